@@ -1,0 +1,50 @@
+# Everything runs in .venv, which is built from a lock with hashes and binary packages only.
+# The stamps live inside .venv and are written after the last step of an install, so an interrupted install
+# is simply done again, and a finished one asks nothing of the network until its lock changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+CODE := tradebot commands jobs
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Two installs into one environment must not run at once.
+.NOTPARALLEL:
+.PHONY: help demo test check bench lock clean
+
+help:  ## show these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.core  ## install, then play one session on the embedded exchange (ARGS="--minutes 30")
+	$(BIN)/tradebot demo $(ARGS)
+
+test: $(VENV)/.dev  ## run the tests (ARGS="tests/core -k funnel")
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code, unused dependencies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/deptry $(CODE)
+
+bench: $(VENV)/.core  ## measure, and print medians and ratios beside their bounds
+	benchmarks/run $(ARGS)
+
+lock:  ## resolve the locks again (needs uv)
+	deploy/lock
+
+clean:  ## remove the environment and everything built; state/ is never touched
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(CODE) tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# The dev lock is a superset of the core lock with the same pins, so an environment made for the tests serves the demo too.
+$(VENV)/.core: deploy/core.lock pyproject.toml deploy/install
+	@PYTHON="$(PYTHON)" deploy/install $(VENV) deploy/core.lock
+	@touch $@
+
+$(VENV)/.dev: deploy/dev.lock deploy/core.lock pyproject.toml deploy/install
+	@PYTHON="$(PYTHON)" deploy/install $(VENV) deploy/dev.lock
+	@touch $(VENV)/.core $@

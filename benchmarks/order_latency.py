@@ -1,0 +1,187 @@
+"""Measure the way from a decision to the order in the exchange's log, beside what the machine needs for it.
+
+One order is promised, posted and settled through the real adapters. The yardstick is two commits with a full
+sync on the same disk and one bare HTTP round trip to the same exchange. Both are measured in turn in one run.
+"""
+
+import http.client
+import json
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.support.figures import Figure, show
+from commands import init
+from tradebot.cycle import trade_once
+from tradebot.exchange import process
+from tradebot.exchange.state import LOG_FILE
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision
+from tradebot.model.desk import Desk
+from tradebot.model.intent import Intent
+from tradebot.model.record import CandidateRecord, Job
+from tradebot.orders import send, submit_intent
+from tradebot.snapshot import take
+from tradebot.wiring import App, Options, opened
+from tradebot.world import Call, World
+
+ORDERS = 60
+BOUND = 3
+STATE = Path(__file__).parents[1] / "state"
+RESTING_FRACTION = Decimal("0.5")
+
+
+class Sender:
+    """Sends a resting order each time it is called, every one with an id of its own."""
+
+    def __init__(self, app: App) -> None:
+        self.ids: list[str] = []
+        self._world: World = app.world()
+        self._desk: Desk = take(self._world, with_flow=True)
+        self._record = decided(app)
+
+    def __call__(self) -> None:
+        intent = self._intent()
+        verdicts: tuple[Decision, ...] = self._record.decisions
+        sent = send(self._world, self._desk, intent, verdicts)
+        assert sent.passed, sent
+        self.ids.append(intent.client_order_id)
+
+    def _intent(self) -> Intent:
+        call = Call(Job.TRADE_ONCE, self._record.candidate.at.date(), f"benchmark#{len(self.ids)}", "benchmark")
+        candidate = replace(self._record.candidate, side=Side.BUY)
+        # So far below the market nothing fills, and the account stays as it is.
+        bid = self._desk.quotes[candidate.symbol].bid
+        price = (bid * RESTING_FRACTION).quantize(candidate.instrument.tick)
+        return submit_intent(call, self._desk, candidate, candidate.instrument.lot, price)
+
+
+def decided(app: App) -> CandidateRecord:
+    """Return a candidate with every gate's decision, as they are written down with each intent."""
+    call = Call(Job.TRADE_ONCE, app.now().date(), "benchmark", "benchmark")
+    return trade_once(app.world(dry_run=True), call).candidates[0]
+
+
+class Commit:
+    """Writes one small row with a full sync, with the ledger's own way of committing."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("PRAGMA journal_mode = TRUNCATE")
+        self._database.execute("PRAGMA synchronous = FULL")
+        self._database.execute("CREATE TABLE rows (sequence INTEGER PRIMARY KEY, body TEXT)")
+
+    def __call__(self) -> None:
+        self._database.execute("BEGIN IMMEDIATE")
+        self._database.execute("INSERT INTO rows (body) VALUES ('one small row')")
+        self._database.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+class RoundTrip:
+    """Asks the exchange's clock over one plain connection that is kept open."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+
+    def __call__(self) -> None:
+        keys = {"APCA-API-KEY-ID": "benchmark", "APCA-API-SECRET-KEY": "benchmark"}
+        self._connection.request("GET", "/v2/clock", headers=keys)
+        answer = self._connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def timed_s(step: Callable[[], None]) -> float:
+    """Return the wall time of one step in seconds."""
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+def measure(app: App, folder: Path) -> dict[str, list[float]]:
+    """Return the wall times of each step in seconds, taken in turn; the first round only warms up."""
+    sender = Sender(app)
+    with closing(Commit(folder / "yardstick.db")) as commit, closing(RoundTrip(app.exchange_url)) as trip:
+        steps: dict[str, Callable[[], None]] = {
+            "order": sender,
+            "first commit": commit,
+            "round trip": trip,
+            "second commit": commit,
+        }
+        rounds = [{name: timed_s(step) for name, step in steps.items()} for _ in range(ORDERS + 1)][1:]
+    missing = set(sender.ids) - logged_ids(app.folder.exchange / LOG_FILE)
+    assert not missing, f"{len(missing)} orders are not in the exchange's log"
+    return {name: [taken[name] for taken in rounds] for name in steps}
+
+
+def logged_ids(log: Path) -> set[str]:
+    """Return the client order ids that the exchange's log names anywhere."""
+    found: set[str] = set()
+    for line in log.read_text(encoding="utf-8").splitlines():
+        collect_ids(json.loads(line), found)
+    return found
+
+
+def collect_ids(value: object, found: set[str]) -> None:
+    """Add every client order id inside a JSON value."""
+    if isinstance(value, dict):
+        if isinstance(value.get("client_order_id"), str):
+            found.add(value["client_order_id"])
+        for item in value.values():
+            collect_ids(item, found)
+
+
+def figures(taken: dict[str, list[float]]) -> list[Figure]:
+    """Return the table's lines; the ratio is of medians."""
+    parts = (seconds for name, seconds in taken.items() if name != "order")
+    yardstick_s = statistics.median(sum(each) for each in zip(*parts, strict=True))
+    order_s = statistics.median(taken["order"])
+    ratio = order_s / yardstick_s
+    return [
+        Figure("one FULL commit", milliseconds(statistics.median(taken["first commit"]))),
+        Figure("one bare round trip", milliseconds(statistics.median(taken["round trip"]))),
+        Figure("two commits and a round trip", milliseconds(yardstick_s)),
+        Figure("decision to settled order", milliseconds(order_s), ratio, "times the yardstick", BOUND),
+    ]
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time in words."""
+    return f"{seconds * 1000:.2f} ms"
+
+
+def main() -> None:
+    """Make a state with a running exchange in an open session, measure, print, and stop the exchange."""
+    # On the disk where a bot keeps its state: the system's own temporary folder may be memory.
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as folder:
+        state = Path(folder) / "state"
+        init.run(str(state), None, "user", {"mode": "sandbox"})
+        try:
+            with opened(Options(str(state)), os.environ) as app:
+                app.engine.tick_to("open")
+                app.engine.sleep(600)
+                app.ensure_calendar(app.now())
+                taken = measure(app, Path(folder))
+        finally:
+            process.stop(state / "exchange")
+    show(f"decision to order, medians of {ORDERS} orders sent in turn with the yardstick", figures(taken))
+
+
+if __name__ == "__main__":
+    main()

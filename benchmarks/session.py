@@ -1,0 +1,83 @@
+"""Measure the demo's session: how long its 390 minutes take, and how many requests a second that is."""
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.support.figures import Figure, show
+from commands import demo
+from tradebot.exchange import process
+
+BOUND_S = 60
+FLAGS = {"mode": "sandbox"}
+STATE = Path(__file__).parents[1] / "state"
+
+
+class RequestCount(logging.Handler):
+    """Counts requests by the line that the HTTP client writes to its debug log for each answer."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count answers; new connections are logged too, and are none."""
+        self.count += '"%s %s %s"' in str(record.msg)
+
+
+class Minutes:
+    """Notes when each minute of the session was over, with the requests made until then."""
+
+    def __init__(self, requests: RequestCount) -> None:
+        self._requests = requests
+        self._seen: list[tuple[float, int]] = []
+
+    def __call__(self, done: int, total: int) -> None:
+        self._seen.append((time.perf_counter(), self._requests.count))
+
+    @property
+    def elapsed_s(self) -> float:
+        """Return the wall time in seconds, without the first minute, which opens files and connections."""
+        return self._seen[-1][0] - self._seen[0][0]
+
+    @property
+    def requests(self) -> int:
+        """Return the requests of the same span."""
+        return self._seen[-1][1] - self._seen[0][1]
+
+
+def counter() -> RequestCount:
+    """Return a counter that hears of every request of this process."""
+    counted = RequestCount()
+    log = logging.getLogger("urllib3.connectionpool")
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    log.addHandler(counted)
+    return counted
+
+
+def main() -> None:
+    """Play the demo's session in a fresh state, print, and stop its exchange."""
+    minutes = Minutes(counter())
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as folder:
+        state = Path(folder) / "demo"
+        began = time.perf_counter()
+        try:
+            report = demo.run(str(state), dict(FLAGS), demo.SESSION_MINUTES, minutes)
+        finally:
+            process.stop(state / "exchange")
+        whole_s = time.perf_counter() - began
+    assert not report.data.differences, report.data.differences
+    rate = f"{minutes.requests:,} requests, {minutes.requests / minutes.elapsed_s:.0f} a second"
+    show(
+        f"the demo: {demo.SESSION_MINUTES} minutes, {report.data.symbols} symbols",
+        [
+            Figure("session, set-up aside", rate, minutes.elapsed_s, "s", BOUND_S),
+            Figure("with set-up, report and stop", "", whole_s, "s"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

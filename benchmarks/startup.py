@@ -1,0 +1,112 @@
+"""Measure how soon each command is done, as multiples of what the machine itself needs to start Python.
+
+Every command is a process of its own, started with this environment's interpreter. The runs are interleaved,
+so that a busy moment of the machine falls on all of them, and the table shows medians.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.support.figures import Figure, show
+from tradebot.exchange import process
+
+BIN = Path(sys.executable).parent
+RUNS = 7
+PASS = "python -c pass"
+SDK = "python -c 'import alpaca.trading.client'"
+VERBS = (
+    "init", "demo", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile", "why-no-orders",
+    "halt", "unhalt", "status", "exchange serve", "exchange tick",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command to time; `bound` is the largest wanted multiple of the case that `against` names."""
+
+    name: str
+    command: tuple[str, ...]
+    against: str = PASS
+    bound: float | None = None
+
+
+def tradebot(state: Path, *arguments: str) -> tuple[str, ...]:
+    """Return one command line of the bot on one state."""
+    return (str(BIN / "tradebot"), *arguments, "--state-dir", str(state))
+
+
+def cases(quick: Path, trading: Path) -> list[Case]:
+    """Return what is measured, yardsticks first. `halt` has its own state, so that no entry meets it."""
+    program = str(BIN / "tradebot")
+    return [
+        Case(PASS, (sys.executable, "-c", "pass")),
+        Case(SDK, (sys.executable, "-c", "import alpaca.trading.client")),
+        Case("--help", (program, "--help"), bound=15),
+        *(Case(f"{verb} --help", (program, *verb.split(), "--help"), bound=15) for verb in VERBS),
+        Case("halt", tradebot(quick, "halt"), bound=6),
+        Case("status", tradebot(trading, "status"), bound=45),
+        Case("why-no-orders", tradebot(trading, "why-no-orders"), bound=45),
+        # A slot is traded once; a forced one makes every run do the whole work.
+        Case("trade-once", tradebot(trading, "trade-once", "--force-slot"), against=SDK, bound=1.6),
+    ]
+
+
+def prepare(quick: Path, trading: Path) -> None:
+    """Make both states, and bring one half an hour into a session, with flow, whole books and its exchange running."""
+    for state in (quick, trading):
+        wall_s(tradebot(state, "init", "--mode", "sandbox"))
+    for words in (("exchange", "tick", "open"), ("exchange", "tick", "30m"), ("fetch-flow",), ("reconcile",)):
+        wall_s(tradebot(trading, *words))
+
+
+def wall_s(command: tuple[str, ...]) -> float:
+    """Run a command to its end and return the wall time in seconds; a command that fails ends the program."""
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    elapsed_s = time.perf_counter() - began
+    # 3 is an entry refused by the trading state and 10 are findings: the whole work was done in both.
+    if done.returncode not in {0, 3, 10}:
+        sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+    return elapsed_s
+
+
+def measure(measured: list[Case]) -> dict[str, float]:
+    """Return each case's median wall time in seconds, after one round that only warms the disk cache."""
+    rounds = [{case.name: wall_s(case.command) for case in measured} for _ in range(RUNS + 1)][1:]
+    return {case.name: statistics.median(timed[case.name] for timed in rounds) for case in measured}
+
+
+def figures(measured: list[Case], medians_s: dict[str, float]) -> list[Figure]:
+    """Return a line for each case, its ratio beside the bound."""
+    return [_figure(case, medians_s) for case in measured]
+
+
+def _figure(case: Case, medians_s: dict[str, float]) -> Figure:
+    took = f"{medians_s[case.name] * 1000:.0f} ms"
+    if case.bound is None:
+        return Figure(case.name, took)
+    ratio = medians_s[case.name] / medians_s[case.against]
+    return Figure(case.name, took, ratio, f"times {case.against}", case.bound)
+
+
+def main() -> None:
+    """Prepare the states, measure, print, and stop the exchanges that the preparation started."""
+    with tempfile.TemporaryDirectory(prefix="tradebot-bench-") as folder:
+        quick, trading = Path(folder) / "quick", Path(folder) / "trading"
+        try:
+            prepare(quick, trading)
+            measured = cases(quick, trading)
+            medians_s = measure(measured)
+            show(f"start-up, medians of {RUNS} interleaved runs", figures(measured, medians_s))
+        finally:
+            for state in (quick, trading):
+                process.stop(state / "exchange")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,278 @@
+"""`tradebot demo`: play one session on the embedded exchange with the very functions that the verbs run."""
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.init import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols
+from commands.surface import Json, Report, StateDir, finish, invoked_as, progress_bar
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.explain import Funnel, Profit
+    from tradebot.model.bar import Session
+    from tradebot.model.position import Position
+    from tradebot.wiring import App
+    from tradebot.world import Progress
+
+SESSION_MINUTES = 390
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTotals:
+    """What was fetched over the session."""
+
+    answers: int
+    rows: int
+    kept: int
+    foreign: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """One position at the end, marked at the last price; prices and value in USD."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    mark: Decimal
+    unrealized: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """One played session. `differences` is empty where ledger and exchange agree to the cent."""
+
+    state_dir: str
+    session: date
+    minutes: int
+    symbols: int
+    seed: int
+    edge: float
+    flow: FlowTotals
+    funnel: "Funnel"
+    exits: dict[str, int]
+    orders: dict[str, int]
+    fills: int
+    positions: tuple[OpenPosition, ...]
+    profit: "Profit"
+    equity: Decimal
+    differences: tuple[str, ...]
+    elapsed_s: float
+    next_commands: tuple[str, ...]
+
+
+def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress") -> Report:
+    """Make a fresh demo state, play its first session, and check the books against the exchange."""
+    from commands import init
+    from tradebot.wiring import Options
+    from tradebot.wiring import opened as open_app
+
+    started = time.monotonic()
+    path = _clear(state_dir)
+    init.run(str(path), None, "demo", flags)
+    with open_app(Options(str(path)), os.environ) as app:
+        session = play(app, minutes, progress)
+        return report(app, session, minutes, time.monotonic() - started)
+
+
+def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Report:
+    """Report what was played; exit 1 where the books and the exchange do not agree."""
+    from commands.demo_screen import render
+
+    data = _data(app, session, minutes, elapsed_s)
+    code = ExitCode.ERROR if data.differences else ExitCode.DONE
+    return Report("demo", data, lambda console: render(console, data), code, app.mode, app.account_tail)
+
+
+def _clear(state_dir: str | None) -> Path:
+    """Return the folder to play in; an earlier demo there makes room, anything else stays untouched."""
+    from shutil import rmtree
+
+    from tradebot import sandbox
+    from tradebot.adapters import state_folder
+
+    path = state_folder.resolve(state_dir, os.environ)
+    if not (path / state_folder.MARKER).exists():
+        return path
+    folder = state_folder.open_state(path)
+    if folder.kind != "demo":
+        raise OperatorError(
+            f"{path} holds a bot of yours (mode {folder.mode}), which a demo does not replace",
+            "tradebot demo --state-dir state/demo",
+        )
+    sandbox.stop(folder.exchange)
+    rmtree(folder.exchange)
+    rmtree(folder.plans)
+    for name in state_folder.OWN_FILES:
+        (path / name).unlink(missing_ok=True)
+    return path
+
+
+def play(app: "App", minutes: int, progress: "Progress") -> "Session":
+    """Tick the engine minute by minute and run what is due; the last minute is the session's close."""
+    from commands import reconcile
+    from jobs.timetable import due_at
+    from tradebot.snapshot import session_of
+
+    app.engine.tick_to("open")
+    if app.settings.sandbox.source != "generated" and app.settings.sandbox.sessions > 1:
+        # Recorded bars know no close before their first session, and nothing is bought without one.
+        app.engine.tick_to("next_open")
+    now = app.now()
+    app.ensure_calendar(now)
+    session = session_of(app.ledger, now)
+    assert session is not None, "the exchange opened on a day that the calendar has no session for"
+    for minute in range(1, minutes + 1):
+        app.engine.sleep(60)
+        for slot in due_at(app.settings.timetable, session, app.engine.now()):
+            _run_job(app, slot.job)
+        progress(minute, minutes)
+    reconcile.run(app, by="demo")
+    return session
+
+
+def _run_job(app: "App", job: str) -> None:
+    from commands import evaluate_exits, fetch_flow, reconcile, score, trade_once
+
+    verbs = {
+        "fetch-flow": fetch_flow.run,
+        "score": score.run,
+        "evaluate-exits": evaluate_exits.run,
+        "trade-once": trade_once.run,
+        "reconcile": reconcile.run,
+    }
+    verbs[job](app, by="demo")
+
+
+def _data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> DemoData:
+    from collections import Counter
+
+    from tradebot.explain import funnel
+    from tradebot.model.decision import Gate
+    from tradebot.model.intent import Operation
+    from tradebot.model.position import FOREIGN, fold_positions
+    from tradebot.model.record import Job
+
+    fills = app.ledger.fills()
+    held = [p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN]
+    marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
+    profit, differences = check(app, marks)
+    exits = Counter(
+        str(decision.reason)
+        for cycle in app.facts.cycles(job=Job.EVALUATE_EXITS, since=session.open)
+        for record in cycle.candidates
+        for decision in record.decisions
+        if decision.gate is Gate.EXIT and decision.passed and record.client_order_id
+    )
+    sandbox = app.settings.sandbox
+    traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)
+    submitted = {
+        record.intent.client_order_id for record in app.ledger.intents() if record.intent.operation is Operation.SUBMIT
+    }
+    return DemoData(
+        state_dir=str(app.folder.path),
+        session=session.date,
+        minutes=minutes,
+        symbols=len(app.settings.universe),
+        seed=sandbox.seed,
+        edge=sandbox.edge,
+        flow=_flow(app, session),
+        funnel=funnel(traded),
+        exits=dict(exits.most_common()),
+        orders=dict(
+            Counter(str(o.status) for o in app.ledger.orders() if o.client_order_id in submitted).most_common()
+        ),
+        fills=len(fills),
+        positions=tuple(_open_position(position, marks) for position in held),
+        profit=profit,
+        equity=profit.equity,
+        differences=differences,
+        elapsed_s=elapsed_s,
+        next_commands=_next(app, traded),
+    )
+
+
+def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":
+    """Return the profit folded from the ledger, and each difference from the exchange's account of a cent or more."""
+    from tradebot.explain import profit
+    from tradebot.reconcile import compare
+    from tradebot.reconciling import ledger_view
+
+    ours, view = ledger_view(app.ledger), app.reader.view()
+    held = set(ours.quantities())
+    missing = tuple(f"{symbol}: no price to mark it with" for symbol in sorted(held - set(marks)))
+    folded = profit(ours.opening_cash, ours.fills, {**dict.fromkeys(held, Decimal(0)), **marks}, ours.cash_adjustments)
+    found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in compare(ours, view))
+    if abs(folded.equity - view.account.equity) >= CENT:
+        found += (f"equity: ledger {folded.equity}, exchange {view.account.equity}",)
+    return folded, missing + found
+
+
+def _flow(app: "App", session: "Session") -> FlowTotals:
+    answers = app.facts.intakes(session.open)
+    return FlowTotals(
+        answers=len(answers),
+        rows=sum(answer.received for answer in answers),
+        kept=sum(answer.received - answer.foreign - answer.duplicates - len(answer.rejected) for answer in answers),
+        foreign=sum(answer.foreign for answer in answers),
+        rejected=sum(len(answer.rejected) for answer in answers),
+    )
+
+
+def _open_position(position: "Position", marks: dict[str, Decimal]) -> OpenPosition:
+    mark = marks.get(position.symbol, position.average_price)
+    unrealized = position.quantity * mark - position.cost
+    return OpenPosition(position.symbol, position.quantity, position.average_price, mark, unrealized)
+
+
+def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
+    """Return three commands that work on this very state: why a refused name was not bought, the state, a zero edge."""
+    refused = (
+        [r.candidate.symbol for r in traded[-1].candidates if r.terminal] if traded else list(app.settings.universe)
+    )
+    name, where = invoked_as(), f" --state-dir {app.folder.path}" if str(app.folder.path) != "state" else ""
+    return (
+        f"{name} why-no-orders {(refused or list(app.settings.universe))[0]}{where}",
+        f"{name} status{where}",
+        f"{name} demo --edge 0 --state-dir state/noise",
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("demo", epilog="Example: tradebot demo --edge 0     (flow without foresight)")
+    def demo(
+        minutes: Annotated[int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Minutes to play.")] = (
+            SESSION_MINUTES
+        ),
+        bars: Bars = None,
+        bar_stamp: BarStamp = None,
+        sessions: Sessions = None,
+        start: Start = None,
+        seed: Seed = None,
+        edge: Edge = None,
+        flow_folder: FlowFolder = None,
+        symbols: Symbols = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Play one session on the embedded exchange and check the books against it. No keys, no account."""
+        from commands.init import flags_of, market_flags, symbol_flags
+
+        sandbox = market_flags(bars, bar_stamp, sessions, start, seed, edge, flow_folder)
+        flags = flags_of("sandbox", sandbox, symbol_flags(symbols))
+        with progress_bar("playing the session") as progress:
+            report = run(state_dir, flags, minutes, progress)
+        finish(report, as_json)

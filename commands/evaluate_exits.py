@@ -1,0 +1,57 @@
+"""`tradebot evaluate-exits`: close what a rule says to close, end orders past their time; also while halted."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.passes import PassData
+    from tradebot.wiring import App
+
+
+def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False) -> Report:
+    """Run one pass of exits; exit 3 where permission kept them shut."""
+    from commands.passes import begin, pass_data, pass_exit_code, refused_report
+    from jobs.claims import Refused
+    from tradebot.cycle import evaluate_exits
+    from tradebot.model.record import Job
+
+    with app.pass_lock("evaluate-exits"):
+        call, _ = begin(app, Job.EVALUATE_EXITS, by, force=force_slot, dry_run=dry_run)
+        if isinstance(call, Refused):
+            return refused_report(app, "evaluate-exits", call)
+        data = pass_data(evaluate_exits(app.world(dry_run=dry_run), call))
+    code = pass_exit_code(data)
+    return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode, app.account_tail)
+
+
+def _render(console: "Console", data: "PassData") -> None:
+    from commands.passes import render_not_run, render_rows
+
+    if data.not_run:
+        render_not_run(console, data.not_run)
+        return
+    what = "would be sent" if data.dry_run else "sent"
+    console.print(f"Exits at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} looked at")
+    render_rows(console, data, what)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("evaluate-exits", epilog="Example: tradebot evaluate-exits --dry-run")
+    def evaluate_exits(
+        dry_run: DryRun = False,
+        force_slot: ForceSlot = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Close what a rule says to close, and end orders that have lived too long; works while halted too."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run)
+        finish(report, as_json)

@@ -1,0 +1,243 @@
+"""`tradebot halt`: stop adding risk, now. The latch falls before anything heavy is imported.
+
+A halt that is in force keeps the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times are those of
+the person's own clock, because no venue is asked.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from commands.plain import caller, clean, confirm, document, print_error, say
+from tradebot.adapters import state_folder, switch
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+if TYPE_CHECKING:
+    import typer
+
+    from commands.passes import PassData
+
+REDUCE_ONLY = "REDUCE_ONLY"
+FLATTEN = "FLATTEN"
+UNSAID = "no reason given"
+COMMAND = "tradebot halt --flatten"
+FLAGS: Mapping[str, str] = {"--flatten": "flatten", "--json": "as_json"}
+VALUES: Mapping[str, str] = {
+    "--reason": "reason",
+    "--confirm": "confirm",
+    "--state-dir": "state_dir",
+    "--config": "config",
+}
+AS_IT_SHOULD_BE = frozenset({"HOLD", "ORDER_WORKING"})
+"""Reasons at which a pass of exits leaves a position alone, rightly."""
+
+
+class Asked(NamedTuple):
+    """One command line of this verb."""
+
+    reason: str = UNSAID
+    flatten: bool = False
+    confirm: str | None = None
+    state_dir: str | None = None
+    config: str | None = None
+    as_json: bool = False
+
+
+class Latch(NamedTuple):
+    """The latch as it fell; `unrecorded` says why the ledger's history lacks it, None where it has it."""
+
+    state: str
+    who: str
+    why: str
+    at: datetime
+    unrecorded: str | None
+
+
+class Orders(NamedTuple):
+    """What the pass of exits did about working orders: counts, and why the rest was not done."""
+
+    cancelled: int
+    closing: int
+    failed: int
+    problem: str | None
+
+
+def act(arguments: Sequence[str]) -> int:
+    """Halt as a command line asks; return the exit code. This is what runs before the command line is imported."""
+    as_json = "--json" in arguments
+    try:
+        return run(_asked(arguments))
+    except TradebotError as error:
+        print_error(error, as_json)
+        return error.code
+    except KeyboardInterrupt:
+        print_error(TradebotError("cut short", "tradebot status says whether the halt is in force"), as_json)
+        return ExitCode.INTERRUPTED
+
+
+def run(asked: Asked) -> int:
+    """Let the latch fall, say so, then write the history, then end working entries; return the exit code.
+
+    Raises OperatorError where there is no state, nothing can be written, or flattening was not confirmed.
+    """
+    path = _marked(state_folder.resolve(asked.state_dir, os.environ))
+    mode, tail = _whose(path)
+    latch = _fall(path, asked, REDUCE_ONLY)
+    if asked.flatten:
+        by_hand = mode not in ("sandbox", "paper")
+        confirm(FLATTEN, asked.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
+        latch = _fall(path, asked, FLATTEN)
+    orders = _end_orders(asked) if asked.flatten or _may_fill(path) else None
+    problem = orders is not None and orders.problem is not None
+    code = ExitCode.UNAVAILABLE if problem else ExitCode.DONE
+    if asked.as_json:
+        say(json.dumps(document("halt", mode, tail, code, _data(latch, orders))))
+    else:
+        _say_rest(latch, orders)
+    return code
+
+
+def _asked(arguments: Sequence[str]) -> Asked:
+    """Read a command line as Typer would; argparse alone would cost a tenth of the time that halting takes."""
+    found: dict[str, Any] = {}
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word in FLAGS:
+            found[FLAGS[word]] = True
+        elif name in VALUES:
+            found[VALUES[name]] = value if equals else _next(words, name)
+        else:
+            raise OperatorError(f"no such option: {clean(word)[:40]}", "tradebot halt --help")
+    return Asked(**found)
+
+
+def _next(words: Iterator[str], name: str) -> str:
+    value = next(words, None)
+    if value is None:
+        raise OperatorError(f"option {name} needs a value", "tradebot halt --help")
+    return value
+
+
+def _marked(path: Path) -> Path:
+    """Return a folder that carries a marker, whatever the marker says: a damaged one is halted all the same."""
+    if not (path / state_folder.MARKER).exists():
+        state_folder.open_state(path, os.environ)
+    return path
+
+
+def _whose(path: Path) -> tuple[str | None, str | None]:
+    """Return mode and account tail, or None for what a damaged folder does not tell."""
+    try:
+        folder = state_folder.open_state(path, os.environ)
+    except OperatorError:
+        return None, None
+    return folder.mode, folder.tail
+
+
+def _fall(path: Path, asked: Asked, state: str) -> Latch:
+    """Latch, say so at once, then try to write the history."""
+    who, at = caller(), datetime.now(UTC)
+    in_force = switch.halt(path, who, asked.reason, at, state)
+    latch = Latch(in_force, who, asked.reason, at, None)
+    if not asked.as_json:
+        say(f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(asked.reason)}")
+    return latch._replace(unrecorded=_record(path, latch))
+
+
+def _record(path: Path, latch: Latch) -> str | None:
+    """Append the halt to the ledger's history; return why that failed. The latch holds without it."""
+    import sqlite3
+
+    from tradebot.adapters.ledger_books import Books
+
+    try:
+        with closing(Books.open(path)) as books:
+            books.record_state(latch.state, latch.who, latch.why, latch.at)
+    except TradebotError as error:
+        return error.message
+    except (OSError, ValueError, sqlite3.Error) as error:
+        return str(error)
+    return None
+
+
+def _may_fill(path: Path) -> bool:
+    """Tell whether an order may still fill; books that cannot be read are taken at their worst."""
+    from tradebot.adapters.ledger_books import Books
+
+    try:
+        with closing(Books.open(path, read_only=True)) as books:
+            return books.may_fill()
+    except TradebotError:
+        return True
+
+
+def _end_orders(asked: Asked) -> Orders:
+    """Run one pass of exits, which cancels entries while halted and closes everything under FLATTEN."""
+    from commands import evaluate_exits
+    from commands.passes import PassData
+    from tradebot.wiring import Options, opened
+
+    try:
+        with opened(Options(asked.state_dir, asked.config), os.environ) as app:
+            data = evaluate_exits.run(app, by=caller(), force_slot=True).data
+    except TradebotError as error:
+        return Orders(0, 0, 0, f"{error.message} {error.hint}".strip())
+    assert isinstance(data, PassData), "a forced slot is never refused"
+    return _outcome(data)
+
+
+def _outcome(data: "PassData") -> Orders:
+    if data.not_run is not None:
+        return Orders(0, 0, 0, data.not_run.meaning)
+    sent = [row.source for row in data.rows if row.reason is None]
+    failed = [row.reason for row in data.rows if row.reason and row.reason not in AS_IT_SHOULD_BE]
+    problem = f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}" if failed else None
+    return Orders(sent.count("cancel"), sent.count("exit"), len(failed), problem)
+
+
+def _data(latch: Latch, orders: Orders | None) -> dict[str, object]:
+    return {
+        "state": latch.state,
+        "who": latch.who,
+        "why": latch.why,
+        "at": latch.at.isoformat().replace("+00:00", "Z"),
+        "unrecorded": latch.unrecorded,
+        "orders": orders and orders._asdict(),
+    }
+
+
+def _say_rest(latch: Latch, orders: Orders | None) -> None:
+    if latch.unrecorded:
+        say(f"  the halt is in force; the ledger's history lacks it: {latch.unrecorded}")
+    if orders:
+        say(f"  working orders: {orders.cancelled} cancelled, {orders.closing} closing orders sent")
+        if orders.problem:
+            say(f"  the halt is in force; not all is done: {orders.problem}")
+            say("  next: tradebot evaluate-exits")
+    say("Only orders that reduce risk go out. Next: tradebot status, then tradebot unhalt")
+
+
+def register(app: "typer.Typer") -> None:
+    """Put the verb on the command line, for its help, completion, and options that stand before the verb."""
+    from typing import Annotated
+
+    import typer
+
+    from commands.surface import Config, Json, StateDir
+
+    @app.command("halt", epilog='Example: tradebot halt --reason "odd fills"')
+    def halt(
+        reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = UNSAID,
+        flatten: Annotated[bool, typer.Option("--flatten", help="Close every position too.")] = False,
+        confirm: Annotated[str | None, typer.Option("--confirm", help="FLATTEN, where no terminal asks.")] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Stop adding risk now: entries are cancelled and none is sent; exits go on."""
+        raise typer.Exit(run(Asked(reason, flatten, confirm, state_dir, config, as_json)))

@@ -1,0 +1,241 @@
+"""`tradebot status`: what the bot holds and may do, from its own records; the venue is not asked."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.plain import clean
+from commands.surface import Config, Json, Report, StateDir, finish, opened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.adapters.facts import SqliteFacts
+    from tradebot.model.intent import IntentRecord
+    from tradebot.model.order import Order
+    from tradebot.model.position import Position
+    from tradebot.model.record import CycleRecord
+    from tradebot.model.trading import ReconcileMark
+    from tradebot.wiring import App
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A closed door of permission."""
+
+    reason: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The last reconcile; `age_s` is up to the last recorded trading time."""
+
+    at: datetime
+    age_s: float
+    findings: int
+    blocking: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastPass:
+    """The last recorded pass of a job; `slot` is None where the records do not name it."""
+
+    job: str
+    at: datetime
+    slot: str | None
+    did: str
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An open position of ours: signed shares, prices and cost in USD."""
+
+    strategy: str
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    cost: Decimal
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """A working order, or one of unknown fate; quantity in shares still open, price in USD."""
+
+    symbol: str
+    side: str
+    quantity: Decimal
+    limit_price: Decimal | None
+    status: str
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """How many records this screen was made of."""
+
+    fills: int
+    orders: int
+    intents: int
+    passes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything on the screen; `as_of` is the last recorded trading time, None where nothing was recorded.
+
+    `trading_at` and who set it come from a person's own clock, all other times are trading time.
+    """
+
+    state_dir: str
+    as_of: datetime | None
+    exchange_url: str | None
+    trading_state: str
+    trading_who: str
+    trading_why: str
+    trading_at: datetime | None
+    doors: tuple[Door, ...]
+    reconcile: Compared | None
+    passes: tuple[LastPass, ...]
+    positions: tuple[Holding, ...]
+    orders: tuple[OpenOrder, ...]
+    unresolved: tuple[OpenOrder, ...]
+    realized_usd: Decimal
+    looked_at: LookedAt
+
+
+def run(app: "App") -> Report:
+    """Read the ledger, the recorded passes and the switch; exit 0 whatever they say."""
+    from tradebot import sandbox
+    from tradebot.model.intent import IntentState
+    from tradebot.model.position import FOREIGN, fold_positions
+    from tradebot.wiring import permission_of
+
+    ledger = app.ledger_view
+    state, mark, fills = ledger.trading_state(), ledger.last_reconcile(), ledger.fills()
+    intents, orders = ledger.intents(), ledger.orders(working=True)
+    unresolved = ledger.intents(unresolved=True)
+    ending = {record.intent.target_venue_id for record in intents if record.state is IntentState.ACKED}
+    positions = [p for p in fold_positions(fills).values() if p.strategy != FOREIGN]
+    passes = _passes(app, mark)
+    as_of = max((p.at for p in passes), default=ledger.books_opened_at())
+    data = Status(
+        state_dir=str(app.folder.path),
+        as_of=as_of,
+        exchange_url=sandbox.running(app.folder.exchange),
+        trading_state=state.state.value,
+        trading_who=clean(state.who),
+        trading_why=clean(state.why),
+        trading_at=state.at,
+        doors=tuple(Door(reason.value, found) for reason, found in permission_of(app.mode).closed),
+        reconcile=_compared(mark, as_of),
+        passes=passes,
+        positions=tuple(_holding(position) for position in positions if position.quantity),
+        orders=tuple(_open_order(order, order.venue_id in ending) for order in orders),
+        unresolved=tuple(_unresolved(record) for record in unresolved),
+        realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
+        looked_at=LookedAt(len(fills), len(orders), len(intents), len(passes)),
+    )
+    mode, tail = app.mode, app.account_tail
+    return Report("status", data, lambda console: _render(console, data, mode, tail), mode=mode, account=tail)
+
+
+def _passes(app: "App", mark: "ReconcileMark | None") -> tuple[LastPass, ...]:
+    """Return the last pass of each job, in the order of a session."""
+    from tradebot.model.record import Job
+
+    found: list[LastPass] = []
+    if app.recorded is not None:
+        jobs = (Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE)
+        cycles = [cycle for job in jobs for cycle in app.recorded.cycles(job=job, last=1)]
+        found += _fetched(app.recorded, app.settings.universe)
+        found += [LastPass(cycle.job.value, cycle.at, cycle.slot, _did(cycle)) for cycle in cycles]
+    if mark is not None:
+        did = f"{mark.findings} findings, {mark.blocking} blocking"
+        found.append(LastPass(Job.RECONCILE.value, mark.at, None, did))
+    return tuple(found)
+
+
+def _fetched(recorded: "SqliteFacts", universe: Sequence[str]) -> Iterator[LastPass]:
+    from tradebot.model.flow import Endpoint
+    from tradebot.model.record import Job
+
+    asked = [(Endpoint.MARKET_TIDE, None), *((Endpoint.FLOW_ALERTS, symbol) for symbol in universe)]
+    times = [at for at in (recorded.last_fetch(*what) for what in asked) if at is not None]
+    if times:
+        answers = recorded.intakes(max(times))
+        rows = sum(answer.received for answer in answers)
+        yield LastPass(Job.FETCH_FLOW.value, max(times), None, f"{len(answers)} answers, {rows} rows")
+
+
+def _did(cycle: "CycleRecord") -> str:
+    if cycle.job_decision is not None:
+        return f"refused: {cycle.job_decision.reason}"
+    orders = sum(record.terminal is None for record in cycle.candidates)
+    if cycle.job == "score":
+        return f"{len(cycle.candidates)} scored, {orders} candidates"
+    return f"{len(cycle.candidates)} looked at, {orders} sent"
+
+
+def _compared(mark: "ReconcileMark | None", as_of: datetime | None) -> Compared | None:
+    if mark is None:
+        return None
+    age_s = (as_of - mark.at).total_seconds() if as_of else 0.0
+    return Compared(mark.at, age_s, mark.findings, mark.blocking)
+
+
+def _holding(position: "Position") -> Holding:
+    return Holding(
+        strategy=position.strategy,
+        symbol=position.symbol,
+        quantity=position.quantity,
+        average_price=position.average_price,
+        cost=position.cost,
+        opened_at=position.opened_at,
+    )
+
+
+def _open_order(order: "Order", ending: bool) -> OpenOrder:
+    """Return an order as last told; the venue's word that it ended comes with the next pass."""
+    return OpenOrder(
+        symbol=clean(order.symbol),
+        side=order.side.value,
+        quantity=order.open_quantity,
+        limit_price=order.limit_price,
+        status="cancel sent" if ending else order.status.value,
+        client_order_id=clean(order.client_order_id),
+    )
+
+
+def _unresolved(record: "IntentRecord") -> OpenOrder:
+    intent = record.intent
+    return OpenOrder(
+        symbol=intent.instrument.symbol,
+        side=intent.side.value,
+        quantity=intent.quantity,
+        limit_price=intent.limit_price,
+        status=record.state.value,
+        client_order_id=intent.client_order_id,
+    )
+
+
+def _render(console: "Console", data: Status, mode: str, tail: str) -> None:
+    from commands.status_screen import show
+
+    show(console, data, mode, tail)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("status", epilog="Example: tradebot status --json")
+    def status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+        """Show what the bot holds, what it may do, and what it did last; the venue is not asked."""
+        with opened(state_dir, config) as bot:
+            report = run(bot)
+        finish(report, as_json)

@@ -1,0 +1,125 @@
+"""What every verb shares: its options, its report, and how errors become sentences and exit codes.
+
+Only cheap imports stand here, because each verb's help goes through this file.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.plain import caller, document, print_error, say
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.wiring import App
+    from tradebot.world import Progress
+
+__all__ = ["caller", "print_error"]
+"""Names that live in `commands.plain`, because `halt` may not load this file; every other verb finds them here."""
+
+StateDir = Annotated[str | None, typer.Option("--state-dir", help="The bot's folder [TRADEBOT_STATE, ./state].")]
+Config = Annotated[str | None, typer.Option("--config", help="Your configuration file [TRADEBOT_CONFIG].")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, send and write nothing.")]
+ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run in a recorded extra slot if this one is taken.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verb found: the same data goes to a person as text and to a program as JSON."""
+
+    verb: str
+    data: Any
+    render: "Callable[[Console], None]"
+    exit_code: ExitCode = ExitCode.DONE
+    mode: str | None = None
+    account: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the versioned JSON document."""
+        return document(self.verb, self.mode, self.account, self.exit_code, jsonable(self.data))
+
+
+def jsonable(value: object) -> Any:
+    """Return a value as JSON has it: decimals as text, times as UTC ending in Z, dataclasses and mappings by name."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(jsonable(key)): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    return value
+
+
+def console(*, err: bool = False) -> "Console":
+    """Return a rich console: colour and width as the terminal has them, plain and 100 columns wide elsewhere."""
+    from rich.console import Console
+
+    terminal = (sys.stderr if err else sys.stdout).isatty()
+    width = None if terminal or os.environ.get("COLUMNS") else 100
+    return Console(stderr=err, width=width, highlight=False, soft_wrap=False)
+
+
+def finish(report: Report, as_json: bool) -> None:
+    """Print a report and leave with its exit code."""
+    if as_json:
+        say(json.dumps(report.document(), allow_nan=False))
+    else:
+        screen = console()
+        with screen.capture() as shown:
+            report.render(screen)
+        say(shown.get().removesuffix("\n"))
+    if report.exit_code:
+        raise typer.Exit(int(report.exit_code))
+
+
+@contextmanager
+def progress_bar(what: str) -> "Iterator[Progress]":
+    """Yield a callable (done, total) that draws a bar on stderr where that is a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(err=True), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot that the options and the environment name."""
+    from tradebot.wiring import Options
+    from tradebot.wiring import opened as open_app
+
+    return open_app(Options(state_dir, config), os.environ)
+
+
+def invoked_as() -> str:
+    """Return how this program was started, so that a command shown to a person works when it is typed again."""
+    started = sys.argv[0]
+    if os.path.basename(started) == "__main__.py":
+        return "python -m tradebot"
+    found = shutil.which("tradebot")
+    same = found and os.path.exists(started) and os.path.samefile(found, started)
+    return "tradebot" if same else os.path.relpath(started)

@@ -1,0 +1,1 @@
+"""What runs when: the timetable and the session calendar."""

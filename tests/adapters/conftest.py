@@ -1,0 +1,13 @@
+"""The scripted server, for every adapter that speaks HTTP."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.adapters.wire import Wire, serving
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with serving() as wire:
+        yield wire

@@ -1,0 +1,104 @@
+"""One exchange is bounded in everything, and numbers survive it exactly."""
+
+import gzip
+import json
+import os
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adapters.alpaca_samples import QUICK
+from tests.adapters.wire import Scripted, Wire
+from tradebot.adapters.http import (
+    BodyError,
+    Bounds,
+    RetryableError,
+    RetryPolicy,
+    WireError,
+    bounded_session,
+    decode,
+    exchange,
+)
+
+
+def ask(wire: Wire) -> bytes:
+    return exchange(bounded_session(QUICK), QUICK, "GET", wire.url + "/x").body
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=6))
+def test_fractions_survive_decoding_exactly(number: Decimal) -> None:
+    assert decode(f'[{number:f}, {number:e}, "{number:f}"]'.encode()) == [number, number, f"{number:f}"]
+
+
+def test_what_is_no_number_is_left_for_the_rows_to_refuse() -> None:
+    decoded = decode(b"[NaN, Infinity, -Infinity, 1e99999999999999999999]")
+    assert isinstance(decoded, list)
+    assert not any(number.is_finite() for number in decoded)
+
+
+@given(st.binary(max_size=30))
+def test_any_bytes_are_json_or_a_body_error(body: bytes) -> None:
+    try:
+        json.dumps(decode(body), default=str)
+    except BodyError:
+        return
+
+
+@pytest.mark.parametrize("body", [b"", b"[" * 200_000, b"9" * 5_000, b"\xef\xbb\xbf{}", b'{"a": 1'])
+def test_a_body_that_is_no_json_is_a_body_error(body: bytes) -> None:
+    with pytest.raises(BodyError):
+        decode(body)
+
+
+@pytest.mark.parametrize("fault", ["hang", "reset", "truncate", "trickle"])
+def test_every_spoiled_answer_is_a_fault_within_the_bounds(wire: Wire, fault: str) -> None:
+    wire.answer(Scripted(200, {"a": "b" * 40}, fault=fault))
+    with pytest.raises(WireError):
+        ask(wire)
+
+
+def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire) -> None:
+    wire.answer(Scripted(200, b"[]", fault="hang"))
+    patient = Bounds(connect_s=1.0, read_s=0.1, total_s=60.0)
+    with pytest.raises(WireError, match="Timeout"):
+        exchange(bounded_session(patient), patient, "GET", wire.url)
+
+
+def test_a_packed_body_is_unpacked_and_a_broken_or_swelling_one_is_a_fault(wire: Wire) -> None:
+    packed = {"Content-Encoding": "gzip"}
+    wire.answer(Scripted(200, gzip.compress(b"[1]"), packed))
+    assert ask(wire) == b"[1]"
+    wire.answer(Scripted(200, gzip.compress(b"[1]" * 50)[:-14], packed))
+    assert len(ask(wire)) < 150
+    wire.answer(Scripted(200, b"not packed", packed))
+    with pytest.raises(WireError):
+        ask(wire)
+    wire.answer(Scripted(200, gzip.compress(b" " * 30_000_000), packed))
+    with pytest.raises(WireError, match="larger"):
+        ask(wire)
+
+
+def test_a_proxy_of_the_environment_sees_nothing(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert "HTTP_PROXY" in os.environ
+    wire.answer(Scripted(200, b"[]"))
+    assert ask(wire) == b"[]"
+
+
+def test_tries_are_counted_waits_grow_and_the_last_failure_is_told() -> None:
+    waits: list[float] = []
+    tries: list[int] = []
+
+    def failing() -> None:
+        tries.append(1)
+        raise RetryableError("not now")
+
+    with pytest.raises(RetryableError, match="not now"):
+        RetryPolicy(attempts=4, sleep=waits.append).run(failing)
+    assert len(tries) == 4
+    assert waits == sorted(waits)
+    assert 0 < sum(waits) < 8

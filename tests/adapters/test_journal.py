@@ -1,0 +1,150 @@
+"""A chain that shows each change, and a tail that a crash may tear."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.adapters.samples import NOW
+from tradebot.adapters import journal
+from tradebot.adapters.journal import Journal
+from tradebot.errors import OperatorError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+@pytest.fixture
+def chain(path: Path) -> Iterator[Journal]:
+    opened = Journal.create(path, {"account": "X"}, NOW)
+    for number in range(4):
+        opened.append("fill", {"number": number}, NOW)
+    yield opened
+    opened.close()
+
+
+def test_records_are_numbered_chained_and_readable(chain: Journal, path: Path) -> None:
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [record["seq"] for record in records] == [1, 2, 3, 4, 5]
+    assert [record["prev"] for record in records] == [journal.GENESIS, *(r["hash"] for r in records[:-1])]
+    assert records[2] | {"hash": "", "prev": ""} == {
+        "schema": 1,
+        "seq": 3,
+        "at": "2026-01-05T15:00:00.000000Z",
+        "kind": "fill",
+        "payload": {"number": 1},
+        "prev": "",
+        "hash": "",
+    }
+    assert journal.verify(path) == chain.head() == (5, records[-1]["hash"])
+
+
+@settings(max_examples=40)
+@given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
+def test_one_changed_byte_anywhere_is_found_and_its_record_named(place: float, change: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.jsonl"
+        chain = Journal.create(path, {}, NOW)
+        for number in range(4):
+            chain.append("fill", {"number": number}, NOW)
+        chain.close()
+        whole = bytearray(path.read_bytes())
+        index = int(place * (len(whole) - 1))
+        record = whole[:index].count(b"\n") + 1
+        whole[index] ^= change
+        path.write_bytes(whole)
+        with pytest.raises(OperatorError, match=f"broken at record {record}\\."):
+            journal.verify(path)
+
+
+@pytest.mark.parametrize("lost", [0, 2, 3])
+def test_a_removed_record_is_found(chain: Journal, path: Path, lost: int) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:lost] + lines[lost + 1 :]))
+    with pytest.raises(OperatorError, match=f"record {lost + 1}"):
+        journal.verify(path)
+
+
+def test_a_record_forged_with_a_right_hash_breaks_the_next(chain: Journal, path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    body = lines[2].partition(b',"hash":')[0].replace(b'"number":1', b'"number":7') + b"}"
+    digest = hashlib.sha256(body).hexdigest()
+    lines[2] = body[:-1] + f',"hash":"{digest}"}}\n'.encode()
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(OperatorError, match=r"broken at record 4\."):
+        journal.verify(path)
+
+
+def test_a_torn_last_line_is_set_aside_and_the_chain_goes_on(chain: Journal, path: Path) -> None:
+    head = chain.head()
+    with path.open("ab") as file:
+        file.write(b'{"schema":1,"seq":6,"at":"20')
+    assert journal.verify(path) == head
+    opened = Journal(path)
+    opened.append("fill", {"number": 9}, NOW)
+    opened.close()
+    assert (path.parent / "journal.torn-1").read_bytes() == b'{"schema":1,"seq":6,"at":"20'
+    assert journal.verify(path).sequence == 6
+
+
+def test_a_complete_but_wrong_last_line_is_damage_and_stays(chain: Journal, path: Path) -> None:
+    before = path.read_bytes().replace(b'"number":3', b'"number":4')
+    path.write_bytes(before)
+    opened = Journal(path)
+    with pytest.raises(OperatorError, match="last record"):
+        opened.append("fill", {}, NOW)
+    opened.close()
+    assert path.read_bytes() == before
+
+
+def test_two_writers_in_turn_keep_one_chain(chain: Journal, path: Path) -> None:
+    other = Journal(path)
+    other.append("fill", {"by": "other"}, NOW)
+    chain.append("fill", {"by": "first"}, NOW)
+    other.append("fill", {"by": "other"}, NOW)
+    other.close()
+    assert journal.verify(path).sequence == 8
+
+
+def test_a_record_that_found_no_room_leaves_no_half_behind(chain: Journal, path: Path) -> None:
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from tests.adapters.samples import NOW\n"
+        "from tradebot.adapters.journal import Journal\n"
+        "path = Path(sys.argv[1]); chain = Journal(path); limit = path.stat().st_size + 100\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
+        "chain.append('fill', {}, NOW)"
+    )
+    before = path.read_bytes()
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert "OSError: [Errno 27]" in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_journal_is_never_begun_over_another(chain: Journal, path: Path) -> None:
+    with pytest.raises(FileExistsError):
+        Journal.create(path, {}, NOW)
+
+
+def test_a_missing_or_empty_journal_is_damage(path: Path) -> None:
+    with pytest.raises(OperatorError, match="missing"):
+        Journal(path)
+    with pytest.raises(OperatorError, match="cannot be read"):
+        journal.verify(path)
+    path.touch()
+    with pytest.raises(OperatorError, match="empty"):
+        journal.verify(path)
+    opened = Journal(path)
+    with pytest.raises(OperatorError, match="last record"):
+        opened.append("fill", {}, NOW)
+    opened.close()

@@ -1,0 +1,210 @@
+"""What every ledger does, whatever it is made of."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import (
+    ACCOUNT,
+    DAY,
+    FAILED,
+    NOW,
+    PASSED,
+    make_fill,
+    make_intent,
+    make_order,
+    minutes,
+)
+from tests.fakes import MemoryLedger
+from tradebot.adapters import switch
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.errors import OperatorError
+from tradebot.model.bar import Session
+from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
+from tradebot.ports import Ledger
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    if request.param == "memory":
+        yield MemoryLedger(ACCOUNT)
+        return
+    books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    switch.arm(tmp_path, "init", NOW)
+    yield books
+    books.close()
+
+
+def test_the_ledger_knows_its_account(ledger: Ledger) -> None:
+    assert ledger.account_number == ACCOUNT
+
+
+def test_books_open_once_and_say_when(ledger: Ledger) -> None:
+    assert ledger.books_opened_at() is None
+    with pytest.raises(OperatorError):
+        ledger.opening_cash()
+    ledger.open_books(Decimal("100000.01"), NOW)
+    assert (ledger.opening_cash(), ledger.books_opened_at()) == (Decimal("100000.01"), NOW)
+    with pytest.raises(AssertionError):
+        ledger.open_books(Decimal(1), NOW)
+    assert ledger.opening_cash() == Decimal("100000.01")
+
+
+def test_a_promise_is_kept_whole_and_made_once(ledger: Ledger) -> None:
+    intent = make_intent()
+    assert ledger.promise(intent, (PASSED, FAILED))
+    assert not ledger.promise(intent, ())
+    expected = IntentRecord(intent, IntentState.SENT, None, None, NOW)
+    assert ledger.intents() == (expected,)
+    assert ledger.intent(intent.client_order_id) == expected
+    assert ledger.intent("tb1.none") is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.ACCEPTED, IntentState.ACKED),
+        (Outcome.REJECTED, IntentState.REJECTED),
+        (Outcome.UNKNOWN, IntentState.UNKNOWN),
+    ],
+)
+def test_a_reply_settles_the_intent(ledger: Ledger, outcome: Outcome, state: IntentState) -> None:
+    intent = make_intent()
+    ledger.promise(intent, ())
+    ledger.settle(intent.client_order_id, Reply(outcome, None, "40310000", "its words"), minutes(1))
+    assert ledger.intents() == (IntentRecord(intent, state, "40310000", "its words", minutes(1)),)
+
+
+def test_an_accepted_reply_brings_its_order(ledger: Ledger) -> None:
+    ledger.promise(make_intent(), ())
+    ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), NOW)
+    assert ledger.orders() == (make_order(),)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.REJECTED])
+def test_an_unknown_answer_never_takes_back_a_known_one(ledger: Ledger, outcome: Outcome) -> None:
+    ledger.promise(make_intent(), ())
+    ledger.settle(make_intent().client_order_id, Reply(outcome), NOW)
+    known = ledger.intents()
+    ledger.settle(make_intent().client_order_id, Reply(Outcome.UNKNOWN), minutes(1))
+    assert ledger.intents() == known
+
+
+def test_what_was_never_promised_cannot_be_settled_or_abandoned(ledger: Ledger) -> None:
+    with pytest.raises(KeyError):
+        ledger.settle("tb1.none", Reply(Outcome.ACCEPTED), NOW)
+    with pytest.raises(KeyError):
+        ledger.abandon("tb1.none", "why", NOW)
+
+
+def test_intents_are_found_by_session_and_by_being_unresolved(ledger: Ledger) -> None:
+    first, second = make_intent("s1"), make_intent("s2")
+    other = make_intent("s1", session=DAY + timedelta(days=1))
+    for intent in (first, second, other):
+        ledger.promise(intent, ())
+    ledger.settle(first.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(other.client_order_id, Reply(Outcome.UNKNOWN), NOW)
+    assert [r.intent for r in ledger.intents()] == [first, second, other]
+    assert [r.intent for r in ledger.intents(session=DAY)] == [first, second]
+    assert [r.intent for r in ledger.intents(unresolved=True)] == [second, other]
+    assert [r.intent for r in ledger.intents(session=DAY, unresolved=True)] == [second]
+
+
+def test_only_an_unresolved_intent_can_be_abandoned(ledger: Ledger) -> None:
+    intent = make_intent()
+    ledger.promise(intent, ())
+    ledger.abandon(intent.client_order_id, "not at the venue", minutes(1))
+    assert ledger.intents() == (IntentRecord(intent, IntentState.ABANDONED, None, "not at the venue", minutes(1)),)
+    with pytest.raises(AssertionError):
+        ledger.abandon(intent.client_order_id, "again", minutes(2))
+
+
+def test_an_abandoned_intent_that_arrives_late_is_acknowledged(ledger: Ledger) -> None:
+    ledger.promise(make_intent(), ())
+    ledger.abandon(make_intent().client_order_id, "not found", NOW)
+    ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), minutes(1))
+    record = ledger.intent(make_intent().client_order_id)
+    assert record is not None
+    assert record.state is IntentState.ACKED
+
+
+def test_orders_take_the_latest_word_and_never_return_from_their_end(ledger: Ledger) -> None:
+    assert ledger.apply_orders((make_order("v1"), make_order("v2")), NOW) == 2
+    assert ledger.apply_orders((make_order("v1"), make_order("v2")), NOW) == 0
+    filled = make_order("v1", OrderStatus.FILLED, minutes(2))
+    assert ledger.apply_orders((filled, make_order("v2", OrderStatus.HELD, minutes(-1))), NOW) == 1
+    assert ledger.apply_orders((make_order("v1", OrderStatus.NEW, minutes(3)),), NOW) == 0
+    assert ledger.orders() == (filled, make_order("v2"))
+    assert ledger.orders(working=True) == (make_order("v2"),)
+
+
+def test_each_fill_counts_once_and_the_oldest_comes_first(ledger: Ledger) -> None:
+    late, early = make_fill("a2", minutes(2)), make_fill("a1", minutes(1))
+    assert ledger.apply_fills((late,), NOW) == 1
+    assert ledger.apply_fills((late, early, early), NOW) == 1
+    assert ledger.fills() == (early, late)
+
+
+def test_cash_adjustments_add_up_exactly(ledger: Ledger) -> None:
+    assert ledger.cash_adjustments() == 0
+    ledger.adjust_cash(Decimal("0.1"), "dividend", NOW)
+    ledger.adjust_cash(Decimal("-30.02"), "fee", NOW)
+    assert ledger.cash_adjustments() == Decimal("-29.92")
+
+
+def test_the_first_claim_of_a_slot_wins_for_ever(ledger: Ledger) -> None:
+    won = ledger.claim_slot("trade-once", DAY, "open+5m", "serve", NOW)
+    lost = ledger.claim_slot("trade-once", DAY, "open+5m", "cron", minutes(1))
+    assert won == SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, True)
+    assert lost == SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, False)
+    assert ledger.claim_slot("score", DAY, "open+5m", "cron", NOW).won
+
+
+def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
+    assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
+    ledger.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
+    record = ledger.trading_state()
+    assert (record.state, record.who, record.why, record.at) == (
+        TradingState.FLATTEN,
+        "me",
+        "storm",
+        minutes(1),
+    )
+    assert not ledger.armed()
+    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(2))
+    assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
+
+
+def test_sessions_are_replaced_by_date(ledger: Ledger) -> None:
+    first = Session(DAY, NOW, minutes(390))
+    half = Session(DAY + timedelta(days=1), minutes(1440), minutes(1650))
+    ledger.put_sessions((half, first))
+    ledger.put_sessions((Session(DAY, NOW, minutes(210)),))
+    assert ledger.sessions(DAY, DAY + timedelta(days=1)) == (Session(DAY, NOW, minutes(210)), half)
+    assert ledger.sessions(date(2026, 1, 6), date(2026, 1, 6)) == (half,)
+
+
+def test_the_last_reconcile_is_remembered(ledger: Ledger) -> None:
+    assert ledger.last_reconcile() is None
+    ledger.mark_reconciled(ReconcileMark(NOW, 2, 3))
+    ledger.mark_reconciled(ReconcileMark(minutes(1), 0, 1))
+    assert ledger.last_reconcile() == ReconcileMark(minutes(1), 0, 1)
+
+
+def test_the_best_price_belongs_to_one_position(ledger: Ledger) -> None:
+    ledger.put_high_water("flow", "AAPL", NOW, Decimal("190.10"))
+    ledger.put_high_water("flow", "AAPL", NOW, Decimal("191.5"))
+    assert ledger.high_water("flow", "AAPL", NOW) == Decimal("191.5")
+    assert ledger.high_water("flow", "AAPL", minutes(1)) is None
+
+
+def test_an_acknowledged_position_can_be_forgotten(ledger: Ledger) -> None:
+    ledger.acknowledge("XOM", Decimal("-5"), "mine", NOW)
+    ledger.acknowledge("JPM", Decimal("1.5"), "mine", NOW)
+    ledger.acknowledge("XOM", Decimal(0), "sold", NOW)
+    assert ledger.acknowledged() == {"JPM": Decimal("1.5")}

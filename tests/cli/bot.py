@@ -1,0 +1,128 @@
+"""A bot in a folder of its own, driven through the real command line."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+
+from tradebot.__main__ import main
+from tradebot.exchange import process
+
+PROGRAM = Path(sys.executable).with_name("tradebot")
+UNIVERSE = "AAPL,MSFT,NVDA,AMZN"
+EASY = "limits: {min_score: 0.01, min_coverage: 0.1}\nstrategy: {min_cluster: 1, lookback_s: 7200}\n"
+"""Settings under which four symbols trade within half an hour."""
+KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
+
+
+class Said(NamedTuple):
+    """How one command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """Return the data of its JSON document."""
+        return json.loads(self.out)["data"]
+
+
+class Bot:
+    """Types command lines, in this process unless a process of its own is what is tested."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capture = capture
+
+    def says(self, *arguments: str) -> Said:
+        """Run a command line in this process."""
+        before = signal.getsignal(signal.SIGTERM)
+        self._capture.readouterr()
+        try:
+            code = main([*arguments, *self._place(arguments)])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        return Said(code, *self._capture.readouterr())
+
+    def json(self, *arguments: str) -> Any:
+        """Run a command line with --json and return the document's data."""
+        return self.says(*arguments, "--json").data
+
+    def process(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        """Start a command line in a process of its own."""
+        return start([str(PROGRAM), *arguments, *self._place(arguments)], stdin)
+
+    def shown(self, *arguments: str) -> str:
+        """Return what a command line shows a person, with what differs from run to run replaced."""
+        return blank(self.says(*arguments).out, self.folder)
+
+    @property
+    def url(self) -> str:
+        """Return the address of the bot's exchange."""
+        return process.ensure(self.folder / "exchange").url
+
+    def tail(self) -> str:
+        """Return the last four characters of the account's number."""
+        marker = json.loads((self.folder / "state.id").read_text())
+        return str(marker["account_number"][-4:])
+
+    def _place(self, arguments: Sequence[str]) -> list[str]:
+        return [] if "--state-dir" in arguments else ["--state-dir", str(self.folder)]
+
+
+def blank(text: str, folder: Path) -> str:
+    """Replace folder, port, process id and a person's clock, and cut trailing spaces."""
+    text = text.replace(str(folder), "STATE")
+    text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+    text = re.sub(r"by (user )?\w+/\d+ at [-\d]+ [:\d]+ UTC", r"by \1WHO at WHEN", text)
+    text = re.sub(r"account …\w{4}", "account …TAIL", text)
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def start(command: Sequence[str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """Start a program with its output in pipes."""
+    pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def made(folder: Path, *flags: str) -> Iterator[Path]:
+    """Make a sandbox bot of four symbols that trades readily, and stop its exchange afterwards."""
+    try:
+        assert main(["init", "--state-dir", str(folder), "--symbols", UNIVERSE, "--sessions", "2", *flags]) == 0
+        with (folder / "tradebot.yaml").open("a") as file:
+            file.write(EASY)
+        yield folder
+    finally:
+        process.stop(folder / "exchange")
+
+
+def second_session(bot: Bot) -> None:
+    """Bring a bot half an hour into its second session, which has a previous close, with flow and compared books."""
+    steps = (("close",), ("next_open",), ("30m",))
+    for step in steps:
+        assert bot.says("exchange", "tick", *step).code == 0
+    assert bot.says("fetch-flow").code == 0
+    assert bot.says("reconcile").code == 0
+
+
+def order_by_hand(url: str, symbol: str, quantity: str, name: str) -> None:
+    """Send a market order past the bot, as its owner might from elsewhere."""
+    body = {"symbol": symbol, "qty": quantity, "side": "buy", "type": "market", "time_in_force": "day"}
+    answer = requests.post(f"{url}/v2/orders", headers=KEYS, json={**body, "client_order_id": name}, timeout=10)
+    assert answer.status_code == 200, answer.text
+
+
+def log(url: str) -> list[dict[str, Any]]:
+    """Return the exchange's log: the judge of what was sent."""
+    answer = requests.get(f"{url}/exchange/v1/log", params={"limit": "10000"}, timeout=10).json()
+    return list(answer["events"])

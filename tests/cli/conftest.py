@@ -1,0 +1,39 @@
+"""One bot a module, and how a test talks to it."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.cli.bot import Bot, made
+from tradebot.adapters import switch
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a new sandbox bot, shared by the tests of a module in their order."""
+    with made(tmp_path_factory.mktemp("cli") / "state") as path:
+        yield path
+
+
+@pytest.fixture
+def bot(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return the module's bot."""
+    return Bot(folder, capsys)
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return a copy of the module's bot, ACTIVE and without an exchange, to do damage to."""
+    shutil.copytree(folder, tmp_path / "state", ignore=shutil.ignore_patterns("exchange", "HALT"))
+    switch.arm(tmp_path / "state", "test", datetime.now(UTC))
+    return Bot(tmp_path / "state", capsys)
+
+
+@pytest.fixture
+def new_bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    """Yield a bot of one test alone."""
+    with made(tmp_path / "state") as path:
+        yield Bot(path, capsys)

@@ -1,0 +1,121 @@
+"""The demo: one command from nothing to a session whose books agree, or say that they do not."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands import demo
+from commands.init import flags_of
+from tradebot import sandbox
+from tradebot.wiring import Options, opened
+
+MINUTES = "75"
+
+
+def tradebot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "tradebot", *arguments]
+    environ = {**os.environ, "COLUMNS": "100"}
+    return subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module")
+def played(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
+    folder = tmp_path_factory.mktemp("demo")
+    done = tradebot(folder, "demo", "--minutes", MINUTES, "--edge", "0")
+    yield folder, done
+    sandbox.stop(folder / "state" / "exchange")
+
+
+def test_it_plays_a_session_and_says_that_the_books_agree(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = played
+    assert done.returncode == 0, done.stderr
+    assert f"{MINUTES} minutes, 20 symbols, seed 7" in done.stdout
+    assert "Its flow is noise" in done.stdout
+    assert "the ledger's own fold equals the exchange's account to the cent" in done.stdout
+
+
+def test_the_commands_that_it_proposes_work(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = played
+    proposed = [
+        line.partition("tradebot ")[2].split()
+        for line in done.stdout.partition("Try next")[2].splitlines()
+        if line.strip()
+    ]
+    assert len(proposed) == 3
+    for arguments in proposed:
+        if arguments[0] != "demo":  # that one is this very test again
+            again = tradebot(folder, *arguments)
+            assert again.returncode in {0, 10}, again.stderr
+            assert again.stdout.strip()
+
+
+def test_a_second_demo_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    for _ in range(2):
+        done = tradebot(tmp_path, "demo", "--minutes", "3", "--symbols", "2", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    assert document["schema"] == "tradebot.demo/1"
+    assert document["mode"] == "sandbox"
+    funnel = document["data"]["funnel"]
+    assert funnel["candidates"] == funnel["orders"] + sum(row["count"] for row in funnel["reasons"])
+    sandbox.stop(tmp_path / "state" / "exchange")
+
+
+def test_it_leaves_a_bot_of_the_users_untouched(tmp_path: Path) -> None:
+    assert tradebot(tmp_path, "init", "--symbols", "2").returncode == 0
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir())
+    done = tradebot(tmp_path, "demo", "--minutes", "3")
+    assert done.returncode == 2
+    assert "holds a bot of yours" in done.stderr
+    assert "next: tradebot demo --state-dir state/demo" in done.stderr
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir()) == before
+    sandbox.stop(tmp_path / "state" / "exchange")
+
+
+@pytest.fixture
+def app_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRADEBOT_LIMITS__MIN_SCORE", "0.05")
+    monkeypatch.setenv("TRADEBOT_STRATEGY__MIN_CLUSTER", "1")
+    state = tmp_path / "state"
+    yield state
+    sandbox.stop(state / "exchange")
+
+
+def test_one_corrupted_fill_is_seen_and_fails_the_demo(app_state: Path) -> None:
+    first = tradebot(app_state.parent, "demo", "--minutes", "40", "--json")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert json.loads(first.stdout)["data"]["fills"] > 0, "nothing was traded, so nothing can be corrupted"
+
+    with sqlite3.connect(app_state / "ledger.db") as ledger:
+        sequence, body = ledger.execute("SELECT sequence, body FROM fills ORDER BY sequence LIMIT 1").fetchone()
+        fill = json.loads(body)
+        fill["fill"]["price"] = str(float(fill["fill"]["price"]) + 0.01)
+        ledger.execute("UPDATE fills SET body = ? WHERE sequence = ?", (json.dumps(fill), sequence))
+    ledger.close()
+
+    with opened(Options(str(app_state)), os.environ) as app:
+        session = app.ledger.sessions(app.now().date(), app.now().date())[0]
+        report = demo.report(app, session, 40, 0.0)
+    assert report.exit_code == 1
+    differences = " ".join(report.data.differences)
+    assert "cash account" in differences
+    assert "equity" in differences
+
+
+def test_flags_of_a_demo_are_the_last_layer_of_its_configuration() -> None:
+    assert flags_of("sandbox", {"seed": 9}, {"universe": ["AAPL"]}) == {
+        "mode": "sandbox",
+        "sandbox": {"seed": 9},
+        "universe": ["AAPL"],
+    }

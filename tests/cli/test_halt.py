@@ -1,0 +1,161 @@
+"""`tradebot halt`: what it must do whatever else is broken, and what it must not load."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.bot import Bot, blank, log, second_session, start
+from tradebot.adapters import switch
+
+HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "dataclasses")
+NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+"""Every write to a file fails after this, as on a full disk."""
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def state_of(folder: Path) -> str:
+    return switch.read(folder).state.value
+
+
+def history(folder: Path) -> list[str]:
+    """Return the last trading state that the ledger's journal holds, with its reason."""
+    record = json.loads((folder / "journal.jsonl").read_text().splitlines()[-1])
+    assert record["kind"] == "trading_state"
+    return [record["payload"]["state"], record["payload"]["why"]]
+
+
+def test_a_halt_says_what_is_in_force_and_what_comes_next(bot: Bot) -> None:
+    said = bot.says("halt", "--reason", "odd fills")
+    assert said.code == 0
+    assert blank(said.out, bot.folder) == (
+        "Halted: REDUCE_ONLY by WHO at WHEN: odd fills\n"
+        "Only orders that reduce risk go out. Next: tradebot status, then tradebot unhalt"
+    )
+    assert (state_of(bot.folder), history(bot.folder)) == ("REDUCE_ONLY", ["REDUCE_ONLY", "odd fills"])
+    assert not (bot.folder / "ARMED").exists()
+
+
+def test_a_second_halt_keeps_the_newest_reason(bot: Bot) -> None:
+    assert bot.json("halt", "--reason=newer")["why"] == "newer"
+    assert history(bot.folder) == ["REDUCE_ONLY", "newer"]
+
+
+def test_flattening_without_a_terminal_halts_and_names_the_command_that_confirms(bot: Bot) -> None:
+    said = bot.says("halt", "--flatten")
+    assert said.code == 2
+    assert "next: tradebot halt --flatten --confirm FLATTEN" in said.err
+    assert state_of(bot.folder) == "REDUCE_ONLY"
+
+
+def test_a_wrong_confirmation_halts_and_does_not_flatten(bot: Bot) -> None:
+    assert bot.says("halt", "--flatten", "--confirm", "flatten").code == 3
+    assert state_of(bot.folder) == "REDUCE_ONLY"
+
+
+def test_flatten_is_never_weakened_by_a_later_halt(bot: Bot) -> None:
+    said = bot.says("halt", "--flatten", "--confirm", "FLATTEN", "--json")
+    # The session is closed, so the positions, if there were any, could not be closed now.
+    assert json.loads(said.out)["data"]["orders"]["problem"] == "The session is closed."
+    assert (said.code, state_of(bot.folder)) == (5, "FLATTEN")
+    assert bot.json("halt", "--reason", "and again")["state"] == "FLATTEN"
+    assert state_of(bot.folder) == "FLATTEN"
+
+
+def test_flattening_asks_at_a_terminal(bot: Bot) -> None:
+    ours, theirs = pty.openpty()
+    running = bot.process("halt", "--flatten", stdin=theirs)
+    os.write(ours, b"FLATTEN\n")
+    out, err = running.communicate(timeout=20)
+    os.close(ours)
+    os.close(theirs)
+    assert "type FLATTEN to go on" in err
+    assert "Halted: FLATTEN" in out
+
+
+def test_without_a_state_nothing_is_halted_and_known_states_are_named(
+    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
+    said = bot.says("halt", "--state-dir", str(tmp_path / "none"))
+    assert said.code == 2
+    assert f"States known here: {bot.folder}" in said.err
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("wrong", [["--nonsense"], ["--reason"], ["please"]])
+def test_a_command_line_that_cannot_be_read_is_a_usage_error(bot: Bot, wrong: list[str]) -> None:
+    said = (
+        bot.says("halt", "--json", *wrong, "--state-dir", str(bot.folder))
+        if wrong != ["--reason"]
+        else bot.says("halt", "--json", "--state-dir", str(bot.folder), *wrong)
+    )
+    assert json.loads(said.out)["error"]["code"] == said.code == 2
+
+
+@pytest.mark.parametrize("damage", ["garbage", "empty", "missing"])
+@pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl"])
+def test_damaged_books_do_not_stop_a_halt(copy: Bot, name: str, damage: str) -> None:
+    path = copy.folder / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"no book at all" * 100 if damage == "garbage" else b"")
+    said = copy.says("halt", "--reason", "damage", "--json")
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+    assert not (copy.folder / "ARMED").exists()
+    assert said.data["unrecorded"]
+
+
+def test_a_damaged_marker_does_not_stop_a_halt(copy: Bot) -> None:
+    (copy.folder / "state.id").write_text("{")
+    assert "Halted: REDUCE_ONLY" in copy.says("halt").out
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+def test_a_full_disk_does_not_stop_a_halt(copy: Bot) -> None:
+    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(copy.folder))
+    assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
+    assert not (copy.folder / "HALT").exists(), "the fault did not fire"
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+def test_a_reader_who_went_away_does_not_stop_a_halt(copy: Bot) -> None:
+    running = start([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)])
+    assert running.stdout is not None
+    running.stdout.close()
+    _, err = running.communicate(timeout=20)
+    assert (running.returncode, err) == (0, "")
+    assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
+
+
+def test_a_halt_loads_nothing_heavy(copy: Bot) -> None:
+    code = (
+        "import sys; from tradebot.__main__ import main; main();"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = python(code, "halt", "--state-dir", str(copy.folder))
+    assert (done.stderr.strip(), state_of(copy.folder)) == ("[]", "REDUCE_ONLY")
+
+
+def test_a_halt_ends_working_entries_at_the_exchange_and_lets_no_new_one_out(new_bot: Bot) -> None:
+    second_session(new_bot)
+    sent = new_bot.json("trade-once")["orders"]
+    assert sent, "no entry was working, so this test would show nothing"
+    halted = new_bot.json("halt")
+    assert (halted["orders"]["cancelled"], halted["orders"]["problem"]) == (sent, None)
+    events = [event["event"] for event in log(new_bot.url)]
+    assert events.count("order_canceled") == sent
+    new_bot.says("exchange", "tick", "5m")
+    refused = new_bot.says("trade-once", "--json")
+    assert refused.code == 3
+    assert set(refused.data["refused"]) == {"HALTED"}
+    assert [event["event"] for event in log(new_bot.url)].count("order_accepted") == sent

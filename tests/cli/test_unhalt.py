@@ -1,0 +1,75 @@
+"""`tradebot unhalt`: books that agree, and a person who says so."""
+
+import os
+import pty
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tests.cli.bot import Bot
+from tradebot.adapters import switch
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.model.candidate import Side
+from tradebot.model.order import Fill
+from tradebot.model.position import OwnedFill
+
+
+def state_of(bot: Bot) -> str:
+    return switch.read(bot.folder).state.value
+
+
+def test_without_a_halt_there_is_nothing_to_do(bot: Bot) -> None:
+    assert bot.says("unhalt") == (0, "Nothing was halted: entries may be sent.\n", "")
+
+
+def test_without_a_terminal_the_command_that_confirms_is_named(bot: Bot) -> None:
+    bot.says("halt", "--reason", "odd fills")
+    said = bot.says("unhalt")
+    assert said.code == 2
+    assert "odd fills" in said.err
+    assert f"next: tradebot unhalt --confirm {bot.tail()}" in said.err
+    assert state_of(bot) == "REDUCE_ONLY"
+
+
+def test_another_word_than_the_account_is_no_confirmation(bot: Bot) -> None:
+    assert bot.says("unhalt", "--confirm", "yes").code == 3
+    assert state_of(bot) == "REDUCE_ONLY"
+
+
+def test_a_confirmation_and_books_that_agree_end_the_halt(bot: Bot) -> None:
+    said = bot.says("unhalt", "--confirm", bot.tail(), "--reason", "feed is back")
+    assert said.code == 0
+    assert said.out.startswith("ACTIVE: REDUCE_ONLY is ended")
+    assert state_of(bot) == "ACTIVE"
+    assert bot.json("status")["trading_why"] == "feed is back"
+    assert bot.json("status")["reconcile"]["findings"] == 0
+
+
+def test_the_account_is_asked_for_at_a_terminal(bot: Bot) -> None:
+    bot.says("halt")
+    ours, theirs = pty.openpty()
+    running = bot.process("unhalt", stdin=theirs)
+    os.write(ours, f"{bot.tail()}\n".encode())
+    _, err = running.communicate(timeout=20)
+    os.close(ours)
+    os.close(theirs)
+    assert f"type {bot.tail()} to go on" in err
+    assert (running.returncode, state_of(bot)) == (0, "ACTIVE")
+
+
+def test_a_difference_that_blocks_keeps_the_halt_until_its_plan_is_accepted(bot: Bot) -> None:
+    ledger = SqliteLedger.open(bot.folder)
+    at = datetime(2026, 11, 16, 15, tzinfo=UTC)
+    made_up = Fill("made-up", "", "AAPL", Side.BUY, Decimal(5), Decimal(100), at)
+    ledger.apply_fills([OwnedFill("flow", made_up)], at)
+    ledger.close()
+    bot.says("halt")
+    refused = bot.says("unhalt", "--confirm", bot.tail())
+    assert refused.code == 3
+    assert "AAPL: the books hold a position that the broker does not" in refused.err
+    assert "next: tradebot reconcile" in refused.err
+    assert state_of(bot) == "REDUCE_ONLY"
+
+    plan = bot.json("reconcile")["plan"]
+    assert bot.says("reconcile", "--apply", plan).code == 0
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
+    assert state_of(bot) == "ACTIVE"

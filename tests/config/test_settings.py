@@ -1,0 +1,339 @@
+"""The configuration: layers and where each value came from, and each way to get it wrong said plainly."""
+
+import os
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tests.core.builders import exit_rules, limits
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.limits import ExitRules, Limits, contradictions
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode
+from tradebot.settings import Loaded, Secrets, Settings, load, load_secrets
+
+
+@pytest.fixture
+def user_file(tmp_path: Path) -> Path:
+    return tmp_path / "mine.yaml"
+
+
+def loaded(path: Path, text: str | bytes, **environ: str) -> Loaded:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return load(path, environ)
+
+
+def refused(path: Path, text: str | bytes) -> OperatorError:
+    with pytest.raises(OperatorError) as caught:
+        loaded(path, text)
+    return caught.value
+
+
+def test_the_shipped_configuration_of_each_mode_loads() -> None:
+    for mode in Mode:
+        settings = load(None, {"TRADING_MODE": mode.value.upper()}).settings
+        assert settings.mode is mode
+        assert set(settings.timetable) == set(Job)
+
+
+def test_later_layers_win_and_each_value_names_its_source(user_file: Path) -> None:
+    user_file.write_text("limits:\n  max_open_positions: 8\n  max_new_entries: 2\n")
+    environ = {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "7", "TRADING_MODE": "paper"}
+    found = load(user_file, environ, {"exits": {"time_exit_s": 600}})
+    assert (found.settings.limits.max_open_positions, found.settings.limits.max_new_entries) == (7, 2)
+    assert found.settings.exits.time_exit_s == 600
+    assert {
+        name: found.origins[name]
+        for name in ("limits.max_open_positions", "limits.max_new_entries", "limits.min_score", "alpaca.feed")
+    } == {
+        "limits.max_open_positions": "environment",
+        "limits.max_new_entries": str(user_file),
+        "limits.min_score": "base.yaml",
+        "alpaca.feed": "paper.yaml",
+    }
+    assert found.origins["exits.time_exit_s"] == "flag"
+
+
+def test_the_environment_reaches_names_with_a_dash_and_lists_and_truths() -> None:
+    environ = {
+        "TRADEBOT_TIMETABLE__TRADE_ONCE__EVERY_S": "600",
+        "TRADEBOT_UNIVERSE": "[AAPL, NO]",
+        "TRADEBOT_STRATEGY__LONG_ONLY": "true",
+        "TRADEBOT_STATE": "elsewhere",
+    }
+    settings = load(None, environ).settings
+    assert settings.timetable[Job.TRADE_ONCE].every_s == 600
+    assert (settings.universe, settings.strategy.long_only) == (["AAPL", "NO"], True)
+
+
+def test_the_user_file_may_name_the_mode_and_the_environment_overrules_it(user_file: Path) -> None:
+    assert loaded(user_file, "mode: paper\n").settings.alpaca.feed == "iex"
+    assert loaded(user_file, "mode: paper\n", TRADING_MODE="sandbox").settings.alpaca.feed == "sandbox"
+
+
+def test_names_that_yaml_takes_for_truths_stay_words(user_file: Path) -> None:
+    settings = loaded(user_file, "universe: [NO, ON, TRUE, Y, OFF]\nsectors: {NO: index, ON: index}\n").settings
+    assert settings.universe == ["NO", "ON", "TRUE", "Y", "OFF"]
+    assert settings.sectors["NO"] == "index"
+
+
+def test_decimals_are_exact_and_a_byte_order_mark_is_no_matter(user_file: Path) -> None:
+    text = "\ufefflimits: {max_order_fraction: 0.1, max_symbol_fraction: 0.1}\n"
+    assert loaded(user_file, text).settings.limits.max_order_fraction == Decimal("0.1")
+
+
+UNREADABLE = [
+    ("", "the file is empty"),
+    ("# nothing but a comment\n", "the file is empty"),
+    ("limits:\n\tmax_new_entries: 2\n", "line 2, column 1"),
+    ("mode: paper\nmode: live\n", "line 2, column 1: the key 'mode' stands twice"),
+    ("limits:\n  cooldown_s: 1\n  cooldown_s: 2\n", "line 3, column 3: the key 'cooldown_s' stands twice"),
+    ("a: &x {b: 1}\nc: *x\n", "line 2, column 4: aliases are not read"),
+    ("mode: !!python/object/apply:os.getcwd []\n", "line 1, column 7: tags are not read"),
+    ("mode: !!int paper\n", "line 1, column 7: tags are not read"),
+    ("- mode\n", "a mapping is expected at the top, not a list"),
+    ("paper\n", "a mapping is expected at the top, not a str"),
+    ("1: paper\n", "line 1, column 1: the key 1 is not text"),
+    ("limits: [1\n", "line 2, column 1: expected ',' or ']'"),
+    ("mode: paper\n---\nmode: live\n", "line 2, column 1"),
+    ("mode: pa\0per\n", "character 8: special characters are not allowed"),
+    ("mode: paper\n".encode("utf-16"), "not UTF-8 text (byte 0)"),
+    ("mode: paper\n#" + "x" * 1_000_001, "are too many for a configuration"),
+    ("universe: " + "[" * 5000, "recursion"),
+    ("limits: {cooldown_s: " + "9" * 5000 + "}", "digits"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), UNREADABLE, ids=lambda part: str(part)[:24])
+def test_a_file_that_cannot_be_read_is_named_with_its_line_and_what_to_do(
+    user_file: Path, text: str | bytes, said: str
+) -> None:
+    error = refused(user_file, text)
+    assert str(user_file) in error.message
+    assert said in error.message
+    assert error.hint
+    assert error.code is ExitCode.USAGE
+
+
+def test_a_tab_is_named_as_the_cause(user_file: Path) -> None:
+    assert "replace the tab" in refused(user_file, "limits:\n\tcooldown_s: 1\n").hint
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(OperatorError, match=str(path)) as caught:
+            load(path, {})
+        assert caught.value.hint == "check the path and its permissions"
+
+
+BAD_VALUES = [
+    ("limits: {max_open_position: 3}", "limits.max_open_position", "did you mean max_open_positions?"),
+    ("limit: {}", "limit", "did you mean limits?"),
+    ("timetable: {trade-once: {evry_s: 60}}", "timetable.trade-once.evry_s", "there is no such setting"),
+    ("timetable: {trade-onse: {every_s: 60}}", "timetable.trade-onse", "'trade-once'"),
+    ("limits: {max_order_fraction: 25}", "limits.max_order_fraction", "less than or equal to 1"),
+    ("limits: {max_order_fraction: 0}", "limits.max_order_fraction", "greater than 0"),
+    ("limits: {cooldown_s: -1}", "limits.cooldown_s", "greater than 0"),
+    ("limits: {min_score: .nan}", "limits.min_score", "valid number"),
+    ("limits: {max_order_fraction: NaN}", "limits.max_order_fraction", "finite number"),
+    ("limits: {max_order_notional_usd: Infinity}", "limits.max_order_notional_usd", "finite number"),
+    ("limits: {min_score: inf}", "limits.min_score", "finite number"),
+    ("limits: {max_open_positions: true}", "limits.max_open_positions", "a number or a word is expected"),
+    ("limits: {min_score: true}", "limits.min_score", "a number or a word is expected"),
+    ("limits: {max_open_positions: few}", "limits.max_open_positions", "valid integer"),
+    ("limits: [1, 2]", "limits", "valid dictionary"),
+    ("limits: null", "limits", "valid dictionary"),
+    ("universe: AAPL", "universe", "valid list"),
+    ("universe: []", "universe", "at least 1 item"),
+    ("universe: [aapl]", "universe.0", "match pattern"),
+    ("alpaca: {url: ftp://example.test}", "alpaca.url", "match pattern"),
+    ("sandbox: {start: tomorrow}", "sandbox.start", "valid date"),
+    ("sandbox: {source: kraken}", "sandbox.source", "'generated', 'csv' or 'parquet'"),
+    ("timetable: {score: {every_s: 90}}", "timetable.score.every_s", "multiple of 60"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "name", "said"), BAD_VALUES, ids=[row[0] for row in BAD_VALUES])
+def test_a_bad_value_is_named_with_its_file_and_what_was_expected(
+    user_file: Path, text: str, name: str, said: str
+) -> None:
+    error = refused(user_file, text)
+    line = next(line for line in error.message.splitlines() if line.startswith(f"{name} "))
+    assert f"({user_file})" in line
+    assert said in line
+    assert error.hint
+
+
+@pytest.mark.parametrize("mode", ["demo", "", "null", "[live]"])
+def test_a_mode_that_is_none_names_the_modes(user_file: Path, mode: str) -> None:
+    assert "sandbox, paper" in refused(user_file, f"mode: {mode}\n").message
+
+
+def test_every_bad_value_is_told_at_once(user_file: Path) -> None:
+    error = refused(user_file, "limits: {cooldown_s: 0, min_score: 2, cooldwn_s: 1}\n")
+    assert len(error.message.splitlines()) == 3
+
+
+def test_a_value_and_a_section_of_one_name_contradict_each_other() -> None:
+    environ = {"TRADEBOT_LIMITS": "5", "TRADEBOT_LIMITS__COOLDOWN_S": "60"}
+    with pytest.raises(OperatorError, match="TRADEBOT_LIMITS") as caught:
+        load(None, environ)
+    assert caught.value.hint == "unset TRADEBOT_LIMITS"
+
+
+def test_an_unknown_name_in_the_environment_is_an_error() -> None:
+    with pytest.raises(OperatorError, match=r"limits\.max_open_position \(environment\).*did you mean"):
+        load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITION": "3"})
+
+
+SCENARIOS = [
+    ("limits: {max_order_fraction: 0.2}", "would always be refused by max_symbol_fraction"),
+    ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
+    ("limits: {max_sector_fraction: 0.7}", "would always be refused by max_gross_fraction"),
+    ("limits: {max_new_entries: 11}", "one cycle could never open what it may"),
+    ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
+    ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would shut the bot"),
+    (
+        "exits: {stop_loss_fraction: 0.05}",
+        "loses 0.033 of equity, not less than max_daily_loss",
+    ),
+    ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),
+    ("limits: {max_flow_age_s: 300}", "entries would be shut by age before each renewal"),
+    ("limits: {max_reconcile_age_s: 900}", "entries would be shut by age before each renewal"),
+    ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is asked for again"),
+    ("universe: [AAPL, AAPL]", "universe names a symbol twice"),
+]
+
+
+@pytest.mark.parametrize(("text", "scenario"), SCENARIOS, ids=[row[0] for row in SCENARIOS])
+def test_limits_that_contradict_each_other_are_refused_with_the_scenario(
+    user_file: Path, text: str, scenario: str
+) -> None:
+    assert scenario in refused(user_file, text).message
+
+
+fractions = st.decimals("0.001", 1, places=3)
+
+
+@given(
+    ladder=st.lists(fractions, min_size=4, max_size=4),
+    loss=fractions,
+    stop=fractions,
+    arm=fractions,
+    target=fractions,
+    counts=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    notionals=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+)
+def test_whatever_is_accepted_satisfies_every_relation(
+    ladder: list[Decimal], loss: Decimal, stop: Decimal, arm: Decimal, target: Decimal,
+    counts: tuple[int, int], notionals: tuple[int, int],
+) -> None:  # fmt: skip
+    order, symbol, sector, gross = ladder
+    rules = limits(
+        max_order_fraction=order, max_symbol_fraction=symbol, max_sector_fraction=sector,
+        max_gross_fraction=gross, max_daily_loss_fraction=loss, max_new_entries=counts[0],
+        max_open_positions=counts[1], min_order_notional_usd=notionals[0], max_order_notional_usd=notionals[1],
+    )  # fmt: skip
+    exits = exit_rules(stop_loss_fraction=stop, trailing_arm_fraction=arm, profit_target_fraction=target)
+    holds = (
+        order <= symbol <= sector <= gross
+        and counts[0] <= counts[1]
+        and notionals[0] < notionals[1]
+        and gross * (stop + exits.limit_offset_fraction) < loss
+        and arm < target
+    )
+    assert (not list(contradictions(rules, exits))) == holds
+
+
+@pytest.mark.parametrize("model", [Limits, ExitRules])
+def test_no_limit_has_a_default(model: type[Limits] | type[ExitRules]) -> None:
+    assert all(field.is_required() for field in model.model_fields.values())
+    with pytest.raises(ValidationError):
+        model.model_validate({})
+
+
+def test_settings_cannot_be_changed_once_loaded() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load(None, {}).settings.limits.cooldown_s = 1  # type: ignore[misc]
+
+
+def env_file(folder: Path, text: str, mode: int = 0o600) -> Path:
+    path = folder / ".env"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def none(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "absent.env"  # noqa: PT022 - a fixture of a path that is never made
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ALPACA_KEY", "ALPACA_SECRET"),
+        ("ALPACA_API_KEY", "ALPACA_SECRET_KEY"),
+        ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
+    ],
+)
+def test_each_alias_of_a_key_is_read_with_quotes_and_blanks_taken_off(none: Path, names: tuple[str, str]) -> None:
+    secrets = load_secrets({names[0]: '  "abc"\n', names[1]: "' xyz '"}, none)
+    assert (secrets.alpaca_key, secrets.alpaca_secret, secrets.uw_key) == ("abc", "xyz", None)
+
+
+def test_the_first_alias_that_says_something_wins(none: Path) -> None:
+    environ = {"ALPACA_KEY": " '' ", "ALPACA_API_KEY": "second", "APCA_API_KEY_ID": "third"}
+    assert load_secrets(environ, none).alpaca_key == "second"
+
+
+def test_any_alias_in_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "ALPACA_KEY=filed\nALPACA_SECRET=filed\n")
+    environ = {"APCA_API_KEY_ID": "typed", "APCA_API_SECRET_KEY": "typed"}
+    secrets = load_secrets(environ, path)
+    assert (secrets.alpaca_key, secrets.alpaca_secret) == ("typed", "typed")
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "UW_API_KEY='from $HOME file'\nALPACA_KEY=filed\n")
+    secrets = load_secrets({"ALPACA_KEY": "environment"}, path)
+    assert (secrets.alpaca_key, secrets.uw_key) == ("environment", "from $HOME file")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
+    path = env_file(tmp_path, "UW_API_KEY=x\n", mode)
+    with pytest.raises(OperatorError, match="others than its owner") as caught:
+        load_secrets({}, path)
+    assert caught.value.hint == f"chmod 600 {path}"
+
+
+def test_what_is_no_plain_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env", 0o600)
+    with pytest.raises(OperatorError, match="not a regular file"):
+        load_secrets({}, tmp_path / ".env")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "")
+    path.write_bytes(b"UW_API_KEY=\xff\xfe\n")
+    with pytest.raises(OperatorError, match="not UTF-8 text"):
+        load_secrets({}, path)
+
+
+def test_secrets_never_show_what_they_are() -> None:
+    secrets = Secrets("abc", None, "xyz", None)
+    for text in (repr(secrets), str(secrets), f"{secrets}", repr([secrets])):
+        assert "abc" not in text
+        assert "xyz" not in text
+    assert repr(secrets) == "Secrets(set: alpaca_key, uw_key)"
+
+
+def test_settings_hold_no_secret() -> None:
+    names = {name.lower() for name in Settings.model_fields}
+    assert not any("key" in name or "secret" in name for name in names)

@@ -1,0 +1,68 @@
+"""What holds for every test: loopback only, no settings from outside, and no skip that is not on the list."""
+
+import fnmatch
+import os
+from collections.abc import Iterable, MutableMapping
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+OUTSIDE_SETTINGS = (
+    "ALPACA_*",
+    "APCA_*",
+    "UW_*",
+    "TRADEBOT_*",
+    "TRADING_MODE",
+    "DRY_RUN",
+    "*_PROXY",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "COLUMNS",
+    "LINES",
+)
+
+
+def forget_outside_settings(environment: MutableMapping[str, str]) -> None:
+    """Remove credentials, modes and proxies, so that no test can reach a real account or depend on one."""
+    for name in list(environment):
+        if any(fnmatch.fnmatchcase(name.upper(), pattern) for pattern in OUTSIDE_SETTINGS):
+            del environment[name]
+
+
+def unlisted_skips(reasons: Iterable[str], allowed: Iterable[str]) -> list[str]:
+    """Return the reasons that match no line of the list (shell patterns; `#` begins a comment line)."""
+    patterns = [line.strip() for line in allowed if line.strip() and not line.startswith("#")]
+    return sorted({r for r in reasons if not any(fnmatch.fnmatchcase(r, pattern) for pattern in patterns)})
+
+
+def skip_reasons(config: pytest.Config) -> list[str]:
+    """Return the reason of every skipped test, as the terminal reporter has collected them."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    return [str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that skipped a test for a reason that is not on the list."""
+    # An xdist worker has no terminal reporter; the controller judges for all of them.
+    unlisted = unlisted_skips(skip_reasons(session.config), ALLOWED_SKIPS.read_text().splitlines())
+    if unlisted and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how many tests were skipped, and which reasons are not on the list."""
+    reasons = skip_reasons(config)
+    terminalreporter.write_line(f"skipped tests: {len(reasons)}")
+    for reason in unlisted_skips(reasons, ALLOWED_SKIPS.read_text().splitlines()):
+        terminalreporter.write_line(f"skip not on the list in tests/{ALLOWED_SKIPS.name}: {reason}", red=True)
+
+
+forget_outside_settings(os.environ)
+# A failing example is printed as a line that replays it. There is no database of examples, so that
+# a run never depends on what an earlier one left behind.
+hypothesis.settings.register_profile("suite", max_examples=50, deadline=None, database=None, print_blob=True)
+hypothesis.settings.register_profile("soak", max_examples=2000, deadline=None, database=None, print_blob=True)

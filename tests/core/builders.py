@@ -1,0 +1,193 @@
+"""Values for the tests of the core: a builder gives something ordinary, a test changes what it is about."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from tradebot.gates.entry import Ask
+from tradebot.gates.sizing import entry_size
+from tradebot.limits import ExitRules, Limits
+from tradebot.model.account import Account
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.desk import Book, Desk
+from tradebot.model.flow import DarkPoolPrint, FlowAlert
+from tradebot.model.instrument import Instrument, Right
+from tradebot.model.order import Fill
+from tradebot.model.position import OwnedFill
+from tradebot.model.record import SymbolFacts
+from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
+
+ACCOUNT = "TEST00001"
+DAY = date(2026, 11, 16)
+SESSION = Session(DAY, datetime(2026, 11, 16, 14, 30, tzinfo=UTC), datetime(2026, 11, 16, 21, 0, tzinfo=UTC))
+NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
+CASH = Decimal(100_000)
+
+LIMITS = Limits(
+    max_open_positions=5,
+    max_new_entries=3,
+    max_order_fraction=Decimal("0.05"),
+    max_order_notional_usd=Decimal(10_000),
+    min_order_notional_usd=Decimal(100),
+    max_symbol_fraction=Decimal("0.10"),
+    max_sector_fraction=Decimal("0.30"),
+    max_gross_fraction=Decimal("0.60"),
+    max_daily_loss_fraction=Decimal("0.02"),
+    cooldown_s=1800,
+    price_collar_fraction=Decimal("0.10"),
+    limit_offset_fraction=Decimal("0.002"),
+    max_spread_fraction=Decimal("0.005"),
+    max_quote_age_s=120,
+    max_clock_skew_s=5,
+    max_flow_age_s=900,
+    max_reconcile_age_s=2700,
+    max_foreign_share=Decimal("0.20"),
+    min_score=0.25,
+    min_coverage=0.6,
+    entry_life_s=600,
+    exit_life_s=180,
+)
+EXITS = ExitRules(
+    stop_loss_fraction=Decimal("0.02"),
+    trailing_stop_fraction=Decimal("0.012"),
+    trailing_arm_fraction=Decimal("0.01"),
+    profit_target_fraction=Decimal("0.03"),
+    time_exit_s=14_400,
+    limit_offset_fraction=Decimal("0.005"),
+)
+SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}
+
+
+def limits(**changes: object) -> Limits:
+    return Limits.model_validate({**LIMITS.model_dump(), **changes})
+
+
+def exit_rules(**changes: object) -> ExitRules:
+    return ExitRules.model_validate({**EXITS.model_dump(), **changes})
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def quote(symbol: str = "AAPL", bid: str = "99.98", ask: str = "100.00", *, at: datetime = NOW) -> Quote:
+    close = (Decimal(bid) + Decimal(ask)) / 2
+    return Quote(symbol, at, Decimal(bid), Decimal(ask), Decimal(ask), close, "sandbox")
+
+
+def candidate(symbol: str = "AAPL", side: Side = Side.BUY, *, score: float | None = 0.5) -> Candidate:
+    signed = score if score is None or side is Side.BUY else -score
+    return Candidate("flow", Instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9)
+
+
+def book(**changes: object) -> Book:
+    empty = Book(
+        equity=CASH,
+        buying_power=CASH,
+        day_loss=Decimal(0),
+        exposure={},
+        sector_exposure={},
+        held=frozenset(),
+        foreign=frozenset(),
+        working=frozenset(),
+        own_working=frozenset(),
+        unresolved=frozenset(),
+        last_fill_at={},
+        gross=Decimal(0),
+    )
+    return replace(empty, **changes)  # type: ignore[arg-type]
+
+
+def venue_clock(now: datetime = NOW, *, is_open: bool = True) -> VenueClock:
+    return VenueClock(now, is_open, SESSION.open + timedelta(days=1), SESSION.close)
+
+
+def account(**changes: object) -> Account:
+    usual = Account(ACCOUNT, "ACTIVE", CASH, CASH, CASH, CASH, ())
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> Desk:
+    usual = Desk(
+        now=NOW,
+        clock=venue_clock(),
+        session=SESSION,
+        account=account(),
+        permission=Permission(),
+        state=TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)),
+        reconcile=ReconcileMark(ago(60), 0, 0),
+        book=book(),
+        positions=(),
+        net={},
+        orders=(),
+        quotes={},
+        universe=("AAPL",),
+        sectors=SECTORS,
+        facts=facts if facts is not None else {"AAPL": fetched_facts("AAPL")},
+    )
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def ask(**changes: object) -> Ask:
+    """Return an Ask that passes every gate; the size follows from the quote, book and limits given."""
+    usual = Ask(candidate(), desk(), book(), LIMITS, quote(), None, promised=False)
+    changed = replace(usual, **changes)  # type: ignore[arg-type]
+    if changed.quote is None or "size" in changes:
+        return changed
+    return replace(changed, size=entry_size(changed.candidate, changed.quote, changed.book, changed.limits))
+
+
+def fetched_facts(symbol: str, **changes: object) -> SymbolFacts:
+    usual = SymbolFacts(symbol, alerts_fetched_at=ago(60), received=10)
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def alert(number: int = 1, right: Right = Right.CALL, /, **changes: object) -> FlowAlert:
+    usual = FlowAlert(
+        id=f"alert-{number}",
+        symbol="AAPL",
+        at=ago(60 * number),
+        right=right,
+        strike=Decimal(100),
+        expiry=DAY + timedelta(days=10),
+        premium=Decimal(400_000),
+        ask_premium=Decimal(400_000),
+        bid_premium=Decimal(0),
+        volume=1000,
+        open_interest=500,
+        has_sweep=False,
+        has_floor=False,
+        has_multileg=False,
+    )
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def dark_print(price: str = "100.02", **changes: object) -> DarkPoolPrint:
+    usual = DarkPoolPrint(
+        id="print-1",
+        symbol="AAPL",
+        at=ago(60),
+        price=Decimal(price),
+        size=1000,
+        premium=Decimal(price) * 1000,
+        bid=Decimal("99.98"),
+        ask=Decimal("100.02"),
+    )
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def fill(
+    number: int,
+    symbol: str = "AAPL",
+    side: Side = Side.BUY,
+    quantity: str = "10",
+    price: str = "100",
+    *,
+    strategy: str = "flow",
+    at: datetime | None = None,
+) -> OwnedFill:
+    when = at if at is not None else NOW + timedelta(seconds=number)
+    told = Fill(f"fill-{number}", f"venue-{number}", symbol, side, Decimal(quantity), Decimal(price), when)
+    return OwnedFill(strategy, told)

@@ -1,0 +1,147 @@
+"""Catching up applies what the venue has done, each thing once; it gives up what can no longer arrive."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.core.builders import CASH, DAY, NOW
+from tests.core.worlds import Scene, call, wanted
+from tests.venues import LOST
+from tradebot.books import EXIT_LOOKUP, FILL_OVERLAP, CaughtUp, catch_up
+from tradebot.cycle import trade_once
+from tradebot.model.candidate import Purpose
+from tradebot.model.intent import Intent, IntentState, Operation
+from tradebot.model.order import OrderStatus
+from tradebot.model.position import FOREIGN, fold_cash
+
+LATER = NOW + timedelta(minutes=6)
+
+
+def caught(scene: Scene, session_offset: int = 0) -> CaughtUp:
+    session = DAY + timedelta(days=session_offset)
+    return catch_up(scene.venue, scene.ledger, scene.venue.view().orders, session, scene.venue.now)
+
+
+def sent(scene: Scene, symbol: str = "AAPL") -> Intent:
+    trade_once(scene.world(wanted(symbol)), call())
+    return scene.venue.submitted[-1]
+
+
+def lost(scene: Scene, **changes: object) -> str:
+    """Promise an order that the venue never got; return its id."""
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    intent = replace(sent(scene), client_order_id="tb1.lost", **changes)  # type: ignore[arg-type]
+    scene.ledger.promise(intent, ())
+    return intent.client_order_id
+
+
+def state_of(scene: Scene, client_order_id: str) -> IntentState:
+    record = scene.ledger.intent(client_order_id)
+    assert record is not None
+    return record.state
+
+
+def test_fills_and_terminal_orders_are_applied_once() -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.later(60)
+    scene.venue.fill(intent.client_order_id, "100.10")
+    assert caught(scene) == CaughtUp(orders=1, fills=1, unresolved=())
+    assert caught(scene) == CaughtUp(orders=0, fills=0, unresolved=())
+    assert [o.status for o in scene.ledger.orders()] == [OrderStatus.FILLED]
+    assert [(f.strategy, f.fill.price) for f in scene.ledger.fills()] == [("flow", Decimal("100.10"))]
+    assert fold_cash(CASH, scene.ledger.fills()) == scene.venue.cash
+
+
+def test_fills_are_asked_for_from_the_opening_and_then_from_a_little_before_the_last() -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.later(600)
+    scene.venue.fill(intent.client_order_id, "100")
+    caught(scene)
+    caught(scene)
+    last = scene.venue.executions[-1].at
+    assert scene.venue.fills_asked_after[-2:] == [scene.ledger.books_opened_at(), last - FILL_OVERLAP]
+
+
+def test_a_fill_listed_late_within_the_overlap_is_still_found() -> None:
+    scene = Scene()
+    first, second = sent(scene), sent(scene, "JPM")
+    scene.later(60)
+    scene.venue.fill(first.client_order_id, "100")
+    scene.venue.fill(second.client_order_id, "100")
+    hidden = scene.venue.executions.pop()
+    caught(scene)
+    scene.venue.executions.append(hidden)
+    assert caught(scene).fills == 1
+
+
+def test_fills_of_others_are_kept_as_foreign() -> None:
+    scene = Scene()
+    by_hand = replace(sent(scene), client_order_id="typed by hand")
+    scene.later(60)
+    scene.venue.rest("typed by hand", "TSLA", by_hand)
+    scene.venue.fill("typed by hand", "200")
+    caught(scene)
+    assert [owned.strategy for owned in scene.ledger.fills()] == [FOREIGN]
+
+
+def test_what_happened_before_the_books_were_opened_is_no_fill_of_theirs() -> None:
+    scene = Scene()
+    scene.venue.now = NOW - timedelta(days=1)
+    scene.venue.rest("old", "AAPL", replace(sent(Scene()), client_order_id="old"))
+    scene.venue.fill("old", "100")
+    scene.venue.now = NOW
+    assert caught(scene).fills == 0
+
+
+@pytest.mark.parametrize(
+    ("purpose", "session_offset", "later", "state"),
+    [
+        (Purpose.OPEN, 0, timedelta(minutes=1), IntentState.SENT),
+        (Purpose.OPEN, 0, timedelta(hours=5), IntentState.SENT),
+        (Purpose.OPEN, 1, timedelta(hours=23), IntentState.ABANDONED),
+        (Purpose.CLOSE, 0, EXIT_LOOKUP, IntentState.SENT),
+        (Purpose.CLOSE, 0, EXIT_LOOKUP + timedelta(seconds=1), IntentState.ABANDONED),
+    ],
+)
+def test_an_order_that_the_venue_does_not_know_is_given_up_only_when_it_cannot_arrive(
+    purpose: Purpose, session_offset: int, later: timedelta, state: IntentState
+) -> None:
+    scene = Scene()
+    name = lost(scene, purpose=purpose)
+    scene.venue.now = NOW + later
+    caught(scene, session_offset)
+    assert state_of(scene, name) is state
+
+
+def test_an_order_that_arrives_late_is_found_by_its_id() -> None:
+    scene = Scene()
+    name = lost(scene)
+    assert caught(scene).unresolved
+    scene.venue.rest(name, "AAPL", scene.venue.submitted[-1])
+    scene.later(60)
+    scene.venue.fill(name, "100")
+    assert state_of(scene, name) is IntentState.SENT
+    caught(scene)
+    assert state_of(scene, name) is IntentState.ACKED
+    assert [owned.strategy for owned in scene.ledger.fills()] == ["flow"]
+
+
+def test_a_cancel_of_unknown_fate_is_told_by_the_order_itself() -> None:
+    scene = Scene()
+    name = lost(scene, operation=Operation.CANCEL)
+    caught(scene)
+    assert state_of(scene, name) is IntentState.ACKED
+
+
+def test_an_order_that_ended_unseen_is_asked_for_by_its_id() -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.later(60)
+    told = scene.venue.book[intent.client_order_id]
+    scene.venue.book[intent.client_order_id] = replace(told, status=OrderStatus.EXPIRED, updated_at=LATER)
+    assert caught(scene).orders == 1
+    assert scene.ledger.orders(working=True) == ()

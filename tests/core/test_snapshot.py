@@ -1,0 +1,140 @@
+"""The desk is one reading of everything, and its book counts at its worst what may still happen."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.core.builders import CASH, DAY, NOW, SECTORS, SESSION, ago
+from tests.core.worlds import NAMES, Scene, call, wanted
+from tests.fakes import MemoryLedger
+from tests.venues import LOST
+from tradebot.cycle import trade_once
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.bar import Session
+from tradebot.model.desk import Book
+from tradebot.model.instrument import AssetClass
+from tradebot.model.order import Order, OrderStatus
+from tradebot.snapshot import book, last_session, session_of, take
+
+TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SESSION.close + timedelta(days=1))
+
+
+def view(*held: BrokerPosition, orders: tuple[Order, ...] = (), **changes: object) -> BrokerView:
+    account = Account("TEST00001", "ACTIVE", CASH, CASH, CASH, CASH, ())
+    return BrokerView(NOW, replace(account, **changes), held, orders)  # type: ignore[arg-type]
+
+
+def position(symbol: str, quantity: str, *, price: str = "10", value: str | None = None) -> BrokerPosition:
+    worth = Decimal(value) if value else None
+    return BrokerPosition(symbol, AssetClass.US_EQUITY, Decimal(quantity), Decimal(price), worth)
+
+
+def resting(symbol: str = "AAPL") -> Order:
+    """Return an order of 49 shares at 100.20 that a bot has at the venue."""
+    scene = Scene()
+    trade_once(scene.world(wanted(symbol)), call())
+    return next(iter(scene.venue.book.values()))
+
+
+def seen(told: BrokerView) -> Book:
+    return book(told, (), (), (), SECTORS)
+
+
+def test_exposure_is_absolute_by_symbol_and_sector_strangers_included() -> None:
+    found = seen(view(position("AAPL", "-5"), position("MSFT", "3", value="31"), position("ZZZZ", "1")))
+    assert found.exposure == {"AAPL": 50, "MSFT": 31, "ZZZZ": 10}
+    assert found.sector_exposure == {"technology": 81, "": 10}
+    assert (found.gross, found.foreign) == (Decimal(91), frozenset({"AAPL", "MSFT", "ZZZZ"}))
+
+
+def test_what_a_working_order_may_still_fill_counts_on_top_of_what_is_held() -> None:
+    order = replace(resting(), filled_quantity=Decimal(9))
+    found = seen(view(position("AAPL", "9", value="900"), orders=(order,)))
+    assert found.exposure == {"AAPL": 900 + 40 * Decimal("100.20")}
+    assert found.working == frozenset({"AAPL"})
+
+
+def test_an_order_without_a_limit_counts_at_what_it_filled_or_is_held_at() -> None:
+    market = replace(resting(), limit_price=None)
+    assert seen(view(position("AAPL", "1", price="7"), orders=(market,))).exposure["AAPL"] == 7 + 49 * 7
+    partly = replace(market, filled_average_price=Decimal(8), filled_quantity=Decimal(1))
+    assert seen(view(position("AAPL", "1", price="7"), orders=(partly,))).exposure["AAPL"] == 7 + 48 * 8
+
+
+def test_an_order_that_has_ended_may_fill_no_more() -> None:
+    ended = replace(resting(), status=OrderStatus.CANCELED)
+    assert seen(view(orders=(ended,))).gross == 0
+
+
+def test_an_order_of_unknown_fate_counts_as_if_it_were_filled() -> None:
+    scene = Scene()
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    trade_once(scene.world(wanted("AAPL")), call())
+    found = take(scene.world(), with_flow=False).book
+    assert found.exposure == {"AAPL": 49 * Decimal("100.20")}
+    assert (found.unresolved, found.open_positions) == (frozenset({"AAPL"}), 1)
+
+
+@pytest.mark.parametrize(("equity", "loss"), [(99_000, 1000), (100_000, 0), (101_000, 0)])
+def test_the_days_loss_is_what_equity_lost_since_yesterday_and_never_negative(equity: int, loss: int) -> None:
+    assert seen(view(equity=Decimal(equity))).day_loss == loss
+
+
+def test_what_we_hold_is_ours_and_its_last_fill_begins_the_cooldown() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.later(60)
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    scene.venue.held["XOM"] = Decimal(5)
+    desk = take(scene.world(), with_flow=True)
+    assert [(p.symbol, p.quantity) for p in desk.positions] == [("AAPL", Decimal(49))]
+    assert (desk.book.held, desk.book.foreign) == (frozenset({"AAPL"}), frozenset({"XOM"}))
+    assert desk.book.last_fill_at == {"AAPL": scene.venue.now}
+    assert desk.net == {"AAPL": 49, "XOM": 5}
+    assert desk.session is not None
+    assert desk.session.date == DAY
+
+
+def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:
+    scene = Scene()
+    desk = take(scene.world(), with_flow=False)
+    assert (desk.quotes, desk.facts, desk.tide.ticks) == ({}, {}, ())
+    assert set(take(scene.world(), with_flow=True).quotes) == set(NAMES)
+
+
+def test_without_a_stored_calendar_the_desk_has_no_session_and_is_not_open() -> None:
+    ledger = MemoryLedger()
+    ledger.open_books(CASH, ago(600))
+    desk = take(replace(Scene().world(), ledger=ledger), with_flow=False)
+    assert (desk.session, desk.session_open) == (None, False)
+
+
+def at(hour: int, minute: int = 0, *, days: int = 0) -> datetime:
+    return datetime(DAY.year, DAY.month, DAY.day, hour, minute, tzinfo=UTC) + timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("now", "session", "last"),
+    [
+        (at(14), SESSION, DAY),
+        (at(14, 30), SESSION, DAY),
+        (at(23), SESSION, DAY),
+        (at(14, days=1), TOMORROW, DAY),
+        (at(14, 30, days=1), TOMORROW, DAY + timedelta(days=1)),
+        (at(12, days=3), None, DAY + timedelta(days=1)),
+    ],
+)
+def test_the_session_is_the_days_own_and_flow_is_asked_for_the_last_that_began(
+    now: datetime, session: Session | None, last: object
+) -> None:
+    ledger = MemoryLedger()
+    ledger.put_sessions([SESSION, TOMORROW])
+    assert session_of(ledger, now) == session
+    assert last_session(ledger, now) == last
+
+
+def test_a_ledger_without_a_calendar_knows_no_session() -> None:
+    assert session_of(MemoryLedger(), NOW) is None
+    assert last_session(MemoryLedger(), ago(0)) == DAY

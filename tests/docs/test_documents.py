@@ -1,0 +1,102 @@
+"""The documents are true: README's commands run, its demo is the real one, ARCHITECTURE's functions exist."""
+
+import importlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tradebot import sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+VERBS = [
+    ("init",), ("demo",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",), ("reconcile",),
+    ("why-no-orders",), ("status",), ("halt",), ("unhalt",), ("exchange", "serve"), ("exchange", "tick"),
+]  # fmt: skip
+BARS = """ts,symbol,open,high,low,close,volume
+2026-11-16T14:30:00Z,AAPL,100,101,99,100.5,1000
+2026-11-16T14:31:00Z,AAPL,100.5,101,100,100.8,1200
+"""
+
+
+def tradebot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "tradebot", *arguments]
+    environ = {**os.environ, "COLUMNS": "100"}
+    return subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
+
+
+def timeless(text: str) -> str:
+    """Return the demo's screen without what differs between runs and machines."""
+    text = re.sub(r"played in \d+ s", "played in N s", text)
+    return re.sub(r"^  (?:python -m |\S*/)?tradebot ", "  tradebot ", text, flags=re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    folder = tmp_path_factory.mktemp("readme")
+    done = tradebot(folder, "demo")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder / "bars.csv").write_text(BARS)
+    yield folder, done.stdout
+    for exchange in folder.glob("state/**/exchange"):
+        sandbox.stop(exchange)
+
+
+@pytest.mark.timeout(180)
+def test_the_readme_shows_the_real_output_of_the_demo(demo: tuple[Path, str]) -> None:
+    _, printed = demo
+    shown = README.partition("<!-- demo -->\n```\n")[2].partition("\n```")[0]
+    assert timeless(shown).split() == timeless(printed).split()
+
+
+@pytest.mark.timeout(180)
+def test_the_readmes_commands_run(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    commands = re.findall(r"^\$ (tradebot [^#\n]+)", README, flags=re.MULTILINE)
+    assert len(commands) >= 7
+    for command in commands:
+        arguments = shlex.split(command)[1:]
+        if arguments[0] == "demo":
+            arguments += ["--minutes", "2"]
+        done = tradebot(folder, *arguments)
+        assert done.returncode in {0, 10}, f"{command}\n{done.stdout}{done.stderr}"
+        assert done.stdout.strip(), command
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_has_help_with_an_example_and_stands_in_the_readme(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    done = tradebot(tmp_path, *verb, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "Example: tradebot" in done.stdout
+    assert f"`{' '.join(verb)}`" in README
+
+
+def test_every_function_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"\| `((?:commands|jobs|tradebot)\.[\w.]+)` \|", text)
+    assert len(named) >= 20
+    for name in named:
+        module, attributes = name, list[str]()
+        while not _is_module(module):
+            module, _, attribute = module.rpartition(".")
+            attributes.insert(0, attribute)
+        found: object = importlib.import_module(module)
+        for attribute in attributes:
+            found = getattr(found, attribute)
+        assert callable(found), name
+
+
+def _is_module(name: str) -> bool:
+    return (ROOT / f"{name.replace('.', '/')}.py").exists()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\(([^)#]+)", document.read_text(encoding="utf-8")):
+            assert target.startswith("http") or (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,0 +1,192 @@
+"""Laws of the engine under random commands, read from its log."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.exchange.worlds import SPEC, SYMBOLS, World, open_world
+from tradebot.exchange.market import Bar, half_spread, usd
+from tradebot.exchange.times import MINUTE, parse_time
+
+Step = tuple[str, dict[str, Any]]
+
+NEAR = st.sampled_from(["0.9995", None, "0.999", "1", "1.0005", "1.01", "0.9"])
+"""A limit price as a share of the last price; None for a market order."""
+WHOLE = st.fixed_dictionaries(
+    {
+        "symbol": st.sampled_from(["AAPL", "SPY", "ZAAC"]),
+        "side": st.sampled_from(["buy", "sell"]),
+        "time_in_force": st.sampled_from(["day", "gtc"]),
+        "qty": st.sampled_from(["7", "1", "40", "120", "25000"]),
+        "near": NEAR,
+    }
+)
+FRACTIONAL = st.fixed_dictionaries(
+    {
+        "symbol": st.sampled_from(["AAPL", "SPY"]),
+        "side": st.just("buy"),
+        "time_in_force": st.just("day"),
+        "qty": st.sampled_from(["0.25", "1.234567891"]),
+        "near": NEAR,
+    }
+)
+STEPS: st.SearchStrategy[list[Step]] = st.lists(
+    st.one_of(
+        st.tuples(st.just("order"), WHOLE),
+        st.tuples(st.just("order"), FRACTIONAL),
+        st.tuples(st.just("tick"), st.fixed_dictionaries({"seconds": st.sampled_from([60, 900, 45, 1, 9000])})),
+        st.tuples(st.just("cancel"), st.just({})),
+        st.tuples(st.just("close"), st.fixed_dictionaries({"symbol": st.sampled_from(SYMBOLS)})),
+    ),
+    min_size=8,
+    max_size=25,
+)
+
+
+def play(world: World, steps: list[Step]) -> None:
+    world.tick(to="open")
+    world.tick(seconds=300)
+    for kind, fields in [*steps, ("tick", {"seconds": 120})]:
+        if kind == "tick":
+            world.tick(**fields)
+        elif kind == "order":
+            place(world, dict(fields))
+        elif kind == "close":
+            world.ask("DELETE", f"/v2/positions/{fields['symbol']}")
+        else:
+            for order in world.get("/v2/orders?limit=1"):
+                assert world.ask("DELETE", f"/v2/orders/{order['id']}").status == 204
+
+
+def place(world: World, fields: dict[str, Any]) -> None:
+    near = fields.pop("near")
+    price = world.exchange.market.price(fields["symbol"], world.engine.now_us)
+    assert price is not None
+    if near is not None:
+        fields["limit_price"] = f"{usd(price) * Decimal(near):.2f}"
+    world.ask("POST", "/v2/orders", fields | {"type": "market" if near is None else "limit"})
+
+
+def bar_of(world: World, event: dict[str, Any]) -> Bar:
+    end_us = parse_time(event["at"])
+    index = world.exchange.market.calendar.begun(end_us - 1)
+    assert index is not None
+    return next(b for b in world.exchange.market.day(event["symbol"], index).bars if b.end_us == end_us)
+
+
+@given(steps=STEPS)
+@settings(max_examples=25)
+def test_cash_positions_fills_and_a_restart_agree_with_the_log(
+    new_folder: Callable[[], Path], steps: list[Step]
+) -> None:
+    folder = new_folder()
+    world = open_world(folder)
+    play(world, steps)
+    events = world.events()
+    assert_numbered_and_never_backwards(events)
+    assert_account_is_the_fold(world, events)
+    assert_fills_are_fair(world, events)
+    seen = everything(world)
+    log = (folder / "log.jsonl").read_bytes()
+    again = open_world(folder)
+    assert everything(again) == seen
+    assert (folder / "log.jsonl").read_bytes() == log
+
+
+def everything(world: World) -> list[Any]:
+    targets = ("account", "positions", "orders?status=all&limit=500", "account/activities", "clock")
+    return [world.get(f"/v2/{target}") for target in targets]
+
+
+def assert_numbered_and_never_backwards(events: list[dict[str, Any]]) -> None:
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    times = [parse_time(event["at"]) for event in events]
+    assert times == sorted(times)
+
+
+def assert_account_is_the_fold(world: World, events: list[dict[str, Any]]) -> None:
+    cash, positions = SPEC.cash, dict.fromkeys(SYMBOLS, Decimal(0))
+    for event in events:
+        if event["event"] == "fill":
+            signed = Decimal(event["fill_qty"]) * (1 if event["side"] == "buy" else -1)
+            cash -= signed * Decimal(event["price"])
+            positions[event["symbol"]] += signed
+            assert (Decimal(event["cash"]), Decimal(event["position"])) == (cash, positions[event["symbol"]])
+    assert Decimal(world.get("/v2/account")["cash"]) == cash
+    shown = {row["symbol"]: Decimal(row["qty"]) for row in world.get("/v2/positions")}
+    assert shown == {symbol: qty for symbol, qty in positions.items() if qty}
+
+
+def assert_fills_are_fair(world: World, events: list[dict[str, Any]]) -> None:
+    accepted = {e["order_id"]: e for e in events if e["event"] == "order_accepted"}
+    filled: dict[str, Decimal] = defaultdict(Decimal)
+    taken: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
+    for event in (e for e in events if e["event"] == "fill"):
+        order, bar, qty = accepted[event["order_id"]], bar_of(world, event), Decimal(event["fill_qty"])
+        assert bar.start_us >= parse_time(order["at"])
+        filled[event["order_id"]] += qty
+        taken[event["symbol"], bar.start_us] += qty
+        assert qty > 0
+        assert filled[event["order_id"]] <= Decimal(order["qty"])
+        assert_price_is_fair(order, bar, Decimal(event["price"]))
+        assert taken[event["symbol"], bar.start_us] <= max(1, bar.volume // 10)
+
+
+def assert_price_is_fair(order: dict[str, Any], bar: Bar, price: Decimal) -> None:
+    sign = 1 if order["side"] == "buy" else -1
+    market = usd(bar.open) + sign * usd(half_spread(bar.open))
+    if order["limit_price"] is None:
+        assert price == market
+    else:
+        assert sign * price <= sign * Decimal(order["limit_price"])
+        assert sign * price <= sign * market
+        assert usd(bar.low) - usd(half_spread(bar.low)) <= price
+        assert price <= usd(bar.high) + usd(half_spread(bar.high))
+
+
+def test_a_large_order_fills_over_several_bars_within_their_volume(world: World) -> None:
+    world.tick(to="open")
+    order = world.order("ZAAC", "buy", "100").json
+    world.tick(to="close")
+    fills = [event for event in world.events() if event["event"] == "fill"]
+    assert len(fills) > 1
+    assert sum(Decimal(fill["fill_qty"]) for fill in fills) == 100
+    kinds = [row["type"] for row in world.get("/v2/account/activities?direction=asc")]
+    assert kinds == ["partial_fill"] * (len(fills) - 1) + ["fill"]
+    assert world.get(f"/v2/orders/{order['id']}")["status"] == "filled"
+
+
+def test_an_order_never_fills_in_the_minute_in_which_it_is_placed(world: World) -> None:
+    world.tick(to="open")
+    world.tick(seconds=601)
+    world.order("AAPL", "buy", 1)
+    world.tick(seconds=59)
+    assert world.get("/v2/positions") == []
+    world.tick(seconds=60)
+    assert [e["at"] for e in world.events() if e["event"] == "fill"] == ["2025-03-03T14:42:00Z"]
+
+
+def test_a_minute_without_a_bar_fills_nothing(world: World) -> None:
+    world.tick(to="open")
+    starts = {bar.start_us for bar in world.exchange.market.day("ZAAC", 0).bars}
+    missing = next(us for us in range(min(starts), max(starts), MINUTE) if us not in starts)
+    world.tick(seconds=(missing - world.engine.now_us) // 1_000_000)
+    world.order("ZAAC", "buy", 1)
+    world.tick(seconds=60)
+    assert world.get("/v2/positions") == []
+    world.tick(seconds=3600)
+    assert world.get("/v2/positions")[0]["qty"] == "1"
+
+
+def test_two_orders_share_one_bar_s_volume_the_older_first(world: World) -> None:
+    world.tick(to="open")
+    ids = [world.order("ZAAC", "buy", "1000").json["id"] for _ in range(2)]
+    while not (fills := [event for event in world.events() if event["event"] == "fill"]):
+        world.tick(seconds=60)
+    assert [fill["order_id"] for fill in fills] == ids[:1]
+    assert Decimal(fills[0]["fill_qty"]) == bar_of(world, fills[0]).volume // 10

@@ -1,0 +1,191 @@
+"""Derived flow: the shapes of the real feed, and an edge that is exactly as large as was asked for."""
+
+import json
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchange.worlds import SHARED, World, open_world
+from tradebot.exchange.flow import Flow
+from tradebot.exchange.generator import GeneratedBars
+from tradebot.exchange.market import Market
+from tradebot.exchange.sessions import Calendar, build_calendar
+from tradebot.exchange.spec import default_symbols
+from tradebot.exchange.times import HOUR, parse_time
+
+LIVE = SHARED / "uw" / "live"
+CAPTURES = {
+    "option_flow_alerts": "/api/option-trades/flow-alerts",
+    "dark_pool": "/api/darkpool/AAPL",
+    "market_tide": "/api/market/market-tide",
+    "greek_exposure": "/api/stock/AAPL/greek-exposure",
+    "iv_rank": "/api/stock/AAPL/iv-rank",
+    "oi_change": "/api/stock/AAPL/oi-change",
+}
+
+
+@pytest.fixture(scope="module")
+def calendar() -> Calendar:
+    return build_calendar(date(2025, 3, 3), 4)
+
+
+@pytest.fixture(scope="module")
+def traded(new_folder: Callable[[], Path]) -> World:
+    world = open_world(new_folder())
+    world.tick(to="2025-03-04T22:40:00Z")
+    return world
+
+
+def kinds(value: Any) -> Any:
+    return {name: type(field) for name, field in value.items()}
+
+
+@pytest.mark.skipif(not LIVE.is_dir(), reason="needs ../shared/data/uw/live")
+@pytest.mark.parametrize("name", CAPTURES)
+def test_rows_have_the_fields_and_types_of_the_captured_ones(traded: World, name: str) -> None:
+    captured = json.loads((LIVE / f"{name}.json").read_text())["response"]
+    served = traded.get(CAPTURES[name])
+    assert set(served) == set(captured)
+    assert set(served["data"][0]) == set(captured["data"][0])
+    expected: dict[str, set[type]] = {}
+    for row in captured["data"]:
+        for field, kind in kinds(row).items():
+            expected.setdefault(field, set()).add(kind)
+    for row in served["data"]:
+        for field, kind in kinds(row).items():
+            allowed = expected[field] | {type(None)} if None.__class__ in expected[field] else expected[field]
+            assert kind in allowed | ({str} if expected[field] == {type(None)} else set()), field
+
+
+def agreement(calendar: Calendar, edge: float) -> float:
+    """Return the share of bursts whose direction is the sign of the next hour's return."""
+    market = Market(GeneratedBars(7, calendar), calendar, default_symbols(20))
+    flow, right, total = Flow(market, 7, edge), 0, 0
+    for index, session in enumerate(calendar.market):
+        for row in flow.session_alerts(index):
+            symbol = row.fields["ticker"]
+            at_us = row.at_us
+            now = market.price(symbol, at_us)
+            later = market.price(symbol, min(at_us + HOUR, session.close_us))
+            if now is None or later is None or abs(later - now) * 400 < now:
+                continue
+            right += (bullish(row.fields) > 0) == (later > now)
+            total += 1
+    assert total > 300
+    return right / total
+
+
+def bullish(alert: dict[str, Any]) -> int:
+    bought = float(alert["total_ask_side_prem"]) > float(alert["total_bid_side_prem"])
+    return 1 if bought == (alert["type"] == "call") else -1
+
+
+def test_without_edge_alerts_foresee_nothing_and_with_edge_one_they_foresee(calendar: Calendar) -> None:
+    assert 0.44 < agreement(calendar, 0.0) < 0.56
+    assert agreement(calendar, 1.0) > 0.9
+    assert 0.65 < agreement(calendar, 0.5) < 0.85
+
+
+def test_alerts_are_plausible(traded: World) -> None:
+    rows = traded.get("/api/option-trades/flow-alerts?limit=200")["data"]
+    assert len({row["id"] for row in rows}) == len(rows) > 50
+    for row in rows:
+        asked, bid = int(row["total_ask_side_prem"]), int(row["total_bid_side_prem"])
+        premium = int(row["total_premium"])
+        assert asked + bid <= premium
+        assert 5_000 <= premium <= 5_000_000
+        assert row["expiry"] >= row["created_at"][:10]
+        assert row["start_time"] <= row["end_time"] <= parse_time(row["created_at"]) // 1000
+        assert row["option_chain"].startswith(row["ticker"] + row["expiry"][2:].replace("-", ""))
+
+
+def test_alerts_of_a_ticker_are_asked_by_ticker_symbol_and_symbol_is_ignored(traded: World) -> None:
+    get = partial(lambda query: traded.get(f"/api/option-trades/flow-alerts?limit=200&{query}")["data"])
+    assert {row["ticker"] for row in get("ticker_symbol=SPY")} == {"SPY"}
+    assert {row["ticker"] for row in get("symbol=SPY")} == {"AAPL", "SPY", "ZAAC"}
+    assert get("ticker_symbol=NONE") == []
+    assert {row["ticker"] for row in get("ticker_symbol=SPY,AAPL")} == {"AAPL", "SPY"}
+
+
+def test_alerts_are_filtered_and_paged_newest_first(traded: World) -> None:
+    get = partial(lambda query: traded.get(f"/api/option-trades/flow-alerts?{query}")["data"])
+    rows = get("limit=200")
+    times = [row["created_at"] for row in rows]
+    assert sorted(times, key=parse_time, reverse=True) == times
+    assert get("limit=3") == rows[:3]
+    assert get(f"limit=200&older_than={times[5]}") == rows[5:]
+    assert get(f"limit=200&newer_than={times[5]}") == rows[:6]
+    assert get("limit=200&min_premium=400000") == [r for r in rows if int(r["total_premium"]) >= 400_000]
+    assert get("limit=200&is_call=false") == [row for row in rows if row["type"] == "put"]
+    assert get("limit=200&vol_greater_oi=true") == [r for r in rows if r["volume"] > r["open_interest"]]
+    assert get("limit=200&rule_name[]=RepeatedHits") == [r for r in rows if r["alert_rule"] == "RepeatedHits"]
+    assert get("limit=200&max_dte=0") == [r for r in rows if r["expiry"] == r["created_at"][:10]]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/option-trades/flow-alerts?limit=201",
+        "/api/option-trades/flow-alerts?limit=0",
+        "/api/option-trades/flow-alerts?is_call=maybe",
+        "/api/option-trades/flow-alerts?newer_than=yesterday",
+        "/api/option-trades/flow-alerts?min_premium=-1",
+        "/api/darkpool/MSFT12",
+        "/api/darkpool/AAPL?date=2023-02-140",
+        "/api/darkpool/AAPL?limit=501",
+        "/api/stock/AAPL/oi-change?order=up",
+    ],
+)
+def test_a_bad_parameter_is_refused_in_the_words_of_that_api(traded: World, target: str) -> None:
+    answer = traded.ask("GET", target)
+    assert answer.status == 422
+    assert set(answer.json) == {"msg", "path", "query", "url"}
+    assert answer.json["path"] == target.partition("?")[0]
+    assert "x-uw-daily-req-count" in answer.headers
+
+
+def test_requests_are_counted_by_engine_time(world: World) -> None:
+    def counts() -> tuple[str, str]:
+        headers = world.ask("GET", "/api/darkpool/AAPL").headers
+        return headers["x-uw-daily-req-count"], headers["x-uw-minute-req-counter"]
+
+    assert [counts(), counts()] == [("1", "1"), ("2", "2")]
+    world.tick(seconds=60)
+    assert counts() == ("3", "1")
+    world.tick(to="2025-03-04T00:59:59Z")
+    assert counts() == ("4", "1")
+    world.tick(to="2025-03-04T01:00:00Z")
+    assert counts() == ("1", "1")
+
+
+def test_the_tide_is_cumulative_and_ends_with_the_session(traded: World) -> None:
+    tide = traded.get("/api/market/market-tide?interval_5m=true&date=2025-03-03")
+    stamps = [row["timestamp"] for row in tide["data"]]
+    assert (stamps[0], stamps[-1], len(stamps)) == (
+        "2025-03-03T09:30:00-05:00",
+        "2025-03-03T16:00:00-05:00",
+        79,
+    )
+    minutes = traded.get("/api/market/market-tide?interval_5m=false&date=2025-03-03")["data"]
+    assert minutes[::5] == tide["data"]
+
+
+def test_daily_rows_come_after_the_close_and_open_interest_before_the_open(world: World) -> None:
+    def last_days() -> tuple[str, str, str]:
+        greeks = world.get("/api/stock/AAPL/greek-exposure")["data"]
+        ranks = world.get("/api/stock/AAPL/iv-rank")["data"]
+        changes = world.get("/api/stock/AAPL/oi-change")["data"]
+        assert len(greeks) == 249
+        return greeks[-1]["date"], ranks[-1]["date"], changes[0]["curr_date"]
+
+    assert last_days() == ("2025-02-28", "2025-02-28", "2025-03-03")
+    world.tick(to="2025-03-03T22:34:59Z")
+    assert last_days() == ("2025-02-28", "2025-02-28", "2025-03-03")
+    world.tick(to="2025-03-03T22:35:00Z")
+    assert last_days() == ("2025-03-03", "2025-03-03", "2025-03-03")
+    world.tick(to="2025-03-04T12:30:00Z")
+    assert last_days() == ("2025-03-03", "2025-03-03", "2025-03-04")

@@ -1,0 +1,157 @@
+"""Nothing served at a moment comes from after it, and at edge 0 nothing depends on what comes after it."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.exchange.worlds import SYMBOLS, World
+from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.generator import GeneratedBars
+from tradebot.exchange.market import Bar, BarSource, Market
+from tradebot.exchange.state import read_market
+from tradebot.exchange.times import MINUTE, parse_time, rfc3339
+
+FIRST, LAST = parse_time("2025-03-03T14:00:00Z"), parse_time("2025-03-05T12:00:00Z")
+EVERYTHING = [
+    f"/v2/stocks/bars?symbols={','.join(SYMBOLS)}&timeframe=1Min&start=2025-03-01",
+    f"/v2/stocks/bars?symbols={','.join(SYMBOLS)}&timeframe=15Min&start=2025-03-01&sort=desc",
+    f"/v2/stocks/bars?symbols={','.join(SYMBOLS)}&timeframe=1Day&start=2025-03-01",
+    *(f"/v2/stocks/{kind}/latest?symbols={','.join(SYMBOLS)}" for kind in ("bars", "quotes", "trades")),
+    f"/v2/stocks/snapshots?symbols={','.join(SYMBOLS)}",
+    "/api/option-trades/flow-alerts?limit=200",
+    "/api/option-trades/flow-alerts?ticker_symbol=AAPL&limit=200",
+    *(f"/api/darkpool/{symbol}" for symbol in SYMBOLS),
+    "/api/darkpool/AAPL?date=2025-03-03",
+    "/api/market/market-tide?interval_5m=true",
+    "/api/market/market-tide?interval_5m=false",
+    *(f"/api/stock/AAPL/{kind}" for kind in ("greek-exposure", "iv-rank?timespan=1y", "oi-change")),
+    "/v2/account",
+    "/v2/positions",
+]
+TIME = re.compile(r'"(?:t|created_at|executed_at|timestamp|updated_at)":"([^"]+)"')
+MOMENTS = st.integers(FIRST, LAST).map(lambda us: us // 1_000_000 * 1_000_000)
+
+
+class ChangedAfter:
+    """A bar source whose bars that end after a moment are others, or missing."""
+
+    def __init__(self, bars: BarSource, moment_us: int) -> None:
+        self._bars = bars
+        self._moment_us = moment_us
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return tuple(self._changed(self._bars.bars(symbol, index)))
+
+    def _changed(self, bars: tuple[Bar, ...]) -> Iterator[Bar]:
+        for bar in bars:
+            if bar.end_us <= self._moment_us:
+                yield bar
+            elif bar.start_us // MINUTE % 3:
+                yield bar._replace(
+                    open=bar.open * 2,
+                    high=bar.high * 2,
+                    low=bar.low * 2,
+                    close=bar.close * 2,
+                    volume=bar.volume + 1,
+                )
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        return self._bars.history_close(symbol, sessions_before)
+
+    def liquid(self, symbol: str) -> bool:
+        return self._bars.liquid(symbol)
+
+
+def world_changed_after(folder: Path, moment_us: int) -> World:
+    stored = read_market(folder)
+    original = open_exchange(folder).market
+    source = ChangedAfter(GeneratedBars(stored.spec.seed, original.calendar), moment_us)
+    return World(Exchange(folder, stored, Market(source, original.calendar, stored.symbols)))
+
+
+def served(world: World, moment_us: int) -> dict[str, bytes]:
+    """Place an order early on, go to a moment, and ask for everything there is."""
+    open_us = world.exchange.market.calendar.market[0].open_us
+    if moment_us > open_us + 2 * MINUTE:
+        world.tick(to="open")
+        assert world.order("AAPL", "buy", 10).status == 200
+    world.tick(to=rfc3339(moment_us))
+    return {target: world.ask("GET", target).body for target in EVERYTHING}
+
+
+@given(moment_us=MOMENTS)
+@settings(max_examples=8)
+def test_every_time_served_is_at_or_before_engine_time(new_folder: Callable[[], Path], moment_us: int) -> None:
+    world = World(open_exchange(new_folder()))
+    seen = 0
+    for target, body in served(world, moment_us).items():
+        for text in TIME.findall(body.decode()):
+            seen += 1
+            assert parse_time(text) <= moment_us, target
+    assert seen
+
+
+@given(moment_us=MOMENTS)
+@settings(max_examples=8)
+def test_at_edge_zero_other_bars_after_a_moment_leave_every_byte_served_at_it_as_it_was(
+    new_folder: Callable[[], Path], moment_us: int
+) -> None:
+    as_is = served(World(open_exchange(new_folder())), moment_us)
+    changed = served(world_changed_after(new_folder(), moment_us), moment_us)
+    assert changed == as_is
+
+
+def test_the_change_of_bars_after_a_moment_is_seen_once_it_has_passed(
+    new_folder: Callable[[], Path],
+) -> None:
+    moment_us = parse_time("2025-03-03T16:00:00Z")
+    later_us = moment_us + 5 * MINUTE
+    as_is = served(World(open_exchange(new_folder())), later_us)
+    changed = served(world_changed_after(new_folder(), moment_us), later_us)
+    different = {target for target in EVERYTHING if changed[target] != as_is[target]}
+    assert {EVERYTHING[0], "/v2/account", "/v2/positions"} <= different
+
+
+def test_a_minute_bar_is_served_from_the_end_of_its_minute_and_no_sooner(world: World) -> None:
+    target = "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2025-03-03"
+    world.tick(to="2025-03-03T14:30:59.999999Z")
+    assert world.get(target)["bars"] == {}
+    world.tick(to="2025-03-03T14:31:00Z")
+    assert [bar["t"] for bar in world.get(target)["bars"]["AAPL"]] == ["2025-03-03T14:30:00Z"]
+
+
+def test_before_the_first_bar_there_is_no_price(world: World) -> None:
+    snapshot = world.get("/v2/stocks/snapshots?symbols=AAPL,NONE")
+    assert snapshot == {"AAPL": dict.fromkeys(("latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar"))}
+    assert world.get("/v2/stocks/quotes/latest?symbols=AAPL") == {"quotes": {}}
+
+
+def test_a_cursor_in_the_future_shows_no_future(world: World) -> None:
+    world.tick(to="2025-03-03T18:00:00Z")
+    until = quote("2025-03-04T20:00:00+00:00")
+    rows = world.get(f"/api/option-trades/flow-alerts?older_than={until}&limit=200")["data"]
+    assert rows
+    assert max(datetime.fromisoformat(row["created_at"]) for row in rows) <= datetime.fromisoformat(
+        "2025-03-03T18:00:00Z"
+    )
+
+
+@pytest.mark.parametrize("end", ["2025-03-04T20:00:00Z", ""])
+def test_bars_are_paged_without_loss_or_repetition(world: World, end: str) -> None:
+    world.tick(to="2025-03-04T15:00:00Z")
+    target = f"/v2/stocks/bars?symbols={','.join(SYMBOLS)}&timeframe=1Min&start=2025-03-01&end={end}"
+    whole = world.get(f"{target}&limit=10000")
+    assert whole["next_page_token"] is None
+    pages: list[tuple[str, str]] = []
+    page: dict[str, Any] = {"next_page_token": ""}
+    while page["next_page_token"] is not None:
+        page = world.get(f"{target}&limit=250&page_token={page['next_page_token']}")
+        pages += [(symbol, bar["t"]) for symbol, bars in page["bars"].items() for bar in bars]
+    assert pages == [(symbol, bar["t"]) for symbol, bars in whole["bars"].items() for bar in bars]

@@ -1,0 +1,198 @@
+"""The server as a process of its own: found, started, killed, stopped, one for each folder."""
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchange.worlds import KEYS, SPEC, SYMBOLS
+from tradebot.exchange.process import EXIT_HELD, create, ensure, running, stop
+from tradebot.exchange.spec import MarketError, MarketSpec
+
+ORDER = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": 5}
+NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@pytest.fixture
+def folder(new_folder: Callable[[], Path]) -> Iterator[Path]:
+    folder = new_folder()
+    yield folder
+    stop(folder)
+
+
+def ask(url: str, path: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data=data, headers=KEYS)  # noqa: S310 -- loopback
+    with NO_PROXY.open(request, timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline_s, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_a_second_call_finds_the_server_that_the_first_started(folder: Path) -> None:
+    assert running(folder) is None
+    first = ensure(folder, idle_exit_s=30)
+    assert ensure(folder) == running(folder) == first
+    assert first.url.startswith("http://127.0.0.1:")
+    assert ask(first.url, "/exchange/v1/status")["symbols"] == list(SYMBOLS)
+
+
+def test_callers_that_start_it_at_once_find_one_server(folder: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: ensure(folder, idle_exit_s=30), range(4)))
+    assert len(set(found)) == 1
+
+
+def test_a_second_server_on_a_folder_exits_6_and_names_the_first(folder: Path) -> None:
+    first = ensure(folder, idle_exit_s=30)
+    command = [sys.executable, "-m", "tradebot.exchange", "--state", str(folder)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert second.returncode == EXIT_HELD == 6
+    assert str(first.pid) in second.stderr
+    assert first.url in second.stderr
+    assert running(folder) == first
+
+
+def test_a_stale_port_file_is_harmless_even_when_something_else_has_its_port(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        url = f"http://127.0.0.1:{stranger.getsockname()[1]}"
+        (folder / "exchange.port").write_text(json.dumps({"url": url, "pid": 1, "instance": "x"}))
+        assert running(folder) is None
+        assert ensure(folder, idle_exit_s=30).url != url
+
+
+def test_a_killed_server_resumes_where_its_log_ends(folder: Path) -> None:
+    first = ensure(folder, idle_exit_s=30)
+    ask(first.url, "/exchange/v1/tick", {"to": "open"})
+    order = ask(first.url, "/v2/orders", ORDER)
+    os.kill(first.pid, signal.SIGKILL)
+    wait_until(lambda: running(folder) is None)
+    with (folder / "log.jsonl").open("ab") as log:
+        log.write(b'{"seq":99,"at":"2025-03-')
+    second = ensure(folder, idle_exit_s=30)
+    assert second.pid != first.pid
+    ask(second.url, "/exchange/v1/tick", {"seconds": 60})
+    assert ask(second.url, f"/v2/orders/{order['id']}")["status"] == "filled"
+    assert "cut a torn last line of 24 bytes" in (folder / "server.log").read_text()
+
+
+def test_an_idle_server_exits_by_itself(folder: Path) -> None:
+    endpoint = ensure(folder, idle_exit_s=0.1)
+    with (folder / "exchange.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    assert running(folder) is None
+    assert ensure(folder, idle_exit_s=30).pid != endpoint.pid
+
+
+def test_a_server_whose_folder_is_removed_ends(folder: Path) -> None:
+    ensure(folder, idle_exit_s=30)
+    with (folder / "exchange.lock").open("a") as lock:
+        (folder / "exchange.lock").unlink()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    assert running(folder) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_server_with_exit_code_0(folder: Path, number: int) -> None:
+    command = [sys.executable, "-m", "tradebot.exchange", "--state", str(folder)]
+    with subprocess.Popen(command) as server:
+        wait_until(lambda: running(folder) is not None)
+        server.send_signal(number)
+        assert server.wait(timeout=10) == 0
+
+
+def test_a_server_is_stopped_over_http_and_its_lock_file_stays(folder: Path) -> None:
+    ensure(folder, idle_exit_s=30)
+    stop(folder)
+    assert running(folder) is None
+    assert (folder / "exchange.lock").exists()
+    stop(folder)
+
+
+def test_creating_again_keeps_an_equal_market_and_refuses_another(folder: Path) -> None:
+    before = (folder / "market.json").read_bytes()
+    create(folder, SPEC)
+    assert (folder / "market.json").read_bytes() == before
+    with pytest.raises(MarketError, match="holds an exchange of another market"):
+        create(folder, MarketSpec(symbols=SYMBOLS, sessions=2, start=SPEC.start, seed=8))
+
+
+def test_a_folder_without_an_exchange_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MarketError, match="no exchange in"):
+        ensure(tmp_path)
+    (tmp_path / "market.json").write_text('{"spec": {')
+    with pytest.raises(MarketError, match="is damaged"):
+        ensure(tmp_path)
+
+
+def test_a_log_that_was_changed_by_hand_does_not_start(folder: Path) -> None:
+    url = ensure(folder, idle_exit_s=30).url
+    ask(url, "/exchange/v1/tick", {"to": "open"})
+    stop(folder)
+    log = folder / "log.jsonl"
+    log.write_text(log.read_text().replace("2025-03-03T14:30:00Z", "2025-03-03T14:31:00Z"))
+    with pytest.raises(MarketError, match="did not start") as raised:
+        ensure(folder)
+    assert "log.jsonl line 3 is not what its commands give" in raised.value.hint
+
+
+def test_what_quick_commands_import_is_light() -> None:
+    program = "import tradebot.exchange.process, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    heavy = {"starlette", "uvicorn", "asyncio", "exchange_calendars", "pandas", "tradebot.exchange.engine"}
+    assert not heavy & set(done.stdout.split())
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux to limit another process")
+def test_a_disk_that_refuses_the_log_ends_the_server_and_the_order_is_not_there_afterwards(
+    folder: Path,
+) -> None:
+    first = ensure(folder, idle_exit_s=30)
+    size = (folder / "log.jsonl").stat().st_size + 40
+    resource.prlimit(first.pid, resource.RLIMIT_FSIZE, (size, size))
+    with pytest.raises(OSError, match="closed connection"):
+        ask(first.url, "/v2/orders", ORDER)
+    with (folder / "exchange.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    second = ensure(folder, idle_exit_s=30)
+    assert ask(second.url, "/v2/orders?status=all") == []
+    assert [e["event"] for e in ask(second.url, "/exchange/v1/log?limit=9")["events"]] == ["created"]
+
+
+def test_many_clients_at_once_a_half_open_one_and_a_megabyte_are_all_answered(folder: Path) -> None:
+    url = ensure(folder, idle_exit_s=30).url
+    host, port = url.removeprefix("http://").split(":")
+    half_open = socket.create_connection((host, int(port)), timeout=5)
+    half_open.sendall(b"POST /v2/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+    crowd = [socket.create_connection((host, int(port)), timeout=5) for _ in range(100)]
+    for client in crowd:
+        client.sendall(b"GET /exchange/v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert all(client.recv(12) == b"HTTP/1.1 200" for client in crowd)
+    half_open.close()
+    for client in crowd:
+        client.close()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(url, "/v2/orders", {"symbol": "A" * 1_000_000})
+    with refused.value as answer:
+        assert answer.code == 400
+    assert ask(url, "/v2/orders") == []
+    events = ask(url, "/exchange/v1/log?after=0&limit=10")["events"]
+    assert [event["event"] for event in events] == ["created", "request", "order_rejected"]

@@ -1,0 +1,162 @@
+"""Recorded bars: read as they are, bad rows counted and skipped, bad files refused with the reason."""
+
+import sys
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.exchange.worlds import SHARED, open_world
+from tradebot.exchange.exchange import open_market
+from tradebot.exchange.process import create
+from tradebot.exchange.spec import MarketError, MarketSpec
+from tradebot.exchange.state import read_market
+from tradebot.exchange.times import MINUTE, rfc3339
+
+PARQUET = SHARED / "market" / "us_minute_2019_02.parquet"
+HEADER = "ts,symbol,open,high,low,close,volume"
+GOOD = "2025-03-03 09:31:00,AAPL,100,101,99,100.5,1000"
+
+Make = Callable[[str], MarketSpec]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def write(content: str) -> MarketSpec:
+        path = tmp_path / "bars.csv"
+        path.write_text(content)
+        return MarketSpec(
+            source="csv",
+            path=str(path),
+            bar_stamp="end",
+            start=date(2025, 3, 3),
+            sessions=1,
+            symbols=("AAPL",),
+        )
+
+    return write
+
+
+def test_bars_stamped_at_their_end_begin_a_minute_sooner(make: Make, tmp_path: Path) -> None:
+    create(tmp_path / "state", make(f"{HEADER}\n{GOOD}\n"))
+    world = open_world(tmp_path / "state")
+    world.tick(to="close")
+    rows = world.get("/v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2025-03-03")["bars"]["AAPL"]
+    assert rows == [
+        {
+            "t": "2025-03-03T14:30:00Z",
+            "o": 100.0,
+            "h": 101.0,
+            "l": 99.0,
+            "c": 100.5,
+            "v": 1000,
+            "n": 11,
+            "vw": 100.1666,
+        }
+    ]
+
+
+def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path: Path) -> None:
+    rows = {
+        "duplicate": GOOD,
+        "unparsable time": GOOD.replace("2025-03-03 09:31:00", "yesterday"),
+        "not a number": GOOD.replace("100.5", "nan"),
+        "price zero or out of range": GOOD.replace(",99,", ",0,"),
+        "negative price": GOOD.replace(",99,", ",-1,"),
+        "high below low": GOOD.replace(",101,", ",98,"),
+        "open or close outside low and high": GOOD.replace("100.5", "200"),
+        "negative volume": GOOD.replace("1000", "-1"),
+        "outside the market's sessions": GOOD.replace("09:31", "09:30"),
+        "not on a minute": GOOD.replace("09:31:00", "09:31:07"),
+        "symbol not asked for": GOOD.replace("AAPL", "SPY"),
+        "bad symbol": GOOD.replace("AAPL", "a b"),
+        "too few fields": "2025-03-03 09:32:00,AAPL,100",
+    }
+    spec = make("\n".join([HEADER, GOOD, *rows.values(), GOOD.replace("09:31", "09:40"), ""]))
+    create(tmp_path / "state", spec)
+    stored = read_market(tmp_path / "state")
+    assert stored.skipped_rows == dict.fromkeys(rows, 1)
+    bars = open_market(tmp_path / "state", stored).day("AAPL", 0).bars
+    assert [rfc3339(bar.start_us) for bar in bars] == ["2025-03-03T14:30:00Z", "2025-03-03T14:39:00Z"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        (f"{HEADER}\n", r"no usable bar .*\(it holds no rows\)"),
+        ("ts,symbol,open\n1,2,3\n", "no column high, low, close, volume"),
+        (f"{HEADER}\n{GOOD}\n2025-03-03 09:32:00,AA", "truncated in line 3"),
+        (f"{HEADER}\n{GOOD.replace('2025', '2019')}\n", "1 outside the market's sessions"),
+        (f"{HEADER}\n{GOOD.replace('AAPL', 'SPY')}\n", "1 symbol not asked for"),
+        (f'{HEADER}\n"{GOOD}\n', "not a CSV file|truncated"),
+    ],
+)
+def test_a_file_without_use_is_refused_and_named(make: Make, tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(MarketError, match=f"bars.csv: .*({message})"):
+        create(tmp_path / "state", make(content))
+    assert not (tmp_path / "state" / "market.json").exists()
+
+
+def test_a_missing_or_binary_file_is_refused(make: Make, tmp_path: Path) -> None:
+    spec = make("")
+    (tmp_path / "bars.csv").write_bytes(b"\xff\xfe\x00PAR1")
+    with pytest.raises(MarketError, match="not a CSV file"):
+        create(tmp_path / "state", spec)
+    (tmp_path / "bars.csv").unlink()
+    with pytest.raises(MarketError, match="no such file"):
+        create(tmp_path / "state", spec)
+
+
+def test_how_bars_are_stamped_is_never_guessed() -> None:
+    with pytest.raises(MarketError, match="start or end is not said") as raised:
+        MarketSpec(source="csv", path="bars.csv", start=date(2025, 3, 3))
+    assert "--bar-stamp" in raised.value.hint
+
+
+def test_parquet_without_its_extra_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    path = tmp_path / "bars.parquet"
+    path.write_bytes(b"PAR1")
+    spec = MarketSpec(source="parquet", path=str(path), bar_stamp="end", start=date(2025, 3, 3))
+    with pytest.raises(MarketError, match="needs the data extra") as raised:
+        create(tmp_path / "state", spec)
+    assert raised.value.hint == "pip install 'tradebot[data]'"
+
+
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb", reason="needs the data extra and ../shared/data")
+    path = tmp_path / "bars.parquet"
+    path.write_bytes(b"PAR1 and then nothing")
+    spec = MarketSpec(source="parquet", path=str(path), bar_stamp="end", start=date(2025, 3, 3))
+    with pytest.raises(MarketError, match="not a whole Parquet file"):
+        create(tmp_path / "state", spec)
+
+
+@pytest.mark.skipif(not PARQUET.exists(), reason="needs ../shared/data/market/us_minute_2019_02.parquet")
+def test_the_recorded_week_is_played_as_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb", reason="needs the data extra to read ../shared/data")
+    spec = MarketSpec(source="parquet", path=str(PARQUET), bar_stamp="end", start=date(2019, 2, 11))
+    create(tmp_path, spec)
+    stored = read_market(tmp_path)
+    assert (len(stored.symbols), stored.skipped_rows) == (24, {})
+    market = open_market(tmp_path, stored)
+    counts = {symbol: sum(len(market.day(symbol, i).bars) for i in range(5)) for symbol in stored.symbols}
+    assert (sum(counts.values()), counts["SPY"], counts["UGA"]) == (43_164, 1950, 388)
+    assert market.day("SPY", 0).bars[0].start_us == market.calendar.market[0].open_us
+    starts = [bar.start_us for bar in market.day("UGA", 0).bars]
+    assert any(later - sooner > MINUTE for sooner, later in pairwise(starts))
+    world = open_world(tmp_path)
+    world.tick(to="open")
+    assert world.get("/api/stock/SPY/oi-change")["data"] == []
+    world.tick(seconds=1800)
+    world.order("SPY", "buy", 10)
+    world.order("VIX", "buy", 1)
+    world.tick(to="close")
+    assert [row["symbol"] for row in world.get("/v2/positions")] == ["SPY"]
+    spent = Decimal(100_000) - Decimal(world.get("/v2/account")["cash"])
+    assert 2_600 < spent < 2_800
+    assert world.get("/api/option-trades/flow-alerts?ticker_symbol=SPY")["data"]

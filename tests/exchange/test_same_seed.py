@@ -1,0 +1,46 @@
+"""The same seed gives the same bytes, on any machine: the hashes stand here."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from tests.exchange.test_no_look_ahead import EVERYTHING
+from tests.exchange.worlds import SYMBOLS, World, open_world
+from tradebot.exchange.generator import GeneratedBars
+from tradebot.exchange.sessions import build_calendar
+
+
+def playthrough(world: World) -> dict[str, str]:
+    """Trade a little, then hash the log and everything served."""
+    world.tick(to="open")
+    world.tick(seconds=3600)
+    world.order("AAPL", "buy", "12.5", client_order_id="a")
+    world.order("SPY", "sell", 4)
+    world.order("SPY", "sell", "nothing")
+    world.tick(to="close")
+    world.tick(to="next_open")
+    world.tick(seconds=1800)
+    served = b"".join(world.ask("GET", target).body for target in EVERYTHING)
+    log = b"\n".join(world.exchange.log.lines())
+    return {"served": sha256(served), "log": sha256(log)}
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:24]
+
+
+def test_the_same_seed_and_commands_give_the_same_bytes(new_folder: Callable[[], Path]) -> None:
+    assert playthrough(open_world(new_folder())) == {
+        "served": "766316fd842e180f6101e3e4",
+        "log": "6018e944af199df0d94a2c57",
+    }
+
+
+def test_a_symbol_more_leaves_the_bars_of_the_others_as_they_were() -> None:
+    calendar = build_calendar(date(2025, 3, 3), 2)
+    few, again = GeneratedBars(7, calendar), GeneratedBars(7, calendar)
+    again.bars("XOM", 1)
+    for symbol in SYMBOLS:
+        assert few.bars(symbol, 1) == again.bars(symbol, 1)
+    assert GeneratedBars(8, calendar).bars("AAPL", 1) != few.bars("AAPL", 1)

@@ -1,0 +1,108 @@
+"""Small exchanges for tests: in a temporary folder, asked through their application without a socket."""
+
+import json
+from collections.abc import Coroutine, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from tradebot.exchange.captured import CapturedFlow
+from tradebot.exchange.derived import DerivedFlow
+from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.server import Application, build_application
+from tradebot.exchange.spec import MarketSpec
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SYMBOLS = ("AAPL", "SPY", "ZAAC")
+"""Two liquid names and a made-up one that misses minutes."""
+KEYS = {
+    "APCA-API-KEY-ID": "sandbox",
+    "APCA-API-SECRET-KEY": "sandbox",
+    "Authorization": "Bearer sandbox",
+}
+SPEC = MarketSpec(symbols=SYMBOLS, sessions=2, start=date(2025, 3, 3))
+
+
+class Answer(NamedTuple):
+    """What an application answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class World:
+    """An exchange with its application, in this process."""
+
+    def __init__(self, exchange: Exchange, feed: CapturedFlow | DerivedFlow | None = None) -> None:
+        spec = exchange.stored.spec
+        self.exchange = exchange
+        self.engine = exchange.engine
+        self._application = build_application(
+            exchange, feed or DerivedFlow(exchange.market, spec.seed, spec.edge), "test"
+        )
+
+    def ask(self, method: str, target: str, body: object = None, headers: Mapping[str, str] = KEYS) -> Answer:
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        return ask(self._application, method, target, raw, headers)
+
+    def get(self, target: str) -> Any:
+        answer = self.ask("GET", target)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def order(self, symbol: str, side: str, qty: object, **others: object) -> Answer:
+        kind = {"type": "limit"} if "limit_price" in others else {"type": "market"}
+        body = {"symbol": symbol, "side": side, "qty": qty, "time_in_force": "day", **kind, **others}
+        return self.ask("POST", "/v2/orders", body)
+
+    def tick(self, **body: object) -> Any:
+        answer = self.ask("POST", "/exchange/v1/tick", body)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.exchange.log.lines()]
+
+
+def open_world(folder: Path) -> World:
+    return World(open_exchange(folder))
+
+
+def ask(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    """Send one request to an application that never really waits."""
+    sent: list[Any] = []
+    url = urlsplit(target)
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": url.path,
+        "raw_path": url.path.encode(),
+        "root_path": "",
+        "query_string": url.query.encode(),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    run_to_end(app(scope, receive, send))
+    start, *rest = sent
+    names = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], names, b"".join(part.get("body", b"") for part in rest))
+
+
+def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("the application waited for something")

@@ -1,0 +1,294 @@
+"""Small in-memory stores written for the ports; the real ones pass the same conformance suite."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from tradebot.errors import OperatorError
+from tradebot.model.bar import Session
+from tradebot.model.decision import Decision
+from tradebot.model.event import SystemEvent
+from tradebot.model.flow import (
+    DarkPoolPrint,
+    Endpoint,
+    Fact,
+    FlowAlert,
+    Intake,
+    IvRank,
+    LeanFact,
+    SessionGex,
+    SignedOiChange,
+    SignedPrint,
+    TideTick,
+)
+from tradebot.model.intent import Intent, IntentRecord, IntentState
+from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.position import OwnedFill
+from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
+from tradebot.signals import condense
+
+F = TypeVar("F", FlowAlert, SignedPrint, SessionGex, IvRank, SignedOiChange)
+NEW_YORK = ZoneInfo("America/New_York")
+STATES = {
+    Outcome.ACCEPTED: IntentState.ACKED,
+    Outcome.REJECTED: IntentState.REJECTED,
+    Outcome.UNKNOWN: IntentState.UNKNOWN,
+}
+
+
+class MemoryEvents:
+    """Events kept in a list."""
+
+    def __init__(self) -> None:
+        self.emitted: list[SystemEvent] = []
+
+    def emit(self, event: SystemEvent) -> None:
+        self.emitted.append(event)
+
+
+class MemoryLedger:
+    """A ledger of dictionaries; armed and ACTIVE from the start."""
+
+    def __init__(self, account_number: str = "TEST00001") -> None:
+        self._account_number = account_number
+        self._opening: tuple[Decimal, datetime] | None = None
+        self._intents: dict[str, IntentRecord] = {}
+        self._orders: dict[str, Order] = {}
+        self._fills: dict[str, OwnedFill] = {}
+        self._cash: list[Decimal] = []
+        self._slots: dict[tuple[str, date, str], SlotClaim] = {}
+        self._state = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
+        self._armed = True
+        self._sessions: dict[date, Session] = {}
+        self._mark: ReconcileMark | None = None
+        self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
+        self._acknowledged: dict[str, Decimal] = {}
+        self.verdicts: dict[str, tuple[Decision, ...]] = {}
+
+    @property
+    def account_number(self) -> str:
+        return self._account_number
+
+    def opening_cash(self) -> Decimal:
+        if self._opening is None:
+            raise OperatorError("The books were never opened.", "tradebot reconcile")
+        return self._opening[0]
+
+    def open_books(self, opening_cash: Decimal, at: datetime) -> None:
+        if self._opening is not None:
+            raise AssertionError("the books are open already")
+        self._opening = (opening_cash, at)
+
+    def books_opened_at(self) -> datetime | None:
+        return self._opening[1] if self._opening else None
+
+    def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
+        if intent.client_order_id in self._intents:
+            return False
+        self._intents[intent.client_order_id] = IntentRecord(intent, IntentState.SENT, None, None, intent.at)
+        self.verdicts[intent.client_order_id] = tuple(verdicts)
+        return True
+
+    def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
+        record = self._intents[client_order_id]
+        proven = record.state in (IntentState.ACKED, IntentState.REJECTED)
+        if not (proven and reply.outcome is Outcome.UNKNOWN):
+            self._intents[client_order_id] = replace(
+                record, state=STATES[reply.outcome], code=reply.code, message=reply.message, updated_at=at
+            )
+        if reply.order is not None:
+            self.apply_orders((reply.order,), at)
+
+    def intents(self, *, session: date | None = None, unresolved: bool = False) -> Sequence[IntentRecord]:
+        open_states = (IntentState.SENT, IntentState.UNKNOWN)
+        return tuple(
+            record
+            for record in self._intents.values()
+            if (session is None or record.intent.key.session == session)
+            and (not unresolved or record.state in open_states)
+        )
+
+    def intent(self, client_order_id: str) -> IntentRecord | None:
+        return self._intents.get(client_order_id)
+
+    def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
+        record = self._intents[client_order_id]
+        if record.state not in (IntentState.SENT, IntentState.UNKNOWN):
+            raise AssertionError(f"{client_order_id} is {record.state}, not unresolved")
+        self._intents[client_order_id] = replace(record, state=IntentState.ABANDONED, message=why, updated_at=at)
+
+    def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
+        changed = 0
+        for order in orders:
+            known = self._orders.get(order.venue_id)
+            if known is None or _is_news(known, order):
+                self._orders[order.venue_id] = order
+                changed += 1
+        return changed
+
+    def orders(self, *, working: bool = False) -> Sequence[Order]:
+        return tuple(o for o in self._orders.values() if not (working and o.status.terminal))
+
+    def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
+        before = len(self._fills)
+        for owned in fills:
+            self._fills.setdefault(owned.fill.activity_id, owned)
+        return len(self._fills) - before
+
+    def fills(self) -> Sequence[OwnedFill]:
+        return tuple(sorted(self._fills.values(), key=lambda owned: owned.fill.at))
+
+    def adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
+        self._cash.append(amount)
+
+    def cash_adjustments(self) -> Decimal:
+        return sum(self._cash, Decimal(0))
+
+    def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+        holder = self._slots.get((job, session, slot))
+        if holder is not None:
+            return replace(holder, won=False)
+        claim = SlotClaim(job, session, slot, by, at, True)
+        self._slots[(job, session, slot)] = claim
+        return claim
+
+    def trading_state(self) -> TradingStateRecord:
+        if self._state.state is TradingState.ACTIVE and not self._armed:
+            return TradingStateRecord(TradingState.REDUCE_ONLY, "", "ARMED is absent", None)
+        return self._state
+
+    def set_trading_state(self, state: TradingState, who: str, why: str, at: datetime) -> None:
+        self._state = TradingStateRecord(state, who, why, at)
+        self._armed = state is TradingState.ACTIVE
+
+    def armed(self) -> bool:
+        return self._armed
+
+    def sessions(self, start: date, end: date) -> Sequence[Session]:
+        return tuple(self._sessions[day] for day in sorted(self._sessions) if start <= day <= end)
+
+    def put_sessions(self, sessions: Iterable[Session]) -> None:
+        self._sessions.update({session.date: session for session in sessions})
+
+    def mark_reconciled(self, mark: ReconcileMark) -> None:
+        self._mark = mark
+
+    def last_reconcile(self) -> ReconcileMark | None:
+        return self._mark
+
+    def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
+        return self._high_water.get((strategy, symbol, opened_at))
+
+    def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
+        self._high_water[(strategy, symbol, opened_at)] = price
+
+    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+        self._acknowledged.pop(symbol, None)
+        if quantity:
+            self._acknowledged[symbol] = quantity
+
+    def acknowledged(self) -> Mapping[str, Decimal]:
+        return dict(self._acknowledged)
+
+
+def _is_news(known: Order, told: Order) -> bool:
+    """Tell whether an order is other than known, no older, and does not come back from its end."""
+    if known.updated_at and told.updated_at and told.updated_at < known.updated_at:
+        return False
+    return told != known and not (known.status.terminal and not told.status.terminal)
+
+
+class MemoryFacts:
+    """Facts in dictionaries: each version of a fact with the time from which it was known."""
+
+    def __init__(self) -> None:
+        self._versions: dict[tuple[Endpoint, str, str], list[tuple[datetime, Fact]]] = {}
+        self._intakes: list[Intake] = []
+        self._cycles: list[CycleRecord] = []
+
+    def store(self, intake: Intake) -> int:
+        self._intakes.append(replace(intake, facts=()))
+        return sum(self._store_one(intake, fact) for fact in intake.facts)
+
+    def _store_one(self, intake: Intake, fact: Fact) -> bool:
+        symbol = "" if isinstance(fact, TideTick) else fact.symbol
+        versions = self._versions.setdefault((intake.endpoint, symbol, fact.id), [])
+        once_only = isinstance(fact, FlowAlert | DarkPoolPrint)
+        if versions and (once_only or versions[-1][1] == fact):
+            return False
+        versions.append((intake.at, fact))
+        return True
+
+    def _known(self, symbol: str, now: datetime) -> list[Fact]:
+        known = []
+        for (_, owner, _), versions in self._versions.items():
+            in_time = [fact for known_at, fact in versions if known_at <= now]
+            if owner == symbol and in_time:
+                known.append(in_time[-1])
+        return known
+
+    def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
+        return {symbol: self._load_one(symbol, session, now) for symbol in symbols}
+
+    def _load_one(self, symbol: str, session: date, now: datetime) -> SymbolFacts:
+        known = [condense.lean(fact) for fact in self._known(symbol, now) if _of_session(fact, session)]
+        last = self._last(Endpoint.FLOW_ALERTS, symbol, now)
+        facts = condense.symbol_facts(
+            symbol,
+            alerts=_only(FlowAlert, known),
+            prints=_only(SignedPrint, known),
+            exposures=_only(SessionGex, known),
+            ranks=_only(IvRank, known),
+            oi_changes=_only(SignedOiChange, known),
+        )
+        if last is None:
+            return facts
+        return replace(
+            facts,
+            alerts_fetched_at=last.at,
+            received=last.received,
+            foreign=last.foreign,
+            rejected=len(last.rejected),
+        )
+
+    def _last(self, endpoint: Endpoint, symbol: str | None, now: datetime | None) -> Intake | None:
+        asked = [i for i in reversed(self._intakes) if i.endpoint is endpoint and i.symbol == symbol]
+        return max((i for i in asked if now is None or i.at <= now), key=lambda i: i.at, default=None)
+
+    def tide(self, session: date, now: datetime) -> TideFacts:
+        ticks = [f for f in self._known("", now) if isinstance(f, TideTick) and _session_of(f.at) == session]
+        return TideFacts(tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id))))
+
+    def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
+        last = self._last(endpoint, symbol, None)
+        return last.at if last else None
+
+    def record(self, cycle: CycleRecord) -> None:
+        self._cycles.append(cycle)
+
+    def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
+        found = [c for c in self._cycles if c.job == job and (since is None or c.at >= since)]
+        found.sort(key=lambda cycle: cycle.at)
+        return tuple(found if last is None else found[max(0, len(found) - last) :])
+
+    def intakes(self, since: datetime) -> Sequence[Intake]:
+        return tuple(sorted((i for i in self._intakes if i.at >= since), key=lambda i: i.at))
+
+
+def _session_of(at: datetime) -> date:
+    return at.astimezone(NEW_YORK).date()
+
+
+def _of_session(fact: Fact, session: date) -> bool:
+    """Tell whether a fact counts in a session: an event of its day, or a dated fact up to it."""
+    if isinstance(fact, FlowAlert | DarkPoolPrint | TideTick):
+        return _session_of(fact.at) == session
+    return fact.date <= session
+
+
+def _only(kind: type[F], facts: Iterable[LeanFact]) -> list[F]:
+    return [fact for fact in facts if isinstance(fact, kind)]

@@ -1,0 +1,189 @@
+"""The house rules that neither the linter nor the import contracts can see."""
+
+import ast
+import re
+import statistics
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("tradebot", "commands", "jobs")
+SHELL = {"adapters", "exchange", "settings", "sandbox", "wiring", "__main__", "__init__"}
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKS = sorted((ROOT / "deploy").glob("*.lock"))
+ROOMS = (*CODE, "config", "tests", "docs", "deploy", "benchmarks", ".ci")
+
+# What reads a clock, chance or the environment. Each is matched by its last part alone, so that an alias
+# of the module or class does not hide it.
+CLOCKS = {
+    "now",
+    "utcnow",
+    "today",
+    "environ",
+    "getenv",
+    "random",
+    "monotonic",
+    "perf_counter",
+    "uuid1",
+    "uuid4",
+}
+IMPURE_MODULES = {"os", "random", "secrets", "socket", "subprocess", "time"}
+
+INDEX_ADDRESS = re.compile(r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url|https?://\S+/simple\b")
+MACHINE_PATH = re.compile(r"/(?:work|root)/|/opt/(?:pypi|wheels)|/(?:home|Users)/[a-z]+/")
+KEY_LIKE = re.compile(
+    r"\b(?:PK|AK|CK|AKIA)[A-Z0-9]{16,}\b|BEGIN [A-Z ]*PRIVATE KEY"
+    r"""|(?i:key|secret|token|password)\w*["']?\s*[:=]\s*["'][A-Za-z0-9/+_-]{24,}["']"""
+)
+
+
+def modules(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def core_modules() -> list[Path]:
+    rooms = [path for path in (ROOT / "tradebot").iterdir() if path.stem not in SHELL]
+    return sorted(m for room in rooms for m in ([room] if room.suffix == ".py" else room.rglob("*.py")))
+
+
+def nodes(paths: Iterable[Path]) -> Iterator[tuple[str, ast.AST]]:
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", node
+
+
+def reads_the_world(node: ast.AST) -> bool:
+    if isinstance(node, ast.Import):
+        return any(alias.name.split(".")[0] in IMPURE_MODULES for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").split(".")[0] in IMPURE_MODULES or any(a.name in CLOCKS for a in node.names)
+    # Our own objects may have a field `now` (a snapshot does); a clock is what is called.
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS
+    return isinstance(node, ast.Attribute) and node.attr in {"environ", "random"}
+
+
+def is_broad(node: ast.AST) -> bool:
+    broad = {"Exception", "BaseException"}
+    if isinstance(node, ast.ExceptHandler):
+        caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+        return any(c is None or (isinstance(c, ast.Name) and c.id in broad) for c in caught)
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("suppress"):
+        return any(isinstance(a, ast.Name) and a.id in broad for a in node.args)
+    return False
+
+
+def function_lengths() -> dict[str, int]:
+    return {
+        f"{where} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for where, node in nodes(modules(*CODE))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def text_files() -> Iterator[Path]:
+    for path in [*ROOT.iterdir(), *(p for room in ROOMS for p in (ROOT / room).rglob("*"))]:
+        # `.git` is a file in a linked worktree, and `.env` is nobody's business but its owner's.
+        private = path.name in {".git", ".env", "uv.lock", "pylock.toml"}
+        if path.is_file() and not private and "__pycache__" not in path.parts:
+            yield path
+
+
+def matches(pattern: re.Pattern[str]) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}: {found.group()}"
+        for path in text_files()
+        for found in pattern.finditer(path.read_text(errors="replace"))
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time",
+        "from os import environ",
+        "from uuid import uuid4",
+        "datetime.now(UTC)",
+        "np.random.rand()",
+    ],
+)
+def test_the_guard_sees_each_way_to_read_the_world(source: str) -> None:
+    assert any(reads_the_world(node) for node in ast.walk(ast.parse(source)))
+
+
+def test_the_core_and_the_jobs_read_no_clock_no_chance_and_no_environment() -> None:
+    assert [where for where, node in nodes([*core_modules(), *modules("jobs")]) if reads_the_world(node)] == []
+
+
+def test_the_core_contract_names_every_room_of_the_core() -> None:
+    contracts = {c["id"]: c for c in PYPROJECT["tool"]["importlinter"]["contracts"]}
+    rooms = {p.stem for p in (ROOT / "tradebot").iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert set(contracts["core"]["source_modules"]) == {f"tradebot.{room}" for room in rooms - SHELL}
+
+
+def test_the_stories_hold_no_try() -> None:
+    stories = [path for path in core_modules() if "cycle" in path.relative_to(ROOT).parts[1]]
+    assert stories
+    assert [where for where, node in nodes(stories) if isinstance(node, ast.Try)] == []
+
+
+def test_at_most_three_handlers_are_broad() -> None:
+    broad = [where for where, node in nodes(modules(*CODE)) if is_broad(node)]
+    assert len(broad) <= 3, broad
+
+
+def test_modules_stay_under_400_lines() -> None:
+    assert [str(p) for p in modules(*CODE) if len(p.read_text().splitlines()) >= 400] == []
+
+
+def test_functions_stay_short() -> None:
+    lengths = function_lengths()
+    assert {name: n for name, n in lengths.items() if n > 60} == {}
+    assert statistics.median(lengths.values()) <= 8
+    assert statistics.quantiles(lengths.values(), n=10)[-1] < 30
+
+
+@pytest.mark.parametrize("folder", ["config", "state"])
+def test_configuration_and_state_hold_no_code(folder: str) -> None:
+    assert (ROOT / folder).is_dir()
+    assert list((ROOT / folder).rglob("*.py")) == []
+
+
+@pytest.mark.parametrize("pattern", [INDEX_ADDRESS, MACHINE_PATH, KEY_LIKE], ids=["index", "path", "key"])
+def test_no_file_holds_an_index_address_a_path_of_one_machine_or_a_key(pattern: re.Pattern[str]) -> None:
+    assert matches(pattern) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        (INDEX_ADDRESS, "https://py" + "pi.org"),
+        (INDEX_ADDRESS, "http://mirror.example" + "/simple"),
+        (MACHINE_PATH, "/home" + "/ann/tradebot"),
+        (KEY_LIKE, "PK" + "A1" * 9),
+        (KEY_LIKE, "api_key" + " = '" + "a1B2" * 8 + "'"),
+    ],
+)
+def test_the_guards_see_what_they_look_for(pattern: re.Pattern[str], text: str) -> None:
+    assert pattern.search(text)
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.name))
+def test_every_pin_of_a_lock_carries_a_hash_and_nothing_else(lock: Path) -> None:
+    pins = re.sub(r"\\\n\s*", "", lock.read_text()).splitlines()
+    pin = re.compile(r"[a-z0-9._-]+==\S+( ; [^;]+?)?\s+(--hash=sha256:[0-9a-f]{64}\s*)+")
+    assert pins
+    assert [line[:60] for line in pins if not pin.fullmatch(line)] == []
+
+
+def test_there_are_two_locks_and_the_tests_use_the_versions_of_the_core() -> None:
+    core, dev = (set(re.findall(r"^\S+==\S+", lock.read_text(), re.MULTILINE)) for lock in LOCKS)
+    assert [lock.name for lock in LOCKS] == ["core.lock", "dev.lock"]
+    assert core < dev
+
+
+def test_locks_that_name_an_index_are_ignored() -> None:
+    assert {"uv.lock", "pylock.toml"} <= set((ROOT / ".gitignore").read_text().splitlines())

@@ -1,0 +1,71 @@
+"""Which modules a command loads: quick commands never wait for pandas, the SDK, a calendar or a server."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "starlette", "uvicorn"}
+CLI = {"click", "pydantic", "rich", "typer"}
+VERBS = [
+    ("init",), ("demo",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",), ("reconcile",),
+    ("why-no-orders",), ("halt",), ("unhalt",), ("status",), ("exchange",), ("exchange", "serve"),
+    ("exchange", "tick"),
+]  # fmt: skip
+PROGRAM = """
+import json, pathlib, sys
+report, *sys.argv[1:] = sys.argv[1:]
+sys.argv[0] = "tradebot"
+try:
+    from tradebot.__main__ import main
+    sys.exit(main())
+finally:
+    pathlib.Path(report).write_text(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
+
+def run(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
+    """Run one command in a process of its own; return how it ended and the top-level modules it loaded."""
+    report = folder / "modules.json"
+    program = [sys.executable, "-c", PROGRAM, str(report), *arguments]
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return done, set(json.loads(report.read_text()))
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("state")
+    done, _ = run(folder, "init", "--state-dir", str(folder / "state"), "--mode", "sandbox")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("verb", [(), *VERBS], ids=lambda verb: " ".join(verb) or "tradebot")
+def test_help_loads_nothing_heavy(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    done, loaded = run(tmp_path, *verb, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("verb", ["status", "why-no-orders"])
+def test_a_command_that_reads_loads_nothing_heavy(state: Path, verb: str) -> None:
+    done, loaded = run(state, verb, "--state-dir", str(state / "state"))
+    # No cycle has run in this state, which why-no-orders reports as a finding.
+    assert done.returncode in {0, 10}, done.stderr
+    assert loaded & HEAVY == set()
+
+
+def test_halt_acts_before_the_command_line_library_is_loaded(state: Path) -> None:
+    done, loaded = run(state, "halt", "--state-dir", str(state / "state"))
+    assert done.returncode == 0, done.stderr
+    assert loaded & (HEAVY | CLI) == set()
+
+
+def test_the_guard_sees_a_heavy_module(tmp_path: Path) -> None:
+    report = tmp_path / "modules.json"
+    program = PROGRAM.replace("from tradebot.__main__ import main", "import numpy; main = lambda: 0")
+    subprocess.run([sys.executable, "-c", program, str(report)], check=True, timeout=60)
+    assert "numpy" in json.loads(report.read_text())

@@ -1,0 +1,111 @@
+"""The wheel, installed into an environment that has never seen this checkout."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OWNERS = """
+import json, importlib.metadata as metadata, tradebot, commands, jobs
+owners = {}
+for distribution in metadata.distributions():
+    # The dependencies' folder holds the record of this checkout's own editable install; it lists no module.
+    for file in distribution.files or []:
+        owners.setdefault(file.parts[0], set()).add(distribution.name)
+print(json.dumps({
+    "owners": {name: sorted(owners.get(name, ())) for name in ("tradebot", "commands", "jobs")},
+    "homes": [module.__path__[0] for module in (tradebot, commands, jobs)],
+    "files": [str(file) for file in metadata.files("tradebot")],
+}))
+"""
+
+
+class Installed:
+    """A fresh environment with the wheel in it, and an empty folder to run its commands from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = folder / "environment"
+        self.elsewhere = folder / "elsewhere"
+
+    def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the environment's programs, without the variables that could lead to the checkout."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        return subprocess.run(
+            [str(self.environment / "bin" / program), *arguments],
+            cwd=self.elsewhere, env=kept, capture_output=True, text=True, timeout=110, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    folder = tmp_path_factory.mktemp("wheel")
+    fresh = Installed(folder)
+    fresh.elsewhere.mkdir()
+    python(["-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)])
+    python(["-m", "venv", "--without-pip", str(fresh.environment)])
+    share_dependencies(fresh.environment)
+    (wheel,) = folder.glob("*.whl")
+    pip = ["-m", "pip", "--python", str(fresh.environment / "bin" / "python")]
+    python([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)])
+    return fresh
+
+
+def python(arguments: list[str]) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, timeout=110)
+
+
+def inspect(installed: Installed) -> dict[str, Any]:
+    done = installed.run("python", "-c", OWNERS)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def share_dependencies(environment: Path) -> None:
+    """Lend the fresh environment the dependencies that are installed here, so that it needs no network.
+
+    A folder named in a .pth file is searched for modules but its own .pth files are not read, so the editable
+    install of this checkout, which is such a file, stays behind.
+    """
+    (site_packages,) = environment.glob("lib/python*/site-packages")
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+
+def test_each_package_is_in_the_wheel_and_owned_by_one_distribution(installed: Installed) -> None:
+    found = inspect(installed)
+    assert found["owners"] == {name: ["tradebot"] for name in ("tradebot", "commands", "jobs")}
+    assert all(Path(home).resolve().is_relative_to(installed.environment.resolve()) for home in found["homes"])
+
+
+def test_the_shipped_configuration_is_in_the_wheel_byte_for_byte(installed: Installed) -> None:
+    (site_packages,) = installed.environment.glob("lib/python*/site-packages")
+    shipped = {p.name: p.read_bytes() for p in (site_packages / "tradebot" / "config").iterdir()}
+    assert "base.yaml" in shipped
+    assert shipped == {p.name: p.read_bytes() for p in (ROOT / "config").iterdir()}
+
+
+def test_nothing_but_the_three_packages_is_in_the_wheel(installed: Installed) -> None:
+    found = inspect(installed)
+    tops = {Path(file).parts[0] for file in found["files"]} - {".."}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"tradebot", "commands", "jobs"}
+
+
+def test_help_is_printed_from_an_empty_folder(installed: Installed) -> None:
+    done = installed.run("tradebot", "--help")
+    assert done.returncode == 0, done.stderr
+    assert "trade-once" in done.stdout
+
+
+@pytest.mark.timeout(120)
+def test_ten_minutes_of_demo_run_from_an_empty_folder(installed: Installed) -> None:
+    state = installed.elsewhere / "state"
+    done = installed.run("tradebot", "demo", "--minutes", "10", "--state-dir", str(state), "--json")
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), dict)
+    assert (state / "ledger.db").exists()

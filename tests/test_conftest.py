@@ -1,0 +1,53 @@
+"""The suite's own guards: the list of allowed skips, loopback only, settings from outside."""
+
+import os
+import socket
+
+import hypothesis
+import pytest
+import pytest_socket
+
+from tests.conftest import forget_outside_settings, unlisted_skips
+
+
+def test_a_skip_whose_reason_is_on_the_list_passes() -> None:
+    assert unlisted_skips(["needs ../shared/data/uw"], ["# data", "", "needs ../shared/*"]) == []
+
+
+def test_a_skip_whose_reason_is_not_on_the_list_is_named_once() -> None:
+    assert unlisted_skips(["flaky today", "flaky today"], ["needs ../shared/*"]) == ["flaky today"]
+
+
+def test_a_comment_line_allows_nothing() -> None:
+    assert unlisted_skips(["# anything"], ["# anything"]) == ["# anything"]
+
+
+def test_credentials_modes_and_proxies_are_forgotten_and_the_rest_is_kept() -> None:
+    environment = {
+        "APCA_API_KEY_ID": "x",
+        "UW_API_KEY": "x",
+        "https_proxy": "x",
+        "TRADING_MODE": "live",
+        "HOME": "h",
+    }
+    forget_outside_settings(environment)
+    assert environment == {"HOME": "h"}
+
+
+def test_no_broker_setting_is_left_in_this_process() -> None:
+    assert not [name for name in os.environ if name.startswith(("ALPACA_", "APCA_", "TRADEBOT_"))]
+
+
+@pytest.mark.filterwarnings("ignore:A test tried to use socket")
+def test_a_connection_beyond_loopback_is_refused_before_it_is_made() -> None:
+    with socket.socket() as outside, pytest.raises(pytest_socket.SocketConnectBlockedError):
+        outside.connect(("192.0.2.1", 80))
+
+
+def test_a_connection_to_loopback_is_allowed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        socket.create_connection(server.getsockname()).close()
+
+
+def test_property_tests_run_in_the_suite_profile() -> None:
+    assert hypothesis.settings.get_current_profile_name() == "suite"

@@ -1,0 +1,170 @@
+"""Fakes of the world outside: a venue that fills when told, a flow source that answers from a table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from tradebot.errors import TemporaryError
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.candidate import Candidate
+from tradebot.model.flow import Endpoint, FlowPage, Quota
+from tradebot.model.instrument import AssetClass
+from tradebot.model.intent import Intent
+from tradebot.model.order import Fill, Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.ports import StrategyDesk
+
+ACCEPTED = Reply(Outcome.ACCEPTED)
+REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")
+LOST = Reply(Outcome.UNKNOWN, message="504 Gateway Timeout")
+
+
+class FakeVenue:
+    """One account at a venue. Orders rest until `fill`; `script` holds replies other than a plain yes.
+
+    A LOST reply comes from a request that arrived, unless `swallows` is set: then the order never existed.
+    """
+
+    def __init__(self, session: Session, now: datetime, cash: Decimal, number: str = "TEST00001") -> None:
+        self.session, self.now, self.is_open = session, now, True
+        self.number, self.cash, self.blocked = number, cash, tuple[str, ...]()
+        self.held: dict[str, Decimal] = {}
+        self.prices: dict[str, Quote] = {}
+        self.book: dict[str, Order] = {}
+        self.executions: list[Fill] = []
+        self.script: dict[str, Reply] = {}
+        self.swallows = False
+        self.submitted: list[Intent] = []
+        self.cancelled: list[Intent] = []
+        self.fills_asked_after: list[datetime | None] = []
+        self.before_submit: Callable[[Intent], None] = lambda intent: None
+
+    def clock(self) -> VenueClock:
+        return VenueClock(self.now, self.is_open, self.session.open + timedelta(days=1), self.session.close)
+
+    def account(self) -> Account:
+        worth = sum((q * self._price(s) for s, q in self.held.items()), Decimal(0))
+        equity = self.cash + worth
+        return Account(self.number, "ACTIVE", self.cash, equity, equity, self.cash, self.blocked)
+
+    def view(self) -> BrokerView:
+        positions = tuple(
+            BrokerPosition(symbol, AssetClass.US_EQUITY, quantity, self._price(symbol), None)
+            for symbol, quantity in self.held.items()
+            if quantity
+        )
+        working = tuple(order for order in self.book.values() if not order.status.terminal)
+        return BrokerView(self.now, self.account(), positions, working)
+
+    def order(self, client_order_id: str) -> Order | None:
+        return self.book.get(client_order_id)
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        self.fills_asked_after.append(after)
+        return [fill for fill in self.executions if after is None or fill.at > after]
+
+    def calendar(self, start: date, end: date) -> Sequence[Session]:
+        return [self.session] if start <= self.session.date <= end else []
+
+    @property
+    def rejected_quotes(self) -> Mapping[str, str]:
+        return {}
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        return {symbol: self.prices[symbol] for symbol in symbols if symbol in self.prices}
+
+    def submit(self, intent: Intent) -> Reply:
+        self.before_submit(intent)
+        self.submitted.append(intent)
+        reply = self.script.get(intent.instrument.symbol, ACCEPTED)
+        if reply.outcome is Outcome.REJECTED or (reply.outcome is Outcome.UNKNOWN and self.swallows):
+            return reply
+        order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
+        return replace(reply, order=order) if reply.outcome is Outcome.ACCEPTED else reply
+
+    def cancel(self, intent: Intent) -> Reply:
+        self.cancelled.append(intent)
+        for name, order in self.book.items():
+            if order.venue_id == intent.target_venue_id:
+                self.book[name] = replace(order, status=OrderStatus.CANCELED, updated_at=self.now)
+        return ACCEPTED
+
+    def rest(self, client_order_id: str, symbol: str, intent: Intent) -> Order:
+        """Put an order into the venue's book."""
+        order = Order(
+            venue_id=f"venue-{len(self.book) + 1}",
+            client_order_id=client_order_id,
+            symbol=symbol,
+            asset_class=AssetClass.US_EQUITY,
+            side=intent.side,
+            quantity=intent.quantity,
+            filled_quantity=Decimal(0),
+            filled_average_price=None,
+            order_type=OrderType.LIMIT if intent.limit_price else OrderType.MARKET,
+            limit_price=intent.limit_price,
+            time_in_force=TimeInForce.DAY,
+            status=OrderStatus.NEW,
+            submitted_at=self.now,
+            updated_at=self.now,
+        )
+        self.book[client_order_id] = order
+        return order
+
+    def fill(self, client_order_id: str, price: str, quantity: Decimal | None = None) -> None:
+        """Fill an order, wholly where no quantity is given."""
+        order = self.book[client_order_id]
+        amount = quantity if quantity is not None else order.open_quantity
+        done = order.filled_quantity + amount
+        status = OrderStatus.FILLED if done == order.quantity else OrderStatus.PARTIALLY_FILLED
+        self.book[client_order_id] = replace(
+            order,
+            filled_quantity=done,
+            filled_average_price=Decimal(price),
+            status=status,
+            updated_at=self.now,
+        )
+        number = len(self.executions) + 1
+        told = Fill(f"act-{number}", order.venue_id, order.symbol, order.side, amount, Decimal(price), self.now)
+        self.executions.append(told)
+        self.held[order.symbol] = self.held.get(order.symbol, Decimal(0)) + told.signed_quantity
+        self.cash -= told.signed_quantity * told.price
+
+    def _price(self, symbol: str) -> Decimal:
+        return self.prices[symbol].middle if symbol in self.prices else Decimal(100)
+
+
+class FakeReader:
+    """The reading half of a venue: whoever holds it cannot send."""
+
+    def __init__(self, venue: FakeVenue) -> None:
+        self.clock, self.account, self.view = venue.clock, venue.account, venue.view
+        self.order, self.fills, self.calendar = venue.order, venue.fills, venue.calendar
+
+
+class FakeFlow:
+    """A flow source that answers from a table, and fails for the endpoints that are down."""
+
+    def __init__(self, rows: Mapping[tuple[Endpoint, str | None], Sequence[object]] | None = None) -> None:
+        self.rows = dict(rows or {})
+        self.down: set[Endpoint] = set()
+        self.asked: list[tuple[Endpoint, str | None]] = []
+
+    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
+        self.asked.append((endpoint, symbol))
+        if endpoint in self.down:
+            raise TemporaryError(f"{endpoint} does not answer")
+        rows = tuple(self.rows.get((endpoint, symbol), ()))
+        return FlowPage(endpoint, symbol, rows, Quota(len(self.asked), 15_000, None))
+
+
+class FixedStrategy:
+    """Proposes the candidates it was given."""
+
+    name = "flow"
+
+    def __init__(self, *candidates: Candidate) -> None:
+        self.candidates = candidates
+
+    def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
+        return self.candidates

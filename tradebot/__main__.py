@@ -1,0 +1,36 @@
+"""The process entry: `halt` acts before anything heavy is imported, every other verb goes to the command line."""
+
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line (the process's own by default) and return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if given[:1] == ["halt"] and not {"-h", "--help"} & set(given):
+            from commands.halt import act
+
+            return act(given[1:])
+        from commands.app import run
+    except ImportError as error:
+        return _explain(error)
+    return run(given)
+
+
+def _explain(error: ImportError) -> int:
+    """Say who else ships a package of the same name: `commands` and `jobs` are common words."""
+    from importlib.metadata import packages_distributions
+
+    name = (error.name or "").partition(".")[0]
+    if name not in ("commands", "jobs", "tradebot"):
+        raise error
+    owners = sorted(set(packages_distributions().get(name, [])) - {"tradebot"})
+    said = f"installed by {', '.join(owners)}" if owners else "not installed, or shadowed by a folder of that name here"
+    print(f"error: tradebot's package {name!r} cannot be imported ({error}): it is {said}", file=sys.stderr)
+    print("  next: install tradebot in an environment of its own: python3 -m venv .venv", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

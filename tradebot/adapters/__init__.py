@@ -1,0 +1,1 @@
+"""The only place for input and output: each adapter implements a port."""

@@ -1,0 +1,284 @@
+"""Alpaca as the venue: a reader that cannot send, and the port that sends each order once."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
+from urllib.parse import quote
+
+from tradebot.adapters.alpaca_models import (
+    read_account,
+    read_clock,
+    read_fill,
+    read_order,
+    read_position,
+    read_quote,
+    read_session,
+)
+from tradebot.adapters.alpaca_replies import (
+    adopted,
+    may_be_duplicate,
+    order_body,
+    refusal,
+    submit_reply,
+    unknown,
+)
+from tradebot.adapters.alpaca_venue import SANDBOX_FEED, AlpacaVenue
+from tradebot.adapters.alpaca_wire import AlpacaClient, AlpacaReads, RefusedReadError
+from tradebot.adapters.http import Answer, Bounds, RetryPolicy, WireError
+from tradebot.adapters.rows import DriftTally, RowError, keep_readable, utc
+from tradebot.errors import TemporaryError, TradebotError
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.intent import Intent
+from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
+
+_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
+_SNAPSHOT_CHUNK = 100
+_ORDERS_PAGE = 500
+_ACTIVITIES_PAGE = 100
+_MOST_PAGES = 200
+_VIEW_TRIES = 3
+_MALFORMED = frozenset({400, 422})
+
+
+class AlpacaReader:
+    """Reads of the account and of prices; it has no way to send an order.
+
+    `rejected_quotes` holds, after each `quotes` call, why a symbol is absent from its answer. Differences
+    from the known shapes are counted in the tally.
+    """
+
+    def __init__(
+        self,
+        venue: AlpacaVenue,
+        tally: DriftTally,
+        *,
+        bounds: Bounds | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        bounds, policy = bounds or Bounds(), policy or RetryPolicy()
+        self._venue = venue
+        self._tally = tally
+        self._trading = AlpacaReads(AlpacaClient(venue.base_url, venue, bounds), policy)
+        self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy)
+        self.rejected_quotes: Mapping[str, str] = {}
+
+    def clock(self) -> VenueClock:
+        """Return the venue's time and session."""
+        answer = self._trading.json("/clock")
+        try:
+            return read_clock(answer, self._tally)
+        except RowError as error:
+            raise TemporaryError(f"the venue's clock cannot be read: {error}") from error
+
+    def account(self) -> Account:
+        """Return the account figures; raises OperatorError naming a figure that is missing."""
+        return read_account(self._trading.json("/account"), self._tally)
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders, read between two equal readings of the orders."""
+        before = self._open_orders()
+        for _ in range(_VIEW_TRIES):
+            (positions, lost), account, clock = self._positions(), self.account(), self.clock()
+            after = self._open_orders()
+            if after == before:
+                orders, unread = after
+                return BrokerView(clock.now, account, positions, orders, lost + unread)
+            before = after
+        raise TemporaryError("the venue's orders changed during each reading of the account")
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return the order of this id; None where the venue says that it has none."""
+        params = {"client_order_id": client_order_id}
+        order = _one_order(self._trading, "/orders:by_client_order_id", params, self._tally)
+        if order is not None and order.client_order_id != client_order_id:
+            raise TemporaryError(f"the venue answered with another order than {client_order_id}")
+        return order
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        """Return executions later than `after`, oldest first, each once."""
+        raws = list(self._fill_rows(after))
+        fills = keep_readable("fill", raws, partial(read_fill, tally=self._tally), self._tally)
+        once = {fill.activity_id: fill for fill in fills if after is None or fill.at > after}
+        return sorted(once.values(), key=lambda fill: (fill.at, fill.activity_id))
+
+    def calendar(self, start: date, end: date) -> Sequence[Session]:
+        """Return the venue's sessions from `start` to `end`, both included."""
+        raws = self._trading.rows("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
+        sessions = keep_readable("calendar", raws, partial(read_session, tally=self._tally), self._tally)
+        return [session for session in sessions if start <= session.date <= end]
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the latest quote of each symbol that has a usable one; see `rejected_quotes` for others."""
+        wanted = list(dict.fromkeys(symbols))
+        rejected = {symbol: "is no symbol" for symbol in wanted if not _SYMBOL.fullmatch(symbol)}
+        asked = [symbol for symbol in wanted if symbol not in rejected]
+        quotes: dict[str, Quote] = {}
+        for symbol, raw in self._snapshots(asked):
+            try:
+                quotes[symbol] = read_quote(symbol, raw, self._venue.feed, self._tally)
+            except RowError as error:
+                rejected[symbol] = str(error)
+        self.rejected_quotes = rejected
+        return quotes
+
+    def _snapshots(self, symbols: list[str]) -> Iterator[tuple[str, object]]:
+        for start in range(0, len(symbols), _SNAPSHOT_CHUNK):
+            chunk = symbols[start : start + _SNAPSHOT_CHUNK]
+            answer = self._snapshot_chunk(chunk)
+            yield from ((symbol, answer.get(symbol)) for symbol in chunk)
+
+    def _snapshot_chunk(self, symbols: list[str]) -> dict[str, object]:
+        """Ask for some symbols at once; where the venue refuses the list, in halves, to lose the bad one."""
+        params = {"symbols": ",".join(symbols)}
+        if self._venue.feed != SANDBOX_FEED:
+            params["feed"] = self._venue.feed
+        try:
+            answer = self._data.json("/stocks/snapshots", params)
+        except RefusedReadError as error:
+            if error.status not in _MALFORMED:
+                raise
+            return self._in_halves(symbols)
+        if not isinstance(answer, dict):
+            raise TemporaryError("GET /stocks/snapshots answered something else than an object")
+        return answer
+
+    def _in_halves(self, symbols: list[str]) -> dict[str, object]:
+        if len(symbols) == 1:
+            return {}
+        middle = len(symbols) // 2
+        return self._snapshot_chunk(symbols[:middle]) | self._snapshot_chunk(symbols[middle:])
+
+    def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
+        """Return the positions that can be read, and how many cannot."""
+        raws = self._trading.rows("/positions")
+        positions = keep_readable("position", raws, partial(read_position, tally=self._tally), self._tally)
+        return tuple(positions), len(raws) - len(positions)
+
+    def _open_orders(self) -> tuple[tuple[Order, ...], int]:
+        """Return the open orders that can be read, each once, and how many rows cannot."""
+        raws = list(self._open_order_rows())
+        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
+        return tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders)
+
+    def _open_order_rows(self) -> Iterator[object]:
+        """Yield open orders; some may share an instant, so a page begins just before the last one's end."""
+        params = {"status": "open", "limit": str(_ORDERS_PAGE), "direction": "asc"}
+        for _ in range(_MOST_PAGES):
+            page = self._trading.rows("/orders", params)
+            yield from page
+            if len(page) < _ORDERS_PAGE:
+                return
+            after = _page_start(page[-1])
+            if after == params.get("after"):
+                raise TemporaryError("the venue's list of open orders repeats a page")
+            params = {**params, "after": after}
+        raise TemporaryError(f"the venue's list of open orders has more than {_MOST_PAGES} pages")
+
+    def _fill_rows(self, after: datetime | None) -> Iterator[object]:
+        params = {"direction": "asc", "page_size": str(_ACTIVITIES_PAGE)}
+        if after is not None:
+            # A second earlier, because the venue's precision is not ours; `fills` cuts exactly.
+            params["after"] = _rfc3339(after - timedelta(seconds=1))
+        for _ in range(_MOST_PAGES):
+            page = self._trading.rows("/account/activities/FILL", params)
+            yield from page
+            if len(page) < _ACTIVITIES_PAGE:
+                return
+            token = _text_of(page[-1], "id")
+            if token == params.get("page_token"):
+                raise TemporaryError("the venue's list of fills repeats a page")
+            params = {**params, "page_token": token}
+        raise TemporaryError(f"the venue's list of fills has more than {_MOST_PAGES} pages")
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _text_of(raw: object, name: str) -> str:
+    value = raw.get(name) if isinstance(raw, dict) else None
+    if not isinstance(value, str) or not value:
+        raise TemporaryError(f"the last row of a page has no usable {name}, so the next page cannot be asked for")
+    return value
+
+
+def _page_start(raw: object) -> str:
+    try:
+        return _rfc3339(utc("submitted_at", _text_of(raw, "submitted_at")) - timedelta(milliseconds=1))
+    except RowError as error:
+        raise TemporaryError(f"the list of open orders cannot be paged: {error}") from error
+
+
+def _one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, tally: DriftTally) -> Order | None:
+    """Return one order; None only for the venue's own "not found", because any other 404 proves nothing."""
+    try:
+        return read_order(reads.json(path, params), tally)
+    except RefusedReadError as error:
+        if error.status == 404 and error.venue_code is not None:
+            return None
+        raise
+    except RowError as error:
+        raise TemporaryError(f"the venue's order cannot be read: {error}") from error
+
+
+class AlpacaOrders:
+    """Writes to the venue: one request per call, and a look-up where the answer leaves a question."""
+
+    def __init__(
+        self,
+        venue: AlpacaVenue,
+        tally: DriftTally,
+        *,
+        bounds: Bounds | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self._client = AlpacaClient(venue.base_url, venue, bounds or Bounds())
+        self._reads = AlpacaReads(self._client, policy or RetryPolicy())
+        self._tally = tally
+
+    def submit(self, intent: Intent) -> Reply:
+        """Send one order once; anything but a clear yes or no is Outcome.UNKNOWN."""
+        answer = self._send("POST", "/orders", order_body(intent))
+        if isinstance(answer, Reply):
+            return answer
+        reply = submit_reply(answer, intent, self._tally)
+        return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
+
+    def cancel(self, intent: Intent) -> Reply:
+        """Ask the venue once to end `intent.target_venue_id`; an order done or ending counts as accepted."""
+        assert intent.target_venue_id is not None, "a cancel names the venue's order"
+        path = f"/orders/{quote(intent.target_venue_id, safe='')}"
+        answer = self._send("DELETE", path)
+        if isinstance(answer, Reply):
+            return answer
+        if answer.status == 204:
+            return Reply(Outcome.ACCEPTED)
+        refused = refusal(answer)
+        if refused is None:
+            return unknown(f"http_{answer.status}", answer.excerpt)
+        return self._already_done(path, refused) if answer.status == 422 else refused
+
+    def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Answer | Reply:
+        try:
+            return self._client.ask(method, path, body)
+        except WireError as fault:
+            return unknown("no_answer", str(fault))
+
+    def _look_up(self, intent: Intent, refused: Reply) -> Reply:
+        params = {"client_order_id": intent.client_order_id}
+        try:
+            order = _one_order(self._reads, "/orders:by_client_order_id", params, self._tally)
+        except TradebotError as error:
+            return unknown("duplicate_not_read", error.message)
+        return adopted(order, intent, refused)
+
+    def _already_done(self, path: str, refused: Reply) -> Reply:
+        try:
+            order = _one_order(self._reads, path, None, self._tally)
+        except TradebotError as error:
+            return unknown("order_not_read", error.message)
+        done = order is not None and (order.status.terminal or order.status is OrderStatus.PENDING_CANCEL)
+        outcome = Outcome.ACCEPTED if done else Outcome.REJECTED
+        return Reply(outcome, order, refused.code, refused.message)

@@ -1,0 +1,24 @@
+"""The exchange's calendar in advance, without asking a venue."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, timedelta
+
+from tradebot.model.bar import Session
+
+_MARGIN = timedelta(days=10)
+
+
+def exchange_sessions(start: date, end: date) -> Sequence[Session]:
+    """Return the New York sessions from `start` to `end`, both included, half days with their early close.
+
+    The library's calendar ends a year from today unless it is told its bounds, so both are passed, with
+    a margin because it refuses bounds between which there is no session.
+    """
+    import exchange_calendars
+
+    calendar = exchange_calendars.get_calendar("XNYS", start=start - _MARGIN, end=end + _MARGIN)
+    schedule = calendar.schedule.loc[start.isoformat() : end.isoformat()]
+    return [
+        Session(day.date(), opens.to_pydatetime().astimezone(UTC), closes.to_pydatetime().astimezone(UTC))
+        for day, opens, closes in zip(schedule.index, schedule["open"], schedule["close"], strict=True)
+    ]

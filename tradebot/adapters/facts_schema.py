@@ -1,0 +1,134 @@
+"""The file of facts: its tables, and how it is begun anew where it is missing or damaged.
+
+It explains and never pays, so a damaged one is moved aside and the bot goes on. WAL with synchronous
+NORMAL: a power failure may take the last answers, which are fetched again.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from tradebot.adapters.state_folder import cannot_write
+from tradebot.errors import OperatorError, TemporaryError
+
+APPLICATION_ID = 0x54424631
+VERSION = 1
+BUSY_TIMEOUT_S = 5.0
+TABLES = (
+    """CREATE TABLE facts (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, symbol TEXT NOT NULL,
+        id TEXT NOT NULL, session TEXT NOT NULL, known_at TEXT NOT NULL, body TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, UNIQUE (endpoint, symbol, id, known_at)
+    )""",
+    "CREATE INDEX facts_by_session ON facts (endpoint, symbol, session)",
+    """CREATE TABLE intakes (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, symbol TEXT NOT NULL,
+        at TEXT NOT NULL, received INTEGER NOT NULL, foreign_rows INTEGER NOT NULL,
+        duplicates INTEGER NOT NULL, rejected TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1
+    )""",
+    "CREATE INDEX intakes_by_symbol ON intakes (endpoint, symbol, at)",
+    "CREATE INDEX intakes_by_time ON intakes (at)",
+    """CREATE TABLE cycles (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, job TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1
+    )""",
+    "CREATE INDEX cycles_by_job ON cycles (job, at)",
+    """CREATE TABLE candidates (
+        cycle INTEGER NOT NULL REFERENCES cycles ON DELETE CASCADE, position INTEGER NOT NULL,
+        symbol TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1,
+        PRIMARY KEY (cycle, position)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX candidates_by_symbol ON candidates (symbol, at)",
+)
+
+
+class DamagedError(Exception):
+    """The file is missing, or is not what it should be; the text says why."""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Return a checked connection; DamagedError where the file is missing or not a whole file of facts."""
+    if not path.exists():
+        raise DamagedError("missing")
+    with translated(path):
+        database = _connect(path)
+        try:
+            _check(database)
+            _make_quick(database)
+        except (sqlite3.Error, DamagedError):
+            database.close()
+            raise
+    return database
+
+
+def begin_anew(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """Return an empty file of facts, and where the old one was moved to, if there was one."""
+    try:
+        moved_to = _move_aside(path)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
+    with translated(path):
+        database = _connect(path)
+        _make_quick(database)
+        database.execute("BEGIN IMMEDIATE")
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA user_version = {VERSION}")
+        for statement in TABLES:
+            database.execute(statement)
+        database.execute("COMMIT")
+    return database, moved_to
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises into what a person, or a later run, can act on; damage into DamagedError."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        name = error.sqlite_errorname
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise TemporaryError(f"The facts {path} are in use by another process.", "Try again soon.") from error
+        raise cannot_write(path.parent, OSError(f"{path.name}: {error} ({name})")) from error
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DamagedError(str(error)) from error
+
+
+def _move_aside(path: Path) -> Path | None:
+    if not path.exists():
+        return None
+    names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
+    aside = next(name for name in names if not name.exists())
+    path.replace(aside)
+    for suffix in ("-wal", "-shm"):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.replace(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise OperatorError(f"{path} is not a file.", f"Move it away: mv {path} {path}.aside")
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+    )
+
+
+def _check(database: sqlite3.Connection) -> None:
+    found = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    if found != [APPLICATION_ID, VERSION]:
+        raise DamagedError("not a file of facts of this version")
+    tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql LIKE 'CREATE%'")}
+    if not tables.issuperset(TABLES):
+        raise DamagedError("its tables are not those of a file of facts")
+
+
+def _make_quick(database: sqlite3.Connection) -> None:
+    for statement in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        database.execute(f"PRAGMA {statement}")

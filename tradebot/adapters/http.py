@@ -1,0 +1,160 @@
+"""One HTTP exchange with a bound on everything: time, size, redirects, tries, requests per minute."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, TypeVar
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
+
+from tradebot.errors import TemporaryError
+
+T = TypeVar("T")
+
+EXCERPT_LENGTH = 200
+"""How much of a foreign answer is quoted in a message."""
+
+
+class WireError(Exception):
+    """No whole answer came back; whether the request arrived is not known."""
+
+
+class BodyError(ValueError):
+    """The body is no JSON text."""
+
+
+class RetryableError(TemporaryError):
+    """A temporary failure for which another try at once makes sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one request may take: seconds to connect, between two pieces, in all; bytes of body."""
+
+    connect_s: float = 3.0
+    read_s: float = 10.0
+    total_s: float = 15.0
+    body_bytes: int = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often a read is tried, and the waits between; no new try begins `total_s` after the first."""
+
+    attempts: int = 3
+    first_wait_s: float = 0.25
+    longest_wait_s: float = 2.0
+    total_s: float = 8.0
+    sleep: Callable[[float], None] = field(default=time.sleep)
+
+    def run(self, read: Callable[[], T]) -> T:
+        """Return what `read` returns, tried again on RetryableError until the tries are spent."""
+        retrying = Retrying(
+            stop=stop_after_attempt(self.attempts) | stop_after_delay(self.total_s),
+            wait=wait_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s),
+            retry=retry_if_exception_type(RetryableError),
+            sleep=self.sleep,
+            reraise=True,
+        )
+        return retrying(read)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: header names are looked up without regard to case, the body is unpacked."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def excerpt(self) -> str:
+        """Return the beginning of the body as printable text, for messages."""
+        text = self.body[: 4 * EXCERPT_LENGTH].decode("utf-8", "replace")
+        return printable(text)
+
+    def json(self) -> object:
+        """Return the decoded body; raises BodyError."""
+        return decode(self.body)
+
+
+def printable(text: str) -> str:
+    """Return foreign text on one line, shortened, without control characters."""
+    kept = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(kept.split())[:EXCERPT_LENGTH]
+
+
+def decode(body: bytes) -> object:
+    """Return JSON with fractions as exact Decimals (NaN and infinities too, for the rows to refuse)."""
+    try:
+        return json.loads(body.decode("utf-8"), parse_float=_exact, parse_constant=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise BodyError(f"the body is not JSON ({type(error).__name__})") from error
+
+
+def _exact(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        # The exponent is beyond what Decimal holds: no price or quantity, and no reason to lose the rest.
+        return Decimal("NaN")
+
+
+class _TimedAdapter(HTTPAdapter):
+    """Puts a timeout on every request that has none, so that no caller can forget it."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        super().__init__(max_retries=0)
+        self._timeout = (bounds.connect_s, bounds.read_s)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = kwargs.get("timeout") or self._timeout
+        return super().send(request, *args, **kwargs)
+
+
+def bounded_session(bounds: Bounds) -> requests.Session:
+    """Return a session with timeouts, without retries, deaf to proxies and keys of the environment."""
+    session = requests.Session()
+    session.trust_env = False
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, _TimedAdapter(bounds))
+    return session
+
+
+def exchange(
+    session: requests.Session,
+    bounds: Bounds,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    body: object = None,
+) -> Answer:
+    """Send one request once and return the whole answer, redirects as they are; raises WireError."""
+    deadline = time.monotonic() + bounds.total_s
+    try:
+        with session.request(
+            method, url, headers=headers, params=params, json=body, allow_redirects=False, stream=True
+        ) as response:
+            content = _read_body(response, bounds, deadline)
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise WireError(f"no answer ({type(error).__name__})") from error
+    return Answer(response.status_code, response.headers, content)
+
+
+def _read_body(response: requests.Response, bounds: Bounds, deadline: float) -> bytes:
+    """Read piece by piece, because a read timeout alone never ends an answer that trickles."""
+    content = bytearray()
+    while piece := response.raw.read1(65_536, decode_content=True):
+        content += piece
+        if len(content) > bounds.body_bytes:
+            raise WireError(f"the answer is larger than {bounds.body_bytes} bytes")
+        if time.monotonic() > deadline:
+            raise WireError(f"the answer was not complete after {bounds.total_s:g} s")
+    return bytes(content)

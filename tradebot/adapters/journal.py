@@ -1,0 +1,178 @@
+"""The money records a second time: hash-chained JSON lines, written before the ledger commits.
+
+Each line is `{"schema","seq","at","kind","payload","prev","hash"}`; `hash` is the SHA-256 of the line without
+it, `prev` the hash of the line before. Appending needs the ledger's write lock: one writer at a time.
+
+The journal may run ahead of the ledger by records whose commit failed: such a promise was never sent, and a
+rebuild looks it up at the venue like any unresolved intent. After a power failure it may lack the last
+records that were appended without `sync`: only settled answers are written so, and the venue still has them.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tradebot.adapters.canonical import json_text, time_text
+from tradebot.adapters.state_folder import DAMAGED, sync_folder
+from tradebot.errors import OperatorError
+
+SCHEMA = 1
+GENESIS = "0" * 64
+LONGEST_LINE = 1 << 18
+HASH_FIELD = b',"hash":"'
+HASH_END = b'"}'
+HASH_LENGTH = len(HASH_FIELD) + 64 + len(HASH_END)
+
+
+class Head(NamedTuple):
+    """The last record of a chain."""
+
+    sequence: int
+    hash: str
+
+
+class Journal:
+    """An open journal; OSError where a write fails, which leaves the file as it was."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise OperatorError(f"The journal {path} is missing.", DAMAGED) from error
+        self._path = path
+        self._size = -1
+        self._head = Head(0, GENESIS)
+
+    @classmethod
+    def create(cls, path: Path, payload: object, at: datetime) -> "Journal":
+        """Begin a journal with its first record, durably; FileExistsError where there is one."""
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        journal = cls(path)
+        journal._size = 0
+        journal.append("created", payload, at)
+        journal.sync()
+        sync_folder(path.parent)
+        return journal
+
+    @classmethod
+    def open(cls, path: Path, sealed: int) -> "Journal":
+        """Open a journal that must reach record `sealed`, which the ledger knows to be durable."""
+        journal = cls(path)
+        try:
+            if journal.head().sequence < sealed:
+                raise OperatorError(f"{path} ends before record {sealed}, which the ledger knows.", DAMAGED)
+        except OperatorError:
+            journal.close()
+            raise
+        return journal
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def append(self, kind: str, payload: object, at: datetime) -> None:
+        """Write one record to the file, not yet synced; call under the ledger's write lock."""
+        head = self.head()
+        line, digest = _line(Head(head.sequence + 1, head.hash), kind, payload, at)
+        if len(line) > LONGEST_LINE:
+            raise AssertionError(f"a journal record of {len(line)} bytes")
+        self._write(line)
+        self._head, self._size = Head(head.sequence + 1, digest), self._size + len(line)
+
+    def sync(self) -> Head:
+        """Make everything appended durable; return the last record."""
+        os.fsync(self._descriptor)
+        return self._head
+
+    def head(self) -> Head:
+        """Return the last record, read again where another process wrote; only its own hash is checked."""
+        size = os.fstat(self._descriptor).st_size
+        if size != self._size:
+            self._size = self._cut_torn_line(size)
+            self._head = self._read_head(self._size)
+        return self._head
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = os.write(self._descriptor, line)
+            if written < len(line):
+                os.write(self._descriptor, line[written:])
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            raise
+
+    def _tail(self, size: int) -> bytes:
+        start = max(0, size - 2 * LONGEST_LINE)
+        return os.pread(self._descriptor, size - start, start)
+
+    def _cut_torn_line(self, size: int) -> int:
+        """Set an incomplete last line aside, as a crash leaves one; return the size without it."""
+        fragment = self._tail(size).rpartition(b"\n")[2]
+        if not fragment:
+            return size
+        names = (self._path.with_name(f"journal.torn-{number}") for number in count(1))
+        aside = next(name for name in names if not name.exists())
+        aside.write_bytes(fragment)
+        os.ftruncate(self._descriptor, size - len(fragment))
+        return size - len(fragment)
+
+    def _read_head(self, size: int) -> Head:
+        line = self._tail(size).removesuffix(b"\n").rpartition(b"\n")[2]
+        record = _parse(line)
+        if record is None:
+            raise OperatorError(f"The last record of {self._path} is damaged.", DAMAGED)
+        return Head(record["seq"], record["hash"])
+
+
+def verify(path: Path) -> Head:
+    """Check every record of the chain and return the last; an incomplete last line is no record.
+
+    OperatorError names the first record that does not fit.
+    """
+    head = Head(0, GENESIS)
+    for line in _complete_lines(path):
+        record = _parse(line)
+        number = head.sequence + 1
+        if record is None or record["seq"] != number or record["prev"] != head.hash:
+            raise OperatorError(f"The chain of {path} is broken at record {number}.", DAMAGED)
+        head = Head(number, record["hash"])
+    if not head.sequence:
+        raise OperatorError(f"The journal {path} is empty.", DAMAGED)
+    return head
+
+
+def _complete_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from (line[:-1] for line in file if line.endswith(b"\n"))
+    except OSError as error:
+        raise OperatorError(f"The journal {path} cannot be read: {error.strerror}.", DAMAGED) from error
+
+
+def _line(place: Head, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:
+    record = {
+        "schema": SCHEMA,
+        "seq": place.sequence,
+        "at": time_text(at),
+        "kind": kind,
+        "payload": payload,
+        "prev": place.hash,
+    }
+    body = json_text(record).encode()
+    digest = hashlib.sha256(body).hexdigest()
+    return body[:-1] + HASH_FIELD + digest.encode() + HASH_END + b"\n", digest
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Return a record whose hash is right, else None."""
+    body = line[:-HASH_LENGTH] + b"}"
+    digest = hashlib.sha256(body).hexdigest()
+    if line[-HASH_LENGTH:] != HASH_FIELD + digest.encode() + HASH_END:
+        return None
+    record: dict[str, Any] = json.loads(line)
+    return record

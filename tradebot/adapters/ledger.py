@@ -1,0 +1,370 @@
+"""The money records of one broker account in SQLite, with the journal beside them.
+
+Every write is one transaction with a full sync. What must not be lost is journalled and synced before the
+commit; how a submission ended is journalled without a sync of its own, because the venue can be asked again.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tradebot.adapters import journal, switch
+from tradebot.adapters.canonical import decimal_text, json_text, parse_time, time_text
+from tradebot.adapters.codec import decode, encode
+from tradebot.adapters.ledger_books import Books
+from tradebot.adapters.ledger_schema import create_tables, translated
+from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.bar import Session
+from tradebot.model.decision import Decision
+from tradebot.model.intent import Intent, IntentRecord, IntentState
+from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.position import OwnedFill
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
+
+T = TypeVar("T")
+REMEMBERED = 20_000
+STATE_AFTER = {
+    Outcome.ACCEPTED: IntentState.ACKED,
+    Outcome.REJECTED: IntentState.REJECTED,
+    Outcome.UNKNOWN: IntentState.UNKNOWN,
+}
+SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FLATTEN: 2}
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class SqliteLedger(Books):
+    """The ledger of a state folder; writers hold the folder's lock, readers need none."""
+
+    @classmethod
+    def create(cls, folder: Path, account_number: str, at: datetime) -> "SqliteLedger":
+        """Begin the books of one account; OperatorError where a ledger or a journal is there already."""
+        for name in (LEDGER, JOURNAL):
+            if (folder / name).exists():
+                raise OperatorError(f"{folder / name} is there already: no new books over old ones.", DAMAGED)
+        with translated(folder / LEDGER):
+            database = create_tables(folder / LEDGER, account_number, at)
+            journal.Journal.create(folder / JOURNAL, {"account": account_number}, at).close()
+            database.execute("COMMIT")
+        return cls(folder, database, account_number)
+
+    def opening_cash(self) -> Decimal:
+        """Return the account's cash when the books began, USD; OperatorError before that."""
+        found = self._row("SELECT opening_cash FROM book WHERE account = ?")
+        if found is None or found[0] is None:
+            raise OperatorError("The books were never opened.", "tradebot reconcile")
+        return Decimal(found[0])
+
+    def open_books(self, opening_cash: Decimal, at: datetime) -> None:
+        """Write the opening balance, once."""
+        with self._write():
+            if self.books_opened_at() is not None:
+                raise AssertionError("the books are open already")
+            self._note("opening", {"cash": decimal_text(opening_cash)}, at)
+            self._seal()
+            self._execute(
+                "UPDATE book SET opening_cash = ?, opened_at = ? WHERE account = ?",
+                (decimal_text(opening_cash), time_text(at), self._account),
+            )
+
+    def books_opened_at(self) -> datetime | None:
+        """Return when the opening balance was written; None before the first reconcile."""
+        found = self._row("SELECT opened_at FROM book WHERE account = ?")
+        return parse_time(found[0]) if found and found[0] else None
+
+    def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
+        """Write the intent as SENT with its verdicts; False, changing nothing, where its id is there."""
+        body, reasons = encode(intent), [encode(verdict) for verdict in verdicts]
+        with self._write():
+            added = self._execute(
+                "INSERT INTO intents"
+                " (account, sequence, client_order_id, session, state, intent, verdicts, updated_at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
+                " FROM intents WHERE account = ?1"
+                " ON CONFLICT (account, client_order_id) DO NOTHING",
+                (
+                    self._account,
+                    intent.client_order_id,
+                    intent.key.session.isoformat(),
+                    IntentState.SENT,
+                    json_text(body),
+                    json_text(reasons),
+                    time_text(intent.at),
+                ),
+            )
+            if added:
+                self._note("promised", {"intent": body, "verdicts": reasons}, intent.at)
+                self._seal()
+        return bool(added)
+
+    def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
+        """Write how the submission or cancel ended, and the order where the venue gave one.
+
+        An unknown answer never takes back a known one. KeyError where the intent was never promised.
+        """
+        with self._write():
+            state = self._state_of(client_order_id)
+            known = state in (IntentState.ACKED, IntentState.REJECTED)
+            if not (known and reply.outcome is Outcome.UNKNOWN):
+                self._move(client_order_id, STATE_AFTER[reply.outcome], reply.code, reply.message, at)
+            if reply.order is not None:
+                self._apply_order(reply.order, at)
+            self._note("settled", {"client_order_id": client_order_id, "reply": encode(reply)}, at)
+
+    def intents(self, *, session: date | None = None, unresolved: bool = False) -> Sequence[IntentRecord]:
+        """Return intents in the order promised: of one session, or those SENT or UNKNOWN, or all."""
+        found = self._rows(
+            "SELECT intent, state, code, message, updated_at FROM intents WHERE account = ?1"
+            " AND (?2 IS NULL OR session = ?2) AND (NOT ?3 OR state IN ('sent', 'unknown'))"
+            " ORDER BY sequence",
+            (session.isoformat() if session else None, unresolved),
+        )
+        return tuple(_intent_record(row) for row in found)
+
+    def intent(self, client_order_id: str) -> IntentRecord | None:
+        """Return one intent."""
+        found = self._row(
+            "SELECT intent, state, code, message, updated_at FROM intents WHERE account = ? AND client_order_id = ?",
+            (client_order_id,),
+        )
+        return _intent_record(found) if found else None
+
+    def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
+        """Give up an unresolved intent that the venue has been proven not to hold."""
+        with self._write():
+            state = self._state_of(client_order_id)
+            if state not in (IntentState.SENT, IntentState.UNKNOWN):
+                raise AssertionError(f"{client_order_id} is {state}, not unresolved")
+            self._note("abandoned", {"client_order_id": client_order_id, "why": why}, at)
+            self._seal()
+            self._move(client_order_id, IntentState.ABANDONED, None, why, at)
+
+    def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
+        """Write the venue's latest word on orders; return how many changed."""
+        with self._write():
+            return sum(self._apply_order(order, at) for order in orders)
+
+    def orders(self, *, working: bool = False) -> Sequence[Order]:
+        """Return known orders as last told, all or those that may still fill."""
+        found = self._rows(
+            "SELECT body FROM orders WHERE account = ? AND (NOT ? OR terminal = 0) ORDER BY sequence",
+            (working,),
+        )
+        return tuple(_stored(Order, body) for (body,) in found)
+
+    def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
+        """Append fills not seen before, by activity id; return how many were new."""
+        with self._write():
+            added = sum(self._apply_fill(owned, at) for owned in fills)
+            if added:
+                self._seal()
+        return added
+
+    def fills(self) -> Sequence[OwnedFill]:
+        """Return all fills and adjustments, oldest first."""
+        found = self._rows("SELECT body FROM fills WHERE account = ? ORDER BY at, sequence")
+        return tuple(_stored(OwnedFill, body) for (body,) in found)
+
+    def adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
+        """Write a cash movement that no fill explains; only a person's accepted plan does this."""
+        with self._write():
+            self._note("cash_adjusted", {"amount": decimal_text(amount), "why": why}, at)
+            self._seal()
+            self._execute(
+                "INSERT INTO cash_adjustments (account, sequence, amount, why, at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4"
+                " FROM cash_adjustments WHERE account = ?1",
+                (self._account, decimal_text(amount), why, time_text(at)),
+            )
+
+    def cash_adjustments(self) -> Decimal:
+        """Return the sum of accepted cash movements, USD."""
+        found = self._rows("SELECT amount FROM cash_adjustments WHERE account = ?")
+        return sum((Decimal(amount) for (amount,) in found), Decimal(0))
+
+    def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+        """Claim one slot of the timetable; the first claim wins for ever."""
+        with self._write():
+            won = self._execute(
+                "INSERT INTO slots (account, job, session, slot, holder, at) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
+                (self._account, job, session.isoformat(), slot, by, time_text(at)),
+            )
+            ((holder, since),) = self._rows(
+                "SELECT holder, at FROM slots WHERE account = ? AND job = ? AND session = ? AND slot = ?",
+                (job, session.isoformat(), slot),
+            )
+        return SlotClaim(job, session, slot, holder, parse_time(since), bool(won))
+
+    def trading_state(self) -> TradingStateRecord:
+        """Return the more restrictive of the switch files and the last row; unreadable is REDUCE_ONLY."""
+        files = switch.read(self._folder)
+        try:
+            row = self._last_state() or files
+        except (OperatorError, TemporaryError, ValueError) as error:
+            row = TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
+        return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
+
+    def set_trading_state(self, state: TradingState, who: str, why: str, at: datetime) -> None:
+        """Write a new state: halting touches the files first, ACTIVE last and only over whole books."""
+        if state is TradingState.ACTIVE:
+            self.check_whole()
+            self.record_state(state, who, why, at)
+            switch.clear(self._folder, who, at)
+        else:
+            switch.halt(self._folder, who, why, at, state)
+            self.record_state(state, who, why, at)
+
+    def armed(self) -> bool:
+        """Tell whether `init` armed this state and nothing took it away since."""
+        return switch.armed(self._folder)
+
+    def sessions(self, start: date, end: date) -> Sequence[Session]:
+        """Return the stored calendar between two dates."""
+        found = self._rows(
+            "SELECT date, open, close FROM sessions WHERE account = ? AND date BETWEEN ? AND ? ORDER BY date",
+            (start.isoformat(), end.isoformat()),
+        )
+        return tuple(Session(date.fromisoformat(day), parse_time(o), parse_time(c)) for day, o, c in found)
+
+    def put_sessions(self, sessions: Iterable[Session]) -> None:
+        """Store calendar sessions, replacing those of the same date."""
+        with self._write():
+            for session in sessions:
+                self._execute(
+                    "INSERT INTO sessions (account, date, open, close) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET open = excluded.open, close = excluded.close"
+                    " WHERE open != excluded.open OR close != excluded.close",
+                    (
+                        self._account,
+                        session.date.isoformat(),
+                        time_text(session.open),
+                        time_text(session.close),
+                    ),
+                )
+
+    def mark_reconciled(self, mark: ReconcileMark) -> None:
+        """Write the result of a reconcile."""
+        with self._write():
+            self._execute(
+                "INSERT OR REPLACE INTO last_reconcile (account, at, blocking, findings) VALUES (?, ?, ?, ?)",
+                (self._account, time_text(mark.at), mark.blocking, mark.findings),
+            )
+
+    def last_reconcile(self) -> ReconcileMark | None:
+        """Return the last reconcile; None where there was none."""
+        found = self._row("SELECT at, blocking, findings FROM last_reconcile WHERE account = ?")
+        return ReconcileMark(parse_time(found[0]), found[1], found[2]) if found else None
+
+    def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
+        """Return the best price that a position has seen since it was opened."""
+        found = self._row(
+            "SELECT price FROM high_water WHERE account = ? AND strategy = ? AND symbol = ? AND opened_at = ?",
+            (strategy, symbol, time_text(opened_at)),
+        )
+        return Decimal(found[0]) if found else None
+
+    def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
+        """Store the best price of a position."""
+        with self._write():
+            self._execute(
+                "INSERT INTO high_water (account, strategy, symbol, opened_at, price) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET price = excluded.price WHERE price != excluded.price",
+                (self._account, strategy, symbol, time_text(opened_at), decimal_text(price)),
+            )
+
+    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+        """Record a foreign position as known and left alone; zero forgets it."""
+        with self._write():
+            self._execute(
+                "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+                " FROM acknowledged WHERE account = ?1",
+                (self._account, symbol, decimal_text(quantity), why, time_text(at)),
+            )
+
+    def acknowledged(self) -> Mapping[str, Decimal]:
+        """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
+        found = self._rows("SELECT symbol, quantity FROM acknowledged WHERE account = ? ORDER BY sequence")
+        latest = {symbol: Decimal(quantity) for symbol, quantity in found}
+        return {symbol: quantity for symbol, quantity in latest.items() if quantity}
+
+    def _state_of(self, client_order_id: str) -> IntentState:
+        found = self._row("SELECT state FROM intents WHERE account = ? AND client_order_id = ?", (client_order_id,))
+        if found is None:
+            raise KeyError(client_order_id)
+        return IntentState(found[0])
+
+    def _move(
+        self, client_order_id: str, state: IntentState, code: str | None, message: str | None, at: datetime
+    ) -> None:
+        self._execute(
+            "UPDATE intents SET state = ?, code = ?, message = ?, updated_at = ?"
+            " WHERE account = ? AND client_order_id = ?",
+            (state, code, message, time_text(at), self._account, client_order_id),
+        )
+
+    def _apply_order(self, order: Order, at: datetime) -> bool:
+        found = self._row("SELECT body FROM orders WHERE account = ? AND venue_id = ?", (order.venue_id,))
+        if found and not _is_news(_stored(Order, found[0]), order):
+            return False
+        self._execute(
+            "INSERT INTO orders (account, sequence, venue_id, terminal, body, applied_at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            " FROM orders WHERE account = ?1"
+            " ON CONFLICT (account, venue_id) DO UPDATE"
+            " SET terminal = excluded.terminal, body = excluded.body, applied_at = excluded.applied_at",
+            (self._account, order.venue_id, order.status.terminal, json_text(encode(order)), time_text(at)),
+        )
+        return True
+
+    def _apply_fill(self, owned: OwnedFill, at: datetime) -> bool:
+        body = encode(owned)
+        added = self._execute(
+            "INSERT INTO fills (account, sequence, activity_id, at, body, applied_at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            " FROM fills WHERE account = ?1"
+            " ON CONFLICT (account, activity_id) DO NOTHING",
+            (self._account, owned.fill.activity_id, time_text(owned.fill.at), json_text(body), time_text(at)),
+        )
+        if added:
+            self._note("fill", body, at)
+        return bool(added)
+
+    def _last_state(self) -> TradingStateRecord | None:
+        found = self._row(
+            "SELECT state, who, why, at FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1"
+        )
+        return TradingStateRecord(TradingState(found[0]), found[1], found[2], parse_time(found[3])) if found else None
+
+
+def _stored(kind: type[T], text: str) -> T:
+    """Return a stored dataclass; OperatorError where its text does not fit."""
+    whole: Any = kind
+    try:
+        value: T = _parsed(whole, text)
+    except ValueError as error:
+        raise OperatorError(f"A row of the ledger cannot be read: {error}.", DAMAGED) from error
+    return value
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parsed(kind: Any, text: str) -> Any:
+    """Parse a row once per process: every pass reads all rows, and their values are frozen."""
+    return decode(kind, json.loads(text))
+
+
+def _intent_record(row: Sequence[Any]) -> IntentRecord:
+    intent, state, code, message, updated_at = row
+    return IntentRecord(_stored(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
+
+
+def _is_news(known: Order, told: Order) -> bool:
+    """Tell whether an order is other than known, no older, and does not come back from its end."""
+    if known.updated_at and told.updated_at and told.updated_at < known.updated_at:
+        return False
+    return told != known and not (known.status.terminal and not told.status.terminal)

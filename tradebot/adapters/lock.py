@@ -1,0 +1,81 @@
+"""One writer per state folder: an advisory lock held for one pass."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tradebot.adapters.state_folder import cannot_write
+from tradebot.errors import ExitCode, TradebotError
+
+LOCK = "lock"
+POLL_S = 0.02
+LONGEST_HOLDER = 4096
+
+
+@contextmanager
+def hold(folder: Path, verb: str, wait_s: float = 5.0) -> Iterator[None]:
+    """Hold the folder's lock; after `wait_s` raise TradebotError(ANOTHER_INSTANCE) naming who holds it.
+
+    The file is never removed, because whoever locked a removed file would hold nothing. The kernel frees
+    the lock of a dead process.
+    """
+    descriptor = _acquire(folder / LOCK, time.monotonic() + wait_s)
+    try:
+        _sign(descriptor, verb)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(path: Path, deadline: float) -> int:
+    while True:
+        descriptor = _try(path)
+        if descriptor is not None:
+            return descriptor
+        if time.monotonic() >= deadline:
+            raise TradebotError(
+                f"Another tradebot is at work on {path.parent}: {_holder(path)}.",
+                "Wait for it to end, then type the command again.",
+                code=ExitCode.ANOTHER_INSTANCE,
+            )
+        time.sleep(POLL_S)
+
+
+def _try(path: Path) -> int | None:
+    """Return a locked descriptor of the file that stands at `path` now, or None."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Someone may have replaced the file between opening and locking: then this lock guards nothing.
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _sign(descriptor: int, verb: str) -> None:
+    """Write who holds the lock; on a full disk the lock holds all the same, unsigned."""
+    holder = {"pid": os.getpid(), "verb": verb, "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+    except OSError:
+        return
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_bytes()[:LONGEST_HOLDER])
+        return f"{holder['verb']}, process {holder['pid']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "it has not said who it is"

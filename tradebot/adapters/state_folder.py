@@ -1,0 +1,191 @@
+"""The folder of one bot: where it is, what marks it, and what its files are called.
+
+Quick commands import this module, so it uses the cheap part of the standard library only.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.errors import OperatorError
+
+MARKER = "state.id"
+LEDGER = "ledger.db"
+FACTS = "facts.db"
+JOURNAL = "journal.jsonl"
+EVENTS = "system_events.jsonl"
+EXCHANGE = "exchange"
+PLANS = "plans"
+ENVIRONMENT = "TRADEBOT_STATE"
+DEFAULT = Path("state")
+OWN_FILES = (
+    MARKER,
+    LEDGER,
+    FACTS,
+    f"{FACTS}-wal",
+    f"{FACTS}-shm",
+    JOURNAL,
+    EVENTS,
+    "ARMED",
+    "HALT",
+    "tradebot.yaml",
+)
+"""What a state folder holds beside its folders; only a demo is ever cleared away, for the next one."""
+SCHEMA = 1
+DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
+
+
+class StateFolder(NamedTuple):
+    """One bot's folder and what its marker says; `kind` is "user" or "demo"."""
+
+    path: Path
+    id: str
+    kind: str
+    mode: str
+    account_number: str
+    created_at: datetime
+
+    @property
+    def tail(self) -> str:
+        """Return the last four characters of the account number, for people."""
+        return self.account_number[-4:]
+
+    @property
+    def exchange(self) -> Path:
+        """Return where the embedded exchange keeps its own state."""
+        return self.path / EXCHANGE
+
+    @property
+    def plans(self) -> Path:
+        """Return where proposed reconcile plans are written."""
+        return self.path / PLANS
+
+
+def resolve(flag: str | None, environ: Mapping[str, str]) -> Path:
+    """Return the folder meant: the flag, else TRADEBOT_STATE, else ./state."""
+    return Path(flag or environ.get(ENVIRONMENT) or DEFAULT)
+
+
+def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) -> StateFolder:
+    """Make and mark a folder for its owner only; OperatorError where it is marked already or cannot be."""
+    if (path / MARKER).exists():
+        raise OperatorError(f"{path} is a state folder already.", f"tradebot status --state-dir {path}")
+    state = StateFolder(path, os.urandom(8).hex(), kind, mode, account_number, at.astimezone(UTC))
+    prepare(path)
+    try:
+        write_durably(path / MARKER, _marker_text(state))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return state
+
+
+def prepare(path: Path) -> None:
+    """Make the folders, for their owner only; without the marker they are not a state yet."""
+    try:
+        for folder in (path, path / EXCHANGE, path / PLANS):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
+    """Return the folder's marker; OperatorError where there is none, it is damaged, or its ledger is lost."""
+    try:
+        text = (path / MARKER).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _not_found(path, environ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"The marker {path / MARKER} cannot be read: {error}.", DAMAGED) from error
+    state = _parse_marker(path, text)
+    ledger = path / LEDGER
+    if not ledger.is_file() or not ledger.stat().st_size:
+        raise OperatorError(
+            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is "
+            f"{'empty' if ledger.exists() else 'missing'}: the books are lost, not new.",
+            DAMAGED,
+        )
+    return state
+
+
+def known_states(environ: Mapping[str, str]) -> list[Path]:
+    """Return the marked folders at the places where states live: ./state, ./state/* and TRADEBOT_STATE."""
+    places = [DEFAULT]
+    if DEFAULT.is_dir():
+        places += sorted(DEFAULT.iterdir())
+    if environ.get(ENVIRONMENT):
+        places.append(Path(environ[ENVIRONMENT]))
+    return [place for place in places if (place / MARKER).is_file()]
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a small file so that after a crash it is there wholly or not at all; OSError where that fails."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write(path: Path, error: OSError) -> OperatorError:
+    """Return what to tell a person whose state folder cannot be written."""
+    return OperatorError(
+        f"The state folder {path} cannot be written: {error.strerror or error}.",
+        "Make room on the disk, or the folder writable (see ls -ld), or name another: --state-dir",
+    )
+
+
+def _marker_text(state: StateFolder) -> str:
+    content = {
+        "schema": SCHEMA,
+        "id": state.id,
+        "kind": state.kind,
+        "mode": state.mode,
+        "account_number": state.account_number,
+        "created_at": state.created_at.isoformat(),
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _parse_marker(path: Path, text: str) -> StateFolder:
+    try:
+        content = json.loads(text)
+        schema = int(content["schema"])
+        identity, kind, mode, number = (str(content[n]) for n in ("id", "kind", "mode", "account_number"))
+        created_at = datetime.fromisoformat(content["created_at"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise OperatorError(f"The marker {path / MARKER} is damaged: {error!r}.", DAMAGED) from error
+    if schema != SCHEMA:
+        raise OperatorError(
+            f"{path} was written by another version of tradebot (schema {schema}, this one reads {SCHEMA}).",
+            "Use the version that wrote it, or begin anew: tradebot init --state-dir NEW",
+        )
+    return StateFolder(path, identity, kind, mode, number, created_at)
+
+
+def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
+    known = ", ".join(str(place) for place in known_states(environ))
+    return OperatorError(
+        f"There is no state at {path.absolute()}. "
+        + (f"States known here: {known}." if known else "None is known here."),
+        f"tradebot init --state-dir {path}" + (", or name a known one with --state-dir" if known else ""),
+    )

@@ -1,0 +1,122 @@
+"""The two files that decide whether risk may be added: ARMED must be there, and HALT must not.
+
+Halting removes ARMED first, because removing a file works on a full disk and needs no database. `tradebot
+halt` runs this before anything else is imported, so it uses the cheap part of the standard library only.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.state_folder import cannot_write, sync_folder, write_durably
+
+if TYPE_CHECKING:
+    from tradebot.model.trading import TradingStateRecord
+
+ARMED = "ARMED"
+HALT = "HALT"
+
+
+def armed(folder: Path) -> bool:
+    """Tell whether ARMED is a readable regular file."""
+    return _content(folder / ARMED) is not None
+
+
+def arm(folder: Path, who: str, at: datetime) -> None:
+    """Write ARMED durably; OperatorError where it cannot be written."""
+    try:
+        write_durably(folder / ARMED, _text("ACTIVE", who, "armed", at))
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def halt(folder: Path, who: str, why: str, at: datetime, state: str) -> str:
+    """Remove ARMED, then write HALT; either one holds, so OperatorError only where both failed.
+
+    Return the state in force: the newest reason is kept, but FLATTEN is never weakened to REDUCE_ONLY.
+    """
+    kept_armed = _failure(partial(_remove, folder / ARMED))
+    before = _parse(_content(folder / HALT) or "")
+    state = "FLATTEN" if before and before[0] == "FLATTEN" else str(state)
+    not_halted = _failure(partial(write_durably, folder / HALT, _text(state, who, why, at)))
+    if kept_armed and not_halted:
+        raise cannot_write(folder, kept_armed) from not_halted
+    return state
+
+
+def clear(folder: Path, who: str, at: datetime) -> None:
+    """Remove HALT, then write ARMED last: whoever dies in between leaves the bot halted."""
+    halted = folder / HALT
+    try:
+        if halted.is_dir():
+            halted.rmdir()
+        _remove(halted)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    arm(folder, who, at)
+
+
+def read(folder: Path) -> "TradingStateRecord":
+    """Return what the two files say; whatever is absent, damaged or odd counts as REDUCE_ONLY."""
+    from tradebot.model.trading import TradingState, TradingStateRecord
+
+    if os.path.lexists(folder / HALT):
+        return _read_halt(folder / HALT)
+    content = _content(folder / ARMED)
+    if content is None:
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "", "the ARMED file is absent or unreadable", None)
+    _, who, why, at = _parse(content) or ("", "file", "ARMED file", None)
+    return TradingStateRecord(TradingState.ACTIVE, who, why, at)
+
+
+def _read_halt(path: Path) -> "TradingStateRecord":
+    from tradebot.model.trading import TradingState, TradingStateRecord
+
+    content = _content(path)
+    if content is not None and not content.strip():
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", None)
+    parsed = _parse(content or "")
+    if parsed is None:
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file that cannot be read", None)
+    state, who, why, at = parsed
+    known = TradingState.FLATTEN if state == "FLATTEN" else TradingState.REDUCE_ONLY
+    return TradingStateRecord(known, who, why, at)
+
+
+def _content(path: Path) -> str | None:
+    """Return a regular file's text; None where it is absent, something else, or unreadable."""
+    try:
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _parse(content: str) -> tuple[str, str, str, datetime] | None:
+    try:
+        record = json.loads(content)
+        at = datetime.fromisoformat(record["at"])
+        return str(record["state"]), str(record["who"]), str(record["why"]), at
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _text(state: str, who: str, why: str, at: datetime) -> str:
+    record = {"state": str(state), "who": who, "why": why, "at": at.astimezone(UTC).isoformat()}
+    return json.dumps(record) + "\n"
+
+
+def _failure(step: Callable[[], None]) -> OSError | None:
+    try:
+        step()
+    except OSError as error:
+        return error
+    return None
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)

@@ -1,0 +1,200 @@
+"""The stories: what one pass of each job does, the same by hand, by clock, in the demo and in tests."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+from tradebot.exits import rules as exit_rules
+from tradebot.fetching import Fetched, fetch_all
+from tradebot.gates.common import closable, permission, session_open, still_held, unresolved, working
+from tradebot.gates.entry import Ask, decide
+from tradebot.gates.sizing import entry_size, marketable_limit
+from tradebot.model.bar import VenueClock
+from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.decision import Decision, Gate, first_failure
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import Instrument
+from tradebot.model.intent import IntentRecord, Operation
+from tradebot.model.order import Order
+from tradebot.model.position import Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.trading import TradingState
+from tradebot.orders import cancel_intent, closing_side, send, submit_intent
+from tradebot.snapshot import flow_desk, last_session, take
+from tradebot.world import Call, World
+
+NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED})
+"""Ends at SEND after which the next candidate sees an unchanged book; a lost reply may still be a fill."""
+
+
+def fetch_flow(world: World, clock: VenueClock, *, only_due: bool = True) -> Fetched:
+    """Ask every flow endpoint that is due, keep the good rows, count the rest."""
+    return fetch_all(world, last_session(world.ledger, clock.now), clock.now, only_due=only_due)
+
+
+def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
+    """Score the universe from the facts known now, and record it; nothing is bought here."""
+    desk = flow_desk(world, clock.now)
+    proposed = [candidate for strategy in world.strategies for candidate in strategy.propose(desk)]
+    records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed)
+    return _record(
+        world, CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, _mode(world), records)
+    )
+
+
+def trade_once(world: World, call: Call) -> CycleRecord:
+    """Ask every gate about every candidate, and send what passes, each on the book that the last one left."""
+    desk = take(world, with_flow=True)
+    refused = _refused(desk)
+    if refused:
+        return _record(world, _cycle(world, call, desk, (), refused))
+    book, records = desk.book, []
+    for candidate in _proposals(world, desk):
+        quote = desk.quotes.get(candidate.symbol)
+        size = entry_size(candidate, quote, book, world.rules.limits) if quote else None
+        price = size.limit_price if size else None
+        intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
+        promised = world.ledger.intent(intent.client_order_id) is not None
+        decisions = decide(Ask(candidate, desk, book, world.rules.limits, quote, size, promised))
+        if size is None or first_failure(decisions):
+            records.append(CandidateRecord(candidate, decisions, reference_price=price))
+            continue
+        sent = send(world, desk, intent, decisions)
+        records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
+        if sent.reason not in NEVER_FILLS:
+            book = book.with_entry(
+                candidate.instrument, size.quantity, size.limit_price, desk.sectors[candidate.symbol]
+            )
+    return _record(world, _cycle(world, call, desk, tuple(records)))
+
+
+def evaluate_exits(world: World, call: Call) -> CycleRecord:
+    """Close what a rule says to close, and end working orders that have lived too long or may no longer add risk."""
+    desk = take(world, with_flow=False)
+    refused = _refused(desk)
+    if refused:
+        return _record(world, _cycle(world, call, desk, (), refused))
+    exits = tuple(_exit(world, call, desk, position) for position in desk.positions)
+    wanted = frozenset(record.candidate.symbol for record in exits if _wants_out(record))
+    cancels = tuple(_cancel(world, call, desk, *due) for due in _due_cancels(world, desk, wanted))
+    return _record(world, _cycle(world, call, desk, exits + cancels))
+
+
+def _proposals(world: World, desk: Desk) -> Sequence[Candidate]:
+    found = [candidate for strategy in world.strategies for candidate in strategy.propose(desk)]
+    return sorted(found, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
+
+
+def _refused(desk: Desk) -> Decision | None:
+    """A closed session refuses the pass as a whole; all other gates are asked of each candidate."""
+    decision = session_open(desk)
+    return None if decision.passed else replace(decision, gate=Gate.JOB)
+
+
+def _exit(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
+    """Decide on one position and send its exit; a stale quote is no veto, it only shows in the decision's age."""
+    quote = desk.quotes.get(position.symbol)
+    stored = world.ledger.high_water(position.strategy, position.symbol, position.opened_at)
+    best = exit_rules.best_price(position, quote, stored) if quote else (stored or position.average_price)
+    if not world.dry_run and best != stored:
+        world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
+    candidate = _closing(desk, position)
+    held = exit_rules.Held(position, best)
+    decisions = (
+        permission(desk),
+        exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state),
+        still_held(desk, position.symbol, position.quantity),
+        working(desk.book.own_working, position.symbol),
+        unresolved(desk.book, position.symbol),
+    )
+    if first_failure(decisions):
+        return CandidateRecord(candidate, decisions)
+    offset = world.rules.exits.limit_offset_fraction
+    price = marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
+    quantity = closable(desk, position.symbol, position.quantity)
+    intent = submit_intent(call, desk, candidate, quantity, price)
+    return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
+
+
+def _closing(desk: Desk, position: Position) -> Candidate:
+    return Candidate(
+        strategy=position.strategy,
+        instrument=Instrument(position.symbol),
+        side=closing_side(position.quantity),
+        purpose=Purpose.CLOSE,
+        at=desk.now,
+        quantity=closable(desk, position.symbol, position.quantity),
+        source="exit",
+    )
+
+
+def _wants_out(record: CandidateRecord) -> bool:
+    return any(decision.gate is Gate.EXIT and decision.passed for decision in record.decisions)
+
+
+def _due_cancels(world: World, desk: Desk, wanted: frozenset[str]) -> Iterator[tuple[Order, IntentRecord, Reason]]:
+    """Yield our working orders that are to end now, each with why; others' orders are left alone."""
+    limits = world.rules.limits
+    for order in desk.orders:
+        record = world.ledger.intent(order.client_order_id)
+        if record is None or record.intent.operation is not Operation.SUBMIT:
+            continue
+        age = desk.now - record.intent.at
+        if record.intent.purpose is not Purpose.OPEN:
+            if age >= timedelta(seconds=limits.exit_life_s):
+                yield order, record, Reason.STALE_EXIT
+        elif desk.state.state is not TradingState.ACTIVE:
+            yield order, record, Reason.HALTED
+        elif age >= timedelta(seconds=limits.entry_life_s) or order.symbol in wanted:
+            yield order, record, Reason.STALE_ENTRY
+
+
+def _cancel(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason) -> CandidateRecord:
+    intent = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
+    candidate = Candidate(
+        strategy=intent.key.strategy,
+        instrument=intent.instrument,
+        side=intent.side,
+        purpose=Purpose.REDUCE,
+        at=desk.now,
+        quantity=order.open_quantity,
+        source="cancel",
+    )
+    allowed = permission(desk)
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why))
+    if first_failure(decisions):
+        return CandidateRecord(candidate, decisions)
+    return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id)
+
+
+def _mode(world: World) -> str:
+    return world.rules.mode.value
+
+
+def _cycle(
+    world: World,
+    call: Call,
+    desk: Desk,
+    records: tuple[CandidateRecord, ...],
+    refused: Decision | None = None,
+) -> CycleRecord:
+    return CycleRecord(
+        call.cycle_id,
+        call.job,
+        call.session,
+        call.slot,
+        desk.now,
+        _mode(world),
+        records,
+        refused,
+        world.dry_run,
+    )
+
+
+def _record(world: World, cycle: CycleRecord) -> CycleRecord:
+    """Keep the pass for explanation; a dry run leaves no trace."""
+    if not world.dry_run:
+        world.facts.record(cycle)
+    return cycle

@@ -1,0 +1,45 @@
+"""The error forms and the exit codes, each listed once."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller."""
+
+    DONE = 0
+    ERROR = 1
+    USAGE = 2
+    REFUSED = 3
+    AUTHENTICATION = 4
+    UNAVAILABLE = 5
+    ANOTHER_INSTANCE = 6
+    FINDINGS = 10
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class TradebotError(Exception):
+    """Base of everything that we raise on purpose."""
+
+    code: ExitCode = ExitCode.ERROR
+    retryable = False
+
+    def __init__(self, message: str, hint: str = "", *, code: ExitCode | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+
+class OperatorError(TradebotError):
+    """A person is needed: the message says what and why, the hint the exact next command."""
+
+    code = ExitCode.USAGE
+
+
+class TemporaryError(TradebotError):
+    """The world says not now; a later run may succeed. Adapters retry reads before raising it."""
+
+    code = ExitCode.UNAVAILABLE
+    retryable = True

@@ -1,0 +1,48 @@
+"""Serve one exchange's folder: python -m tradebot.exchange --state DIR [--port N] [--idle-exit SECONDS]."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from tradebot.exchange.process import EXIT_HELD, HeldError
+from tradebot.exchange.spec import MarketError
+
+_EXIT_ERROR = 1
+_EXIT_USAGE = 2
+
+
+def main() -> int:
+    """Serve until stopped; return the exit code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    arguments = _parser().parse_args()
+    from tradebot.exchange.server import serve
+
+    try:
+        serve(arguments.state, arguments.port, arguments.idle_exit, arguments.detach)
+    except HeldError as error:
+        print(error, file=sys.stderr)
+        return EXIT_HELD
+    except MarketError as error:
+        print(error.message, error.hint, sep="\n", file=sys.stderr)
+        return _EXIT_USAGE
+    except OSError as error:
+        print(f"{error.filename or arguments.state} cannot be used: {error.strerror}", file=sys.stderr)
+        return _EXIT_ERROR
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tradebot.exchange", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="the exchange's folder")
+    parser.add_argument("--port", type=int, default=0, help="a port on 127.0.0.1; by default a free one")
+    parser.add_argument("--idle-exit", type=float, default=None, help="stop after so many seconds without a request")
+    parser.add_argument("--detach", action="store_true", help="go on in the background once it listens")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

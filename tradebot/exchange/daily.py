@@ -1,0 +1,187 @@
+"""Daily rows of chance alone, without edge: Greek exposure, IV rank, change of open interest.
+
+Exposure and IV rank of a session are published at 17:35 New York, after its close. Open interest of the day
+before arrives two hours before the open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from random import Random
+from typing import Any
+
+from tradebot.exchange.chance import bell, stream
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.market import UNITS, Market
+from tradebot.exchange.options import Contract, friday, option_price
+from tradebot.exchange.profiles import profile
+from tradebot.exchange.rows import Row, known, row
+from tradebot.exchange.sessions import Session
+from tradebot.exchange.times import HOUR, at_new_york, rfc3339
+
+_ROWS_A_YEAR = 249
+_RANKED_OVER = 252
+_CONTRACTS = 50
+_OI_BEFORE_OPEN = 2 * HOUR
+_FIELDS = ("delta", "gamma", "charm", "vanna")
+_SCALES = {"delta": 3.5e-5, "gamma": 7e-7, "charm": 8e-6, "vanna": 7e-6}
+
+
+def published_us(day: str) -> int:
+    """Return when a session's daily rows are published: 17:35 in New York."""
+    return at_new_york(day, 17, 35)
+
+
+class Daily:
+    """Daily rows of every symbol, made when first asked for."""
+
+    def __init__(self, market: Market, seed: int) -> None:
+        self._market = market
+        self._seed = seed
+        kept = 64 + len(market.symbols)
+        self._greek_rows = lru_cache(maxsize=kept)(self._greeks_of)
+        self._iv_rows = lru_cache(maxsize=kept)(self._ivs_of)
+        self._oi_rows = lru_cache(maxsize=kept)(self._ois_of)
+
+    def greeks(self, symbol: str, now_us: int) -> Sequence[Row]:
+        """Return the last year of published Greek exposure, oldest first."""
+        return known(self._greek_rows(symbol), now_us)[-_ROWS_A_YEAR:]
+
+    def iv_ranks(self, symbol: str, now_us: int) -> Sequence[Row]:
+        """Return the last year of IV ranks, oldest first, with the closes of sessions that have ended."""
+        rows = known(self._iv_rows(symbol), now_us)[-_ROWS_A_YEAR:]
+        return [row(one.at_us, self._with_close(symbol, one.fields)) for one in rows]
+
+    def oi_changes(self, symbol: str, index: int, now_us: int) -> Sequence[Row]:
+        """Return a session's contracts by absolute change, largest first; none before a price is known."""
+        session = self._market.calendar.market[index]
+        if now_us < session.open_us - _OI_BEFORE_OPEN:
+            return ()
+        reference = self._reference(symbol, index, now_us)
+        return () if reference is None else self._oi_rows(symbol, index, reference)
+
+    def _reference(self, symbol: str, index: int, now_us: int) -> int | None:
+        """Return the close before a session; none recorded, the first bar's open once that bar is over."""
+        close = self._market.close_of(symbol, index - 1)
+        if close is not None:
+            return close
+        day = self._market.day(symbol, index)
+        return day.bars[0].open if day.complete(now_us) else None
+
+    def _with_close(self, symbol: str, fields: dict[str, Any]) -> dict[str, Any]:
+        calendar = self._market.calendar
+        place = calendar.place(fields["date"]) - calendar.first
+        close = self._market.close_of(symbol, place)
+        return {"close": None if close is None else f"{close / UNITS:.2f}", **fields}
+
+    def _greeks_of(self, symbol: str) -> tuple[Row, ...]:
+        rng = stream(self._seed, "greeks", symbol)
+        size = float(profile(symbol).marketcap)
+        calls = puts = 1.0
+        rows = []
+        for session in self._published_sessions():
+            calls, puts = _wander(calls, rng), _wander(puts, rng)
+            encoded = encode(_exposure(session, size, calls, puts, rng))
+            # A year of rows for each symbol is the bulk of the feed's memory: beside the JSON only the date is kept.
+            rows.append(Row(published_us(session.date), {"date": session.date}, encoded))
+        return tuple(rows)
+
+    def _published_sessions(self) -> Sequence[Session]:
+        calendar = self._market.calendar
+        return calendar.all[: calendar.first + len(calendar.market)]
+
+    def _ivs_of(self, symbol: str) -> tuple[Row, ...]:
+        rng = stream(self._seed, "iv", symbol)
+        usual, level, history, rows = profile(symbol).implied_volatility, 1.0, [], []
+        for session in self._published_sessions():
+            level = _wander(level, rng)
+            history.append(usual * level)
+            at_us = published_us(session.date)
+            rows.append(row(at_us, _iv_fields(session, at_us, history[-_RANKED_OVER:])))
+        return tuple(rows)
+
+    def _ois_of(self, symbol: str, index: int, reference: int) -> tuple[Row, ...]:
+        calendar = self._market.calendar
+        session, before = calendar.market[index], calendar.all[calendar.first + index - 1]
+        rng = stream(self._seed, "oi", symbol, session.date)
+        lean = 0.5 + 0.25 * bell(rng) / 3
+        price = reference / UNITS
+        made = {}
+        for _ in range(_CONTRACTS):
+            fields = _oi_fields(symbol, session, before, price, lean, rng)
+            made[fields["option_symbol"]] = fields
+        rows = sorted(made.values(), key=lambda fields: -abs(fields["oi_diff_plain"]))
+        at_us = session.open_us - _OI_BEFORE_OPEN
+        return tuple(row(at_us, fields | {"rnk": rank}) for rank, fields in enumerate(rows, start=1))
+
+
+def _wander(level: float, rng: Random) -> float:
+    """Return the next level of a walk that is pulled back to 1."""
+    return max(0.3, level + 0.06 * (1.0 - level) + 0.05 * bell(rng))
+
+
+def _exposure(session: Session, size: float, calls: float, puts: float, rng: Random) -> dict[str, Any]:
+    fields: dict[str, Any] = {"date": session.date}
+    for name in _FIELDS:
+        scale = size * _SCALES[name]
+        fields[f"call_{name}"] = f"{scale * calls * (0.9 + 0.2 * rng.random()):.4f}"
+        fields[f"put_{name}"] = f"{-0.6 * scale * puts * (0.7 + 0.6 * rng.random()):.4f}"
+    return fields
+
+
+def _iv_fields(session: Session, at_us: int, history: Sequence[float]) -> dict[str, Any]:
+    low, high, now = min(history), max(history), history[-1]
+    rank = 100 * (now - low) / (high - low) if high > low else 0.0
+    return {
+        "date": session.date,
+        "updated_at": rfc3339(at_us),
+        "volatility": f"{now:.4f}",
+        "iv_rank_1y": f"{rank:.4f}",
+    }
+
+
+def _oi_fields(
+    symbol: str, session: Session, before: Session, price: float, lean: float, rng: Random
+) -> dict[str, Any]:
+    right = "C" if rng.random() < lean else "P"
+    strike = price * (1 + 0.12 * (rng.random() - 0.5))
+    contract = Contract(symbol, friday(session.date, int(5 * rng.random())), right, strike)
+    cents = option_price(contract, price, profile(symbol).implied_volatility, session.date)
+    last_oi = 200 + int(30_000 * rng.random() * rng.random())
+    change = int(last_oi * (1.4 * rng.random() - 0.35))
+    volume = abs(change) + int(last_oi * rng.random())
+    return {
+        "option_symbol": contract.occ,
+        "underlying_symbol": symbol,
+        "curr_date": session.date,
+        "last_date": before.date,
+        "curr_oi": last_oi + change,
+        "last_oi": last_oi,
+        "oi_diff_plain": change,
+        "oi_change": f"{change / last_oi:.12f}",
+        **_oi_trading(volume, cents, rng),
+    }
+
+
+def _oi_trading(volume: int, cents: int, rng: Random) -> dict[str, Any]:
+    at_ask = int(volume * (0.3 + 0.3 * rng.random()))
+    at_bid = int((volume - at_ask) * 0.85)
+    return {
+        "volume": volume,
+        "trades": 1 + volume // 9,
+        "avg_price": f"{cents / 100:.6f}",
+        "last_fill": f"{cents / 100:.2f}",
+        "last_ask": f"{(cents + 1) / 100:.2f}",
+        "last_bid": f"{(cents - 1) / 100:.2f}",
+        "prev_ask_volume": at_ask,
+        "prev_bid_volume": at_bid,
+        "prev_mid_volume": volume - at_ask - at_bid,
+        "prev_multi_leg_volume": volume // 12,
+        "prev_neutral_volume": 0,
+        "prev_stock_multi_leg_volume": 0,
+        "prev_total_premium": f"{volume * cents}.00",
+        "days_of_oi_increases": int(10 * rng.random()),
+        "days_of_vol_greater_than_oi": int(4 * rng.random()),
+        "percentage_of_total": f"{rng.random() / 10:.12f}",
+    }

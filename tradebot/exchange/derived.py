@@ -1,0 +1,83 @@
+"""The flow feed derived from the market's bars: alerts, prints, tide and daily rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from tradebot.exchange.daily import Daily
+from tradebot.exchange.flow import Flow
+from tradebot.exchange.market import Market
+from tradebot.exchange.prints import Prints
+from tradebot.exchange.rows import Row, known
+from tradebot.exchange.tide import Tide
+
+
+class DerivedFlow:
+    """A FlowSource made from bars, a seed and an edge."""
+
+    def __init__(self, market: Market, seed: int, edge: float) -> None:
+        self._market = market
+        self._flow = Flow(market, seed, edge)
+        self._prints = Prints(market, self._flow, seed)
+        self._tide = Tide(market, self._flow, seed)
+        self._daily = Daily(market, seed)
+
+    def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
+        """Return alerts of these tickers, of all when none is named, newest first over all sessions."""
+        begun = self._market.calendar.begun(now_us)
+        for index in range(-1 if begun is None else begun, -1, -1):
+            yield from reversed(known(self._session_alerts(tickers, index), now_us))
+
+    def _session_alerts(self, tickers: Sequence[str], index: int) -> Sequence[Row]:
+        if not tickers:
+            return self._flow.session_alerts(index)
+        chosen = [ticker for ticker in dict.fromkeys(tickers) if ticker in self._market.known]
+        if len(chosen) == 1:
+            return self._flow.alerts(chosen[0], index)
+        rows = [one for ticker in chosen for one in self._flow.alerts(ticker, index)]
+        return sorted(rows, key=lambda one: (one.at_us, one.fields["id"]))
+
+    def prints(self, ticker: str, day: str | None, now_us: int) -> Iterable[Row]:
+        """Return a day's prints, newest first."""
+        index = self._index(day, now_us)
+        if index is None or ticker not in self._market.known:
+            return ()
+        rows = known(self._prints.session(ticker, index), now_us)
+        return rows[::-1]
+
+    def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
+        """Return the day shown and its tide so far, oldest first."""
+        index = self._index(day, now_us)
+        if index is None:
+            return day or self._market.calendar.trading(now_us).date, ()
+        return self._market.calendar.market[index].date, known(self._tide.session(index, every_5m), now_us)
+
+    def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
+        """Return about a year of daily Greek exposure, oldest first."""
+        return self._daily.greeks(ticker, now_us) if ticker in self._market.known else ()
+
+    def iv_ranks(self, ticker: str, now_us: int) -> Sequence[Row]:
+        """Return about a year of daily IV ranks, oldest first."""
+        return self._daily.iv_ranks(ticker, now_us) if ticker in self._market.known else ()
+
+    def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
+        """Return contracts by change of open interest, by default of the newest session that has them."""
+        if ticker not in self._market.known:
+            return ()
+        if day is not None:
+            index = self._market.calendar.index_of.get(day)
+            return () if index is None else self._daily.oi_changes(ticker, index, now_us)
+        coming = self._market.calendar.begun(now_us)
+        for index in range(min(-1 if coming is None else coming, len(self._market.calendar.market) - 2) + 1, -1, -1):
+            rows = self._daily.oi_changes(ticker, index, now_us)
+            if rows:
+                return rows
+        return ()
+
+    def _index(self, day: str | None, now_us: int) -> int | None:
+        """Return the session of a day if it has begun; by default the one in progress or the last."""
+        begun = self._market.calendar.begun(now_us)
+        if day is None or begun is None:
+            return begun
+        index = self._market.calendar.index_of.get(day)
+        return index if index is not None and index <= begun else None

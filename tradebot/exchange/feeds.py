@@ -1,0 +1,19 @@
+"""Which flow feed an exchange serves: captured responses when its market names some, else derived flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tradebot.exchange.captured import CapturedFlow
+from tradebot.exchange.derived import DerivedFlow
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.state import CAPTURES_FOLDER
+from tradebot.exchange.uw_face import FlowSource
+
+
+def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource:
+    """Return the feed of an exchange; raises MarketError when its captures are damaged."""
+    spec = exchange.stored.spec
+    if spec.uw_folder is not None:
+        return CapturedFlow(state_dir / CAPTURES_FOLDER)
+    return DerivedFlow(exchange.market, spec.seed, spec.edge)

@@ -1,0 +1,226 @@
+"""Option flow derived from any bar source: bursts of alerts, each with a direction.
+
+`edge` is a made-up correlation with what comes next: with probability `edge` the direction of a burst is
+the sign of the symbol's return over the hour after it, otherwise it is a coin. At edge 0 nothing here
+depends on a price after the alert's own time; at any other edge the flow foresees by construction, which is
+what the number means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import lru_cache
+from random import Random
+from typing import Any, NamedTuple
+
+from tradebot.exchange.chance import stream, uuid_of
+from tradebot.exchange.market import UNITS, Market
+from tradebot.exchange.options import Contract, friday, option_price
+from tradebot.exchange.profiles import Profile, profile
+from tradebot.exchange.rows import Row, row
+from tradebot.exchange.sessions import Session
+from tradebot.exchange.times import HOUR, MINUTE, SECOND, rfc3339
+
+_DRAWS = 16
+_BURST_RULES = ("RepeatedHits", "RepeatedHitsAscendingFill", "RepeatedHitsDescendingFill")
+_SINGLE_RULES = ("FloorTradeLargeCap", "FloorTradeMidCap", "SweepsFollowedByFloor", "LowHistoricVolumeFloor")
+_SMALLEST_PREMIUM = 25_000
+_LARGEST_PREMIUM = 5_000_000
+_DOUBLINGS = 8
+_FORESEEN_US = HOUR
+
+
+class Hit(NamedTuple):
+    """One planned alert: when, whether bullish by the coin, its burst's number, and its own uniform draws."""
+
+    at_us: int
+    burst: int
+    burst_at_us: int
+    coin: int
+    foresight: float
+    clustered: bool
+    draws: tuple[float, ...]
+
+
+class Flow:
+    """The alerts of every symbol and session, made when first asked for."""
+
+    def __init__(self, market: Market, seed: int, edge: float) -> None:
+        self._market = market
+        self._seed = seed
+        self._edge = edge
+        self.alerts = lru_cache(maxsize=64 + len(market.symbols))(self._alerts)
+        self.session_alerts = lru_cache(maxsize=4)(self._session_alerts)
+
+    def _session_alerts(self, index: int) -> tuple[Row, ...]:
+        """Return the alerts of all symbols in a session, oldest first."""
+        rows = [one for symbol in self._market.symbols for one in self.alerts(symbol, index)]
+        return tuple(sorted(rows, key=lambda one: (one.at_us, one.fields["id"])))
+
+    def _alerts(self, symbol: str, index: int) -> tuple[Row, ...]:
+        """Return the alerts of a symbol in a session, oldest first."""
+        session = self._market.calendar.market[index]
+        rng = stream(self._seed, "alerts", symbol, session.date)
+        hits = sorted(_plan(rng, session))
+        made = (self._alert(symbol, session, index, number, hit) for number, hit in enumerate(hits))
+        return tuple(one for one in made if one is not None)
+
+    def _alert(self, symbol: str, session: Session, index: int, number: int, hit: Hit) -> Row | None:
+        price = self._market.price(symbol, hit.at_us)
+        if price is None:
+            return None
+        direction = self.direction(symbol, session, index, hit.burst_at_us, hit.coin, hit.foresight)
+        identity = uuid_of(self._seed, "alert", symbol, session.date, number)
+        fields = _fields(symbol, session, hit, direction, price / UNITS)
+        return row(hit.at_us, {"id": identity, **fields})
+
+    def direction(self, symbol: str, session: Session, index: int, at_us: int, coin: int, foresight: float) -> int:
+        """Return +1 or -1: the coin, or with probability `edge` the sign of the next hour's return."""
+        if foresight >= self._edge:
+            return coin
+        now = self._market.price(symbol, at_us)
+        later = self._market.price(symbol, min(at_us + _FORESEEN_US, session.close_us))
+        if now is None or later is None or now == later:
+            return coin
+        return 1 if later > now else -1
+
+
+def _plan(rng: Random, session: Session) -> Iterator[Hit]:
+    """Plan a session's hits from chance alone: every draw is made whatever the prices are."""
+    minutes = (session.close_us - session.open_us) // MINUTE
+    for burst in range(3 + int(rng.random() * 4)):
+        yield from _burst(rng, session, burst, minutes, size=3 + int(rng.random() * 4))
+    for single in range(4 + int(rng.random() * 7)):
+        yield from _burst(rng, session, 100 + single, minutes, size=1)
+
+
+def _burst(rng: Random, session: Session, burst: int, minutes: int, size: int) -> Iterator[Hit]:
+    begins = session.open_us + int((2 + (minutes - 14) * rng.random()) * MINUTE)
+    coin = 1 if rng.random() < 0.5 else -1
+    foresight, at_us = rng.random(), begins
+    for _ in range(size):
+        at_us += int((5 + 85 * rng.random()) * SECOND)
+        yield Hit(at_us, burst, begins, coin, foresight, size > 1, tuple(rng.random() for _ in range(_DRAWS)))
+
+
+def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> dict[str, Any]:
+    u, character = hit.draws, profile(symbol)
+    contract = _contract(symbol, session, hit, direction, price)
+    volatility = character.implied_volatility * (0.85 + 0.3 * u[3])
+    cents = option_price(contract, price, volatility, session.date)
+    size = max(1, int(_premium(u[4], u[5], hit.clustered) / cents))
+    at_bid = (contract.right == "P") == (direction > 0)
+    return {
+        "ticker": symbol,
+        **_timing(hit, u),
+        **_contract_fields(contract),
+        **_prices(cents, u),
+        **_sizes(size, hit, u),
+        **_premiums(size * cents, at_bid, u),
+        **_flags(hit, u),
+        **_about(symbol, character, session),
+        "underlying_price": f"{price:.2f}",
+        "iv_start": f"{volatility:.6f}",
+        "iv_end": f"{volatility * (0.99 + 0.03 * u[6]):.6f}",
+    }
+
+
+def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> Contract:
+    """A bull buys calls (three in four times) or sells puts; a burst stays with one right and expiry."""
+    u = hit.draws
+    chooser = stream(symbol, session.date, hit.burst)
+    bought = chooser.random() < 0.75
+    right = "C" if (direction > 0) == bought else "P"
+    weeks = 0 if chooser.random() < 0.8 else 1 + int(chooser.random() * 6)
+    away = (0.01 + 0.04 * chooser.random() + 0.005 * u[0]) * (1 if right == "C" else -1)
+    return Contract(symbol, friday(session.date, weeks), right, price * (1 + away))
+
+
+def _premium(u: float, v: float, clustered: bool) -> int:
+    """Return dollars, each doubling about half as likely as the one before; bursts start two doublings up."""
+    doubling, left = (2 if clustered else 0), u
+    while left < 0.5 and doubling < _DOUBLINGS:
+        doubling, left = doubling + 1, left * 2
+    return min(int(_SMALLEST_PREMIUM * 2**doubling * (1 + v)), _LARGEST_PREMIUM)
+
+
+def _timing(hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
+    ended_ms = hit.at_us // 1000 - 900 - int(4000 * u[7])
+    return {
+        "created_at": rfc3339(hit.at_us),
+        "start_time": ended_ms - int(400 * u[8]),
+        "end_time": ended_ms,
+    }
+
+
+def _contract_fields(contract: Contract) -> dict[str, Any]:
+    return {
+        "option_chain": contract.occ,
+        "type": "call" if contract.right == "C" else "put",
+        "strike": contract.strike_text,
+        "expiry": contract.expiry,
+        "expiry_count": 1,
+    }
+
+
+def _prices(cents_a_contract: int, u: tuple[float, ...]) -> dict[str, str]:
+    """Quote an option price given per contract of a hundred shares in dollars, that is, in cents a share."""
+    wide = 1 + int(3 * u[9])
+    return {
+        "price": f"{cents_a_contract / 100:.2f}",
+        "bid": f"{max(0, cents_a_contract - wide) / 100:.2f}",
+        "ask": f"{(cents_a_contract + wide) / 100:.2f}",
+    }
+
+
+def _sizes(size: int, hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
+    volume = int(size * (1.2 + 3 * u[10]))
+    fresh = u[11] < (0.85 if hit.clustered else 0.5)
+    open_interest = int(volume * (0.1 + 0.8 * u[12]) if fresh else volume * (1.1 + 4 * u[12]))
+    ratio = volume / open_interest if open_interest else 0
+    return {
+        "total_size": size,
+        "trade_count": 1 + min(size - 1, int(40 * u[13])),
+        "volume": volume,
+        "open_interest": open_interest,
+        "volume_oi_ratio": f"{ratio:.12f}" if open_interest else "0",
+    }
+
+
+def _premiums(premium: int, at_bid: bool, u: tuple[float, ...]) -> dict[str, str]:
+    main = premium * (70 + int(25 * u[14])) // 100
+    other = (premium - main) // 2
+    ask_side, bid_side = (other, main) if at_bid else (main, other)
+    return {
+        "total_premium": str(premium),
+        "total_ask_side_prem": str(ask_side),
+        "total_bid_side_prem": str(bid_side),
+    }
+
+
+def _flags(hit: Hit, u: tuple[float, ...]) -> dict[str, Any]:
+    rules = _BURST_RULES if hit.clustered else _SINGLE_RULES
+    rule = rules[int(u[15] * len(rules))]
+    multileg = u[1] > 0.94
+    return {
+        "alert_rule": rule,
+        "rule_id": uuid_of("rule", rule),
+        "has_sweep": u[2] < 0.45,
+        "has_floor": not hit.clustered and u[2] > 0.8,
+        "has_multileg": multileg,
+        "has_singleleg": not multileg,
+        "all_opening_trades": u[11] < 0.3,
+    }
+
+
+def _about(symbol: str, character: Profile, session: Session) -> dict[str, Any]:
+    days = 10 + int(80 * stream(symbol, "earnings").random())
+    earnings = (date.fromisoformat(session.date) + timedelta(days=days)).isoformat()
+    return {
+        "issue_type": character.issue_type,
+        "sector": character.sector,
+        "marketcap": str(character.marketcap),
+        "next_earnings_date": earnings if character.sector else None,
+        "er_time": "unknown" if character.sector else None,
+    }

@@ -1,0 +1,116 @@
+"""Seeded minute bars: a market factor, a beta to it, and a chance of its own for each symbol and session.
+
+The daily closes come from one stream a symbol; the minutes of a session are a bridge from its open to that
+close. So any session is made alone, in any order, and adding a symbol leaves the others as they were.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import accumulate
+from math import sqrt
+from random import Random
+
+from tradebot.exchange.chance import bell, stream
+from tradebot.exchange.market import UNITS, Bar
+from tradebot.exchange.profiles import Profile, profile
+from tradebot.exchange.sessions import Calendar
+from tradebot.exchange.times import MINUTE
+
+_MARKET_VOLATILITY = 0.008
+_GAP_SHARE = 0.35
+_LARGEST_DAILY_MOVE = 0.2
+_CENT = UNITS // 100
+
+
+class GeneratedBars:
+    """A bar source made from a seed."""
+
+    def __init__(self, seed: int, calendar: Calendar) -> None:
+        self._seed = seed
+        self._calendar = calendar
+        self._market_days = self._market_factor()
+        self._closes = lru_cache(maxsize=None)(self._closes_of)
+        self._market_path = lru_cache(maxsize=8)(self._market_path_of)
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars of a symbol in the market's session of that index."""
+        session = self._calendar.market[index]
+        rng = stream(self._seed, symbol, session.date)
+        character = profile(symbol)
+        path = self._price_path(symbol, index, rng)
+        shares_a_minute = character.shares_a_day / len(path)
+        bars = _bars(path, session.open_us, shares_a_minute, character, rng)
+        return tuple(bars)
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        """Return the close, in price units, of the n-th session before the market's first."""
+        return int(self._closes(symbol)[self._calendar.first - sessions_before] * 100 + 0.5) * _CENT
+
+    def liquid(self, symbol: str) -> bool:
+        """Say whether a symbol trades in every minute."""
+        return profile(symbol).liquid
+
+    def _market_factor(self) -> list[float]:
+        rng = stream(self._seed, "market factor")
+        return [_MARKET_VOLATILITY * bell(rng) for _ in self._calendar.all]
+
+    def _closes_of(self, symbol: str) -> list[float]:
+        character = profile(symbol)
+        rng = stream(self._seed, symbol, "daily")
+        closes, price = [], character.level
+        for factor in self._market_days:
+            move = character.beta * factor + character.daily_volatility * bell(rng)
+            move = min(max(move, -_LARGEST_DAILY_MOVE), _LARGEST_DAILY_MOVE)
+            price = max(price * (1 + move), 1.0)
+            closes.append(price)
+        return closes
+
+    def _market_path_of(self, index: int) -> list[float]:
+        session = self._calendar.market[index]
+        minutes = (session.close_us - session.open_us) // MINUTE
+        return _bridge(stream(self._seed, "market factor", session.date), minutes, _MARKET_VOLATILITY)
+
+    def _price_path(self, symbol: str, index: int, rng: Random) -> list[float]:
+        character, at = profile(symbol), self._calendar.first + index
+        closes = self._closes(symbol)
+        opening = closes[at - 1] * (1 + _GAP_SHARE * character.daily_volatility * bell(rng))
+        drift = closes[at] / opening - 1
+        common = self._market_path(index)
+        own = _bridge(rng, len(common), character.daily_volatility)
+        return [
+            opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common))
+            for m, (c, o) in enumerate(zip(common, own, strict=True))
+        ]
+
+
+def _bridge(rng: Random, minutes: int, volatility: float) -> list[float]:
+    """Return a walk of that daily volatility which ends where it began."""
+    scale = volatility / sqrt(minutes)
+    walk = list(accumulate(scale * _bustle(m / minutes) * bell(rng) for m in range(minutes)))
+    return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]
+
+
+def _bustle(part: float) -> float:
+    """Return how busy a part of the day is: a U, high at the open and the close, 1 on average."""
+    return 0.6 + 1.2 * (2 * part - 1) * (2 * part - 1)
+
+
+def _bars(path: list[float], open_us: int, shares: float, character: Profile, rng: Random) -> list[Bar]:
+    draw, bars, before = rng.random, [], path[0]
+    wick = character.daily_volatility / sqrt(len(path))
+    for minute, close in enumerate(path):
+        opening = before + before * wick * 0.3 * (draw() - 0.5)
+        high = max(opening, close) * (1 + wick * draw() * 0.7)
+        low = min(opening, close) * (1 - wick * draw() * 0.7)
+        volume = shares * _bustle(minute / len(path)) * (0.35 + 1.3 * draw())
+        # The draw for a missing minute is always made, so that liquidity does not shift the later draws.
+        if draw() >= character.missing_rate:
+            bars.append(_bar(open_us + minute * MINUTE, (opening, high, low, close), volume))
+        before = close
+    return bars
+
+
+def _bar(start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:
+    opening, high, low, close = (max(1, int(price * 100 + 0.5)) * _CENT for price in prices)
+    return Bar(start_us, opening, high, low, close, max(1, int(volume)))

@@ -1,0 +1,60 @@
+"""JSON as the faces read and write it: exact decimals in, strings for money out, nothing that is not JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from tradebot.exchange.refusal import malformed
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_LONGEST_NUMBER = 64
+_LARGEST_EXPONENT = 15
+_SMALLEST_EXPONENT = -30
+
+
+def encode(value: object) -> bytes:
+    """Return compact JSON."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def decode_object(text: str) -> dict[str, Any]:
+    """Read a JSON object, numbers as exact decimals; raises a 400 Refusal."""
+    try:
+        value = json.loads(text, parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise malformed("request body format is invalid") from error
+    if not isinstance(value, dict):
+        raise malformed("request body format is invalid: expected a JSON object")
+    return value
+
+
+def _integer(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def to_decimal(value: object) -> Decimal | None:
+    """Return a JSON number or a string holding one as a bounded Decimal; None for anything else."""
+    if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
+            return None
+        value = Decimal(value)
+    if not isinstance(value, Decimal):
+        return None
+    if value and not _SMALLEST_EXPONENT <= value.adjusted() <= _LARGEST_EXPONENT:
+        return None
+    return value
+
+
+def plain(value: Decimal) -> str:
+    """Return a decimal without exponent and without trailing zeros."""
+    text = format(value, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text

@@ -1,0 +1,52 @@
+"""Option contracts: their OCC symbol, their strike's grid, and a rough price."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from math import sqrt
+from typing import NamedTuple
+
+_SMALLEST_CENTS = 3
+
+
+class Contract(NamedTuple):
+    """A contract near a wished strike; `right` is C or P, `expiry` an ISO date."""
+
+    symbol: str
+    expiry: str
+    right: str
+    wished_strike: float
+
+    @property
+    def strike_thousandths(self) -> int:
+        """Return the strike in 0.001 USD, in steps of 0.5 USD below 25, 1 to 100, 2.5 to 250, then 5."""
+        wished = self.wished_strike
+        step = 500 if wished < 25 else 1_000 if wished < 100 else 2_500 if wished < 250 else 5_000
+        return max(step, int(wished * 1000 / step + 0.5) * step)
+
+    @property
+    def strike_text(self) -> str:
+        """Return the strike in dollars without needless zeros."""
+        return f"{self.strike_thousandths / 1000:g}"
+
+    @property
+    def occ(self) -> str:
+        """Return the OCC symbol: root, yymmdd, right, strike in thousandths on eight digits."""
+        root, day = self.symbol.replace(".", ""), self.expiry[2:].replace("-", "")
+        return f"{root}{day}{self.right}{self.strike_thousandths:08d}"
+
+
+def option_price(contract: Contract, underlying: float, volatility: float, today: str) -> int:
+    """Return cents a share: intrinsic value plus 0.4 standard deviations, fewer away from the money."""
+    days = (date.fromisoformat(contract.expiry) - date.fromisoformat(today)).days + 1
+    deviation = underlying * volatility * sqrt(days / 365)
+    strike = contract.strike_thousandths / 1000
+    gap = underlying - strike if contract.right == "C" else strike - underlying
+    time_value = 0.4 * deviation / (1 + abs(gap) / deviation)
+    return max(_SMALLEST_CENTS, int((max(gap, 0.0) + time_value) * 100 + 0.5))
+
+
+def friday(day: str, weeks: int) -> str:
+    """Return the ISO date of the Friday on or after a day, so many weeks on: when weekly contracts expire."""
+    first = date.fromisoformat(day)
+    return (first + timedelta(days=(4 - first.weekday()) % 7 + 7 * weeks)).isoformat()

@@ -1,0 +1,182 @@
+"""Creating, finding, starting and stopping the process that serves an exchange's folder.
+
+Quick commands import this, so it needs the standard library alone; what is heavier is loaded by `create` or
+by the server's own process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+from urllib.parse import urlsplit
+
+from tradebot.exchange.spec import MarketError, MarketSpec
+from tradebot.exchange.state import LOCK_FILE, MARKET_FILE, PORT_FILE, SERVER_LOG_FILE, read_market
+
+EXIT_HELD = 6
+"""Exit code of a server that found its folder served by another."""
+_ANSWER_TIMEOUT_S = 2.0
+_POLL_S = 0.01
+_STOP_TIMEOUT_S = 10.0
+_LOG_TAIL_CHARS = 600
+
+
+class Endpoint(NamedTuple):
+    """Where an exchange answers."""
+
+    url: str
+    pid: int
+
+
+class HeldError(RuntimeError):
+    """Another process serves this folder; the message names it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        port = _read_port(state_dir)
+        holder = f"process {port['pid']} at {port['url']}" if port else "another process"
+        super().__init__(f"the exchange in {state_dir} is already served by {holder}")
+
+
+def create(state_dir: Path, spec: MarketSpec) -> None:
+    """Make an exchange in a folder; one that is there already stays if its spec is equal.
+
+    Raises MarketError when it differs, or when the market cannot be built.
+    """
+    if (state_dir / MARKET_FILE).exists():
+        if read_market(state_dir).spec != spec:
+            raise MarketError(
+                f"{state_dir} holds an exchange of another market", "use another folder, or remove this one"
+            )
+        return
+    from tradebot.exchange.creation import build
+
+    try:
+        build(state_dir, spec)
+    except OSError as error:
+        raise _unusable(state_dir, error) from error
+
+
+def running(state_dir: Path) -> Endpoint | None:
+    """Return where the folder's exchange answers, or None when no process serves it."""
+    port = _read_port(state_dir)
+    if port is None or not _is_held(state_dir):
+        return None
+    try:
+        answer = _request("GET", port["url"], "/exchange/v1/instance", _ANSWER_TIMEOUT_S)
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return Endpoint(port["url"], port["pid"]) if answer.get("instance") == port["instance"] else None
+
+
+def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
+    """Return the running exchange of a folder, starting it as a separate process if need be.
+
+    Raises MarketError when it does not come up; the message carries the end of its log.
+    """
+    state_dir = state_dir.resolve()
+    found = running(state_dir)
+    if found:
+        return found
+    read_market(state_dir)
+    deadline_s = time.monotonic() + timeout_s
+    if _start(state_dir, idle_exit_s, timeout_s) not in (0, EXIT_HELD):
+        raise MarketError(f"the exchange in {state_dir} did not start", _log_tail(state_dir))
+    while time.monotonic() < deadline_s:
+        found = running(state_dir)
+        if found:
+            return found
+        time.sleep(_POLL_S)
+    raise MarketError(f"the exchange in {state_dir} did not answer in {timeout_s:g} s", _log_tail(state_dir))
+
+
+def stop(state_dir: Path) -> None:
+    """Ask the folder's exchange to stop and wait until its lock is free; nothing to do when none runs."""
+    found = running(state_dir)
+    if found is None:
+        return
+    _request("POST", found.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S)
+    deadline_s = time.monotonic() + _STOP_TIMEOUT_S
+    while _is_held(state_dir):
+        if time.monotonic() > deadline_s:
+            raise MarketError(f"the exchange in {state_dir} (process {found.pid}) does not stop")
+        time.sleep(_POLL_S)
+
+
+def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
+    """Start a server that leaves its starter once it listens; return the exit code of that step."""
+    command = [sys.executable, "-m", "tradebot.exchange", "--state", str(state_dir)]
+    package_parent = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH", "")]))
+    with _server_log(state_dir) as log:
+        try:
+            done = subprocess.run(  # noqa: S603 -- this interpreter, with arguments made here
+                [*command, "--detach", "--idle-exit", str(idle_exit_s)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=state_dir,
+                env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MarketError(f"the exchange in {state_dir} did not start in {timeout_s:g} s") from error
+    return done.returncode
+
+
+def _server_log(state_dir: Path) -> BinaryIO:
+    try:
+        return (state_dir / SERVER_LOG_FILE).open("ab")
+    except OSError as error:
+        raise _unusable(state_dir, error) from error
+
+
+def _unusable(state_dir: Path, error: OSError) -> MarketError:
+    named = error.filename or state_dir
+    return MarketError(f"{named} cannot be used: {error.strerror}", "make its folder writable, with space left")
+
+
+def _is_held(state_dir: Path) -> bool:
+    """Say whether a living process holds the folder's lock."""
+    try:
+        with (state_dir / LOCK_FILE).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _read_port(state_dir: Path) -> dict[str, Any] | None:
+    try:
+        port = json.loads((state_dir / PORT_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    complete = isinstance(port, dict) and {"url", "pid", "instance"} <= set(port)
+    return port if complete else None
+
+
+def _request(method: str, url: str, path: str, timeout_s: float) -> dict[str, Any]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
+    try:
+        connection.request(method, path)
+        answer = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    if not isinstance(answer, dict):
+        raise ValueError(f"{url}{path} did not answer with an object")
+    return answer
+
+
+def _log_tail(state_dir: Path) -> str:
+    log = state_dir / SERVER_LOG_FILE
+    return log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARS:] if log.exists() else ""

@@ -1,0 +1,259 @@
+"""Recorded minute bars: read once from CSV or Parquet, checked row by row, kept with the exchange's state.
+
+A bad row is counted with its reason and skipped; a missing minute stays missing. A file that gives nothing
+usable, or ends in the middle of a row, is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.exchange.jsontext import to_decimal
+from tradebot.exchange.market import UNITS, Bar
+from tradebot.exchange.sessions import Calendar
+from tradebot.exchange.spec import TICKER, MarketError, MarketSpec
+from tradebot.exchange.times import MINUTE, NEW_YORK, new_york, parse_time
+
+COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")
+_HIGHEST_PRICE = Decimal(10) ** 7
+_MOST_SHARES = 10**12
+
+Raw = tuple[object, ...]
+"""A row in the order of COLUMNS, ts as text or engine microseconds; () when fields are missing."""
+_QUERIES = {
+    True: "SELECT epoch_us(ts), symbol, open, high, low, close, volume FROM read_parquet(?)",
+    False: "SELECT CAST(ts AS VARCHAR), symbol, open, high, low, close, volume FROM read_parquet(?)",
+}
+"""By whether ts carries a time zone: an aware time is read as engine microseconds, a naive one as text."""
+
+Bars = Mapping[tuple[str, int], list[Bar]]
+
+
+class Imported(NamedTuple):
+    """What a file gave: bars by (symbol, session), the symbols played, and the skipped rows by reason."""
+
+    bars: Bars
+    symbols: tuple[str, ...]
+    skipped: dict[str, int]
+
+
+class BadRowError(ValueError):
+    """A row that cannot be a bar; its text is the reason under which it is counted."""
+
+
+def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
+    """Read the bars of a recorded market; raises MarketError when the file gives none."""
+    assert spec.path is not None
+    path = Path(spec.path)
+    if not path.is_file():
+        raise MarketError(f"{path}: no such file")
+    rows = _csv_rows(path) if spec.source == "csv" else _parquet_rows(path)
+    bars, skipped = _sorted_out(rows, spec, calendar)
+    if not bars:
+        raise MarketError(f"{path}: no usable bar for this market{_reasons(skipped)}", _where(calendar))
+    symbols = spec.symbols or tuple(sorted({symbol for symbol, _ in bars}))
+    silent = [symbol for symbol in symbols if not any(symbol == known for known, _ in bars)]
+    if silent:
+        raise MarketError(f"{path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
+    return Imported(bars, symbols, dict(skipped))
+
+
+def recorded_days(source: str, path: Path, bar_stamp: str | None) -> tuple[date, date]:
+    """Return the first and the last New York date of a file's readable bars; raises MarketError where it has none."""
+    if not path.is_file():
+        raise MarketError(f"{path}: no such file")
+    shift_us = MINUTE if bar_stamp == "end" else 0
+    first = last = None
+    for raw in _csv_rows(path) if source == "csv" else _parquet_rows(path):
+        try:
+            start_us = _bar(raw, shift_us)[1].start_us
+        except BadRowError:
+            continue
+        first = start_us if first is None else min(first, start_us)
+        last = start_us if last is None else max(last, start_us)
+    if first is None or last is None:
+        raise MarketError(f"{path}: no readable bar", f"recorded bars have the columns {','.join(COLUMNS)}")
+    return new_york(first).date(), new_york(last).date()
+
+
+def _where(calendar: Calendar) -> str:
+    first, last = calendar.market[0].date, calendar.market[-1].date
+    return f"the market runs from {first} to {last}; choose its start and sessions within the file"
+
+
+def _reasons(skipped: Mapping[str, int]) -> str:
+    listed = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
+    return f" (rows skipped: {listed})" if listed else " (it holds no rows)"
+
+
+def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tuple[Bars, Counter[str]]:
+    """Place each row in its session; of two rows for one minute the first stays."""
+    found: dict[tuple[str, int], dict[int, Bar]] = defaultdict(dict)
+    skipped: Counter[str] = Counter()
+    shift_us = MINUTE if spec.bar_stamp == "end" else 0
+    wanted = frozenset(spec.symbols)
+    for raw in rows:
+        try:
+            symbol, bar = _bar(raw, shift_us)
+            index = _session_index(bar, calendar)
+            if wanted and symbol not in wanted:
+                raise BadRowError("symbol not asked for")
+            if bar.start_us in found[symbol, index]:
+                raise BadRowError("duplicate")
+        except BadRowError as reason:
+            skipped[str(reason)] += 1
+            continue
+        found[symbol, index][bar.start_us] = bar
+    bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in found.items() if minutes}
+    return bars, skipped
+
+
+def _bar(raw: Raw, shift_us: int) -> tuple[str, Bar]:
+    if len(raw) != len(COLUMNS):
+        raise BadRowError("too few fields")
+    ts, symbol, *prices, volume = raw
+    if not isinstance(symbol, str) or not TICKER.fullmatch(symbol):
+        raise BadRowError("bad symbol")
+    start_us = _time_of(ts) - shift_us
+    if start_us % MINUTE:
+        raise BadRowError("not on a minute")
+    opening, high, low, close = (_units(price) for price in prices)
+    if high < low:
+        raise BadRowError("high below low")
+    if not (low <= opening <= high and low <= close <= high):
+        raise BadRowError("open or close outside low and high")
+    return symbol, Bar(start_us, opening, high, low, close, _shares(volume))
+
+
+def _time_of(ts: object) -> int:
+    if isinstance(ts, int):
+        return ts
+    try:
+        return parse_time(str(ts), naive=NEW_YORK)
+    except (ValueError, OverflowError) as error:
+        raise BadRowError("unparsable time") from error
+
+
+def _number(value: object) -> Decimal:
+    text = value if isinstance(value, str) else repr(value)
+    number = to_decimal(text.strip())
+    if number is None:
+        raise BadRowError("not a number")
+    return number
+
+
+def _units(price: object) -> int:
+    units = _number(price) * UNITS
+    if units < 0:
+        raise BadRowError("negative price")
+    if not 1 <= units <= _HIGHEST_PRICE * UNITS:
+        raise BadRowError("price zero or out of range")
+    return round(units)
+
+
+def _shares(volume: object) -> int:
+    number = _number(volume)
+    if number < 0:
+        raise BadRowError("negative volume")
+    if number > _MOST_SHARES:
+        raise BadRowError("volume out of range")
+    return int(number)
+
+
+def _session_index(bar: Bar, calendar: Calendar) -> int:
+    index = calendar.begun(bar.start_us)
+    if index is None or bar.end_us > calendar.market[index].close_us:
+        raise BadRowError("outside the market's sessions")
+    return index
+
+
+def _csv_rows(path: Path) -> Iterator[Raw]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            yield from _whole_rows(path, csv.reader(file, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise MarketError(f"{path}: not a CSV file: {error}") from error
+
+
+def _whole_rows(path: Path, reader: Iterator[list[str]]) -> Iterator[Raw]:
+    header = next(reader, None)
+    if header is None:
+        raise MarketError(f"{path}: the file is empty", f"expected a header line: {','.join(COLUMNS)}")
+    places = _places(path, [name.strip().lower() for name in header])
+    line_number, short = 1, 0
+    for line_number, fields in enumerate(reader, start=2):
+        if len(fields) < len(header):
+            short = line_number
+            yield ()
+            continue
+        yield tuple(fields[place] for place in places)
+    if short == line_number:
+        raise MarketError(f"{path}: truncated in line {short}", "fetch the file again")
+
+
+def _places(path: Path, header: list[str]) -> list[int]:
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise MarketError(
+            f"{path}: no column {', '.join(missing)} (found {', '.join(header)})",
+            f"recorded bars have the columns {','.join(COLUMNS)}",
+        )
+    return [header.index(name) for name in COLUMNS]
+
+
+def _parquet_rows(path: Path) -> Iterator[Raw]:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MarketError(f"{path}: reading Parquet needs the data extra", "pip install 'tradebot[data]'") from error
+    try:
+        with duckdb.connect() as connection:
+            described = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+            types = {str(name): str(kind) for name, kind, *_ in described}
+            _places(path, list(types))
+            answer = connection.execute(_QUERIES["TIME ZONE" in types["ts"].upper()], [str(path)])
+            while rows := answer.fetchmany(50_000):
+                yield from rows
+    except duckdb.Error as error:
+        reason = str(error).splitlines()[0]
+        raise MarketError(f"{path}: not a whole Parquet file: {reason}") from error
+
+
+def keep_bars(path: Path, bars: Bars) -> None:
+    """Write bars, sorted, to the state folder's own file: a restart needs no source and no extra."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for (symbol, index), session_bars in sorted(bars.items()):
+            writer.writerows((symbol, index, *bar) for bar in session_bars)
+
+
+class KeptBars:
+    """A bar source over the kept file."""
+
+    def __init__(self, path: Path) -> None:
+        gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for symbol, index, *numbers in csv.reader(file):
+                    gathered[symbol, int(index)].append(Bar(*map(int, numbers)))
+        except (OSError, ValueError, TypeError) as error:
+            raise MarketError(f"{path} is damaged: {error}", "create the exchange again") from error
+        self._bars = {key: tuple(bars) for key, bars in gathered.items()}
+
+    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars of a symbol in a session, oldest first."""
+        return self._bars.get((symbol, index), ())
+
+    def history_close(self, symbol: str, sessions_before: int) -> int | None:
+        """Return None: what came before the file is not known, and no number stands in for it."""
+        return None
+
+    def liquid(self, symbol: str) -> bool:
+        """Say yes: a recorded symbol can be sold short and traded in fractions."""
+        return True

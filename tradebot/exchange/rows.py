@@ -1,0 +1,38 @@
+"""Rows of the flow feed: each with the moment from which it may be served, and its JSON made once."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from tradebot.exchange.jsontext import encode
+
+
+class Row(NamedTuple):
+    """One row: `at_us` is when it became known."""
+
+    at_us: int
+    fields: dict[str, Any]
+    encoded: bytes
+
+
+def row(at_us: int, fields: dict[str, Any]) -> Row:
+    """Return a row with its JSON."""
+    return Row(at_us, fields, encode(fields))
+
+
+def known(rows: Sequence[Row], now_us: int) -> Sequence[Row]:
+    """Return the rows, sorted by time, that are known at a moment."""
+    return rows[: bisect_right(rows, now_us, key=_at)]
+
+
+def _at(one: Row) -> int:
+    return one.at_us
+
+
+def envelope(rows: Iterable[Row], **others: Any) -> bytes:
+    """Return {"data": [rows…], …} without encoding the rows again."""
+    tail = encode(others)[1:]
+    separator = b"," if others else b""
+    return b'{"data":[' + b",".join(one.encoded for one in rows) + b"]" + separator + tail

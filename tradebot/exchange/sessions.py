@@ -1,0 +1,105 @@
+"""The sessions of a market: built once from the exchange calendar, then kept with the exchange's state.
+
+Building loads exchange_calendars (half a second); a running or restarted server reads the kept list instead.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from tradebot.exchange.spec import MarketError
+from tradebot.exchange.times import HOUR, at_new_york, from_datetime, parse_time, rfc3339
+
+HISTORY_SESSIONS = 300
+"""Sessions before the market's first: a year of daily rows, and a year before those to rank against."""
+_FOLLOWING_SESSIONS = 10
+_AFTER_LAST_DAY = 12 * HOUR
+
+
+class Session(NamedTuple):
+    """One regular session: its New York ISO date and its open and close in engine time."""
+
+    date: str
+    open_us: int
+    close_us: int
+
+
+class Calendar:
+    """The market's sessions with those before and after them, and where a moment stands among them."""
+
+    def __init__(self, sessions: Sequence[Session], first: int, count: int) -> None:
+        self.all = tuple(sessions)
+        self.first = first
+        self.market = self.all[first : first + count]
+        self._opens = [session.open_us for session in self.all]
+        self._closes = [session.close_us for session in self.all]
+        self._market_opens = [session.open_us for session in self.market]
+        self._places = {session.date: place for place, session in enumerate(self.all)}
+        self.index_of = {session.date: index for index, session in enumerate(self.market)}
+
+    def place(self, day: str) -> int:
+        """Return where a session's date stands among all sessions."""
+        return self._places[day]
+
+    @property
+    def last_close_us(self) -> int:
+        """Return the close of the market's last session."""
+        return self.market[-1].close_us
+
+    @property
+    def horizon_us(self) -> int:
+        """Return the latest engine time: twelve hours after the last session's day in New York ends."""
+        next_day = date.fromisoformat(self.market[-1].date) + timedelta(days=1)
+        return at_new_york(next_day.isoformat(), 0) + _AFTER_LAST_DAY
+
+    def next_open(self, us: int) -> int:
+        """Return the first open after a moment."""
+        return self._opens[min(bisect_right(self._opens, us), len(self._opens) - 1)]
+
+    def next_close(self, us: int) -> int:
+        """Return the first close after a moment."""
+        return self._closes[min(bisect_right(self._closes, us), len(self._closes) - 1)]
+
+    def is_open(self, us: int) -> bool:
+        """Say whether a regular session is running at a moment."""
+        return self.next_close(us) < self.next_open(us)
+
+    def begun(self, us: int) -> int | None:
+        """Return the market index of the last session that has opened, or None before the first."""
+        index = bisect_right(self._market_opens, us) - 1
+        return index if index >= 0 else None
+
+    def trading(self, us: int) -> Session:
+        """Return the session that is running at a moment, or else the next one."""
+        return self.all[min(bisect_right(self._closes, us), len(self.all) - 1)]
+
+    def to_rows(self) -> list[dict[str, str]]:
+        """Return every session as {date, open, close}, the form kept on disk."""
+        return [{"date": s.date, "open": rfc3339(s.open_us), "close": rfc3339(s.close_us)} for s in self.all]
+
+
+def calendar_from_rows(rows: Sequence[dict[str, str]], first: int, count: int) -> Calendar:
+    """Read the kept form of a calendar."""
+    sessions = [Session(r["date"], parse_time(r["open"]), parse_time(r["close"])) for r in rows]
+    return Calendar(sessions, first, count)
+
+
+def build_calendar(start: date, count: int) -> Calendar:
+    """Return `count` NYSE sessions from `start` on, with the history before and a few after them."""
+    from exchange_calendars import get_calendar
+
+    before = start - timedelta(days=HISTORY_SESSIONS * 3 // 2 + 30)
+    after = start + timedelta(days=(count + _FOLLOWING_SESSIONS) * 3 // 2 + 30)
+    schedule = get_calendar("XNYS", start=before.isoformat(), end=after.isoformat()).schedule
+    sessions = [
+        Session(day.date().isoformat(), from_datetime(opens), from_datetime(closes))
+        for day, opens, closes in zip(schedule.index, schedule["open"], schedule["close"], strict=True)
+    ]
+    first = sum(session.date < start.isoformat() for session in sessions)
+    if first < HISTORY_SESSIONS or len(sessions) < first + count + 1:
+        raise MarketError(f"the calendar does not reach {count} sessions from {start}")
+    kept = sessions[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
+    return Calendar(kept, HISTORY_SESSIONS, count)

@@ -1,0 +1,140 @@
+"""What a market is made of: the one value that, with the commands sent, decides every byte served."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, get_args
+
+Source = Literal["generated", "csv", "parquet"]
+Stamp = Literal["start", "end"]
+
+_DEFAULT_SYMBOLS = (
+    *("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AMD", "NFLX", "INTC"),
+    *("SPY", "QQQ", "IWM", "JPM", "BAC", "XOM", "CVX", "UNH", "WMT", "COIN"),
+)
+TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
+_MAX_SESSIONS = 2_000
+_MAX_SYMBOLS = 10_000
+_MAX_CASH = Decimal(10) ** 12
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
+
+
+class MarketError(ValueError):
+    """A market that cannot be built: what is wrong, and in `hint` what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarketSpec:
+    """Where the bars come from, for which sessions, and how much of the flow foresees them.
+
+    `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and `bar_stamp`;
+    with no `symbols` they play every symbol of the file. Raises MarketError.
+    """
+
+    start: date
+    source: Source = "generated"
+    symbols: tuple[str, ...] = ()
+    sessions: int = 5
+    seed: int = 7
+    edge: float = 0.0
+    path: str | None = None
+    bar_stamp: Stamp | None = None
+    uw_folder: str | None = None
+    cash: Decimal = Decimal(100_000)
+
+    def __post_init__(self) -> None:
+        _check_source(self)
+        _check_symbols(self)
+        _check_ranges(self)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return the fields as JSON can hold them."""
+        return asdict(self) | {"start": self.start.isoformat(), "cash": str(self.cash)}
+
+    def to_json(self) -> str:
+        """Return the one canonical text of this spec."""
+        return json.dumps(self.to_fields(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> MarketSpec:
+        """Read what `to_json` wrote; raises MarketError on anything else."""
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise MarketError(f"the market specification is not JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise MarketError("the market specification must be a JSON object")
+        return cls(**_typed(fields))
+
+
+def _typed(fields: dict[str, Any]) -> dict[str, Any]:
+    unknown = set(fields) - set(MarketSpec.__dataclass_fields__)
+    if unknown:
+        raise MarketError(f"unknown market fields: {', '.join(sorted(unknown))}")
+    try:
+        start = date.fromisoformat(fields["start"])
+        cash = Decimal(fields.get("cash", "100000"))
+        symbols = tuple(fields.get("symbols", ()))
+    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+        raise MarketError(f"the market specification is incomplete or mistyped: {error!r}") from error
+    return fields | {"start": start, "cash": cash, "symbols": symbols}
+
+
+def _check_source(spec: MarketSpec) -> None:
+    if spec.source not in get_args(Source):
+        raise MarketError(f"unknown market source {spec.source!r}", "use generated, csv or parquet")
+    if spec.source == "generated":
+        return
+    if not spec.path:
+        raise MarketError(f"a {spec.source} market needs the path of its file")
+    if spec.bar_stamp not in get_args(Stamp):
+        raise MarketError(
+            f"{spec.path}: whether its bars are stamped at their start or end is not said",
+            "pass --bar-stamp start or --bar-stamp end; a guess would shift every price by a minute",
+        )
+
+
+def _check_symbols(spec: MarketSpec) -> None:
+    if not spec.symbols and spec.source == "generated":
+        raise MarketError("a generated market needs at least one symbol", "pass default_symbols(20)")
+    if len(spec.symbols) > _MAX_SYMBOLS:
+        raise MarketError(f"{len(spec.symbols)} symbols; at most {_MAX_SYMBOLS} are played")
+    bad = [s for s in spec.symbols if not (isinstance(s, str) and TICKER.fullmatch(s))]
+    if bad:
+        raise MarketError(f"not a ticker: {bad[0]!r}", "tickers are capital letters, such as AAPL or BRK.B")
+    if len(set(spec.symbols)) != len(spec.symbols):
+        raise MarketError("a symbol is listed twice")
+
+
+def _check_ranges(spec: MarketSpec) -> None:
+    if type(spec.sessions) is not int or not 1 <= spec.sessions <= _MAX_SESSIONS:
+        raise MarketError(f"sessions must be 1 to {_MAX_SESSIONS}, not {spec.sessions!r}")
+    if type(spec.seed) is not int or not 0 <= spec.seed < 2**63:
+        raise MarketError(f"seed must be a non-negative whole number, not {spec.seed!r}")
+    if not isinstance(spec.edge, (int, float)) or not 0 <= spec.edge <= 1:
+        raise MarketError(f"edge must lie in [0, 1], not {spec.edge!r}")
+    if not spec.cash.is_finite() or not 0 < spec.cash <= _MAX_CASH:
+        raise MarketError(f"cash must be above 0 and at most {_MAX_CASH}, not {spec.cash}")
+    if not _FIRST_YEAR <= spec.start.year <= _LAST_YEAR:
+        raise MarketError(f"start must lie in {_FIRST_YEAR} to {_LAST_YEAR}, not {spec.start}")
+
+
+def default_symbols(n: int) -> tuple[str, ...]:
+    """Return n tickers: twenty well-known names first, made-up ones (ZAAA, ZAAB, …) after them."""
+    made_up = (_made_up(i) for i in range(max(0, n - len(_DEFAULT_SYMBOLS))))
+    return (*_DEFAULT_SYMBOLS[:n], *made_up)
+
+
+def _made_up(index: int) -> str:
+    high, low = divmod(index, 26)
+    highest, high = divmod(high, 26)
+    return "Z" + "".join(chr(ord("A") + letter) for letter in (highest, high, low))

@@ -1,0 +1,66 @@
+"""What an exchange keeps in its folder: the market, its bars if recorded, the log, and who is serving it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tradebot.exchange.spec import MarketError, MarketSpec
+
+MARKET_FILE = "market.json"
+BARS_FILE = "bars.csv"
+CAPTURES_FOLDER = "captured"
+LOG_FILE = "log.jsonl"
+LOCK_FILE = "exchange.lock"
+PORT_FILE = "exchange.port"
+SERVER_LOG_FILE = "server.log"
+
+
+class StoredMarket(NamedTuple):
+    """The market file: what was asked for, and what was resolved from it once."""
+
+    spec: MarketSpec
+    symbols: tuple[str, ...]
+    sessions: list[dict[str, str]]
+    first: int
+    skipped_rows: dict[str, int]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file's content so that a reader sees the old or the new one, never a part."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_market(state_dir: Path, stored: StoredMarket) -> None:
+    """Write the market file."""
+    fields: dict[str, Any] = stored._asdict()
+    fields["spec"] = stored.spec.to_fields()
+    write_atomically(state_dir / MARKET_FILE, json.dumps(fields))
+
+
+def read_market(state_dir: Path) -> StoredMarket:
+    """Read the market file; raises MarketError when there is none or it is damaged."""
+    path = state_dir / MARKET_FILE
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MarketError(f"no exchange in {state_dir}", "create one first") from error
+    except ValueError as error:
+        raise MarketError(f"{path} is damaged: {error}", "restore it, or create another exchange") from error
+    try:
+        return StoredMarket(
+            spec=MarketSpec.from_json(json.dumps(fields["spec"])),
+            symbols=tuple(fields["symbols"]),
+            sessions=fields["sessions"],
+            first=fields["first"],
+            skipped_rows=fields["skipped_rows"],
+        )
+    except (KeyError, TypeError) as error:
+        raise MarketError(f"{path} is damaged: {error!r}", "restore it, or create another exchange") from error

@@ -1,0 +1,90 @@
+"""The market tide: net option premium of the whole market, cumulative over the session.
+
+It adds up the alerts of all symbols as they become known, with seeded noise for the flow that raises no
+alert. Its edge is therefore theirs, thinned by the noise.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
+
+from tradebot.exchange.chance import bell, stream
+from tradebot.exchange.flow import Flow
+from tradebot.exchange.market import Market
+from tradebot.exchange.rows import Row, row
+from tradebot.exchange.sessions import Session
+from tradebot.exchange.times import MINUTE, new_york
+
+_NOISE_USD = 300_000
+_NOISE_CONTRACTS = 900
+_EVERY = 5
+
+
+class Net(NamedTuple):
+    """Ask side minus bid side: dollars of calls, dollars of puts, contracts of calls less those of puts."""
+
+    calls: int
+    puts: int
+    volume: int
+
+    def plus(self, other: Net) -> Net:
+        """Return the sum."""
+        return Net(self.calls + other.calls, self.puts + other.puts, self.volume + other.volume)
+
+
+class Tide:
+    """The tide of every session, made when first asked for."""
+
+    def __init__(self, market: Market, flow: Flow, seed: int) -> None:
+        self._market = market
+        self._flow = flow
+        self._seed = seed
+        self._minutes = lru_cache(maxsize=4)(self._minute_rows)
+        self.session = lru_cache(maxsize=8)(self._session)
+
+    def _session(self, index: int, every_5m: bool) -> tuple[Row, ...]:
+        """Return a session's rows, oldest first; each is stamped with the moment up to which it counts."""
+        rows = self._minutes(index)
+        return rows[::_EVERY] if every_5m else rows
+
+    def _minute_rows(self, index: int) -> tuple[Row, ...]:
+        session = self._market.calendar.market[index]
+        alerts = self._flow.session_alerts(index)
+        times = [alert.at_us for alert in alerts]
+        sums = [Net(0, 0, 0), *accumulate(map(_net_of, alerts), Net.plus)]
+        noise = self._noise(session)
+        stamps = range(session.open_us, session.close_us + 1, MINUTE)
+        return tuple(
+            _tide_row(session, at_us, sums[bisect_right(times, at_us)].plus(extra))
+            for at_us, extra in zip(stamps, noise, strict=True)
+        )
+
+    def _noise(self, session: Session) -> list[Net]:
+        rng = stream(self._seed, "tide", session.date)
+        minutes = (session.close_us - session.open_us) // MINUTE + 1
+        steps = [
+            Net(int(_NOISE_USD * bell(rng)), int(_NOISE_USD * bell(rng)), int(_NOISE_CONTRACTS * bell(rng)))
+            for _ in range(minutes)
+        ]
+        return list(accumulate(steps, Net.plus))
+
+
+def _net_of(alert: Row) -> Net:
+    fields = alert.fields
+    premium = int(fields["total_ask_side_prem"]) - int(fields["total_bid_side_prem"])
+    size = fields["total_size"] if premium > 0 else -fields["total_size"]
+    return Net(premium, 0, size) if fields["type"] == "call" else Net(0, premium, -size)
+
+
+def _tide_row(session: Session, at_us: int, net: Net) -> Row:
+    fields = {
+        "timestamp": new_york(at_us).isoformat(),
+        "date": session.date,
+        "net_call_premium": f"{net.calls}.0000",
+        "net_put_premium": f"{net.puts}.0000",
+        "net_volume": net.volume,
+    }
+    return row(at_us, fields)

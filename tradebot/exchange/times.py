@@ -1,0 +1,59 @@
+"""Engine time is a whole number of microseconds since 1970 UTC; this module is where it meets text.
+
+Whole numbers compare, hash and sort the same on every machine, and a bar or a row is found by bisection.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+NEW_YORK = ZoneInfo("America/New_York")
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def from_datetime(moment: datetime) -> int:
+    """Return an aware datetime as engine time."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_datetime(us: int) -> datetime:
+    """Return engine time as an aware UTC datetime."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def rfc3339(us: int) -> str:
+    """Return engine time as text such as 2025-03-03T14:30:00Z, with a fraction only when there is one."""
+    return to_datetime(us).isoformat().replace("+00:00", "Z")
+
+
+def new_york(us: int) -> datetime:
+    """Return engine time as an aware New York datetime."""
+    return to_datetime(us).astimezone(NEW_YORK)
+
+
+def new_york_date(us: int) -> str:
+    """Return the ISO date that a New York wall calendar shows at engine time."""
+    return new_york(us).date().isoformat()
+
+
+def at_new_york(day: str, hour: int, minute: int = 0) -> int:
+    """Return the engine time of a New York wall-clock time on an ISO date."""
+    return from_datetime(datetime.combine(date.fromisoformat(day), time(hour, minute), tzinfo=NEW_YORK))
+
+
+def parse_time(text: str, naive: ZoneInfo | None = None) -> int:
+    """Read an ISO time or date as engine time; a naive one is UTC unless a zone is named.
+
+    Raises ValueError on any other text.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=naive or UTC)
+    return from_datetime(moment)

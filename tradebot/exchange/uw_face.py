@@ -1,0 +1,230 @@
+"""The options-flow API under /api: what the strategy reads, in that API's envelopes, headers and refusals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from itertools import islice
+from typing import Protocol
+
+from starlette.routing import Route
+
+from tradebot.exchange.alert_filters import matcher
+from tradebot.exchange.engine import Engine
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.params import Params
+from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.rows import Row, envelope
+from tradebot.exchange.times import DAY, HOUR, MINUTE, SECOND, new_york_date, parse_time, rfc3339
+from tradebot.exchange.web import Call, Handler, Reply, route
+
+_TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
+_BEARER = re.compile(r"Bearer +\S+", re.IGNORECASE)
+_DAILY_LIMIT = 50_000
+_DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
+_UNCAPPED = "1000000"
+_ALERT_WINDOW = 7 * DAY
+_DEFAULT_IV_DAYS = 5
+_PRINT_ORDERS = ("executed_at", "premium", "size", "volume", "trf_executed_at")
+
+
+class FlowSource(Protocol):
+    """What is known at a moment. Alerts and prints come newest first, series oldest first."""
+
+    def alerts(self, tickers: Sequence[str], now_us: int) -> Iterable[Row]:
+        """Return alerts of these tickers, of all when none is named."""
+        ...
+
+    def prints(self, ticker: str, day: str | None, now_us: int) -> Iterable[Row]:
+        """Return dark-pool prints of a day, by default the current or last one."""
+        ...
+
+    def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
+        """Return the day shown and its tide so far."""
+        ...
+
+    def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
+        """Return about a year of daily Greek exposure."""
+        ...
+
+    def iv_ranks(self, ticker: str, now_us: int) -> Sequence[Row]:
+        """Return daily IV ranks."""
+        ...
+
+    def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
+        """Return contracts by change of open interest, largest first."""
+        ...
+
+
+class Quota:
+    """Requests counted by engine time: the day rolls at 20:00 in New York, the minute with the clock.
+
+    The counts live as long as the server; the log does not hold reads.
+    """
+
+    def __init__(self) -> None:
+        self._day, self._day_count = "", 0
+        self._minute, self._minute_count = -1, 0
+
+    def headers(self, now_us: int) -> dict[str, str]:
+        """Count one request and return the headers that report it."""
+        day, minute = new_york_date(now_us + _DAY_ROLLS_BEFORE_MIDNIGHT), now_us // MINUTE
+        self._day_count = self._day_count + 1 if day == self._day else 1
+        self._minute_count = self._minute_count + 1 if minute == self._minute else 1
+        self._day, self._minute = day, minute
+        return {
+            "x-uw-token-req-limit": str(_DAILY_LIMIT),
+            "x-uw-daily-req-count": str(self._day_count),
+            "x-uw-minute-req-counter": str(self._minute_count),
+            "x-uw-req-per-minute-remaining": _UNCAPPED,
+            "x-uw-req-per-minute-reset": str((MINUTE - now_us % MINUTE) // 1000),
+        }
+
+
+class FlowFace:
+    """Handlers of the flow API."""
+
+    def __init__(self, engine: Engine, source: FlowSource) -> None:
+        self._engine = engine
+        self._source = source
+        self._quota = Quota()
+
+    def routes(self) -> list[Route]:
+        """Return the face's routes, the busiest first."""
+        return [
+            route("/api/option-trades/flow-alerts", GET=self._counted(self._alerts)),
+            route("/api/darkpool/{ticker}", GET=self._counted(self._prints)),
+            route("/api/market/market-tide", GET=self._counted(self._tide)),
+            route("/api/stock/{ticker}/greek-exposure", GET=self._counted(self._greeks)),
+            route("/api/stock/{ticker}/iv-rank", GET=self._counted(self._iv_ranks)),
+            route("/api/stock/{ticker}/oi-change", GET=self._counted(self._oi_changes)),
+        ]
+
+    def _counted(self, handler: Callable[[Call, Params], bytes]) -> Handler:
+        def answer(call: Call) -> Reply:
+            if not _BEARER.fullmatch(call.headers.get("authorization", "")):
+                raise Refusal(401, {"message": "unauthorized"})
+            headers = self._quota.headers(self._engine.now_us)
+            try:
+                return Reply(200, handler(call, _params(call)), headers)
+            except Refusal as refusal:
+                return refused(refusal, headers)
+
+        return answer
+
+    def _alerts(self, call: Call, params: Params) -> bytes:
+        now = self._engine.now_us
+        newer = _cursor(params, "newer_than", call)
+        older = _cursor(params, "older_than", call)
+        newer = now - _ALERT_WINDOW if newer is None else newer
+        older = now if older is None else min(older, now)
+        limit = params.count("limit", 100, 200)
+        wanted = matcher(params, call.values("rule_name[]"), call.values("issue_types[]"))
+        rows = _between(self._source.alerts(params.words("ticker_symbol"), now), newer, older)
+        page = islice((one for one in rows if wanted(one.fields)), limit)
+        return envelope(page, newer_than=rfc3339(newer), older_than=rfc3339(older))
+
+    def _prints(self, call: Call, params: Params) -> bytes:
+        limit = params.count("limit", 500, 500)
+        order = params.choice("order_by", _PRINT_ORDERS)
+        ascending = params.choice("order", ("desc", "asc")) == "asc"
+        newer, older = _cursor(params, "newer_than", call), _cursor(params, "older_than", call)
+        rows: Iterable[Row] = self._source.prints(_ticker(call), _day(params, call), self._engine.now_us)
+        rows = _between(rows, newer if newer is not None else 0, older if older is not None else 2**63)
+        wanted = _print_matcher(params)
+        chosen = [one for one in rows if wanted(one)]
+        if order in ("premium", "size", "volume"):
+            chosen.sort(key=lambda one: float(one.fields[order]), reverse=True)
+        if ascending:
+            chosen.reverse()
+        return envelope(chosen[:limit])
+
+    def _tide(self, call: Call, params: Params) -> bytes:
+        every_5m = params.flag("interval_5m", True)
+        params.flag("otm_only", False)
+        day, rows = self._source.tide(_day(params, call), every_5m, self._engine.now_us)
+        return envelope(rows, date=day)
+
+    def _greeks(self, call: Call, params: Params) -> bytes:
+        ticker, day = _ticker(call), _day(params, call)
+        rows = self._source.greeks(ticker, self._engine.now_us)
+        return envelope(one for one in rows if day is None or one.fields["date"] <= day)
+
+    def _iv_ranks(self, call: Call, params: Params) -> bytes:
+        ticker, day = _ticker(call), _day(params, call)
+        rows = self._source.iv_ranks(ticker, self._engine.now_us)
+        kept = [one for one in rows if day is None or one.fields["date"] <= day]
+        return envelope(kept if params.text("timespan") else kept[-_DEFAULT_IV_DAYS:])
+
+    def _oi_changes(self, call: Call, params: Params) -> bytes:
+        limit, page = params.count("limit", 50, 200), params.count("page", 1, 10_000)
+        rows = list(self._source.oi_changes(_ticker(call), _day(params, call), self._engine.now_us))
+        if params.choice("order", ("desc", "asc")) == "asc":
+            rows.reverse()
+        return envelope(rows[(page - 1) * limit : page * limit])
+
+
+def refused(refusal: Refusal, headers: dict[str, str]) -> Reply:
+    """Return the answer to a request that was counted and refused."""
+    return Reply(refusal.status, encode(refusal.body), headers)
+
+
+def _params(call: Call) -> Params:
+    return Params(call.query, lambda name: _bad_query(call, name))
+
+
+def _bad_query(call: Call, name: str) -> Refusal:
+    return _unprocessable(call, f"Invalid query input(s): {name}={call.query.get(name, '')[:60]}")
+
+
+def _unprocessable(call: Call, message: str) -> Refusal:
+    url = call.headers.get("host", "") + call.raw_path + ("?" + call.raw_query if call.raw_query else "")
+    return Refusal(422, {"msg": message, "path": call.raw_path, "query": call.raw_query, "url": url})
+
+
+def _ticker(call: Call) -> str:
+    ticker = call.names["ticker"].upper()
+    if not _TICKER.fullmatch(ticker):
+        raise _unprocessable(call, f"Invalid path input: {ticker[:40]} (valid example: AAPL)")
+    return ticker
+
+
+def _day(params: Params, call: Call) -> str | None:
+    text = params.text("date")
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise _bad_query(call, "date") from error
+
+
+def _cursor(params: Params, name: str, call: Call) -> int | None:
+    """Read a time cursor: ISO text, Unix seconds, or Unix milliseconds."""
+    text = params.text(name)
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= 13:
+        return int(text) * (SECOND if len(text) <= 10 else SECOND // 1000)
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise _bad_query(call, name) from error
+
+
+def _between(rows: Iterable[Row], newer_us: int, older_us: int) -> Iterator[Row]:
+    """Keep rows within both cursors, which are inclusive; the rows come newest first."""
+    for one in rows:
+        if one.at_us < newer_us:
+            return
+        if one.at_us <= older_us:
+            yield one
+
+
+def _print_matcher(params: Params) -> Callable[[Row], bool]:
+    bounds = [
+        (name, params.count(f"min_{name}", 0, 10**9, 0), params.count(f"max_{name}", 10**12, 10**12, 0))
+        for name in ("premium", "size", "volume")
+    ]
+    return lambda one: all(low <= float(one.fields[name]) <= high for name, low, high in bounds)

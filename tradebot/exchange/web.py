@@ -1,0 +1,111 @@
+"""The little HTTP that the faces share: reading a request, refusing it, answering JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.refusal import Refusal
+
+LONGEST_BODY = 64 * 1024
+"""Bytes of a request body that are kept; no request of these faces needs more than a few hundred."""
+_JSON = "application/json; charset=utf-8"
+
+
+class Call(NamedTuple):
+    """A request as handlers see it: `raw_path` as sent, `names` from the path."""
+
+    method: str
+    raw_path: str
+    raw_query: str
+    names: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: str
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the query parameters; of a repeated one the last."""
+        return dict(parse_qsl(self.raw_query, keep_blank_values=True))
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of a repeated query parameter."""
+        pairs = parse_qsl(self.raw_query, keep_blank_values=True)
+        return [value for key, value in pairs if key == name]
+
+
+class Reply(NamedTuple):
+    """An answer: status, body bytes, further headers."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = {}
+
+
+Handler = Callable[[Call], Reply]
+
+
+def ok(value: object) -> Reply:
+    """Return a 200 with JSON."""
+    return Reply(200, encode(value))
+
+
+class Endpoint:
+    """The ASGI application of one path: a handler for each method, run to its end before the next."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; a client that leaves in the middle of its body has asked for nothing."""
+        try:
+            body = await _body(Request(scope, receive))
+        except ClientDisconnect:
+            return
+        reply = self._answer(_call(scope, body))
+        response = Response(reply.body, reply.status, dict(reply.headers))
+        if reply.body:
+            response.headers["content-type"] = _JSON
+        await response(scope, receive, send)
+
+    def _answer(self, call: Call) -> Reply:
+        handler = self._handlers.get(call.method) or (self._handlers.get("GET") if call.method == "HEAD" else None)
+        if handler is None:
+            return Reply(405, encode({"code": 40510000, "message": "method not allowed"}))
+        try:
+            return handler(call)
+        except Refusal as refusal:
+            return Reply(refusal.status, encode(refusal.body))
+
+
+def route(path: str, **handlers: Handler) -> Route:
+    """Return the route of a path, with its handlers by method name."""
+    return Route(path, Endpoint(handlers))
+
+
+async def _body(request: Request) -> str:
+    """Read the body; what is longer than any sensible request is read and forgotten."""
+    if request.method in ("GET", "HEAD"):
+        return ""
+    kept = bytearray()
+    async for chunk in request.stream():
+        kept += chunk[: LONGEST_BODY + 1 - len(kept)]
+    return "" if len(kept) > LONGEST_BODY else kept.decode(errors="replace")
+
+
+def _call(scope: Scope, body: str) -> Call:
+    names = scope.get("path_params", {})
+    return Call(
+        method=scope["method"],
+        raw_path=scope["raw_path"].decode("latin-1"),
+        raw_query=scope["query_string"].decode("latin-1"),
+        names={name: unquote(str(value)) for name, value in names.items()},
+        headers={key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]},
+        body=body,
+    )

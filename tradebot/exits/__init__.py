@@ -1,0 +1,1 @@
+"""Exits: a position, its quote and the rules in, a decision out; pure."""

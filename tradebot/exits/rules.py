@@ -1,0 +1,74 @@
+"""When a position is closed: stop, trailing stop, profit target, time. Gains are signed by the position's side."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.limits import ExitRules
+from tradebot.model.bar import Quote
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.position import Position
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A position with the best price it has seen since it was opened (highest for a long, lowest for a short)."""
+
+    position: Position
+    best: Decimal
+
+    def gain(self, price: Decimal) -> Decimal:
+        """Return the gain at `price` as a fraction of the average entry price."""
+        entry = self.position.average_price
+        return (price - entry) / entry * self.direction
+
+    def pullback(self, price: Decimal) -> Decimal:
+        """Return how far `price` stands back from the best price, as a fraction of it."""
+        return (self.best - price) / self.best * self.direction
+
+    @property
+    def direction(self) -> int:
+        """Return +1 for a long and -1 for a short."""
+        return 1 if self.position.quantity > 0 else -1
+
+
+def exit_price(position: Position, quote: Quote) -> Decimal:
+    """Return the price that closing would get now: the bid for a long, the ask for a short."""
+    return quote.bid if position.quantity > 0 else quote.ask
+
+
+def best_price(position: Position, quote: Quote, stored: Decimal | None) -> Decimal:
+    """Return the best price so far: it only ever moves the position's way, whatever the quote does."""
+    price = exit_price(position, quote)
+    known = stored if stored is not None else position.average_price
+    return max(known, price) if position.quantity > 0 else min(known, price)
+
+
+def evaluate(held: Held, quote: Quote | None, now: datetime, rules: ExitRules, state: TradingState) -> Decision:
+    """Return PASS with the reason to close, or FAIL with HOLD and the rule that stands nearest.
+
+    Time and flatten need no price; the price rules without a quote are UNKNOWN, so that the absence is seen.
+    """
+    age = (now - held.position.opened_at).total_seconds()
+    if state is TradingState.FLATTEN:
+        return Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value)
+    if age >= rules.time_exit_s:
+        return Decision(Gate.EXIT, Verdict.PASS, Reason.TIME_EXIT, age, rules.time_exit_s, age)
+    if quote is None:
+        return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+    return _by_price(held, exit_price(held.position, quote), rules, quote.age_s(now))
+
+
+def _by_price(held: Held, price: Decimal, rules: ExitRules, age_s: float) -> Decision:
+    gain, pullback = held.gain(price), held.pullback(price)
+    armed = held.gain(held.best) >= rules.trailing_arm_fraction
+    if gain <= -rules.stop_loss_fraction:
+        return Decision(Gate.EXIT, Verdict.PASS, Reason.STOP_LOSS, gain, -rules.stop_loss_fraction, age_s)
+    if gain >= rules.profit_target_fraction:
+        return Decision(Gate.EXIT, Verdict.PASS, Reason.PROFIT_TARGET, gain, rules.profit_target_fraction, age_s)
+    if armed and pullback >= rules.trailing_stop_fraction:
+        return Decision(Gate.EXIT, Verdict.PASS, Reason.TRAILING_STOP, pullback, rules.trailing_stop_fraction, age_s)
+    nearest = rules.profit_target_fraction if gain > 0 else -rules.stop_loss_fraction
+    return Decision(Gate.EXIT, Verdict.FAIL, Reason.HOLD, gain, nearest, age_s)

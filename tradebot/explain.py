@@ -1,0 +1,210 @@
+"""Folds over recorded decisions: the funnel, why no orders, one symbol's way, profit. Asks no gate again."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.decision import Decision, Gate
+from tradebot.model.position import OwnedFill, fold_cash, fold_positions
+from tradebot.model.reasons import REASONS, Cause, Reason
+from tradebot.model.record import CandidateRecord, CycleRecord
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """The candidate that came nearest to passing where it failed; `distance` is a fraction of the limit."""
+
+    symbol: str
+    at: datetime
+    gate: Gate
+    observed: str
+    limit: str
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How many candidates ended at one reason, with its meaning and remedy and the nearest miss."""
+
+    reason: Reason
+    cause: Cause
+    count: int
+    meaning: str
+    remedy: str
+    nearest: NearMiss | None
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """Candidates in, orders out, and each loss by its terminal reason: candidates = orders + sum of reasons."""
+
+    passes: int
+    refused_passes: int
+    candidates: int
+    orders: int
+    reasons: tuple[ReasonCount, ...]
+
+
+class Verdict(StrEnum):
+    """Why there were no orders, in one word."""
+
+    TRADED = "traded"
+    BROKEN = "broken"
+    BLOCKED = "blocked"
+    IDLE = "idle by design"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to `why-no-orders`: a verdict, a sentence, the reason that decided it, what would unblock."""
+
+    verdict: Verdict
+    sentence: str
+    remedy: str
+    funnel: Funnel
+
+
+def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
+    """Return the funnel of some passes. A pass refused as a whole counts as one candidate lost to that reason."""
+    lost: dict[Reason, list[tuple[str, datetime, Decision]]] = defaultdict(list)
+    candidates = orders = 0
+    for cycle in cycles:
+        if cycle.job_decision is not None:
+            candidates += 1
+            lost[_reason(cycle.job_decision)].append(("", cycle.at, cycle.job_decision))
+        for record in cycle.candidates:
+            candidates += 1
+            terminal = record.terminal
+            if terminal is None:
+                orders += 1
+            else:
+                lost[_reason(terminal)].append((record.candidate.symbol, cycle.at, terminal))
+    reasons = sorted((_count(reason, ends) for reason, ends in lost.items()), key=lambda row: (-row.count, row.reason))
+    assert candidates == orders + sum(row.count for row in reasons), "a candidate was lost without a reason"
+    refused = sum(cycle.job_decision is not None for cycle in cycles)
+    return Funnel(len(cycles), refused, candidates, orders, tuple(reasons))
+
+
+def _reason(decision: Decision) -> Reason:
+    assert decision.reason is not None, f"gate {decision.gate} failed without a reason"
+    return decision.reason
+
+
+def _count(reason: Reason, ends: Sequence[tuple[str, datetime, Decision]]) -> ReasonCount:
+    row = REASONS[reason]
+    return ReasonCount(reason, row.cause, len(ends), row.meaning, row.remedy, _nearest(ends))
+
+
+def _nearest(ends: Iterable[tuple[str, datetime, Decision]]) -> NearMiss | None:
+    measured = [(d.distance, symbol, at, d) for symbol, at, d in ends if d.distance is not None]
+    if not measured:
+        return None
+    distance, symbol, at, decision = min(measured, key=lambda row: (row[0], row[1], row[2]))
+    return NearMiss(symbol, at, decision.gate, plain(decision.observed), plain(decision.limit), distance)
+
+
+def plain(value: object) -> str:
+    """Return a number as a person writes it, and words as they are; empty for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, Decimal | float | int):
+        return str(value)
+    if abs(float(value)) >= 1000:
+        return f"{value:,.0f}"
+    short = f"{value:.4f}".rstrip("0").rstrip(".")
+    return "0" if short == "-0" else short
+
+
+_ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
+
+
+def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
+    """Return the verdict over some passes of trade-once: what decided it, and what would change it.
+
+    A cause decides when it ended more than half of the candidates; otherwise the worst cause among the reasons does,
+    unless some candidate got through.
+    """
+    seen = funnel(cycles)
+    if not cycles:
+        return Explanation(
+            Verdict.UNKNOWN, "Nothing was recorded: trade-once has not run.", "tradebot trade-once", seen
+        )
+    if seen.orders:
+        sentence = f"{seen.orders} of {seen.candidates} candidates became orders."
+        return Explanation(Verdict.TRADED, sentence, "tradebot status", seen)
+    if not seen.reasons:
+        return Explanation(Verdict.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
+    decisive = _decisive(seen.reasons)
+    share = (
+        f"{decisive.count} of {seen.candidates} candidates" if seen.candidates > seen.refused_passes else "Each pass"
+    )
+    sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}"
+    return Explanation(Verdict(decisive.cause.value), sentence, decisive.remedy, seen)
+
+
+def _decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:
+    by_cause: Counter[Cause] = Counter()
+    for row in reasons:
+        by_cause[row.cause] += row.count
+    total = sum(by_cause.values())
+    majority = next((cause for cause, count in by_cause.items() if 2 * count > total), None)
+    cause = majority or min(by_cause, key=_ORDER_OF_BLAME.index)
+    return next(row for row in reasons if row.cause is cause)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One symbol's way through one pass: every gate's answer, and where it ended."""
+
+    at: datetime
+    slot: str
+    record: CandidateRecord
+
+
+def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
+    """Return a symbol's way through each pass that looked at it, oldest first."""
+    return tuple(
+        Way(cycle.at, cycle.slot, record)
+        for cycle in cycles
+        for record in cycle.candidates
+        if record.candidate.symbol == symbol
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Profit:
+    """Profit in USD, folded from the ledger: equity is cash plus positions at the marks given."""
+
+    opening_cash: Decimal
+    cash: Decimal
+    position_value: Decimal
+    realized: Decimal
+    unrealized: Decimal
+
+    @property
+    def equity(self) -> Decimal:
+        """Return cash plus the value of what is held."""
+        return self.cash + self.position_value
+
+    @property
+    def total(self) -> Decimal:
+        """Return realized plus unrealized profit."""
+        return self.realized + self.unrealized
+
+
+def profit(
+    opening_cash: Decimal,
+    fills: Sequence[OwnedFill],
+    marks: Mapping[str, Decimal],
+    adjustments: Decimal = Decimal(0),
+) -> Profit:
+    """Return the profit of all fills with open positions at `marks` (USD a share, one for each symbol held)."""
+    positions = list(fold_positions(fills).values())
+    value = sum((p.quantity * marks[p.symbol] for p in positions if p.quantity), Decimal(0))
+    cost = sum((p.cost for p in positions), Decimal(0))
+    realized = sum((p.realized_pnl for p in positions), Decimal(0))
+    return Profit(opening_cash, fold_cash(opening_cash, fills) + adjustments, value, realized, value - cost)

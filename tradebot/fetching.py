@@ -1,0 +1,91 @@
+"""Asking the flow source: one answer at a time, so that a failing endpoint costs only itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from tradebot.errors import TemporaryError
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.flow import Endpoint, Intake, Quota
+from tradebot.signals.normalise import normalise
+from tradebot.world import World
+
+MAX_FAILURES = 3
+"""After so many failed calls in a row the source is taken to be down, and the rest is left for the next slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A call that brought nothing, and the source's words."""
+
+    endpoint: Endpoint
+    symbol: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What one pass of fetching brought: `new` counts facts not stored before, `skipped` calls that were not due."""
+
+    at: datetime
+    session: date
+    calls: int
+    skipped: int
+    new: int
+    intakes: tuple[Intake, ...]
+    failures: tuple[Failure, ...]
+    given_up: bool
+    quota: Quota | None
+
+
+def fetch_all(world: World, session: date, now: datetime, *, only_due: bool) -> Fetched:
+    """Ask each endpoint of each symbol that is due, and store what came, answer by answer."""
+    every = list(_requests(world))
+    due = [request for request in every if not only_due or _due(world, *request, session, now)]
+    intakes: list[Intake] = []
+    failures: list[Failure] = []
+    new = in_a_row = 0
+    quota: Quota | None = None
+    for number, (endpoint, symbol) in enumerate(due, start=1):
+        answer = _ask(world, endpoint, symbol, session, now)
+        if isinstance(answer, Failure):
+            failures.append(answer)
+            in_a_row += 1
+        else:
+            intake, quota = answer
+            in_a_row, new = 0, new + (0 if world.dry_run else world.facts.store(intake))
+            intakes.append(intake)
+        world.progress(number, len(due))
+        if in_a_row == MAX_FAILURES:
+            break
+    given_up = in_a_row == MAX_FAILURES
+    calls = len(intakes) + len(failures)
+    return Fetched(now, session, calls, len(every) - calls, new, tuple(intakes), tuple(failures), given_up, quota)
+
+
+def _requests(world: World) -> Iterator[tuple[Endpoint, str | None]]:
+    for endpoint in world.rules.poll_s:
+        if endpoint.market_wide:
+            yield endpoint, None
+        else:
+            yield from ((endpoint, symbol) for symbol in world.rules.universe)
+
+
+def _due(world: World, endpoint: Endpoint, symbol: str | None, session: date, now: datetime) -> bool:
+    """An endpoint is due once its interval has passed, and for the first time in each session."""
+    last = world.facts.last_fetch(endpoint, symbol)
+    if last is None or last.date() < session:
+        return True
+    return (now - last).total_seconds() >= world.rules.poll_s[endpoint]
+
+
+def _ask(
+    world: World, endpoint: Endpoint, symbol: str | None, session: date, now: datetime
+) -> tuple[Intake, Quota] | Failure:
+    try:
+        page = world.flow.fetch(endpoint, symbol, session)
+    except TemporaryError as failed:
+        details = {"endpoint": endpoint.value, "message": failed.message}
+        world.events.emit(SystemEvent(now, "flow", "fetch_failed", Severity.WARN, symbol, details))
+        return Failure(endpoint, symbol, failed.message)
+    return normalise(page, now), page.quota

@@ -1,0 +1,1 @@
+"""Gates and sizing: one candidate, the book and the limits in, decisions out; pure."""

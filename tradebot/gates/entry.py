@@ -1,0 +1,238 @@
+"""The gates of an entry: each is one predicate over the candidate and the projected book; all are asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.gates.common import answer, permission, session_open, trading_state, unresolved, working
+from tradebot.gates.sizing import Size
+from tradebot.limits import Limits
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Candidate
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Book, Desk
+from tradebot.model.reasons import Reason
+from tradebot.model.record import SymbolFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Everything that a gate may look at; `quote` and `size` are None where the venue gave no usable quote."""
+
+    candidate: Candidate
+    desk: Desk
+    book: Book
+    limits: Limits
+    quote: Quote | None
+    size: Size | None
+    promised: bool
+
+    @property
+    def facts(self) -> SymbolFacts:
+        """Return the symbol's facts, empty where nothing was fetched."""
+        return self.desk.facts.get(self.candidate.symbol) or SymbolFacts(self.candidate.symbol)
+
+    @property
+    def sector(self) -> str | None:
+        """Return the symbol's sector as configured."""
+        return self.desk.sectors.get(self.candidate.symbol)
+
+
+def decide(ask: Ask) -> tuple[Decision, ...]:
+    """Return every gate's answer with the candidate's own decisions among them, in the fixed order of asking."""
+    # The sort is stable: what a strategy says stands before the gate's own answer, never in its place.
+    answers = (*ask.candidate.decisions, *(gate(ask) for gate in _GATES.values()))
+    return tuple(sorted(answers, key=lambda decision: _PLACES[decision.gate]))
+
+
+def _reconciled(ask: Ask) -> Decision:
+    mark, limit = ask.desk.reconcile, ask.limits.max_reconcile_age_s
+    if ask.desk.unreadable:
+        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, ask.desk.unreadable, 0)
+    if mark is None:
+        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.NOT_RECONCILED)
+    if mark.blocking:
+        return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.RECONCILE_FINDINGS, mark.blocking, 0)
+    age = (ask.desk.now - mark.at).total_seconds()
+    return answer(Gate.RECONCILED, age <= limit, Reason.RECONCILE_STALE, age, limit, age)
+
+
+def _flow_contract(ask: Ask) -> Decision:
+    """Rows of other tickers, and rows that cannot be read, mean that the answer is not what was asked for."""
+    facts, limit = ask.facts, ask.limits.max_foreign_share
+    if not facts.received:
+        return Decision(Gate.FLOW_CONTRACT, Verdict.PASS, None, 0, limit)
+    share = Decimal(facts.foreign + facts.rejected) / facts.received
+    return answer(Gate.FLOW_CONTRACT, share <= limit, Reason.FLOW_CONTRACT_FAILED, share, limit)
+
+
+def _flow_fresh(ask: Ask) -> Decision:
+    fetched, limit = ask.facts.alerts_fetched_at, ask.limits.max_flow_age_s
+    if fetched is None:
+        return Decision(Gate.FLOW_FRESH, Verdict.UNKNOWN, Reason.FLOW_MISSING)
+    age = (ask.desk.now - fetched).total_seconds()
+    return answer(Gate.FLOW_FRESH, age <= limit, Reason.FLOW_STALE, age, limit, age)
+
+
+def _quote_fresh(ask: Ask) -> Decision:
+    if ask.quote is None:
+        why = ask.desk.rejected_quotes.get(ask.candidate.symbol)
+        return Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
+    age, limit = ask.quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
+    if age < -ask.limits.max_clock_skew_s:
+        return Decision(Gate.QUOTE_FRESH, Verdict.FAIL, Reason.QUOTE_FROM_FUTURE, age, 0, age)
+    return answer(Gate.QUOTE_FRESH, age <= limit, Reason.QUOTE_STALE, age, limit, age)
+
+
+def _positioned(ask: Ask) -> Decision:
+    symbol = ask.candidate.symbol
+    if symbol in ask.book.foreign:
+        return Decision(Gate.POSITIONED, Verdict.FAIL, Reason.FOREIGN_POSITION)
+    return answer(Gate.POSITIONED, symbol not in ask.book.held, Reason.ALREADY_POSITIONED)
+
+
+def _score(ask: Ask) -> Decision:
+    if ask.candidate.score is None:
+        return Decision(Gate.SCORE, Verdict.UNKNOWN, Reason.SCORE_BELOW_MIN)
+    observed, limit = abs(ask.candidate.score), ask.limits.min_score
+    return answer(Gate.SCORE, observed >= limit, Reason.SCORE_BELOW_MIN, observed, limit)
+
+
+def _coverage(ask: Ask) -> Decision:
+    observed, limit = ask.candidate.coverage, ask.limits.min_coverage
+    if observed is None:
+        return Decision(Gate.COVERAGE, Verdict.UNKNOWN, Reason.COVERAGE_BELOW_MIN)
+    return answer(Gate.COVERAGE, observed >= limit, Reason.COVERAGE_BELOW_MIN, observed, limit)
+
+
+def _size(ask: Ask) -> Decision:
+    if ask.size is None:
+        return Decision(Gate.SIZE, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+    lot = ask.candidate.instrument.lot
+    return answer(Gate.SIZE, ask.size.quantity >= lot, Reason.SIZE_BELOW_ONE, ask.size.quantity, lot)
+
+
+def _price_collar(ask: Ask) -> Decision:
+    limit = ask.limits.price_collar_fraction
+    if ask.quote is None or ask.size is None:
+        return Decision(Gate.PRICE_COLLAR, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+    if ask.quote.previous_close is None:
+        return Decision(Gate.PRICE_COLLAR, Verdict.UNKNOWN, Reason.PREVIOUS_CLOSE_MISSING, None, limit)
+    moved = abs(ask.size.limit_price / ask.quote.previous_close - 1)
+    return answer(Gate.PRICE_COLLAR, moved <= limit, Reason.PRICE_MOVED, moved, limit)
+
+
+def _spread(ask: Ask) -> Decision:
+    limit = ask.limits.max_spread_fraction
+    if ask.quote is None:
+        return Decision(Gate.SPREAD, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+    spread = (ask.quote.ask - ask.quote.bid) / ask.quote.middle
+    return answer(Gate.SPREAD, spread <= limit, Reason.SPREAD_TOO_WIDE, spread, limit)
+
+
+def _open_positions(ask: Ask) -> Decision:
+    after, limit = ask.book.open_positions + 1, ask.limits.max_open_positions
+    return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
+
+
+def _new_entries(ask: Ask) -> Decision:
+    after, limit = ask.book.new_entries + 1, ask.limits.max_new_entries
+    return answer(Gate.NEW_ENTRIES, after <= limit, Reason.MAX_NEW_ENTRIES, after, limit)
+
+
+def _order_notional(ask: Ask) -> Decision:
+    if ask.size is None:
+        return Decision(Gate.ORDER_NOTIONAL, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+    limits, value = ask.limits, ask.size.notional_usd
+    if value < limits.min_order_notional_usd:
+        smallest = limits.min_order_notional_usd
+        return Decision(Gate.ORDER_NOTIONAL, Verdict.FAIL, Reason.ORDER_NOTIONAL_BELOW_MIN, value, smallest)
+    largest = min(limits.max_order_notional_usd, limits.max_order_fraction * ask.book.equity)
+    return answer(Gate.ORDER_NOTIONAL, value <= largest, Reason.ORDER_NOTIONAL_ABOVE_MAX, value, largest)
+
+
+def _symbol_notional(ask: Ask) -> Decision:
+    held = ask.book.exposure.get(ask.candidate.symbol, Decimal(0))
+    limit = ask.limits.max_symbol_fraction
+    return _share(ask, Gate.SYMBOL_NOTIONAL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, held, limit)
+
+
+def _sector_notional(ask: Ask) -> Decision:
+    limit = ask.limits.max_sector_fraction
+    if ask.sector is None:
+        return Decision(Gate.SECTOR_NOTIONAL, Verdict.UNKNOWN, Reason.SECTOR_UNKNOWN, None, limit)
+    held = ask.book.sector_exposure.get(ask.sector, Decimal(0))
+    return _share(ask, Gate.SECTOR_NOTIONAL, Reason.SECTOR_NOTIONAL_ABOVE_MAX, held, limit)
+
+
+def _gross_notional(ask: Ask) -> Decision:
+    limit = ask.limits.max_gross_fraction
+    return _share(ask, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, ask.book.gross, limit)
+
+
+def _share(ask: Ask, gate: Gate, reason: Reason, held: Decimal, limit: Decimal) -> Decision:
+    """Compare what is held plus this order with a fraction of equity; shares, so that the numbers read alike."""
+    if ask.size is None:
+        return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
+    if ask.book.equity <= 0:
+        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, ask.book.equity, limit)
+    share = (held + ask.size.notional_usd) / ask.book.equity
+    return answer(gate, share <= limit, reason, share, limit)
+
+
+def _buying_power(ask: Ask) -> Decision:
+    if ask.size is None:
+        return Decision(Gate.BUYING_POWER, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+    need, have = ask.size.notional_usd, ask.book.buying_power
+    return answer(Gate.BUYING_POWER, need <= have, Reason.BUYING_POWER_SHORT, need, have)
+
+
+def _daily_loss(ask: Ask) -> Decision:
+    limit = ask.limits.max_daily_loss_fraction
+    if ask.book.equity <= 0:
+        return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, ask.book.equity, limit)
+    # The base is the equity that the day began with: what is left plus what was lost.
+    loss = ask.book.day_loss / (ask.book.equity + ask.book.day_loss)
+    return answer(Gate.DAILY_LOSS, loss < limit, Reason.DAILY_LOSS_REACHED, loss, limit)
+
+
+def _cooldown(ask: Ask) -> Decision:
+    last, limit = ask.book.last_fill_at.get(ask.candidate.symbol), ask.limits.cooldown_s
+    if last is None:
+        return Decision(Gate.COOLDOWN, Verdict.PASS, None, None, limit)
+    waited = (ask.desk.now - last).total_seconds()
+    return answer(Gate.COOLDOWN, waited >= limit, Reason.COOLDOWN, waited, limit, waited)
+
+
+def _duplicate(ask: Ask) -> Decision:
+    return answer(Gate.DUPLICATE, not ask.promised, Reason.DUPLICATE_INTENT)
+
+
+_GATES: dict[Gate, Callable[[Ask], Decision]] = {
+    Gate.PERMISSION: lambda ask: permission(ask.desk),
+    Gate.TRADING_STATE: lambda ask: trading_state(ask.desk),
+    Gate.SESSION: lambda ask: session_open(ask.desk),
+    Gate.RECONCILED: _reconciled,
+    Gate.FLOW_CONTRACT: _flow_contract,
+    Gate.FLOW_FRESH: _flow_fresh,
+    Gate.QUOTE_FRESH: _quote_fresh,
+    Gate.POSITIONED: _positioned,
+    Gate.WORKING: lambda ask: working(ask.book.working, ask.candidate.symbol),
+    Gate.UNRESOLVED: lambda ask: unresolved(ask.book, ask.candidate.symbol),
+    Gate.SCORE: _score,
+    Gate.COVERAGE: _coverage,
+    Gate.SIZE: _size,
+    Gate.PRICE_COLLAR: _price_collar,
+    Gate.SPREAD: _spread,
+    Gate.OPEN_POSITIONS: _open_positions,
+    Gate.NEW_ENTRIES: _new_entries,
+    Gate.ORDER_NOTIONAL: _order_notional,
+    Gate.SYMBOL_NOTIONAL: _symbol_notional,
+    Gate.SECTOR_NOTIONAL: _sector_notional,
+    Gate.GROSS_NOTIONAL: _gross_notional,
+    Gate.BUYING_POWER: _buying_power,
+    Gate.DAILY_LOSS: _daily_loss,
+    Gate.COOLDOWN: _cooldown,
+    Gate.DUPLICATE: _duplicate,
+}
+_PLACES = {gate: place for place, gate in enumerate(Gate)}

@@ -1,0 +1,41 @@
+"""How much, and at which limit price; exact and rounded so that no limit is passed by rounding."""
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+
+from tradebot.limits import Limits
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Candidate, Side
+from tradebot.model.desk import Book
+from tradebot.model.instrument import Instrument, notional
+
+SUB_DOLLAR_TICK = Decimal("0.0001")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """An order's quantity (unsigned, whole lots, may be zero), its limit price and its worst-case notional in USD."""
+
+    quantity: Decimal
+    limit_price: Decimal
+    notional_usd: Decimal
+
+
+def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: Decimal) -> Decimal:
+    """Return the far touch moved by `offset` (a fraction) away from the middle, on the tick, never inside the touch."""
+    touch = quote.ask if side is Side.BUY else quote.bid
+    raw = touch * (1 + side.sign * offset)
+    tick = instrument.tick if raw >= 1 else SUB_DOLLAR_TICK
+    rounding = ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
+    ticks = (raw / tick).to_integral_value(rounding=rounding)
+    return max(ticks * tick, tick)
+
+
+def entry_size(candidate: Candidate, quote: Quote, book: Book, limits: Limits) -> Size:
+    """Return the entry's size: whole lots within the smaller of the two order limits, at the limit price."""
+    price = marketable_limit(candidate.instrument, candidate.side, quote, limits.limit_offset_fraction)
+    budget = min(limits.max_order_fraction * book.equity, limits.max_order_notional_usd)
+    unit = notional(candidate.instrument, candidate.instrument.lot, price)
+    lots = (max(budget, Decimal(0)) / unit).to_integral_value(rounding=ROUND_DOWN)
+    quantity = lots * candidate.instrument.lot
+    return Size(quantity, price, notional(candidate.instrument, quantity, price))

@@ -1,0 +1,1 @@
+"""The words: frozen values without input or output."""

@@ -1,0 +1,102 @@
+"""What the bot sees at one moment: the desk that strategies, gates and exits decide on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.model.account import Account
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.instrument import Instrument, notional
+from tradebot.model.order import Order
+from tradebot.model.position import Position
+from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The account with everything that may still happen to it counted at its worst, USD.
+
+    `exposure` is the absolute notional by symbol, of positions and of working orders, ours and foreign alike; `working`
+    holds the symbols of all working orders, `own_working` those of ours.
+    """
+
+    equity: Decimal
+    buying_power: Decimal
+    day_loss: Decimal
+    exposure: Mapping[str, Decimal]
+    sector_exposure: Mapping[str, Decimal]
+    held: frozenset[str]
+    foreign: frozenset[str]
+    working: frozenset[str]
+    own_working: frozenset[str]
+    unresolved: frozenset[str]
+    last_fill_at: Mapping[str, datetime]
+    gross: Decimal
+    new_entries: int = 0
+
+    @property
+    def open_positions(self) -> int:
+        """Return how many symbols are held or may yet be: by a working order, or by one whose fate is unknown."""
+        return len(self.held | self.foreign | self.working | self.unresolved)
+
+    def with_entry(self, instrument: Instrument, quantity: Decimal, price: Decimal, sector: str) -> "Book":
+        """Return the book as if this entry were filled at `price`; the next candidate sees it."""
+        cost, symbol = abs(notional(instrument, quantity, price)), instrument.symbol
+        return replace(
+            self,
+            buying_power=self.buying_power - cost,
+            exposure={**self.exposure, symbol: self.exposure.get(symbol, Decimal(0)) + cost},
+            sector_exposure={
+                **self.sector_exposure,
+                sector: self.sector_exposure.get(sector, Decimal(0)) + cost,
+            },
+            working=self.working | {symbol},
+            gross=self.gross + cost,
+            new_entries=self.new_entries + 1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FlowDesk:
+    """What was known of flow at one moment, without an account: enough for a score."""
+
+    now: datetime
+    universe: Sequence[str]
+    facts: Mapping[str, SymbolFacts]
+    tide: TideFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One snapshot, at the venue's time `now`; `session` is the stored calendar's session of that day, if any.
+
+    `positions` are the books' own, `net` is what the broker says it holds: signed quantities by symbol.
+    `rejected_quotes` says why a symbol has no quote, where the venue sent an unusable one; `unreadable` counts the
+    venue's rows of positions and orders that could not be read.
+    """
+
+    now: datetime
+    clock: VenueClock
+    session: Session | None
+    account: Account
+    permission: Permission
+    state: TradingStateRecord
+    reconcile: ReconcileMark | None
+    book: Book
+    positions: Sequence[Position]
+    net: Mapping[str, Decimal]
+    orders: Sequence[Order]
+    quotes: Mapping[str, Quote]
+    universe: Sequence[str]
+    sectors: Mapping[str, str]
+    facts: Mapping[str, SymbolFacts] = field(default_factory=dict)
+    tide: TideFacts = field(default_factory=TideFacts)
+    rejected_quotes: Mapping[str, str] = field(default_factory=dict)
+    unreadable: int = 0
+
+    @property
+    def session_open(self) -> bool:
+        """Tell whether venue and stored calendar both say that the session is open."""
+        return self.clock.is_open and self.session is not None and self.session.contains(self.now)

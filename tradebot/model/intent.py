@@ -1,0 +1,100 @@
+"""An intent: one operation that we promise to send once, named by its content."""
+
+import hashlib
+from base64 import b32encode
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.instrument import Instrument
+from tradebot.model.order import OrderType, TimeInForce
+
+ID_PREFIX = "tb1."
+
+
+class Operation(StrEnum):
+    """What is sent."""
+
+    SUBMIT = "submit"
+    CANCEL = "cancel"
+
+
+class IntentState(StrEnum):
+    """The life of an intent. SENT is durable before the socket is opened; UNKNOWN waits for a look-up."""
+
+    SENT = "sent"
+    ACKED = "acked"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class IntentKey:
+    """What makes an intent itself: never time, host, price or quantity. A cancel names its `target` order."""
+
+    account: str
+    strategy: str
+    session: date
+    slot: str
+    symbol: str
+    side: Side
+    role: Purpose
+    leg: int = 0
+    generation: int = 0
+    target: str = ""
+
+    def client_order_id(self) -> str:
+        """Return the readable id, at most 48 characters of A-Z, 0-9, dot and dash, the same for the same content."""
+        content = "\x1f".join(
+            (
+                self.account,
+                self.strategy,
+                self.session.isoformat(),
+                self.slot,
+                self.symbol,
+                self.side,
+                self.role,
+                str(self.leg),
+                str(self.generation),
+                self.target,
+            )
+        )
+        digest = b32encode(hashlib.sha256(content.encode()).digest()).decode()[:16]
+        readable = (self.strategy[:5].upper(), self.symbol[:8].upper(), self.role[:5].upper())
+        return f"{ID_PREFIX}{self.session:%y%m%d}.{'.'.join(readable)}.{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One submit or cancel; quantity unsigned, prices in the instrument's currency on its tick.
+
+    A cancel repeats the order that it ends and carries the venue's id of it in `target_venue_id`.
+    """
+
+    key: IntentKey
+    client_order_id: str
+    operation: Operation
+    purpose: Purpose
+    instrument: Instrument
+    side: Side
+    quantity: Decimal
+    order_type: OrderType
+    limit_price: Decimal | None
+    time_in_force: TimeInForce
+    cycle_id: str
+    at: datetime
+    target_venue_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRecord:
+    """An intent as the ledger holds it, with how far it has come."""
+
+    intent: Intent
+    state: IntentState
+    code: str | None
+    message: str | None
+    updated_at: datetime

@@ -1,0 +1,90 @@
+"""Positions and cash are folds over fills: first in, first out, exact."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.model.order import Fill
+
+FOREIGN = ""
+"""The strategy name of what is not ours; its positions count in limits and are never managed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """An open piece of a position: signed quantity, entry price, entry time."""
+
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What one strategy holds in one symbol; `realized_pnl` in USD over the whole ledger."""
+
+    strategy: str
+    symbol: str
+    lots: tuple[Lot, ...]
+    realized_pnl: Decimal
+
+    @property
+    def quantity(self) -> Decimal:
+        """Return the signed quantity held."""
+        return sum((lot.quantity for lot in self.lots), Decimal(0))
+
+    @property
+    def cost(self) -> Decimal:
+        """Return what the open lots cost, signed as the quantity is."""
+        return sum((lot.quantity * lot.price for lot in self.lots), Decimal(0))
+
+    @property
+    def average_price(self) -> Decimal:
+        """Return the average entry price; only an open position has one."""
+        return self.cost / self.quantity
+
+    @property
+    def opened_at(self) -> datetime:
+        """Return the time of the oldest open lot."""
+        return self.lots[0].at
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedFill:
+    """A fill with the strategy that it belongs to."""
+
+    strategy: str
+    fill: Fill
+
+
+def apply_fill(position: Position, fill: Fill) -> Position:
+    """Return the position after one fill: opposite lots close first in, first out, the rest opens a new lot."""
+    lots = list(position.lots)
+    left, realized = fill.signed_quantity, position.realized_pnl
+    while left and lots and (lots[0].quantity > 0) != (left > 0):
+        oldest = lots[0]
+        closed = max(-left, oldest.quantity) if oldest.quantity < 0 else min(-left, oldest.quantity)
+        realized += closed * (fill.price - oldest.price)
+        left += closed
+        lots[0] = Lot(oldest.quantity - closed, oldest.price, oldest.at)
+        if not lots[0].quantity:
+            lots.pop(0)
+    if left:
+        lots.append(Lot(left, fill.price, fill.at))
+    return Position(position.strategy, position.symbol, tuple(lots), realized)
+
+
+def fold_positions(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], Position]:
+    """Return positions by (strategy, symbol) after all fills, in order; closed ones stay, with their profit."""
+    book: dict[tuple[str, str], Position] = {}
+    for owned in fills:
+        key = (owned.strategy, owned.fill.symbol)
+        held = book.get(key) or Position(*key, (), Decimal(0))
+        book[key] = apply_fill(held, owned.fill)
+    return book
+
+
+def fold_cash(opening: Decimal, fills: Iterable[OwnedFill]) -> Decimal:
+    """Return opening cash less what was bought plus what was sold, USD, exact."""
+    return opening - sum((o.fill.signed_quantity * o.fill.price for o in fills), Decimal(0))

@@ -1,0 +1,303 @@
+"""Every reason code once, with its cause, its meaning and its remedy. Documents and tests read this table."""
+
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+
+class Cause(StrEnum):
+    """Whose turn it is: the bot is BROKEN, a rule BLOCKED the trade, it was IDLE by design, or we cannot tell."""
+
+    BROKEN = "broken"
+    BLOCKED = "blocked"
+    IDLE = "idle by design"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Stable names; a record that holds one keeps its meaning for ever."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:
+        return name
+
+    MARKET_CLOSED = auto()
+    SLOT_TAKEN = auto()
+    OUTSIDE_TIMETABLE = auto()
+    CALENDAR_DISAGREES = auto()
+    LIVE_NOT_ARMED = auto()
+    DRY_RUN = auto()
+    ACCOUNT_BLOCKED = auto()
+    HALTED = auto()
+    STATE_UNREADABLE = auto()
+    NOT_RECONCILED = auto()
+    RECONCILE_STALE = auto()
+    RECONCILE_FINDINGS = auto()
+    VIEW_INCOMPLETE = auto()
+    FLOW_CONTRACT_FAILED = auto()
+    FLOW_MISSING = auto()
+    FLOW_STALE = auto()
+    QUOTE_MISSING = auto()
+    PREVIOUS_CLOSE_MISSING = auto()
+    QUOTE_STALE = auto()
+    QUOTE_FROM_FUTURE = auto()
+    NO_DIRECTION = auto()
+    LONG_ONLY = auto()
+    CLUSTER_TOO_SMALL = auto()
+    ALREADY_POSITIONED = auto()
+    FOREIGN_POSITION = auto()
+    POSITION_GONE = auto()
+    ORDER_WORKING = auto()
+    INTENT_UNRESOLVED = auto()
+    SCORE_BELOW_MIN = auto()
+    COVERAGE_BELOW_MIN = auto()
+    SIZE_BELOW_ONE = auto()
+    PRICE_MOVED = auto()
+    SPREAD_TOO_WIDE = auto()
+    MAX_OPEN_POSITIONS = auto()
+    MAX_NEW_ENTRIES = auto()
+    ORDER_NOTIONAL_ABOVE_MAX = auto()
+    ORDER_NOTIONAL_BELOW_MIN = auto()
+    SYMBOL_NOTIONAL_ABOVE_MAX = auto()
+    SECTOR_NOTIONAL_ABOVE_MAX = auto()
+    SECTOR_UNKNOWN = auto()
+    GROSS_NOTIONAL_ABOVE_MAX = auto()
+    BUYING_POWER_SHORT = auto()
+    EQUITY_UNKNOWN = auto()
+    DAILY_LOSS_REACHED = auto()
+    COOLDOWN = auto()
+    DUPLICATE_INTENT = auto()
+    SENT = auto()
+    VENUE_REJECTED = auto()
+    VENUE_UNKNOWN = auto()
+    STOP_LOSS = auto()
+    TRAILING_STOP = auto()
+    PROFIT_TARGET = auto()
+    TIME_EXIT = auto()
+    FLATTEN = auto()
+    HOLD = auto()
+    STALE_ENTRY = auto()
+    STALE_EXIT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    """One row of the table: whose turn it is, what it means, what would change it."""
+
+    cause: Cause
+    meaning: str
+    remedy: str
+
+
+def _row(cause: Cause, meaning: str, remedy: str) -> ReasonRow:
+    return ReasonRow(cause, meaning, remedy)
+
+
+_SIZE_LIMIT = "Wait for positions to close, or change the limit in the configuration."
+
+REASONS: dict[Reason, ReasonRow] = {
+    Reason.MARKET_CLOSED: _row(
+        Cause.IDLE,
+        "The session is closed.",
+        "Wait for the next open; on the sandbox: tradebot exchange tick next_open",
+    ),
+    Reason.SLOT_TAKEN: _row(
+        Cause.IDLE,
+        "This slot of the timetable was run already.",
+        "Wait for the next slot (sandbox: tradebot exchange tick 5m), or use --force-slot.",
+    ),
+    Reason.OUTSIDE_TIMETABLE: _row(
+        Cause.IDLE,
+        "The timetable has no slot for this job at this time.",
+        "Wait for its next slot, or use --force-slot; the hours stand under timetable: in the configuration.",
+    ),
+    Reason.CALENDAR_DISAGREES: _row(
+        Cause.BROKEN,
+        "The venue's clock and our calendar disagree about the session.",
+        "Compare tradebot status with the venue's calendar; entries stay shut until they agree.",
+    ),
+    Reason.LIVE_NOT_ARMED: _row(
+        Cause.BLOCKED,
+        "Real money is not armed.",
+        "Trade on paper; arming real money is not part of this version.",
+    ),
+    Reason.DRY_RUN: _row(Cause.IDLE, "A dry run sends nothing.", "Run the verb without --dry-run."),
+    Reason.ACCOUNT_BLOCKED: _row(
+        Cause.BLOCKED,
+        "The venue has blocked the account.",
+        "Ask the broker; the flags are in tradebot status.",
+    ),
+    Reason.HALTED: _row(
+        Cause.BLOCKED,
+        "Trading is halted: only orders that reduce risk go out.",
+        "tradebot status, then tradebot unhalt",
+    ),
+    Reason.STATE_UNREADABLE: _row(
+        Cause.BROKEN,
+        "The trading state cannot be read, so it counts as REDUCE_ONLY.",
+        "See docs/RUNBOOK.md, damaged state; then tradebot unhalt.",
+    ),
+    Reason.NOT_RECONCILED: _row(
+        Cause.BLOCKED, "The books were never compared with the broker's.", "tradebot reconcile"
+    ),
+    Reason.RECONCILE_STALE: _row(
+        Cause.BLOCKED, "The last comparison with the broker is too old.", "tradebot reconcile"
+    ),
+    Reason.RECONCILE_FINDINGS: _row(
+        Cause.BLOCKED,
+        "The books and the broker differ.",
+        "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN",
+    ),
+    Reason.VIEW_INCOMPLETE: _row(
+        Cause.BROKEN,
+        "The venue told of a position or an order that cannot be read, so the book may be larger than it looks.",
+        "Read the event in state/system_events.jsonl; look at the account at the venue.",
+    ),
+    Reason.FLOW_CONTRACT_FAILED: _row(
+        Cause.BROKEN,
+        "Too many rows of the flow answer belong to other tickers, or cannot be read.",
+        "tradebot fetch-flow --json shows the rows; ask the source, entries stay shut meanwhile.",
+    ),
+    Reason.FLOW_MISSING: _row(Cause.BROKEN, "No flow was fetched for this symbol.", "tradebot fetch-flow"),
+    Reason.FLOW_STALE: _row(Cause.BROKEN, "The symbol's flow was fetched too long ago.", "tradebot fetch-flow"),
+    Reason.QUOTE_MISSING: _row(
+        Cause.UNKNOWN,
+        "The venue gave no usable quote.",
+        "Look at the symbol at the venue; nothing is bought blind.",
+    ),
+    Reason.PREVIOUS_CLOSE_MISSING: _row(
+        Cause.UNKNOWN,
+        "The venue knows no previous close to measure the price against.",
+        "Wait a session: a name's first day has none.",
+    ),
+    Reason.QUOTE_STALE: _row(
+        Cause.UNKNOWN, "The quote is too old.", "Wait for a newer quote; illiquid names quote seldom."
+    ),
+    Reason.QUOTE_FROM_FUTURE: _row(
+        Cause.BROKEN,
+        "The quote is stamped later than the venue's clock.",
+        "Check the clocks: tradebot status",
+    ),
+    Reason.NO_DIRECTION: _row(
+        Cause.IDLE,
+        "The components cancel out or are all absent: no side to take.",
+        "Nothing to do; wait for flow.",
+    ),
+    Reason.LONG_ONLY: _row(
+        Cause.IDLE,
+        "The signal is bearish and the strategy may only buy.",
+        "Set strategy.long_only: false to allow shorts.",
+    ),
+    Reason.CLUSTER_TOO_SMALL: _row(
+        Cause.IDLE,
+        "Too few alerts point the same way within the cluster window.",
+        "Nothing to do; or lower strategy.min_cluster.",
+    ),
+    Reason.ALREADY_POSITIONED: _row(Cause.IDLE, "The symbol is already held.", "Nothing to do; exits manage it."),
+    Reason.FOREIGN_POSITION: _row(
+        Cause.BLOCKED,
+        "The account holds this symbol and we did not buy it.",
+        "Trade it by hand, or leave it alone.",
+    ),
+    Reason.POSITION_GONE: _row(
+        Cause.BROKEN,
+        "The books hold a position that the broker does not hold.",
+        "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN",
+    ),
+    Reason.ORDER_WORKING: _row(
+        Cause.IDLE, "An order on this symbol is still working.", "Wait for it to fill or to be cancelled."
+    ),
+    Reason.INTENT_UNRESOLVED: _row(
+        Cause.BLOCKED,
+        "An earlier order on this symbol has an unknown fate.",
+        "tradebot reconcile looks it up by its id.",
+    ),
+    Reason.SCORE_BELOW_MIN: _row(
+        Cause.IDLE, "The score is too weak.", "Nothing to do; or lower limits.min_score after measuring it."
+    ),
+    Reason.COVERAGE_BELOW_MIN: _row(
+        Cause.BROKEN,
+        "Too much of the score's data is absent.",
+        "tradebot fetch-flow --json names the endpoints that gave nothing.",
+    ),
+    Reason.SIZE_BELOW_ONE: _row(
+        Cause.IDLE,
+        "One share costs more than an order may.",
+        "Raise limits.max_order_fraction, or leave the name out.",
+    ),
+    Reason.PRICE_MOVED: _row(
+        Cause.BLOCKED,
+        "The price is too far from the previous close.",
+        "Look at the news; the collar is limits.price_collar.",
+    ),
+    Reason.SPREAD_TOO_WIDE: _row(
+        Cause.IDLE, "The spread would cost too much.", "Wait; or raise limits.max_spread_fraction."
+    ),
+    Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The book is full.", _SIZE_LIMIT),
+    Reason.MAX_NEW_ENTRIES: _row(Cause.IDLE, "This cycle has opened all it may.", "Wait for the next cycle."),
+    Reason.ORDER_NOTIONAL_ABOVE_MAX: _row(Cause.BLOCKED, "The order is larger than one order may be.", _SIZE_LIMIT),
+    Reason.ORDER_NOTIONAL_BELOW_MIN: _row(
+        Cause.IDLE, "The order is too small to be worth sending.", "Lower limits.min_order_notional_usd."
+    ),
+    Reason.SYMBOL_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The symbol would take too much of the equity.", _SIZE_LIMIT),
+    Reason.SECTOR_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The sector would take too much of the equity.", _SIZE_LIMIT),
+    Reason.SECTOR_UNKNOWN: _row(
+        Cause.BLOCKED,
+        "The symbol has no sector in the configuration.",
+        "Name its sector under sectors: in your configuration.",
+    ),
+    Reason.GROSS_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The whole book would be too large.", _SIZE_LIMIT),
+    Reason.BUYING_POWER_SHORT: _row(
+        Cause.BLOCKED, "The account's buying power does not cover the order.", "Close positions or add cash."
+    ),
+    Reason.EQUITY_UNKNOWN: _row(
+        Cause.UNKNOWN, "The account's equity is absent or not positive.", "Look at the account at the venue."
+    ),
+    Reason.DAILY_LOSS_REACHED: _row(
+        Cause.BLOCKED,
+        "The day's loss has reached its limit.",
+        "Entries open again next session; exits go on.",
+    ),
+    Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
+    Reason.DUPLICATE_INTENT: _row(
+        Cause.IDLE,
+        "This very order was promised before.",
+        "Nothing to do: an order is sent once or not at all.",
+    ),
+    Reason.SENT: _row(Cause.IDLE, "The order was sent and accepted.", "tradebot status shows it."),
+    Reason.VENUE_REJECTED: _row(
+        Cause.BLOCKED,
+        "The venue refused the order.",
+        "Its own words are in the record: tradebot why-no-orders SYMBOL",
+    ),
+    Reason.VENUE_UNKNOWN: _row(
+        Cause.UNKNOWN, "The venue did not answer, so the order may or may not exist.", "tradebot reconcile"
+    ),
+    Reason.STOP_LOSS: _row(Cause.IDLE, "The loss reached the stop.", "Nothing to do; the position is being closed."),
+    Reason.TRAILING_STOP: _row(
+        Cause.IDLE,
+        "The price fell back from its best by the trailing stop.",
+        "Nothing to do; the position is being closed.",
+    ),
+    Reason.PROFIT_TARGET: _row(
+        Cause.IDLE, "The profit target was reached.", "Nothing to do; the position is being closed."
+    ),
+    Reason.TIME_EXIT: _row(
+        Cause.IDLE, "The position was held as long as it may be.", "Nothing to do; it is being closed."
+    ),
+    Reason.FLATTEN: _row(
+        Cause.BLOCKED,
+        "Everything is being closed.",
+        "tradebot status shows who asked; tradebot unhalt ends it.",
+    ),
+    Reason.HOLD: _row(Cause.IDLE, "No exit rule is met.", "Nothing to do."),
+    Reason.STALE_ENTRY: _row(
+        Cause.IDLE,
+        "An entry stayed unfilled too long and is being cancelled.",
+        "Nothing to do; a later cycle may try again.",
+    ),
+    Reason.STALE_EXIT: _row(
+        Cause.IDLE,
+        "An exit stayed unfilled and is being re-priced.",
+        "Nothing to do; the next pass sends it anew.",
+    ),
+}

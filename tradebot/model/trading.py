@@ -1,0 +1,66 @@
+"""Permission and trading state: whether anything may be sent, and which risk may be taken."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from tradebot.model.reasons import Reason
+
+
+class Mode(StrEnum):
+    """Where orders go. In shadow they are decided and recorded, and go nowhere."""
+
+    SANDBOX = "sandbox"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class TradingState(StrEnum):
+    """Which risk may be taken. Unreadable means REDUCE_ONLY."""
+
+    ACTIVE = "ACTIVE"
+    REDUCE_ONLY = "REDUCE_ONLY"
+    FLATTEN = "FLATTEN"
+
+
+@dataclass(frozen=True, slots=True)
+class TradingStateRecord:
+    """The state in force, and who set it, why and when; `at` is None where nobody wrote it (lost or unreadable)."""
+
+    state: TradingState
+    who: str
+    why: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Whether anything may be sent to the broker; each closed door has its reason and what was found there."""
+
+    closed: tuple[tuple[Reason, str], ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """Tell whether no door is closed."""
+        return not self.closed
+
+
+@dataclass(frozen=True, slots=True)
+class SlotClaim:
+    """Who holds a slot; `won` says whether this claim took it."""
+
+    job: str
+    session: date
+    slot: str
+    by: str
+    at: datetime
+    won: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileMark:
+    """The last reconcile: when, and how many findings it left that close entries."""
+
+    at: datetime
+    blocking: int
+    findings: int

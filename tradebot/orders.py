@@ -1,0 +1,103 @@
+"""One road for every order: the promise is durable, then one request, then the outcome, whatever it was."""
+
+from decimal import Decimal
+
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import Instrument
+from tradebot.model.intent import Intent, IntentKey, Operation
+from tradebot.model.order import Order, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState
+from tradebot.world import Call, World
+
+
+def submit_intent(
+    call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None
+) -> Intent:
+    """Return the submit of a candidate; without a limit price it is a market order, which only exits may be."""
+    key = IntentKey(
+        desk.account.number,
+        candidate.strategy,
+        call.session,
+        call.slot,
+        candidate.symbol,
+        candidate.side,
+        candidate.purpose,
+    )
+    return Intent(
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.SUBMIT,
+        purpose=candidate.purpose,
+        instrument=candidate.instrument,
+        side=candidate.side,
+        quantity=quantity,
+        order_type=OrderType.MARKET if limit_price is None else OrderType.LIMIT,
+        limit_price=limit_price,
+        time_in_force=TimeInForce.DAY,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+    )
+
+
+def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: Purpose) -> Intent:
+    """Return the cancel of a working order of ours."""
+    key = IntentKey(
+        desk.account.number,
+        strategy,
+        call.session,
+        call.slot,
+        order.symbol,
+        order.side,
+        purpose,
+        target=order.venue_id,
+    )
+    return Intent(
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.CANCEL,
+        purpose=purpose,
+        instrument=Instrument(order.symbol),
+        side=order.side,
+        quantity=order.open_quantity,
+        order_type=order.order_type,
+        limit_price=order.limit_price,
+        time_in_force=order.time_in_force,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+        target_venue_id=order.venue_id,
+    )
+
+
+def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
+    """Promise, send once, settle; the last decision says what became of it.
+
+    A dry run stops before the promise. The trading state is read again here, because a halt may have come meanwhile.
+    """
+    if world.orders is None:
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.DRY_RUN)
+    adds_risk = intent.purpose is Purpose.OPEN and intent.operation is Operation.SUBMIT
+    if adds_risk and world.ledger.trading_state().state is not TradingState.ACTIVE:
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
+    if not world.ledger.promise(intent, verdicts):
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
+    write = world.orders.submit if intent.operation is Operation.SUBMIT else world.orders.cancel
+    reply = write(intent)
+    world.ledger.settle(intent.client_order_id, reply, desk.now)
+    return _outcome(reply)
+
+
+def _outcome(reply: Reply) -> Decision:
+    words = " ".join(part for part in (reply.code, reply.message) if part) or None
+    if reply.outcome is Outcome.ACCEPTED:
+        return Decision(Gate.SEND, Verdict.PASS, Reason.SENT, words)
+    if reply.outcome is Outcome.REJECTED:
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, words)
+    return Decision(Gate.SEND, Verdict.UNKNOWN, Reason.VENUE_UNKNOWN, words)
+
+
+def closing_side(quantity: Decimal) -> Side:
+    """Return the side that reduces a signed quantity."""
+    return Side.SELL if quantity > 0 else Side.BUY

@@ -1,0 +1,217 @@
+"""What we ask of the world: protocols only. Every implementation passes the same conformance suite."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Protocol
+
+from tradebot.model.account import Account, BrokerView
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.candidate import Candidate
+from tradebot.model.decision import Decision
+from tradebot.model.event import SystemEvent
+from tradebot.model.flow import Endpoint, FlowPage, Intake
+from tradebot.model.intent import Intent, IntentRecord
+from tradebot.model.order import Fill, Order, Reply
+from tradebot.model.position import OwnedFill
+from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
+
+
+class BrokerReader(Protocol):
+    """Reads of the venue. Raises TemporaryError when it does not answer, OperatorError on refused keys."""
+
+    def clock(self) -> VenueClock:
+        """Return the venue's time and session."""
+
+    def account(self) -> Account:
+        """Return the account figures."""
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders, read together."""
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return the order of this id; None where the venue does not know it, which is no proof by itself."""
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        """Return executions later than `after` (all where None), oldest first, each once."""
+
+    def calendar(self, start: date, end: date) -> Sequence[Session]:
+        """Return the venue's sessions from `start` to `end`, both included."""
+
+
+class OrderPort(Protocol):
+    """Writes to the venue: one request per call, never repeated by the adapter, never raising on an answer."""
+
+    def submit(self, intent: Intent) -> Reply:
+        """Send one order; anything but a clear yes or no is Outcome.UNKNOWN."""
+
+    def cancel(self, intent: Intent) -> Reply:
+        """Ask the venue to end `intent.target_venue_id`; an order already done counts as accepted."""
+
+
+class Market(Protocol):
+    """Prices."""
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the latest quote of each symbol that has a usable one; the others are absent."""
+
+    @property
+    def rejected_quotes(self) -> Mapping[str, str]:
+        """Return why symbols are absent from the last answer of `quotes`, by symbol."""
+
+
+class FlowSource(Protocol):
+    """Options flow, rows as they came. Raises TemporaryError (a spent day too), OperatorError on bad keys."""
+
+    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
+        """Return one endpoint's answer for one symbol (None for market-wide endpoints) and session."""
+
+
+class Ledger(Protocol):
+    """The money records of one broker account: durable before each method returns."""
+
+    @property
+    def account_number(self) -> str:
+        """Return the number of the account that these books belong to."""
+
+    def opening_cash(self) -> Decimal:
+        """Return the account's cash when the books began, USD."""
+
+    def open_books(self, opening_cash: Decimal, at: datetime) -> None:
+        """Write the opening balance, once."""
+
+    def books_opened_at(self) -> datetime | None:
+        """Return when the opening balance was written; None before the first reconcile."""
+
+    def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
+        """Write the intent as SENT with its verdicts; False where its id is already there, changing nothing."""
+
+    def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
+        """Write how the submission or cancel ended, and the order where the venue gave one."""
+
+    def intents(self, *, session: date | None = None, unresolved: bool = False) -> Sequence[IntentRecord]:
+        """Return intents in the order promised: of one session, or those SENT or UNKNOWN, or all."""
+
+    def intent(self, client_order_id: str) -> IntentRecord | None:
+        """Return one intent."""
+
+    def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
+        """Give up an unresolved intent that the venue has been proven not to hold."""
+
+    def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
+        """Write the venue's latest word on orders; return how many changed."""
+
+    def orders(self, *, working: bool = False) -> Sequence[Order]:
+        """Return known orders as last told, all or those that may still fill."""
+
+    def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
+        """Append fills not seen before, by activity id; return how many were new."""
+
+    def fills(self) -> Sequence[OwnedFill]:
+        """Return all fills and adjustments, oldest first."""
+
+    def adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
+        """Write a cash movement that no fill explains; only a person's accepted plan does this."""
+
+    def cash_adjustments(self) -> Decimal:
+        """Return the sum of accepted cash movements, USD."""
+
+    def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
+        """Claim one slot of the timetable; the first claim wins for ever."""
+
+    def trading_state(self) -> TradingStateRecord:
+        """Return the state in force; anything lost, damaged or contradictory is REDUCE_ONLY."""
+
+    def set_trading_state(self, state: TradingState, who: str, why: str, at: datetime) -> None:
+        """Write a new state."""
+
+    def armed(self) -> bool:
+        """Tell whether `init` armed this state and nothing took it away since."""
+
+    def sessions(self, start: date, end: date) -> Sequence[Session]:
+        """Return the stored calendar between two dates."""
+
+    def put_sessions(self, sessions: Iterable[Session]) -> None:
+        """Store calendar sessions, replacing those of the same date."""
+
+    def mark_reconciled(self, mark: ReconcileMark) -> None:
+        """Write the result of a reconcile."""
+
+    def last_reconcile(self) -> ReconcileMark | None:
+        """Return the last reconcile; None where there was none."""
+
+    def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
+        """Return the best price that a position has seen since it was opened."""
+
+    def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
+        """Store the best price of a position."""
+
+    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+        """Record a foreign position as known and left alone; zero forgets it."""
+
+    def acknowledged(self) -> Mapping[str, Decimal]:
+        """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
+
+
+class Facts(Protocol):
+    """Facts and decisions: what explains, never what pays."""
+
+    def store(self, intake: Intake) -> int:
+        """Store one answer's facts and counts; return how many facts were new."""
+
+    def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
+        """Return what was known of each symbol at `now`."""
+
+    def tide(self, session: date, now: datetime) -> TideFacts:
+        """Return what was known of the market tide at `now`."""
+
+    def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
+        """Return when an endpoint was last asked with success."""
+
+    def record(self, cycle: CycleRecord) -> None:
+        """Store one pass of a job with all its candidates and decisions."""
+
+    def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
+        """Return recorded passes, oldest first: those since a time, or the last so many."""
+
+    def intakes(self, since: datetime) -> Sequence[Intake]:
+        """Return the counts of answers fetched since a time, without their facts."""
+
+
+class Events(Protocol):
+    """Where operational events go."""
+
+    def emit(self, event: SystemEvent) -> None:
+        """Append one event; a full disk must not stop a pass."""
+
+
+class Strategy(Protocol):
+    """Features in, candidates out; pure."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that its orders and lots carry."""
+
+    def propose(self, desk: "StrategyDesk") -> Sequence[Candidate]:
+        """Return a candidate for each symbol looked at, refused ones included, strongest first."""
+
+
+class StrategyDesk(Protocol):
+    """What a strategy may see."""
+
+    @property
+    def now(self) -> datetime:
+        """Return trading time."""
+
+    @property
+    def universe(self) -> Sequence[str]:
+        """Return the symbols to look at."""
+
+    @property
+    def facts(self) -> Mapping[str, SymbolFacts]:
+        """Return the facts of each symbol."""
+
+    @property
+    def tide(self) -> TideFacts:
+        """Return the market tide."""

@@ -1,0 +1,111 @@
+"""The embedded exchange as the wiring handles it: its market from the configuration, starting, serving, stopping.
+
+It is imported only where it is needed, because most verbs of a real account never touch it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from tradebot.settings import Settings
+
+
+@contextmanager
+def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
+    """Turn the exchange's own error, which knows nothing of us, into ours."""
+    from tradebot.exchange.spec import MarketError
+
+    try:
+        yield
+    except MarketError as bad:
+        raise OperatorError(bad.message, bad.hint, code=code) from bad
+
+
+def start(folder: Path) -> str:
+    """Return the address of the embedded exchange of a state folder, started on demand."""
+    from tradebot.exchange import process
+
+    with _explained(ExitCode.ERROR):
+        return process.ensure(folder).url
+
+
+def stop(folder: Path) -> None:
+    """Stop the embedded exchange of a state folder, if it runs; it keeps its state."""
+    from tradebot.exchange import process
+
+    with _explained(ExitCode.ERROR):
+        process.stop(folder)
+
+
+def running(folder: Path) -> str | None:
+    """Return the address of the embedded exchange of a state folder, or None where no process serves it."""
+    from tradebot.exchange import process
+
+    found = process.running(folder)
+    return found.url if found else None
+
+
+def serve(folder: Path, port: int, ready: Callable[[str], None]) -> None:
+    """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address.
+
+    Raises TradebotError: exit 6 where another process serves it, 2 where its market or the port cannot be used.
+    """
+    from tradebot.exchange import server
+    from tradebot.exchange.process import HeldError
+
+    try:
+        with _explained():
+            server.serve(folder, port, None, ready=ready)
+    except HeldError as held:
+        raise TradebotError(str(held), "use the one that runs, or stop it", code=ExitCode.ANOTHER_INSTANCE) from held
+
+
+def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> tuple[str, ...]:
+    """Make the market that is configured, and return its symbols: the universe, or every one of a recorded file.
+
+    Raises OperatorError where its files cannot be used, or another market is there already.
+    """
+    from tradebot.exchange import process
+    from tradebot.exchange.spec import MarketSpec
+    from tradebot.exchange.state import read_market
+
+    wanted = settings.sandbox
+    with _explained():
+        spec = MarketSpec(
+            source=wanted.source,
+            symbols=() if every_symbol else tuple(settings.universe),
+            sessions=wanted.sessions,
+            start=wanted.start,
+            seed=wanted.seed,
+            edge=wanted.edge,
+            path=wanted.path,
+            bar_stamp=wanted.bar_stamp,
+            uw_folder=wanted.flow_folder,
+            cash=wanted.cash_usd,
+        )
+        process.create(folder, spec)
+        return read_market(folder).symbols
+
+
+def recorded(bars: str, bar_stamp: str | None) -> tuple[str, date, int]:
+    """Return a recorded file's source, its first session and how many it spans; OperatorError where it is unusable."""
+    from tradebot.exchange.creation import recorded_span
+
+    source = "parquet" if bars.endswith((".parquet", ".pq")) else "csv"
+    with _explained():
+        return source, *recorded_span(source, Path(bars), bar_stamp)
+
+
+def default_symbols(count: int) -> tuple[str, ...]:
+    """Return the embedded exchange's own names, well-known ones first."""
+    from tradebot.exchange import spec
+
+    return spec.default_symbols(count)

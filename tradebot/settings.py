@@ -1,0 +1,310 @@
+"""The configuration: layers of YAML, the environment over them, one frozen object and each value's origin.
+
+Layers: base.yaml < the mode's file < the user's file < TRADEBOT_* in the environment < flags.
+"""
+
+import difflib
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from tradebot.adapters.yaml_loader import load_yaml
+from tradebot.errors import OperatorError
+from tradebot.limits import ExitRules, Frozen, Limits, Seconds, contradictions
+from tradebot.model.candidate import ComponentName
+from tradebot.model.flow import Endpoint
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode
+from tradebot.strategies.flow import FlowSettings
+
+PREFIX = "TRADEBOT_"
+SEPARATOR = "__"
+NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG"})
+
+Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.]{0,9}$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+$")]
+
+
+class AlpacaSettings(Frozen):
+    """Where orders and prices go."""
+
+    url: Url | None
+    data_url: Url | None
+    feed: Literal["iex", "sip", "sandbox"] | None
+
+
+class UnusualWhalesSettings(Frozen):
+    """Where flow comes from, and how long each answer serves."""
+
+    url: Url | None
+    poll_s: dict[Endpoint, Seconds]
+
+
+class JobTimes(Frozen):
+    """When a job is due, from the session's open to its close."""
+
+    every_s: Annotated[int, Field(ge=60, le=86_400, multiple_of=60)]
+    after_open_s: Annotated[int, Field(ge=0, le=86_400, multiple_of=60)]
+    before_close_s: Annotated[int, Field(ge=0, le=86_400, multiple_of=60)]
+
+
+class SandboxSettings(Frozen):
+    """The embedded exchange's market."""
+
+    source: Literal["generated", "csv", "parquet"]
+    path: str | None
+    bar_stamp: Literal["start", "end"] | None
+    sessions: Annotated[int, Field(ge=1, le=2600)]
+    start: date
+    seed: Annotated[int, Field(ge=0, le=2**31)]
+    edge: Annotated[float, Field(ge=0, le=1)]
+    cash_usd: Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
+    flow_folder: str | None
+
+
+class Settings(Frozen):
+    """Every value of the configuration, checked alone and against the others."""
+
+    mode: Mode
+    alpaca: AlpacaSettings
+    unusual_whales: UnusualWhalesSettings
+    universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000)]
+    sectors: dict[Symbol, str]
+    strategy: FlowSettings
+    limits: Limits
+    exits: ExitRules
+    timetable: dict[Job, JobTimes]
+    sandbox: SandboxSettings
+
+    @model_validator(mode="after")
+    def _relations(self) -> "Settings":
+        found = [*contradictions(self.limits, self.exits), *self._intervals(), *self._names()]
+        if found:
+            raise ValueError("\n".join(found))
+        return self
+
+    def _intervals(self) -> Iterator[str]:
+        """A limit on an age below the interval of the job that renews it would shut entries for ever."""
+        ages = (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE))
+        for name, job in ages:
+            age, every = (
+                getattr(self.limits, name),
+                self.timetable[job].every_s if job in self.timetable else 0,
+            )
+            if age <= every:
+                yield (
+                    f"limits.{name} {age} is not above timetable.{job}.every_s {every}: "
+                    "entries would be shut by age before each renewal"
+                )
+        poll = self.unusual_whales.poll_s.get(Endpoint.FLOW_ALERTS, 0)
+        if self.limits.max_flow_age_s <= poll:
+            yield (
+                f"limits.max_flow_age_s {self.limits.max_flow_age_s} is not above unusual_whales.poll_s.flow_alerts "
+                f"{poll}: "
+                "flow would count as stale before it is asked for again"
+            )
+
+    def _names(self) -> Iterator[str]:
+        missing = [job.value for job in Job if job not in self.timetable]
+        if missing:
+            yield f"timetable lacks {', '.join(missing)}: these jobs would never be due"
+        unweighted = set(ComponentName) - set(self.strategy.weights)
+        if unweighted:
+            yield f"strategy.weights lacks {', '.join(sorted(unweighted))}"
+        unpolled = [endpoint.value for endpoint in Endpoint if endpoint not in self.unusual_whales.poll_s]
+        if unpolled:
+            yield f"unusual_whales.poll_s lacks {', '.join(unpolled)}"
+        if len(set(self.universe)) != len(self.universe):
+            yield "universe names a symbol twice: it would be scored and limited twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and the source of each value by its dotted name."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def shipped(name: str) -> Path:
+    """Return a file of the shipped configuration: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).parent
+    installed = here / "config" / name
+    return installed if installed.exists() else here.parent / "config" / name
+
+
+def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Loaded:
+    """Return the settings of all layers. Raises OperatorError naming value, source and the nearest right name."""
+    base = load_yaml(shipped("base.yaml"))
+    user = load_yaml(user_file) if user_file else {}
+    over = _from_environment(environ)
+    mode = _mode(base, user, over, flags or {})
+    layers = [
+        ("base.yaml", base),
+        (f"{mode}.yaml", load_yaml(shipped(f"{mode}.yaml"))),
+        (str(user_file), user),
+        ("environment", over),
+        ("flag", dict(flags or {})),
+    ]
+    merged: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    for source, layer in layers:
+        _merge(merged, layer, source, origins, "")
+    merged["mode"] = mode
+    try:
+        return Loaded(Settings.model_validate(merged), origins)
+    except ValidationError as bad:
+        raise OperatorError(
+            _explain(bad, origins), "mend the value named; config/base.yaml documents each one"
+        ) from None
+
+
+def _mode(*layers: Mapping[str, object]) -> str:
+    """The last layer that names a mode wins; it decides which mode file is read."""
+    named = [layer["mode"] for layer in layers if "mode" in layer]
+    value = str(named[-1]).strip().lower()
+    if value not in set(Mode):
+        raise OperatorError(f"mode {value!r} is not one of {', '.join(Mode)}", "set mode: sandbox, paper or live")
+    return value
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    """Return TRADEBOT_SECTION__KEY values as a nested mapping, and TRADING_MODE as the mode."""
+    found: dict[str, object] = {}
+    for name, text in sorted(environ.items()):
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS:
+            continue
+        *sections, key = name.removeprefix(PREFIX).lower().split(SEPARATOR)
+        _section(found, sections, name)[key] = _scalar(text)
+    if environ.get("TRADING_MODE"):
+        found["mode"] = environ["TRADING_MODE"]
+    return found
+
+
+def _section(found: dict[str, object], sections: list[str], name: str) -> dict[str, object]:
+    node = found
+    for section in sections:
+        inner = node.setdefault(section, {})
+        if not isinstance(inner, dict):
+            above = f"{PREFIX}{section.upper()}"
+            raise OperatorError(f"{name} and {above} contradict each other: {section} is a section", f"unset {above}")
+        node = inner
+    return node
+
+
+def _scalar(text: str) -> object:
+    """Read an environment value: true, false, null, a list in brackets, or text that pydantic makes a number of."""
+    stripped = text.strip()
+    if stripped in ("true", "false"):
+        return stripped == "true"
+    if stripped == "null":
+        return None
+    if re.fullmatch(r"\[.*\]", stripped):
+        return [part.strip() for part in stripped[1:-1].split(",") if part.strip()]
+    return stripped
+
+
+def _merge(
+    into: dict[str, object], layer: Mapping[str, object], source: str, origins: dict[str, str], prefix: str
+) -> None:
+    for key, value in layer.items():
+        # Environment names cannot hold a dash, so fetch_flow there means fetch-flow here.
+        name = key if key in into or key.replace("_", "-") not in into else key.replace("_", "-")
+        path = f"{prefix}{name}"
+        held = into.get(name)
+        if isinstance(value, Mapping) and isinstance(held, dict | None):
+            nested: dict[str, object] = dict(held or {})
+            _merge(nested, value, source, origins, f"{path}.")
+            into[name] = nested
+        else:
+            into[name] = value
+        origins[path] = source
+
+
+def _explain(bad: ValidationError, origins: Mapping[str, str]) -> str:
+    return "\n".join(_sentence(error, origins) for error in bad.errors())
+
+
+def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
+    location = [str(part) for part in error["loc"] if part != "[key]"]  # type: ignore[attr-defined]
+    name = ".".join(location)
+    source = (
+        origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
+    )
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        return f"{name} ({source}): there is no such setting{meant}"
+    if not location:
+        return str(error["msg"]).removeprefix("Value error, ")
+    expected = str(error["msg"]).removeprefix("Value error, ")
+    return f"{name} ({source}): {expected}, not {error['input']!r}"
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    """Return the setting names beside a wrong one."""
+    model: object = Settings
+    for part in location:
+        if not (isinstance(model, type) and issubclass(model, Frozen)):
+            return []
+        field = model.model_fields.get(part)
+        model = field.annotation if field else None
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, Frozen) else []
+
+
+SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
+    "alpaca_key": ("ALPACA_KEY", "ALPACA_API_KEY", "APCA_API_KEY_ID"),
+    "alpaca_secret": ("ALPACA_SECRET", "ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY"),
+    "uw_key": ("UW_API_KEY",),
+    "alpaca_url": ("ALPACA_BASE_URL",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Keys as the environment or .env gave them; never printed."""
+
+    alpaca_key: str | None
+    alpaca_secret: str | None
+    uw_key: str | None
+    alpaca_url: str | None
+
+    def __repr__(self) -> str:
+        """Show which are set, never what they are."""
+        found = ", ".join(name for name in SECRET_NAMES if getattr(self, name))
+        return f"Secrets(set: {found or 'none'})"
+
+
+def load_secrets(environ: Mapping[str, str], env_file: Path) -> Secrets:
+    """Return the keys; the environment goes before the file, which must belong to its owner alone."""
+    sources = (environ, _env_file(env_file))
+    return Secrets(**{field: _first_given(sources, names) for field, names in SECRET_NAMES.items()})
+
+
+def _first_given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> str | None:
+    """Return the first text that says something: any alias in the environment goes before any in the file."""
+    given = (source.get(name, "").strip().strip("\"'").strip() for source in sources for name in names)
+    return next((text for text in given if text), None)
+
+
+def _env_file(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OperatorError(f"{path} is not a regular file", "put the keys into a plain file, or into the environment")
+    if mode & 0o077:
+        raise OperatorError(f"{path} can be read by others than its owner", f"chmod 600 {path}")
+    from dotenv import dotenv_values  # only a run with a file pays for it
+
+    try:
+        return {name: text for name, text in dotenv_values(path, interpolate=False).items() if text}
+    except UnicodeDecodeError as bad:
+        raise OperatorError(f"{path}: not UTF-8 text (byte {bad.start})", "save the file as UTF-8") from None

@@ -1,0 +1,1 @@
+"""From wire rows to facts, and from facts to features; pure."""

@@ -1,0 +1,41 @@
+"""Alerts of one direction that stand close together in time."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tradebot.model.flow import Direction, FlowAlert
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Alerts of one symbol and direction within a window that starts with the first of them."""
+
+    direction: Direction
+    alerts: tuple[FlowAlert, ...]
+
+    @property
+    def start(self) -> datetime:
+        """Return the time of the first alert."""
+        return self.alerts[0].at
+
+
+def clusters(alerts: Iterable[FlowAlert], window: timedelta) -> list[Cluster]:
+    """Return the clusters in the order of their start; each alert with a direction is in exactly one."""
+    open_groups: dict[Direction, list[FlowAlert]] = {}
+    done: list[list[FlowAlert]] = []
+    for alert in sorted(alerts, key=lambda a: (a.at, a.id)):
+        direction = alert.direction
+        if direction is Direction.NEUTRAL:
+            continue
+        group = open_groups.get(direction)
+        if group is None or alert.at - group[0].at > window:
+            group = open_groups[direction] = []
+            done.append(group)
+        group.append(alert)
+    return [Cluster(group[0].direction, tuple(group)) for group in done]
+
+
+def largest(found: Iterable[Cluster], direction: Direction) -> int:
+    """Return the size of the largest cluster of a direction, zero without one."""
+    return max((len(cluster.alerts) for cluster in found if cluster.direction is direction), default=0)

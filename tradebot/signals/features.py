@@ -1,0 +1,79 @@
+"""Features of one symbol, each a float in -1..1, positive where it leans bullish; None where the data is absent.
+
+Absent and zero differ: no alert among those fetched is a flow of zero, no fetch at all is None.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from math import fsum
+
+from tradebot.model.flow import FlowAlert, SignedPrint, TideTick
+from tradebot.model.record import SymbolFacts
+
+
+def recent_alerts(
+    facts: SymbolFacts, now: datetime, lookback: timedelta, min_premium_usd: float, max_days: int
+) -> list[FlowAlert]:
+    """Return the alerts that count: recent, large enough, of one leg, and with 0 to `max_days` days to expiry."""
+    since, today = now - lookback, now.date()
+    latest_expiry = today + timedelta(days=max_days)
+    return [
+        alert
+        for alert in facts.alerts
+        if alert.at > since
+        and alert.premium >= min_premium_usd
+        and today <= alert.expiry <= latest_expiry
+        and not alert.has_multileg
+    ]
+
+
+def flow(alerts: Sequence[FlowAlert], premium_scale_usd: float) -> float:
+    """Return the imbalance of signed premium times gross / (gross + scale), so that thin flow counts little."""
+    net = float(sum(alert.net_premium for alert in alerts))
+    gross = float(sum(alert.ask_premium + alert.bid_premium for alert in alerts))
+    return net / (gross + premium_scale_usd)
+
+
+def dark_pool(prints: Sequence[SignedPrint], now: datetime, lookback: timedelta) -> float | None:
+    """Return the premium-weighted mean direction of recent prints, each signed by price against the quote's middle."""
+    since = now - lookback
+    recent = [trade for trade in prints if trade.at > since]
+    total = fsum(trade.premium_usd for trade in recent)
+    if not total:
+        return None
+    # Sums rounded once, at their end: rounded at each step they could leave the range by their last digit.
+    return fsum(trade.premium_usd * trade.sign for trade in recent) / total
+
+
+def market_tide(ticks: Sequence[TideTick]) -> float | None:
+    """Return calls less puts over their absolute sum, from the last tick of the cumulative series."""
+    if not ticks:
+        return None
+    last = ticks[-1]
+    size = float(abs(last.net_call_premium) + abs(last.net_put_premium))
+    return float(last.net_premium) / size if size else 0.0
+
+
+def greek_exposure(facts: SymbolFacts, direction: int) -> float | None:
+    """Return how dealers' gamma works on the flow's direction: short gamma carries it on, long gamma damps it.
+
+    The exposure is measured against the mean magnitude of earlier sessions; without them, or where all were zero, there
+    is no scale, hence None.
+    """
+    if facts.gex is None or not facts.gex_scale:
+        return None
+    return -direction * max(-1.0, min(1.0, facts.gex / (2 * facts.gex_scale)))
+
+
+def iv_rank(facts: SymbolFacts, direction: int) -> float | None:
+    """Return +1 for the flow's direction where options are at their cheapest of the year, -1 at their dearest."""
+    if facts.iv_rank is None:
+        return None
+    return direction * (50.0 - float(facts.iv_rank.rank)) / 50.0
+
+
+def oi_change(facts: SymbolFacts) -> float | None:
+    """Return the overnight change of call less put open interest over the sum of magnitudes."""
+    if not facts.oi_contracts:
+        return None
+    return facts.oi_net / facts.oi_gross if facts.oi_gross else 0.0

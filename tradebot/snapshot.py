@@ -1,0 +1,156 @@
+"""From the ports to a desk: everything is read once, then nobody asks the world again until an order is sent."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from tradebot.books import CaughtUp, catch_up
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.bar import Session
+from tradebot.model.desk import Book, Desk, FlowDesk
+from tradebot.model.instrument import AssetClass
+from tradebot.model.intent import ID_PREFIX, IntentRecord
+from tradebot.model.order import Order
+from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Permission
+from tradebot.ports import BrokerReader, Ledger
+from tradebot.world import World
+
+CALENDAR_REACH = timedelta(days=7)
+OPTION_MULTIPLIER = 100
+"""Shares to a standard US option contract, for a foreign position that came without a market value."""
+
+
+def session_of(ledger: Ledger, now: datetime) -> Session | None:
+    """Return the stored session that is open at `now`, or the day's own, or None on a day without one."""
+    near = ledger.sessions(now.date() - timedelta(days=1), now.date())
+    return next((session for session in near if session.contains(now)), None) or next(
+        (session for session in near if session.date == now.date()), None
+    )
+
+
+def last_session(ledger: Ledger, now: datetime) -> date:
+    """Return the date of the session that is open or was last; flow is asked for that day."""
+    begun = [s.date for s in ledger.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
+    return max(begun, default=now.date())
+
+
+def flow_desk(world: World, now: datetime) -> FlowDesk:
+    """Return what is known of flow at `now`, for a score without an account."""
+    session, universe = last_session(world.ledger, now), world.rules.universe
+    return FlowDesk(now, universe, world.facts.load(universe, session, now), world.facts.tide(session, now))
+
+
+def take(world: World, *, with_flow: bool) -> Desk:
+    """Return the desk after applying the venue's facts (a dry run applies none and sees the books as they stand)."""
+    clock, view = world.reader.clock(), world.reader.view()
+    require_account(world.ledger, view.account)
+    session = session_of(world.ledger, clock.now)
+    today = session.date if session else clock.now.date()
+    if not world.dry_run:
+        catch_up(world.reader, world.ledger, view.orders, today, clock.now)
+    fills = world.ledger.fills()
+    positions = tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
+    symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
+    flow = flow_desk(world, clock.now) if with_flow else None
+    unresolved = world.ledger.intents(unresolved=True)
+    return Desk(
+        now=clock.now,
+        clock=clock,
+        session=session,
+        account=view.account,
+        permission=_permission(world.permission, view.account),
+        state=world.ledger.trading_state(),
+        reconcile=world.ledger.last_reconcile(),
+        book=book(view, positions, fills, unresolved, world.rules.sectors),
+        positions=positions,
+        net={position.symbol: position.quantity for position in view.positions},
+        orders=view.orders,
+        quotes=world.market.quotes(tuple(symbols)) if symbols else {},
+        rejected_quotes=world.market.rejected_quotes,
+        unreadable=view.unreadable,
+        universe=world.rules.universe,
+        sectors=world.rules.sectors,
+        facts=flow.facts if flow else {},
+        **({"tide": flow.tide} if flow else {}),
+    )
+
+
+def require_account(ledger: Ledger, account: Account) -> None:
+    """Raise where the broker answers with another account than the one whose books these are."""
+    if account.number != ledger.account_number:
+        raise OperatorError(
+            f"the broker answers for account …{account.tail}, these books belong to …{ledger.account_number[-4:]}",
+            "use the keys of that account, or begin new books: tradebot init --state-dir NEW",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _permission(configured: Permission, account: Account) -> Permission:
+    if not account.blocked:
+        return configured
+    return Permission((*configured.closed, (Reason.ACCOUNT_BLOCKED, ", ".join(account.blocked))))
+
+
+def book(
+    view: BrokerView,
+    positions: Iterable[Position],
+    fills: Iterable[OwnedFill],
+    unresolved: Sequence[IntentRecord],
+    sectors: Mapping[str, str],
+) -> Book:
+    """Return the book at its worst: positions at the broker's value, working and unresolved orders as if filled."""
+    exposure = _exposure(view, unresolved)
+    by_sector: dict[str, Decimal] = defaultdict(Decimal)
+    for symbol, value in exposure.items():
+        by_sector[sectors.get(symbol, "")] += value
+    held = frozenset(position.symbol for position in positions)
+    return Book(
+        equity=view.account.equity,
+        buying_power=view.account.buying_power,
+        day_loss=max(view.account.last_equity - view.account.equity, Decimal(0)),
+        exposure=exposure,
+        sector_exposure=by_sector,
+        held=held,
+        foreign=frozenset(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
+        working=frozenset(order.symbol for order in view.orders),
+        own_working=frozenset(o.symbol for o in view.orders if o.client_order_id.startswith(ID_PREFIX)),
+        unresolved=frozenset(record.intent.instrument.symbol for record in unresolved),
+        last_fill_at={owned.fill.symbol: owned.fill.at for owned in fills},
+        gross=sum(exposure.values(), Decimal(0)),
+    )
+
+
+def _exposure(view: BrokerView, unresolved: Sequence[IntentRecord]) -> Mapping[str, Decimal]:
+    """Absolute USD by symbol. Orders that only close a position still count: until they fill, they may fail to."""
+    exposure: dict[str, Decimal] = defaultdict(Decimal)
+    marks: dict[str, Decimal] = {}
+    for position in view.positions:
+        exposure[position.symbol] += _value(position)
+        marks[position.symbol] = position.average_price
+    for order in view.orders:
+        exposure[order.symbol] += order.open_quantity * _order_price(order, marks)
+    for record in unresolved:
+        price = record.intent.limit_price or marks.get(record.intent.instrument.symbol, Decimal(0))
+        exposure[record.intent.instrument.symbol] += record.intent.quantity * price
+    return exposure
+
+
+def _value(position: BrokerPosition) -> Decimal:
+    if position.market_value is not None:
+        return abs(position.market_value)
+    multiplier = OPTION_MULTIPLIER if position.asset_class is AssetClass.US_OPTION else 1
+    return abs(position.quantity * position.average_price * multiplier)
+
+
+def _order_price(order: Order, marks: Mapping[str, Decimal]) -> Decimal:
+    return order.limit_price or order.filled_average_price or marks.get(order.symbol, Decimal(0))
+
+
+def catch_up_now(reader: BrokerReader, ledger: Ledger, view: BrokerView, now: datetime) -> CaughtUp:
+    """Apply the venue's facts for a reconcile, which holds no order port."""
+    session = session_of(ledger, now)
+    return catch_up(reader, ledger, view.orders, session.date if session else now.date(), now)

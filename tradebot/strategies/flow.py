@@ -1,0 +1,117 @@
+"""The options-flow strategy: a signed score of named components for each symbol, and its own filters."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from tradebot.limits import Frozen, Seconds
+from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.flow import Direction, FlowAlert
+from tradebot.model.instrument import Instrument
+from tradebot.model.reasons import Reason
+from tradebot.model.record import SymbolFacts
+from tradebot.ports import StrategyDesk
+from tradebot.signals import cluster, features
+
+Weight = Annotated[float, Field(ge=0, le=100)]
+
+
+class FlowSettings(Frozen):
+    """What the strategy may be told; see config/base.yaml for each value."""
+
+    weights: dict[ComponentName, Weight]
+    lookback_s: Seconds
+    min_alert_premium_usd: Annotated[float, Field(ge=0)]
+    max_days_to_expiry: Annotated[int, Field(ge=0, le=3660)]
+    cluster_window_s: Seconds
+    min_cluster: Annotated[int, Field(ge=1, le=1000)]
+    premium_scale_usd: Annotated[float, Field(gt=0)]
+    long_only: bool
+
+
+class FlowStrategy:
+    """Score each symbol's flow and propose its side."""
+
+    name = "flow"
+
+    def __init__(self, settings: FlowSettings) -> None:
+        self._settings = settings
+        self._lookback = timedelta(seconds=settings.lookback_s)
+        self._window = timedelta(seconds=settings.cluster_window_s)
+
+    def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
+        """Return one candidate a symbol of the universe, refused ones included, largest magnitude first."""
+        tide = features.market_tide(desk.tide.ticks)
+        found = [self._candidate(desk, symbol, tide) for symbol in desk.universe]
+        return sorted(found, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
+
+    def _candidate(self, desk: StrategyDesk, symbol: str, tide: float | None) -> Candidate:
+        facts = desk.facts.get(symbol) or SymbolFacts(symbol)
+        settings = self._settings
+        alerts = features.recent_alerts(
+            facts, desk.now, self._lookback, settings.min_alert_premium_usd, settings.max_days_to_expiry
+        )
+        components = self._components(desk, facts, alerts, tide)
+        score, coverage = weigh(components)
+        return Candidate(
+            strategy=self.name,
+            instrument=Instrument(symbol),
+            side=Side.BUY if score >= 0 else Side.SELL,
+            purpose=Purpose.OPEN,
+            at=desk.now,
+            score=score,
+            coverage=coverage,
+            components=components,
+            decisions=(self._filter(alerts, score),),
+        )
+
+    def _components(
+        self, desk: StrategyDesk, facts: SymbolFacts, alerts: Sequence[FlowAlert], tide: float | None
+    ) -> tuple[Component, ...]:
+        flow = features.flow(alerts, self._settings.premium_scale_usd) if facts.has_usable_alerts else None
+        direction = 0 if not flow else (1 if flow > 0 else -1)
+        values = {
+            ComponentName.FLOW: (flow, f"{len(alerts)} alerts"),
+            ComponentName.DARK_POOL: (
+                features.dark_pool(facts.prints, desk.now, self._lookback),
+                f"{len(facts.prints)} prints",
+            ),
+            ComponentName.MARKET_TIDE: (tide, f"{len(desk.tide.ticks)} ticks"),
+            ComponentName.GREEK_EXPOSURE: (
+                features.greek_exposure(facts, direction),
+                f"{facts.gex_sessions} earlier sessions",
+            ),
+            ComponentName.IV_RANK: (features.iv_rank(facts, direction), "last session"),
+            ComponentName.OI_CHANGE: (features.oi_change(facts), f"{facts.oi_contracts} contracts"),
+        }
+        weights = self._settings.weights
+        return tuple(Component(name, value, weights[name], source) for name, (value, source) in values.items())
+
+    def _filter(self, alerts: Sequence[FlowAlert], score: float) -> Decision:
+        if not score:
+            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.NO_DIRECTION, score, None)
+        if score < 0 and self._settings.long_only:
+            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.LONG_ONLY, score, 0)
+        direction = Direction.BULLISH if score > 0 else Direction.BEARISH
+        size = cluster.largest(cluster.clusters(alerts, self._window), direction)
+        enough = size >= self._settings.min_cluster
+        verdict = Verdict.PASS if enough else Verdict.FAIL
+        return Decision(
+            Gate.STRATEGY,
+            verdict,
+            None if enough else Reason.CLUSTER_TOO_SMALL,
+            size,
+            self._settings.min_cluster,
+        )
+
+
+def weigh(components: Sequence[Component]) -> tuple[float, float]:
+    """Return (score -1..1, coverage 0..1): absent values add nothing, but their weight stays in the denominator."""
+    total = sum(component.weight for component in components)
+    if not total:
+        return 0.0, 0.0
+    present = [(component.value, component.weight) for component in components if component.value is not None]
+    return sum(value * weight for value, weight in present) / total, sum(weight for _, weight in present) / total

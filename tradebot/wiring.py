@@ -1,0 +1,307 @@
+"""The one place where ports meet adapters. Everything is opened when first asked for, so quick verbs stay quick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot import sandbox
+from tradebot.adapters import lock, state_folder
+from tradebot.adapters.state_folder import StateFolder
+from tradebot.errors import OperatorError
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Mode, Permission
+from tradebot.settings import Loaded, Secrets, Settings, load, load_secrets
+from tradebot.world import Progress, Rules, World
+
+if TYPE_CHECKING:
+    from tradebot.adapters.alpaca import AlpacaOrders, AlpacaReader
+    from tradebot.adapters.alpaca_venue import AlpacaVenue
+    from tradebot.adapters.clock import LockStepClock
+    from tradebot.adapters.events import JsonlEvents
+    from tradebot.adapters.facts import SqliteFacts
+    from tradebot.adapters.ledger import SqliteLedger
+    from tradebot.adapters.rows import Drift, DriftTally
+    from tradebot.adapters.unusual_whales import UnusualWhales
+    from tradebot.model.account import Account
+    from tradebot.model.bar import VenueClock
+    from tradebot.ports import Strategy
+
+SANDBOX_KEY = "sandbox"
+CONFIG = "TRADEBOT_CONFIG"
+USER_FILE = "tradebot.yaml"
+CALENDAR_BEHIND = timedelta(days=14)
+CALENDAR_AHEAD = timedelta(days=60)
+CALENDAR_LEAST = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person may say on every verb: where the state is, and which file goes over the configuration."""
+
+    state_dir: str | None = None
+    config: str | None = None
+
+
+class App:
+    """One bot: its folder, its settings, and its adapters, each made once and closed together."""
+
+    def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.loaded = loaded
+        self._environ = environ
+        self._closing = ExitStack()
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings in force."""
+        return self.loaded.settings
+
+    @property
+    def mode(self) -> Mode:
+        """Return where orders go."""
+        return self.settings.mode
+
+    @property
+    def account_tail(self) -> str:
+        """Return the last four characters of the account's number."""
+        return self.folder.account_number[-4:]
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """Return the keys of the mode."""
+        return secrets_for(self.mode, self._environ)
+
+    @cached_property
+    def exchange_url(self) -> str:
+        """Return the embedded exchange's address, started now if it does not run."""
+        return sandbox.start(self.folder.exchange)
+
+    @cached_property
+    def venue(self) -> AlpacaVenue:
+        """Return the venue that mode, address and keys name together; OperatorError where they do not fit."""
+        url = self.exchange_url if self.mode is Mode.SANDBOX else None
+        return _venue(self.settings, self.secrets, url)
+
+    @cached_property
+    def reader(self) -> AlpacaReader:
+        """Return the venue's reads."""
+        from tradebot.adapters.alpaca import AlpacaReader
+
+        return AlpacaReader(self.venue, self.drift)
+
+    @cached_property
+    def orders(self) -> AlpacaOrders:
+        """Return the venue's writes."""
+        from tradebot.adapters.alpaca import AlpacaOrders
+
+        return AlpacaOrders(self.venue, self.drift)
+
+    @cached_property
+    def drift(self) -> DriftTally:
+        """Return the count of how the venue's answers differ from what we know; each new difference is an event."""
+        from tradebot.adapters.rows import DriftTally
+
+        return DriftTally(self._note_drift)
+
+    def _note_drift(self, drift: Drift) -> None:
+        details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
+        now = datetime.now(UTC)
+        self.events.emit(SystemEvent(now, "venue", "answer_differs", Severity.WARN, None, details))
+
+    @cached_property
+    def flow(self) -> UnusualWhales:
+        """Return the flow source; OperatorError where its key is not set."""
+        from tradebot.adapters.unusual_whales import UnusualWhales
+
+        url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
+        if not url or not self.secrets.uw_key:
+            raise OperatorError(
+                "options flow is NOT CONFIGURED: UW_API_KEY is not set",
+                "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
+            )
+        return UnusualWhales(url, self.secrets.uw_key, now=self.now)
+
+    @cached_property
+    def engine(self) -> LockStepClock:
+        """Return the embedded exchange's clock; OperatorError where the venue is a real one."""
+        from tradebot.adapters.clock import LockStepClock
+
+        if self.mode is not Mode.SANDBOX:
+            raise OperatorError(f"mode {self.mode} trades in real time: there is no engine to tick", "tradebot status")
+        return LockStepClock(self.exchange_url)
+
+    @cached_property
+    def ledger(self) -> SqliteLedger:
+        """Return the money records, open for writing."""
+        from tradebot.adapters.ledger import SqliteLedger
+
+        ledger = SqliteLedger.open(self.folder.path, self.folder.account_number)
+        self._closing.callback(ledger.close)
+        return ledger
+
+    @cached_property
+    def ledger_view(self) -> SqliteLedger:
+        """Return the money records for reading only; nothing of the folder is touched."""
+        from tradebot.adapters.ledger import SqliteLedger
+
+        ledger = SqliteLedger.open(self.folder.path, self.folder.account_number, read_only=True)
+        self._closing.callback(ledger.close)
+        return ledger
+
+    @cached_property
+    def facts(self) -> SqliteFacts:
+        """Return the facts and decisions."""
+        from tradebot.adapters.facts import SqliteFacts
+
+        facts = SqliteFacts(self.folder.path, self.events, datetime.now(UTC))
+        self._closing.callback(facts.close)
+        return facts
+
+    @property
+    def recorded(self) -> SqliteFacts | None:
+        """Return the facts for looking at; None where nothing was ever recorded, because looking makes no file."""
+        return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
+
+    @cached_property
+    def events(self) -> JsonlEvents:
+        """Return the operational events."""
+        from tradebot.adapters.events import JsonlEvents
+
+        return JsonlEvents(self.folder.path / state_folder.EVENTS)
+
+    @cached_property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """Return the strategies in use; built-ins come through the same door as plug-ins."""
+        return tuple(
+            point.load()(self.settings.strategy) for point in entry_points(group="tradebot.strategies", name="flow")
+        )
+
+    def now(self) -> datetime:
+        """Return trading time, the venue's."""
+        return self.reader.clock().now
+
+    def world(self, *, dry_run: bool = False, progress: Progress | None = None) -> World:
+        """Return the ports for one pass; a dry run gets no order port."""
+        world = World(
+            rules=rules_of(self.settings),
+            permission=permission_of(self.mode),
+            reader=self.reader,
+            market=self.reader,
+            orders=None if dry_run else self.orders,
+            flow=self.flow,
+            ledger=self.ledger,
+            facts=self.facts,
+            events=self.events,
+            strategies=self.strategies,
+        )
+        return replace(world, progress=progress) if progress else world
+
+    def pass_lock(self, verb: str) -> AbstractContextManager[None]:
+        """Return the lock that one pass holds; a second pass waits five seconds, then leaves with exit code 6."""
+        return lock.hold(self.folder.path, verb)
+
+    def ensure_calendar(self, now: datetime) -> None:
+        """Store NYSE sessions around `now` where the ledger's calendar does not reach far enough."""
+        reach = now.date() + CALENDAR_LEAST
+        behind = now.date() - CALENDAR_LEAST
+        held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
+        if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
+            return
+        from tradebot.adapters.calendar import exchange_sessions
+
+        self.ledger.put_sessions(exchange_sessions(now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._closing.close()
+
+
+@contextmanager
+def opened(options: Options, environ: Mapping[str, str]) -> Iterator[App]:
+    """Open the bot that options and environment name, and close it afterwards; OperatorError says the next step."""
+    path = state_folder.resolve(options.state_dir, environ)
+    folder = state_folder.open_state(path, environ)
+    app = App(folder, load_for(folder, options, environ), environ)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
+    """Return the settings of a state folder; its mode was fixed when it was made, and nothing may say otherwise."""
+    named = environ.get("TRADING_MODE", "").strip().lower()
+    if named and named != folder.mode:
+        raise OperatorError(
+            f"TRADING_MODE says {named}, but {folder.path} was made for {folder.mode}",
+            f"unset TRADING_MODE, or make another state: tradebot init --mode {named} --state-dir NEW",
+        )
+    return load(user_file(options, folder.path, environ), environ, {"mode": folder.mode})
+
+
+def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Path | None:
+    """Return the user's configuration file: the flag, else TRADEBOT_CONFIG, else tradebot.yaml in the state folder."""
+    named = options.config or environ.get(CONFIG)
+    if named:
+        return Path(named)
+    own = folder / USER_FILE
+    return own if own.exists() else None
+
+
+def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:
+    """Return the venue's clock and account before there are books."""
+    from tradebot.adapters.alpaca import AlpacaReader
+    from tradebot.adapters.rows import DriftTally
+
+    url = sandbox.start(path / state_folder.EXCHANGE) if settings.mode is Mode.SANDBOX else None
+    reader = AlpacaReader(_venue(settings, secrets_for(settings.mode, environ), url), DriftTally())
+    return reader.clock(), reader.account()
+
+
+def secrets_for(mode: Mode, environ: Mapping[str, str]) -> Secrets:
+    """Return the keys; the sandbox has its own and reads none."""
+    if mode is Mode.SANDBOX:
+        return Secrets(SANDBOX_KEY, SANDBOX_KEY, SANDBOX_KEY, None)
+    return load_secrets(environ, Path(".env"))
+
+
+def _venue(settings: Settings, secrets: Secrets, sandbox_url: str | None) -> AlpacaVenue:
+    from tradebot.adapters.alpaca_venue import AlpacaVenue
+
+    if not secrets.alpaca_key or not secrets.alpaca_secret:
+        raise OperatorError(
+            f"mode {settings.mode} needs keys: ALPACA_KEY or ALPACA_SECRET is not set",
+            "set both in the environment or in .env (chmod 600 .env), or use the sandbox: tradebot init --mode sandbox",
+        )
+    url = sandbox_url or secrets.alpaca_url or settings.alpaca.url
+    data_url = sandbox_url or settings.alpaca.data_url
+    if not url or not data_url or not settings.alpaca.feed:
+        raise OperatorError("alpaca.url, alpaca.data_url and alpaca.feed must all be set", "see config/paper.yaml")
+    return AlpacaVenue(url, data_url, secrets.alpaca_key, secrets.alpaca_secret, settings.alpaca.feed, settings.mode)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return the part of the settings that the stories need."""
+    return Rules(
+        mode=settings.mode,
+        universe=tuple(settings.universe),
+        sectors=settings.sectors,
+        limits=settings.limits,
+        exits=settings.exits,
+        poll_s=settings.unusual_whales.poll_s,
+    )
+
+
+def permission_of(mode: Mode) -> Permission:
+    """Return the doors that the configuration closes. Real money stays shut: nothing in this version arms it."""
+    if mode is Mode.LIVE:
+        return Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
+    return Permission()

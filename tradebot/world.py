@@ -1,0 +1,62 @@
+"""Everything that a story may ask, handed in by the wiring; only its values differ between sandbox, paper and tests."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from tradebot.limits import ExitRules, Limits
+from tradebot.model.flow import Endpoint
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode, Permission
+from tradebot.ports import BrokerReader, Events, Facts, FlowSource, Ledger, Market, OrderPort, Strategy
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says, as far as the stories need it; `poll_s` holds each endpoint's interval."""
+
+    mode: Mode
+    universe: Sequence[str]
+    sectors: Mapping[str, str]
+    limits: Limits
+    exits: ExitRules
+    poll_s: Mapping[Endpoint, int]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ports. `orders` is None in a dry run: then nothing can be sent, and nothing is written to the ledger."""
+
+    rules: Rules
+    permission: Permission
+    reader: BrokerReader
+    market: Market
+    orders: OrderPort | None
+    flow: FlowSource
+    ledger: Ledger
+    facts: Facts
+    events: Events
+    strategies: Sequence[Strategy]
+    progress: Progress = lambda done, total: None
+
+    @property
+    def dry_run(self) -> bool:
+        """Tell whether this pass may send or write nothing."""
+        return self.orders is None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a job: the slot that it fills, and who called it."""
+
+    job: Job
+    session: date
+    slot: str
+    by: str
+
+    @property
+    def cycle_id(self) -> str:
+        """Return the id of the pass, the same whenever the same slot is filled."""
+        return f"{self.job}.{self.session.isoformat()}.{self.slot}"
