@@ -164,7 +164,7 @@ def world(symbols: Sequence[str], load: Load) -> World:
         ledger=ledger,
         facts=LoadedFacts(symbols, load),
         events=MemoryEvents(),
-        strategies=(FlowStrategy(settings.strategy),),
+        strategies=(FlowStrategy(settings.strategies.in_use()["flow"]),),
     )
 
 

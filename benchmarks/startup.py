@@ -20,8 +20,9 @@ RUNS = 7
 PASS = "python -c pass"
 SDK = "python -c 'import alpaca.trading.client'"
 VERBS = (
-    "init", "demo", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile", "why-no-orders",
-    "halt", "unhalt", "status", "exchange serve", "exchange tick",
+    "init", "demo", "serve", "schedule", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile",
+    "why-no-orders", "halt", "unhalt", "status", "doctor", "audit", "exchange serve", "exchange tick",
+    "positions", "orders", "fills", "events", "config show", "config check", "adopt", "flatten", "completion",
 )  # fmt: skip
 
 
@@ -50,6 +51,11 @@ def cases(quick: Path, trading: Path) -> list[Case]:
         *(Case(f"{verb} --help", (program, *verb.split(), "--help"), bound=15) for verb in VERBS),
         Case("halt", tradebot(quick, "halt"), bound=6),
         Case("status", tradebot(trading, "status"), bound=45),
+        Case("doctor --offline", tradebot(trading, "doctor", "--offline"), bound=45),
+        *(
+            Case(verb, tradebot(trading, *verb.split()), bound=45)
+            for verb in ("positions", "orders", "fills", "events", "config show")
+        ),
         Case("why-no-orders", tradebot(trading, "why-no-orders"), bound=45),
         # A slot is traded once; a forced one makes every run do the whole work.
         Case("trade-once", tradebot(trading, "trade-once", "--force-slot"), against=SDK, bound=1.6),

@@ -1,31 +1,37 @@
-"""The command line: every verb by name, and the boundary around them."""
-
-import os
-import signal
-import sys
-import traceback
-from types import FrameType
-from typing import NoReturn
+"""The command line: every verb by name."""
 
 import typer
 
 from commands import (
+    adopt,
+    audit,
+    completion,
+    config,
     demo,
+    doctor,
     evaluate_exits,
+    events,
     exchange,
     fetch_flow,
+    fills,
+    flatten,
     halt,
     init,
+    orders,
+    positions,
     reconcile,
+    schedule,
+    schema,
     score,
+    serve,
     status,
+    strategy,
     trade_once,
     unhalt,
     why_no_orders,
 )
-from commands.surface import print_error
 from tradebot import __version__
-from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.errors import ExitCode, OperatorError
 
 app = typer.Typer(
     name="tradebot",
@@ -37,10 +43,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    init, demo, fetch_flow, score, trade_once, evaluate_exits, reconcile, why_no_orders, status, halt, unhalt,
+    init, demo, serve, schedule, fetch_flow, score, trade_once, evaluate_exits, reconcile, why_no_orders,
+    status, doctor, audit, halt, unhalt, positions, orders, fills, events, adopt, flatten, completion,
 ):  # fmt: skip
     module.register(app)
+app.add_typer(config.app, name="config")
 app.add_typer(exchange.app, name="exchange")
+app.add_typer(strategy.app, name="strategy")
+schema.offer(app)
 
 
 def _version(wanted: bool) -> None:
@@ -58,42 +68,17 @@ def _root(
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; every error ends here as a sentence with its next step."""
-    signal.signal(signal.SIGTERM, _terminated)
-    as_json = "--json" in arguments
+    """Run one command line and return its exit code; OperatorError for one that cannot be read."""
     try:
-        result = int(app(arguments or ["--help"], standalone_mode=False) or 0)
-        if result == ExitCode.INTERRUPTED:
-            # Typer has taken the KeyboardInterrupt and left this code.
-            print_error(TradebotError("cut short", "what was promised is in the ledger: tradebot status"), as_json)
-        sys.stdout.flush()
-        return result
+        result = int(app(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
-        print_error(OperatorError(wrong.format_message(), _usage_hint(wrong)), as_json)
-        return ExitCode.USAGE
-    except TradebotError as error:
-        print_error(error, as_json)
-        return error.code
-    except BrokenPipeError:
-        # The reader went away (| head): not an error, and nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
-    except Exception as error:  # noqa: BLE001 - the boundary of a command: whatever else happens is our own fault
-        _report_fault(error, as_json, show="--debug" in arguments or bool(os.environ.get("TRADEBOT_DEBUG")))
-        return ExitCode.ERROR
+        raise OperatorError(wrong.format_message(), _usage_hint(wrong)) from wrong
+    if result == ExitCode.INTERRUPTED:
+        # Typer has taken the KeyboardInterrupt and left this code.
+        raise KeyboardInterrupt
+    return result
 
 
 def _usage_hint(wrong: typer.TyperException) -> str:
     context = getattr(wrong, "ctx", None)
     return f"{context.command_path} --help" if context else "tradebot --help"
-
-
-def _report_fault(error: Exception, as_json: bool, *, show: bool) -> None:
-    if show:
-        traceback.print_exception(error)
-    message = f"this is a fault of tradebot: {type(error).__name__}: {error}"
-    print_error(TradebotError(message, "run it again with tradebot --debug VERB, and report what it prints"), as_json)
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(int(ExitCode.TERMINATED))

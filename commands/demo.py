@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.init import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols
-from commands.surface import Json, Report, StateDir, finish, invoked_as, progress_bar
+from commands.plain import note
+from commands.surface import Json, Report, StateDir, finish, progress_bar
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -70,20 +71,27 @@ class DemoData:
     differences: tuple[str, ...]
     elapsed_s: float
     next_commands: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress") -> Report:
     """Make a fresh demo state, play its first session, and check the books against the exchange."""
     from commands import init
+    from tradebot.adapters import state_folder
+    from tradebot.settings import load
     from tradebot.wiring import Options
     from tradebot.wiring import opened as open_app
 
     started = time.monotonic()
-    path = _clear(state_dir)
-    init.run(str(path), None, "demo", flags)
-    with open_app(Options(str(path)), os.environ) as app:
-        session = play(app, minutes, progress)
-        return report(app, session, minutes, time.monotonic() - started)
+    path = state_folder.resolve(state_dir, os.environ)
+    _refuse_users(path)
+    settings = load(_configuration(path), os.environ, flags).settings
+    with init.setting_up(path, "demo"):
+        _clear(path)
+        init.make(path, settings, "demo", flags)
+        with open_app(Options(str(path)), os.environ) as app:
+            session, played = play(app, minutes, progress)
+            return report(app, session, played, time.monotonic() - started)
 
 
 def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Report:
@@ -92,35 +100,58 @@ def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Re
 
     data = _data(app, session, minutes, elapsed_s)
     code = ExitCode.ERROR if data.differences else ExitCode.DONE
-    return Report("demo", data, lambda console: render(console, data), code, app.mode, app.account_tail)
+    return Report("demo", data, lambda console: render(console, data), code, app.mode_name, app.account_tail)
 
 
-def _clear(state_dir: str | None) -> Path:
-    """Return the folder to play in; an earlier demo there makes room, anything else stays untouched."""
-    from shutil import rmtree
-
-    from tradebot import sandbox
+def _refuse_users(path: Path) -> None:
+    """Only an earlier demo makes room for the next one."""
     from tradebot.adapters import state_folder
 
-    path = state_folder.resolve(state_dir, os.environ)
-    if not (path / state_folder.MARKER).exists():
-        return path
-    folder = state_folder.open_state(path)
-    if folder.kind != "demo":
+    folder = state_folder.open_state(path) if state_folder.marked(path) else None
+    if folder and folder.kind != "demo":
         raise OperatorError(
             f"{path} holds a bot of yours (mode {folder.mode}), which a demo does not replace",
             "tradebot demo --state-dir state/demo",
         )
-    sandbox.stop(folder.exchange)
-    rmtree(folder.exchange)
-    rmtree(folder.plans)
-    for name in state_folder.OWN_FILES:
-        (path / name).unlink(missing_ok=True)
-    return path
 
 
-def play(app: "App", minutes: int, progress: "Progress") -> "Session":
-    """Tick the engine minute by minute and run what is due; the last minute is the session's close."""
+def _configuration(path: Path) -> Path | None:
+    """Return the user's configuration file; what lies in an earlier demo was that demo's, and goes with it."""
+    from tradebot.adapters import state_folder
+    from tradebot.wiring import USER_FILE, Options, user_file
+
+    file = user_file(Options(), path, os.environ)
+    return None if file == path / USER_FILE and state_folder.marked(path) else file
+
+
+def _clear(path: Path) -> None:
+    """Take an earlier demo away, with nobody at work on it; a configuration that a person has edited is kept."""
+    from shutil import rmtree
+
+    from commands.init import written_here
+    from tradebot import sandbox
+    from tradebot.adapters import lock, state_folder
+    from tradebot.wiring import USER_FILE
+
+    _refuse_users(path)
+    if not state_folder.marked(path):
+        return
+    with lock.hold(path, "demo", name=lock.SERVE_LOCK), lock.hold(path, "demo"):
+        sandbox.stop(path / state_folder.EXCHANGE)
+        if (path / USER_FILE).exists() and not written_here(path / USER_FILE):
+            note(f"note: your {USER_FILE} was moved to {state_folder.set_aside(path, [USER_FILE])}")
+        for folder in (state_folder.EXCHANGE, state_folder.PLANS):
+            rmtree(path / folder, ignore_errors=True)
+        for name in state_folder.OWN_FILES:
+            (path / name).unlink(missing_ok=True)
+    state_folder.prepare(path)
+
+
+def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]":
+    """Tick the engine minute by minute and run what is due; return the session and the minutes played of it.
+
+    The last minute is the session's close, which comes earlier on a half day.
+    """
     from commands import reconcile
     from jobs.timetable import due_at
     from tradebot.snapshot import session_of
@@ -133,13 +164,14 @@ def play(app: "App", minutes: int, progress: "Progress") -> "Session":
     app.ensure_calendar(now)
     session = session_of(app.ledger, now)
     assert session is not None, "the exchange opened on a day that the calendar has no session for"
+    minutes = min(minutes, int((session.close - now).total_seconds()) // 60)
     for minute in range(1, minutes + 1):
         app.engine.sleep(60)
         for slot in due_at(app.settings.timetable, session, app.engine.now()):
             _run_job(app, slot.job)
         progress(minute, minutes)
     reconcile.run(app, by="demo")
-    return session
+    return session, minutes
 
 
 def _run_job(app: "App", job: str) -> None:
@@ -163,6 +195,7 @@ def _data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Dem
     from tradebot.model.intent import Operation
     from tradebot.model.position import FOREIGN, fold_positions
     from tradebot.model.record import Job
+    from tradebot.sandbox import remarks_on
 
     fills = app.ledger.fills()
     held = [p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN]
@@ -200,6 +233,7 @@ def _data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Dem
         differences=differences,
         elapsed_s=elapsed_s,
         next_commands=_next(app, traded),
+        notes=remarks_on(app.folder.exchange)[0],
     )
 
 
@@ -241,11 +275,10 @@ def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
     refused = (
         [r.candidate.symbol for r in traded[-1].candidates if r.terminal] if traded else list(app.settings.universe)
     )
-    name, where = invoked_as(), f" --state-dir {app.folder.path}" if str(app.folder.path) != "state" else ""
     return (
-        f"{name} why-no-orders {(refused or list(app.settings.universe))[0]}{where}",
-        f"{name} status{where}",
-        f"{name} demo --edge 0 --state-dir state/noise",
+        f"tradebot why-no-orders {(refused or list(app.settings.universe))[0]}",
+        "tradebot status",
+        "tradebot demo --edge 0 --state-dir state/noise",
     )
 
 

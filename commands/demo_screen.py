@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from commands.drawing import bar
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,6 +22,8 @@ def render(console: "Console", data: "DemoData") -> None:
         f"{data.minutes} minutes, {data.symbols} symbols, seed {data.seed}, played in {data.elapsed_s:.0f} s. "
         + _edge_words(data.edge)
     )
+    for note in data.notes:
+        console.print(f"Note      {note}", soft_wrap=True, markup=False)
     flow = data.flow
     console.print(
         f"Fetched   {flow.answers:,} answers with {flow.rows:,} rows: {flow.kept:,} kept, "
@@ -56,7 +60,7 @@ def _funnel(console: "Console", data: "DemoData") -> None:
     table.add_column("nearest miss", overflow="fold")
     most = max((row.count for row in seen.reasons), default=1)
     for row in seen.reasons:
-        table.add_row(f"{row.count:,}", "█" * max(1, BAR * row.count // most), str(row.reason), _nearest(row))
+        table.add_row(f"{row.count:,}", bar(row.count, most, BAR), str(row.reason), _nearest(row))
     console.print(table)
 
 

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False) -> Report:
     """Run one pass of exits; exit 3 where permission kept them shut."""
-    from commands.passes import begin, pass_data, pass_exit_code, refused_report
+    from commands.passes import begin, pass_data, pass_exit_code, recorded, refused_report
     from jobs.claims import Refused
     from tradebot.cycle import evaluate_exits
     from tradebot.model.record import Job
 
     with app.pass_lock("evaluate-exits"):
-        call, _ = begin(app, Job.EVALUATE_EXITS, by, force=force_slot, dry_run=dry_run)
+        call, clock = begin(app, Job.EVALUATE_EXITS, by, force=force_slot, dry_run=dry_run)
         if isinstance(call, Refused):
             return refused_report(app, "evaluate-exits", call)
-        data = pass_data(evaluate_exits(app.world(dry_run=dry_run), call))
+        with recorded(app, call, clock.now, dry_run=dry_run):
+            data = pass_data(app, evaluate_exits(app.world(dry_run=dry_run, proposing=False), call))
     code = pass_exit_code(data)
-    return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode, app.account_tail)
+    return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
 def _render(console: "Console", data: "PassData") -> None:
@@ -35,9 +36,8 @@ def _render(console: "Console", data: "PassData") -> None:
     if data.not_run:
         render_not_run(console, data.not_run)
         return
-    what = "would be sent" if data.dry_run else "sent"
     console.print(f"Exits at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} looked at")
-    render_rows(console, data, what)
+    render_rows(console, data)
 
 
 def register(app: typer.Typer) -> None:

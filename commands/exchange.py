@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The embedded exchange: serve it to other clients, move its time.")
 
 MOMENTS = frozenset({"open", "close", "next_open"})
+ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)")
 UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -105,11 +106,14 @@ def tick(bot: "App", step: str) -> Report:
 
 def seconds_of(text: str) -> int | None:
     """Return the seconds of a duration such as 5m, None for a moment; OperatorError for anything else."""
-    if text in MOMENTS:
+    if text in MOMENTS or ISO_TIME.fullmatch(text):
         return None
     found = re.fullmatch(r"(\d{1,7})([smh])", text)
     if found is None or not int(found[1]):
-        raise OperatorError(f"{clean(text)[:20]!r} is no step of time", "write 90s, 5m, 2h, open, close or next_open")
+        raise OperatorError(
+            f"{clean(text)[:20]!r} is no step of time",
+            "write 90s, 5m, 2h, open, close, next_open or a time such as 2026-11-16T21:00Z",
+        )
     return int(found[1]) * UNITS[found[2]]
 
 
@@ -153,7 +157,7 @@ def _serve(
 
 @app.command("tick", epilog="Example: tradebot exchange tick 5m     or: tradebot exchange tick next_open")
 def _tick(
-    step: Annotated[str, typer.Argument(help="90s, 5m, 2h, open, close or next_open.")] = "5m",
+    step: Annotated[str, typer.Argument(help="90s, 5m, 2h, open, close, next_open, or a time.")] = "5m",
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,

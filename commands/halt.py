@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from commands.plain import caller, clean, confirm, document, print_error, say
+from commands.hints import aimed
+from commands.plain import OutputError, caller, clean, confirm, document, print_error, say
 from tradebot.adapters import state_folder, switch
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -48,16 +49,17 @@ class Asked(NamedTuple):
 
 
 class Latch(NamedTuple):
-    """The latch as it fell; `unrecorded` says why the ledger's history lacks it, None where it has it."""
+    """The latch as it fell; `unrecorded` says why the ledger's history lacks it, `told` whether it could be said."""
 
     state: str
     who: str
     why: str
     at: datetime
     unrecorded: str | None
+    told: bool
 
 
-class Orders(NamedTuple):
+class Orders(TypedDict):
     """What the pass of exits did about working orders: counts, and why the rest was not done."""
 
     cancelled: int
@@ -66,22 +68,26 @@ class Orders(NamedTuple):
     problem: str | None
 
 
+class Halted(TypedDict):
+    """What a program is told: the latch, and the working orders, None where none was at work."""
+
+    state: str
+    who: str
+    why: str
+    at: datetime
+    unrecorded: str | None
+    orders: Orders | None
+
+
 def act(arguments: Sequence[str]) -> int:
     """Halt as a command line asks; return the exit code. This is what runs before the command line is imported."""
-    as_json = "--json" in arguments
-    try:
-        return run(_asked(arguments))
-    except TradebotError as error:
-        print_error(error, as_json)
-        return error.code
-    except KeyboardInterrupt:
-        print_error(TradebotError("cut short", "tradebot status says whether the halt is in force"), as_json)
-        return ExitCode.INTERRUPTED
+    return run(_asked(arguments))
 
 
 def run(asked: Asked) -> int:
     """Let the latch fall, say so, then write the history, then end working entries; return the exit code.
 
+    An output that cannot be written stops nothing: exit 1 tells of it at the end.
     Raises OperatorError where there is no state, nothing can be written, or flattening was not confirmed.
     """
     path = _marked(state_folder.resolve(asked.state_dir, os.environ))
@@ -92,13 +98,11 @@ def run(asked: Asked) -> int:
         confirm(FLATTEN, asked.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
         latch = _fall(path, asked, FLATTEN)
     orders = _end_orders(asked) if asked.flatten or _may_fill(path) else None
-    problem = orders is not None and orders.problem is not None
+    problem = orders is not None and orders["problem"] is not None
     code = ExitCode.UNAVAILABLE if problem else ExitCode.DONE
-    if asked.as_json:
-        say(json.dumps(document("halt", mode, tail, code, _data(latch, orders))))
-    else:
-        _say_rest(latch, orders)
-    return code
+    found = document("halt", mode, tail, code, _data(latch, orders))
+    told = _tell(json.dumps(found, default=_in_utc) if asked.as_json else _rest(latch, orders))
+    return code if told and latch.told else code or ExitCode.ERROR
 
 
 def _asked(arguments: Sequence[str]) -> Asked:
@@ -125,7 +129,7 @@ def _next(words: Iterator[str], name: str) -> str:
 
 def _marked(path: Path) -> Path:
     """Return a folder that carries a marker, whatever the marker says: a damaged one is halted all the same."""
-    if not (path / state_folder.MARKER).exists():
+    if not state_folder.marked(path):
         state_folder.open_state(path, os.environ)
     return path
 
@@ -143,10 +147,19 @@ def _fall(path: Path, asked: Asked, state: str) -> Latch:
     """Latch, say so at once, then try to write the history."""
     who, at = caller(), datetime.now(UTC)
     in_force = switch.halt(path, who, asked.reason, at, state)
-    latch = Latch(in_force, who, asked.reason, at, None)
-    if not asked.as_json:
-        say(f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(asked.reason)}")
+    words = f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(asked.reason)}"
+    latch = Latch(in_force, who, asked.reason, at, None, asked.as_json or _tell(words))
     return latch._replace(unrecorded=_record(path, latch))
+
+
+def _tell(text: str) -> bool:
+    """Say something; False, with the reason on stderr, where it cannot be written."""
+    try:
+        say(text)
+    except OutputError as lost:
+        print_error(lost, as_json=False)
+        return False
+    return True
 
 
 def _record(path: Path, latch: Latch) -> str | None:
@@ -186,40 +199,55 @@ def _end_orders(asked: Asked) -> Orders:
         with opened(Options(asked.state_dir, asked.config), os.environ) as app:
             data = evaluate_exits.run(app, by=caller(), force_slot=True).data
     except TradebotError as error:
-        return Orders(0, 0, 0, f"{error.message} {error.hint}".strip())
+        return _undone(f"{error.message} {error.hint}".strip())
     assert isinstance(data, PassData), "a forced slot is never refused"
     return _outcome(data)
 
 
 def _outcome(data: "PassData") -> Orders:
     if data.not_run is not None:
-        return Orders(0, 0, 0, data.not_run.meaning)
+        return _undone(data.not_run.meaning)
     sent = [row.source for row in data.rows if row.reason is None]
     failed = [row.reason for row in data.rows if row.reason and row.reason not in AS_IT_SHOULD_BE]
     problem = f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}" if failed else None
-    return Orders(sent.count("cancel"), sent.count("exit"), len(failed), problem)
+    return {
+        "cancelled": sent.count("cancel"),
+        "closing": sent.count("exit"),
+        "failed": len(failed),
+        "problem": problem,
+    }
 
 
-def _data(latch: Latch, orders: Orders | None) -> dict[str, object]:
+def _undone(problem: str) -> Orders:
+    return {"cancelled": 0, "closing": 0, "failed": 0, "problem": problem}
+
+
+def _data(latch: Latch, orders: Orders | None) -> Halted:
     return {
         "state": latch.state,
         "who": latch.who,
         "why": latch.why,
-        "at": latch.at.isoformat().replace("+00:00", "Z"),
+        "at": latch.at,
         "unrecorded": latch.unrecorded,
-        "orders": orders and orders._asdict(),
+        "orders": orders,
     }
 
 
-def _say_rest(latch: Latch, orders: Orders | None) -> None:
+def _in_utc(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _rest(latch: Latch, orders: Orders | None) -> str:
+    lines = []
     if latch.unrecorded:
-        say(f"  the halt is in force; the ledger's history lacks it: {latch.unrecorded}")
+        lines.append(f"  the halt is in force; the ledger's history lacks it: {latch.unrecorded}")
     if orders:
-        say(f"  working orders: {orders.cancelled} cancelled, {orders.closing} closing orders sent")
-        if orders.problem:
-            say(f"  the halt is in force; not all is done: {orders.problem}")
-            say("  next: tradebot evaluate-exits")
-    say("Only orders that reduce risk go out. Next: tradebot status, then tradebot unhalt")
+        lines.append(f"  working orders: {orders['cancelled']} cancelled, {orders['closing']} closing orders sent")
+        if orders["problem"]:
+            lines.append(f"  the halt is in force; not all is done: {orders['problem']}")
+            lines.append("  next: tradebot evaluate-exits")
+    lines.append("Only orders that reduce risk go out. Next: tradebot status, then tradebot unhalt")
+    return aimed("\n".join(lines))
 
 
 def register(app: "typer.Typer") -> None:

@@ -1,6 +1,9 @@
 """`tradebot init`: make a bot's folder, its books and, for the sandbox, its market; arm sandbox and paper."""
 
+import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,14 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands.plain import clean, note
 from commands.surface import Config, Json, Report, StateDir, caller, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.model.account import Account
+    from tradebot.model.bar import VenueClock
     from tradebot.settings import Settings
 
+MOST_SYMBOLS = 5000
 WELL_KNOWN = 20
 """How many of the embedded exchange's own names are real tickers; those after them are made up."""
 MADE_UP_SECTORS = 10
@@ -33,37 +40,107 @@ class Made:
     now: datetime
     symbols: int
     armed: bool
+    shadow: bool
+    notes: tuple[str, ...]
 
 
 def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any]) -> Report:
-    """Check everything and reach the venue, then write, the marker last: what has no marker is no state."""
+    """Check everything, reach a real venue, and only then write."""
     from tradebot.adapters import state_folder
     from tradebot.settings import load
-    from tradebot.wiring import Options, user_file
+    from tradebot.wiring import Options, first_look, user_file
 
     path = state_folder.resolve(state_dir, os.environ)
-    if (path / state_folder.MARKER).exists():
-        raise OperatorError(f"{path} is a state folder already", f"tradebot status --state-dir {path}, or name another")
+    _refuse_marked(path)
     settings = load(user_file(Options(state_dir, config), path, os.environ), os.environ, flags).settings
+    look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
+    with setting_up(path, "init"):
+        return make(path, settings, kind, flags, look)
+
+
+@contextmanager
+def setting_up(path: Path, verb: str) -> Iterator[None]:
+    """Make the folder and hold it, so that two who would make a state of it do not mix theirs: the second leaves."""
+    from tradebot.adapters import lock, state_folder
+
     state_folder.prepare(path)
+    with lock.hold(path, verb, wait_s=0.0, name=lock.SETUP_LOCK):
+        yield
+
+
+def _refuse_marked(path: Path) -> None:
+    from tradebot.adapters import state_folder
+
+    if state_folder.marked(path):
+        raise OperatorError(f"{path} is a state folder already", f"tradebot status --state-dir {path}, or name another")
+
+
+def make(
+    path: Path,
+    settings: "Settings",
+    kind: str,
+    flags: dict[str, Any],
+    look: "tuple[VenueClock, Account] | None" = None,
+) -> Report:
+    """Make a state in a folder that is held, the marker last: what has no marker is no state.
+
+    `look` is a real venue's clock and account; the embedded exchange is asked once its market is made.
+    """
+    from tradebot.adapters import state_folder
+    from tradebot.wiring import first_look
+
+    _refuse_marked(path)
+    _refuse_foreign_settings(path, flags)
+    _set_leftovers_aside(path)
     if settings.mode == "sandbox":
         universe = make_market(path, settings, flags)
         settings = settings.model_copy(update={"universe": universe})
         flags = flags | ({"universe": universe} if "sandbox" in flags else {})
-    made = _make(path, settings, kind)
+    made = _make(path, settings, kind, *(look or first_look(path, settings, os.environ)))
     if len(flags) > 1:
         _keep_flags(path, flags)
     state_folder.create(path, settings.mode, made.number, kind, made.at)
+    return _report(path, settings, made)
+
+
+def _refuse_foreign_settings(path: Path, flags: dict[str, Any]) -> None:
+    from tradebot.wiring import USER_FILE
+
+    own = path / USER_FILE
+    if len(flags) > 1 and own.exists() and not written_here(own):
+        raise OperatorError(
+            f"{own} is yours, and what the flags ask for would be written over it",
+            f"put it into that file and leave the flags out, or move the file: mv {own} {own}.mine",
+        )
+
+
+def _set_leftovers_aside(path: Path) -> None:
+    """Make room where an earlier run was cut short before its books were used."""
+    from tradebot import sandbox
+    from tradebot.adapters import leftovers, state_folder
+
+    if leftovers.found(path):
+        sandbox.stop(path / state_folder.EXCHANGE)
+        aside = state_folder.set_aside(path, leftovers.MOVED)
+        state_folder.prepare(path)
+        note(f"note: what an interrupted run had left unused in {path} was moved to {aside}")
+
+
+def _report(path: Path, settings: "Settings", made: "_Books") -> Report:
+    from tradebot.model.trading import mode_name
+
     data = Made(
         state_dir=str(path),
-        mode=settings.mode,
+        mode=mode_name(settings.mode, shadow=settings.shadow),
         account_tail=made.number[-4:],
         cash=made.cash,
         now=made.at,
         symbols=len(settings.universe),
         armed=made.armed,
+        shadow=settings.shadow,
+        notes=_notes(path) if settings.mode == "sandbox" else (),
     )
-    return Report("init", data, lambda console: _render(console, data), mode=settings.mode, account=data.account_tail)
+    return Report("init", data, lambda console: _render(console, data), mode=data.mode, account=data.account_tail)
 
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
@@ -75,6 +152,18 @@ def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list
     return list(sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags))
 
 
+def _notes(path: Path) -> tuple[str, ...]:
+    """Return what the market leaves out of its files, and how to reach flow that was captured after a close."""
+    from tradebot import sandbox
+    from tradebot.adapters.state_folder import EXCHANGE
+
+    sentences, complete_at = sandbox.remarks_on(path / EXCHANGE)
+    if complete_at is None:
+        return sentences
+    tick = f"tradebot exchange tick {complete_at} --state-dir {path}"
+    return (*sentences, f"some of it came after the close; to have all of it: {tick}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Books:
     number: str
@@ -83,18 +172,19 @@ class _Books:
     armed: bool
 
 
-def _make(path: Path, settings: "Settings", kind: str) -> _Books:
-    """Ask the venue whose account this is, and begin its books. Real money is not armed here."""
+def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", account: "Account") -> _Books:
+    """Begin the books of the account that the venue named. Real money is armed here in shadow only.
+
+    There the latch opens no door: permission stays closed for live orders whenever shadow ends.
+    """
     from tradebot.adapters import switch
     from tradebot.adapters.ledger import SqliteLedger
     from tradebot.model.trading import Mode
-    from tradebot.wiring import first_look
 
-    clock, account = first_look(path, settings, os.environ)
     ledger = SqliteLedger.create(path, account.number, clock.now)
     ledger.open_books(account.cash, clock.now)
     ledger.close()
-    armed = settings.mode is not Mode.LIVE
+    armed = settings.mode is not Mode.LIVE or settings.shadow
     if armed:
         switch.arm(path, f"{kind} {caller()}", clock.now)
     return _Books(account.number, account.cash, clock.now, armed)
@@ -108,15 +198,35 @@ def _keep_flags(path: Path, flags: dict[str, Any]) -> None:
     from tradebot.wiring import USER_FILE
 
     kept = {key: value for key, value in flags.items() if key != "mode"}
-    text = "# Goes over the shipped configuration; see config/base.yaml for every value.\n"
-    write_durably(path / USER_FILE, text + yaml.safe_dump(kept, sort_keys=False, default_flow_style=None))
+    text = yaml.safe_dump(kept, sort_keys=False, default_flow_style=None)
+    write_durably(path / USER_FILE, _first_line(text) + text)
+
+
+def written_here(path: Path) -> bool:
+    """Tell whether a configuration is as `init` wrote it, untouched since."""
+    first, newline, rest = path.read_bytes().partition(b"\n")
+    return first + newline == _first_line(rest.decode(errors="replace")).encode()
+
+
+def _first_line(text: str) -> str:
+    """Return the line that begins a configuration of `init`'s: its digest tells whether a person has edited it."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"# Written by init ({digest}); goes over the shipped configuration, see config/base.yaml for every value.\n"
 
 
 def _render(console: "Console", made: Made) -> None:
     console.print(f"Made [bold]{made.state_dir}[/bold]: mode {made.mode}, account …{made.account_tail}", soft_wrap=True)
     console.print(f"  cash {made.cash:,.2f} USD, {made.symbols} symbols, trading time {made.now:%Y-%m-%d %H:%M:%S} UTC")
-    console.print("  armed: entries may be sent" if made.armed else "  not armed: nothing is sent to a live account")
+    console.print(f"  {_permitted(made)}")
+    for remark in made.notes:
+        console.print(f"  {remark}", soft_wrap=True, markup=False, highlight=False)
     console.print(f"Next: tradebot reconcile --state-dir {made.state_dir}", soft_wrap=True, markup=False)
+
+
+def _permitted(made: Made) -> str:
+    if made.shadow:
+        return "in shadow: everything is decided and recorded, nothing is sent"
+    return "armed: entries may be sent" if made.armed else "not armed: nothing is sent to a live account"
 
 
 def market_flags(
@@ -128,13 +238,21 @@ def market_flags(
     edge: float | None,
     flow_folder: str | None,
 ) -> dict[str, Any]:
-    """Return the sandbox section that the flags ask for; a recorded file names its own source by its ending."""
+    """Return the sandbox section that the flags ask for; a recorded file names its own source by its ending.
+
+    With no start given the market begins where its recorded bars do, or else its captured flow.
+    """
     source = None
     if bars:
         from tradebot import sandbox
 
         source, first, held = sandbox.recorded(bars, bar_stamp)
         start, sessions = start or first.isoformat(), sessions or held
+    elif flow_folder and start is None:
+        from tradebot import sandbox
+
+        shown = sandbox.captured_session(flow_folder)
+        start = shown.isoformat() if shown else None
     given = {
         "source": source,
         "path": str(Path(bars).resolve()) if bars else None,
@@ -162,8 +280,10 @@ def symbol_flags(text: str | None) -> dict[str, Any]:
     """Return the universe that a number or a list of names asks for, nothing where neither was given."""
     if text is None:
         return {}
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         return {"universe": [name.strip().upper() for name in text.split(",") if name.strip()]}
+    if len(text) > len(str(MOST_SYMBOLS)) or not 1 <= int(text) <= MOST_SYMBOLS:
+        raise OperatorError(f"--symbols takes 1 to {MOST_SYMBOLS:,} symbols, not {clean(text)[:20]}", "--symbols 20")
     from tradebot import sandbox
 
     names = sandbox.default_symbols(int(text))
@@ -191,11 +311,12 @@ def register(app: typer.Typer) -> None:
         edge: Edge = None,
         flow_folder: FlowFolder = None,
         symbols: Symbols = None,
+        shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record everything, send nothing.")] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
         """Make a bot's folder: its books, its market on the sandbox, and its arming."""
         sandbox = market_flags(bars, bar_stamp, sessions, start, seed, edge, flow_folder)
-        flags = flags_of(mode, sandbox, symbol_flags(symbols))
+        flags = flags_of(mode, sandbox, symbol_flags(symbols)) | ({"shadow": True} if shadow else {})
         finish(run(state_dir, config, "user", flags), as_json)

@@ -1,15 +1,18 @@
 """What the verbs of the timetable share: claiming their slot, and reporting a pass with all its decisions."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from commands.plain import clean
 from commands.surface import Report
-from tradebot.errors import ExitCode
+from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.world import Call
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,25 +20,94 @@ if TYPE_CHECKING:
     from jobs.claims import Refused
     from tradebot.model.bar import VenueClock
     from tradebot.model.candidate import Component
-    from tradebot.model.record import CandidateRecord, CycleRecord, Job
+    from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
     from tradebot.wiring import App
-    from tradebot.world import Call
 
+AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
+MARKET_ENDED = "The market has ended with its last session; begin another: tradebot init --state-dir NEW"
 SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
 VERDICT_STYLE: Mapping[Verdict, str] = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 
 
 def begin(
-    app: "App", job: "Job", by: str, *, force: bool = False, dry_run: bool = False
+    app: "App", job: "Job", by: str, *, force: bool = False, dry_run: bool = False, part: str = ""
 ) -> "tuple[Call | Refused, VenueClock]":
     """Return the call that fills the slot of now, or why there is none, with the venue's clock."""
-    from jobs.claims import claim
+    from jobs.claims import Refused, claim
 
-    clock = app.reader.clock()
+    clock = _clock(app, job, dry_run=dry_run)
     if not dry_run:
         app.ensure_calendar(clock.now)
-    call = claim(app.ledger, app.settings.timetable, job, clock.now, by, force=force, dry_run=dry_run)
+    call = claim(
+        app.ledger,
+        app.settings.timetable,
+        job,
+        clock.now,
+        by,
+        force=force,
+        dry_run=dry_run,
+        part=part,
+        unfinished=lambda taken: app.facts.unfinished(_begun(app, taken, clock.now)),
+    )
+    if isinstance(call, Refused) and call.decision.reason is Reason.OUTSIDE_TIMETABLE:
+        outside = Call(job, clock.now.date(), f"at {clock.now:%H:%M:%SZ}", by)
+        app.facts.record(replace(_begun(app, outside, clock.now), job_decision=call.decision))
     return call, clock
+
+
+def _clock(app: "App", job: "Job", *, dry_run: bool) -> "VenueClock":
+    """Ask the venue for its time; that it did not say is recorded, because it is why nothing was traded."""
+    try:
+        return app.reader.clock()
+    except TradebotError as failed:
+        if not dry_run:
+            last = app.facts.cycles(job=job, last=1)
+            at = max(last[-1].at, app.folder.created_at) if last else app.folder.created_at
+            lost = Call(job, at.date(), f"unreachable after {at:%H:%M:%SZ}", "")
+            app.facts.record(replace(_begun(app, lost, at), job_decision=_failure(failed)))
+        raise
+
+
+@contextmanager
+def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Iterator[None]":
+    """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces that.
+
+    An error that ends it is recorded as its reason, and raised. Where nothing can be recorded nothing is sent either.
+    """
+    if dry_run:
+        yield
+        return
+    begun = _begun(app, call, at)
+    app.facts.record(begun)
+    try:
+        yield
+    except TradebotError as failed:
+        app.facts.record(replace(begun, job_decision=_failure(failed)))
+        raise
+
+
+def _begun(app: "App", call: "Call", at: datetime) -> "CycleRecord":
+    from tradebot.model.record import CycleRecord
+
+    cut_short = Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT)
+    return CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, app.mode_name, job_decision=cut_short)
+
+
+def _failure(failed: TradebotError) -> Decision:
+    known = {ExitCode.UNAVAILABLE: Reason.VENUE_UNREACHABLE, ExitCode.AUTHENTICATION: Reason.KEYS_REFUSED}
+    return Decision(Gate.JOB, Verdict.UNKNOWN, known.get(failed.code, Reason.PASS_FAILED), clean(failed.message))
+
+
+def in_universe(app: "App", symbol: str) -> str:
+    """Return a symbol of the universe as it is written there; OperatorError naming the nearest ones."""
+    import difflib
+
+    wanted, universe = symbol.strip().upper(), app.settings.universe
+    if wanted not in universe:
+        near = difflib.get_close_matches(wanted, universe, 3, cutoff=0.5)
+        meant = f"did you mean {' or '.join(near)}" if near else f"it holds {', '.join(universe[:8])} …"
+        raise OperatorError(f"{wanted} is not in the universe", f"{meant}. The universe: tradebot config show universe")
+    return wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +122,25 @@ class NotRun:
 
 def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
     """Report a pass that has no slot: a normal end, because nothing was left undone."""
-    data = _not_run(refused.decision)
-    return Report(verb, data, lambda console: render_not_run(console, data), ExitCode.DONE, app.mode, app.account_tail)
+    data = _not_run(app, refused.decision, app.now())
+    return Report(
+        verb, data, lambda console: render_not_run(console, data), ExitCode.DONE, app.mode_name, app.account_tail
+    )
 
 
-def _not_run(decision: Decision) -> NotRun:
+def _not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
     assert decision.reason is not None, "a refusal has a reason"
-    row = REASONS[decision.reason]
     found = decision.observed if decision.observed is None else str(decision.observed)
-    return NotRun(decision.reason, row.meaning, found, row.remedy)
+    return NotRun(decision.reason, REASONS[decision.reason].meaning, found, remedy_of(app, decision.reason, at))
+
+
+def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
+    """Return what would change a decision of that time; no waiting helps once the sandbox's market is over."""
+    from tradebot import sandbox
+    from tradebot.model.trading import Mode
+
+    ended = reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX and sandbox.ended(app.folder.exchange, at)
+    return MARKET_ENDED if ended else REASONS[reason].remedy
 
 
 def render_not_run(console: "Console", data: NotRun) -> None:
@@ -72,6 +154,7 @@ class CandidateRow:
     """One candidate as the pass left it; quantity in shares, price in USD."""
 
     symbol: str
+    strategy: str
     side: str
     purpose: str
     source: str
@@ -99,9 +182,10 @@ class PassData:
     refused: dict[Reason, int]
     rows: tuple[CandidateRow, ...]
     not_run: NotRun | None
+    refused_strategies: "tuple[StrategyRefusal, ...]"
 
 
-def pass_data(cycle: "CycleRecord") -> PassData:
+def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
     """Return a pass as it is reported."""
     from collections import Counter
 
@@ -116,7 +200,8 @@ def pass_data(cycle: "CycleRecord") -> PassData:
         orders=sum(row.reason is None for row in rows),
         refused=dict(ended.most_common()),
         rows=rows,
-        not_run=_not_run(cycle.job_decision) if cycle.job_decision else None,
+        not_run=_not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
+        refused_strategies=cycle.refused_strategies,
     )
 
 
@@ -124,6 +209,7 @@ def _row(record: "CandidateRecord") -> CandidateRow:
     candidate, terminal = record.candidate, record.terminal
     return CandidateRow(
         symbol=candidate.symbol,
+        strategy=candidate.strategy,
         side=candidate.side.value,
         purpose=candidate.purpose.value,
         source=candidate.source,
@@ -145,17 +231,19 @@ def pass_exit_code(data: PassData) -> ExitCode:
     return ExitCode.REFUSED if stopped else ExitCode.DONE
 
 
-def render_rows(console: "Console", data: PassData, what: str) -> None:
+def render_rows(console: "Console", data: PassData) -> None:
     """Print what passed, then what ended where, with the numbers of the decision that ended it."""
     from rich.table import Table
 
     from tradebot.explain import plain
 
-    would = data.refused.get(Reason.DRY_RUN, 0) if data.dry_run else 0
-    sent = data.orders + would
-    console.print(f"  {data.candidates} = {sent} {what} + {data.candidates - sent} refused")
+    unsent = {reason: data.refused.get(reason, 0) for reason in (Reason.DRY_RUN, Reason.SHADOW)}
+    passed = data.orders + sum(unsent.values())
+    what = "would be sent" if data.dry_run else "in shadow, not sent" if unsent[Reason.SHADOW] else "sent"
+    console.print(f"  {data.candidates} = {passed} {what} + {data.candidates - passed} refused")
+    several = len({row.strategy for row in data.rows}) > 1
     table = Table(box=None, pad_edge=False)
-    for name in ("symbol", "side", "score", "ended at", "observed", "limit"):
+    for name in ("symbol", *(("strategy",) if several else ()), "side", "score", "ended at", "observed", "limit"):
         table.add_column(name, justify="right" if name in ("score", "observed", "limit") else "left")
     table.add_column("reason", no_wrap=True)
     for row in data.rows:
@@ -163,7 +251,8 @@ def render_rows(console: "Console", data: PassData, what: str) -> None:
         gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
         numbers = (plain(ended.observed), plain(ended.limit)) if ended else (_quantity(row), plain(row.price))
         score = "" if row.score is None else f"{row.score:+.3f}"
-        table.add_row(row.symbol, row.side, score, gate, *numbers, str(row.reason or _why_sent(row)))
+        who = (row.symbol, row.strategy) if several else (row.symbol,)
+        table.add_row(*who, row.side, score, gate, *numbers, str(row.reason or _why_sent(row)))
     if data.rows:
         console.print(table)
     legend(console, data)
@@ -173,6 +262,19 @@ def legend(console: "Console", data: PassData) -> None:
     """Print what each reason in the table means, once."""
     for reason in data.refused:
         console.print(f"  {reason}: {REASONS[reason].meaning}", style="dim", markup=False, soft_wrap=True)
+    for refusal in data.refused_strategies:
+        render_refusal(console, refusal)
+
+
+def render_refusal(console: "Console", refusal: "StrategyRefusal") -> None:
+    """Print that a strategy's whole answer was refused, with what was seen and what to do."""
+    found = refusal.decision
+    assert found.reason is not None, "a refusal has a reason"
+    limit = "" if found.limit is None else f" against {found.limit}"
+    row = REASONS[found.reason]
+    said = f"Strategy {refusal.strategy}: {found.reason} ({clean(str(found.observed))}{limit})"
+    console.print(said, style="red", markup=False, soft_wrap=True)
+    console.print(f"  {row.meaning}\n  Next: {row.remedy}", markup=False, soft_wrap=True)
 
 
 def _why_sent(row: CandidateRow) -> str:

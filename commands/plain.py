@@ -3,13 +3,19 @@
 `halt` goes through this file alone, so it uses the cheap part of the standard library only.
 """
 
+import io
 import json
 import os
 import pwd
 import sys
-from typing import Any
+from typing import Any, TextIO
 
+from commands.hints import aimed, aimed_all
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+
+class OutputError(TradebotError):
+    """What was to be said could not be written, to a full disk for example. What was done stays done."""
 
 
 def caller() -> str:
@@ -38,7 +44,7 @@ def document(verb: str, mode: str | None, account: str | None, code: int, data: 
         "mode": mode,
         "account": account,
         "exit_code": int(code),
-        "data": data,
+        "data": aimed_all(data),
     }
 
 
@@ -47,29 +53,72 @@ def error_document(error: TradebotError) -> dict[str, Any]:
     described = {
         "code": int(error.code),
         "message": error.message,
-        "hint": error.hint,
+        "hint": aimed(error.hint),
         "retryable": error.retryable,
     }
     return {"schema": "tradebot.error/1", "error": described}
 
 
-def say(text: str) -> None:
-    """Print to stdout at once; a reader who has gone away (| head) changes nothing about what was done."""
+def mend_streams() -> None:
+    """Give a stream that the caller closed somewhere to go, and write what its encoding lacks as a question mark."""
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.closed:
+            stream.reconfigure(errors="replace")
+
+
+def mute(stream: TextIO) -> None:
+    """Let what is still said to a stream go nowhere: Python flushes it once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def say(text: str) -> bool:
+    """Print to stdout at once; False where the reader has gone away (| head), which undoes nothing that was done.
+
+    Raises OutputError, once, where it cannot be written; what is said after that goes nowhere.
+    """
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # Python flushes stdout once more as it ends: let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        mute(sys.stdout)
+        return False
+    except OSError as error:
+        mute(sys.stdout)
+        raise OutputError(
+            f"the output cannot be written: {error.strerror}",
+            "what was done stays done: tradebot status, and send its output elsewhere",
+        ) from error
+    return True
+
+
+def note(text: str) -> None:
+    """Say something beside the data, on stderr."""
+    _complain(aimed(text))
 
 
 def print_error(error: TradebotError, as_json: bool) -> None:
-    """Print an error: a document on stdout for programs, sentences on stderr for people."""
-    if as_json:
-        say(json.dumps(error_document(error)))
-        return
-    print(f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"  next: {error.hint}", file=sys.stderr)
+    """Print an error: a document on stdout for programs, sentences on stderr for people, or where stdout is full."""
+    if as_json and not isinstance(error, OutputError):
+        try:
+            say(json.dumps(error_document(error)))
+        except OutputError as lost:
+            _complain(_sentences(lost))
+    else:
+        _complain(_sentences(error))
+
+
+def _sentences(error: TradebotError) -> str:
+    return f"error: {error.message}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
+
+
+def _complain(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        # There is nobody left to tell; the exit code says it.
+        mute(sys.stderr)
 
 
 def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.completing import plans
 from commands.plain import clean
 from commands.surface import Config, Json, Report, StateDir, caller, finish, opened
 from tradebot.errors import ExitCode
@@ -77,7 +78,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
         applied=plan.id if plan else None,
     )
     code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
-    return Report("reconcile", data, lambda console: _render(console, data), code, app.mode, app.account_tail)
+    return Report("reconcile", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
 def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
@@ -116,7 +117,10 @@ def _render(console: "Console", data: Compared) -> None:
         console.print(
             f"Next: tradebot reconcile --apply {data.plan}   ({data.plan_file})", markup=False, soft_wrap=True
         )
-    else:
+    by_hand = sorted({row.subject for row in data.findings if row.kind == "by_hand"})
+    for symbol in by_hand:
+        console.print(f"Next: tradebot adopt {symbol} --manage   would let the exit rules close it", markup=False)
+    if not data.plan and not by_hand:
         console.print("No plan can settle this; each finding says what becomes of it.")
 
 
@@ -147,7 +151,12 @@ def register(app: typer.Typer) -> None:
     def reconcile(
         apply: Annotated[
             str | None,
-            typer.Option("--apply", metavar="PLAN", help="Write this plan into the books first: id or file."),
+            typer.Option(
+                "--apply",
+                metavar="PLAN",
+                help="Write this plan into the books first: id or file.",
+                autocompletion=plans,
+            ),
         ] = None,
         state_dir: StateDir = None,
         config: Config = None,

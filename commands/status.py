@@ -1,6 +1,5 @@
 """`tradebot status`: what the bot holds and may do, from its own records; the venue is not asked."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -8,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from commands.holdings import FOREIGN_OWNER, Holding
+from commands.outlook import Check, Equity, FlowQuota, NextSlot
 from commands.plain import clean
 from commands.surface import Config, Json, Report, StateDir, finish, opened
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tradebot.adapters.facts import SqliteFacts
     from tradebot.model.intent import IntentRecord
     from tradebot.model.order import Order
-    from tradebot.model.position import Position
     from tradebot.model.record import CycleRecord
     from tradebot.model.trading import ReconcileMark
     from tradebot.wiring import App
@@ -52,18 +52,6 @@ class LastPass:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """An open position of ours: signed shares, prices and cost in USD."""
-
-    strategy: str
-    symbol: str
-    quantity: Decimal
-    average_price: Decimal
-    cost: Decimal
-    opened_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class OpenOrder:
     """A working order, or one of unknown fate; quantity in shares still open, price in USD."""
 
@@ -89,7 +77,8 @@ class LookedAt:
 class Status:
     """Everything on the screen; `as_of` is the last recorded trading time, None where nothing was recorded.
 
-    `trading_at` and who set it come from a person's own clock, all other times are trading time.
+    `trading_at` and who set it come from a person's own clock, all other times are trading time. `next_slots` are those
+    after `now`, which is `as_of` on the embedded exchange.
     """
 
     state_dir: str
@@ -101,7 +90,12 @@ class Status:
     trading_at: datetime | None
     doors: tuple[Door, ...]
     reconcile: Compared | None
+    health: tuple[Check, ...]
     passes: tuple[LastPass, ...]
+    now: datetime | None
+    next_slots: tuple[NextSlot, ...]
+    quota: FlowQuota | None
+    equity: Equity | None
     positions: tuple[Holding, ...]
     orders: tuple[OpenOrder, ...]
     unresolved: tuple[OpenOrder, ...]
@@ -111,10 +105,11 @@ class Status:
 
 def run(app: "App") -> Report:
     """Read the ledger, the recorded passes and the switch; exit 0 whatever they say."""
+    from commands import outlook
+    from commands.holdings import holdings, last_passes, prices, trading_now
     from tradebot import sandbox
     from tradebot.model.intent import IntentState
     from tradebot.model.position import FOREIGN, fold_positions
-    from tradebot.wiring import permission_of
 
     ledger = app.ledger_view
     state, mark, fills = ledger.trading_state(), ledger.last_reconcile(), ledger.fills()
@@ -124,6 +119,8 @@ def run(app: "App") -> Report:
     positions = [p for p in fold_positions(fills).values() if p.strategy != FOREIGN]
     passes = _passes(app, mark)
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
+    now, recent = trading_now(app, (as_of,)), outlook.recent(app, as_of)
+    held = holdings(app, fills, prices(last_passes(app)), now)
     data = Status(
         state_dir=str(app.folder.path),
         as_of=as_of,
@@ -132,16 +129,21 @@ def run(app: "App") -> Report:
         trading_who=clean(state.who),
         trading_why=clean(state.why),
         trading_at=state.at,
-        doors=tuple(Door(reason.value, found) for reason, found in permission_of(app.mode).closed),
+        doors=tuple(Door(reason.value, found) for reason, found in app.permission.closed),
         reconcile=_compared(mark, as_of),
+        health=outlook.health(app, now, mark, recent, sum(row.strategy != FOREIGN_OWNER for row in held)),
         passes=passes,
-        positions=tuple(_holding(position) for position in positions if position.quantity),
+        now=now,
+        next_slots=outlook.next_slots(app, now),
+        quota=outlook.quota(recent),
+        equity=outlook.equity(recent),
+        positions=held,
         orders=tuple(_open_order(order, order.venue_id in ending) for order in orders),
         unresolved=tuple(_unresolved(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
         looked_at=LookedAt(len(fills), len(orders), len(intents), len(passes)),
     )
-    mode, tail = app.mode, app.account_tail
+    mode, tail = app.mode_name, app.account_tail
     return Report("status", data, lambda console: _render(console, data, mode, tail), mode=mode, account=tail)
 
 
@@ -151,31 +153,21 @@ def _passes(app: "App", mark: "ReconcileMark | None") -> tuple[LastPass, ...]:
 
     found: list[LastPass] = []
     if app.recorded is not None:
-        jobs = (Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE)
+        jobs = (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE)
         cycles = [cycle for job in jobs for cycle in app.recorded.cycles(job=job, last=1)]
-        found += _fetched(app.recorded, app.settings.universe)
-        found += [LastPass(cycle.job.value, cycle.at, cycle.slot, _did(cycle)) for cycle in cycles]
+        found += [LastPass(cycle.job.value, cycle.at, cycle.slot, _did(app.recorded, cycle)) for cycle in cycles]
     if mark is not None:
         did = f"{mark.findings} findings, {mark.blocking} blocking"
         found.append(LastPass(Job.RECONCILE.value, mark.at, None, did))
     return tuple(found)
 
 
-def _fetched(recorded: "SqliteFacts", universe: Sequence[str]) -> Iterator[LastPass]:
-    from tradebot.model.flow import Endpoint
-    from tradebot.model.record import Job
-
-    asked = [(Endpoint.MARKET_TIDE, None), *((Endpoint.FLOW_ALERTS, symbol) for symbol in universe)]
-    times = [at for at in (recorded.last_fetch(*what) for what in asked) if at is not None]
-    if times:
-        answers = recorded.intakes(max(times))
-        rows = sum(answer.received for answer in answers)
-        yield LastPass(Job.FETCH_FLOW.value, max(times), None, f"{len(answers)} answers, {rows} rows")
-
-
-def _did(cycle: "CycleRecord") -> str:
+def _did(recorded: "SqliteFacts", cycle: "CycleRecord") -> str:
     if cycle.job_decision is not None:
         return f"refused: {cycle.job_decision.reason}"
+    if cycle.job == "fetch-flow":
+        answers = recorded.intakes(cycle.at)
+        return f"{len(answers)} answers, {sum(answer.received for answer in answers)} rows"
     orders = sum(record.terminal is None for record in cycle.candidates)
     if cycle.job == "score":
         return f"{len(cycle.candidates)} scored, {orders} candidates"
@@ -187,17 +179,6 @@ def _compared(mark: "ReconcileMark | None", as_of: datetime | None) -> Compared 
         return None
     age_s = (as_of - mark.at).total_seconds() if as_of else 0.0
     return Compared(mark.at, age_s, mark.findings, mark.blocking)
-
-
-def _holding(position: "Position") -> Holding:
-    return Holding(
-        strategy=position.strategy,
-        symbol=position.symbol,
-        quantity=position.quantity,
-        average_price=position.average_price,
-        cost=position.cost,
-        opened_at=position.opened_at,
-    )
 
 
 def _open_order(order: "Order", ending: bool) -> OpenOrder:

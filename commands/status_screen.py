@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from commands.drawing import duration, sparkline
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from commands.holdings import Holding
     from commands.status import OpenOrder, Status
 
+HEALTH_STYLE = {"ok": "green", "warn": "yellow", "unknown": "magenta"}
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 
@@ -20,10 +24,13 @@ def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     """Print the screen: who and where, what may be done, what was done, what is held."""
     console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
     console.print(f"  last recorded trading time {_when(data.as_of)}; the venue was not asked")
-    served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
-    console.print(f"  embedded exchange {served}")
+    if mode.startswith("sandbox"):
+        served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
+        console.print(f"  embedded exchange {served}")
     _may(console, data)
+    _health(console, data)
     _passes(console, data)
+    _equity(console, data)
     _positions(console, data)
     _orders(console, "working orders", data.orders)
     _orders(console, "orders of unknown fate", data.unresolved)
@@ -53,26 +60,70 @@ def _may(console: "Console", data: "Status") -> None:
     console.print(f"Books compared {_when(found.at)}, {found.age_s / 60:.0f} min before the last record: {words}")
 
 
+def _health(console: "Console", data: "Status") -> None:
+    """One line: the worst in words, and how much was looked at."""
+    bad = [check for check in data.health if check.state != "ok"]
+    worst = "warn" if any(check.state == "warn" for check in bad) else "unknown" if bad else "ok"
+    style = HEALTH_STYLE[worst]
+    words = "; ".join(f"{check.name} {check.found}" for check in bad or data.health)
+    console.print(f"Health [{style}]{worst}[/{style}], {len(data.health)} looked at: {escape(words)}")
+    if data.quota is not None:
+        told = data.quota
+        left = "" if told.left_today is None else f" of {told.daily_limit:,}, {told.left_today:,} left"
+        console.print(f"Flow quota {told.used_today:,} calls used today{left} (told {_when(told.at)})")
+
+
 def _passes(console: "Console", data: "Status") -> None:
     table = Table(box=None, pad_edge=False)
-    for name in ("last pass", "trading time", "slot", "did"):
-        table.add_column(name)
-    for last in data.passes:
-        table.add_row(last.job, _when(last.at), last.slot or "", last.did)
-    if data.passes:
+    for name in ("job", "last pass", "slot", "did", "next UTC"):
+        table.add_column(name, overflow="fold")
+    last = {row.job: row for row in data.passes}
+    coming = {row.job: row for row in data.next_slots}
+    for job in dict.fromkeys((*last, *coming)):
+        done, due = last.get(job), coming.get(job)
+        told = (_when(done.at), done.slot or "", done.did) if done else ("none yet", "", "")
+        table.add_row(job, *told, f"{due.at:%m-%d %H:%M}" if due else "")
+    if last or coming:
         console.print(table)
+
+
+def _equity(console: "Console", data: "Status") -> None:
+    seen = data.equity
+    if seen is None:
+        return
+    change = seen.last_usd - seen.first_usd
+    colour = "green" if change >= 0 else "red"
+    console.print(
+        f"Equity {seen.last_usd:,.2f} USD, [{colour}]{change:+,.2f}[/{colour}] since the first of {seen.passes} passes "
+        f"of {seen.session}"
+    )
+    line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
+    console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
 
 
 def _positions(console: "Console", data: "Status") -> None:
     console.print(f"{len(data.positions)} positions")
     table = Table(box=None, pad_edge=False)
-    for name in ("symbol", "quantity", "average", "cost USD", "opened", "strategy"):
-        table.add_column(name, justify="right" if name in ("quantity", "average", "cost USD") else "left")
+    for name in ("symbol", "quantity", "average", "now", "gain", "nearest stop", "age", "strategy"):
+        table.add_column(name, justify="left" if name in ("symbol", "nearest stop", "strategy") else "right")
     for held in data.positions:
-        numbers = (f"{held.quantity:,f}", f"{held.average_price:,.4f}", f"{held.cost:,.2f}")
-        table.add_row(escape(held.symbol), *numbers, _when(held.opened_at), held.strategy)
+        gain = "" if held.gain is None else f"{held.gain:+.2%}"
+        age = "" if held.age_s is None else duration(held.age_s)
+        numbers = (f"{held.quantity:,f}", _usd(held.average_price), _usd(held.price), gain, _nearest(held), age)
+        table.add_row(escape(held.symbol), *numbers, held.strategy)
     if data.positions:
         console.print(table)
+
+
+def _nearest(held: "Holding") -> str:
+    stop = next((stop for stop in held.stops if stop.rule == held.nearest), None)
+    if stop is None or stop.distance is None:
+        return ""
+    return f"{stop.rule} {_usd(stop.price)}, {stop.distance:.1%} away"
+
+
+def _usd(price: Decimal | None) -> str:
+    return "" if price is None else f"{price:,.2f}"
 
 
 def _orders(console: "Console", title: str, orders: "Sequence[OpenOrder]") -> None:

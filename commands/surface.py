@@ -5,7 +5,6 @@ Only cheap imports stand here, because each verb's help goes through this file.
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.plain import caller, document, print_error, say
+from commands.plain import caller, document, say
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -26,14 +25,17 @@ if TYPE_CHECKING:
     from tradebot.wiring import App
     from tradebot.world import Progress
 
-__all__ = ["caller", "print_error"]
-"""Names that live in `commands.plain`, because `halt` may not load this file; every other verb finds them here."""
+__all__ = ["caller"]
+"""A name that lives in `commands.plain`, because `halt` may not load this file; every other verb finds it here."""
 
 StateDir = Annotated[str | None, typer.Option("--state-dir", help="The bot's folder [TRADEBOT_STATE, ./state].")]
 Config = Annotated[str | None, typer.Option("--config", help="Your configuration file [TRADEBOT_CONFIG].")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, send and write nothing.")]
 ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run in a recorded extra slot if this one is taken.")]
+
+WIDTH, NARROWEST = 100, 40
+"""Columns where nobody says how many there are, and the fewest that a table can be read in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,13 @@ def jsonable(value: object) -> Any:
 
 def console(*, err: bool = False) -> "Console":
     """Return a rich console: colour and width as the terminal has them, plain and 100 columns wide elsewhere."""
-    from rich.console import Console
+    from commands.screen import Screen
 
-    terminal = (sys.stderr if err else sys.stdout).isatty()
-    width = None if terminal or os.environ.get("COLUMNS") else 100
-    return Console(stderr=err, width=width, highlight=False, soft_wrap=False)
+    terminal, asked = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isascii() and asked.isdigit() else None if terminal else WIDTH
+    screen = Screen(stderr=err, width=width, highlight=False, soft_wrap=False)
+    screen.width = max(screen.width, NARROWEST)
+    return screen
 
 
 def finish(report: Report, as_json: bool) -> None:
@@ -113,13 +117,3 @@ def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager
     from tradebot.wiring import opened as open_app
 
     return open_app(Options(state_dir, config), os.environ)
-
-
-def invoked_as() -> str:
-    """Return how this program was started, so that a command shown to a person works when it is typed again."""
-    started = sys.argv[0]
-    if os.path.basename(started) == "__main__.py":
-        return "python -m tradebot"
-    found = shutil.which("tradebot")
-    same = found and os.path.exists(started) and os.path.samefile(found, started)
-    return "tradebot" if same else os.path.relpath(started)

@@ -1,43 +1,63 @@
 """`tradebot trade-once`: ask every gate about every candidate, and send those that pass."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened
 
+Candidates = Annotated[
+    str | None,
+    typer.Option("--candidates", metavar="FILE|-", help="Propose these JSON lines instead of the strategies' own."),
+]
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.passes import PassData
+    from commands.own_candidates import EntriesData
     from tradebot.wiring import App
 
 
-def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False) -> Report:
-    """Run one pass of entries; exit 3 where permission or the trading state kept entries shut."""
-    from commands.passes import begin, pass_data, pass_exit_code, refused_report
+def run(
+    app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, candidates: str | None = None
+) -> Report:
+    """Run one pass of entries; exit 3 where permission or the trading state kept entries shut.
+
+    With `candidates`, a file or "-", its lines are proposed instead of the strategies' own: once in each slot.
+    """
+    from commands.own_candidates import entries, note_bad_lines, read, world_of
+    from commands.passes import begin, pass_data, pass_exit_code, recorded, refused_report
     from jobs.claims import Refused
     from tradebot.cycle import trade_once
     from tradebot.model.record import Job
 
+    submission = None if candidates is None else read(app, candidates)
+    part = f"candidates-{submission.digest}" if submission else ""
     with app.pass_lock("trade-once"):
-        call, _ = begin(app, Job.TRADE_ONCE, by, force=force_slot, dry_run=dry_run)
+        call, clock = begin(app, Job.TRADE_ONCE, by, force=force_slot, dry_run=dry_run, part=part)
         if isinstance(call, Refused):
             return refused_report(app, "trade-once", call)
-        data = pass_data(trade_once(app.world(dry_run=dry_run), call))
+        world = app.world(dry_run=dry_run, proposing=candidates is None)
+        if candidates is not None and submission is not None:
+            world = world_of(world, submission)
+            note_bad_lines(world, candidates, submission, clock.now)
+        with recorded(app, call, clock.now, dry_run=dry_run):
+            data = entries(pass_data(app, trade_once(world, call)), candidates, submission)
     code = pass_exit_code(data)
-    return Report("trade-once", data, lambda console: _render(console, data), code, app.mode, app.account_tail)
+    return Report("trade-once", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
-def _render(console: "Console", data: "PassData") -> None:
+def _render(console: "Console", data: "EntriesData") -> None:
+    from commands.own_candidates import render_read
     from commands.passes import render_not_run, render_rows
 
+    if data.submitted:
+        render_read(console, data.submitted)
     if data.not_run:
         render_not_run(console, data.not_run)
         return
-    what = "would be sent" if data.dry_run else "sent"
     console.print(f"Entries at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} candidates")
-    render_rows(console, data, what)
+    render_rows(console, data)
     console.print("Next: tradebot why-no-orders SYMBOL shows one symbol's way through every gate")
 
 
@@ -48,11 +68,12 @@ def register(app: typer.Typer) -> None:
     def trade_once(
         dry_run: DryRun = False,
         force_slot: ForceSlot = False,
+        candidates: Candidates = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
         """Ask every gate about every candidate, and send those that pass, once each."""
         with opened(state_dir, config) as bot:
-            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run)
+            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, candidates=candidates)
         finish(report, as_json)

@@ -32,7 +32,7 @@ class Unhalted:
 def run(app: "App", *, by: str, reason: str, confirmed: str | None) -> Report:
     """Clear the halt where the account's tail is typed and a comparison made now leaves nothing that blocks.
 
-    Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one or blocking findings.
+    Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one, blocking findings, or a newer halt.
     """
     from tradebot.model.trading import TradingState
 
@@ -42,9 +42,9 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None) -> Report:
         _confirm(app, before, confirmed)
         with app.pass_lock("unhalt"):
             _compared(app, by)
-            app.ledger.set_trading_state(TradingState.ACTIVE, by, reason, datetime.now(UTC))
+            app.ledger.set_trading_state(TradingState.ACTIVE, by, reason, datetime.now(UTC), over=before)
     data = Unhalted(cleared, before.state.value, before.who, before.why, before.at)
-    return Report("unhalt", data, lambda console: _render(console, data), mode=app.mode, account=app.account_tail)
+    return Report("unhalt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
@@ -77,7 +77,7 @@ def _blocking(result: "Reconciled") -> str:
 
 def _render(console: "Console", data: Unhalted) -> None:
     if not data.cleared:
-        console.print("Nothing was halted: entries may be sent.")
+        console.print("Nothing was halted. Next: tradebot status shows what else may keep entries shut")
         return
     console.print(f"[green]ACTIVE[/green]: {data.state} is ended, entries may be sent again.")
     console.print("Next: tradebot status")

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.completing import reasons, symbols
 from commands.plain import clean
 from commands.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import ExitCode, OperatorError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tradebot.wiring import App
 
 JOB = "trade-once"
+MANY_MISSED = 3
 SEARCHED = 20
 """A symbol's last way is looked for in so many passes."""
 UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -69,22 +71,39 @@ class SymbolWhy:
     now: str | None
 
 
-def run(app: "App", symbol: str | None, span: Span) -> Report:
+def run(app: "App", symbol: str | None, span: Span, reason: str | None = None) -> Report:
     """Fold the recorded passes; exit 0 where an order was sent, else 10. OperatorError for an unknown symbol."""
+    from commands import why_reason
     from commands.why_screen import show, show_symbol
 
+    if reason is not None:
+        if symbol is not None:
+            raise OperatorError("a symbol and --reason exclude each other", f"tradebot why-no-orders --reason {reason}")
+        return why_reason.run(app, why_reason.reason_of(reason), _cycles(app, span))
     if symbol is None:
         data = _explained(app, _cycles(app, span))
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
-        return Report("why-no-orders", data, lambda c: show(c, data), code, app.mode, app.account_tail)
+        return Report("why-no-orders", data, lambda c: show(c, data), code, app.mode_name, app.account_tail)
     way = _way(app, _known(app, symbol), span)
     sent = way.at is not None and way.reason is None
     code = ExitCode.DONE if sent else ExitCode.FINDINGS
-    return Report("why-no-orders", way, lambda c: show_symbol(c, way), code, app.mode, app.account_tail)
+    return Report("why-no-orders", way, lambda c: show_symbol(c, way), code, app.mode_name, app.account_tail)
 
 
 def _cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
+    """Return the passes of a span; an order whose fate was unknown then and is known now counts as what it became."""
+    from tradebot.explain import with_fates
+    from tradebot.model.intent import IntentState
+
+    def found(client_order_id: str) -> bool:
+        record = app.ledger_view.intent(client_order_id)
+        return record is not None and record.state is IntentState.ACKED
+
+    return with_fates(_recorded_cycles(app, span), found)
+
+
+def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
     facts = app.recorded
     if facts is None:
         return ()
@@ -103,7 +122,7 @@ def _explained(app: "App", cycles: "Sequence[CycleRecord]") -> Why:
 
     last = cycles[-1] if cycles else None
     return Why(
-        explanation=why_no_orders(cycles),
+        explanation=_remedied(app, why_no_orders(cycles), last),
         first_at=cycles[0].at if cycles else None,
         last_at=last.at if last else None,
         last_slot=last.slot if last else None,
@@ -111,15 +130,27 @@ def _explained(app: "App", cycles: "Sequence[CycleRecord]") -> Why:
     )
 
 
+def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
+    """Return the answer with what would help now: a closed market that has ended does not open again."""
+    from dataclasses import replace
+
+    from commands.passes import remedy_of
+    from tradebot.model.reasons import REASONS
+
+    refused = last.job_decision if last else None
+    if last is None or refused is None or refused.reason is None or answer.remedy != REASONS[refused.reason].remedy:
+        return answer
+    return replace(answer, remedy=remedy_of(app, refused.reason, last.at))
+
+
 def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
     """Return what holds now and did not when the last pass was recorded, by switch and configuration."""
     from tradebot.adapters import switch
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import TradingState
-    from tradebot.wiring import permission_of
 
     then = _reasons(last) if last else frozenset[Reason]()
-    for reason, found in permission_of(app.mode).closed:
+    for reason, found in app.permission.closed:
         if reason not in then:
             return f"Permission is closed now: {reason} ({found})."
     state = switch.read(app.folder.path)
@@ -129,7 +160,23 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
         return f"Trading is halted now: {state.state}{who}: {clean(state.why)}. Next: tradebot unhalt"
     if state.state is TradingState.ACTIVE and was_halted:
         return "That halt has ended: trading is ACTIVE now. Next: tradebot trade-once"
-    return None
+    return _silent_since(app, last.at) if last else None
+
+
+def _silent_since(app: "App", last: datetime) -> str | None:
+    """Say that no pass has run for long in an open session; on the sandbox time stands still, so nobody is late."""
+    from tradebot.model.record import Job
+    from tradebot.model.trading import Mode
+    from tradebot.snapshot import session_of
+
+    now = datetime.now(UTC)
+    session = None if app.mode is Mode.SANDBOX else session_of(app.ledger_view, now)
+    if session is None or not session.contains(now):
+        return None
+    missed = [due for due in app.settings.timetable[Job.TRADE_ONCE].in_session(session) if last < due.start <= now]
+    if len(missed) < MANY_MISSED:
+        return None
+    return f"{len(missed)} slots of this session have passed without a pass since. Next: tradebot doctor"
 
 
 def _reasons(cycle: "CycleRecord") -> frozenset[object]:
@@ -166,7 +213,7 @@ def _way(app: "App", symbol: str, span: Span) -> SymbolWhy:
     if not ways and span == Span():
         ways = way_of(symbol, _cycles(app, Span(last=SEARCHED)))[-1:]
     now = _changed_since(app, cycles[-1] if cycles else None)
-    return _seen(ways, now) if ways else _unseen(symbol, cycles, now)
+    return _seen(ways, now) if ways else _unseen(app, symbol, cycles, now)
 
 
 def _seen(ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
@@ -195,12 +242,12 @@ def _seen(ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
     )
 
 
-def _unseen(symbol: str, cycles: "Sequence[CycleRecord]", now: str | None) -> SymbolWhy:
+def _unseen(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", now: str | None) -> SymbolWhy:
     """Say why there is no way to show: no pass, a pass that was refused as a whole, or nothing proposed."""
     from tradebot.explain import why_no_orders
 
     refused = cycles[-1].job_decision if cycles else None
-    answer = why_no_orders(cycles)
+    answer = _remedied(app, why_no_orders(cycles), cycles[-1] if cycles else None)
     sentence, remedy = answer.sentence, answer.remedy
     if cycles and refused is None:
         sentence, remedy = "The strategy proposed nothing for it: no flow is known of it.", "tradebot score"
@@ -245,10 +292,15 @@ def register(app: typer.Typer) -> None:
         epilog="Example: tradebot why-no-orders AAPL     or: tradebot why-no-orders --since 2h",
     )
     def why_no_orders(
-        symbol: Annotated[str | None, typer.Argument(help="One symbol's way through every gate.")] = None,
+        symbol: Annotated[
+            str | None, typer.Argument(help="One symbol's way through every gate.", autocompletion=symbols)
+        ] = None,
         last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="The last N passes.")] = None,
         since: Annotated[
             str | None, typer.Option("--since", help="90s, 30m, 2h, 1d or session, up to the last pass.")
+        ] = None,
+        reason: Annotated[
+            str | None, typer.Option("--reason", help="Which candidates ended at this code.", autocompletion=reasons)
         ] = None,
         state_dir: StateDir = None,
         config: Config = None,
@@ -257,5 +309,5 @@ def register(app: typer.Typer) -> None:
         """Tell why the bot did or did not buy: the funnel with its nearest misses, or one symbol's way."""
         span = span_of(last, since)
         with opened(state_dir, config) as bot:
-            report = run(bot, symbol, span)
+            report = run(bot, symbol, span, reason)
         finish(report, as_json)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from commands.drawing import bar
 from commands.plain import clean
 from tradebot.explain import Funnel, NearMiss, Verdict, plain
 from tradebot.model import decision as gates
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from commands.why_no_orders import SymbolWhy, Why
     from tradebot.model.candidate import Component
 
+BAR = 8
 VERDICT_STYLE: Mapping[Verdict, str] = {
     Verdict.TRADED: "green",
     Verdict.IDLE: "cyan",
@@ -52,15 +54,16 @@ def _funnel(console: "Console", seen: Funnel) -> None:
     lost = " + ".join(str(row.count) for row in seen.reasons) or "0"
     console.print(f"Funnel: {seen.candidates} candidates = {seen.orders} orders + {lost}", markup=False)
     table = Table(box=None, pad_edge=False)
-    for name in ("reason", "count", "nearest miss", "observed", "limit", "off by"):
+    for name in ("reason", "count", "", "nearest miss", "observed", "limit", "off by"):
         table.add_column(
-            name, justify="left" if name in ("reason", "nearest miss") else "right", no_wrap=name == "reason"
+            name, justify="left" if name in ("reason", "", "nearest miss") else "right", no_wrap=name in ("reason", "")
         )
     table.add_column("meaning", overflow="fold")
+    most = max((row.count for row in seen.reasons), default=1)
     for row in seen.reasons:
         style = VERDICT_STYLE[Verdict(row.cause.value)]
-        name = f"[{style}]{row.reason}[/{style}]"
-        table.add_row(name, str(row.count), *_miss(row.nearest), row.meaning)
+        name, drawn = f"[{style}]{row.reason}[/{style}]", f"[{style}]{bar(row.count, most, BAR)}[/{style}]"
+        table.add_row(name, str(row.count), drawn, *_miss(row.nearest), row.meaning)
     if seen.reasons:
         console.print(table)
 

@@ -1,12 +1,13 @@
-"""When each job is due: slots at offsets from the session's open, so that half days move by themselves."""
+"""When each job is due: slots at offsets from the session's open or close, so that half days move by themselves."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from functools import lru_cache
 
+from tradebot.job_times import JobTimes
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
-from tradebot.settings import JobTimes
 
 CHAIN = (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE)
 """The order in which jobs that are due together run: facts first, exits before entries, the comparison last."""
@@ -14,31 +15,26 @@ CHAIN = (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECO
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One due time of a job: `name` is its offset from the open, the same on half days and whole ones."""
+    """One due time of a job: `name` is its offset from the open or close; it may still be filled until before `end`."""
 
     job: Job
     session: date
     name: str
     start: datetime
+    end: datetime
 
 
-def slots(job: Job, times: JobTimes, session: Session) -> Iterator[Slot]:
-    """Yield the job's slots of one session, in order."""
-    start = session.open + timedelta(seconds=times.after_open_s)
-    last = session.close - timedelta(seconds=times.before_close_s)
-    while start < last:
-        yield _slot(job, session, start)
-        start += timedelta(seconds=times.every_s)
+@lru_cache(maxsize=64)
+def slots(job: Job, times: JobTimes, session: Session) -> tuple[Slot, ...]:
+    """Return the job's slots of one session, in order."""
+    dues = times.in_session(session)
+    return tuple(Slot(job, session.date, due.name, due.start, due.end) for due in dues)
 
 
 def slot_at(job: Job, times: JobTimes, session: Session, now: datetime) -> Slot | None:
-    """Return the slot that contains `now`, or None before the job's first and after its last moment."""
-    first = session.open + timedelta(seconds=times.after_open_s)
-    last = session.close - timedelta(seconds=times.before_close_s)
-    if not first <= now < last:
-        return None
-    number = (now - first) // timedelta(seconds=times.every_s)
-    return _slot(job, session, first + number * timedelta(seconds=times.every_s))
+    """Return the slot that contains `now`: the last that has begun, or None before the first and where it is over."""
+    begun = [slot for slot in slots(job, times, session) if slot.start <= now]
+    return begun[-1] if begun and now < begun[-1].end else None
 
 
 def next_slot(job: Job, times: JobTimes, session: Session, now: datetime) -> Slot | None:
@@ -50,8 +46,3 @@ def due_at(timetable: Mapping[Job, JobTimes], session: Session, now: datetime) -
     """Return the slots that begin exactly at `now`, in the order of the chain; for drivers that step by the minute."""
     found = (slot_at(job, timetable[job], session, now) for job in CHAIN)
     return [slot for slot in found if slot is not None and slot.start == now]
-
-
-def _slot(job: Job, session: Session, start: datetime) -> Slot:
-    minutes = int((start - session.open).total_seconds()) // 60
-    return Slot(job, session.date, f"open+{minutes}m", start)

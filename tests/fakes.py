@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from tradebot.errors import OperatorError
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
@@ -27,6 +27,7 @@ from tradebot.model.flow import (
 from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.order import Order, Outcome, Reply
 from tradebot.model.position import OwnedFill
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.signals import condense
@@ -121,6 +122,12 @@ class MemoryLedger:
             raise AssertionError(f"{client_order_id} is {record.state}, not unresolved")
         self._intents[client_order_id] = replace(record, state=IntentState.ABANDONED, message=why, updated_at=at)
 
+    def retry(self, client_order_id: str, at: datetime) -> None:
+        record = self._intents[client_order_id]
+        if record.state not in (IntentState.SENT, IntentState.UNKNOWN):
+            raise AssertionError(f"{client_order_id} is {record.state}, not unresolved")
+        self._intents[client_order_id] = replace(record, state=IntentState.SENT, code=None, message=None, updated_at=at)
+
     def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
         changed = 0
         for order in orders:
@@ -156,12 +163,19 @@ class MemoryLedger:
         self._slots[(job, session, slot)] = claim
         return claim
 
+    def slot_claims(self, session: date) -> Sequence[SlotClaim]:
+        return tuple(replace(claim, won=False) for claim in self._slots.values() if claim.session == session)
+
     def trading_state(self) -> TradingStateRecord:
         if self._state.state is TradingState.ACTIVE and not self._armed:
             return TradingStateRecord(TradingState.REDUCE_ONLY, "", "ARMED is absent", None)
         return self._state
 
-    def set_trading_state(self, state: TradingState, who: str, why: str, at: datetime) -> None:
+    def set_trading_state(
+        self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
+    ) -> None:
+        if over is not None and self.trading_state() != over:
+            raise OperatorError("a newer halt came", code=ExitCode.REFUSED)
         self._state = TradingStateRecord(state, who, why, at)
         self._armed = state is TradingState.ACTIVE
 
@@ -268,12 +282,20 @@ class MemoryFacts:
         return last.at if last else None
 
     def record(self, cycle: CycleRecord) -> None:
-        self._cycles.append(cycle)
+        self._cycles = [k for k in self._cycles if (k.job, k.id) != (cycle.job, cycle.id)] + [cycle]
+
+    def unfinished(self, cycle: CycleRecord) -> bool:
+        last = next((kept.job_decision for kept in reversed(self._cycles) if kept.id == cycle.id), None)
+        return last is not None and last.reason is Reason.CUT_SHORT
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         found = [c for c in self._cycles if c.job == job and (since is None or c.at >= since)]
         found.sort(key=lambda cycle: cycle.at)
         return tuple(found if last is None else found[max(0, len(found) - last) :])
+
+    def passes(self, since: datetime) -> Sequence[CycleRecord]:
+        found = sorted((c for c in self._cycles if c.at >= since), key=lambda cycle: cycle.at)
+        return tuple(replace(cycle, candidates=()) for cycle in found)
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         return tuple(sorted((i for i in self._intakes if i.at >= since), key=lambda i: i.at))

@@ -167,4 +167,4 @@ class FixedStrategy:
         self.candidates = candidates
 
     def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
-        return self.candidates
+        return [replace(candidate, at=desk.now) for candidate in self.candidates]

@@ -8,7 +8,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own by default) and return its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        if given[:1] == ["halt"] and not {"-h", "--help"} & set(given):
+        from commands.boundary import bounded
+    except ImportError as error:
+        return _explain(error)
+    return bounded(lambda: _run(given), given)
+
+
+def _run(given: list[str]) -> int:
+    try:
+        if given[:1] == ["halt"] and not {"-h", "--help", "--schema"} & set(given):
             from commands.halt import act
 
             return act(given[1:])

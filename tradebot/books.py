@@ -4,8 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tradebot.model.candidate import Purpose
-from tradebot.model.intent import IntentRecord, Operation
+from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, Outcome, Reply
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports import BrokerReader, Ledger
@@ -13,8 +12,8 @@ from tradebot.ports import BrokerReader, Ledger
 FILL_OVERLAP = timedelta(minutes=1)
 """Fills are asked for again from a little before the last known one: the venue may list one late."""
 
-EXIT_LOOKUP = timedelta(minutes=5)
-"""For so long an exit that the venue does not know may still arrive and is not replaced by another."""
+WATCHED = timedelta(days=4)
+"""For so long after its session a given-up order is still looked up: a late arrival is unlikely, and legal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,7 @@ def catch_up(
 ) -> CaughtUp:
     """Apply the venue's facts to the ledger; it only reads the venue and only appends what the venue said."""
     _resolve(reader, ledger, session, now)
+    _watch(reader, ledger, session, now)
     changed = ledger.apply_orders(_latest_orders(reader, ledger, open_orders), now)
     new = ledger.apply_fills(_owned(ledger, reader.fills(_fills_since(ledger))), now)
     return CaughtUp(changed, new, tuple(ledger.intents(unresolved=True)))
@@ -39,8 +39,7 @@ def catch_up(
 def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
     """Look up each intent of unknown fate by its id.
 
-    Not finding it proves nothing while it may still arrive; a DAY order of an earlier session can no longer. An exit is
-    given up sooner, so that a position is not left without one for a day.
+    Not finding it proves nothing while it may still arrive; a DAY order of an earlier session is given up, and watched.
     """
     for record in ledger.intents(unresolved=True):
         intent = record.intent
@@ -52,8 +51,15 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
             ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), now)
         elif intent.key.session < session:
             ledger.abandon(intent.client_order_id, "the venue does not know it and its session is over", now)
-        elif intent.purpose is not Purpose.OPEN and now - intent.at > EXIT_LOOKUP:
-            ledger.abandon(intent.client_order_id, f"the venue has not known it for {EXIT_LOOKUP}", now)
+
+
+def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
+    """Take back an order that was given up and has arrived after all, so that its fills are known as ours."""
+    for record in ledger.intents():
+        if record.state is IntentState.ABANDONED and record.intent.key.session >= session - WATCHED:
+            order = reader.order(record.intent.client_order_id)
+            if order is not None:
+                ledger.settle(record.intent.client_order_id, Reply(Outcome.ACCEPTED, order), now)
 
 
 def _latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order]) -> Iterator[Order]:
@@ -65,6 +71,13 @@ def _latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[O
             latest = reader.order(order.client_order_id)
             if latest is not None:
                 yield latest
+
+
+def unapplied(reader: BrokerReader, ledger: Ledger) -> tuple[OwnedFill, ...]:
+    """Return the venue's fills that the books do not hold yet, for those who look and write nothing."""
+    known = {owned.fill.activity_id for owned in ledger.fills()}
+    new = [fill for fill in reader.fills(_fills_since(ledger)) if fill.activity_id not in known]
+    return tuple(_owned(ledger, new)) if new else ()
 
 
 def _fills_since(ledger: Ledger) -> datetime | None:

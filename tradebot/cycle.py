@@ -1,47 +1,54 @@
 """The stories: what one pass of each job does, the same by hand, by clock, in the demo and in tests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.exits import rules as exit_rules
-from tradebot.fetching import Fetched, fetch_all
+from tradebot.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.gates.common import closable, permission, session_open, still_held, unresolved, working
 from tradebot.gates.entry import Ask, decide
 from tradebot.gates.sizing import entry_size, marketable_limit
 from tradebot.model.bar import VenueClock
 from tradebot.model.candidate import Candidate, Purpose
-from tradebot.model.decision import Decision, Gate, first_failure
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import IntentRecord, Operation
+from tradebot.model.intent import Intent, IntentRecord, Operation
 from tradebot.model.order import Order
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
-from tradebot.model.record import CandidateRecord, CycleRecord
-from tradebot.model.trading import TradingState
-from tradebot.orders import cancel_intent, closing_side, send, submit_intent
+from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
+from tradebot.model.trading import TradingState, mode_name
+from tradebot.orders import EXIT_LOOKUP, cancel_intent, closing_side, send, send_again, submit_intent
+from tradebot.proposals import propose
 from tradebot.snapshot import flow_desk, last_session, take
 from tradebot.world import Call, World
 
 NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED})
 """Ends at SEND after which the next candidate sees an unchanged book; a lost reply may still be a fill."""
 
+AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
 
-def fetch_flow(world: World, clock: VenueClock, *, only_due: bool = True) -> Fetched:
-    """Ask every flow endpoint that is due, keep the good rows, count the rest."""
-    return fetch_all(world, last_session(world.ledger, clock.now), clock.now, only_due=only_due)
+
+def fetch_flow(
+    world: World, call: Call, clock: VenueClock, *, only_due: bool = True, wanted: Wanted = EVERYTHING
+) -> Fetched:
+    """Ask every flow endpoint that is due, keep the good rows, count the rest; record the pass with its quota."""
+    fetched = fetch_all(world, last_session(world.ledger, clock.now), clock.now, only_due=only_due, wanted=wanted)
+    cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, _mode(world), quota=fetched.quota)
+    _record(world, cycle)
+    return fetched
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
     """Score the universe from the facts known now, and record it; nothing is bought here."""
     desk = flow_desk(world, clock.now)
-    proposed = [candidate for strategy in world.strategies for candidate in strategy.propose(desk)]
-    records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed)
-    return _record(
-        world, CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, _mode(world), records)
-    )
+    proposed = propose(world, desk)
+    records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
+    cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, _mode(world), records)
+    return _record(world, replace(cycle, refused_strategies=proposed.refused))
 
 
 def trade_once(world: World, call: Call) -> CycleRecord:
@@ -50,8 +57,9 @@ def trade_once(world: World, call: Call) -> CycleRecord:
     refused = _refused(desk)
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
+    proposed = propose(world, desk)
     book, records = desk.book, []
-    for candidate in _proposals(world, desk):
+    for candidate in proposed.candidates:
         quote = desk.quotes.get(candidate.symbol)
         size = entry_size(candidate, quote, book, world.rules.limits) if quote else None
         price = size.limit_price if size else None
@@ -65,9 +73,9 @@ def trade_once(world: World, call: Call) -> CycleRecord:
         records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
         if sent.reason not in NEVER_FILLS:
             book = book.with_entry(
-                candidate.instrument, size.quantity, size.limit_price, desk.sectors[candidate.symbol]
+                candidate.instrument, size.quantity, size.worst_price, desk.sectors[candidate.symbol]
             )
-    return _record(world, _cycle(world, call, desk, tuple(records)))
+    return _record(world, _cycle(world, call, desk, tuple(records), refused_strategies=proposed.refused))
 
 
 def evaluate_exits(world: World, call: Call) -> CycleRecord:
@@ -82,9 +90,31 @@ def evaluate_exits(world: World, call: Call) -> CycleRecord:
     return _record(world, _cycle(world, call, desk, exits + cancels))
 
 
-def _proposals(world: World, desk: Desk) -> Sequence[Candidate]:
-    found = [candidate for strategy in world.strategies for candidate in strategy.propose(desk)]
-    return sorted(found, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
+def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
+    """Close what a person names (None: all that is ours), after ending our working orders on it."""
+    desk = take(world, with_flow=False)
+    refused = _refused(desk)
+    if refused:
+        return _record(world, _cycle(world, call, desk, (), refused))
+    working_orders = [(order, record) for order, record in _ours(world, desk) if _named(symbols, order.symbol)]
+    why = Reason.CLOSED_BY_HAND
+    cancels = tuple(_cancel(world, call, desk, order, record, why) for order, record in working_orders)
+    if cancels:
+        # A cancelled order may have filled meanwhile: what is left to close is read again.
+        desk = _as_if_cancelled(desk, symbols) if world.dry_run else take(world, with_flow=False)
+    asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
+    held = [position for position in desk.positions if _named(symbols, position.symbol)]
+    closes = tuple(_close(world, call, desk, position, asked, "flatten") for position in held)
+    return _record(world, _cycle(world, call, desk, cancels + closes))
+
+
+def _named(symbols: frozenset[str] | None, symbol: str) -> bool:
+    return symbols is None or symbol in symbols
+
+
+def _as_if_cancelled(desk: Desk, symbols: frozenset[str] | None) -> Desk:
+    left = frozenset(symbol for symbol in desk.book.own_working if not _named(symbols, symbol))
+    return replace(desk, book=replace(desk.book, own_working=left))
 
 
 def _refused(desk: Desk) -> Decision | None:
@@ -100,17 +130,27 @@ def _exit(world: World, call: Call, desk: Desk, position: Position) -> Candidate
     best = exit_rules.best_price(position, quote, stored) if quote else (stored or position.average_price)
     if not world.dry_run and best != stored:
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
-    candidate = _closing(desk, position)
     held = exit_rules.Held(position, best)
+    rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state)
+    return _close(world, call, desk, position, rule, "exit")
+
+
+def _close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> CandidateRecord:
+    """Send the order that closes a position, where `why` and the gates of an exit pass."""
+    quote, candidate = desk.quotes.get(position.symbol), _closing(desk, position, source)
+    lost = _lost_exit(world, desk, position)
     decisions = (
         permission(desk),
-        exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state),
+        why,
         still_held(desk, position.symbol, position.quantity),
         working(desk.book.own_working, position.symbol),
-        unresolved(desk.book, position.symbol),
+        AGAIN if lost else unresolved(desk.book, position.symbol),
     )
     if first_failure(decisions):
         return CandidateRecord(candidate, decisions)
+    if lost:
+        sent = send_again(world, desk, lost)
+        return CandidateRecord(candidate, (*decisions, sent), lost.client_order_id, lost.limit_price)
     offset = world.rules.exits.limit_offset_fraction
     price = marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
     quantity = closable(desk, position.symbol, position.quantity)
@@ -118,7 +158,19 @@ def _exit(world: World, call: Call, desk: Desk, position: Position) -> Candidate
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
 
 
-def _closing(desk: Desk, position: Position) -> Candidate:
+def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
+    """Return an exit that the venue has not known for long, and whose whole quantity is still there to close."""
+    for record in world.ledger.intents(unresolved=True):
+        intent = record.intent
+        ours = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
+        same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
+        if ours and same and desk.now - record.updated_at >= EXIT_LOOKUP:
+            whole = closable(desk, position.symbol, position.quantity) >= intent.quantity
+            return intent if whole else None
+    return None
+
+
+def _closing(desk: Desk, position: Position, source: str) -> Candidate:
     return Candidate(
         strategy=position.strategy,
         instrument=Instrument(position.symbol),
@@ -126,7 +178,7 @@ def _closing(desk: Desk, position: Position) -> Candidate:
         purpose=Purpose.CLOSE,
         at=desk.now,
         quantity=closable(desk, position.symbol, position.quantity),
-        source="exit",
+        source=source,
     )
 
 
@@ -137,10 +189,7 @@ def _wants_out(record: CandidateRecord) -> bool:
 def _due_cancels(world: World, desk: Desk, wanted: frozenset[str]) -> Iterator[tuple[Order, IntentRecord, Reason]]:
     """Yield our working orders that are to end now, each with why; others' orders are left alone."""
     limits = world.rules.limits
-    for order in desk.orders:
-        record = world.ledger.intent(order.client_order_id)
-        if record is None or record.intent.operation is not Operation.SUBMIT:
-            continue
+    for order, record in _ours(world, desk):
         age = desk.now - record.intent.at
         if record.intent.purpose is not Purpose.OPEN:
             if age >= timedelta(seconds=limits.exit_life_s):
@@ -149,6 +198,14 @@ def _due_cancels(world: World, desk: Desk, wanted: frozenset[str]) -> Iterator[t
             yield order, record, Reason.HALTED
         elif age >= timedelta(seconds=limits.entry_life_s) or order.symbol in wanted:
             yield order, record, Reason.STALE_ENTRY
+
+
+def _ours(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
+    """Yield our working orders with what was promised of them."""
+    for order in desk.orders:
+        record = world.ledger.intent(order.client_order_id)
+        if record is not None and record.intent.operation is Operation.SUBMIT:
+            yield order, record
 
 
 def _cancel(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason) -> CandidateRecord:
@@ -170,7 +227,7 @@ def _cancel(world: World, call: Call, desk: Desk, order: Order, record: IntentRe
 
 
 def _mode(world: World) -> str:
-    return world.rules.mode.value
+    return mode_name(world.rules.mode, shadow=world.shadow)
 
 
 def _cycle(
@@ -179,6 +236,7 @@ def _cycle(
     desk: Desk,
     records: tuple[CandidateRecord, ...],
     refused: Decision | None = None,
+    refused_strategies: tuple[StrategyRefusal, ...] = (),
 ) -> CycleRecord:
     return CycleRecord(
         call.cycle_id,
@@ -190,7 +248,15 @@ def _cycle(
         records,
         refused,
         world.dry_run,
+        desk.account.equity,
+        _marks(desk),
+        refused_strategies=refused_strategies,
     )
+
+
+def _marks(desk: Desk) -> tuple[Mark, ...]:
+    quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
+    return tuple(Mark(p.symbol, exit_rules.exit_price(p, quote)) for p, quote in quoted if quote)
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:

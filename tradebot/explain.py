@@ -1,13 +1,14 @@
 """Folds over recorded decisions: the funnel, why no orders, one symbol's way, profit. Asks no gate again."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.decision import Decision, Gate
+from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.position import OwnedFill, fold_cash, fold_positions
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord
@@ -69,13 +70,16 @@ class Explanation:
 
 
 def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
-    """Return the funnel of some passes. A pass refused as a whole counts as one candidate lost to that reason."""
+    """Return the funnel of some passes. A pass or a strategy refused as a whole counts as one candidate lost."""
     lost: dict[Reason, list[tuple[str, datetime, Decision]]] = defaultdict(list)
     candidates = orders = 0
     for cycle in cycles:
         if cycle.job_decision is not None:
             candidates += 1
             lost[_reason(cycle.job_decision)].append(("", cycle.at, cycle.job_decision))
+        for refusal in cycle.refused_strategies:
+            candidates += 1
+            lost[_reason(refusal.decision)].append((refusal.strategy, cycle.at, refusal.decision))
         for record in cycle.candidates:
             candidates += 1
             terminal = record.terminal
@@ -87,6 +91,21 @@ def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
     assert candidates == orders + sum(row.count for row in reasons), "a candidate was lost without a reason"
     refused = sum(cycle.job_decision is not None for cycle in cycles)
     return Funnel(len(cycles), refused, candidates, orders, tuple(reasons))
+
+
+def with_fates(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
+    """Return the passes with each order of unknown fate that was `found` at the venue since counted as sent."""
+    return [
+        replace(cycle, candidates=tuple(_settled(record, found) for record in cycle.candidates)) for cycle in cycles
+    ]
+
+
+def _settled(record: CandidateRecord, found: Callable[[str], bool]) -> CandidateRecord:
+    terminal, name = record.terminal, record.client_order_id
+    if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
+        return record
+    sent = Decision(Gate.SEND, DecisionVerdict.PASS, Reason.SENT, "found at the venue later")
+    return replace(record, decisions=(*record.decisions[:-1], sent))
 
 
 def _reason(decision: Decision) -> Reason:

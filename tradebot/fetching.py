@@ -38,10 +38,33 @@ class Fetched:
     quota: Quota | None
 
 
-def fetch_all(world: World, session: date, now: datetime, *, only_due: bool) -> Fetched:
-    """Ask each endpoint of each symbol that is due, and store what came, answer by answer."""
-    every = list(_requests(world))
-    due = [request for request in every if not only_due or _due(world, *request, session, now)]
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which questions are meant: of these endpoints and about these symbols, all of them where nothing is named.
+
+    A market-wide endpoint is about no symbol, so naming symbols alone leaves it out.
+    """
+
+    endpoints: frozenset[Endpoint] = frozenset()
+    symbols: frozenset[str] = frozenset()
+
+    def includes(self, endpoint: Endpoint, symbol: str | None) -> bool:
+        """Tell whether a question is meant."""
+        if self.endpoints and endpoint not in self.endpoints:
+            return False
+        if symbol is None:
+            return endpoint in self.endpoints or not self.symbols
+        return not self.symbols or symbol in self.symbols
+
+
+EVERYTHING = Wanted()
+
+
+def fetch_all(world: World, session: date, now: datetime, *, only_due: bool, wanted: Wanted = EVERYTHING) -> Fetched:
+    """Ask each endpoint of each symbol that is wanted and due, and store what came, answer by answer."""
+    every = [request for request in _requests(world) if wanted.includes(*request)]
+    opened = next((held.open for held in world.ledger.sessions(session, session)), None)
+    due = [request for request in every if not only_due or _due(world, *request, opened, now)]
     intakes: list[Intake] = []
     failures: list[Failure] = []
     new = in_a_row = 0
@@ -71,10 +94,10 @@ def _requests(world: World) -> Iterator[tuple[Endpoint, str | None]]:
             yield from ((endpoint, symbol) for symbol in world.rules.universe)
 
 
-def _due(world: World, endpoint: Endpoint, symbol: str | None, session: date, now: datetime) -> bool:
-    """An endpoint is due once its interval has passed, and for the first time in each session."""
+def _due(world: World, endpoint: Endpoint, symbol: str | None, opened: datetime | None, now: datetime) -> bool:
+    """An endpoint is due once its interval has passed, and once anew after each open: yesterday's is not today's."""
     last = world.facts.last_fetch(endpoint, symbol)
-    if last is None or last.date() < session:
+    if last is None or (opened is not None and last < opened <= now):
         return True
     return (now - last).total_seconds() >= world.rules.poll_s[endpoint]
 

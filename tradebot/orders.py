@@ -1,5 +1,6 @@
 """One road for every order: the promise is durable, then one request, then the outcome, whatever it was."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -11,6 +12,9 @@ from tradebot.model.order import Order, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.world import Call, World
+
+EXIT_LOOKUP = timedelta(minutes=5)
+"""For so long an exit that the venue does not know is only looked up; then it is sent again under its own id."""
 
 
 def submit_intent(
@@ -74,10 +78,11 @@ def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: 
 def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
     """Promise, send once, settle; the last decision says what became of it.
 
-    A dry run stops before the promise. The trading state is read again here, because a halt may have come meanwhile.
+    A dry run and shadow stop before the promise. The trading state is read again here, because a halt may have come
+    meanwhile.
     """
     if world.orders is None:
-        return Decision(Gate.SEND, Verdict.FAIL, Reason.DRY_RUN)
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
     adds_risk = intent.purpose is Purpose.OPEN and intent.operation is Operation.SUBMIT
     if adds_risk and world.ledger.trading_state().state is not TradingState.ACTIVE:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
@@ -85,6 +90,19 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
     write = world.orders.submit if intent.operation is Operation.SUBMIT else world.orders.cancel
     reply = write(intent)
+    world.ledger.settle(intent.client_order_id, reply, desk.now)
+    return _outcome(reply)
+
+
+def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
+    """Send an order whose first sending the venue does not know once more, under its own id and to the letter.
+
+    If the first one arrives after all, the venue refuses the second as a duplicate of the id: never two orders.
+    """
+    if world.orders is None:
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
+    world.ledger.retry(intent.client_order_id, desk.now)
+    reply = world.orders.submit(intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(reply)
 

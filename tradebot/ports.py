@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tradebot.model.account import Account, BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
@@ -11,6 +11,7 @@ from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Endpoint, FlowPage, Intake
+from tradebot.model.inputs import ComponentInputs
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order, Reply
 from tradebot.model.position import OwnedFill
@@ -90,6 +91,9 @@ class Ledger(Protocol):
     def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
         """Write how the submission or cancel ended, and the order where the venue gave one."""
 
+    def retry(self, client_order_id: str, at: datetime) -> None:
+        """Write that an unresolved intent is sent once more under its own id, before it is."""
+
     def intents(self, *, session: date | None = None, unresolved: bool = False) -> Sequence[IntentRecord]:
         """Return intents in the order promised: of one session, or those SENT or UNKNOWN, or all."""
 
@@ -120,11 +124,16 @@ class Ledger(Protocol):
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable; the first claim wins for ever."""
 
+    def slot_claims(self, session: date) -> Sequence[SlotClaim]:
+        """Return the claimed slots of one session, in the order of claiming."""
+
     def trading_state(self) -> TradingStateRecord:
         """Return the state in force; anything lost, damaged or contradictory is REDUCE_ONLY."""
 
-    def set_trading_state(self, state: TradingState, who: str, why: str, at: datetime) -> None:
-        """Write a new state."""
+    def set_trading_state(
+        self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
+    ) -> None:
+        """Write a new state; with `over`, OperatorError where the state in force is not the one that a person saw."""
 
     def armed(self) -> bool:
         """Tell whether `init` armed this state and nothing took it away since."""
@@ -170,10 +179,16 @@ class Facts(Protocol):
         """Return when an endpoint was last asked with success."""
 
     def record(self, cycle: CycleRecord) -> None:
-        """Store one pass of a job with all its candidates and decisions."""
+        """Store one pass of a job with all its candidates and decisions; it takes the place of one of the same id."""
+
+    def unfinished(self, cycle: CycleRecord) -> bool:
+        """Tell whether the last record of this pass says that it was cut short."""
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         """Return recorded passes, oldest first: those since a time, or the last so many."""
+
+    def passes(self, since: datetime) -> Sequence[CycleRecord]:
+        """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of answers fetched since a time, without their facts."""
@@ -187,14 +202,31 @@ class Events(Protocol):
 
 
 class Strategy(Protocol):
-    """Features in, candidates out; pure."""
+    """Features in, candidates out; pure: it may be asked in a process of its own, which lives for one answer."""
 
     @property
     def name(self) -> str:
         """Return the name that its orders and lots carry."""
 
-    def propose(self, desk: "StrategyDesk") -> Sequence[Candidate]:
-        """Return a candidate for each symbol looked at, refused ones included, strongest first."""
+    def propose(self, desk: "StrategyDesk") -> Sequence[Candidate] | Decision:
+        """Return a candidate for each symbol looked at, refused ones included; a Decision refuses the whole answer."""
+
+
+@runtime_checkable
+class OutsideSource(Protocol):
+    """A strategy that hands on what others propose, and names them as its candidates' sources."""
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Return the sources that its candidates may name."""
+
+
+@runtime_checkable
+class ExplainedStrategy(Protocol):
+    """A strategy that also tells what its scores are computed from; not every one does."""
+
+    def inputs(self, desk: "StrategyDesk", symbol: str) -> Sequence[ComponentInputs]:
+        """Return the inputs of each component of a symbol's score, as `propose` used them on this desk."""
 
 
 class StrategyDesk(Protocol):

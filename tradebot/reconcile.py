@@ -1,14 +1,14 @@
 """The ledger's view against the broker's: findings, and what accepting them would write. Sends nothing."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.account import BrokerView
 from tradebot.model.intent import ID_PREFIX, IntentRecord
-from tradebot.model.position import FOREIGN, OwnedFill, fold_cash, fold_positions
+from tradebot.model.position import FOREIGN, OwnedFill, fold_cash
 
 CENT = Decimal("0.01")
 
@@ -23,6 +23,7 @@ class FindingKind(StrEnum):
     QUANTITY = "quantity"
     SIDE = "side"
     OFFSET = "offset"
+    BY_HAND = "by_hand"
     CASH = "cash"
     UNRESOLVED = "unresolved"
 
@@ -34,6 +35,7 @@ _MEANING: Mapping[FindingKind, str] = {
     FindingKind.PHANTOM: "the books hold a position that the broker does not",
     FindingKind.QUANTITY: "the books and the broker hold different quantities",
     FindingKind.SIDE: "the books and the broker are on opposite sides",
+    FindingKind.BY_HAND: "traded by hand since the books began; counted in the limits, left alone until adopted",
     FindingKind.OFFSET: "what the bot opened was closed by a trade that is not the bot's",
     FindingKind.CASH: "cash differs from what opening balance and fills give",
     FindingKind.UNRESOLVED: "an order was promised and its fate is unknown; it is looked up at each pass",
@@ -103,16 +105,12 @@ class LedgerView:
 
     def quantities(self) -> dict[str, Decimal]:
         """Return signed quantities by symbol, acknowledged foreign positions included, zero ones left out."""
-        held = dict(self.acknowledged)
-        for owned in self.fills:
-            fill = owned.fill
-            held[fill.symbol] = held.get(fill.symbol, Decimal(0)) + fill.signed_quantity
-        return {symbol: quantity for symbol, quantity in held.items() if quantity}
+        return _sums(self.fills, self.acknowledged)
 
 
 def compare(ledger: LedgerView, broker: BrokerView) -> tuple[Finding, ...]:
     """Return every difference: orders, then whose positions are, then positions by symbol, then cash."""
-    return (*_orders(ledger, broker), *_offsets(ledger), *_positions(ledger, broker), *_cash(ledger, broker))
+    return (*_orders(ledger, broker), *_others(ledger, broker), *_positions(ledger, broker), *_cash(ledger, broker))
 
 
 def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
@@ -135,13 +133,38 @@ def _positions(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
             yield Finding(_position_kind(book, venue, symbol in traded), symbol, book, venue)
 
 
-def _offsets(ledger: LedgerView) -> Iterator[Finding]:
-    """The broker nets what lots of different owners hold, so the sums may agree while nothing is left to close."""
-    positions = fold_positions(ledger.fills)
-    for (strategy, symbol), held in positions.items():
-        others = positions.get((FOREIGN, symbol))
-        if strategy != FOREIGN and others and held.quantity * others.quantity < 0:
-            yield Finding(FindingKind.OFFSET, symbol, held.quantity, held.quantity + others.quantity)
+def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
+    """The broker nets what different owners hold, so the sums may agree while the shares are somebody else's.
+
+    What stands against our own position leaves less of it to close; what was traded by hand since the books began is
+    told, so that nobody takes it for ours.
+    """
+    theirs = {position.symbol: position.quantity for position in broker.positions}
+    foreign = foreign_quantities(ledger.fills, ledger.acknowledged)
+    own = own_quantities(ledger.fills)
+    for symbol, others in sorted(foreign.items()):
+        held, there = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
+        if held * others < 0:
+            yield Finding(FindingKind.OFFSET, symbol, held, there)
+        elif others != ledger.acknowledged.get(symbol, Decimal(0)):
+            yield Finding(FindingKind.BY_HAND, symbol, held, there)
+
+
+def own_quantities(fills: Sequence[OwnedFill]) -> dict[str, Decimal]:
+    """Return our own signed quantities by symbol, over all strategies, zero ones left out."""
+    return _sums((owned for owned in fills if owned.strategy != FOREIGN), {})
+
+
+def foreign_quantities(fills: Sequence[OwnedFill], acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return what others hold by symbol: older than the books and acknowledged, or traded by hand since."""
+    return _sums((owned for owned in fills if owned.strategy == FOREIGN), acknowledged)
+
+
+def _sums(fills: Iterable[OwnedFill], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    held = dict(start)
+    for owned in fills:
+        held[owned.fill.symbol] = held.get(owned.fill.symbol, Decimal(0)) + owned.fill.signed_quantity
+    return {symbol: quantity for symbol, quantity in held.items() if quantity}
 
 
 def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:

@@ -81,7 +81,7 @@ def _write(ledger: Ledger, finding: Finding, why: str, at: datetime) -> None:
     # An adjustment is a fill that no venue reported: its id says which plan wrote it.
     name = f"adjustment:{why.partition(' ')[0]}:{finding.subject}"
     if finding.kind is FindingKind.OFFSET:
-        ledger.apply_fills(_handed_over(ledger.fills(), finding.subject, name, at), at)
+        _hand_over(ledger, finding.subject, name, why, at)
         return
     held = ledger.acknowledged().get(finding.subject, Decimal(0))
     if finding.kind is FindingKind.FOREIGN_POSITION or held:
@@ -99,15 +99,27 @@ def _adjustment(owner: str, name: str, symbol: str, part: tuple[Decimal, Decimal
     return OwnedFill(owner, Fill(name, "", symbol, side, abs(change), price, at))
 
 
-def _handed_over(fills: Sequence[OwnedFill], symbol: str, name: str, at: datetime) -> Iterator[OwnedFill]:
-    """Yield the pairs that give a foreign trade to the position it closed, at that trade's own price."""
+def _hand_over(ledger: Ledger, symbol: str, name: str, why: str, at: datetime) -> None:
+    """Give our position what others hold against it: their trades at their prices, older shares at our cost."""
+    fills, known = ledger.fills(), ledger.acknowledged().get(symbol, Decimal(0))
     book = fold_positions(fills)
-    foreign = book[(FOREIGN, symbol)]
     owner, held = next((who, p) for (who, what), p in book.items() if what == symbol and who != FOREIGN and p.quantity)
-    amount = min(abs(foreign.quantity), abs(held.quantity)).copy_sign(held.quantity)
+    foreign = book.get((FOREIGN, symbol)) or Position(FOREIGN, symbol, (), Decimal(0))
+    amount = min(abs(foreign.quantity + known), abs(held.quantity))
+    traded = min(amount, abs(foreign.quantity)) if foreign.quantity * held.quantity < 0 else Decimal(0)
+    older = (amount - traded).copy_sign(held.quantity)
+    handed = list(_handed_over(owner, foreign, traded.copy_sign(held.quantity), name, at))
+    rest = [_adjustment(owner, f"{name}:old:{n}", symbol, part, at) for n, part in enumerate(_at_cost(held, -older))]
+    ledger.apply_fills(handed + rest, at)
+    if older:
+        ledger.acknowledge(symbol, known + older, why, at)
+
+
+def _handed_over(owner: str, foreign: Position, amount: Decimal, name: str, at: datetime) -> Iterator[OwnedFill]:
+    """Yield the pairs that give foreign trades to the position that they closed."""
     for n, (part, price) in enumerate(_at_cost(foreign, amount)):
-        yield _adjustment(FOREIGN, f"{name}:from:{n}", symbol, (part, price), at)
-        yield _adjustment(owner, f"{name}:to:{n}", symbol, (-part, price), at)
+        yield _adjustment(FOREIGN, f"{name}:from:{n}", foreign.symbol, (part, price), at)
+        yield _adjustment(owner, f"{name}:to:{n}", foreign.symbol, (-part, price), at)
 
 
 def _adjustments(fills: Sequence[OwnedFill], symbol: str, change: Decimal) -> tuple[str, list[tuple[Decimal, Decimal]]]:

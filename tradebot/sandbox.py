@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime
 
     from tradebot.settings import Settings
 
@@ -99,9 +99,39 @@ def recorded(bars: str, bar_stamp: str | None) -> tuple[str, date, int]:
     """Return a recorded file's source, its first session and how many it spans; OperatorError where it is unusable."""
     from tradebot.exchange.creation import recorded_span
 
-    source = "parquet" if bars.endswith((".parquet", ".pq")) else "csv"
+    source: Literal["csv", "parquet"] = "parquet" if bars.endswith((".parquet", ".pq")) else "csv"
     with _explained():
         return source, *recorded_span(source, Path(bars), bar_stamp)
+
+
+def captured_session(folder: str) -> date | None:
+    """Return the session that captured responses show, or None; OperatorError where they cannot be used."""
+    from tradebot.exchange import remarks
+
+    with _explained():
+        return remarks.captured_session(Path(folder))
+
+
+def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
+    """Return what should be known of a market that was made, and from which ISO time all its captures are served."""
+    from tradebot.exchange import remarks
+
+    with _explained():
+        return remarks.remarks(folder)
+
+
+def ended(folder: Path, at: datetime) -> bool:
+    """Tell whether an exchange's last session was over at a time, from its files: it need not run, nor be there."""
+    from datetime import datetime
+
+    from tradebot.exchange.state import MARKET_FILE, read_market
+
+    if not (folder / MARKET_FILE).exists():
+        return False
+    with _explained():
+        market = read_market(folder)
+    last = market.sessions[market.first + market.spec.sessions - 1]
+    return at >= datetime.fromisoformat(last["close"])
 
 
 def default_symbols(count: int) -> tuple[str, ...]:

@@ -5,24 +5,26 @@ Layers: base.yaml < the mode's file < the user's file < TRADEBOT_* in the enviro
 
 import difflib
 import re
+import reprlib
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from types import NoneType, UnionType
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
 
 from tradebot.adapters.yaml_loader import load_yaml
 from tradebot.errors import OperatorError
+from tradebot.job_times import JobTimes, longest_wait_s, parse
 from tradebot.limits import ExitRules, Frozen, Limits, Seconds, contradictions
-from tradebot.model.candidate import ComponentName
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.strategies.flow import FlowSettings
+from tradebot.strategies.settings import PluginSettings, StrategySettings
 
 PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
@@ -30,6 +32,7 @@ NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG"}
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.]{0,9}$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+$")]
+DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
 class AlpacaSettings(Frozen):
@@ -47,12 +50,10 @@ class UnusualWhalesSettings(Frozen):
     poll_s: dict[Endpoint, Seconds]
 
 
-class JobTimes(Frozen):
-    """When a job is due, from the session's open to its close."""
+class ServeSettings(Frozen):
+    """How `serve` treats a slot that it comes late to."""
 
-    every_s: Annotated[int, Field(ge=60, le=86_400, multiple_of=60)]
-    after_open_s: Annotated[int, Field(ge=0, le=86_400, multiple_of=60)]
-    before_close_s: Annotated[int, Field(ge=0, le=86_400, multiple_of=60)]
+    grace_s: Annotated[int, Field(ge=1, le=3600)]
 
 
 class SandboxSettings(Frozen):
@@ -73,14 +74,17 @@ class Settings(Frozen):
     """Every value of the configuration, checked alone and against the others."""
 
     mode: Mode
+    shadow: bool
     alpaca: AlpacaSettings
     unusual_whales: UnusualWhalesSettings
     universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000)]
     sectors: dict[Symbol, str]
-    strategy: FlowSettings
+    strategies: StrategySettings
+    plugins: PluginSettings
     limits: Limits
     exits: ExitRules
-    timetable: dict[Job, JobTimes]
+    timetable: dict[Job, DueTimes]
+    serve: ServeSettings
     sandbox: SandboxSettings
 
     @model_validator(mode="after")
@@ -94,14 +98,13 @@ class Settings(Frozen):
         """A limit on an age below the interval of the job that renews it would shut entries for ever."""
         ages = (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE))
         for name, job in ages:
-            age, every = (
-                getattr(self.limits, name),
-                self.timetable[job].every_s if job in self.timetable else 0,
-            )
-            if age <= every:
+            if not {job, Job.TRADE_ONCE} <= set(self.timetable):
+                continue
+            age, wait = getattr(self.limits, name), longest_wait_s(self.timetable[job], self.timetable[Job.TRADE_ONCE])
+            if age <= wait:
                 yield (
-                    f"limits.{name} {age} is not above timetable.{job}.every_s {every}: "
-                    "entries would be shut by age before each renewal"
+                    f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
+                    f"({self.timetable[job]}): entries would be shut by age before each renewal"
                 )
         poll = self.unusual_whales.poll_s.get(Endpoint.FLOW_ALERTS, 0)
         if self.limits.max_flow_age_s <= poll:
@@ -115,9 +118,7 @@ class Settings(Frozen):
         missing = [job.value for job in Job if job not in self.timetable]
         if missing:
             yield f"timetable lacks {', '.join(missing)}: these jobs would never be due"
-        unweighted = set(ComponentName) - set(self.strategy.weights)
-        if unweighted:
-            yield f"strategy.weights lacks {', '.join(sorted(unweighted))}"
+        yield from self.strategies.contradictions()
         unpolled = [endpoint.value for endpoint in Endpoint if endpoint not in self.unusual_whales.poll_s]
         if unpolled:
             yield f"unusual_whales.poll_s lacks {', '.join(unpolled)}"
@@ -239,13 +240,29 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
         origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
     )
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        return f"{name} ({source}): there is no such setting{meant}"
+        return f"{name} ({source}): there is no such setting{_meant(location)}"
     if not location:
         return str(error["msg"]).removeprefix("Value error, ")
     expected = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name} ({source}): {expected}, not {error['input']!r}"
+    return f"{name} ({source}): {expected}, not {reprlib.repr(error['input'])}"
+
+
+def _meant(location: list[str]) -> str:
+    """Return where a wrong name belongs: the same name in another section, or else the nearest one beside it."""
+    elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
+    near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
+    if elsewhere:
+        return f"; {location[-1]} stands under {elsewhere[0].rpartition('.')[0] or 'no section'}"
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _paths(model: type[Frozen], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of every setting, sections first."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        inner = _required(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, Frozen):
+            yield from _paths(inner, f"{prefix}{name}.")
 
 
 def _keys_at(location: list[str]) -> list[str]:
@@ -255,8 +272,14 @@ def _keys_at(location: list[str]) -> list[str]:
         if not (isinstance(model, type) and issubclass(model, Frozen)):
             return []
         field = model.model_fields.get(part)
-        model = field.annotation if field else None
+        model = _required(field.annotation) if field else None
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, Frozen) else []
+
+
+def _required(annotation: object) -> object:
+    """Return the one type beside None in an optional field's annotation."""
+    members = [member for member in get_args(annotation) if member is not NoneType]
+    return members[0] if isinstance(annotation, UnionType) and len(members) == 1 else annotation
 
 
 SECRET_NAMES: Mapping[str, tuple[str, ...]] = {

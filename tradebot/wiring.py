@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot import sandbox
 from tradebot.adapters import lock, state_folder
 from tradebot.adapters.state_folder import StateFolder
-from tradebot.errors import OperatorError
+from tradebot.adapters.yaml_loader import load_yaml
+from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import Mode, Permission
-from tradebot.settings import Loaded, Secrets, Settings, load, load_secrets
+from tradebot.model.trading import Mode, Permission, mode_name
+from tradebot.settings import SECRET_NAMES, Loaded, Secrets, Settings, load, load_secrets
 from tradebot.world import Progress, Rules, World
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from tradebot.adapters.events import JsonlEvents
     from tradebot.adapters.facts import SqliteFacts
     from tradebot.adapters.ledger import SqliteLedger
+    from tradebot.adapters.plugin import Bounds
     from tradebot.adapters.rows import Drift, DriftTally
     from tradebot.adapters.unusual_whales import UnusualWhales
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
+    from tradebot.model.flow import Endpoint, FlowPage
     from tradebot.ports import Strategy
 
 SANDBOX_KEY = "sandbox"
@@ -70,6 +72,16 @@ class App:
         return self.settings.mode
 
     @property
+    def mode_name(self) -> str:
+        """Return the mode as documents name it: "paper", or "paper shadow" where nothing is sent."""
+        return mode_name(self.mode, shadow=self.settings.shadow)
+
+    @property
+    def permission(self) -> Permission:
+        """Return the doors that the configuration closes."""
+        return permission_of(self.mode, shadow=self.settings.shadow)
+
+    @property
     def account_tail(self) -> str:
         """Return the last four characters of the account's number."""
         return self.folder.account_number[-4:]
@@ -99,9 +111,15 @@ class App:
 
     @cached_property
     def orders(self) -> AlpacaOrders:
-        """Return the venue's writes."""
+        """Return the venue's writes; OperatorError in shadow, where nobody gets them."""
         from tradebot.adapters.alpaca import AlpacaOrders
 
+        if self.settings.shadow:
+            raise OperatorError(
+                "this bot is in shadow: it sends nothing",
+                "set shadow: false in its configuration, or use a bot that trades",
+                code=ExitCode.REFUSED,
+            )
         return AlpacaOrders(self.venue, self.drift)
 
     @cached_property
@@ -179,28 +197,41 @@ class App:
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
-        """Return the strategies in use; built-ins come through the same door as plug-ins."""
-        return tuple(
-            point.load()(self.settings.strategy) for point in entry_points(group="tradebot.strategies", name="flow")
-        )
+        """Return the strategies in use; OperatorError for one that is configured and not installed."""
+        from tradebot.adapters.plugin import strategies
+
+        return strategies(self.settings.strategies.in_use(), bounds_of(self.settings), without_keys(self._environ))
 
     def now(self) -> datetime:
         """Return trading time, the venue's."""
         return self.reader.clock().now
 
-    def world(self, *, dry_run: bool = False, progress: Progress | None = None) -> World:
-        """Return the ports for one pass; a dry run gets no order port."""
+    def world(
+        self,
+        *,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        proposing: bool = True,
+        with_flow: bool = False,
+    ) -> World:
+        """Return the ports for one pass; a dry run and shadow get no order port.
+
+        A pass that proposes nothing gets no strategies: a plug-in that is gone must not keep exits from going out.
+        Only one that fetches needs the flow source, and its key.
+        """
+        silent = dry_run or self.settings.shadow
         world = World(
             rules=rules_of(self.settings),
-            permission=permission_of(self.mode),
+            permission=self.permission,
             reader=self.reader,
             market=self.reader,
-            orders=None if dry_run else self.orders,
-            flow=self.flow,
+            orders=None if silent else self.orders,
+            flow=self.flow if with_flow else NoFlow(),
             ledger=self.ledger,
             facts=self.facts,
             events=self.events,
-            strategies=self.strategies,
+            strategies=self.strategies if proposing else (),
+            shadow=self.settings.shadow and not dry_run,
         )
         return replace(world, progress=progress) if progress else world
 
@@ -224,6 +255,14 @@ class App:
         self._closing.close()
 
 
+class NoFlow:
+    """Stands where a pass asks for no flow, which therefore works without the source's key."""
+
+    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
+        """Crash: whoever asks for flow has to be given a source."""
+        raise AssertionError(f"a pass without flow asked for {endpoint} of {symbol} on {session}")
+
+
 @contextmanager
 def opened(options: Options, environ: Mapping[str, str]) -> Iterator[App]:
     """Open the bot that options and environment name, and close it afterwards; OperatorError says the next step."""
@@ -238,13 +277,21 @@ def opened(options: Options, environ: Mapping[str, str]) -> Iterator[App]:
 
 def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
     """Return the settings of a state folder; its mode was fixed when it was made, and nothing may say otherwise."""
-    named = environ.get("TRADING_MODE", "").strip().lower()
-    if named and named != folder.mode:
+    file = user_file(options, folder.path, environ)
+    _refuse_mode(folder, environ.get("TRADING_MODE"), "TRADING_MODE", "unset TRADING_MODE")
+    if file:
+        _refuse_mode(folder, load_yaml(file).get("mode"), f"{file} (mode:)", f"take mode: out of {file}")
+    return load(file, environ, {"mode": folder.mode})
+
+
+def _refuse_mode(folder: StateFolder, said: object, where: str, remedy: str) -> None:
+    """Refuse a mode that is another than the folder's, wherever it is said."""
+    mode = str(said or "").strip().lower()[:20]
+    if mode and mode != folder.mode:
         raise OperatorError(
-            f"TRADING_MODE says {named}, but {folder.path} was made for {folder.mode}",
-            f"unset TRADING_MODE, or make another state: tradebot init --mode {named} --state-dir NEW",
+            f"{where} says {mode}, but {folder.path} was made for {folder.mode}",
+            f"{remedy}, or make another state: tradebot init --mode {mode} --state-dir NEW",
         )
-    return load(user_file(options, folder.path, environ), environ, {"mode": folder.mode})
 
 
 def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Path | None:
@@ -288,6 +335,19 @@ def _venue(settings: Settings, secrets: Secrets, sandbox_url: str | None) -> Alp
     return AlpacaVenue(url, data_url, secrets.alpaca_key, secrets.alpaca_secret, settings.alpaca.feed, settings.mode)
 
 
+def bounds_of(settings: Settings) -> Bounds:
+    """Return what one answer of a plug-in may cost."""
+    from tradebot.adapters.plugin import Bounds
+
+    return Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
+
+
+def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment that a plug-in sees: no key of ours is in it."""
+    secret = {name for names in SECRET_NAMES.values() for name in names}
+    return {name: value for name, value in environ.items() if name not in secret}
+
+
 def rules_of(settings: Settings) -> Rules:
     """Return the part of the settings that the stories need."""
     return Rules(
@@ -300,8 +360,11 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
-def permission_of(mode: Mode) -> Permission:
-    """Return the doors that the configuration closes. Real money stays shut: nothing in this version arms it."""
-    if mode is Mode.LIVE:
+def permission_of(mode: Mode, *, shadow: bool = False) -> Permission:
+    """Return the doors that the configuration closes. Real money stays shut: nothing in this version arms it.
+
+    In shadow the door of real money is not asked about, because no order reaches it.
+    """
+    if mode is Mode.LIVE and not shadow:
         return Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
     return Permission()

@@ -27,7 +27,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports. `orders` is None in a dry run: then nothing can be sent, and nothing is written to the ledger."""
+    """The ports. `orders` is None in a dry run and in shadow: then nothing can be sent.
+
+    A dry run writes nothing at all; shadow records what it decides, and would have sent.
+    """
 
     rules: Rules
     permission: Permission
@@ -40,11 +43,12 @@ class World:
     events: Events
     strategies: Sequence[Strategy]
     progress: Progress = lambda done, total: None
+    shadow: bool = False
 
     @property
     def dry_run(self) -> bool:
         """Tell whether this pass may send or write nothing."""
-        return self.orders is None
+        return self.orders is None and not self.shadow
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,4 +301,4 @@ def test_a_clock_that_cannot_be_read_is_an_error(wire: Wire, row: object) -> Non
 
 def test_the_reader_has_no_way_to_write() -> None:
     names = {name for name in dir(AlpacaReader) if not name.startswith("_")}
-    assert names == {"account", "calendar", "clock", "fills", "order", "quotes", "view"}
+    assert names == {"account", "bar_times", "calendar", "clock", "fills", "order", "quotes", "view"}

@@ -17,11 +17,11 @@ from tradebot.adapters.canonical import CodecError, decimal_text, json_text, par
 from tradebot.adapters.codec import decode, encode, pack, unpack
 from tradebot.model.decision import Decision
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.flow import Fact, FlowAlert, GreekExposure, OiChange
+from tradebot.model.flow import Fact, FlowAlert, GreekExposure, OiChange, Quota
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, Reply
 from tradebot.model.position import OwnedFill
-from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.record import CandidateRecord, CycleRecord, Mark
 
 KINDS = [
     Intent,
@@ -138,3 +138,13 @@ def test_the_samples_survive() -> None:
         assert decode(type(value), json.loads(json_text(encode(value)))) == value
     assert date.fromisoformat(encode(make_intent())["key"]["session"]) == make_intent().key.session
     assert list(encode(PASSED)) == [field.name for field in fields(Decision)]
+
+
+def test_a_record_from_before_a_field_was_added_reads_as_nothing_recorded() -> None:
+    cycle = replace(make_cycle("c"), equity=Decimal(5), marks=(Mark("AAPL", Decimal(7)),), quota=Quota(1, 2, None))
+    packed = json.loads(json_text(pack(cycle)))
+    assert unpack(CycleRecord, packed) == cycle
+    before = [field.name for field in fields(CycleRecord)].index("equity")
+    assert unpack(CycleRecord, packed[:before]) == replace(cycle, equity=None, marks=(), quota=None)
+    with pytest.raises(CodecError):
+        unpack(CycleRecord, [*packed, None])

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tests.adapters.samples import NOW
-from tradebot.adapters.events import KEPT, JsonlEvents
+from tests.adapters.samples import NOW, minutes
+from tradebot.adapters.events import KEPT, JsonlEvents, Tail, last_events, worth_seeing
 from tradebot.model.event import Severity, SystemEvent
 
 
@@ -64,3 +66,59 @@ def test_a_full_disk_is_passed_over(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "events.jsonl").read_bytes() == b""
+
+
+def numbers(events: Sequence[SystemEvent]) -> list[int]:
+    return [int(event.details["number"]) for event in events]
+
+
+def test_the_last_events_are_found_across_rotated_files(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events = JsonlEvents(path, max_bytes=400)
+    for number in range(9):
+        events.emit(make_event(number))
+    assert [numbers(last_events(path, count)[0]) for count in (1, 4, 99)] == [[8], [5, 6, 7, 8], list(range(9))]
+    assert last_events(tmp_path / "absent", 3) == ((), 0)
+
+
+def test_lines_that_are_no_events_are_counted_and_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    JsonlEvents(path).emit(make_event(1))
+    with path.open("ab") as file:
+        file.write(b'{"half": \n\xff\n[]\n')
+    found, unreadable = last_events(path, 10)
+    assert (numbers(found), unreadable) == ([1], 3)
+
+
+def test_a_tail_tells_what_comes_after_it_once_and_across_a_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events = JsonlEvents(path, max_bytes=400)
+    events.emit(make_event(0))
+    tail = Tail(path)
+    told: list[int] = []
+    for number in range(1, 7):
+        events.emit(make_event(number))
+        told += numbers(tail.news()) if number % 2 else []
+    assert (told + numbers(tail.news()), tail.news()) == ([1, 2, 3, 4, 5, 6], [])
+    tail.close()
+
+
+def test_a_tail_may_begin_before_there_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    tail = Tail(path)
+    assert tail.news() == []
+    JsonlEvents(path).emit(make_event(4))
+    assert numbers(tail.news()) == [4]
+    tail.close()
+
+
+def test_of_a_span_all_events_are_counted_and_those_that_ask_for_attention_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "system_events.jsonl"
+    events = JsonlEvents(path)
+    for minute, severity in enumerate((Severity.WARN, Severity.INFO, Severity.ERROR, Severity.WARN)):
+        events.emit(replace(make_event(minute), timestamp=minutes(minute), severity=severity))
+    path.write_bytes(path.read_bytes() + b'{"timestamp":"2026-01-05T15:01:30.000000Z","torn')
+    count, found = worth_seeing(path, [(minutes(1), minutes(2))])
+    assert (count, [event.details["number"] for event in found]) == (3, ["2"])
+    assert worth_seeing(path, [(minutes(0), minutes(0)), (minutes(3), minutes(9))])[0] == 2
+    assert worth_seeing(tmp_path / "none", [(minutes(0), minutes(9))]) == (0, ())

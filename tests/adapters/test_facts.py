@@ -2,17 +2,22 @@
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.adapters.samples import DAY, NOW, make_alert, make_cycle, make_intake, make_iv, make_tick, minutes
+from tests.adapters.samples import DAY, NOW, PASSED, make_alert, make_cycle, make_intake, make_iv, make_tick, minutes
 from tests.fakes import MemoryEvents
+from tradebot.adapters import facts_schema
 from tradebot.adapters.facts import DECISIONS_KEPT, FACTS_KEPT, SqliteFacts
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.event import Severity
 from tradebot.model.flow import Endpoint
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
 
 
 @pytest.fixture
@@ -119,3 +124,40 @@ def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> No
     facts.prune(minutes(1) + DECISIONS_KEPT)
     assert [cycle.id for cycle in facts.cycles(job="trade-once")] == ["new"]
     assert not facts.intakes(NOW)
+
+
+def test_a_look_counts_answers_and_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Path) -> None:
+    assert facts_schema.look(tmp_path / "facts.db") == (1, NOW)
+    facts.close()
+    (tmp_path / "facts.db").write_text("no database" * 99)
+    with pytest.raises(OperatorError, match="are damaged"):
+        facts_schema.look(tmp_path / "facts.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["facts.db"]
+
+
+def test_ends_counts_each_candidate_by_the_first_decision_that_stopped_it(facts: SqliteFacts) -> None:
+    passed = make_cycle("sent", minutes(2), symbols=1)
+    way = replace(passed.candidates[0], decisions=(PASSED,))
+    facts.record(make_cycle("old", minutes(-1), symbols=4))
+    facts.record(make_cycle("now", minutes(1), symbols=3))
+    facts.record(make_cycle("exits", minutes(1), Job.EVALUATE_EXITS, symbols=5))
+    facts.record(replace(passed, candidates=(way,)))
+    assert facts.ends(Job.TRADE_ONCE, NOW) == (4, {Reason.BUYING_POWER_SHORT: 3})
+    assert facts.ends(Job.TRADE_ONCE, minutes(9)) == (0, {})
+
+
+def test_ends_says_what_the_records_themselves_say(facts: SqliteFacts) -> None:
+    for minute in range(3):
+        facts.record(make_cycle(f"cycle-{minute}", minutes(minute), symbols=minute + 1))
+    records = [record for cycle in facts.cycles(job=Job.TRADE_ONCE) for record in cycle.candidates]
+    reasons = Counter(record.terminal.reason for record in records if record.terminal)
+    assert facts.ends(Job.TRADE_ONCE, NOW) == (len(records), reasons)
+
+
+def test_the_newest_answer_of_each_endpoint_and_symbol_comes_with_the_counts_of_a_span(facts: SqliteFacts) -> None:
+    for minute in (0, 5, 10):
+        facts.store(make_intake(Endpoint.FLOW_ALERTS, at=minutes(minute), foreign=2))
+    facts.store(make_intake(Endpoint.MARKET_TIDE, symbol=None, at=minutes(1)))
+    alerts, tide = facts.answers(minutes(5))
+    assert alerts == (Endpoint.FLOW_ALERTS, "AAPL", minutes(10), 2, 6, 4, 2)
+    assert tide == (Endpoint.MARKET_TIDE, None, minutes(1), 0, 0, 0, 0)

@@ -25,7 +25,9 @@ from tests.adapters.samples import (
 )
 from tests.fakes import MemoryEvents, MemoryFacts
 from tradebot.adapters.facts import SqliteFacts
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Endpoint
+from tradebot.model.reasons import Reason
 from tradebot.model.record import Job, SymbolFacts
 from tradebot.ports import Facts
 from tradebot.signals.condense import signed_print
@@ -130,6 +132,26 @@ def test_cycles_come_back_whole_by_job_span_and_number(facts: Facts) -> None:
     assert facts.cycles(job="trade-once", since=minutes(1), last=1) == tuple(cycles[3:])
     assert facts.cycles(job="trade-once", last=0) == ()
     assert len(facts.cycles(job="score")) == 1
+
+
+def test_a_pass_that_began_is_unfinished_until_its_own_record_takes_the_place(facts: Facts) -> None:
+    whole = make_cycle("c")
+    begun = replace(whole, candidates=(), job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT))
+    assert not facts.unfinished(whole)
+    facts.record(begun)
+    assert facts.unfinished(whole)
+    assert not facts.unfinished(make_cycle("other"))
+    facts.record(whole)
+    assert not facts.unfinished(whole)
+    assert facts.cycles(job="trade-once") == (whole,)
+
+
+def test_passes_of_all_jobs_come_back_by_time_without_their_candidates(facts: Facts) -> None:
+    jobs = (Job.EVALUATE_EXITS, Job.SCORE, Job.TRADE_ONCE)
+    for minute, job in enumerate(jobs):
+        facts.record(make_cycle(f"c{minute}", minutes(minute), job=job))
+    found = facts.passes(minutes(1))
+    assert [(cycle.job, cycle.candidates) for cycle in found] == [(Job.SCORE, ()), (Job.TRADE_ONCE, ())]
 
 
 def test_intakes_are_counted_without_their_facts(facts: Facts) -> None:

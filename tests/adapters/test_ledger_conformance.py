@@ -165,6 +165,16 @@ def test_the_first_claim_of_a_slot_wins_for_ever(ledger: Ledger) -> None:
     assert ledger.claim_slot("score", DAY, "open+5m", "cron", NOW).won
 
 
+def test_the_claims_of_a_session_are_told_in_their_order_with_who_holds_them(ledger: Ledger) -> None:
+    ledger.claim_slot("trade-once", DAY, "open+5m", "serve", NOW)
+    ledger.claim_slot("score", DAY, "open+5m", "cron", minutes(1))
+    ledger.claim_slot("score", DAY + timedelta(days=1), "open+5m", "cron", minutes(2))
+    assert ledger.slot_claims(DAY) == (
+        SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, False),
+        SlotClaim("score", DAY, "open+5m", "cron", minutes(1), False),
+    )
+
+
 def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
     ledger.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
@@ -176,8 +186,17 @@ def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
         minutes(1),
     )
     assert not ledger.armed()
-    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(2))
+    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(2), over=record)
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
+
+
+def test_a_halt_that_came_after_the_one_that_was_shown_stays(ledger: Ledger) -> None:
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", minutes(1))
+    shown = ledger.trading_state()
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
+    with pytest.raises(OperatorError, match="a newer halt came"):
+        ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3), over=shown)
+    assert (ledger.trading_state().why, ledger.armed()) == ("fire", False)
 
 
 def test_sessions_are_replaced_by_date(ledger: Ledger) -> None:

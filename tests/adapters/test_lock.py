@@ -97,3 +97,11 @@ def test_a_lock_on_a_file_that_was_replaced_meanwhile_is_not_taken(
 def test_a_folder_that_is_missing_needs_a_person(tmp_path: Path) -> None:
     with pytest.raises(OperatorError), lock.hold(tmp_path / "none", "score", wait_s=0.0):
         pass
+
+
+def test_a_look_names_the_holder_and_neither_waits_nor_makes_a_file(tmp_path: Path) -> None:
+    assert lock.holder(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    with another_process_holding(tmp_path) as holder:
+        assert str(lock.holder(tmp_path)).startswith(f"serve, process {holder.pid}, since 20")
+    assert lock.holder(tmp_path) is None

@@ -42,7 +42,7 @@ def test_a_halt_says_who_why_and_when(folder: Path, state: str) -> None:
 
 def test_clearing_a_halt_arms_again(folder: Path) -> None:
     halt(folder)
-    switch.clear(folder, "me", minutes(2))
+    switch.clear(folder, "me", minutes(2), switch.seen(folder))
     assert switch.read(folder) == TradingStateRecord(TradingState.ACTIVE, "me", "armed", minutes(2))
 
 
@@ -70,8 +70,21 @@ def test_a_directory_named_halt_halts_until_it_is_cleared(folder: Path) -> None:
     (folder / "HALT").mkdir()
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
     halt(folder)
-    switch.clear(folder, "me", minutes(2))
+    switch.clear(folder, "me", minutes(2), switch.seen(folder))
     assert switch.read(folder).state is TradingState.ACTIVE
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_newer_halt_is_not_cleared(folder: Path, first: bool) -> None:
+    if first:
+        halt(folder)
+    shown = switch.seen(folder)
+    switch.halt(folder, "another", "fire", minutes(2), "REDUCE_ONLY")
+    with pytest.raises(OperatorError, match="a newer halt came") as refused:
+        switch.clear(folder, "me", minutes(3), shown)
+    assert refused.value.code == 3
+    assert switch.read(folder) == TradingStateRecord(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
+    assert [path.name for path in folder.iterdir()] == ["HALT"]
 
 
 def test_a_dangling_link_named_halt_halts(folder: Path) -> None:
@@ -111,7 +124,7 @@ def test_a_halt_works_on_a_full_disk(folder: Path) -> None:
 
 def test_arming_on_a_full_disk_fails_and_stays_halted(folder: Path) -> None:
     halt(folder)
-    done = run_with_full_disk("switch.clear(folder, 'me', now)", folder)
+    done = run_with_full_disk("switch.clear(folder, 'me', now, switch.seen(folder))", folder)
     assert "OperatorError" in done.stderr
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
 

@@ -18,7 +18,7 @@ from tradebot.exchange import process
 
 PROGRAM = Path(sys.executable).with_name("tradebot")
 UNIVERSE = "AAPL,MSFT,NVDA,AMZN"
-EASY = "limits: {min_score: 0.01, min_coverage: 0.1}\nstrategy: {min_cluster: 1, lookback_s: 7200}\n"
+EASY = "limits: {min_score: 0.01, min_coverage: 0.1}\nstrategies: {flow: {min_cluster: 1, lookback_s: 7200}}\n"
 """Settings under which four symbols trade within half an hour."""
 KEYS = {"APCA-API-KEY-ID": "sandbox", "APCA-API-SECRET-KEY": "sandbox"}
 
@@ -44,14 +44,14 @@ class Bot:
         self._capture = capture
 
     def says(self, *arguments: str) -> Said:
-        """Run a command line in this process."""
+        """Run a command line in this process; the bot's own folder is taken out of the commands that it proposes."""
         before = signal.getsignal(signal.SIGTERM)
         self._capture.readouterr()
         try:
             code = main([*arguments, *self._place(arguments)])
         finally:
             signal.signal(signal.SIGTERM, before)
-        return Said(code, *self._capture.readouterr())
+        return Said(code, *(text.replace(f" --state-dir {self.folder}", "") for text in self._capture.readouterr()))
 
     def json(self, *arguments: str) -> Any:
         """Run a command line with --json and return the document's data."""

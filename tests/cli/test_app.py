@@ -22,12 +22,28 @@ VERBS = (
     "reconcile",
     "why-no-orders",
     "status",
+    "doctor",
     "halt",
     "unhalt",
     "exchange serve",
     "exchange tick",
+    "strategy new",
+    "strategy list",
+    "positions",
+    "orders",
+    "fills",
+    "events",
+    "config show",
+    "config check",
+    "adopt",
+    "flatten",
+    "completion",
 )
-ON_A_STATE = tuple(verb for verb in VERBS if verb not in ("init", "demo", "exchange serve"))
+ON_A_STATE = tuple(
+    verb
+    for verb in VERBS
+    if verb not in ("init", "demo", "exchange serve", "strategy new", "adopt", "flatten", "completion")
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -73,14 +89,16 @@ def test_a_run_that_finds_another_at_work_leaves_after_five_seconds(bot: Bot) ->
     assert 5 <= waited_s < 7
 
 
-def test_an_interrupt_in_the_middle_of_a_pass_leaves_a_state_that_works(bot: Bot) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_pass_leaves_a_state_that_works(bot: Bot, number: signal.Signals) -> None:
+    (bot.folder / lock.LOCK).write_text("")
     running = bot.process("fetch-flow", "--force-slot")
     deadline = time.monotonic() + 20
     while "fetch-flow" not in (bot.folder / lock.LOCK).read_text() and time.monotonic() < deadline:
         time.sleep(0.005)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     _, err = running.communicate(timeout=20)
-    assert running.returncode == 130, err
+    assert running.returncode == 128 + number, err
     assert err.startswith("error: cut short")
     assert bot.says("fetch-flow", "--force-slot").code == 0
     assert bot.says("status").code == 0

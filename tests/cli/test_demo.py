@@ -13,6 +13,7 @@ import pytest
 from commands import demo
 from commands.init import flags_of
 from tradebot import sandbox
+from tradebot.adapters import lock
 from tradebot.wiring import Options, opened
 
 MINUTES = "75"
@@ -77,16 +78,45 @@ def test_it_leaves_a_bot_of_the_users_untouched(tmp_path: Path) -> None:
     done = tradebot(tmp_path, "demo", "--minutes", "3")
     assert done.returncode == 2
     assert "holds a bot of yours" in done.stderr
-    assert "next: tradebot demo --state-dir state/demo" in done.stderr
+    assert "tradebot demo --state-dir state/demo\n" in done.stderr
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir()) == before
     sandbox.stop(tmp_path / "state" / "exchange")
+
+
+def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    with lock.hold(tmp_path / "state", "demo", name=lock.SETUP_LOCK):
+        for verb in (("demo", "--minutes", "3"), ("init",)):
+            done = tradebot(tmp_path, *verb)
+            assert (done.returncode, "demo, process" in done.stderr) == (6, True)
+    assert not (tmp_path / "state" / "state.id").exists()
+
+
+def test_a_configuration_that_a_person_has_edited_is_kept_and_a_half_day_is_played_to_its_close(tmp_path: Path) -> None:
+    assert tradebot(tmp_path, "demo", "--minutes", "1", "--symbols", "2").returncode == 0
+    edited = tmp_path / "state" / "tradebot.yaml"
+    edited.write_text(edited.read_text() + "# mine\n")
+    done = tradebot(tmp_path, "demo", "--start", "2026-11-27", "--symbols", "1")
+    assert "note: your tradebot.yaml was moved to state/aside-1" in done.stderr
+    assert (tmp_path / "state" / "aside-1" / "tradebot.yaml").read_text().endswith("# mine\n")
+    assert "210 minutes, 1 symbols" in done.stdout
+    assert tradebot(tmp_path, "demo", "--minutes", "1").stderr == ""
+    sandbox.stop(tmp_path / "state" / "exchange")
+
+
+def test_a_wrong_configuration_leaves_the_earlier_demo_alone(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = played
+    assert tradebot(folder, "demo", "--seed", "-1").returncode == 2
+    assert tradebot(folder, "status").returncode == 0
 
 
 @pytest.fixture
 def app_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRADEBOT_LIMITS__MIN_SCORE", "0.05")
-    monkeypatch.setenv("TRADEBOT_STRATEGY__MIN_CLUSTER", "1")
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER", "1")
     state = tmp_path / "state"
     yield state
     sandbox.stop(state / "exchange")

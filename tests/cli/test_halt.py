@@ -128,6 +128,15 @@ def test_a_full_disk_does_not_stop_a_halt(copy: Bot) -> None:
     assert state_of(copy.folder) == "REDUCE_ONLY"
 
 
+def test_an_output_that_takes_no_more_does_not_stop_a_halt(copy: Bot) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+    assert (done.returncode, done.stderr.count("error:")) == (1, 1)
+    assert "the output cannot be written" in done.stderr
+    assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
+
+
 def test_a_reader_who_went_away_does_not_stop_a_halt(copy: Bot) -> None:
     running = start([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)])
     assert running.stdout is not None

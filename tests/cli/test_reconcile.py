@@ -105,15 +105,18 @@ def test_a_plan_of_an_older_view_is_refused_when_the_broker_has_moved(bot: Bot) 
     assert "the broker or the books have moved since" in said.err
 
 
-def test_an_accepted_plan_leaves_nothing_that_differs(bot: Bot) -> None:
+def test_an_accepted_plan_settles_what_it_names_and_leaves_what_was_traded_by_hand(bot: Bot) -> None:
     plan = bot.json("reconcile")["plan"]
     applied = bot.says("reconcile", "--apply", plan, "--json")
-    assert (applied.code, applied.data["applied"], applied.data["findings"]) == (0, plan, [])
-    assert bot.says("reconcile", "--json").data["findings"] == []
+    left = [(finding["kind"], finding["subject"], finding["blocking"]) for finding in applied.data["findings"]]
+    assert (applied.code, applied.data["applied"], left) == (10, plan, [("by_hand", "AMZN", False)])
+    assert bot.says("reconcile", "--json").data["plan"] is None
     assert bot.says("reconcile", "--apply", plan).code == 3
 
 
-def test_books_that_agree_are_said_to(bot: Bot) -> None:
+def test_what_was_traded_by_hand_can_be_taken_over_and_then_the_books_agree(bot: Bot) -> None:
+    assert "Next: tradebot adopt AMZN --manage" in bot.shown("reconcile")
+    assert bot.says("adopt", "AMZN", "--manage", "--confirm", "AMZN").code == 0
     assert bot.shown("reconcile") == (
         "Books and broker at 2026-11-16 14:34:00 UTC\n"
         "  looked at 2 positions and 0 open orders at the broker\n"

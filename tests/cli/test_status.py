@@ -16,6 +16,7 @@ def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
         "Trading state ACTIVE by user WHO at WHEN: armed\n"
         "Permission open\n"
         "Books never compared with the broker's. Next: tradebot reconcile\n"
+        "Health unknown, 3 looked at: books never looked at; flow not looked at in the last day\n"
         "0 positions\n"
         "0 working orders\n"
         "0 orders of unknown fate\n"
@@ -33,7 +34,7 @@ def test_working_orders_then_positions_are_those_of_the_exchange(bot: Bot) -> No
     bot.says("reconcile")
     found = bot.json("status")
     theirs = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=10).json()
-    ours = {held["symbol"]: (Decimal(held["quantity"]), Decimal(held["cost"])) for held in found["positions"]}
+    ours = {held["symbol"]: (Decimal(held["quantity"]), Decimal(held["cost_usd"])) for held in found["positions"]}
     assert ours == {row["symbol"]: (Decimal(row["qty"]), Decimal(row["cost_basis"])) for row in theirs}
     assert len(ours) + len(found["orders"]) == sent
     assert found["looked_at"]["intents"] == sent
@@ -54,6 +55,32 @@ def test_the_last_pass_of_each_job_is_told_with_its_slot(bot: Bot) -> None:
     assert found["as_of"] == "2026-11-17T15:02:00Z"
     assert found["reconcile"] == {"at": "2026-11-17T15:02:00Z", "age_s": 0.0, "findings": 0, "blocking": 0}
     assert bot.says("status").code == 0
+
+
+def test_what_comes_next_stands_beside_what_was_done_last(bot: Bot) -> None:
+    found = bot.json("status")
+    due = {slot["job"]: (slot["slot"], slot["at"]) for slot in found["next_slots"]}
+    assert list(due) == ["fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile"]
+    assert due["evaluate-exits"] == ("open+33m", "2026-11-17T15:03:00Z")
+    assert due["trade-once"] == ("open+37m", "2026-11-17T15:07:00Z")
+
+
+def test_health_quota_and_equity_are_those_that_were_recorded(bot: Bot) -> None:
+    found = bot.json("status")
+    assert {check["name"]: check["state"] for check in found["health"]} == {
+        "books": "ok",
+        "flow": "ok",
+        "exits": "ok",
+        "orders": "ok",
+    }
+    quota, equity = found["quota"], found["equity"]
+    assert quota["left_today"] == quota["daily_limit"] - quota["used_today"] > 0
+    theirs = requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=10).json()
+    assert Decimal(equity["last_usd"]) == Decimal(theirs["equity"]) == Decimal(equity["plot"][-1])
+    assert (equity["session"], equity["passes"]) == ("2026-11-17", 2)
+    shown = bot.shown("status")
+    assert f"{equity['passes']} passes of 2026-11-17" in shown
+    assert all(held["nearest"] in shown for held in found["positions"])
 
 
 def test_a_cancel_that_was_sent_shows_before_the_venue_confirms_it(bot: Bot) -> None:

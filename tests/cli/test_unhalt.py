@@ -18,7 +18,11 @@ def state_of(bot: Bot) -> str:
 
 
 def test_without_a_halt_there_is_nothing_to_do(bot: Bot) -> None:
-    assert bot.says("unhalt") == (0, "Nothing was halted: entries may be sent.\n", "")
+    assert bot.says("unhalt") == (
+        0,
+        "Nothing was halted. Next: tradebot status shows what else may keep entries shut\n",
+        "",
+    )
 
 
 def test_without_a_terminal_the_command_that_confirms_is_named(bot: Bot) -> None:
@@ -54,6 +58,22 @@ def test_the_account_is_asked_for_at_a_terminal(bot: Bot) -> None:
     os.close(theirs)
     assert f"type {bot.tail()} to go on" in err
     assert (running.returncode, state_of(bot)) == (0, "ACTIVE")
+
+
+def test_a_halt_that_comes_while_another_is_being_ended_stays_in_force(bot: Bot) -> None:
+    bot.says("halt", "--reason", "first")
+    ours, theirs = pty.openpty()
+    running = bot.process("unhalt", stdin=theirs)
+    assert running.stderr is not None
+    assert "first" in running.stderr.readline()
+    bot.says("halt", "--reason", "second")
+    os.write(ours, f"{bot.tail()}\n".encode())
+    _, err = running.communicate(timeout=20)
+    os.close(ours)
+    os.close(theirs)
+    assert (running.returncode, "a newer halt came" in err) == (3, True)
+    assert switch.read(bot.folder).why == "second"
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
 
 
 def test_a_difference_that_blocks_keeps_the_halt_until_its_plan_is_accepted(bot: Bot) -> None:

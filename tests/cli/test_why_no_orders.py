@@ -42,8 +42,8 @@ def test_a_closed_session_is_idle_by_design(bot: Bot) -> None:
         "\n"
         "Looked at: pass of 2026-11-16 14:00:00 UTC, slot at 14:00:00Z\n"
         "Funnel: 1 candidates = 0 orders + 1\n"
-        "reason         count  nearest miss  observed  limit  off by  meaning\n"
-        "MARKET_CLOSED      1                                         The session is closed."
+        "reason         count            nearest miss  observed  limit  off by  meaning\n"
+        "MARKET_CLOSED      1  ████████                                         The session is closed."
     )
 
 

@@ -61,14 +61,14 @@ def test_later_layers_win_and_each_value_names_its_source(user_file: Path) -> No
 
 def test_the_environment_reaches_names_with_a_dash_and_lists_and_truths() -> None:
     environ = {
-        "TRADEBOT_TIMETABLE__TRADE_ONCE__EVERY_S": "600",
+        "TRADEBOT_TIMETABLE__TRADE_ONCE": "every 10m  from open+2m until close-15m",
         "TRADEBOT_UNIVERSE": "[AAPL, NO]",
-        "TRADEBOT_STRATEGY__LONG_ONLY": "true",
+        "TRADEBOT_STRATEGIES__FLOW__LONG_ONLY": "true",
         "TRADEBOT_STATE": "elsewhere",
     }
     settings = load(None, environ).settings
-    assert settings.timetable[Job.TRADE_ONCE].every_s == 600
-    assert (settings.universe, settings.strategy.long_only) == (["AAPL", "NO"], True)
+    assert str(settings.timetable[Job.TRADE_ONCE]) == "every 10m from open+2m until close-15m"
+    assert (settings.universe, settings.strategies.in_use()["flow"]["long_only"]) == (["AAPL", "NO"], True)
 
 
 def test_the_user_file_may_name_the_mode_and_the_environment_overrules_it(user_file: Path) -> None:
@@ -134,8 +134,12 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 BAD_VALUES = [
     ("limits: {max_open_position: 3}", "limits.max_open_position", "did you mean max_open_positions?"),
     ("limit: {}", "limit", "did you mean limits?"),
-    ("timetable: {trade-once: {evry_s: 60}}", "timetable.trade-once.evry_s", "there is no such setting"),
-    ("timetable: {trade-onse: {every_s: 60}}", "timetable.trade-onse", "'trade-once'"),
+    ("limits: {stop_loss_fraction: 0.1}", "limits.stop_loss_fraction", "stop_loss_fraction stands under exits"),
+    ("edge: 1", "edge", "edge stands under sandbox"),
+    ("exits: {limits: {}}", "exits.limits", "limits stands under no section"),
+    ("timetable: {trade-once: {every_s: 60}}", "timetable.trade-once", "'every 5m from open+2m until close-15m'"),
+    ("timetable: {trade-onse: every 5m}", "timetable.trade-onse", "'trade-once'"),
+    ("timetable: {score: every now and then}", "timetable.score", "'every now and then' is not a time"),
     ("limits: {max_order_fraction: 25}", "limits.max_order_fraction", "less than or equal to 1"),
     ("limits: {max_order_fraction: 0}", "limits.max_order_fraction", "greater than 0"),
     ("limits: {cooldown_s: -1}", "limits.cooldown_s", "greater than 0"),
@@ -148,13 +152,18 @@ BAD_VALUES = [
     ("limits: {max_open_positions: few}", "limits.max_open_positions", "valid integer"),
     ("limits: [1, 2]", "limits", "valid dictionary"),
     ("limits: null", "limits", "valid dictionary"),
+    ("strategies: {flow: {min_clustr: 1}}", "strategies.flow.min_clustr", "did you mean min_cluster?"),
+    ("strategies: {flow: {min_cluster: few}}", "strategies.flow.min_cluster", "valid integer"),
+    ("strategies: {mine: 3}", "strategies.mine", "valid dictionary"),
+    ("plugins: {timeout_s: 0}", "plugins.timeout_s", "greater than 0"),
     ("universe: AAPL", "universe", "valid list"),
     ("universe: []", "universe", "at least 1 item"),
     ("universe: [aapl]", "universe.0", "match pattern"),
     ("alpaca: {url: ftp://example.test}", "alpaca.url", "match pattern"),
     ("sandbox: {start: tomorrow}", "sandbox.start", "valid date"),
     ("sandbox: {source: kraken}", "sandbox.source", "'generated', 'csv' or 'parquet'"),
-    ("timetable: {score: {every_s: 90}}", "timetable.score.every_s", "multiple of 60"),
+    ("timetable: {score: every 90s}", "timetable.score", "a multiple of 60s"),
+    ("serve: {grace_s: 0}", "serve.grace_s", "greater than or equal to 1"),
 ]  # fmt: skip
 
 
@@ -207,6 +216,8 @@ SCENARIOS = [
     ("limits: {max_reconcile_age_s: 900}", "entries would be shut by age before each renewal"),
     ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is asked for again"),
     ("universe: [AAPL, AAPL]", "universe names a symbol twice"),
+    ("strategies: {flow: null}", "strategies are all off"),
+    ("strategies: {Mine: {}}", "strategies.Mine: a name is lower-case letters, digits and _"),
 ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.core.builders import CASH, DAY, NOW
 from tests.core.worlds import Scene, call, wanted
 from tests.venues import LOST
-from tradebot.books import EXIT_LOOKUP, FILL_OVERLAP, CaughtUp, catch_up
+from tradebot.books import FILL_OVERLAP, CaughtUp, catch_up
 from tradebot.cycle import trade_once
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentState, Operation
@@ -103,8 +103,8 @@ def test_what_happened_before_the_books_were_opened_is_no_fill_of_theirs() -> No
         (Purpose.OPEN, 0, timedelta(minutes=1), IntentState.SENT),
         (Purpose.OPEN, 0, timedelta(hours=5), IntentState.SENT),
         (Purpose.OPEN, 1, timedelta(hours=23), IntentState.ABANDONED),
-        (Purpose.CLOSE, 0, EXIT_LOOKUP, IntentState.SENT),
-        (Purpose.CLOSE, 0, EXIT_LOOKUP + timedelta(seconds=1), IntentState.ABANDONED),
+        (Purpose.CLOSE, 0, timedelta(hours=5), IntentState.SENT),
+        (Purpose.CLOSE, 1, timedelta(hours=23), IntentState.ABANDONED),
     ],
 )
 def test_an_order_that_the_venue_does_not_know_is_given_up_only_when_it_cannot_arrive(

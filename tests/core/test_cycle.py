@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.builders import CASH, NOW, SESSION, ago, limits
-from tests.core.worlds import NAMES, Scene, call, wanted
+from tests.core.worlds import NAMES, WITH_UNKNOWN, Scene, call, wanted
 from tests.venues import LOST, REJECTED
 from tradebot.cycle import evaluate_exits, score, trade_once
 from tradebot.errors import ExitCode, OperatorError
@@ -52,7 +52,7 @@ def exit_of(record: CycleRecord, source: str = "exit") -> Decision:
 
 
 def test_exactly_what_passes_is_sent_and_every_candidate_is_recorded() -> None:
-    scene = Scene()
+    scene = Scene(universe=WITH_UNKNOWN)
     weak, unknown = wanted("MSFT", 0.1), wanted("ZZZZ")
     record = trade_once(scene.world(wanted("AAPL"), weak, unknown, wanted("JPM", 0.9, Side.SELL)), call())
     assert [(i.instrument.symbol, i.side) for i in scene.venue.submitted] == [
@@ -304,6 +304,26 @@ def test_somebody_elses_working_order_shuts_the_symbol_to_entries_and_not_to_our
     assert scene.venue.cancelled == []
 
 
+def test_an_exit_that_the_venue_does_not_know_is_sent_again_under_its_own_id_and_never_under_another() -> None:
+    scene = Scene()
+    bought(scene)
+    halt(scene, TradingState.FLATTEN)
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    assert ends(evaluate_exits(scene.world(), EXIT_CALL)) == {"AAPL": Reason.VENUE_UNKNOWN}
+    scene.later(120)
+    soon = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+33m"))
+    assert ends(soon) == {"AAPL": Reason.INTENT_UNRESOLVED}
+    scene.later(200)
+    again = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+36m"))
+    assert ends(again) == {"AAPL": Reason.VENUE_UNKNOWN}
+    scene.venue.script, scene.venue.swallows = {}, False
+    scene.later(400)
+    assert ends(evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+43m"))) == {"AAPL": None}
+    exits = [intent for intent in scene.venue.submitted if intent.purpose is Purpose.CLOSE]
+    assert len(exits) == 3
+    assert len({intent.client_order_id for intent in exits}) == 1
+
+
 def test_flatten_closes_a_position_that_no_rule_would_close() -> None:
     scene = Scene()
     bought(scene)
@@ -412,12 +432,12 @@ def test_positions_and_cash_folded_from_the_ledger_are_the_venues() -> None:
     assert {owned.strategy for owned in fills} == {"flow"}
 
 
-symbols = st.sampled_from([*NAMES, "ZZZZ"])
+symbols = st.sampled_from(WITH_UNKNOWN)
 
 
 @settings(max_examples=40)
 @given(
-    rows=st.lists(st.tuples(symbols, st.floats(0, 1), st.sampled_from(Side)), max_size=8),
+    rows=st.lists(st.tuples(symbols, st.floats(0, 1), st.sampled_from(Side)), unique_by=lambda row: row[0]),
     script=st.dictionaries(st.sampled_from(NAMES), st.sampled_from([REJECTED, LOST])),
     rules=st.builds(
         lambda entries, order: limits(max_new_entries=entries, max_order_notional_usd=Decimal(order)),
@@ -428,7 +448,7 @@ symbols = st.sampled_from([*NAMES, "ZZZZ"])
 def test_whatever_is_proposed_in_is_out_plus_the_sum_of_the_reasons(
     rows: list[tuple[str, float, Side]], script: dict[str, object], rules: object
 ) -> None:
-    scene = Scene(limits=rules)  # type: ignore[arg-type]
+    scene = Scene(limits=rules, universe=WITH_UNKNOWN)  # type: ignore[arg-type]
     scene.venue.script.update(script)  # type: ignore[arg-type]
     record = trade_once(scene.world(*(wanted(*row) for row in rows)), call())
     seen = funnel([record])

@@ -21,7 +21,8 @@ prices = st.decimals(50, 150, places=2)
 
 
 def position(quantity: int = 10, price: str = "100", *, age_s: float = 60) -> Position:
-    return Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), ago(age_s)),), Decimal(0))
+    since = ago(age_s)
+    return Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), since),), Decimal(0), since)
 
 
 def at(price: Decimal | str) -> Quote:

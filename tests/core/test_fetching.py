@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tests.core.builders import DAY, NOW
-from tests.core.worlds import NAMES, Scene
+from tests.core.worlds import NAMES, Scene, call
 from tradebot.cycle import fetch_flow
 from tradebot.fetching import MAX_FAILURES, Fetched
 from tradebot.model.flow import Endpoint
+from tradebot.model.record import Job
 from tradebot.world import World
 
 POLL = {Endpoint.FLOW_ALERTS: 240, Endpoint.MARKET_TIDE: 240, Endpoint.IV_RANK: 86_400}
@@ -22,7 +23,7 @@ def fresh(**changes: object) -> tuple[Scene, World]:
 
 
 def fetched(scene: Scene, world: World, *, only_due: bool = True) -> Fetched:
-    return fetch_flow(world, scene.venue.clock(), only_due=only_due)
+    return fetch_flow(world, call(Job.FETCH_FLOW), scene.venue.clock(), only_due=only_due)
 
 
 def test_every_endpoint_is_asked_once_a_symbol_and_the_tide_once_for_all() -> None:

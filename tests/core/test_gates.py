@@ -58,7 +58,8 @@ def with_state(state: TradingState, *, lost: bool = False) -> Ask:
 
 
 def sized(quantity: int, price: str = "100") -> Size:
-    return Size(Decimal(quantity), Decimal(price), quantity * Decimal(price))
+    worth = quantity * Decimal(price)
+    return Size(Decimal(quantity), Decimal(price), Decimal(price), worth, worth)
 
 
 def closed_at(previous_close: str | None) -> Quote:
@@ -268,10 +269,11 @@ def test_a_size_is_whole_lots_within_both_limits(side: Side, seen: Quote, rules:
     size = entry_size(candidate(side=side), seen, book(equity=equity), rules)
     assert size.quantity >= 0
     assert size.quantity == int(size.quantity)
-    assert size.notional_usd == size.quantity * size.limit_price
+    assert size.worst_price == (size.limit_price if side is Side.BUY else max(size.limit_price, seen.ask))
+    assert size.notional_usd == size.quantity * size.worst_price <= size.margin_usd
     assert size.notional_usd <= rules.max_order_notional_usd
     assert size.notional_usd <= max(rules.max_order_fraction * equity, Decimal(0))
-    one_more = size.notional_usd + size.limit_price
+    one_more = size.notional_usd + size.worst_price
     assert one_more > min(rules.max_order_notional_usd, rules.max_order_fraction * equity)
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.builders import CASH, fill
+from tests.core.builders import CASH, ago, fill
 from tradebot.explain import profit
 from tradebot.model.candidate import Side
 from tradebot.model.position import OwnedFill, fold_cash, fold_positions
@@ -114,3 +114,14 @@ def test_a_closed_position_stays_with_its_profit() -> None:
 def test_two_strategies_hold_their_own_lots_in_one_symbol() -> None:
     book = fold_positions([fill(1, quantity="3"), fill(2, side=Side.SELL, quantity="3", strategy="")])
     assert {key: p.quantity for key, p in book.items()} == {("flow", "AAPL"): 3, ("", "AAPL"): -3}
+
+
+def test_closing_a_part_of_a_position_makes_what_is_left_no_younger() -> None:
+    fills = [
+        fill(1, quantity="10", at=ago(900)),
+        fill(2, quantity="4", at=ago(600)),
+        fill(3, side=Side.SELL, quantity="10", at=ago(300)),
+    ]
+    assert fold_positions(fills)["flow", "AAPL"].opened_at == ago(900)
+    turned = fold_positions([*fills, fill(4, side=Side.SELL, quantity="9", at=ago(100))])
+    assert turned["flow", "AAPL"].opened_at == ago(100)

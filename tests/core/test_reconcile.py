@@ -195,7 +195,8 @@ def test_what_was_closed_by_hand_is_found_and_given_to_the_position_it_closed(
     assert found.findings[0].blocking
     assert found.plan is not None
     before = profit(CASH, scene.ledger.fills(), {"AAPL": Decimal(1)})
-    assert apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada").findings == ()
+    after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+    assert kinds(after) == ([FindingKind.BY_HAND] if "" in left else [])
     positions = fold_positions(scene.ledger.fills()).values()
     assert {p.strategy: p.quantity for p in positions if p.quantity} == left
     assert profit(CASH, scene.ledger.fills(), {"AAPL": Decimal(1)}).total == before.total
@@ -278,3 +279,37 @@ def test_another_account_is_refused() -> None:
     scene.venue.number = "OTHER9999"
     with pytest.raises(OperatorError, match="…9999, these books belong to …0001"):
         compared(scene)
+
+
+def test_a_trade_by_hand_in_a_symbol_of_its_own_is_told_and_left_alone() -> None:
+    scene = books(broker=7)
+    scene.ledger.apply_fills([fill(1, quantity="7", price="100", strategy="", at=AT)], AT)
+    scene.venue.cash -= 700
+    found = compared(scene)
+    assert found.findings == (Finding(FindingKind.BY_HAND, "AAPL", Decimal(0), Decimal(7)),)
+    assert (found.findings[0].blocking, found.plan) == (False, None)
+
+
+@given(own=st.integers(-30, 30), older=st.integers(-30, 30), traded=st.integers(-30, 30))
+def test_a_plan_never_moves_shares_between_the_books_and_the_broker(own: int, older: int, traded: int) -> None:
+    scene = Scene()
+    for number, (quantity, strategy) in enumerate(((own, "flow"), (traded, "")), start=1):
+        if quantity:
+            side = Side.BUY if quantity > 0 else Side.SELL
+            told = fill(number, side=side, quantity=str(abs(quantity)), strategy=strategy, at=AT)
+            scene.ledger.apply_fills([told], AT)
+            scene.venue.cash -= Decimal(quantity) * told.fill.price
+    if older:
+        scene.ledger.acknowledge("AAPL", Decimal(older), "older than the books", AT)
+    net = Decimal(own + older + traded)
+    scene.venue.held = {"AAPL": net}
+    found = compared(scene)
+    assert set(kinds(found)) <= {FindingKind.OFFSET, FindingKind.BY_HAND}
+    for finding in found.findings:
+        assert (finding.ours, finding.broker) == (Decimal(own), net)
+    if found.plan is not None:
+        after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
+        assert set(kinds(after)) <= {FindingKind.BY_HAND}
+        held = {p.strategy: p.quantity for p in fold_positions(scene.ledger.fills()).values()}
+        assert held["flow"] + held.get("", Decimal(0)) + scene.ledger.acknowledged().get("AAPL", Decimal(0)) == net
+        assert held["flow"] * (net - held["flow"]) >= 0

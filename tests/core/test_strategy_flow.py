@@ -16,7 +16,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts, TideFacts
 from tradebot.strategies.flow import FlowSettings, FlowStrategy
 
-SETTINGS = FlowSettings(
+SETTINGS: dict[str, object] = FlowSettings(
     weights=dict(zip(ComponentName, (0.4, 0.15, 0.15, 0.1, 0.08, 0.12), strict=True)),
     lookback_s=1800,
     min_alert_premium_usd=50_000,
@@ -25,7 +25,7 @@ SETTINGS = FlowSettings(
     min_cluster=3,
     premium_scale_usd=1_500_000,
     long_only=False,
-)
+).model_dump()
 NO_TIDE = TideFacts()
 
 
@@ -52,7 +52,7 @@ def tide(right: Right = Right.CALL) -> TideFacts:
 
 
 def proposed(facts: SymbolFacts | None, seen: TideFacts = NO_TIDE, /, **changes: object) -> Candidate:
-    strategy = FlowStrategy(FlowSettings.model_validate({**SETTINGS.model_dump(), **changes}))
+    strategy = FlowStrategy({**SETTINGS, **changes})
     (found,) = strategy.propose(FlowDesk(NOW, ["AAPL"], {"AAPL": facts} if facts else {}, seen))
     return found
 
@@ -70,7 +70,7 @@ def test_bought_calls_make_a_buy_and_bought_puts_its_mirror() -> None:
 def test_each_component_is_named_once_with_its_weight_and_source() -> None:
     components = proposed(full(), tide()).components
     assert [c.name for c in components] == list(ComponentName)
-    assert {c.name: c.weight for c in components} == SETTINGS.weights
+    assert {c.name: c.weight for c in components} == SETTINGS["weights"]
     assert [c.source for c in components] == [
         "3 alerts",
         "1 prints",

@@ -15,6 +15,8 @@ from tradebot.model.trading import Mode, Permission, ReconcileMark
 from tradebot.world import Call, Rules, World
 
 NAMES = ("AAPL", "MSFT", "JPM", "XOM")
+WITH_UNKNOWN = (*NAMES, "ZZZZ")
+"""A universe with a symbol that nothing is known of."""
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Scene:
     flow: FakeFlow = field(default_factory=FakeFlow)
     limits: Limits = LIMITS
     permission: Permission = field(default_factory=Permission)
+    universe: tuple[str, ...] = NAMES
 
     def __post_init__(self) -> None:
         self.ledger.open_books(CASH, ago(600))
@@ -46,7 +49,7 @@ class Scene:
     def world(self, *candidates: Candidate, dry_run: bool = False) -> World:
         """Return the world as the wiring would make it."""
         return World(
-            rules=Rules(Mode.SANDBOX, NAMES, SECTORS, self.limits, EXITS, {Endpoint.FLOW_ALERTS: 240}),
+            rules=Rules(Mode.SANDBOX, self.universe, SECTORS, self.limits, EXITS, {Endpoint.FLOW_ALERTS: 240}),
             permission=self.permission,
             reader=self.venue,
             market=self.venue,

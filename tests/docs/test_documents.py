@@ -16,8 +16,10 @@ from tradebot import sandbox
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 VERBS = [
-    ("init",), ("demo",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",), ("reconcile",),
-    ("why-no-orders",), ("status",), ("halt",), ("unhalt",), ("exchange", "serve"), ("exchange", "tick"),
+    ("init",), ("demo",), ("serve",), ("schedule",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",),
+    ("reconcile",), ("why-no-orders",), ("status",), ("positions",), ("orders",), ("fills",), ("events",), ("doctor",),
+    ("audit",), ("halt",), ("unhalt",), ("adopt",), ("flatten",), ("config", "show"), ("config", "check"),
+    ("strategy", "new"), ("strategy", "list"), ("exchange", "serve"), ("exchange", "tick"), ("completion",),
 ]  # fmt: skip
 BARS = """ts,symbol,open,high,low,close,volume
 2026-11-16T14:30:00Z,AAPL,100,101,99,100.5,1000

@@ -1,4 +1,4 @@
-"""A market built once: building one loads the exchange calendar, so tests copy its file."""
+"""A market built once: building one loads the exchange calendar, so tests copy its folder."""
 
 import shutil
 from collections.abc import Callable
@@ -8,23 +8,22 @@ import pytest
 
 from tests.exchange.worlds import SPEC, World, open_world
 from tradebot.exchange.process import create
-from tradebot.exchange.state import MARKET_FILE
 
 
 @pytest.fixture(scope="session")
-def market_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def market_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("market")
     create(folder, SPEC)
-    return folder / MARKET_FILE
+    return folder
 
 
 @pytest.fixture(scope="session")
-def new_folder(market_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+def new_folder(market_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     """Return what makes a folder with a fresh exchange of the standard market in it."""
 
     def make() -> Path:
         folder = tmp_path_factory.mktemp("exchange")
-        shutil.copy(market_file, folder / MARKET_FILE)
+        shutil.copytree(market_folder, folder, dirs_exist_ok=True)
         return folder
 
     return make

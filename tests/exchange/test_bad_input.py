@@ -97,7 +97,7 @@ def test_strange_requests_survive_a_restart(new_folder: Any) -> None:
         ("GET", "/v2/calendar?start=today", 422),
         ("GET", "/v2/assets/NONE", 404),
         ("GET", "/v2/stocks/bars?timeframe=1Min", 400),
-        ("GET", "/v2/stocks/bars?symbols=AAPL&timeframe=1Month", 400),
+        ("GET", "/v2/stocks/bars?symbols=AAPL&timeframe=5Month", 400),
         ("GET", "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&limit=0", 400),
         ("GET", "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&page_token=%%%", 400),
         ("GET", "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&page_token=w7w", 400),

@@ -11,6 +11,7 @@ from tradebot.exchange.captured import CapturedFlow
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.feeds import flow_source
 from tradebot.exchange.process import create
+from tradebot.exchange.remarks import captured_session, remarks
 from tradebot.exchange.spec import MarketError, MarketSpec
 
 LIVE = SHARED / "uw" / "live"
@@ -64,6 +65,7 @@ def test_an_endpoint_that_was_not_captured_answers_no_rows(tmp_path: Path) -> No
     world = world_of(tmp_path / "state", captures)
     world.tick(to="close")
     assert world.get("/api/darkpool/AAPL")["data"] == [PRINT]
+    assert world.get("/api/darkpool/AAPL?date=2025-12-26")["data"] == [PRINT]
     assert world.get("/api/darkpool/MSFT") == {"data": []}
     assert world.get("/api/stock/AAPL/oi-change") == {"data": []}
 
@@ -78,9 +80,9 @@ def test_an_endpoint_that_was_not_captured_answers_no_rows(tmp_path: Path) -> No
         (json.dumps(CAPTURE | {"endpoint": 5}), "is not a path under /api/"),
         (json.dumps(CAPTURE | {"response": [1]}), "holds no list of rows"),
         (json.dumps(CAPTURE | {"response": {"data": {"a": 1}}}), "holds no list of rows"),
-        (json.dumps(CAPTURE | {"response": {"data": ["text"]}}), "row 1 is not an object"),
-        (json.dumps(CAPTURE | {"response": {"data": [PRINT, {}]}}), "row 2 has no readable executed_at"),
-        (json.dumps(CAPTURE | {"response": {"data": [PRINT | {"executed_at": 7}]}}), "row 1 has no readable"),
+        ("[" * 100_000, "not JSON, or not all of it"),
+        (json.dumps(CAPTURE | {"response": {"data": ["text", 5]}}), "none of its 2 rows is an object"),
+        (json.dumps(CAPTURE | {"captured_at": 5, "response": {"data": [{}]}}), "no row has a readable executed_at"),
     ],
 )
 def test_a_damaged_capture_is_refused_and_named(tmp_path: Path, content: str, message: str) -> None:
@@ -89,6 +91,110 @@ def test_a_damaged_capture_is_refused_and_named(tmp_path: Path, content: str, me
     (captures / "bad.json").write_text(content)
     with pytest.raises(MarketError, match=f"bad.json: .*{message}"):
         create(tmp_path / "state", spec_of(captures))
+
+
+def folder_of(path: Path, *captures: object) -> Path:
+    path.mkdir()
+    for number, capture in enumerate(captures):
+        (path / f"{number}.json").write_text(json.dumps(capture))
+    return path
+
+
+def captured(endpoint: str, *rows: object) -> object:
+    return CAPTURE | {"endpoint": endpoint, "response": {"data": list(rows)}}
+
+
+BAD_PRINTS: tuple[object, ...] = (
+    PRINT | {"premium": None},
+    PRINT | {"premium": "text", "size": -5},
+    PRINT | {"premium": "NaN"},
+    PRINT | {"premium": "1e999", "volume": []},
+    PRINT | {"executed_at": None},
+    PRINT | {"executed_at": "2099-01-01T00:00:00Z"},
+    PRINT | {"executed_at": "0001-01-01T00:00:00Z"},
+    {},
+    "text",
+)
+
+
+def test_bad_rows_are_served_as_they_are_from_their_own_or_the_captures_time_on(tmp_path: Path) -> None:
+    world = world_of(tmp_path / "state", folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", PRINT, *BAD_PRINTS)))
+    target = "/api/darkpool/AAPL?date=2025-12-26&min_premium=1&order_by="
+    world.tick(to="2025-12-26T23:59:00Z")
+    # The first five have a time of their own; of the rest it is only known when they were captured.
+    assert world.get(target)["data"] == [PRINT, *BAD_PRINTS[:4]]
+    world.tick(to="2025-12-27T00:00:00Z")
+    every = [json.dumps(one) for one in (PRINT, *BAD_PRINTS)]
+    for order in ("executed_at", "premium", "size", "volume"):
+        assert sorted(json.dumps(one) for one in world.get(target + order)["data"]) == sorted(every)
+    assert world.get("/api/darkpool/AAPL?min_premium=2&max_size=4")["data"] != []
+
+
+def test_a_print_is_left_out_by_a_bound_that_was_given_and_by_no_other(tmp_path: Path) -> None:
+    negative, huge = PRINT | {"premium": "-7"}, PRINT | {"premium": "9" * 20}
+    world = world_of(tmp_path / "state", folder_of(tmp_path / "c", captured("/api/darkpool/AAPL", negative, huge)))
+    world.tick(to="close")
+    assert world.get("/api/darkpool/AAPL")["data"] == [negative, huge]
+    assert world.get("/api/darkpool/AAPL?min_premium=0")["data"] == [huge]
+    assert world.get("/api/darkpool/AAPL?max_premium=9")["data"] == [negative]
+
+
+def test_an_alert_that_cannot_be_read_passes_every_filter(tmp_path: Path) -> None:
+    bad = {"created_at": "2025-12-26T15:00:00Z", "total_premium": "NaN", "volume": None, "expiry": 7}
+    world = world_of(
+        tmp_path / "state", folder_of(tmp_path / "c", captured("/api/option-trades/flow-alerts", bad, ["odd"]))
+    )
+    world.tick(to="2025-12-27T00:00:00Z")
+    every = "min_premium=5&max_size=1&min_dte=3&is_call=false&is_ask_side=false&is_otm=true&vol_greater_oi=true"
+    assert world.get(f"/api/option-trades/flow-alerts?{every}&rule_name[]=RepeatedHits")["data"] == [["odd"], bad]
+
+
+def test_captured_rows_of_another_day_are_never_an_answer_for_this_one(tmp_path: Path) -> None:
+    tide = {"timestamp": "2025-12-26T09:30:00-05:00", "date": "2025-12-26", "net_volume": 1}
+    changed = {"curr_date": "2025-12-26", "option_symbol": "AAPL251226C00277500"}
+    greek = {"date": "2025-12-26", "call_delta": "1"}
+    folder = folder_of(
+        tmp_path / "c",
+        captured("/api/darkpool/AAPL", PRINT, {}),
+        captured("/api/market/market-tide", tide),
+        captured("/api/stock/AAPL/oi-change", changed),
+        captured("/api/stock/AAPL/greek-exposure", greek, {"date": None}),
+    )
+    world = world_of(tmp_path / "state", folder)
+    world.tick(to="2025-12-27T12:00:00Z")
+    for path in ("/api/darkpool/AAPL", "/api/market/market-tide", "/api/stock/AAPL/oi-change"):
+        assert world.get(f"{path}?date=2025-12-26")["data"] != []
+        assert world.get(f"{path}?date=2025-12-29")["data"] == []
+    assert world.get("/api/stock/AAPL/greek-exposure?date=2025-12-25")["data"] == [{"date": None}]
+
+
+def test_two_captures_of_one_endpoint_are_put_together_and_what_both_show_is_shown_once(tmp_path: Path) -> None:
+    later = PRINT | {"executed_at": "2025-12-26T16:00:00Z"}
+    folder = folder_of(
+        tmp_path / "c", captured("/api/darkpool/AAPL", PRINT, PRINT), captured("/api/darkpool/AAPL", later, PRINT)
+    )
+    world = world_of(tmp_path / "state", folder)
+    world.tick(to="close")
+    assert world.get("/api/darkpool/AAPL")["data"] == [later, PRINT, PRINT]
+
+
+@pytest.mark.skipif(not LIVE.is_dir(), reason="needs ../shared/data/uw/live")
+def test_a_market_says_which_captures_it_shows_and_from_when(tmp_path: Path) -> None:
+    assert captured_session(LIVE) == date(2025, 12, 26)
+    create(tmp_path / "there", spec_of(LIVE))
+    assert remarks(tmp_path / "there") == (
+        (
+            "the market begins on 2025-12-26, the session that the captured flow shows",
+            "captured flow: 629 rows of the sessions from 2025-12-26 to 2025-12-26: 2025-12-26 629",
+        ),
+        "2025-12-26T23:45:00Z",
+    )
+    elsewhere = MarketSpec(symbols=("AAPL",), start=date(2026, 11, 16), sessions=1, uw_folder=str(LIVE))
+    create(tmp_path / "elsewhere", elsewhere)
+    said = remarks(tmp_path / "elsewhere")
+    assert said.complete_at is None
+    assert "629 rows are of other days" in said.sentences[-1]
+    assert said.sentences[-1].endswith("--start 2025-12-26")
 
 
 def test_a_folder_without_captures_is_refused(tmp_path: Path) -> None:

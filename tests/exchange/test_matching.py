@@ -23,7 +23,7 @@ def bars(draw: st.DrawFn) -> Bar:
 def order(side: int, limit: int | None, qty: str = "10") -> Order:
     kind = "market" if limit is None else "limit"
     request = OrderRequest("AAPL", side, kind, "day", Decimal(qty), None, limit, None, None)
-    return Order("id", "client", request, "buy_to_open", 1, "new", 0, 0, 1, None)
+    return Order("id", "client", request, "buy_to_open", 1, "new", 0, 0, 1, 0)
 
 
 @given(bar=bars(), limit=PRICES, side=st.sampled_from([1, -1]))

@@ -1,11 +1,15 @@
 """Orders through the trading face: what is accepted, what is refused and how, what becomes of them."""
 
+from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import World
+from tests.exchange.worlds import World, open_world
+from tradebot.exchange.process import create
+from tradebot.exchange.spec import MarketSpec
 
 ORDER = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": "1"}
 
@@ -240,3 +244,18 @@ def test_keys_are_asked_for_on_each_face(world: World) -> None:
     assert flow.status == 401
     assert not [name for name in flow.headers if name.startswith("x-uw")]
     assert world.ask("GET", "/exchange/v1/status", headers={}).status == 200
+
+
+def test_a_gtc_order_lives_ninety_days_and_is_canceled_at_the_close_before_it_would_be_older(tmp_path: Path) -> None:
+    create(tmp_path, MarketSpec(symbols=("ZAAC",), sessions=65, start=date(2025, 3, 3)))
+    world = open_world(tmp_path)
+    world.tick(to="open")
+    order = world.order("ZAAC", "buy", 1, limit_price="1", time_in_force="gtc").json
+    # 2025-06-01 is a Sunday: no session lies between the close of Friday the 30th and that afternoon.
+    assert order["expires_at"] == "2025-06-01T20:15:00Z"
+    world.tick(to="2025-05-30T19:59:00Z")
+    assert world.get(f"/v2/orders/{order['id']}")["status"] == "new"
+    world.tick(to="close")
+    ended = world.get(f"/v2/orders/{order['id']}")
+    assert (ended["status"], ended["canceled_at"], ended["expired_at"]) == ("canceled", "2025-05-30T20:00:00Z", None)
+    assert world.events()[-2]["event"] == "order_canceled"

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from tests.exchange.worlds import KEYS, SPEC, SYMBOLS
+from tradebot.exchange.commands import Command
+from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.process import EXIT_HELD, create, ensure, running, stop
 from tradebot.exchange.spec import MarketError, MarketSpec
 
@@ -136,8 +138,9 @@ def test_creating_again_keeps_an_equal_market_and_refuses_another(folder: Path) 
 
 
 def test_a_folder_without_an_exchange_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(MarketError, match="no exchange in"):
+    with pytest.raises(MarketError, match="no exchange in") as raised:
         ensure(tmp_path)
+    assert raised.value.hint == "make one: tradebot init --state-dir NEW"
     (tmp_path / "market.json").write_text('{"spec": {')
     with pytest.raises(MarketError, match="is damaged"):
         ensure(tmp_path)
@@ -151,7 +154,42 @@ def test_a_log_that_was_changed_by_hand_does_not_start(folder: Path) -> None:
     log.write_text(log.read_text().replace("2025-03-03T14:30:00Z", "2025-03-03T14:31:00Z"))
     with pytest.raises(MarketError, match="did not start") as raised:
         ensure(folder)
-    assert "log.jsonl line 3 is not what its commands give" in raised.value.hint
+    assert "log.jsonl line 3 is not what its commands give" in raised.value.message
+    assert raised.value.hint.startswith("restore log.jsonl and market.json together")
+
+
+def test_each_failed_start_tells_its_own_story_once(folder: Path) -> None:
+    (folder / "log.jsonl").write_text("no log\n")
+    stories = []
+    for _ in range(2):
+        with pytest.raises(MarketError) as raised:
+            ensure(folder)
+        stories.append(raised.value.message)
+    assert stories[0] == stories[1]
+    assert stories[0].count("is not JSON") == 1
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda log: log.write_bytes(b"")], ids=["missing", "empty"])
+def test_a_folder_that_lost_its_log_does_not_begin_anew(folder: Path, spoil: Callable[[Path], object]) -> None:
+    spoil(folder / "log.jsonl")
+    with pytest.raises(MarketError, match="is missing or empty: it holds every order"):
+        open_exchange(folder)
+    assert not (folder / "log.jsonl").exists() or not (folder / "log.jsonl").stat().st_size
+
+
+def test_a_log_that_lost_its_market_is_not_written_over(folder: Path) -> None:
+    open_exchange(folder).run(Command("POST", "/exchange/v1/tick", "", '{"to": "open"}'))
+    before = (folder / "log.jsonl").read_bytes()
+    (folder / "market.json").unlink()
+    with pytest.raises(MarketError, match=r"whose market\.json is missing"):
+        create(folder, SPEC)
+    assert (folder / "log.jsonl").read_bytes() == before
+
+
+def test_a_creation_that_was_cut_short_is_done_again(folder: Path) -> None:
+    (folder / "market.json").unlink()
+    create(folder, MarketSpec(symbols=SYMBOLS, sessions=1, start=SPEC.start))
+    assert len(open_exchange(folder).log.lines()) == 1
 
 
 def test_what_quick_commands_import_is_light() -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.exchange.worlds import SHARED, open_world
+from tradebot.exchange.creation import recorded_span
 from tradebot.exchange.exchange import open_market
 from tradebot.exchange.process import create
+from tradebot.exchange.remarks import remarks
 from tradebot.exchange.spec import MarketError, MarketSpec
 from tradebot.exchange.state import read_market
 from tradebot.exchange.times import MINUTE, rfc3339
@@ -63,6 +65,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
     rows = {
         "duplicate": GOOD,
         "unparsable time": GOOD.replace("2025-03-03 09:31:00", "yesterday"),
+        "time out of range": GOOD.replace("2025", "1970"),
         "not a number": GOOD.replace("100.5", "nan"),
         "price zero or out of range": GOOD.replace(",99,", ",0,"),
         "negative price": GOOD.replace(",99,", ",-1,"),
@@ -79,6 +82,10 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
     create(tmp_path / "state", spec)
     stored = read_market(tmp_path / "state")
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
+    assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=3)}
+    (told,) = remarks(tmp_path / "state").sentences
+    assert told.startswith("14 rows of the bars are left out: ")
+    assert "1 not a number (first in line 6)" in told
     bars = open_market(tmp_path / "state", stored).day("AAPL", 0).bars
     assert [rfc3339(bar.start_us) for bar in bars] == ["2025-03-03T14:30:00Z", "2025-03-03T14:39:00Z"]
 
@@ -101,14 +108,35 @@ def test_a_file_without_use_is_refused_and_named(make: Make, tmp_path: Path, con
     assert not (tmp_path / "state" / "market.json").exists()
 
 
-def test_a_missing_or_binary_file_is_refused(make: Make, tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_or_a_folder_is_refused_with_the_next_step(make: Make, tmp_path: Path) -> None:
     spec = make("")
-    (tmp_path / "bars.csv").write_bytes(b"\xff\xfe\x00PAR1")
-    with pytest.raises(MarketError, match="not a CSV file"):
+    path = tmp_path / "bars.csv"
+    path.write_bytes(b"\xff\xfe\x00PAR1")
+    with pytest.raises(MarketError, match="not a CSV file") as raised:
         create(tmp_path / "state", spec)
-    (tmp_path / "bars.csv").unlink()
-    with pytest.raises(MarketError, match="no such file"):
+    assert raised.value.hint.startswith("save it as UTF-8 text")
+    path.unlink()
+    with pytest.raises(MarketError, match="no such file") as raised:
+        recorded_span("csv", path, "end")
+    assert raised.value.hint == "check the path of --bars"
+    path.mkdir()
+    with pytest.raises(MarketError, match=r"bars\.csv cannot be read: Is a directory") as raised:
         create(tmp_path / "state", spec)
+    assert raised.value.hint == "name a file, CSV or Parquet, that you may read"
+
+
+def test_a_byte_order_mark_and_blank_lines_are_no_fault(make: Make, tmp_path: Path) -> None:
+    create(tmp_path / "state", make(f"\ufeff{HEADER}\n\n{GOOD}\n\n"))
+    assert read_market(tmp_path / "state").skipped_rows == {}
+
+
+def test_a_file_of_bad_rows_alone_names_their_reasons(make: Make) -> None:
+    bad = GOOD.replace("AAPL", "a b")
+    spec = make(f"{HEADER}\n{GOOD.replace('1000', 'many')}\n{bad}\n{bad}\n")
+    assert spec.path is not None
+    told = r"\(rows skipped: 2 bad symbol \(first in line 3\), 1 not a number \(first in line 2\)\)"
+    with pytest.raises(MarketError, match=told):
+        recorded_span("csv", Path(spec.path), "end")
 
 
 def test_how_bars_are_stamped_is_never_guessed() -> None:

@@ -1,4 +1,4 @@
-"""Slots stand at offsets from the open, inside the session, on whole and on half days alike."""
+"""Slots stand at offsets from the open or close, on whole and on half days alike, and jobs run in the chain's order."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,38 +7,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.timetable import CHAIN, due_at, slot_at, slots
+from jobs.timetable import CHAIN, due_at, next_slot, slot_at, slots
 from tests.core.builders import SESSION
+from tradebot.job_times import parse
 from tradebot.model.record import Job
-from tradebot.settings import JobTimes, load
+from tradebot.settings import load
 
 HALF_DAY = replace(SESSION, close=SESSION.open + timedelta(hours=3, minutes=30))
 TIMETABLE = load(None, {}).settings.timetable
-minutes = st.integers(0, 120).map(lambda n: n * 60)
-times = st.builds(
-    JobTimes, every_s=st.integers(1, 120).map(lambda n: n * 60), after_open_s=minutes, before_close_s=minutes
+
+
+@given(
+    every=st.integers(1, 120),
+    start=st.integers(0, 120),
+    end=st.integers(0, 120),
+    second=st.integers(-600, 24_000),
+    half=st.booleans(),
 )
-
-
-@given(job_times=times, half=st.booleans())
-def test_slots_stand_in_order_inside_the_session(job_times: JobTimes, half: bool) -> None:
-    session = HALF_DAY if half else SESSION
-    found = list(slots(Job.SCORE, job_times, session))
-    starts = [slot.start for slot in found]
-    assert starts == sorted(set(starts))
-    assert len({slot.name for slot in found}) == len(found)
-    for start in starts:
-        assert start >= session.open + timedelta(seconds=job_times.after_open_s)
-        assert start < session.close - timedelta(seconds=job_times.before_close_s)
-
-
-@given(job_times=times, second=st.integers(-600, 24_000), half=st.booleans())
-def test_the_slot_at_a_moment_is_the_last_that_has_begun(job_times: JobTimes, second: int, half: bool) -> None:
+def test_the_slot_at_a_moment_is_the_last_that_has_begun(
+    every: int, start: int, end: int, second: int, half: bool
+) -> None:
+    times = parse(f"every {every}m from open+{start}m until close-{end}m")
     session = HALF_DAY if half else SESSION
     now = session.open + timedelta(seconds=second)
-    begun = [slot for slot in slots(Job.SCORE, job_times, session) if slot.start <= now]
-    over = now >= session.close - timedelta(seconds=job_times.before_close_s)
-    assert slot_at(Job.SCORE, job_times, session, now) == (begun[-1] if begun and not over else None)
+    every_slot = list(slots(Job.SCORE, times, session))
+    begun = [slot for slot in every_slot if slot.start <= now]
+    over = now >= session.close - timedelta(minutes=end)
+    assert slot_at(Job.SCORE, times, session, now) == (begun[-1] if begun and not over else None)
+    ahead = [slot for slot in every_slot if slot.start > now]
+    assert next_slot(Job.SCORE, times, session, now) == (ahead[0] if ahead else None)
 
 
 def test_a_half_day_has_the_first_slots_of_a_whole_one() -> None:

@@ -12,7 +12,9 @@ CLI = {"click", "pydantic", "rich", "typer"}
 VERBS = [
     ("init",), ("demo",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",), ("reconcile",),
     ("why-no-orders",), ("halt",), ("unhalt",), ("status",), ("exchange",), ("exchange", "serve"),
-    ("exchange", "tick"),
+    ("exchange", "tick"), ("strategy", "new"), ("strategy", "list"),
+    ("positions",), ("orders",), ("fills",), ("events",), ("config", "show"), ("config", "check"),
+    ("adopt",), ("flatten",), ("completion",),
 ]  # fmt: skip
 PROGRAM = """
 import json, pathlib, sys
@@ -50,9 +52,9 @@ def test_help_loads_nothing_heavy(tmp_path: Path, verb: tuple[str, ...]) -> None
     assert loaded & HEAVY == set()
 
 
-@pytest.mark.parametrize("verb", ["status", "why-no-orders"])
+@pytest.mark.parametrize("verb", ["status", "why-no-orders", "positions", "orders", "fills", "events", "config show"])
 def test_a_command_that_reads_loads_nothing_heavy(state: Path, verb: str) -> None:
-    done, loaded = run(state, verb, "--state-dir", str(state / "state"))
+    done, loaded = run(state, *verb.split(), "--state-dir", str(state / "state"))
     # No cycle has run in this state, which why-no-orders reports as a finding.
     assert done.returncode in {0, 10}, done.stderr
     assert loaded & HEAVY == set()

@@ -26,7 +26,7 @@ from tradebot.adapters.alpaca_replies import (
 from tradebot.adapters.alpaca_venue import SANDBOX_FEED, AlpacaVenue
 from tradebot.adapters.alpaca_wire import AlpacaClient, AlpacaReads, RefusedReadError
 from tradebot.adapters.http import Answer, Bounds, RetryPolicy, WireError
-from tradebot.adapters.rows import DriftTally, RowError, keep_readable, utc
+from tradebot.adapters.rows import DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Quote, Session, VenueClock
@@ -122,6 +122,22 @@ class AlpacaReader:
                 rejected[symbol] = str(error)
         self.rejected_quotes = rejected
         return quotes
+
+    def bar_times(self, symbols: Sequence[str], feed: str | None = None) -> Mapping[str, datetime]:
+        """Return when each symbol's latest minute bar began; symbols without one are absent.
+
+        `feed` is asked instead of the venue's own. NotInPlanError where the data plan does not include it.
+        """
+        asked = feed or self._venue.feed
+        params = {"symbols": ",".join(symbols)} | ({} if asked == SANDBOX_FEED else {"feed": asked})
+        answer = self._data.json("/stocks/bars/latest", params)
+        try:
+            bars = Row("latest bars", answer, self._tally).value("bars") or {}
+            if not isinstance(bars, Mapping):
+                raise RowError("bars", "is no object")
+            return {symbol: Row("bar", bar, self._tally).time("t") for symbol, bar in bars.items()}
+        except RowError as error:
+            raise TemporaryError(f"the venue's latest bars cannot be read: {error}") from error
 
     def _snapshots(self, symbols: list[str]) -> Iterator[tuple[str, object]]:
         for start in range(0, len(symbols), _SNAPSHOT_CHUNK):

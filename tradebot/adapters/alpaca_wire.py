@@ -34,6 +34,10 @@ class RefusedReadError(OperatorError):
         self.venue_code = error_code(answer)
 
 
+class NotInPlanError(OperatorError):
+    """The keys are good, and their data plan does not include what was asked for."""
+
+
 class AlpacaClient(RESTClient):
     """The SDK's client with our own sending and without its retries, which would repeat a POST."""
 
@@ -108,7 +112,7 @@ def readable(what: str, answer: Answer) -> object:
 
 def _not_permitted(what: str, answer: Answer) -> OperatorError:
     if "subscription" in answer.excerpt:
-        return OperatorError(
+        return NotInPlanError(
             f"{what}: the account's data plan does not include this feed: {answer.excerpt}",
             "Set the feed to iex.",
         )

@@ -17,6 +17,7 @@ from tradebot.adapters.http import (
 from tradebot.adapters.rows import DriftTally, Row, RowError
 from tradebot.errors import OperatorError, TemporaryError
 
+REFUSED = "tradebot exchange tick next_open moves on as far as its market reaches; tradebot status shows its time"
 _STEP_S = 1.0
 _TICK_S = 300.0
 
@@ -50,9 +51,9 @@ class LockStepClock:
         """Return the engine's time, aware UTC."""
         return self.status().now
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> EngineStatus:
         """Let that much engine time pass; takes no time of its own."""
-        self._tick({"seconds": seconds})
+        return self._tick({"seconds": seconds})
 
     def status(self) -> EngineStatus:
         """Return the exchange's status."""
@@ -73,7 +74,7 @@ class LockStepClock:
         except WireError as fault:
             raise RetryableError(f"the embedded exchange does not answer: {fault}") from fault
         if 400 <= answer.status < 500:
-            raise OperatorError(f"the embedded exchange refused {name}: {answer.excerpt}")
+            raise OperatorError(f"the embedded exchange refused {name}: {answer.excerpt}", REFUSED)
         if answer.status != 200:
             raise RetryableError(f"the embedded exchange answered {name} with {answer.status}: {answer.excerpt}")
         return _read_status(answer)

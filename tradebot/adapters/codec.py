@@ -8,7 +8,7 @@ scalars is tagged `{"decimal": "1.5"}`, because its text alone could be a string
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -176,11 +176,13 @@ def _object_decoder(kind: Any) -> Step:
 
 def _list_decoder(kind: Any) -> Step:
     steps = tuple(_steps(kind, True).values())
+    # What was written before a field was added ends earlier; the field's default says that nothing was recorded.
+    least = sum(field.default is MISSING and field.default_factory is MISSING for field in fields(kind))
 
     def from_list(value: Any) -> Any:
-        if not isinstance(value, list) or len(value) != len(steps):
-            raise CodecError(f"expected a list of {len(steps)} fields")
-        return kind(*[step(item) for step, item in zip(steps, value, strict=True)])
+        if not isinstance(value, list) or not least <= len(value) <= len(steps):
+            raise CodecError(f"expected a list of {least} to {len(steps)} fields")
+        return kind(*[step(item) for step, item in zip(steps, value, strict=False)])
 
     return from_list
 

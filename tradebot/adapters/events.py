@@ -1,14 +1,19 @@
 """Operational events as JSON lines, rotated by size."""
 
+import json
 import os
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
-from tradebot.adapters.canonical import json_text
-from tradebot.adapters.codec import encode
-from tradebot.model.event import SystemEvent
+from tradebot.adapters.canonical import CodecError, json_text, time_text
+from tradebot.adapters.codec import decode, encode
+from tradebot.model.event import Severity, SystemEvent
 
 MAX_BYTES = 5_000_000
 KEPT = 5
+_STAMP = slice(len('{"timestamp":"'), len('{"timestamp":"') + len("2026-11-16T14:30:00.000000Z"))
+_DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
 
 class JsonlEvents:
@@ -43,3 +48,83 @@ class JsonlEvents:
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
+
+
+def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
+    """Return the last so many events, oldest first, rotated files among them, and how many lines cannot be read."""
+    lines: list[bytes] = []
+    for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT + 1))):
+        if len(lines) >= count:
+            break
+        lines = _lines(place) + lines
+    read = [_event(line) for line in lines[-count:]]
+    events = tuple(event for event in read if event is not None)
+    return events, len(read) - len(events)
+
+
+def worth_seeing(path: Path, spans: Sequence[tuple[datetime, datetime]]) -> tuple[int, Sequence[SystemEvent]]:
+    """Return how many events stand within the spans of time, and those of them that ask for attention.
+
+    Events of daily work are counted and not decoded; a file before the last full one is not read.
+    """
+    texts = [(time_text(first).encode(), time_text(last).encode()) for first, last in spans]
+    lines = [*_lines(path.with_name(f"{path.name}.1")), *_lines(path)]
+    within = [line for line in lines if any(first <= line[_STAMP] <= last for first, last in texts)]
+    read = (_event(line) for line in within if _DAILY not in line)
+    return len(within), tuple(event for event in read if event is not None)
+
+
+class Tail:
+    """What is appended to a file of events from now on, across rotations."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = _open(path)
+        self._rest = b""
+        if self._descriptor is not None:
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+
+    def news(self) -> list[SystemEvent]:
+        """Return the events appended since the last call; lines that cannot be read are passed over."""
+        found = self._read()
+        if self._moved():
+            self.close()
+            self._descriptor = _open(self._path)
+            found += self._read()
+        return [event for event in map(_event, found) if event is not None]
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _read(self) -> list[bytes]:
+        if self._descriptor is None:
+            return []
+        data = self._rest
+        while block := os.read(self._descriptor, 1 << 16):
+            data += block
+        *lines, self._rest = data.split(b"\n")
+        return lines
+
+    def _moved(self) -> bool:
+        """Tell whether another file than the open one stands at the path now."""
+        if not self._path.exists():
+            return False
+        return self._descriptor is None or os.fstat(self._descriptor).st_ino != self._path.stat().st_ino
+
+
+def _open(path: Path) -> int | None:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.is_file() else None
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.is_file() else []
+
+
+def _event(line: bytes) -> SystemEvent | None:
+    try:
+        return decode(SystemEvent, json.loads(line))
+    except (ValueError, CodecError):
+        return None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tradebot.adapters.canonical import json_text, parse_time, time_text
@@ -29,15 +29,30 @@ from tradebot.model.flow import (
     SignedPrint,
     TideTick,
 )
-from tradebot.model.record import CandidateRecord, CycleRecord, SymbolFacts, TideFacts
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, SymbolFacts, TideFacts
 from tradebot.ports import Events
 from tradebot.signals import condense
 
 NEW_YORK = ZoneInfo("America/New_York")
 FACTS_KEPT = timedelta(days=20)
 DECISIONS_KEPT = timedelta(days=400)
+SAME_PASS = timedelta(days=1)
+"""A pass is recorded anew, if at all, within so long of its first record."""
 NO_SYMBOL = ""
 ALL = -1
+
+
+class AnswerCounts(NamedTuple):
+    """One endpoint's answers for one symbol: the newest, and how many answers and rows there were in a span."""
+
+    endpoint: Endpoint
+    symbol: str | None
+    at: datetime
+    answers: int
+    received: int
+    foreign: int
+    rejected: int
 
 
 class SqliteFacts:
@@ -107,9 +122,13 @@ class SqliteFacts:
         return parse_time(at) if at else None
 
     def record(self, cycle: CycleRecord) -> None:
-        """Store one pass of a job with all its candidates and decisions."""
+        """Store one pass of a job with all its candidates and decisions; it takes the place of one of the same id."""
         head = json_text(pack(replace(cycle, candidates=())))
         with self._write():
+            self._database.execute(
+                "DELETE FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?",
+                (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
+            )
             row = self._database.execute(
                 "INSERT INTO cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, time_text(cycle.at), head)
             ).lastrowid
@@ -121,6 +140,12 @@ class SqliteFacts:
                 ],
             )
 
+    def unfinished(self, cycle: CycleRecord) -> bool:
+        """Tell whether the last record of this pass says that it was cut short."""
+        near = self.cycles(job=cycle.job, since=cycle.at - SAME_PASS)
+        last = next((found.job_decision for found in reversed(near) if found.id == cycle.id), None)
+        return last is not None and last.reason is Reason.CUT_SHORT
+
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         """Return recorded passes, oldest first: those since a time, or the last so many."""
         heads = self._rows(
@@ -130,6 +155,41 @@ class SqliteFacts:
         )
         with self._guard(ValueError):
             return tuple(self._cycle(sequence, body) for sequence, body in reversed(heads))
+
+    def passes(self, since: datetime) -> Sequence[CycleRecord]:
+        """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""
+        # Naming the jobs lets the index of (job, at) find them: a year of passes lies before the session's.
+        heads = self._rows(
+            "SELECT body FROM cycles WHERE job IN (SELECT value FROM json_each(?)) AND at >= ? ORDER BY at, sequence",
+            (json.dumps(list(Job)), time_text(since)),
+        )
+        with self._guard(ValueError):
+            return tuple(unpack_all(CycleRecord, [body for (body,) in heads]))
+
+    def ends(self, job: str, since: datetime) -> tuple[int, Mapping[Reason, int]]:
+        """Return how many candidates a job has decided on since a time, and how many ended at each reason."""
+        found = self._rows(
+            "SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision"
+            " WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)"
+            " FROM candidates JOIN cycles ON cycles.sequence = cycle WHERE job = ? AND cycles.at >= ? GROUP BY reason",
+            (job, time_text(since)),
+        )
+        with self._guard(ValueError):
+            return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
+
+    def answers(self, since: datetime) -> Sequence[AnswerCounts]:
+        """Return for each endpoint and symbol its newest answer, and the counts of those since a time."""
+        found = self._rows(
+            "SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),"
+            " sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))"
+            " FROM intakes GROUP BY endpoint, symbol",
+            (time_text(since),),
+        )
+        with self._guard(ValueError):
+            return tuple(
+                AnswerCounts(Endpoint(endpoint), symbol or None, parse_time(at), *counts)
+                for endpoint, symbol, at, *counts in found
+            )
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
         """Return the counts of answers fetched since a time, without their facts."""

@@ -7,10 +7,12 @@ NORMAL: a power failure may take the last answers, which are fetched again.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
+from tradebot.adapters.canonical import parse_time
 from tradebot.adapters.state_folder import cannot_write
 from tradebot.errors import OperatorError, TemporaryError
 
@@ -57,11 +59,26 @@ def open_database(path: Path) -> sqlite3.Connection:
         database = _connect(path)
         try:
             _check(database)
-            _make_quick(database)
+            if _writable(path):
+                _make_quick(database)
         except (sqlite3.Error, DamagedError):
             database.close()
             raise
     return database
+
+
+def look(path: Path) -> tuple[int, datetime | None]:
+    """Return how many answers were taken in, and when the last one was; OperatorError where they are damaged."""
+    try:
+        database = open_database(path)
+        with closing(database), translated(path):
+            ((answers, newest),) = database.execute("SELECT count(*), max(at) FROM intakes")
+    except DamagedError as error:
+        raise OperatorError(
+            f"The facts {path} are damaged: {error}.",
+            "Nothing to do: the next pass moves the file aside and begins a new one; only explanations are lost.",
+        ) from error
+    return answers, parse_time(newest) if newest else None
 
 
 def begin_anew(path: Path) -> tuple[sqlite3.Connection, Path | None]:
@@ -116,8 +133,20 @@ def _connect(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise OperatorError(f"{path} is not a file.", f"Move it away: mv {path} {path}.aside")
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+        f"{path.absolute().as_uri()}?{_how(path)}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
     )
+
+
+def _how(path: Path) -> str:
+    """Return how a file may be opened: what nobody here can write is looked at as it stands."""
+    if _writable(path):
+        return "mode=rw"
+    # SQLite would make files beside a WAL database even to read it, unless it is told that nothing can change.
+    return "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+
+
+def _writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _check(database: sqlite3.Connection) -> None:

@@ -11,6 +11,7 @@ records that were appended without `sync`: only settled answers are written so, 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import count
@@ -26,6 +27,9 @@ GENESIS = "0" * 64
 LONGEST_LINE = 1 << 18
 HASH_FIELD = b',"hash":"'
 HASH_END = b'"}'
+BODY = re.compile(
+    rb'\{"schema":1,"seq":(\d+),"at":"[^"]*","kind":"(\w+)","payload":(.*),"prev":"([0-9a-f]{64})"\}', re.DOTALL
+)
 HASH_LENGTH = len(HASH_FIELD) + 64 + len(HASH_END)
 
 
@@ -34,6 +38,14 @@ class Head(NamedTuple):
 
     sequence: int
     hash: str
+
+
+class Record(NamedTuple):
+    """One record of a chain: its payload as the bytes of its JSON text, and its place."""
+
+    kind: str
+    payload: bytes
+    head: Head
 
 
 class Journal:
@@ -135,15 +147,22 @@ def verify(path: Path) -> Head:
     OperatorError names the first record that does not fit.
     """
     head = Head(0, GENESIS)
+    for record in records(path):
+        head = record.head
+    return head
+
+
+def records(path: Path) -> Iterator[Record]:
+    """Yield the records of the chain, each checked; OperatorError as `verify` has it."""
+    head = Head(0, GENESIS)
     for line in _complete_lines(path):
-        record = _parse(line)
-        number = head.sequence + 1
-        if record is None or record["seq"] != number or record["prev"] != head.hash:
-            raise OperatorError(f"The chain of {path} is broken at record {number}.", DAMAGED)
-        head = Head(number, record["hash"])
+        record = _checked(line, head)
+        if record is None:
+            raise OperatorError(f"The chain of {path} is broken at record {head.sequence + 1}.", DAMAGED)
+        head = record.head
+        yield record
     if not head.sequence:
         raise OperatorError(f"The journal {path} is empty.", DAMAGED)
-    return head
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
@@ -176,3 +195,16 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return None
     record: dict[str, Any] = json.loads(line)
     return record
+
+
+def _checked(line: bytes, before: Head) -> Record | None:
+    """Return the record that follows `before`, else None; its text is matched and not parsed, because it is long."""
+    body = line[:-HASH_LENGTH] + b"}"
+    digest = hashlib.sha256(body).hexdigest()
+    found = BODY.fullmatch(body)
+    if found is None or line[-HASH_LENGTH:] != HASH_FIELD + digest.encode() + HASH_END:
+        return None
+    sequence, kind, payload, prev = found.groups()
+    if int(sequence) != before.sequence + 1 or prev.decode() != before.hash:
+        return None
+    return Record(kind.decode(), payload, Head(int(sequence), digest))

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from tradebot.adapters import journal, switch
 from tradebot.adapters.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.codec import decode, encode
-from tradebot.adapters.ledger_books import Books
 from tradebot.adapters.ledger_schema import create_tables, translated
+from tradebot.adapters.ledger_tallies import Tallies
 from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.bar import Session
@@ -37,7 +37,7 @@ SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FL
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class SqliteLedger(Books):
+class SqliteLedger(Tallies):
     """The ledger of a state folder; writers hold the folder's lock, readers need none."""
 
     @classmethod
@@ -143,6 +143,16 @@ class SqliteLedger(Books):
             self._seal()
             self._move(client_order_id, IntentState.ABANDONED, None, why, at)
 
+    def retry(self, client_order_id: str, at: datetime) -> None:
+        """Write that an unresolved intent is sent once more under its own id; durable before it is."""
+        with self._write():
+            state = self._state_of(client_order_id)
+            if state not in (IntentState.SENT, IntentState.UNKNOWN):
+                raise AssertionError(f"{client_order_id} is {state}, not unresolved")
+            self._note("retried", {"client_order_id": client_order_id}, at)
+            self._seal()
+            self._move(client_order_id, IntentState.SENT, None, None, at)
+
     def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
         """Write the venue's latest word on orders; return how many changed."""
         with self._write():
@@ -200,6 +210,14 @@ class SqliteLedger(Books):
             )
         return SlotClaim(job, session, slot, holder, parse_time(since), bool(won))
 
+    def slot_claims(self, session: date) -> Sequence[SlotClaim]:
+        """Return the claimed slots of one session, in the order of claiming."""
+        found = self._rows(
+            "SELECT job, slot, holder, at FROM slots WHERE account = ? AND session = ? ORDER BY at, job, slot",
+            (session.isoformat(),),
+        )
+        return tuple(SlotClaim(job, session, slot, by, parse_time(at), won=False) for job, slot, by, at in found)
+
     def trading_state(self) -> TradingStateRecord:
         """Return the more restrictive of the switch files and the last row; unreadable is REDUCE_ONLY."""
         files = switch.read(self._folder)
@@ -209,12 +227,17 @@ class SqliteLedger(Books):
             row = TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
 
-    def set_trading_state(self, state: TradingState, who: str, why: str, at: datetime) -> None:
+    def set_trading_state(
+        self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
+    ) -> None:
         """Write a new state: halting touches the files first, ACTIVE last and only over whole books."""
         if state is TradingState.ACTIVE:
             self.check_whole()
+            shown = switch.seen(self._folder)
+            if over is not None and self.trading_state() != over:
+                raise switch.newer_halt()
             self.record_state(state, who, why, at)
-            switch.clear(self._folder, who, at)
+            switch.clear(self._folder, who, at, shown)
         else:
             switch.halt(self._folder, who, why, at, state)
             self.record_state(state, who, why, at)

@@ -75,11 +75,26 @@ class Books:
 
     def check_whole(self) -> None:
         """Read the whole journal and ledger once, before risk may be added again."""
-        journal.verify(self._folder / JOURNAL)
+        self.check_journal()
+        self.check_pages()
+
+    def check_journal(self) -> journal.Head:
+        """Read the whole journal and return its last record; OperatorError where it is damaged or too short."""
+        head = journal.verify(self._folder / JOURNAL)
+        sealed = self._sealed()
+        if head.sequence < sealed:
+            path = self._folder / JOURNAL
+            raise OperatorError(f"{path} ends before record {sealed}, which the ledger knows.", DAMAGED)
+        return head
+
+    def check_pages(self) -> int:
+        """Read the whole ledger and return how many pages it has; OperatorError where it is damaged."""
         with translated(self._folder / LEDGER):
             found = [row[0] for row in self._database.execute("PRAGMA integrity_check")]
+            ((pages,),) = self._database.execute("PRAGMA page_count")
         if found != ["ok"]:
             raise OperatorError(f"The ledger is damaged: {'; '.join(found[:3])}.", DAMAGED)
+        return int(pages)
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -107,9 +122,13 @@ class Books:
     def _note(self, kind: str, payload: object, at: datetime) -> None:
         """Append a record to the journal, which is opened and checked at the first one."""
         if self._journal is None:
-            ((sealed,),) = self._rows("SELECT journal_sequence FROM book WHERE account = ?")
-            self._journal = journal.Journal.open(self._folder / JOURNAL, sealed)
+            self._journal = journal.Journal.open(self._folder / JOURNAL, self._sealed())
         self._journal.append(kind, payload, at)
+
+    def _sealed(self) -> int:
+        """Return the record of the journal up to which it was durable at the last commit."""
+        ((sealed,),) = self._rows("SELECT journal_sequence FROM book WHERE account = ?")
+        return int(sealed)
 
     def _seal(self) -> None:
         """Sync the journal before the commit, and remember how far it must reach."""

@@ -13,23 +13,41 @@ from tradebot.adapters.state_folder import cannot_write
 from tradebot.errors import ExitCode, TradebotError
 
 LOCK = "lock"
+SERVE_LOCK = "serve.lock"
+SETUP_LOCK = "setup.lock"
+"""Held while a state is being made or a demo is being played, because each pass in it takes the folder's own lock."""
 POLL_S = 0.02
 LONGEST_HOLDER = 4096
 
 
 @contextmanager
-def hold(folder: Path, verb: str, wait_s: float = 5.0) -> Iterator[None]:
+def hold(folder: Path, verb: str, wait_s: float = 5.0, name: str = LOCK) -> Iterator[None]:
     """Hold the folder's lock; after `wait_s` raise TradebotError(ANOTHER_INSTANCE) naming who holds it.
 
     The file is never removed, because whoever locked a removed file would hold nothing. The kernel frees
     the lock of a dead process.
     """
-    descriptor = _acquire(folder / LOCK, time.monotonic() + wait_s)
+    descriptor = _acquire(folder / name, time.monotonic() + wait_s)
     try:
         _sign(descriptor, verb)
         yield
     finally:
         os.close(descriptor)
+
+
+def holder(folder: Path, name: str = LOCK) -> str | None:
+    """Return who holds a lock of the folder now, None where nobody does; looking makes no file and waits for nobody."""
+    try:
+        descriptor = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(folder / name)
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def _acquire(path: Path, deadline: float) -> int:

@@ -5,8 +5,9 @@ Quick commands import this module, so it uses the cheap part of the standard lib
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ DEFAULT = Path("state")
 OWN_FILES = (
     MARKER,
     LEDGER,
+    f"{LEDGER}-journal",
     FACTS,
     f"{FACTS}-wal",
     f"{FACTS}-shm",
@@ -34,6 +36,11 @@ OWN_FILES = (
     "tradebot.yaml",
 )
 """What a state folder holds beside its folders; only a demo is ever cleared away, for the next one."""
+LOCKS = ("lock", "serve.lock", "setup.lock")
+ASIDE = "aside-"
+"""How the name of a folder begins that holds what was moved out of the way."""
+COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
+"""How the names of files begin that SQLite, a rotation or a mended damage leaves beside ours."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 
@@ -71,7 +78,7 @@ def resolve(flag: str | None, environ: Mapping[str, str]) -> Path:
 
 def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) -> StateFolder:
     """Make and mark a folder for its owner only; OperatorError where it is marked already or cannot be."""
-    if (path / MARKER).exists():
+    if marked(path):
         raise OperatorError(f"{path} is a state folder already.", f"tradebot status --state-dir {path}")
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, account_number, at.astimezone(UTC))
     prepare(path)
@@ -83,13 +90,52 @@ def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) 
 
 
 def prepare(path: Path) -> None:
-    """Make the folders, for their owner only; without the marker they are not a state yet."""
+    """Make the folders that are not there, for their owner only; without the marker they are not a state yet.
+
+    OperatorError where the folder holds what is none of ours: that is left as it is.
+    """
     try:
+        foreign = sorted(entry.name for entry in path.iterdir() if not _may_be_there(entry)) if path.exists() else []
+        if foreign:
+            raise OperatorError(
+                f"{path} is not empty and not a state: it holds {', '.join(foreign[:3])}{' …' * (len(foreign) > 3)}.",
+                f"name a new folder: --state-dir {path / DEFAULT}",
+            )
         for folder in (path, path / EXCHANGE, path / PLANS):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.chmod(0o700)
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, parents=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _may_be_there(entry: Path) -> bool:
+    """Tell whether a state folder may hold this: files of ours, hidden ones, and other states."""
+    name = entry.name
+    if name in (*OWN_FILES, *LOCKS, EXCHANGE, PLANS) or name.startswith((".", ASIDE, *COMPANIONS)):
+        return True
+    return name.endswith(".new") or os.path.isfile(entry / MARKER) or os.path.isdir(entry / EXCHANGE)
+
+
+def marked(path: Path) -> bool:
+    """Tell whether a folder carries a marker; OperatorError where one may not look."""
+    try:
+        return (path / MARKER).exists()
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+
+
+def set_aside(path: Path, names: Iterable[str]) -> Path:
+    """Move what is there of these names into a new folder beside them, and return that folder."""
+    places = (path / f"{ASIDE}{number}" for number in count(1))
+    try:
+        aside = next(place for place in places if not place.exists())
+        aside.mkdir(mode=0o700)
+        for name in names:
+            if os.path.lexists(path / name):
+                (path / name).rename(aside / name)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return aside
 
 
 def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
@@ -98,6 +144,8 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
         text = (path / MARKER).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _not_found(path, environ) from error
+    except PermissionError as error:
+        raise _cannot_read(path, error) from error
     except (OSError, UnicodeDecodeError) as error:
         raise OperatorError(f"The marker {path / MARKER} cannot be read: {error}.", DAMAGED) from error
     state = _parse_marker(path, text)
@@ -113,12 +161,18 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
 
 def known_states(environ: Mapping[str, str]) -> list[Path]:
     """Return the marked folders at the places where states live: ./state, ./state/* and TRADEBOT_STATE."""
-    places = [DEFAULT]
-    if DEFAULT.is_dir():
-        places += sorted(DEFAULT.iterdir())
+    places = [DEFAULT, *_within(DEFAULT)]
     if environ.get(ENVIRONMENT):
         places.append(Path(environ[ENVIRONMENT]))
-    return [place for place in places if (place / MARKER).is_file()]
+    return [place for place in places if os.path.isfile(place / MARKER)]
+
+
+def _within(folder: Path) -> list[Path]:
+    """Return what a folder holds; nothing where one may not look, because another's states are none of ours."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -154,6 +208,13 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
     )
 
 
+def _cannot_read(path: Path, error: OSError) -> OperatorError:
+    return OperatorError(
+        f"The state folder {path} cannot be read: {error.strerror or error}.",
+        f"become its owner, or make it readable: chmod u+rwx {path}",
+    )
+
+
 def _marker_text(state: StateFolder) -> str:
     content = {
         "schema": SCHEMA,
@@ -183,6 +244,11 @@ def _parse_marker(path: Path, text: str) -> StateFolder:
 
 
 def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
+    if os.path.isfile(path / LEDGER):
+        return OperatorError(
+            f"{path} holds books ({LEDGER}) and no marker ({MARKER}): it was never finished, or its marker is lost.",
+            f"tradebot init --state-dir {path}: it moves books aside that were never used, and leaves others untouched",
+        )
     known = ", ".join(str(place) for place in known_states(environ))
     return OperatorError(
         f"There is no state at {path.absolute()}. "

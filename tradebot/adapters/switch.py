@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.state_folder import cannot_write, sync_folder, write_durably
+from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
     from tradebot.model.trading import TradingStateRecord
 
 ARMED = "ARMED"
 HALT = "HALT"
+Seen = tuple[int, int] | None
+"""Which HALT file it is, by inode and time of writing in ns: each halt writes a new file."""
 
 
 def armed(folder: Path) -> bool:
@@ -48,16 +51,58 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str) -> str:
     return state
 
 
-def clear(folder: Path, who: str, at: datetime) -> None:
-    """Remove HALT, then write ARMED last: whoever dies in between leaves the bot halted."""
-    halted = folder / HALT
+def seen(folder: Path) -> Seen:
+    """Return which HALT is there, so that `clear` can tell whether it is still the same; None where there is none."""
     try:
-        if halted.is_dir():
-            halted.rmdir()
-        _remove(halted)
+        found = os.lstat(folder / HALT)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def clear(folder: Path, who: str, at: datetime, shown: Seen) -> None:
+    """Remove the HALT that was shown, then write ARMED last: whoever dies in between leaves the bot halted.
+
+    OperatorError, exit 3, where another HALT has come, which stays in force.
+    """
+    taken = folder / f"{HALT}.{os.getpid()}.taken"
+    try:
+        # Moved before it is looked at: whatever comes to HALT from now on is another one, and is not touched.
+        if os.path.lexists(folder / HALT):
+            (folder / HALT).rename(taken)
+        same = _same(taken, shown)
+        if not same and os.path.lexists(taken) and not os.path.lexists(folder / HALT):
+            taken.rename(folder / HALT)
+        _discard(taken)
+        sync_folder(folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
+    if not same:
+        raise newer_halt()
     arm(folder, who, at)
+
+
+def newer_halt() -> OperatorError:
+    """Return what to tell a person who would end another halt than the one that was shown."""
+    return OperatorError(
+        "a newer halt came while this one was being ended; it stays in force",
+        "tradebot status says whose it is, then tradebot unhalt",
+        code=ExitCode.REFUSED,
+    )
+
+
+def _same(taken: Path, shown: Seen) -> bool:
+    if not os.path.lexists(taken):
+        return shown is None
+    found = os.lstat(taken)
+    return (found.st_ino, found.st_mtime_ns) == shown
+
+
+def _discard(taken: Path) -> None:
+    if taken.is_dir() and not taken.is_symlink():
+        taken.rmdir()
+    else:
+        taken.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> "TradingStateRecord":

@@ -7,11 +7,10 @@ import signal
 import sys
 from pathlib import Path
 
-from tradebot.exchange.process import EXIT_HELD, HeldError
+from tradebot.exchange.process import EXIT_HELD, EXIT_REFUSED, HeldError
 from tradebot.exchange.spec import MarketError
 
 _EXIT_ERROR = 1
-_EXIT_USAGE = 2
 
 
 def main() -> int:
@@ -28,7 +27,7 @@ def main() -> int:
         return EXIT_HELD
     except MarketError as error:
         print(error.message, error.hint, sep="\n", file=sys.stderr)
-        return _EXIT_USAGE
+        return EXIT_REFUSED
     except OSError as error:
         print(f"{error.filename or arguments.state} cannot be used: {error.strerror}", file=sys.stderr)
         return _EXIT_ERROR

@@ -1,21 +1,22 @@
 """A flow feed that replays captured responses, {endpoint, captured_at, response}, gated by engine time.
 
-Each row is served from the moment it became known. Alerts are served whatever ticker was asked for, since
-that is what a capture of that endpoint shows; every other endpoint answers only the very path that was
-captured.
+Each row is served, as it is, from the moment it became known: its own time says so, or, where it has none that
+can be read, the time of its capture. Alerts are served whatever ticker was asked for, since that is what a
+capture of that endpoint shows; every other endpoint answers only the very path that was captured.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.exchange.daily import published_us
-from tradebot.exchange.rows import Row, known, row
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.rows import Row, known
 from tradebot.exchange.spec import MarketError
-from tradebot.exchange.times import at_new_york, parse_time
+from tradebot.exchange.times import DAY, at_new_york, new_york_date, parse_time
 
 _ALERTS = "/api/option-trades/flow-alerts"
 _TIDE = "/api/market/market-tide"
@@ -23,7 +24,9 @@ _PRINTS = "/api/darkpool/{}"
 _GREEKS = "/api/stock/{}/greek-exposure"
 _IV = "/api/stock/{}/iv-rank"
 _OI = "/api/stock/{}/oi-change"
-_ENVELOPE = "expected {endpoint, captured_at, response}"
+_ENVELOPE = "expected {endpoint, captured_at, response}: capture it again, or take the file out of the folder"
+_FOLDER = "name a folder of .json captures that you may read"
+_READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
 
 
 def _open_interest_us(day: str) -> int:
@@ -31,34 +34,56 @@ def _open_interest_us(day: str) -> int:
 
 
 class Known(NamedTuple):
-    """How a row says when it became known: the field that holds it, and how to read that."""
+    """How a row says when it became known: the field that holds it, and how to read that.
+
+    Rows `of_the_day` show one session as it went; the others look back over a year, or at the day before.
+    """
 
     field: str
     read: Callable[[str], int]
+    of_the_day: bool = False
 
 
 _KNOWN = {
-    "flow-alerts": Known("created_at", parse_time),
-    "darkpool": Known("executed_at", parse_time),
-    "market-tide": Known("timestamp", parse_time),
+    "flow-alerts": Known("created_at", parse_time, of_the_day=True),
+    "darkpool": Known("executed_at", parse_time, of_the_day=True),
+    "market-tide": Known("timestamp", parse_time, of_the_day=True),
     "greek-exposure": Known("date", published_us),
     "iv-rank": Known("updated_at", parse_time),
     "oi-change": Known("curr_date", _open_interest_us),
 }
 
 
-def read_folder(folder: Path) -> dict[str, tuple[Row, ...]]:
-    """How a row tells when it became known: the field that holds it, and how to read that."""
-    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    if not files:
-        raise MarketError(f"{folder}: no captured responses", "name a folder of .json captures")
-    captures: dict[str, tuple[Row, ...]] = {}
-    for path in files:
-        capture = _read_file(path)
-        kind = _kind(capture["endpoint"])
+class Capture(NamedTuple):
+    """The rows of one endpoint by the time they became known, and beside each the New York date that it is of."""
+
+    rows: tuple[Row, ...]
+    days: tuple[str, ...]
+    of_the_day: bool
+
+
+def read_folder(folder: Path) -> dict[str, Capture]:
+    """Read every capture of an endpoint that this exchange serves; raises MarketError naming a damaged file."""
+    captures: dict[str, Capture] = {}
+    for path in capture_files(folder):
+        answer = _read_file(path)
+        endpoint = answer["endpoint"]
+        kind = _kind(endpoint)
         if kind is not None:
-            captures[capture["endpoint"]] = _rows(path, capture["response"], kind)
+            capture = _capture(path, answer, kind)
+            captures[endpoint] = _joined(captures[endpoint], capture) if endpoint in captures else capture
     return captures
+
+
+def capture_files(folder: Path) -> list[Path]:
+    """Return the files of a folder of captures by name; raises MarketError where it has none."""
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix == ".json")
+    except OSError as error:
+        raise MarketError(f"{folder}: no captured responses: {error.strerror}", _FOLDER) from error
+    if not files:
+        raise MarketError(f"{folder}: no captured responses: it holds no .json file", _FOLDER)
+    return files
 
 
 def _kind(endpoint: str) -> Known | None:
@@ -69,68 +94,125 @@ def _kind(endpoint: str) -> Known | None:
 
 def _read_file(path: Path) -> dict[str, Any]:
     try:
-        capture = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        answer = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise MarketError(f"{path} cannot be read: {error.strerror}", _FOLDER) from error
+    except (ValueError, RecursionError) as error:
         raise MarketError(f"{path}: not JSON, or not all of it: {error}", _ENVELOPE) from error
-    if not isinstance(capture, dict) or not {"endpoint", "response"} <= set(capture):
+    if not isinstance(answer, dict) or not {"endpoint", "response"} <= set(answer):
         raise MarketError(f"{path}: not a captured response", _ENVELOPE)
-    endpoint = capture["endpoint"]
+    endpoint = answer["endpoint"]
     if not isinstance(endpoint, str) or not endpoint.startswith("/api/"):
-        raise MarketError(f"{path}: endpoint {endpoint!r} is not a path under /api/", _ENVELOPE)
-    return capture
+        raise MarketError(f"{path}: endpoint {str(endpoint)[:60]!r} is not a path under /api/", _ENVELOPE)
+    return answer
 
 
-def _rows(path: Path, response: object, kind: Known) -> tuple[Row, ...]:
-    data = response.get("data") if isinstance(response, dict) else None
-    if not isinstance(data, list):
-        raise MarketError(f"{path}: its response holds no list of rows", 'expected {"data": [rows]}')
-    rows = [_row(path, number, fields, kind) for number, fields in enumerate(data, start=1)]
+def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
+    """Date each row by its own time, else by the capture's; raises MarketError where nothing says when it was known.
+
+    A row without a time of its own is of the newest day that the others are of.
+    """
+    rows = _data(path, answer["response"])
+    if not rows:
+        return Capture((), (), kind.of_the_day)
+    captured_us = _moment(answer.get("captured_at"), parse_time)
+    times = [_time_of(fields, kind, captured_us) for fields in rows]
+    dated = [us for us in times if us is not None]
+    newest_us = max(dated) if dated else captured_us
+    if newest_us is None:
+        raise MarketError(f"{path}: no row has a readable {kind.field}, and captured_at is not one either", _ENVELOPE)
+    fallback_us = newest_us if captured_us is None else captured_us
+    made = [
+        (_as_it_is(fallback_us if us is None else us, fields), new_york_date(newest_us if us is None else us))
+        for fields, us in zip(rows, times, strict=True)
+    ]
     # Alerts and prints are captured newest first: turned round before a stable sort, rows of one moment are
     # served again in the order in which they came.
-    if rows and rows[0].at_us > rows[-1].at_us:
-        rows.reverse()
-    return tuple(sorted(rows, key=lambda one: one.at_us))
+    if kind.of_the_day and (not dated or dated[0] >= dated[-1]):
+        made.reverse()
+    return _sorted(made, kind.of_the_day)
 
 
-def _row(path: Path, number: int, fields: object, kind: Known) -> Row:
-    if not isinstance(fields, dict):
-        raise MarketError(f"{path}: row {number} is not an object", "expected rows of named fields")
+def _data(path: Path, response: object) -> list[Any]:
+    """Return the rows of a response; one odd row is its reader's to count, but a list of none is another shape."""
+    data = response.get("data") if isinstance(response, dict) else None
+    if not isinstance(data, list):
+        raise MarketError(f"{path}: its response holds no list of rows", 'expected {"data": [rows]}; ' + _ENVELOPE)
+    if data and not any(isinstance(fields, dict) for fields in data):
+        raise MarketError(f"{path}: none of its {len(data)} rows is an object", _ENVELOPE)
+    return data
+
+
+def _time_of(fields: object, kind: Known, captured_us: int | None) -> int | None:
+    """Return when a row says that it became known; None where it says nothing, or a day after it was captured."""
+    us = _moment(fields.get(kind.field), kind.read) if isinstance(fields, dict) else None
+    wrong = us is not None and captured_us is not None and us > captured_us + DAY
+    return None if wrong else us
+
+
+def _moment(text: object, read: Callable[[str], int]) -> int | None:
+    if not isinstance(text, str):
+        return None
     try:
-        return row(kind.read(fields[kind.field]), fields)
-    except (KeyError, TypeError, ValueError) as error:
-        raise MarketError(f"{path}: row {number} has no readable {kind.field}") from error
+        us = read(text)
+    except (ValueError, OverflowError):
+        return None
+    return us if us in _READABLE else None
+
+
+def _as_it_is(at_us: int, fields: object) -> Row:
+    return Row(at_us, fields if isinstance(fields, dict) else {}, encode(fields))
+
+
+def _sorted(made: Iterable[tuple[Row, str]], of_the_day: bool) -> Capture:
+    pairs = sorted(made, key=lambda pair: pair[0].at_us)
+    return Capture(tuple(one for one, _ in pairs), tuple(day for _, day in pairs), of_the_day)
+
+
+def _joined(first: Capture, second: Capture) -> Capture:
+    """Put two captures of one endpoint together; a row that both show is one row."""
+    shown = {one.encoded for one in first.rows}
+    others = zip(second.rows, second.days, strict=True)
+    new = [(one, day) for one, day in others if one.encoded not in shown]
+    return _sorted([*zip(first.rows, first.days, strict=True), *new], first.of_the_day)
 
 
 class CapturedFlow:
-    """A FlowSource over a folder of captures; an endpoint that was not captured answers no rows."""
+    """A FlowSource over a folder of captures; an endpoint or a day that was not captured answers no rows."""
 
     def __init__(self, folder: Path) -> None:
         self._captures = read_folder(folder)
 
-    def _known(self, endpoint: str, now_us: int) -> Sequence[Row]:
-        return known(self._captures.get(endpoint, ()), now_us)
+    def _known(self, endpoint: str, day: str | None, now_us: int) -> Sequence[Row]:
+        capture = self._captures.get(endpoint)
+        if capture is None:
+            return ()
+        rows = known(capture.rows, now_us)
+        if day is None:
+            return rows
+        return [one for one, its_day in zip(rows, capture.days, strict=False) if its_day == day]
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
         """Return the captured alerts, newest first, whatever was asked for."""
-        return iter(self._known(_ALERTS, now_us)[::-1])
+        return iter(self._known(_ALERTS, None, now_us)[::-1])
 
     def prints(self, ticker: str, day: str | None, now_us: int) -> Iterator[Row]:
-        """Return the captured prints of a ticker, newest first."""
-        return iter(self._known(_PRINTS.format(ticker), now_us)[::-1])
+        """Return the captured prints of a ticker and a day, newest first."""
+        return iter(self._known(_PRINTS.format(ticker), day, now_us)[::-1])
 
     def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
-        """Return the captured tide; its rows are as far apart as they were captured."""
-        rows = self._known(_TIDE, now_us)
-        return (str(rows[-1].fields.get("date", "")) if rows else day or ""), rows
+        """Return the captured tide of a day; its rows are as far apart as they were captured."""
+        rows = self._known(_TIDE, day, now_us)
+        return day or (str(rows[-1].fields.get("date", "")) if rows else ""), rows
 
     def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
         """Return the captured Greek exposure of a ticker."""
-        return self._known(_GREEKS.format(ticker), now_us)
+        return self._known(_GREEKS.format(ticker), None, now_us)
 
     def iv_ranks(self, ticker: str, now_us: int) -> Sequence[Row]:
         """Return the captured IV ranks of a ticker."""
-        return self._known(_IV.format(ticker), now_us)
+        return self._known(_IV.format(ticker), None, now_us)
 
     def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
         """Return the captured changes of open interest of a ticker, in their captured order."""
-        return self._known(_OI.format(ticker), now_us)
+        return self._known(_OI.format(ticker), day, now_us)

@@ -5,14 +5,22 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from tradebot.exchange.captured import read_folder
-from tradebot.exchange.recorded import keep_bars, read_bars, recorded_days
-from tradebot.exchange.sessions import Calendar, build_calendar
-from tradebot.exchange.spec import MarketError, MarketSpec
-from tradebot.exchange.state import BARS_FILE, CAPTURES_FOLDER, StoredMarket, write_market
+from tradebot.exchange.captured import capture_files, read_folder
+from tradebot.exchange.exchange import begin_log
+from tradebot.exchange.recorded import Imported, keep_bars, read_bars, recorded_days
+from tradebot.exchange.sessions import build_calendar
+from tradebot.exchange.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
+from tradebot.exchange.state import (
+    BARS_FILE,
+    CAPTURES_FOLDER,
+    LOG_FILE,
+    MARKET_FILE,
+    StoredMarket,
+    write_market,
+)
 
 
-def recorded_span(source: str, path: Path, bar_stamp: str | None) -> tuple[date, int]:
+def recorded_span(source: Source, path: Path, bar_stamp: str | None) -> tuple[date, int]:
     """Return the first session of a recorded file and how many sessions it spans; raises MarketError."""
     first, last = recorded_days(source, path, bar_stamp)
     calendar = build_calendar(first, (last - first).days + 1)
@@ -26,14 +34,29 @@ def recorded_span(source: str, path: Path, bar_stamp: str | None) -> tuple[date,
 
 def build(state_dir: Path, spec: MarketSpec) -> None:
     """Write all that a server needs into a folder; the market file comes last: a half-built one is none."""
+    _refuse_orphan(state_dir / LOG_FILE)
     calendar = build_calendar(spec.start, spec.sessions)
-    symbols, skipped = spec.symbols, dict[str, int]()
+    imported = Imported({}, spec.symbols, {}, {})
     state_dir.mkdir(parents=True, exist_ok=True)
     if spec.uw_folder is not None:
         _keep_captures(state_dir, Path(spec.uw_folder))
     if spec.source != "generated":
-        symbols, skipped = _import_bars(state_dir, spec, calendar)
-    write_market(state_dir, StoredMarket(spec, symbols, calendar.to_rows(), calendar.first, skipped))
+        imported = read_bars(spec, calendar)
+        keep_bars(state_dir / BARS_FILE, imported.bars)
+    stored = StoredMarket(
+        spec, imported.symbols, calendar.to_rows(), calendar.first, imported.skipped, imported.first_lines
+    )
+    begin_log(state_dir, stored, calendar)
+    write_market(state_dir, stored)
+
+
+def _refuse_orphan(log: Path) -> None:
+    """Refuse to write over a log that outlived its market; one line alone is a creation that was cut short."""
+    if log.exists() and log.read_bytes().count(b"\n") > 1:
+        raise MarketError(
+            f"{log} holds the orders of an exchange whose {MARKET_FILE} is missing",
+            f"restore {MARKET_FILE} beside it, or {NEW_EXCHANGE}",
+        )
 
 
 def _keep_captures(state_dir: Path, folder: Path) -> None:
@@ -41,11 +64,7 @@ def _keep_captures(state_dir: Path, folder: Path) -> None:
     read_folder(folder)
     kept = state_dir / CAPTURES_FOLDER
     kept.mkdir(exist_ok=True)
-    for path in folder.glob("*.json"):
+    for stale in kept.glob("*.json"):
+        stale.unlink()
+    for path in capture_files(folder):
         (kept / path.name).write_bytes(path.read_bytes())
-
-
-def _import_bars(state_dir: Path, spec: MarketSpec, calendar: Calendar) -> tuple[tuple[str, ...], dict[str, int]]:
-    imported = read_bars(spec, calendar)
-    keep_bars(state_dir / BARS_FILE, imported.bars)
-    return imported.symbols, imported.skipped

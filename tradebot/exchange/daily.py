@@ -39,6 +39,8 @@ class Daily:
     def __init__(self, market: Market, seed: int) -> None:
         self._market = market
         self._seed = seed
+        self._publications = [(published_us(s.date), {"date": s.date}) for s in self._published_sessions()]
+        """When each session's daily rows come, and their date: one object for all symbols."""
         kept = 64 + len(market.symbols)
         self._greek_rows = lru_cache(maxsize=kept)(self._greeks_of)
         self._iv_rows = lru_cache(maxsize=kept)(self._ivs_of)
@@ -80,11 +82,10 @@ class Daily:
         size = float(profile(symbol).marketcap)
         calls = puts = 1.0
         rows = []
-        for session in self._published_sessions():
+        for session, (at_us, its_date) in zip(self._published_sessions(), self._publications, strict=True):
             calls, puts = _wander(calls, rng), _wander(puts, rng)
-            encoded = encode(_exposure(session, size, calls, puts, rng))
             # A year of rows for each symbol is the bulk of the feed's memory: beside the JSON only the date is kept.
-            rows.append(Row(published_us(session.date), {"date": session.date}, encoded))
+            rows.append(Row(at_us, its_date, encode(_exposure(session, size, calls, puts, rng))))
         return tuple(rows)
 
     def _published_sessions(self) -> Sequence[Session]:
@@ -94,11 +95,11 @@ class Daily:
     def _ivs_of(self, symbol: str) -> tuple[Row, ...]:
         rng = stream(self._seed, "iv", symbol)
         usual, level, history, rows = profile(symbol).implied_volatility, 1.0, [], []
-        for session in self._published_sessions():
+        for session, (at_us, _) in zip(self._published_sessions(), self._publications, strict=True):
             level = _wander(level, rng)
             history.append(usual * level)
-            at_us = published_us(session.date)
-            rows.append(row(at_us, _iv_fields(session, at_us, history[-_RANKED_OVER:])))
+            # Its JSON waits for the close that it is shown with.
+            rows.append(Row(at_us, _iv_fields(session, at_us, history[-_RANKED_OVER:]), b""))
         return tuple(rows)
 
     def _ois_of(self, symbol: str, index: int, reference: int) -> tuple[Row, ...]:
@@ -113,7 +114,7 @@ class Daily:
             made[fields["option_symbol"]] = fields
         rows = sorted(made.values(), key=lambda fields: -abs(fields["oi_diff_plain"]))
         at_us = session.open_us - _OI_BEFORE_OPEN
-        return tuple(row(at_us, fields | {"rnk": rank}) for rank, fields in enumerate(rows, start=1))
+        return tuple(Row(at_us, {}, encode(fields | {"rnk": rank})) for rank, fields in enumerate(rows, start=1))
 
 
 def _wander(level: float, rng: Random) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -16,10 +17,13 @@ from tradebot.exchange.market import UNITS, Bar, Market, ask, bid
 from tradebot.exchange.params import Params
 from tradebot.exchange.profiles import profile
 from tradebot.exchange.refusal import INVALID, Refusal
-from tradebot.exchange.times import MINUTE, at_new_york, new_york_date, rfc3339
+from tradebot.exchange.times import MINUTE, at_new_york, new_york, new_york_date, rfc3339
 from tradebot.exchange.web import Call, Reply, ok, route
 
-_TIMEFRAME = re.compile(r"([1-9]|[1-5][0-9])(?:Min|T)|([1-9]|1[0-9]|2[0-3])(?:Hour|H)|1(?:Day|D)")
+_MINUTES = re.compile(r"([1-9]|[1-5][0-9])(?:Min|T)|([1-9]|1[0-9]|2[0-3])(?:Hour|H)")
+_DAYS = re.compile(r"1(?:Day|D)")
+_WEEKS = re.compile(r"1(?:Week|W)")
+_MONTHS = re.compile(r"(1|2|3|4|6|12)(?:Month|M)")
 _DAILY = 0
 _MOST_BARS = 10_000
 _ROUND_LOT = 100
@@ -120,7 +124,7 @@ class DataFace:
         start, end = params.moment("start"), params.moment("end")
         return BarsQuery(
             symbols=sorted(set(_symbols(call)) & self._market.known),
-            minutes=_minutes(params.text("timeframe")),
+            timeframe=_timeframe(params.text("timeframe")),
             start_us=at_new_york(new_york_date(now), 0) if start is None else start,
             end_us=now if end is None else end,
             now_us=now,
@@ -140,18 +144,30 @@ class DataFace:
     def _symbol_rows(self, symbol: str, query: BarsQuery) -> Iterator[Bar]:
         begun = self._market.calendar.begun(query.now_us)
         indices = range(0 if begun is None else begun + 1)
+        if query.timeframe.first_day is not None:
+            days = (_day_bar(self._market, symbol, index, query.now_us) for index in indices)
+            periods = _periods(filter(None, days), query.timeframe.first_day)
+            yield from reversed(periods) if query.newest_first else periods
+            return
         for index in reversed(indices) if query.newest_first else indices:
-            if self._market.calendar.market[index].close_us < query.start_us and query.minutes != _DAILY:
+            if self._market.calendar.market[index].close_us < query.start_us and query.timeframe.minutes != _DAILY:
                 continue
             bars = _session_bars(self._market, symbol, index, query)
             yield from reversed(bars) if query.newest_first else bars
 
 
+class Timeframe(NamedTuple):
+    """How long a bar is: so many minutes, 0 for a day, or all days with the same first day of their week or months."""
+
+    minutes: int
+    first_day: Callable[[date], date] | None = None
+
+
 class BarsQuery(NamedTuple):
-    """What GET /v2/stocks/bars asks; `minutes` is 0 for days, `after` the last row of the page before."""
+    """What GET /v2/stocks/bars asks; `after` is the last row of the page before."""
 
     symbols: list[str]
-    minutes: int
+    timeframe: Timeframe
     start_us: int
     end_us: int
     now_us: int
@@ -167,15 +183,22 @@ class BarsQuery(NamedTuple):
 
 
 def _session_bars(market: Market, symbol: str, index: int, query: BarsQuery) -> list[Bar]:
-    if query.minutes == _DAILY:
+    minutes = query.timeframe.minutes
+    if minutes == _DAILY:
         bar = _day_bar(market, symbol, index, query.now_us)
         return [bar] if bar else []
     day = market.day(symbol, index)
     bars = day.bars[: day.complete(query.now_us)]
-    if query.minutes == 1:
+    if minutes == 1:
         return list(bars)
-    width = query.minutes * MINUTE
+    width = minutes * MINUTE
     return [_merged(start, list(group)) for start, group in groupby(bars, lambda b: b.start_us // width * width)]
+
+
+def _periods(days: Iterable[Bar], first_day: Callable[[date], date]) -> list[Bar]:
+    """Group daily bars; a week or month in progress shows its days so far, stamped at its own first midnight."""
+    grouped = groupby(days, lambda bar: first_day(new_york(bar.start_us).date()))
+    return [_merged(at_new_york(first.isoformat(), 0), list(bars)) for first, bars in grouped]
 
 
 def _merged(start_us: int, bars: list[Bar]) -> Bar:
@@ -210,12 +233,18 @@ def _symbols(call: Call) -> list[str]:
     return symbols
 
 
-def _minutes(timeframe: str) -> int:
-    match = _TIMEFRAME.fullmatch(timeframe)
-    if match is None:
-        raise _refused(f"timeframe: {timeframe[:20]}")
-    minutes, hours = match.groups()
-    return int(minutes or 0) + 60 * int(hours or 0)
+def _timeframe(text: str) -> Timeframe:
+    if match := _MINUTES.fullmatch(text):
+        minutes, hours = match.groups()
+        return Timeframe(int(minutes or 0) + 60 * int(hours or 0))
+    if _DAYS.fullmatch(text):
+        return Timeframe(_DAILY)
+    if _WEEKS.fullmatch(text):
+        return Timeframe(_DAILY, lambda day: day - timedelta(days=day.weekday()))
+    if match := _MONTHS.fullmatch(text):
+        count = int(match[1])
+        return Timeframe(_DAILY, lambda day: day.replace(month=(day.month - 1) // count * count + 1, day=1))
+    raise _refused(f"timeframe: {text[:20]}")
 
 
 def _token(symbol: str, start_us: int) -> str:

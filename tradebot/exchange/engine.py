@@ -7,6 +7,7 @@ HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -19,9 +20,12 @@ from tradebot.exchange.orders import TERMINAL, Order, OrderRequest
 from tradebot.exchange.refusal import not_found, unprocessable
 from tradebot.exchange.risk import Desk, admit
 from tradebot.exchange.sessions import Session
-from tradebot.exchange.times import rfc3339, to_datetime
+from tradebot.exchange.times import at_new_york, new_york, rfc3339, to_datetime
 
 _UNBOUNDED = Decimal("Infinity")
+_LONGEST_GTC = timedelta(days=90)
+_AGED_AT = (16, 15)
+"""The New York time at which gtc orders that have become too old are canceled."""
 
 Emit = Callable[[int, str, dict[str, Any]], None]
 """(engine time, event name, fields) -> None."""
@@ -97,11 +101,17 @@ class Engine:
             submitted_us=self.now_us,
             updated_us=self.now_us,
             reserve=reserve,
-            expires_us=calendar.trading(self.now_us).close_us if request.time_in_force == "day" else None,
+            expires_us=self._expiry(request),
         )
         self.orders[order.id] = self.open[order.id] = order
         self.by_client_id[order.client_order_id] = order
         return order
+
+    def _expiry(self, request: OrderRequest) -> int:
+        if request.time_in_force == "day":
+            return self.market.calendar.trading(self.now_us).close_us
+        last_day = new_york(self.now_us).date() + _LONGEST_GTC
+        return at_new_york(last_day.isoformat(), *_AGED_AT)
 
     def order(self, order_id: str) -> Order:
         """Return an order by its id; raises a 404 Refusal."""
@@ -206,13 +216,22 @@ class Engine:
         }
 
     def _close(self, close_us: int) -> None:
+        """End what would be over before the next session: day orders expire, aged gtc orders are canceled."""
         self.now_us = close_us
+        next_open_us = self.market.calendar.next_open(close_us)
         for order in list(self.open.values()):
-            if order.expires_us is not None and order.expires_us <= close_us:
-                order.expired_us = close_us
-                self._finish(order, "expired", close_us)
-                self._emit(close_us, "order_expired", _described(order))
+            if order.expires_us >= next_open_us:
+                continue
+            if order.request.time_in_force == "gtc":
+                self.cancel(order.id)
+            else:
+                self._expire(order, close_us)
         self.closing = self.balances()
+
+    def _expire(self, order: Order, close_us: int) -> None:
+        order.expired_us = close_us
+        self._finish(order, "expired", close_us)
+        self._emit(close_us, "order_expired", _described(order))
 
     def _finish(self, order: Order, status: str, at_us: int) -> None:
         order.status, order.updated_us = status, at_us

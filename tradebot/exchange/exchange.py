@@ -13,11 +13,13 @@ from tradebot.exchange.jsontext import encode
 from tradebot.exchange.log import Log, read_event
 from tradebot.exchange.market import BarSource, Market
 from tradebot.exchange.sessions import Calendar, calendar_from_rows
-from tradebot.exchange.spec import MarketError
-from tradebot.exchange.state import BARS_FILE, LOG_FILE, StoredMarket, read_market
+from tradebot.exchange.spec import NEW_EXCHANGE, MarketError
+from tradebot.exchange.state import BARS_FILE, LOG_FILE, StoredMarket, read_market, write_atomically
 from tradebot.exchange.times import MINUTE, rfc3339
 
 _BEFORE_FIRST_OPEN = 30 * MINUTE
+_CREATED = "created"
+_RESTORE_BOTH = "restore log.jsonl and market.json together, or " + NEW_EXCHANGE
 
 
 class Exchange:
@@ -26,8 +28,7 @@ class Exchange:
     def __init__(self, state_dir: Path, stored: StoredMarket, market: Market) -> None:
         self.stored = stored
         self.market = market
-        number = "SBX" + number_of(9, self.stored.spec.to_json())
-        start_us = self.market.calendar.market[0].open_us - _BEFORE_FIRST_OPEN
+        number, start_us = _account_number(stored), _start_us(market.calendar)
         self._pending: list[bytes] = []
         self._sequence = 0
         self.engine = Engine(self.market, number, self.stored.spec.cash, start_us, self._emit)
@@ -59,8 +60,7 @@ class Exchange:
 
     def _emit(self, at_us: int, event: str, fields: dict[str, Any]) -> None:
         self._sequence += 1
-        line = {"seq": self._sequence, "at": rfc3339(at_us), "event": event, **fields}
-        self._pending.append(encode(line))
+        self._pending.append(_line(self._sequence, at_us, event, fields))
 
     def _taken(self) -> list[bytes]:
         lines, self._pending = self._pending, []
@@ -77,7 +77,7 @@ class Exchange:
     def _recover(self) -> None:
         """Replay the log's commands: they must give its lines again, and give those that a crash lost."""
         recorded = self.log.lines()
-        self._emit(self.engine.start_us, "created", self._birth())
+        self._emit(self.engine.start_us, _CREATED, _birth(self.stored))
         for number, line in enumerate(recorded, start=1):
             event = read_event(line, number)
             if event.get("event") == "request":
@@ -90,31 +90,53 @@ class Exchange:
             raise _diverged(len(replayed) + 1)
         self.log.append(replayed[len(recorded) :])
 
-    def _birth(self) -> dict[str, Any]:
-        return {
-            "account_number": self.engine.account_number,
-            "cash": str(self.stored.spec.cash),
-            "market_id": uuid_of(self.stored.spec.to_json(), *self.stored.symbols),
-        }
+
+def _account_number(stored: StoredMarket) -> str:
+    return "SBX" + number_of(9, stored.spec.to_json())
+
+
+def _start_us(calendar: Calendar) -> int:
+    return calendar.market[0].open_us - _BEFORE_FIRST_OPEN
+
+
+def _birth(stored: StoredMarket) -> dict[str, Any]:
+    return {
+        "account_number": _account_number(stored),
+        "cash": str(stored.spec.cash),
+        "market_id": uuid_of(stored.spec.to_json(), *stored.symbols),
+    }
+
+
+def _line(sequence: int, at_us: int, event: str, fields: dict[str, Any]) -> bytes:
+    return encode({"seq": sequence, "at": rfc3339(at_us), "event": event, **fields})
 
 
 def _command(event: dict[str, Any], number: int) -> Command:
     try:
         return Command(**{name: str(event[name]) for name in Command._fields})
     except KeyError as error:
-        raise MarketError(f"log.jsonl line {number} is a request without its {error}") from error
+        raise MarketError(f"log.jsonl line {number} is a request without its {error}", _RESTORE_BOTH) from error
 
 
 def _diverged(number: int) -> MarketError:
     return MarketError(
         f"log.jsonl line {number} is not what its commands give: the log or the market was changed by hand",
-        "restore both, or create another exchange",
+        _RESTORE_BOTH,
     )
 
 
+def begin_log(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> None:
+    """Write the log's first line: from now on a folder whose log is missing has lost it, and is not new."""
+    line = _line(1, _start_us(calendar), _CREATED, _birth(stored))
+    write_atomically(state_dir / LOG_FILE, line.decode() + "\n")
+
+
 def open_exchange(state_dir: Path) -> Exchange:
-    """Open the exchange of a folder; raises MarketError when there is none or it is damaged."""
+    """Open the exchange of a folder; raises MarketError when there is none, or it is damaged or without its log."""
     stored = read_market(state_dir)
+    log = state_dir / LOG_FILE
+    if not log.is_file() or not log.stat().st_size:
+        raise MarketError(f"{log} is missing or empty: it holds every order and fill of this exchange", _RESTORE_BOTH)
     return Exchange(state_dir, stored, open_market(state_dir, stored))
 
 

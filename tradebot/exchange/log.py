@@ -13,7 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tradebot.exchange.spec import MarketError
+from tradebot.exchange.spec import NEW_EXCHANGE, MarketError
+
+_DAMAGED = "restore log.jsonl from a copy, or " + NEW_EXCHANGE
 
 
 class LogError(RuntimeError):
@@ -21,11 +23,10 @@ class LogError(RuntimeError):
 
 
 class Log:
-    """An append-only file of lines."""
+    """An append-only file of lines, which must be there: an exchange without its log would begin anew."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.touch()
         self.torn_bytes = _cut_torn_tail(path)
 
     def append(self, lines: Sequence[bytes]) -> None:
@@ -47,8 +48,6 @@ class Log:
 
 def _cut_torn_tail(path: Path) -> int:
     """Truncate a file after its last whole line; return how many bytes went."""
-    if not path.exists():
-        return 0
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
@@ -61,7 +60,7 @@ def read_event(line: bytes, number: int) -> dict[str, Any]:
     try:
         event = json.loads(line)
     except ValueError as error:
-        raise MarketError(f"log.jsonl line {number} is not JSON: {error}") from error
+        raise MarketError(f"log.jsonl line {number} is not JSON: {error}", _DAMAGED) from error
     if not isinstance(event, dict) or event.get("seq") != number:
-        raise MarketError(f"log.jsonl line {number} does not carry the number {number}")
+        raise MarketError(f"log.jsonl line {number} does not carry the number {number}", _DAMAGED)
     return event

@@ -50,7 +50,7 @@ class Order:
     submitted_us: int
     updated_us: int
     reserve: int
-    expires_us: int | None
+    expires_us: int
     filled_qty: Decimal = Decimal(0)
     filled_usd: Decimal = Decimal(0)
     filled_us: int | None = None

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream
 from tradebot.exchange.flow import Flow
+from tradebot.exchange.flow_filters import PRINT_NUMBERS
+from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market import UNITS, Market, ask, bid
 from tradebot.exchange.profiles import profile
-from tradebot.exchange.rows import Row, row
+from tradebot.exchange.rows import Row
 from tradebot.exchange.sessions import Session
 from tradebot.exchange.times import HOUR, SECOND, rfc3339
 
@@ -58,7 +60,9 @@ class Prints:
         u = plan.draws
         coin = 1 if u[2] < 0.5 else -1
         side = self._flow.direction(symbol, session, index, plan.at_us, coin, u[3] * _EDGE_DILUTION)
-        return row(plan.at_us, self._fields(symbol, index, plan, middle, side))
+        fields = self._fields(symbol, index, plan, middle, side)
+        # Beside the JSON only what prints are chosen and ordered by is kept: there are many of them.
+        return Row(plan.at_us, {name: fields[name] for name in PRINT_NUMBERS}, encode(fields))
 
     def _fields(self, symbol: str, index: int, plan: Plan, middle: int, side: int) -> dict[str, Any]:
         u, low, high = plan.draws, bid(middle), ask(middle)

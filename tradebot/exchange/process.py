@@ -22,10 +22,13 @@ from tradebot.exchange.state import LOCK_FILE, MARKET_FILE, PORT_FILE, SERVER_LO
 
 EXIT_HELD = 6
 """Exit code of a server that found its folder served by another."""
+EXIT_REFUSED = 2
+"""Exit code of a server that cannot use its folder; the last line that it writes is the next step."""
 _ANSWER_TIMEOUT_S = 2.0
 _POLL_S = 0.01
 _STOP_TIMEOUT_S = 10.0
 _LOG_TAIL_CHARS = 600
+_AGAIN = "try again; a machine that is busy needs longer"
 
 
 class Endpoint(NamedTuple):
@@ -49,18 +52,16 @@ def create(state_dir: Path, spec: MarketSpec) -> None:
 
     Raises MarketError when it differs, or when the market cannot be built.
     """
-    if (state_dir / MARKET_FILE).exists():
-        if read_market(state_dir).spec != spec:
-            raise MarketError(
-                f"{state_dir} holds an exchange of another market", "use another folder, or remove this one"
-            )
-        return
-    from tradebot.exchange.creation import build
-
     try:
-        build(state_dir, spec)
+        if not (state_dir / MARKET_FILE).exists():
+            from tradebot.exchange.creation import build
+
+            build(state_dir, spec)
+            return
     except OSError as error:
         raise _unusable(state_dir, error) from error
+    if read_market(state_dir).spec != spec:
+        raise MarketError(f"{state_dir} holds an exchange of another market", "use another folder, or remove this one")
 
 
 def running(state_dir: Path) -> Endpoint | None:
@@ -78,7 +79,7 @@ def running(state_dir: Path) -> Endpoint | None:
 def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
     """Return the running exchange of a folder, starting it as a separate process if need be.
 
-    Raises MarketError when it does not come up; the message carries the end of its log.
+    Raises MarketError when it does not come up; the message carries what it said.
     """
     state_dir = state_dir.resolve()
     found = running(state_dir)
@@ -86,14 +87,17 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
         return found
     read_market(state_dir)
     deadline_s = time.monotonic() + timeout_s
-    if _start(state_dir, idle_exit_s, timeout_s) not in (0, EXIT_HELD):
-        raise MarketError(f"the exchange in {state_dir} did not start", _log_tail(state_dir))
+    before = _log_size(state_dir)
+    code = _start(state_dir, idle_exit_s, timeout_s)
+    if code not in (0, EXIT_HELD):
+        raise _not_started(state_dir, code, _log_since(state_dir, before))
     while time.monotonic() < deadline_s:
         found = running(state_dir)
         if found:
             return found
         time.sleep(_POLL_S)
-    raise MarketError(f"the exchange in {state_dir} did not answer in {timeout_s:g} s", _log_tail(state_dir))
+    said = _log_since(state_dir, before)
+    raise MarketError(f"the exchange in {state_dir} did not answer in {timeout_s:g} s{said and ': ' + said}", _AGAIN)
 
 
 def stop(state_dir: Path) -> None:
@@ -105,7 +109,9 @@ def stop(state_dir: Path) -> None:
     deadline_s = time.monotonic() + _STOP_TIMEOUT_S
     while _is_held(state_dir):
         if time.monotonic() > deadline_s:
-            raise MarketError(f"the exchange in {state_dir} (process {found.pid}) does not stop")
+            raise MarketError(
+                f"the exchange in {state_dir} (process {found.pid}) does not stop", f"end it: kill -9 {found.pid}"
+            )
         time.sleep(_POLL_S)
 
 
@@ -128,7 +134,7 @@ def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise MarketError(f"the exchange in {state_dir} did not start in {timeout_s:g} s") from error
+            raise MarketError(f"the exchange in {state_dir} did not start in {timeout_s:g} s", _AGAIN) from error
     return done.returncode
 
 
@@ -147,7 +153,7 @@ def _unusable(state_dir: Path, error: OSError) -> MarketError:
 def _is_held(state_dir: Path) -> bool:
     """Say whether a living process holds the folder's lock."""
     try:
-        with (state_dir / LOCK_FILE).open("a") as lock:
+        with (state_dir / LOCK_FILE).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -177,6 +183,23 @@ def _request(method: str, url: str, path: str, timeout_s: float) -> dict[str, An
     return answer
 
 
-def _log_tail(state_dir: Path) -> str:
+def _not_started(state_dir: Path, code: int, said: str) -> MarketError:
+    """Return what a server that ended at once had to say; one that refused its folder ends with the next step."""
+    hint = f"what it wrote is in {state_dir / SERVER_LOG_FILE}"
+    if code == EXIT_REFUSED and "\n" in said:
+        said, _, hint = said.rpartition("\n")
+    return MarketError(f"the exchange in {state_dir} did not start: {said or f'exit code {code}'}", hint)
+
+
+def _log_size(state_dir: Path) -> int:
     log = state_dir / SERVER_LOG_FILE
-    return log.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARS:] if log.exists() else ""
+    return log.stat().st_size if log.exists() else 0
+
+
+def _log_since(state_dir: Path, before: int) -> str:
+    """Return the end of what the server's log gained: earlier attempts have told theirs already."""
+    log = state_dir / SERVER_LOG_FILE
+    if not log.exists():
+        return ""
+    gained = log.read_bytes()[before:].decode(errors="replace").strip()
+    return gained[-_LOG_TAIL_CHARS:]

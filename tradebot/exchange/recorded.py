@@ -12,20 +12,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from tradebot.exchange.jsontext import to_decimal
 from tradebot.exchange.market import UNITS, Bar
 from tradebot.exchange.sessions import Calendar
-from tradebot.exchange.spec import TICKER, MarketError, MarketSpec
-from tradebot.exchange.times import MINUTE, NEW_YORK, new_york, parse_time
+from tradebot.exchange.spec import FIRST_YEAR, LAST_YEAR, NEW_EXCHANGE, TICKER, MarketError, MarketSpec, Source
+from tradebot.exchange.times import MINUTE, NEW_YORK, at_new_york, new_york, parse_time
 
 COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")
 _HIGHEST_PRICE = Decimal(10) ** 7
 _MOST_SHARES = 10**12
+_READABLE_TIMES = range(at_new_york(f"{FIRST_YEAR}-01-01", 0), at_new_york(f"{LAST_YEAR}-12-31", 0))
+_LONGEST_HEADER = 200
+_EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
 
-Raw = tuple[object, ...]
-"""A row in the order of COLUMNS, ts as text or engine microseconds; () when fields are missing."""
+Raw = tuple[int, tuple[object, ...]]
+"""A row's number in its file, and its fields in the order of COLUMNS: ts as text or engine microseconds; () when
+fields are missing."""
 _QUERIES = {
     True: "SELECT epoch_us(ts), symbol, open, high, low, close, volume FROM read_parquet(?)",
     False: "SELECT CAST(ts AS VARCHAR), symbol, open, high, low, close, volume FROM read_parquet(?)",
@@ -36,11 +40,45 @@ Bars = Mapping[tuple[str, int], list[Bar]]
 
 
 class Imported(NamedTuple):
-    """What a file gave: bars by (symbol, session), the symbols played, and the skipped rows by reason."""
+    """What a file gave: bars by (symbol, session), the symbols played, and the skipped rows by reason.
+
+    `first_lines` has the line of a CSV file, or the row of a Parquet file, where each reason was met first.
+    """
 
     bars: Bars
     symbols: tuple[str, ...]
     skipped: dict[str, int]
+    first_lines: dict[str, int]
+
+
+class Skipped:
+    """Rows left out: how many for each reason, and where the first of them is."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.counts: Counter[str] = Counter()
+        self.first: dict[str, int] = {}
+
+    def add(self, reason: BadRowError, number: int) -> None:
+        """Count one row."""
+        self.counts[str(reason)] += 1
+        self.first.setdefault(str(reason), number)
+
+    def described(self) -> str:
+        """Return the reasons with their counts, for a message about a file that gave nothing."""
+        return (
+            f" (rows skipped: {reasons(self._source, self.counts, self.first)})"
+            if self.counts
+            else " (it holds no rows)"
+        )
+
+
+def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
+    """Return skipped rows as words, the most frequent reason first."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    unit = "line" if source == "csv" else "row"
+    places = {reason: f" (first in {unit} {number})" for reason, number in first.items()}
+    return ", ".join(f"{count} {reason}{places.get(reason, '')}" for reason, count in ranked)
 
 
 class BadRowError(ValueError):
@@ -51,34 +89,43 @@ def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
     """Read the bars of a recorded market; raises MarketError when the file gives none."""
     assert spec.path is not None
     path = Path(spec.path)
-    if not path.is_file():
-        raise MarketError(f"{path}: no such file")
-    rows = _csv_rows(path) if spec.source == "csv" else _parquet_rows(path)
-    bars, skipped = _sorted_out(rows, spec, calendar)
+    bars, skipped = _sorted_out(_rows(spec.source, path), spec, calendar)
     if not bars:
-        raise MarketError(f"{path}: no usable bar for this market{_reasons(skipped)}", _where(calendar))
+        raise MarketError(f"{path}: no usable bar for this market{skipped.described()}", _where(calendar))
     symbols = spec.symbols or tuple(sorted({symbol for symbol, _ in bars}))
     silent = [symbol for symbol in symbols if not any(symbol == known for known, _ in bars)]
     if silent:
         raise MarketError(f"{path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
-    return Imported(bars, symbols, dict(skipped))
+    return Imported(bars, symbols, dict(skipped.counts), skipped.first)
 
 
-def recorded_days(source: str, path: Path, bar_stamp: str | None) -> tuple[date, date]:
+def _rows(source: Source, path: Path) -> Iterator[Raw]:
+    """Return the rows of a file that can be opened; raises MarketError for any other."""
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise MarketError(f"{path}: no such file", "check the path of --bars") from error
+    except OSError as error:
+        hint = "name a file, CSV or Parquet, that you may read"
+        raise MarketError(f"{path} cannot be read: {error.strerror}", hint) from error
+    return _csv_rows(path) if source == "csv" else _parquet_rows(path)
+
+
+def recorded_days(source: Source, path: Path, bar_stamp: str | None) -> tuple[date, date]:
     """Return the first and the last New York date of a file's readable bars; raises MarketError where it has none."""
-    if not path.is_file():
-        raise MarketError(f"{path}: no such file")
     shift_us = MINUTE if bar_stamp == "end" else 0
     first = last = None
-    for raw in _csv_rows(path) if source == "csv" else _parquet_rows(path):
+    skipped = Skipped(source)
+    for number, fields in _rows(source, path):
         try:
-            start_us = _bar(raw, shift_us)[1].start_us
-        except BadRowError:
+            start_us = _bar(fields, shift_us)[1].start_us
+        except BadRowError as reason:
+            skipped.add(reason, number)
             continue
         first = start_us if first is None else min(first, start_us)
         last = start_us if last is None else max(last, start_us)
     if first is None or last is None:
-        raise MarketError(f"{path}: no readable bar", f"recorded bars have the columns {','.join(COLUMNS)}")
+        raise MarketError(f"{path}: no readable bar{skipped.described()}", _EXPECTED)
     return new_york(first).date(), new_york(last).date()
 
 
@@ -87,40 +134,37 @@ def _where(calendar: Calendar) -> str:
     return f"the market runs from {first} to {last}; choose its start and sessions within the file"
 
 
-def _reasons(skipped: Mapping[str, int]) -> str:
-    listed = ", ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
-    return f" (rows skipped: {listed})" if listed else " (it holds no rows)"
-
-
-def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tuple[Bars, Counter[str]]:
+def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tuple[Bars, Skipped]:
     """Place each row in its session; of two rows for one minute the first stays."""
     found: dict[tuple[str, int], dict[int, Bar]] = defaultdict(dict)
-    skipped: Counter[str] = Counter()
+    skipped = Skipped(spec.source)
     shift_us = MINUTE if spec.bar_stamp == "end" else 0
     wanted = frozenset(spec.symbols)
-    for raw in rows:
+    for number, fields in rows:
         try:
-            symbol, bar = _bar(raw, shift_us)
+            symbol, bar = _bar(fields, shift_us)
             index = _session_index(bar, calendar)
             if wanted and symbol not in wanted:
                 raise BadRowError("symbol not asked for")
             if bar.start_us in found[symbol, index]:
                 raise BadRowError("duplicate")
         except BadRowError as reason:
-            skipped[str(reason)] += 1
+            skipped.add(reason, number)
             continue
         found[symbol, index][bar.start_us] = bar
     bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in found.items() if minutes}
     return bars, skipped
 
 
-def _bar(raw: Raw, shift_us: int) -> tuple[str, Bar]:
-    if len(raw) != len(COLUMNS):
+def _bar(fields: tuple[object, ...], shift_us: int) -> tuple[str, Bar]:
+    if len(fields) != len(COLUMNS):
         raise BadRowError("too few fields")
-    ts, symbol, *prices, volume = raw
+    ts, symbol, *prices, volume = fields
     if not isinstance(symbol, str) or not TICKER.fullmatch(symbol):
         raise BadRowError("bad symbol")
     start_us = _time_of(ts) - shift_us
+    if start_us not in _READABLE_TIMES:
+        raise BadRowError("time out of range")
     if start_us % MINUTE:
         raise BadRowError("not on a minute")
     opening, high, low, close = (_units(price) for price in prices)
@@ -175,34 +219,33 @@ def _session_index(bar: Bar, calendar: Calendar) -> int:
 
 def _csv_rows(path: Path) -> Iterator[Raw]:
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            yield from _whole_rows(path, csv.reader(file, strict=True))
+        # Spreadsheets put a byte order mark before the header; this encoding reads with it and without.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            yield from _whole_rows(path, file)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise MarketError(f"{path}: not a CSV file: {error}") from error
+        hint = f"save it as UTF-8 text; {_EXPECTED}; a Parquet file's name ends in .parquet"
+        raise MarketError(f"{path}: not a CSV file: {error}", hint) from error
 
 
-def _whole_rows(path: Path, reader: Iterator[list[str]]) -> Iterator[Raw]:
+def _whole_rows(path: Path, file: TextIO) -> Iterator[Raw]:
+    reader = csv.reader(file, strict=True)
     header = next(reader, None)
     if header is None:
-        raise MarketError(f"{path}: the file is empty", f"expected a header line: {','.join(COLUMNS)}")
+        raise MarketError(f"{path}: the file is empty", _EXPECTED)
     places = _places(path, [name.strip().lower() for name in header])
-    line_number, short = 1, 0
-    for line_number, fields in enumerate(reader, start=2):
-        if len(fields) < len(header):
-            short = line_number
-            yield ()
-            continue
-        yield tuple(fields[place] for place in places)
-    if short == line_number:
-        raise MarketError(f"{path}: truncated in line {short}", "fetch the file again")
+    last_is_short = False
+    for fields in filter(None, reader):
+        last_is_short = len(fields) < len(header)
+        yield reader.line_num, () if last_is_short else tuple(fields[place] for place in places)
+    if last_is_short:
+        raise MarketError(f"{path}: truncated in line {reader.line_num}", "fetch the file again")
 
 
 def _places(path: Path, header: list[str]) -> list[int]:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise MarketError(
-            f"{path}: no column {', '.join(missing)} (found {', '.join(header)})",
-            f"recorded bars have the columns {','.join(COLUMNS)}",
+            f"{path}: no column {', '.join(missing)} (found {', '.join(header)[:_LONGEST_HEADER]})", _EXPECTED
         )
     return [header.index(name) for name in COLUMNS]
 
@@ -218,11 +261,13 @@ def _parquet_rows(path: Path) -> Iterator[Raw]:
             types = {str(name): str(kind) for name, kind, *_ in described}
             _places(path, list(types))
             answer = connection.execute(_QUERIES["TIME ZONE" in types["ts"].upper()], [str(path)])
+            number = 1
             while rows := answer.fetchmany(50_000):
-                yield from rows
+                yield from enumerate(rows, start=number)
+                number += len(rows)
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise MarketError(f"{path}: not a whole Parquet file: {reason}") from error
+        raise MarketError(f"{path}: not a whole Parquet file: {reason}", f"fetch it again; {_EXPECTED}") from error
 
 
 def keep_bars(path: Path, bars: Bars) -> None:
@@ -243,7 +288,7 @@ class KeptBars:
                 for symbol, index, *numbers in csv.reader(file):
                     gathered[symbol, int(index)].append(Bar(*map(int, numbers)))
         except (OSError, ValueError, TypeError) as error:
-            raise MarketError(f"{path} is damaged: {error}", "create the exchange again") from error
+            raise MarketError(f"{path} is damaged: {error}", f"restore it, or {NEW_EXCHANGE}") from error
         self._bars = {key: tuple(bars) for key, bars in gathered.items()}
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 from tradebot.exchange.jsontext import encode
@@ -29,6 +30,26 @@ def known(rows: Sequence[Row], now_us: int) -> Sequence[Row]:
 
 def _at(one: Row) -> int:
     return one.at_us
+
+
+def number(fields: dict[str, Any], name: str) -> float:
+    """Return a field as a finite number; raises KeyError, TypeError, ValueError or OverflowError for any other."""
+    value = float(fields[name])
+    if not isfinite(value):
+        raise ValueError(f"{name} is not finite")
+    return value
+
+
+def lenient(test: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], bool]:
+    """Return a test that passes the rows that it cannot read: a bad row is for the client to see and to count."""
+
+    def passes(fields: dict[str, Any]) -> bool:
+        try:
+            return test(fields)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            return True
+
+    return passes
 
 
 def envelope(rows: Iterable[Row], **others: Any) -> bytes:

@@ -100,6 +100,8 @@ def build_calendar(start: date, count: int) -> Calendar:
     ]
     first = sum(session.date < start.isoformat() for session in sessions)
     if first < HISTORY_SESSIONS or len(sessions) < first + count + 1:
-        raise MarketError(f"the calendar does not reach {count} sessions from {start}")
+        raise MarketError(
+            f"the calendar does not reach {count} sessions from {start}", "choose another --start or fewer --sessions"
+        )
     kept = sessions[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
     return Calendar(kept, HISTORY_SESSIONS, count)

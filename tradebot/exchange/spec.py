@@ -17,16 +17,19 @@ _DEFAULT_SYMBOLS = (
     *("SPY", "QQQ", "IWM", "JPM", "BAC", "XOM", "CVX", "UNH", "WMT", "COIN"),
 )
 TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
+NEW_EXCHANGE = "make another: tradebot init --state-dir NEW"
+"""The last resort of each hint: what always works."""
 _MAX_SESSIONS = 2_000
 _MAX_SYMBOLS = 10_000
 _MAX_CASH = Decimal(10) ** 12
-_FIRST_YEAR, _LAST_YEAR = 2000, 2100
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+_MADE_BY_HAND = "it is written by this program: take the change back, or " + NEW_EXCHANGE
 
 
 class MarketError(ValueError):
-    """A market that cannot be built: what is wrong, and in `hint` what to do about it."""
+    """A market that cannot be built or opened: what is wrong, and in `hint` the next step."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -70,22 +73,22 @@ class MarketSpec:
         try:
             fields = json.loads(text)
         except ValueError as error:
-            raise MarketError(f"the market specification is not JSON: {error}") from error
+            raise MarketError(f"the market specification is not JSON: {error}", _MADE_BY_HAND) from error
         if not isinstance(fields, dict):
-            raise MarketError("the market specification must be a JSON object")
+            raise MarketError("the market specification must be a JSON object", _MADE_BY_HAND)
         return cls(**_typed(fields))
 
 
 def _typed(fields: dict[str, Any]) -> dict[str, Any]:
     unknown = set(fields) - set(MarketSpec.__dataclass_fields__)
     if unknown:
-        raise MarketError(f"unknown market fields: {', '.join(sorted(unknown))}")
+        raise MarketError(f"unknown market fields: {', '.join(sorted(unknown))}", _MADE_BY_HAND)
     try:
         start = date.fromisoformat(fields["start"])
         cash = Decimal(fields.get("cash", "100000"))
         symbols = tuple(fields.get("symbols", ()))
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-        raise MarketError(f"the market specification is incomplete or mistyped: {error!r}") from error
+        raise MarketError(f"the market specification is incomplete or mistyped: {error!r}", _MADE_BY_HAND) from error
     return fields | {"start": start, "cash": cash, "symbols": symbols}
 
 
@@ -95,7 +98,7 @@ def _check_source(spec: MarketSpec) -> None:
     if spec.source == "generated":
         return
     if not spec.path:
-        raise MarketError(f"a {spec.source} market needs the path of its file")
+        raise MarketError(f"a {spec.source} market needs the path of its file", "pass --bars FILE")
     if spec.bar_stamp not in get_args(Stamp):
         raise MarketError(
             f"{spec.path}: whether its bars are stamped at their start or end is not said",
@@ -105,27 +108,33 @@ def _check_source(spec: MarketSpec) -> None:
 
 def _check_symbols(spec: MarketSpec) -> None:
     if not spec.symbols and spec.source == "generated":
-        raise MarketError("a generated market needs at least one symbol", "pass default_symbols(20)")
+        raise MarketError("a generated market needs at least one symbol", "name some, such as --symbols AAPL,MSFT")
     if len(spec.symbols) > _MAX_SYMBOLS:
-        raise MarketError(f"{len(spec.symbols)} symbols; at most {_MAX_SYMBOLS} are played")
+        raise MarketError(f"{len(spec.symbols)} symbols; at most {_MAX_SYMBOLS} are played", "name fewer --symbols")
     bad = [s for s in spec.symbols if not (isinstance(s, str) and TICKER.fullmatch(s))]
     if bad:
         raise MarketError(f"not a ticker: {bad[0]!r}", "tickers are capital letters, such as AAPL or BRK.B")
     if len(set(spec.symbols)) != len(spec.symbols):
-        raise MarketError("a symbol is listed twice")
+        twice = next(s for s in spec.symbols if spec.symbols.count(s) > 1)
+        raise MarketError(f"the symbol {twice} is listed twice", "name each of the --symbols once")
 
 
 def _check_ranges(spec: MarketSpec) -> None:
     if type(spec.sessions) is not int or not 1 <= spec.sessions <= _MAX_SESSIONS:
-        raise MarketError(f"sessions must be 1 to {_MAX_SESSIONS}, not {spec.sessions!r}")
+        raise MarketError(f"sessions must be 1 to {_MAX_SESSIONS}, not {spec.sessions!r}", "pass --sessions 5")
     if type(spec.seed) is not int or not 0 <= spec.seed < 2**63:
-        raise MarketError(f"seed must be a non-negative whole number, not {spec.seed!r}")
+        raise MarketError(f"seed must be a non-negative whole number, not {spec.seed!r}", "pass --seed 7")
     if not isinstance(spec.edge, (int, float)) or not 0 <= spec.edge <= 1:
-        raise MarketError(f"edge must lie in [0, 1], not {spec.edge!r}")
+        raise MarketError(f"edge must lie in [0, 1], not {spec.edge!r}", "pass --edge 0 for flow that knows nothing")
     if not spec.cash.is_finite() or not 0 < spec.cash <= _MAX_CASH:
-        raise MarketError(f"cash must be above 0 and at most {_MAX_CASH}, not {spec.cash}")
-    if not _FIRST_YEAR <= spec.start.year <= _LAST_YEAR:
-        raise MarketError(f"start must lie in {_FIRST_YEAR} to {_LAST_YEAR}, not {spec.start}")
+        raise MarketError(
+            f"cash must be above 0 and at most {_MAX_CASH}, not {spec.cash}", "set sandbox.cash_usd, such as 100000"
+        )
+    if not FIRST_YEAR <= spec.start.year <= LAST_YEAR:
+        raise MarketError(
+            f"start must lie in {FIRST_YEAR} to {LAST_YEAR}, not {spec.start}",
+            "pass --start with the date of the first session, such as --start 2025-03-03",
+        )
 
 
 def default_symbols(n: int) -> tuple[str, ...]:

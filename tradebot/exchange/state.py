@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.exchange.spec import MarketError, MarketSpec
+from tradebot.exchange.spec import NEW_EXCHANGE, MarketError, MarketSpec
 
 MARKET_FILE = "market.json"
 BARS_FILE = "bars.csv"
@@ -16,16 +16,21 @@ LOG_FILE = "log.jsonl"
 LOCK_FILE = "exchange.lock"
 PORT_FILE = "exchange.port"
 SERVER_LOG_FILE = "server.log"
+_RESTORE = "restore it, or " + NEW_EXCHANGE
 
 
 class StoredMarket(NamedTuple):
-    """The market file: what was asked for, and what was resolved from it once."""
+    """The market file: what was asked for, and what was resolved from it once.
+
+    `skipped_rows` counts a recorded file's rows that were left out, by reason; `first_lines` says where each began.
+    """
 
     spec: MarketSpec
     symbols: tuple[str, ...]
     sessions: list[dict[str, str]]
     first: int
     skipped_rows: dict[str, int]
+    first_lines: dict[str, int]
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -51,9 +56,11 @@ def read_market(state_dir: Path) -> StoredMarket:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise MarketError(f"no exchange in {state_dir}", "create one first") from error
+        raise MarketError(f"no exchange in {state_dir}", "make one: tradebot init --state-dir NEW") from error
     except ValueError as error:
-        raise MarketError(f"{path} is damaged: {error}", "restore it, or create another exchange") from error
+        raise MarketError(f"{path} is damaged: {error}", _RESTORE) from error
+    except OSError as error:
+        raise MarketError(f"{path} cannot be read: {error.strerror}", "make it readable") from error
     try:
         return StoredMarket(
             spec=MarketSpec.from_json(json.dumps(fields["spec"])),
@@ -61,6 +68,8 @@ def read_market(state_dir: Path) -> StoredMarket:
             sessions=fields["sessions"],
             first=fields["first"],
             skipped_rows=fields["skipped_rows"],
+            # A market made before lines were kept has none to show.
+            first_lines=fields.get("first_lines", {}),
         )
     except (KeyError, TypeError) as error:
-        raise MarketError(f"{path} is damaged: {error!r}", "restore it, or create another exchange") from error
+        raise MarketError(f"{path} is damaged: {error!r}", _RESTORE) from error

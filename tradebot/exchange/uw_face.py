@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
@@ -10,12 +11,12 @@ from typing import Protocol
 
 from starlette.routing import Route
 
-from tradebot.exchange.alert_filters import matcher
 from tradebot.exchange.engine import Engine
+from tradebot.exchange.flow_filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.rows import Row, envelope
+from tradebot.exchange.rows import Row, envelope, number
 from tradebot.exchange.times import DAY, HOUR, MINUTE, SECOND, new_york_date, parse_time, rfc3339
 from tradebot.exchange.web import Call, Handler, Reply, route
 
@@ -132,10 +133,10 @@ class FlowFace:
         newer, older = _cursor(params, "newer_than", call), _cursor(params, "older_than", call)
         rows: Iterable[Row] = self._source.prints(_ticker(call), _day(params, call), self._engine.now_us)
         rows = _between(rows, newer if newer is not None else 0, older if older is not None else 2**63)
-        wanted = _print_matcher(params)
-        chosen = [one for one in rows if wanted(one)]
-        if order in ("premium", "size", "volume"):
-            chosen.sort(key=lambda one: float(one.fields[order]), reverse=True)
+        wanted = matcher_of_prints(params)
+        chosen = [one for one in rows if wanted(one.fields)]
+        if order in PRINT_NUMBERS:
+            chosen.sort(key=lambda one: _size_of(one, order), reverse=True)
         if ascending:
             chosen.reverse()
         return envelope(chosen[:limit])
@@ -149,12 +150,12 @@ class FlowFace:
     def _greeks(self, call: Call, params: Params) -> bytes:
         ticker, day = _ticker(call), _day(params, call)
         rows = self._source.greeks(ticker, self._engine.now_us)
-        return envelope(one for one in rows if day is None or one.fields["date"] <= day)
+        return envelope(one for one in rows if _is_by(one, day))
 
     def _iv_ranks(self, call: Call, params: Params) -> bytes:
         ticker, day = _ticker(call), _day(params, call)
         rows = self._source.iv_ranks(ticker, self._engine.now_us)
-        kept = [one for one in rows if day is None or one.fields["date"] <= day]
+        kept = [one for one in rows if _is_by(one, day)]
         return envelope(kept if params.text("timespan") else kept[-_DEFAULT_IV_DAYS:])
 
     def _oi_changes(self, call: Call, params: Params) -> bytes:
@@ -222,9 +223,15 @@ def _between(rows: Iterable[Row], newer_us: int, older_us: int) -> Iterator[Row]
             yield one
 
 
-def _print_matcher(params: Params) -> Callable[[Row], bool]:
-    bounds = [
-        (name, params.count(f"min_{name}", 0, 10**9, 0), params.count(f"max_{name}", 10**12, 10**12, 0))
-        for name in ("premium", "size", "volume")
-    ]
-    return lambda one: all(low <= float(one.fields[name]) <= high for name, low, high in bounds)
+def _is_by(one: Row, day: str | None) -> bool:
+    """Say whether a daily row is of a day or of one before it; a row without a date is, since nothing says no."""
+    its_day = one.fields.get("date")
+    return day is None or not isinstance(its_day, str) or its_day <= day
+
+
+def _size_of(one: Row, field: str) -> float:
+    """Return what prints are ordered by; what cannot be read comes last of the largest-first."""
+    try:
+        return number(one.fields, field)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return -math.inf

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from tradebot.gates import book as limits_of
 from tradebot.gates.common import answer, permission, session_open, trading_state, unresolved, working
 from tradebot.gates.sizing import Size
 from tradebot.limits import Limits
@@ -13,6 +14,9 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
+
+NOT_USED = "not used"
+"""What a gate of the flow data observes about a candidate that was not made from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ def _reconciled(ask: Ask) -> Decision:
 
 def _flow_contract(ask: Ask) -> Decision:
     """Rows of other tickers, and rows that cannot be read, mean that the answer is not what was asked for."""
+    if not ask.candidate.reads_flow:
+        return Decision(Gate.FLOW_CONTRACT, Verdict.PASS, None, NOT_USED)
     facts, limit = ask.facts, ask.limits.max_foreign_share
     if not facts.received:
         return Decision(Gate.FLOW_CONTRACT, Verdict.PASS, None, 0, limit)
@@ -67,6 +73,8 @@ def _flow_contract(ask: Ask) -> Decision:
 
 
 def _flow_fresh(ask: Ask) -> Decision:
+    if not ask.candidate.reads_flow:
+        return Decision(Gate.FLOW_FRESH, Verdict.PASS, None, NOT_USED)
     fetched, limit = ask.facts.alerts_fetched_at, ask.limits.max_flow_age_s
     if fetched is None:
         return Decision(Gate.FLOW_FRESH, Verdict.UNKNOWN, Reason.FLOW_MISSING)
@@ -100,6 +108,8 @@ def _score(ask: Ask) -> Decision:
 
 def _coverage(ask: Ask) -> Decision:
     observed, limit = ask.candidate.coverage, ask.limits.min_coverage
+    if observed is None and not ask.candidate.reads_flow:
+        return Decision(Gate.COVERAGE, Verdict.PASS, None, NOT_USED, limit)
     if observed is None:
         return Decision(Gate.COVERAGE, Verdict.UNKNOWN, Reason.COVERAGE_BELOW_MIN)
     return answer(Gate.COVERAGE, observed >= limit, Reason.COVERAGE_BELOW_MIN, observed, limit)
@@ -130,11 +140,6 @@ def _spread(ask: Ask) -> Decision:
     return answer(Gate.SPREAD, spread <= limit, Reason.SPREAD_TOO_WIDE, spread, limit)
 
 
-def _open_positions(ask: Ask) -> Decision:
-    after, limit = ask.book.open_positions + 1, ask.limits.max_open_positions
-    return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
-
-
 def _new_entries(ask: Ask) -> Decision:
     after, limit = ask.book.new_entries + 1, ask.limits.max_new_entries
     return answer(Gate.NEW_ENTRIES, after <= limit, Reason.MAX_NEW_ENTRIES, after, limit)
@@ -152,48 +157,35 @@ def _order_notional(ask: Ask) -> Decision:
 
 
 def _symbol_notional(ask: Ask) -> Decision:
-    held = ask.book.exposure.get(ask.candidate.symbol, Decimal(0))
-    limit = ask.limits.max_symbol_fraction
-    return _share(ask, Gate.SYMBOL_NOTIONAL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, held, limit)
+    if ask.size is None:
+        return _unpriced(Gate.SYMBOL_NOTIONAL, ask.limits.max_symbol_fraction)
+    return limits_of.symbol_notional(ask.book, ask.limits, ask.candidate.symbol, ask.size.notional_usd)
 
 
 def _sector_notional(ask: Ask) -> Decision:
     limit = ask.limits.max_sector_fraction
     if ask.sector is None:
         return Decision(Gate.SECTOR_NOTIONAL, Verdict.UNKNOWN, Reason.SECTOR_UNKNOWN, None, limit)
-    held = ask.book.sector_exposure.get(ask.sector, Decimal(0))
-    return _share(ask, Gate.SECTOR_NOTIONAL, Reason.SECTOR_NOTIONAL_ABOVE_MAX, held, limit)
+    if ask.size is None:
+        return _unpriced(Gate.SECTOR_NOTIONAL, limit)
+    return limits_of.sector_notional(ask.book, ask.limits, ask.sector, ask.size.notional_usd)
 
 
 def _gross_notional(ask: Ask) -> Decision:
-    limit = ask.limits.max_gross_fraction
-    return _share(ask, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, ask.book.gross, limit)
-
-
-def _share(ask: Ask, gate: Gate, reason: Reason, held: Decimal, limit: Decimal) -> Decision:
-    """Compare what is held plus this order with a fraction of equity; shares, so that the numbers read alike."""
     if ask.size is None:
-        return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
-    if ask.book.equity <= 0:
-        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, ask.book.equity, limit)
-    share = (held + ask.size.notional_usd) / ask.book.equity
-    return answer(gate, share <= limit, reason, share, limit)
+        return _unpriced(Gate.GROSS_NOTIONAL, ask.limits.max_gross_fraction)
+    return limits_of.gross_notional(ask.book, ask.limits, ask.size.notional_usd)
+
+
+def _unpriced(gate: Gate, limit: Decimal) -> Decision:
+    return Decision(gate, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
 
 
 def _buying_power(ask: Ask) -> Decision:
     if ask.size is None:
         return Decision(Gate.BUYING_POWER, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
-    need, have = ask.size.notional_usd, ask.book.buying_power
+    need, have = ask.size.margin_usd, ask.book.buying_power
     return answer(Gate.BUYING_POWER, need <= have, Reason.BUYING_POWER_SHORT, need, have)
-
-
-def _daily_loss(ask: Ask) -> Decision:
-    limit = ask.limits.max_daily_loss_fraction
-    if ask.book.equity <= 0:
-        return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, ask.book.equity, limit)
-    # The base is the equity that the day began with: what is left plus what was lost.
-    loss = ask.book.day_loss / (ask.book.equity + ask.book.day_loss)
-    return answer(Gate.DAILY_LOSS, loss < limit, Reason.DAILY_LOSS_REACHED, loss, limit)
 
 
 def _cooldown(ask: Ask) -> Decision:
@@ -224,14 +216,14 @@ _GATES: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.SIZE: _size,
     Gate.PRICE_COLLAR: _price_collar,
     Gate.SPREAD: _spread,
-    Gate.OPEN_POSITIONS: _open_positions,
+    Gate.OPEN_POSITIONS: lambda ask: limits_of.open_positions(ask.book, ask.limits, more=1),
     Gate.NEW_ENTRIES: _new_entries,
     Gate.ORDER_NOTIONAL: _order_notional,
     Gate.SYMBOL_NOTIONAL: _symbol_notional,
     Gate.SECTOR_NOTIONAL: _sector_notional,
     Gate.GROSS_NOTIONAL: _gross_notional,
     Gate.BUYING_POWER: _buying_power,
-    Gate.DAILY_LOSS: _daily_loss,
+    Gate.DAILY_LOSS: lambda ask: limits_of.daily_loss(ask.book, ask.limits),
     Gate.COOLDOWN: _cooldown,
     Gate.DUPLICATE: _duplicate,
 }

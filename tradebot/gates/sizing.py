@@ -10,15 +10,22 @@ from tradebot.model.desk import Book
 from tradebot.model.instrument import Instrument, notional
 
 SUB_DOLLAR_TICK = Decimal("0.0001")
+SHORT_MARKUP = Decimal("1.03")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """An order's quantity (unsigned, whole lots, may be zero), its limit price and its worst-case notional in USD."""
+    """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its notional in USD at its worst.
+
+    A buy costs its limit at most; a short sale fills at its limit at least, so it is measured at the ask. `margin_usd`
+    is what the venue holds buying power against: for a short sale 3 % above the ask, as Alpaca's documentation has it.
+    """
 
     quantity: Decimal
     limit_price: Decimal
+    worst_price: Decimal
     notional_usd: Decimal
+    margin_usd: Decimal
 
 
 def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: Decimal) -> Decimal:
@@ -32,10 +39,18 @@ def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: D
 
 
 def entry_size(candidate: Candidate, quote: Quote, book: Book, limits: Limits) -> Size:
-    """Return the entry's size: whole lots within the smaller of the two order limits, at the limit price."""
+    """Return the entry's size: whole lots within the smaller of the two order limits, at the worst price."""
     price = marketable_limit(candidate.instrument, candidate.side, quote, limits.limit_offset_fraction)
     budget = min(limits.max_order_fraction * book.equity, limits.max_order_notional_usd)
-    unit = notional(candidate.instrument, candidate.instrument.lot, price)
+    worst = price if candidate.side is Side.BUY else max(price, quote.ask)
+    margin = worst if candidate.side is Side.BUY else max(price, quote.ask * SHORT_MARKUP)
+    unit = notional(candidate.instrument, candidate.instrument.lot, worst)
     lots = (max(budget, Decimal(0)) / unit).to_integral_value(rounding=ROUND_DOWN)
     quantity = lots * candidate.instrument.lot
-    return Size(quantity, price, notional(candidate.instrument, quantity, price))
+    return Size(
+        quantity,
+        price,
+        worst,
+        notional(candidate.instrument, quantity, worst),
+        notional(candidate.instrument, quantity, margin),
+    )

@@ -8,6 +8,8 @@ from enum import StrEnum
 from tradebot.model.decision import Decision
 from tradebot.model.instrument import Instrument
 
+STRATEGY_SOURCE = "strategy"
+
 
 class Purpose(StrEnum):
     """What an order is for; only OPEN adds risk."""
@@ -64,8 +66,13 @@ class Candidate:
     coverage: float | None = None
     components: tuple[Component, ...] = ()
     quantity: Decimal | None = None
-    source: str = "strategy"
+    source: str = STRATEGY_SOURCE
     decisions: tuple[Decision, ...] = ()
+
+    @property
+    def reads_flow(self) -> bool:
+        """Tell whether it was made from options flow; what comes from outside was not."""
+        return self.source == STRATEGY_SOURCE
 
     @property
     def symbol(self) -> str:

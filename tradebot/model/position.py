@@ -1,6 +1,6 @@
 """Positions and cash are folds over fills: first in, first out, exact."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,12 +22,16 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What one strategy holds in one symbol; `realized_pnl` in USD over the whole ledger."""
+    """What one strategy holds in one symbol; `realized_pnl` in USD over the whole ledger.
+
+    `entered_at` is when it last left zero or changed sides: closing a part of it makes it no younger.
+    """
 
     strategy: str
     symbol: str
     lots: tuple[Lot, ...]
     realized_pnl: Decimal
+    entered_at: datetime | None = None
 
     @property
     def quantity(self) -> Decimal:
@@ -46,8 +50,9 @@ class Position:
 
     @property
     def opened_at(self) -> datetime:
-        """Return the time of the oldest open lot."""
-        return self.lots[0].at
+        """Return since when it is held; only an open position has such a time."""
+        assert self.entered_at is not None, f"{self.symbol} is not held"
+        return self.entered_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,12 @@ def apply_fill(position: Position, fill: Fill) -> Position:
             lots.pop(0)
     if left:
         lots.append(Lot(left, fill.price, fill.at))
-    return Position(position.strategy, position.symbol, tuple(lots), realized)
+    entered_at = position.entered_at if position.lots and _same_side(position.lots, lots) else fill.at
+    return Position(position.strategy, position.symbol, tuple(lots), realized, entered_at if lots else None)
+
+
+def _same_side(before: Sequence[Lot], after: Sequence[Lot]) -> bool:
+    return bool(after) and (before[0].quantity > 0) == (after[0].quantity > 0)
 
 
 def fold_positions(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], Position]:

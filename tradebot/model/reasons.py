@@ -20,12 +20,18 @@ class Reason(StrEnum):
     def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:
         return name
 
+    CUT_SHORT = auto()
+    VENUE_UNREACHABLE = auto()
+    KEYS_REFUSED = auto()
+    PASS_FAILED = auto()
     MARKET_CLOSED = auto()
     SLOT_TAKEN = auto()
     OUTSIDE_TIMETABLE = auto()
+    SLOT_MISSED = auto()
     CALENDAR_DISAGREES = auto()
     LIVE_NOT_ARMED = auto()
     DRY_RUN = auto()
+    SHADOW = auto()
     ACCOUNT_BLOCKED = auto()
     HALTED = auto()
     STATE_UNREADABLE = auto()
@@ -42,7 +48,13 @@ class Reason(StrEnum):
     QUOTE_FROM_FUTURE = auto()
     NO_DIRECTION = auto()
     LONG_ONLY = auto()
+    CANDIDATE_STALE = auto()
     CLUSTER_TOO_SMALL = auto()
+    STRATEGY_DECLINED = auto()
+    STRATEGY_FAILED = auto()
+    STRATEGY_TIMEOUT = auto()
+    STRATEGY_INVALID = auto()
+    STRATEGY_TOO_MANY = auto()
     ALREADY_POSITIONED = auto()
     FOREIGN_POSITION = auto()
     POSITION_GONE = auto()
@@ -74,6 +86,7 @@ class Reason(StrEnum):
     PROFIT_TARGET = auto()
     TIME_EXIT = auto()
     FLATTEN = auto()
+    CLOSED_BY_HAND = auto()
     HOLD = auto()
     STALE_ENTRY = auto()
     STALE_EXIT = auto()
@@ -95,6 +108,18 @@ def _row(cause: Cause, meaning: str, remedy: str) -> ReasonRow:
 _SIZE_LIMIT = "Wait for positions to close, or change the limit in the configuration."
 
 REASONS: dict[Reason, ReasonRow] = {
+    Reason.CUT_SHORT: _row(
+        Cause.BROKEN,
+        "The pass began and did not end: it was killed, or is at work now. What it promised stands in the ledger.",
+        "Run the verb again: the same slot goes on, and nothing is sent twice.",
+    ),
+    Reason.VENUE_UNREACHABLE: _row(
+        Cause.BROKEN, "The venue or its data did not answer.", "tradebot doctor, then run the verb again later"
+    ),
+    Reason.KEYS_REFUSED: _row(Cause.BROKEN, "The venue refused the keys.", "Mend the keys: tradebot doctor"),
+    Reason.PASS_FAILED: _row(
+        Cause.BROKEN, "The pass ended in an error.", "Mend what the error names, then run the verb again."
+    ),
     Reason.MARKET_CLOSED: _row(
         Cause.IDLE,
         "The session is closed.",
@@ -110,6 +135,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "The timetable has no slot for this job at this time.",
         "Wait for its next slot, or use --force-slot; the hours stand under timetable: in the configuration.",
     ),
+    Reason.SLOT_MISSED: _row(
+        Cause.BROKEN,
+        "Nobody was there in time for this slot, and an entry is never caught up.",
+        "Nothing to do; if it comes often, see why serve was down or slow: tradebot events",
+    ),
     Reason.CALENDAR_DISAGREES: _row(
         Cause.BROKEN,
         "The venue's clock and our calendar disagree about the session.",
@@ -121,6 +151,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "Trade on paper; arming real money is not part of this version.",
     ),
     Reason.DRY_RUN: _row(Cause.IDLE, "A dry run sends nothing.", "Run the verb without --dry-run."),
+    Reason.SHADOW: _row(
+        Cause.IDLE,
+        "The bot is in shadow: this order was decided and recorded, and is not sent.",
+        "Nothing to do; to send orders, set shadow: false in the configuration.",
+    ),
     Reason.ACCOUNT_BLOCKED: _row(
         Cause.BLOCKED,
         "The venue has blocked the account.",
@@ -185,12 +220,42 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.LONG_ONLY: _row(
         Cause.IDLE,
         "The signal is bearish and the strategy may only buy.",
-        "Set strategy.long_only: false to allow shorts.",
+        "Set strategies.flow.long_only: false to allow shorts.",
+    ),
+    Reason.CANDIDATE_STALE: _row(
+        Cause.IDLE,
+        "The candidate's own time is too long ago.",
+        "Send candidates sooner; limits.max_flow_age_s says how old a signal may be.",
     ),
     Reason.CLUSTER_TOO_SMALL: _row(
         Cause.IDLE,
         "Too few alerts point the same way within the cluster window.",
-        "Nothing to do; or lower strategy.min_cluster.",
+        "Nothing to do; or lower strategies.flow.min_cluster.",
+    ),
+    Reason.STRATEGY_DECLINED: _row(
+        Cause.IDLE,
+        "The strategy looked at the symbol and declined it by a rule of its own.",
+        "Nothing to do; what it observed stands beside the reason.",
+    ),
+    Reason.STRATEGY_FAILED: _row(
+        Cause.BROKEN,
+        "A plug-in strategy raised an error, or its process ended; it loses this cycle, the others go on.",
+        "Mend the plug-in (tradebot strategy list asks it anew), or turn it off under strategies:.",
+    ),
+    Reason.STRATEGY_TIMEOUT: _row(
+        Cause.BROKEN,
+        "A plug-in strategy did not answer in time and was ended; it loses this cycle, the others go on.",
+        "Mend the plug-in, or raise plugins.timeout_s.",
+    ),
+    Reason.STRATEGY_INVALID: _row(
+        Cause.BROKEN,
+        "A strategy answered what cannot be a candidate; all its answers of this cycle are refused, the others' go on.",
+        "Mend the plug-in: what is wrong stands beside the reason.",
+    ),
+    Reason.STRATEGY_TOO_MANY: _row(
+        Cause.BROKEN,
+        "A strategy proposed more candidates than there are symbols; all of this cycle are refused, the others' go on.",
+        "Mend the plug-in: at most one candidate for each symbol of the universe.",
     ),
     Reason.ALREADY_POSITIONED: _row(Cause.IDLE, "The symbol is already held.", "Nothing to do; exits manage it."),
     Reason.FOREIGN_POSITION: _row(
@@ -255,7 +320,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.DAILY_LOSS_REACHED: _row(
         Cause.BLOCKED,
         "The day's loss has reached its limit.",
-        "Entries open again next session; exits go on.",
+        "Entries open again once the day has lost less, at the latest next session; exits go on.",
     ),
     Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
     Reason.DUPLICATE_INTENT: _row(
@@ -288,6 +353,9 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BLOCKED,
         "Everything is being closed.",
         "tradebot status shows who asked; tradebot unhalt ends it.",
+    ),
+    Reason.CLOSED_BY_HAND: _row(
+        Cause.IDLE, "A person asked to close it.", "Nothing to do; tradebot orders --all shows what became of it."
     ),
     Reason.HOLD: _row(Cause.IDLE, "No exit rule is met.", "Nothing to do."),
     Reason.STALE_ENTRY: _row(

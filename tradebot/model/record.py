@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision
-from tradebot.model.flow import FlowAlert, IvRank, SignedPrint, TideTick
+from tradebot.model.flow import FlowAlert, IvRank, Quota, SignedPrint, TideTick
 
 
 class Job(StrEnum):
@@ -79,8 +79,27 @@ class CandidateRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StrategyRefusal:
+    """A strategy whose whole answer was refused, and why."""
+
+    strategy: str
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What closing a position would have got at the time of a pass, USD a share."""
+
+    symbol: str
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """One pass of one job; `job_decision` is set where the pass itself was refused."""
+    """One pass of one job; `job_decision` is set where the pass itself was refused.
+
+    `equity` (USD) and `marks` are those of a pass that saw the account, `quota` is what a pass of fetching was told.
+    """
 
     id: str
     job: Job
@@ -91,3 +110,7 @@ class CycleRecord:
     candidates: tuple[CandidateRecord, ...] = ()
     job_decision: Decision | None = None
     dry_run: bool = False
+    equity: Decimal | None = None
+    marks: tuple[Mark, ...] = ()
+    quota: Quota | None = None
+    refused_strategies: tuple[StrategyRefusal, ...] = ()

@@ -15,6 +15,11 @@ class Mode(StrEnum):
     LIVE = "live"
 
 
+def mode_name(mode: Mode, *, shadow: bool) -> str:
+    """Return the mode as records and documents name it: "paper", or "paper shadow" where nothing is sent."""
+    return f"{mode.value} shadow" if shadow else mode.value
+
+
 class TradingState(StrEnum):
     """Which risk may be taken. Unreadable means REDUCE_ONLY."""
 

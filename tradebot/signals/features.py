@@ -45,6 +45,11 @@ def dark_pool(prints: Sequence[SignedPrint], now: datetime, lookback: timedelta)
     return fsum(trade.premium_usd * trade.sign for trade in recent) / total
 
 
+def recent_ticks(ticks: Sequence[TideTick], now: datetime, lookback: timedelta) -> Sequence[TideTick]:
+    """Return the ticks, or none of them where the last is too old to say anything of now."""
+    return ticks if ticks and ticks[-1].at > now - lookback else ()
+
+
 def market_tide(ticks: Sequence[TideTick]) -> float | None:
     """Return calls less puts over their absolute sum, from the last tick of the cumulative series."""
     if not ticks:

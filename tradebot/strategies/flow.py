@@ -1,6 +1,6 @@
 """The options-flow strategy: a signed score of named components for each symbol, and its own filters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated
 
@@ -9,12 +9,14 @@ from pydantic import Field
 from tradebot.limits import Frozen, Seconds
 from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import Direction, FlowAlert
+from tradebot.model.flow import Direction, FlowAlert, TideTick
+from tradebot.model.inputs import ComponentInputs
 from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.ports import StrategyDesk
 from tradebot.signals import cluster, features
+from tradebot.strategies.flow_inputs import gather
 
 Weight = Annotated[float, Field(ge=0, le=100)]
 
@@ -37,23 +39,46 @@ class FlowStrategy:
 
     name = "flow"
 
-    def __init__(self, settings: FlowSettings) -> None:
-        self._settings = settings
-        self._lookback = timedelta(seconds=settings.lookback_s)
-        self._window = timedelta(seconds=settings.cluster_window_s)
+    def __init__(self, settings: Mapping[str, object]) -> None:
+        self._settings = FlowSettings.model_validate(settings)
+        self._lookback = timedelta(seconds=self._settings.lookback_s)
+        self._window = timedelta(seconds=self._settings.cluster_window_s)
 
     def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
         """Return one candidate a symbol of the universe, refused ones included, largest magnitude first."""
-        tide = features.market_tide(desk.tide.ticks)
+        tide = features.market_tide(self._ticks(desk))
         found = [self._candidate(desk, symbol, tide) for symbol in desk.universe]
         return sorted(found, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
 
-    def _candidate(self, desk: StrategyDesk, symbol: str, tide: float | None) -> Candidate:
+    def inputs(self, desk: StrategyDesk, symbol: str) -> tuple[ComponentInputs, ...]:
+        """Return what each component of a symbol's score is computed from."""
         facts = desk.facts.get(symbol) or SymbolFacts(symbol)
+        alerts = self._alerts(desk, facts)
+        return gather(
+            facts,
+            alerts,
+            self._ticks(desk),
+            desk.now,
+            lookback=self._lookback,
+            premium_scale_usd=self._settings.premium_scale_usd,
+            direction=_sign(self._flow(facts, alerts)),
+        )
+
+    def _ticks(self, desk: StrategyDesk) -> Sequence[TideTick]:
+        return features.recent_ticks(desk.tide.ticks, desk.now, self._lookback)
+
+    def _alerts(self, desk: StrategyDesk, facts: SymbolFacts) -> list[FlowAlert]:
         settings = self._settings
-        alerts = features.recent_alerts(
+        return features.recent_alerts(
             facts, desk.now, self._lookback, settings.min_alert_premium_usd, settings.max_days_to_expiry
         )
+
+    def _flow(self, facts: SymbolFacts, alerts: Sequence[FlowAlert]) -> float | None:
+        return features.flow(alerts, self._settings.premium_scale_usd) if facts.has_usable_alerts else None
+
+    def _candidate(self, desk: StrategyDesk, symbol: str, tide: float | None) -> Candidate:
+        facts = desk.facts.get(symbol) or SymbolFacts(symbol)
+        alerts = self._alerts(desk, facts)
         components = self._components(desk, facts, alerts, tide)
         score, coverage = weigh(components)
         return Candidate(
@@ -71,8 +96,8 @@ class FlowStrategy:
     def _components(
         self, desk: StrategyDesk, facts: SymbolFacts, alerts: Sequence[FlowAlert], tide: float | None
     ) -> tuple[Component, ...]:
-        flow = features.flow(alerts, self._settings.premium_scale_usd) if facts.has_usable_alerts else None
-        direction = 0 if not flow else (1 if flow > 0 else -1)
+        flow = self._flow(facts, alerts)
+        direction = _sign(flow)
         values = {
             ComponentName.FLOW: (flow, f"{len(alerts)} alerts"),
             ComponentName.DARK_POOL: (
@@ -106,6 +131,10 @@ class FlowStrategy:
             size,
             self._settings.min_cluster,
         )
+
+
+def _sign(flow: float | None) -> int:
+    return 0 if not flow else (1 if flow > 0 else -1)
 
 
 def weigh(components: Sequence[Component]) -> tuple[float, float]:

@@ -1,4 +1,7 @@
-"""The filters of the flow-alerts endpoint: each a parameter's name and what it asks of an alert."""
+"""The filters of flow alerts and dark-pool prints: each a parameter's name and what it asks of a row.
+
+A row whose fields cannot be read passes every filter.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,15 @@ from datetime import date
 from typing import Any
 
 from tradebot.exchange.params import Params
+from tradebot.exchange.rows import lenient, number
 
 Fields = dict[str, Any]
 _LARGEST = 10**9
+PRINT_NUMBERS = ("premium", "size", "volume")
 
 
 def _number(name: str) -> Callable[[Fields], float]:
-    return lambda alert: float(alert[name] or 0)
+    return lambda alert: number(alert, name)
 
 
 def _days_to_expiry(alert: Fields) -> float:
@@ -22,11 +27,11 @@ def _days_to_expiry(alert: Fields) -> float:
 
 
 def _at_ask(alert: Fields) -> bool:
-    return float(alert["total_ask_side_prem"]) > float(alert["total_bid_side_prem"])
+    return number(alert, "total_ask_side_prem") > number(alert, "total_bid_side_prem")
 
 
 def _out_of_the_money(alert: Fields) -> bool:
-    strike, price = float(alert["strike"]), float(alert["underlying_price"])
+    strike, price = number(alert, "strike"), number(alert, "underlying_price")
     return strike > price if alert["type"] == "call" else strike < price
 
 
@@ -48,24 +53,35 @@ _EXCLUDES_WHEN_FALSE: dict[str, Callable[[Fields], bool]] = {
 _MUST_EQUAL: dict[str, Callable[[Fields], bool]] = {
     "is_otm": _out_of_the_money,
     "is_multi_leg": lambda alert: bool(alert["has_multileg"]),
-    "vol_greater_oi": lambda alert: bool(alert["volume"] > alert["open_interest"]),
-    "size_greater_oi": lambda alert: bool(alert["total_size"] > alert["open_interest"]),
+    "vol_greater_oi": lambda alert: number(alert, "volume") > number(alert, "open_interest"),
+    "size_greater_oi": lambda alert: number(alert, "total_size") > number(alert, "open_interest"),
 }
 
 
 def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) -> Callable[[Fields], bool]:
     """Return what decides whether an alert is asked for; raises the face's refusal on a bad value."""
-    tests = [*_range_tests(params), *_flag_tests(params)]
+    tests = [*_range_tests(params, _RANGES), *_flag_tests(params)]
     if rules:
         tests.append(lambda alert: alert["alert_rule"] in rules)
     if issue_types:
         tests.append(lambda alert: alert["issue_type"] in issue_types)
-    return lambda alert: all(test(alert) for test in tests)
+    return _every(tests)
 
 
-def _range_tests(params: Params) -> list[Callable[[Fields], bool]]:
+def matcher_of_prints(params: Params) -> Callable[[Fields], bool]:
+    """Return what decides whether a dark-pool print is asked for; raises the face's refusal on a bad value."""
+    return _every(_range_tests(params, {name: _number(name) for name in PRINT_NUMBERS}))
+
+
+def _every(tests: Sequence[Callable[[Fields], bool]]) -> Callable[[Fields], bool]:
+    asked = [lenient(test) for test in tests]
+    return lambda fields: all(test(fields) for test in asked)
+
+
+def _range_tests(params: Params, ranges: dict[str, Callable[[Fields], float]]) -> list[Callable[[Fields], bool]]:
+    """Return what min_NAME and max_NAME ask for, of those that were given."""
     tests: list[Callable[[Fields], bool]] = []
-    for name, value in _RANGES.items():
+    for name, value in ranges.items():
         if params.text(f"min_{name}"):
             tests.append(_at_least(value, params.count(f"min_{name}", 0, _LARGEST, 0)))
         if params.text(f"max_{name}"):

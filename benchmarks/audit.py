@@ -1,0 +1,201 @@
+"""Measure an audit over many records: 100,000 decisions and 10,000 orders of one session, each with its fill.
+
+The state is made once; every run has a process of its own, because a process remembers the rows that it has read.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from benchmarks.support.figures import Figure, show
+from tradebot.adapters import state_folder
+from tradebot.adapters.events import JsonlEvents
+from tradebot.adapters.facts import SqliteFacts
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.exchange import process
+from tradebot.model.bar import Session
+from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.instrument import AssetClass, Instrument
+from tradebot.model.intent import Intent, IntentKey, Operation
+from tradebot.model.order import Fill, Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.position import OwnedFill
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.trading import ReconcileMark
+
+BIN = Path(sys.executable).parent
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+RUNS = 5
+BOUND_S = 1.0
+ORDERS = 10_000
+PASSES = 80
+CANDIDATES = 50
+DECISIONS = 25
+DAY = date(2026, 11, 16)
+SESSION = Session(DAY, datetime(2026, 11, 16, 14, 30, tzinfo=UTC), datetime(2026, 11, 16, 21, 0, tzinfo=UTC))
+SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AMD", "NFLX", "INTC")
+GATES = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
+
+
+def verdicts(last: Reason | None) -> tuple[Decision, ...]:
+    """Return as many decisions as a candidate gets, with the numbers that they carry; `last` ends it."""
+    passed = [Decision(gate, Verdict.PASS, None, Decimal("0.0731"), Decimal("0.1")) for gate in GATES[: DECISIONS - 1]]
+    end = Decision(Gate.DUPLICATE, Verdict.FAIL if last else Verdict.PASS, last, 0.1731, 0.2)
+    return (*passed, end)
+
+
+def at(number: int, of: int) -> datetime:
+    """Return the time of one of so many things that are spread over the session, before its last minute."""
+    return SESSION.open + timedelta(minutes=389) * number / of
+
+
+def intent(account: str, number: int) -> Intent:
+    """Return one of the orders; a symbol is bought and sold in turn."""
+    symbol, side = SYMBOLS[number % len(SYMBOLS)], (Side.BUY, Side.SELL)[number // len(SYMBOLS) % 2]
+    purpose = Purpose.OPEN if side is Side.BUY else Purpose.CLOSE
+    key = IntentKey(account, "flow", DAY, f"open+{number}m", symbol, side, purpose)
+    return Intent(
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.SUBMIT,
+        purpose=purpose,
+        instrument=Instrument(symbol),
+        side=side,
+        quantity=Decimal(10),
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal("100.25"),
+        time_in_force=TimeInForce.DAY,
+        cycle_id=f"trade-once.{number}",
+        at=at(number, ORDERS),
+    )
+
+
+def filled(sent: Intent, number: int) -> Order:
+    """Return the order that came of an intent."""
+    return Order(
+        venue_id=f"venue-{number}",
+        client_order_id=sent.client_order_id,
+        symbol=sent.instrument.symbol,
+        asset_class=AssetClass.US_EQUITY,
+        side=sent.side,
+        quantity=sent.quantity,
+        filled_quantity=sent.quantity,
+        filled_average_price=Decimal("100.2"),
+        order_type=sent.order_type,
+        limit_price=sent.limit_price,
+        time_in_force=sent.time_in_force,
+        status=OrderStatus.FILLED,
+        submitted_at=sent.at,
+        updated_at=sent.at + timedelta(seconds=1),
+    )
+
+
+def fill(sent: Intent, number: int) -> OwnedFill:
+    """Return the one fill of an order."""
+    when = sent.at + timedelta(seconds=1)
+    price = Decimal("100.2") + number % 7
+    return OwnedFill(
+        "flow", Fill(f"fill-{number}", f"venue-{number}", sent.instrument.symbol, sent.side, sent.quantity, price, when)
+    )
+
+
+def write_books(folder: Path, account: str) -> None:
+    """Write the orders the way that the bot does, each promise by itself."""
+    ledger = SqliteLedger.open(folder, account)
+    sent = [intent(account, number) for number in range(ORDERS)]
+    for number, one in enumerate(sent):
+        ledger.promise(one, verdicts(None))
+        ledger.settle(one.client_order_id, Reply(Outcome.ACCEPTED, filled(one, number)), one.at)
+    ledger.apply_fills([fill(one, number) for number, one in enumerate(sent)], SESSION.close)
+    ledger.put_sessions([SESSION])
+    ledger.mark_reconciled(ReconcileMark(SESSION.close, 0, 0))
+    ledger.close()
+
+
+def passes() -> Iterator[CycleRecord]:
+    """Yield the passes of trade-once, each with its candidates."""
+    components = tuple(Component(name, 0.31415926, 0.15, "twelve alerts in half an hour") for name in ComponentName)
+    for number in range(PASSES):
+        when = at(number, PASSES)
+        record = [
+            CandidateRecord(
+                Candidate("flow", Instrument(f"S{n}"), Side.BUY, Purpose.OPEN, when, 0.3, 0.9, components),
+                verdicts(Reason.SCORE_BELOW_MIN if n % 3 else Reason.COOLDOWN),
+                reference_price=Decimal("100.25"),
+            )
+            for n in range(CANDIDATES)
+        ]
+        yield CycleRecord(
+            f"trade-once.{number}", Job.TRADE_ONCE, DAY, f"open+{number}m", when, "sandbox", tuple(record)
+        )
+
+
+def prepare(folder: Path) -> None:
+    """Make a sandbox and write the records of a busy session into its books."""
+    done = subprocess.run(
+        [BIN / "tradebot", "init", "--state-dir", folder, "--sessions", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    write_books(folder, state_folder.open_state(folder).account_number)
+    facts = SqliteFacts(folder, JsonlEvents(folder / state_folder.EVENTS), SESSION.open)
+    for cycle in passes():
+        facts.record(cycle)
+    facts.close()
+
+
+def child(folder: str, offline: bool) -> None:
+    """Import what an audit needs, then print the seconds that one takes."""
+    from commands import audit, audit_reading, audit_screen  # noqa: F401
+    from tradebot.adapters import alpaca  # noqa: F401
+    from tradebot.wiring import Options, opened
+
+    with opened(Options(folder), {}) as app:
+        began = time.perf_counter()
+        report = audit.run(app, offline=offline)
+        took_s = time.perf_counter() - began
+    looked = {item.name: item.count for item in report.data.items}
+    assert looked["working orders"] == ORDERS, looked
+    assert looked["reasons of refusal"] == PASSES * CANDIDATES, looked
+    print(took_s)
+
+
+def median_s(folder: Path, way: str) -> float:
+    """Return the median of some runs, each in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.audit", str(folder), way]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(RUNS)]
+    assert not any(run.returncode for run in runs), runs[0].stderr
+    return statistics.median(float(run.stdout) for run in runs)
+
+
+def main() -> None:
+    """Make the state, measure, print, and stop the exchange that was started."""
+    # Writing is not what is measured here: where a folder in memory is at hand, thousands of syncs cost nothing.
+    with tempfile.TemporaryDirectory(prefix="tradebot-bench-", dir=MEMORY if MEMORY.is_dir() else None) as place:
+        folder = Path(place) / "state"
+        try:
+            prepare(folder)
+            seen = f"{PASSES * CANDIDATES * DECISIONS:,} decisions, {ORDERS:,} orders"
+            figures = [
+                Figure("audit --offline", seen, median_s(folder, "offline"), "s", BOUND_S),
+                Figure("audit, broker asked", seen, median_s(folder, "online"), "s", BOUND_S),
+            ]
+            show(f"audit past start-up, medians of {RUNS} processes", figures)
+        finally:
+            process.stop(folder / "exchange")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        child(sys.argv[1], sys.argv[2] == "offline")
+    else:
+        main()

@@ -1,0 +1,139 @@
+"""`tradebot adopt`: note a position that the bot did not open as known, or with --manage make it the bot's own.
+
+Nothing here can send an order: the order port is never made.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.completing import strangers
+from commands.plain import clean, confirm
+from commands.surface import Config, Json, Report, StateDir, caller, finish, opened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.model.account import BrokerPosition
+    from tradebot.wiring import App
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What became of a foreign position: signed shares, the broker's average price in USD.
+
+    `findings` counts what still differs between books and broker; `closes` names the exit rule that the broker's last
+    price meets already, so that the next pass of exits would close it.
+    """
+
+    at: datetime
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    managed: bool
+    strategy: str
+    closes: str | None
+    findings: int
+
+
+def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | None) -> Report:
+    """Note or take over what is foreign of a symbol, then compare books and broker.
+
+    Raises OperatorError: exit 2 where the broker holds none of it or nothing was confirmed, 3 where the books differ
+    from the broker there, or it is of a kind that is not traded.
+    """
+    from commands.holdings import FOREIGN_OWNER
+    from commands.passes import begin
+    from tradebot.adopting import ADOPTED, acknowledge, broker_position, manage
+    from tradebot.model.record import Job
+
+    there = broker_position(app.reader.view(), symbol)
+    closes = _met_already(app, there) if take_over else None
+    if take_over:
+        _confirm(app, there, closes, confirmed)
+    with app.pass_lock("adopt"):
+        begin(app, Job.RECONCILE, by)
+        found, after = (manage if take_over else acknowledge)(app.reader, app.ledger, symbol, by)
+    data = Adopted(
+        at=after.at,
+        symbol=symbol,
+        quantity=found.quantity,
+        average_price=found.average_price,
+        managed=take_over,
+        strategy=ADOPTED if take_over else FOREIGN_OWNER,
+        closes=closes,
+        findings=len(after.findings),
+    )
+    return Report("adopt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _met_already(app: "App", there: "BrokerPosition") -> str | None:
+    """Return the rule that the broker's last price meets; None where it meets none, or there is no price."""
+    from tradebot.exits.rules import Held
+    from tradebot.model.position import Lot, Position
+
+    if there.market_value is None:
+        return None
+    opened = app.folder.created_at
+    position = Position("", there.symbol, (Lot(there.quantity, there.average_price, opened),), Decimal(0), opened)
+    gain = Held(position, there.average_price).gain(there.market_value / there.quantity)
+    rules = app.settings.exits
+    if gain <= -rules.stop_loss_fraction:
+        return "STOP_LOSS"
+    return "PROFIT_TARGET" if gain >= rules.profit_target_fraction else None
+
+
+def _confirm(app: "App", there: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
+    from commands.surface import console
+    from tradebot.model.trading import Mode
+
+    screen = console(err=True)
+    screen.print(f"The broker holds {there.quantity:f} {there.symbol} at {there.average_price:f} USD", markup=False)
+    if closes:
+        screen.print(f"Its price meets {closes} already: the next evaluate-exits would close it", markup=False)
+    confirm(
+        there.symbol,
+        confirmed,
+        what=f"Letting the bot's exit rules close {there.symbol}",
+        command=f"tradebot adopt {there.symbol} --manage",
+        by_hand=app.mode is Mode.LIVE,
+    )
+
+
+def _render(console: "Console", data: Adopted) -> None:
+    what = f"{data.quantity:f} {clean(data.symbol)} at {data.average_price:f} USD"
+    if data.managed:
+        console.print(f"{what} are the bot's own now, under the name {data.strategy}", markup=False)
+        console.print("  its exit rules count from now; tradebot positions shows where each stands")
+        if data.closes:
+            console.print(f"  [yellow]{data.closes} is met already[/yellow]: the next evaluate-exits closes it")
+    else:
+        console.print(f"{what} are known as foreign: counted in the limits, left alone", markup=False)
+        console.print(
+            f"  tradebot adopt {clean(data.symbol)} --manage would let the exit rules close them", markup=False
+        )
+    agree = "they agree" if not data.findings else f"{data.findings} findings are left: tradebot reconcile"
+    console.print(f"Books and broker at {data.at:%Y-%m-%d %H:%M:%S} UTC: {agree}")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("adopt", epilog="Example: tradebot adopt MSFT     or: tradebot adopt MSFT --manage")
+    def adopt(
+        symbol: Annotated[str, typer.Argument(help="The position's symbol.", autocompletion=strangers)],
+        manage: Annotated[bool, typer.Option("--manage", help="Make it the bot's own: exits will close it.")] = False,
+        confirmed: Annotated[
+            str | None, typer.Option("--confirm", help="The symbol again, where no terminal asks.")
+        ] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Note a position that the bot did not open as known, or let the bot's exit rules manage it."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, symbol.strip().upper(), take_over=manage, by=caller(), confirmed=confirmed)
+        finish(report, as_json)

@@ -1,0 +1,78 @@
+"""The boundary around every command: whatever ends it becomes an exit code, a sentence, and the next step.
+
+`halt` goes through this file too, so it uses the cheap part of the standard library only.
+"""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn
+
+from commands import hints
+from commands.plain import OutputError, mend_streams, mute, print_error
+from tradebot.errors import ExitCode, TradebotError
+
+WHAT_IS_KEPT = "what was done until then is recorded: tradebot status"
+
+
+class TerminatedError(BaseException):
+    """SIGTERM arrived; like KeyboardInterrupt it passes by whoever handles errors on the way."""
+
+
+def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
+    """Run a command line's work and return its exit code; every error ends here as a sentence with its next step."""
+    mend_streams()
+    hints.aim(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader went away (| head): not an error, and nothing more can be said to it.
+        mute(sys.stdout)
+        return ExitCode.DONE
+    except TradebotError as expected:
+        error = expected
+    except (KeyboardInterrupt, TerminatedError) as signalled:
+        error = _cut_short(signalled)
+    except OSError as refused:
+        error = _unusable(refused)
+    except Exception as fault:  # noqa: BLE001 - the boundary of a command: whatever else happens is our own fault
+        error = _fault(fault, show="--debug" in arguments or bool(os.environ.get("TRADEBOT_DEBUG")))
+    print_error(error, "--json" in arguments)
+    return error.code
+
+
+def _cut_short(signalled: BaseException) -> TradebotError:
+    code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+    return TradebotError("cut short", WHAT_IS_KEPT, code=code)
+
+
+def _unusable(refused: OSError) -> TradebotError:
+    """Name the file that the system refused; files of ours are named, so without a name it was the output."""
+    said = refused.strerror or str(refused)
+    if refused.filename is None:
+        mute(sys.stdout)
+        return OutputError(f"the output cannot be written: {said}", WHAT_IS_KEPT)
+    if refused.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return TradebotError(f"{refused.filename}: {said}", f"ls -ld {refused.filename}: it must be yours to use")
+    return TradebotError(f"{refused.filename}: {said}", "see whether the disk is full, and whether the path is right")
+
+
+def _fault(fault: Exception, *, show: bool) -> TradebotError:
+    if show:
+        import traceback
+
+        traceback.print_exception(fault)
+    message = f"this is a fault of tradebot: {type(fault).__name__}: {fault}"
+    return TradebotError(message, "run it again with tradebot --debug VERB, and report what it prints")
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    # A second signal ends the process at once, whatever it is saying.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise TerminatedError

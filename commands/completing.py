@@ -1,0 +1,125 @@
+"""Live values for the shell's completion, quickly: from files beside the bot, never from a venue.
+
+A completion that finds nothing offers nothing; it never prints an error into a half-typed line.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tradebot.errors import TradebotError
+
+if TYPE_CHECKING:
+    from tradebot.model.position import OwnedFill
+
+NEWEST = 50
+"""A symbol is looked for in so many of the newest plans."""
+
+
+def symbols(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names that the bot looks at or holds."""
+    universe = next((layer["universe"] for layer in _layers(context) if "universe" in layer), None)
+    names = map(str, universe) if isinstance(universe, list) else ()
+    return _matching([*names, *_held(context)], incomplete)
+
+
+def own(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names that the bot holds itself."""
+    return _matching(_held(context), incomplete)
+
+
+def strangers(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of foreign positions that plans have found."""
+    found = (finding for name in _plan_files(context)[:NEWEST] for finding in _findings(name))
+    return _matching((text for kind, text in found if kind == "foreign_position"), incomplete)
+
+
+def plans(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the ids of plans, the newest first."""
+    return [path.stem for path in _plan_files(context) if path.stem.startswith(incomplete)]
+
+
+def reasons(incomplete: str) -> list[str]:
+    """Return the reason codes."""
+    from tradebot.model.reasons import Reason
+
+    return _matching(Reason, incomplete)
+
+
+def settings(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the dotted names of settings, sections among them, one level beyond what is typed."""
+    depth = incomplete.count(".") + 1
+    known = (name for layer in _layers(context) for name in _dotted(layer, ""))
+    return _matching((".".join(name.split(".")[:depth]) for name in known), incomplete)
+
+
+def _matching(names: Iterable[str], incomplete: str) -> list[str]:
+    return sorted({str(name) for name in names if name.startswith(incomplete)})
+
+
+def _folder(context: typer.Context) -> Path:
+    from tradebot.adapters.state_folder import resolve
+
+    return resolve(context.params.get("state_dir"), os.environ)
+
+
+def _layers(context: typer.Context) -> list[dict[str, object]]:
+    """Return the bot's own file and under it the shipped configuration, unchecked."""
+    from tradebot.adapters.yaml_loader import load_yaml
+
+    own_file = _folder(context) / "tradebot.yaml"
+    try:
+        return [*([load_yaml(own_file)] if own_file.exists() else []), load_yaml(_base())]
+    except TradebotError:
+        return []
+
+
+def _base() -> Path:
+    """Return base.yaml without the settings' module, whose types take longer to load than a person waits."""
+    import tradebot
+
+    here = Path(tradebot.__file__).parent
+    installed = here / "config" / "base.yaml"
+    return installed if installed.exists() else here.parent / "config" / "base.yaml"
+
+
+def _dotted(values: dict[str, object], prefix: str) -> Iterator[str]:
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+def _held(context: typer.Context) -> list[str]:
+    from tradebot.model.position import FOREIGN, fold_positions
+
+    positions = fold_positions(_fills(_folder(context))).values()
+    return [position.symbol for position in positions if position.quantity and position.strategy != FOREIGN]
+
+
+def _fills(folder: Path) -> "Iterable[OwnedFill]":
+    from tradebot.adapters.ledger import SqliteLedger
+
+    try:
+        with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
+            return ledger.fills()
+    except TradebotError:
+        return ()
+
+
+def _plan_files(context: typer.Context) -> list[Path]:
+    found = (_folder(context) / "plans").glob("*.json")
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _findings(path: Path) -> list[tuple[str, str]]:
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))["plan"]
+        return [(str(finding["kind"]), str(finding["subject"])) for finding in plan["findings"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

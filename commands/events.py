@@ -1,0 +1,101 @@
+"""`tradebot events`: what happened to the bot itself, and with -f what happens from now on."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.plain import clean, document, say
+from commands.surface import Config, Json, Report, StateDir, console, finish, jsonable, opened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.model.event import SystemEvent
+    from tradebot.wiring import App
+
+POLL_S = 0.25
+STYLE = {"INFO": "default", "WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The last events, oldest first; `unreadable` counts lines that are no events."""
+
+    events: "tuple[SystemEvent, ...]"
+    unreadable: int
+
+
+def run(app: "App", last: int) -> Report:
+    """Read the end of the files."""
+    from tradebot.adapters.events import last_events
+    from tradebot.adapters.state_folder import EVENTS
+
+    found, unreadable = last_events(app.folder.path / EVENTS, last)
+    data = Events(tuple(found), unreadable)
+    return Report("events", data, lambda screen: _render(screen, data), mode=app.mode_name, account=app.account_tail)
+
+
+def follow(app: "App", as_json: bool) -> None:
+    """Print each event as it comes, one line or one JSON document, until a signal or a closed pipe ends it."""
+    from tradebot.adapters.events import Tail
+    from tradebot.adapters.state_folder import EVENTS
+
+    screen, tail = console(), Tail(app.folder.path / EVENTS)
+    while all(say(_told(app, screen, event, as_json)) for event in tail.news()):
+        time.sleep(POLL_S)
+    tail.close()
+
+
+def _told(app: "App", screen: "Console", event: "SystemEvent", as_json: bool) -> str:
+    if as_json:
+        return json.dumps(document("events", app.mode_name, app.account_tail, 0, jsonable(event)))
+    with screen.capture() as shown:
+        _line(screen, event)
+    return shown.get().removesuffix("\n")
+
+
+def _render(screen: "Console", data: Events) -> None:
+    if not data.events:
+        screen.print("No events are recorded.")
+    for event in data.events:
+        _line(screen, event)
+    if data.unreadable:
+        screen.print(f"{data.unreadable} lines are no events and were left out")
+
+
+def _line(screen: "Console", event: "SystemEvent") -> None:
+    from rich.markup import escape
+
+    style = STYLE[event.severity.value]
+    details = ", ".join(f"{name} {text}" for name, text in event.details.items() if text)
+    words = " ".join(part for part in (event.symbol or "", details) if part)
+    screen.print(
+        f"{event.timestamp:%Y-%m-%d %H:%M:%S} [{style}]{event.severity:<8}[/{style}] "
+        f"{escape(clean(event.subsystem))} {escape(clean(event.event_type))}  {escape(clean(words))}".rstrip(),
+        soft_wrap=True,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("events", epilog="Example: tradebot events -n 50     or: tradebot events -f")
+    def events(
+        last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="The last N.")] = 20,
+        on: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each one as it comes.")] = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Show what happened to the bot itself: failures of sources, differences in answers, faults."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, last)
+            if not on:
+                finish(report, as_json)
+                return
+            if not as_json:
+                finish(report, as_json)
+            follow(bot, as_json)

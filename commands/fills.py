@@ -1,0 +1,141 @@
+"""`tradebot fills`: what was bought and sold, and what plans and adoptions wrote; the venue is not asked."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.plain import clean
+from commands.surface import Config, Json, Report, StateDir, finish, opened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.why_no_orders import Span
+    from tradebot.model.position import OwnedFill
+    from tradebot.wiring import App
+
+
+@dataclass(frozen=True, slots=True)
+class FillRow:
+    """One execution: shares, USD; `cash_usd` is what it did to the cash, `source` is venue, plan or adoption."""
+
+    at: datetime
+    symbol: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    cash_usd: Decimal
+    strategy: str
+    source: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fills:
+    """Fills, oldest first, with what they sum to in USD; `known` counts all that the books hold."""
+
+    fills: tuple[FillRow, ...]
+    bought_usd: Decimal
+    sold_usd: Decimal
+    known: int
+
+
+def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
+    """Read the fills of a span, all of them without one."""
+    every = app.ledger_view.fills()
+    chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]
+    rows = tuple(_row(owned) for owned in chosen)
+    data = Fills(
+        fills=rows,
+        bought_usd=-sum((row.cash_usd for row in rows if row.cash_usd < 0), Decimal(0)),
+        sold_usd=sum((row.cash_usd for row in rows if row.cash_usd > 0), Decimal(0)),
+        known=len(every),
+    )
+    return Report("fills", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "Iterable[OwnedFill]":
+    """Keep the fills of a span that ends at the last recorded trading time, or of the session of the last fill."""
+    from commands.holdings import last_passes, trading_now
+
+    if span is None or not fills:
+        return fills
+    if span.session or span.since_s is None:
+        return [owned for owned in fills if owned.fill.at >= _session_open(app, fills[-1].fill.at)]
+    now = trading_now(app, (*(cycle.at for cycle in last_passes(app)), fills[-1].fill.at))
+    since = (now or fills[-1].fill.at) - timedelta(seconds=span.since_s)
+    return [owned for owned in fills if owned.fill.at >= since]
+
+
+def _session_open(app: "App", at: datetime) -> datetime:
+    from tradebot.snapshot import session_of
+
+    session = session_of(app.ledger_view, at)
+    return session.open if session else at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _row(owned: "OwnedFill") -> FillRow:
+    from commands.holdings import FOREIGN_OWNER
+
+    fill = owned.fill
+    return FillRow(
+        at=fill.at,
+        symbol=clean(fill.symbol),
+        side=fill.side.value,
+        quantity=fill.quantity,
+        price=fill.price,
+        cash_usd=-fill.signed_quantity * fill.price,
+        strategy=owned.strategy or FOREIGN_OWNER,
+        source=_source(fill.activity_id),
+        id=clean(fill.activity_id),
+    )
+
+
+def _source(activity_id: str) -> str:
+    """Our own records name themselves; whatever else stands there is the venue's."""
+    kind = activity_id.partition(":")[0]
+    return {"adjustment": "plan", "adoption": "adoption"}.get(kind, "venue")
+
+
+def _render(console: "Console", data: Fills) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print(f"{len(data.fills)} of {data.known} fills; the venue was not asked")
+    table = Table(box=None, pad_edge=False)
+    for name in ("at UTC", "symbol", "side", "shares", "price", "cash USD", "strategy", "source"):
+        table.add_column(name, justify="right" if name in ("shares", "price", "cash USD") else "left")
+    for row in data.fills:
+        numbers = (f"{row.quantity:,f}", f"{row.price:,f}", f"{row.cash_usd:+,.2f}")
+        at = f"{row.at:%Y-%m-%d %H:%M:%S}"
+        table.add_row(at, escape(row.symbol), row.side, *numbers, escape(row.strategy), row.source)
+    if data.fills:
+        console.print(table)
+        console.print(f"Bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+    from commands.completing import symbols
+
+    @app.command("fills", epilog="Example: tradebot fills --since session")
+    def fills(
+        symbol: Annotated[str | None, typer.Argument(help="One symbol's.", autocompletion=symbols)] = None,
+        since: Annotated[
+            str | None, typer.Option("--since", help="90s, 30m, 2h, 1d or session, up to the last record.")
+        ] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Show what was bought and sold, and what it did to the cash; the venue is not asked."""
+        from commands.why_no_orders import span_of
+
+        span = span_of(None, since) if since else None
+        with opened(state_dir, config) as bot:
+            report = run(bot, span, symbol.upper() if symbol else None)
+        finish(report, as_json)

@@ -1,0 +1,140 @@
+"""`tradebot flatten`: close what is the bot's own, by hand, on the same road as every order."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.completing import own
+from commands.plain import clean, confirm
+from commands.surface import Config, DryRun, Json, Report, StateDir, caller, finish, opened
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.passes import PassData
+    from tradebot.model.record import CycleRecord
+    from tradebot.wiring import App
+
+ALL = "ALL"
+NOT_SENT_RIGHTLY = frozenset({"DRY_RUN", "SHADOW"})
+
+
+def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
+    """Close one symbol, or all that is the bot's own where it is None, after ending our working orders on it.
+
+    Exit 0 where every closing order was accepted, 3 where permission is closed, 5 where something is left to close.
+    Raises OperatorError: exit 2 for a symbol that is not the bot's own, or without a confirmation.
+    """
+    from commands.passes import pass_data
+
+    named = _named(app, symbol)
+    if named and not dry_run:
+        _confirm(app, symbol, named, confirmed)
+    with app.pass_lock("flatten"):
+        data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
+    code = _exit_code(data)
+    return Report("flatten", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _named(app: "App", symbol: str | None) -> list[str]:
+    """Return our positions and working orders in words, as last recorded; OperatorError where a symbol has none."""
+    from tradebot.model.position import FOREIGN, fold_positions
+
+    ledger = app.ledger_view
+    ours = {record.intent.client_order_id for record in ledger.intents()}
+    positions = [p for p in fold_positions(ledger.fills()).values() if p.quantity and p.strategy != FOREIGN]
+    orders = [order for order in ledger.orders(working=True) if order.client_order_id in ours]
+    unsure = {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
+    held = {p.symbol for p in positions} | {order.symbol for order in orders} | unsure
+    if symbol is not None and symbol not in held:
+        raise OperatorError(
+            f"the bot holds no {clean(symbol)[:20]} of its own and has no order on it",
+            f"it holds {', '.join(sorted(held)) or 'nothing'}; what is foreign needs: tradebot adopt SYMBOL --manage",
+        )
+    words = [f"{p.quantity:f} {p.symbol}" for p in positions if symbol in (None, p.symbol)]
+    words += [f"the {o.side} order on {o.symbol}" for o in orders if symbol in (None, o.symbol)]
+    return words + [
+        f"what an order of unknown fate left in {name}" for name in sorted(unsure) if symbol in (None, name)
+    ]
+
+
+def _confirm(app: "App", symbol: str | None, named: Sequence[str], confirmed: str | None) -> None:
+    from tradebot.model.trading import Mode
+
+    arguments = "--all" if symbol is None else symbol
+    confirm(
+        symbol or ALL,
+        confirmed,
+        what=f"Closing {', '.join(named)}",
+        command=f"tradebot flatten {arguments}",
+        by_hand=app.mode is Mode.LIVE,
+    )
+
+
+def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":
+    """Run the story in a recorded slot of its own, so that the timetable's pass of exits is not taken away."""
+    from jobs.claims import claim_by_hand
+    from tradebot.cycle import flatten
+    from tradebot.model.record import Job
+    from tradebot.snapshot import last_session
+    from tradebot.world import Call
+
+    now = app.now()
+    if dry_run:
+        call = Call(Job.EVALUATE_EXITS, last_session(app.ledger, now), "flatten", by)
+    else:
+        app.ensure_calendar(now)
+        call = claim_by_hand(app.ledger, Job.EVALUATE_EXITS, "flatten", now, by)
+    return flatten(app.world(dry_run=dry_run, proposing=False), call, None if symbol is None else frozenset({symbol}))
+
+
+def _exit_code(data: "PassData") -> ExitCode:
+    from commands.passes import pass_exit_code
+
+    if pass_exit_code(data):
+        return ExitCode.REFUSED
+    left = data.not_run or any(row.reason and row.reason not in NOT_SENT_RIGHTLY for row in data.rows)
+    return ExitCode.UNAVAILABLE if left else ExitCode.DONE
+
+
+def _render(console: "Console", data: "PassData") -> None:
+    from commands.passes import render_not_run, render_rows
+
+    if data.not_run:
+        render_not_run(console, data.not_run)
+        return
+    if not data.rows:
+        console.print("Nothing is the bot's own: there is nothing to close.")
+        return
+    console.print(f"Closing by hand at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} orders")
+    render_rows(console, data)
+    if any(row.reason and row.reason not in NOT_SENT_RIGHTLY for row in data.rows):
+        console.print("Not all is closed. Next: tradebot orders, then the same command again")
+    elif data.orders:
+        console.print("Entries may open it again; tradebot halt stops them. Next: tradebot orders")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("flatten", epilog="Example: tradebot flatten MSFT     or: tradebot flatten --all")
+    def flatten(
+        symbol: Annotated[str | None, typer.Argument(help="What to close.", autocompletion=own)] = None,
+        everything: Annotated[bool, typer.Option("--all", help="Close all that is the bot's own.")] = False,
+        confirmed: Annotated[
+            str | None, typer.Option("--confirm", help="The symbol again, or ALL, where no terminal asks.")
+        ] = None,
+        dry_run: DryRun = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Close the bot's own position in a symbol, or all of them, ending its working orders first."""
+        if (symbol is None) is not everything:
+            raise OperatorError("name one symbol, or --all", "tradebot flatten MSFT     or: tradebot flatten --all")
+        name = symbol.strip().upper() if symbol else None
+        with opened(state_dir, config) as bot:
+            report = run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)
+        finish(report, as_json)

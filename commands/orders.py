@@ -1,0 +1,177 @@
+"""`tradebot orders`: what may still fill, or with --all every order that was promised; the venue is not asked."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.plain import clean
+from commands.surface import Config, Json, Report, StateDir, finish, opened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.model.intent import IntentRecord
+    from tradebot.model.order import Order
+    from tradebot.wiring import App
+
+STYLE = {"filled": "green", "rejected": "red", "unknown": "yellow", "sent": "yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    """One order: shares and USD; `strategy` is foreign where the bot did not promise it.
+
+    `status` is the venue's last word, or how far our promise came where the venue has told nothing; `note` holds the
+    venue's own words on it.
+    """
+
+    at: datetime | None
+    symbol: str
+    side: str
+    purpose: str
+    strategy: str
+    quantity: Decimal | None
+    filled: Decimal
+    average_price: Decimal | None
+    limit_price: Decimal | None
+    status: str
+    note: str
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """The orders shown, oldest first; `known` counts all that the books know, `left_out` those cut by --last."""
+
+    orders: tuple[OrderRow, ...]
+    known: int
+    left_out: int
+
+
+def run(app: "App", *, every: bool, last: int) -> Report:
+    """Join promises and the venue's last word on them."""
+    from tradebot.model.intent import IntentState, Operation
+
+    ledger = app.ledger_view
+    intents, orders = ledger.intents(), ledger.orders()
+    promised = {r.intent.client_order_id: r for r in intents if r.intent.operation is Operation.SUBMIT}
+    told = {order.client_order_id: order for order in orders}
+    ending = {r.intent.target_venue_id for r in intents if r.state is IntentState.ACKED and r.intent.target_venue_id}
+    rows = [_ours(record, told.get(name), ending) for name, record in promised.items()]
+    rows += [_foreign(order) for name, order in told.items() if name not in promised]
+    open_rows = [row for row, may_fill in zip(rows, _may_fill(promised, told), strict=True) if every or may_fill]
+    # Two orders of one moment stay in the order in which they were promised.
+    chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
+    shown = tuple(chosen[-last:])
+    data = Orders(shown, len(rows), len(chosen) - len(shown))
+    return Report(
+        "orders", data, lambda console: _render(console, data, every), mode=app.mode_name, account=app.account_tail
+    )
+
+
+def _may_fill(promised: "dict[str, IntentRecord]", told: "dict[str, Order]") -> Iterable[bool]:
+    """Yield for each row whether it may still fill: the venue's word, else a promise whose fate is unknown."""
+    from tradebot.model.intent import IntentState
+
+    for name, record in promised.items():
+        order = told.get(name)
+        yield not order.status.terminal if order else record.state in (IntentState.SENT, IntentState.UNKNOWN)
+    for name, order in told.items():
+        if name not in promised:
+            yield not order.status.terminal
+
+
+def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str]") -> OrderRow:
+    intent = record.intent
+    ends = order is not None and order.venue_id in ending and not order.status.terminal
+    words = " ".join(part for part in (record.code, record.message) if part)
+    return OrderRow(
+        at=intent.at,
+        symbol=intent.instrument.symbol,
+        side=intent.side.value,
+        purpose=intent.purpose.value,
+        strategy=intent.key.strategy,
+        quantity=intent.quantity,
+        filled=order.filled_quantity if order else Decimal(0),
+        average_price=order.filled_average_price if order else None,
+        limit_price=intent.limit_price,
+        status="cancel sent" if ends else order.status.value if order else record.state.value,
+        note=clean(words),
+        client_order_id=intent.client_order_id,
+    )
+
+
+def _foreign(order: "Order") -> OrderRow:
+    from commands.holdings import FOREIGN_OWNER
+
+    return OrderRow(
+        at=order.submitted_at,
+        symbol=clean(order.symbol),
+        side=order.side.value,
+        purpose="",
+        strategy=FOREIGN_OWNER,
+        quantity=order.quantity,
+        filled=order.filled_quantity,
+        average_price=order.filled_average_price,
+        limit_price=order.limit_price,
+        status=order.status.value,
+        note="",
+        client_order_id=clean(order.client_order_id),
+    )
+
+
+def _render(console: "Console", data: Orders, every: bool) -> None:
+    what = "orders" if every else "orders that may still fill"
+    console.print(f"{len(data.orders)} {what}; the books know {data.known}; the venue was not asked")
+    if data.left_out:
+        console.print(f"  {data.left_out} older ones are left out: --last shows more")
+    if data.orders:
+        _table(console, data.orders)
+    elif data.known:
+        console.print("Next: tradebot orders --all")
+
+
+def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("sent UTC", "symbol", "side", "for", "shares", "filled", "limit", "paid", "status"):
+        table.add_column(name, justify="right" if name in ("shares", "filled", "limit", "paid") else "left")
+    table.add_column("strategy and note", overflow="fold")
+    for row in rows:
+        style = STYLE.get(row.status, "default")
+        table.add_row(
+            f"{row.at:%m-%d %H:%M:%S}" if row.at else "",
+            escape(row.symbol),
+            row.side,
+            row.purpose,
+            "" if row.quantity is None else f"{row.quantity:,f}",
+            f"{row.filled:,f}",
+            "market" if row.limit_price is None else f"{row.limit_price:,f}",
+            "" if row.average_price is None else f"{row.average_price:,.4f}",
+            f"[{style}]{row.status}[/{style}]",
+            escape(f"{row.strategy} {row.note}".strip()),
+        )
+    console.print(table)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("orders", epilog="Example: tradebot orders --all --last 20")
+    def orders(
+        every: Annotated[bool, typer.Option("--all", help="Those that are done, too.")] = False,
+        last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="At most so many.")] = 100,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Show the orders that may still fill, or every one with its fate; the venue is not asked."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, every=every, last=last)
+        finish(report, as_json)

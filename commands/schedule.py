@@ -1,0 +1,158 @@
+"""`tradebot schedule`: which jobs come next, in New York's time and UTC, and who has taken a slot already."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.surface import Config, Json, Report, StateDir, finish, opened
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jobs.timetable import Slot
+    from tradebot.model.bar import Session
+    from tradebot.wiring import App
+
+NEXT = 20
+MOST = 2000
+REACH = timedelta(days=30)
+WHOLE_S = 6.5 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One slot of a job; `taken_by` is None while nobody has claimed it."""
+
+    job: str
+    slot: str
+    taken_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The jobs that begin together, in the order in which they run."""
+
+    at: datetime
+    session: date
+    half_day: bool
+    jobs: tuple[Planned, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What comes from `since` on (trading time); `timetable` is the configuration that it follows from."""
+
+    since: datetime
+    timetable: dict[str, str]
+    grace_s: int
+    moments: tuple[Moment, ...]
+
+
+def run(app: "App", count: int, day: str | None) -> Report:
+    """Return the next moments at which something is due; OperatorError for a date that is none."""
+    since = _day(day) if day else _now(app)
+    timetable = app.settings.timetable
+    data = Schedule(
+        since=since,
+        timetable={job.value: str(times) for job, times in timetable.items()},
+        grace_s=app.settings.serve.grace_s,
+        moments=tuple(islice(_moments(app, since, count), count)),
+    )
+    mode, tail = app.mode_name, app.account_tail
+    return Report("schedule", data, lambda console: _render(console, data), mode=mode, account=tail)
+
+
+def _now(app: "App") -> datetime:
+    """Return trading time: the engine's on the embedded exchange, else our clock, so that no venue is asked."""
+    from tradebot.model.trading import Mode
+
+    return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
+
+
+def _day(text: str) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise OperatorError(f"{text[:20]!r} is no date", "write it as 2026-11-27") from None
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:
+    """Yield moments of as many sessions as are needed; a timetable may be due only once in a session."""
+    for session in _sessions(app, since, count):
+        taken = {(claim.job, claim.slot): claim.by for claim in app.ledger_view.slot_claims(session.date)}
+        for at, together in groupby(_slots(app, session), key=lambda slot: slot.start):
+            if at >= since:
+                half = (session.close - session.open).total_seconds() < WHOLE_S
+                yield Moment(at, session.date, half, tuple(_planned(slot, taken) for slot in together))
+
+
+def _slots(app: "App", session: "Session") -> "list[Slot]":
+    from jobs.timetable import CHAIN, slots
+
+    found = [slot for job in CHAIN for slot in slots(job, app.settings.timetable[job], session)]
+    return sorted(found, key=lambda slot: slot.start)
+
+
+def _sessions(app: "App", since: datetime, count: int) -> "list[Session]":
+    """Return the stored calendar where it reaches far enough, else the exchange's own, which takes a second to load."""
+    start, end = since.date(), since.date() + REACH + timedelta(days=count)
+    held = list(app.ledger_view.sessions(start, end))
+    if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + REACH / 2:
+        return held
+    from tradebot.adapters.calendar import exchange_sessions
+
+    return list(exchange_sessions(start, end))
+
+
+def _planned(slot: "Slot", taken: Mapping[tuple[str, str], str]) -> Planned:
+    return Planned(slot.job.value, slot.name, taken.get((slot.job, slot.name)))
+
+
+def _render(console: "Console", data: Schedule) -> None:
+    from zoneinfo import ZoneInfo
+
+    from rich.text import Text
+
+    new_york = ZoneInfo("America/New_York")
+    session = None
+    for moment in data.moments:
+        if moment.session != session:
+            session = moment.session
+            half = ", a half day" if moment.half_day else ""
+            console.print(f"[bold]Session {session:%a %Y-%m-%d}{half}[/bold]")
+        local = moment.at.astimezone(new_york)
+        jobs = " > ".join(f"{job.job}{' (taken)' if job.taken_by else ''}" for job in moment.jobs)
+        name = moment.jobs[0].slot
+        console.print(Text(f"  {local:%H:%M} New York  {moment.at:%H:%M} UTC  {name:<10}{jobs}"), soft_wrap=True)
+    if not data.moments:
+        console.print("Nothing comes: no session lies ahead.")
+    console.print("They follow from timetable: in the configuration:")
+    for job, times in data.timetable.items():
+        console.print(Text(f"  {job:<16}{times}"), soft_wrap=True)
+    late = (
+        f"An entry more than {data.grace_s} s late is recorded as missed; the other jobs run once for the latest slot."
+    )
+    console.print(late, soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("schedule", epilog="Example: tradebot schedule --next 20 --at 2026-11-27")
+    def schedule(
+        count: Annotated[int, typer.Option("--next", min=1, max=MOST, help="How many moments to show.")] = NEXT,
+        day: Annotated[str | None, typer.Option("--at", help="From this date on, such as 2026-11-27.")] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Show which jobs come next, when, and who has taken a slot already."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, count, day)
+        finish(report, as_json)

@@ -1,0 +1,90 @@
+"""What is due now: slots that have begun and that nobody has claimed, whoever the claimers are."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from jobs.timetable import CHAIN, Slot, slots
+from tradebot.job_times import JobTimes
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.ports import Ledger
+from tradebot.snapshot import session_of
+
+ENTRIES = Job.TRADE_ONCE
+"""The job that opens positions: late, it is missed. The others look, compare or reduce risk, and may be late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a look found: slots to run in the order of the chain, and slots of entries for which it is too late."""
+
+    run: tuple[Slot, ...]
+    missed: tuple[Slot, ...]
+
+
+class Duty:
+    """The slots of the session that are still ahead of this process; the ledger says which of them are taken."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        timetable: Mapping[Job, JobTimes],
+        grace_s: int,
+        new_day: Callable[[datetime], None],
+    ) -> None:
+        self._ledger = ledger
+        self._timetable = timetable
+        self._grace = timedelta(seconds=grace_s)
+        self._new_day = new_day
+        self._day: date | None = None
+        self._ahead: list[Slot] = []
+
+    def look(self, now: datetime) -> Due:
+        """Return what is due at `now`. A slot to run is found again until it is claimed or over, a missed one is not.
+
+        Of slots that were slept through, entries are missed; of any other job the latest is run, once.
+        """
+        if now.date() != self._day:
+            self._begin_day(now)
+        begun = [slot for slot in self._ahead if slot.start <= now]
+        if not begun:
+            return Due((), ())
+        taken = {(claim.job, claim.slot) for claim in self._ledger.slot_claims(begun[0].session)}
+        unclaimed = [slot for slot in begun if (slot.job, slot.name) not in taken]
+        missed = tuple(slot for slot in unclaimed if slot.job is ENTRIES and self.is_late(slot, now))
+        latest = {slot.job: slot for slot in begun}
+        wanted = [slot for slot in unclaimed if latest[slot.job] is slot and now < slot.end and slot not in missed]
+        self._ahead = [*wanted, *(slot for slot in self._ahead if slot.start > now)]
+        return Due(tuple(sorted(wanted, key=lambda slot: CHAIN.index(slot.job))), missed)
+
+    def is_late(self, slot: Slot, now: datetime) -> bool:
+        """Tell whether an entry of this slot would come beyond the grace, or after the slot's end."""
+        return now - slot.start > self._grace or now >= slot.end
+
+    def next_start(self, now: datetime) -> datetime | None:
+        """Return when the next slot of the day begins, or None where none is ahead."""
+        if now.date() != self._day:
+            self._begin_day(now)
+        return min((slot.start for slot in self._ahead if slot.start > now), default=None)
+
+    def write_missed(self, slot: Slot, now: datetime, by: str, mode: str) -> CycleRecord | None:
+        """Claim a slot that nobody filled and return its record; None where somebody was there after all."""
+        claim = self._ledger.claim_slot(slot.job, slot.session, slot.name, f"{by}, as missed", now)
+        if not claim.won:
+            return None
+        late_s, grace_s = int((now - slot.start).total_seconds()), int(self._grace.total_seconds())
+        decision = Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_MISSED, late_s, grace_s)
+        identity = f"{slot.job}.{slot.session.isoformat()}.{slot.name}"
+        return CycleRecord(identity, slot.job, slot.session, slot.name, now, mode, (), decision)
+
+    def _begin_day(self, now: datetime) -> None:
+        """Read the session of a new day; slots from before there were books are nobody's."""
+        self._new_day(now)
+        session, opened_at = session_of(self._ledger, now), self._ledger.books_opened_at()
+        found = [slot for job in CHAIN for slot in slots(job, self._timetable[job], session)] if session else []
+        self._ahead = sorted(
+            (slot for slot in found if opened_at is None or slot.end > opened_at), key=lambda slot: slot.start
+        )
+        self._day = now.date()

@@ -1,0 +1,60 @@
+"""`tradebot init`: what the market leaves out of its files is told, and what came after a close can be reached."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tradebot.__main__ import main
+from tradebot.exchange import process
+
+PRINT = {
+    "ticker": "AAPL", "executed_at": "2025-03-03T15:00:00Z", "size": 500, "volume": 9, "price": "200",
+    "nbbo_bid": "199.9", "nbbo_ask": "200.1", "canceled": False, "tracking_id": 1, "trade_settlement": "regular",
+    "ext_hour_sold_codes": None, "sale_cond_codes": None, "trade_code": None, "market_center": "L",
+}  # fmt: skip
+PRINTS = [PRINT | {"executed_at": "2025-03-03T21:30:10Z", "premium": "100000"}, PRINT | {"premium": None}]
+BARS = """ts,symbol,open,high,low,close,volume
+2025-03-03 09:31:00,AAPL,100,101,99,100.5,1000
+2025-03-03 09:32:00,AAPL,100,101,99,text,1000
+"""
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    assert main([*arguments, "--json"]) == 0
+    told: dict[str, object] = json.loads(capsys.readouterr().out)["data"]
+    return told
+
+
+def test_captured_flow_brings_its_session_and_the_command_that_reaches_its_last_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    captures, state = tmp_path / "captures", str(tmp_path / "state")
+    captures.mkdir()
+    answer = {"endpoint": "/api/darkpool/AAPL", "captured_at": "2025-03-03T22:00:00", "response": {"data": PRINTS}}
+    (captures / "prints.json").write_text(json.dumps(answer))
+    made = said(capsys, "init", "--symbols", "AAPL", "--flow-folder", str(captures), "--state-dir", state)
+    try:
+        assert made["now"] == "2025-03-03T14:00:00Z"
+        assert made["notes"] == [
+            "the market begins on 2025-03-03, the session that the captured flow shows",
+            "captured flow: 2 rows of the sessions from 2025-03-03 to 2025-03-07: 2025-03-03 2",
+            "some of it came after the close; to have all of it: "
+            f"tradebot exchange tick 2025-03-03T21:31:00Z --state-dir {state}",
+        ]
+        said(capsys, "exchange", "tick", "2025-03-03T21:31:00Z", "--state-dir", state)
+        fetched = said(capsys, "fetch-flow", "--state-dir", state)
+        (prints,) = [row for row in fetched["endpoints"] if row["endpoint"] == "dark_pool"]  # type: ignore[attr-defined]
+        assert (prints["received"], prints["kept"]) == (2, 1)
+    finally:
+        process.stop(tmp_path / "state" / "exchange")
+
+
+def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars, state = tmp_path / "bars.csv", str(tmp_path / "state")
+    bars.write_text(BARS)
+    made = said(capsys, "init", "--bars", str(bars), "--bar-stamp", "end", "--state-dir", state)
+    process.stop(tmp_path / "state" / "exchange")
+    assert made["notes"] == ["1 rows of the bars are left out: 1 not a number (first in line 3)"]

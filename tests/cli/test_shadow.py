@@ -1,0 +1,74 @@
+"""A bot in shadow: it decides and records like any other, every document says so, and the exchange hears nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.bot import Bot, log, made, second_session
+from tradebot.model.trading import Mode
+from tradebot.wiring import permission_of
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot in shadow."""
+    with made(tmp_path_factory.mktemp("shadow") / "state", "--shadow") as path:
+        yield path
+
+
+def asked_to_change(bot: Bot) -> list[tuple[str, str]]:
+    """Return the writes that the exchange was ever asked for."""
+    asked = [event for event in log(bot.url) if event["event"] == "request"]
+    return [(event["method"], event["path"]) for event in asked if event["path"].startswith("/v2/")]
+
+
+def test_its_folder_remembers_that_it_is_in_shadow(bot: Bot) -> None:
+    assert "shadow: true" in (bot.folder / "tradebot.yaml").read_text()
+
+
+def test_entries_are_decided_and_recorded_and_none_is_sent(bot: Bot) -> None:
+    second_session(bot)
+    said = bot.says("trade-once", "--json")
+    assert said.code == 0
+    assert said.data["refused"]["SHADOW"] > 0
+    assert (said.data["orders"], said.data["dry_run"]) == (0, False)
+    assert '"mode": "sandbox shadow"' in said.out
+    assert asked_to_change(bot) == []
+
+
+def test_a_person_is_told_on_every_screen(bot: Bot) -> None:
+    bot.says("exchange", "tick", "5m")
+    bot.says("fetch-flow")
+    bot.says("reconcile")
+    assert " in shadow, not sent + " in bot.shown("trade-once")
+    assert bot.shown("status").startswith("sandbox shadow, account …TAIL")
+    assert "SHADOW" in bot.shown("why-no-orders")
+
+
+def test_a_dry_run_is_still_a_dry_run(bot: Bot) -> None:
+    refused = bot.json("trade-once", "--dry-run")["refused"]
+    assert "SHADOW" not in refused
+    assert refused["DRY_RUN"] > 0
+
+
+def test_nothing_can_be_sent_by_any_other_way(bot: Bot) -> None:
+    assert bot.says("evaluate-exits").code == 0
+    assert bot.says("halt", "--flatten", "--confirm", "FLATTEN").code == 0
+    assert asked_to_change(bot) == []
+
+
+def test_the_same_bot_sends_once_it_is_no_longer_in_shadow(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEBOT_SHADOW", "false")
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
+    bot.says("exchange", "tick", "5m")
+    bot.says("fetch-flow")
+    bot.says("reconcile")
+    sent = bot.json("trade-once")["orders"]
+    assert asked_to_change(bot) == [("POST", "/v2/orders")] * sent
+    assert sent
+
+
+def test_real_money_has_no_say_in_shadow_because_no_order_reaches_it() -> None:
+    assert permission_of(Mode.LIVE, shadow=True).open
+    assert not permission_of(Mode.LIVE).open

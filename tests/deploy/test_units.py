@@ -1,0 +1,195 @@
+"""The crontab and the systemd units: read strictly, and the very command lines in them are run."""
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from jobs.timetable import CHAIN, slots
+from tests.cli.bot import PROGRAM, made
+from tests.core.builders import SESSION
+from tradebot.errors import ExitCode
+from tradebot.model.record import Job
+from tradebot.settings import load
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+UNITS = sorted((DEPLOY / "systemd").iterdir())
+SERVICES = [path for path in UNITS if path.suffix == ".service"]
+INSTALLED = "/opt/tradebot/.venv/bin"
+NEW_YORK = ZoneInfo("America/New_York")
+DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+
+
+class Entry(NamedTuple):
+    """One line of a crontab: the minutes, hours and weekdays at which it runs, and its command."""
+
+    minutes: frozenset[int]
+    hours: frozenset[int]
+    weekdays: frozenset[int]
+    command: str
+
+    def runs_at(self, moment: datetime) -> bool:
+        day = (moment.weekday() + 1) % 7
+        return moment.minute in self.minutes and moment.hour in self.hours and day in self.weekdays
+
+
+def numbers(text: str, low: int, high: int) -> frozenset[int]:
+    """Read one field of a crontab: lists of numbers, ranges and steps; anything else fails the test."""
+    found: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"(?:(\*)|(\d+)(?:-(\d+))?)(?:/(\d+))?", part)
+        assert match, f"{part!r} is no field of a crontab"
+        first = low if match[1] else int(match[2])
+        last = high if match[1] else int(match[3] or first)
+        assert low <= first <= last <= high, part
+        found |= set(range(first, last + 1, int(match[4] or 1)))
+    return frozenset(found)
+
+
+def weekdays(text: str) -> frozenset[int]:
+    first, _, last = text.partition("-")
+    return frozenset(range(DAYS.index(first), DAYS.index(last or first) + 1))
+
+
+def crontab() -> tuple[dict[str, str], list[Entry]]:
+    """Return the environment and the entries of the crontab."""
+    environment: dict[str, str] = {}
+    entries: list[Entry] = []
+    for line in (DEPLOY / "crontab").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        named = re.fullmatch(r"([A-Z_]+)=(\S+)", line)
+        if named:
+            environment[named[1]] = named[2]
+            continue
+        minute, hour, day, month, weekday, command = line.split(None, 5)
+        assert (day, month) == ("*", "*")
+        assert "%" not in command, "cron takes a percent sign for a line's end"
+        entries.append(Entry(numbers(minute, 0, 59), numbers(hour, 0, 23), weekdays(weekday), command))
+    return environment, entries
+
+
+class Repeated(dict[str, Any]):
+    """Joins what is said twice, as systemd does."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        old = self.get(key)
+        super().__setitem__(key, old + value if isinstance(old, list) and isinstance(value, list) else value)
+
+
+def unit(path: Path) -> configparser.RawConfigParser:
+    """Read a unit; systemd's repeated keys are joined by lines."""
+
+    parser = configparser.RawConfigParser(dict_type=Repeated, strict=False, delimiters="=", comment_prefixes="#")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(path.read_text())
+    return parser
+
+
+def commands(path: Path) -> list[str]:
+    return [line.removeprefix("-") for line in unit(path)["Service"]["ExecStart"].splitlines()]
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with made(tmp_path_factory.mktemp("deploy") / "state") as path:
+        yield path
+
+
+def run(command: str, state: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command line as a shell of cron or systemd would, with the installed paths put where ours are."""
+    here = {"HOME": str(state.parent), "TRADEBOT_STATE": str(state), "PATH": f"{PROGRAM.parent}:/usr/bin:/bin"}
+    placed = command.replace(INSTALLED, str(PROGRAM.parent))
+    program = ["/bin/sh", "-c", placed]
+    return subprocess.run(
+        program, env={**environment, **here}, cwd=state.parent, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+def test_the_crontab_knocks_in_each_slot_of_the_timetable_and_on_weekdays_only() -> None:
+    environment, entries = crontab()
+    assert environment["CRON_TZ"] == "America/New_York"
+    assert environment["PATH"].split(":")[0] == INSTALLED
+    saturday = datetime(2026, 11, 21, 11, 2, tzinfo=NEW_YORK)
+    assert not any(entry.runs_at(saturday) for entry in entries)
+    for job, times in load(None, {}).settings.timetable.items():
+        knocks = [entry for entry in entries if f"tradebot {job} " in entry.command]
+        for slot in slots(job, times, SESSION):
+            local = slot.start.astimezone(NEW_YORK)
+            assert any(entry.runs_at(local) for entry in knocks), (job, slot.name)
+
+
+def test_the_jobs_that_look_again_when_asked_again_are_knocked_for_once_a_slot() -> None:
+    _, entries = crontab()
+    for job in (Job.SCORE, Job.RECONCILE):
+        knocks = [entry for entry in entries if f"tradebot {job} " in entry.command]
+        moments = [SESSION.open.astimezone(NEW_YORK) + timedelta(minutes=m) for m in range(390)]
+        times = load(None, {}).settings.timetable[job]
+        assert sum(e.runs_at(m) for e in knocks for m in moments) == len(slots(job, times, SESSION))
+
+
+def test_the_lines_of_the_crontab_run_as_they_stand(state: Path) -> None:
+    _, entries = crontab()
+    for command in dict.fromkeys(entry.command for entry in entries):
+        done = run(command, state)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), command
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.name))
+def test_each_service_keeps_to_itself_and_finds_its_state_and_keys(path: Path) -> None:
+    service = unit(path)["Service"]
+    assert service["User"] == "tradebot"
+    assert service["EnvironmentFile"] == "-/etc/tradebot/tradebot.env"
+    assert service["Environment"] == "TRADEBOT_STATE=/var/lib/tradebot/state"
+    for key, value in (("NoNewPrivileges", "yes"), ("ProtectSystem", "strict"), ("UMask", "0077")):
+        assert service[key] == value
+    assert all(command.startswith(f"{INSTALLED}/tradebot ") for command in commands(path))
+
+
+def test_serve_is_started_again_but_not_where_a_person_is_needed() -> None:
+    service = unit(DEPLOY / "systemd" / "tradebot.service")["Service"]
+    assert service["Restart"] == "on-failure"
+    needs_a_person = (ExitCode.USAGE, ExitCode.REFUSED, ExitCode.AUTHENTICATION, ExitCode.ANOTHER_INSTANCE)
+    assert service["RestartPreventExitStatus"] == " ".join(str(int(code)) for code in needs_a_person)
+    assert commands(DEPLOY / "systemd" / "tradebot.service") == [f"{INSTALLED}/tradebot serve --json"]
+
+
+@pytest.mark.parametrize("path", [p for p in UNITS if p.suffix == ".timer"], ids=lambda path: str(path.name))
+def test_each_timer_starts_a_unit_that_is_there(path: Path) -> None:
+    named = unit(path)["Timer"]["Unit"]
+    template = re.sub(r"@[a-z-]+\.", "@.", named)
+    assert (DEPLOY / "systemd" / template).exists(), named
+    instance = re.search(r"@([a-z-]+)\.", named)
+    assert instance is None or instance[1] in set(Job)
+
+
+def test_the_one_shot_services_run_the_verbs_in_the_order_of_the_chain(state: Path) -> None:
+    chain = commands(DEPLOY / "systemd" / "tradebot-chain.service")
+    (template,) = commands(DEPLOY / "systemd" / "tradebot-pass@.service")
+    assert [line.split() for line in chain] == [[f"{INSTALLED}/tradebot", job] for job in CHAIN[:-1]]
+    assert template == f"{INSTALLED}/tradebot %i"
+    for line in (chain[-1], template.replace("%i", "reconcile")):
+        done = run(line, state)
+        assert done.returncode == 0, done.stderr
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    checker = shutil.which("systemd-analyze")
+    if checker is None:
+        pytest.skip("needs systemd-analyze")
+    for path in UNITS:
+        # It looks whether the program exists, which it does where the units are installed.
+        (tmp_path / path.name).write_text(path.read_text().replace(f"{INSTALLED}/tradebot", "/bin/true"))
+    named = [path.name.replace("@.", "@score.") for path in UNITS]
+    program = [checker, "verify", "--man=no", *(str(tmp_path / name) for name in named)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=50, check=False, env=dict(os.environ))
+    said = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "tradebot" in line]
+    assert (done.returncode, said) == (0, []), done.stderr

@@ -1,0 +1,184 @@
+"""The runner: order, waiting for the first comparison, failures that cost one pass, faults that end the process."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from jobs.duty import Duty
+from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
+from tests.core.builders import CASH, SESSION
+from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger
+from tests.jobs.test_duty import GRACE_S, TIMETABLE
+from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.record import Job
+
+
+@dataclass
+class Moments:
+    """Trading time as a test sets it."""
+
+    at: datetime = SESSION.open
+    finished: bool = False
+
+    @property
+    def now(self) -> datetime:
+        return self.at
+
+    def moments(self) -> Iterator[datetime]:
+        yield self.at
+
+
+@dataclass
+class Bench:
+    """A runner whose verbs claim the slot of now, unless a test says that they fail."""
+
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    facts: MemoryFacts = field(default_factory=MemoryFacts)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
+    pace: Moments = field(default_factory=Moments)
+    lines: list[Line] = field(default_factory=list)
+    fails: dict[Job, Exception] = field(default_factory=dict)
+    during: Callable[[Job], None] = lambda job: None
+
+    def __post_init__(self) -> None:
+        self.ledger.put_sessions([SESSION])
+        self.ledger.open_books(CASH, SESSION.open)
+        self.duty = Duty(self.ledger, TIMETABLE, GRACE_S, lambda now: None)
+        # The verbs look for themselves, as a one-shot does.
+        self.shots = Duty(self.ledger, TIMETABLE, GRACE_S, lambda now: None)
+        verbs = {job: self._verb(job) for job in Job}
+        station = Station(
+            verbs, "serve me/1", "sandbox", self.facts.record, self.events, self.lines.append, lambda: 0.0
+        )
+        self.runner = Runner(station, self.duty, self.pace)
+
+    def _verb(self, job: Job) -> Callable[[], Done]:
+        def run() -> Done:
+            if job in self.fails:
+                raise self.fails[job]
+            for slot in self.shots.look(self.pace.at).run:
+                if slot.job is job:
+                    self.ledger.claim_slot(job, slot.session, slot.name, "serve", self.pace.at)
+            self.during(job)
+            return Done(f"{job} done", ExitCode.DONE)
+
+        return run
+
+    def tick(self, minute: float) -> list[tuple[Kind, Job | None]]:
+        """Tick at a minute of the session and return the new lines."""
+        before = len(self.lines)
+        self.pace.at = SESSION.open + timedelta(minutes=minute)
+        self.runner.tick()
+        return [(line.kind, line.job) for line in self.lines[before:]]
+
+
+RAN = Kind.RAN
+
+
+def test_books_are_compared_before_anything_else_and_then_the_chain_runs_in_its_order() -> None:
+    bench = Bench()
+    bench.runner.begin()
+    assert [line.job for line in bench.lines] == [Job.RECONCILE]
+    assert bench.tick(2) == [
+        (RAN, Job.FETCH_FLOW), (RAN, Job.SCORE), (RAN, Job.EVALUATE_EXITS), (RAN, Job.TRADE_ONCE), (RAN, Job.RECONCILE),
+    ]  # fmt: skip
+    assert bench.tick(2.5) == []
+
+
+def test_entries_wait_for_the_first_comparison_and_exits_do_not() -> None:
+    bench = Bench(fails={Job.RECONCILE: TemporaryError("away")})
+    bench.runner.begin()
+    jobs = [job for _, job in bench.tick(2)]
+    assert (Job.EVALUATE_EXITS in jobs, Job.TRADE_ONCE in jobs) == (True, False)
+    del bench.fails[Job.RECONCILE]
+    assert (RAN, Job.TRADE_ONCE) in bench.tick(3)
+
+
+def test_a_person_who_starts_it_hears_at_once_what_only_a_person_can_mend() -> None:
+    bench = Bench(fails={Job.RECONCILE: OperatorError("wrong keys", code=ExitCode.AUTHENTICATION)})
+    with pytest.raises(OperatorError, match="wrong keys"):
+        bench.runner.begin()
+
+
+def test_a_failing_job_is_an_event_costs_its_own_pass_and_is_tried_again_after_a_while() -> None:
+    bench = Bench(fails={Job.FETCH_FLOW: TemporaryError("no answer", "try later")})
+    bench.runner.begin()
+    assert bench.tick(2)[0] == (Kind.FAILED, Job.FETCH_FLOW)
+    assert [(line.said, line.exit_code) for line in bench.lines if line.kind is Kind.FAILED] == [
+        ("no answer try later", ExitCode.UNAVAILABLE)
+    ]
+    assert (RAN, Job.TRADE_ONCE) in [(line.kind, line.job) for line in bench.lines]
+    assert [event.event_type for event in bench.events.emitted] == ["job_failed"]
+    assert bench.tick(2.1) == []
+    assert bench.tick(2.3) == [(Kind.FAILED, Job.FETCH_FLOW)]
+    assert not bench.runner.over
+
+
+def test_three_faults_of_our_own_in_a_row_end_it_with_an_error() -> None:
+    bench = Bench()
+    bench.runner.begin()
+    bench.fails = {job: ZeroDivisionError("ours") for job in Job}
+    assert bench.tick(2) == [(Kind.FAULT, job) for job in (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS)]
+    assert (bench.runner.over, bench.runner.exit_code) == (True, ExitCode.ERROR)
+    assert "ZeroDivisionError: ours" in bench.events.emitted[-1].details["message"]
+
+
+def test_a_good_pass_between_faults_begins_the_count_anew() -> None:
+    bench = Bench()
+    bench.runner.begin()
+    bench.fails = {Job.FETCH_FLOW: ZeroDivisionError("ours"), Job.SCORE: ZeroDivisionError("ours")}
+    bench.tick(2)
+    bench.tick(12)
+    assert (bench.runner.over, bench.runner.exit_code) == (False, ExitCode.DONE)
+
+
+def test_a_late_entry_is_recorded_as_missed_and_the_rest_runs_once() -> None:
+    bench = Bench()
+    bench.runner.begin()
+    found = bench.tick(25)
+    assert found.count((Kind.MISSED, Job.TRADE_ONCE)) == 3
+    assert (RAN, Job.TRADE_ONCE) not in found
+    assert found.count((RAN, Job.EVALUATE_EXITS)) == 1
+    missed = bench.facts.cycles(job=Job.TRADE_ONCE)
+    assert [cycle.slot for cycle in missed] == ["open+2m", "open+12m", "open+22m"]
+
+
+def test_an_entry_whose_grace_is_used_up_by_the_jobs_before_it_is_missed() -> None:
+    bench = Bench()
+    bench.runner.begin()
+
+    def slow(job: Job) -> None:
+        if job is Job.FETCH_FLOW:
+            bench.pace.at += timedelta(seconds=GRACE_S + 1)
+
+    bench.during = slow
+    assert (RAN, Job.TRADE_ONCE) not in bench.tick(2)
+    assert (Kind.MISSED, Job.TRADE_ONCE) in bench.tick(4)
+
+
+def test_asked_to_stop_it_ends_the_pass_at_work_and_begins_no_other() -> None:
+    bench = Bench()
+    bench.runner.begin()
+
+    def ask(job: Job) -> None:
+        bench.runner.stopping = True
+
+    bench.during = ask
+    assert bench.tick(2) == [(RAN, Job.FETCH_FLOW)]
+    assert (bench.runner.over, bench.runner.exit_code) == (True, ExitCode.DONE)
+
+
+def test_ticks_go_on_in_this_thread_until_it_is_over() -> None:
+    ticked: list[int] = []
+    tick_until(lambda: ticked.append(1), lambda: len(ticked) == 2, every_s=0.01)
+    assert ticked == [1, 1]
+
+
+def test_what_a_tick_raises_is_raised_to_the_caller() -> None:
+    def tick() -> None:
+        raise TemporaryError("the engine is gone")
+
+    with pytest.raises(TemporaryError, match="the engine is gone"):
+        tick_until(tick, lambda: False)

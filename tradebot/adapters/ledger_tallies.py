@@ -1,0 +1,73 @@
+"""Counts over the whole ledger, and the ledger against its journal, without reading what no count needs."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from tradebot.adapters import journal
+from tradebot.adapters.canonical import time_text
+from tradebot.adapters.ledger_books import Books
+from tradebot.adapters.ledger_schema import translated
+from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER
+from tradebot.errors import OperatorError
+from tradebot.model.intent import IntentState
+
+_AS_JOURNALLED: Mapping[str, str] = {
+    # The text of a row is the text of its journal record, so the two can be compared word for word.
+    "promised": """SELECT CAST('{"intent":' || intent || ',"verdicts":' || verdicts || '}' AS BLOB)
+        FROM intents WHERE account = ?""",
+    "fill": "SELECT CAST(body AS BLOB) FROM fills WHERE account = ?",
+}
+
+
+class Compared(NamedTuple):
+    """The ledger beside its journal: records of the chain, rows of money, and what either holds alone."""
+
+    records: int
+    rows: int
+    missing: int
+    ahead: int
+
+
+class Tallies(Books):
+    """What counts and compares, for those who only look."""
+
+    def intent_states(self) -> Mapping[IntentState, int]:
+        """Return how many intents stand in each state."""
+        found = self._rows("SELECT state, count(*) FROM intents WHERE account = ? GROUP BY state")
+        return {IntentState(state): count for state, count in found}
+
+    def rejected_since(self, since: datetime) -> int:
+        """Return how many orders the venue has refused since a time."""
+        query = "SELECT count(*) FROM intents WHERE account = ? AND state = 'rejected' AND updated_at >= ?"
+        ((count,),) = self._rows(query, (time_text(since),))
+        return int(count)
+
+    def promised_ids(self) -> frozenset[str]:
+        """Return the id of every intent that was ever promised."""
+        return frozenset(name for (name,) in self._rows("SELECT client_order_id FROM intents WHERE account = ?"))
+
+    def compare_journal(self) -> Compared:
+        """Compare the rows of money with the journal; OperatorError where either is damaged or the journal is short."""
+        with translated(self._folder / LEDGER):
+            found = [row[0] for row in self._database.execute("PRAGMA quick_check(1)")]
+        if found != ["ok"]:
+            raise OperatorError(f"The ledger is damaged: {found[0]}.", DAMAGED)
+        # The ledger is read before the journal: what is committed was journalled already.
+        sealed = self._sealed()
+        rows = {kind: {text for (text,) in self._rows(query)} for kind, query in _AS_JOURNALLED.items()}
+        return self._against(rows, sealed)
+
+    def _against(self, rows: Mapping[str, set[bytes]], sealed: int) -> Compared:
+        total, ahead, sequence = sum(map(len, rows.values())), 0, 0
+        for record in self._journalled():
+            sequence = record.head.sequence
+            if record.kind in rows:
+                ahead += record.payload not in rows[record.kind]
+                rows[record.kind].discard(record.payload)
+        if sequence < sealed:
+            raise OperatorError(f"The journal ends before record {sealed}, which the ledger knows.", DAMAGED)
+        return Compared(sequence, total, sum(map(len, rows.values())), ahead)
+
+    def _journalled(self) -> Iterator[journal.Record]:
+        return journal.records(self._folder / JOURNAL)

@@ -1,0 +1,175 @@
+"""Strategies by entry point: our own run in this process, everybody else's in one of their own.
+
+A plug-in is code that we did not write. It gets a copy of what it may see, a time limit and an address-space limit, and
+an environment without our keys; what it answers comes back as data, never as objects. This guards against its
+mistakes. It is no prison: who installs a plug-in runs it with the rights of this user.
+"""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from tradebot.adapters.canonical import CodecError
+from tradebot.adapters.codec import decode
+from tradebot.errors import OperatorError
+from tradebot.model.candidate import Candidate
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import FlowDesk
+from tradebot.model.reasons import Reason
+from tradebot.ports import Strategy, StrategyDesk
+
+GROUP = "tradebot.strategies"
+OUR_PACKAGE = "tradebot"
+WORKER = "tradebot.adapters.plugin_worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one answer may cost: real seconds, and bytes of address space."""
+
+    timeout_s: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a plug-in's process is handed."""
+
+    name: str
+    target: str
+    settings: Mapping[str, object]
+    desk: FlowDesk
+    bounds: Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What comes back: candidates, or the decision that refuses them all."""
+
+    candidates: tuple[Candidate, ...] = ()
+    refusal: Decision | None = None
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Return the installed strategies by name. OperatorError where two packages claim one name."""
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        held = found.setdefault(point.name, point)
+        if held.value != point.value:
+            raise OperatorError(
+                f"two packages install a strategy named {point.name}: {package_of(held)} and {package_of(point)}",
+                f"uninstall one: pip uninstall {package_of(point)}",
+            )
+    return found
+
+
+def package_of(point: EntryPoint) -> str:
+    """Return the name of the package that an entry point came with."""
+    return point.dist.name if point.dist else "an unknown package"
+
+
+def is_built_in(point: EntryPoint) -> bool:
+    """Tell whether a strategy is our own."""
+    return package_of(point) == OUR_PACKAGE
+
+
+def strategies(
+    wanted: Mapping[str, Mapping[str, object]], bounds: Bounds, environ: Mapping[str, str]
+) -> tuple[Strategy, ...]:
+    """Return the strategies that the configuration names. OperatorError for one that is not installed."""
+    found = installed()
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise OperatorError(
+            f"strategies.{missing[0]} is configured, but no strategy of this name is installed",
+            f"installed: {', '.join(sorted(found))}; install its package here, or set strategies.{missing[0]}: null",
+        )
+    return tuple(_strategy(found[name], settings, bounds, environ) for name, settings in wanted.items())
+
+
+def _strategy(
+    point: EntryPoint, settings: Mapping[str, object], bounds: Bounds, environ: Mapping[str, str]
+) -> Strategy:
+    if not is_built_in(point):
+        return PluginStrategy(point, settings, bounds, environ)
+    made: Strategy = point.load()(settings)
+    return made
+
+
+class PluginStrategy:
+    """A strategy that somebody else wrote, asked in a process of its own that lives for one answer."""
+
+    def __init__(
+        self, point: EntryPoint, settings: Mapping[str, object], bounds: Bounds, environ: Mapping[str, str]
+    ) -> None:
+        self.name = point.name
+        self._target = point.value
+        self._settings = dict(settings)
+        self._bounds = bounds
+        # The same folders as here, because this is where the plug-in was found.
+        self._environ = {**environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    def propose(self, desk: StrategyDesk) -> Sequence[Candidate] | Decision:
+        """Return the plug-in's candidates, or the decision that refuses its answer; never raises on what it does."""
+        view = FlowDesk(desk.now, tuple(desk.universe), dict(desk.facts), desk.tide)
+        request = pickle.dumps(Request(self.name, self._target, self._settings, view, self._bounds))
+        told = self._ask(request)
+        if isinstance(told, Decision):
+            return told
+        try:
+            answer = decode(Answer, _parsed(told))
+        except CodecError as bad:
+            return _failed(f"its process answered what cannot be read: {bad}"[:200])
+        return answer.refusal or answer.candidates
+
+    def _ask(self, request: bytes) -> bytes | Decision:
+        """Return the bytes that the process wrote, or why there are none."""
+        command = [sys.executable, "-P", "-m", WORKER]
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
+                command, stdin=pipe, stdout=pipe, stderr=nothing, env=self._environ, start_new_session=True
+            )
+        except OSError as error:
+            return _failed(f"no process could be started for it: {error.strerror}")
+        try:
+            told, _ = process.communicate(request, timeout=self._bounds.timeout_s)
+        except subprocess.TimeoutExpired:
+            limit = self._bounds.timeout_s
+            return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", limit)
+        finally:
+            _end(process)
+        if process.returncode or not told:
+            return _failed(f"its process ended without an answer, exit code {process.returncode}")
+        return told
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process with whatever it started, and let go of its pipes."""
+    # Its own group holds what it started; the group is gone where all of it has ended.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe:
+            with suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _parsed(told: bytes) -> Any:
+    try:
+        return json.loads(told)
+    except ValueError as bad:
+        raise CodecError(str(bad)) from bad
+
+
+def _failed(why: str) -> Decision:
+    return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why)

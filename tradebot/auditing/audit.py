@@ -1,0 +1,46 @@
+"""The whole audit: every item in its order, and the findings ranked by what to do first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tradebot.auditing import books, risk, running
+from tradebot.auditing.evidence import Evidence
+from tradebot.auditing.items import Item, ranked
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Every item in a fixed order, and those that ask for something, ranked by what to do first."""
+
+    items: tuple[Item, ...]
+    findings: tuple[Item, ...]
+
+
+def audit(evidence: Evidence) -> Audit:
+    """Judge each thing that was looked at. What was left out on request is unknown, and no finding."""
+    items = tuple(_items(evidence))
+    return Audit(items, ranked(items))
+
+
+def _items(evidence: Evidence) -> Iterator[Item]:
+    yield from running.process(evidence)
+    yield running.market(evidence)
+    yield running.calendar(evidence)
+    yield running.configuration(evidence)
+    yield from running.data(evidence)
+    yield running.quotes(evidence)
+    yield running.signals(evidence)
+    yield running.cycles(evidence)
+    yield running.blocks(evidence)
+    yield running.events(evidence)
+    yield risk.permission(evidence)
+    yield risk.trading_state(evidence)
+    yield risk.positions(evidence)
+    yield risk.exits_recorded(evidence)
+    yield risk.exits_now(evidence)
+    yield from risk.limits(evidence)
+    yield books.orders(evidence)
+    yield books.unresolved(evidence)
+    yield books.journal(evidence)
+    yield books.broker(evidence)
+    yield books.compared(evidence)

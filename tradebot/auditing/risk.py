@@ -1,0 +1,165 @@
+"""What may be lost: permission and trading state, positions and their exits, and the limits on the book as it is."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tradebot.auditing.books import nothing, silent
+from tradebot.auditing.evidence import Broker, Evidence, Silence
+from tradebot.auditing.items import Area, Item, Look, State, judged
+from tradebot.exits.rules import Held, best_price, evaluate
+from tradebot.explain import plain
+from tradebot.gates.book import monitors
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.position import Position
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.trading import TradingState
+
+POSITIONS = "tradebot positions"
+EXITS = "tradebot evaluate-exits"
+WAITING = frozenset({Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN})
+"""Ends of an exit that leave the position managed: held by its rules, or an order for it is out."""
+
+
+def permission(evidence: Evidence) -> Item:
+    """Judge whether anything may be sent at all."""
+    told = evidence.broker
+    blocked = told.view.account.blocked if isinstance(told, Broker) else ()
+    closed = [f"{reason} ({found})" for reason, found in evidence.permission.closed]
+    closed += [f"{Reason.ACCOUNT_BLOCKED} ({flag})" for flag in blocked]
+    look = Look("mode and blocks" if isinstance(told, Broker) else "mode", 1 + isinstance(told, Broker))
+    found = f"nothing is sent, exits included: {', '.join(closed)}" if closed else "orders may be sent"
+    state = State.WARN if closed else State.OK
+    return judged((Area.HALTS, "permission"), look, evidence.moment.now, state, found, "tradebot status")
+
+
+def trading_state(evidence: Evidence) -> Item:
+    """Judge which risk may be taken; a halt is a finding, because somebody has to lift it."""
+    record, place = evidence.state, (Area.HALTS, "trading state")
+    look = Look("files and history", 3)
+    found = f"{record.state}" + (f" by {record.who}" if record.who else "") + f": {record.why}"
+    if record.at is None:
+        return judged(place, look, evidence.moment.now, State.FAIL, f"{found}; nobody set this", "tradebot unhalt")
+    state = State.OK if record.state is TradingState.ACTIVE else State.WARN
+    return judged(place, look, evidence.moment.now, state, found, "tradebot unhalt")
+
+
+def positions(evidence: Evidence) -> Item:
+    """Judge the positions that the books hold; others' are the broker's word, and compared there."""
+    place = (Area.POSITIONS, "own positions")
+    if not evidence.fills:
+        return nothing(place, "position", evidence)
+    held = evidence.positions
+    look = Look("fills", evidence.fills, evidence.newest_fill)
+    outside = sorted({p.symbol for p in held} - set(evidence.rules.universe))
+    found = f"{len(held)} open" + (f"; no longer in the universe: {', '.join(outside)}" if outside else "")
+    return judged(place, look, evidence.moment.now, State.OK, found)
+
+
+def exits_recorded(evidence: Evidence) -> Item:
+    """Judge whether the last pass of evaluate-exits looked at each position, and could close what it wanted to."""
+    place, held, last = (Area.PROTECTION, "exits as recorded"), evidence.positions, evidence.exits
+    if not held:
+        return _unheld(place, evidence)
+    if last is None:
+        found = f"{len(held)} positions, and no pass of evaluate-exits was recorded: nothing watches them"
+        return Item(*place, State.FAIL, "passes", 0, None, None, found, EXITS)
+    records = {(r.candidate.strategy, r.candidate.symbol): r for r in last.candidates if r.candidate.source == "exit"}
+    unseen = [p.symbol for p in held if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
+    stuck = [why for record in records.values() if (why := _stuck(record))]
+    look = Look("exit decisions", len(records), last.at)
+    if unseen or stuck:
+        found = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
+        return judged(place, look, evidence.moment.now, State.FAIL, found, EXITS)
+    if not records:
+        found = f"{len(held)} positions were opened after the last pass, which looked at none"
+        return judged(place, look, evidence.moment.now, State.UNKNOWN, found, EXITS)
+    return judged(place, look, evidence.moment.now, State.OK, "each was held or is being closed")
+
+
+def _stuck(record: CandidateRecord) -> str | None:
+    """Return why a position that was to be closed, or had no price, is unmanaged; None where it is managed."""
+    terminal = record.terminal
+    if terminal is None or terminal.reason is None or terminal.reason in WAITING:
+        return None
+    return f"{record.candidate.symbol} ended at {terminal.reason}: {REASONS[terminal.reason].meaning}"
+
+
+def exits_now(evidence: Evidence) -> Item:
+    """Ask the exit rules about each position at the quotes of now; what is beyond its rule ought to be closing."""
+    place, told = (Area.PROTECTION, "exits at quotes"), evidence.broker
+    if isinstance(told, Silence):
+        return silent(place, told)
+    if not evidence.positions:
+        return _unheld(place, evidence)
+    answers = [(p, _exit(p, told, evidence)) for p in evidence.positions]
+    look = Look("positions", len(answers), max((q.at for q in told.quotes.values()), default=None))
+    blind = [p.symbol for p, decision in answers if decision.verdict is Verdict.UNKNOWN]
+    busy = told.book.own_working | told.book.unresolved
+    beyond = [f"{p.symbol} {d.reason}" for p, d in answers if d.passed and p.symbol not in busy]
+    now = evidence.moment.now
+    if not evidence.moment.is_open:
+        found = f"the session is closed; {len(beyond)} of {len(answers)} would be closed at these quotes"
+        return judged(place, look, now, State.OK, found)
+    if beyond or blind:
+        found = "; ".join(
+            f"{what}: {', '.join(names)}" for what, names in (("to be closed", beyond), ("no price", blind)) if names
+        )
+        return judged(place, look, now, State.FAIL if blind else State.WARN, found, EXITS)
+    return judged(place, look, now, State.OK, "each is within its rules or being closed")
+
+
+def _exit(position: Position, told: Broker, evidence: Evidence) -> Decision:
+    quote = told.quotes.get(position.symbol)
+    stored = evidence.best.get((position.strategy, position.symbol))
+    best = best_price(position, quote, stored) if quote else (stored or position.average_price)
+    return evaluate(Held(position, best), quote, evidence.moment.now, evidence.rules.exits, evidence.state.state)
+
+
+def _unheld(place: tuple[Area, str], evidence: Evidence) -> Item:
+    if not evidence.fills:
+        return nothing(place, "position", evidence)
+    look = Look("fills", evidence.fills, evidence.newest_fill)
+    return judged(place, look, evidence.moment.now, State.OK, "no position is open: there is nothing to protect")
+
+
+_LIMITS = (
+    Gate.GROSS_NOTIONAL,
+    Gate.SYMBOL_NOTIONAL,
+    Gate.SECTOR_NOTIONAL,
+    Gate.OPEN_POSITIONS,
+    Gate.DAILY_LOSS,
+)
+
+
+def limits(evidence: Evidence) -> Iterator[Item]:
+    """Ask each limit of the book as it is: the predicate that the gates ask of a book with one order more."""
+    told = evidence.broker
+    if isinstance(told, Silence):
+        yield silent((Area.LIMITS, "limits on the book"), told)
+        return
+    answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
+    for subject, decision in monitors(told.book, evidence.rules.limits):
+        answers[decision.gate].append((subject, decision))
+    for gate in _LIMITS:
+        yield _limit(gate, answers[gate], told, evidence)
+
+
+def _limit(gate: Gate, answers: list[tuple[str, Decision]], told: Broker, evidence: Evidence) -> Item:
+    place, now = (Area.LIMITS, gate.value), evidence.moment.now
+    if not answers:
+        look = Look("account without exposure", 1, told.view.at)
+        return judged(place, look, now, State.OK, "nothing is exposed")
+    look = Look("values", len(answers), told.view.at)
+    broken = [(subject, d) for subject, d in answers if not d.passed]
+    subject, worst = max(broken or answers, key=lambda answer: _size(answer[1]))
+    numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()
+    if not broken:
+        return judged(place, look, now, State.OK, f"largest: {numbers}")
+    unknown = worst.verdict is Verdict.UNKNOWN
+    found = f"{len(broken)} beyond the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
+    return judged(place, look, now, State.UNKNOWN if unknown else State.FAIL, found, POSITIONS)
+
+
+def _size(decision: Decision) -> float:
+    return 0.0 if isinstance(decision.observed, str | None) else float(decision.observed)

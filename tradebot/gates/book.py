@@ -1,0 +1,69 @@
+"""The limits on a whole book: each is one predicate, asked as a gate of the book with one order more and as a
+monitor of the book as it stands.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from tradebot.gates.common import answer
+from tradebot.limits import Limits
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Book
+from tradebot.model.reasons import Reason
+
+NOTHING = Decimal(0)
+
+
+def open_positions(book: Book, limits: Limits, more: int = 0) -> Decision:
+    """Compare the symbols held, or perhaps soon held, with their limit."""
+    after, limit = book.open_positions + more, limits.max_open_positions
+    return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
+
+
+def symbol_notional(book: Book, limits: Limits, symbol: str, more_usd: Decimal = NOTHING) -> Decision:
+    """Compare one symbol's exposure with its share of equity."""
+    value = book.exposure.get(symbol, NOTHING) + more_usd
+    limit = limits.max_symbol_fraction
+    return _share(book, Gate.SYMBOL_NOTIONAL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, value, limit)
+
+
+def sector_notional(book: Book, limits: Limits, sector: str, more_usd: Decimal = NOTHING) -> Decision:
+    """Compare one sector's exposure with its share of equity."""
+    value = book.sector_exposure.get(sector, NOTHING) + more_usd
+    limit = limits.max_sector_fraction
+    return _share(book, Gate.SECTOR_NOTIONAL, Reason.SECTOR_NOTIONAL_ABOVE_MAX, value, limit)
+
+
+def gross_notional(book: Book, limits: Limits, more_usd: Decimal = NOTHING) -> Decision:
+    """Compare all exposure with its share of equity."""
+    limit = limits.max_gross_fraction
+    return _share(book, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, book.gross + more_usd, limit)
+
+
+def daily_loss(book: Book, limits: Limits) -> Decision:
+    """Compare the day's loss with its share of the equity that the day began with."""
+    limit = limits.max_daily_loss_fraction
+    if book.equity <= 0:
+        return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    # The base is the equity that the day began with: what is left plus what was lost.
+    loss = book.day_loss / (book.equity + book.day_loss)
+    return answer(Gate.DAILY_LOSS, loss < limit, Reason.DAILY_LOSS_REACHED, loss, limit)
+
+
+def monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
+    """Yield the answer of each limit on the book as it stands, with the symbol or sector that it is about."""
+    yield "", gross_notional(book, limits)
+    yield "", daily_loss(book, limits)
+    yield "", open_positions(book, limits)
+    for symbol in sorted(book.exposure):
+        yield symbol, symbol_notional(book, limits, symbol)
+    for sector in sorted(book.sector_exposure):
+        yield sector, sector_notional(book, limits, sector)
+
+
+def _share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
+    """Compare a value with a fraction of equity; shares, so that the numbers read alike."""
+    if book.equity <= 0:
+        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    share = value_usd / book.equity
+    return answer(gate, share <= limit, reason, share, limit)
