@@ -43,7 +43,8 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     """Note or take over what is foreign of a symbol, then compare books and broker.
 
     Raises OperatorError: exit 2 where the broker holds none of it or nothing was confirmed, 3 where the books differ
-    from the broker there, or it is of a kind that is not traded.
+    from the broker there, the position moved since it was shown, an order that is not the bot's works on it, or it is
+    of a kind that is not traded.
     """
     from commands.holdings import FOREIGN_OWNER
     from commands.passes import begin
@@ -56,7 +57,10 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
         _confirm(app, there, closes, confirmed)
     with app.pass_lock("adopt"):
         begin(app, Job.RECONCILE, by)
-        found, after = (manage if take_over else acknowledge)(app.reader, app.ledger, symbol, by)
+        if take_over:
+            found, after = manage(app.reader, app.ledger, symbol, by, there.quantity)
+        else:
+            found, after = acknowledge(app.reader, app.ledger, symbol, by)
     data = Adopted(
         at=after.at,
         symbol=symbol,

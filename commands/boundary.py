@@ -12,7 +12,8 @@ from types import FrameType
 from typing import NoReturn
 
 from commands import hints
-from commands.plain import OutputError, mend_streams, mute, print_error
+from commands.plain import OutputError, mend_streams, mute, print_error, print_error_document
+from tradebot.adapters import state_folder
 from tradebot.errors import ExitCode, TradebotError
 
 WHAT_IS_KEPT = "what was done until then is recorded: tradebot status"
@@ -43,8 +44,21 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
         error = _unusable(refused)
     except Exception as fault:  # noqa: BLE001 - the boundary of a command: whatever else happens is our own fault
         error = _fault(fault, show="--debug" in arguments or bool(os.environ.get("TRADEBOT_DEBUG")))
-    print_error(error, "--json" in arguments)
+    if "--json" in arguments:
+        print_error_document(error, *_whose(arguments))
+    else:
+        print_error(error)
     return error.code
+
+
+def _whose(arguments: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return mode and account tail from the marker of the folder that is meant; None for both where none is told."""
+    try:
+        folder = state_folder.open_state(hints.meant(arguments), os.environ)
+    except (TradebotError, OSError, ValueError, RecursionError):
+        # Another error is being told already: what hides the marker is none, or is that very error.
+        return None, None
+    return folder.mode, folder.tail
 
 
 def _cut_short(signalled: BaseException) -> TradebotError:

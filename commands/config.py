@@ -76,9 +76,11 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
     """Load the configuration, or a file in its place, as a verb would; OperatorError says what is wrong."""
+    from tradebot.adapters.plugin import require_installed
     from tradebot.settings import load
 
     folder, loaded = _loaded(state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file))
+    require_installed(loaded.settings.strategies.in_use())
     shipped = {row.key: row.value for row in values(load(None, {}, {"mode": loaded.settings.mode.value}))}
     every = list(values(loaded))
     changes = tuple(

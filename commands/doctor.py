@@ -68,13 +68,15 @@ def _looked_at(
     from commands.checks.keys import keys_checks
     from commands.checks.machine import instances
     from commands.checks.row import attempt
+    from commands.checks.strategies import strategies
     from tradebot.wiring import App
 
     with closing(App(folder, loaded, environ)) as app:
         if order:
             _require_play_money(app)
         rows += [attempt("second instance", lambda: instances(folder, environ))]
-        rows += [*keys_checks(app, environ), *books_checks(app)]
+        rows += keys_checks(app, environ)
+        rows += [attempt("strategies", lambda: strategies(app.settings, ask=not offline)), *books_checks(app)]
         if not offline:
             rows += _asked(app, rows, order)
         return _report(folder.path, rows, asked=not offline, mode=app.mode_name, tail=app.account_tail)

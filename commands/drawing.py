@@ -28,6 +28,16 @@ def thinned(values: Sequence[Decimal], most: int) -> tuple[Decimal, ...]:
     return tuple(values[(place + 1) * len(values) // buckets - 1] for place in range(buckets))
 
 
+def time_left(seconds: float) -> str:
+    """Return when something is due: in 3h20m, or due 14h27m ago where its time is past."""
+    return f"in {duration(seconds)}" if seconds > 0 else f"due {duration(-seconds)} ago"
+
+
+def way_there(distance: Decimal) -> str:
+    """Return how far a price is, from a fraction: 0.4%, or passed by 0.4% where it is negative."""
+    return f"{distance:.1%}" if distance > 0 else f"passed by {-distance:.1%}"
+
+
 def duration(seconds: float) -> str:
     """Return a span of time in its two largest units: 45s, 12m, 3h20m, 2d4h."""
     whole = int(abs(seconds))

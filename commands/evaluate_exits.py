@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 
 def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False) -> Report:
     """Run one pass of exits; exit 3 where permission kept them shut."""
-    from commands.passes import begin, pass_data, pass_exit_code, recorded, refused_report
+    from commands.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
     from jobs.claims import Refused
     from tradebot.cycle import evaluate_exits
     from tradebot.model.record import Job
 
     with app.pass_lock("evaluate-exits"):
-        call, clock = begin(app, Job.EVALUATE_EXITS, by, force=force_slot, dry_run=dry_run)
+        clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=dry_run)
+        # Before the slot is claimed: what keeps the world from being built must not use the slot up.
+        world = app.world(dry_run=dry_run, proposing=False)
+        call, _ = begin(app, Job.EVALUATE_EXITS, by, clock=clock, force=force_slot, dry_run=dry_run)
         if isinstance(call, Refused):
             return refused_report(app, "evaluate-exits", call)
         with recorded(app, call, clock.now, dry_run=dry_run):
-            data = pass_data(app, evaluate_exits(app.world(dry_run=dry_run, proposing=False), call))
+            data = pass_data(app, evaluate_exits(world, call))
     code = pass_exit_code(data)
     return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 

@@ -29,11 +29,13 @@ class Events:
 
 
 def run(app: "App", last: int) -> Report:
-    """Read the end of the files."""
-    from tradebot.adapters.events import last_events
+    """Read the end of the files; OperatorError where something else stands in their place."""
+    from tradebot.adapters.events import last_events, require_file
     from tradebot.adapters.state_folder import EVENTS
 
-    found, unreadable = last_events(app.folder.path / EVENTS, last)
+    path = app.folder.path / EVENTS
+    require_file(path)
+    found, unreadable = last_events(path, last)
     data = Events(tuple(found), unreadable)
     return Report("events", data, lambda screen: _render(screen, data), mode=app.mode_name, account=app.account_tail)
 

@@ -97,12 +97,23 @@ def run(asked: Asked) -> int:
         by_hand = mode not in ("sandbox", "paper")
         confirm(FLATTEN, asked.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
         latch = _fall(path, asked, FLATTEN)
-    orders = _end_orders(asked) if asked.flatten or _may_fill(path) else None
+    orders = _end_orders(asked) if asked.flatten or _at_work(path) or _may_fill(path) else None
     problem = orders is not None and orders["problem"] is not None
     code = ExitCode.UNAVAILABLE if problem else ExitCode.DONE
     found = document("halt", mode, tail, code, _data(latch, orders))
     told = _tell(json.dumps(found, default=_in_utc) if asked.as_json else _rest(latch, orders))
     return code if told and latch.told else code or ExitCode.ERROR
+
+
+def _at_work(path: Path) -> bool:
+    """Tell whether a pass holds the lock: it may have promised what the books do not show yet, so it is waited for."""
+    from tradebot.adapters import lock
+
+    try:
+        return lock.holder(path) is not None
+    except OSError:
+        # What cannot be looked at is taken at its worst.
+        return True
 
 
 def _asked(arguments: Sequence[str]) -> Asked:
@@ -157,7 +168,7 @@ def _tell(text: str) -> bool:
     try:
         say(text)
     except OutputError as lost:
-        print_error(lost, as_json=False)
+        print_error(lost)
         return False
     return True
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 from tradebot.adapters import state_folder
 
@@ -55,8 +56,13 @@ _flag: ContextVar[str] = ContextVar("_flag", default="")
 
 def aim(arguments: Sequence[str]) -> None:
     """Remember which folder this command line acts on."""
-    folder = state_folder.resolve(_named(arguments), os.environ)
+    folder = meant(arguments)
     _flag.set("" if folder == state_folder.DEFAULT else f" --state-dir {_quoted(str(folder))}")
+
+
+def meant(arguments: Sequence[str]) -> Path:
+    """Return the state folder that this command line acts on."""
+    return state_folder.resolve(_named(arguments), os.environ)
 
 
 def aimed(text: str, written: Callable[[str], str] = str) -> str:

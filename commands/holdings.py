@@ -24,7 +24,7 @@ FOREIGN_OWNER = "foreign"
 class StopRow:
     """One exit rule of a position: the price in USD or the time at which it acts, or begins to if not armed.
 
-    `distance` is the way there as a fraction of the last price, `left_s` the time there.
+    `distance` is the way there as a fraction of the last price, `left_s` the time there; negative is passed already.
     """
 
     rule: str
@@ -40,7 +40,8 @@ class Holding:
     """An open position: signed shares, prices in USD; `strategy` is foreign for what the bot does not manage.
 
     `price` is what closing would have got at `price_at`; `gain` is a fraction of the entry price; `nearest` names the
-    armed rule whose price is nearest. All that needs a price is None where none was recorded.
+    armed rule that acts first: of time where that is overdue, else the one whose price is passed or nearest. All that
+    needs a price is None where none was recorded.
     """
 
     symbol: str
@@ -120,7 +121,7 @@ def _own(
     held = Held(position, position.average_price if stored is None else stored)
     # A price from before the position was opened says nothing of it.
     price = priced.price if priced and priced.at >= position.opened_at else None
-    rows = _rows(held, rules, price, now)
+    rows = stop_rows(held, rules, price, now)
     return Holding(
         symbol=position.symbol,
         strategy=position.strategy,
@@ -135,11 +136,12 @@ def _own(
         unrealized_usd=position.quantity * price - position.cost if price is not None else None,
         high_water=stored,
         stops=rows,
-        nearest=_nearest(rows),
+        nearest=nearest_of(rows),
     )
 
 
-def _rows(held: "Held", rules: "ExitRules", price: Decimal | None, now: datetime | None) -> tuple[StopRow, ...]:
+def stop_rows(held: "Held", rules: "ExitRules", price: Decimal | None, now: datetime | None) -> tuple[StopRow, ...]:
+    """Measure each exit rule of a position from its last price, in USD, and from now."""
     from tradebot.exits.stops import distance, stops
 
     return tuple(
@@ -148,16 +150,18 @@ def _rows(held: "Held", rules: "ExitRules", price: Decimal | None, now: datetime
             price=stop.price,
             at=stop.at,
             armed=stop.armed,
-            distance=None if price is None else distance(stop, price),
+            distance=None if price is None else distance(stop, price, held.direction),
             left_s=(stop.at - now).total_seconds() if stop.at and now else None,
         )
         for stop in stops(held, rules)
     )
 
 
-def _nearest(rows: Iterable[StopRow]) -> str | None:
+def nearest_of(rows: Sequence[StopRow]) -> str | None:
+    """Return the armed rule that acts first: time that is up is asked first, and a price that is passed is below 0."""
+    overdue = (row.rule for row in rows if row.left_s is not None and row.left_s <= 0)
     measured = [(row.distance, row.rule) for row in rows if row.armed and row.distance is not None]
-    return min(measured)[1] if measured else None
+    return next(overdue, min(measured)[1] if measured else None)
 
 
 def _foreign(symbol: str, quantity: Decimal) -> Holding:

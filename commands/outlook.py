@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from commands.drawing import thinned
 
 if TYPE_CHECKING:
-    from tradebot.model.record import CycleRecord
+    from tradebot.model.record import CycleRecord, Job
     from tradebot.model.trading import ReconcileMark
     from tradebot.wiring import App
 
@@ -116,14 +116,21 @@ def health(
     limits = app.settings.limits
     session = session_of(app.ledger_view, now) if now else None
     is_open = bool(session and now and session.contains(now))
-    fetched = max((cycle.at for cycle in passes if cycle.job is Job.FETCH_FLOW), default=None)
-    looked = max((cycle.at for cycle in passes if cycle.job is Job.EVALUATE_EXITS), default=None)
+    fetched, looked = _last_whole(passes, Job.FETCH_FLOW), _last_whole(passes, Job.EVALUATE_EXITS)
     return (
         _books(mark, now, limits.max_reconcile_age_s, is_open=is_open),
         _age("flow", fetched, now, limits.max_flow_age_s, is_open=is_open),
         *([_age("exits", looked, now, EXITS_LATE_S, is_open=is_open)] if held else []),
         *_fates(app),
     )
+
+
+def _last_whole(passes: "Sequence[CycleRecord]", job: "Job") -> datetime | None:
+    """Return when a job last came to its end; a pass that was cut short or failed looked at nothing for certain."""
+    from tradebot.model.decision import Verdict
+
+    ends = ((cycle.at, cycle.job_decision) for cycle in passes if cycle.job is job)
+    return max((at for at, end in ends if end is None or end.verdict is not Verdict.UNKNOWN), default=None)
 
 
 def _books(mark: "ReconcileMark | None", now: datetime | None, most_s: int, *, is_open: bool) -> Check:

@@ -44,8 +44,14 @@ def read(app: "App", origin: str) -> "Submission":
     """Return what a file, or standard input for "-", holds; OperatorError where nothing in it is a candidate."""
     from tradebot.adapters.candidate_lines import read as read_lines
 
-    with _open(origin) as stream:
-        found = read_lines(stream, origin, app.settings.strategies.in_use())
+    in_use = app.settings.strategies.in_use()
+    try:
+        with _open(origin) as stream:
+            found = read_lines(stream, origin, in_use)
+    except OSError as error:
+        name = "standard input" if origin == STANDARD_INPUT else origin
+        said = error.strerror or str(error)
+        raise OperatorError(f"{name} cannot be read: {said}", "name a file, or - for standard input") from error
     if found.bad and not found.candidates:
         first = found.bad[0]
         raise OperatorError(
@@ -57,14 +63,7 @@ def read(app: "App", origin: str) -> "Submission":
 
 
 def _open(origin: str) -> IO[bytes]:
-    if origin == STANDARD_INPUT:
-        return sys.stdin.buffer
-    try:
-        return Path(origin).open("rb")
-    except OSError as error:
-        raise OperatorError(
-            f"{origin} cannot be read: {error.strerror}", "name a file, or - for standard input"
-        ) from error
+    return sys.stdin.buffer if origin == STANDARD_INPUT else Path(origin).open("rb")
 
 
 def world_of(world: "World", submission: "Submission") -> "World":

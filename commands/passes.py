@@ -12,6 +12,7 @@ from commands.surface import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import Job
 from tradebot.world import Call
 
 if TYPE_CHECKING:
@@ -20,22 +21,31 @@ if TYPE_CHECKING:
     from jobs.claims import Refused
     from tradebot.model.bar import VenueClock
     from tradebot.model.candidate import Component
-    from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
+    from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
     from tradebot.wiring import App
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market has ended with its last session; begin another: tradebot init --state-dir NEW"
+BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
+"""Jobs that record their pass before it begins: of these a claim without a record has done nothing yet."""
 SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
 VERDICT_STYLE: Mapping[Verdict, str] = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 
 
 def begin(
-    app: "App", job: "Job", by: str, *, force: bool = False, dry_run: bool = False, part: str = ""
+    app: "App",
+    job: Job,
+    by: str,
+    *,
+    clock: "VenueClock | None" = None,
+    force: bool = False,
+    dry_run: bool = False,
+    part: str = "",
 ) -> "tuple[Call | Refused, VenueClock]":
-    """Return the call that fills the slot of now, or why there is none, with the venue's clock."""
+    """Return the call that fills the slot of now, or why there is none, with the venue's clock, asked for if absent."""
     from jobs.claims import Refused, claim
 
-    clock = _clock(app, job, dry_run=dry_run)
+    clock = clock or venue_clock(app, job, dry_run=dry_run)
     if not dry_run:
         app.ensure_calendar(clock.now)
     call = claim(
@@ -47,7 +57,7 @@ def begin(
         force=force,
         dry_run=dry_run,
         part=part,
-        unfinished=lambda taken: app.facts.unfinished(_begun(app, taken, clock.now)),
+        unfinished=lambda taken: unfinished(app, taken, clock.now),
     )
     if isinstance(call, Refused) and call.decision.reason is Reason.OUTSIDE_TIMETABLE:
         outside = Call(job, clock.now.date(), f"at {clock.now:%H:%M:%SZ}", by)
@@ -55,7 +65,12 @@ def begin(
     return call, clock
 
 
-def _clock(app: "App", job: "Job", *, dry_run: bool) -> "VenueClock":
+def unfinished(app: "App", call: Call, now: datetime) -> bool:
+    """Tell whether a claimed slot's pass was cut short, or is at work now: only the pass lock tells these apart."""
+    return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun(app, call, now))
+
+
+def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
     """Ask the venue for its time; that it did not say is recorded, because it is why nothing was traded."""
     try:
         return app.reader.clock()

@@ -48,15 +48,15 @@ def document(verb: str, mode: str | None, account: str | None, code: int, data: 
     }
 
 
-def error_document(error: TradebotError) -> dict[str, Any]:
-    """Return an error as every verb prints it with --json."""
+def error_document(error: TradebotError, mode: str | None, account: str | None) -> dict[str, Any]:
+    """Return an error as every verb prints it with --json; mode and account are None where no state was found."""
     described = {
         "code": int(error.code),
         "message": error.message,
         "hint": aimed(error.hint),
         "retryable": error.retryable,
     }
-    return {"schema": "tradebot.error/1", "error": described}
+    return {"schema": "tradebot.error/1", "mode": mode, "account": account, "error": described}
 
 
 def mend_streams() -> None:
@@ -98,19 +98,26 @@ def note(text: str) -> None:
     _complain(aimed(text))
 
 
-def print_error(error: TradebotError, as_json: bool) -> None:
-    """Print an error: a document on stdout for programs, sentences on stderr for people, or where stdout is full."""
-    if as_json and not isinstance(error, OutputError):
-        try:
-            say(json.dumps(error_document(error)))
-        except OutputError as lost:
-            _complain(_sentences(lost))
-    else:
-        _complain(_sentences(error))
+def print_error(error: TradebotError) -> None:
+    """Print an error for people: sentences on stderr."""
+    _complain(_sentences(error))
+
+
+def print_error_document(error: TradebotError, mode: str | None, account: str | None) -> None:
+    """Print an error for programs: a document on stdout, or sentences on stderr where stdout takes nothing."""
+    if isinstance(error, OutputError):
+        print_error(error)
+        return
+    try:
+        say(json.dumps(error_document(error, mode, account)))
+    except OutputError as lost:
+        print_error(lost)
 
 
 def _sentences(error: TradebotError) -> str:
-    return f"error: {error.message}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
+    told = f"error: {error.message}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
+    # A message may quote a file or a venue: what would repaint a terminal is taken out, line by line.
+    return "\n".join(clean(line) for line in told.split("\n"))
 
 
 def _complain(text: str) -> None:

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.drawing import duration
+from commands.drawing import duration, time_left, way_there
 from commands.holdings import FOREIGN_OWNER, Holding, StopRow
 from commands.plain import clean
 from commands.surface import Config, Json, Report, StateDir, finish, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from tradebot.wiring import App
 
-WIDE = 122
-"""Columns that the table needs with the rules' prices; `NARROW` with the ways there alone, else lines serve."""
-NARROW = 80
+UNBOUNDED = 1000
+"""Columns in which a table is measured."""
 RULES = {"STOP_LOSS": "stop", "TRAILING_STOP": "trailing", "PROFIT_TARGET": "target", "TIME_EXIT": "time"}
 
 
@@ -51,11 +51,7 @@ def _render(console: "Console", data: Positions) -> None:
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"{data.as_of:%Y-%m-%d %H:%M:%S} UTC" if data.as_of else "no recorded time"
     console.print(f"{len(ours)} positions at {at}, folded from {data.fills} fills; the venue was not asked")
-    if console.width >= NARROW:
-        _table(console, ours)
-    else:
-        for row in ours:
-            _lines(console, row)
+    show_own(console, ours)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
             console.print(f"{clean(row.symbol)} {row.quantity:f} is foreign: known, and left alone", markup=False)
@@ -70,7 +66,20 @@ def _render(console: "Console", data: Positions) -> None:
         console.print(f"Unrealized {gain}, at prices of {seen:%H:%M:%S} UTC")
 
 
-def _table(console: "Console", rows: list[Holding]) -> None:
+def show_own(console: "Console", rows: list[Holding]) -> None:
+    """Print a table with the rules' prices, with the ways there alone where that is too wide, else lines."""
+    unbounded = console.options.update(width=UNBOUNDED)
+    tables = (_table(rows, brief=brief) for brief in (False, True))
+    fitting = (table for table in tables if console.measure(table, options=unbounded).maximum <= console.width)
+    table = next(fitting, None)
+    if rows and table is not None:
+        console.print(table)
+    elif rows:
+        for row in rows:
+            _lines(console, row)
+
+
+def _table(rows: list[Holding], *, brief: bool) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
@@ -78,7 +87,7 @@ def _table(console: "Console", rows: list[Holding]) -> None:
     for name in ("symbol", "quantity", "average", "now", "gain", "best", *RULES.values(), "age"):
         table.add_column(name, justify="left" if name == "symbol" else "right", no_wrap=True)
     for row in rows:
-        stops = {stop.rule: _stop(stop, row.nearest, brief=console.width < WIDE) for stop in row.stops}
+        stops = {stop.rule: _stop(stop, row.nearest, brief=brief) for stop in row.stops}
         table.add_row(
             escape(clean(row.symbol)),
             f"{row.quantity:,f}",
@@ -89,15 +98,15 @@ def _table(console: "Console", rows: list[Holding]) -> None:
             *(stops[rule] for rule in RULES),
             "" if row.age_s is None else duration(row.age_s),
         )
-    if rows:
-        console.print(table)
+    return table
 
 
 def _stop(stop: StopRow, nearest: str | None, *, brief: bool = False) -> str:
     """Return the price and the way there, in brief the latter; in brackets where the rule only begins to act there."""
     if stop.price is None:
-        return "" if stop.left_s is None else f"in {duration(stop.left_s)}"
-    way = "" if stop.distance is None else f"{stop.distance:.1%}"
+        text = "" if stop.left_s is None else time_left(stop.left_s)
+        return f"[bold]{text}[/bold]" if stop.rule == nearest else text
+    way = "" if stop.distance is None else way_there(stop.distance)
     text = way if way and brief else f"{stop.price:,.2f} {way}".rstrip()
     if not stop.armed:
         return f"[dim]({text})[/dim]"

@@ -72,31 +72,39 @@ def schema_of(verb: str) -> "Schema":
 
 def _document(name: str, known: "Definitions") -> "Schema":
     from commands.schema_types import closed
-    from tradebot.model.trading import Mode, mode_name
 
-    modes = [mode_name(mode, shadow=shadow) for mode in Mode for shadow in (False, True)]
     said = document(name, None, None, ExitCode.DONE, None)
     return closed(
         schema={"const": said["schema"]},
         verb={"const": said["verb"]},
-        mode={"enum": [*modes, None]},
-        account={"type": ["string", "null"], "description": "The number's last four characters."},
+        **_whose(),
         exit_code=known.of(ExitCode),
         data={"anyOf": [known.of(_type(place)) for place in DATA[name]]},
     )
 
 
+def _whose() -> "dict[str, Schema]":
+    """Return the two fields that tell whose document it is."""
+    from tradebot.model.trading import Mode, mode_name
+
+    modes = [mode_name(mode, shadow=shadow) for mode in Mode for shadow in (False, True)]
+    return {
+        "mode": {"enum": [*modes, None]},
+        "account": {"type": ["string", "null"], "description": "The number's last four characters."},
+    }
+
+
 def _error(known: "Definitions") -> "Schema":
     from commands.schema_types import closed
 
-    said = error_document(TradebotError(""))
+    said = error_document(TradebotError(""), None, None)
     described = closed(
         code=known.of(ExitCode),
         message={"type": "string"},
         hint={"type": "string", "description": "The next command; empty where there is none."},
         retryable={"type": "boolean"},
     )
-    return closed(schema={"const": said["schema"]}, error=described)
+    return closed(schema={"const": said["schema"]}, **_whose(), error=described)
 
 
 def _type(place: str) -> type:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from commands.surface import Report
     from jobs.duty import Duty
     from jobs.runner import Done, Line, Pace, Runner
+    from jobs.timetable import Slot
     from tradebot.model.record import Job
     from tradebot.wiring import App
 
@@ -43,11 +44,16 @@ def run(app: "App", *, by: str, speed: float | None, tell: "Callable[[Line], Non
 def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], None]") -> ExitCode:
     from functools import partial
 
+    from commands.passes import unfinished
     from jobs.duty import Duty
     from jobs.runner import Runner, Station, tick_until
+    from tradebot.world import Call
+
+    def cut_short(slot: "Slot", now: "datetime") -> bool:
+        return unfinished(app, Call(slot.job, slot.session, slot.name, by), now)
 
     settings = app.settings
-    duty = Duty(app.ledger, settings.timetable, settings.serve.grace_s, app.ensure_calendar)
+    duty = Duty(app.ledger, settings.timetable, settings.serve.grace_s, app.ensure_calendar, cut_short)
     pace = _pace(app, duty, speed, tell)
     stop = Stop()
     verbs = _verbs(app, by, stop)

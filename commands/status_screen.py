@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from commands.drawing import duration, sparkline
+from commands.drawing import duration, sparkline, time_left, way_there
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -109,17 +109,23 @@ def _positions(console: "Console", data: "Status") -> None:
     for held in data.positions:
         gain = "" if held.gain is None else f"{held.gain:+.2%}"
         age = "" if held.age_s is None else duration(held.age_s)
-        numbers = (f"{held.quantity:,f}", _usd(held.average_price), _usd(held.price), gain, _nearest(held), age)
+        numbers = (f"{held.quantity:,f}", _usd(held.average_price), _usd(held.price), gain, nearest_rule(held), age)
         table.add_row(escape(held.symbol), *numbers, held.strategy)
     if data.positions:
         console.print(table)
 
 
-def _nearest(held: "Holding") -> str:
+def nearest_rule(held: "Holding") -> str:
+    """Return the rule that acts first, and how far it is; nothing where no price is known."""
     stop = next((stop for stop in held.stops if stop.rule == held.nearest), None)
-    if stop is None or stop.distance is None:
+    if stop is None:
         return ""
-    return f"{stop.rule} {_usd(stop.price)}, {stop.distance:.1%} away"
+    if stop.left_s is not None:
+        return f"{stop.rule} {time_left(stop.left_s)}"
+    if stop.distance is None:
+        return ""
+    away = " away" if stop.distance > 0 else ""
+    return f"{stop.rule} {_usd(stop.price)}, {way_there(stop.distance)}{away}"
 
 
 def _usd(price: Decimal | None) -> str:

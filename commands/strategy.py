@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Strategies: begin one of your own, list those that are installed.", no_args_is_help=True)
 
+YAML_WORDS = frozenset({"null", "none", "true", "false"})
+"""Words that a configuration file or a variable takes for no value or for a truth, or that look as if it did."""
 OFF, MISSING, WELL = "off", "not installed", "ok"
 
 
@@ -66,6 +68,10 @@ def new(name: str, path: Path) -> Report:
     if not re.fullmatch(STRATEGY_NAME, name):
         rule = "a strategy's name is lower-case letters, digits and _, at most 20, a letter first"
         raise OperatorError(f"{clean(name)[:40]!r}: {rule}", "tradebot strategy new momentum")
+    if name in YAML_WORDS:
+        raise OperatorError(
+            f"{name}: a configuration cannot name it, the word has a meaning there", f"tradebot strategy new my_{name}"
+        )
     if name in installed():
         raise OperatorError(f"a strategy named {name} is installed already", "tradebot strategy list")
     files = tuple(package_files(name))
@@ -105,23 +111,27 @@ def _render_new(console: "Console", data: Written) -> None:
 
 def listing(settings: "Settings", mode: str | None, account: str | None) -> Report:
     """Ask each strategy in use once, on a desk without facts; exit 10 where one is missing or answers badly."""
-    from tradebot.adapters.plugin import installed
-
-    found, wanted = installed(), settings.strategies.in_use()
-    names = sorted({*found, *wanted})
-    rows = tuple(_row(name, found.get(name), name in wanted, settings) for name in names)
-    data = Strategies(rows)
-    well = all(row.state in (OFF, WELL) for row in rows)
+    data = Strategies(look(settings, ask=True))
+    well = all(row.state in (OFF, WELL) for row in data.rows)
     code = ExitCode.DONE if well else ExitCode.FINDINGS
     return Report("strategy-list", data, lambda console: _render_list(console, data), code, mode, account)
 
 
-def _row(name: str, point: "EntryPoint | None", in_use: bool, settings: "Settings") -> StrategyRow:
+def look(settings: "Settings", *, ask: bool) -> tuple[StrategyRow, ...]:
+    """Return what is installed or configured, by name; each in use is asked where `ask`, else taken for well."""
+    from tradebot.adapters.plugin import installed
+
+    found, wanted = installed(), settings.strategies.in_use()
+    names = sorted({*found, *wanted})
+    return tuple(_row(name, found.get(name), name in wanted, settings, ask=ask) for name in names)
+
+
+def _row(name: str, point: "EntryPoint | None", in_use: bool, settings: "Settings", *, ask: bool) -> StrategyRow:
     from tradebot.adapters.plugin import is_built_in, package_of
 
     if point is None:
         return StrategyRow(name, None, None, True, MISSING, None)
-    refusal = _probed(name, settings) if in_use else None
+    refusal = _probed(name, settings) if in_use and ask else None
     state = OFF if not in_use else str(refusal.reason) if refusal else WELL
     observed = str(refusal.observed) if refusal else None
     version = point.dist.version if point.dist else None
@@ -164,14 +174,21 @@ def _render_list(console: "Console", data: Strategies) -> None:
 
 
 def _render_fault(console: "Console", row: StrategyRow) -> None:
+    if row.state == MISSING:
+        console.print(f"{row.name}: configured, and no installed package has it.", markup=False)
+        console.print(f"  Next: {remedy(row)}", markup=False)
+    elif row.state not in (OFF, WELL):
+        console.print(f"{row.name}: {clean(row.observed or '')}", markup=False, soft_wrap=True)
+        console.print(f"  Next: {remedy(row)}", markup=False, soft_wrap=True)
+
+
+def remedy(row: StrategyRow) -> str:
+    """Return what to do about a strategy that is not well."""
     from tradebot.model.reasons import REASONS, Reason
 
     if row.state == MISSING:
-        console.print(f"{row.name}: configured, and no installed package has it.", markup=False)
-        console.print(f"  Next: install its package here, or set strategies.{row.name}: null", markup=False)
-    elif row.state not in (OFF, WELL):
-        console.print(f"{row.name}: {clean(row.observed or '')}", markup=False, soft_wrap=True)
-        console.print(f"  Next: {REASONS[Reason(row.state)].remedy}", markup=False, soft_wrap=True)
+        return f"install its package here, or set strategies.{row.name}: null"
+    return REASONS[Reason(row.state)].remedy
 
 
 def _listing_of(state_dir: str | None, config: str | None) -> Report:

@@ -177,8 +177,8 @@ def test_little_premium_is_declined_with_its_numbers() -> None:
 
 
 def title_of(name: str) -> str:
-    """Return the class name of a strategy."""
-    return "".join(part.capitalize() for part in name.split("_"))
+    """Return the class name of a strategy; its suffix keeps it apart from every name that the module imports."""
+    return "".join(part.capitalize() for part in name.split("_")) + "Strategy"
 
 
 def package_files(name: str) -> Iterator[tuple[PurePosixPath, str]]:

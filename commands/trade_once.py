@@ -26,7 +26,7 @@ def run(
     With `candidates`, a file or "-", its lines are proposed instead of the strategies' own: once in each slot.
     """
     from commands.own_candidates import entries, note_bad_lines, read, world_of
-    from commands.passes import begin, pass_data, pass_exit_code, recorded, refused_report
+    from commands.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
     from jobs.claims import Refused
     from tradebot.cycle import trade_once
     from tradebot.model.record import Job
@@ -34,12 +34,14 @@ def run(
     submission = None if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
     with app.pass_lock("trade-once"):
-        call, clock = begin(app, Job.TRADE_ONCE, by, force=force_slot, dry_run=dry_run, part=part)
+        clock = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
+        # Before the slot is claimed: a strategy that is not there must not use the slot up.
+        world = app.world(dry_run=dry_run, proposing=submission is None)
+        world = world_of(world, submission) if submission else world
+        call, _ = begin(app, Job.TRADE_ONCE, by, clock=clock, force=force_slot, dry_run=dry_run, part=part)
         if isinstance(call, Refused):
             return refused_report(app, "trade-once", call)
-        world = app.world(dry_run=dry_run, proposing=candidates is None)
         if candidates is not None and submission is not None:
-            world = world_of(world, submission)
             note_bad_lines(world, candidates, submission, clock.now)
         with recorded(app, call, clock.now, dry_run=dry_run):
             data = entries(pass_data(app, trade_once(world, call)), candidates, submission)

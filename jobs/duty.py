@@ -1,6 +1,6 @@
-"""What is due now: slots that have begun and that nobody has claimed, whoever the claimers are."""
+"""What is due now: slots that have begun and that nobody has filled, whoever the claimers are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -25,7 +25,11 @@ class Due:
 
 
 class Duty:
-    """The slots of the session that are still ahead of this process; the ledger says which of them are taken."""
+    """The slots of the session that are still ahead of this process; the ledger says which of them are taken.
+
+    A claimed slot whose pass is `unfinished` is due again, except for entries: the verb finds out under the pass lock
+    whether the pass was cut short or is at work.
+    """
 
     def __init__(
         self,
@@ -33,16 +37,18 @@ class Duty:
         timetable: Mapping[Job, JobTimes],
         grace_s: int,
         new_day: Callable[[datetime], None],
+        unfinished: Callable[[Slot, datetime], bool],
     ) -> None:
         self._ledger = ledger
         self._timetable = timetable
         self._grace = timedelta(seconds=grace_s)
         self._new_day = new_day
+        self._unfinished = unfinished
         self._day: date | None = None
         self._ahead: list[Slot] = []
 
     def look(self, now: datetime) -> Due:
-        """Return what is due at `now`. A slot to run is found again until it is claimed or over, a missed one is not.
+        """Return what is due at `now`. A slot to run is found again until it is taken or over, a missed one is not.
 
         Of slots that were slept through, entries are missed; of any other job the latest is run, once.
         """
@@ -51,13 +57,21 @@ class Duty:
         begun = [slot for slot in self._ahead if slot.start <= now]
         if not begun:
             return Due((), ())
-        taken = {(claim.job, claim.slot) for claim in self._ledger.slot_claims(begun[0].session)}
-        unclaimed = [slot for slot in begun if (slot.job, slot.name) not in taken]
-        missed = tuple(slot for slot in unclaimed if slot.job is ENTRIES and self.is_late(slot, now))
-        latest = {slot.job: slot for slot in begun}
-        wanted = [slot for slot in unclaimed if latest[slot.job] is slot and now < slot.end and slot not in missed]
+        claimed = {(claim.job, claim.slot) for claim in self._ledger.slot_claims(begun[0].session)}
+        missed = tuple(
+            slot
+            for slot in begun
+            if slot.job is ENTRIES and (slot.job, slot.name) not in claimed and self.is_late(slot, now)
+        )
+        latest = {slot.job: slot for slot in begun if now < slot.end and slot not in missed}
+        wanted = [slot for slot in latest.values() if not self._is_taken(slot, claimed, now)]
         self._ahead = [*wanted, *(slot for slot in self._ahead if slot.start > now)]
         return Due(tuple(sorted(wanted, key=lambda slot: CHAIN.index(slot.job))), missed)
+
+    def _is_taken(self, slot: Slot, claimed: Set[tuple[str, str]], now: datetime) -> bool:
+        if (slot.job, slot.name) not in claimed:
+            return False
+        return slot.job is ENTRIES or not self._unfinished(slot, now)
 
     def is_late(self, slot: Slot, now: datetime) -> bool:
         """Tell whether an entry of this slot would come beyond the grace, or after the slot's end."""

@@ -285,8 +285,8 @@ class MemoryFacts:
         self._cycles = [k for k in self._cycles if (k.job, k.id) != (cycle.job, cycle.id)] + [cycle]
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        last = next((kept.job_decision for kept in reversed(self._cycles) if kept.id == cycle.id), None)
-        return last is not None and last.reason is Reason.CUT_SHORT
+        ends = [kept.job_decision for kept in self._cycles if (kept.job, kept.id) == (cycle.job, cycle.id)]
+        return not ends or (ends[-1] is not None and ends[-1].reason is Reason.CUT_SHORT)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         found = [c for c in self._cycles if c.job == job and (since is None or c.at >= since)]

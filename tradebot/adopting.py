@@ -52,15 +52,19 @@ def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> 
     return found, reconcile(reader, ledger)
 
 
-def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> tuple[Stranger, Reconciled]:
+def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: Decimal) -> tuple[Stranger, Reconciled]:
     """Make a foreign position the bot's own at the broker's average price, and compare again.
 
+    `shown` is the broker's signed quantity that was confirmed; OperatorError where it holds another one by now, or
+    where an order that is not the bot's works on the symbol.
     The cash of what no fill explains was spent before the books began, so it is put back: no money is made or lost.
     Whatever is cut short in between is a difference that the next reconcile finds.
     """
     current = reconcile(reader, ledger)
     found = stranger(current, ledger, symbol)
     _require_manageable(current, symbol)
+    _require_unmoved(current, symbol, shown)
+    _require_no_foreign_order(current, symbol)
     if symbol in ledger.acknowledged():
         ledger.acknowledge(symbol, Decimal(0), f"taken over by {who}", current.at)
     ledger.apply_fills(_handed_over(found, current.at), current.at)
@@ -96,6 +100,7 @@ def stranger(current: Reconciled, ledger: Ledger, symbol: str) -> Stranger:
 
 
 _STRANGERS = frozenset({FindingKind.FOREIGN_POSITION, FindingKind.BY_HAND})
+_OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.UNKNOWN_ORDER})
 
 
 def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
@@ -114,6 +119,29 @@ def _require_manageable(current: Reconciled, symbol: str) -> None:
         raise OperatorError(
             f"{symbol} is a position of kind {kind}, which the bot does not trade",
             f"tradebot adopt {symbol}   (without --manage: it is noted and left alone)",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _require_unmoved(current: Reconciled, symbol: str, shown: Decimal) -> None:
+    quantity = broker_position(current.view, symbol).quantity
+    if quantity != shown:
+        raise OperatorError(
+            f"{symbol}: {shown:f} were confirmed and the broker holds {quantity:f}: it moved; look again",
+            f"tradebot positions, then tradebot adopt {symbol} --manage",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
+    """An order of somebody else's that fills later would trade against what the bot's exits rely on."""
+    others = {finding.subject for finding in current.findings if finding.kind in _OTHERS_ORDERS}
+    order = next((o for o in current.view.orders if o.symbol == symbol and o.client_order_id in others), None)
+    if order is not None:
+        raise OperatorError(
+            f"{symbol}: the order {order.client_order_id} is not the bot's and works there: "
+            f"{order.side} {order.open_quantity:f}",
+            f"cancel it at the broker or let it end, then tradebot adopt {symbol} --manage",
             code=ExitCode.REFUSED,
         )
 

@@ -26,7 +26,7 @@ from tradebot.proposals import propose
 from tradebot.snapshot import flow_desk, last_session, take
 from tradebot.world import Call, World
 
-NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED})
+NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
 """Ends at SEND after which the next candidate sees an unchanged book; a lost reply may still be a fill."""
 
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
@@ -58,7 +58,8 @@ def trade_once(world: World, call: Call) -> CycleRecord:
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
     proposed = propose(world, desk)
-    book, records = desk.book, []
+    # A pass that was cut short and goes on has opened some of what it may already.
+    book, records = replace(desk.book, new_entries=_begun(world, call)), []
     for candidate in proposed.candidates:
         quote = desk.quotes.get(candidate.symbol)
         size = entry_size(candidate, quote, book, world.rules.limits) if quote else None
@@ -76,6 +77,11 @@ def trade_once(world: World, call: Call) -> CycleRecord:
                 candidate.instrument, size.quantity, size.worst_price, desk.sectors[candidate.symbol]
             )
     return _record(world, _cycle(world, call, desk, tuple(records), refused_strategies=proposed.refused))
+
+
+def _begun(world: World, call: Call) -> int:
+    promised = (record.intent for record in world.ledger.intents(session=call.session))
+    return sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised)
 
 
 def evaluate_exits(world: World, call: Call) -> CycleRecord:

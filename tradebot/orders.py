@@ -16,6 +16,9 @@ from tradebot.world import Call, World
 EXIT_LOOKUP = timedelta(minutes=5)
 """For so long an exit that the venue does not know is only looked up; then it is sent again under its own id."""
 
+QUICK_S = 2.0
+"""A pass that has taken less of everybody's time has no need to ask the venue what time it is."""
+
 
 def submit_intent(
     call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None
@@ -78,20 +81,46 @@ def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: 
 def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
     """Promise, send once, settle; the last decision says what became of it.
 
-    A dry run and shadow stop before the promise. The trading state is read again here, because a halt may have come
-    meanwhile.
+    A dry run and shadow stop before the promise. Time and trading state are read again here, and the state once more
+    after the promise: the process may have slept since the desk was taken, and a halt may have come meanwhile.
     """
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
-    adds_risk = intent.purpose is Purpose.OPEN and intent.operation is Operation.SUBMIT
-    if adds_risk and world.ledger.trading_state().state is not TradingState.ACTIVE:
+    late = _too_late(world, desk, intent)
+    if late is not None:
+        return late
+    if _halted(world, intent):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
     if not world.ledger.promise(intent, verdicts):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
+    if _halted(world, intent):
+        unsent = Reply(Outcome.REJECTED, code="halted", message="a halt came before it was sent")
+        world.ledger.settle(intent.client_order_id, unsent, desk.now)
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
     write = world.orders.submit if intent.operation is Operation.SUBMIT else world.orders.cancel
     reply = write(intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(reply)
+
+
+def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
+    """Return why an order may no longer go out on this desk: the session has closed, or an entry's desk is too old."""
+    quick = world.stopwatch() - desk.taken_s < QUICK_S
+    if quick or intent.operation is not Operation.SUBMIT:
+        return None
+    clock, limit = world.reader.clock(), world.rules.limits.max_quote_age_s
+    if not clock.is_open:
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED)
+    age = (clock.now - desk.now).total_seconds()
+    if intent.purpose is Purpose.OPEN and age > limit:
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.DESK_STALE, age, limit, age)
+    return None
+
+
+def _halted(world: World, intent: Intent) -> bool:
+    """Tell whether the trading state keeps this order back; only what adds risk is kept."""
+    adds_risk = intent.purpose is Purpose.OPEN and intent.operation is Operation.SUBMIT
+    return adds_risk and world.ledger.trading_state().state is not TradingState.ACTIVE
 
 
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:

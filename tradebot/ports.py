@@ -182,7 +182,7 @@ class Facts(Protocol):
         """Store one pass of a job with all its candidates and decisions; it takes the place of one of the same id."""
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        """Tell whether the last record of this pass says that it was cut short."""
+        """Tell whether the last record of this pass says that it was cut short, or there is none at all."""
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         """Return recorded passes, oldest first: those since a time, or the last so many."""

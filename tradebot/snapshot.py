@@ -46,6 +46,7 @@ def flow_desk(world: World, now: datetime) -> FlowDesk:
 
 def take(world: World, *, with_flow: bool) -> Desk:
     """Return the desk after applying the venue's facts (a dry run applies none and sees the books as they stand)."""
+    taken_s = world.stopwatch()
     clock, view = world.reader.clock(), world.reader.view()
     require_account(world.ledger, view.account)
     session = session_of(world.ledger, clock.now)
@@ -72,6 +73,7 @@ def take(world: World, *, with_flow: bool) -> Desk:
         quotes=world.market.quotes(tuple(symbols)) if symbols else {},
         rejected_quotes=world.market.rejected_quotes,
         unreadable=view.unreadable,
+        taken_s=taken_s,
         universe=world.rules.universe,
         sectors=world.rules.sectors,
         facts=flow.facts if flow else {},
@@ -125,18 +127,30 @@ def book(
 
 
 def _exposure(view: BrokerView, unresolved: Sequence[IntentRecord]) -> Mapping[str, Decimal]:
-    """Absolute USD by symbol. Orders that only close a position still count: until they fill, they may fail to."""
+    """Absolute USD by symbol at the worst of what may fill: closing a position adds nothing to it, turning it does."""
     exposure: dict[str, Decimal] = defaultdict(Decimal)
     marks: dict[str, Decimal] = {}
+    held: dict[str, Decimal] = {}
     for position in view.positions:
         exposure[position.symbol] += _value(position)
         marks[position.symbol] = position.average_price
+        held[position.symbol] = position.quantity
     for order in view.orders:
-        exposure[order.symbol] += order.open_quantity * _order_price(order, marks)
+        exposure[order.symbol] += _adds(order, held) * _order_price(order, marks)
     for record in unresolved:
         price = record.intent.limit_price or marks.get(record.intent.instrument.symbol, Decimal(0))
         exposure[record.intent.instrument.symbol] += record.intent.quantity * price
     return exposure
+
+
+def _adds(order: Order, held: dict[str, Decimal]) -> Decimal:
+    """Return how many shares an order may add to what is held, taking from `held` what it may close."""
+    there = held.get(order.symbol, Decimal(0))
+    if there * order.side.sign >= 0:
+        return order.open_quantity
+    closing = min(order.open_quantity, abs(there))
+    held[order.symbol] = there + closing * order.side.sign
+    return order.open_quantity - closing
 
 
 def _value(position: BrokerPosition) -> Decimal:

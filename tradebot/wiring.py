@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -232,6 +234,7 @@ class App:
             events=self.events,
             strategies=self.strategies if proposing else (),
             shadow=self.settings.shadow and not dry_run,
+            stopwatch=stopwatch,
         )
         return replace(world, progress=progress) if progress else world
 
@@ -281,7 +284,15 @@ def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) 
     _refuse_mode(folder, environ.get("TRADING_MODE"), "TRADING_MODE", "unset TRADING_MODE")
     if file:
         _refuse_mode(folder, load_yaml(file).get("mode"), f"{file} (mode:)", f"take mode: out of {file}")
-    return load(file, environ, {"mode": folder.mode})
+    loaded = load(file, environ, {"mode": folder.mode})
+    own = folder.path / USER_FILE
+    if own.exists() and load_yaml(own).get("shadow") is True and not loaded.settings.shadow:
+        raise OperatorError(
+            f"{folder.path} is in shadow, and the configuration named would take it out",
+            f"set shadow: true there too, or shadow: false in {own}",
+            code=ExitCode.REFUSED,
+        )
+    return loaded
 
 
 def _refuse_mode(folder: StateFolder, said: object, where: str, remedy: str) -> None:
@@ -300,7 +311,13 @@ def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Pat
     if named:
         return Path(named)
     own = folder / USER_FILE
-    return own if own.exists() else None
+    # A link that leads nowhere is a file that is missing, not one that was never written: reading it says so.
+    return own if os.path.lexists(own) else None
+
+
+def stopwatch() -> float:
+    """Return seconds that go on while the machine sleeps; only differences mean anything."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:

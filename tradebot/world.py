@@ -27,7 +27,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports. `orders` is None in a dry run and in shadow: then nothing can be sent.
+    """The ports. `stopwatch` tells seconds that go on while the machine sleeps.
+
+    `orders` is None in a dry run and in shadow: then nothing can be sent.
 
     A dry run writes nothing at all; shadow records what it decides, and would have sent.
     """
@@ -43,6 +45,7 @@ class World:
     events: Events
     strategies: Sequence[Strategy]
     progress: Progress = lambda done, total: None
+    stopwatch: Callable[[], float] = lambda: 0.0
     shadow: bool = False
 
     @property

@@ -1,12 +1,14 @@
 """The bot's own records: ledger, journal, facts, trading state, calendar. Looking changes nothing."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.checks.row import Check, Mark, attempt, skipped
 from commands.plain import clean
-from tradebot.adapters.state_folder import FACTS
+from tradebot.adapters.state_folder import EVENTS, FACTS
 
 if TYPE_CHECKING:
     from tradebot.model.trading import TradingStateRecord
@@ -23,6 +25,8 @@ def books_checks(app: "App") -> Iterator[Check]:
         yield attempt("journal", lambda: journal(app))
         yield attempt("calendar", lambda: calendar(app))
     yield attempt("facts", lambda: facts(app))
+    yield attempt("events", lambda: events(app.folder.path / EVENTS))
+    yield attempt("plans", lambda: plans(app.folder.plans))
     yield attempt("trading state", lambda: trading_state(app))
 
 
@@ -58,6 +62,31 @@ def facts(app: "App") -> Check:
         return skipped("facts", "its tables fit; no answer of the flow source is in it yet")
     said = f"its tables fit; the last answer is of {newest:%Y-%m-%d %H:%M} UTC"
     return Check("facts", Mark.OK, said, "answers", count)
+
+
+def events(path: Path) -> Check:
+    """Read each line of the file of events, and look whether the next one can be appended."""
+    from tradebot.adapters.events import read_through, require_file
+
+    require_file(path)
+    if not path.exists():
+        return skipped("events", "nothing has happened yet")
+    if not os.access(path, os.R_OK | os.W_OK):
+        return Check("events", Mark.FAIL, f"{path} cannot be appended to", "file", 1, fix=f"chmod 600 {path}")
+    count, bad = read_through(path)
+    if bad:
+        found, fix = f"{bad} of {count} lines are no events", f"mv {path} {path}.aside: the next event begins a new one"
+        return Check("events", Mark.WARN, found, "lines", count, fix=fix)
+    return Check("events", Mark.OK, f"can be appended to; lines read: {count}, each an event", "file", 1)
+
+
+def plans(path: Path) -> Check:
+    """Look whether plans to mend the books can be written where they belong."""
+    if not os.path.lexists(path):
+        return skipped("plans", "the folder is made with the first plan")
+    if not path.is_dir():
+        return Check("plans", Mark.FAIL, f"{path} is not a folder", "entry", 1, fix=f"mv {path} {path}.aside")
+    return Check("plans", Mark.OK, f"{path} is a folder", "folder", 1)
 
 
 def trading_state(app: "App") -> Check:

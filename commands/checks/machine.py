@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +20,8 @@ LEAST_BYTES = 100_000_000
 GOOD_BYTES = 1_000_000_000
 LEAST_SQLITE = (3, 33)
 """The ledger's schema is read from `sqlite_schema`, which older versions call otherwise."""
+ENTER, CHANGE = stat.S_IXGRP | stat.S_IXOTH, stat.S_IWGRP | stat.S_IWOTH
+"""What others than the owner may do: come into a folder, and write."""
 LOCKS = (lock.LOCK, lock.SERVE_LOCK)
 REMOTE = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|9p|fuse\..*|afs|ceph|glusterfs")
 """File systems on which locks and syncs may not hold what they promise."""
@@ -113,23 +115,40 @@ def _file_system(path: Path) -> str | None:
 
 def permissions(path: Path) -> Check:
     """Look at who may use the state folder, and whether everything in it is ours to change."""
-    mode = path.stat().st_mode
     entries = [path, *path.iterdir()]
     barred = [entry.name for entry in entries if not _is_ours(entry)]
     if barred:
         fix = f"sudo chown -R $(id -un) {path}; never run the bot as another user"
         found = f"not ours to change: {', '.join(sorted(barred)[:3])}"
         return Check("permissions", Mark.FAIL, found, "files of the state folder", len(entries), fix=fix)
+    return _openness(path, entries)
+
+
+def _openness(path: Path, entries: Sequence[Path]) -> Check:
+    """Judge what others may do: files that they can change matter as soon as they can enter the folder."""
+    mode, looked_at, close = path.stat().st_mode, "files of the state folder", f"chmod 700 {path}"
+    exposed = sorted(entry.name for entry in entries if _others_may_change(entry)) if mode & ENTER else []
+    if exposed:
+        found = f"others may enter {path} ({stat.filemode(mode)}) and change {', '.join(exposed[:3])}"
+        fix = f"{close} && chmod go-rwx {path}/*"
+        return Check("permissions", Mark.FAIL, found, looked_at, len(entries), fix=fix)
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        writable = mode & (stat.S_IWGRP | stat.S_IWOTH)
-        mark, what = (Mark.FAIL, "change") if writable else (Mark.WARN, "read")
+        mark, what = (Mark.FAIL, "change") if mode & CHANGE else (Mark.WARN, "read")
         found = f"others may {what} {path} ({stat.filemode(mode)})"
-        return Check("permissions", mark, found, "files of the state folder", len(entries), fix=f"chmod 700 {path}")
+        return Check("permissions", mark, found, looked_at, len(entries), fix=close)
     found = f"{path} is its owner's alone ({stat.filemode(mode)})"
-    return Check("permissions", Mark.OK, found, "files of the state folder", len(entries))
+    return Check("permissions", Mark.OK, found, looked_at, len(entries))
+
+
+def _others_may_change(entry: Path) -> bool:
+    mode = entry.lstat().st_mode
+    return stat.S_ISREG(mode) and bool(mode & CHANGE)
 
 
 def _is_ours(entry: Path) -> bool:
+    if entry.is_symlink() and not entry.exists():
+        # A link that leads nowhere is for whoever reads it to name; no change of owner mends it.
+        return entry.lstat().st_uid == os.geteuid()
     return entry.lstat().st_uid == os.geteuid() and os.access(entry, os.R_OK | os.W_OK)
 
 

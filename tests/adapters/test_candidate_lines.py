@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from commands.holdings import FOREIGN_OWNER
 from tradebot.adapters.candidate_lines import MAX_BYTES, MAX_LINES, read
+from tradebot.adopting import ADOPTED
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.submitted import Submission, Submitted
+from tradebot.rehearsal import STRATEGY
 
 GOOD = {"symbol": "AAPL", "side": "buy", "score": 0.6}
 
@@ -63,6 +66,21 @@ def test_an_alert_may_say_how_strong_it_is_and_whose() -> None:
     assert one(alert) == Submitted("BRK.B", Side.SELL, -0.4, "tradingview", "swing", None, None)
 
 
+@pytest.mark.parametrize(("action", "position"), [("buy", "long"), ("sell", "Short"), ("short", "short")])
+def test_an_alert_whose_position_agrees_with_its_side_is_an_entry(action: str, position: str) -> None:
+    assert one({"ticker": "AAPL", "action": action, "market_position": position}).symbol == "AAPL"
+
+
+@pytest.mark.parametrize("time", [1794841200, 1794841200.0, 1794841200000, "1794841200"])
+def test_an_alerts_time_may_be_epoch_seconds_or_milliseconds(time: object) -> None:
+    assert one({"ticker": "AAPL", "action": "buy", "time": time}).at == datetime(2026, 11, 16, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", [FOREIGN_OWNER, ADOPTED, STRATEGY])
+def test_the_names_under_which_the_bot_keeps_its_own_books_are_reserved(name: str) -> None:
+    assert reason(GOOD | {"strategy": name}) == "reserved_strategy"
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -87,6 +105,16 @@ def test_an_alert_may_say_how_strong_it_is_and_whose() -> None:
         (GOOD | {"strategy": ""}, "strategy_invalid"),
         ({"ticker": "AAPL", "action": "close"}, "no_entry"),
         ({"ticker": "AAPL", "action": "sell", "market_position": "flat"}, "no_entry"),
+        ({"ticker": "AAPL", "action": "sell", "market_position": "long"}, "no_entry"),
+        ({"ticker": "AAPL", "action": "buy", "market_position": "short"}, "no_entry"),
+        ({"ticker": "AAPL", "action": "buy", "market_position": None}, "no_entry"),
+        ({"ticker": "AAPL", "action": "sell", "strategy": {"market_position": "long"}}, "no_entry"),
+        ({"ticker": "AAPL", "action": "buy", "score": {}}, "score_invalid"),
+        ({"ticker": "AAPL", "action": "buy", "score": None}, "score_invalid"),
+        ({"ticker": "AAPL", "action": "buy", "time": "yesterday"}, "at_invalid"),
+        ({"ticker": "AAPL", "action": "buy", "time": {}}, "at_invalid"),
+        ({"ticker": "AAPL", "action": "buy", "time": True}, "at_invalid"),
+        ({"ticker": "AAPL", "action": "buy", "time": 1e300}, "at_invalid"),
         ({"ticker": None, "action": "buy"}, "symbol_invalid"),
     ],
 )

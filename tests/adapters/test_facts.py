@@ -135,6 +135,21 @@ def test_a_look_counts_answers_and_leaves_a_damaged_file_as_it_is(facts: SqliteF
     assert [path.name for path in tmp_path.iterdir()] == ["facts.db"]
 
 
+def test_a_look_finds_a_damaged_page_that_its_own_question_would_not_read(facts: SqliteFacts, tmp_path: Path) -> None:
+    facts.close()
+    path = tmp_path / "facts.db"
+    database = sqlite3.connect(path)
+    ((size,),) = database.execute("PRAGMA page_size")
+    ((root,),) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'facts'")
+    database.close()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(OperatorError, match="are damaged") as found:
+        facts_schema.look(path)
+    assert "tradebot fetch-flow --force-slot" in found.value.hint
+
+
 def test_ends_counts_each_candidate_by_the_first_decision_that_stopped_it(facts: SqliteFacts) -> None:
     passed = make_cycle("sent", minutes(2), symbols=1)
     way = replace(passed.candidates[0], decisions=(PASSED,))

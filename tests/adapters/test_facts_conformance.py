@@ -134,13 +134,13 @@ def test_cycles_come_back_whole_by_job_span_and_number(facts: Facts) -> None:
     assert len(facts.cycles(job="score")) == 1
 
 
-def test_a_pass_that_began_is_unfinished_until_its_own_record_takes_the_place(facts: Facts) -> None:
+def test_a_pass_is_unfinished_until_its_own_record_stands(facts: Facts) -> None:
     whole = make_cycle("c")
     begun = replace(whole, candidates=(), job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT))
-    assert not facts.unfinished(whole)
+    assert facts.unfinished(whole), "a claim without a record has done nothing yet"
     facts.record(begun)
     assert facts.unfinished(whole)
-    assert not facts.unfinished(make_cycle("other"))
+    assert facts.unfinished(make_cycle("other"))
     facts.record(whole)
     assert not facts.unfinished(whole)
     assert facts.cycles(job="trade-once") == (whole,)

@@ -106,6 +106,32 @@ def test_whatever_is_raised_becomes_a_sentence(
     assert capsys.readouterr().err.startswith(said)
 
 
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str | None, str | None]:
+    """Return mode and account of the error document that a command line ends in."""
+    bounded(raiser(OperatorError("no")), ["status", "--json", *arguments])
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["message"] == "no"
+    return document["mode"], document["account"]
+
+
+def test_an_error_document_says_whose_it_is(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "--state-dir", str(bot.folder)) == ("sandbox", bot.tail())
+    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
+    assert told(capsys) == ("sandbox", bot.tail())
+    assert told(capsys, "--state-dir", str(bot.folder / "nothing")) == (None, None)
+
+
+@pytest.mark.parametrize("marker", ["", "{}", "[" * 100_000, "\udcff"])
+def test_a_marker_that_tells_nothing_does_not_hide_the_error(
+    copy: Bot, marker: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy.folder / "state.id").write_text(marker, errors="surrogateescape")
+    assert told(capsys, "--state-dir", str(copy.folder)) == (None, None)
+    assert told(capsys, "--state-dir", "\0") == (None, None)
+
+
 @pytest.mark.parametrize("verb", ["halt", "status", "init", "demo"])
 def test_a_folder_that_one_may_not_enter_is_one_sentence(copy: Bot, verb: str) -> None:
     copy.folder.chmod(0)

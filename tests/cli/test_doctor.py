@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from commands.checks.strategies import strategies
 from tests.cli.bot import Bot, blank, log, second_session
 from tradebot.adapters import lock, state_folder, switch
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.exchange import process
+from tradebot.settings import load
 
 AT = datetime(2026, 11, 16, 14, tzinfo=UTC)
 # Put together here, so that no text in the tree looks like a key.
@@ -96,6 +98,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ),
         ("skip", "keys the embedded exchange has its own; no other is read"),
         ("skip", "flow key the embedded exchange serves its own flow; no key is read"),
+        ("ok", "strategies answers: flow (1 strategies)"),
         (
             "ok",
             "ledger whole, its account fits; compared with the broker 2026-11-17 15:00 UTC (N pages of ledger.db)",
@@ -103,6 +106,8 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "journal its chain holds to record 2 (N records)"),
         ("ok", "calendar it reaches from 2026-11-17 to 2027-01-15 (41 sessions)"),
         ("ok", "facts its tables fit; the last answer is of 2026-11-17 15:00 UTC (N answers)"),
+        ("ok", "events can be appended to; lines read: 1, each an event (1 file)"),
+        ("ok", "plans STATE/plans is a folder (1 folder)"),
         ("ok", "trading state ACTIVE by WHO: armed (3 places: ARMED, HALT, the ledger)"),
         (
             "ok",
@@ -120,7 +125,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
             "flow 6 of 6 endpoints answer; plan of 50,000 answers a day, N used; a session asks for at most 678 "
             "(6 endpoints)",
         ),
-        ("18", "ok, 0 warn, 0 fail, 5 not looked at"),
+        ("21", "ok, 0 warn, 0 fail, 5 not looked at"),
     ]
 
 
@@ -202,6 +207,16 @@ def short_journal(folder: Path) -> None:
     path.write_text(path.read_text().splitlines(keepends=True)[0])
 
 
+def dangling(folder: Path) -> None:
+    (folder / "tradebot.yaml").unlink()
+    (folder / "tradebot.yaml").symlink_to(folder / "gone.yaml")
+
+
+def replaced_by_folder(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
 @pytest.mark.parametrize(
     ("name", "hurt", "says"),
     [
@@ -213,7 +228,16 @@ def short_journal(folder: Path) -> None:
         ("facts", lambda folder: (folder / "facts.db").write_text("no database" * 99), "are damaged"),
         ("trading state", lambda folder: (folder / "ARMED").unlink(), "absent or unreadable"),
         ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}"), "did you mean limits"),
+        ("configuration", dangling, "leads nowhere"),
         ("permissions", lambda folder: folder.chmod(0o777), "others may change"),
+        ("permissions", lambda folder: (folder.chmod(0o711), (folder / "ledger.db").chmod(0o620)), "change ledger.db"),
+        ("strategies", lambda folder: (folder / "tradebot.yaml").write_text("strategies: {gone: {}}"), "gone is"),
+        ("events", lambda folder: replaced_by_folder(folder / "system_events.jsonl"), "is not a file"),
+        (
+            "plans",
+            lambda folder: ((folder / "plans").rename(folder / ".p"), (folder / "plans").touch()),
+            "not a folder",
+        ),
     ],
 )
 def test_what_is_damaged_fails_with_a_fix_and_is_left_as_it_is(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
@@ -233,6 +257,7 @@ def test_what_is_damaged_fails_with_a_fix_and_is_left_as_it_is(copy: Bot, name: 
         ("permissions", lambda folder: folder.chmod(0o755), "others may read"),
         ("trading state", lambda folder: (folder / "HALT").touch(), "REDUCE_ONLY"),
         ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("universe: [ZZZ]"), "no sector"),
+        ("events", lambda folder: (folder / "system_events.jsonl").write_text("torn\n"), "1 of 1 lines are no events"),
     ],
 )
 def test_what_deserves_a_look_warns_and_does_not_fail(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
@@ -241,6 +266,24 @@ def test_what_deserves_a_look_warns_and_does_not_fail(copy: Bot, name: str, hurt
     found = {row["name"]: row for row in said.data["rows"]}
     assert (said.code, found[name]["mark"]) == (0, "warn")
     assert says in found[name]["found"]
+
+
+def test_a_strategy_that_raises_fails_where_it_is_asked_and_is_only_looked_up_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raising.py").write_text(
+        "class Raising:\n    def __init__(self, settings):\n        raise OSError('no')\n"
+    )
+    info = tmp_path / "raising-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: raising\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tradebot.strategies]\nraising = raising:Raising\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    used = load(None, {}, {"strategies": {"raising": {}}}).settings
+    assert strategies(used, ask=False).found == "installed, not asked: flow, raising"
+    asked = strategies(used, ask=True)
+    assert (asked.mark, "raising: STRATEGY_FAILED (OSError: no" in asked.found) == ("fail", True)
+    assert "tradebot strategy list" in asked.fix
 
 
 def test_paper_keys_that_fit_are_named_and_never_shown(paper: Bot) -> None:

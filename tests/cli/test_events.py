@@ -65,3 +65,11 @@ def test_following_prints_a_document_for_each_new_event_until_the_reader_goes_aw
     assert running.stderr is not None
     assert running.stderr.read() == ""
     running.stderr.close()
+
+
+def test_a_folder_in_the_place_of_the_events_is_an_error_and_not_an_empty_list(copy: Bot) -> None:
+    path = copy.folder / "system_events.jsonl"
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    said = copy.says("events", "--json")
+    assert (said.code, "is not a file" in json.loads(said.out)["error"]["message"]) == (2, True)

@@ -58,8 +58,11 @@ def test_nothing_can_be_sent_by_any_other_way(bot: Bot) -> None:
     assert asked_to_change(bot) == []
 
 
-def test_the_same_bot_sends_once_it_is_no_longer_in_shadow(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bot_sends_once_its_own_file_takes_it_out_of_shadow(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_SHADOW", "false")
+    assert bot.says("status").code == 3, "a variable left in some shell is no decision"
+    own = bot.folder / "tradebot.yaml"
+    own.write_text(own.read_text().replace("shadow: true", "shadow: false"))
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
     bot.says("exchange", "tick", "5m")
     bot.says("fetch-flow")
@@ -72,3 +75,15 @@ def test_the_same_bot_sends_once_it_is_no_longer_in_shadow(bot: Bot, monkeypatch
 def test_real_money_has_no_say_in_shadow_because_no_order_reaches_it() -> None:
     assert permission_of(Mode.LIVE, shadow=True).open
     assert not permission_of(Mode.LIVE).open
+
+
+def test_another_configuration_does_not_take_a_folder_out_of_shadow(bot: Bot, tmp_path: Path) -> None:
+    own = bot.folder / "tradebot.yaml"
+    before = own.read_text()
+    own.write_text(before.replace("shadow: false", "shadow: true"))
+    (tmp_path / "other.yaml").write_text("limits: {max_new_entries: 2}\n")
+    try:
+        said = bot.says("trade-once", "--config", str(tmp_path / "other.yaml"))
+        assert (said.code, "is in shadow" in said.err) == (3, True)
+    finally:
+        own.write_text(before)

@@ -20,6 +20,7 @@ BAD = {
     "million": "return [next(self.well(desk))] * 1_000_000",
     "changing": "desk.facts.clear()\nobject.__setattr__(desk, 'universe', ())\nreturn []",
 }
+YAML = [(name, "cannot name it") for name in ("null", "none", "true", "false")]
 MODULE = """
 from dataclasses import replace
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -101,7 +102,9 @@ def test_a_new_package_holds_a_strategy_its_test_and_how_to_go_on(
     ]
     assert "pip install --no-build-isolation --no-deps -e mean_reversion" in out
     assert "strategies: {mean_reversion: {}}" in out
-    assert "class MeanReversion:" in (tmp_path / "mean_reversion/tradebot_mean_reversion/strategy.py").read_text()
+    assert (
+        "class MeanReversionStrategy:" in (tmp_path / "mean_reversion/tradebot_mean_reversion/strategy.py").read_text()
+    )
 
 
 def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
@@ -114,9 +117,26 @@ def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
     assert "3 passed" in said
 
 
+@pytest.mark.parametrize("name", ["settings", "candidate", "strategy_desk", "mapping", "class"])
+def test_a_name_that_the_template_uses_too_gives_a_package_that_works(name: str, tmp_path: Path) -> None:
+    assert main(["strategy", "new", name, "--path", str(tmp_path / name), "--json"]) == 0
+    run(
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"),
+        cwd=tmp_path / name,
+        PYTHONPATH=str(tmp_path / name),
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("Momentum", "lower-case"), ("../x", "lower-case"), ("x" * 21, "lower-case"), ("flow", "installed already")],
+    [
+        ("Momentum", "lower-case"),
+        ("../x", "lower-case"),
+        ("x" * 21, "lower-case"),
+        ("flow", "installed already"),
+        *YAML,
+    ],
 )
 def test_a_name_that_cannot_serve_is_refused(
     name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -103,7 +103,7 @@ UNREADABLE = [
     ("mode: paper\n---\nmode: live\n", "line 2, column 1"),
     ("mode: pa\0per\n", "character 8: special characters are not allowed"),
     ("mode: paper\n".encode("utf-16"), "not UTF-8 text (byte 0)"),
-    ("mode: paper\n#" + "x" * 1_000_001, "are too many for a configuration"),
+    ("mode: paper\n#" + "x" * 1_000_001, "is no configuration"),
     ("universe: " + "[" * 5000, "recursion"),
     ("limits: {cooldown_s: " + "9" * 5000 + "}", "digits"),
 ]

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.builders import NOW, fill
-from tests.core.worlds import Scene, call
+from tests.core.worlds import Scene, call, wanted
 from tests.venues import FakeReader
-from tradebot.adopting import ADOPTED, acknowledge, manage
-from tradebot.cycle import evaluate_exits
+from tradebot.adopting import ADOPTED, Stranger, acknowledge, manage
+from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.position import FOREIGN, fold_positions
-from tradebot.reconciling import ledger_view, reconcile
+from tradebot.reconciling import Reconciled, ledger_view, reconcile
 
 AT = NOW - timedelta(minutes=5)
 QUANTITIES = st.integers(-50, 50)
@@ -34,6 +34,11 @@ def scene_of(*, before: int = 0, foreign: int = 0, own: int = 0) -> Scene:
     return scene
 
 
+def take_over(scene: Scene) -> tuple[Stranger, Reconciled]:
+    """Take over what the broker holds now."""
+    return manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann", scene.venue.held["AAPL"])
+
+
 def positions(scene: Scene) -> dict[str, Decimal]:
     folded = fold_positions(scene.ledger.fills())
     return {owner: position.quantity for (owner, _), position in folded.items() if position.quantity}
@@ -45,14 +50,14 @@ def test_what_is_taken_over_is_all_that_was_foreign_and_the_cash_stays(before: i
     cash = ledger_view(scene.ledger).cash
     if not before + foreign:
         with pytest.raises(OperatorError, match="the broker holds no AAPL"):
-            manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann")
+            take_over(scene)
         return
     if before and foreign:
         # Books that know of trades in it do not take what is older for a stranger: a plan settles that first.
         with pytest.raises(OperatorError, match=r"different quantities|opposite sides"):
-            manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann")
+            take_over(scene)
         return
-    found, after = manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann")
+    found, after = take_over(scene)
     assert found.quantity == before + foreign
     assert positions(scene) == {ADOPTED: Decimal(before + foreign)}
     assert ledger_view(scene.ledger).cash == cash
@@ -65,7 +70,7 @@ def test_a_position_that_was_acknowledged_before_is_taken_over_whole() -> None:
     acknowledge(reader, scene.ledger, "AAPL", "ann")
     assert scene.ledger.acknowledged() == {"AAPL": Decimal(7)}
     assert reconcile(reader, scene.ledger).findings == ()
-    _, after = manage(reader, scene.ledger, "AAPL", "ann")
+    _, after = take_over(scene)
     assert (scene.ledger.acknowledged(), positions(scene), after.findings) == ({}, {ADOPTED: Decimal(7)}, ())
 
 
@@ -78,13 +83,13 @@ def test_what_was_traded_by_hand_becomes_known_once_and_leaves_the_books_alone(f
     written = scene.ledger.fills()
     acknowledge(reader, scene.ledger, "AAPL", "ann")
     assert (ledger_view(scene.ledger).cash, scene.ledger.fills()) == (cash, written)
-    manage(reader, scene.ledger, "AAPL", "ann")
+    take_over(scene)
     assert (ledger_view(scene.ledger).cash, positions(scene)) == (cash, {ADOPTED: quantity})
 
 
 def test_what_was_taken_over_is_closed_by_the_exit_rules_like_any_other() -> None:
     scene = scene_of(before=10)
-    manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann")
+    take_over(scene)
     scene.price("AAPL", "80")
     (record,) = evaluate_exits(scene.world(), call()).candidates
     (intent,) = scene.venue.submitted
@@ -96,7 +101,7 @@ def test_what_was_taken_over_is_closed_by_the_exit_rules_like_any_other() -> Non
 
 def test_only_the_foreign_part_of_a_shared_symbol_is_taken_over() -> None:
     scene = scene_of(foreign=4, own=6)
-    found, after = manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann")
+    found, after = take_over(scene)
     assert (found.quantity, after.findings) == (Decimal(4), ())
     assert positions(scene) == {"flow": Decimal(6), ADOPTED: Decimal(4)}
 
@@ -106,5 +111,25 @@ def test_what_is_the_bots_own_or_stands_against_it_is_refused(foreign: int, own:
     scene = scene_of(foreign=foreign, own=own)
     before = scene.ledger.fills()
     with pytest.raises(OperatorError) as refused:
-        manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann")
+        take_over(scene)
     assert (refused.value.code, scene.ledger.fills()) == (code, before)
+
+
+def test_another_quantity_than_was_confirmed_is_not_taken_over() -> None:
+    scene = scene_of(before=10)
+    with pytest.raises(OperatorError, match="it moved; look again") as refused:
+        manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann", Decimal(7))
+    assert (refused.value.code, scene.ledger.fills()) == (ExitCode.REFUSED, ())
+
+
+def test_a_symbol_on_which_somebody_elses_order_works_is_not_taken_over() -> None:
+    scene, other = scene_of(before=10), Scene()
+    trade_once(other.world(wanted("AAPL")), call())
+    for name, symbol in (("by-hand-1", "MSFT"), ("by-hand-2", "AAPL")):
+        scene.venue.rest(name, symbol, other.venue.submitted[0])
+    with pytest.raises(OperatorError, match="the order by-hand-2 is not the bot's") as refused:
+        take_over(scene)
+    assert (refused.value.code, scene.ledger.fills()) == (ExitCode.REFUSED, ())
+    del scene.venue.book["by-hand-2"]
+    take_over(scene)
+    assert positions(scene) == {ADOPTED: Decimal(10)}

@@ -1,8 +1,11 @@
 """The stories on fakes: what is promised, what is sent, what is recorded, and what no one may do."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +25,7 @@ from tradebot.model.position import fold_cash, fold_positions
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, TradingState
+from tradebot.world import World
 
 EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
 CLOSED_DOOR = Permission(((Reason.LIVE_NOT_ARMED, "live"),))
@@ -526,3 +530,56 @@ def test_a_position_without_a_quote_keeps_the_best_price_that_it_has_seen() -> N
     scene.venue.prices = {}
     evaluate_exits(scene.world(), EXIT_CALL)
     assert scene.ledger.high_water("flow", "AAPL", position.opened_at) == Decimal("101.50")
+
+
+def slow(world: World) -> World:
+    """Return a world in which every look at the stopwatch finds three more seconds gone."""
+    seconds = count(step=3.0)
+    return replace(world, stopwatch=lambda: next(seconds))
+
+
+def test_a_pass_that_slept_sends_no_entry_on_its_old_desk() -> None:
+    scene = Scene()
+
+    def sleep(intent: Intent) -> None:
+        scene.venue.now += timedelta(minutes=10)
+
+    scene.venue.before_submit = sleep
+    record = trade_once(slow(scene.world(wanted("AAPL", 0.9), wanted("MSFT", 0.8))), call())
+    assert ends(record) == {"AAPL": None, "MSFT": Reason.DESK_STALE}
+    assert [intent.instrument.symbol for intent in scene.venue.submitted] == ["AAPL"]
+
+
+def test_nothing_goes_out_once_the_session_has_closed_under_a_pass() -> None:
+    scene = Scene()
+
+    def close(intent: Intent) -> None:
+        scene.venue.is_open = False
+
+    scene.venue.before_submit = close
+    record = trade_once(slow(scene.world(wanted("AAPL", 0.9), wanted("MSFT", 0.8))), call())
+    assert ends(record) == {"AAPL": None, "MSFT": Reason.MARKET_CLOSED}
+    assert len(scene.venue.submitted) == 1
+
+
+def test_a_halt_that_comes_with_the_promise_keeps_the_order_from_going_out() -> None:
+    scene = Scene()
+    promise = scene.ledger.promise
+
+    def promise_and_halt(intent: Intent, verdicts: Sequence[Decision]) -> bool:
+        halt(scene)
+        return promise(intent, verdicts)
+
+    world = scene.world(wanted("AAPL"))
+    scene.ledger.promise = promise_and_halt  # type: ignore[method-assign]
+    record = trade_once(world, call())
+    assert ends(record) == {"AAPL": Reason.HALTED}
+    assert scene.venue.submitted == []
+    assert [found.state for found in scene.ledger.intents()] == [IntentState.REJECTED]
+
+
+def test_a_pass_that_goes_on_after_a_kill_has_opened_what_it_opened() -> None:
+    scene = Scene(limits=limits(max_new_entries=1))
+    trade_once(scene.world(wanted("AAPL")), call())
+    again = trade_once(scene.world(wanted("MSFT")), call())
+    assert ends(again) == {"MSFT": Reason.MAX_NEW_ENTRIES}

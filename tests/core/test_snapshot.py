@@ -13,6 +13,7 @@ from tests.venues import LOST
 from tradebot.cycle import trade_once
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session
+from tradebot.model.candidate import Side
 from tradebot.model.desk import Book
 from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Order, OrderStatus
@@ -138,3 +139,17 @@ def test_the_session_is_the_days_own_and_flow_is_asked_for_the_last_that_began(
 def test_a_ledger_without_a_calendar_knows_no_session() -> None:
     assert session_of(MemoryLedger(), NOW) is None
     assert last_session(MemoryLedger(), ago(0)) == DAY
+
+
+def test_an_order_that_only_closes_a_position_adds_nothing_and_one_that_turns_it_adds_the_rest() -> None:
+    scene = Scene()
+    bought = Scene()
+    trade_once(bought.world(wanted("AAPL", 0.9)), call())
+    order = next(iter(bought.venue.book.values()))
+    scene.venue.held["AAPL"] = Decimal(40)
+    held = take(scene.world(), with_flow=False).book.exposure["AAPL"]
+    for quantity, more in ((Decimal(40), Decimal(0)), (Decimal(45), Decimal(5))):
+        closing = replace(order, side=Side.SELL, quantity=quantity, filled_quantity=Decimal(0), client_order_id="x")
+        scene.venue.book = {"x": closing}
+        assert order.limit_price is not None
+        assert take(scene.world(), with_flow=False).book.exposure["AAPL"] == held + more * order.limit_price

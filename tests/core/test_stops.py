@@ -67,5 +67,28 @@ def test_time_is_up_at_its_moment() -> None:
 
 
 def test_the_way_to_a_rule_is_a_fraction_of_the_price() -> None:
-    assert distance(Stop(Reason.STOP_LOSS, Decimal(98), None), Decimal(100)) == Decimal("0.02")
-    assert distance(Stop(Reason.TIME_EXIT, None, NOW), Decimal(100)) is None
+    assert distance(Stop(Reason.STOP_LOSS, Decimal(98), None), Decimal(100), 1) == Decimal("0.02")
+    assert distance(Stop(Reason.TIME_EXIT, None, NOW), Decimal(100), 1) is None
+
+
+@given(SIDES, ENTRIES, BESTS, st.decimals("-0.05", "0.05", places=3))
+def test_the_way_to_a_rule_is_negative_where_the_rule_would_act(
+    quantity: Decimal, entry: Decimal, best: Decimal, gain: Decimal
+) -> None:
+    of, side = held(quantity, entry, best), 1 if quantity > 0 else -1
+    mark = entry * (1 + side * gain)
+    ways = {stop.rule: (distance(stop, mark, side), stop.armed) for stop in stops(of, EXITS)}
+    reason = at_price(of, mark).reason
+    way, armed = ways.get(reason, (None, True)) if reason else (None, True)
+    if way is not None:
+        assert armed
+        assert way <= HAIR
+    else:
+        assert all(found is None or found > -HAIR for found, acts in ways.values() if acts)
+
+
+def test_a_trailing_stop_that_is_not_armed_is_away_where_the_position_gains() -> None:
+    for side in (1, -1):
+        arms = Stop(Reason.TRAILING_STOP, 100 + side * Decimal(2), None, armed=False)
+        assert distance(arms, Decimal(100), side) == Decimal("0.02")
+        assert distance(arms, 100 + side * Decimal(4), side) == Decimal(-2) / (100 + side * 4)

@@ -1,5 +1,6 @@
 """Who is due now: one claim for each slot whoever comes, late entries missed, everything else run once."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from hypothesis import given
@@ -23,10 +24,10 @@ TIMETABLE = {
 GRACE_S = 90
 
 
-def duty(ledger: MemoryLedger, opened_at: datetime = SESSION.open) -> Duty:
+def duty(ledger: MemoryLedger, opened_at: datetime = SESSION.open, *, unfinished: Sequence[Job] = ()) -> Duty:
     ledger.put_sessions([SESSION])
     ledger.open_books(CASH, opened_at)
-    return Duty(ledger, TIMETABLE, GRACE_S, lambda now: None)
+    return Duty(ledger, TIMETABLE, GRACE_S, lambda now: None, lambda slot, now: slot.job in unfinished)
 
 
 def at(minute: float) -> datetime:
@@ -60,6 +61,15 @@ def test_a_slot_that_somebody_else_filled_is_not_due() -> None:
     found = duty(ledger)
     ledger.claim_slot("evaluate-exits", SESSION.date, "open+2m", "cron", at(2))
     assert Job.EVALUATE_EXITS not in [slot.job for slot in found.look(at(2)).run]
+
+
+def test_a_claimed_slot_whose_pass_was_cut_short_is_due_until_it_is_finished_and_entries_never_are() -> None:
+    ledger, cut_short = MemoryLedger(), [Job.EVALUATE_EXITS, Job.TRADE_ONCE]
+    found = duty(ledger, unfinished=cut_short)
+    claim_all(ledger, found, at(2))
+    assert [slot.job for slot in found.look(at(2.5)).run] == [Job.EVALUATE_EXITS]
+    cut_short.clear()
+    assert found.look(at(3)).run == ()
 
 
 def test_a_slot_that_nobody_claimed_is_due_again_until_its_end() -> None:

@@ -45,9 +45,9 @@ class Bench:
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
         self.ledger.open_books(CASH, SESSION.open)
-        self.duty = Duty(self.ledger, TIMETABLE, GRACE_S, lambda now: None)
+        self.duty = Duty(self.ledger, TIMETABLE, GRACE_S, lambda now: None, lambda slot, now: False)
         # The verbs look for themselves, as a one-shot does.
-        self.shots = Duty(self.ledger, TIMETABLE, GRACE_S, lambda now: None)
+        self.shots = Duty(self.ledger, TIMETABLE, GRACE_S, lambda now: None, lambda slot, now: False)
         verbs = {job: self._verb(job) for job in Job}
         station = Station(
             verbs, "serve me/1", "sandbox", self.facts.record, self.events, self.lines.append, lambda: 0.0

@@ -21,12 +21,17 @@ MAX_LINES = 1000
 MAX_DETAIL = 160
 ALERT_KEYS = frozenset({"ticker", "action"})
 ALERT_SIDES: Mapping[str, str] = {"buy": "buy", "long": "buy", "sell": "sell", "short": "sell"}
+ALERT_POSITIONS: Mapping[str, str] = {"buy": "long", "sell": "short"}
+"""The position after the alert's order that makes it an entry; any other one makes it an exit or a part of one."""
 ALERT_SOURCE = "tradingview"
 ALERT_SCORE = 1.0
 """An alert is a decision that its sender has made: where it states no score it counts as wholly meant."""
-TAKEN_FROM_ALERTS = ("score", "source", "strategy", "coverage", "at")
+TAKEN_FROM_ALERTS = ("source", "coverage", "at")
+ONLY_ENTRIES = "only entries are taken; exits are the bot's own"
 OUR_SOURCES = frozenset({"strategy", "exit", "cancel", "flatten"})
 """Sources that say what the bot itself did; a line from outside may not pass for one."""
+OUR_STRATEGIES = frozenset({"foreign", "adopted", "doctor"})
+"""Names under which the bot itself keeps lots and orders; a line from outside may not add to them."""
 
 Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
 Magnitude = Annotated[float, Field(ge=-1, le=1)]
@@ -84,6 +89,8 @@ def _candidate(line: bytes, strategies_in_use: Collection[str]) -> Submitted:
         raise _BadLineError("side_against_score", f"buy with a score of {checked.score}, which is bearish")
     if checked.source in OUR_SOURCES:
         raise _BadLineError("reserved_source", f"source {checked.source} is the bot's own word")
+    if checked.strategy in OUR_STRATEGIES:
+        raise _BadLineError("reserved_strategy", f"strategy {checked.strategy} is the bot's own name")
     if checked.strategy in strategies_in_use:
         raise _BadLineError("reserved_strategy", f"strategy {checked.strategy} trades by itself here")
     score = side.sign * abs(checked.score)
@@ -114,15 +121,30 @@ def _no_number(word: str) -> float:
 def _from_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
     """Return an alert in our own form: NASDAQ:AAPL is AAPL, long is buy, its time is the signal's."""
     action = str(alert.get("action", "")).strip().lower()
-    if action not in ALERT_SIDES or str(alert.get("market_position", "")).strip().lower() == "flat":
-        said = f"action {alert.get('action')!r}, market_position {alert.get('market_position')!r}"
-        raise _BadLineError("no_entry", f"{said}: only entries are taken; exits are the bot's own")
+    if action not in ALERT_SIDES:
+        raise _BadLineError("no_entry", f"action {alert.get('action')!r}: {ONLY_ENTRIES}")
+    side = ALERT_SIDES[action]
+    _require_entry(alert, side)
     ticker = alert.get("ticker")
     symbol = ticker.rpartition(":")[2] if isinstance(ticker, str) else ticker
-    kept = {key: alert[key] for key in TAKEN_FROM_ALERTS if not isinstance(alert.get(key), dict | None)}
-    if isinstance(alert.get("time"), str):
+    kept = {key: alert[key] for key in TAKEN_FROM_ALERTS if alert.get(key) is not None}
+    # An object under this name is the alert's own account of its strategy; only a plain value can name one.
+    if not isinstance(alert.get("strategy"), dict | None):
+        kept["strategy"] = alert["strategy"]
+    if alert.get("time") is not None:
         kept.setdefault("at", alert["time"])
-    return {"score": ALERT_SCORE, "source": ALERT_SOURCE} | kept | {"symbol": symbol, "side": ALERT_SIDES[action]}
+    score = alert.get("score", ALERT_SCORE)
+    return {"source": ALERT_SOURCE} | kept | {"symbol": symbol, "side": side, "score": score}
+
+
+def _require_entry(alert: Mapping[str, Any], side: str) -> None:
+    """Refuse an alert whose order leaves no position of its own side: closing part of a long must not open a short."""
+    for said in (alert, alert.get("strategy")):
+        if not isinstance(said, Mapping) or "market_position" not in said:
+            continue
+        position = said["market_position"]
+        if str(position).strip().lower() != ALERT_POSITIONS[side]:
+            raise _BadLineError("no_entry", f"{side} with market_position {position!r}: {ONLY_ENTRIES}")
 
 
 def _checked(said: Mapping[str, Any]) -> _Line:

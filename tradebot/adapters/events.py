@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tradebot.adapters.canonical import CodecError, json_text, time_text
 from tradebot.adapters.codec import decode, encode
+from tradebot.errors import OperatorError
 from tradebot.model.event import Severity, SystemEvent
 
 MAX_BYTES = 5_000_000
@@ -48,6 +49,18 @@ class JsonlEvents:
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")
+
+
+def require_file(path: Path) -> None:
+    """Raise OperatorError where something other than a file stands at the path; an absent one is as good as empty."""
+    if path.exists() and not path.is_file():
+        raise OperatorError(f"{path} is not a file, and no event is recorded.", f"Move it away: mv {path} {path}.aside")
+
+
+def read_through(path: Path) -> tuple[int, int]:
+    """Return how many lines a file has, and how many of them are no events; rotated files are left alone."""
+    lines = _lines(path)
+    return len(lines), sum(_event(line) is None for line in lines)
 
 
 def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:

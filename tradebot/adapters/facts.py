@@ -141,10 +141,15 @@ class SqliteFacts:
             )
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        """Tell whether the last record of this pass says that it was cut short."""
-        near = self.cycles(job=cycle.job, since=cycle.at - SAME_PASS)
-        last = next((found.job_decision for found in reversed(near) if found.id == cycle.id), None)
-        return last is not None and last.reason is Reason.CUT_SHORT
+        """Tell whether the last record of this pass says that it was cut short, or there is none at all."""
+        found = self._rows(
+            "SELECT body FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?"
+            " ORDER BY at DESC, sequence DESC LIMIT 1",
+            (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
+        )
+        with self._guard(ValueError):
+            ends = [last.job_decision for last in unpack_all(CycleRecord, [body for (body,) in found])]
+        return not ends or (ends[0] is not None and ends[0].reason is Reason.CUT_SHORT)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         """Return recorded passes, oldest first: those since a time, or the last so many."""
@@ -283,7 +288,8 @@ class SqliteFacts:
             self._database.close()
             self._begin_anew(str(error))
             raise TemporaryError(
-                "The stored facts were damaged; they were moved aside and begun anew.", "tradebot fetch-flow"
+                "The stored facts were damaged; they were moved aside and begun anew.",
+                "tradebot fetch-flow --force-slot",
             ) from error
 
     def _begin_anew(self, why: str) -> None:

@@ -68,15 +68,19 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def look(path: Path) -> tuple[int, datetime | None]:
-    """Return how many answers were taken in, and when the last one was; OperatorError where they are damaged."""
+    """Return how many answers were taken in, and when the last one was; OperatorError where they are damaged.
+
+    Each page is read, because a damaged one may lie where this question would never come by.
+    """
     try:
         database = open_database(path)
         with closing(database), translated(path):
+            _check_pages(database)
             ((answers, newest),) = database.execute("SELECT count(*), max(at) FROM intakes")
     except DamagedError as error:
         raise OperatorError(
             f"The facts {path} are damaged: {error}.",
-            "Nothing to do: the next pass moves the file aside and begins a new one; only explanations are lost.",
+            "tradebot fetch-flow --force-slot: it moves the file aside and begins anew; only explanations are lost",
         ) from error
     return answers, parse_time(newest) if newest else None
 
@@ -156,6 +160,12 @@ def _check(database: sqlite3.Connection) -> None:
     tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql LIKE 'CREATE%'")}
     if not tables.issuperset(TABLES):
         raise DamagedError("its tables are not those of a file of facts")
+
+
+def _check_pages(database: sqlite3.Connection) -> None:
+    ((found,),) = database.execute("PRAGMA quick_check(1)")
+    if found != "ok":
+        raise DamagedError(found)
 
 
 def _make_quick(database: sqlite3.Connection) -> None:

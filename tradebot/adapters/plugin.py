@@ -11,7 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -85,6 +85,12 @@ def strategies(
     wanted: Mapping[str, Mapping[str, object]], bounds: Bounds, environ: Mapping[str, str]
 ) -> tuple[Strategy, ...]:
     """Return the strategies that the configuration names. OperatorError for one that is not installed."""
+    found = require_installed(wanted)
+    return tuple(_strategy(found[name], settings, bounds, environ) for name, settings in wanted.items())
+
+
+def require_installed(wanted: Iterable[str]) -> dict[str, EntryPoint]:
+    """Return what is installed. OperatorError for a name that no installed package has."""
     found = installed()
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -92,7 +98,7 @@ def strategies(
             f"strategies.{missing[0]} is configured, but no strategy of this name is installed",
             f"installed: {', '.join(sorted(found))}; install its package here, or set strategies.{missing[0]}: null",
         )
-    return tuple(_strategy(found[name], settings, bounds, environ) for name, settings in wanted.items())
+    return found
 
 
 def _strategy(

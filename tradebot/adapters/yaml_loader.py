@@ -71,11 +71,17 @@ def load_yaml(path: Path) -> dict[str, object]:
 
 def _read(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):
+            raise OperatorError(f"{path} is a pipe: reading it may never end", "put the configuration into a file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as failed:
+        if path.is_symlink() and not path.exists():
+            lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
+            raise OperatorError(lost, f"put the file back, or take the link away: rm {path}") from None
         raise OperatorError(f"{path}: {failed.strerror}", "check the path and its permissions") from None
     if len(data) > MAX_BYTES:
-        raise OperatorError(f"{path}: {len(data)} bytes are too many for a configuration", "give the right file")
+        raise OperatorError(f"{path}: more than {MAX_BYTES} bytes is no configuration", "give the right file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as bad:

@@ -38,6 +38,14 @@ def _trailing(held: Held, rules: ExitRules) -> Stop:
     return Stop(Reason.TRAILING_STOP, arms, None, armed=False)
 
 
-def distance(stop: Stop, mark: Decimal) -> Decimal | None:
-    """Return how far a price is from where the rule stands, as a fraction of the price; None for a rule of time."""
-    return None if stop.price is None else abs(stop.price - mark) / mark
+def distance(stop: Stop, mark: Decimal, direction: int) -> Decimal | None:
+    """Return the way from a price to where the rule stands, as a fraction of the price; None for a rule of time.
+
+    It is positive while the rule is still away, negative where the price has passed it; `direction` is +1 for a long
+    and -1 for a short.
+    """
+    if stop.price is None:
+        return None
+    # A target, and a trailing stop that is not armed yet, stand where the position gains; the others where it loses.
+    towards = direction if stop.rule is Reason.PROFIT_TARGET or not stop.armed else -direction
+    return towards * (stop.price - mark) / mark

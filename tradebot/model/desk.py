@@ -74,7 +74,7 @@ class Desk:
 
     `positions` are the books' own, `net` is what the broker says it holds: signed quantities by symbol.
     `rejected_quotes` says why a symbol has no quote, where the venue sent an unusable one; `unreadable` counts the
-    venue's rows of positions and orders that could not be read.
+    venue's rows of positions and orders that could not be read; `taken_s` is the stopwatch's reading when it was taken.
     """
 
     now: datetime
@@ -95,6 +95,7 @@ class Desk:
     tide: TideFacts = field(default_factory=TideFacts)
     rejected_quotes: Mapping[str, str] = field(default_factory=dict)
     unreadable: int = 0
+    taken_s: float = 0.0
 
     @property
     def session_open(self) -> bool:

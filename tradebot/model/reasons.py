@@ -78,6 +78,7 @@ class Reason(StrEnum):
     DAILY_LOSS_REACHED = auto()
     COOLDOWN = auto()
     DUPLICATE_INTENT = auto()
+    DESK_STALE = auto()
     SENT = auto()
     VENUE_REJECTED = auto()
     VENUE_UNKNOWN = auto()
@@ -327,6 +328,11 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE,
         "This very order was promised before.",
         "Nothing to do: an order is sent once or not at all.",
+    ),
+    Reason.DESK_STALE: _row(
+        Cause.BLOCKED,
+        "The pass took so long that prices and book may have changed before the order could go out.",
+        "Nothing to do: the next pass looks anew. If it happens often, tradebot doctor.",
     ),
     Reason.SENT: _row(Cause.IDLE, "The order was sent and accepted.", "tradebot status shows it."),
     Reason.VENUE_REJECTED: _row(

@@ -1,0 +1,27 @@
+"""The strategies that the configuration names: whether each is installed, and where asked, whether it answers."""
+
+from typing import TYPE_CHECKING
+
+from commands.checks.row import Check, Mark
+from commands.plain import clean
+from commands.strategy import MISSING, OFF, WELL, StrategyRow, look, remedy
+
+if TYPE_CHECKING:
+    from tradebot.settings import Settings
+
+
+def strategies(settings: "Settings", *, ask: bool) -> Check:
+    """Look for each strategy in use, and where `ask`, ask it once on a desk without facts."""
+    used = [row for row in look(settings, ask=ask) if row.state != OFF]
+    ill = [row for row in used if row.state != WELL]
+    if ill:
+        found = "; ".join(map(_fault, ill))
+        return Check("strategies", Mark.FAIL, found, "strategies", len(used), fix=f"{ill[0].name}: {remedy(ill[0])}")
+    found = f"{'answers' if ask else 'installed, not asked'}: {', '.join(row.name for row in used)}"
+    return Check("strategies", Mark.OK, found, "strategies", len(used))
+
+
+def _fault(row: StrategyRow) -> str:
+    if row.state == MISSING:
+        return f"{row.name} is configured, and no installed package has it"
+    return f"{row.name}: {row.state} ({clean(row.observed or '')})"
