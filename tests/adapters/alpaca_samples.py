@@ -15,7 +15,8 @@ from tradebot.model.intent import Intent, IntentKey, Operation
 from tradebot.model.order import OrderType, TimeInForce
 from tradebot.model.trading import Mode
 
-QUICK = Bounds(connect_s=1.0, read_s=0.15, total_s=0.4, body_bytes=2_000_000)
+# Short enough for the few tests of a silent server, long enough for a busy machine to answer in.
+QUICK = Bounds(connect_s=5.0, read_s=1.5, total_s=3.0, body_bytes=2_000_000)
 AT_ONCE = RetryPolicy(attempts=3, sleep=lambda seconds: None)
 VENUE_ID = "11111111-2222-4333-8444-555555555555"
 AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
