@@ -24,7 +24,7 @@ class Slot:
     end: datetime
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2 * len(Job))
 def slots(job: Job, times: JobTimes, session: Session) -> tuple[Slot, ...]:
     """Return the job's slots of one session, in order."""
     dues = times.in_session(session)
