@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @contextmanager
 def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
     """Turn the exchange's own error, which knows nothing of us, into ours."""
-    from tradebot.exchange.spec import MarketError
+    from tradebot.exchange.market.spec import MarketError
 
     try:
         yield
@@ -74,7 +74,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
     Raises OperatorError where its files cannot be used, or another market is there already.
     """
     from tradebot.exchange import process
-    from tradebot.exchange.spec import MarketSpec
+    from tradebot.exchange.market.spec import MarketSpec
     from tradebot.exchange.state import read_market
 
     wanted = settings.sandbox
@@ -136,6 +136,6 @@ def ended(folder: Path, at: datetime) -> bool:
 
 def default_symbols(count: int) -> tuple[str, ...]:
     """Return the embedded exchange's own names, well-known ones first."""
-    from tradebot.exchange import spec
+    from tradebot.exchange.market import spec
 
     return spec.default_symbols(count)

@@ -19,8 +19,8 @@ from tradebot.adapters.calendar import exchange_sessions
 from tradebot.adapters.clock import LockStepClock
 from tradebot.adapters.rows import DriftTally
 from tradebot.adapters.unusual_whales import UnusualWhales
+from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create, running, stop
-from tradebot.exchange.spec import MarketSpec
 from tradebot.model.flow import Endpoint
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Operation

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.exchange.worlds import World, open_world
+from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
-from tradebot.exchange.spec import MarketSpec
 
 BARS = "/v2/stocks/bars?symbols=AAPL&start=2025-01-01&timeframe="
 

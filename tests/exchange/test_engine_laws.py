@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.worlds import SPEC, SYMBOLS, World, open_world
-from tradebot.exchange.market import Bar, half_spread, usd
+from tradebot.exchange.market.bars import Bar, half_spread, usd
 from tradebot.exchange.times import MINUTE, parse_time
 
 Step = tuple[str, dict[str, Any]]

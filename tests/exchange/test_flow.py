@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests.exchange.worlds import SHARED, World, open_world
-from tradebot.exchange.flow import Flow
-from tradebot.exchange.generator import GeneratedBars
-from tradebot.exchange.market import Market
-from tradebot.exchange.sessions import Calendar, build_calendar
-from tradebot.exchange.spec import default_symbols
+from tradebot.exchange.flow.alerts import Flow
+from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.generator import GeneratedBars
+from tradebot.exchange.market.sessions import Calendar, build_calendar
+from tradebot.exchange.market.spec import default_symbols
 from tradebot.exchange.times import HOUR, parse_time
 
 LIVE = SHARED / "uw" / "live"

@@ -5,9 +5,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.exchange.market import Bar, ask, bid, half_spread, tick
-from tradebot.exchange.matching import fill_price, fill_qty, volume_cap
-from tradebot.exchange.orders import Order, OrderRequest
+from tradebot.exchange.engine.matching import fill_price, fill_qty, volume_cap
+from tradebot.exchange.engine.orders import Order, OrderRequest
+from tradebot.exchange.market.bars import Bar, ask, bid, half_spread, tick
 
 PRICES = st.integers(2, 900 * 10_000)
 

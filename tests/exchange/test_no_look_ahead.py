@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.exchange.worlds import SYMBOLS, World
 from tradebot.exchange.exchange import Exchange, open_exchange
-from tradebot.exchange.generator import GeneratedBars
-from tradebot.exchange.market import Bar, BarSource, Market
+from tradebot.exchange.market.bars import Bar, BarSource, Market
+from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.state import read_market
 from tradebot.exchange.times import MINUTE, parse_time, rfc3339
 

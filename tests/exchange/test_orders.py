@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.exchange.worlds import World, open_world
+from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.process import create
-from tradebot.exchange.spec import MarketSpec
 
 ORDER = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": "1"}
 

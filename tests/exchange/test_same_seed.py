@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tests.exchange.test_no_look_ahead import EVERYTHING
 from tests.exchange.worlds import SYMBOLS, World, open_world
-from tradebot.exchange.generator import GeneratedBars
-from tradebot.exchange.sessions import build_calendar
+from tradebot.exchange.market.generator import GeneratedBars
+from tradebot.exchange.market.sessions import build_calendar
 
 
 def playthrough(world: World) -> dict[str, str]:

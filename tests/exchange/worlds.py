@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tradebot.exchange.captured import CapturedFlow
-from tradebot.exchange.derived import DerivedFlow
 from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.flow.captured import CapturedFlow
+from tradebot.exchange.flow.derived import DerivedFlow
+from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.server import Application, build_application
-from tradebot.exchange.spec import MarketSpec
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 SYMBOLS = ("AAPL", "SPY", "ZAAC")

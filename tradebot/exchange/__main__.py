@@ -7,8 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.process import EXIT_HELD, EXIT_REFUSED, HeldError
-from tradebot.exchange.spec import MarketError
 
 _EXIT_ERROR = 1
 

@@ -10,11 +10,11 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from tradebot.exchange.engine import Engine
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.orders import Order, OrderRequest, read_order
+from tradebot.exchange.faces.trading_json import asset_id, order_json
 from tradebot.exchange.jsontext import decode_object, encode, to_decimal
-from tradebot.exchange.orders import Order, OrderRequest, read_order
 from tradebot.exchange.refusal import Refusal, invalid, malformed, not_found
-from tradebot.exchange.render import asset_id, order_json
 from tradebot.exchange.times import DAY, SECOND, parse_time, rfc3339
 
 _NINE_PLACES = Decimal("1e-9")

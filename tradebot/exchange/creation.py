@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from tradebot.exchange.captured import capture_files, read_folder
 from tradebot.exchange.exchange import begin_log
-from tradebot.exchange.recorded import Imported, keep_bars, read_bars, recorded_days
-from tradebot.exchange.sessions import build_calendar
-from tradebot.exchange.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
+from tradebot.exchange.flow.captured import capture_files, read_folder
+from tradebot.exchange.market.recorded import Imported, keep_bars, read_bars, recorded_days
+from tradebot.exchange.market.sessions import build_calendar
+from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from tradebot.exchange.state import (
     BARS_FILE,
     CAPTURES_FOLDER,

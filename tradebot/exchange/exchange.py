@@ -7,13 +7,13 @@ from typing import Any
 
 from tradebot.exchange.chance import number_of, uuid_of
 from tradebot.exchange.commands import Answer, Command, Commands
-from tradebot.exchange.engine import Engine
-from tradebot.exchange.generator import GeneratedBars
+from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.log import Log, read_event
-from tradebot.exchange.market import BarSource, Market
-from tradebot.exchange.sessions import Calendar, calendar_from_rows
-from tradebot.exchange.spec import NEW_EXCHANGE, MarketError
+from tradebot.exchange.market.bars import BarSource, Market
+from tradebot.exchange.market.generator import GeneratedBars
+from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
+from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
 from tradebot.exchange.state import BARS_FILE, LOG_FILE, StoredMarket, read_market, write_atomically
 from tradebot.exchange.times import MINUTE, rfc3339
 
@@ -149,6 +149,6 @@ def open_market(state_dir: Path, stored: StoredMarket) -> Market:
 def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSource:
     if stored.spec.source == "generated":
         return GeneratedBars(stored.spec.seed, calendar)
-    from tradebot.exchange.recorded import KeptBars
+    from tradebot.exchange.market.recorded import KeptBars
 
     return KeptBars(state_dir / BARS_FILE)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tradebot.exchange.captured import CapturedFlow
-from tradebot.exchange.derived import DerivedFlow
 from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces.flow import FlowSource
+from tradebot.exchange.flow.captured import CapturedFlow
+from tradebot.exchange.flow.derived import DerivedFlow
 from tradebot.exchange.state import CAPTURES_FOLDER
-from tradebot.exchange.uw_face import FlowSource
 
 
 def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tradebot.exchange.spec import NEW_EXCHANGE, MarketError
+from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
 
 _DAMAGED = "restore log.jsonl from a copy, or " + NEW_EXCHANGE
 

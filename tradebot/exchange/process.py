@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
-from tradebot.exchange.spec import MarketError, MarketSpec
+from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.state import LOCK_FILE, MARKET_FILE, PORT_FILE, SERVER_LOG_FILE, read_market
 
 EXIT_HELD = 6

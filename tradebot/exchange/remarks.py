@@ -8,9 +8,9 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.exchange.captured import Capture, read_folder
-from tradebot.exchange.recorded import reasons
-from tradebot.exchange.sessions import calendar_from_rows
+from tradebot.exchange.flow.captured import Capture, read_folder
+from tradebot.exchange.market.recorded import reasons
+from tradebot.exchange.market.sessions import calendar_from_rows
 from tradebot.exchange.state import CAPTURES_FOLDER, StoredMarket, read_market
 from tradebot.exchange.times import MINUTE, rfc3339
 

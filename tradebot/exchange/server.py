@@ -19,18 +19,18 @@ import uvicorn
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tradebot.exchange.alpaca_face import TradingFace
-from tradebot.exchange.control_face import ControlFace
-from tradebot.exchange.data_face import DataFace
 from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.faces.control import ControlFace
+from tradebot.exchange.faces.flow import FlowFace, FlowSource
+from tradebot.exchange.faces.market_data import DataFace
+from tradebot.exchange.faces.trading import TradingFace
+from tradebot.exchange.faces.web import Call, Endpoint, Handler, Reply
 from tradebot.exchange.feeds import flow_source
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.log import LogError
+from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.process import HeldError
-from tradebot.exchange.spec import MarketError
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE, write_atomically
-from tradebot.exchange.uw_face import FlowFace, FlowSource
-from tradebot.exchange.web import Call, Endpoint, Handler, Reply
 
 HOST = "127.0.0.1"
 _BACKLOG = 512

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.exchange.spec import NEW_EXCHANGE, MarketError, MarketSpec
+from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec
 
 MARKET_FILE = "market.json"
 BARS_FILE = "bars.csv"

@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream
-from tradebot.exchange.flow import Flow
-from tradebot.exchange.flow_filters import PRINT_NUMBERS
+from tradebot.exchange.flow.alerts import Flow
+from tradebot.exchange.flow.filters import PRINT_NUMBERS
+from tradebot.exchange.flow.rows import Row
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.market import UNITS, Market, ask, bid
-from tradebot.exchange.profiles import profile
-from tradebot.exchange.rows import Row
-from tradebot.exchange.sessions import Session
+from tradebot.exchange.market.bars import UNITS, Market, ask, bid
+from tradebot.exchange.market.profiles import profile
+from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import HOUR, SECOND, rfc3339
 
 _DRAWS = 9

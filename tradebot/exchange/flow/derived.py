@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from tradebot.exchange.daily import Daily
-from tradebot.exchange.flow import Flow
-from tradebot.exchange.market import Market
-from tradebot.exchange.prints import Prints
-from tradebot.exchange.rows import Row, known
-from tradebot.exchange.tide import Tide
+from tradebot.exchange.flow.alerts import Flow
+from tradebot.exchange.flow.daily import Daily
+from tradebot.exchange.flow.prints import Prints
+from tradebot.exchange.flow.rows import Row, known
+from tradebot.exchange.flow.tide import Tide
+from tradebot.exchange.market.bars import Market
 
 
 class DerivedFlow:

@@ -10,12 +10,10 @@ from itertools import islice, pairwise
 from starlette.routing import Route
 
 from tradebot.exchange.commands import Command, position_symbol
-from tradebot.exchange.engine import Fill
+from tradebot.exchange.engine.engine import Fill
+from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.orders import Order
-from tradebot.exchange.params import Params
-from tradebot.exchange.refusal import Refusal, invalid, not_found
-from tradebot.exchange.render import (
+from tradebot.exchange.faces.trading_json import (
     account_json,
     asset_id,
     asset_json,
@@ -25,8 +23,10 @@ from tradebot.exchange.render import (
     order_json,
     position_json,
 )
+from tradebot.exchange.faces.web import Call, Handler, Reply, ok, route
+from tradebot.exchange.params import Params
+from tradebot.exchange.refusal import Refusal, invalid, not_found
 from tradebot.exchange.times import new_york_date
-from tradebot.exchange.web import Call, Handler, Reply, ok, route
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOST_ORDERS = 500

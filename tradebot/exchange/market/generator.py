@@ -12,9 +12,9 @@ from math import sqrt
 from random import Random
 
 from tradebot.exchange.chance import bell, stream
-from tradebot.exchange.market import UNITS, Bar
-from tradebot.exchange.profiles import Profile, profile
-from tradebot.exchange.sessions import Calendar
+from tradebot.exchange.market.bars import UNITS, Bar
+from tradebot.exchange.market.profiles import Profile, profile
+from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import MINUTE
 
 _MARKET_VOLATILITY = 0.008

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.exchange.account import Account
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.orders import Order, OrderRequest, duplicate_client_id
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market import Market, ask, usd
-from tradebot.exchange.orders import Order, OrderRequest, duplicate_client_id
+from tradebot.exchange.market.bars import Market, ask, usd
 from tradebot.exchange.refusal import forbidden, unprocessable
 
 _SHORT_MARKUP = (103, 100)

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
 
-from tradebot.exchange.market import Bar, ask, bid, usd
-from tradebot.exchange.orders import Order
+from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.market.bars import Bar, ask, bid, usd
 
 VOLUME_SHARE = 10
 """Orders may take one share in this many of a bar's volume."""

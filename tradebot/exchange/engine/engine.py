@@ -11,15 +11,15 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tradebot.exchange import matching
-from tradebot.exchange.account import Account, Balances
 from tradebot.exchange.chance import uuid_of
+from tradebot.exchange.engine import matching
+from tradebot.exchange.engine.account import Account, Balances
+from tradebot.exchange.engine.admission import Desk, admit
+from tradebot.exchange.engine.orders import TERMINAL, Order, OrderRequest
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market import Bar, Market, usd
-from tradebot.exchange.orders import TERMINAL, Order, OrderRequest
+from tradebot.exchange.market.bars import Bar, Market, usd
+from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.refusal import not_found, unprocessable
-from tradebot.exchange.risk import Desk, admit
-from tradebot.exchange.sessions import Session
 from tradebot.exchange.times import at_new_york, new_york, rfc3339, to_datetime
 
 _UNBOUNDED = Decimal("Infinity")

@@ -13,7 +13,7 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
-from tradebot.exchange.sessions import Calendar
+from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import MINUTE
 
 UNITS = 10_000

@@ -12,12 +12,12 @@ from random import Random
 from typing import Any
 
 from tradebot.exchange.chance import bell, stream
+from tradebot.exchange.flow.options import Contract, friday, option_price
+from tradebot.exchange.flow.rows import Row, known, row
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.market import UNITS, Market
-from tradebot.exchange.options import Contract, friday, option_price
-from tradebot.exchange.profiles import profile
-from tradebot.exchange.rows import Row, known, row
-from tradebot.exchange.sessions import Session
+from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.profiles import profile
+from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import HOUR, at_new_york, rfc3339
 
 _ROWS_A_YEAR = 249

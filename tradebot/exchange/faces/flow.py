@@ -11,14 +11,14 @@ from typing import Protocol
 
 from starlette.routing import Route
 
-from tradebot.exchange.engine import Engine
-from tradebot.exchange.flow_filters import PRINT_NUMBERS, matcher, matcher_of_prints
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.faces.web import Call, Handler, Reply, route
+from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
+from tradebot.exchange.flow.rows import Row, envelope, number
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.rows import Row, envelope, number
 from tradebot.exchange.times import DAY, HOUR, MINUTE, SECOND, new_york_date, parse_time, rfc3339
-from tradebot.exchange.web import Call, Handler, Reply, route
 
 _TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 _BEARER = re.compile(r"Bearer +\S+", re.IGNORECASE)

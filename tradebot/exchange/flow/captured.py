@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.exchange.daily import published_us
+from tradebot.exchange.flow.daily import published_us
+from tradebot.exchange.flow.rows import Row, known
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.rows import Row, known
-from tradebot.exchange.spec import MarketError
+from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.times import DAY, at_new_york, new_york_date, parse_time
 
 _ALERTS = "/api/option-trades/flow-alerts"

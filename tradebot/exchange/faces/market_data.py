@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from starlette.routing import Route
 
-from tradebot.exchange.alpaca_face import keyed
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.market import UNITS, Bar, Market, ask, bid
+from tradebot.exchange.faces.trading import keyed
+from tradebot.exchange.faces.web import Call, Reply, ok, route
+from tradebot.exchange.market.bars import UNITS, Bar, Market, ask, bid
+from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.params import Params
-from tradebot.exchange.profiles import profile
 from tradebot.exchange.refusal import INVALID, Refusal
 from tradebot.exchange.times import MINUTE, at_new_york, new_york, new_york_date, rfc3339
-from tradebot.exchange.web import Call, Reply, ok, route
 
 _MINUTES = re.compile(r"([1-9]|[1-5][0-9])(?:Min|T)|([1-9]|1[0-9]|2[0-3])(?:Hour|H)")
 _DAYS = re.compile(r"1(?:Day|D)")

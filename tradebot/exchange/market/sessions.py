@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from tradebot.exchange.spec import MarketError
+from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.times import HOUR, at_new_york, from_datetime, parse_time, rfc3339
 
 HISTORY_SESSIONS = 300

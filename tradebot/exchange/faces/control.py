@@ -9,9 +9,9 @@ from starlette.routing import Route
 
 from tradebot.exchange.commands import Command
 from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces.web import Call, Reply, ok, route
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid
-from tradebot.exchange.web import Call, Reply, ok, route
 
 _MOST_EVENTS = 10_000
 

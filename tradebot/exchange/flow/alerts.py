@@ -15,11 +15,11 @@ from random import Random
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream, uuid_of
-from tradebot.exchange.market import UNITS, Market
-from tradebot.exchange.options import Contract, friday, option_price
-from tradebot.exchange.profiles import Profile, profile
-from tradebot.exchange.rows import Row, row
-from tradebot.exchange.sessions import Session
+from tradebot.exchange.flow.options import Contract, friday, option_price
+from tradebot.exchange.flow.rows import Row, row
+from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.profiles import Profile, profile
+from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import HOUR, MINUTE, SECOND, rfc3339
 
 _DRAWS = 16

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple
 
 from tradebot.exchange.jsontext import plain, to_decimal
-from tradebot.exchange.market import UNITS, usd
+from tradebot.exchange.market.bars import UNITS, usd
 from tradebot.exchange.refusal import Refusal, invalid, unprocessable
 
 SIDES = {"buy": 1, "sell": -1}

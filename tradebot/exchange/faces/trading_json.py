@@ -5,14 +5,14 @@ from __future__ import annotations
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from tradebot.exchange.account import MULTIPLIER, Position
 from tradebot.exchange.chance import uuid_of
-from tradebot.exchange.engine import Engine, Fill
+from tradebot.exchange.engine.account import MULTIPLIER, Position
+from tradebot.exchange.engine.engine import Engine, Fill
+from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market import Market, usd
-from tradebot.exchange.orders import Order
-from tradebot.exchange.profiles import profile
-from tradebot.exchange.sessions import Session
+from tradebot.exchange.market.bars import Market, usd
+from tradebot.exchange.market.profiles import profile
+from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import HOUR, new_york, rfc3339
 
 _RATIO = Decimal("1e-9")

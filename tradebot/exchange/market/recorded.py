@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from tradebot.exchange.jsontext import to_decimal
-from tradebot.exchange.market import UNITS, Bar
-from tradebot.exchange.sessions import Calendar
-from tradebot.exchange.spec import FIRST_YEAR, LAST_YEAR, NEW_EXCHANGE, TICKER, MarketError, MarketSpec, Source
+from tradebot.exchange.market.bars import UNITS, Bar
+from tradebot.exchange.market.sessions import Calendar
+from tradebot.exchange.market.spec import FIRST_YEAR, LAST_YEAR, NEW_EXCHANGE, TICKER, MarketError, MarketSpec, Source
 from tradebot.exchange.times import MINUTE, NEW_YORK, at_new_york, new_york, parse_time
 
 COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")

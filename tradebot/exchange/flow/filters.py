@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
+from tradebot.exchange.flow.rows import lenient, number
 from tradebot.exchange.params import Params
-from tradebot.exchange.rows import lenient, number
 
 Fields = dict[str, Any]
 _LARGEST = 10**9

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.exchange.market import usd
+from tradebot.exchange.market.bars import usd
 
 MULTIPLIER = 2
 """Regulation T: two dollars of stock for each dollar of equity."""

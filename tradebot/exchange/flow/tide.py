@@ -12,10 +12,10 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from tradebot.exchange.chance import bell, stream
-from tradebot.exchange.flow import Flow
-from tradebot.exchange.market import Market
-from tradebot.exchange.rows import Row, row
-from tradebot.exchange.sessions import Session
+from tradebot.exchange.flow.alerts import Flow
+from tradebot.exchange.flow.rows import Row, row
+from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import MINUTE, new_york
 
 _NOISE_USD = 300_000
