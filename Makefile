@@ -11,7 +11,7 @@ CODE := tradebot commands jobs
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo test check bench lock clean
+.PHONY: help demo test soak check bench clients lock clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 
 test: $(VENV)/.dev  ## run the tests (ARGS="tests/core -k funnel")
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+soak: $(VENV)/.dev  ## play random commands on the exchange and on a slow, obvious model of it for some minutes
+	$(BIN)/python -m pytest --hypothesis-profile=soak --timeout=0 tests/exchange/test_against_the_obvious_model.py $(ARGS)
 
 check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code, unused dependencies
 	$(BIN)/ruff format --check .
@@ -32,6 +35,11 @@ check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code,
 
 bench: $(VENV)/.core  ## measure, and print medians and ratios beside their bounds
 	benchmarks/run $(ARGS)
+
+clients:  ## fetch the other Alpaca clients that tests can drive (needs node and npm)
+	cd tests/clients/js && npm ci
+	$(PYTHON) -m venv tests/clients/python/.venv
+	tests/clients/python/.venv/bin/python -m pip install -qq --require-hashes -r tests/clients/python/requirements.lock
 
 lock:  ## resolve the locks again (needs uv)
 	deploy/lock

@@ -30,7 +30,7 @@ from tradebot.model.intent import Intent
 from tradebot.model.record import CandidateRecord, Job
 from tradebot.orders import send, submit_intent
 from tradebot.snapshot import take
-from tradebot.wiring import App, Options, opened
+from tradebot.wiring import SANDBOX_KEY, App, Options, opened
 from tradebot.world import Call, World
 
 ORDERS = 60
@@ -96,7 +96,7 @@ class RoundTrip:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
 
     def __call__(self) -> None:
-        keys = {"APCA-API-KEY-ID": "benchmark", "APCA-API-SECRET-KEY": "benchmark"}
+        keys = {"APCA-API-KEY-ID": SANDBOX_KEY, "APCA-API-SECRET-KEY": SANDBOX_KEY}
         self._connection.request("GET", "/v2/clock", headers=keys)
         answer = self._connection.getresponse()
         answer.read()

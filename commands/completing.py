@@ -28,6 +28,37 @@ def symbols(context: typer.Context, incomplete: str) -> list[str]:
     return _matching([*names, *_held(context)], incomplete)
 
 
+def played(context: typer.Context, incomplete: str) -> list[str]:
+    """Return lists of symbols, the last of them completed: the exchange's own, and where there is none the bot's."""
+    held = _strings(_exchange_file(context, "market.json").get("symbols"))
+    before, comma, last = incomplete.rpartition(",")
+    taken = {*before.split(",")}
+    names = _matching(held, last) if held else symbols(context, last)
+    return [f"{before}{comma}{name}" for name in names if name not in taken]
+
+
+def accounts(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the embedded exchange's accounts."""
+    return _matching(_strings(_exchange_file(context, "accounts.json").get("accounts")), incomplete)
+
+
+def fault_actions(incomplete: str) -> list[str]:
+    """Return what can be done with faults."""
+    return _matching(("list", "add", "clear", "show", "ready"), incomplete)
+
+
+def fault_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the ready-made fault scripts, or nothing where a rule or no name at all is wanted."""
+    return ready_names(incomplete) if context.params.get("action") in ("add", "show") else []
+
+
+def ready_names(incomplete: str) -> list[str]:
+    """Return the names of the ready-made fault scripts."""
+    from tradebot.sandbox import ready_faults
+
+    return _matching((name for name, _ in ready_faults()), incomplete)
+
+
 def own(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names that the bot holds itself."""
     return _matching(_held(context), incomplete)
@@ -66,6 +97,18 @@ def _folder(context: typer.Context) -> Path:
     from tradebot.adapters.state_folder import resolve
 
     return resolve(context.params.get("state_dir"), os.environ)
+
+
+def _exchange_file(context: typer.Context, name: str) -> dict[str, object]:
+    try:
+        content = json.loads((_folder(context) / "exchange" / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _strings(found: object) -> list[str]:
+    return [str(one) for one in found] if isinstance(found, list) else []
 
 
 def _layers(context: typer.Context) -> list[dict[str, object]]:

@@ -302,9 +302,9 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Play one session on the embedded exchange and check the books against it. No keys, no account."""
-        from commands.init import flags_of, market_flags, symbol_flags
+        from commands.init import MarketWish, flags_of, market_flags, symbol_flags
 
-        sandbox = market_flags(bars, bar_stamp, sessions, start, seed, edge, flow_folder)
+        sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))
         flags = flags_of("sandbox", sandbox, symbol_flags(symbols))
         with progress_bar("playing the session") as progress:
             report = run(state_dir, flags, minutes, progress)

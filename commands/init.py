@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from commands.completing import played
 from commands.plain import clean, note
 from commands.surface import Config, Json, Report, StateDir, caller, finish
 from tradebot.errors import OperatorError
@@ -229,41 +230,55 @@ def _permitted(made: Made) -> str:
     return "armed: entries may be sent" if made.armed else "not armed: nothing is sent to a live account"
 
 
-def market_flags(
-    bars: str | None,
-    bar_stamp: str | None,
-    sessions: int | None,
-    start: str | None,
-    seed: int | None,
-    edge: float | None,
-    flow_folder: str | None,
-) -> dict[str, Any]:
+class MarketWish(NamedTuple):
+    """What the flags ask of the embedded exchange's market; None leaves a value to the configuration."""
+
+    bars: str | None = None
+    bar_stamp: str | None = None
+    sessions: int | None = None
+    start: str | None = None
+    seed: int | None = None
+    edge: float | None = None
+    flow_folder: str | None = None
+    fill: str | None = None
+    corporate_actions: bool | None = None
+    data_plan: str | None = None
+
+
+def market_flags(wish: MarketWish) -> dict[str, Any]:
     """Return the sandbox section that the flags ask for; a recorded file names its own source by its ending.
 
     With no start given the market begins where its recorded bars do, or else its captured flow.
     """
-    source = None
-    if bars:
+    source, start, sessions = None, wish.start, wish.sessions
+    if wish.bars:
         from tradebot import sandbox
 
-        source, first, held = sandbox.recorded(bars, bar_stamp)
+        source, first, held = sandbox.recorded(wish.bars, wish.bar_stamp)
         start, sessions = start or first.isoformat(), sessions or held
-    elif flow_folder and start is None:
+    elif wish.flow_folder and start is None:
         from tradebot import sandbox
 
-        shown = sandbox.captured_session(flow_folder)
+        shown = sandbox.captured_session(wish.flow_folder)
         start = shown.isoformat() if shown else None
     given = {
         "source": source,
-        "path": str(Path(bars).resolve()) if bars else None,
-        "bar_stamp": bar_stamp,
+        "path": _absolute(wish.bars),
+        "bar_stamp": wish.bar_stamp,
         "sessions": sessions,
         "start": start,
-        "seed": seed,
-        "edge": edge,
-        "flow_folder": str(Path(flow_folder).resolve()) if flow_folder else None,
+        "seed": wish.seed,
+        "edge": wish.edge,
+        "flow_folder": _absolute(wish.flow_folder),
+        "corporate_actions": wish.corporate_actions,
+        "data_plan": wish.data_plan,
+        "fill": None if wish.fill is None else {"model": wish.fill},
     }
     return {key: value for key, value in given.items() if value is not None}
+
+
+def _absolute(path: str | None) -> str | None:
+    return str(Path(path).resolve()) if path else None
 
 
 Bars = Annotated[str | None, typer.Option("--bars", help="Recorded minute bars, CSV or Parquet.")]
@@ -273,7 +288,18 @@ Start = Annotated[str | None, typer.Option("--start", help="First session, YYYY-
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the generated market and flow.")]
 Edge = Annotated[float | None, typer.Option("--edge", help="Made-up foresight of the flow, 0 to 1; 0 is noise.")]
 FlowFolder = Annotated[str | None, typer.Option("--flow-folder", help="Captured flow responses to serve instead.")]
-Symbols = Annotated[str | None, typer.Option("--symbols", help="How many symbols, or their names with commas.")]
+Fill = Annotated[str | None, typer.Option("--fill", help="How orders fill: paper (at once, as Alpaca's) or next-bar.")]
+Actions = Annotated[
+    bool | None,
+    typer.Option("--corporate-actions/--no-corporate-actions", help="Dividends and splits of the generated market."),
+]
+DataPlan = Annotated[
+    str | None, typer.Option("--data-plan", help="free: consolidated prices come 15 minutes late; or paid.")
+]
+Symbols = Annotated[
+    str | None,
+    typer.Option("--symbols", help="How many symbols, or their names with commas.", autocompletion=played),
+]
 
 
 def symbol_flags(text: str | None) -> dict[str, Any]:
@@ -310,6 +336,9 @@ def register(app: typer.Typer) -> None:
         seed: Seed = None,
         edge: Edge = None,
         flow_folder: FlowFolder = None,
+        fill: Fill = None,
+        corporate_actions: Actions = None,
+        data_plan: DataPlan = None,
         symbols: Symbols = None,
         shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record everything, send nothing.")] = False,
         state_dir: StateDir = None,
@@ -317,6 +346,9 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Make a bot's folder: its books, its market on the sandbox, and its arming."""
-        sandbox = market_flags(bars, bar_stamp, sessions, start, seed, edge, flow_folder)
+        asked = MarketWish(
+            bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan
+        )
+        sandbox = market_flags(asked)
         flags = flags_of(mode, sandbox, symbol_flags(symbols)) | ({"shadow": True} if shadow else {})
         finish(run(state_dir, config, "user", flags), as_json)

@@ -5,15 +5,16 @@ It is imported only where it is needed, because most verbs of a real account nev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
     from datetime import date, datetime
+    from decimal import Decimal
 
     from tradebot.settings import Settings
 
@@ -53,19 +54,83 @@ def running(folder: Path) -> str | None:
     return found.url if found else None
 
 
-def serve(folder: Path, port: int, ready: Callable[[str], None]) -> None:
-    """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address.
+def serve(
+    folder: Path,
+    port: int,
+    ready: Callable[[str, Mapping[str, Any]], None],
+    *,
+    pace: str = "step",
+    rate_limit: int | None = None,
+    accounts: Sequence[tuple[str, Decimal | None]] = (),
+    faults: Sequence[str] = (),
+) -> None:
+    """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address and status.
 
-    Raises TradebotError: exit 6 where another process serves it, 2 where its market or the port cannot be used.
+    `pace` is step, real or a number such as 60x; `rate_limit` counts requests a minute for each key; an account has
+    a name and cash in USD; `faults` are scripts to arm. Raises TradebotError: exit 6 where another process serves
+    the folder, 2 where its market, the port or what is asked for cannot be used.
     """
     from tradebot.exchange import server
+    from tradebot.exchange.clock import read_pace
     from tradebot.exchange.process import HeldError
 
     try:
+        terms = server.Terms(read_pace(pace), rate_limit, tuple(accounts), tuple(faults))
+    except ValueError as bad:
+        raise OperatorError(str(bad), "--time step, --time real or --time 60x") from bad
+    try:
         with _explained():
-            server.serve(folder, port, None, ready=ready)
+            server.serve(folder, port, None, ready=ready, terms=terms)
     except HeldError as held:
         raise TradebotError(str(held), "use the one that runs, or stop it", code=ExitCode.ANOTHER_INSTANCE) from held
+
+
+def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+    """Return what the running exchange of a folder answers on its control API.
+
+    Raises OperatorError where none runs, or it refuses.
+    """
+    from tradebot.exchange import process
+
+    with _explained():
+        return process.ask(folder, method, path, body)
+
+
+def ready_faults() -> list[tuple[str, str]]:
+    """Return the ready-made fault scripts: name, and in one sentence what trouble each is."""
+    from tradebot.exchange.faults import library
+
+    return [(name, library.summary_of(name)) for name in library.names()]
+
+
+def fault_script(name: str) -> str | None:
+    """Return the text of a ready-made fault script, None where there is none of that name."""
+    from tradebot.exchange.faults import library
+
+    return library.text_of(name)
+
+
+def fault_explained(word: str) -> str | None:
+    """Return what one fault of the scripts' language does, None where there is none of that name."""
+    from tradebot.exchange.faults import library
+
+    return library.explained(word)
+
+
+def holds_market(folder: Path) -> bool:
+    """Tell whether a folder holds an exchange, whatever its state."""
+    from tradebot.exchange.state import MARKET_FILE
+
+    return (folder / MARKET_FILE).exists()
+
+
+def described(folder: Path) -> Mapping[str, Any]:
+    """Return the market of a folder as it was asked for, with its symbols; OperatorError where there is none."""
+    from tradebot.exchange.state import read_market
+
+    with _explained():
+        stored = read_market(folder)
+    return stored.spec.to_fields() | {"symbols": list(stored.symbols)}
 
 
 def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> tuple[str, ...]:
@@ -74,7 +139,7 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
     Raises OperatorError where its files cannot be used, or another market is there already.
     """
     from tradebot.exchange import process
-    from tradebot.exchange.market.spec import MarketSpec
+    from tradebot.exchange.market.spec import MarketSpec, fill_spec
     from tradebot.exchange.state import read_market
 
     wanted = settings.sandbox
@@ -90,6 +155,9 @@ def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> t
             bar_stamp=wanted.bar_stamp,
             uw_folder=wanted.flow_folder,
             cash=wanted.cash_usd,
+            fill=fill_spec(**dict(wanted.fill)),
+            corporate_actions=wanted.corporate_actions,
+            data_plan=wanted.data_plan,
         )
         process.create(folder, spec)
         return read_market(folder).symbols
@@ -124,9 +192,9 @@ def ended(folder: Path, at: datetime) -> bool:
     """Tell whether an exchange's last session was over at a time, from its files: it need not run, nor be there."""
     from datetime import datetime
 
-    from tradebot.exchange.state import MARKET_FILE, read_market
+    from tradebot.exchange.state import read_market
 
-    if not (folder / MARKET_FILE).exists():
+    if not holds_market(folder):
         return False
     with _explained():
         market = read_market(folder)

@@ -56,6 +56,20 @@ class ServeSettings(Frozen):
     grace_s: Annotated[int, Field(ge=1, le=3600)]
 
 
+Share = Annotated[Decimal, Field(gt=0, le=1)]
+
+
+class FillSettings(Frozen):
+    """How orders fill on the embedded exchange; None leaves a value as the model has it."""
+
+    model: Literal["next-bar", "paper"]
+    spread_bps: Annotated[int, Field(ge=0, le=1000)] | None
+    volume_share: Share | None
+    depth_share: Share | None
+    partial_rate: Annotated[Decimal, Field(ge=0, le=1)] | None
+    latency_s: Annotated[int, Field(ge=0, le=3600)] | None
+
+
 class SandboxSettings(Frozen):
     """The embedded exchange's market."""
 
@@ -68,6 +82,9 @@ class SandboxSettings(Frozen):
     edge: Annotated[float, Field(ge=0, le=1)]
     cash_usd: Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
     flow_folder: str | None
+    corporate_actions: bool
+    data_plan: Literal["free", "paid"]
+    fill: FillSettings
 
 
 class Settings(Frozen):

@@ -27,6 +27,10 @@ VERBS = (
     "unhalt",
     "exchange serve",
     "exchange tick",
+    "exchange status",
+    "exchange reset",
+    "exchange faults",
+    "exchange page",
     "strategy new",
     "strategy list",
     "positions",
@@ -39,10 +43,10 @@ VERBS = (
     "flatten",
     "completion",
 )
+# The exchange's own verbs work on a folder without a bot too.
+ELSEWHERE = {f"exchange {verb}" for verb in ("serve", "status", "reset", "faults", "page")}
 ON_A_STATE = tuple(
-    verb
-    for verb in VERBS
-    if verb not in ("init", "demo", "exchange serve", "strategy new", "adopt", "flatten", "completion")
+    verb for verb in VERBS if verb not in {"init", "demo", "strategy new", "adopt", "flatten", "completion"} | ELSEWHERE
 )
 
 

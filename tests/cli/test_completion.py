@@ -57,6 +57,10 @@ def offered(bot: Bot, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         ("tradebot why-no-orders --reason COOL", ["COOLDOWN"]),
         ("tradebot reconcile --apply ", ["plan-1a2b3c4d"]),
         ("tradebot adopt ", ["COIN"]),
+        ("tradebot exchange faults ", ["add", "clear", "list", "ready", "show"]),
+        ("tradebot exchange faults add lo", ["lost-reply"]),
+        ("tradebot exchange faults list lo", []),
+        ("tradebot exchange serve --faults gar", ["garbled-json"]),
     ],
 )
 def test_values_are_offered_from_files_beside_the_bot(

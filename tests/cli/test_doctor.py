@@ -71,7 +71,7 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 def test_a_new_bot_is_told_what_is_not_there_yet(bot: Bot) -> None:
     found = marks(bot)
-    assert [name for name, mark in found.items() if mark == "warn"] == ["calendar", "quotes", "bars"]
+    assert [name for name, mark in found.items() if mark == "warn"] == ["calendar"]
     assert "fail" not in found.values()
     assert bot.says("doctor").code == 0
 
@@ -142,7 +142,7 @@ def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agre
     said = bot.says("doctor", "--order", "--json")
     order, cancel = said.data["rows"][-2:]
     happened = [event for event in log(bot.url)[before:] if event["event"].startswith("order_")]
-    assert [event["event"] for event in happened] == ["order_accepted", "order_canceled"]
+    assert [event["event"] for event in happened] == ["order_accepted", "order_new", "order_canceled"]
     assert (said.code, order["mark"], cancel["mark"]) == (0, "ok", "ok")
     assert "promised, sent, and new at the venue" in order["found"]
     assert cancel["found"] == "canceled at the venue, 0 filled"

@@ -1,9 +1,9 @@
-"""`tradebot exchange serve|tick`: the exchange for other clients, and its time."""
+"""`tradebot exchange serve|status|tick|reset`: the exchange for other clients, its time and its accounts."""
 
 import json
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -39,10 +39,13 @@ def test_another_client_is_served_with_the_keys_told_until_an_interrupt(place: P
     tide = requests.get(f"{data['url']}/api/market/market-tide", headers=flow, timeout=10)
     assert (told["schema"], clock.status_code, tide.status_code) == ("tradebot.exchange-serve/1", 200, 200)
 
-    # No bot lives in this folder, so the way to move its time is HTTP.
-    assert data["tick"] == f"""curl -X POST {data["url"]}/exchange/v1/tick -d '{{"seconds": 300}}'"""
-    ticked = requests.post(f"{data['url']}/exchange/v1/tick", data='{"seconds": 300}', timeout=10)
-    assert ticked.status_code == 200
+    # No bot lives in this folder, and its time moves all the same.
+    _, verb = data["tick"].split(" ", 1)
+    assert verb == f"exchange tick open --state-dir {place}"
+    assert main(verb.split()) == 0
+    assert requests.get(f"{data['url']}/v2/clock", headers=keys, timeout=10).json()["is_open"]
+    assert data["page"] == f"{data['url']}/"
+    assert requests.get(data["page"], timeout=10).status_code == 200
 
     second = start(serve(place, "--symbols", "AAPL,MSFT"))
     _, err = second.communicate(timeout=20)
@@ -51,6 +54,84 @@ def test_another_client_is_served_with_the_keys_told_until_an_interrupt(place: P
     served.send_signal(signal.SIGINT)
     out, err = served.communicate(timeout=20)
     assert (served.returncode, out, err) == (0, "", "")
+
+
+def test_a_person_is_told_all_that_another_client_needs(place: Path) -> None:
+    served = start(serve(place, "--symbols", "AAPL", "--account", "alice=5000", "--rate-limit", "200"))
+    assert served.stdout is not None
+    told = [served.stdout.readline().rstrip() for _ in range(9)]
+    url = told[0].split(" answers at ")[1].split()[0]
+    served.send_signal(signal.SIGTERM)
+    served.communicate(timeout=20)
+    assert told[1:6] == [
+        "  orders and prices (Alpaca's API), trading and data at that one address:",
+        "    key sandbox, secret sandbox: account main, 100,000.00 USD",
+        "    key alice, secret alice: account alice, 5,000.00 USD",
+        "  options flow (Unusual Whales' API): Authorization: Bearer sandbox",
+        f"  in a browser: {url}/",
+    ]
+    assert (
+        told[6]
+        == "  orders fill at once at the quote, as Alpaca's paper accounts do; 200 requests a minute for each key"
+    )
+    assert told[7].endswith("UTC there, and the market is closed until 11-16 14:30")
+    assert told[8].startswith("  its time stands still until: ")
+
+
+def test_a_market_that_is_there_is_served_again_without_saying_what_it_is(place: Path) -> None:
+    for flags, fill in ((("--symbols", "AAPL", "--fill", "next-bar"), "next-bar"), ((), "next-bar")):
+        served = start([*serve(place)[:5], *(("--sessions", "1", *flags) if flags else ()), "--json"])
+        assert served.stdout is not None
+        assert json.loads(served.stdout.readline())["data"]["fill"] == fill
+        served.send_signal(signal.SIGTERM)
+        served.communicate(timeout=20)
+        assert served.returncode == 0
+
+
+def test_a_new_exchange_in_real_time_has_the_machine_s_date(place: Path) -> None:
+    served = start([*serve(place)[:5], "--symbols", "AAPL", "--time", "real", "--json"])
+    assert served.stdout is not None
+    data = json.loads(served.stdout.readline())["data"]
+    served.send_signal(signal.SIGTERM)
+    served.communicate(timeout=20)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(data["now"])) < timedelta(seconds=30)
+
+
+def test_time_runs_by_itself_and_does_not_run_backwards_over_a_kill(place: Path) -> None:
+    newest = ""
+    for _ in range(2):
+        served = start(serve(place, "--symbols", "AAPL", "--time", "1000x", "--json"))
+        assert served.stdout is not None
+        data = json.loads(served.stdout.readline())["data"]
+        assert data["pace"] == "1000x"
+        while (now := requests.get(f"{data['url']}/exchange/v1/clock", timeout=10).json()["now"]) <= newest[:17]:
+            pass
+        assert now > newest
+        newest = now
+        served.kill()
+        served.communicate(timeout=20)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--time", "fast"),
+        ("--time", "0x"),
+        ("--time", ""),
+        ("--rate-limit", "0"),
+        ("--account", "Alice"),
+        ("--account", "alice=much"),
+        ("--account", "alice=0"),
+        ("--account", "main"),
+        ("--fill", "kindly"),
+    ],
+)
+def test_what_cannot_be_served_is_a_usage_error(
+    tmp_path: Path, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "served"
+    assert main(["exchange", "serve", "--state-dir", str(place), "--symbols", "AAPL", "--sessions", "1", *flags]) == 2
+    assert "next:" in capsys.readouterr().err
 
 
 def test_a_folder_with_another_market_is_refused(place: Path) -> None:
@@ -99,6 +180,63 @@ def test_a_tick_shows_where_the_session_stands(bot: Bot) -> None:
 def test_a_step_that_cannot_be_read_moves_nothing(bot: Bot, step: str) -> None:
     said = bot.says("exchange", "tick", step)
     assert (said.code, said.out, "\x1b" in said.err) == (2, "", False)
+
+
+def test_the_status_names_what_is_there_and_starts_nothing(bot: Bot) -> None:
+    shown = bot.shown("exchange", "status").splitlines()
+    assert shown[0] == "The exchange of STATE/exchange answers at http://127.0.0.1:PORT"
+    assert "UTC, standing still; " in shown[1]
+    assert shown[2] == "  market: generated, 4 symbols, 2 sessions from 2026-11-16, orders fill by the next-bar model"
+    assert shown[4].split()[:2] == ["main", "sandbox"]
+    process.stop(bot.folder / "exchange")
+    stopped = bot.json("exchange", "status")
+    assert (stopped["url"], stopped["time"], stopped["accounts"]) == (None, None, [])
+    assert stopped["market"]["symbols"] == ["AAPL", "MSFT", "NVDA", "AMZN"]
+    assert bot.shown("exchange", "status").splitlines()[0] == "No process serves the exchange of STATE/exchange"
+    assert process.running(bot.folder / "exchange") is None
+
+
+def test_the_status_of_a_folder_without_an_exchange_is_a_usage_error(bot: Bot, tmp_path: Path) -> None:
+    said = bot.says("exchange", "status", "--state-dir", str(tmp_path))
+    assert (said.code, "no exchange in" in said.err) == (2, True)
+
+
+def test_a_reset_says_what_goes_and_needs_the_account_s_name(bot: Bot) -> None:
+    url = bot.url
+    requests.post(f"{url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=10)
+    keys = {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
+    order = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "limit", "limit_price": 1, "time_in_force": "gtc"}
+    assert requests.post(f"{url}/v2/orders", headers=keys, json=order, timeout=10).status_code == 200
+
+    unsaid, wrong = bot.says("exchange", "reset", "alice"), bot.says("exchange", "reset", "alice", "--confirm", "yes")
+    assert (unsaid.code, wrong.code) == (2, 3)
+    assert "5,000.00 USD of equity, 0 positions, 1 open orders and 1 orders in all go" in unsaid.err
+    assert len(requests.get(f"{url}/v2/orders", headers=keys, timeout=10).json()) == 1
+
+    done = bot.says("exchange", "reset", "alice", "--cash", "7000", "--confirm", "alice")
+    assert (done.code, "7,000.00 USD, key alice" in done.out) == (0, True)
+    assert requests.get(f"{url}/v2/orders", headers=keys, timeout=10).json() == []
+    assert requests.get(f"{url}/v2/account", headers=keys, timeout=10).json()["cash"] == "7000"
+
+
+def test_a_reset_leaves_an_account_alone_that_a_bot_keeps_books_of(bot: Bot) -> None:
+    said = bot.says("exchange", "reset", "--confirm", "main")
+    assert (said.code, "its books belong to account main" in said.err) == (3, True)
+    assert bot.says("exchange", "reset", "nobody", "--confirm", "nobody").code == 2
+    assert bot.says("exchange", "reset", "nobody", "--cash", "x", "--confirm", "nobody").code == 2
+
+
+def test_accounts_and_symbols_are_completed_from_files(bot: Bot) -> None:
+    from types import SimpleNamespace
+
+    from commands.completing import accounts, played
+
+    context = SimpleNamespace(params={"state_dir": str(bot.folder)})
+    assert accounts(context, "") == ["alice", "main"]  # type: ignore[arg-type]
+    assert played(context, "A") == ["AAPL", "AMZN"]  # type: ignore[arg-type]
+    assert played(context, "AAPL,A") == ["AAPL,AMZN"]  # type: ignore[arg-type]
+    nowhere = SimpleNamespace(params={"state_dir": str(bot.folder / "nowhere")})
+    assert (accounts(nowhere, ""), played(nowhere, "GO")) == ([], ["GOOGL"])  # type: ignore[arg-type]
 
 
 def test_a_real_venue_has_no_time_to_move(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 import typer
 from jsonschema import Draft202012Validator
 
@@ -81,6 +82,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         beside = {line: stack.enter_context(running(line)) for line in (f"events -f --state-dir {folder}", served)}
         session(bot, place / "lines")
         bot.all_say("config show", "config check", "config show nonsense", "strategy list")
+        exchange(bot)
         bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
         bot.all_say("status", "audit", "unhalt", f"unhalt --confirm {bot.tail()}")
         bot.all_say("exchange tick close", "serve --speed 1000000")
@@ -132,6 +134,13 @@ def session(bot: Keeper, lines: Path) -> None:
         *looks, "why-no-orders AAPL", "why-no-orders --reason SLOT_TAKEN", "why-no-orders --reason SCORE_BELOW_MIN"
     )
     bot.all_say("why-no-orders NOPE", "schedule --next 5", "adopt NOPE", "orders --nonsense", "halt --nonsense")
+
+
+def exchange(bot: Keeper) -> None:
+    """Ask the bot's exchange all that it can be asked, refusals among it."""
+    requests.post(f"{bot.url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=10)
+    bot.all_say("exchange faults add rate-limited", "exchange faults", "exchange faults clear", "exchange faults ready")
+    bot.all_say("exchange status", "exchange page", "exchange reset alice --confirm alice", "exchange reset nobody")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,8 @@ VERBS = [
     ("init",), ("demo",), ("serve",), ("schedule",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",),
     ("reconcile",), ("why-no-orders",), ("status",), ("positions",), ("orders",), ("fills",), ("events",), ("doctor",),
     ("audit",), ("halt",), ("unhalt",), ("adopt",), ("flatten",), ("config", "show"), ("config", "check"),
-    ("strategy", "new"), ("strategy", "list"), ("exchange", "serve"), ("exchange", "tick"), ("completion",),
+    ("strategy", "new"), ("strategy", "list"), ("exchange", "serve"), ("exchange", "status"), ("exchange", "tick"),
+    ("exchange", "reset"), ("exchange", "faults"), ("exchange", "page"), ("completion",),
 ]  # fmt: skip
 BARS = """ts,symbol,open,high,low,close,volume
 2026-11-16T14:30:00Z,AAPL,100,101,99,100.5,1000
@@ -66,13 +68,29 @@ def test_the_readmes_commands_run(demo: tuple[Path, str]) -> None:
     folder, _ = demo
     commands = re.findall(r"^\$ (tradebot [^#\n]+)", README, flags=re.MULTILINE)
     assert len(commands) >= 7
-    for command in commands:
-        arguments = shlex.split(command)[1:]
-        if arguments[0] == "demo":
-            arguments += ["--minutes", "2"]
-        done = tradebot(folder, *arguments)
-        assert done.returncode in {0, 10}, f"{command}\n{done.stdout}{done.stderr}"
-        assert done.stdout.strip(), command
+    with ExitStack() as terminals:
+        for command in commands:
+            arguments = shlex.split(command)[1:]
+            if arguments[0] == "demo":
+                arguments += ["--minutes", "2"]
+            if arguments[:2] == ["exchange", "serve"]:
+                terminals.enter_context(another_terminal(folder, arguments))
+                continue
+            done = tradebot(folder, *arguments)
+            assert done.returncode in {0, 10}, f"{command}\n{done.stdout}{done.stderr}"
+            assert done.stdout.strip(), command
+
+
+@contextmanager
+def another_terminal(folder: Path, arguments: list[str]) -> Iterator[None]:
+    """Run what README wants in a terminal of its own, on a free port."""
+    port = arguments.index("--port") + 1
+    program = [sys.executable, "-m", "tradebot", *arguments[:port], "0", *arguments[port + 1 :]]
+    with subprocess.Popen(program, cwd=folder, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        assert "answers at http://127.0.0.1:" in served.stdout.readline()
+        yield
+        served.terminate()
 
 
 @pytest.mark.timeout(180)

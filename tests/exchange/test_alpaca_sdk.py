@@ -1,10 +1,9 @@
-"""The real SDK against the real server: every response of this level is parsed by its own models."""
+"""The real SDK against the real server in a process of its own: one order's life, and the prices around it."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from alpaca.common.exceptions import APIError
@@ -21,8 +20,6 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import (
     ClosePositionRequest,
-    GetAssetsRequest,
-    GetCalendarRequest,
     GetOrdersRequest,
     LimitOrderRequest,
     MarketOrderRequest,
@@ -68,17 +65,6 @@ def market(symbol: str, side: OrderSide, qty: float) -> MarketOrderRequest:
     return MarketOrderRequest(symbol=symbol, qty=qty, side=side, time_in_force=TimeInForce.DAY)
 
 
-def test_account_clock_calendar_and_assets_are_parsed(clients: Clients) -> None:
-    account = clients.trading.get_account()
-    assert account.account_number.startswith("SBX")
-    assert (account.multiplier, account.shorting_enabled) == ("2", True)
-    assert clients.trading.get_clock().is_open
-    days = clients.trading.get_calendar(GetCalendarRequest(start=date(2025, 3, 3), end=date(2025, 3, 4)))
-    assert [day.date for day in days] == [date(2025, 3, 3), date(2025, 3, 4)]
-    assert {asset.symbol for asset in clients.trading.get_all_assets(GetAssetsRequest())} >= set(SYMBOLS)
-    assert clients.trading.get_asset("AAPL").easy_to_borrow
-
-
 def test_an_order_lives_from_submission_to_position_to_close(clients: Clients) -> None:
     limit = LimitOrderRequest(
         symbol="AAPL",
@@ -113,19 +99,6 @@ def test_an_order_lives_from_submission_to_position_to_close(clients: Clients) -
     assert [row.status for row in clients.trading.cancel_orders()] == [200, 200]
 
 
-def test_an_unknown_order_and_a_missing_position_are_api_errors(clients: Clients) -> None:
-    trading = clients.trading
-    asked = (
-        (trading.get_order_by_id, UUID(int=0)),
-        (trading.get_open_position, "ZAAC"),
-        (trading.get_asset, "X"),
-    )
-    for method, name in asked:
-        with pytest.raises(APIError) as missing:
-            method(name)
-        assert (missing.value.status_code, missing.value.code) == (404, 40410000)
-
-
 def test_bars_quotes_trades_and_snapshots_are_parsed(clients: Clients) -> None:
     start = datetime(2025, 3, 3, 14, 30, tzinfo=UTC)
     bars = clients.data.get_stock_bars(
@@ -146,10 +119,10 @@ def test_bars_quotes_trades_and_snapshots_are_parsed(clients: Clients) -> None:
         assert shots[symbol].latest_quote == quotes[symbol]
 
 
-def test_snapshots_before_the_first_bar_are_parsed(new_folder: Callable[[], Path]) -> None:
+def test_snapshots_before_the_first_session_are_parsed(new_folder: Callable[[], Path]) -> None:
     folder = new_folder()
     clients = Clients(ensure(folder, idle_exit_s=30).url)
     shots = clients.data.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols=SYMBOLS))
     clients.close()
     stop(folder)
-    assert shots["AAPL"].latest_trade is None
+    assert shots["AAPL"].daily_bar is None

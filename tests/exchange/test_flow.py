@@ -14,7 +14,8 @@ from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.market.bars import Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, build_calendar
-from tradebot.exchange.market.spec import default_symbols
+from tradebot.exchange.market.spec import MarketSpec, default_symbols
+from tradebot.exchange.process import create
 from tradebot.exchange.times import HOUR, parse_time
 
 LIVE = SHARED / "uw" / "live"
@@ -189,3 +190,18 @@ def test_daily_rows_come_after_the_close_and_open_interest_before_the_open(world
     assert last_days() == ("2025-03-03", "2025-03-03", "2025-03-03")
     world.tick(to="2025-03-04T12:30:00Z")
     assert last_days() == ("2025-03-03", "2025-03-03", "2025-03-04")
+
+
+@pytest.mark.parametrize("asked", ["BRK.B", "BRKB"])
+def test_a_class_of_shares_is_asked_with_its_dot_or_without_and_written_without(tmp_path: Path, asked: str) -> None:
+    create(tmp_path, MarketSpec(symbols=("AAPL", "BRK.B"), sessions=2, start=date(2025, 3, 3)))
+    world = open_world(tmp_path)
+    world.tick(to="2025-03-03T21:00:00Z")
+    for target, name in (
+        (f"/api/option-trades/flow-alerts?ticker_symbol={asked}", "ticker"),
+        (f"/api/darkpool/{asked}", "ticker"),
+        (f"/api/stock/{asked}/oi-change", "underlying_symbol"),
+    ):
+        assert {row[name] for row in world.get(target)["data"]} == {"BRKB"}
+    for target in (f"/api/stock/{asked}/greek-exposure", f"/api/stock/{asked}/iv-rank"):
+        assert world.get(target)["data"]

@@ -25,6 +25,12 @@ EVERYTHING = [
     f"/v2/stocks/bars?symbols={','.join(SYMBOLS)}&timeframe=1Day&start=2025-03-01",
     *(f"/v2/stocks/{kind}/latest?symbols={','.join(SYMBOLS)}" for kind in ("bars", "quotes", "trades")),
     f"/v2/stocks/snapshots?symbols={','.join(SYMBOLS)}",
+    *(
+        f"/v2/stocks/{kind}?symbols={','.join(SYMBOLS)}&sort=desc&limit=500"
+        for kind in ("trades", "quotes", "auctions")
+    ),
+    "/v1beta1/screener/stocks/most-actives",
+    "/v1beta1/screener/stocks/movers",
     "/api/option-trades/flow-alerts?limit=200",
     "/api/option-trades/flow-alerts?ticker_symbol=AAPL&limit=200",
     *(f"/api/darkpool/{symbol}" for symbol in SYMBOLS),
@@ -35,7 +41,7 @@ EVERYTHING = [
     "/v2/account",
     "/v2/positions",
 ]
-TIME = re.compile(r'"(?:t|created_at|executed_at|timestamp|updated_at)":"([^"]+)"')
+TIME = re.compile(r'"(?:t|last_updated|created_at|executed_at|timestamp|updated_at)":"([^"]+)"')
 MOMENTS = st.integers(FIRST, LAST).map(lambda us: us // 1_000_000 * 1_000_000)
 
 
@@ -48,6 +54,9 @@ class ChangedAfter:
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         return tuple(self._changed(self._bars.bars(symbol, index)))
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        return tuple(self._changed(self._bars.extended(symbol, index)))
 
     def _changed(self, bars: tuple[Bar, ...]) -> Iterator[Bar]:
         for bar in bars:
@@ -120,17 +129,18 @@ def test_the_change_of_bars_after_a_moment_is_seen_once_it_has_passed(
 
 
 def test_a_minute_bar_is_served_from_the_end_of_its_minute_and_no_sooner(world: World) -> None:
-    target = "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2025-03-03"
+    target = "/v2/stocks/bars?symbols=AAPL&timeframe=1Min&start=2025-03-03T14:30:00Z"
     world.tick(to="2025-03-03T14:30:59.999999Z")
     assert world.get(target)["bars"] == {}
     world.tick(to="2025-03-03T14:31:00Z")
     assert [bar["t"] for bar in world.get(target)["bars"]["AAPL"]] == ["2025-03-03T14:30:00Z"]
 
 
-def test_before_the_first_bar_there_is_no_price(world: World) -> None:
+def test_before_the_first_session_there_is_no_day_and_what_is_not_listed_has_no_price(world: World) -> None:
     snapshot = world.get("/v2/stocks/snapshots?symbols=AAPL,NONE")
-    assert snapshot == {"AAPL": dict.fromkeys(("latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar"))}
-    assert world.get("/v2/stocks/quotes/latest?symbols=AAPL") == {"quotes": {}}
+    assert list(snapshot) == ["AAPL"]
+    assert (snapshot["AAPL"]["dailyBar"], snapshot["AAPL"]["prevDailyBar"]) == (None, None)
+    assert list(world.get("/v2/stocks/quotes/latest?symbols=AAPL,NONE")["quotes"]) == ["AAPL"]
 
 
 def test_a_cursor_in_the_future_shows_no_future(world: World) -> None:

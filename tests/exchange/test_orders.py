@@ -35,10 +35,10 @@ def trading(world: World) -> World:
         ({"qty": "1.0000000001"}, 422, 40010001, "qty can have at most 9 decimal places"),
         ({"side": "long"}, 422, 40010001, "invalid side"),
         ({"type": None}, 422, 40010001, "type is required"),
-        ({"type": "stop", "stop_price": "1"}, 422, 42210000, "type stop is not supported by this exchange"),
-        ({"time_in_force": "ioc"}, 422, 42210000, "time_in_force ioc is not supported by this exchange"),
-        ({"order_class": "bracket"}, 422, 42210000, "order_class bracket is not supported by this exchange"),
-        ({"extended_hours": True}, 422, 42210000, "extended_hours orders are not supported by this exchange"),
+        ({"type": "stop", "stop_price": "1"}, 422, 42210000, "stop price must be greater than current price"),
+        ({"time_in_force": "opg"}, 403, 40310000, "opg orders must be submitted after 7:00pm and before 9:28am"),
+        ({"order_class": "bracket"}, 422, 40010001, None),
+        ({"extended_hours": True}, 422, 42210000, "extended hours order must be DAY or GTC limit orders"),
         ({"symbol": "ZZZZ"}, 422, 42210000, 'asset "ZZZZ" not found'),
         ({"symbol": {"a": 1}}, 422, 40010001, "symbol is required"),
         ({"limit_price": "5"}, 422, 40010001, "market orders require no stop or limit price"),
@@ -246,16 +246,18 @@ def test_keys_are_asked_for_on_each_face(world: World) -> None:
     assert world.ask("GET", "/exchange/v1/status", headers={}).status == 200
 
 
-def test_a_gtc_order_lives_ninety_days_and_is_canceled_at_the_close_before_it_would_be_older(tmp_path: Path) -> None:
+def test_a_gtc_order_lives_ninety_days_and_is_canceled_on_the_afternoon_before_it_would_be_older(
+    tmp_path: Path,
+) -> None:
     create(tmp_path, MarketSpec(symbols=("ZAAC",), sessions=65, start=date(2025, 3, 3)))
     world = open_world(tmp_path)
     world.tick(to="open")
     order = world.order("ZAAC", "buy", 1, limit_price="1", time_in_force="gtc").json
-    # 2025-06-01 is a Sunday: no session lies between the close of Friday the 30th and that afternoon.
+    # 2025-06-01 is a Sunday: no session lies between the afternoon of Friday the 30th and that one.
     assert order["expires_at"] == "2025-06-01T20:15:00Z"
-    world.tick(to="2025-05-30T19:59:00Z")
+    world.tick(to="2025-05-30T20:14:59Z")
     assert world.get(f"/v2/orders/{order['id']}")["status"] == "new"
-    world.tick(to="close")
+    world.tick(to="2025-05-30T20:15:00Z")
     ended = world.get(f"/v2/orders/{order['id']}")
-    assert (ended["status"], ended["canceled_at"], ended["expired_at"]) == ("canceled", "2025-05-30T20:00:00Z", None)
+    assert (ended["status"], ended["canceled_at"], ended["expired_at"]) == ("canceled", "2025-05-30T20:15:00Z", None)
     assert world.events()[-2]["event"] == "order_canceled"

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.exchange.worlds import KEYS, SPEC, SYMBOLS
-from tradebot.exchange.commands import Command
+from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.process import EXIT_HELD, create, ensure, running, stop
@@ -178,7 +178,9 @@ def test_a_folder_that_lost_its_log_does_not_begin_anew(folder: Path, spoil: Cal
 
 
 def test_a_log_that_lost_its_market_is_not_written_over(folder: Path) -> None:
-    open_exchange(folder).run(Command("POST", "/exchange/v1/tick", "", '{"to": "open"}'))
+    exchange = open_exchange(folder)
+    exchange.run(Command("POST", "/exchange/v1/tick", "", '{"to": "open"}'))
+    exchange.commit()
     before = (folder / "log.jsonl").read_bytes()
     (folder / "market.json").unlink()
     with pytest.raises(MarketError, match=r"whose market\.json is missing"):
@@ -219,10 +221,10 @@ def test_many_clients_at_once_a_half_open_one_and_a_megabyte_are_all_answered(fo
     url = ensure(folder, idle_exit_s=30).url
     host, port = url.removeprefix("http://").split(":")
     half_open = socket.create_connection((host, int(port)), timeout=5)
-    half_open.sendall(b"POST /v2/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
-    crowd = [socket.create_connection((host, int(port)), timeout=5) for _ in range(100)]
+    half_open.sendall(b"POST /v2/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{")
+    crowd = [socket.create_connection((host, int(port)), timeout=5) for _ in range(200)]
     for client in crowd:
-        client.sendall(b"GET /exchange/v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        client.sendall(b"GET /exchange/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert all(client.recv(12) == b"HTTP/1.1 200" for client in crowd)
     half_open.close()
     for client in crowd:

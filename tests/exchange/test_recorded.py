@@ -55,8 +55,8 @@ def test_bars_stamped_at_their_end_begin_a_minute_sooner(make: Make, tmp_path: P
             "l": 99.0,
             "c": 100.5,
             "v": 1000,
-            "n": 11,
-            "vw": 100.1666,
+            "n": 7,
+            "vw": 100.1095,
         }
     ]
 
@@ -72,7 +72,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
         "high below low": GOOD.replace(",101,", ",98,"),
         "open or close outside low and high": GOOD.replace("100.5", "200"),
         "negative volume": GOOD.replace("1000", "-1"),
-        "outside the market's sessions": GOOD.replace("09:31", "09:30"),
+        "outside the market's sessions": GOOD.replace("09:31", "04:00"),
         "not on a minute": GOOD.replace("09:31:00", "09:31:07"),
         "symbol not asked for": GOOD.replace("AAPL", "SPY"),
         "bad symbol": GOOD.replace("AAPL", "a b"),

@@ -1,11 +1,13 @@
 """Small exchanges for tests: in a temporary folder, asked through their application without a socket."""
 
+import asyncio
+import atexit
 import json
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.flow.captured import CapturedFlow
@@ -51,15 +53,20 @@ class World:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         return ask(self._application, method, target, raw, headers)
 
+    def ask_at_once(self, requests: list[tuple[str, str, object]], headers: Mapping[str, str] = KEYS) -> list[Answer]:
+        """Send requests that arrive in one turn of the loop."""
+        bodies = [(method, target, json.dumps(body).encode()) for method, target, body in requests]
+        return together([asked(self._application, *request, headers) for request in bodies])
+
     def get(self, target: str) -> Any:
         answer = self.ask("GET", target)
         assert answer.status == 200, answer
         return answer.json
 
-    def order(self, symbol: str, side: str, qty: object, **others: object) -> Answer:
+    def order(self, symbol: str, side: str, qty: object, headers: Mapping[str, str] = KEYS, **others: object) -> Answer:
         kind = {"type": "limit"} if "limit_price" in others else {"type": "market"}
         body = {"symbol": symbol, "side": side, "qty": qty, "time_in_force": "day", **kind, **others}
-        return self.ask("POST", "/v2/orders", body)
+        return self.ask("POST", "/v2/orders", body, headers)
 
     def tick(self, **body: object) -> Any:
         answer = self.ask("POST", "/exchange/v1/tick", body)
@@ -75,13 +82,17 @@ def open_world(folder: Path) -> World:
 
 
 def ask(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """Send one request to an application that never really waits."""
+    """Send one request to an application."""
+    return together([asked(app, method, target, body, headers)])[0]
+
+
+async def asked(app: Application, method: str, target: str, body: bytes, headers: Mapping[str, str]) -> Answer:
     sent: list[Any] = []
     url = urlsplit(target)
     scope = {
         "type": "http",
         "method": method,
-        "path": url.path,
+        "path": unquote(url.path),
         "raw_path": url.path.encode(),
         "root_path": "",
         "query_string": url.query.encode(),
@@ -94,15 +105,19 @@ def ask(app: Application, method: str, target: str, body: bytes, headers: Mappin
     async def send(message: Any) -> None:
         sent.append(message)
 
-    run_to_end(app(scope, receive, send))
+    await app(scope, receive, send)
     start, *rest = sent
     names = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], names, b"".join(part.get("body", b"") for part in rest))
 
 
-def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("the application waited for something")
+LOOP = asyncio.new_event_loop()
+"""One loop for all worlds: answers wait for the log's next write, so that an application needs one."""
+atexit.register(LOOP.close)
+
+
+def together(requests: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
+    async def gathered() -> list[Answer]:
+        return await asyncio.wait_for(asyncio.gather(*requests), 30)
+
+    return LOOP.run_until_complete(gathered())

@@ -14,6 +14,8 @@ CODE = ("tradebot", "commands", "jobs")
 SHELL = {"adapters", "exchange", "settings", "sandbox", "wiring", "__main__", "__init__"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "deploy").glob("*.lock"))
+FETCHED = {"__pycache__", "node_modules", ".venv"}
+"""Folders of what was built or fetched, which git ignores."""
 ROOMS = (*CODE, "config", "tests", "docs", "deploy", "benchmarks", ".ci")
 
 # What reads a clock, chance or the environment. Each is matched by its last part alone, so that an alias
@@ -88,7 +90,7 @@ def text_files() -> Iterator[Path]:
     for path in [*ROOT.iterdir(), *(p for room in ROOMS for p in (ROOT / room).rglob("*"))]:
         # `.git` is a file in a linked worktree, and `.env` is nobody's business but its owner's.
         private = path.name in {".git", ".env", "uv.lock", "pylock.toml"}
-        if path.is_file() and not private and "__pycache__" not in path.parts:
+        if path.is_file() and not private and FETCHED.isdisjoint(path.parts):
             yield path
 
 

@@ -90,6 +90,13 @@ def test_the_shipped_configuration_is_in_the_wheel_byte_for_byte(installed: Inst
     assert shipped == {p.name: p.read_bytes() for p in (ROOT / "config").iterdir()}
 
 
+def test_the_ready_made_fault_scripts_are_in_the_wheel_byte_for_byte(installed: Installed) -> None:
+    (site_packages,) = installed.environment.glob("lib/python*/site-packages")
+    shipped, here = (root / "tradebot" / "exchange" / "faults" / "scripts" for root in (site_packages, ROOT))
+    assert {p.name: p.read_bytes() for p in shipped.iterdir()} == {p.name: p.read_bytes() for p in here.iterdir()}
+    assert installed.run("tradebot", "exchange", "faults", "show", "lost-reply").stdout.endswith("what: reply_lost\n")
+
+
 def test_nothing_but_the_three_packages_is_in_the_wheel(installed: Installed) -> None:
     found = inspect(installed)
     tops = {Path(file).parts[0] for file in found["files"]} - {".."}

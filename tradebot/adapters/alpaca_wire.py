@@ -107,7 +107,8 @@ def readable(what: str, answer: Answer) -> object:
     try:
         return answer.json()
     except BodyError as error:
-        raise TemporaryError(f"{what}: {error}") from error
+        # A body that was cut on its way is whole the next time.
+        raise RetryableError(f"{what}: {error}") from error
 
 
 def _not_permitted(what: str, answer: Answer) -> OperatorError:

@@ -11,6 +11,8 @@ import hashlib
 import random
 
 _SQRT_3 = 1.7320508075688772
+_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
+"""The digit that says which kind of UUID it is keeps its two lower bits."""
 
 
 def stream(*parts: object) -> random.Random:
@@ -26,11 +28,8 @@ def bell(rng: random.Random) -> float:
 
 def uuid_of(*parts: object) -> str:
     """Return the text of a version-4-shaped UUID that is a function of these parts."""
-    raw = bytearray(_digest(parts)[:16])
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = _digest(parts).hex()
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def number_of(digits: int, *parts: object) -> str:

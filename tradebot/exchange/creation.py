@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from tradebot.exchange.exchange import begin_log
 from tradebot.exchange.flow.captured import capture_files, read_folder
+from tradebot.exchange.market.action_sources import beside, read_actions
 from tradebot.exchange.market.recorded import Imported, keep_bars, read_bars, recorded_days
-from tradebot.exchange.market.sessions import build_calendar
+from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from tradebot.exchange.state import (
+    ACTIONS_FILE,
     BARS_FILE,
     CAPTURES_FOLDER,
     LOG_FILE,
@@ -43,8 +46,15 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
     if spec.source != "generated":
         imported = read_bars(spec, calendar)
         keep_bars(state_dir / BARS_FILE, imported.bars)
+        _keep_actions(state_dir, spec, calendar, imported.symbols)
     stored = StoredMarket(
-        spec, imported.symbols, calendar.to_rows(), calendar.first, imported.skipped, imported.first_lines
+        spec,
+        imported.symbols,
+        calendar.to_rows(),
+        calendar.first,
+        imported.skipped,
+        imported.first_lines,
+        imported.extended,
     )
     begin_log(state_dir, stored, calendar)
     write_market(state_dir, stored)
@@ -57,6 +67,16 @@ def _refuse_orphan(log: Path) -> None:
             f"{log} holds the orders of an exchange whose {MARKET_FILE} is missing",
             f"restore {MARKET_FILE} beside it, or {NEW_EXCHANGE}",
         )
+
+
+def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols: Sequence[str]) -> None:
+    """Copy the checked corporate actions that lie beside recorded bars, if there are any."""
+    assert spec.path is not None
+    found, kept = beside(Path(spec.path)), state_dir / ACTIONS_FILE
+    kept.unlink(missing_ok=True)
+    if found.is_file():
+        read_actions(found, calendar, symbols)
+        kept.write_bytes(found.read_bytes())
 
 
 def _keep_captures(state_dir: Path, folder: Path) -> None:

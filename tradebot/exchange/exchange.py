@@ -1,49 +1,153 @@
-"""The whole exchange of one state folder: market, engine, log, and the commands that came so far."""
+"""The whole exchange of one state folder: market, engine, log, time, and the commands that came so far."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from tradebot.exchange.chance import number_of, uuid_of
-from tradebot.exchange.commands import Answer, Command, Commands
+from tradebot.exchange.chance import uuid_of
+from tradebot.exchange.clock import Clock, Pace
+from tradebot.exchange.commands.command import Answer, Command, Commands
+from tradebot.exchange.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, ControlCommands, account_summary
+from tradebot.exchange.commands.table import entries
+from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.events import Event
+from tradebot.exchange.faults.room import Faults
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.log import Log, read_event
+from tradebot.exchange.log import FORMAT, Log
+from tradebot.exchange.market.action_sources import generated_actions, read_actions
+from tradebot.exchange.market.actions import Action
 from tradebot.exchange.market.bars import BarSource, Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
-from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
-from tradebot.exchange.state import BARS_FILE, LOG_FILE, StoredMarket, read_market, write_atomically
-from tradebot.exchange.times import MINUTE, rfc3339
+from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.replay import CREATED, NOTE, REQUEST, RESTORE_BOTH, replay
+from tradebot.exchange.state import (
+    ACCOUNTS_FILE,
+    ACTIONS_FILE,
+    BARS_FILE,
+    LOG_FILE,
+    StoredMarket,
+    read_market,
+    write_atomically,
+)
+from tradebot.exchange.times import MINUTE, SECOND, parse_time, rfc3339
 
 _BEFORE_FIRST_OPEN = 30 * MINUTE
-_CREATED = "created"
-_RESTORE_BOTH = "restore log.jsonl and market.json together, or " + NEW_EXCHANGE
+_RESERVED_S = 10
+"""Real seconds of running time that are reserved at a time, and at most lost to a crash."""
+_RESERVED = "time_reserved"
+
+Moved = Callable[[int, int], None]
+"""(from, to) in engine time."""
+
+
+class Listener(Protocol):
+    """Who is told of events once their lines are written, as things stood when they happened."""
+
+    def capture(self, event: Event) -> Any:
+        """Return what to tell of an event, or None; called as it happens."""
+        ...
+
+    def publish(self, captured: Any) -> None:
+        """Tell it."""
+        ...
 
 
 class Exchange:
-    """An exchange over its market and its folder's log; making it replays the log."""
+    """An exchange over its market and its folder's log; making it replays the log.
 
-    def __init__(self, state_dir: Path, stored: StoredMarket, market: Market) -> None:
+    Lines wait until `record` or `commit`. `moved` is called after each movement of time; `status_parts` add to the
+    status.
+    """
+
+    def __init__(self, state_dir: Path, stored: StoredMarket, market: Market, clock: Clock | None = None) -> None:
         self.stored = stored
         self.market = market
-        number, start_us = _account_number(stored), _start_us(market.calendar)
-        self._pending: list[bytes] = []
+        self.clock = clock or Clock()
+        self.listeners: list[Listener] = []
+        self.moved: list[Moved] = []
+        self.status_parts: dict[str, Callable[[], object]] = {}
+        self._captured: list[tuple[Listener, Any]] = []
         self._sequence = 0
-        self.engine = Engine(self.market, number, self.stored.spec.cash, start_us, self._emit)
-        self._commands = Commands(self.engine, self.status)
+        self._reserved_us = 0
+        self._names_file = state_dir / ACCOUNTS_FILE
         self.log = Log(state_dir / LOG_FILE)
+        self._take: Callable[[bytes], None] = self.log.add
+        spec = stored.spec
+        self.engine = Engine(market, _start_us(market.calendar), self._emit, spec.fill, spec.to_json())
+        control = ControlCommands(self.standing, spec.cash)
+        self.faults = Faults(self.engine, self.note, self._emit)
+        self._commands = Commands(self.engine, [*entries(), *control.entries(), *self.faults.entries()])
+        for action in market.actions:
+            schedule(self.engine, action)
         self._recover()
 
     def run(self, command: Command) -> Answer:
-        """Run a command, make its events durable, and answer it."""
+        """Run a command at the time that it is, and answer it; its lines wait for the next commit."""
+        self.catch_up()
+        before_us = self.engine.now_us
         answer = self._execute(command)
-        self.log.append(self._taken())
+        if command.path == ACCOUNTS:
+            self._write_names()
+        if self.engine.now_us != before_us:
+            self.clock.rebase(self.engine.now_us)
+            self._tell_moved(before_us)
         return answer
 
-    def status(self) -> dict[str, Any]:
-        """Return where the exchange stands, as GET /exchange/v1/status shows it."""
+    def note(self, name: str, fields: dict[str, Any]) -> None:
+        """Write a line of something that was decided outside of the engine, which a replay copies as it stands."""
+        self._line(self.engine.now_us, name, {NOTE: True, **fields})
+
+    @property
+    def unrecorded(self) -> bool:
+        """Say whether lines wait to be written, or listeners to be told."""
+        return self.log.pending or bool(self._captured)
+
+    def commit(self) -> None:
+        """Make all lines durable, and tell the listeners; raises LogError."""
+        self.record()
+        self.log.commit()
+
+    def record(self) -> None:
+        """Write all lines, then tell the listeners; raises LogError."""
+        self.log.write()
+        captured, self._captured = self._captured, []
+        for listener, what in captured:
+            listener.publish(what)
+
+    def set_pace(self, pace: Pace) -> None:
+        """Let time pass at another pace from now on. Where it stands still, the log holds exactly when."""
+        self.catch_up()
+        if pace == self.clock.pace:
+            return
+        self.note("pace_set", {"pace": pace.name})
+        self.clock.set(pace, self.engine.now_us)
+        if not self.clock.running and self._reserved_us != self.engine.now_us:
+            self._reserve(self.engine.now_us)
+
+    def catch_up(self) -> None:
+        """Let the time pass that has passed by itself. Within a minute nothing happens, so that nothing is logged."""
+        if not self.clock.running:
+            return
+        before_us = self.engine.now_us
+        due_us = min(self.clock.due_us, self.market.calendar.horizon_us)
+        if due_us <= before_us:
+            return
+        if due_us > self._reserved_us:
+            self._reserve(due_us + max(MINUTE, int(_RESERVED_S * SECOND * self.clock.pace.speed)))
+            self.commit()
+        if due_us // MINUTE > before_us // MINUTE:
+            self._execute(tick_to(due_us))
+        else:
+            self.engine.advance(due_us)
+        self._tell_moved(before_us)
+
+    def standing(self) -> dict[str, Any]:
+        """Return where the exchange stands, as a tick is answered."""
         calendar, now = self.market.calendar, self.engine.now_us
         return {
             "now": rfc3339(now),
@@ -52,47 +156,91 @@ class Exchange:
             "next_open": rfc3339(calendar.next_open(now)),
             "next_close": rfc3339(calendar.next_close(now)),
             "finished": now >= calendar.last_close_us,
-            "account_number": self.engine.account_number,
+            "account_number": self.engine.main.number,
             "market": self.stored.spec.to_fields(),
             "symbols": list(self.market.symbols),
             "skipped_rows": self.stored.skipped_rows,
         }
 
-    def _emit(self, at_us: int, event: str, fields: dict[str, Any]) -> None:
-        self._sequence += 1
-        self._pending.append(_line(self._sequence, at_us, event, fields))
+    def status(self) -> dict[str, Any]:
+        """Return all that GET /exchange/v1/status shows."""
+        accounts = [account_summary(self.engine, account) for account in self.engine.accounts.values()]
+        shown = {"pace": self.clock.pace.name, "accounts": accounts, "log_lines": self.log.count}
+        return self.standing() | shown | {name: part() for name, part in self.status_parts.items()}
 
-    def _taken(self) -> list[bytes]:
-        lines, self._pending = self._pending, []
-        return lines
+    def advance(self, to_us: int) -> None:
+        """Let time pass as the log has it: between two commands of a replay."""
+        if to_us > self.engine.now_us:
+            self.engine.advance(to_us)
+
+    def repeat(self, command: Command) -> None:
+        """Run a command of the log."""
+        self._execute(command)
+
+    def heed(self, event: dict[str, Any]) -> None:
+        """Take in a note of the log."""
+        self._sequence += 1
+        self.faults.heed(event)
+        if event["event"] == _RESERVED:
+            self._reserved_us = parse_time(event["until"])
 
     def _execute(self, command: Command) -> Answer:
-        self._emit(self.engine.now_us, "request", command._asdict())
+        self._line(self.engine.now_us, REQUEST, command._asdict())
+        return self.faults.deliver(command, self._carry_out)
+
+    def _carry_out(self, command: Command) -> Answer:
         answer, refusal = self._commands.run(command)
         if refusal is not None:
-            event = "order_rejected" if command.path == "/v2/orders" else "request_refused"
-            self._emit(self.engine.now_us, event, {"status": refusal.status, **refusal.body})
+            name = "order_rejected" if command.path == "/v2/orders" else "request_refused"
+            whose = {"account": command.account} if command.account else {}
+            self._line(self.engine.now_us, name, {"status": refusal.status, **refusal.body, **whose})
         return answer
+
+    def _emit(self, event: Event) -> None:
+        whose = {} if event.account is None else {"account": event.account}
+        self._line(event.at_us, event.name, {**event.fields, **whose})
+        if event.update is not None:
+            for listener in self.listeners:
+                captured = listener.capture(event)
+                if captured is not None:
+                    self._captured.append((listener, captured))
+
+    def _line(self, at_us: int, name: str, fields: dict[str, Any]) -> None:
+        self._sequence += 1
+        self._take(encode({"seq": self._sequence, "at": rfc3339(at_us), "event": name, **fields}))
+
+    def _reserve(self, until_us: int) -> None:
+        self._reserved_us = min(until_us, self.market.calendar.horizon_us)
+        self.note(_RESERVED, {"until": rfc3339(self._reserved_us)})
+
+    def _tell_moved(self, from_us: int) -> None:
+        for told in self.moved:
+            told(from_us, self.engine.now_us)
+
+    def _write_names(self) -> None:
+        names = [account.name for account in self.engine.accounts.values()]
+        self._names_file.write_bytes(encode({"accounts": names}))
 
     def _recover(self) -> None:
         """Replay the log's commands: they must give its lines again, and give those that a crash lost."""
-        recorded = self.log.lines()
-        self._emit(self.engine.start_us, _CREATED, _birth(self.stored))
-        for number, line in enumerate(recorded, start=1):
-            event = read_event(line, number)
-            if event.get("event") == "request":
-                self._execute(_command(event, number))
-        replayed = self._taken()
-        for number, (line, again) in enumerate(zip(recorded, replayed, strict=False), start=1):
-            if line != again:
-                raise _diverged(number)
-        if len(recorded) > len(replayed):
-            raise _diverged(len(replayed) + 1)
-        self.log.append(replayed[len(recorded) :])
+        made: deque[bytes] = deque()
+        self._take = made.append
+        self._line(self.engine.start_us, CREATED, _birth(self.stored))
+        self.engine.open_account(MAIN, MAIN_KEY, MAIN_KEY, self.stored.spec.cash)
+        replay(self.log, self, made)
+        self._take = self.log.add
+        for line in made:
+            self.log.add(line)
+        if self._reserved_us > self.engine.now_us:
+            # Time was running, and had been shown to somebody up to here at the most.
+            self._execute(tick_to(self._reserved_us))
+        self.commit()
+        self._write_names()
 
 
-def _account_number(stored: StoredMarket) -> str:
-    return "SBX" + number_of(9, stored.spec.to_json())
+def tick_to(us: int) -> Command:
+    """Return the command that lets time pass up to a moment."""
+    return Command("POST", TICK, body=encode({"to": rfc3339(us)}).decode())
 
 
 def _start_us(calendar: Calendar) -> int:
@@ -101,49 +249,34 @@ def _start_us(calendar: Calendar) -> int:
 
 def _birth(stored: StoredMarket) -> dict[str, Any]:
     return {
-        "account_number": _account_number(stored),
+        "format": FORMAT,
         "cash": str(stored.spec.cash),
         "market_id": uuid_of(stored.spec.to_json(), *stored.symbols),
     }
 
 
-def _line(sequence: int, at_us: int, event: str, fields: dict[str, Any]) -> bytes:
-    return encode({"seq": sequence, "at": rfc3339(at_us), "event": event, **fields})
-
-
-def _command(event: dict[str, Any], number: int) -> Command:
-    try:
-        return Command(**{name: str(event[name]) for name in Command._fields})
-    except KeyError as error:
-        raise MarketError(f"log.jsonl line {number} is a request without its {error}", _RESTORE_BOTH) from error
-
-
-def _diverged(number: int) -> MarketError:
-    return MarketError(
-        f"log.jsonl line {number} is not what its commands give: the log or the market was changed by hand",
-        _RESTORE_BOTH,
-    )
-
-
 def begin_log(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> None:
     """Write the log's first line: from now on a folder whose log is missing has lost it, and is not new."""
-    line = _line(1, _start_us(calendar), _CREATED, _birth(stored))
-    write_atomically(state_dir / LOG_FILE, line.decode() + "\n")
+    birth = {"seq": 1, "at": rfc3339(_start_us(calendar)), "event": CREATED, **_birth(stored)}
+    write_atomically(state_dir / LOG_FILE, encode(birth).decode() + "\n")
 
 
-def open_exchange(state_dir: Path) -> Exchange:
+def open_exchange(state_dir: Path, clock: Clock | None = None) -> Exchange:
     """Open the exchange of a folder; raises MarketError when there is none, or it is damaged or without its log."""
     stored = read_market(state_dir)
     log = state_dir / LOG_FILE
     if not log.is_file() or not log.stat().st_size:
-        raise MarketError(f"{log} is missing or empty: it holds every order and fill of this exchange", _RESTORE_BOTH)
-    return Exchange(state_dir, stored, open_market(state_dir, stored))
+        raise MarketError(f"{log} is missing or empty: it holds every order and fill of this exchange", RESTORE_BOTH)
+    return Exchange(state_dir, stored, open_market(state_dir, stored), clock)
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:
     """Return the market that a folder keeps."""
     calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
-    return Market(_source(state_dir, stored, calendar), calendar, stored.symbols)
+    source = _source(state_dir, stored, calendar)
+    market = Market(source, calendar, stored.symbols)
+    market.announce(*_actions(state_dir, stored, source, calendar))
+    return market
 
 
 def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSource:
@@ -152,3 +285,12 @@ def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSou
     from tradebot.exchange.market.recorded import KeptBars
 
     return KeptBars(state_dir / BARS_FILE)
+
+
+def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar: Calendar) -> Iterable[Action]:
+    """Return the corporate actions that a market has from its beginning."""
+    if isinstance(source, GeneratedBars):
+        wanted = stored.spec.corporate_actions
+        return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if wanted else ()
+    kept = state_dir / ACTIONS_FILE
+    return read_actions(kept, calendar, stored.symbols) if kept.is_file() else ()

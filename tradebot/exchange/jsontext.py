@@ -13,17 +13,18 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _LONGEST_NUMBER = 64
 _LARGEST_EXPONENT = 15
 _SMALLEST_EXPONENT = -30
+_TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def encode(value: object) -> bytes:
     """Return compact JSON."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _TO_JSON(value).encode()
 
 
 def decode_object(text: str) -> dict[str, Any]:
     """Read a JSON object, numbers as exact decimals; raises a 400 Refusal."""
     try:
-        value = json.loads(text, parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant)
+        value = _FROM_JSON(text)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise malformed("request body format is invalid") from error
     if not isinstance(value, dict):
@@ -37,6 +38,9 @@ def _integer(text: str) -> Decimal:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_FROM_JSON = json.JSONDecoder(parse_float=Decimal, parse_int=_integer, parse_constant=_refuse_constant).decode
 
 
 def to_decimal(value: object) -> Decimal | None:

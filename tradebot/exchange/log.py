@@ -1,21 +1,28 @@
-"""The exchange's log: one JSON line an event, numbered, appended and synced once per command.
+"""The exchange's log: one JSON line an event, numbered; what came together is written together, and synced in batches.
 
-A command's lines are one write. A crash can tear the last line; it is cut off on opening, and replaying the
-commands that remain gives the lines that were lost.
+What is written survives the end of this process at any moment, what is synced the end of the machine too. A crash
+can tear the last line; it is cut off on opening, and replaying the commands that remain gives the lines that were
+lost. Lines are commands' requests, what followed from them, and notes, which a replay copies as they stand.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import weakref
+from array import array
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
 
+FORMAT = 2
+"""The version of the lines that this program writes and can replay."""
 _DAMAGED = "restore log.jsonl from a copy, or " + NEW_EXCHANGE
+_STRIDE = 256
+"""Where every so many lines begin is remembered, so that the end of a long log is found at once."""
 
 
 class LogError(RuntimeError):
@@ -23,36 +30,111 @@ class LogError(RuntimeError):
 
 
 class Log:
-    """An append-only file of lines, which must be there: an exchange without its log would begin anew."""
+    """An append-only file of lines, which must be there: an exchange without its log would begin anew.
+
+    Lines that are added wait in memory until they are written.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self.torn_bytes = _cut_torn_tail(path)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        weakref.finalize(self, os.close, self._file)
+        self._pending: list[bytes] = []
+        self.unsynced = False
+        self._marks = array("Q")
+        self._count = self._size = 0
+        for line in self.read():
+            self._mark(len(line) + 1)
 
-    def append(self, lines: Sequence[bytes]) -> None:
-        """Write the lines of one command and make them durable; raises LogError when the disk refuses."""
+    @property
+    def pending(self) -> bool:
+        """Say whether lines are waiting to be written."""
+        return bool(self._pending)
+
+    @property
+    def count(self) -> int:
+        """Return how many lines there are, the waiting ones not among them."""
+        return self._count
+
+    def add(self, line: bytes) -> None:
+        """Take a line in, to be written with those that are waiting."""
+        self._pending.append(line)
+
+    def write(self) -> None:
+        """Hand the waiting lines to the system; raises LogError when it refuses them."""
+        if not self._pending:
+            return
+        lines, self._pending = self._pending, []
         try:
-            with self._path.open("ab") as file:
-                file.write(b"".join(line + b"\n" for line in lines))
-                file.flush()
-                os.fsync(file.fileno())
+            _write(self._file, b"".join(line + b"\n" for line in lines))
         except OSError as error:
-            raise LogError(f"{self._path} cannot be written: {error.strerror}") from error
+            raise self._refused(error) from error
+        self.unsynced = True
+        for line in lines:
+            self._mark(len(line) + 1)
+
+    def sync(self) -> None:
+        """Make durable what was written; raises LogError when the disk refuses. It may run in a thread of its own."""
+        self.unsynced = False
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def commit(self) -> None:
+        """Write the waiting lines and make all durable; raises LogError."""
+        self.write()
+        if self.unsynced:
+            self.sync()
+
+    def _refused(self, error: OSError) -> LogError:
+        return LogError(f"{self.path} cannot be written: {error.strerror}")
+
+    def read(self, after: int = 0) -> Iterator[bytes]:
+        """Yield the written lines beyond the first `after`, oldest first."""
+        place = min(after // _STRIDE, max(len(self._marks) - 1, 0))
+        with self.path.open("rb") as file:
+            file.seek(self._marks[place] if self._marks else 0)
+            for line in islice(file, after - place * _STRIDE, None):
+                yield line.rstrip(b"\n")
 
     def lines(self, after: int = 0, limit: int | None = None) -> list[bytes]:
-        """Return lines by number, the first being 1: those after `after`, at most `limit`."""
-        with self._path.open("rb") as file:
-            stop = None if limit is None else after + limit
-            return [line.rstrip(b"\n") for line in islice(file, after, stop)]
+        """Return lines by number, the first being 1: those after `after`, at most `limit`; waiting ones are written.
+
+        Raises LogError.
+        """
+        self.write()
+        return list(islice(self.read(after), limit))
+
+    def _mark(self, length: int) -> None:
+        if self._count % _STRIDE == 0:
+            self._marks.append(self._size)
+        self._count += 1
+        self._size += length
+
+
+def _write(file: int, content: bytes) -> None:
+    """Write all of it: the system may take a part at a time."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(file, left) :]
 
 
 def _cut_torn_tail(path: Path) -> int:
     """Truncate a file after its last whole line; return how many bytes went."""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
+    size = whole = path.stat().st_size
+    with path.open("rb") as file:
+        while whole:
+            start = max(0, whole - 65_536)
+            file.seek(start)
+            newline = file.read(whole - start).rfind(b"\n")
+            whole = start + newline + 1 if newline >= 0 else start
+            if newline >= 0:
+                break
+    if whole < size:
         os.truncate(path, whole)
-    return len(content) - whole
+    return size - whole
 
 
 def read_event(line: bytes, number: int) -> dict[str, Any]:

@@ -7,12 +7,14 @@ by the server's own process.
 from __future__ import annotations
 
 import fcntl
+import http
 import http.client
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
@@ -115,6 +117,24 @@ def stop(state_dir: Path) -> None:
         time.sleep(_POLL_S)
 
 
+def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+    """Return what the folder's running exchange answers on its control API.
+
+    Raises MarketError where none runs, or it refuses.
+    """
+    found = running(state_dir.resolve())
+    if found is None:
+        raise MarketError(f"no process serves the exchange in {state_dir}", "start it: tradebot exchange serve")
+    try:
+        status, answer = _exchanged(method, found.url, path, _ANSWER_TIMEOUT_S * 10, body)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise MarketError(f"the exchange at {found.url} gave no answer: {error}", _AGAIN) from error
+    if status >= http.HTTPStatus.BAD_REQUEST:
+        said = answer.get("message", "") if isinstance(answer, dict) else ""
+        raise MarketError(f"the exchange refuses: {said or status}", "tradebot exchange status")
+    return answer
+
+
 def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
     """Start a server that leaves its starter once it listens; return the exit code of that step."""
     command = [sys.executable, "-m", "tradebot.exchange", "--state", str(state_dir)]
@@ -172,15 +192,23 @@ def _read_port(state_dir: Path) -> dict[str, Any] | None:
 
 
 def _request(method: str, url: str, path: str, timeout_s: float) -> dict[str, Any]:
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
-    try:
-        connection.request(method, path)
-        answer = json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
+    _, answer = _exchanged(method, url, path, timeout_s)
     if not isinstance(answer, dict):
         raise ValueError(f"{url}{path} did not answer with an object")
     return answer
+
+
+def _exchanged(
+    method: str, url: str, path: str, timeout_s: float, body: Mapping[str, object] | None = None
+) -> tuple[int, Any]:
+    """Return the status and the JSON of one answer; ValueError where it is not JSON."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
 
 
 def _not_started(state_dir: Path, code: int, said: str) -> MarketError:

@@ -34,6 +34,11 @@ def remarks(state_dir: Path) -> Remarks:
     if stored.skipped_rows:
         left_out = reasons(stored.spec.source, stored.skipped_rows, stored.first_lines)
         sentences.append(f"{sum(stored.skipped_rows.values())} rows of the bars are left out: {left_out}")
+    if stored.extended_rows:
+        sentences.append(
+            f"{stored.extended_rows} rows of the bars are of the hours before and after the sessions: they are shown "
+            "and fill only what is marked for extended hours"
+        )
     if stored.spec.uw_folder is None:
         return Remarks(tuple(sentences), None)
     captures = read_folder(state_dir / CAPTURES_FOLDER)

@@ -13,29 +13,66 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
 
 import uvicorn
-from starlette.routing import Route, Router
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.clock import LOCK_STEP, REAL, Pace
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.commands.control import ACCOUNTS, find
+from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
 from tradebot.exchange.faces.flow import FlowFace, FlowSource
+from tradebot.exchange.faces.guard import Guard
 from tradebot.exchange.faces.market_data import DataFace
-from tradebot.exchange.faces.trading import TradingFace
-from tradebot.exchange.faces.web import Call, Endpoint, Handler, Reply
+from tradebot.exchange.faces.trading.face import TradingFace
+from tradebot.exchange.faces.web import Call, Endpoint, Handler, Paths, Reply
+from tradebot.exchange.faults.door import FaultDoor
+from tradebot.exchange.faults.face import FaultFace
+from tradebot.exchange.faults.older import OlderData
+from tradebot.exchange.faults.starting import arm_at_start
+from tradebot.exchange.faults.streaming import StreamFaults
+from tradebot.exchange.faults.wire import Protocol
 from tradebot.exchange.feeds import flow_source
-from tradebot.exchange.jsontext import encode
+from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.log import LogError
 from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.page.face import PageFace
 from tradebot.exchange.process import HeldError
+from tradebot.exchange.rate_limit import RateLimit
+from tradebot.exchange.recording import Recording
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE, write_atomically
+from tradebot.exchange.streams.protocol import LONGEST_MESSAGE, StreamProtocol
+from tradebot.exchange.streams.streams import Streams
+from tradebot.exchange.times import SECOND
 
 HOST = "127.0.0.1"
 _BACKLOG = 512
 _IDLE_CHECKS_S = 0.25
+_TIME_STEP_S = 0.05
 _EXIT_LOG = 1
+
+Ready = Callable[[str, Mapping[str, Any]], None]
+
+
+class Terms(NamedTuple):
+    """How an exchange is served: its pace, the requests a minute that a key has, and accounts beside the main one.
+
+    An account is its name and its cash in USD, None for as much as the main one has. `faults` are scripts to arm.
+    """
+
+    pace: Pace = LOCK_STEP
+    rate_limit: int | None = None
+    accounts: tuple[tuple[str, Decimal | None], ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+AS_EVER = Terms()
+"""Time in lock-step, no limit, one account: what a bot's own exchange is."""
 
 
 class Server(uvicorn.Server):
@@ -52,22 +89,33 @@ class Server(uvicorn.Server):
 
 
 class Application:
-    """The ASGI application: routes requests and remembers when the last one ended."""
+    """The ASGI application: routes requests and remembers when the last one ended.
 
-    def __init__(self, routes: list[Route]) -> None:
-        self._router: ASGIApp = Router(routes, redirect_slashes=False, default=Endpoint(_EVERY_METHOD))
+    An answer leaves once the log holds what led to it.
+    """
+
+    def __init__(
+        self, exchange: Exchange, routes: list[Route], streams: ASGIApp, rate_limit: int | None = None
+    ) -> None:
+        self._exchange = exchange
+        router: ASGIApp = Paths(routes, Endpoint(_EVERY_METHOD))
+        self._recording = Recording(_by_kind(router, streams), exchange, _end_at_once)
+        self._inner: ASGIApp = self._recording
+        if rate_limit is not None:
+            self._inner = RateLimit(self._inner, rate_limit, self._is_known)
+        faults = FaultDoor(self._inner, exchange, self._recording.record, OlderData(exchange))
+        self._inner = Guard(faults)
         self._active = 0
         self._last_s = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request, at the time that it is by now."""
         self._active += 1
         try:
-            await self._router(scope, receive, send)
+            self._exchange.catch_up()
+            await self._inner(scope, receive, send)
         except LogError as error:
-            # Memory now holds what the log does not. Ending without an answer leaves the truth to the log.
-            sys.stderr.write(f"{error}\n")
-            os._exit(_EXIT_LOG)
+            _end_at_once(error)
         finally:
             self._active -= 1
             self._last_s = time.monotonic()
@@ -76,6 +124,33 @@ class Application:
     def idle_s(self) -> float:
         """Return the seconds since the last request ended, 0 while one is in progress."""
         return 0.0 if self._active else time.monotonic() - self._last_s
+
+    async def keep_time(self) -> None:
+        """Let time that runs by itself go on between requests too, for as long as this is awaited."""
+        while True:
+            await asyncio.sleep(_TIME_STEP_S)
+            try:
+                self._exchange.catch_up()
+                self._recording.record()
+            except LogError as error:
+                _end_at_once(error)
+
+    def _is_known(self, key_id: str) -> bool:
+        return any(account.key_id == key_id for account in self._exchange.engine.accounts.values())
+
+
+def _by_kind(http: ASGIApp, websockets: ASGIApp) -> ASGIApp:
+    async def chosen(scope: Scope, receive: Receive, send: Send) -> None:
+        await (websockets if scope["type"] == "websocket" else http)(scope, receive, send)
+
+    return chosen
+
+
+def _end_at_once(error: LogError) -> NoReturn:
+    """End this process: memory holds what the log does not, and ending without an answer leaves the truth to it."""
+    sys.stderr.write(f"{error}\n")
+    sys.stderr.flush()
+    os._exit(_EXIT_LOG)
 
 
 def _not_found(call: Call) -> Reply:
@@ -91,22 +166,47 @@ def serve(
     port: int,
     idle_exit_s: float | None,
     detach: bool = False,
-    ready: Callable[[str], None] = lambda url: None,
+    ready: Ready = lambda url, status: None,
+    terms: Terms = AS_EVER,
 ) -> None:
-    """Serve an exchange until it is stopped; `ready` is told its address.
+    """Serve an exchange until it is stopped; `ready` is told its address and status.
 
     Raises HeldError when another process serves it. With `detach` the process ends with code 0 once it
     listens, and a child of its own goes on serving: whoever started it has then no process to wait for.
     """
     with _held(state_dir):
         exchange = open_exchange(state_dir)
+        if terms.pace.name == REAL and exchange.log.count == 1:
+            _meet_the_wall(exchange, int(time.time() * SECOND))
+        arm_at_start(exchange, terms.faults)
+        _open_accounts(exchange, terms.accounts)
         if exchange.log.torn_bytes:
             sys.stderr.write(f"log.jsonl: cut a torn last line of {exchange.log.torn_bytes} bytes\n")
         feed = flow_source(exchange, state_dir)
         with _listen(port) as listener:
             if detach and os.fork():
                 os._exit(0)
-            asyncio.run(_run(state_dir, exchange, feed, listener, idle_exit_s, ready))
+            asyncio.run(_run(state_dir, exchange, feed, listener, idle_exit_s, ready, terms))
+
+
+def _meet_the_wall(exchange: Exchange, wall_us: int) -> None:
+    """Let the time of a new exchange that shall run in real time be the machine's, where its market plays then."""
+    if exchange.engine.now_us < wall_us < exchange.market.calendar.last_close_us:
+        exchange.run(tick_to(wall_us))
+
+
+def _open_accounts(exchange: Exchange, wanted: tuple[tuple[str, Decimal | None], ...]) -> None:
+    """Open the accounts that are not there yet; raises MarketError for one that cannot be."""
+    for name, cash in wanted:
+        if find(exchange.engine, name) is None:
+            body = {"name": name} | ({} if cash is None else {"cash": str(cash)})
+            status, answer = exchange.run(Command("POST", ACCOUNTS, body=encode(body).decode()))
+            if status != 200:
+                raise MarketError(
+                    f"account {name!r} cannot be opened: {decode_object(answer.decode())['message']}",
+                    "name it such as --account alice=50000",
+                )
+    exchange.commit()
 
 
 def _listen(port: int) -> socket.socket:
@@ -128,29 +228,51 @@ async def _run(
     feed: FlowSource,
     listener: socket.socket,
     idle_exit_s: float | None,
-    ready: Callable[[str], None],
+    ready: Ready,
+    terms: Terms,
 ) -> None:
     instance = secrets.token_hex(8)
-    application = build_application(exchange, feed, instance)
-    server = Server(_config(application))
+    application = build_application(exchange, feed, instance, terms.rate_limit)
+    server = Server(configuration(application))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     url = f"http://{HOST}:{listener.getsockname()[1]}"
     write_atomically(state_dir / PORT_FILE, encode({"url": url, "pid": os.getpid(), "instance": instance}).decode())
-    ready(url)
+    exchange.set_pace(terms.pace)
+    exchange.commit()
+    ready(url, exchange.status())
     lock = state_dir / LOCK_FILE
-    watch = asyncio.create_task(_stop_when_unwanted(server, application, idle_exit_s, lock))
+    tasks = (
+        asyncio.create_task(_stop_when_unwanted(server, application, idle_exit_s, lock)),
+        asyncio.create_task(application.keep_time()),
+    )
     await server.serve(sockets=[listener])
-    watch.cancel()
+    for task in tasks:
+        task.cancel()
+    _stand_still(exchange)
 
 
-def build_application(exchange: Exchange, feed: FlowSource, instance: str) -> Application:
+def _stand_still(exchange: Exchange) -> None:
+    """Leave in the log exactly when time stopped."""
+    try:
+        exchange.set_pace(LOCK_STEP)
+        exchange.commit()
+    except LogError as error:
+        _end_at_once(error)
+
+
+def build_application(
+    exchange: Exchange, feed: FlowSource, instance: str, rate_limit: int | None = None
+) -> Application:
     """Return the application with all faces of an exchange; the busiest routes come first."""
     flow = FlowFace(exchange.engine, feed)
     control = ControlFace(exchange, instance, _end_this_process)
     trading, data = TradingFace(exchange), DataFace(exchange)
-    return Application([*flow.routes(), *data.routes(), *trading.routes(), *control.routes()])
+    own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]
+    streams = Streams(exchange, StreamFaults(exchange.engine, exchange.faults.book).deliver)
+    routes = [*flow.routes(), *data.routes(), *trading.routes(), *own]
+    return Application(exchange, routes, streams, rate_limit)
 
 
 def _end_this_process() -> None:
@@ -172,12 +294,14 @@ def _inode(path: Path) -> int | None:
     return path.stat().st_ino if path.exists() else None
 
 
-def _config(application: Application) -> uvicorn.Config:
+def configuration(application: ASGIApp) -> uvicorn.Config:
+    """Return how the application is served: HTTP and websockets on one port."""
     return uvicorn.Config(
         application,
         loop="asyncio",
-        http="h11",
-        ws="none",
+        http=Protocol,
+        ws=StreamProtocol,
+        ws_max_size=LONGEST_MESSAGE,
         lifespan="off",
         access_log=False,
         log_level="warning",

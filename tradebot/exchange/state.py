@@ -11,8 +11,11 @@ from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec
 
 MARKET_FILE = "market.json"
 BARS_FILE = "bars.csv"
+ACTIONS_FILE = "actions.csv"
 CAPTURES_FOLDER = "captured"
 LOG_FILE = "log.jsonl"
+ACCOUNTS_FILE = "accounts.json"
+"""The names of the accounts, for a shell that completes them; the log alone decides which there are."""
 LOCK_FILE = "exchange.lock"
 PORT_FILE = "exchange.port"
 SERVER_LOG_FILE = "server.log"
@@ -23,6 +26,7 @@ class StoredMarket(NamedTuple):
     """The market file: what was asked for, and what was resolved from it once.
 
     `skipped_rows` counts a recorded file's rows that were left out, by reason; `first_lines` says where each began.
+    `extended_rows` counts its bars of the hours before and after the sessions.
     """
 
     spec: MarketSpec
@@ -31,6 +35,7 @@ class StoredMarket(NamedTuple):
     first: int
     skipped_rows: dict[str, int]
     first_lines: dict[str, int]
+    extended_rows: int = 0
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -70,6 +75,7 @@ def read_market(state_dir: Path) -> StoredMarket:
             skipped_rows=fields["skipped_rows"],
             # A market made before lines were kept has none to show.
             first_lines=fields.get("first_lines", {}),
+            extended_rows=fields.get("extended_rows", 0),
         )
     except (KeyError, TypeError) as error:
         raise MarketError(f"{path} is damaged: {error!r}", _RESTORE) from error

@@ -6,6 +6,7 @@ Whole numbers compare, hash and sort the same on every machine, and a bar or a r
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -28,6 +29,7 @@ def to_datetime(us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=us)
 
 
+@lru_cache(maxsize=1024)
 def rfc3339(us: int) -> str:
     """Return engine time as text such as 2025-03-03T14:30:00Z, with a fraction only when there is one."""
     return to_datetime(us).isoformat().replace("+00:00", "Z")

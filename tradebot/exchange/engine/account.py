@@ -1,12 +1,16 @@
-"""Cash, positions, and the margin that follows from them; exact, since fills are added and never rounded."""
+"""One account: cash, positions, orders and what they hold; exact, since amounts are added and never rounded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
+from tradebot.exchange.engine.options import shares_of
+from tradebot.exchange.engine.orders import Fill, Order
 from tradebot.exchange.market.bars import usd
+from tradebot.exchange.refusal import not_found
 
 MULTIPLIER = 2
 """Regulation T: two dollars of stock for each dollar of equity."""
@@ -27,8 +31,7 @@ class Position:
     average: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Balances:
+class Balances(NamedTuple):
     """What an account is worth at given prices, in USD. Short values are negative."""
 
     cash: Decimal
@@ -50,27 +53,149 @@ class Balances:
         """Return a quarter of what is held long and three tenths of what is held short."""
         return self.long_value * _MAINTENANCE_LONG - self.short_value * _MAINTENANCE_SHORT
 
-    def buying_power(self, reserved: Decimal) -> Decimal:
-        """Return twice the equity beyond initial margin, less what open orders hold; never negative."""
-        free = max(self.equity - self.initial_margin, _ZERO) * MULTIPLIER
-        return max(free - reserved, _ZERO)
+    def buying_power(self, reserved: Decimal, multiplier: int = MULTIPLIER) -> Decimal:
+        """Return the equity beyond initial margin, doubled for a margin account, less what open orders hold.
+
+        An account with the multiplier 1 has its cash, less what its short positions are worth. Never negative.
+        """
+        if multiplier == 1:
+            return max(self.cash + self.short_value * 2 - reserved, _ZERO)
+        return max((self.equity - self.initial_margin) * multiplier - reserved, _ZERO)
 
 
+@dataclass(slots=True)
+class Configuration:
+    """What the owner of an account has set for it."""
+
+    fractional_trading: bool = True
+    max_margin_multiplier: int = MULTIPLIER
+    no_shorting: bool = False
+    suspend_trade: bool = False
+    trade_confirm_email: str = "all"
+    ptp_no_exception_entry: bool = False
+    max_options_trading_level: int | None = None
+    disable_overnight_trading: bool = False
+
+    @property
+    def multiplier(self) -> int:
+        """Return the multiplier that the account trades with."""
+        return min(MULTIPLIER, self.max_margin_multiplier)
+
+
+@dataclass(slots=True)
+class Watchlist:
+    """A named list of symbols."""
+
+    id: str
+    name: str
+    symbols: list[str]
+    created_us: int
+    updated_us: int
+
+
+class Activity(NamedTuple):
+    """Something other than a fill that changed an account; amounts in USD, signed as the account sees them.
+
+    `kind` is Alpaca's word for it, such as DIV, SPLIT, NC, JNLC or FEE; `qty` shares, `price` and `per_share` USD.
+    """
+
+    id: str
+    at_us: int
+    kind: str
+    symbol: str | None = None
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    per_share: Decimal | None = None
+    net_amount: Decimal = _ZERO
+    description: str = ""
+    side: str | None = None
+    sub_type: str | None = None
+
+
+@dataclass(slots=True, eq=False)
 class Account:
-    """The fold of all fills."""
+    """An account under its number, with the key and the secret that open it.
 
-    def __init__(self, cash: Decimal) -> None:
-        self.cash = cash
-        self.positions: dict[str, Position] = {}
+    `orders` holds every order by id in the order of their coming, `open` those that are not over. `activities` is
+    in order of time. `closing` is what the account was worth at the last session's close. `reserved` is the buying
+    power that open orders hold. `version` counts the changes of cash and positions.
+    """
+
+    number: str
+    name: str
+    key_id: str
+    secret: str
+    created_us: int
+    cash: Decimal
+    positions: dict[str, Position] = field(default_factory=dict)
+    orders: dict[str, Order] = field(default_factory=dict)
+    open: dict[str, Order] = field(default_factory=dict)
+    by_client_id: dict[str, Order] = field(default_factory=dict)
+    activities: list[Fill | Activity] = field(default_factory=list)
+    configuration: Configuration = field(default_factory=Configuration)
+    watchlists: dict[str, Watchlist] = field(default_factory=dict)
+    closing: Balances = field(init=False)
+    reserved: Decimal = _ZERO
+    version: int = 0
+    _working: dict[tuple[str, int], dict[str, Order]] = field(default_factory=dict)
+    _claimed: dict[str, Decimal] = field(default_factory=dict)
+    _valued: tuple[int, int] = (-1, -1)
+    _values: dict[str, Decimal] = field(default_factory=dict)
+    _stale: set[str] = field(default_factory=set)
+    _long: Decimal = _ZERO
+    _short: Decimal = _ZERO
+
+    def __post_init__(self) -> None:
+        self.closing = Balances(self.cash, _ZERO, _ZERO)
 
     def qty(self, symbol: str) -> Decimal:
         """Return the signed shares held of a symbol."""
         held = self.positions.get(symbol)
         return held.qty if held else _ZERO
 
+    def order(self, order_id: str) -> Order:
+        """Return an order by its id; raises a 404 Refusal."""
+        found = self.orders.get(order_id)
+        if found is None:
+            raise not_found(f"order not found for {order_id}")
+        return found
+
+    def working(self, symbol: str, side: int) -> Collection[Order]:
+        """Return the open orders on one side of a symbol, oldest first."""
+        return self._working.get((symbol, side), {}).values()
+
+    def held(self, symbol: str) -> Decimal:
+        """Return the shares of a position that open orders to close it have claimed."""
+        return self._claimed.get(symbol, _ZERO)
+
+    def add(self, order: Order, replaced: Order | None = None) -> None:
+        """Take in a new order, as open, with what it reserves and claims beyond an order that it is to replace."""
+        self.orders[order.id] = self.by_client_id[order.client_order_id] = self.open[order.id] = order
+        self._working.setdefault((order.symbol, order.side), {})[order.id] = order
+        self.hold(order, replaced)
+
+    def close(self, order: Order) -> None:
+        """Let go of an order that is over, and of what it reserved and claimed."""
+        del self.open[order.id]
+        del self._working[order.symbol, order.side][order.id]
+        self._hold(order, _ZERO, _ZERO)
+
+    def hold(self, order: Order, replaced: Order | None = None) -> None:
+        """Reserve the buying power and claim the shares that an open order needs as it stands now."""
+        power, shares = order.reserved_usd, _claim(order)
+        if replaced is not None:
+            power, shares = max(power - replaced.held_usd, _ZERO), max(shares - replaced.claimed, _ZERO)
+        self._hold(order, power, shares)
+
+    def _hold(self, order: Order, usd_needed: Decimal, shares: Decimal) -> None:
+        self.reserved += usd_needed - order.held_usd
+        self._claimed[order.symbol] = self.held(order.symbol) + shares - order.claimed
+        order.held_usd, order.claimed = usd_needed, shares
+
     def apply(self, symbol: str, signed_qty: Decimal, price: int) -> None:
         """Book one fill: shares against cash, the average entry price moved by what was added."""
         cost = usd(price)
+        self._touch(symbol)
         self.cash -= signed_qty * cost
         held = self.positions.get(symbol)
         if held is None:
@@ -83,11 +208,44 @@ class Account:
         if not total:
             del self.positions[symbol]
 
-    def balances(self, prices: Prices) -> Balances:
-        """Return what the account is worth at these prices."""
-        values = [held.qty * usd(prices(held.symbol)) for held in self.positions.values()]
-        return Balances(self.cash, _sum(v for v in values if v > 0), _sum(v for v in values if v < 0))
+    def _touch(self, symbol: str) -> None:
+        """Note that one position alone has changed: the values of the others stand."""
+        at_us, valued = self._valued
+        if valued == self.version:
+            self._valued = at_us, valued + 1
+        self.version += 1
+        self._stale.add(symbol)
+
+    def balances(self, prices: Prices, at_us: int) -> Balances:
+        """Return what the account is worth at the prices of a moment; only what has changed is valued again."""
+        if self._valued != (at_us, self.version):
+            self._valued = at_us, self.version
+            self._values.clear()
+            self._stale = set(self.positions)
+            self._long = self._short = _ZERO
+        while self._stale:
+            self._value(self._stale.pop(), prices)
+        return Balances(self.cash, self._long, self._short)
+
+    def _value(self, symbol: str, prices: Prices) -> None:
+        held, before = self.positions.get(symbol), self._values.pop(symbol, _ZERO)
+        now = held.qty * shares_of(symbol) * usd(prices(symbol)) if held else _ZERO
+        self._values[symbol] = now
+        self._long += max(now, _ZERO) - max(before, _ZERO)
+        self._short += min(now, _ZERO) - min(before, _ZERO)
+
+    def buying_power(self, prices: Prices, at_us: int) -> Decimal:
+        """Return what the account may still spend on new orders at the prices of a moment."""
+        return self.balances(prices, at_us).buying_power(self.reserved, self.configuration.multiplier)
 
 
-def _sum(values: Iterable[Decimal]) -> Decimal:
-    return sum(values, _ZERO)
+def _claim(order: Order) -> Decimal:
+    """Return the shares that an order keeps from others.
+
+    The first of two exits claims for both. One that is held for its entry claims what that has filled so far.
+    """
+    parent = order.parent
+    second = parent is not None and parent.request.order_class != "oto" and order.request.type != "limit"
+    if order.opens or second:
+        return _ZERO
+    return parent.filled_qty if parent is not None and order.status == "held" else order.remaining

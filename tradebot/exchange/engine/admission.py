@@ -1,22 +1,33 @@
 """The rules an order must meet before it is accepted, in the order in which they are asked.
 
-Source of rules, codes and messages: Alpaca's trading API as observed on paper accounts.
+Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts.
+No rule looks at more than the account's open orders in the order's own symbol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.exchange.engine.account import Account
-from tradebot.exchange.engine.orders import Order, OrderRequest, duplicate_client_id
+from tradebot.exchange.engine.account import Account, Balances
+from tradebot.exchange.engine.orders import Order, OrderRequest, duplicate_client_id, shares_for
 from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market.bars import Market, ask, usd
-from tradebot.exchange.refusal import forbidden, unprocessable
+from tradebot.exchange.market.bars import UNITS, Market, tick, usd
+from tradebot.exchange.refusal import Refusal, forbidden, unprocessable
+from tradebot.exchange.times import MINUTE, at_new_york, new_york_date
 
 _SHORT_MARKUP = (103, 100)
 _SMALLEST_ORDER_USD = Decimal(1)
+_SMALLEST_MOVE = UNITS // 100
+_COLLAR_BELOW_50 = (104, 100)
+_COLLAR_FROM_50 = (1025, 1000)
+_FIFTY = 50 * UNITS
+_OPG_CLOSES_BEFORE_OPEN = 2 * MINUTE
+_CLS_CLOSES_BEFORE_CLOSE = 10 * MINUTE
+_NEXT_DAY_BEGINS = 19
+_PERCENT = 100
+_ZERO = Decimal(0)
 
 
 class Admission(NamedTuple):
@@ -27,44 +38,91 @@ class Admission(NamedTuple):
 
 
 class Desk(NamedTuple):
-    """What the rules look at."""
+    """What the rules look at.
+
+    `balances` says what the account is worth now, `last` what a symbol's last price is, `ask` what a price in units is
+    offered at; `replaced` is the order that the asked-for one would replace.
+    """
 
     market: Market
     account: Account
-    open: Mapping[str, Order]
-    by_client_id: Mapping[str, Order]
+    balances: Callable[[], Balances]
+    last: Callable[[str], int | None]
+    ask: Callable[[int], int]
     now_us: int
+    replaced: Order | None = None
 
-    def working(self, symbol: str) -> list[Order]:
-        """Return the open orders of a symbol, oldest first."""
-        return [order for order in self.open.values() if order.symbol == symbol]
+    def working(self, symbol: str, side: int) -> Iterable[Order]:
+        """Return the account's open orders on one side of a symbol, oldest first, without a replaced one."""
+        return (order for order in self.account.working(symbol, side) if order is not self.replaced)
 
-    def held(self, symbol: str) -> Decimal:
-        """Return the shares of a position that open orders to close it have claimed."""
-        return sum((o.remaining for o in self.working(symbol) if not o.opens), Decimal(0))
+    def power(self) -> Decimal:
+        """Return the buying power that is free, with what a replaced order holds."""
+        account = self.account
+        freed = self.replaced.held_usd if self.replaced else _ZERO
+        return self.balances().buying_power(account.reserved - freed, account.configuration.multiplier)
 
-    def price(self, symbol: str) -> int:
-        """Return the price of a held symbol."""
-        price = self.market.price(symbol, self.now_us)
-        assert price is not None
-        return price
+
+class Case(NamedTuple):
+    """One request at a desk: its intent, and the last price of its symbol, None when it has none yet."""
+
+    request: OrderRequest
+    desk: Desk
+    intent: str
+    last: int | None
+
+    @property
+    def opens(self) -> bool:
+        """Say whether the order would open or add to a position."""
+        return self.intent.endswith("_to_open")
+
+    @property
+    def unfilled(self) -> Decimal:
+        """Return the shares asked for that a replaced order has not filled already."""
+        filled = self.desk.replaced.filled_qty if self.desk.replaced else _ZERO
+        return (self.request.qty or _ZERO) - filled
+
+    @property
+    def whole(self) -> bool:
+        """Say whether the order is for whole shares."""
+        return self.request.qty is not None and self.request.qty == self.request.qty.to_integral_value()
 
 
 def admit(request: OrderRequest, desk: Desk) -> Admission:
     """Ask every rule; return the admission or raise the Refusal of the first rule that is not met."""
-    if request.client_order_id in desk.by_client_id:
-        raise duplicate_client_id()
+    _check_account(request, desk)
+    if desk.replaced is not None and desk.replaced.parent is not None:
+        return _admit_leg(request, desk, desk.replaced.intent)
     if request.symbol not in desk.market.known:
         raise unprocessable(f'asset "{request.symbol}" not found')
-    intent = _intent(request, desk)
-    reserve = _reserve_price(request, intent, desk)
-    _check_fractionable(request, intent, desk.market.liquid(request.symbol))
-    _check_wash_trade(request, desk)
-    if intent.endswith("_to_open"):
-        _check_opening(request, intent, reserve, desk)
+    case = Case(request, desk, _intent(request, desk), desk.last(request.symbol))
+    _check_auction(case)
+    _check_priced(case)
+    _check_asset(case)
+    _check_stop_side(case)
+    _check_class(case)
+    _check_wash_trade(case)
+    reserve = reserve_price(case)
+    if case.opens:
+        _check_opening(case)
+        _check_buying_power(_cost(case, reserve), desk)
     else:
-        _check_available(request, reserve, desk)
-    return Admission(intent, reserve)
+        _check_available(case, reserve)
+    return Admission(case.intent, reserve)
+
+
+def _admit_leg(request: OrderRequest, desk: Desk, intent: str) -> Admission:
+    """Only the prices of a leg can be replaced: what it claims and closes stays what its group made it."""
+    case = Case(request, desk, intent, desk.last(request.symbol))
+    _check_stop_side(case)
+    return Admission(intent, reserve_price(case))
+
+
+def _check_account(request: OrderRequest, desk: Desk) -> None:
+    if desk.account.configuration.suspend_trade:
+        raise forbidden("new orders are rejected by user request")
+    if request.client_order_id in desk.account.by_client_id:
+        raise duplicate_client_id()
 
 
 def _intent(request: OrderRequest, desk: Desk) -> str:
@@ -76,40 +134,113 @@ def _intent(request: OrderRequest, desk: Desk) -> str:
     return intent
 
 
-def _reserve_price(request: OrderRequest, intent: str, desk: Desk) -> int:
-    last = desk.market.price(request.symbol, desk.now_us)
-    if last is None and request.limit is None:
-        raise unprocessable(f'asset "{request.symbol}" has no price yet: only limit orders are accepted')
-    offered = 0 if last is None else _far_side(last, desk)
-    if intent == "sell_to_open":
-        return max(request.limit or 0, offered * _SHORT_MARKUP[0] // _SHORT_MARKUP[1])
-    return offered if request.limit is None else request.limit
+def _check_auction(case: Case) -> None:
+    """Refuse orders for an auction from shortly before it until 19:00, when those for the next day begin."""
+    time_in_force, calendar, now_us = case.request.time_in_force, case.desk.market.calendar, case.desk.now_us
+    if time_in_force not in ("opg", "cls"):
+        return
+    today = new_york_date(now_us)
+    index = calendar.index_of.get(today)
+    if index is None or now_us >= at_new_york(today, _NEXT_DAY_BEGINS):
+        return
+    session = calendar.market[index]
+    if time_in_force == "opg" and now_us >= session.open_us - _OPG_CLOSES_BEFORE_OPEN:
+        raise forbidden("opg orders must be submitted after 7:00pm and before 9:28am")
+    if time_in_force == "cls" and now_us >= session.close_us - _CLS_CLOSES_BEFORE_CLOSE:
+        raise forbidden("cls orders must be submitted after 7:00pm and before 3:50pm")
 
 
-def _far_side(last: int, desk: Desk) -> int:
-    return ask(last) if desk.market.calendar.is_open(desk.now_us) else last
+def _check_priced(case: Case) -> None:
+    if case.last is None and (case.request.limit is None or case.request.type != "limit"):
+        raise unprocessable(f'asset "{case.request.symbol}" has no price yet: only limit orders are accepted')
 
 
-def _check_fractionable(request: OrderRequest, intent: str, liquid: bool) -> None:
-    whole = request.qty is not None and request.qty == request.qty.to_integral_value()
-    if not whole and not liquid:
+def _check_asset(case: Case) -> None:
+    configuration, liquid = case.desk.account.configuration, case.desk.market.liquid(case.request.symbol)
+    if not case.whole and not configuration.fractional_trading:
+        raise forbidden("account is not allowed to trade fractional shares")
+    if not case.whole and not liquid:
         raise unprocessable("requested asset is not fractionable")
-    if intent == "sell_to_open":
-        if not whole:
-            raise unprocessable("fractional orders cannot be sold short")
-        if not liquid:
-            raise unprocessable(f'asset "{request.symbol}" cannot be sold short')
+    if case.intent != "sell_to_open":
+        return
+    if not case.whole:
+        raise unprocessable("fractional orders cannot be sold short")
+    if configuration.no_shorting or configuration.multiplier == 1:
+        raise forbidden("account is not allowed to short")
+    if not liquid:
+        raise unprocessable(f'asset "{case.request.symbol}" cannot be sold short')
 
 
-def _check_wash_trade(request: OrderRequest, desk: Desk) -> None:
-    for other in desk.working(request.symbol):
-        if other.request.side == request.side or not _could_cross(request, other.request):
+def _check_stop_side(case: Case) -> None:
+    """A stop waits on the far side of the market: below it to sell, above it to buy."""
+    stop, last, side = case.request.stop, case.last, case.request.side
+    replaced = case.desk.replaced
+    if stop is None or last is None or (stop - last) * side > 0 or (replaced and replaced.request.stop == stop):
+        return
+    raise unprocessable(
+        f"stop price must be {'greater' if side > 0 else 'less'} than current price",
+        market_price=plain(usd(last)),
+        stop_price=plain(usd(stop)),
+    )
+
+
+def _check_class(case: Case) -> None:
+    order_class = case.request.order_class
+    if order_class == "simple":
+        return
+    if case.desk.replaced is None:
+        _check_group(case, order_class)
+    _check_leg_prices(case)
+
+
+def _check_group(case: Case, order_class: str) -> None:
+    if order_class == "oco" and case.opens:
+        raise unprocessable("oco orders must be exit orders")
+    if order_class == "oto" and not case.opens:
+        raise unprocessable("oto orders must be entry orders")
+    # A bracket on top of a position is refused as well: its legs could not be told from the position's own.
+    if order_class == "bracket" and case.desk.account.qty(case.request.symbol):
+        raise unprocessable("bracket orders must be entry orders")
+
+
+def _check_leg_prices(case: Case) -> None:
+    """Compare the legs with the base price: what the first order is expected to fill at, and the market."""
+    request, last = case.request, case.last
+    expected = last if request.limit is None else request.limit
+    exit_side = request.side if request.order_class == "oco" else -request.side
+    if request.take_profit is not None and request.order_class != "oco" and expected is not None:
+        _check_leg("take_profit.limit_price", request.take_profit, expected, -exit_side)
+    if request.stop_loss is not None:
+        for base in (expected, last):
+            if base is not None:
+                _check_leg("stop_loss.stop_price", request.stop_loss.stop, base, exit_side)
+
+
+def _check_leg(field: str, price: int, base: int, above: int) -> None:
+    """Refuse a leg that is not at least a cent from the base price: over it if `above` is 1, under it if -1."""
+    if (price - base) * above >= _SMALLEST_MOVE:
+        return
+    bound = ">= base_price + 0.01" if above > 0 else "<= base_price - 0.01"
+    raise unprocessable(f"{field} must be {bound}", base_price=plain(usd(base)))
+
+
+def _check_wash_trade(case: Case) -> None:
+    """Refuse an order that one of the account's own could trade with; orders in groups and trailing stops may."""
+    request = case.request
+    if _exempt(request):
+        return
+    for other in case.desk.working(request.symbol, -request.side):
+        if _exempt(other.request) or not _could_cross(request, other.request):
             continue
         raise forbidden(
             "potential wash trade detected. use complex orders",
             reject_reason=f"opposite side {other.request.type} order exists",
             existing_order_id=other.id,
         )
+
+
+def _exempt(request: OrderRequest) -> bool:
+    return request.order_class != "simple" or request.type == "trailing_stop"
 
 
 def _could_cross(one: OrderRequest, other: OrderRequest) -> bool:
@@ -120,41 +251,88 @@ def _could_cross(one: OrderRequest, other: OrderRequest) -> bool:
     return buy >= sell
 
 
-def _check_opening(request: OrderRequest, intent: str, reserve: int, desk: Desk) -> None:
-    if any(order.request.side != request.side and order.opens for order in desk.working(request.symbol)):
+def reserve_price(case: Case) -> int:
+    """Return the price in units at which an order's unfilled shares hold buying power."""
+    request = case.request
+    offered = 0 if case.last is None else _far_side(case.last, case.desk)
+    price = _bound_price(request, case.last or 0)
+    if case.intent == "sell_to_open":
+        return max(price or 0, offered * _SHORT_MARKUP[0] // _SHORT_MARKUP[1])
+    return offered if price is None else price
+
+
+def _bound_price(request: OrderRequest, last: int) -> int | None:
+    """Return the price that bounds an order: its limit, or the collar over its stop; None for a market order."""
+    if request.limit is not None:
+        return request.limit
+    stop = trailing_stop(request, last) if request.type == "trailing_stop" else request.stop
+    if stop is None or request.side < 0:
+        return stop
+    return collar(stop)
+
+
+def trailing_stop(request: OrderRequest, mark: int) -> int:
+    """Return where a trailing stop stands when its high water mark (low for a purchase) is at `mark`, on the tick."""
+    if request.trail_price is not None:
+        away = Decimal(request.trail_price)
+    else:
+        assert request.trail_percent is not None
+        away = mark * request.trail_percent / _PERCENT
+    step = tick(mark)
+    return max(step, int((mark + request.side * away) / step) * step)
+
+
+def collar(stop: int) -> int:
+    """Return the limit that a touched buy stop gets: 4 % above it below 50 USD, 2.5 % from there up."""
+    over, under = _COLLAR_BELOW_50 if stop < _FIFTY else _COLLAR_FROM_50
+    step = tick(stop)
+    return stop * over // under // step * step
+
+
+def _far_side(last: int, desk: Desk) -> int:
+    return desk.ask(last) if desk.market.calendar.is_open(desk.now_us) else last
+
+
+def _check_opening(case: Case) -> None:
+    request = case.request
+    if any(order.opens for order in case.desk.working(request.symbol, -request.side)):
         raise forbidden(
             "cannot open a long buy while a short sell order is open"
-            if intent == "buy_to_open"
+            if case.intent == "buy_to_open"
             else "cannot open a short sell while a long buy order is open"
         )
-    _check_buying_power(_cost(request, reserve), desk)
 
 
-def _cost(request: OrderRequest, reserve: int) -> Decimal:
-    return request.notional if request.qty is None and request.notional else (request.qty or 0) * usd(reserve)
+def _cost(case: Case, reserve: int) -> Decimal:
+    notional = case.request.notional
+    return case.unfilled * usd(reserve) if notional is None else notional
 
 
 def _check_buying_power(cost: Decimal, desk: Desk) -> None:
     if cost < _SMALLEST_ORDER_USD:
         raise forbidden(f"cost basis must be >= minimal amount of order {_SMALLEST_ORDER_USD}")
-    reserved = sum((order.reserved_usd for order in desk.open.values()), Decimal(0))
-    power = desk.account.balances(desk.price).buying_power(reserved)
+    power = desk.power()
     if cost > power:
         raise forbidden("insufficient buying power", buying_power=plain(power), cost_basis=plain(cost))
 
 
-def _check_available(request: OrderRequest, reserve: int, desk: Desk) -> None:
-    existing = abs(desk.account.qty(request.symbol))
-    held = desk.held(request.symbol)
+def _check_available(case: Case, reserve: int) -> None:
+    request = case.request
+    requested = case.unfilled if request.notional is None else shares_for(request.notional, reserve)
+    claims = [order for order in case.desk.working(request.symbol, request.side) if order.claimed]
+    held = sum((order.claimed for order in claims), _ZERO)
+    existing = abs(case.desk.account.qty(request.symbol))
+    if requested > existing - held:
+        raise _insufficient(request.symbol, requested, existing, held, [order.id for order in claims])
+
+
+def _insufficient(symbol: str, requested: Decimal, existing: Decimal, held: Decimal, related: list[str]) -> Refusal:
     available = existing - held
-    requested = request.qty if request.qty is not None else _cost(request, reserve) / usd(reserve)
-    if requested <= available:
-        return
-    raise forbidden(
+    return forbidden(
         f"insufficient qty available for order (requested: {plain(requested)}, available: {plain(available)})",
         available=plain(available),
         existing_qty=plain(existing),
         held_for_orders=plain(held),
-        related_orders=[order.id for order in desk.working(request.symbol) if not order.opens],
-        symbol=request.symbol,
+        related_orders=related,
+        symbol=symbol,
     )

@@ -6,250 +6,172 @@ HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from functools import partial
 
-from tradebot.exchange.chance import uuid_of
-from tradebot.exchange.engine import matching
-from tradebot.exchange.engine.account import Account, Balances
+from tradebot.exchange.chance import number_of
+from tradebot.exchange.engine import life
+from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.admission import Desk, admit
-from tradebot.exchange.engine.orders import TERMINAL, Order, OrderRequest
-from tradebot.exchange.jsontext import plain
-from tradebot.exchange.market.bars import Bar, Market, usd
-from tradebot.exchange.market.sessions import Session
-from tradebot.exchange.refusal import not_found, unprocessable
-from tradebot.exchange.times import at_new_york, new_york, rfc3339, to_datetime
+from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.matching import UNBOUNDED
+from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
+from tradebot.exchange.engine.playing import advance
+from tradebot.exchange.engine.replacing import replaced_request
+from tradebot.exchange.events import Emit, Event
+from tradebot.exchange.market.bars import Market
+from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
+from tradebot.exchange.refusal import unprocessable
+from tradebot.exchange.times import rfc3339
 
-_UNBOUNDED = Decimal("Infinity")
-_LONGEST_GTC = timedelta(days=90)
-_AGED_AT = (16, 15)
-"""The New York time at which gtc orders that have become too old are canceled."""
-
-Emit = Callable[[int, str, dict[str, Any]], None]
-"""(engine time, event name, fields) -> None."""
-
-
-class Fill(NamedTuple):
-    """One execution, with the state of its order after it."""
-
-    id: str
-    at_us: int
-    order: Order
-    qty: Decimal
-    price: int
-    cum_qty: Decimal
-    leaves_qty: Decimal
-    complete: bool
+_IMMEDIATE = frozenset({"ioc", "fok"})
+_AUCTIONS = frozenset({"opg", "cls"})
+_LIVE = frozenset({"new", "partially_filled"})
 
 
-class Engine:
-    """The book and the account of one exchange."""
+class Engine(Floor):
+    """The floor with what can be asked of it; `identity` decides the numbers of accounts, orders and fills."""
 
-    def __init__(self, market: Market, account_number: str, cash: Decimal, start_us: int, emit: Emit) -> None:
-        self.market = market
-        self.account_number = account_number
-        self.account = Account(cash)
-        self.start_us = self.now_us = start_us
-        self.orders: dict[str, Order] = {}
-        self.by_client_id: dict[str, Order] = {}
-        self.open: dict[str, Order] = {}
-        self.fills: list[Fill] = []
-        self.closing = Balances(cash, Decimal(0), Decimal(0))
-        """What the account was worth at the last session's close."""
-        self._emit = emit
+    def __init__(
+        self, market: Market, start_us: int, emit: Emit, spec: FillSpec = NEXT_BAR, identity: str = ""
+    ) -> None:
+        super().__init__(market, start_us, emit, spec)
+        self._identity = identity
+        self._opened = 0
 
-    def price(self, symbol: str) -> int:
-        """Return the last price of a symbol that is held; one that was never priced cannot be held."""
-        price = self.market.price(symbol, self.now_us)
-        assert price is not None
-        return price
+    def open_account(self, name: str, key_id: str, secret: str, cash: Decimal) -> Account:
+        """Open an account; the first one of an exchange has the exchange's own number."""
+        parts = ("account", name, self._opened) if self._opened else ()
+        self._opened += 1
+        number = "SBX" + number_of(9, self._identity, *parts)
+        self.accounts[number] = Account(number, name, key_id, secret, self.now_us, cash)
+        return self.accounts[number]
 
-    def balances(self) -> Balances:
-        """Return what the account is worth now."""
-        return self.account.balances(self.price)
+    def reset_account(self, account: Account, cash: Decimal) -> Account:
+        """Put a fresh account under a new number and the same keys in the place of one, which is gone entirely."""
+        for order in account.open.values():
+            order.status = "canceled"
+            self.book.drop(order)
+        del self.accounts[account.number]
+        return self.open_account(account.name, account.key_id, account.secret, cash)
 
-    def reserved(self) -> Decimal:
-        """Return the buying power that open orders hold."""
-        return sum((order.reserved_usd for order in self.open.values()), Decimal(0))
+    @property
+    def main(self) -> Account:
+        """Return the account that was opened first, or what a reset put in its place."""
+        return next(account for account in self.accounts.values() if account.name == "main")
 
-    def held(self, symbol: str) -> Decimal:
-        """Return the shares of a position that open orders to close it have claimed."""
-        return self._desk().held(symbol)
-
-    def submit(self, request: OrderRequest) -> Order:
-        """Accept an order or raise the Refusal that says why not."""
-        admission = admit(request, self._desk())
-        order = self._book(request, admission.intent, admission.reserve)
-        self._emit(self.now_us, "order_accepted", _described(order))
+    def submit(self, account: Account, request: OrderRequest, fate: str | None = None) -> Order:
+        """Accept an order or raise the Refusal that says why not; `settle` is what then becomes of it."""
+        admission = admit(request, self._desk(account))
+        order = life.book(self, account, request, admission.intent, admission.reserve)
+        order.fate = fate
+        self.tell("order_accepted", order, order.status)
+        for leg in order.legs:
+            self.tell("order_held", leg, "held")
         return order
 
-    def _desk(self) -> Desk:
-        return Desk(self.market, self.account, self.open, self.by_client_id, self.now_us)
+    def _desk(self, account: Account, replaced: Order | None = None) -> Desk:
+        worth = partial(self.balances, account)
+        return Desk(self.market, account, worth, self.last_price, self.model.ask, self.now_us, replaced)
 
-    def _book(self, request: OrderRequest, intent: str, reserve: int) -> Order:
-        sequence = len(self.orders) + 1
-        calendar = self.market.calendar
-        order = Order(
-            id=uuid_of(self.account_number, "order", sequence),
-            client_order_id=request.client_order_id or uuid_of(self.account_number, "client id", sequence),
-            request=request,
-            intent=intent,
-            sequence=sequence,
-            status="new" if calendar.is_open(self.now_us) else "accepted",
-            submitted_us=self.now_us,
-            updated_us=self.now_us,
-            reserve=reserve,
-            expires_us=self._expiry(request),
-        )
-        self.orders[order.id] = self.open[order.id] = order
-        self.by_client_id[order.client_order_id] = order
-        return order
+    def settle(self, order: Order) -> None:
+        """Do what follows the answer to an order: it comes to the market, and fills at once where it can."""
+        if not order.is_open:
+            return
+        if order.fate == "reject":
+            life.reject(self, order)
+        elif order.replaces is not None:
+            self.agenda.note(self.now_us + self.latency_us, lambda: self._replacement_arrives(order))
+            self.agenda.do_until(self.now_us)
+        elif order.status == "pending_new":
+            life.bring(self, order)
+            self._fill_now(order)
 
-    def _expiry(self, request: OrderRequest) -> int:
-        if request.time_in_force == "day":
-            return self.market.calendar.trading(self.now_us).close_us
-        last_day = new_york(self.now_us).date() + _LONGEST_GTC
-        return at_new_york(last_day.isoformat(), *_AGED_AT)
+    def _fill_now(self, order: Order) -> None:
+        request = order.request
+        if not self.model.at_once or order.stop is not None or request.time_in_force in _AUCTIONS:
+            return
+        last, cap = self.last_price(order.symbol), self._depth(order.symbol)
+        price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)
+        if price is not None and cap > 0 and (request.time_in_force != "fok" or order.remaining <= cap):
+            life.fill(self, order, price, cap)
+        if request.time_in_force in _IMMEDIATE:
+            life.cancel(self, order)
 
-    def order(self, order_id: str) -> Order:
-        """Return an order by its id; raises a 404 Refusal."""
-        found = self.orders.get(order_id)
-        if found is None:
-            raise not_found(f"order not found for {order_id}")
-        return found
+    def _depth(self, symbol: str) -> Decimal:
+        bounded = self.model.spec.depth_share is not None
+        return self.model.depth(self.market.last_bar(symbol, self.now_us) if bounded else None)
 
-    def cancel(self, order_id: str) -> None:
-        """Cancel a working order; one already canceled stays so, any other end is refused."""
-        order = self.order(order_id)
+    def cancel(self, account: Account, order_id: str) -> None:
+        """Cancel an open order; one already canceled stays so, any other end is refused."""
+        order = account.order(order_id)
         if order.status == "canceled":
             return
-        if order.status in TERMINAL:
+        if not order.is_open:
             raise unprocessable(f'order is already in "{order.status}" state')
-        order.canceled_us = self.now_us
-        self._finish(order, "canceled", self.now_us)
-        self._emit(self.now_us, "order_canceled", _described(order))
+        if order.status == "pending_cancel":
+            raise unprocessable("order pending cancel")
+        late = order.status in _LIVE and (self.latency_us or order.fate == "fill_on_cancel")
+        if not late:
+            life.cancel(self, order)
+            return
+        self._pend(order, "pending_cancel")
+        if order.fate == "fill_on_cancel":
+            self._fill_whole(order)
+        self.agenda.note(self.now_us + self.latency_us, lambda: self._cancel_arrives(order))
+        self.agenda.do_until(self.now_us)
+
+    def _pend(self, order: Order, status: str) -> None:
+        order.status, order.updated_us = status, self.now_us
+        self.tell(f"order_{status}", order, status)
+
+    def _fill_whole(self, order: Order) -> None:
+        """Fill what a script wants filled while its cancel is on its way, never worse than its limit."""
+        last = self.last_price(order.symbol)
+        quoted = None if last is None else self.model.quoted(order, last)
+        price = order.request.limit if quoted is None else quoted
+        if price is not None:
+            life.fill(self, order, price, UNBOUNDED)
+
+    def _cancel_arrives(self, order: Order) -> None:
+        if order.is_open:
+            life.cancel(self, order)
+        elif order.status != "canceled":
+            self.tell("order_cancel_rejected", order, "order_cancel_rejected")
+
+    def replace(self, account: Account, order_id: str, replacement: Replacement) -> Order:
+        """Accept a replacement of an order or raise the Refusal that says why not; `settle` lets it arrive."""
+        old = account.order(order_id)
+        request = replaced_request(old, replacement)
+        intent, reserve = admit(request, self._desk(account, old))
+        new = life.book_replacement(self, account, request, intent, reserve, old)
+        if old.status in _LIVE:
+            self._pend(old, "pending_replace")
+        self.tell("order_accepted", new, new.status)
+        return new
+
+    def _replacement_arrives(self, new: Order) -> None:
+        assert new.replaces is not None
+        account = self.accounts.get(new.account)
+        if account is None or not new.is_open:
+            return
+        old = account.order(new.replaces)
+        if old.is_open and (new.qty is None or new.qty > old.filled_qty):
+            life.replace(self, old, new)
+            if new.status != "held" and life.tradable(self, new.request):
+                self._fill_now(new)
+            return
+        life.reject(self, new)
+        if old.is_open:
+            old.status = "partially_filled"
+        self.tell("order_replace_rejected", old, "order_replace_rejected")
+
+    def advance(self, to_us: int) -> None:
+        """Let time pass up to a moment, and happen what happens until then."""
+        advance(self, to_us)
 
     def tick(self, to_us: int) -> None:
-        """Move time forward, session by session: queued orders wake, bars fill, day orders expire."""
+        """Let time pass up to a moment, and log that it was asked for."""
         from_us = self.now_us
-        for index, session in self._sessions_touched(from_us, to_us):
-            if from_us < session.open_us <= to_us:
-                self._wake(session.open_us)
-            self._play_bars(index, from_us, min(to_us, session.close_us))
-            if from_us < session.close_us <= to_us:
-                self._close(session.close_us)
-        self.now_us = to_us
-        self._emit(to_us, "ticked", {"from": rfc3339(from_us), "to": rfc3339(to_us)})
-
-    def _sessions_touched(self, from_us: int, to_us: int) -> Iterator[tuple[int, Session]]:
-        for index, session in enumerate(self.market.calendar.market):
-            if session.open_us <= to_us and from_us < session.close_us:
-                yield index, session
-
-    def _wake(self, open_us: int) -> None:
-        self.now_us = open_us
-        for order in self.open.values():
-            if order.status == "accepted":
-                order.status, order.updated_us = "new", open_us
-
-    def _play_bars(self, index: int, from_us: int, to_us: int) -> None:
-        working = {order.symbol for order in self.open.values()}
-        bars = [
-            (bar.end_us, symbol, bar)
-            for symbol in sorted(working)
-            for bar in self._bars_between(symbol, index, from_us, to_us)
-        ]
-        for end_us, symbol, bar in sorted(bars):
-            self.now_us = end_us
-            self._match(symbol, bar)
-
-    def _bars_between(self, symbol: str, index: int, from_us: int, to_us: int) -> tuple[Bar, ...]:
-        day = self.market.day(symbol, index)
-        return tuple(day.bars[day.complete(from_us) : day.complete(to_us)])
-
-    def _match(self, symbol: str, bar: Bar) -> None:
-        left = matching.volume_cap(bar)
-        waiting = [o for o in self.open.values() if o.symbol == symbol and o.submitted_us <= bar.start_us]
-        for order in waiting:
-            price = matching.fill_price(order, bar)
-            if price is not None and left > 0:
-                left -= self._fill(order, price, min(left, self._closable(order)))
-
-    def _closable(self, order: Order) -> Decimal:
-        """A notional order to close may ask for more shares than are held once the price has moved."""
-        return _UNBOUNDED if order.opens else abs(self.account.qty(order.symbol))
-
-    def _fill(self, order: Order, price: int, cap: Decimal) -> Decimal:
-        qty = matching.fill_qty(order, price, cap)
-        if not qty:
-            self.cancel(order.id)
-            return qty
-        order.filled_qty += qty
-        order.filled_usd += qty * usd(price)
-        order.updated_us = self.now_us
-        order.status = "partially_filled"
-        self.account.apply(order.symbol, qty * order.request.side, price)
-        complete = matching.is_complete(order, price) or not self._closable(order)
-        if complete:
-            order.filled_us = self.now_us
-            self._finish(order, "filled", self.now_us)
-        self._record(order, qty, price, complete)
-        return qty
-
-    def _record(self, order: Order, qty: Decimal, price: int, complete: bool) -> None:
-        stamp = to_datetime(self.now_us).strftime("%Y%m%d%H%M%S%f")[:17]
-        identity = uuid_of(self.account_number, "fill", len(self.fills) + 1)
-        leaves = Decimal(0) if complete else order.remaining.quantize(Decimal("1e-9"))
-        fill = Fill(f"{stamp}::{identity}", self.now_us, order, qty, price, order.filled_qty, leaves, complete)
-        self.fills.append(fill)
-        self._emit(self.now_us, "fill", self._fill_fields(fill))
-
-    def _fill_fields(self, fill: Fill) -> dict[str, Any]:
-        return _described(fill.order) | {
-            "activity_id": fill.id,
-            "fill_qty": plain(fill.qty),
-            "price": plain(usd(fill.price)),
-            "cash": plain(self.account.cash),
-            "position": plain(self.account.qty(fill.order.symbol)),
-        }
-
-    def _close(self, close_us: int) -> None:
-        """End what would be over before the next session: day orders expire, aged gtc orders are canceled."""
-        self.now_us = close_us
-        next_open_us = self.market.calendar.next_open(close_us)
-        for order in list(self.open.values()):
-            if order.expires_us >= next_open_us:
-                continue
-            if order.request.time_in_force == "gtc":
-                self.cancel(order.id)
-            else:
-                self._expire(order, close_us)
-        self.closing = self.balances()
-
-    def _expire(self, order: Order, close_us: int) -> None:
-        order.expired_us = close_us
-        self._finish(order, "expired", close_us)
-        self._emit(close_us, "order_expired", _described(order))
-
-    def _finish(self, order: Order, status: str, at_us: int) -> None:
-        order.status, order.updated_us = status, at_us
-        del self.open[order.id]
-
-
-def _described(order: Order) -> dict[str, Any]:
-    request = order.request
-    return {
-        "order_id": order.id,
-        "client_order_id": order.client_order_id,
-        "symbol": request.symbol,
-        "side": "buy" if request.side > 0 else "sell",
-        "type": request.type,
-        "time_in_force": request.time_in_force,
-        "qty": None if request.qty is None else plain(request.qty),
-        "notional": None if request.notional is None else plain(request.notional),
-        "limit_price": None if request.limit is None else plain(usd(request.limit)),
-        "filled_qty": plain(order.filled_qty),
-        "status": order.status,
-    }
+        self.advance(to_us)
+        self.emit(Event(to_us, "ticked", {"from": rfc3339(from_us), "to": rfc3339(to_us)}))

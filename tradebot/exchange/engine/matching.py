@@ -1,55 +1,127 @@
-"""The fill model `next-bar-half-spread`: whether, at what price and how much of an order a bar fills.
+"""The fill models: whether, at what price and how much of an order the market fills.
 
-- An order accepted at t sees only bars that start at or after t.
-- A market order fills at the bar's open, moved against it by half the modelled spread: one basis point in
-  whole ticks, at least one tick (see market.half_spread).
-- A limit order fills if the bar trades through it: its low plus, or its high minus, the half spread reaches
-  the limit. It fills at the price of a market order or at its limit, whichever is better for it.
-- All orders of a symbol together get at most a tenth of a bar's volume, at least one share, oldest first;
-  the rest waits for later bars. A bar without volume (an index, say) shows a price and fills nothing.
-- A minute without a bar fills nothing.
+One engine plays both models over minute bars, which are known once their minute is over. Bid and ask are the last
+price, moved by half the spread on the grid of ticks (see market.bars.half_spread). Accounts never trade with each
+other, each trades with the market; there are no fees.
+
+Both models, bar by bar:
+
+- An order sees only bars that begin at or after the moment at which it came to the market. It comes there when it
+  is accepted in a session, at the open when it was accepted outside of one, and a leg when its entry has filled.
+- A market order fills at the bar's open, at the ask or the bid around it. A limit order fills if the bar trades
+  through it: its low plus, or its high minus, half the spread reaches the limit. It fills at the price of a market
+  order or at its limit, whichever is better for it.
+- A stop is elected by a trade at or beyond its price. It then fills as a market order at the stop, or at the open
+  if that is already beyond it; if it has a limit, only within that, and from the next bar on it is a limit order.
+- A trailing stop is compared with a bar before that bar's high or low moves it; it trails in the session only.
+- All orders of a symbol share a part of a bar's volume (`volume_share`, rounded down, at least one share): those
+  that would pay most beyond the open first, market orders before all, the oldest first among equals. A bar without
+  volume (an index, say) shows a price and fills nothing, and neither does a minute without a bar.
+- opg orders fill at the ask or bid around the open of the session's first bar, cls orders around the close of its
+  last; what that leaves is canceled. Bars outside of the session fill limit orders marked for extended hours only.
+- A partially filled order waits for later bars; a fok order fills whole or not at all.
+
+`next-bar` adds nothing: even ioc and fok orders see the first whole minute after them, and are canceled at its end.
+
+`paper` has the habits of Alpaca's paper accounts: an order that is marketable when it comes to the market fills at
+once at the quote, whatever its size (or within `depth_share` of the newest bar's volume), and what an ioc or fok
+order does not get at once is canceled. One eligible fill in ten is only a part of what it could be (`partial_rate`,
+a chance that the exchange's identity decides); the rest is looked at again with the next bar. An elected stop to buy
+becomes a stop-limit order, 4 % above its stop below 50 USD and 2.5 % from there up, as Alpaca protects purchases.
 """
 
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
 
-from tradebot.exchange.engine.orders import Order
-from tradebot.exchange.market.bars import Bar, ask, bid, usd
+from tradebot.exchange.engine.orders import Order, shares_for
+from tradebot.exchange.market import bars
+from tradebot.exchange.market.bars import Bar, usd
+from tradebot.exchange.market.fill import FillSpec
 
-VOLUME_SHARE = 10
-"""Orders may take one share in this many of a bar's volume."""
+UNBOUNDED = Decimal("Infinity")
+_ONE = Decimal(1)
 _NINE_PLACES = Decimal("1e-9")
+_HASH = 2**32
+
+Priority = tuple[int, int]
 
 
-def fill_price(order: Order, bar: Bar) -> int | None:
-    """Return the price, in units, at which a bar fills an order, or None when it does not reach it."""
-    limit = order.request.limit
-    if order.request.side > 0:
-        offered = ask(bar.open)
+class FillModel:
+    """What a specification makes of bars and orders; it holds no state."""
+
+    def __init__(self, spec: FillSpec) -> None:
+        self.spec = spec
+        self.at_once = spec.model == "paper"
+        self.random_parts = spec.partial_rate > 0
+
+    def bid(self, price: int) -> int:
+        """Return the best bid around a price, in units."""
+        return bars.bid(price, self.spec.spread_bps)
+
+    def ask(self, price: int) -> int:
+        """Return the best offer around a price, in units."""
+        return bars.ask(price, self.spec.spread_bps)
+
+    def far_side(self, side: int, price: int) -> int:
+        """Return what a market order of a side gets when the market stands at a price."""
+        return self.ask(price) if side > 0 else self.bid(price)
+
+    def quoted(self, order: Order, price: int) -> int | None:
+        """Return the price at which an order fills against the quote around a price, None if its limit forbids it."""
+        offered = self.far_side(order.side, price)
+        limit = order.request.limit
+        return offered if limit is None or (limit - offered) * order.side >= 0 else None
+
+    def traded(self, order: Order, bar: Bar) -> int | None:
+        """Return the price at which a bar fills a market or limit order, None when it does not reach its limit."""
+        limit, side = order.request.limit, order.side
+        offered = self.far_side(side, bar.open)
         if limit is None:
             return offered
-        return min(limit, offered) if ask(bar.low) <= limit else None
-    wanted = bid(bar.open)
+        reached = self.ask(bar.low) <= limit if side > 0 else self.bid(bar.high) >= limit
+        if not reached:
+            return None
+        return min(limit, offered) if side > 0 else max(limit, offered)
+
+    def volume_cap(self, bar: Bar) -> Decimal:
+        """Return how many shares of a bar all orders together may take."""
+        return _share(bar, self.spec.volume_share) if bar.volume else Decimal(0)
+
+    def depth(self, newest: Bar | None) -> Decimal:
+        """Return how many shares stand at the quote after a bar."""
+        if self.spec.depth_share is None:
+            return UNBOUNDED
+        return _share(newest, self.spec.depth_share) if newest is not None and newest.volume else Decimal(0)
+
+    def part(self, qty: Decimal, identity: str) -> Decimal:
+        """Return the whole shares of an eligible fill that its own hexadecimal identity lets happen."""
+        if not self.random_parts or qty < 2 or int(identity[:8], 16) >= self.spec.partial_rate * _HASH:
+            return qty
+        return max(_ONE, Decimal(int(qty) * int(identity[-8:], 16) // _HASH))
+
+
+def _share(bar: Bar, share: Decimal | None) -> Decimal:
+    return UNBOUNDED if share is None else max(_ONE, (bar.volume * share).to_integral_value(ROUND_DOWN))
+
+
+def priority(order: Order, bar: Bar) -> Priority:
+    """Return the rank of an order in a bar: market orders, then by how far beyond the open it would go."""
+    limit = order.request.limit
     if limit is None:
-        return wanted
-    return max(limit, wanted) if bid(bar.high) >= limit else None
-
-
-def volume_cap(bar: Bar) -> Decimal:
-    """Return how many shares of a bar all orders together may take."""
-    return Decimal(max(min(1, bar.volume), bar.volume // VOLUME_SHARE))
+        return 0, 0
+    return 1, (bar.open - limit) * order.side
 
 
 def fill_qty(order: Order, price: int, cap: Decimal) -> Decimal:
-    """Return the shares to fill at a price: what is left of the order, within the bar's cap."""
-    if order.request.notional is None:
-        return min(order.remaining, cap)
-    return min((order.remaining_usd / usd(price)).quantize(_NINE_PLACES, ROUND_DOWN), cap)
+    """Return the shares to fill at a price: what is left of the order, within a cap."""
+    if order.qty is not None:
+        return min(order.qty - order.filled_qty, cap)
+    return min(shares_for(order.remaining_usd, price), cap)
 
 
 def is_complete(order: Order, price: int) -> bool:
     """Say whether nothing of an order is left that could be filled at a price."""
-    if order.request.notional is None:
-        return order.remaining <= 0
+    if order.qty is not None:
+        return order.filled_qty >= order.qty
     return order.remaining_usd < usd(price) * _NINE_PLACES

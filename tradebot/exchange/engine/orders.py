@@ -1,30 +1,38 @@
-"""An order, and the reading of a request for one: all that is refused without looking at the account."""
+"""The words of the engine: a wish for an order, the order that came of it, and its executions.
+
+Prices are units of 0.0001 USD, times engine microseconds, quantities exact decimals.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from decimal import ROUND_DOWN, Decimal
+from typing import NamedTuple
 
-from tradebot.exchange.jsontext import plain, to_decimal
-from tradebot.exchange.market.bars import UNITS, usd
-from tradebot.exchange.refusal import Refusal, invalid, unprocessable
+from tradebot.exchange.market.bars import usd
+from tradebot.exchange.refusal import Refusal, invalid
 
-SIDES = {"buy": 1, "sell": -1}
-INTENTS = ("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
-TERMINAL = frozenset({"filled", "canceled", "expired"})
-
-_OTHER_TYPES = ("stop", "stop_limit", "trailing_stop")
-_OTHER_TIMES_IN_FORCE = ("opg", "cls", "ioc", "fok")
-_OTHER_CLASSES = ("bracket", "oco", "oto", "mleg")
-_LONGEST_CLIENT_ID = 128
+TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+"""An order of these is over for good."""
+WAITING = frozenset({"accepted", "pending_new", "held"})
+"""An order of these has not reached the book yet and cannot fill."""
+_ZERO = Decimal(0)
 _NINE_PLACES = Decimal("1e-9")
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
+"""Shares come in billionths; amounts that are no finer can be added and taken away without a remainder."""
+
+
+class StopLoss(NamedTuple):
+    """The protecting leg of a complex order; with a limit it is a stop-limit order."""
+
+    stop: int
+    limit: int | None
 
 
 class OrderRequest(NamedTuple):
-    """A well-formed wish: exactly one of qty (shares) and notional (USD); limit in price units."""
+    """A well-formed wish: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
+
+    `trail_percent` is in per cent, as Alpaca counts it: 1 is a hundredth of the price.
+    """
 
     symbol: str
     side: int
@@ -33,13 +41,43 @@ class OrderRequest(NamedTuple):
     qty: Decimal | None
     notional: Decimal | None
     limit: int | None
+    client_order_id: str | None = None
+    position_intent: str | None = None
+    stop: int | None = None
+    trail_price: int | None = None
+    trail_percent: Decimal | None = None
+    extended_hours: bool = False
+    order_class: str = "simple"
+    take_profit: int | None = None
+    stop_loss: StopLoss | None = None
+
+
+class Replacement(NamedTuple):
+    """What a replaced order shall have instead; None leaves it as it is. `trail` is price units or per cent."""
+
+    qty: Decimal | None
+    limit: int | None
+    stop: int | None
+    trail: Decimal | None
+    time_in_force: str | None
     client_order_id: str | None
-    position_intent: str | None
 
 
-@dataclass(slots=True)
+def shares_for(dollars: Decimal, price: int) -> Decimal:
+    """Return the shares that an amount in USD buys at a price in units, to nine places and never more."""
+    return (dollars / usd(price)).quantize(_NINE_PLACES, ROUND_DOWN)
+
+
+@dataclass(slots=True, eq=False)
 class Order:
-    """A working or finished order; times are engine microseconds, `limit` and `reserve` price units."""
+    """A working or finished order of an account; an order is itself alone, so it is compared by identity.
+
+    `qty` is what it may fill in all: the request's, or less once the other leg has filled a part. `stop` is the
+    price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
+    power, `held_usd` what it reserves now, `claimed` the shares that it keeps from other orders now. `sequence` is
+    its place in time among the orders of all accounts, `live_us` when it came to the market. `fate` is what a script
+    has decided for it.
+    """
 
     id: str
     client_order_id: str
@@ -51,11 +89,27 @@ class Order:
     updated_us: int
     reserve: int
     expires_us: int
-    filled_qty: Decimal = Decimal(0)
-    filled_usd: Decimal = Decimal(0)
+    account: str = ""
+    created_us: int = 0
+    live_us: int = 0
+    qty: Decimal | None = None
+    stop: int | None = None
+    hwm: int | None = None
+    elected: bool = False
+    fate: str | None = None
+    filled_qty: Decimal = _ZERO
+    filled_usd: Decimal = _ZERO
     filled_us: int | None = None
     canceled_us: int | None = None
     expired_us: int | None = None
+    failed_us: int | None = None
+    replaced_us: int | None = None
+    replaced_by: str | None = None
+    replaces: str | None = None
+    parent: Order | None = field(default=None, repr=False)
+    legs: list[Order] = field(default_factory=list, repr=False)
+    held_usd: Decimal = _ZERO
+    claimed: Decimal = _ZERO
 
     @property
     def symbol(self) -> str:
@@ -63,16 +117,31 @@ class Order:
         return self.request.symbol
 
     @property
+    def side(self) -> int:
+        """Return 1 for an order to buy and -1 for one to sell."""
+        return self.request.side
+
+    @property
     def opens(self) -> bool:
         """Say whether the order opens or adds to a position."""
         return self.intent.endswith("_to_open")
 
     @property
+    def grouped(self) -> bool:
+        """Say whether the order belongs to a group."""
+        return self.parent is not None or bool(self.legs)
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether the order is not over yet."""
+        return self.status not in TERMINAL
+
+    @property
     def remaining(self) -> Decimal:
         """Return the shares not yet filled; of a notional order, what its rest is at the reserved price."""
-        if self.request.qty is not None:
-            return self.request.qty - self.filled_qty
-        return self.remaining_usd / usd(self.reserve)
+        if self.qty is not None:
+            return self.qty - self.filled_qty
+        return shares_for(self.remaining_usd, self.reserve)
 
     @property
     def remaining_usd(self) -> Decimal:
@@ -82,136 +151,26 @@ class Order:
 
     @property
     def reserved_usd(self) -> Decimal:
-        """Return the buying power that the unfilled rest holds."""
+        """Return the buying power that the unfilled rest needs."""
         if not self.opens:
-            return Decimal(0)
+            return _ZERO
         if self.request.notional is not None:
             return self.remaining_usd
         return self.remaining * usd(self.reserve)
 
 
-def read_order(body: dict[str, Any]) -> OrderRequest:
-    """Read the body of POST /v2/orders; raises the Refusal that Alpaca gives for each fault."""
-    side = _choice(body, "side", tuple(SIDES))
-    order_type, time_in_force = _read_kind(body)
-    qty, notional = _read_size(body)
-    limit = _read_limit(body, order_type)
-    _check_fraction(qty, notional, order_type, time_in_force)
-    return OrderRequest(
-        symbol=_read_symbol(body),
-        side=SIDES[side],
-        type=order_type,
-        time_in_force=time_in_force,
-        qty=qty,
-        notional=notional,
-        limit=limit,
-        client_order_id=_read_client_id(body),
-        position_intent=_read_intent(body),
-    )
+class Fill(NamedTuple):
+    """One execution, with the state of its order and its account's position after it."""
 
-
-def _choice(body: dict[str, Any], field: str, allowed: tuple[str, ...], others: tuple[str, ...] = ()) -> str:
-    value = body.get(field)
-    if value is None or value == "":
-        raise invalid(f"{field} is required")
-    if isinstance(value, str) and value in allowed:
-        return value
-    if isinstance(value, str) and value in others:
-        raise unprocessable(f"{field} {value} is not supported by this exchange")
-    raise invalid(f"invalid {field}")
-
-
-def _read_kind(body: dict[str, Any]) -> tuple[str, str]:
-    order_type = _choice(body, "type", ("market", "limit"), _OTHER_TYPES)
-    time_in_force = _choice(body, "time_in_force", ("day", "gtc"), _OTHER_TIMES_IN_FORCE)
-    if body.get("order_class") not in (None, "", "simple"):
-        _choice(body, "order_class", ("simple",), _OTHER_CLASSES)
-    if body.get("extended_hours") not in (None, False):
-        raise unprocessable("extended_hours orders are not supported by this exchange")
-    return order_type, time_in_force
-
-
-def _read_symbol(body: dict[str, Any]) -> str:
-    symbol = body.get("symbol")
-    if not isinstance(symbol, str) or not symbol:
-        raise invalid("symbol is required")
-    return symbol
-
-
-def _read_size(body: dict[str, Any]) -> tuple[Decimal | None, Decimal | None]:
-    qty, notional = body.get("qty"), body.get("notional")
-    if qty is not None and notional is not None:
-        raise invalid("only one of qty or notional is accepted")
-    if qty is None and notional is None:
-        raise invalid("qty or notional is required")
-    if qty is not None:
-        return _positive("qty", qty), None
-    return None, _positive("notional", notional)
-
-
-def _positive(name: str, value: object) -> Decimal:
-    number = to_decimal(value)
-    if number is None:
-        raise invalid(f"invalid {name}")
-    if number <= 0:
-        raise invalid(f"{name} must be > 0")
-    rounded = number.quantize(_NINE_PLACES, ROUND_HALF_EVEN)
-    # A float of 0.1 + 0.2 arrives as a JSON number with seventeen digits; a string was written on purpose.
-    if (rounded != number and isinstance(value, str)) or not rounded:
-        raise invalid(f"{name} can have at most 9 decimal places")
-    return rounded
-
-
-def _read_limit(body: dict[str, Any], order_type: str) -> int | None:
-    given = body.get("limit_price")
-    if order_type == "market":
-        if given is not None or body.get("stop_price") is not None:
-            raise invalid("market orders require no stop or limit price")
-        return None
-    if given is None:
-        raise invalid("limit orders require a limit price")
-    if body.get("stop_price") is not None:
-        raise invalid("limit orders require no stop price")
-    return _limit_units(given)
-
-
-def _limit_units(given: object) -> int:
-    price = to_decimal(given)
-    if price is None:
-        raise invalid("invalid limit_price")
-    if price <= 0:
-        raise invalid("limit price must be > 0")
-    places = 2 if price >= 1 else 4
-    if price != round(price, places):
-        raise unprocessable(
-            f"invalid limit_price {plain(price)}. sub-penny increment does not fulfill minimum pricing criteria"
-        )
-    return int(price * UNITS)
-
-
-def _check_fraction(qty: Decimal | None, notional: Decimal | None, order_type: str, tif: str) -> None:
-    if notional is not None and order_type != "market":
-        raise unprocessable("notional orders must be market orders")
-    if notional is None and qty is not None and qty == qty.to_integral_value():
-        return
-    if tif != "day":
-        raise unprocessable("fractional orders must be DAY orders")
-
-
-def _read_client_id(body: dict[str, Any]) -> str | None:
-    value = body.get("client_order_id")
-    if value is None or value == "":
-        return None
-    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
-        raise invalid("invalid client_order_id")
-    if len(value) > _LONGEST_CLIENT_ID:
-        raise invalid(f"client_order_id must be no more than {_LONGEST_CLIENT_ID} characters")
-    return value
-
-
-def _read_intent(body: dict[str, Any]) -> str | None:
-    value = body.get("position_intent")
-    return None if value is None else _choice(body, "position_intent", INTENTS)
+    id: str
+    at_us: int
+    order: Order
+    qty: Decimal
+    price: int
+    cum_qty: Decimal
+    leaves_qty: Decimal
+    position_qty: Decimal
+    complete: bool
 
 
 def duplicate_client_id() -> Refusal:

@@ -1,4 +1,4 @@
-"""The exchange's own control under /exchange/v1: status, ticks, the log, and stopping."""
+"""The exchange's own control under /exchange/v1: status, time, accounts, the log, and stopping."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from collections.abc import Callable
 
 from starlette.routing import Route
 
-from tradebot.exchange.commands import Command
+from tradebot.exchange.clock import Pace, read_pace
+from tradebot.exchange.commands.actions import ACTIONS, JOURNAL
+from tradebot.exchange.commands.control import ACCOUNTS, RESET, TICK, account_summary
+from tradebot.exchange.engine.actions import action_fields
 from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces.keys import command_of
 from tradebot.exchange.faces.web import Call, Reply, ok, route
+from tradebot.exchange.jsontext import decode_object
 from tradebot.exchange.params import Params
-from tradebot.exchange.refusal import invalid
+from tradebot.exchange.refusal import invalid, malformed
+from tradebot.exchange.times import rfc3339
 
 _MOST_EVENTS = 10_000
 
@@ -28,7 +34,12 @@ class ControlFace:
         """Return the face's routes."""
         return [
             route("/exchange/v1/status", GET=self._status),
-            route("/exchange/v1/tick", POST=self._tick),
+            route(TICK, POST=self._run),
+            route("/exchange/v1/clock", GET=self._clock, POST=self._set_pace),
+            route(ACCOUNTS, GET=self._accounts, POST=self._run),
+            route(RESET, POST=self._run),
+            route(ACTIONS, GET=self._actions, POST=self._run),
+            route(JOURNAL, POST=self._run),
             route("/exchange/v1/log", GET=self._log),
             route("/exchange/v1/instance", GET=self._show_instance),
             route("/exchange/v1/stop", POST=self._stopped),
@@ -37,13 +48,32 @@ class ControlFace:
     def _status(self, call: Call) -> Reply:
         return ok(self._exchange.status())
 
-    def _tick(self, call: Call) -> Reply:
-        return Reply(*self._exchange.run(Command("POST", "/exchange/v1/tick", call.raw_query, call.body)))
+    def _run(self, call: Call) -> Reply:
+        return Reply(*self._exchange.run(command_of(call)))
+
+    def _clock(self, call: Call) -> Reply:
+        return ok({"now": rfc3339(self._exchange.engine.now_us), "pace": self._exchange.clock.pace.name})
+
+    def _set_pace(self, call: Call) -> Reply:
+        self._exchange.set_pace(_pace(call))
+        return self._clock(call)
+
+    def _accounts(self, call: Call) -> Reply:
+        engine = self._exchange.engine
+        return ok([account_summary(engine, account) for account in engine.accounts.values()])
+
+    def _actions(self, call: Call) -> Reply:
+        engine = self._exchange.engine
+        known = engine.market.actions.known(engine.now_us)
+        return ok([action_fields(action) | {"takes_effect_at": rfc3339(action.at_us)} for action in known])
 
     def _log(self, call: Call) -> Reply:
         params = Params(call.query, lambda name: invalid(f"invalid {name}"))
-        after = params.count("after", 0, 10**9, 0)
-        lines = self._exchange.log.lines(after, params.count("limit", 1000, _MOST_EVENTS))
+        limit = params.count("limit", 1000, _MOST_EVENTS)
+        log = self._exchange.log
+        log.commit()
+        after = max(log.count - limit, 0) if params.flag("newest", False) else params.count("after", 0, 10**9, 0)
+        lines = log.lines(after, limit)
         tail = b'],"next_after":%d}' % (after + len(lines))
         return Reply(200, b'{"events":[' + b",".join(lines) + tail)
 
@@ -53,3 +83,13 @@ class ControlFace:
     def _stopped(self, call: Call) -> Reply:
         self._stop()
         return ok({"stopping": True})
+
+
+def _pace(call: Call) -> Pace:
+    body = decode_object(call.body)
+    if set(body) != {"pace"} or not isinstance(body["pace"], str):
+        raise malformed('a pace is {"pace": "step"}, {"pace": "real"} or {"pace": "60x"}')
+    try:
+        return read_pace(body["pace"])
+    except ValueError as error:
+        raise malformed(str(error)) from error

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import Call, Handler, Reply, route
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
-from tradebot.exchange.flow.rows import Row, envelope, number
+from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import Refusal
@@ -122,7 +122,9 @@ class FlowFace:
         older = now if older is None else min(older, now)
         limit = params.count("limit", 100, 200)
         wanted = matcher(params, call.values("rule_name[]"), call.values("issue_types[]"))
-        rows = _between(self._source.alerts(params.words("ticker_symbol"), now), newer, older)
+        rows = _between(
+            self._source.alerts([feed_ticker(word) for word in params.words("ticker_symbol")], now), newer, older
+        )
         page = islice((one for one in rows if wanted(one.fields)), limit)
         return envelope(page, newer_than=rfc3339(newer), older_than=rfc3339(older))
 
@@ -188,7 +190,7 @@ def _ticker(call: Call) -> str:
     ticker = call.names["ticker"].upper()
     if not _TICKER.fullmatch(ticker):
         raise _unprocessable(call, f"Invalid path input: {ticker[:40]} (valid example: AAPL)")
-    return ticker
+    return feed_ticker(ticker)
 
 
 def _day(params: Params, call: Call) -> str | None:

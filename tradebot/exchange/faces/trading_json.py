@@ -3,70 +3,89 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Any
 
 from tradebot.exchange.chance import uuid_of
-from tradebot.exchange.engine.account import MULTIPLIER, Position
-from tradebot.exchange.engine.engine import Engine, Fill
-from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.engine.account import Account, Activity, Configuration, Position, Watchlist
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.options import contract_of, shares_of
+from tradebot.exchange.engine.options import value as option_value
+from tradebot.exchange.engine.orders import Fill, Order
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.market.sessions import Session
-from tradebot.exchange.times import HOUR, new_york, rfc3339
+from tradebot.exchange.times import new_york, new_york_date, rfc3339
 
 _RATIO = Decimal("1e-9")
 _AVERAGE = Decimal("1e-6")
-_ZERO = Decimal(0)
 
 
+@lru_cache(maxsize=20_000)
 def asset_id(symbol: str) -> str:
     """Return the id that stands for a symbol."""
     return uuid_of("asset", symbol)
 
 
-def order_json(order: Order) -> dict[str, Any]:
-    """Return the Order object."""
+def asset_class(symbol: str) -> str:
+    """Return what kind of asset a symbol names; options can only be held, never traded here."""
+    return "us_equity" if contract_of(symbol) is None else "us_option"
+
+
+def account_id(account: Account) -> str:
+    """Return the id of an account."""
+    return uuid_of("account", account.number)
+
+
+def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
+    """Return the Order object; with `nested` the legs of a complex order stand inside it."""
     request = order.request
     average = order.filled_usd / order.filled_qty if order.filled_qty else None
+    order_class = (order.parent or order).request.order_class
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
-        "created_at": rfc3339(order.submitted_us),
+        "created_at": rfc3339(order.created_us),
         "updated_at": rfc3339(order.updated_us),
         "submitted_at": rfc3339(order.submitted_us),
         "filled_at": _time(order.filled_us),
         "expired_at": _time(order.expired_us),
-        "expires_at": _time(order.expires_us),
+        "expires_at": rfc3339(order.expires_us),
         "canceled_at": _time(order.canceled_us),
-        "failed_at": None,
-        "replaced_at": None,
-        "replaced_by": None,
-        "replaces": None,
+        "failed_at": _time(order.failed_us),
+        "replaced_at": _time(order.replaced_us),
+        "replaced_by": order.replaced_by,
+        "replaces": order.replaces,
         "asset_id": asset_id(order.symbol),
         "symbol": order.symbol,
-        "asset_class": "us_equity",
+        "asset_class": asset_class(order.symbol),
         "notional": _amount(request.notional),
-        "qty": _amount(request.qty),
+        "qty": _amount(order.qty),
         "filled_qty": plain(order.filled_qty),
         "filled_avg_price": None if average is None else plain(_rounded(average, _AVERAGE)),
-        "order_class": "",
+        "order_class": "" if order_class == "simple" else order_class,
         "order_type": request.type,
         "type": request.type,
         "side": _side(order),
         "position_intent": order.intent,
         "time_in_force": request.time_in_force,
-        "limit_price": None if request.limit is None else plain(usd(request.limit)),
-        "stop_price": None,
+        "limit_price": _price(request.limit),
+        "stop_price": _price(order.stop),
         "status": order.status,
-        "extended_hours": False,
-        "legs": None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "extended_hours": request.extended_hours,
+        "legs": [order_json(leg, nested) for leg in order.legs] if nested and order.legs else None,
+        "trail_percent": _amount(request.trail_percent),
+        "trail_price": _price(request.trail_price),
+        "hwm": _price(order.hwm),
         "subtag": None,
         "source": None,
     }
+
+
+def activity_json(activity: Fill | Activity) -> dict[str, Any]:
+    """Return the TradeActivity object of a fill, or the NonTradeActivity object of anything else."""
+    return fill_json(activity) if isinstance(activity, Fill) else _non_trade_json(activity)
 
 
 def fill_json(fill: Fill) -> dict[str, Any]:
@@ -87,16 +106,36 @@ def fill_json(fill: Fill) -> dict[str, Any]:
     }
 
 
-def account_json(engine: Engine) -> dict[str, Any]:
+def _non_trade_json(activity: Activity) -> dict[str, Any]:
+    known = {
+        "symbol": activity.symbol,
+        "qty": _amount(activity.qty),
+        "price": _amount(activity.price),
+        "per_share_amount": _amount(activity.per_share),
+        "activity_sub_type": activity.sub_type,
+    }
+    return {
+        "id": activity.id,
+        "activity_type": activity.kind,
+        "date": new_york_date(activity.at_us),
+        "created_at": rfc3339(activity.at_us),
+        "net_amount": plain(_rounded(activity.net_amount, _RATIO)),
+        "description": activity.description,
+        "status": "executed",
+        "currency": "USD",
+        **{name: value for name, value in known.items() if value is not None},
+    }
+
+
+def account_json(engine: Engine, account: Account) -> dict[str, Any]:
     """Return the Account object, without the day-trading fields that Alpaca removed in 2026."""
-    now, closing = engine.balances(), engine.closing
-    power = plain(now.buying_power(engine.reserved()))
-    cash_power = plain(max(now.equity - now.initial_margin - engine.reserved() / MULTIPLIER, _ZERO))
-    flags = ("trading_blocked", "transfers_blocked", "account_blocked", "trade_suspended_by_user")
+    now, closing, settings = engine.balances(account), account.closing, account.configuration
+    power = plain(engine.buying_power(account))
+    cash_power = plain(now.buying_power(account.reserved, 1))
     nothing = ("accrued_fees", "pending_transfer_in", "pending_transfer_out", "intraday_adjustments")
     return {
-        "id": uuid_of("account", engine.account_number),
-        "account_number": engine.account_number,
+        "id": account_id(account),
+        "account_number": account.number,
         "status": "ACTIVE",
         "crypto_status": "INACTIVE",
         "currency": "USD",
@@ -116,45 +155,89 @@ def account_json(engine: Engine) -> dict[str, Any]:
         "maintenance_margin": plain(now.maintenance_margin),
         "last_maintenance_margin": plain(closing.maintenance_margin),
         "sma": plain(now.equity),
-        "multiplier": str(MULTIPLIER),
-        "shorting_enabled": True,
-        **dict.fromkeys(flags, False),
+        "multiplier": str(settings.multiplier),
+        "shorting_enabled": settings.multiplier > 1 and not settings.no_shorting,
+        "trade_suspended_by_user": settings.suspend_trade,
+        **dict.fromkeys(("trading_blocked", "transfers_blocked", "account_blocked"), False),
         **dict.fromkeys((*nothing, "pending_reg_taf_fees"), "0"),
         "options_approved_level": 0,
         "options_trading_level": 0,
-        "balance_asof": engine.market.calendar.all[engine.market.calendar.first - 1].date,
-        "created_at": rfc3339(engine.start_us),
+        "balance_asof": _last_session(engine).date,
+        "created_at": rfc3339(account.created_us),
     }
 
 
-def position_json(engine: Engine, held: Position) -> dict[str, Any]:
+def _last_session(engine: Engine) -> Session:
+    """Return the session before the one that is running or comes next."""
+    calendar = engine.market.calendar
+    return calendar.all[max(calendar.place(calendar.trading(engine.now_us).date) - 1, 0)]
+
+
+def configuration_json(settings: Configuration) -> dict[str, Any]:
+    """Return the AccountConfigurations object, without the day-trading checks that Alpaca removed in 2026."""
+    return {
+        "disable_overnight_trading": settings.disable_overnight_trading,
+        "fractional_trading": settings.fractional_trading,
+        "max_margin_multiplier": str(settings.max_margin_multiplier),
+        "max_options_trading_level": settings.max_options_trading_level,
+        "no_shorting": settings.no_shorting,
+        "ptp_no_exception_entry": settings.ptp_no_exception_entry,
+        "suspend_trade": settings.suspend_trade,
+        "trade_confirm_email": settings.trade_confirm_email,
+    }
+
+
+def position_json(engine: Engine, account: Account, held: Position) -> dict[str, Any]:
     """Return the Position object; quantity and value of a short one are negative."""
-    price = usd(engine.price(held.symbol))
-    last_day = usd(engine.market.previous_close(held.symbol, engine.now_us) or engine.price(held.symbol))
-    cost = held.average * held.qty
-    gain = price * held.qty - cost
-    today = (price - last_day) * held.qty
+    price, last_day = usd(engine.price(held.symbol)), _last_day_price(engine, held.symbol)
+    shares = held.qty * shares_of(held.symbol)
+    cost, value, before = held.average * shares, price * shares, last_day * shares
     sign = 1 if held.qty > 0 else -1
+    option = asset_class(held.symbol) == "us_option"
     return {
         "asset_id": asset_id(held.symbol),
         "symbol": held.symbol,
-        "exchange": profile(held.symbol).exchange,
-        "asset_class": "us_equity",
-        "asset_marginable": True,
+        "exchange": "" if option else profile(held.symbol).exchange,
+        "asset_class": asset_class(held.symbol),
+        "asset_marginable": not option,
         "avg_entry_price": plain(_rounded(held.average, _AVERAGE)),
         "qty": plain(held.qty),
-        "qty_available": plain((abs(held.qty) - engine.held(held.symbol)) * sign),
+        "qty_available": plain((abs(held.qty) - account.held(held.symbol)) * sign),
         "side": "long" if held.qty > 0 else "short",
-        "market_value": plain(price * held.qty),
+        "market_value": plain(value),
         "cost_basis": plain(_rounded(cost, _RATIO)),
-        "unrealized_pl": plain(_rounded(gain, _RATIO)),
-        "unrealized_plpc": plain(_rounded(gain / abs(cost), _RATIO)),
-        "unrealized_intraday_pl": plain(_rounded(today, _RATIO)),
-        "unrealized_intraday_plpc": plain(_rounded(today / abs(last_day * held.qty), _RATIO)),
+        "unrealized_pl": plain(_rounded(value - cost, _RATIO)),
+        "unrealized_plpc": _ratio(value - cost, abs(cost)),
+        "unrealized_intraday_pl": plain(_rounded(value - before, _RATIO)),
+        "unrealized_intraday_plpc": _ratio(value - before, abs(before)),
         "current_price": plain(price),
         "lastday_price": plain(last_day),
-        "change_today": plain(_rounded(price / last_day - 1, _RATIO)),
+        "change_today": _ratio(price - last_day, last_day),
     }
+
+
+def _last_day_price(engine: Engine, symbol: str) -> Decimal:
+    """Return the price at the last session's close; one that was not known then counts as it is now."""
+    if contract_of(symbol) is None:
+        return usd(engine.market.previous_close(symbol, engine.now_us) or engine.price(symbol))
+    return usd(option_value(engine.market, symbol, _last_session(engine).close_us) or engine.price(symbol))
+
+
+def listed_json(account: Account, listed: Watchlist) -> dict[str, Any]:
+    """Return the Watchlist object without its assets, as it stands in the list of all."""
+    return {
+        "id": listed.id,
+        "account_id": account_id(account),
+        "created_at": rfc3339(listed.created_us),
+        "updated_at": rfc3339(listed.updated_us),
+        "name": listed.name,
+    }
+
+
+def watchlist_json(market: Market, account: Account, listed: Watchlist) -> dict[str, Any]:
+    """Return the Watchlist object with its assets; a symbol that is not known any more is left out."""
+    assets = [asset_json(market, symbol) for symbol in listed.symbols if symbol in market.known]
+    return listed_json(account, listed) | {"assets": assets}
 
 
 def asset_json(market: Market, symbol: str) -> dict[str, Any]:
@@ -186,8 +269,8 @@ def calendar_json(session: Session, settles: str) -> dict[str, str]:
         "date": session.date,
         "open": f"{new_york(session.open_us):%H:%M}",
         "close": f"{new_york(session.close_us):%H:%M}",
-        "session_open": "0400",
-        "session_close": f"{new_york(session.close_us + 4 * HOUR):%H%M}",
+        "session_open": f"{new_york(session.pre_us):%H%M}",
+        "session_close": f"{new_york(session.post_us):%H%M}",
         "settlement_date": settles,
     }
 
@@ -209,6 +292,15 @@ def _side(order: Order) -> str:
 
 def _time(us: int | None) -> str | None:
     return None if us is None else rfc3339(us)
+
+
+def _price(units: int | None) -> str | None:
+    return None if units is None else plain(usd(units))
+
+
+def _ratio(part: Decimal, whole: Decimal) -> str:
+    """Return a fraction; of nothing it is 0, as shares that were given cost nothing."""
+    return plain(_rounded(part / whole, _RATIO)) if whole else "0"
 
 
 def _amount(value: Decimal | None) -> str | None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import Refusal
 
 LONGEST_BODY = 64 * 1024
 """Bytes of a request body that are kept; no request of these faces needs more than a few hundred."""
+EFFECTS = "tradebot.effects"
+"""Where in the scope a fault script leaves what shall become of a request, a JSON list."""
 _JSON = "application/json; charset=utf-8"
 
 
 class Call(NamedTuple):
-    """A request as handlers see it: `raw_path` as sent, `names` from the path."""
+    """A request as handlers see it: `raw_path` as sent, `names` from the path, `effects` as a fault script decided."""
 
     method: str
     raw_path: str
@@ -28,6 +31,7 @@ class Call(NamedTuple):
     names: Mapping[str, str]
     headers: Mapping[str, str]
     body: str
+    effects: str = ""
 
     @property
     def query(self) -> dict[str, str]:
@@ -65,23 +69,38 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a client that leaves in the middle of its body has asked for nothing."""
         try:
-            body = await _body(Request(scope, receive))
+            body = await _body(scope, receive)
         except ClientDisconnect:
             return
         reply = self._answer(_call(scope, body))
-        response = Response(reply.body, reply.status, dict(reply.headers))
+        # Alpaca gives every answer a number of its own, by which its support finds the request.
+        headers = {"x-request-id": secrets.token_hex(16), **reply.headers}
         if reply.body:
-            response.headers["content-type"] = _JSON
-        await response(scope, receive, send)
+            headers.setdefault("content-type", _JSON)
+        await Response(reply.body, reply.status, headers)(scope, receive, send)
 
     def _answer(self, call: Call) -> Reply:
         handler = self._handlers.get(call.method) or (self._handlers.get("GET") if call.method == "HEAD" else None)
         if handler is None:
-            return Reply(405, encode({"code": 40510000, "message": "method not allowed"}))
+            allowed = [*self._handlers, "HEAD"] if "GET" in self._handlers else [*self._handlers]
+            body = encode({"code": 40510000, "message": "method not allowed"})
+            return Reply(405, body, {"allow": ", ".join(allowed)})
         try:
             return handler(call)
         except Refusal as refusal:
             return Reply(refusal.status, encode(refusal.body))
+
+
+class Paths:
+    """The ASGI application that finds the one for a path: at once where the path is no pattern, else in order."""
+
+    def __init__(self, routes: Sequence[Route], default: ASGIApp) -> None:
+        self._literal: dict[str, ASGIApp] = {one.path: one.app for one in routes if "{" not in one.path}
+        self._patterns = Router(routes, redirect_slashes=False, default=default)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._literal.get(scope["path"], self._patterns)(scope, receive, send)
 
 
 def route(path: str, **handlers: Handler) -> Route:
@@ -89,13 +108,17 @@ def route(path: str, **handlers: Handler) -> Route:
     return Route(path, Endpoint(handlers))
 
 
-async def _body(request: Request) -> str:
-    """Read the body; what is longer than any sensible request is read and forgotten."""
-    if request.method in ("GET", "HEAD"):
+async def _body(scope: Scope, receive: Receive) -> str:
+    """Read the body; what is longer than any sensible request is read and forgotten. Raises ClientDisconnect."""
+    if scope["method"] in ("GET", "HEAD"):
         return ""
-    kept = bytearray()
-    async for chunk in request.stream():
-        kept += chunk[: LONGEST_BODY + 1 - len(kept)]
+    kept, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        kept += message.get("body", b"")[: LONGEST_BODY + 1 - len(kept)]
+        more = message.get("more_body", False)
     return "" if len(kept) > LONGEST_BODY else kept.decode(errors="replace")
 
 
@@ -105,7 +128,8 @@ def _call(scope: Scope, body: str) -> Call:
         method=scope["method"],
         raw_path=scope["raw_path"].decode("latin-1"),
         raw_query=scope["query_string"].decode("latin-1"),
-        names={name: unquote(str(value)) for name, value in names.items()},
+        names={name: str(value) for name, value in names.items()},
         headers={key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]},
         body=body,
+        effects=scope.get(EFFECTS, ""),
     )

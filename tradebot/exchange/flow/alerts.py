@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream, uuid_of
 from tradebot.exchange.flow.options import Contract, friday, option_price
-from tradebot.exchange.flow.rows import Row, row
+from tradebot.exchange.flow.rows import Row, feed_ticker, row
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.profiles import Profile, profile
 from tradebot.exchange.market.sessions import Session
@@ -67,7 +67,7 @@ class Flow:
         return tuple(one for one in made if one is not None)
 
     def _alert(self, symbol: str, session: Session, index: int, number: int, hit: Hit) -> Row | None:
-        price = self._market.price(symbol, hit.at_us)
+        price = self._market.session_price(symbol, hit.at_us)
         if price is None:
             return None
         direction = self.direction(symbol, session, index, hit.burst_at_us, hit.coin, hit.foresight)
@@ -79,8 +79,8 @@ class Flow:
         """Return +1 or -1: the coin, or with probability `edge` the sign of the next hour's return."""
         if foresight >= self._edge:
             return coin
-        now = self._market.price(symbol, at_us)
-        later = self._market.price(symbol, min(at_us + _FORESEEN_US, session.close_us))
+        now = self._market.session_price(symbol, at_us)
+        later = self._market.session_price(symbol, min(at_us + _FORESEEN_US, session.close_us))
         if now is None or later is None or now == later:
             return coin
         return 1 if later > now else -1
@@ -112,7 +112,7 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
     size = max(1, int(_premium(u[4], u[5], hit.clustered) / cents))
     at_bid = (contract.right == "P") == (direction > 0)
     return {
-        "ticker": symbol,
+        "ticker": feed_ticker(symbol),
         **_timing(hit, u),
         **_contract_fields(contract),
         **_prices(cents, u),

@@ -13,7 +13,7 @@ from typing import Any
 
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.flow.options import Contract, friday, option_price
-from tradebot.exchange.flow.rows import Row, known, row
+from tradebot.exchange.flow.rows import Row, feed_ticker, known, row
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.bars import UNITS, Market
 from tradebot.exchange.market.profiles import profile
@@ -65,7 +65,7 @@ class Daily:
 
     def _reference(self, symbol: str, index: int, now_us: int) -> int | None:
         """Return the close before a session; none recorded, the first bar's open once that bar is over."""
-        close = self._market.close_of(symbol, index - 1)
+        close = self._market.close_before(symbol, index)
         if close is not None:
             return close
         day = self._market.day(symbol, index)
@@ -154,7 +154,7 @@ def _oi_fields(
     volume = abs(change) + int(last_oi * rng.random())
     return {
         "option_symbol": contract.occ,
-        "underlying_symbol": symbol,
+        "underlying_symbol": feed_ticker(symbol),
         "curr_date": session.date,
         "last_date": before.date,
         "curr_oi": last_oi + change,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.flow.daily import Daily
 from tradebot.exchange.flow.prints import Prints
-from tradebot.exchange.flow.rows import Row, known
+from tradebot.exchange.flow.rows import Row, feed_ticker, known
 from tradebot.exchange.flow.tide import Tide
 from tradebot.exchange.market.bars import Market
 
@@ -31,7 +31,8 @@ class DerivedFlow:
     def _session_alerts(self, tickers: Sequence[str], index: int) -> Sequence[Row]:
         if not tickers:
             return self._flow.session_alerts(index)
-        chosen = [ticker for ticker in dict.fromkeys(tickers) if ticker in self._market.known]
+        named = dict.fromkeys(self._symbol(ticker) for ticker in tickers)
+        chosen = [symbol for symbol in named if symbol is not None]
         if len(chosen) == 1:
             return self._flow.alerts(chosen[0], index)
         rows = [one for ticker in chosen for one in self._flow.alerts(ticker, index)]
@@ -39,10 +40,10 @@ class DerivedFlow:
 
     def prints(self, ticker: str, day: str | None, now_us: int) -> Iterable[Row]:
         """Return a day's prints, newest first."""
-        index = self._index(day, now_us)
-        if index is None or ticker not in self._market.known:
+        index, symbol = self._index(day, now_us), self._symbol(ticker)
+        if index is None or symbol is None:
             return ()
-        rows = known(self._prints.session(ticker, index), now_us)
+        rows = known(self._prints.session(symbol, index), now_us)
         return rows[::-1]
 
     def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
@@ -54,25 +55,33 @@ class DerivedFlow:
 
     def greeks(self, ticker: str, now_us: int) -> Sequence[Row]:
         """Return about a year of daily Greek exposure, oldest first."""
-        return self._daily.greeks(ticker, now_us) if ticker in self._market.known else ()
+        symbol = self._symbol(ticker)
+        return () if symbol is None else self._daily.greeks(symbol, now_us)
 
     def iv_ranks(self, ticker: str, now_us: int) -> Sequence[Row]:
         """Return about a year of daily IV ranks, oldest first."""
-        return self._daily.iv_ranks(ticker, now_us) if ticker in self._market.known else ()
+        symbol = self._symbol(ticker)
+        return () if symbol is None else self._daily.iv_ranks(symbol, now_us)
 
     def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
         """Return contracts by change of open interest, by default of the newest session that has them."""
-        if ticker not in self._market.known:
+        symbol = self._symbol(ticker)
+        if symbol is None:
             return ()
         if day is not None:
             index = self._market.calendar.index_of.get(day)
-            return () if index is None else self._daily.oi_changes(ticker, index, now_us)
+            return () if index is None else self._daily.oi_changes(symbol, index, now_us)
         coming = self._market.calendar.begun(now_us)
         for index in range(min(-1 if coming is None else coming, len(self._market.calendar.market) - 2) + 1, -1, -1):
-            rows = self._daily.oi_changes(ticker, index, now_us)
+            rows = self._daily.oi_changes(symbol, index, now_us)
             if rows:
                 return rows
         return ()
+
+    def _symbol(self, ticker: str) -> str | None:
+        """Return the listed symbol that a ticker means, in the market's spelling or the feed's."""
+        known = self._market.known
+        return ticker if ticker in known else next((one for one in known if feed_ticker(one) == ticker), None)
 
     def _index(self, day: str | None, now_us: int) -> int | None:
         """Return the session of a day if it has begun; by default the one in progress or the last."""

@@ -37,11 +37,16 @@ class Contract(NamedTuple):
 
 
 def option_price(contract: Contract, underlying: float, volatility: float, today: str) -> int:
-    """Return cents a share: intrinsic value plus 0.4 standard deviations, fewer away from the money."""
-    days = (date.fromisoformat(contract.expiry) - date.fromisoformat(today)).days + 1
-    deviation = underlying * volatility * sqrt(days / 365)
+    """Return cents a share of a contract at its strike's place on the grid (rough_price)."""
     strike = contract.strike_thousandths / 1000
-    gap = underlying - strike if contract.right == "C" else strike - underlying
+    return rough_price(contract.right, strike, contract.expiry, underlying, volatility, today)
+
+
+def rough_price(right: str, strike: float, expiry: str, underlying: float, volatility: float, today: str) -> int:
+    """Return cents a share: intrinsic value plus 0.4 standard deviations, fewer away from the money."""
+    days = max((date.fromisoformat(expiry) - date.fromisoformat(today)).days, 0) + 1
+    deviation = underlying * volatility * sqrt(days / 365)
+    gap = underlying - strike if right == "C" else strike - underlying
     time_value = 0.4 * deviation / (1 + abs(gap) / deviation)
     return max(_SMALLEST_CENTS, int((max(gap, 0.0) + time_value) * 100 + 0.5))
 

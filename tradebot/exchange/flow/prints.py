@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tradebot.exchange.chance import stream
 from tradebot.exchange.flow.alerts import Flow
 from tradebot.exchange.flow.filters import PRINT_NUMBERS
-from tradebot.exchange.flow.rows import Row
+from tradebot.exchange.flow.rows import Row, feed_ticker
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.market.bars import UNITS, Market, ask, bid
 from tradebot.exchange.market.profiles import profile
@@ -54,7 +54,7 @@ class Prints:
             yield Plan(at_us // SECOND * SECOND, late, draws)
 
     def _print(self, symbol: str, index: int, session: Session, plan: Plan) -> Row | None:
-        middle = self._market.price(symbol, plan.at_us)
+        middle = self._market.session_price(symbol, plan.at_us)
         if middle is None:
             return None
         u = plan.draws
@@ -70,7 +70,7 @@ class Prints:
         size = self._size(symbol, u)
         odd = u[6] < _ODD_SETTLEMENT_SHARE
         return {
-            "ticker": symbol,
+            "ticker": feed_ticker(symbol),
             "executed_at": rfc3339(plan.at_us),
             "price": f"{price / UNITS:.4f}",
             "size": size,

@@ -10,6 +10,11 @@ from typing import Any, NamedTuple
 from tradebot.exchange.jsontext import encode
 
 
+def feed_ticker(symbol: str) -> str:
+    """Return a symbol as the flow feed writes it: share classes without their dot (BRK.B is BRKB)."""
+    return symbol.replace(".", "")
+
+
 class Row(NamedTuple):
     """One row: `at_us` is when it became known."""
 

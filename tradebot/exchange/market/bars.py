@@ -6,18 +6,22 @@ Prices are whole numbers of 0.0001 USD, so that no sum or comparison depends on 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
 from itertools import accumulate
 from operator import attrgetter
 from typing import NamedTuple, Protocol
 
+from tradebot.exchange.market.actions import CASH_MERGER, DIVIDEND, NAME_CHANGE, SPLITS, Action, ActionBook
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import MINUTE
 
 UNITS = 10_000
 """Price units in one dollar."""
+SPREAD_BPS = 2
+"""The spread between bid and ask in basis points, unless the market's fill model says otherwise."""
 _SESSIONS_IN_MEMORY = 3
 
 
@@ -42,6 +46,10 @@ class BarSource(Protocol):
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minute bars of a symbol in a session of the market, oldest first."""
+        ...
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the minute bars of a symbol before a session's open and after its close, oldest first."""
         ...
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
@@ -82,58 +90,209 @@ class Day:
             self._volumes[last],
         )
 
+    def last(self, now_us: int) -> Bar | None:
+        """Return the newest bar that is over at a moment."""
+        count = self.complete(now_us)
+        return self.bars[count - 1] if count else None
+
     def volume(self, now_us: int) -> int:
         """Return the shares traded so far."""
         count = self.complete(now_us)
         return self._volumes[count - 1] if count else 0
 
 
+class Step(NamedTuple):
+    """What an action does to prices from a moment on: they are multiplied by `price`.
+
+    A split's factor is old rate / new rate, a dividend's (close before - rate) / close before; the same factors,
+    applied to all bars before that moment, adjust them. Source: CRSP's definition of the adjustment factors, which
+    data vendors share.
+    """
+
+    at_us: int
+    kind: str
+    price: Fraction
+    in_bars: bool
+
+
 class Market:
-    """Every symbol's bars in every session, made or read when first asked for."""
+    """Every symbol's bars in every session, made or read when first asked for.
+
+    Bars are raw, as traded: they jump where an action takes effect. `symbols` and `known` are those listed now.
+    """
 
     def __init__(self, source: BarSource, calendar: Calendar, symbols: Sequence[str]) -> None:
         self.calendar = calendar
         self.symbols = tuple(symbols)
         self.known = frozenset(symbols)
+        self.actions = ActionBook()
         self._source = source
         kept = max(64, _SESSIONS_IN_MEMORY * len(self.symbols))
         self.day = lru_cache(maxsize=kept)(self._day)
+        self.extended = lru_cache(maxsize=kept)(self._extended)
+        self._steps = lru_cache(maxsize=kept)(self._steps_of)
 
     def liquid(self, symbol: str) -> bool:
         """Say whether a symbol can be sold short and traded in fractions."""
-        return self._source.liquid(symbol)
+        return self._source.liquid(self.actions.entity(symbol))
+
+    def announce(self, *actions: Action) -> None:
+        """Enter corporate actions; bars before their effect stay as they are."""
+        self.actions.add(actions)
+        for cache in (self.day, self.extended, self._steps):
+            cache.cache_clear()
+
+    def relist(self, action: Action) -> None:
+        """List a company under its new name, or take one that was bought off the list."""
+        new = {action.symbol: action.new_symbol} if action.kind == NAME_CHANGE else {action.symbol: ""}
+        self.symbols = tuple(name for old in self.symbols if (name := new.get(old, old)))
+        self.known = frozenset(self.symbols)
+
+    def listed_name(self, symbol: str) -> str | None:
+        """Return the symbol under which a company is listed now; None when it is no longer."""
+        entity = self.actions.entity(symbol)
+        return next((name for name in self.symbols if self.actions.entity(name) == entity), None)
 
     def _day(self, symbol: str, index: int) -> Day:
-        return Day(self._source.bars(symbol, index))
+        """Return a symbol's regular session."""
+        return Day(self._raw(symbol, self._source.bars(self.actions.entity(symbol), index)))
+
+    def _extended(self, symbol: str, index: int) -> Day:
+        """Return a symbol's bars before a session's open and after its close."""
+        return Day(self._raw(symbol, self._source.extended(self.actions.entity(symbol), index)))
+
+    def _raw(self, symbol: str, bars: Sequence[Bar]) -> Sequence[Bar]:
+        """Put the steps that the source does not know into its bars; none is left of a company that was bought."""
+        bought_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
+        if bought_us:
+            bars = [bar for bar in bars if bar.start_us < bought_us[0]]
+        steps = [step for step in self._steps(symbol) if not step.in_bars]
+        return [_times(bar, _factors(steps, bar.start_us, down=True), _to_tick) for bar in bars] if steps else bars
+
+    def _steps_of(self, symbol: str) -> tuple[Step, ...]:
+        """Return the steps in a company's prices, in order of time."""
+        steps: list[Step] = []
+        for action in self.actions.of(symbol):
+            if action.kind in SPLITS:
+                steps.append(
+                    Step(action.at_us, "split", Fraction(action.old_rate) / Fraction(action.new_rate), action.in_bars)
+                )
+            if action.kind == DIVIDEND:
+                factor = self._dividend_factor(action, steps)
+                steps.append(Step(action.at_us, "dividend", factor, action.in_bars))
+        return tuple(steps)
+
+    def _dividend_factor(self, action: Action, before: Sequence[Step]) -> Fraction:
+        """Return (close before - rate) / close before; 1 where no close is known or the rate is not below it."""
+        entity = self.actions.entity(action.symbol)
+        close = self._source_close(entity, self.calendar.index_of[action.ex_date] - 1)
+        if close is None:
+            return Fraction(1)
+        for step in before:
+            if not step.in_bars:
+                close *= step.price
+        rate = Fraction(action.rate) * UNITS
+        return (close - rate) / close if rate < close else Fraction(1)
+
+    def _source_close(self, entity: str, index: int) -> Fraction | None:
+        for place in range(index, -1, -1):
+            bars = self._source.bars(entity, place)
+            if bars:
+                return Fraction(bars[-1].close)
+        close = self._source.history_close(entity, 1)
+        return None if close is None else Fraction(close)
+
+    def adjusted(self, symbol: str, bars: Sequence[Bar], kinds: Collection[str], now_us: int) -> list[Bar]:
+        """Return bars as if all actions of these kinds (split, dividend) until now had always been in force.
+
+        Prices before a step are multiplied by its factor; volume is divided by those of splits alone.
+        """
+        steps = [step for step in self._steps(symbol) if step.at_us <= now_us and step.kind in kinds]
+        return [_times(bar, _factors(steps, bar.start_us, down=False), round) for bar in bars] if steps else list(bars)
 
     def last_bar(self, symbol: str, now_us: int) -> Bar | None:
-        """Return the newest complete bar of a symbol, of this session or of one before it."""
-        begun = self.calendar.begun(now_us)
-        for index in range(begun if begun is not None else -1, -1, -1):
-            day = self.day(symbol, index)
-            count = day.complete(now_us)
-            if count:
-                return day.bars[count - 1]
+        """Return the newest complete bar of a symbol, extended hours included, in the shares of today."""
+        for index in range(self.calendar.reached(now_us), -1, -1):
+            bar = self._last_of(symbol, index, now_us)
+            if bar is not None:
+                return self._in_shares(symbol, bar, now_us)
         return None
+
+    def _last_of(self, symbol: str, index: int, now_us: int) -> Bar | None:
+        """Return the newest bar of one session and the hours around it; what cannot be the newest is not made."""
+        session = self.calendar.market[index]
+        if session.open_us < now_us <= session.close_us:
+            regular = self.day(symbol, index).last(now_us)
+            return regular or self.extended(symbol, index).last(now_us)
+        around = self.extended(symbol, index).last(now_us)
+        if now_us <= session.open_us or (around is not None and around.start_us > session.open_us):
+            return around
+        return self.day(symbol, index).last(now_us) or around
 
     def price(self, symbol: str, now_us: int) -> int | None:
         """Return the last known price: the newest bar's close, or the close before the market began."""
         bar = self.last_bar(symbol, now_us)
-        return bar.close if bar else self._source.history_close(symbol, 1)
+        return bar.close if bar else self._history_close(symbol, 1)
+
+    def session_price(self, symbol: str, now_us: int) -> int | None:
+        """Return the last known price of regular sessions alone."""
+        begun = self.calendar.begun(now_us)
+        for index in range(begun if begun is not None else -1, -1, -1):
+            bar = self.day(symbol, index).last(now_us)
+            if bar is not None:
+                return self._in_shares(symbol, bar, now_us).close
+        return self._history_close(symbol, 1)
 
     def close_of(self, symbol: str, index: int) -> int | None:
         """Return the last price of a session; a negative index counts back from the market's first."""
         if index < 0:
-            return self._source.history_close(symbol, -index)
+            return self._history_close(symbol, -index)
         bars = self.day(symbol, index).bars
         return bars[-1].close if bars else None
 
+    def close_before(self, symbol: str, index: int, now_us: int | None = None) -> int | None:
+        """Return the close before a session, in the shares of that session's open or of a later moment."""
+        close = self.close_of(symbol, index - 1)
+        if close is None or not self._steps(symbol):
+            return close
+        ended_us = self.calendar.all[self.calendar.first + index - 1].close_us
+        opens_us = self.calendar.market[index].open_us
+        stamped = Bar(ended_us - MINUTE, close, close, close, close, 0)
+        return self._in_shares(symbol, stamped, max(opens_us, now_us or opens_us)).close
+
     def previous_close(self, symbol: str, now_us: int) -> int | None:
-        """Return the close of the last session that ended before the one in progress began."""
-        begun = self.calendar.begun(now_us)
-        if begun is None:
-            return self.close_of(symbol, -1)
-        return self.close_of(symbol, begun - 1)
+        """Return the close of the last session that ended before the one in progress began, in today's shares."""
+        return self.close_before(symbol, self.calendar.begun(now_us) or 0, now_us)
+
+    def _history_close(self, symbol: str, sessions_before: int) -> int | None:
+        return self._source.history_close(self.actions.entity(symbol), sessions_before)
+
+    def _in_shares(self, symbol: str, bar: Bar, now_us: int) -> Bar:
+        """Return a bar with the splits that came after it: what it traded at, said in the shares of a moment."""
+        steps = [s for s in self._steps(symbol) if s.kind == "split" and bar.start_us < s.at_us <= now_us]
+        return _times(bar, _factors(steps, bar.start_us, down=False), _to_tick) if steps else bar
+
+
+def _factors(steps: Sequence[Step], at_us: int, *, down: bool) -> tuple[Fraction, Fraction]:
+    """Return what to multiply price and volume by: for the steps until a moment (down), or for those after it."""
+    price = volume = Fraction(1)
+    for step in steps:
+        if (step.at_us <= at_us) == down:
+            price *= step.price
+            volume *= step.price if step.kind == "split" else 1
+    return price, 1 / volume
+
+
+def _times(bar: Bar, factors: tuple[Fraction, Fraction], rounded: Callable[[Fraction], int]) -> Bar:
+    price, volume = factors
+    opening, high, low, close = (max(1, rounded(units * price)) for units in bar[1:5])
+    return Bar(bar.start_us, opening, high, low, close, round(bar.volume * volume))
+
+
+def _to_tick(price: Fraction) -> int:
+    units = round(price)
+    step = tick(units)
+    return (units + step // 2) // step * step
 
 
 def usd(units: int) -> Decimal:
@@ -141,10 +300,10 @@ def usd(units: int) -> Decimal:
     return Decimal(units).scaleb(-4)
 
 
-def half_spread(price: int) -> int:
-    """Return how far bid and ask are from the middle: one basis point, in whole ticks, at least one."""
+def half_spread(price: int, spread_bps: int = SPREAD_BPS) -> int:
+    """Return how far bid and ask are from the middle: half the spread, in whole ticks, at least one."""
     step = tick(price)
-    return max(step, (price + UNITS * step // 2) // (UNITS * step) * step)
+    return max(step, (price * spread_bps + UNITS * step) // (2 * UNITS * step) * step)
 
 
 def tick(price: int) -> int:
@@ -152,13 +311,13 @@ def tick(price: int) -> int:
     return UNITS // 100 if price >= UNITS else 1
 
 
-def bid(middle: int) -> int:
+def bid(middle: int, spread_bps: int = SPREAD_BPS) -> int:
     """Return the modelled best bid around a price, on the grid of ticks."""
     step = tick(middle)
-    return max(step, (middle - half_spread(middle)) // step * step)
+    return max(step, (middle - half_spread(middle, spread_bps)) // step * step)
 
 
-def ask(middle: int) -> int:
+def ask(middle: int, spread_bps: int = SPREAD_BPS) -> int:
     """Return the modelled best offer around a price, on the grid of ticks."""
     step = tick(middle)
-    return -(-(middle + half_spread(middle)) // step) * step
+    return -(-(middle + half_spread(middle, spread_bps)) // step) * step

@@ -2,6 +2,10 @@
 
 The daily closes come from one stream a symbol; the minutes of a session are a bridge from its open to that
 close. So any session is made alone, in any order, and adding a symbol leaves the others as they were.
+
+The bars of a night (after a close, before the next open) come from a stream of their own and are a few points
+of a Brownian bridge from the close to the open. Its variance is the one that the gap is drawn with, so what has
+been seen of a night says nothing of where the rest of it goes.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ _MARKET_VOLATILITY = 0.008
 _GAP_SHARE = 0.35
 _LARGEST_DAILY_MOVE = 0.2
 _CENT = UNITS // 100
+_BARS_A_NIGHT = 24
+_THIN_BARS_A_NIGHT = 3
+_NIGHT_VOLUME_SHARE = 0.1
 
 
 class GeneratedBars:
@@ -43,9 +50,22 @@ class GeneratedBars:
         bars = _bars(path, session.open_us, shares_a_minute, character, rng)
         return tuple(bars)
 
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars before a session's open and after its close."""
+        session, place = self._calendar.market[index], self._calendar.first + index
+        before, after = self._night(symbol, place - 1), self._night(symbol, place)
+        return (
+            *(bar for bar in before if bar.start_us >= session.pre_us),
+            *(bar for bar in after if bar.start_us < session.post_us),
+        )
+
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         """Return the close, in price units, of the n-th session before the market's first."""
-        return int(self._closes(symbol)[self._calendar.first - sessions_before] * 100 + 0.5) * _CENT
+        return self.close(symbol, -sessions_before)
+
+    def close(self, symbol: str, index: int) -> int:
+        """Return the close, in price units, of the market's session of that index, without making its bars."""
+        return int(self._closes(symbol)[self._calendar.first + index] * 100 + 0.5) * _CENT
 
     def liquid(self, symbol: str) -> bool:
         """Say whether a symbol trades in every minute."""
@@ -71,10 +91,28 @@ class GeneratedBars:
         minutes = (session.close_us - session.open_us) // MINUTE
         return _bridge(stream(self._seed, "market factor", session.date), minutes, _MARKET_VOLATILITY)
 
+    def _opening(self, symbol: str, place: int, rng: Random) -> float:
+        """Return where a session opens: its first draw is the gap from the close before it."""
+        return self._closes(symbol)[place - 1] * (1 + _GAP_SHARE * profile(symbol).daily_volatility * bell(rng))
+
+    def _night(self, symbol: str, place: int) -> list[Bar]:
+        """Return the bars between the close of one of all sessions and the next one's open."""
+        session, following = self._calendar.all[place : place + 2]
+        opening = self._opening(symbol, place + 1, stream(self._seed, symbol, following.date))
+        rng, character = stream(self._seed, symbol, session.date, "night"), profile(symbol)
+        trading = (range(session.close_us, session.post_us, MINUTE), range(following.pre_us, following.open_us, MINUTE))
+        starts = _night_starts(trading, character.liquid, rng)
+        path = _night_path(starts, trading, (self._closes(symbol)[place], opening), character, rng)
+        shares = character.shares_a_day * _NIGHT_VOLUME_SHARE / (2 * len(starts))
+        return [
+            _bar(us, (a, max(a, b), min(a, b), b), shares * (0.2 + 1.6 * rng.random()))
+            for us, a, b in zip(starts, path, path[1:], strict=False)
+        ]
+
     def _price_path(self, symbol: str, index: int, rng: Random) -> list[float]:
         character, at = profile(symbol), self._calendar.first + index
         closes = self._closes(symbol)
-        opening = closes[at - 1] * (1 + _GAP_SHARE * character.daily_volatility * bell(rng))
+        opening = self._opening(symbol, at, rng)
         drift = closes[at] / opening - 1
         common = self._market_path(index)
         own = _bridge(rng, len(common), character.daily_volatility)
@@ -82,6 +120,30 @@ class GeneratedBars:
             opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common))
             for m, (c, o) in enumerate(zip(common, own, strict=True))
         ]
+
+
+def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> list[int]:
+    """Return the minutes of a night that have a trade, in order of time; more of them before the open."""
+    late, early = trading
+    parts = (late, early, early) * ((_BARS_A_NIGHT if liquid else _THIN_BARS_A_NIGHT) // 3)
+    return sorted({part[int(len(part) * rng.random())] for part in parts})
+
+
+def _night_path(
+    starts: list[int], trading: tuple[range, range], ends: tuple[float, float], character: Profile, rng: Random
+) -> list[float]:
+    """Return the price before each minute and after the last: points of the bridge, by minutes of trading."""
+    late, early = trading
+    minutes, (first, last) = len(late) + len(early), ends
+    scale, at, level, path = first * _GAP_SHARE * character.daily_volatility, 0.0, first, [first]
+    for us in starts:
+        place = late.index(us) if us in late else len(late) + early.index(us)
+        reached = (place + 1) / (minutes + 1)
+        step, left = reached - at, 1 - at
+        level += (last - level) * step / left + scale * sqrt(step * (left - step) / left) * bell(rng)
+        path.append(max(level, 0.01))
+        at = reached
+    return path
 
 
 def _bridge(rng: Random, minutes: int, volatility: float) -> list[float]:

@@ -37,18 +37,21 @@ _QUERIES = {
 """By whether ts carries a time zone: an aware time is read as engine microseconds, a naive one as text."""
 
 Bars = Mapping[tuple[str, int], list[Bar]]
+"""Bars by symbol and session; those of the hours before and after a session under the complement of its index."""
 
 
 class Imported(NamedTuple):
     """What a file gave: bars by (symbol, session), the symbols played, and the skipped rows by reason.
 
     `first_lines` has the line of a CSV file, or the row of a Parquet file, where each reason was met first.
+    `extended` counts the bars of the hours before and after the sessions.
     """
 
     bars: Bars
     symbols: tuple[str, ...]
     skipped: dict[str, int]
     first_lines: dict[str, int]
+    extended: int = 0
 
 
 class Skipped:
@@ -90,13 +93,15 @@ def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
     assert spec.path is not None
     path = Path(spec.path)
     bars, skipped = _sorted_out(_rows(spec.source, path), spec, calendar)
-    if not bars:
+    heard = {symbol for symbol, index in bars if index >= 0}
+    if not heard:
         raise MarketError(f"{path}: no usable bar for this market{skipped.described()}", _where(calendar))
-    symbols = spec.symbols or tuple(sorted({symbol for symbol, _ in bars}))
-    silent = [symbol for symbol in symbols if not any(symbol == known for known, _ in bars)]
+    symbols = spec.symbols or tuple(sorted(heard))
+    silent = [symbol for symbol in symbols if symbol not in heard]
     if silent:
         raise MarketError(f"{path}: no bar of {', '.join(silent[:5])}", "leave it out of the symbols")
-    return Imported(bars, symbols, dict(skipped.counts), skipped.first)
+    extended = sum(len(minutes) for (_, index), minutes in bars.items() if index < 0)
+    return Imported(bars, symbols, dict(skipped.counts), skipped.first, extended)
 
 
 def _rows(source: Source, path: Path) -> Iterator[Raw]:
@@ -211,10 +216,12 @@ def _shares(volume: object) -> int:
 
 
 def _session_index(bar: Bar, calendar: Calendar) -> int:
-    index = calendar.begun(bar.start_us)
-    if index is None or bar.end_us > calendar.market[index].close_us:
+    """Return the session of a bar, complemented when it is of the hours before its open or after its close."""
+    index = calendar.reached(bar.start_us)
+    if index < 0 or bar.end_us > calendar.market[index].post_us:
         raise BadRowError("outside the market's sessions")
-    return index
+    session = calendar.market[index]
+    return index if session.open_us <= bar.start_us and bar.end_us <= session.close_us else ~index
 
 
 def _csv_rows(path: Path) -> Iterator[Raw]:
@@ -294,6 +301,10 @@ class KeptBars:
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars of a symbol in a session, oldest first."""
         return self._bars.get((symbol, index), ())
+
+    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
+        """Return the bars that the file has of the hours before and after a session, oldest first."""
+        return self._bars.get((symbol, ~index), ())
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         """Return None: what came before the file is not known, and no number stands in for it."""

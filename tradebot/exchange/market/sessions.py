@@ -17,6 +17,8 @@ HISTORY_SESSIONS = 300
 """Sessions before the market's first: a year of daily rows, and a year before those to rank against."""
 _FOLLOWING_SESSIONS = 10
 _AFTER_LAST_DAY = 12 * HOUR
+_POST_MARKET = 4 * HOUR
+_PRE_MARKET_HOUR = 4
 
 
 class Session(NamedTuple):
@@ -25,6 +27,16 @@ class Session(NamedTuple):
     date: str
     open_us: int
     close_us: int
+
+    @property
+    def pre_us(self) -> int:
+        """Return when trading before the open begins: four in the morning, New York."""
+        return at_new_york(self.date, _PRE_MARKET_HOUR)
+
+    @property
+    def post_us(self) -> int:
+        """Return when trading after the close ends: eight in the evening, or four hours after an early close."""
+        return self.close_us + _POST_MARKET
 
 
 class Calendar:
@@ -37,6 +49,7 @@ class Calendar:
         self._opens = [session.open_us for session in self.all]
         self._closes = [session.close_us for session in self.all]
         self._market_opens = [session.open_us for session in self.market]
+        self._pres = [session.pre_us for session in self.all]
         self._places = {session.date: place for place, session in enumerate(self.all)}
         self.index_of = {session.date: index for index, session in enumerate(self.market)}
 
@@ -71,6 +84,18 @@ class Calendar:
         """Return the market index of the last session that has opened, or None before the first."""
         index = bisect_right(self._market_opens, us) - 1
         return index if index >= 0 else None
+
+    def reached(self, us: int) -> int:
+        """Return the market index of the last session whose pre-market has begun, -1 before the first."""
+        return max(min(bisect_right(self._pres, us) - 1 - self.first, len(self.market) - 1), -1)
+
+    def is_extended(self, us: int) -> bool:
+        """Say whether trading before the open or after the close is running at a moment."""
+        place = bisect_right(self._pres, us) - 1
+        if place < 0:
+            return False
+        session = self.all[place]
+        return us < session.open_us or session.close_us <= us < session.post_us
 
     def trading(self, us: int) -> Session:
         """Return the session that is running at a moment, or else the next one."""

@@ -9,8 +9,12 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
 
+from tradebot.exchange.market.fill import MODELS, NEXT_BAR, PAPER, FillSpec
+
 Source = Literal["generated", "csv", "parquet"]
 Stamp = Literal["start", "end"]
+DataPlan = Literal["free", "paid"]
+"""What the data subscription includes: the free one has the consolidated feed 15 minutes late."""
 
 _DEFAULT_SYMBOLS = (
     *("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AMD", "NFLX", "INTC"),
@@ -22,6 +26,9 @@ NEW_EXCHANGE = "make another: tradebot init --state-dir NEW"
 _MAX_SESSIONS = 2_000
 _MAX_SYMBOLS = 10_000
 _MAX_CASH = Decimal(10) ** 12
+_SHARES = ("volume_share", "depth_share", "partial_rate")
+_WIDEST_SPREAD_BPS = 1_000
+_LONGEST_LATENCY_S = 3_600
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 _MADE_BY_HAND = "it is written by this program: take the change back, or " + NEW_EXCHANGE
 
@@ -40,7 +47,8 @@ class MarketSpec:
     """Where the bars come from, for which sessions, and how much of the flow foresees them.
 
     `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and `bar_stamp`;
-    with no `symbols` they play every symbol of the file. Raises MarketError.
+    with no `symbols` they play every symbol of the file. With `corporate_actions` a generated market has dividends
+    and splits. Raises MarketError.
     """
 
     start: date
@@ -53,15 +61,20 @@ class MarketSpec:
     bar_stamp: Stamp | None = None
     uw_folder: str | None = None
     cash: Decimal = Decimal(100_000)
+    fill: FillSpec = NEXT_BAR
+    corporate_actions: bool = False
+    data_plan: DataPlan = "paid"
 
     def __post_init__(self) -> None:
         _check_source(self)
         _check_symbols(self)
         _check_ranges(self)
+        _check_fill(self.fill)
 
     def to_fields(self) -> dict[str, Any]:
         """Return the fields as JSON can hold them."""
-        return asdict(self) | {"start": self.start.isoformat(), "cash": str(self.cash)}
+        exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
+        return asdict(self) | exact
 
     def to_json(self) -> str:
         """Return the one canonical text of this spec."""
@@ -87,14 +100,51 @@ def _typed(fields: dict[str, Any]) -> dict[str, Any]:
         start = date.fromisoformat(fields["start"])
         cash = Decimal(fields.get("cash", "100000"))
         symbols = tuple(fields.get("symbols", ()))
+        fill = _read_fill(fields.get("fill", {}))
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         raise MarketError(f"the market specification is incomplete or mistyped: {error!r}", _MADE_BY_HAND) from error
-    return fields | {"start": start, "cash": cash, "symbols": symbols}
+    return fields | {"start": start, "cash": cash, "symbols": symbols, "fill": fill}
+
+
+def _fill_fields(fill: FillSpec) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Decimal) else value for name, value in fill._asdict().items()}
+
+
+def _read_fill(fields: dict[str, Any]) -> FillSpec:
+    """Read the knobs back; a market that was made before there were any fills by the first model."""
+    exact = {name: Decimal(fields[name]) for name in _SHARES if fields.get(name) is not None}
+    return FillSpec(**(fields | exact))
+
+
+def fill_spec(model: str, **knobs: Any) -> FillSpec:
+    """Return a fill model with the knobs that are given; None leaves one as the model has it. Raises MarketError."""
+    if model not in MODELS:
+        raise MarketError(f"unknown fill model {model!r}", f"use {' or '.join(MODELS)}")
+    given = {name: value for name, value in knobs.items() if value is not None}
+    return (PAPER if model == "paper" else NEXT_BAR)._replace(**given)
+
+
+def _check_fill(fill: FillSpec) -> None:
+    if fill.model not in MODELS:
+        raise MarketError(f"unknown fill model {fill.model!r}", f"use {' or '.join(MODELS)}")
+    for name in _SHARES:
+        share = getattr(fill, name)
+        if share is not None and not (share.is_finite() and 0 <= share <= 1):
+            raise MarketError(f"fill.{name} must lie in [0, 1], not {share}", "0.1 is a tenth")
+    if fill.volume_share == 0 or fill.depth_share == 0:
+        raise MarketError("fill.volume_share and fill.depth_share must be above 0", "nothing would ever fill")
+    if not 0 <= fill.spread_bps <= _WIDEST_SPREAD_BPS or not 0 <= fill.latency_s <= _LONGEST_LATENCY_S:
+        raise MarketError(
+            f"fill.spread_bps must lie in 0 to {_WIDEST_SPREAD_BPS} and fill.latency_s in 0 to {_LONGEST_LATENCY_S}",
+            "2 basis points and 0 seconds are the defaults",
+        )
 
 
 def _check_source(spec: MarketSpec) -> None:
     if spec.source not in get_args(Source):
         raise MarketError(f"unknown market source {spec.source!r}", "use generated, csv or parquet")
+    if spec.data_plan not in get_args(DataPlan):
+        raise MarketError(f"unknown data plan {spec.data_plan!r}", "use free or paid")
     if spec.source == "generated":
         return
     if not spec.path:

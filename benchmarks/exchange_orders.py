@@ -1,0 +1,154 @@
+"""Measure POST /v2/orders beside a bare GET /v2/clock on the same server, one client after another and many at once.
+
+Each order is durable in the log before it is answered; orders that arrive together share the write. The engine alone
+is measured in memory, without HTTP and without a log.
+"""
+
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.support.figures import Figure, show
+from tradebot.exchange import process
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.orders import OrderRequest
+from tradebot.exchange.exchange import open_market
+from tradebot.exchange.market.bars import UNITS
+from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.market.spec import MarketSpec, default_symbols
+from tradebot.exchange.state import read_market
+
+ROUNDS = 300
+CLIENTS = 16
+BOUND = 2
+IN_MEMORY = 20_000
+ENGINE_BOUND = 20_000
+STATE = Path(__file__).parents[1] / "state"
+KEYS = "APCA-API-KEY-ID: sandbox\r\nAPCA-API-SECRET-KEY: sandbox\r\n"
+CLOCK = f"GET /v2/clock HTTP/1.1\r\nHost: localhost\r\n{KEYS}\r\n".encode()
+
+
+def order(limit: str) -> bytes:
+    """Return a request for an order that rests far below the market."""
+    body = json.dumps(
+        {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "limit", "time_in_force": "day", "limit_price": limit}
+    )
+    head = f"POST /v2/orders HTTP/1.1\r\nHost: localhost\r\n{KEYS}Content-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+class Client:
+    """One kept-open connection that reads an answer and looks at its status only."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def ask(self, request: bytes) -> None:
+        """Send a request and read its whole answer, which must be a 200."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._writer.close()
+
+
+async def measure(url: str) -> dict[str, list[float]]:
+    """Return the seconds of each step, taken in turn; the first rounds only warm up."""
+    address = urlsplit(url)
+    clients = [Client(*await asyncio.open_connection(address.hostname, address.port)) for _ in range(CLIENTS)]
+    taken: dict[str, list[float]] = {"clock": [], "order": [], "clocks": [], "orders": []}
+    for number in range(ROUNDS + 20):
+        posted = order(f"{1 + number / 100:.2f}")
+        for name, request, asked in (
+            ("clock", CLOCK, clients[:1]),
+            ("order", posted, clients[:1]),
+            *((("clocks", CLOCK, clients), ("orders", posted, clients)) if number % 10 == 0 else ()),
+        ):
+            began = time.perf_counter()
+            await asyncio.gather(*(client.ask(request) for client in asked))
+            taken[name].append((time.perf_counter() - began) / len(asked))
+    for client in clients:
+        client.close()
+    return {name: seconds[len(seconds) // 15 :] for name, seconds in taken.items()}
+
+
+def engine_rate(folder: Path, make: Callable[[int], OrderRequest], *, paper: bool) -> float:
+    """Return orders a second through the engine alone, each submitted and settled; the account has endless cash."""
+    stored = read_market(folder)
+    market = open_market(folder, stored)
+    engine = Engine(market, market.calendar.market[0].open_us, lambda _: None, PAPER if paper else NEXT_BAR, "bench")
+    account = engine.open_account("main", "key", "secret", Decimal(10) ** 12)
+    engine.tick(engine.start_us + 600_000_000)
+    requests = [make(number) for number in range(IN_MEMORY)]
+    began = time.perf_counter()
+    for request in requests:
+        engine.settle(engine.submit(account, request))
+    return IN_MEMORY / (time.perf_counter() - began)
+
+
+def resting(number: int) -> OrderRequest:
+    """Return an order that rests."""
+    return OrderRequest("AAPL", 1, "limit", "day", Decimal(1), None, UNITS + number)
+
+
+def crossing(number: int) -> OrderRequest:
+    """Return an order that is filled at once where the fill model does that."""
+    return OrderRequest("AAPL", 1, "market", "day", Decimal(1), None, None)
+
+
+def figures(taken: dict[str, list[float]], folder: Path) -> list[Figure]:
+    """Return the table's lines; ratios are of medians."""
+    median_s = {name: statistics.median(seconds) for name, seconds in taken.items()}
+    rates = engine_rate(folder, resting, paper=False), engine_rate(folder, crossing, paper=True)
+    return [
+        Figure("GET /v2/clock", milliseconds(median_s["clock"])),
+        Figure(
+            "POST /v2/orders", milliseconds(median_s["order"]), median_s["order"] / median_s["clock"], "times", BOUND
+        ),
+        Figure(f"{CLIENTS} at once: a clock", milliseconds(median_s["clocks"])),
+        Figure(
+            f"{CLIENTS} at once: an order",
+            milliseconds(median_s["orders"]),
+            median_s["orders"] / median_s["clocks"],
+            "times",
+            BOUND,
+        ),
+        Figure("engine alone, resting orders", f"at least {ENGINE_BOUND:,}", rates[0], "a second"),
+        Figure("engine alone, filled at once", f"at least {ENGINE_BOUND:,}", rates[1], "a second"),
+    ]
+
+
+def milliseconds(seconds: float) -> str:
+    """Return a time in words."""
+    return f"{seconds * 1000:.3f} ms"
+
+
+def main() -> None:
+    """Make an exchange in an open session, measure, print, and stop it."""
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=STATE) as name:
+        folder = Path(name)
+        process.create(folder, MarketSpec(symbols=default_symbols(20), sessions=2, start=date(2026, 11, 16)))
+        try:
+            url = process.ensure(folder).url
+            process.ask(folder, "POST", "/exchange/v1/tick", {"to": "open"})
+            taken = asyncio.run(measure(url))
+        finally:
+            process.stop(folder)
+        lines = figures(taken, folder)
+    show(f"orders over HTTP, medians of {ROUNDS} taken in turn", lines)
+
+
+if __name__ == "__main__":
+    main()

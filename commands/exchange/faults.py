@@ -1,0 +1,236 @@
+"""`tradebot exchange faults`: what the embedded exchange is asked to do wrong, and how often it has."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.completing import fault_actions, fault_names
+from commands.plain import clean
+from commands.surface import Json, Report, StateDir, finish
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ACTIONS = ("list", "add", "clear", "show", "ready")
+PATH = "/exchange/v1/faults"
+STDIN = "-"
+_LONGEST = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ArmedRule:
+    """One armed rule: `when` and `what` as they were written, how many requests met it, how many it fired on.
+
+    A spent rule can fire no more.
+    """
+
+    name: str
+    when: Mapping[str, Any]
+    what: Any
+    armed_at: datetime
+    seen: int
+    fired: int
+    spent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyScript:
+    """A ready-made script: what trouble it is, in one sentence."""
+
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What was done, which rules it changed, and the rules that are armed; null where no exchange was asked.
+
+    `script` is the text that was to be shown: a script, or what a fault does.
+    """
+
+    action: str
+    changed: tuple[str, ...]
+    armed: tuple[ArmedRule, ...] | None
+    ready: tuple[ReadyScript, ...]
+    script: str | None
+
+
+def run(path: Path, action: str, name: str | None) -> Report:
+    """List, add, clear or show faults on the exchange of a folder; OperatorError for what cannot be done."""
+    if action not in ACTIONS:
+        raise OperatorError(f"{clean(action)[:20]!r} is no action", f"tradebot exchange faults [{'|'.join(ACTIONS)}]")
+    if name is None and action in ("add", "show"):
+        raise OperatorError(f"{action} needs a name", "tradebot exchange faults ready")
+    if name is not None and action in ("list", "ready"):
+        raise OperatorError(f"{action} takes no name", f"tradebot exchange faults {action}")
+    data = _looked_up(action, name) if action in ("ready", "show") else _asked(path, action, name)
+    return Report("exchange-faults", data, lambda out: _render(out, data), mode="sandbox")
+
+
+def _looked_up(action: str, name: str | None) -> Faults:
+    """Answer from the scripts that are shipped: no exchange need run."""
+    script = None if name is None else _shown(name)
+    return Faults(action, (), None, _ready() if name is None else (), script)
+
+
+def _ready() -> tuple[ReadyScript, ...]:
+    from tradebot import sandbox
+
+    return tuple(ReadyScript(*row) for row in sandbox.ready_faults())
+
+
+def _shown(name: str) -> str:
+    """Return a ready-made script, or what a fault of the scripts' language does."""
+    from tradebot import sandbox
+
+    text = sandbox.fault_script(name) or sandbox.fault_explained(name)
+    if text is None:
+        unknown = f"there is no ready-made script and no fault {clean(name)[:40]!r}"
+        raise OperatorError(unknown, "tradebot exchange faults ready")
+    return text
+
+
+def _asked(path: Path, action: str, name: str | None) -> Faults:
+    from tradebot import sandbox
+    from tradebot.adapters.state_folder import EXCHANGE
+
+    folder = path / EXCHANGE
+    script = script_of(name or "") if action == "add" else ""
+    sandbox.start(folder)
+    changed: tuple[str, ...] = ()
+    if action == "add":
+        changed = _added(folder, script)
+    elif action == "clear":
+        changed = _cleared(folder, name)
+    rows = sandbox.ask(folder, "GET", PATH)["faults"]
+    return Faults(action, changed, tuple(_armed(row) for row in rows), (), None)
+
+
+def _added(folder: Path, script: str) -> tuple[str, ...]:
+    from tradebot import sandbox
+
+    try:
+        told = sandbox.ask(folder, "POST", PATH, {"script": script})
+    except OperatorError as refused:
+        raise OperatorError(refused.message, "tradebot exchange faults list") from refused
+    return tuple(row["name"] for row in told["armed"])
+
+
+def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
+    from tradebot import sandbox
+
+    if name is None:
+        return tuple(sandbox.ask(folder, "DELETE", PATH)["cleared"])
+    armed = [row["name"] for row in sandbox.ask(folder, "GET", PATH)["faults"]]
+    if name not in armed:
+        listed = ", ".join(armed) or "none"
+        raise OperatorError(f"no rule named {clean(name)[:40]!r} is armed; armed: {listed}", "tradebot exchange faults")
+    return tuple(sandbox.ask(folder, "DELETE", f"{PATH}/{name}")["cleared"])
+
+
+def script_of(name: str) -> str:
+    """Return the text of a script: a ready-made one by its name, a file's, or what comes on standard input for `-`."""
+    from tradebot import sandbox
+
+    if name == STDIN:
+        return sys.stdin.read(_LONGEST)
+    ready = sandbox.fault_script(name)
+    if ready is not None:
+        return ready
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(_LONGEST).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as bad:
+        why = getattr(bad, "strerror", None) or "not UTF-8 text"
+        hint = "give a file, - for standard input, or a name of: tradebot exchange faults ready"
+        raise OperatorError(f"{clean(name)[:80]}: {why}, and no ready-made script has that name", hint) from bad
+
+
+def _armed(row: Mapping[str, Any]) -> ArmedRule:
+    return ArmedRule(**{**row, "armed_at": datetime.fromisoformat(row["armed_at"])})
+
+
+def _render(out: "Console", data: Faults) -> None:
+    if data.script is not None:
+        out.print(data.script.rstrip(), markup=False, soft_wrap=True)
+    elif data.armed is None:
+        _render_ready(out, data.ready)
+    else:
+        _render_armed(out, data, data.armed)
+
+
+def _render_ready(out: "Console", ready: tuple[ReadyScript, ...]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for row in ready:
+        table.add_row(row.name, row.summary)
+    out.print(table)
+    out.print("Look: tradebot exchange faults show NAME     arm: tradebot exchange faults add NAME", markup=False)
+
+
+def _render_armed(out: "Console", data: Faults, armed: tuple[ArmedRule, ...]) -> None:
+    if data.changed:
+        out.print(f"{'armed' if data.action == 'add' else 'cleared'}: {', '.join(data.changed)}", markup=False)
+    if not armed:
+        out.print("No faults are armed. Ready-made ones: tradebot exchange faults ready", markup=False)
+        return
+    out.print(_table(armed))
+
+
+def _table(armed: tuple[ArmedRule, ...]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in ("rule", "when", "what"):
+        table.add_column(name, overflow="fold")
+    for name in ("armed", "seen", "fired"):
+        table.add_column(name, justify="right")
+    for rule in armed:
+        fired = f"{rule.fired}{' (spent)' if rule.spent else ''}"
+        counts = (f"{rule.armed_at:%m-%d %H:%M}", str(rule.seen), fired)
+        table.add_row(rule.name, _words(rule.when) or "always", _words(rule.what), *counts)
+    return table
+
+
+def _words(written: Any) -> str:
+    """Return what was written in YAML as a person says it: status 504, acceptance after."""
+    if isinstance(written, Mapping):
+        return ", ".join(f"{key} {_words(value)}".rstrip() for key, value in written.items())
+    if isinstance(written, list | tuple):
+        return "/".join(map(str, written))
+    return "" if written is None else str(written)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command(
+        "faults", epilog="Example: tradebot exchange faults add lost-reply     then: tradebot exchange faults clear"
+    )
+    def _faults(
+        action: Annotated[
+            str, typer.Argument(help="list, add, clear, show or ready.", autocompletion=fault_actions)
+        ] = "list",
+        name: Annotated[
+            str | None,
+            typer.Argument(
+                help="add: a file, a ready-made script, or - for standard input. "
+                "show: a ready-made script, or a fault. clear: a rule; all without one.",
+                autocompletion=fault_names,
+            ),
+        ] = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Make the embedded exchange misbehave by a script, and see what fired; `ready` lists ready-made scripts."""
+        from tradebot.adapters import state_folder
+
+        finish(run(state_folder.resolve(state_dir, os.environ), action, name), as_json)

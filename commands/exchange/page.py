@@ -1,0 +1,66 @@
+"""`tradebot exchange page`: where a browser shows the embedded exchange."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.surface import Json, Report, StateDir, finish
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page's address, and whether a browser was told to open it: null where it was not asked for."""
+
+    url: str
+    opened: bool | None
+
+
+def page(path: "Path", browser: bool) -> Report:
+    """Return the page's address, its exchange started on demand, and open it in a browser if asked to.
+
+    OperatorError where there is no exchange.
+    """
+    from tradebot import sandbox
+    from tradebot.adapters.state_folder import EXCHANGE
+
+    folder = path / EXCHANGE
+    sandbox.described(folder)
+    url = sandbox.start(folder) + "/"
+    data = Page(url, _open(url) if browser else None)
+    code = ExitCode.ERROR if data.opened is False else ExitCode.DONE
+    return Report("exchange-page", data, lambda out: _render(out, data), code, mode="sandbox")
+
+
+def _open(url: str) -> bool:
+    import webbrowser
+
+    return webbrowser.open(url)
+
+
+def _render(out: "Console", data: Page) -> None:
+    out.print(data.url, markup=False, soft_wrap=True)
+    if data.opened is False:
+        out.print("No browser could be opened here: open the address yourself", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("page", epilog="Example: tradebot exchange page --open")
+    def _page(
+        browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Print the address of the embedded exchange's page: clock, book, accounts, orders, log and faults."""
+        from tradebot.adapters import state_folder
+
+        finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)

@@ -1,0 +1,125 @@
+"""`tradebot exchange reset`: begin an account of the embedded exchange anew, as a paper reset does."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.completing import accounts as account_names
+from commands.plain import clean, confirm, note
+from commands.surface import Json, Report, StateDir, finish
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MAIN = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What an account was before its reset, amounts in USD; the exchange's log keeps all of it."""
+
+    account_number: str
+    equity: Decimal
+    cash: Decimal
+    positions: int
+    open_orders: int
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """An account that began anew under a new number, with the same key and secret; cash in USD."""
+
+    name: str
+    account_number: str
+    key: str
+    cash: Decimal
+    gone: Gone
+
+
+def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Report:
+    """Say what goes, have it confirmed by the account's name, and reset it on the running exchange."""
+    from tradebot import sandbox
+    from tradebot.adapters.state_folder import EXCHANGE
+
+    _refuse_books(path, name)
+    folder = path / EXCHANGE
+    before = _gone(_found(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name))
+    note(f"account {name}, …{before.account_number[-4:]}: {_described(before)}")
+    confirm(name, confirmed, what=f"Resetting account {name}", command=f"tradebot exchange reset {name}", by_hand=False)
+    body = {"account": name} | ({} if cash is None else {"cash": cash})
+    told = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
+    data = Reset(name, told["account_number"], told["key"], Decimal(told["cash"]), _gone(told["gone"]))
+    return Report("exchange-reset", data, lambda out: _render(out, data), mode="sandbox")
+
+
+def _refuse_books(path: Path, name: str) -> None:
+    """Refuse to take the account away under a bot: its books belong to that very account number."""
+    from tradebot.adapters import state_folder
+
+    if name == MAIN and state_folder.marked(path):
+        raise OperatorError(
+            f"{path} is a bot's, and its books belong to account {MAIN}: a new number would not be theirs",
+            "make another state: tradebot init --state-dir NEW",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _found(rows: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+    for row in rows:
+        if row["name"] == name:
+            return row
+    names = ", ".join(row["name"] for row in rows)
+    raise OperatorError(f"there is no account {clean(name)[:40]!r}; there are: {names}", "tradebot exchange status")
+
+
+def _gone(row: Mapping[str, Any]) -> Gone:
+    return Gone(
+        account_number=row["account_number"],
+        equity=Decimal(row["equity"]),
+        cash=Decimal(row["cash"]),
+        positions=row["positions"],
+        open_orders=row["open_orders"],
+        orders=row["orders"],
+    )
+
+
+def _described(gone: Gone) -> str:
+    return (
+        f"{gone.equity:,.2f} USD of equity, {gone.positions} positions, {gone.open_orders} open orders and "
+        f"{gone.orders} orders in all go; the exchange's log keeps them"
+    )
+
+
+def _render(out: "Console", data: Reset) -> None:
+    out.print(
+        f"Account {data.name} begins anew: number …{data.account_number[-4:]}, {data.cash:,.2f} USD, key {data.key}"
+    )
+    out.print(f"  gone: {_described(data.gone)}", soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("reset", epilog="Example: tradebot exchange reset alice --confirm alice")
+    def _reset(
+        account: Annotated[
+            str, typer.Argument(help="The account's name.", autocompletion=account_names, show_default=True)
+        ] = MAIN,
+        cash: Annotated[str | None, typer.Option("--cash", help="USD to begin with; by default as it began.")] = None,
+        confirmed: Annotated[
+            str | None, typer.Option("--confirm", help="The account's name, where no terminal asks.")
+        ] = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Begin an account anew: new number, same key, cash alone; its orders and positions go. Asks first."""
+        from tradebot.adapters import state_folder
+
+        finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)

@@ -1,0 +1,175 @@
+"""`tradebot exchange status`: where the embedded exchange answers, and where it stands."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from commands.surface import Json, Report, StateDir, finish
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One account: its key (the secret is the same word), amounts in USD, what it holds and has open."""
+
+    name: str
+    account_number: str
+    key: str
+    equity: Decimal
+    cash: Decimal
+    positions: int
+    open_orders: int
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """Engine time and its pace: step where it stands still, real, or a number such as 60x."""
+
+    now: datetime
+    pace: str
+    session: date | None
+    is_open: bool
+    next_open: datetime
+    next_close: datetime
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarketRow:
+    """What the exchange plays: its source and symbols, its first day and sessions, and how orders fill."""
+
+    source: str
+    symbols: tuple[str, ...]
+    start: date
+    sessions: int
+    seed: int
+    fill: str
+    corporate_actions: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeStatus:
+    """The exchange of a folder; address, time and log are None where no process serves it."""
+
+    folder: str
+    url: str | None
+    market: MarketRow
+    time: Time | None
+    accounts: tuple[AccountRow, ...]
+    faults: tuple[str, ...]
+    log_lines: int | None
+
+
+def run(path: Path) -> Report:
+    """Ask the exchange of a folder, or its files where it does not run; OperatorError where there is none."""
+    from tradebot import sandbox
+    from tradebot.adapters.state_folder import EXCHANGE
+
+    folder = path / EXCHANGE
+    market = _market(sandbox.described(folder))
+    url = sandbox.running(folder)
+    if url is None:
+        data = ExchangeStatus(str(folder), None, market, None, (), (), None)
+    else:
+        told = sandbox.ask(folder, "GET", "/exchange/v1/status")
+        accounts = tuple(_account(row) for row in told["accounts"])
+        armed = tuple(told.get("faults", ()))
+        data = ExchangeStatus(str(folder), url, market, _time(told), accounts, armed, told["log_lines"])
+    return Report("exchange-status", data, lambda out: _render(out, data), mode="sandbox")
+
+
+def _market(told: Mapping[str, Any]) -> MarketRow:
+    return MarketRow(
+        source=told["source"],
+        symbols=tuple(told["symbols"]),
+        start=date.fromisoformat(told["start"]),
+        sessions=told["sessions"],
+        seed=told["seed"],
+        fill=told["fill"]["model"],
+        corporate_actions=told["corporate_actions"],
+    )
+
+
+def _time(told: Mapping[str, Any]) -> Time:
+    now, opens, closes = (datetime.fromisoformat(told[name]) for name in ("now", "next_open", "next_close"))
+    session = date.fromisoformat(told["session"])
+    return Time(now, told["pace"], session, told["is_open"], opens, closes, told["finished"])
+
+
+def _account(row: Mapping[str, Any]) -> AccountRow:
+    return AccountRow(
+        name=row["name"],
+        account_number=row["account_number"],
+        key=row["key"],
+        equity=Decimal(row["equity"]),
+        cash=Decimal(row["cash"]),
+        positions=row["positions"],
+        open_orders=row["open_orders"],
+        orders=row["orders"],
+    )
+
+
+def _render(out: "Console", data: ExchangeStatus) -> None:
+    market = data.market
+    if data.time is None:
+        out.print(f"No process serves the exchange of {data.folder}", markup=False, soft_wrap=True)
+    else:
+        out.print(f"The exchange of {data.folder} answers at {data.url}", markup=False, soft_wrap=True)
+        out.print(_time_line(data.time), markup=False, soft_wrap=True)
+    out.print(
+        f"  market: {market.source}, {len(market.symbols)} symbols, {market.sessions} sessions from {market.start}, "
+        f"orders fill by the {market.fill} model",
+        markup=False,
+        soft_wrap=True,
+    )
+    if data.time is None:
+        out.print("Next: tradebot exchange serve")
+        return
+    _render_accounts(out, data)
+    out.print(f"  faults armed: {', '.join(data.faults) or 'none'}; log: {data.log_lines:,} lines", markup=False)
+
+
+def _time_line(time: Time) -> str:
+    pace = "standing still" if time.pace == "step" else f"running: {time.pace}"
+    if time.finished:
+        state = "its last session is over"
+    elif time.is_open:
+        state = f"session {time.session} is open until {time.next_close:%H:%M}"
+    else:
+        state = f"closed, the next session opens {time.next_open:%Y-%m-%d %H:%M}"
+    return f"  {time.now:%Y-%m-%d %H:%M:%S} UTC, {pace}; {state}"
+
+
+def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    for name in ("  account", "key", "number"):
+        table.add_column(name)
+    for name in ("equity USD", "cash USD", "positions", "open", "orders"):
+        table.add_column(name, justify="right")
+    for row in data.accounts:
+        amounts = (f"{row.equity:,.2f}", f"{row.cash:,.2f}")
+        counts = (str(row.positions), str(row.open_orders), str(row.orders))
+        table.add_row(f"  {row.name}", row.key, row.account_number, *amounts, *counts)
+    out.print(table)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("status", epilog="Example: tradebot exchange status --json")
+    def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
+        """Show the embedded exchange: address, time, accounts, market and armed faults. Changes nothing."""
+        from tradebot.adapters import state_folder
+
+        finish(run(state_folder.resolve(state_dir, os.environ)), as_json)

@@ -1,0 +1,115 @@
+"""`tradebot exchange tick`: let the embedded exchange's time pass."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.plain import clean
+from commands.surface import Config, Json, Report, StateDir, finish, opened
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from tradebot.adapters.clock import LockStepClock
+    from tradebot.wiring import App
+
+MOMENTS = frozenset({"open", "close", "next_open"})
+ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)")
+UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """How engine time moved; `session` is None on a day without one, `finished` says the market has ended."""
+
+    start: datetime
+    end: datetime
+    session: date | None
+    is_open: bool
+    next_open: datetime | None
+    next_close: datetime | None
+    finished: bool
+
+
+def tick(bot: "App", step: str) -> Report:
+    """Let the engine time of a bot pass; OperatorError for a step that cannot be read, or a real venue."""
+    return _report(_moved(lambda: bot.engine, step), bot.mode, bot.account_tail)
+
+
+def tick_served(path: "Path", step: str) -> Report:
+    """Let the time of an exchange pass that no bot lives with, started on demand."""
+    from tradebot import sandbox
+    from tradebot.adapters.clock import LockStepClock
+    from tradebot.adapters.state_folder import EXCHANGE
+
+    return _report(_moved(lambda: LockStepClock(sandbox.start(path / EXCHANGE)), step), "sandbox", None)
+
+
+def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
+    amount = seconds_of(step)
+    engine = clock()
+    start = engine.now()
+    if amount is None:
+        end = engine.tick_to(step)
+    else:
+        engine.sleep(amount)
+        end = engine.status()
+    return Ticked(start, end.now, end.session, end.is_open, end.next_open, end.next_close, end.finished)
+
+
+def _report(data: Ticked, mode: str, account: str | None) -> Report:
+    return Report("exchange-tick", data, lambda out: _render_ticked(out, data), mode=mode, account=account)
+
+
+def seconds_of(text: str) -> int | None:
+    """Return the seconds of a duration such as 5m, None for a moment; OperatorError for anything else."""
+    if text in MOMENTS or ISO_TIME.fullmatch(text):
+        return None
+    found = re.fullmatch(r"(\d{1,7})([smh])", text)
+    if found is None or not int(found[1]):
+        raise OperatorError(
+            f"{clean(text)[:20]!r} is no step of time",
+            "write 90s, 5m, 2h, open, close, next_open or a time such as 2026-11-16T21:00Z",
+        )
+    return int(found[1]) * UNITS[found[2]]
+
+
+def _render_ticked(out: "Console", data: Ticked) -> None:
+    out.print(f"{data.start:%Y-%m-%d %H:%M:%S} -> [bold]{data.end:%Y-%m-%d %H:%M:%S}[/bold] UTC")
+    if data.finished:
+        out.print("The market has ended: its last session is over. Next: tradebot init --state-dir NEW")
+    elif data.is_open:
+        out.print(f"  session {data.session} is [green]open[/green] until {data.next_close:%H:%M:%S} UTC")
+    else:
+        out.print(f"  the session is closed; the next one opens {data.next_open:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("tick", epilog="Example: tradebot exchange tick 5m     or: tradebot exchange tick next_open")
+    def _tick(
+        step: Annotated[str, typer.Argument(help="90s, 5m, 2h, open, close, next_open, or a time.")] = "5m",
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Move the embedded exchange's time; it stands still otherwise."""
+        from tradebot import sandbox
+        from tradebot.adapters import state_folder
+
+        path = state_folder.resolve(state_dir, os.environ)
+        if not state_folder.marked(path) and sandbox.holds_market(path / state_folder.EXCHANGE):
+            finish(tick_served(path, step), as_json)
+            return
+        with opened(state_dir, config) as bot:
+            report = tick(bot, step)
+        finish(report, as_json)

@@ -1,0 +1,142 @@
+"""Writes docs/CONFORMANCE.md from the OpenAPI files, the tables of what is left out, and what is said here.
+
+Run it from the repository's root: python -m tests.docs.conformance
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.docs.conformance_rows import CHECKS, DATA, GAPS, STREAMS, TRADING, Behaves
+from tests.exchange.openapi import Api, Operation, data_api, trading_api
+from tests.exchange.openapi_differences import BEHAVIOURS, DATA_DIFFERENCES, TRADING_DIFFERENCES, Difference
+from tradebot.exchange.faces.data import left_out as data_left_out
+from tradebot.exchange.faces.trading import left_out as trading_left_out
+from tradebot.exchange.faces.trading.left_out import LeftOut
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "CONFORMANCE.md"
+PARAMETER = re.compile(r"\{[^}]+\}")
+_HEAD = """# Conformance
+What the exchange answers to a client of Alpaca: each path of Alpaca's two OpenAPI files and the streams, with the
+shape of the answer, what it does, and how that is checked. A test writes this page again and compares.
+
+A shape is a schema of the file. "Validated" means that a test holds the whole answer against that schema, with no
+field that the file does not name; the last tables hold the exceptions. Errors are `{"code", "message"}`.
+"""
+
+
+class Surface(NamedTuple):
+    """One API: its title, its file, what is said of its paths, and which of them are left out."""
+
+    title: str
+    api: Api
+    behaves: dict[str, Behaves]
+    left_out: Sequence[LeftOut]
+
+
+def surfaces() -> tuple[Surface, Surface]:
+    """Return both APIs; skips the test where the files are not at hand."""
+    return (
+        Surface("Trading API", trading_api(), TRADING, trading_left_out.LEFT_OUT),
+        Surface("Market data API", data_api(), DATA, data_left_out.LEFT_OUT),
+    )
+
+
+def key_of(operation: Operation) -> str:
+    """Return an operation's method and path, parameters unnamed: the two tables may name them differently."""
+    return f"{operation.method.upper()} {PARAMETER.sub('{}', operation.path)}"
+
+
+def left_out_keys(rows: Iterable[LeftOut]) -> set[str]:
+    """Return method and path of everything that is left out."""
+    return {f"{method} {PARAMETER.sub('{}', row.path)}" for row in rows for method in row.methods}
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [_HEAD, _checks(), *(_surface(surface) for surface in surfaces()), _streams(), _left_out()]
+    return "\n".join([*parts, _differences(), _behaviours(), _gaps()])
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def _checks() -> str:
+    rows = ((word, f"`{path}`", what) for word, (path, what) in CHECKS.items())
+    return "## How it is checked\n" + _table(("word", "where", "what it does"), rows)
+
+
+def _surface(surface: Surface) -> str:
+    gone = left_out_keys(surface.left_out)
+    shown = [one for one in surface.api.operations() if key_of(one) not in gone]
+    rows = (_row(one, surface.behaves[key_of(one)]) for one in sorted(shown, key=lambda one: one.path))
+    head = ("request", "answer", "behaviour", "checked by")
+    return f"## {surface.title}\n" + _table(head, rows)
+
+
+def _row(operation: Operation, behaves: Behaves) -> Sequence[str]:
+    request = f"`{operation.method.upper()} {operation.path}`"
+    return request, _answer(operation), behaves.what, ", ".join(behaves.checks)
+
+
+def _answer(operation: Operation) -> str:
+    status: str = next(status for status in operation.fields["responses"] if status.startswith("2"))
+    content = operation.fields["responses"][status].get("content")
+    if content is None:
+        return status
+    schema = content["application/json"]["schema"]
+    items = schema.get("items", {})
+    name, many = (items, "[]") if schema.get("type") == "array" else (schema, "")
+    choices = [part for part in (name, *name.get("anyOf", ()), *name.get("oneOf", ())) if "$ref" in part]
+    shown = " or ".join(part["$ref"].rpartition("/")[2] for part in choices) or "object"
+    return f"{status} {shown}{many}"
+
+
+def _streams() -> str:
+    return "## Streams\n" + _table(("stream", "behaviour", "checked by"), _stream_rows())
+
+
+def _stream_rows() -> Iterator[Sequence[str]]:
+    for name, behaves in STREAMS.items():
+        yield name, behaves.what, ", ".join(behaves.checks)
+
+
+def _left_out() -> str:
+    rows = (
+        (f"`{' and '.join(row.methods)} {row.path}`", str(row.status), row.reason)
+        for surface in surfaces()
+        for row in surface.left_out
+    )
+    text = "## Left out\nThe answer is always this error, in the shape that the file documents for it.\n\n"
+    return text + _table(("request", "answer", "why"), rows)
+
+
+def _differences() -> str:
+    rows = [*TRADING_DIFFERENCES, *DATA_DIFFERENCES]
+    grouped = groupby(rows, key=lambda row: (row.schema, row.what, row.source))
+    text = "## Where the API differs from its file\n"
+    return text + _table(("schema", "fields", "what", "source"), (_difference(key, row) for key, row in grouped))
+
+
+def _difference(key: tuple[str, str, str], rows: Iterable[Difference]) -> Sequence[str]:
+    schema, what, source = key
+    return schema, ", ".join(f"`{row.field}`" for row in rows), what, source
+
+
+def _behaviours() -> str:
+    text = "## Where the file is silent or contradicts itself\n"
+    return text + _table(("topic", "the file", "here", "source"), BEHAVIOURS)
+
+
+def _gaps() -> str:
+    return "## Known differences of this exchange\n" + "".join(f"- {gap}\n" for gap in GAPS)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

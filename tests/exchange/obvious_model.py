@@ -1,0 +1,341 @@
+"""An exchange again, as plainly as it can be said: lists that are searched from end to end, and no cleverness.
+
+Written from the venue's rules and from what the fill model says of itself, for the engine to be compared with.
+Prices are Decimal USD here. It knows US equities, the `next-bar` model, and orders whose groups nobody replaces.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_FLOOR, Decimal
+
+from tests.exchange.obvious_slips import (
+    CENT,
+    GROUPS,
+    MINUTE_US,
+    ONE,
+    ZERO,
+    Candle,
+    Execution,
+    Holdings,
+    Hours,
+    Refused,
+    Slip,
+    ask,
+    collared,
+    dollars,
+    group,
+    leg_wishes,
+    other_exits,
+    perhaps,
+    rank,
+    traded_at,
+    trailed,
+)
+from tradebot.exchange.engine.orders import OrderRequest
+
+
+class ObviousExchange:
+    """All accounts, all orders, all candles, and the time."""
+
+    def __init__(self, candles: list[Candle], hours: list[Hours], now_us: int, first: dict[str, Decimal]) -> None:
+        self.candles = candles
+        self.hours = hours
+        self.now_us = now_us
+        self.first = first  # prices before the first candle
+        self.accounts: dict[str, Holdings] = {}
+        self.slips: list[Slip] = []
+        self.executions: list[Execution] = []
+
+    def open_account(self, name: str, cash: Decimal) -> None:
+        self.accounts[name] = Holdings(cash)
+
+    # -- what can be seen
+
+    def price(self, symbol: str) -> Decimal:
+        known = [c for c in self.candles if c.symbol == symbol and c.start_us + MINUTE_US <= self.now_us]
+        return max(known, key=lambda c: c.start_us).close if known else self.first[symbol]
+
+    def in_session(self) -> bool:
+        return any(h.open_us <= self.now_us < h.close_us for h in self.hours)
+
+    def can_trade(self, wish: OrderRequest) -> bool:
+        around = any(h.pre_us <= self.now_us < h.post_us for h in self.hours)
+        return self.in_session() or (wish.extended_hours and around)
+
+    def of(self, owner: str, symbol: str) -> list[Slip]:
+        return [s for s in self.slips if s.owner == owner and s.wish.symbol == symbol and s.open]
+
+    def reserved(self, owner: str) -> Decimal:
+        return sum((self._need(s) for s in self.slips if s.owner == owner and s.open and s.opens), ZERO)
+
+    def _need(self, slip: Slip) -> Decimal:
+        if slip.wish.notional is not None:
+            return slip.wish.notional - slip.spent
+        return slip.left(slip.price) * slip.price
+
+    def buying_power(self, owner: str) -> Decimal:
+        """Return twice what equity exceeds half of all positions by, less what open orders hold."""
+        account = self.accounts[owner]
+        values = [qty * self.price(symbol) for symbol, qty in account.shares.items()]
+        equity, gross = account.cash + sum(values, ZERO), sum(map(abs, values), ZERO)
+        return max((equity - gross / 2) * 2 - self.reserved(owner), ZERO)
+
+    def claimed(self, owner: str, symbol: str) -> Decimal:
+        """Return the shares that open orders will close; exits of one group close the same shares.
+
+        Exits that wait for their entry claim what that has filled so far.
+        """
+        claims: dict[int, Decimal] = {}
+        for slip in self.of(owner, symbol):
+            if slip.opens:
+                continue
+            group = id(slip.parent or slip)
+            shares = slip.parent.filled if slip.status == "held" and slip.parent else slip.left(slip.price)
+            claims[group] = max(claims.get(group, ZERO), shares)
+        return sum(claims.values(), ZERO)
+
+    # -- what can be asked for
+
+    def submit(self, owner: str, wish: OrderRequest) -> Slip:
+        opens = self.accounts[owner].of(wish.symbol) * wish.side >= 0
+        last = self.price(wish.symbol)
+        if opens and wish.side < 0 and (wish.qty is None or wish.qty % 1):
+            raise Refused(42210000, "fractional orders cannot be sold short")
+        self._refuse_auction(wish)
+        self._refuse_stop_side(wish, last)
+        self._refuse_group(owner, wish, opens, last)
+        self._refuse_wash(owner, wish)
+        slip = self._slip(owner, wish, opens, last)
+        if opens:
+            self._refuse_opening(slip)
+        else:
+            self._refuse_closing(slip)
+        self._enter(slip)
+        return slip
+
+    def _slip(self, owner: str, wish: OrderRequest, opens: bool, last: Decimal) -> Slip:
+        slip = Slip(owner, wish, "accepted", opens, last, None, wish.qty, perhaps(wish.limit), perhaps(wish.stop))
+        if wish.type == "trailing_stop":
+            slip.mark = last
+            slip.stop = trailed(wish, last)
+        slip.price = self._holding_price(slip, last)
+        return slip
+
+    def _holding_price(self, slip: Slip, last: Decimal) -> Decimal:
+        offered = ask(last) if self.in_session() else last
+        bound = slip.limit
+        if bound is None and slip.stop is not None:
+            bound = collared(slip.stop) if slip.side > 0 else slip.stop
+        if slip.opens and slip.side < 0:
+            marked_up = (offered * Decimal("1.03")).quantize(Decimal("0.0001"), ROUND_FLOOR)
+            return max(bound or ZERO, marked_up)
+        return offered if bound is None else bound
+
+    def _refuse_auction(self, wish: OrderRequest) -> None:
+        """Nobody takes part any more in an auction that is near or over; at seven the next day's list opens."""
+        for hours in self.hours:
+            seven = hours.open_us + 570 * MINUTE_US
+            if wish.time_in_force == "opg" and hours.open_us - 2 * MINUTE_US <= self.now_us < seven:
+                raise Refused(40310000, "opg orders must be submitted after 7:00pm")
+            if wish.time_in_force == "cls" and hours.close_us - 10 * MINUTE_US <= self.now_us < seven:
+                raise Refused(40310000, "cls orders must be submitted after 7:00pm")
+
+    def _refuse_stop_side(self, wish: OrderRequest, last: Decimal) -> None:
+        stop = perhaps(wish.stop)
+        if stop is not None and (stop <= last if wish.side > 0 else stop >= last):
+            raise Refused(42210000, "stop price must be")
+
+    def _refuse_group(self, owner: str, wish: OrderRequest, opens: bool, last: Decimal) -> None:
+        kind, held = wish.order_class, self.accounts[owner].of(wish.symbol)
+        if (kind == "bracket" and held) or (kind == "oto" and not opens):
+            raise Refused(42210000, "must be entry orders")
+        if kind == "oco" and opens:
+            raise Refused(42210000, "must be exit orders")
+        if kind not in GROUPS:
+            return
+        expected = dollars(wish.limit) if wish.limit is not None else last
+        exit_side = wish.side if kind == "oco" else -wish.side
+        profit, stop = perhaps(wish.take_profit), perhaps(wish.stop_loss.stop if wish.stop_loss else None)
+        if kind != "oco" and profit is not None and (profit - expected) * -exit_side < CENT:
+            raise Refused(42210000, "take_profit.limit_price must be")
+        if stop is not None and any((stop - base) * exit_side < CENT for base in (expected, last)):
+            raise Refused(42210000, "stop_loss.stop_price must be")
+
+    def _refuse_wash(self, owner: str, wish: OrderRequest) -> None:
+        if wish.order_class in GROUPS or wish.type == "trailing_stop":
+            return
+        for other in self.of(owner, wish.symbol):
+            if other.side == wish.side or other.wish.order_class in GROUPS or other.wish.type == "trailing_stop":
+                continue
+            if wish.limit is None or other.limit is None or (dollars(wish.limit) - other.limit) * wish.side >= 0:
+                raise Refused(40310000, "potential wash trade")
+
+    def _refuse_opening(self, slip: Slip) -> None:
+        if any(other.opens and other.side != slip.side for other in self.of(slip.owner, slip.wish.symbol)):
+            raise Refused(40310000, "cannot open a")
+        cost = self._need(slip)
+        if cost < 1:
+            raise Refused(40310000, "cost basis must be")
+        if cost > self.buying_power(slip.owner):
+            raise Refused(40310000, "insufficient buying power")
+
+    def _refuse_closing(self, slip: Slip) -> None:
+        symbol = slip.wish.symbol
+        if slip.left(slip.price) > abs(self.accounts[slip.owner].of(symbol)) - self.claimed(slip.owner, symbol):
+            raise Refused(40310000, "insufficient qty available")
+
+    def _enter(self, slip: Slip) -> None:
+        self.slips.append(slip)
+        for wish in leg_wishes(slip.wish):
+            leg = Slip(slip.owner, wish, "held", False, ZERO, None, wish.qty, perhaps(wish.limit), perhaps(wish.stop))
+            leg.parent = slip
+            slip.legs.append(leg)
+            self.slips.append(leg)
+        if self.can_trade(slip.wish):
+            self._bring_to_market(slip)
+
+    def _bring_to_market(self, slip: Slip) -> None:
+        slip.status = "partially_filled" if slip.filled else "new"
+        slip.at_market_us = self.now_us
+        if slip.wish.order_class == "oco":
+            self._release(slip)
+
+    def _release(self, slip: Slip) -> None:
+        for leg in slip.legs:
+            if leg.status == "held":
+                leg.status, leg.at_market_us = "new", self.now_us
+
+    def cancel(self, slip: Slip) -> None:
+        self._end_group(slip, "canceled")
+
+    def _end_group(self, slip: Slip, status: str) -> None:
+        for member in group(slip):
+            if member.open:
+                member.status = status
+
+    def replace(self, old: Slip, wish: OrderRequest) -> Slip:
+        """Put another wish in an order's place, with the fills that it has had."""
+        last = self.price(wish.symbol)
+        if old.status == "accepted":
+            raise Refused(42210000, "cannot replace order in accepted status")
+        if wish._replace(client_order_id=None) == old.wish._replace(client_order_id=None):
+            raise Refused(42210000, "order parameters are not changed")
+        if wish.qty is not None and wish.qty <= old.filled:
+            raise Refused(42210000, "qty must be > filled_qty")
+        old_status, old.status = old.status, "replaced"
+        try:
+            self._refuse_auction(wish)
+            if wish.stop != old.wish.stop:
+                self._refuse_stop_side(wish, last)
+            self._refuse_wash(old.owner, wish)
+            new = self._slip(old.owner, wish, old.opens, last)
+            new.filled, new.spent = old.filled, old.spent
+            new.touched = old.touched and wish.stop == old.wish.stop
+            if old.mark is not None:
+                new.mark, new.stop = old.mark, trailed(wish, old.mark)
+            (self._refuse_opening if new.opens else self._refuse_closing)(new)
+        except Refused:
+            old.status = old_status
+            raise
+        self.slips.append(new)
+        self._bring_to_market(new)  # even overnight: a gtc order that waits for the morning is at the market
+        return new
+
+    # -- what time brings
+
+    def tick(self, to_us: int) -> None:
+        for moment in self._moments(to_us):
+            self.now_us = moment
+            for candle in sorted(self.candles):
+                if candle.start_us + MINUTE_US == moment:
+                    self._play(candle)
+            self._end_short_orders()
+            for hours in self.hours:
+                if moment in (hours.pre_us, hours.open_us):
+                    self._wake()
+                if moment in (hours.open_us + MINUTE_US, hours.close_us, hours.post_us):
+                    self._end_orders(hours)
+        self.now_us = to_us
+
+    def _moments(self, to_us: int) -> list[int]:
+        """Return every minute of trading, and whatever else the day's timetable has, up to a moment."""
+        marks = {mark for hours in self.hours for mark in hours}
+        marks |= {candle.start_us + MINUTE_US for candle in self.candles}
+        for hours in self.hours:
+            marks |= set(range(hours.open_us, hours.close_us, MINUTE_US))
+        return sorted(mark for mark in marks if self.now_us < mark <= to_us)
+
+    def _play(self, candle: Candle) -> None:
+        cap = Decimal(max(1, candle.volume // 10) if candle.volume else 0)
+        waiting = [s for s in self.slips if s.wish.symbol == candle.symbol and s.working]
+        waiting = [s for s in waiting if s.at_market_us is not None and s.at_market_us <= candle.start_us]
+        waiting = [s for s in waiting if self._may_see(s, candle)]
+        for slip in sorted(waiting, key=lambda s: rank(s, candle)):
+            if slip.working:
+                cap -= self._try(slip, candle, cap)
+
+    def _may_see(self, slip: Slip, candle: Candle) -> bool:
+        if slip.wish.time_in_force == "opg":
+            return any(h.open_us == candle.start_us for h in self.hours)
+        if slip.wish.time_in_force == "cls":
+            return any(h.close_us == candle.start_us + MINUTE_US for h in self.hours)
+        return candle.regular or slip.wish.extended_hours
+
+    def _try(self, slip: Slip, candle: Candle, cap: Decimal) -> Decimal:
+        price = traded_at(slip, candle)
+        if price is None or not cap:
+            return ZERO
+        if not slip.opens:
+            cap = min(cap, abs(self.accounts[slip.owner].of(slip.wish.symbol)))
+        qty = min(slip.left(price), cap)
+        if slip.wish.time_in_force == "fok" and qty < slip.left(price):
+            return ZERO
+        if not qty:
+            self.cancel(slip)
+            return ZERO
+        self._fill(slip, qty, price)
+        return qty
+
+    def _fill(self, slip: Slip, qty: Decimal, price: Decimal) -> None:
+        account, symbol = self.accounts[slip.owner], slip.wish.symbol
+        account.cash -= slip.side * qty * price
+        account.shares[symbol] = account.of(symbol) + slip.side * qty
+        slip.filled += qty
+        slip.spent += qty * price
+        self.executions.append(Execution(self.now_us, slip, qty, price))
+        over = not slip.left(price) or (not slip.opens and not account.of(symbol))
+        slip.status = "filled" if over else "partially_filled"
+        self._after_fill(slip)
+
+    def _after_fill(self, slip: Slip) -> None:
+        if slip.wish.order_class in ("bracket", "oto") and slip.parent is None:
+            if slip.status == "filled":
+                self._release(slip)
+            return
+        for other in other_exits(slip):
+            if slip.status == "filled":
+                other.status = "canceled"
+            else:
+                other.qty = other.filled + slip.left(ONE)
+
+    def _end_short_orders(self) -> None:
+        for slip in self.slips:
+            if slip.working and slip.wish.time_in_force in ("ioc", "fok"):
+                assert slip.at_market_us is not None
+                if -(-slip.at_market_us // MINUTE_US) * MINUTE_US + MINUTE_US <= self.now_us:
+                    self.cancel(slip)
+
+    def _wake(self) -> None:
+        for slip in self.slips:
+            if slip.status == "accepted" and self.can_trade(slip.wish):
+                self._bring_to_market(slip)
+
+    def _end_orders(self, hours: Hours) -> None:
+        for slip in self.slips:
+            if slip.open and slip.wish.time_in_force != "gtc" and self._last_moment(slip, hours) == self.now_us:
+                slip.status = "expired" if slip.wish.time_in_force == "day" else "canceled"
+
+    def _last_moment(self, slip: Slip, hours: Hours) -> int:
+        if slip.wish.time_in_force == "opg":
+            return hours.open_us + MINUTE_US
+        return hours.post_us if slip.wish.extended_hours else hours.close_us

@@ -1,0 +1,206 @@
+"""Answers held against Alpaca's own OpenAPI files: status, content type, and every field of the body.
+
+A file's schemas are made strict: a field that the file does not name is a problem, unless the table of known
+differences names it. A file that documents no error for a path means the API's general error object.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+
+from tests.exchange.openapi_differences import DATA_DIFFERENCES, TRADING_DIFFERENCES, Difference
+
+FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "alpaca"
+TRADING_FILE = FOLDER / "trading-api.openapi.json"
+DATA_FILE = FOLDER / "market-data-api.openapi.json"
+ERROR_STATUSES = (400, 401, 403, 404, 405, 422, 429)
+"""What any path may answer besides what its file documents."""
+METHODS = ("get", "post", "put", "patch", "delete")
+_KEPT = ("type", "enum", "format", "pattern", "required", "default",
+         "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum")  # fmt: skip
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+def _is_uuid(value: object) -> bool:
+    return not isinstance(value, str) or str(UUID(value)) == value
+
+
+def _is_date(value: object) -> bool:
+    return not isinstance(value, str) or date.fromisoformat(value).isoformat() == value
+
+
+def _is_moment(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    # Python reads at most microseconds; the real API may send nanoseconds.
+    return bool(_RFC3339.fullmatch(value) and datetime.fromisoformat(re.sub(r"\.\d+", "", value)))
+
+
+def _is_decimal(value: object) -> bool:
+    return not isinstance(value, str) or Decimal(value).is_finite()
+
+
+FORMATS = FormatChecker(formats=())
+for _name, _check in (("uuid", _is_uuid), ("date", _is_date), ("date-time", _is_moment), ("decimal", _is_decimal)):
+    FORMATS.checks(_name, raises=(ValueError, InvalidOperation))(_check)
+
+
+class Operation(NamedTuple):
+    """One method of one path, as its file documents it."""
+
+    method: str
+    path: str
+    fields: Mapping[str, Any]
+
+
+class Api:
+    """One OpenAPI file, with the places where the real API is known to differ from it."""
+
+    def __init__(self, document: dict[str, Any], differences: Iterable[Difference], coded: bool) -> None:
+        """Read a document. `coded` says whether errors carry a numeric code (all but 401)."""
+        self.document = document
+        for difference in differences:
+            difference.apply(document)
+        schemas = document["components"]["schemas"]
+        self._rooms = {
+            room: {name: _strict(schema, room == "closed") for name, schema in schemas.items()}
+            for room in ("closed", "open")
+        }
+        self._coded = coded
+        self._paths = sorted(document["paths"], key=lambda path: path.count("{"))
+        self._patterns = [(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), path) for path in self._paths]
+        self._validator = cache(self._new_validator)
+
+    def operations(self) -> Iterator[Operation]:
+        """Return every operation of the file."""
+        for path, item in self.document["paths"].items():
+            yield from (Operation(method, path, item[method]) for method in METHODS if method in item)
+
+    def path_of(self, target: str) -> str | None:
+        """Return the file's path that a request's target is of."""
+        asked = urlsplit(target).path
+        return next((path for pattern, path in self._patterns if pattern.fullmatch(asked)), None)
+
+    def problems(self, method: str, target: str, status: int, content_type: str, body: bytes) -> list[str]:
+        """Say what is wrong with an answer; an empty list is a documented one."""
+        path = self.path_of(target)
+        item = self.document["paths"].get(path, {})
+        operation = item.get(method.lower())
+        if operation is None:
+            return self._errors(status, content_type, body, allowed=(401, 405) if item else (401, 404, 429))
+        documented = operation["responses"].get(str(status))
+        if documented is None:
+            return self._errors(status, content_type, body, ERROR_STATUSES)
+        media = self._resolved(documented).get("content")
+        if media is None:
+            return self._unshaped(status, content_type, body)
+        kind = content_type.partition(";")[0]
+        if kind not in media:
+            return [f"content type {kind!r}, documented: {list(media)}"]
+        return self._mismatches((path, method.lower(), str(status), kind), body)
+
+    def _resolved(self, response: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "$ref" not in response:
+            return response
+        name = response["$ref"].rpartition("/")[2]
+        found: Mapping[str, Any] = self.document["components"]["responses"][name]
+        return found
+
+    def _unshaped(self, status: int, content_type: str, body: bytes) -> list[str]:
+        """Judge an answer whose status is documented without a body: an error still has the general shape."""
+        if status >= 400:
+            return self._errors(status, content_type, body, (status,))
+        return [] if not body else [f"a body where none is documented: {body[:80]!r}"]
+
+    def _errors(self, status: int, content_type: str, body: bytes, allowed: Iterable[int]) -> list[str]:
+        if status not in allowed or status >= 500:
+            return [f"undocumented status {status}: {body[:200]!r}"]
+        if content_type.partition(";")[0] != "application/json":
+            return [f"an error as {content_type!r}"]
+        return _described(Draft202012Validator(_error_schema(self._coded and status != 401)), body)
+
+    def _mismatches(self, place: tuple[str | None, str, str, str], body: bytes) -> list[str]:
+        return _described(self._validator(*place), body)
+
+    def _new_validator(self, path: str, method: str, status: str, kind: str) -> Any:
+        response = self._resolved(self.document["paths"][path][method]["responses"][status])
+        schema = _strict(response["content"][kind]["schema"], closed=True)
+        return Draft202012Validator({**self._rooms, **schema}, format_checker=FORMATS)
+
+
+def _error_schema(coded: bool) -> dict[str, Any]:
+    code = {"type": "integer", "minimum": 40_000_000, "maximum": 59_999_999}
+    return {
+        "type": "object",
+        "properties": {"code": code, "message": {"type": "string", "minLength": 1}},
+        "required": ["code", "message"] if coded else ["message"],
+    }
+
+
+def _described(validator: Any, body: bytes) -> list[str]:
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        return [f"not JSON: {error}: {body[:80]!r}"]
+    return [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(value)]
+
+
+def _strict(schema: Mapping[str, Any], closed: bool) -> dict[str, Any]:
+    """Return an OpenAPI 3.0 schema as JSON Schema, with no unnamed fields where it is closed."""
+    if "$ref" in schema:
+        room = "closed" if closed else "open"
+        return {"$ref": f"#/{room}/{schema['$ref'].rpartition('/')[2]}"}
+    strict = {key: schema[key] for key in _KEPT if key in schema}
+    for key in ("allOf", "anyOf", "oneOf"):
+        if key in schema:
+            strict[key] = [_strict(part, closed and key != "allOf") for part in schema[key]]
+    if "items" in schema:
+        strict["items"] = _strict(schema["items"], closed=True)
+    if "properties" in schema:
+        strict["properties"] = {name: _strict(part, closed=True) for name, part in schema["properties"].items()}
+    _close(strict, schema, closed)
+    return _nullable(strict) if schema.get("nullable") else strict
+
+
+def _close(strict: dict[str, Any], schema: Mapping[str, Any], closed: bool) -> None:
+    others = schema.get("additionalProperties")
+    if isinstance(others, dict):
+        strict["additionalProperties"] = _strict(others, closed=True)
+    elif others is None and closed and "allOf" in schema:
+        strict["unevaluatedProperties"] = False
+    elif others is None and closed and "properties" in schema:
+        strict["additionalProperties"] = False
+
+
+def _nullable(strict: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [strict, {"type": "null"}]}
+
+
+def _load(path: Path, differences: Iterable[Difference], coded: bool) -> Api:
+    if not path.is_file():
+        pytest.skip(f"shared/data has no {path.name}")
+    return Api(json.loads(path.read_text(encoding="utf-8")), differences, coded)
+
+
+@cache
+def trading_api() -> Api:
+    """Return the trading API's file; skips the test where it is not at hand."""
+    return _load(TRADING_FILE, TRADING_DIFFERENCES, coded=True)
+
+
+@cache
+def data_api() -> Api:
+    """Return the market-data API's file; skips the test where it is not at hand."""
+    return _load(DATA_FILE, DATA_DIFFERENCES, coded=False)

@@ -1,0 +1,104 @@
+"""Where the real API is known to differ from its own OpenAPI file, each with its source.
+
+The rows about fields are all by which an answer may deviate from the file; the documentation prints both tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+_SDK = "alpaca-py 0.44, whose models parse the real answers"
+_OBSERVED = "answers of paper accounts"
+_FILE = "the file's own example"
+_TEXT = {"type": "string"}
+_TEXT_OR_NULL = {"type": "string", "nullable": True}
+_NULL = {"enum": [None]}
+_ANNOUNCEMENT = "/v2/corporate_actions/announcements/{id}"
+_REFUSED = {
+    "type": "object",
+    "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
+    "required": ["code", "message"],
+    "additionalProperties": True,
+}
+
+
+class Difference(NamedTuple):
+    """One field of one schema: what the API answers besides what the file says, and how that is known.
+
+    A schema without a name of its own is named by the path whose GET answers it.
+    """
+
+    schema: str
+    field: str
+    also: dict[str, Any]
+    what: str
+    source: str
+
+    def apply(self, document: dict[str, Any]) -> None:
+        """Widen the field in a document."""
+        fields = self.found(document)["properties"]
+        known = fields.get(self.field)
+        fields[self.field] = {"anyOf": [known, self.also]} if known else self.also
+
+    def found(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Return the schema in a document; raises KeyError where it has none."""
+        if not self.schema.startswith("/"):
+            named: dict[str, Any] = document["components"]["schemas"][self.schema]
+            return named
+        answer = document["paths"][self.schema]["get"]["responses"]["200"]
+        unnamed: dict[str, Any] = answer["content"]["application/json"]["schema"]
+        return unnamed
+
+
+def _extra(schema: str, field: str, source: str, also: dict[str, Any] | None = None) -> Difference:
+    return Difference(schema, field, also or _TEXT, "present, though the file does not name it", source)
+
+
+TRADING_DIFFERENCES: tuple[Difference, ...] = (
+    *(_extra("Order", field, _OBSERVED, _TEXT_OR_NULL) for field in ("source", "subtag")),
+    *(_extra("OrderLeg", field, _OBSERVED, _TEXT_OR_NULL) for field in ("expires_at", "source", "subtag")),
+    *(_extra("Account", field, _OBSERVED) for field in ("effective_buying_power", "position_market_value")),
+    *(_extra("NonTradeActivities", field, _SDK) for field in ("description", "price")),
+    *(_extra(_ANNOUNCEMENT, field, _SDK) for field in ("corporate_action_id", "ex_date")),
+    Difference("NonTradeActivities", "date", {"type": "string", "format": "date"}, "a date, not a moment", _FILE),
+    Difference("AccountConfigurations", "max_options_trading_level", _NULL, "null where none was set", _SDK),
+    Difference("PositionClosedReponse", "body", _REFUSED, "the error object where closing was refused", _SDK),
+    Difference("CanceledOrderResponse", "body", _REFUSED, "the error object where canceling was refused", _OBSERVED),
+)
+
+DATA_DIFFERENCES: tuple[Difference, ...] = tuple(
+    Difference("stock_snapshot", field, _NULL, "null where there is none yet", _SDK)
+    for field in ("latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar")
+)
+
+
+class Behaviour(NamedTuple):
+    """Something other than a field in which the file is silent or contradicts itself, and what is done here."""
+
+    topic: str
+    file: str
+    here: str
+    source: str
+
+
+BEHAVIOURS: tuple[Behaviour, ...] = (
+    Behaviour(
+        "errors",
+        "most paths document none",
+        'the general object `{"code", "message"}` with 400, 401, 403, 404, 405, 422 or 429; a 401 has no code',
+        _OBSERVED,
+    ),
+    Behaviour("order_class of a simple order", '`simple` or `""`', 'always `""`', _OBSERVED),
+    Behaviour("numbers in an order's request", "strings only", "JSON numbers too", _SDK),
+    Behaviour(
+        "profit_loss of daily portfolio history",
+        "its text: from the base value; its two examples: from the day before",
+        "from the day before; from the base value with `pnl_reset=no_reset`",
+        _FILE,
+    ),
+    Behaviour("profit_loss_pct where there was no equity", "a number", "0", "a choice made here"),
+    Behaviour(
+        "easy_to_borrow of an asset", "deprecated, gone after 2026-09-22", "still there: alpaca-py needs it", _SDK
+    ),
+    Behaviour("day-trading fields", "deprecated, gone after 2026-07-06", "gone; accepted in a PATCH", _FILE),
+)

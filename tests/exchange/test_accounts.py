@@ -1,0 +1,205 @@
+"""Keys and accounts: who is let in, whose orders are whose, and what a reset takes away."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchange.worlds import KEYS, World, open_world
+
+PATHS = ["/v2/account", "/v2/orders", "/v2/positions", "/v2/clock", "/v2/stocks/snapshots?symbols=AAPL"]
+
+
+def keys(name: str, secret: str | None = None) -> dict[str, str]:
+    return {"APCA-API-KEY-ID": name, "APCA-API-SECRET-KEY": name if secret is None else secret}
+
+
+def basic(text: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+
+def open_account(world: World, name: str = "alice", **fields: Any) -> dict[str, Any]:
+    answer = world.ask("POST", "/exchange/v1/accounts", {"name": name, **fields})
+    assert answer.status == 200, answer
+    opened: dict[str, Any] = answer.json
+    return opened
+
+
+@pytest.fixture(scope="module")
+def lasting(new_folder: Callable[[], Path]) -> World:
+    return open_world(new_folder())
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {},
+        keys("nobody"),
+        keys("sandbox", "wrong"),
+        keys("sandbox", ""),
+        keys("", "sandbox"),
+        keys("SANDBOX"),
+        keys("sandbox", "söndbox"),
+        {"APCA-API-KEY-ID": "sandbox"},
+        {"Authorization": "Bearer sandbox"},
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic %%%"},
+        basic("sandbox"),
+        basic("sandbox:wrong"),
+        {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe:x").decode()},
+    ],
+)
+def test_who_shows_no_right_key_is_not_let_in(lasting: World, path: str, shown: dict[str, str]) -> None:
+    encoded = {name: value.encode().decode("latin-1") for name, value in shown.items()}
+    answer = lasting.ask("GET", path, headers=encoded)
+    assert (answer.status, answer.json) == (401, {"message": "unauthorized."})
+
+
+@pytest.mark.parametrize("shown", [keys("sandbox"), basic("sandbox:sandbox"), {**basic("x:y"), **keys("sandbox")}])
+def test_a_key_is_shown_in_alpaca_s_headers_or_as_basic_authentication(world: World, shown: dict[str, str]) -> None:
+    assert world.ask("GET", "/v2/account", headers=shown).json["account_number"].startswith("SBX")
+
+
+def test_a_stranger_s_order_is_refused_before_it_is_a_command(world: World) -> None:
+    assert world.order("AAPL", "buy", 1, headers=keys("nobody")).status == 401
+    assert [event["event"] for event in world.events()] == ["created"]
+
+
+def test_accounts_stand_side_by_side(world: World) -> None:
+    alice = open_account(world, cash=5000)
+    world.tick(to="open")
+    assert world.order("AAPL", "buy", 2, headers=keys("alice"), client_order_id="same").status == 200
+    assert world.order("SPY", "buy", 1, client_order_id="same").status == 200
+    world.tick(seconds=60)
+    held = {name: world.ask("GET", "/v2/positions", headers=shown).json for name, shown in
+            {"alice": keys("alice"), "main": KEYS}.items()}  # fmt: skip
+    assert {name: [row["symbol"] for row in rows] for name, rows in held.items()} == {
+        "alice": ["AAPL"],
+        "main": ["SPY"],
+    }
+    account = world.ask("GET", "/v2/account", headers=keys("alice")).json
+    assert account["account_number"] == alice["account_number"] != world.get("/v2/account")["account_number"]
+    assert float(account["cash"]) < 5000
+    listed = world.get("/exchange/v1/accounts")
+    assert [(row["name"], row["key"], row["orders"], row["positions"]) for row in listed] == [
+        ("main", "sandbox", 1, 1),
+        ("alice", "alice", 1, 1),
+    ]
+
+
+def test_one_account_cannot_see_or_touch_an_order_of_another(world: World) -> None:
+    open_account(world)
+    order = world.order("AAPL", "buy", 1, limit_price="1.00", time_in_force="gtc").json
+    path, other = f"/v2/orders/{order['id']}", keys("alice")
+    assert world.ask("GET", path, headers=other).status == 404
+    assert world.ask("DELETE", path, headers=other).status == 404
+    assert world.ask("PATCH", path, {"limit_price": "2"}, headers=other).status == 404
+    assert world.ask("GET", "/v2/orders", headers=other).json == []
+
+
+def test_an_account_begins_with_as_much_as_the_main_one_where_nothing_is_said(world: World) -> None:
+    assert open_account(world)["cash"] == "100000"
+    assert open_account(world, "bob", cash="0.01")["cash"] == "0.01"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 422),
+        ([], 400),
+        ({"name": None}, 422),
+        ({"name": 7}, 422),
+        ({"name": ""}, 422),
+        ({"name": "Alice"}, 422),
+        ({"name": "-a"}, 422),
+        ({"name": "a" * 33}, 422),
+        ({"name": "a\u0000b"}, 422),
+        ({"name": "ünal"}, 422),
+        ({"name": "main"}, 422),
+        ({"name": "sandbox"}, 422),
+        ({"name": "a", "cash": 0}, 422),
+        ({"name": "a", "cash": -1}, 422),
+        ({"name": "a", "cash": "much"}, 422),
+        ({"name": "a", "cash": True}, 422),
+        ({"name": "a", "cash": [1]}, 422),
+        ({"name": "a", "cash": 1e300}, 422),
+        ({"name": "a", "cash": "1.001"}, 422),
+        ({"name": "a", "key": "b"}, 400),
+        (b'{"name": "a", "cash": NaN}', 400),
+        (b"[" * 5000, 400),
+        (b"", 400),
+    ],
+)
+def test_an_account_that_makes_no_sense_is_not_opened(world: World, body: Any, status: int) -> None:
+    answer = world.ask("POST", "/exchange/v1/accounts", body)
+    assert (answer.status, set(answer.json)) == (status, {"code", "message"})
+    assert [row["name"] for row in world.get("/exchange/v1/accounts")] == ["main"]
+    assert [event["event"] for event in world.events()] == ["created", "request", "request_refused"]
+
+
+def test_an_account_is_opened_once_and_there_is_a_most(world: World) -> None:
+    open_account(world)
+    assert world.ask("POST", "/exchange/v1/accounts", {"name": "alice"}).status == 422
+    for number in range(98):
+        open_account(world, f"a{number}")
+    assert world.ask("POST", "/exchange/v1/accounts", {"name": "last"}).status == 422
+
+
+def test_a_reset_gives_the_same_key_a_fresh_account_and_the_old_one_is_gone(new_folder: Callable[[], Path]) -> None:
+    folder = new_folder()
+    world = open_world(folder)
+    before = world.get("/v2/account")
+    world.tick(to="open")
+    world.order("AAPL", "buy", 5)
+    world.order("SPY", "buy", 1, limit_price="1.00")
+    world.tick(seconds=60)
+    told = world.ask("POST", "/exchange/v1/reset", {}).json
+    assert told["gone"]["account_number"] == before["account_number"] != told["account_number"]
+    assert (told["gone"]["positions"], told["gone"]["open_orders"], told["gone"]["orders"]) == (1, 1, 2)
+    after = world.get("/v2/account")
+    assert (after["account_number"], after["cash"], after["equity"]) == (told["account_number"], "100000", "100000")
+    assert world.get("/v2/orders?status=all") == world.get("/v2/positions") == []
+    assert world.get("/exchange/v1/status")["account_number"] == told["account_number"]
+    world.tick(seconds=600)
+    assert open_world(folder).get("/v2/account") == world.get("/v2/account")
+
+
+def test_a_reset_takes_another_amount_and_keeps_to_it(world: World) -> None:
+    open_account(world, cash=500)
+    assert world.ask("POST", "/exchange/v1/reset", {"account": "alice"}).json["cash"] == "500"
+    assert world.ask("POST", "/exchange/v1/reset", {"account": "alice", "cash": 750}).json["cash"] == "750"
+    assert world.ask("POST", "/exchange/v1/reset", {"account": "alice"}).json["cash"] == "750"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"account": "nobody"}, 404),
+        ({"account": None}, 404),
+        ({"account": 5}, 404),
+        ({"account": {"a": 1}}, 404),
+        ({"account": ""}, 404),
+        ({"cash": "x"}, 422),
+        ({"cash": 0}, 422),
+        ({"name": "main"}, 400),
+        ([], 400),
+        (b"", 400),
+        (b'{"account"', 400),
+    ],
+)
+def test_a_reset_that_makes_no_sense_takes_nothing_away(world: World, body: Any, status: int) -> None:
+    number = world.get("/v2/account")["account_number"]
+    answer = world.ask("POST", "/exchange/v1/reset", body)
+    assert (answer.status, set(answer.json)) == (status, {"code", "message"})
+    assert world.get("/v2/account")["account_number"] == number
+
+
+def test_the_status_shows_time_accounts_and_market(world: World) -> None:
+    open_account(world, cash=5000)
+    status = world.get("/exchange/v1/status")
+    assert (status["pace"], status["is_open"], status["log_lines"]) == ("step", False, 2)
+    assert [(row["name"], row["equity"]) for row in status["accounts"]] == [("main", "100000"), ("alice", "5000")]
+    assert status["market"]["fill"]["model"] == "next-bar"

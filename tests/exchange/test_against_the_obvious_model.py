@@ -1,0 +1,171 @@
+"""Random commands on the engine and on a slow, obvious model of it: both must say and do the same at every step.
+
+`make soak` plays many more of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
+
+from tests.exchange.obvious_model import ObviousExchange
+from tests.exchange.obvious_slips import Candle, Hours, Refused, Slip
+from tests.exchange.random_trading import BEGINNINGS, CASH, FIRST_PRICE, SYMBOLS, Trading, Walk
+from tradebot.exchange.engine.actions import schedule
+from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
+from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
+from tradebot.exchange.market.bars import usd
+from tradebot.exchange.market.fill import PAPER
+from tradebot.exchange.refusal import Refusal
+
+
+class Pair(NamedTuple):
+    """An order of the engine and the model's."""
+
+    order: Order
+    slip: Slip
+
+
+class AgainstTheModel(Trading):
+    """The same commands on the model, and the same of everything."""
+
+    @initialize(seed=st.integers(0, 10**6), minute=BEGINNINGS)
+    def begin(self, seed: int, minute: int) -> None:
+        super().begin(seed, minute)
+        hours = [Hours(s.pre_us, s.open_us, s.close_us, s.post_us) for s in self.calendar.all]
+        first = dict.fromkeys(SYMBOLS, usd(FIRST_PRICE))
+        self.model = ObviousExchange(_candles(self.source), hours, self.engine.now_us, first)
+        for name, cash in CASH.items():
+            self.model.open_account(name, cash)
+        self.pairs: list[Pair] = []
+
+    def submit(self, owner: str, wish: OrderRequest) -> Order | Refusal:
+        answer = super().submit(owner, wish)
+        self._same(answer, asked(lambda: self.model.submit(owner, wish)))
+        return answer
+
+    def _same(self, answer: Order | Refusal, theirs: Slip | Refused) -> None:
+        if isinstance(theirs, Refused):
+            assert isinstance(answer, Refusal), f"the model refuses: {theirs.phrase}"
+            assert answer.body["code"] == theirs.code
+            assert theirs.phrase in answer.body["message"]
+        elif isinstance(answer, Order):
+            self.pairs += [Pair(o, s) for o, s in zip([answer, *answer.legs], [theirs, *theirs.legs], strict=True)]
+        else:
+            raise AssertionError(f"the engine refuses: {answer}")
+
+    def cancel(self, order: Order) -> None:
+        super().cancel(order)
+        self.model.cancel(self._slip(order))
+
+    def _slip(self, order: Order) -> Slip:
+        return next(pair.slip for pair in self.pairs if pair.order is order)
+
+    def replace(self, order: Order, wanted: Replacement) -> Order | Refusal:
+        old = self._slip(order)
+        wish = order.request._replace(
+            qty=wanted.qty or order.request.qty,
+            limit=wanted.limit or order.request.limit,
+            stop=wanted.stop or order.request.stop,
+        )
+        answer = super().replace(order, wanted)
+        self._same(answer, asked(lambda: self.model.replace(old, wish)))
+        return answer
+
+    def tick(self, to_us: int) -> None:
+        super().tick(to_us)
+        self.model.tick(to_us)
+
+    @invariant()
+    def every_order_stands_as_in_the_model(self) -> None:
+        for order, slip in self.pairs:
+            told, mine = (order.status, order.filled_qty, order.filled_usd), (slip.status, slip.filled, slip.spent)
+            assert told == mine, f"{told} in the engine, {mine} in the model: {order.request}"
+            assert order.qty == slip.qty
+            if order.stop is not None and slip.stop is not None:
+                assert usd(order.stop) == slip.stop
+
+    @invariant()
+    def the_same_fills_have_happened_in_the_same_order(self) -> None:
+        known = {id(pair.slip): pair.order.id for pair in self.pairs}
+        mine = [(e.at_us, known[id(e.slip)], e.qty, e.price) for e in self.model.executions]
+        told = [
+            (e.at_us, e.fields["order_id"], Decimal(e.fields["fill_qty"]), Decimal(e.fields["price"]))
+            for e in self.fills()
+        ]
+        assert told == mine
+
+    @invariant()
+    def every_account_is_worth_and_holds_what_the_model_says(self) -> None:
+        for name, account in self.accounts.items():
+            assert account.cash == self.model.accounts[name].cash
+            assert account.reserved == self.model.reserved(name)
+            assert self.engine.buying_power(account) == self.model.buying_power(name)
+            for symbol in SYMBOLS:
+                assert account.qty(symbol) == self.model.accounts[name].of(symbol)
+                assert account.held(symbol) == self.model.claimed(name, symbol)
+
+
+def asked(ask: Callable[[], Slip]) -> Slip | Refused:
+    try:
+        return ask()
+    except Refused as refused:
+        return refused
+
+
+def _candles(source: Walk) -> list[Candle]:
+    return [
+        Candle(symbol, bar.start_us, usd(bar.open), usd(bar.high), usd(bar.low), usd(bar.close), bar.volume, regular)
+        for symbol in SYMBOLS
+        for index in (0, 1)
+        for regular, bars in ((True, source.bars(symbol, index)), (False, source.extended(symbol, index)))
+        for bar in bars
+    ]
+
+
+class OnPaper(Trading):
+    """The paper model, whose chance the obvious model does not know: its laws alone."""
+
+    spec = PAPER._replace(partial_rate=Decimal("0.5"))
+
+
+class OnThinPaper(Trading):
+    """The paper model with a bound on every quote and every bar."""
+
+    spec = PAPER._replace(depth_share=Decimal("0.2"), volume_share=None, latency_s=20)
+
+
+class ThroughActions(Trading):
+    """Dividends and splits at the second session, which the obvious model does not know either."""
+
+    @precondition(lambda self: self.engine.now_us < self.calendar.market[1].pre_us - 1)
+    @rule(
+        symbol=st.sampled_from(SYMBOLS),
+        kind=st.sampled_from([DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT]),
+        rate=st.sampled_from(["0.004", "0.125", "1.5"]),
+        ratio=st.sampled_from([("2", "1"), ("3", "2"), ("7", "3")]),
+    )
+    def announce(self, symbol: str, kind: str, rate: str, ratio: tuple[str, str]) -> None:
+        session = self.calendar.market[1]
+        new, old = map(Decimal, ratio if kind == FORWARD_SPLIT else ratio[::-1])
+        action = Action(kind, symbol, session.date, before_trading(session), self.engine.now_us, session.date)
+        action = (
+            action._replace(rate=Decimal(rate)) if kind == DIVIDEND else action._replace(new_rate=new, old_rate=old)
+        )
+        self.engine.market.announce(action)
+        schedule(self.engine, action)
+
+
+@pytest.mark.parametrize(
+    ("machine", "share"), [(AgainstTheModel, 1.0), (OnPaper, 0.4), (OnThinPaper, 0.4), (ThroughActions, 0.4)]
+)
+def test_random_commands_keep_the_laws_and_agree_with_the_model(machine: type[Trading], share: float) -> None:
+    profile = settings()
+    examples = max(1, int(profile.max_examples * share))
+    run_state_machine_as_test(machine, settings=settings(profile, max_examples=examples, stateful_step_count=40))

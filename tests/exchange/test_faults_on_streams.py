@@ -1,0 +1,108 @@
+"""Faults of the two streams, as clients at real sockets hear them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchange.served import Client, Served, served
+from tradebot.exchange.exchange import open_exchange
+
+FAULTS = "/exchange/v1/faults"
+LOGIN = {"action": "auth", "key": "sandbox", "secret": "sandbox"}
+SENTINEL = "last"
+
+
+@pytest.fixture
+def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
+    """Yield a served exchange in its first session; afterwards its log must replay."""
+    folder = new_folder()
+    with served(folder) as place:
+        place.tick(to="open")
+        place.tick(seconds=1800)
+        yield place
+        place.exchange.commit()
+        lines = place.exchange.log.lines()
+    assert open_exchange(folder).log.lines()[: len(lines)] == lines
+
+
+def arm(place: Served, *rules: dict[str, Any]) -> None:
+    named = [{"name": f"rule-{number}", **rule} for number, rule in enumerate(rules)]
+    answer = place.ask("POST", FAULTS, named)
+    assert answer.status_code == 200, answer.text
+
+
+def listen(client: Client) -> None:
+    client.ask(LOGIN)
+    client.ask({"action": "listen", "data": {"streams": ["trade_updates"]}})
+
+
+def heard(place: Served, client: Client) -> list[tuple[str, str]]:
+    """Return what has been told up to an event that no rule befalls: (event, name of the order)."""
+    place.ask("DELETE", FAULTS)
+    place.order("SPY", "buy", 1, client_order_id=SENTINEL, limit_price="1")
+    told: list[tuple[str, str]] = []
+    while (SENTINEL, "new") not in [(name, event) for event, name in told]:
+        data = client.get()["data"]
+        told.append((data["event"], data["order"].get("client_order_id", "")))
+    return [one for one in told if one[1] != SENTINEL]
+
+
+def test_a_mute_stream_stays_connected_and_says_nothing_of_what_it_is_told_to_hide(place: Served) -> None:
+    arm(place, {"when": {"stream": "trade_updates", "symbol": "AAPL"}, "what": "mute_stream"})
+    with place.connect("/stream") as client:
+        listen(client)
+        place.order("AAPL", "buy", 1, client_order_id="hidden")
+        place.order("SPY", "buy", 1, client_order_id="told")
+        names = {name for _, name in heard(place, client)}
+    assert names == {"told"}
+    fired = [line for line in place.get("/exchange/v1/log?limit=1000")["events"] if line["event"] == "fault_fired"]
+    assert {(line["on"], line["client_order_id"]) for line in fired} == {("trade_updates", "hidden")}
+    assert [line["stream_event"] for line in fired] == ["pending_new", "new"]
+
+
+def test_events_come_twice_or_after_the_next_one(place: Served) -> None:
+    twice = {"when": {"stream": "trade_updates", "event": "pending_new"}, "what": "duplicate_events"}
+    swapped = {"when": {"stream": "trade_updates", "event": "new", "nth": 1}, "what": "reordered_events"}
+    arm(place, twice, swapped)
+    with place.connect("/stream") as client:
+        listen(client)
+        place.order("AAPL", "buy", 1, client_order_id="one")
+        place.tick(seconds=120)
+        told = heard(place, client)
+    assert told == [("pending_new", "one"), ("pending_new", "one"), ("fill", "one"), ("new", "one")]
+
+
+def test_an_event_that_was_held_back_comes_with_the_next_one_though_the_rule_is_gone(place: Served) -> None:
+    arm(place, {"when": {"stream": "trade_updates", "event": "new"}, "what": "reordered_events"})
+    with place.connect("/stream") as client:
+        listen(client)
+        place.order("AAPL", "buy", 1, client_order_id="one")
+        assert heard(place, client) == [("pending_new", "one"), ("new", "one")]
+
+
+def test_a_word_of_an_event_is_unknown_and_a_field_is_missing(place: Served) -> None:
+    arm(
+        place,
+        {"when": {"stream": "trade_updates"}, "what": {"unknown_enum": "event", "word": "pondered"}},
+        {"when": {"stream": "trade_updates"}, "what": {"missing_field": "client_order_id"}},
+    )
+    with place.connect("/stream") as client:
+        listen(client)
+        place.order("AAPL", "buy", 1, client_order_id="one")
+        data = client.get()["data"]
+    assert data["event"] == "pondered"
+    assert "client_order_id" not in data["order"]
+    assert place.get("/v2/orders")[0]["client_order_id"] == "one"
+
+
+def test_market_data_go_mute_by_symbol_and_channel(place: Served) -> None:
+    arm(place, {"when": {"stream": "market_data", "symbol": "AAPL", "event": "bars"}, "what": "mute_stream"})
+    with place.connect("/v2/sip") as client:
+        client.get()
+        client.ask(LOGIN)
+        client.ask({"action": "subscribe", "bars": ["AAPL", "SPY"], "dailyBars": ["AAPL"]})
+        place.tick(seconds=60)
+        points = [point for _ in range(1) for point in client.get()]
+    assert [(point["T"], point["S"]) for point in points if point["T"] == "b"] == [("b", "SPY")]

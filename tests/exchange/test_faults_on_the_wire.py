@@ -1,0 +1,377 @@
+"""Each fault as a raw client sees it; after each the next request is served, and a replay of the log gives it again."""
+
+import http.client
+import json
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.exchange.served import Served, served
+from tests.exchange.worlds import KEYS
+from tradebot.exchange.exchange import open_exchange
+
+FAULTS = "/exchange/v1/faults"
+
+
+class Reply(NamedTuple):
+    """What came over the socket; `status` is 0 where the connection ended without an answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    end: str = ""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """A client of its own for each request, that waits no longer than it is told."""
+
+    def __init__(self, place: Served, folder: Path) -> None:
+        self.place = place
+        self.folder = folder
+
+    def arm(self, *rules: dict[str, Any]) -> None:
+        named = [{"name": f"rule-{number}", **rule} for number, rule in enumerate(rules)]
+        answer = self.ask("POST", FAULTS, named)
+        assert answer.status == 200, answer.body
+
+    def ask(self, method: str, path: str, body: object = None, patience_s: float = 5.0) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=patience_s)
+        with closing(connection):
+            try:
+                connection.request(method, path, None if body is None else json.dumps(body), KEYS)
+                answer = connection.getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                return Reply(0, {}, b"", type(error).__name__)
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            try:
+                return Reply(answer.status, headers, answer.read())
+            except http.client.IncompleteRead as error:
+                return Reply(answer.status, headers, error.partial, "IncompleteRead")
+
+    def order(self, name: str, patience_s: float = 5.0, **others: object) -> Reply:
+        body = {"symbol": "AAPL", "side": "buy", "qty": "2", "type": "market", "time_in_force": "day"}
+        return self.ask("POST", "/v2/orders", {**body, "client_order_id": name, **others}, patience_s)
+
+    def found(self, name: str) -> Any:
+        answer = self.ask("GET", f"/v2/orders:by_client_order_id?client_order_id={name}")
+        return answer.json if answer.status == 200 else None
+
+    def log(self, *names: str) -> list[dict[str, Any]]:
+        events = self.ask("GET", "/exchange/v1/log?limit=10000").json["events"]
+        return [event for event in events if not names or event["event"] in names]
+
+
+@pytest.fixture
+def client(new_folder: Callable[[], Path]) -> Iterator[Client]:
+    """Yield a client of an exchange half an hour into its first session; afterwards its log must replay."""
+    folder = new_folder()
+    with served(folder) as place:
+        place.tick(to="open")
+        place.tick(seconds=1800)
+        yield Client(place, folder)
+        assert place.get("/exchange/v1/status")["is_open"]
+        armed = [(one.rule.name, one.seen, one.fired) for one in place.exchange.faults.book]
+        place.exchange.commit()
+        lines = place.exchange.log.lines()
+    again = open_exchange(folder)
+    assert again.log.lines()[: len(lines)] == lines
+    assert [(one.rule.name, one.seen, one.fired) for one in again.faults.book] == armed
+
+
+def submit(what: object, **when: object) -> dict[str, Any]:
+    return {"when": {"request": "submit", **when}, "what": what}
+
+
+def test_a_lost_reply_closes_the_connection_and_the_order_lives(client: Client) -> None:
+    client.arm(submit("reply_lost", nth=1))
+    lost = client.order("lost")
+    assert (lost.status, lost.end) == (0, "RemoteDisconnected")
+    assert client.found("lost")["client_order_id"] == "lost"
+    assert client.order("next").status == 200
+    (fired,) = client.log("fault_fired")
+    assert (fired["rule"], fired["fault"], fired["client_order_id"]) == ("rule-0", "reply_lost", "lost")
+
+
+@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("point", ["before", "after"])
+def test_an_error_status_comes_before_or_after_acceptance(client: Client, code: int, point: str) -> None:
+    client.arm(submit({"status": code, "acceptance": point, "retry_after": "2s"}))
+    answer = client.order("asked")
+    assert (answer.status, answer.headers["retry-after"]) == (code, "2")
+    assert (client.found("asked") is not None) == (point == "after")
+    if code in (429, 500):
+        assert answer.json["code"] == {429: 42910000, 500: 50010000}[code]
+    else:
+        assert answer.headers["content-type"].startswith("text/html")
+        assert answer.body.startswith(b"<html>")
+
+
+def test_a_redirect_names_another_place(client: Client) -> None:
+    client.arm(submit({"redirect": 307, "location": "/elsewhere"}))
+    answer = client.order("asked")
+    assert (answer.status, answer.headers["location"], answer.body) == (307, "/elsewhere", b"")
+    assert client.found("asked") is None
+
+
+def test_a_page_a_cut_body_and_an_empty_one_come_with_200_and_the_orders_live(client: Client) -> None:
+    client.arm(
+        submit("html_body", nth=1),
+        submit("truncated_json", nth=2),
+        submit({"truncated_json": 10, "connection": "closed"}, nth=3),
+        submit("empty_body", nth=4),
+    )
+    page, cut, broken, empty = (client.order(name) for name in ("page", "cut", "broken", "empty"))
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert (cut.status, cut.end, cut.body[:6]) == (200, "", b'{"id":')
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+        assert cut.json
+    assert (broken.status, broken.end, len(broken.body)) == (200, "IncompleteRead", 10)
+    assert (empty.status, empty.body) == (200, b"")
+    assert all(client.found(name) for name in ("page", "cut", "broken", "empty"))
+
+
+def test_a_slow_drip_gives_the_right_answer_slowly_while_others_are_served(client: Client) -> None:
+    client.arm({"when": {"request": "clock"}, "what": {"slow_drip": 400}})
+    whole = len(client.ask("GET", "/v2/account").body)
+    assert whole
+    with socket.create_connection(("127.0.0.1", client.place.port), timeout=5) as slow:
+        head = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
+        slow.sendall(f"GET /v2/clock HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode())
+        first = slow.recv(65536)
+        assert client.ask("GET", "/v2/account").status == 200
+        body = first.partition(b"\r\n\r\n")[2]
+        parts = 0
+        while not body.endswith(b"}"):
+            body += slow.recv(65536)
+            parts += 1
+    assert json.loads(body)["is_open"]
+    assert parts >= 2
+
+
+def test_a_hang_says_nothing_and_blocks_nobody(client: Client) -> None:
+    client.arm(
+        submit({"hang": "30s"}, nth=1), submit({"hang": "100ms"}, nth=2), submit({"hang": "50ms", "then": "answer"})
+    )
+    assert client.order("long", patience_s=0.2).end == "TimeoutError"
+    assert client.found("long")["client_order_id"] == "long"
+    assert client.order("short").end == "RemoteDisconnected"
+    began = time.monotonic()
+    assert client.order("late").json["client_order_id"] == "late"
+    assert time.monotonic() - began >= 0.05
+
+
+@pytest.mark.parametrize("point", ["before", "after"])
+def test_a_reset_comes_before_or_after_acceptance(client: Client, point: str) -> None:
+    client.arm(submit({"reset": point}, nth=1))
+    assert client.order("asked").end == "ConnectionResetError"
+    assert (client.found("asked") is not None) == (point == "after")
+    assert client.order("next").status == 200
+
+
+def test_expired_keys_are_refused_as_wrong_ones_are(client: Client) -> None:
+    client.arm({"when": {"request": "any trading", "from": 2}, "what": "expired_keys"})
+    assert client.ask("GET", "/v2/account").status == 200
+    answer = client.order("asked")
+    assert (answer.status, answer.json) == (401, {"message": "unauthorized."})
+    assert client.log("order_accepted") == []
+
+
+@pytest.mark.parametrize(("answer", "seen"), [(504, (504, "")), ("lost", (0, "RemoteDisconnected"))])
+def test_a_late_order_is_nowhere_until_its_time_and_then_it_trades(
+    client: Client, answer: object, seen: tuple[int, str]
+) -> None:
+    client.arm(submit({"late_arrival": "90s", "answer": answer}, nth=1))
+    given = client.order("late")
+    assert (given.status, given.end) == seen
+    client.place.tick(seconds=89)
+    assert client.found("late") is None
+    client.place.tick(seconds=1)
+    assert client.found("late")["status"] == "new"
+    (accepted,) = client.log("order_accepted")
+    (request,) = [event for event in client.log("request") if event["path"] == "/v2/orders"]
+    moments = [datetime.fromisoformat(event["at"]) for event in (request, accepted)]
+    assert moments[1] - moments[0] == timedelta(seconds=90)
+    client.place.tick(seconds=120)
+    assert client.found("late")["status"] == "filled"
+
+
+def test_a_late_order_that_is_refused_is_told_of_in_the_log(client: Client) -> None:
+    client.arm(submit({"late_arrival": "1m"}, nth=1))
+    client.order("late", symbol="NONE")
+    client.place.tick(seconds=300)
+    (refused,) = client.log("order_rejected")
+    assert refused["status"] == 422
+
+
+@pytest.mark.parametrize(("which", "status"), [("second", 422), ("first", 200)])
+def test_an_order_delivered_twice_is_accepted_once_by_name_and_twice_without(
+    client: Client, which: str, status: int
+) -> None:
+    client.arm(submit({"delivered_twice": None, "answer": which}))
+    assert client.order("named").status == status
+    assert client.ask("POST", "/v2/orders", {"symbol": "AAPL", "side": "buy", "qty": 1, "type": "market",
+                                             "time_in_force": "day"}).status == 200  # fmt: skip
+    assert len(client.log("order_accepted")) == 3
+
+
+def test_an_order_is_accepted_and_then_rejected(client: Client) -> None:
+    client.arm(submit("reject_after_acceptance", symbol="AAPL"))
+    assert client.order("rejected").json["status"] in ("pending_new", "new", "accepted")
+    assert client.found("rejected")["status"] == "rejected"
+    assert client.order("other", symbol="SPY").status == 200
+    assert client.found("other")["status"] == "new"
+
+
+def test_a_part_of_an_order_fills_and_the_rest_is_canceled(client: Client) -> None:
+    client.arm(submit("partial_then_cancel"))
+    client.order("part", qty="10")
+    client.place.tick(seconds=120)
+    order = client.found("part")
+    assert (order["status"], order["filled_qty"]) == ("canceled", "5")
+    (position,) = client.ask("GET", "/v2/positions").json
+    assert position["qty"] == "5"
+
+
+def test_an_order_fills_while_its_cancel_is_under_way(client: Client) -> None:
+    client.arm({"when": {"request": "cancel", "client_order_id": "low*"}, "what": "fill_during_cancel"})
+    price = client.ask("GET", "/v2/stocks/AAPL/quotes/latest").json["quote"]["bp"]
+    placed = client.order("low-1", type="limit", limit_price=f"{price * 0.9:.2f}").json
+    assert client.ask("DELETE", f"/v2/orders/{placed['id']}").status == 204
+    assert client.found("low-1")["status"] == "filled"
+    assert [event["client_order_id"] for event in client.log("order_cancel_rejected")] == ["low-1"]
+
+
+def test_a_symbol_halted_by_time_fills_nothing_until_the_halt_ends(client: Client) -> None:
+    client.arm({"when": {"symbol": "AAPL", "after": "open+31m", "until": "open+45m"}, "what": "halt_symbol"})
+    client.place.tick(seconds=60)
+    for name, symbol in (("halted", "AAPL"), ("free", "SPY")):
+        client.order(name, symbol=symbol)
+    client.place.tick(seconds=600)
+    assert [client.found(name)["status"] for name in ("halted", "free")] == ["new", "filled"]
+    client.place.tick(seconds=600)
+    assert client.found("halted")["status"] == "filled"
+
+
+def test_a_symbol_halted_by_an_order_trades_again_when_its_time_is_over_or_the_rule_cleared(client: Client) -> None:
+    client.arm(submit({"halt_symbol": "10m"}, nth=1), submit("halt_symbol", nth=2))
+    client.order("short")
+    client.order("long", symbol="SPY")
+    client.place.tick(seconds=300)
+    assert [client.found(name)["status"] for name in ("short", "long")] == ["new", "new"]
+    client.place.tick(seconds=600)
+    assert [client.found(name)["status"] for name in ("short", "long")] == ["filled", "new"]
+    assert client.ask("DELETE", f"{FAULTS}/rule-1").json == {"cleared": ["rule-1"]}
+    client.place.tick(seconds=120)
+    assert client.found("long")["status"] == "filled"
+
+
+def test_frozen_and_old_quotes_keep_their_true_times(client: Client) -> None:
+    path = "/v2/stocks/quotes/latest?symbols=AAPL,SPY"
+    before = client.ask("GET", path).json["quotes"]
+    client.arm({"when": {"request": "any data", "symbol": "AAPL"}, "what": "stale_quotes"})
+    assert client.ask("GET", path).json["quotes"] == before
+    client.place.tick(seconds=600)
+    after = client.ask("GET", path).json["quotes"]
+    assert after["AAPL"] == before["AAPL"]
+    assert after["SPY"]["t"] > before["SPY"]["t"]
+    assert client.ask("GET", "/v2/stocks/AAPL/quotes/latest").json["quote"] == before["AAPL"]
+    assert client.ask("GET", "/v2/stocks/snapshots?symbols=AAPL").json["AAPL"]["latestQuote"] == before["AAPL"]
+    client.ask("DELETE", FAULTS)
+    client.arm({"when": {"request": "quotes"}, "what": {"stale_quotes": "10m"}})
+    assert client.ask("GET", path).json["quotes"] == before
+
+
+def test_crossed_quotes_show_the_bid_above_the_ask_of_the_named_symbol(client: Client) -> None:
+    client.arm({"when": {"request": "any data", "symbol": "AAPL"}, "what": {"crossed_quotes": 0.25}})
+    quotes = client.ask("GET", "/v2/stocks/quotes/latest?symbols=AAPL,SPY").json["quotes"]
+    snapshot = client.ask("GET", "/v2/stocks/AAPL/snapshot").json["latestQuote"]
+    assert quotes["AAPL"]["bp"] > quotes["AAPL"]["ap"]
+    assert snapshot["bp"] > snapshot["ap"]
+    assert quotes["SPY"]["bp"] <= quotes["SPY"]["ap"]
+
+
+def test_the_clock_and_the_date_header_are_shifted(client: Client) -> None:
+    right = client.ask("GET", "/v2/clock")
+    client.arm({"when": {"request": "any"}, "what": {"clock_skew": "-3m"}})
+    shifted = client.ask("GET", "/v2/clock")
+    moments = [datetime.fromisoformat(answer.json["timestamp"]) for answer in (right, shifted)]
+    assert moments[0] - moments[1] == timedelta(minutes=3)
+    date = parsedate_to_datetime(shifted.headers["date"])
+    assert timedelta(minutes=2, seconds=50) < datetime.now(UTC) - date < timedelta(minutes=3, seconds=10)
+    assert client.order("shifted").headers["date"] != right.headers["date"]
+
+
+def test_a_word_is_unknown_and_a_field_is_missing(client: Client) -> None:
+    client.arm(
+        {"when": {"request": "submit"}, "what": {"unknown_enum": "status", "word": "pondered"}},
+        {"when": {"request": ["submit", "orders"]}, "what": {"missing_field": "filled_qty"}},
+    )
+    answer = client.order("odd").json
+    assert answer["status"] == "pondered"
+    assert "filled_qty" not in answer
+    (listed,) = client.ask("GET", "/v2/orders").json
+    assert listed["status"] == "new"
+    assert "filled_qty" not in listed
+    assert client.found("odd")["filled_qty"] == "0"
+
+
+def test_the_rules_hold_by_account_side_client_id_and_pattern(client: Client) -> None:
+    client.arm(
+        submit({"status": 503}, side="sell"),
+        submit({"status": 502}, client_order_id="tb1.*"),
+        submit({"status": 500}, account="nobody"),
+        {"when": {"request": "GET /v2/assets/*"}, "what": {"status": 504}},
+    )
+    assert client.order("x").status == 200
+    assert client.order("y", side="sell").status == 503
+    assert client.order("tb1.z").status == 502
+    assert client.ask("GET", "/v2/assets/AAPL").status == 504
+    assert client.ask("GET", "/v2/assets").status == 200
+
+
+def test_a_seeded_chance_falls_the_same_way_again(client: Client) -> None:
+    def falls(seed: int) -> list[int]:
+        client.arm(
+            {"when": {"request": "clock", "probability": 0.5, "seed": seed, "at_most": 5}, "what": {"status": 503}}
+        )
+        answers = [client.ask("GET", "/v2/clock").status for _ in range(12)]
+        client.ask("DELETE", FAULTS)
+        return answers
+
+    first = falls(1)
+    assert falls(1) == first
+    assert falls(2) != first
+    assert first.count(503) in range(2, 6)
+
+
+def test_control_is_never_touched_and_the_next_request_on_a_kept_connection_is_served(client: Client) -> None:
+    client.arm({"when": {"request": "any", "nth": [1, 2]}, "what": {"status": 503}})
+    with closing(http.client.HTTPConnection("127.0.0.1", client.place.port, timeout=5)) as connection:
+        statuses = []
+        for path in ("/exchange/v1/status", "/v2/clock", "/v2/account", "/v2/clock", FAULTS):
+            connection.request("GET", path, headers=KEYS)
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+    assert statuses == [200, 503, 503, 200, 200]
+
+
+def test_a_client_that_resets_in_the_middle_of_its_body_has_asked_for_nothing(client: Client) -> None:
+    client.arm(submit("reply_lost"))
+    with socket.create_connection(("127.0.0.1", client.place.port), timeout=5) as half:
+        half.sendall(b"POST /v2/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 400\r\n\r\n{")
+        half.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert client.ask("GET", FAULTS).json["faults"][0]["seen"] == 0
+    assert client.log("order_accepted") == []

@@ -1,0 +1,230 @@
+"""The log: one write for what comes together, durable before it is told, whole after any cut, replayed to the byte."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchange.worlds import KEYS, LOOP, World, open_world
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.events import Event
+from tradebot.exchange.exchange import open_exchange
+from tradebot.exchange.log import Log, LogError
+from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.recording import Recording
+
+OPEN = Command("POST", "/exchange/v1/tick", body='{"to": "open"}')
+
+
+def log_of(path: Path, count: int) -> Log:
+    path.write_bytes(b"".join(b'{"seq":%d}\n' % number for number in range(1, count + 1)))
+    return Log(path)
+
+
+@pytest.mark.parametrize("after", [0, 1, 255, 256, 257, 511, 512, 999, 1000, 5000])
+def test_lines_are_found_by_number_wherever_they_stand(tmp_path: Path, after: int) -> None:
+    log = log_of(tmp_path / "log", 700)
+    for number in range(701, 1001):
+        log.add(b'{"seq":%d}' % number)
+    found = [json.loads(line)["seq"] for line in log.lines(after, 3)]
+    assert found == [number for number in range(after + 1, after + 4) if number <= 1000]
+    assert log.count == 1000
+
+
+@pytest.mark.parametrize(
+    ("content", "whole"), [(b"", 0), (b"torn", 0), (b"a\nb\ntorn", 4), (b"a\n", 2), (b"a\n" + b"x" * 200_000, 2)]
+)
+def test_a_torn_last_line_is_cut_off(tmp_path: Path, content: bytes, whole: int) -> None:
+    (tmp_path / "log").write_bytes(content)
+    assert Log(tmp_path / "log").torn_bytes == len(content) - whole
+    assert (tmp_path / "log").read_bytes() == content[:whole]
+
+
+def test_a_log_that_is_not_there_is_not_begun(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Log(tmp_path / "log")
+
+
+class Syncs:
+    """Counts the log's syncs, and calls the real one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._sync = os.fsync
+        monkeypatch.setattr(os, "fsync", self)
+
+    def __call__(self, file: int) -> None:
+        self.count += 1
+        self._sync(file)
+
+
+def pass_time() -> None:
+    """Let the loop of the worlds do what it has planned."""
+    LOOP.run_until_complete(asyncio.sleep(0.05))
+
+
+def test_commands_that_come_together_share_a_sync(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.tick(to="open")
+    pass_time()
+    syncs = Syncs(monkeypatch)
+    order = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": 1}
+    answers = world.ask_at_once([("POST", "/v2/orders", order)] * 20)
+    assert [answer.status for answer in answers] == [200] * 20
+    assert world.exchange.log.path.read_text().count('"order_accepted"') == 20
+    pass_time()
+    assert 1 <= syncs.count <= 10
+    assert not world.exchange.log.unsynced
+
+
+def test_a_disk_that_cannot_keep_what_was_written_is_told_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[LogError] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        world.exchange.run(OPEN)
+        await send({})
+
+    async def send(message: Any) -> None:
+        return
+
+    def broken(file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    async def asked() -> None:
+        await Recording(application, world.exchange, told.append)({"type": "http"}, None, send)  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    LOOP.run_until_complete(asked())
+    assert [str(error).endswith("cannot be written: Input/output error") for error in told] == [True]
+
+
+def test_a_read_without_news_needs_no_sync(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    syncs = Syncs(monkeypatch)
+    world.get("/v2/account")
+    assert syncs.count == 0
+
+
+def test_nothing_is_answered_and_nobody_told_before_the_lines_are_written(world: World) -> None:
+    exchange, told = world.exchange, []
+
+    class Ear:
+        def capture(self, event: Event) -> str:
+            return event.name
+
+        def publish(self, captured: str) -> None:
+            assert captured in world.exchange.log.path.read_text()
+            told.append(captured)
+
+    exchange.listeners.append(Ear())
+    sent: list[str] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        exchange.run(OPEN)
+        exchange.run(
+            Command(
+                "POST",
+                "/v2/orders",
+                body='{"symbol":"AAPL","side":"buy","type":"market","time_in_force":"day","qty":1}',
+                account=exchange.engine.main.number,
+            )
+        )
+        await send({"type": "http.response.start"})
+
+    async def send(message: Any) -> None:
+        assert "order_accepted" in world.exchange.log.path.read_text()
+        assert "order_accepted" in told
+        sent.append(message["type"])
+
+    def fail(error: LogError) -> None:
+        raise error
+
+    recording = Recording(application, exchange, fail)
+    LOOP.run_until_complete(recording({"type": "http"}, None, send))  # type: ignore[arg-type]
+    assert sent == ["http.response.start"]
+
+
+def test_a_disk_that_refuses_is_told_to_whoever_ends_the_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int, content: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        world.exchange.run(OPEN)
+        await send({})
+
+    class EndedError(Exception):
+        pass
+
+    def fail(error: LogError) -> None:
+        assert "No space left on device" in str(error)
+        raise EndedError
+
+    async def send(message: Any) -> None:
+        raise AssertionError("answered without a log")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(EndedError):
+        LOOP.run_until_complete(Recording(application, world.exchange, fail)({"type": "http"}, None, send))  # type: ignore[arg-type]
+
+
+def busy(folder: Path) -> World:
+    world = open_world(folder)
+    world.tick(to="open")
+    world.order("AAPL", "buy", 3)
+    world.exchange.note("fault_fired", {"rule": "example"})
+    world.order("SPY", "sell", 2)
+    world.order("SPY", "sell", "none")
+    world.ask("POST", "/exchange/v1/accounts", {"name": "alice", "cash": 5000})
+    world.tick(seconds=120)
+    world.order("AAPL", "sell", 1, headers=KEYS | {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"})
+    return world
+
+
+def test_wherever_a_crash_cuts_the_log_it_begins_as_it_was_and_the_replay_completes_it(
+    new_folder: Callable[[], Path],
+) -> None:
+    folder = new_folder()
+    busy(folder)
+    log = (folder / "log.jsonl").read_bytes()
+    lines = log.splitlines(keepends=True)
+    for kept in range(1, len(lines) + 1):
+        cut = b"".join(lines[:kept]) + b'{"seq":'
+        (folder / "log.jsonl").write_bytes(cut)
+        open_exchange(folder)
+        replayed = (folder / "log.jsonl").read_bytes()
+        assert replayed.startswith(cut.removesuffix(b'{"seq":'))
+        assert log.startswith(replayed)
+        # What is added belongs to the last command that is there.
+        last = max(i for i in range(kept) if i == 0 or b'"event":"request"' in lines[i] or b'"note":true' in lines[i])
+        following = (i for i in range(last + 1, len(lines)) if b'"request"' in lines[i] or b'"note":true' in lines[i])
+        assert len(replayed.splitlines()) == max(kept, next(following, len(lines)))
+
+
+def test_a_replay_copies_notes_as_they_stand(new_folder: Callable[[], Path]) -> None:
+    folder = new_folder()
+    before = busy(folder).events()
+    assert next(event for event in before if event.get("note"))["rule"] == "example"
+    assert open_world(folder).events() == before
+
+
+@pytest.mark.parametrize("birth", [{}, {"format": 1}, {"format": 3}])
+def test_a_log_of_another_version_is_refused_by_name(new_folder: Callable[[], Path], birth: dict[str, Any]) -> None:
+    folder = new_folder()
+    line = json.loads((folder / "log.jsonl").read_text())
+    del line["format"]
+    (folder / "log.jsonl").write_text(json.dumps(line | birth) + "\n")
+    with pytest.raises(MarketError, match=rf"log.jsonl is of format {birth.get('format', 1)}") as refused:
+        open_exchange(folder)
+    assert refused.value.hint.startswith("make another")
+
+
+def test_the_newest_lines_are_asked_for_without_counting_them(world: World) -> None:
+    for _ in range(5):
+        world.tick(seconds=1)
+    newest = world.get("/exchange/v1/log?newest=true&limit=3")
+    assert [event["seq"] for event in newest["events"]] == [9, 10, 11]
+    assert newest["next_after"] == 11
+    assert [event["seq"] for event in world.get("/exchange/v1/log?after=10")["events"]] == [11]

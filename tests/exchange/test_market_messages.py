@@ -1,0 +1,131 @@
+"""What the market-data streams tell is what the historical API shows: all of it, once, in order, and never early."""
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.exchange.worlds import SYMBOLS, World, open_world
+from tradebot.exchange.streams.market_messages import DataPoint, MarketMessages
+from tradebot.exchange.times import HOUR, MINUTE, from_datetime, parse_time, rfc3339
+
+EARLY, LATE = parse_time("2025-03-03T09:00:00Z"), parse_time("2025-03-04T15:00:00Z")
+OPEN = parse_time("2025-03-03T14:30:00Z")
+EVERYTHING = dict.fromkeys(("trades", "quotes", "bars", "dailyBars", "updatedBars", "lulds"), ("*",))
+
+
+class Wanted:
+    """A subscription that is a mapping."""
+
+    def __init__(self, channels: Mapping[str, Iterable[str]]) -> None:
+        self._channels = channels
+
+    def symbols(self, channel: str) -> Iterable[str]:
+        return self._channels.get(channel, ())
+
+
+@pytest.fixture(scope="module")
+def world(new_folder: Callable[[], Path]) -> World:
+    world = open_world(new_folder())
+    world.tick(to=rfc3339(LATE))
+    return world
+
+
+@pytest.fixture(scope="module")
+def messages(world: World) -> MarketMessages:
+    return MarketMessages(world.engine)
+
+
+def told(
+    messages: MarketMessages, from_us: int, to_us: int, channels: Mapping[str, Iterable[str]], feed: str = "sip"
+) -> list[DataPoint]:
+    return [point for due in messages.between(feed, from_us, to_us, Wanted(channels)) for point in due.points]
+
+
+@given(cuts=st.lists(st.integers(OPEN - HOUR, OPEN + HOUR), min_size=2, max_size=6).map(sorted))
+@settings(max_examples=8)
+def test_pieces_of_time_tell_what_the_whole_tells(messages: MarketMessages, cuts: list[int]) -> None:
+    whole = told(messages, cuts[0], cuts[-1], EVERYTHING)
+    pieces = [told(messages, *cut, EVERYTHING) for cut in pairwise(cuts)]
+    assert [point for piece in pieces for point in piece] == whole
+
+
+@given(from_us=st.integers(OPEN - HOUR, LATE), length_us=st.integers(0, 30 * MINUTE))
+@settings(max_examples=15)
+def test_a_point_is_due_at_the_end_of_its_minute_and_in_order(
+    messages: MarketMessages, from_us: int, length_us: int
+) -> None:
+    before = from_us
+    for due in messages.between("sip", from_us, from_us + length_us, Wanted(EVERYTHING)):
+        assert before < due.at_us <= from_us + length_us
+        before = due.at_us
+        kinds = [point["T"] for point in due.points]
+        ticks = [point for point in due.points if point["T"] in "tq"]
+        assert kinds == [*(point["T"] for point in ticks), *sorted(kinds[len(ticks) :])]
+        times = [from_datetime(point["t"]) for point in ticks]
+        assert times == sorted(times)
+        assert all(due.at_us - MINUTE <= at_us <= due.at_us for at_us in times)
+
+
+@pytest.mark.parametrize(
+    ("channel", "kind", "asked"), [("trades", "t", ""), ("quotes", "q", ""), ("bars", "b", "1Min")]
+)
+def test_the_stream_tells_what_the_past_shows(
+    world: World, messages: MarketMessages, channel: str, kind: str, asked: str
+) -> None:
+    end_us = OPEN + 40 * MINUTE
+    for symbol in SYMBOLS:
+        points = told(messages, OPEN, end_us, {channel: (symbol,)})
+        target = f"/v2/stocks/{symbol}/{channel}?timeframe={asked}&start={rfc3339(OPEN)}&limit=10000"
+        rows = world.get(f"{target}&end={rfc3339(end_us - (MINUTE if asked else 0))}")[channel]
+        assert points == [{"T": kind, "S": symbol, **row, "t": datetime.fromisoformat(row["t"])} for row in rows]
+        assert points
+
+
+def test_daily_bars_grow_with_every_minute_of_the_session(world: World, messages: MarketMessages) -> None:
+    points = told(messages, OPEN - HOUR, LATE, {"dailyBars": ("AAPL",)})
+    first_day = [point for point in points if point["t"] == datetime(2025, 3, 3, 5, tzinfo=UTC)]
+    assert len(first_day) == 390
+    volumes = [point["v"] for point in first_day]
+    assert volumes == sorted(volumes)
+    (row,) = world.get("/v2/stocks/AAPL/bars?timeframe=1Day&start=2025-03-03&end=2025-03-03")["bars"]
+    shown = {name: first_day[-1][name] for name in "ohlc"}
+    assert shown == {name: row[name] for name in "ohlc"}
+
+
+def test_a_symbol_that_is_not_listed_or_a_feed_without_trading_tells_nothing(messages: MarketMessages) -> None:
+    assert told(messages, EARLY, OPEN + HOUR, {"bars": ("NONE", "aapl")}) == []
+    assert told(messages, EARLY, OPEN + HOUR, EVERYTHING, feed="boats") == []
+    assert told(messages, EARLY, OPEN + HOUR, {}) == []
+
+
+def test_on_the_feed_of_iex_all_trades_are_its_own(messages: MarketMessages) -> None:
+    points = told(messages, OPEN, OPEN + 5 * MINUTE, {"trades": ("AAPL",)}, feed="iex")
+    assert {point["x"] for point in points} == {"V"}
+
+
+def test_the_test_feed_tells_of_its_one_symbol_by_day_and_by_night(messages: MarketMessages) -> None:
+    night = parse_time("2025-03-02T03:00:00Z")
+    points = told(messages, night, night + 10 * MINUTE, EVERYTHING, feed="test")
+    assert {point["S"] for point in points} == {"FAKEPACA"}
+    assert sum(point["T"] == "b" for point in points) == 10
+    assert told(messages, night, night + 10 * MINUTE, {"bars": ("AAPL",)}, feed="test") == []
+
+
+def test_halts_are_told_when_they_begin_and_when_they_end(new_folder: Callable[[], Path]) -> None:
+    world = open_world(new_folder())
+    messages, wanted, known = MarketMessages(world.engine), Wanted({"statuses": ("*",)}), set[str]()
+    assert messages.statuses(wanted, known) == []
+    world.engine.halted = {"AAPL", "SPY"}
+    told_first: list[dict[str, Any]] = messages.statuses(wanted, known)
+    assert [(point["S"], point["sc"], point["z"]) for point in told_first] == [("AAPL", "H", "C"), ("SPY", "2", "B")]
+    assert messages.statuses(wanted, known) == []
+    world.engine.halted = {"SPY"}
+    (resumed,) = messages.statuses(wanted, known)
+    assert (resumed["T"], resumed["S"], resumed["sc"], resumed["sm"]) == ("s", "AAPL", "T", "Trading Resumption")
+    assert known == {"SPY"}

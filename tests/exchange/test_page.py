@@ -1,0 +1,182 @@
+"""The page for people: one file that runs nothing from elsewhere, and the document that it shows."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchange.worlds import KEYS, World, open_world
+from tradebot.exchange.page.document import MOST_LINES, MOST_ORDERS
+from tradebot.exchange.page.log_lines import about, duration
+from tradebot.exchange.times import HOUR, MINUTE, SECOND
+
+DATA = "/exchange/v1/page"
+
+
+@pytest.fixture
+def opened(world: World) -> World:
+    world.tick(to="open")
+    world.tick(seconds=600)
+    return world
+
+
+def test_the_page_is_html_that_may_run_its_own_script_and_nothing_else(world: World) -> None:
+    answer = world.ask("GET", "/", headers={})
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    for element, directive in (("script", "script-src"), ("style", "style-src")):
+        inline = re.findall(rf"<{element}[^>]*>(.*?)</{element}>", answer.body.decode(), re.DOTALL)
+        digest = hashlib.sha256(inline[0].encode()).digest()
+        assert (len(inline), policy[directive]) == (1, f"'sha256-{base64.b64encode(digest).decode()}'")
+
+
+def test_the_page_names_no_other_place_and_never_writes_markup(world: World) -> None:
+    text = world.ask("GET", "/").body.decode()
+    addresses = set(re.findall(r"https?://[^\s'\"%]+", text))
+    assert addresses == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function| on\w+=", text)
+    assert not re.search(r"\sstyle=|<(?:script|link|img|iframe)[^>]+src=", text)
+
+
+def test_a_new_exchange_shows_its_first_prices_and_empty_lists(world: World) -> None:
+    page = world.get(DATA)
+    assert page["clock"] == {
+        "time": "09:00:00",
+        "date": "Mon 3 Mar 2025",
+        "phase": "pre",
+        "pace": "step",
+        "opens": "09:30",
+        "closes": "16:00",
+        "until": "opens in 30 min",
+        "done": 0,
+    }
+    assert [row["symbol"] for row in page["book"]] == ["AAPL", "SPY", "ZAAC"]
+    assert [(row["line"], row["last"] is None) for row in page["book"][:2]] == [([], False), ([], False)]
+    assert (page["orders"], page["faults"], page["accounts"][0]["positions"]) == ([], [], [])
+    assert page["accounts"][0]["equity"] == "100000"
+
+
+def test_an_order_its_position_and_its_log_lines_are_shown_as_the_api_has_them(opened: World) -> None:
+    order = opened.order("SPY", "sell", "3").json
+    opened.order("AAPL", "buy", 1, limit_price="1.5")
+    opened.tick(seconds=120)
+    page, account = opened.get(DATA), opened.get("/v2/account")
+    newest, filled = page["orders"]
+    assert (newest["symbol"], newest["limit"], newest["status"]) == ("AAPL", "1.5", "new")
+    assert (filled["id"], filled["side"], filled["filled"], filled["status"]) == (order["id"], "sell", "3", "filled")
+    shown = page["accounts"][0]
+    position = opened.get("/v2/positions/SPY")
+    assert (shown["name"], shown["number"], shown["open_orders"]) == ("main", account["account_number"], 1)
+    assert float(shown["equity"]) == pytest.approx(float(account["equity"]), abs=0.01)
+    assert float(shown["buying_power"]) == pytest.approx(float(account["buying_power"]), abs=0.01)
+    assert [(held["symbol"], held["qty"]) for held in shown["positions"]] == [("SPY", "-3")]
+    assert float(shown["positions"][0]["gain"]) == pytest.approx(float(position["unrealized_pl"]), abs=0.01)
+    assert shown["positions"][0]["last"] == position["current_price"]
+    assert [line["seq"] for line in page["log"]] == list(range(page["log_total"], 0, -1))[:MOST_LINES]
+    assert next(line["about"] for line in page["log"] if line["event"] == "ticked") == "2 min"
+
+
+def test_the_book_shows_the_quote_of_the_data_api_and_a_line_that_ends_with_the_last_price(opened: World) -> None:
+    opened.order("AAPL", "buy", 1, limit_price="1.5")
+    row = opened.get(DATA)["book"][0]
+    quote = opened.get("/v2/stocks/AAPL/quotes/latest")["quote"]
+    assert (float(row["bid"]), float(row["ask"])) == (quote["bp"], quote["ap"])
+    assert row["line"][-1][1] == float(row["last"])
+    assert [x for x, _ in row["line"]] == sorted(x for x, _ in row["line"])
+    assert 0 < row["line"][0][0] <= row["line"][-1][0] <= 1
+
+
+@pytest.mark.parametrize(
+    ("moves", "phase", "until"),
+    [
+        (["open"], "open", "closes in 6 h 30 min"),
+        (["close"], "post", "opens in 17 h 30 min"),
+        (["close", "2025-03-04T01:30:30Z"], "closed", "opens in 13 h"),
+        (["close", "next_open", "close"], "finished", "the last session is over"),
+    ],
+)
+def test_the_clock_says_which_part_of_the_day_it_is(world: World, moves: list[str], phase: str, until: str) -> None:
+    for moment in moves:
+        world.tick(to=moment)
+    clock = world.get(DATA)["clock"]
+    assert (clock["phase"], clock["until"]) == (phase, until)
+
+
+def test_the_document_stays_small_however_many_orders_there_were(opened: World) -> None:
+    for number in range(MOST_ORDERS + 20):
+        opened.order("SPY", "buy", 1, limit_price="1", client_order_id=f"order {number}")
+    page = opened.get(DATA)
+    assert (len(page["orders"]), page["orders_total"]) == (MOST_ORDERS, MOST_ORDERS + 20)
+    assert len(page["log"]) == MOST_LINES
+    assert page["log_total"] > MOST_ORDERS
+    newest = opened.get("/v2/orders?status=all&limit=1")[0]
+    assert page["orders"][0]["id"] == newest["id"]
+
+
+def test_armed_faults_are_shown_in_words(opened: World) -> None:
+    rule = b"- name: slow\n  when: {request: submit, nth: 2}\n  what: {status: 503}\n"
+    assert opened.ask("POST", "/exchange/v1/faults", rule).status == 200
+    page = opened.get(DATA)
+    assert page["faults_total"] == 1
+    assert page["faults"][0] == {
+        "name": "slow",
+        "what": "status 503",
+        "when": "request submit, nth 2",
+        "fired": 0,
+        "spent": False,
+    }
+
+
+def test_no_secret_is_in_the_document(new_folder: Callable[[], Path]) -> None:
+    world = open_world(new_folder())
+    world.ask("POST", "/exchange/v1/accounts", {"name": "alice"})
+    page = world.get(DATA)
+    assert [account["name"] for account in page["accounts"]] == ["main", "alice"]
+    assert all("secret" not in account and "key" not in account for account in page["accounts"])
+
+
+def test_a_page_of_another_origin_reads_nothing_and_moves_no_time(opened: World) -> None:
+    foreign = KEYS | {"Origin": "https://evil.example", "Host": "127.0.0.1:8787"}
+    before = opened.engine.now_us
+    for method, path in (("GET", DATA), ("POST", "/exchange/v1/tick")):
+        answer = opened.ask(method, path, {"seconds": 60}, foreign)
+        assert (answer.status, answer.json["code"]) == (403, 40310000)
+    assert opened.engine.now_us == before
+    rebound = opened.ask("GET", "/", headers={"Host": "evil.example"})
+    assert rebound.status == 403
+
+
+LINES: list[tuple[dict[str, Any], str]] = [
+    ({"event": "request", "method": "DELETE", "path": "/v2/positions", "query": "cancel_orders=true", "body": ""},
+     "DELETE /v2/positions?cancel_orders=true"),
+    ({"event": "request_refused", "status": 403, "message": "no"}, "no"),
+    ({"event": "ticked", "from": "2025-03-03T14:30:00Z", "to": "2025-03-04T15:31:05Z"}, "1 d 1 h 1 min 5 s"),
+    ({"event": "order_accepted", "symbol": "SPY", "side": "buy", "type": "limit", "qty": "2", "limit_price": "3"},
+     "buy 2 SPY limit 3"),
+    ({"event": "order_new", "symbol": "SPY", "side": "buy", "type": "market", "qty": None, "notional": "9.5"},
+     "buy $9.5 SPY"),
+    ({"event": "fill", "symbol": "SPY", "side": "sell", "type": "market", "fill_qty": "1", "price": "350.5"},
+     "sell 1 SPY at 350.5"),
+    ({"event": "pace_set", "pace": "60x", "note": True}, "pace 60x"),
+    ({"event": "anything"}, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "said"), LINES)
+def test_a_log_line_is_said_in_a_few_words(line: dict[str, Any], said: str) -> None:
+    assert about({"seq": 1, "at": "2025-03-03T14:30:00Z", **line}) == said
+
+
+def test_a_long_line_is_cut() -> None:
+    assert len(about({"event": "request", "method": "GET", "path": "/" + "x" * 5000})) == 160
+
+
+@pytest.mark.parametrize(("us", "said"), [(0, "0 s"), (59 * SECOND, "59 s"), (MINUTE, "1 min"), (49 * HOUR, "2 d 1 h")])
+def test_lengths_of_time_are_said_without_what_is_zero(us: int, said: str) -> None:
+    assert duration(us) == said

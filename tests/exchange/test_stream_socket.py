@@ -1,0 +1,165 @@
+"""One client's socket without a network: what happens to a client that does not read."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from tradebot.exchange.streams import socket as module
+from tradebot.exchange.streams.frames import FrameError, Message, decode
+from tradebot.exchange.streams.socket import Socket
+
+FAREWELL = Message({"farewell": True})
+
+
+class Transport:
+    """Remembers whether it was cut off, and then tells the connection so."""
+
+    def __init__(self, inbox: "asyncio.Queue[dict[str, Any]]") -> None:
+        self.aborted = False
+        self._inbox = inbox
+
+    def abort(self) -> None:
+        self.aborted = True
+        self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1006})
+
+
+class Wire:
+    """Both ends of an ASGI websocket; `room` is how many messages the client takes before it stops reading."""
+
+    def __init__(self, room: float = float("inf")) -> None:
+        self.inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.inbox.put_nowait({"type": "websocket.connect"})
+        self.transport = Transport(self.inbox)
+        self.sent: list[dict[str, Any]] = []
+        self.room = room
+        scope = {"headers": [], "state": {"transport": self.transport}}
+        self.socket = Socket(scope, self.inbox.get, self._send, binary=True, farewell=FAREWELL)
+
+    async def _send(self, message: Any) -> None:
+        if message["type"] == "websocket.send":
+            self.room -= 1
+        if self.room < 0:
+            await asyncio.Event().wait()
+        self.sent.append(message)
+        if message["type"] == "websocket.close":
+            self.inbox.put_nowait({"type": "websocket.disconnect", "code": message["code"]})
+
+    def bodies(self) -> list[bytes]:
+        return [message["bytes"] for message in self.sent if message["type"] == "websocket.send"]
+
+
+def run(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(story(), 5))
+
+
+async def turns(count: int = 20) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_a_client_that_never_reads_is_cut_off_and_holds_no_more_than_the_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LONGEST_QUEUE", 10)
+    monkeypatch.setattr(module, "_LAST_WORDS_S", 0.01)
+
+    async def story() -> None:
+        wire = Wire(room=2)
+        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
+        await turns()
+        for number in range(1000):
+            wire.socket.put(Message(number))
+            if number % 5 == 0:
+                await turns(2)
+        await serving
+        assert wire.transport.aborted
+        assert wire.bodies() == [b"0", b"1"]
+
+    run(story)
+
+
+def test_a_client_that_reads_again_in_time_is_told_why_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LONGEST_QUEUE", 10)
+
+    async def story() -> None:
+        wire = Wire()
+        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
+        await turns()
+        for number in range(12):
+            wire.socket.put(Message(number))
+        await serving
+        assert wire.bodies() == [b'{"farewell":true}']
+        assert wire.sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "slow client"}
+        assert not wire.transport.aborted
+
+    run(story)
+
+
+def test_the_source_is_asked_only_while_the_client_reads() -> None:
+    async def story() -> None:
+        wire = Wire(room=3)
+        asked = iter(range(100))
+        wire.socket.source = lambda: Message(next(asked))
+        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
+        wire.socket.wake()
+        await turns(100)
+        assert wire.bodies() == [b"0", b"1", b"2"]
+        assert next(asked) == 4
+        wire.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        await serving
+
+    run(story)
+
+
+def test_what_is_queued_comes_before_what_the_source_has() -> None:
+    async def story() -> None:
+        wire = Wire()
+        left = [Message("source")]
+        wire.socket.source = lambda: left.pop() if left else None
+        wire.socket.put(Message("queued"))
+        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
+        await turns()
+        assert wire.bodies() == [b'"queued"', b'"source"']
+        wire.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        await serving
+
+    run(story)
+
+
+def test_nothing_is_heard_of_a_client_that_is_being_closed() -> None:
+    heard: list[object] = []
+
+    async def story() -> None:
+        wire = Wire(room=0)
+        serving = asyncio.create_task(wire.socket.serve(heard.append))
+        await turns()
+        wire.socket.put(Message("stuck"))
+        await turns()
+        wire.socket.close(1008, "enough")
+        wire.inbox.put_nowait({"type": "websocket.receive", "text": "{}"})
+        wire.inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        await serving
+
+    run(story)
+    assert heard == []
+
+
+def test_a_message_is_encoded_once_for_all_clients() -> None:
+    message = Message({"a": [1, "b"]})
+    assert message.as_json() is message.as_json()
+    assert message.packed() is message.packed()
+    assert decode(message.as_json()) == decode(message.packed()) == {"a": [1, "b"]}
+
+
+@pytest.mark.parametrize("value", [object(), {"at": b"bytes"}, {1, 2}])
+def test_what_is_no_part_of_a_message_is_a_mistake_of_ours(value: object) -> None:
+    with pytest.raises(TypeError):
+        Message(value).as_json()
+
+
+@pytest.mark.parametrize("frame", ["", "nope", "[1", b"\xc1", b"\xd9\x05abc", b"\xff" * 3, "NaN", "[" * 99_999])
+def test_what_cannot_be_read_is_a_frame_error(frame: str | bytes) -> None:
+    with pytest.raises(FrameError):
+        decode(frame)

@@ -1,0 +1,242 @@
+"""Time that runs by itself, and what a kill leaves of it: it stands where it was shown to stand, or later."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.exchange.worlds import SPEC, World
+from tradebot.exchange.clock import Clock, read_pace
+from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.market.fill import PAPER
+from tradebot.exchange.process import create
+from tradebot.exchange.times import DAY, MINUTE, SECOND, parse_time
+
+START = parse_time("2025-03-03T14:00:00Z")
+OPEN = parse_time("2025-03-03T14:30:00Z")
+
+
+class Machine:
+    """A monotonic clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.ns = 5 * 10**18
+
+    def __call__(self) -> int:
+        return self.ns
+
+    def pass_s(self, seconds: float) -> None:
+        self.ns += int(seconds * 10**9)
+
+
+class Running:
+    """An exchange on a machine's clock, with its application."""
+
+    def __init__(self, folder: Path, pace: str = "real") -> None:
+        self.machine = Machine()
+        self.world = World(open_exchange(folder, Clock(self.machine)))
+        if pace != "step":
+            assert self.world.ask("POST", "/exchange/v1/clock", {"pace": pace}).status == 200
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.world.exchange
+
+    def now(self, passed_s: float = 0) -> int:
+        self.machine.pass_s(passed_s)
+        return parse_time(self.world.get("/exchange/v1/clock")["now"])
+
+
+def kinds(world: World) -> list[str]:
+    return [event["event"] for event in world.events()]
+
+
+def test_time_stands_still_in_lock_step_however_long_it_takes(new_folder: Callable[[], Path]) -> None:
+    running = Running(new_folder(), "step")
+    assert running.now(passed_s=10_000) == START
+    assert not running.exchange.unrecorded
+
+
+@pytest.mark.parametrize(("pace", "speed"), [("real", 1), ("60x", 60), ("0.5x", 0.5), ("1000x", 1000)])
+def test_time_runs_as_fast_as_it_is_told_to(new_folder: Callable[[], Path], pace: str, speed: float) -> None:
+    running = Running(new_folder(), pace)
+    assert running.now(passed_s=4) == START + int(4 * speed * SECOND)
+    assert running.now(passed_s=4) == START + int(8 * speed * SECOND)
+    assert running.world.get("/exchange/v1/clock")["pace"] == pace
+
+
+def test_within_a_minute_time_moves_without_a_line_and_at_its_end_with_a_tick(new_folder: Callable[[], Path]) -> None:
+    running = Running(new_folder())
+    lines = len(kinds(running.world))
+    running.now(passed_s=1)
+    # The first movement reserves the time that it may move within.
+    assert kinds(running.world)[lines:] == ["time_reserved"]
+    running.now(passed_s=58)
+    assert kinds(running.world)[lines:] == ["time_reserved"]
+    assert running.now(passed_s=2) == START + 61 * SECOND
+    assert kinds(running.world)[lines:] == ["time_reserved", "request", "ticked"]
+
+
+def test_an_order_that_waits_fills_when_its_minute_is_over(new_folder: Callable[[], Path]) -> None:
+    running = Running(new_folder())
+    running.world.tick(to="open")
+    order = running.world.order("AAPL", "buy", 1).json
+    running.now(passed_s=59)
+    assert running.world.get(f"/v2/orders/{order['id']}")["status"] == "new"
+    running.now(passed_s=2)
+    assert running.world.get(f"/v2/orders/{order['id']}")["filled_at"][:19] == "2025-03-03T14:31:00"
+
+
+def test_a_tick_moves_running_time_on_and_it_runs_on_from_there(new_folder: Callable[[], Path]) -> None:
+    running = Running(new_folder())
+    running.machine.pass_s(5)
+    running.world.tick(to="open")
+    assert running.now(passed_s=3) == OPEN + 3 * SECOND
+
+
+def test_time_that_is_stopped_stays_where_it_is_over_a_restart(new_folder: Callable[[], Path]) -> None:
+    folder = new_folder()
+    running = Running(folder)
+    stopped = running.now(passed_s=7.25)
+    running.world.ask("POST", "/exchange/v1/clock", {"pace": "step"})
+    again = Running(folder, "step")
+    assert again.now(passed_s=50) == stopped == START + 7_250_000
+
+
+def test_after_a_kill_time_goes_on_beyond_all_that_was_shown_and_not_far(new_folder: Callable[[], Path]) -> None:
+    folder = new_folder()
+    running = Running(folder)
+    shown = running.now(passed_s=95)
+    again = Running(folder, "step").now()
+    assert shown < again <= shown + 2 * MINUTE
+    assert Running(folder, "step").now() == again
+
+
+def test_running_time_ends_with_its_market(new_folder: Callable[[], Path]) -> None:
+    running = Running(new_folder(), "100000x")
+    horizon = running.exchange.market.calendar.horizon_us
+    assert running.now(passed_s=2 * DAY / SECOND) == horizon
+    assert running.now(passed_s=100) == horizon
+
+
+def test_whoever_listens_to_time_hears_each_of_its_movements(new_folder: Callable[[], Path]) -> None:
+    running = Running(new_folder())
+    heard: list[tuple[int, int]] = []
+    running.exchange.moved.append(lambda from_us, to_us: heard.append((from_us, to_us)))
+    running.now(passed_s=1)
+    running.now(passed_s=70)
+    running.world.tick(to="open")
+    ends = [START, START + SECOND, START + 71 * SECOND, OPEN]
+    assert heard == [*pairwise(ends)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        [],
+        {"pace": 60},
+        {"pace": None},
+        {"pace": ""},
+        {"pace": "fast"},
+        {"pace": "0x"},
+        {"pace": "-1x"},
+        {"pace": "100001x"},
+        {"pace": "1e3x"},
+        {"pace": "٣x"},
+        {"pace": "60x", "more": 1},
+        b"",
+        b"\xff",
+    ],
+)
+def test_a_pace_that_cannot_be_read_is_refused_and_changes_nothing(world: World, body: Any) -> None:
+    answer = world.ask("POST", "/exchange/v1/clock", body)
+    assert (answer.status, answer.json["code"]) == (400, 40010000)
+    assert world.get("/exchange/v1/clock")["pace"] == "step"
+    assert kinds(world) == ["created"]
+
+
+@pytest.mark.parametrize("name", ["step", "real", "60x", "0.25x", "100000x"])
+def test_a_pace_is_written_as_it_is_read(name: str) -> None:
+    assert read_pace(name).name == name
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("pass"), st.sampled_from([0.001, 0.4, 7.0, 59.9, 61.0, 600.0])),
+        st.tuples(st.just("order"), st.sampled_from(["market", "limit"])),
+        st.tuples(st.just("pace"), st.sampled_from(["step", "real", "60x"])),
+        st.tuples(st.just("tick"), st.sampled_from([1, 90])),
+        st.tuples(st.just("cancel"), st.none()),
+        st.tuples(st.just("kill"), st.none()),
+    ),
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def slow_paper(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Return what makes folders of a market that fills at once and takes two seconds for each cancel."""
+    made = tmp_path_factory.mktemp("paper")
+    create(made, replace(SPEC, fill=PAPER._replace(latency_s=2)))
+
+    def copy() -> Path:
+        folder = tmp_path_factory.mktemp("slow")
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        return folder
+
+    return copy
+
+
+@given(steps=STEPS, paper=st.booleans())
+@settings(max_examples=25)
+def test_time_never_runs_backwards_and_each_kill_leaves_what_was_shown(
+    new_folder: Callable[[], Path], slow_paper: Callable[[], Path], steps: list[tuple[str, Any]], paper: bool
+) -> None:
+    folder = slow_paper() if paper else new_folder()
+    running = Running(folder, "60x")
+    running.world.tick(to="open")
+    newest = running.now()
+    for kind, value in steps:
+        running = killed(folder, running) if kind == "kill" else running
+        step(running, kind, value)
+        assert running.now() >= newest
+        newest = running.now()
+    running = killed(folder, running)
+    times = [parse_time(event["at"]) for event in running.world.events()]
+    assert times == sorted(times)
+
+
+def step(running: Running, kind: str, value: Any) -> None:
+    if kind == "pass":
+        running.machine.pass_s(value)
+    elif kind == "order":
+        price: dict[str, Any] = {"limit_price": "230.00"} if value == "limit" else {}
+        running.world.order("AAPL", "buy", 1, **price)
+    elif kind == "cancel":
+        running.world.ask("DELETE", "/v2/orders")
+    elif kind == "pace":
+        running.world.ask("POST", "/exchange/v1/clock", {"pace": value})
+    elif kind == "tick":
+        running.world.tick(seconds=value)
+
+
+def killed(folder: Path, running: Running) -> Running:
+    """Return what a new process makes of the folder: all that was shown, and time beyond it."""
+    before = shown(running.world)
+    again = Running(folder, "step")
+    assert {order["id"] for order in before} == {order["id"] for order in shown(again.world)}
+    again.world.ask("POST", "/exchange/v1/clock", {"pace": "60x"})
+    return again
+
+
+def shown(world: World) -> list[dict[str, Any]]:
+    orders: list[dict[str, Any]] = json.loads(world.ask("GET", "/v2/orders?status=all&limit=500").body)
+    return orders

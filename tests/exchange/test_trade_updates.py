@@ -1,0 +1,320 @@
+"""The trade_updates stream, through real sockets: who hears what, in which form, and what nobody can spoil."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from tests.exchange.served import Client, Served, served
+
+AUTHORIZED = {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}}
+UNAUTHORIZED = {"stream": "authorization", "data": {"status": "unauthorized", "action": "authenticate"}}
+LISTENING = {"stream": "listening", "data": {"streams": ["trade_updates"]}}
+LISTEN = {"action": "listen", "data": {"streams": ["trade_updates"]}}
+SYNTAX = {"stream": "error", "data": {"code": 400, "message": "invalid syntax"}}
+
+
+def login(key: str = "sandbox", secret: str | None = None) -> dict[str, str]:
+    return {"action": "auth", "key": key, "secret": secret or key}
+
+
+@pytest.fixture(scope="module")
+def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
+    with served(new_folder()) as place:
+        place.tick(to="open")
+        place.tick(seconds=600)
+        yield place
+
+
+def listen(client: Client, key: str = "sandbox", packed: bool = False) -> None:
+    assert client.ask(login(key), packed) == AUTHORIZED
+    assert client.ask(LISTEN, packed) == LISTENING
+
+
+def told(client: Client, count: int) -> list[tuple[str, str]]:
+    """Return the next events as (event, status of the order)."""
+    messages = [client.get()["data"] for _ in range(count)]
+    return [(data["event"], data["order"]["status"]) for data in messages]
+
+
+def test_both_documented_forms_authenticate_and_answers_are_json_in_binary_frames(place: Served) -> None:
+    older = {"action": "authenticate", "data": {"key_id": "sandbox", "secret_key": "sandbox"}}
+    for form in (login(), older):
+        with place.connect("/stream") as client:
+            client.send(form)
+            frame = client.frame()
+            assert isinstance(frame, bytes)
+            assert json.loads(frame) == AUTHORIZED
+            assert client.ask(form) == AUTHORIZED
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        login(secret="wrong"),
+        login("nobody"),
+        {"action": "authenticate", "data": {"key_id": "sandbox"}},
+        {"action": "authenticate", "data": {"key_id": 1, "secret_key": ["sandbox"]}},
+        {"action": "auth", "key": "sandbox", "secret": "\ud800"},
+        {"action": "auth"},
+    ],
+)
+def test_wrong_keys_are_told_so_and_closed(place: Served, form: object) -> None:
+    with place.connect("/stream") as client:
+        assert client.ask(form) == UNAUTHORIZED
+        assert client.end() == (1008, "unauthorized")
+
+
+def test_who_listens_before_authenticating_is_told_and_may_still_authenticate(place: Served) -> None:
+    refused = {"stream": "authorization", "data": {"status": "unauthorized", "action": "listen"}}
+    with place.connect("/stream") as client:
+        assert client.ask(LISTEN) == refused
+        listen(client)
+
+
+def test_an_order_is_told_from_its_acceptance_to_its_fill(place: Served) -> None:
+    with place.connect("/stream") as client:
+        listen(client)
+        before = sum(float(held["qty"]) for held in place.get("/v2/positions") if held["symbol"] == "AAPL")
+        order = place.order("AAPL", "buy", 3)
+        assert told(client, 2) == [("pending_new", "pending_new"), ("new", "new")]
+        place.tick(seconds=120)
+        data = client.get()["data"]
+        filled = place.get(f"/v2/orders/{order['id']}")
+        assert (data["event"], data["order"]) == ("fill", filled)
+        assert (data["qty"], data["price"]) == ("3", filled["filled_avg_price"])
+        assert float(data["position_qty"]) == before + 3
+        assert data["timestamp"] == filled["filled_at"]
+        activity = place.get("/v2/account/activities/FILL?page_size=1")[0]
+        assert activity["id"].endswith(f"::{UUID(data['execution_id'])}")
+
+
+def test_a_cancel_a_replacement_and_an_expiry_have_their_words(place: Served) -> None:
+    with place.connect("/stream") as client:
+        listen(client)
+        first = place.order("SPY", "buy", 1, limit_price="1")
+        told(client, 2)
+        second = place.ask("PATCH", f"/v2/orders/{first['id']}", {"limit_price": "2"}).json()
+        events = told(client, 4)
+        assert {event for event, _ in events} >= {"replaced", "new"}
+        place.ask("DELETE", f"/v2/orders/{second['id']}")
+        assert told(client, 1) == [("canceled", "canceled")]
+        place.order("SPY", "buy", 1, limit_price="1")
+        told(client, 2)
+        place.tick(to="close")
+        assert told(client, 1) == [("expired", "expired")]
+        place.tick(to="open")
+        place.tick(seconds=600)
+
+
+def test_event_ids_sort_as_the_events_came_in_engine_time(place: Served) -> None:
+    with place.connect("/stream") as client:
+        listen(client)
+        ids = []
+        for _ in range(3):
+            place.order("SPY", "buy", 1, limit_price="1")
+            data = [client.get()["data"] for _ in range(2)]
+            ids.append({one["event_id"] for one in data})
+            place.tick(seconds=60)
+        assert [len(pair) for pair in ids] == [2, 2, 2]
+        assert max(ids[0]) < min(ids[1])
+        assert max(ids[1]) < min(ids[2])
+        assert all(len(one) == 26 for pair in ids for one in pair)
+
+
+def test_clients_of_messagepack_get_it_whether_they_ask_by_header_or_by_frame(place: Served) -> None:
+    with (
+        place.connect("/stream", Content_Type="application/msgpack") as by_header,
+        place.connect("/stream") as by_frame,
+    ):
+        listen(by_header, packed=False)
+        listen(by_frame, packed=True)
+        place.order("SPY", "buy", 1, limit_price="1")
+        frames = [by_header.frame(), by_frame.frame()]
+        assert frames[0] == frames[1]
+        assert isinstance(frames[0], bytes)
+        assert frames[0][:1] not in b"{["
+        assert told(by_header, 1) == told(by_frame, 1) == [("new", "new")]
+
+
+def test_every_connection_of_an_account_hears_it_and_none_of_another(place: Served) -> None:
+    place.ask("POST", "/exchange/v1/accounts", {"name": "alice", "cash": "50000"})
+    with place.connect("/stream") as one, place.connect("/stream") as two, place.connect("/stream") as other:
+        listen(one)
+        listen(two)
+        listen(other, "alice")
+        place.order("SPY", "buy", 1, limit_price="1")
+        mine = place.order("SPY", "buy", 2, key="alice", limit_price="1")
+        assert told(one, 2) == told(two, 2)
+        assert other.get()["data"]["order"]["id"] == mine["id"]
+
+
+def test_each_listen_names_the_whole_set_anew(place: Served) -> None:
+    with place.connect("/stream") as client:
+        listen(client)
+        for streams in ([], ["account_updates"], [1, None]):
+            assert client.ask({"action": "listen", "data": {"streams": streams}})["data"] == {"streams": []}
+        place.order("SPY", "buy", 1, limit_price="1")
+        assert client.ask({"action": "listen", "data": {"streams": ["x", "trade_updates"]}}) == LISTENING
+        order = place.order("SPY", "buy", 1, limit_price="1")
+        assert client.get()["data"]["order"]["id"] == order["id"]
+
+
+GARBAGE: list[str | bytes] = [
+    "",
+    "not json",
+    "[]",
+    "1",
+    "null",
+    '{"action": 1}',
+    "{}",
+    '{"action": NaN}',
+    "[" * 100_000,
+    "9" * 10_000,
+    b"",
+    b"\xff\xfe\x00",
+    b"\xc1",
+    b"\x91" * 100_000,
+    b"\x81\x01\x02",
+    b"\xdf\xff\xff\xff\xff",
+    b"\xc7\x00",
+]
+
+
+def test_what_is_no_message_is_an_error_and_ends_nothing(place: Served) -> None:
+    with place.connect("/stream") as client:
+        for frame in GARBAGE:
+            client.websocket.send(frame)
+            assert client.get() == SYNTAX, frame[:20]
+        listen(client)
+        for message in ({"action": "dance"}, {"action": "listen"}, {"action": "listen", "data": {"streams": "all"}}):
+            assert client.ask(message) == SYNTAX
+        order = place.order("SPY", "buy", 1, limit_price="1")
+        assert client.get()["data"]["order"]["id"] == order["id"]
+
+
+def test_a_message_beyond_all_bounds_closes_its_connection_alone(place: Served) -> None:
+    with place.connect("/stream") as other:
+        listen(other)
+        with place.connect("/stream") as client:
+            client.websocket.send("x" * 2_000_000)
+            assert client.end()[0] == 1009
+        place.order("SPY", "buy", 1, limit_price="1")
+        assert told(other, 1) == [("pending_new", "pending_new")]
+
+
+def test_nothing_is_told_before_its_line_is_in_the_log(place: Served) -> None:
+    with place.connect("/stream") as client:
+        listen(client)
+        for _ in range(5):
+            place.order("SPY", "buy", 1, limit_price="1")
+            data = client.get()["data"]
+            told(client, 1)
+            lines = [json.loads(line) for line in list(place.exchange.log.read())[-10:]]
+            written = {line.get("order_id") for line in lines if line["event"] == "order_accepted"}
+            assert data["order"]["id"] in written
+
+
+def test_half_a_handshake_and_a_silent_socket_cost_nobody_anything(place: Served) -> None:
+    with socket.create_connection(("127.0.0.1", place.port)) as half, place.connect("/stream"):
+        half.sendall(b"GET /stream HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n")
+        with place.connect("/stream") as client:
+            listen(client)
+            place.order("SPY", "buy", 1, limit_price="1")
+            assert told(client, 1) == [("pending_new", "pending_new")]
+
+
+HANDSHAKE = (
+    "Host: 127.0.0.1",
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+)
+
+
+def raw(place: Served, frame: bytes, *headers: str) -> bytes:
+    """Send a handshake and then a frame byte for byte; return all that comes until the server closes."""
+    head = "\r\n".join(("GET /stream HTTP/1.1", *(headers or HANDSHAKE))) + "\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", place.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        answer = connection.recv(4096)
+        connection.sendall(frame)
+        while part := connection.recv(4096):
+            answer += part
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x81\x02{}", 1002),
+        (b"\x83\x82\x00\x00\x00\x00{}", 1002),
+        (b"\x80\x81\x00\x00\x00\x00{", 1002),
+        (b"\x89\xfe\x00\xff\x00\x00\x00\x00" + b"x" * 255, 1002),
+        (b"\x81\x82\x00\x00\x00\x00\xff\xfe", 1007),
+        (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", 1009),
+    ],
+)
+def test_a_frame_against_the_protocol_closes_its_connection_with_the_code_for_it(
+    place: Served, frame: bytes, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert code.to_bytes(2) in raw(place, frame).partition(b"\r\n\r\n")[2]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("fault", ["Content-Length: 5", "Sec-WebSocket-Version: 99", "Sec-WebSocket-Extensions: ;;"])
+def test_a_handshake_that_cannot_be_read_is_answered_and_closed(place: Served, fault: str) -> None:
+    assert raw(place, b"", *HANDSHAKE, fault).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_client_that_does_not_read_does_not_hold_up_the_server_s_end(
+    new_folder: Callable[[], Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with served(new_folder()) as place, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.connect(("127.0.0.1", place.port))
+        quiet: dict[str, Any] = {"proxy": None, "compression": None, "max_queue": 1, "close_timeout": 0}
+        with connect(place.ws + "/v2/test", sock=deaf, **quiet) as client:
+            for message in (login(), {"action": "subscribe", "bars": ["*"], "quotes": ["*"], "trades": ["*"]}):
+                client.send(json.dumps(message))
+            for _ in range(3):
+                client.recv(10)
+            for moment in ("close", "next_open", "close"):
+                place.tick(to=moment)
+            while not place.unsent_bytes():
+                pass
+            place.end()
+    # A server that waited in vain says so when it gives up.
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/nowhere", {}, 404),
+        ("/stream", {"Origin": "https://evil.example"}, 403),
+    ],
+)
+def test_a_handshake_that_leads_nowhere_is_refused(
+    place: Served, path: str, headers: dict[str, str], status: int
+) -> None:
+    with pytest.raises(InvalidStatus) as refused, place.connect(path, **headers):
+        pass
+    assert refused.value.response.status_code == status
+
+
+def test_a_server_that_stops_closes_its_clients(new_folder: Callable[[], Path]) -> None:
+    with served(new_folder()) as place, place.connect("/stream") as client:
+        listen(client)
+        place.stop()
+        with pytest.raises(ConnectionClosed) as closed:
+            client.frame()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012

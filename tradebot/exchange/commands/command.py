@@ -1,0 +1,113 @@
+"""A command as it came, as its handler sees it, and the table by which its handler is found."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.jsontext import decode_object, encode
+from tradebot.exchange.refusal import Refusal, not_found
+
+_NAME = re.compile(r"\{(\w+)\}")
+
+Answer = tuple[int, bytes]
+"""Status and body."""
+
+
+class Command(NamedTuple):
+    """One request that may change the exchange, as it came.
+
+    `account` is the caller's account number, empty for control; `effects` a JSON list of what a script decided for it.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    body: str = ""
+    account: str = ""
+    effects: str = ""
+
+
+class Asked(NamedTuple):
+    """A command before its handler: `names` are the parts of the path that the handler's pattern names."""
+
+    command: Command
+    engine: Engine
+    names: Mapping[str, str]
+
+    @property
+    def account(self) -> Account:
+        """Return the caller's account; raises the 401 Refusal where it is gone."""
+        found = self.engine.accounts.get(self.command.account)
+        if found is None:
+            raise Refusal(401, {"message": "unauthorized."})
+        return found
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return the query parameters; of a repeated one the last."""
+        return dict(parse_qsl(self.command.query, keep_blank_values=True))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return the body, an object; raises a 400 Refusal."""
+        return decode_object(self.command.body)
+
+    @property
+    def effects(self) -> list[dict[str, Any]]:
+        """Return what a script decided for this command."""
+        found: list[dict[str, Any]] = json.loads(self.command.effects or "[]")
+        return found
+
+    @property
+    def fate(self) -> str | None:
+        """Return what a script has decided to become of the order of this command."""
+        return next((str(effect["fate"]) for effect in self.effects if "fate" in effect), None)
+
+
+Handler = Callable[[Asked], Answer]
+
+
+class Entry(NamedTuple):
+    """A line of the table: which requests a handler answers; `{name}` in the path stands for one part of it."""
+
+    method: str
+    path: str
+    handler: Handler
+
+
+class Commands:
+    """Runs commands against an engine, each by the handler that a table of entries has for it."""
+
+    def __init__(self, engine: Engine, entries: Iterable[Entry]) -> None:
+        self._engine = engine
+        table = [*entries]
+        self._plain = {(entry.method, entry.path): entry.handler for entry in table}
+        self._patterns = [(entry.method, _pattern(entry.path), entry.handler) for entry in table if "{" in entry.path]
+
+    def run(self, command: Command) -> tuple[Answer, Refusal | None]:
+        """Answer a command; the refusal, if any, comes along so that it can be logged."""
+        try:
+            handler, names = self._found(command)
+            return handler(Asked(command, self._engine, names)), None
+        except Refusal as refusal:
+            return (refusal.status, encode(refusal.body)), refusal
+
+    def _found(self, command: Command) -> tuple[Handler, Mapping[str, str]]:
+        handler = self._plain.get((command.method, command.path))
+        if handler is not None:
+            return handler, {}
+        for method, pattern, matched in self._patterns:
+            names = pattern.fullmatch(command.path) if method == command.method else None
+            if names:
+                return matched, {name: unquote(value) for name, value in names.groupdict().items()}
+        raise not_found("endpoint not found")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile(_NAME.sub(r"(?P<\1>[^/]+)", path))

@@ -1,0 +1,153 @@
+"""Control: time, and the accounts that there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from tradebot.exchange.commands.command import Answer, Asked, Entry
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.jsontext import encode, plain, to_decimal
+from tradebot.exchange.refusal import invalid, malformed, not_found, unprocessable
+from tradebot.exchange.times import DAY, SECOND, parse_time, rfc3339
+
+MAIN = "main"
+MAIN_KEY = "sandbox"
+"""The name of the account that is always there, and its key and secret: a bot on the same machine knows them."""
+MOST_ACCOUNTS = 100
+TICK, ACCOUNTS, RESET = "/exchange/v1/tick", "/exchange/v1/accounts", "/exchange/v1/reset"
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_TAKEN = (MAIN, MAIN_KEY)
+_MOST_CASH = Decimal(10) ** 12
+_LONGEST_TICK_S = 10_000 * DAY // SECOND
+
+
+class ControlCommands:
+    """Handlers of what a person or a test does to the exchange itself; `standing` renders the answer to a tick.
+
+    `cash` is what the main account begins with, in USD; each account begins anew with what it began with.
+    """
+
+    def __init__(self, standing: Callable[[], dict[str, Any]], cash: Decimal) -> None:
+        self._standing = standing
+        self._cash = {MAIN: cash}
+
+    def entries(self) -> list[Entry]:
+        """Return the handlers of the control commands."""
+        return [
+            Entry("POST", TICK, self._tick),
+            Entry("POST", ACCOUNTS, self._open),
+            Entry("POST", RESET, self._reset),
+        ]
+
+    def _tick(self, asked: Asked) -> Answer:
+        asked.engine.tick(_tick_target(asked.engine, asked.body))
+        return 200, encode(self._standing())
+
+    def _open(self, asked: Asked) -> Answer:
+        body = asked.body
+        check_fields(body, {"name", "cash"})
+        name = body.get("name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise invalid("an account's name is a small letter, then at most 31 small letters, digits, _ or -")
+        if name in _TAKEN or find(asked.engine, name):
+            raise unprocessable(f"there is an account {name}")
+        if len(asked.engine.accounts) >= MOST_ACCOUNTS:
+            raise unprocessable(f"there are {MOST_ACCOUNTS} accounts, which is the most")
+        cash = self._cash[name] = _cash(body.get("cash"), self._cash[MAIN])
+        return 200, encode(account_summary(asked.engine, asked.engine.open_account(name, name, name, cash)))
+
+    def _reset(self, asked: Asked) -> Answer:
+        body = asked.body
+        check_fields(body, {"account", "cash"})
+        name = body.get("account", MAIN)
+        account = find(asked.engine, name)
+        if account is None:
+            raise not_found(f"there is no account {str(name)[:40]!r}")
+        gone = account_summary(asked.engine, account)
+        cash = self._cash[account.name] = _cash(body.get("cash"), self._cash[account.name])
+        fresh = asked.engine.reset_account(account, cash)
+        return 200, encode(account_summary(asked.engine, fresh) | {"gone": gone})
+
+
+def find(engine: Engine, name: object) -> Account | None:
+    """Return the account of a name."""
+    return next((account for account in engine.accounts.values() if account.name == name), None)
+
+
+def account_summary(engine: Engine, account: Account) -> dict[str, Any]:
+    """Return an account as the control API shows it; amounts in USD."""
+    return {
+        "name": account.name,
+        "account_number": account.number,
+        "key": account.key_id,
+        "secret": account.secret,
+        "cash": plain(account.cash),
+        "equity": plain(engine.balances(account).equity),
+        "positions": len(account.positions),
+        "open_orders": len(account.open),
+        "orders": len(account.orders),
+    }
+
+
+def check_fields(body: dict[str, Any], known: set[str]) -> None:
+    """Refuse a body with a field that means nothing here."""
+    unknown = sorted(set(body) - known)
+    if unknown:
+        raise malformed(f"there is no field {unknown[0][:40]!r} here; there are {', '.join(sorted(known))}")
+
+
+def _cash(given: object, default: Decimal) -> Decimal:
+    if given is None:
+        return default
+    cash = to_decimal(given)
+    if cash is None or not 0 < cash <= _MOST_CASH or cash != cash.quantize(Decimal("0.01")):
+        raise invalid(f"cash must be above 0 and at most {_MOST_CASH}, in whole cents")
+    return cash
+
+
+def _tick_target(engine: Engine, body: dict[str, Any]) -> int:
+    if set(body) == {"seconds"}:
+        return _after(engine, body["seconds"])
+    if set(body) == {"to"} and isinstance(body["to"], str):
+        return _moment(engine, body["to"])
+    raise malformed('a tick is {"seconds": n} or {"to": "<ISO time>|open|close|next_open"}')
+
+
+def _after(engine: Engine, given: object) -> int:
+    seconds = to_decimal(given)
+    if seconds is None or not 0 <= seconds <= _LONGEST_TICK_S:
+        raise malformed(f"seconds must be a number from 0 to {_LONGEST_TICK_S}")
+    return _bounded(engine, engine.now_us + int(seconds * SECOND))
+
+
+def _bounded(engine: Engine, to_us: int) -> int:
+    """Time runs on to the last close; beyond it, it moves only when an exact moment is asked for."""
+    return min(to_us, max(engine.now_us, engine.market.calendar.last_close_us))
+
+
+def _moment(engine: Engine, text: str) -> int:
+    calendar, now = engine.market.calendar, engine.now_us
+    if text == "open":
+        return now if calendar.is_open(now) else _bounded(engine, calendar.next_open(now))
+    if text == "next_open":
+        return _bounded(engine, calendar.next_open(now))
+    if text == "close":
+        return _bounded(engine, calendar.next_close(now))
+    return _instant(engine, text)
+
+
+def _instant(engine: Engine, text: str) -> int:
+    try:
+        to_us = parse_time(text)
+    except (ValueError, OverflowError) as error:
+        raise malformed(f"not an ISO time: {text[:40]!r}") from error
+    if to_us < engine.now_us:
+        raise malformed(f"time never runs backwards: it is {rfc3339(engine.now_us)}")
+    horizon = engine.market.calendar.horizon_us
+    if to_us > horizon:
+        raise malformed(f"the market ends: time can go to {rfc3339(horizon)} at the latest")
+    return to_us

@@ -1,0 +1,72 @@
+"""Orders: submitting, replacing and canceling them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tradebot.exchange.commands.command import Answer, Asked, Entry
+from tradebot.exchange.engine.reading import read_order, read_replacement
+from tradebot.exchange.faces.trading_json import asset_id, order_json
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.refusal import Refusal
+
+
+def entries() -> list[Entry]:
+    """Return the handlers of the order commands."""
+    return [
+        Entry("POST", "/v2/orders", _submit),
+        Entry("DELETE", "/v2/orders", _cancel_all),
+        Entry("PATCH", "/v2/orders/{id}", _replace),
+        Entry("DELETE", "/v2/orders/{id}", _cancel),
+    ]
+
+
+def _submit(asked: Asked) -> Answer:
+    account = asked.account
+    order = asked.engine.submit(account, read_order(_with_symbol(asked)), asked.fate)
+    answer = encode(order_json(order, nested=True))
+    # What happens to an order happens after its reply: a client sees it as it was taken in.
+    asked.engine.settle(order)
+    return 200, answer
+
+
+def _with_symbol(asked: Asked) -> dict[str, Any]:
+    """Return the body with the symbol that it names, by itself or by the id of its asset."""
+    body = asked.body
+    symbol = body.get("symbol")
+    if isinstance(symbol, str) and symbol not in asked.engine.market.known:
+        body["symbol"] = next((name for name in asked.engine.market.symbols if asset_id(name) == symbol), symbol)
+    return body
+
+
+def _replace(asked: Asked) -> Answer:
+    account = asked.account
+    order = account.order(asked.names["id"].lower())
+    replaced = asked.engine.replace(account, order.id, read_replacement(asked.body))
+    answer = encode(order_json(replaced, nested=True))
+    asked.engine.settle(replaced)
+    return 200, answer
+
+
+def _cancel(asked: Asked) -> Answer:
+    order = asked.account.order(asked.names["id"].lower())
+    order.fate = asked.fate or order.fate
+    asked.engine.cancel(asked.account, order.id)
+    return 204, b""
+
+
+def _cancel_all(asked: Asked) -> Answer:
+    return 207, encode(cancel_all(asked))
+
+
+def cancel_all(asked: Asked) -> list[dict[str, Any]]:
+    """Cancel every open order of the caller; a line says of each what came of it."""
+    return [_canceled(asked, order_id) for order_id in list(asked.account.open)]
+
+
+def _canceled(asked: Asked, order_id: str) -> dict[str, Any]:
+    try:
+        asked.engine.cancel(asked.account, order_id)
+    except Refusal as refusal:
+        return {"id": order_id, "status": 500, "body": refusal.body}
+    return {"id": order_id, "status": 200}

@@ -1,0 +1,116 @@
+"""Watchlists: making, changing and removing them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tradebot.exchange.chance import uuid_of
+from tradebot.exchange.commands.command import Answer, Asked, Entry
+from tradebot.exchange.engine.account import Account, Watchlist
+from tradebot.exchange.faces.trading.watchlists import by_id, by_name
+from tradebot.exchange.faces.trading_json import watchlist_json
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.refusal import invalid, not_found, unprocessable
+
+_LONGEST_NAME = 64
+_MOST_LISTS = 200
+_MOST_SYMBOLS = 500
+
+
+def entries() -> list[Entry]:
+    """Return the handlers of the watchlist commands."""
+    one, named = "/v2/watchlists/{watchlist_id}", "/v2/watchlists:by_name"
+    return [
+        Entry("POST", "/v2/watchlists", _create),
+        *(Entry("PUT", path, _update) for path in (one, named)),
+        *(Entry("POST", path, _append) for path in (one, named)),
+        *(Entry("DELETE", path, _delete) for path in (one, named)),
+        Entry("DELETE", one + "/{symbol}", _remove),
+    ]
+
+
+def _meant(asked: Asked) -> Watchlist:
+    """Return the watchlist that the path or the query names; raises a 404 Refusal."""
+    if "watchlist_id" in asked.names:
+        return by_id(asked.account, asked.names["watchlist_id"])
+    return by_name(asked.account, asked.query.get("name", ""))
+
+
+def _create(asked: Asked) -> Answer:
+    account, body, now = asked.account, asked.body, asked.engine.now_us
+    name, symbols = _new_name(account, body), _symbols(asked, body.get("symbols"))
+    if len(account.watchlists) >= _MOST_LISTS:
+        raise unprocessable(f"there are {_MOST_LISTS} watchlists, which is the most")
+    listed = Watchlist(uuid_of(account.number, "watchlist", name, now), name, symbols, now, now)
+    account.watchlists[listed.id] = listed
+    return _shown(asked, listed)
+
+
+def _update(asked: Asked) -> Answer:
+    """Give a watchlist another name, other symbols, or both; what is absent stays."""
+    listed, body = _meant(asked), asked.body
+    name = listed.name if body.get("name") in (None, listed.name) else _new_name(asked.account, body)
+    symbols = listed.symbols if body.get("symbols") is None else _symbols(asked, body["symbols"])
+    listed.name, listed.symbols = name, symbols
+    return _touched(asked, listed)
+
+
+def _append(asked: Asked) -> Answer:
+    listed = _meant(asked)
+    listed.symbols = _distinct([*listed.symbols, _symbol(asked, asked.body.get("symbol"))])
+    return _touched(asked, listed)
+
+
+def _remove(asked: Asked) -> Answer:
+    listed, symbol = _meant(asked), asked.names["symbol"]
+    if symbol not in listed.symbols:
+        raise not_found(f"symbol not found in watchlist: {symbol[:40]}")
+    listed.symbols = [other for other in listed.symbols if other != symbol]
+    return _touched(asked, listed)
+
+
+def _delete(asked: Asked) -> Answer:
+    del asked.account.watchlists[_meant(asked).id]
+    return 204, b""
+
+
+def _touched(asked: Asked, listed: Watchlist) -> Answer:
+    listed.updated_us = asked.engine.now_us
+    return _shown(asked, listed)
+
+
+def _shown(asked: Asked, listed: Watchlist) -> Answer:
+    return 200, encode(watchlist_json(asked.engine.market, asked.account, listed))
+
+
+def _new_name(account: Account, body: dict[str, Any]) -> str:
+    name = body.get("name")
+    if not isinstance(name, str) or not name:
+        raise invalid("name is required")
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise invalid(f"name must be no more than {_LONGEST_NAME} printable characters")
+    if any(listed.name == name for listed in account.watchlists.values()):
+        raise invalid("watchlist name must be unique")
+    return name
+
+
+def _symbols(asked: Asked, given: object) -> list[str]:
+    if given is None:
+        return []
+    if not isinstance(given, list) or len(given) > _MOST_SYMBOLS:
+        raise invalid("invalid symbols")
+    return _distinct([_symbol(asked, name) for name in given if name is not None])
+
+
+def _symbol(asked: Asked, name: object) -> str:
+    if not isinstance(name, str) or not name:
+        raise invalid("symbol is required")
+    if name not in asked.engine.market.known:
+        raise unprocessable(f'asset "{name[:40]}" not found')
+    return name
+
+
+def _distinct(symbols: list[str]) -> list[str]:
+    if len(set(symbols)) != len(symbols):
+        raise invalid("duplicate symbol")
+    return symbols

@@ -1,0 +1,68 @@
+"""Orders in groups: which legs an order brings, and what becomes of the others when something befalls one.
+
+- bracket: an entry with a take-profit and a stop-loss; oto: an entry with one of them; oco: a take-profit that is
+  itself the first order, with a stop-loss as its leg. Legs are held until the entry is completely filled; those of
+  an oco come to the market with it.
+- A fill of one exit leaves the other with as many shares as the first has left; none left cancels it.
+- The end of one member by cancellation or rejection cancels all that are open. At the end of their day all expire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tradebot.exchange.engine.orders import Order, OrderRequest
+
+
+def leg_requests(request: OrderRequest) -> Iterator[OrderRequest]:
+    """Return the requests of the legs that an order brings, the take-profit first."""
+    side = request.side if request.order_class == "oco" else -request.side
+    bare = OrderRequest(
+        symbol=request.symbol,
+        side=side,
+        type="limit",
+        time_in_force=request.time_in_force,
+        qty=request.qty,
+        notional=None,
+        limit=None,
+        order_class=request.order_class,
+    )
+    if request.take_profit is not None and request.order_class != "oco":
+        yield bare._replace(limit=request.take_profit)
+    if request.stop_loss is not None:
+        stop, limit = request.stop_loss
+        yield bare._replace(type="stop" if limit is None else "stop_limit", stop=stop, limit=limit)
+
+
+def to_release(order: Order) -> list[Order]:
+    """Return the legs that come to the market now that an order has, or has been filled."""
+    oco = order.request.order_class == "oco"
+    return [leg for leg in order.legs if leg.status == "held" and (oco or order.status == "filled")]
+
+
+def other_exits(order: Order) -> list[Order]:
+    """Return the open exits that sell or buy back the same shares as an exit does."""
+    group = _group(order)
+    if order.request.order_class == "oto" or (order is group[0] and order.request.order_class != "oco"):
+        return []
+    exits = group if order.request.order_class == "oco" else group[1:]
+    return [other for other in exits if other is not order and other.is_open]
+
+
+def fellows(order: Order) -> list[Order]:
+    """Return the other open members of an order's group."""
+    return [other for other in _group(order) if other is not order and other.is_open]
+
+
+def _group(order: Order) -> list[Order]:
+    first = order.parent or order
+    return [first, *first.legs]
+
+
+def succeed(old: Order, new: Order) -> None:
+    """Put a replacing order in the place of the old one in its group."""
+    new.parent, new.legs = old.parent, old.legs
+    for leg in new.legs:
+        leg.parent = new
+    if new.parent is not None:
+        new.parent.legs = [new if leg is old else leg for leg in new.parent.legs]

@@ -1,0 +1,90 @@
+"""The end of option positions: expiry, exercise, assignment, and settlement when something happens to the stock.
+
+At the close of its last session a contract that is in the money by a cent or more is exercised where it is held long
+and assigned where it is held short; any other expires. Before a split or a merger of the stock its contracts are
+settled in cash at their price, since no adjusted contracts are listed here.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.holdings import Entry, enter, move, rename
+from tradebot.exchange.engine.options import SHARES, Contract, contract_of, last_session, underlying, value
+from tradebot.exchange.market.bars import UNITS, usd
+
+_IN_THE_MONEY = UNITS // 100
+
+
+def watch(floor: Floor, account: Account, symbol: str, contract: Contract) -> None:
+    """Have a position in a contract end at the close of its last session."""
+    number = account.number
+    ends_us = last_session(floor.market.calendar, contract).close_us
+    floor.agenda.note(ends_us, lambda: _end(floor, number, symbol, contract))
+
+
+def _end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
+    account = floor.accounts.get(number)
+    if account is None or symbol not in account.positions:
+        return
+    stock = underlying(floor.market, contract)
+    price = floor.market.price(stock, floor.now_us) if stock is not None else None
+    if stock is None or price is None or contract.intrinsic(price) < _IN_THE_MONEY:
+        expire(floor, account, symbol, account.qty(symbol))
+    else:
+        exercise(floor, account, symbol, account.qty(symbol))
+
+
+def expire(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
+    """Let contracts of a position expire without anything for them."""
+    move(account, symbol, -qty, Decimal(0))
+    enter(floor, account, Entry("OPEXP", None, symbol, "Option Expiration", -qty))
+
+
+def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
+    """Exercise contracts held long, or have those held short (negative) assigned: shares change hands at the strike."""
+    contract = contract_of(symbol)
+    assert contract is not None
+    stock = underlying(floor.market, contract)
+    assert stock is not None
+    kind, said = ("OPEXC", "Option Exercise") if qty > 0 else ("OPASN", "Option Assignment")
+    move(account, symbol, -qty, Decimal(0))
+    enter(floor, account, Entry(kind, None, symbol, said, -qty))
+    shares, strike = qty * SHARES * contract.stock_side, usd(contract.strike)
+    move(account, stock, shares, strike)
+    traded = Entry("OPTRD", None, stock, "Option Trade", shares, strike, net_amount=-shares * strike)
+    enter(floor, account, traded)
+
+
+def _positions_on(floor: Floor, stock: str) -> list[tuple[Account, str, Contract]]:
+    found = []
+    for account in floor.accounts.values():
+        for symbol in account.positions:
+            contract = contract_of(symbol)
+            if contract is not None and contract.root == stock.replace(".", ""):
+                found.append((account, symbol, contract))
+    return found
+
+
+def settle_on(floor: Floor, stock: str) -> None:
+    """Pay every position in contracts on a stock out in cash at its price."""
+    for account, symbol, _ in _positions_on(floor, stock):
+        # By now the stock's price is one of its new shares; the contract was on the old ones.
+        worth = value(floor.market, symbol, floor.now_us - 1)
+        assert worth is not None
+        qty, price = account.qty(symbol), usd(worth)
+        move(account, symbol, -qty, price)
+        said = "settled in cash: no adjusted contract is listed"
+        enter(floor, account, Entry("OPCA", None, symbol, said, -qty, price, net_amount=qty * SHARES * price))
+
+
+def rename_on(floor: Floor, stock: str, new: str) -> None:
+    """Give contracts on a stock the symbols that follow from its new name."""
+    for account, symbol, contract in _positions_on(floor, stock):
+        renamed = new.replace(".", "") + symbol[len(contract.root) :]
+        rename(floor, account, account.positions[symbol], renamed, ("OPCA", "NC.SNC"))
+        found = contract_of(renamed)
+        assert found is not None
+        watch(floor, account, renamed, found)

@@ -1,0 +1,127 @@
+"""The trading floor: the state that the engine's parts share, and what they all ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Container
+from decimal import Decimal
+from typing import Any
+
+from tradebot.exchange.engine.account import Account, Balances
+from tradebot.exchange.engine.agenda import Agenda
+from tradebot.exchange.engine.matching import FillModel
+from tradebot.exchange.engine.options import value
+from tradebot.exchange.engine.orders import Fill, Order
+from tradebot.exchange.events import Emit, Event, Update
+from tradebot.exchange.jsontext import plain
+from tradebot.exchange.market.bars import Market, usd
+from tradebot.exchange.market.fill import FillSpec
+from tradebot.exchange.times import SECOND
+
+
+class Book:
+    """The orders of all accounts that are at the market, by symbol."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, dict[str, Order]] = {}
+
+    def add(self, order: Order) -> None:
+        """Take in an order."""
+        self._live.setdefault(order.symbol, {})[order.id] = order
+
+    def drop(self, order: Order) -> None:
+        """Let go of an order, if it is here."""
+        orders = self._live.get(order.symbol)
+        if orders is not None and orders.pop(order.id, None) is not None and not orders:
+            del self._live[order.symbol]
+
+    def symbols(self) -> list[str]:
+        """Return the symbols that have orders, sorted."""
+        return sorted(self._live)
+
+    def orders(self, symbol: str) -> Collection[Order]:
+        """Return the orders of a symbol."""
+        return self._live.get(symbol, {}).values()
+
+
+class Floor:
+    """Engine time, market, accounts, book and agenda of one exchange; everything that changes is told to `emit`.
+
+    `halted` holds the symbols that fill nothing, whatever the market does.
+    """
+
+    def __init__(self, market: Market, start_us: int, emit: Emit, spec: FillSpec) -> None:
+        self.market = market
+        self.start_us = self.now_us = start_us
+        self.model = FillModel(spec)
+        self.latency_us = spec.latency_s * SECOND
+        self.accounts: dict[str, Account] = {}
+        self.book = Book()
+        self.agenda = Agenda()
+        self.halted: Container[str] = frozenset()
+        self.sequence = 0
+        self.emit = emit
+        self._prices: dict[str, int | None] = {}
+        self._priced_us = start_us
+
+    def last_price(self, symbol: str) -> int | None:
+        """Return the price of a stock or option, None before it has one; within a moment it is remembered."""
+        if self._priced_us != self.now_us:
+            self._prices, self._priced_us = {}, self.now_us
+        if symbol not in self._prices:
+            self._prices[symbol] = value(self.market, symbol, self.now_us)
+        return self._prices[symbol]
+
+    def price(self, symbol: str) -> int:
+        """Return the last price of a symbol that is held; one that was never priced cannot be held."""
+        price = self.last_price(symbol)
+        assert price is not None
+        return price
+
+    def balances(self, account: Account) -> Balances:
+        """Return what an account is worth now."""
+        return account.balances(self.price, self.now_us)
+
+    def buying_power(self, account: Account) -> Decimal:
+        """Return what an account may still spend on new orders."""
+        return account.buying_power(self.price, self.now_us)
+
+    def tell(self, name: str, order: Order, word: str) -> None:
+        """Emit what befell an order: the log's name for it and the stream's word."""
+        self.emit(Event(self.now_us, name, described(order), order.account, Update(word, order)))
+
+    def tell_fill(self, fill: Fill, account: Account) -> None:
+        """Emit an execution."""
+        fields = described(fill.order) | {
+            "activity_id": fill.id,
+            "fill_qty": plain(fill.qty),
+            "price": plain(usd(fill.price)),
+            "cash": plain(account.cash),
+            "position": plain(fill.position_qty),
+        }
+        word = "fill" if fill.complete else "partial_fill"
+        self.emit(Event(self.now_us, "fill", fields, account.number, Update(word, fill.order, fill)))
+
+
+def described(order: Order) -> dict[str, Any]:
+    """Return the fields by which the log tells of an order."""
+    request = order.request
+    fields = {
+        "order_id": order.id,
+        "client_order_id": order.client_order_id,
+        "symbol": request.symbol,
+        "side": "buy" if request.side > 0 else "sell",
+        "type": request.type,
+        "time_in_force": request.time_in_force,
+        "qty": None if order.qty is None else plain(order.qty),
+        "notional": None if request.notional is None else plain(request.notional),
+        "limit_price": None if request.limit is None else plain(usd(request.limit)),
+        "filled_qty": plain(order.filled_qty),
+        "status": order.status,
+    }
+    if order.stop is not None:
+        fields["stop_price"] = plain(usd(order.stop))
+    if order.parent is not None:
+        fields["parent_id"] = order.parent.id
+    if order.replaces is not None:
+        fields["replaces"] = order.replaces
+    return fields

@@ -1,0 +1,90 @@
+"""What changes an account without an order: shares and cash that come and go, each entry with its activity."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.exchange.chance import uuid_of
+from tradebot.exchange.engine.account import Account, Activity, Position
+from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.events import Event
+from tradebot.exchange.jsontext import plain
+from tradebot.exchange.times import to_datetime
+
+_ZERO = Decimal(0)
+
+
+class Entry(NamedTuple):
+    """One line of an account's activities: Alpaca's words for it, shares, USD a share, and the cash that it moved."""
+
+    kind: str
+    sub_type: str | None
+    symbol: str | None
+    description: str
+    qty: Decimal | None = None
+    price: Decimal | None = None
+    per_share: Decimal | None = None
+    net_amount: Decimal = _ZERO
+
+
+def enter(floor: Floor, account: Account, entry: Entry) -> None:
+    """Book an entry's cash, add its activity and tell it, with cash and position as they are after it."""
+    account.cash += entry.net_amount
+    account.version += 1
+    stamp = to_datetime(floor.now_us).strftime("%Y%m%d%H%M%S%f")[:17]
+    identity = f"{stamp}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
+    account.activities.append(
+        Activity(
+            id=identity,
+            at_us=floor.now_us,
+            kind=entry.kind,
+            symbol=entry.symbol,
+            qty=entry.qty,
+            price=entry.price,
+            per_share=entry.per_share,
+            net_amount=entry.net_amount,
+            description=entry.description,
+            sub_type=entry.sub_type,
+        )
+    )
+    floor.emit(Event(floor.now_us, "activity", _described(account, entry, identity), account.number))
+
+
+def _described(account: Account, entry: Entry, identity: str) -> dict[str, str | None]:
+    return {
+        "activity_id": identity,
+        "activity_type": entry.kind,
+        "symbol": entry.symbol,
+        "qty": None if entry.qty is None else plain(entry.qty),
+        "price": None if entry.price is None else plain(entry.price),
+        "net_amount": plain(entry.net_amount),
+        "cash": plain(account.cash),
+        "position": None if entry.symbol is None else plain(account.qty(entry.symbol)),
+    }
+
+
+def move(account: Account, symbol: str, qty: Decimal, price: Decimal) -> None:
+    """Add shares (negative: take some) at a price in USD; what is left of a position that turns round cost that."""
+    held = account.positions.get(symbol)
+    account.version += 1
+    if held is None:
+        account.positions[symbol] = Position(symbol, qty, price)
+        return
+    total = held.qty + qty
+    if held.qty * qty > 0:
+        held.average = (held.average * held.qty + price * qty) / total
+    elif held.qty * total < 0:
+        held.average = price
+    held.qty = total
+    if not total:
+        del account.positions[symbol]
+
+
+def rename(floor: Floor, account: Account, held: Position, new: str, words: tuple[str, str]) -> None:
+    """Move a position to another symbol: one entry takes the old one away, another brings the new one."""
+    old, qty = held.symbol, held.qty
+    del account.positions[old]
+    enter(floor, account, Entry(*words, old, f"{old} is now {new}", -qty))
+    account.positions[new] = Position(new, qty, held.average)
+    enter(floor, account, Entry(*words, new, f"{new} was {old}", qty))

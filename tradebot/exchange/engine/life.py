@@ -1,0 +1,268 @@
+"""The life of an order: how it is booked, comes to the market, is filled, and ends. Each step is told to the log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import ROUND_DOWN, Decimal
+from functools import lru_cache
+
+from tradebot.exchange.chance import uuid_of
+from tradebot.exchange.engine import brackets, matching
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.orders import Fill, Order, OrderRequest
+from tradebot.exchange.engine.stops import first_stop
+from tradebot.exchange.market.bars import usd
+from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.times import MINUTE, at_new_york, new_york, to_datetime
+
+_LONGEST_GTC = timedelta(days=90)
+_AGED_AT = (16, 15)
+"""The New York time at which gtc orders that have become too old are canceled."""
+_HALF = Decimal("0.5")
+_NINE_PLACES = Decimal("1e-9")
+_ONE = Decimal(1)
+_ZERO = Decimal(0)
+_PENDING = frozenset({"pending_cancel", "pending_replace"})
+
+
+def aged_us(day: str) -> int:
+    """Return when gtc orders that have become too old end on an ISO date."""
+    return at_new_york(day, *_AGED_AT)
+
+
+def book(
+    floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, parent: Order | None = None
+) -> Order:
+    """Make an order and take it into its account's books, with its legs; a leg is held for its parent."""
+    order = _made(floor, account, request, intent, reserve)
+    if parent is not None:
+        order.status, order.parent = "held", parent
+    account.add(order)
+    if parent is None and request.order_class != "simple":
+        _bring_legs(floor, account, order)
+    return order
+
+
+def _bring_legs(floor: Floor, account: Account, order: Order) -> None:
+    for leg in brackets.leg_requests(order.request):
+        intent = "buy_to_close" if leg.side > 0 else "sell_to_close"
+        order.legs.append(book(floor, account, leg, intent, order.reserve, order))
+
+
+def book_replacement(
+    floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, old: Order
+) -> Order:
+    """Make the order that is to replace another; until it does, it holds only what it needs beyond that one."""
+    new = _made(floor, account, request, intent, reserve)
+    new.replaces, new.parent, new.status = old.id, old.parent, "held" if old.status == "held" else "pending_new"
+    _carry_over(old, new)
+    new.elected = old.elected and request.stop == old.request.stop
+    if old.hwm is not None:
+        new.stop, new.hwm = first_stop(request, old.hwm)
+    account.add(new, old)
+    return new
+
+
+def _carry_over(old: Order, new: Order) -> None:
+    """Take over what was filled, and the shares that are left where the other exit of a group has filled some."""
+    new.filled_qty, new.filled_usd = old.filled_qty, old.filled_usd
+    if new.request.qty == old.request.qty:
+        new.qty = old.qty
+
+
+def _made(floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int) -> Order:
+    floor.sequence += 1
+    number, now_us = len(account.orders) + 1, floor.now_us
+    stop, mark = request.stop, None
+    if request.type == "trailing_stop":
+        stop, mark = first_stop(request, floor.last_price(request.symbol))
+    return Order(
+        id=uuid_of(account.number, "order", number),
+        client_order_id=request.client_order_id or uuid_of(account.number, "client id", number),
+        request=request,
+        intent=intent,
+        sequence=floor.sequence,
+        status="pending_new" if tradable(floor, request) else "accepted",
+        submitted_us=now_us,
+        updated_us=now_us,
+        reserve=reserve,
+        expires_us=_expiry(floor, request),
+        account=account.number,
+        created_us=now_us,
+        qty=request.qty,
+        stop=stop,
+        hwm=mark,
+    )
+
+
+def tradable(floor: Floor, request: OrderRequest) -> bool:
+    """Say whether an order could come to the market now: in the session, or around it if it is marked for that."""
+    calendar, now_us = floor.market.calendar, floor.now_us
+    return calendar.is_open(now_us) or (request.extended_hours and calendar.is_extended(now_us))
+
+
+def _expiry(floor: Floor, request: OrderRequest) -> int:
+    session = floor.market.calendar.trading(floor.now_us)
+    if request.time_in_force == "gtc":
+        return aged_us((new_york(floor.now_us).date() + _LONGEST_GTC).isoformat())
+    if request.time_in_force == "opg":
+        return session.open_us + MINUTE
+    return _in_progress(floor, session).post_us if request.extended_hours else session.close_us
+
+
+def _in_progress(floor: Floor, session: Session) -> Session:
+    """After the close the calendar names the next session; the one before it may still have extended hours."""
+    calendar = floor.market.calendar
+    before = calendar.all[max(calendar.place(session.date) - 1, 0)]
+    return before if before.close_us <= floor.now_us < before.post_us else session
+
+
+def bring(floor: Floor, order: Order) -> None:
+    """Let an order come to the market, with the legs that come with it."""
+    order.status = "partially_filled" if order.filled_qty else "new"
+    order.updated_us = order.live_us = floor.now_us
+    floor.book.add(order)
+    if order.parent is not None:
+        floor.accounts[order.account].hold(order)
+    floor.tell("order_new", order, "new")
+    if order.request.time_in_force in ("ioc", "fok"):
+        # The first whole minute is the last that such an order may see.
+        end_us = -(-floor.now_us // MINUTE) * MINUTE + MINUTE
+        floor.agenda.note(end_us, lambda: cancel(floor, order))
+    _release(floor, order)
+
+
+def _release(floor: Floor, order: Order) -> None:
+    for leg in brackets.to_release(order) if order.legs else ():
+        bring(floor, leg)
+
+
+def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
+    """Fill an order at a price within a cap and return the shares; one that nothing can be filled of is canceled."""
+    account = floor.accounts[order.account]
+    held = matching.UNBOUNDED if order.opens else abs(account.qty(order.symbol))
+    identity = uuid_of(account.number, "fill", len(account.activities) + 1)
+    qty = _allowed(floor, order, matching.fill_qty(order, price, min(cap, held)), identity)
+    if not qty:
+        cancel(floor, order)
+        return qty
+    order.filled_qty += qty
+    order.filled_usd += qty * usd(price)
+    account.apply(order.symbol, qty * order.side, price)
+    # A notional order to close may ask for more shares than are held once the price has moved.
+    complete = matching.is_complete(order, price) or (order.qty is None and qty == held)
+    _mark_filled(floor, order, complete)
+    _record(floor, order, qty, price, identity)
+    _after_fill(floor, order)
+    return qty
+
+
+def _allowed(floor: Floor, order: Order, qty: Decimal, identity: str) -> Decimal:
+    if order.fate == "partial_then_cancel":
+        return (qty * _HALF).quantize(_NINE_PLACES if qty % 1 else _ONE, ROUND_DOWN)
+    return qty if order.request.time_in_force == "fok" else floor.model.part(qty, identity)
+
+
+def _mark_filled(floor: Floor, order: Order, complete: bool) -> None:
+    if complete:
+        order.filled_us = floor.now_us
+        _end(floor, order, "filled")
+        return
+    order.updated_us = floor.now_us
+    if order.status not in _PENDING:
+        order.status = "partially_filled"
+    floor.accounts[order.account].hold(order)
+
+
+def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str) -> None:
+    account = floor.accounts[order.account]
+    complete = order.status == "filled"
+    made = Fill(
+        id=f"{_stamp(floor.now_us)}::{identity}",
+        at_us=floor.now_us,
+        order=order,
+        qty=qty,
+        price=price,
+        cum_qty=order.filled_qty,
+        leaves_qty=_ZERO if complete else order.remaining.quantize(_NINE_PLACES),
+        position_qty=account.qty(order.symbol),
+        complete=complete,
+    )
+    account.activities.append(made)
+    floor.tell_fill(made, account)
+
+
+@lru_cache(maxsize=1)
+def _stamp(now_us: int) -> str:
+    return to_datetime(now_us).strftime("%Y%m%d%H%M%S%f")[:17]
+
+
+def _after_fill(floor: Floor, order: Order) -> None:
+    for other in brackets.other_exits(order) if order.grouped else ():
+        if order.is_open:
+            _reduce(floor, other, other.filled_qty + order.remaining)
+        else:
+            cancel(floor, other)
+    for leg in order.legs:
+        if leg.status == "held":
+            floor.accounts[order.account].hold(leg)
+    _release(floor, order)
+    if order.fate == "partial_then_cancel":
+        cancel(floor, order)
+
+
+def _reduce(floor: Floor, order: Order, qty: Decimal) -> None:
+    order.qty, order.updated_us = qty, floor.now_us
+    floor.accounts[order.account].hold(order)
+    floor.tell("order_restated", order, "restated")
+
+
+def cancel(floor: Floor, order: Order) -> None:
+    """Cancel an order that is still open, and with it the rest of its group."""
+    if order.is_open:
+        order.canceled_us = floor.now_us
+        _end(floor, order, "canceled")
+        floor.tell("order_canceled", order, "canceled")
+        _end_fellows(floor, order)
+
+
+def reject(floor: Floor, order: Order) -> None:
+    """Reject an order after it was accepted, and cancel the rest of its group."""
+    order.failed_us = floor.now_us
+    _end(floor, order, "rejected")
+    floor.tell("order_rejected", order, "rejected")
+    _end_fellows(floor, order)
+
+
+def _end_fellows(floor: Floor, order: Order) -> None:
+    for other in brackets.fellows(order) if order.grouped else ():
+        cancel(floor, other)
+
+
+def expire(floor: Floor, order: Order) -> None:
+    """End an order whose time is over: a day order expires, any other is canceled."""
+    if order.request.time_in_force != "day":
+        cancel(floor, order)
+        return
+    order.expired_us = floor.now_us
+    _end(floor, order, "expired")
+    floor.tell("order_expired", order, "expired")
+
+
+def replace(floor: Floor, old: Order, new: Order) -> None:
+    """Let a new order take the place of an open one, with what that has filled so far."""
+    old.replaced_us, old.replaced_by = floor.now_us, new.id
+    _end(floor, old, "replaced")
+    floor.tell("order_replaced", old, "replaced")
+    _carry_over(old, new)
+    brackets.succeed(old, new)
+    if new.status != "held":
+        bring(floor, new)
+    floor.accounts[old.account].hold(new)
+
+
+def _end(floor: Floor, order: Order, status: str) -> None:
+    order.status, order.updated_us = status, floor.now_us
+    floor.accounts[order.account].close(order)
+    floor.book.drop(order)

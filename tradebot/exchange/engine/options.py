@@ -1,0 +1,90 @@
+"""Option contracts that are held: what their OCC symbol says, what one is worth, and what it comes to at its expiry.
+
+None can be traded here: they come by a journal entry and go by expiry, exercise, assignment or settlement.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
+
+from tradebot.exchange.flow.options import rough_price
+from tradebot.exchange.market.bars import UNITS, Market
+from tradebot.exchange.market.profiles import profile
+from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.times import new_york_date
+
+SHARES = 100
+"""Shares that a contract is for."""
+_OCC = re.compile(r"([A-Z]{1,6})(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII)
+_CENT = UNITS // 100
+
+
+class Contract(NamedTuple):
+    """One option: the root of its underlying (without a dot), ISO expiry, right C or P, strike in price units."""
+
+    root: str
+    expiry: str
+    right: str
+    strike: int
+
+    @property
+    def stock_side(self) -> int:
+        """Return +1 where its exercise buys shares and -1 where it sells them."""
+        return 1 if self.right == "C" else -1
+
+    def intrinsic(self, price: int) -> int:
+        """Return what its exercise gains a share at a price of the underlying, in price units; 0 when nothing."""
+        return max(0, (price - self.strike) * self.stock_side)
+
+
+@lru_cache(maxsize=10_000)
+def contract_of(symbol: str) -> Contract | None:
+    """Read an OCC symbol; None for any other text, or one with a date that is none."""
+    match = _OCC.fullmatch(symbol)
+    if match is None:
+        return None
+    root, year, month, day, right, strike = match.groups()
+    expiry = f"20{year}-{month}-{day}"
+    try:
+        date.fromisoformat(expiry)
+    except ValueError:
+        return None
+    return Contract(root, expiry, right, int(strike) * UNITS // 1000)
+
+
+def shares_of(symbol: str) -> int:
+    """Return how many shares one of a position stands for: 100 for an option contract, else 1."""
+    return 1 if contract_of(symbol) is None else SHARES
+
+
+def underlying(market: Market, contract: Contract) -> str | None:
+    """Return the listed symbol that a contract is on."""
+    if contract.root in market.known:
+        return contract.root
+    return next((symbol for symbol in market.symbols if symbol.replace(".", "") == contract.root), None)
+
+
+def value(market: Market, symbol: str, now_us: int) -> int | None:
+    """Return the price of one share of a position, in price units: a stock's last price, an option's rough price.
+
+    The rough price is the one of the derived option flow: intrinsic value and some time value (rough_price).
+    """
+    contract = contract_of(symbol)
+    if contract is None:
+        return market.price(symbol, now_us)
+    stock = underlying(market, contract)
+    price = market.price(stock, now_us) if stock is not None else None
+    if stock is None or price is None:
+        return None
+    volatility = profile(market.actions.entity(stock)).implied_volatility
+    terms = contract.right, contract.strike / UNITS, contract.expiry
+    return rough_price(*terms, price / UNITS, volatility, new_york_date(now_us)) * _CENT
+
+
+def last_session(calendar: Calendar, contract: Contract) -> Session:
+    """Return the session at whose close a contract expires: the last that is not after its expiry date."""
+    held = [session for session in calendar.all if session.date <= contract.expiry]
+    return held[-1] if held else calendar.all[0]

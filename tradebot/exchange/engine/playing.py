@@ -1,0 +1,178 @@
+"""Time as it passes: bars meet the book, sessions begin and end, deeds fall due, all in the order of their moments.
+
+Between two stops (a session's marks and the deeds of the agenda) the book changes only by what its own orders do, so
+the bars of all its symbols are played in one go. At one moment bars come first, then deeds, then what the calendar
+has for it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
+from typing import NamedTuple
+
+from tradebot.exchange.engine import life
+from tradebot.exchange.engine.floor import Floor
+from tradebot.exchange.engine.matching import Priority, priority
+from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.engine.stops import stop_price
+from tradebot.exchange.market.bars import Bar
+from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.times import MINUTE
+
+
+class Mark(NamedTuple):
+    """A moment of a session at which something happens besides trading."""
+
+    at_us: int
+    kind: str
+
+
+class Candidate(NamedTuple):
+    """An order that a bar fills at a price, with its rank among the others."""
+
+    priority: Priority
+    sequence: int
+    order: Order
+    price: int
+
+
+def advance(floor: Floor, to_us: int) -> None:
+    """Let time pass up to and including a moment."""
+    while (at_us := _next_stop(floor, to_us)) is not None:
+        from_us = floor.now_us
+        _play_bars(floor, from_us, at_us)
+        floor.now_us = at_us
+        floor.agenda.do_until(at_us)
+        for mark in _marks_between(floor, from_us, at_us):
+            _reach(floor, mark)
+
+
+def _next_stop(floor: Floor, to_us: int) -> int | None:
+    """Return the next moment to stop at, None once the target is reached and nothing is due."""
+    deed_us = floor.agenda.next_us
+    if deed_us is not None and deed_us <= floor.now_us:
+        return floor.now_us
+    if floor.now_us >= to_us:
+        return None
+    marks = _marks_between(floor, floor.now_us, to_us)
+    candidates = [to_us, *(mark.at_us for mark in marks[:1])]
+    return min(candidates if deed_us is None else [*candidates, deed_us])
+
+
+def _marks_between(floor: Floor, from_us: int, to_us: int) -> list[Mark]:
+    """Return the marks after a moment up to another, of the first session that has any."""
+    sessions = floor.market.calendar.market
+    first = bisect_right(sessions, from_us, key=_last_mark_us)
+    if first == len(sessions):
+        return []
+    marks = _marks(sessions[first])
+    low = bisect_right(marks, from_us, key=attrgetter("at_us"))
+    return list(marks[low : bisect_right(marks, to_us, key=attrgetter("at_us"))])
+
+
+def _last_mark_us(session: Session) -> int:
+    return _marks(session)[-1].at_us
+
+
+@lru_cache(maxsize=4096)
+def _marks(session: Session) -> tuple[Mark, ...]:
+    marks = [
+        Mark(session.pre_us, "pre"),
+        Mark(session.open_us, "open"),
+        Mark(session.open_us + MINUTE, "opened"),
+        Mark(session.close_us, "close"),
+        Mark(life.aged_us(session.date), "aged"),
+        Mark(session.post_us, "post"),
+    ]
+    return tuple(sorted(marks))
+
+
+def _reach(floor: Floor, mark: Mark) -> None:
+    if mark.kind in ("pre", "open"):
+        _wake(floor)
+    elif mark.kind == "aged":
+        _expire(floor, floor.market.calendar.next_open(floor.now_us), "gtc")
+    else:
+        _expire(floor, floor.now_us)
+    if mark.kind == "close":
+        for account in floor.accounts.values():
+            account.closing = floor.balances(account)
+
+
+def _wake(floor: Floor) -> None:
+    """Let the orders that were waiting for this moment come to the market, in the order of their coming."""
+    waiting = [o for account in floor.accounts.values() for o in account.open.values() if o.status == "accepted"]
+    for order in sorted(waiting, key=attrgetter("sequence")):
+        if order.status == "accepted" and life.tradable(floor, order.request):
+            life.bring(floor, order)
+
+
+def _expire(floor: Floor, until_us: int, only: str = "") -> None:
+    """End the orders whose time is over by a moment: day orders expire, others are canceled."""
+    for account in floor.accounts.values():
+        for order in list(account.open.values()):
+            due = order.expires_us <= until_us and only in ("", order.request.time_in_force)
+            if due and order.is_open:
+                life.expire(floor, order)
+
+
+def _play_bars(floor: Floor, from_us: int, to_us: int) -> None:
+    """Match the bars that end in a span without marks, in the order of their ends and then of their symbols."""
+    bars = [(bar.end_us, symbol, bar) for symbol, bar in _bars_between(floor, from_us, to_us)]
+    for end_us, symbol, bar in sorted(bars):
+        floor.now_us = end_us
+        if symbol not in floor.halted:
+            _match(floor, symbol, bar)
+
+
+def _bars_between(floor: Floor, from_us: int, to_us: int) -> Iterator[tuple[str, Bar]]:
+    market, symbols = floor.market, floor.book.symbols()
+    index = market.calendar.reached(to_us)
+    if not symbols or index < 0:
+        return
+    session = market.calendar.market[index]
+    regular = session.open_us < to_us <= session.close_us
+    for symbol in symbols:
+        if regular or any(order.request.extended_hours for order in floor.book.orders(symbol)):
+            day = market.day(symbol, index) if regular else market.extended(symbol, index)
+            for bar in day.bars[day.complete(from_us) : day.complete(to_us)]:
+                yield symbol, bar
+
+
+def _match(floor: Floor, symbol: str, bar: Bar) -> None:
+    left = floor.model.volume_cap(bar)
+    for candidate in _candidates(floor, symbol, bar):
+        order = candidate.order
+        # An order that was filled before may have canceled this one.
+        if left > 0 and order.is_open and _fits(order, left):
+            left -= life.fill(floor, order, candidate.price, left)
+
+
+def _fits(order: Order, left: Decimal) -> bool:
+    return order.request.time_in_force != "fok" or order.remaining <= left
+
+
+def _candidates(floor: Floor, symbol: str, bar: Bar) -> list[Candidate]:
+    found = []
+    session = floor.market.calendar.trading(bar.start_us)
+    for order in floor.book.orders(symbol):
+        price = _price(floor, order, bar, session) if order.live_us <= bar.start_us else None
+        if price is not None:
+            found.append(Candidate(priority(order, bar), order.sequence, order, price))
+    return sorted(found)
+
+
+def _price(floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
+    request, model = order.request, floor.model
+    if not session.open_us <= bar.start_us < session.close_us:
+        return model.traded(order, bar) if request.extended_hours else None
+    if request.time_in_force == "opg":
+        # It came with the open, and what the first minute leaves of it is canceled: it sees no other bar.
+        return model.quoted(order, bar.open)
+    if request.time_in_force == "cls":
+        return model.quoted(order, bar.close) if bar.end_us == session.close_us else None
+    return model.traded(order, bar) if order.stop is None else stop_price(order, bar, model)

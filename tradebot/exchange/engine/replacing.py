@@ -1,0 +1,85 @@
+"""The rules for replacing an order: which orders can be replaced, by what, and the request that comes of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from tradebot.exchange.engine.orders import TERMINAL, Order, OrderRequest, Replacement
+from tradebot.exchange.market.bars import UNITS
+from tradebot.exchange.refusal import Refusal, invalid, unprocessable
+
+_LASTING = ("day", "gtc")
+_CHANGEABLE = {
+    "market": ("qty", "time_in_force"),
+    "limit": ("qty", "time_in_force", "limit"),
+    "stop": ("qty", "time_in_force", "stop"),
+    "stop_limit": ("qty", "time_in_force", "limit", "stop"),
+    "trailing_stop": ("qty", "time_in_force", "trail"),
+}
+_NAMES = {"limit": "limit_price", "stop": "stop_price"}
+_NOT_YET = ("accepted", "pending_new", "pending_cancel", "pending_replace")
+
+
+def replaced_request(order: Order, wanted: Replacement) -> OrderRequest:
+    """Return the request of the order that would replace another; raises the Refusal where that cannot be.
+
+    What the account allows is for `admission.admit` to say.
+    """
+    _check_replaceable(order)
+    given = [name for name in ("qty", "limit", "stop", "trail", "time_in_force") if getattr(wanted, name) is not None]
+    _check_fields(order, given)
+    changed = order.request._replace(client_order_id=wanted.client_order_id, **_changes(order, wanted, given))
+    if changed == order.request._replace(client_order_id=wanted.client_order_id):
+        raise unprocessable("order parameters are not changed")
+    _check_changed(order, changed)
+    return changed
+
+
+def _check_replaceable(order: Order) -> None:
+    if order.status == "replaced":
+        raise unprocessable("order already replaced")
+    if order.status in TERMINAL:
+        raise unprocessable("unable to replace order, order is not open")
+    if order.status in _NOT_YET:
+        raise unprocessable(f"cannot replace order in {order.status} status")
+    if order.request.notional is not None:
+        raise unprocessable("notional orders cannot be replaced")
+
+
+def _check_fields(order: Order, given: list[str]) -> None:
+    for name in given:
+        if name not in _CHANGEABLE[order.request.type]:
+            raise _misplaced(order.request.type, _NAMES.get(name, name))
+        if order.request.order_class != "simple" and name not in _NAMES:
+            raise unprocessable(
+                f"only limit_price and stop_price of {order.request.order_class} orders can be replaced"
+            )
+
+
+def _misplaced(order_type: str, field: str) -> Refusal:
+    if order_type == "market" and field != "trail":
+        return invalid("market orders require no stop or limit price")
+    return invalid(f"{order_type.replace('_', ' ')} orders must not have {field}")
+
+
+def _changes(order: Order, wanted: Replacement, given: list[str]) -> dict[str, Any]:
+    changes = {name: getattr(wanted, name) for name in given if name != "trail"}
+    if order.request.order_class == "oco" and order.parent is None and wanted.limit is not None:
+        changes["take_profit"] = wanted.limit
+    if wanted.trail is None:
+        return changes
+    if order.request.trail_price is None:
+        return changes | {"trail_percent": wanted.trail}
+    return changes | {"trail_price": int(wanted.trail * UNITS)}
+
+
+def _check_changed(order: Order, changed: OrderRequest) -> None:
+    qty = changed.qty or Decimal(0)
+    if qty != order.request.qty:
+        if order.request.qty is not None and order.request.qty != order.request.qty.to_integral_value():
+            raise unprocessable("qty of fractional orders cannot be replaced")
+        if qty <= order.filled_qty:
+            raise unprocessable("qty must be > filled_qty")
+    if changed.time_in_force not in _LASTING and changed.type not in ("market", "limit"):
+        raise unprocessable(f"invalid time_in_force {changed.time_in_force} for a {changed.type} order: use day or gtc")

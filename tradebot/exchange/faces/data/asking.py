@@ -1,0 +1,175 @@
+"""What a request of the data API asks for: symbols, interval, feed, page. Anything else is a 400."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from tradebot.exchange.faces.web import Call
+from tradebot.exchange.params import Params
+from tradebot.exchange.refusal import INVALID, UNPROCESSABLE, Refusal
+from tradebot.exchange.times import MINUTE, at_new_york, new_york_date
+
+HISTORICAL_FEEDS = ("iex", "otc", "sip", "boats")
+LATEST_FEEDS = ("delayed_sip", "iex", "otc", "sip", "boats", "overnight")
+AUCTION_FEEDS = ("sip",)
+_FEEDS_WITH_DATA = ("sip", "iex", "delayed_sip")
+"""The others carry over-the-counter and overnight trading, of which this market has none."""
+DELAY_US = 15 * MINUTE
+FREE = "free"
+_DEFAULT_LIMIT, _MOST_ROWS = 1000, 10_000
+_SYMBOL = re.compile(r"[A-Z][A-Z0-9]{0,9}([./-][A-Z0-9]{1,6})?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+class Feed(NamedTuple):
+    """Which feed is asked, and the last moment whose data it shows."""
+
+    name: str
+    known_us: int
+
+    @property
+    def empty(self) -> bool:
+        """Say whether this market has nothing on the feed."""
+        return self.name not in _FEEDS_WITH_DATA
+
+
+class Span(NamedTuple):
+    """The interval and the page asked: both ends inclusive; `after` is the last row of the page before."""
+
+    start_us: int
+    end_us: int
+    limit: int
+    newest_first: bool
+    after: tuple[str, int] | None
+
+    def of(self, symbol: str) -> tuple[int, int] | None:
+        """Return what is left of the interval for a symbol, None for one that earlier pages have shown whole."""
+        if self.after is None or symbol > self.after[0]:
+            return self.start_us, self.end_us
+        if symbol < self.after[0]:
+            return None
+        if self.newest_first:
+            return self.start_us, min(self.end_us, self.after[1] - 1)
+        return max(self.start_us, self.after[1] + 1), self.end_us
+
+
+def refused(what: str) -> Refusal:
+    """Return the 400 for a parameter that makes no sense."""
+    return Refusal(400, {"code": INVALID, "message": f"invalid {what}"})
+
+
+def params_of(call: Call) -> Params:
+    """Return a request's parameters, refused as the data API refuses them."""
+    return Params(call.query, refused)
+
+
+def symbols_of(call: Call) -> list[str]:
+    """Return the symbols asked, each once, in order of the alphabet."""
+    if "symbol" in call.names:
+        return [_symbol(call.names["symbol"])]
+    names = {_symbol(name.strip()) for name in call.query.get("symbols", "").split(",") if name.strip()}
+    if not names:
+        raise refused("symbols: at least one is required")
+    return sorted(names)
+
+
+def _symbol(name: str) -> str:
+    if not _SYMBOL.fullmatch(name):
+        raise refused(f"symbol: {name[:30]}")
+    return name
+
+
+def historical_feed(params: Params, plan: str, now_us: int, feeds: Sequence[str]) -> Feed:
+    """Return the feed of a historical request; under the free plan the consolidated one ends 15 minutes ago.
+
+    The default is the best that the plan has in real time. Raises the 403 for a more recent end.
+    """
+    name = _feed(params, plan, feeds)
+    if plan != FREE or name != "sip":
+        return Feed(name, now_us)
+    end_us = moment(params, "end", last=True)
+    if end_us is not None and end_us > now_us - DELAY_US:
+        raise no_recent_sip()
+    return Feed(name, now_us - DELAY_US)
+
+
+def latest_feed(params: Params, plan: str, now_us: int) -> Feed:
+    """Return the feed of a request for the latest data; raises the 403 where the plan has it later only."""
+    name = _feed(params, plan, LATEST_FEEDS)
+    if plan == FREE and name == "sip":
+        raise no_recent_sip()
+    return Feed(name, now_us - DELAY_US if name == "delayed_sip" else now_us)
+
+
+def _feed(params: Params, plan: str, feeds: Sequence[str]) -> str:
+    name = params.text("feed") or ("iex" if plan == FREE and "iex" in feeds else "sip")
+    if name not in feeds:
+        raise refused(f"feed: {name[:20]}")
+    return name
+
+
+def no_recent_sip() -> Refusal:
+    """Return the 403 for consolidated data that the plan does not include."""
+    message = "subscription does not permit querying recent SIP data"
+    return Refusal(403, {"code": UNPROCESSABLE, "message": message})
+
+
+def check_currency(params: Params) -> dict[str, str]:
+    """Return what an answer says of its currency: as asked, and there are dollars only."""
+    currency = params.text("currency").upper()
+    if currency not in ("", "USD"):
+        raise refused(f"currency: {currency[:10]}, this market is quoted in USD only")
+    return {"currency": currency} if currency else {}
+
+
+def span_of(params: Params, feed: Feed, now_us: int) -> Span:
+    """Return the interval asked: by default from the start of the day in New York to the last moment shown."""
+    start_us, end_us = moment(params, "start"), moment(params, "end", last=True)
+    if start_us is None:
+        start_us = min(at_new_york(new_york_date(now_us), 0), feed.known_us)
+    if end_us is not None and end_us < start_us:
+        raise refused("end: it is before the start")
+    return Span(
+        start_us=start_us,
+        end_us=feed.known_us if end_us is None else min(end_us, feed.known_us),
+        limit=params.count("limit", _DEFAULT_LIMIT, _MOST_ROWS),
+        newest_first=params.choice("sort", ("asc", "desc")) == "desc",
+        after=read_token(params.text("page_token")),
+    )
+
+
+def moment(params: Params, name: str, last: bool = False) -> int | None:
+    """Return a time parameter: a date is that day's first moment in New York, or its `last`."""
+    text = params.text(name)
+    if not _DATE.fullmatch(text):
+        return params.moment(name)
+    day = as_date(text, name).isoformat()
+    return at_new_york(day, 23, 59) + MINUTE - 1 if last else at_new_york(day, 0)
+
+
+def as_date(text: str, name: str) -> date:
+    """Return an ISO date, or raise the 400 that names its parameter."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise refused(name) from error
+
+
+def token_of(symbol: str, at_us: int) -> str:
+    """Return the token of the page after a row."""
+    return urlsafe_b64encode(f"{symbol}|{at_us}".encode()).decode()
+
+
+def read_token(token: str) -> tuple[str, int] | None:
+    """Return the row that a token stands for; raises the 400 for any other text."""
+    if not token:
+        return None
+    try:
+        symbol, _, at_us = urlsafe_b64decode(token.encode()).decode().partition("|")
+        return symbol, int(at_us)
+    except ValueError as error:
+        raise refused("page_token") from error

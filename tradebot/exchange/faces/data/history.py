@@ -1,0 +1,194 @@
+"""A symbol's past as rows: minutes, their trades and quotes, bars of any timeframe, auctions. Nothing is read that the
+interval does not need, and nothing is shown that was not complete at the moment named.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import date
+from fractions import Fraction
+from functools import lru_cache, partial
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple, TypeVar
+
+from tradebot.exchange.faces.data.rows import Aggregate, merged, of_minute
+from tradebot.exchange.faces.data.timeframes import Timeframe
+from tradebot.exchange.market.bars import Bar, Day, Market
+from tradebot.exchange.market.ticks import Quote, QuoteAround, Totals, Trade, quotes, trades
+from tradebot.exchange.times import MINUTE, at_new_york
+
+_TOTALS_IN_MEMORY = 4_000
+_TIMEFRAMES_IN_MEMORY = 8
+_START = attrgetter("start_us")
+Tick = TypeVar("Tick", Trade, Quote)
+Adjust = Callable[[int, Aggregate], Aggregate]
+"""What makes an aggregate, traded from a moment on, an adjusted one."""
+
+
+class Window(NamedTuple):
+    """Which part of a symbol's past: both ends inclusive, by the times that rows are stamped with."""
+
+    symbol: str
+    start_us: int
+    end_us: int
+    newest_first: bool
+    known_us: int
+
+
+class Auctions(NamedTuple):
+    """The auction prices of one session, in units; None where the auction had no trade, or is not over."""
+
+    midnight_us: int
+    opened_us: int
+    opening: int | None
+    closed_us: int
+    closing: int | None
+
+
+class History:
+    """Rows of a market."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._sessions = market.calendar.market
+        self._midnights = [at_new_york(session.date, 0) for session in self._sessions]
+        self._totals = lru_cache(maxsize=_TOTALS_IN_MEMORY)(Totals)
+        self._stamped = lru_cache(maxsize=_TIMEFRAMES_IN_MEMORY)(self._stamps)
+
+    def minutes(self, window: Window) -> Iterator[Bar]:
+        """Return the minute bars that start in a window, those outside the regular session included."""
+        indices = self.indices(window.start_us, window.end_us)
+        for index in reversed(indices) if window.newest_first else indices:
+            bars = self.session_minutes(window.symbol, index, window.known_us)
+            kept = bars[bisect_left(bars, window.start_us, key=_START) : bisect_right(bars, window.end_us, key=_START)]
+            yield from reversed(kept) if window.newest_first else kept
+
+    def indices(self, start_us: int, end_us: int) -> range:
+        """Return the sessions whose day in New York has a moment of an interval."""
+        first = max(bisect_right(self._midnights, start_us) - 1, 0)
+        return range(first, bisect_right(self._midnights, end_us))
+
+    def session_minutes(self, symbol: str, index: int, known_us: int) -> Sequence[Bar]:
+        """Return the minute bars of a session's day that are over at a moment, oldest first."""
+        regular, thin = self._market.day(symbol, index), self._market.extended(symbol, index)
+        bars, around = regular.bars[: regular.complete(known_us)], thin.bars[: thin.complete(known_us)]
+        before = bisect_left(around, self._sessions[index].open_us, key=_START)
+        return (*around[:before], *bars, *around[before:])
+
+    def is_extended(self, bar: Bar) -> bool:
+        """Say whether a bar is outside the regular session of its day."""
+        session = self._sessions[max(bisect_right(self._midnights, bar.start_us) - 1, 0)]
+        return not session.open_us <= bar.start_us < session.close_us
+
+    def trades(self, window: Window) -> Iterator[tuple[Trade, bool]]:
+        """Return the trades in a window, each with whether it was outside the regular session."""
+        for bar in self.minutes(window._replace(start_us=window.start_us - MINUTE)):
+            extended = self.is_extended(bar)
+            for trade in _within(trades(bar), window):
+                yield trade, extended
+
+    def quotes(self, window: Window, around: QuoteAround) -> Iterator[Quote]:
+        """Return the quotes in a window."""
+        for bar in self.minutes(window._replace(start_us=window.start_us - MINUTE)):
+            yield from _within(quotes(bar, around), window)
+
+    def bars(
+        self, window: Window, timeframe: Timeframe, kinds: Collection[str] = (), now_us: int = 0
+    ) -> Iterator[Aggregate]:
+        """Return the bars of a timeframe that are stamped in a window; one in progress shows what is over of it.
+
+        Corporate actions of these kinds until now are undone in them.
+        """
+        adjust = partial(self._adjusted, window.symbol, kinds, now_us) if kinds else _as_it_is
+        if timeframe.unit == "minute":
+            return self._intraday(window, timeframe.length * MINUTE, adjust)
+        return self._periods(window, timeframe, adjust)
+
+    def _adjusted(self, symbol: str, kinds: Collection[str], now_us: int, traded_us: int, raw: Aggregate) -> Aggregate:
+        bar = Bar(traded_us, *raw[1:6])
+        (new,) = self._market.adjusted(symbol, [bar], kinds, now_us)
+        if new == bar:
+            return raw
+        paid = round(Fraction(raw.turnover * new.close * new.volume, max(1, raw.close * raw.volume)))
+        return Aggregate(raw.start_us, *new[1:], raw.trades, paid)
+
+    def _intraday(self, window: Window, width_us: int, adjust: Adjust) -> Iterator[Aggregate]:
+        """Group minutes by a clock that starts with the day in UTC, as the real API's bars do."""
+        first = -(-window.start_us // width_us) * width_us
+        last = (window.end_us // width_us + 1) * width_us - 1
+        bars = self.minutes(window._replace(start_us=first, end_us=last))
+        minutes = (adjust(bar.start_us, of_minute(bar)) for bar in bars)
+        if width_us == MINUTE:
+            yield from minutes
+            return
+        for start_us, parts in groupby(minutes, lambda part: part.start_us // width_us * width_us):
+            yield merged(start_us, _oldest_first(parts, window))
+
+    def _periods(self, window: Window, timeframe: Timeframe, adjust: Adjust) -> Iterator[Aggregate]:
+        stamps, members = self._stamped(timeframe)
+        places = range(bisect_left(stamps, window.start_us), bisect_right(stamps, window.end_us))
+        for place in reversed(places) if window.newest_first else places:
+            days = ((index, self.day(window.symbol, index, window.known_us)) for index in members[place])
+            known = [adjust(self._sessions[index].open_us, day) for index, day in days if day]
+            if known:
+                yield merged(stamps[place], known)
+
+    def _stamps(self, timeframe: Timeframe) -> tuple[list[int], list[list[int]]]:
+        """Return the midnights that a timeframe's bars are stamped with, and the sessions of each."""
+        firsts = (timeframe.first_day(date.fromisoformat(session.date)) for session in self._sessions)
+        grouped = [(first, list(group)) for first, group in groupby(enumerate(firsts), lambda pair: pair[1])]
+        stamps = [at_new_york(first.isoformat(), 0) for first, _ in grouped]
+        return stamps, [[index for index, _ in group] for _, group in grouped]
+
+    def day(self, symbol: str, index: int | None, known_us: int) -> Aggregate | None:
+        """Return a session's daily bar so far, None before its first trade.
+
+        Its prices are those of the regular session alone; its volume, trades and turnover are of all the day.
+        """
+        if index is None or not 0 <= index < len(self._sessions) or self._midnights[index] > known_us:
+            return None
+        regular, thin = self._market.day(symbol, index), self._market.extended(symbol, index)
+        bar = regular.until(known_us, self._midnights[index])
+        if bar is None:
+            return None
+        count, turnover = self._so_far(regular, known_us)
+        thin_count, thin_turnover = self._so_far(thin, known_us)
+        volume = bar.volume + thin.volume(known_us)
+        return Aggregate(*bar[:-1], volume, count + thin_count, turnover + thin_turnover)
+
+    def _so_far(self, day: Day, known_us: int) -> tuple[int, int]:
+        return self._totals(day).until(day.complete(known_us))
+
+    def auctions(self, window: Window) -> Iterator[Auctions]:
+        """Return the auctions of sessions whose midnight is in a window."""
+        first = bisect_left(self._midnights, window.start_us)
+        indices = range(first, bisect_right(self._midnights, window.end_us))
+        for index in reversed(indices) if window.newest_first else indices:
+            auctions = self._auctions(window.symbol, index, window.known_us)
+            if auctions is not None:
+                yield auctions
+
+    def _auctions(self, symbol: str, index: int, known_us: int) -> Auctions | None:
+        day, session = self._market.day(symbol, index), self._sessions[index]
+        bars = day.bars[: day.complete(known_us)]
+        if not bars:
+            return None
+        opening = bars[0].open if bars[0].start_us == session.open_us else None
+        closing = bars[-1].close if bars[-1].end_us == session.close_us else None
+        return Auctions(self._midnights[index], session.open_us, opening, session.close_us, closing)
+
+
+def _within(ticks: Sequence[Tick], window: Window) -> Iterable[Tick]:
+    kept = [tick for tick in ticks if window.start_us <= tick.at_us <= window.end_us]
+    return reversed(kept) if window.newest_first else kept
+
+
+def _as_it_is(traded_us: int, raw: Aggregate) -> Aggregate:
+    return raw
+
+
+def _oldest_first(parts: Iterable[Aggregate], window: Window) -> list[Aggregate]:
+    ordered = list(parts)
+    return ordered[::-1] if window.newest_first else ordered

@@ -1,0 +1,46 @@
+"""Which company's data a symbol means, and for which time: names change, and an old one stays in the past."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tradebot.exchange.market.actions import CASH_MERGER, NAME_CHANGE, Action
+from tradebot.exchange.market.bars import Market
+from tradebot.exchange.times import at_new_york
+
+ALONE = "-"
+"""The as-of date that takes symbols as they stand, without their former names."""
+_NEVER, _FOR_EVER = -(2**62), 2**62
+
+
+class Listing(NamedTuple):
+    """A symbol with the first and last moment of its data."""
+
+    symbol: str
+    from_us: int = _NEVER
+    until_us: int = _FOR_EVER
+
+
+def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
+    """Return what a symbol means, None for one that means nothing yet.
+
+    One that was listed at `asof_us` has its company's whole past, under former and later names. Any other, and
+    every one where that is None, has only what was traded under it.
+    """
+    if symbol not in market.known and not any(_delists(action, symbol) for action in market.actions):
+        return None
+    named = [action for action in market.actions if action.kind == NAME_CHANGE]
+    began = max((_day_of(action) for action in named if action.new_symbol == symbol), default=_NEVER)
+    ended = min((_day_of(action) for action in named if action.symbol == symbol), default=_FOR_EVER)
+    if asof_us is not None and began <= asof_us < ended:
+        return Listing(symbol)
+    return Listing(symbol, began, ended - 1)
+
+
+def _day_of(action: Action) -> int:
+    """Return the midnight of an action's first day: a name changes between two days, and bars are stamped by days."""
+    return at_new_york(action.ex_date, 0)
+
+
+def _delists(action: Action, symbol: str) -> bool:
+    return action.symbol == symbol and action.kind in (NAME_CHANGE, CASH_MERGER)

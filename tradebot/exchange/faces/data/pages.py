@@ -1,0 +1,53 @@
+"""Pages of rows that are sorted by symbol, then by time: exact for any limit, counted over all symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from tradebot.exchange.faces.data.asking import Feed, Span, token_of
+from tradebot.exchange.faces.data.history import Window
+from tradebot.exchange.faces.data.listings import Listing
+from tradebot.exchange.faces.data.rows import Row
+from tradebot.exchange.faces.web import Call, Reply, ok
+
+Rows = Callable[[Window], Iterable[tuple[int, Row]]]
+"""Rows of a window, each with the moment that it is sorted by."""
+
+
+class Page(NamedTuple):
+    """Rows by symbol, and the token of the next page."""
+
+    rows: dict[str, list[Row]]
+    token: str | None
+
+
+def page_of(listings: Sequence[Listing], span: Span, feed: Feed, rows: Rows) -> Page:
+    """Return a page; it reads one row more than it shows, to know whether there is a next one."""
+    found: dict[str, list[Row]] = {}
+    taken, last = 0, ("", 0)
+    for listed in listings:
+        window = _window(listed, span, feed)
+        for at_us, row in rows(window) if window else ():
+            if taken == span.limit:
+                return Page(found, token_of(*last))
+            found.setdefault(listed.symbol, []).append(row)
+            taken, last = taken + 1, (listed.symbol, at_us)
+    return Page(found, None)
+
+
+def _window(listed: Listing, span: Span, feed: Feed) -> Window | None:
+    left = span.of(listed.symbol)
+    if left is None:
+        return None
+    start_us, end_us = max(left[0], listed.from_us), min(left[1], listed.until_us)
+    known_us = min(feed.known_us, listed.until_us)
+    return Window(listed.symbol, start_us, end_us, span.newest_first, known_us) if start_us <= end_us else None
+
+
+def reply(call: Call, key: str, page: Page, extra: dict[str, str]) -> Reply:
+    """Return a page as the API wraps it: by symbol, or the rows alone where the path names the one symbol."""
+    if "symbol" in call.names:
+        symbol = call.names["symbol"]
+        return ok({"symbol": symbol, key: page.rows.get(symbol, []), "next_page_token": page.token, **extra})
+    return ok({key: page.rows, "next_page_token": page.token, **extra})

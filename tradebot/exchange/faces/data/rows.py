@@ -1,0 +1,111 @@
+"""Bars, trades and quotes as the data API shows them: short names, prices as JSON numbers in USD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tradebot.exchange.market.bars import UNITS, Bar
+from tradebot.exchange.market.profiles import profile
+from tradebot.exchange.market.ticks import Quote, Trade, trade_count, turnover
+from tradebot.exchange.times import rfc3339
+
+Row = dict[str, Any]
+
+_TAPES = {"NYSE": "A", "ARCA": "B", "NASDAQ": "C"}
+_LISTINGS = {"NYSE": "N", "ARCA": "P", "NASDAQ": "Q"}
+_IEX = "V"
+_ROUND_LOT = 100
+_AVERAGE_DIGITS = 6
+
+
+class Aggregate(NamedTuple):
+    """All trades of an interval: prices in units, volume in shares, turnover in units times shares."""
+
+    start_us: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    trades: int
+    turnover: int
+
+
+def of_minute(bar: Bar) -> Aggregate:
+    """Return the aggregate of a minute bar."""
+    return Aggregate(*bar, trades=trade_count(bar), turnover=turnover(bar))
+
+
+def merged(start_us: int, parts: Sequence[Aggregate]) -> Aggregate:
+    """Return the aggregate of several, in order of time, stamped `start_us`."""
+    return Aggregate(
+        start_us,
+        parts[0].open,
+        max(part.high for part in parts),
+        min(part.low for part in parts),
+        parts[-1].close,
+        sum(part.volume for part in parts),
+        sum(part.trades for part in parts),
+        sum(part.turnover for part in parts),
+    )
+
+
+def bar_json(bar: Aggregate) -> Row:
+    """Return an aggregate as a bar of the API; the average price of one without shares is its close."""
+    average = bar.turnover / bar.volume if bar.volume else bar.close
+    return {
+        "t": rfc3339(bar.start_us),
+        "o": bar.open / UNITS,
+        "h": bar.high / UNITS,
+        "l": bar.low / UNITS,
+        "c": bar.close / UNITS,
+        "v": bar.volume,
+        "n": bar.trades,
+        "vw": round(average / UNITS, _AVERAGE_DIGITS),
+    }
+
+
+def trade_json(symbol: str, trade: Trade, feed: str, extended: bool) -> Row:
+    """Return a trade as the API shows it; `extended` says whether it was outside the regular session."""
+    return {
+        "t": rfc3339(trade.at_us),
+        "x": venue(symbol, feed),
+        "p": trade.price / UNITS,
+        "s": trade.size,
+        "c": conditions(symbol, trade.size, extended),
+        "i": trade.number,
+        "z": tape(symbol),
+    }
+
+
+def quote_json(symbol: str, quote: Quote, feed: str) -> Row:
+    """Return a quote as the API shows it."""
+    name = venue(symbol, feed)
+    return {
+        "t": rfc3339(quote.at_us),
+        "ax": name,
+        "ap": quote.ask / UNITS,
+        "as": quote.ask_size,
+        "bx": name,
+        "bp": quote.bid / UNITS,
+        "bs": quote.bid_size,
+        "c": ["R"],
+        "z": tape(symbol),
+    }
+
+
+def tape(symbol: str) -> str:
+    """Return the letter of the tape that a symbol's trades are reported on."""
+    return _TAPES[profile(symbol).exchange]
+
+
+def venue(symbol: str, feed: str) -> str:
+    """Return the letter of the exchange: IEX on its own feed, elsewhere that of the listing."""
+    return _IEX if feed == "iex" else _LISTINGS[profile(symbol).exchange]
+
+
+def conditions(symbol: str, size: int, extended: bool) -> list[str]:
+    """Return a trade's conditions: a regular sale, with T outside the session and I below a round lot."""
+    regular = "@" if tape(symbol) == "C" else " "
+    return [regular, *(["T"] if extended else []), *(["I"] if size < _ROUND_LOT else [])]

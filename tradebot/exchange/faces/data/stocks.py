@@ -1,0 +1,224 @@
+"""Alpaca's market-data API under /v2/stocks: bars, trades, quotes, auctions, the latest of each, snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from tradebot.exchange.faces.data.asking import (
+    AUCTION_FEEDS,
+    HISTORICAL_FEEDS,
+    Feed,
+    as_date,
+    check_currency,
+    historical_feed,
+    latest_feed,
+    params_of,
+    refused,
+    span_of,
+    symbols_of,
+)
+from tradebot.exchange.faces.data.history import Auctions, History, Window
+from tradebot.exchange.faces.data.listings import ALONE, Listing, listing
+from tradebot.exchange.faces.data.pages import Rows, page_of, reply
+from tradebot.exchange.faces.data.rows import Aggregate, Row, bar_json, of_minute, quote_json, trade_json, venue
+from tradebot.exchange.faces.data.timeframes import Timeframe, timeframe_of
+from tradebot.exchange.faces.web import Call, Handler, Reply, ok
+from tradebot.exchange.market.bars import UNITS, Bar, Market
+from tradebot.exchange.market.ticks import QuoteAround, last_quote, trades
+from tradebot.exchange.params import Params
+from tradebot.exchange.refusal import NOT_FOUND, Refusal
+from tradebot.exchange.times import at_new_york, new_york_date, rfc3339
+
+_ADJUSTMENTS = {
+    "raw": (),
+    "split": ("split",),
+    "dividend": ("dividend",),
+    "spin-off": (),
+    "all": ("split", "dividend"),
+}
+"""What of the market's actions each adjustment undoes; there are no spin-offs."""
+_SNAPSHOT = ("latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar")
+
+Render = Callable[[str, Bar, Feed], Row]
+Stamped = Iterator[tuple[int, Row]]
+
+
+class Stocks:
+    """Handlers over a market. `now_us` tells the moment whose data is shown, `plan` what the data plan includes."""
+
+    def __init__(self, market: Market, now_us: Callable[[], int], plan: str, around: QuoteAround) -> None:
+        self._market = market
+        self._now_us = now_us
+        self._plan = plan
+        self._around = around
+        self.history = History(market)
+
+    def routes(self) -> Iterator[tuple[str, Handler]]:
+        """Return paths with their handlers, the busiest first."""
+        yield "/v2/stocks/snapshots", self._snapshots
+        for name, render in (("quotes", self._quote), ("trades", self._trade), ("bars", _minute)):
+            yield f"/v2/stocks/{name}/latest", self._latest(name, render)
+        yield "/v2/stocks/bars", self._bars
+        yield "/v2/stocks/trades", self._trades
+        yield "/v2/stocks/quotes", self._quotes
+        yield "/v2/stocks/auctions", self._auctions
+        yield "/v2/stocks/{symbol}/snapshot", self._one_snapshot
+        for name, render in (("quote", self._quote), ("trade", self._trade), ("bar", _minute)):
+            yield f"/v2/stocks/{{symbol}}/{name}s/latest", self._one_latest(name, render)
+        yield "/v2/stocks/{symbol}/bars", self._bars
+        yield "/v2/stocks/{symbol}/trades", self._trades
+        yield "/v2/stocks/{symbol}/quotes", self._quotes
+        yield "/v2/stocks/{symbol}/auctions", self._auctions
+
+    def _bars(self, call: Call) -> Reply:
+        params = params_of(call)
+        timeframe, kinds = timeframe_of(params.text("timeframe")), _adjustment(params)
+        return self._history(call, "bars", partial(self._bar_rows, timeframe, kinds))
+
+    def _bar_rows(self, timeframe: Timeframe, kinds: tuple[str, ...], feed: Feed, window: Window) -> Stamped:
+        for bar in self.history.bars(window, timeframe, kinds, self._now_us()):
+            yield bar.start_us, bar_json(bar)
+
+    def _trades(self, call: Call) -> Reply:
+        return self._history(call, "trades", self._trade_rows)
+
+    def _trade_rows(self, feed: Feed, window: Window) -> Stamped:
+        for trade, extended in self.history.trades(window):
+            yield trade.at_us, trade_json(window.symbol, trade, feed.name, extended)
+
+    def _quotes(self, call: Call) -> Reply:
+        return self._history(call, "quotes", self._quote_rows)
+
+    def _quote_rows(self, feed: Feed, window: Window) -> Stamped:
+        for quote in self.history.quotes(window, self._around):
+            yield quote.at_us, quote_json(window.symbol, quote, feed.name)
+
+    def _auctions(self, call: Call) -> Reply:
+        return self._history(call, "auctions", self._auction_rows, AUCTION_FEEDS)
+
+    def _auction_rows(self, feed: Feed, window: Window) -> Stamped:
+        for auctions in self.history.auctions(window):
+            yield auctions.midnight_us, _auctions_json(window.symbol, auctions)
+
+    def _history(
+        self, call: Call, key: str, rows: Callable[[Feed, Window], Stamped], feeds: Sequence[str] = HISTORICAL_FEEDS
+    ) -> Reply:
+        params, now = params_of(call), self._now_us()
+        feed = historical_feed(params, self._plan, now, feeds)
+        span, extra = span_of(params, feed, now), check_currency(params)
+        asof = _asof(params, now)
+        asked = [] if feed.empty else [listing(self._market, symbol, asof) for symbol in symbols_of(call)]
+        of_feed: Rows = partial(rows, feed)
+        return reply(call, key, page_of([one for one in asked if one], span, feed, of_feed), extra)
+
+    def _latest(self, key: str, render: Render) -> Handler:
+        def answer(call: Call) -> Reply:
+            feed, extra = self._asked_now(call)
+            bars = {symbol: self._last(symbol, feed) for symbol in symbols_of(call)}
+            return ok({key: {symbol: render(symbol, bar, feed) for symbol, bar in bars.items() if bar}, **extra})
+
+        return answer
+
+    def _one_latest(self, key: str, render: Render) -> Handler:
+        def answer(call: Call) -> Reply:
+            (feed, extra), (symbol,) = self._asked_now(call), symbols_of(call)
+            bar = self._last(symbol, feed)
+            if bar is None:
+                raise _nothing(key, symbol)
+            return ok({"symbol": symbol, key: render(symbol, bar, feed), **extra})
+
+        return answer
+
+    def _asked_now(self, call: Call) -> tuple[Feed, dict[str, str]]:
+        params = params_of(call)
+        return latest_feed(params, self._plan, self._now_us()), check_currency(params)
+
+    def _last(self, symbol: str, feed: Feed) -> Bar | None:
+        listed = self._listed(symbol, feed)
+        return self._market.last_bar(symbol, min(feed.known_us, listed.until_us)) if listed else None
+
+    def _listed(self, symbol: str, feed: Feed) -> Listing | None:
+        return None if feed.empty else listing(self._market, symbol, feed.known_us)
+
+    def _snapshots(self, call: Call) -> Reply:
+        feed, _ = self._asked_now(call)
+        return ok({symbol: self._snapshot(symbol, feed) for symbol in symbols_of(call) if self._listed(symbol, feed)})
+
+    def _one_snapshot(self, call: Call) -> Reply:
+        (feed, extra), (symbol,) = self._asked_now(call), symbols_of(call)
+        if not self._listed(symbol, feed):
+            raise _nothing("snapshot", symbol)
+        return ok({"symbol": symbol, **self._snapshot(symbol, feed), **extra})
+
+    def _snapshot(self, symbol: str, feed: Feed) -> Row:
+        last = self._last(symbol, feed)
+        today, before = self.days(symbol, feed.known_us)
+        renders = (self._trade, self._quote, _minute)
+        newest = [render(symbol, last, feed) if last else None for render in renders]
+        days = [bar_json(day) if day else None for day in (today, before)]
+        return dict(zip(_SNAPSHOT, [*newest, *days], strict=True))
+
+    def days(self, symbol: str, known_us: int) -> tuple[Aggregate | None, Aggregate | None]:
+        """Return the bar of the last session that has opened, and that of the one before it."""
+        begun = self._market.calendar.begun(known_us)
+        today = self.history.day(symbol, begun, known_us)
+        if begun == 0:
+            return today, self._before_first(symbol)
+        return today, self.history.day(symbol, None if begun is None else begun - 1, known_us)
+
+    def _before_first(self, symbol: str) -> Aggregate | None:
+        """Return the day before the market's first session, of which only closes are known, if any."""
+        close, earlier = self._market.close_of(symbol, -1), self._market.close_of(symbol, -2)
+        if close is None or earlier is None:
+            return None
+        calendar = self._market.calendar
+        midnight = at_new_york(calendar.all[calendar.first - 1].date, 0)
+        return Aggregate(midnight, earlier, max(close, earlier), min(close, earlier), close, 0, 0, 0)
+
+    def _quote(self, symbol: str, bar: Bar, feed: Feed) -> Row:
+        return quote_json(symbol, last_quote(bar, self._around), feed.name)
+
+    def _trade(self, symbol: str, bar: Bar, feed: Feed) -> Row:
+        return trade_json(symbol, trades(bar)[-1], feed.name, self.history.is_extended(bar))
+
+
+def _minute(symbol: str, bar: Bar, feed: Feed) -> Row:
+    return bar_json(of_minute(bar))
+
+
+def _auctions_json(symbol: str, auctions: Auctions) -> Row:
+    """Return one day's auctions: the listing exchange's print and its official price, both at the auction's price."""
+    return {
+        "d": new_york_date(auctions.midnight_us),
+        "o": _prints(symbol, auctions.opened_us, auctions.opening, "OQ"),
+        "c": _prints(symbol, auctions.closed_us, auctions.closing, "6M"),
+    }
+
+
+def _prints(symbol: str, at_us: int, price: int | None, codes: str) -> list[Row]:
+    if price is None:
+        return []
+    return [{"t": rfc3339(at_us), "x": venue(symbol, "sip"), "p": price / UNITS, "c": code} for code in codes]
+
+
+def _adjustment(params: Params) -> tuple[str, ...]:
+    words = params.text("adjustment", "raw").lower().split(",")
+    unknown = [word for word in words if word not in _ADJUSTMENTS]
+    if unknown:
+        raise refused(f"adjustment: {unknown[0][:20]}")
+    return tuple(dict.fromkeys(kind for word in words for kind in _ADJUSTMENTS[word]))
+
+
+def _asof(params: Params, now_us: int) -> int | None:
+    text = params.text("asof")
+    if text == ALONE:
+        return None
+    if not text:
+        return now_us
+    # A day later than any name change is as good as the day of the request.
+    return min(at_new_york(as_date(text, "asof").isoformat(), 12), now_us)
+
+
+def _nothing(key: str, symbol: str) -> Refusal:
+    return Refusal(404, {"code": NOT_FOUND, "message": f"no {key} found for {symbol}"})

@@ -1,0 +1,67 @@
+"""Who may speak to the exchange at all: programs of this machine, and no web page but its own.
+
+A page of another site can make a browser send requests to loopback, and a name that its owner points there
+afterwards makes them look like the exchange's own. The first shows in the Origin header, the second in Host.
+"""
+
+from __future__ import annotations
+
+import re
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.refusal import FORBIDDEN
+
+PAGE_DATA = "/exchange/v1/page"
+"""What the page shows, as JSON; a foreign page may not read it, however it asks."""
+_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Guard:
+    """The ASGI application in front of all others: refuses what does not come from this machine's programs."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it with a 403."""
+        message = objection(scope)
+        if message is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # Closing before accepting is how an ASGI server is told to answer the handshake with a 403.
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        else:
+            await _forbid(message, send)
+
+
+def objection(scope: Scope) -> str | None:
+    """Return why a request is refused, or None. A client that is no browser may leave both headers out."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    ports = [_port(host.decode("latin-1")) for host in hosts]
+    if None in ports:
+        return "the Host header must name this machine: 127.0.0.1, localhost or [::1]"
+    foreign = any(_is_foreign(value.decode("latin-1"), ports) for name, value in scope["headers"] if name == b"origin")
+    if foreign and (scope["type"] == "websocket" or scope["method"] not in _SAFE or scope["path"] == PAGE_DATA):
+        return "a web page of another origin may not do this"
+    return None
+
+
+def _is_foreign(origin: str, ports: list[str | None]) -> bool:
+    scheme, _, host = origin.partition("://")
+    return scheme != "http" or _port(host) is None or _port(host) not in ports
+
+
+def _port(host: str) -> str | None:
+    """Return the port of a loopback host, 80 where it names none; None for any other host."""
+    found = _HOST.fullmatch(host)
+    return None if found is None else found[2] or "80"
+
+
+async def _forbid(message: str, send: Send) -> None:
+    body = encode({"code": FORBIDDEN, "message": message})
+    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

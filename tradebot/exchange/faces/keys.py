@@ -1,0 +1,73 @@
+"""Who asks: the account that a request's key and secret open."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.faces.web import Call
+from tradebot.exchange.refusal import Refusal
+
+_BASIC = "basic "
+
+
+class Credentials(NamedTuple):
+    """A key and its secret, as a request shows them."""
+
+    key_id: str
+    secret: str
+
+
+def account_of(call: Call, engine: Engine) -> Account:
+    """Return the account of the caller; raises the 401 Refusal where no account has such a key and secret."""
+    account = account_with(credentials_of(call.headers), engine)
+    if account is None:
+        raise unauthorized()
+    return account
+
+
+def account_with(shown: Credentials | None, engine: Engine) -> Account | None:
+    """Return the account that a key and secret open, or None."""
+    if shown is None:
+        return None
+    opened = (account for account in engine.accounts.values() if account.key_id == shown.key_id)
+    return next((account for account in opened if _same(account.secret, shown.secret)), None)
+
+
+def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
+    """Return what a request shows in Alpaca's two headers, or as basic authentication; None where it shows neither."""
+    key_id, secret = headers.get("apca-api-key-id"), headers.get("apca-api-secret-key")
+    if key_id and secret:
+        return Credentials(key_id, secret)
+    given = headers.get("authorization", "")
+    return _basic(given[len(_BASIC) :]) if given.lower().startswith(_BASIC) else None
+
+
+def command_of(call: Call, account: Account | None = None) -> Command:
+    """Return a request as the command that it is, of its caller or of nobody."""
+    number = account.number if account else ""
+    return Command(call.method, call.raw_path, call.raw_query, call.body, number, call.effects)
+
+
+def _basic(encoded: str) -> Credentials | None:
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+    key_id, colon, secret = text.partition(":")
+    return Credentials(key_id, secret) if colon else None
+
+
+def _same(secret: str, shown: str) -> bool:
+    return hmac.compare_digest(secret.encode(), shown.encode(errors="replace"))
+
+
+def unauthorized() -> Refusal:
+    """Return the 401 that Alpaca gives, which carries no code."""
+    return Refusal(401, {"message": "unauthorized."})

@@ -1,0 +1,115 @@
+"""The account as it is read: balances, settings, positions, and what happened to it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from tradebot.exchange.commands.positions import position_symbol
+from tradebot.exchange.engine.account import Account, Activity
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.orders import Fill
+from tradebot.exchange.faces.trading.query import day, params
+from tradebot.exchange.faces.trading_json import (
+    account_json,
+    activity_json,
+    configuration_json,
+    position_json,
+)
+from tradebot.exchange.faces.web import Call
+from tradebot.exchange.params import Params
+from tradebot.exchange.refusal import invalid
+from tradebot.exchange.times import new_york_date
+
+ACTIVITY_GROUPS = {"TRANS": ("CSD", "CSW")}
+"""Words that stand for several kinds; MISC is all kinds but fills, dividends and cash."""
+ACTIVITY_KINDS = (
+    *("FILL", "TRANS", "MISC", "ACATC", "ACATS", "CFEE", "CGD", "CSD", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE"),
+    *("DIVFT", "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "FEE", "INT", "INTNRA", "INTTW", "JNL", "JNLC", "JNLS", "MA"),
+    *("NC", "OPASN", "OPCA", "OPCSH", "OPEXC", "OPEXP", "OPTRD", "PTC", "PTR", "REORG", "SPIN", "SPLIT", "FOPT"),
+)
+_NOT_MISC = ("FILL", "DIV", "CSD", "CSW")
+_CATEGORIES = {"": None, "trade_activity": True, "non_trade_activity": False}
+_MOST_ACTIVITIES = 100
+
+
+def show_account(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v2/account."""
+    return account_json(engine, account)
+
+
+def show_configuration(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v2/account/configurations."""
+    return configuration_json(account.configuration)
+
+
+def list_positions(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
+    """Answer GET /v2/positions, by symbol."""
+    return [position_json(engine, account, held) for _, held in sorted(account.positions.items())]
+
+
+def one_position(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v2/positions/{symbol_or_asset_id}."""
+    held = account.positions[position_symbol(account, call.names["symbol_or_asset_id"])]
+    return position_json(engine, account, held)
+
+
+def list_activities(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
+    """Answer GET /v2/account/activities and /v2/account/activities/{activity_type}, a page at a time."""
+    query = params(call)
+    found = list(_wanted(account, query, _kinds(call, query)))
+    if query.choice("direction", ("desc", "asc")) == "desc":
+        found.reverse()
+    return [activity_json(activity) for activity in _page(account, found, query)]
+
+
+def _kinds(call: Call, query: Params) -> frozenset[str]:
+    """Return the kinds asked for, groups spelt out; empty for all."""
+    named = call.names.get("activity_type")
+    asked = [named] if named else query.words("activity_types")
+    if asked and query.text("category"):
+        raise invalid("only one of activity_types or category is accepted")
+    if unknown := next((kind for kind in asked if kind not in ACTIVITY_KINDS), None):
+        raise invalid(f"invalid activity type: {unknown[:40]}")
+    return frozenset(kind for word in asked for kind in _members(word))
+
+
+def _members(word: str) -> tuple[str, ...]:
+    if word == "MISC":
+        return tuple(kind for kind in ACTIVITY_KINDS if kind not in _NOT_MISC)
+    return ACTIVITY_GROUPS.get(word, (word,))
+
+
+def _wanted(account: Account, query: Params, kinds: frozenset[str]) -> Iterator[Fill | Activity]:
+    trades = _CATEGORIES[query.choice("category", tuple(_CATEGORIES))]
+    after, until, on = query.moment("after"), query.moment("until"), day(query, "date")
+    for activity in account.activities:
+        if (
+            (not kinds or kind_of(activity) in kinds)
+            and trades in (None, isinstance(activity, Fill))
+            and (after is None or activity.at_us > after)
+            and (until is None or activity.at_us < until)
+            and (on is None or new_york_date(activity.at_us) == on)
+        ):
+            yield activity
+
+
+def kind_of(activity: Fill | Activity) -> str:
+    """Return Alpaca's word for the kind of an activity."""
+    return "FILL" if isinstance(activity, Fill) else activity.kind
+
+
+def _page(account: Account, found: list[Fill | Activity], query: Params) -> Iterator[Fill | Activity]:
+    """Return the page after the activity that `page_token` names, whether or not the filters keep that one."""
+    token, size = query.text("page_token"), query.count("page_size", _MOST_ACTIVITIES, _MOST_ACTIVITIES)
+    if not token:
+        return islice(found, size)
+    places = {activity.id: place for place, activity in enumerate(account.activities)}
+    if token not in places:
+        raise invalid("invalid page_token")
+    ascending = query.choice("direction", ("desc", "asc")) == "asc"
+    turned = [places[activity.id] if ascending else -places[activity.id] for activity in found]
+    start = bisect_right(turned, places[token] if ascending else -places[token])
+    return islice(found, start, start + size)

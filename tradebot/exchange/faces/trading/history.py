@@ -1,0 +1,179 @@
+"""Portfolio history: the equity of an account over time, found again from what happened to it and the market's prices.
+
+Stamps are the beginnings of windows, values those at their ends, as in Alpaca's own document: a session in steps
+ends with a stamp at its close, a day is stamped at eight in the evening, New York.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tradebot.exchange.engine import options
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.orders import Fill
+from tradebot.exchange.faces.trading.account import ACTIVITY_KINDS
+from tradebot.exchange.faces.trading.history_span import Span, read_span
+from tradebot.exchange.faces.trading.query import params
+from tradebot.exchange.faces.web import Call
+from tradebot.exchange.market.bars import usd
+from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.params import Params
+from tradebot.exchange.refusal import invalid
+from tradebot.exchange.times import SECOND, at_new_york
+
+_EVENING = 20
+
+
+class Point(NamedTuple):
+    """One value: its stamp, the moment at whose prices it is taken, and the session that it belongs to."""
+
+    stamp_us: int
+    at_us: int
+    session: Session
+
+
+def portfolio_history(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v2/account/portfolio/history, in numbers rather than strings."""
+    query = params(call)
+    span = read_span(query, engine)
+    daily_reset = query.choice("pnl_reset", ("per_day", "no_reset")) == "per_day"
+    points = [point for point in _points(span, engine) if point.at_us > account.created_us]
+    equity = Equity(engine, account, points)
+    base, asof = equity.base()
+    gains = list(_gains(equity, base, daily_reset, span.step_us == 0))
+    shown = {
+        "timestamp": [point.stamp_us // SECOND for point in points],
+        "equity": [_cents(value) for value in equity.values],
+        "profit_loss": [_cents(gain) for gain, _ in gains],
+        "profit_loss_pct": [round(float(gain / of), 4) if of else 0.0 for gain, of in gains],
+        "base_value": _cents(base),
+        "timeframe": span.timeframe,
+    }
+    return shown | ({"base_value_asof": asof} if asof else {}) | _cashflow(account, points, query)
+
+
+def _cents(value: Decimal) -> float:
+    return round(float(value), 2)
+
+
+def _points(span: Span, engine: Engine) -> Iterator[Point]:
+    """Yield the points of a span, up to now."""
+    calendar, until = engine.market.calendar, min(span.end_us, engine.now_us)
+    for session in calendar.all[calendar.first :]:
+        begins, ends = span.hours(session, calendar)
+        if ends < span.start_us or begins > until:
+            continue
+        if not span.step_us:
+            yield Point(at_new_york(session.date, _EVENING), min(session.close_us, engine.now_us), session)
+            continue
+        for stamp in range(begins, ends + 1, span.step_us):
+            if span.start_us <= stamp <= until:
+                yield Point(stamp, min(stamp + span.step_us, ends, engine.now_us), session)
+
+
+class Equity:
+    """What an account was worth at points and at the closes before them."""
+
+    def __init__(self, engine: Engine, account: Account, points: Sequence[Point]) -> None:
+        self._calendar: Calendar = engine.market.calendar
+        self._points = points
+        closes = {before.close_us for point in points if (before := self._before(point.session))}
+        known = [at_us for at_us in closes if at_us >= account.created_us]
+        self._at = _worth(engine, account, {*known, *(point.at_us for point in points)})
+        self.values = [self._at[point.at_us] for point in points]
+        self._now = engine.balances(account).equity
+
+    def base(self) -> tuple[Decimal, str | None]:
+        """Return the base value and the date of the close that it was taken at; a new account has no such close."""
+        if not self._points:
+            return self._now, None
+        before = self._before(self._points[0].session)
+        if before is None or before.close_us not in self._at:
+            return self.values[0], None
+        return self._at[before.close_us], before.date
+
+    def close_before(self, place: int, default: Decimal) -> Decimal:
+        """Return the equity at the close before a point's session."""
+        before = self._before(self._points[place].session)
+        return self._at.get(before.close_us, default) if before else default
+
+    def _before(self, session: Session) -> Session | None:
+        place = self._calendar.place(session.date)
+        return self._calendar.all[place - 1] if place else None
+
+
+def _gains(equity: Equity, base: Decimal, daily_reset: bool, daily: bool) -> Iterator[tuple[Decimal, Decimal]]:
+    """Yield each gain and what it is measured against.
+
+    Days are measured from day to day, as in the examples of Alpaca's document; its text would have the base value.
+    """
+    previous = base
+    for place, value in enumerate(equity.values):
+        of = base
+        if daily_reset:
+            of = previous if daily else equity.close_before(place, base)
+        yield value - of, of
+        previous = value
+
+
+def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, Decimal]:
+    """Return the equity at each moment: from today's holdings, what happened since is taken back, newest first."""
+    cash, shares = account.cash, {symbol: held.qty for symbol, held in account.positions.items()}
+    changes = [*_changes(account)]
+    worth = {}
+    for moment in sorted(moments, reverse=True):
+        while changes and changes[-1].at_us > moment:
+            change = changes.pop()
+            cash -= change.cash
+            shares[change.symbol] = shares.get(change.symbol, Decimal(0)) - change.qty
+        held = ((symbol, qty) for symbol, qty in shares.items() if qty)
+        worth[moment] = cash + sum((_value(engine, symbol, qty, moment) for symbol, qty in held), Decimal(0))
+    return worth
+
+
+def _value(engine: Engine, symbol: str, qty: Decimal, at_us: int) -> Decimal:
+    return qty * options.shares_of(symbol) * usd(options.value(engine.market, symbol, at_us) or 0)
+
+
+class _Change(NamedTuple):
+    at_us: int
+    cash: Decimal
+    symbol: str
+    qty: Decimal
+
+
+def _changes(account: Account) -> Iterator[_Change]:
+    for activity in account.activities:
+        if isinstance(activity, Fill):
+            signed = activity.qty * activity.order.side
+            yield _Change(activity.at_us, -signed * usd(activity.price), activity.order.symbol, signed)
+        else:
+            # The shares of a dividend are what it was paid on, those of any other activity came or went.
+            qty = None if activity.kind == "DIV" else activity.qty
+            yield _Change(activity.at_us, activity.net_amount, activity.symbol or "", qty or Decimal(0))
+
+
+def _cashflow(account: Account, points: Sequence[Point], query: Params) -> dict[str, Any]:
+    """Return the cash that came and went in each window by kind, where it is asked for."""
+    asked = query.words("cashflow_types")
+    if not asked or asked == ["NONE"]:
+        return {}
+    kinds = [] if asked == ["ALL"] else asked
+    if any(kind not in ACTIVITY_KINDS for kind in kinds):
+        raise invalid("invalid cashflow_types")
+    ends = [point.at_us for point in points]
+    flows: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * len(points), {})
+    for kind in kinds:
+        flows[kind] = [Decimal(0)] * len(points)
+    for activity in account.activities:
+        if isinstance(activity, Fill) or not activity.net_amount or (kinds and activity.kind not in kinds):
+            continue
+        place = bisect_right(ends, activity.at_us - 1)
+        if place < len(points):
+            flows[activity.kind][place] += activity.net_amount
+    return {"cashflow": {kind: [_cents(amount) for amount in row] for kind, row in flows.items()}}

@@ -1,0 +1,137 @@
+"""The market's clock and calendar, in the older form of one market and in the newer one of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.faces.trading.query import day, params
+from tradebot.exchange.faces.trading_json import calendar_json, clock_json
+from tradebot.exchange.faces.web import Call
+from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.params import Params
+from tradebot.exchange.refusal import MALFORMED, Refusal
+from tradebot.exchange.times import new_york, new_york_date, rfc3339
+
+_NEW_YORK = "America/New_York"
+_MARKETS = {
+    "NYSE": ("New York Stock Exchange", "XNYS"),
+    "NASDAQ": ("Nasdaq Stock Market", "XNAS"),
+}
+"""Markets by acronym: name and identifier code. Both keep the hours of the calendar that is played."""
+_ACRONYMS = {acronym: acronym for acronym in _MARKETS} | {code: name for name, (_, code) in _MARKETS.items()}
+_WEEK = timedelta(days=7)
+
+Show = Callable[[int], str]
+
+
+def show_clock(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v2/clock."""
+    return clock_json(engine)
+
+
+def show_calendar(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
+    """Answer GET /v2/calendar; `date_type` says whether start and end are trading or settlement dates."""
+    query = params(call)
+    by = {"trading": "date", "settlement": "settlement_date"}[query.choice("date_type", ("trading", "settlement"))]
+    start, end = day(query, "start") or "0000", day(query, "end") or "9999"
+    rows = (calendar_json(session, following.date) for session, following in pairwise(engine.market.calendar.all))
+    return [row for row in rows if start <= row[by] <= end]
+
+
+def show_clocks(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v3/clock: for now or the asked-for `time`, of each of the `markets`."""
+    query = params(call)
+    at_us = query.moment("time")
+    now = engine.now_us if at_us is None else at_us
+    if not _covered(engine.market.calendar, now):
+        raise _unserved("time is outside of the calendar")
+    asked = [_acronym(name) for name in query.words("markets")] or list(_MARKETS)
+    return {"clocks": [_clock(engine.market.calendar, name, now) for name in asked]}
+
+
+def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v3/calendar/{market}: a week from today unless told otherwise, both ends inclusive."""
+    query, acronym = params(call), _acronym(call.names["market"])
+    start, end = _span(engine, query)
+    show = rfc3339 if query.choice("timezone", ("", "utc")) else _in_new_york
+    days = [
+        _calendar_day(session, following, show)
+        for session, following in pairwise(engine.market.calendar.all)
+        if start <= session.date <= end
+    ]
+    return {"market": _market(acronym), "calendar": days}
+
+
+def _span(engine: Engine, query: Params) -> tuple[str, str]:
+    start = day(query, "start") or new_york_date(engine.now_us)
+    try:
+        week_later = (date.fromisoformat(start) + _WEEK).isoformat()
+    except OverflowError:
+        week_later = start
+    return start, day(query, "end") or week_later
+
+
+def _acronym(name: str) -> str:
+    known = _ACRONYMS.get(name.upper())
+    if known is None:
+        raise _unserved(f"market {name[:40]} is not served by this exchange")
+    return known
+
+
+def _unserved(message: str) -> Refusal:
+    return Refusal(400, {"code": MALFORMED, "message": message})
+
+
+def _covered(calendar: Calendar, us: int) -> bool:
+    return calendar.all[0].close_us < us < calendar.all[-1].open_us
+
+
+def _market(acronym: str) -> dict[str, str]:
+    name, code = _MARKETS[acronym]
+    return {"acronym": acronym, "mic": code, "name": name, "timezone": _NEW_YORK}
+
+
+def _clock(calendar: Calendar, acronym: str, now: int) -> dict[str, Any]:
+    phase, until = _phase(calendar, now)
+    return {
+        "market": _market(acronym),
+        "timestamp": _in_new_york(now),
+        "is_market_day": any(session.date == new_york_date(now) for session in calendar.all),
+        "next_market_open": _in_new_york(calendar.next_open(now)),
+        "next_market_close": _in_new_york(calendar.next_close(now)),
+        "phase": phase,
+        "phase_until": _in_new_york(until),
+    }
+
+
+def _phase(calendar: Calendar, now: int) -> tuple[str, int]:
+    """Return the part of the day that runs at a moment, and when it ends."""
+    coming = calendar.trading(now)
+    ended = calendar.all[max(calendar.place(coming.date) - 1, 0)]
+    if now < ended.post_us:
+        return "post", ended.post_us
+    if now < coming.pre_us:
+        return "closed", coming.pre_us
+    return ("pre", coming.open_us) if now < coming.open_us else ("core", coming.close_us)
+
+
+def _calendar_day(session: Session, following: Session, show: Show) -> dict[str, str]:
+    return {
+        "date": session.date,
+        "settlement_date": following.date,
+        "pre_start": show(session.pre_us),
+        "pre_end": show(session.open_us),
+        "core_start": show(session.open_us),
+        "core_end": show(session.close_us),
+        "post_start": show(session.close_us),
+        "post_end": show(session.post_us),
+    }
+
+
+def _in_new_york(us: int) -> str:
+    return new_york(us).isoformat()

@@ -1,0 +1,45 @@
+"""Watchlists as they are read: named lists of symbols in the order in which their owner put them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tradebot.exchange.engine.account import Account, Watchlist
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.faces.trading.query import uuid
+from tradebot.exchange.faces.trading_json import listed_json, watchlist_json
+from tradebot.exchange.faces.web import Call
+from tradebot.exchange.refusal import invalid, not_found
+
+
+def list_watchlists(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
+    """Answer GET /v2/watchlists: all of them, without their assets."""
+    return [listed_json(account, listed) for listed in account.watchlists.values()]
+
+
+def one_watchlist(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v2/watchlists/{watchlist_id}."""
+    return watchlist_json(engine.market, account, by_id(account, call.names["watchlist_id"]))
+
+
+def named_watchlist(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
+    """Answer GET /v2/watchlists:by_name."""
+    return watchlist_json(engine.market, account, by_name(account, call.query.get("name", "")))
+
+
+def by_id(account: Account, text: str) -> Watchlist:
+    """Return a watchlist by its id; raises a 404 Refusal."""
+    found = account.watchlists.get(uuid(text, "watchlist_id"))
+    if found is None:
+        raise not_found(f"watchlist not found for {text}")
+    return found
+
+
+def by_name(account: Account, name: str) -> Watchlist:
+    """Return a watchlist by its name; raises a 404 Refusal."""
+    if not name:
+        raise invalid("name is required")
+    for listed in account.watchlists.values():
+        if listed.name == name:
+            return listed
+    raise not_found(f"watchlist not found for {name}")

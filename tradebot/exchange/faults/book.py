@@ -1,0 +1,223 @@
+"""The armed rules and how often each was met and fired; the log holds all of it, so that a restart goes on counting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+from tradebot.exchange.chance import stream
+from tradebot.exchange.faults.kinds import STREAMS, Facts, is_of_kind
+from tradebot.exchange.faults.rules import MOST_RULES, Rule, RuleError, When, read_rules
+from tradebot.exchange.faults.table import FAULTS
+from tradebot.exchange.market.sessions import Calendar
+from tradebot.exchange.times import rfc3339
+
+ARMED, CLEARED, COUNTED, FIRED = "fault_armed", "fault_cleared", "fault_counted", "fault_fired"
+NOTES = (COUNTED, FIRED)
+"""Log events of this book that no command gives again: they are decided outside of the engine."""
+_DECIDING = ("answer", "order")
+
+Note = Callable[[str, dict[str, Any]], None]
+
+
+class Armed:
+    """A rule since it was armed; `began_us` is when it first fired."""
+
+    def __init__(self, rule: Rule, armed_us: int) -> None:
+        self.rule = rule
+        self.armed_us = armed_us
+        self.seen = 0
+        self.fired = 0
+        self.began_us: int | None = None
+
+    @property
+    def spent(self) -> bool:
+        """Say whether the rule can fire no more."""
+        when = self.rule.when
+        ends = [end for end in (when.last, max(when.nth, default=None)) if end is not None]
+        return (when.at_most is not None and self.fired >= when.at_most) or any(self.seen >= end for end in ends)
+
+    def due(self) -> bool:
+        """Say whether what was seen last is one that the rule fires on."""
+        when = self.rule.when
+        return when.counted(self.seen) and (when.probability >= 1 or self._drawn() < when.probability)
+
+    def _drawn(self) -> float:
+        return stream("fault", self.rule.when.seed, self.rule.name, self.seen).random()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rule as it was written, and what became of it."""
+        written = self.rule.written
+        return {
+            "name": self.rule.name,
+            "when": written.get("when") or {},
+            "what": written["what"],
+            "armed_at": rfc3339(self.armed_us),
+            "seen": self.seen,
+            "fired": self.fired,
+            "spent": self.spent,
+        }
+
+
+class Firing(NamedTuple):
+    """A rule that fires on a request or an event; `since_us` is when its trouble began."""
+
+    rule: Rule
+    since_us: int
+
+    @property
+    def role(self) -> str:
+        """Return where the fault acts."""
+        return FAULTS[self.rule.fault].role
+
+
+class FaultBook:
+    """The armed rules of an exchange. `note` writes into the log what is decided here."""
+
+    def __init__(self, calendar: Calendar, note: Note) -> None:
+        self._calendar = calendar
+        self._note = note
+        self._armed: dict[str, Armed] = {}
+        self.on_requests = self.on_streams = False
+        """Whether any rule can befall a request, or an event: while none can, nothing is asked."""
+
+    def __iter__(self) -> Iterator[Armed]:
+        """Go through the armed rules, the oldest first."""
+        return iter(self._armed.values())
+
+    def __len__(self) -> int:
+        return len(self._armed)
+
+    def arm(self, text: str, now_us: int) -> list[Armed]:
+        """Arm the rules of a script; raises RuleError, and then arms none."""
+        rules = read_rules(text)
+        twice = next((rule.name for rule in rules if rule.name in self._armed), None)
+        if twice is not None:
+            raise RuleError(f"a rule named {twice} is armed already: clear it first, or give this one another name")
+        if len(self._armed) + len(rules) > MOST_RULES:
+            raise RuleError(f"at most {MOST_RULES} rules can be armed at once")
+        armed = [Armed(rule, now_us) for rule in rules]
+        self._armed |= {one.rule.name: one for one in armed}
+        self._look()
+        return armed
+
+    def clear(self, name: str | None) -> list[str]:
+        """Clear one rule, or all; return the names of those that were armed."""
+        names = [known for known in self._armed if name in (None, known)]
+        for known in names:
+            del self._armed[known]
+        self._look()
+        return names
+
+    def _look(self) -> None:
+        streamed = [bool(one.rule.when.stream) or FAULTS[one.rule.fault].role == "stream" for one in self]
+        self.on_streams, self.on_requests = any(streamed), not all(streamed)
+
+    def restore(self, event: Mapping[str, Any], at_us: int) -> None:
+        """Take a note of the log for what it says: a rule's counts as they stood after it."""
+        armed = self._armed.get(str(event.get("rule")))
+        if armed is None:
+            return
+        armed.seen = int(event["seen"])
+        if event["event"] == FIRED:
+            armed.fired = int(event["fired"])
+            armed.began_us = at_us if armed.began_us is None else armed.began_us
+
+    def firings(self, facts: Facts, now_us: int) -> list[Firing]:
+        """Ask every rule about a request or an event, count it, and return those that fire, the oldest rule first.
+
+        Of the rules that decide an answer or what becomes of a request, only the first that is due fires.
+        """
+        fired: list[Firing] = []
+        for armed in self._meeting(facts, now_us):
+            armed.seen += 1
+            decides = FAULTS[armed.rule.fault].role in _DECIDING
+            taken = decides and any(firing.role in _DECIDING for firing in fired)
+            if armed.due() and not taken:
+                fired.append(self._fire(armed, facts, now_us))
+            else:
+                self._note(COUNTED, {"rule": armed.rule.name, "seen": armed.seen})
+        return fired
+
+    def in_force(self, fault: str, now_us: int) -> Iterator[Armed]:
+        """Go through the rules of a fault whose time it is, whatever else they wait for."""
+        return (one for one in self if one.rule.fault == fault and self._is_time(one, now_us))
+
+    def _meeting(self, facts: Facts, now_us: int) -> list[Armed]:
+        return [one for one in self if not one.spent and _meets(one.rule, facts) and self._is_time(one, now_us)]
+
+    def _is_time(self, armed: Armed, now_us: int) -> bool:
+        when = armed.rule.when
+        if when.after is not None:
+            start_us = when.after.place(self._calendar, now_us)
+            if start_us is None or now_us < start_us:
+                return False
+        if when.until is None:
+            return True
+        end_us = when.until.place(self._calendar, now_us)
+        return end_us is not None and now_us < end_us
+
+    def _fire(self, armed: Armed, facts: Facts, now_us: int) -> Firing:
+        armed.fired += 1
+        armed.began_us = now_us if armed.began_us is None else armed.began_us
+        self._note(FIRED, _described(armed, facts))
+        return Firing(armed.rule, self.began(armed, now_us))
+
+    def began(self, armed: Armed, now_us: int) -> int:
+        """Return when a rule's trouble began: when its time came, or else with its first firing."""
+        after = armed.rule.when.after
+        start_us = after.place(self._calendar, now_us) if after else None
+        begun = now_us if armed.began_us is None else armed.began_us
+        return begun if start_us is None else max(start_us, armed.armed_us)
+
+
+def _meets(rule: Rule, facts: Facts) -> bool:
+    """Say whether a request or an event is what a rule waits for, its time and counts aside."""
+    when = rule.when
+    return (
+        _is_wanted(rule, facts)
+        and _fits(facts.symbols, when.symbol)
+        and when.side in ("", facts.side)
+        and _fits((facts.client_order_id,), when.client_order_id)
+        and _fits(facts.account, when.account)
+        and _fits((facts.event,), when.event)
+    )
+
+
+def _is_wanted(rule: Rule, facts: Facts) -> bool:
+    if facts.target in STREAMS:
+        return _is_wanted_event(rule, facts.target)
+    fault = FAULTS[rule.fault]
+    if rule.when.stream or fault.role == "stream":
+        return False
+    # A halt without a request in its conditions is a matter of time alone.
+    if fault.role == "market" and not rule.when.request:
+        return False
+    wanted = rule.when.request or ("any",)
+    return _is_any(facts.target, wanted) and (not fault.goes_with or _is_any(facts.target, fault.goes_with))
+
+
+def _is_wanted_event(rule: Rule, target: str) -> bool:
+    streams: When = rule.when
+    return target in (streams.stream or (STREAMS if FAULTS[rule.fault].role == "stream" else ()))
+
+
+def _is_any(target: str, kinds: Iterable[str]) -> bool:
+    return any(is_of_kind(target, kind) for kind in kinds)
+
+
+def _fits(values: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    return not patterns or any(fnmatchcase(value, pattern) for value in values for pattern in patterns)
+
+
+def _described(armed: Armed, facts: Facts) -> dict[str, Any]:
+    shown = {
+        "symbols": list(facts.symbols),
+        "side": facts.side,
+        "client_order_id": facts.client_order_id,
+        "account": facts.account[0] if facts.account else "",
+        "stream_event": facts.event,
+    }
+    what = {"rule": armed.rule.name, "fault": armed.rule.fault, "seen": armed.seen, "fired": armed.fired}
+    return what | {"on": facts.target} | {name: value for name, value in shown.items() if value}

@@ -1,0 +1,168 @@
+"""The door that every request comes through: while rules are armed it asks them, and does what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from fnmatch import fnmatchcase
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces.web import EFFECTS, LONGEST_BODY
+from tradebot.exchange.faults import bodies
+from tradebot.exchange.faults.answers import ANSWERS, Answered, rightly
+from tradebot.exchange.faults.book import Firing
+from tradebot.exchange.faults.effects import effects_of
+from tradebot.exchange.faults.facts import facts_of
+from tradebot.exchange.faults.kinds import Facts, is_of_kind, kind_of
+from tradebot.exchange.faults.wire import Connection
+
+_DECIDING = ("answer", "order")
+
+Older = Callable[[Scope, int], Awaitable[bytes]]
+"""(a data request, engine time) -> the body of its answer as it was then."""
+
+
+class FaultDoor:
+    """An application before another one. `record` writes what was decided into the log."""
+
+    def __init__(self, inner: ASGIApp, exchange: Exchange, record: Callable[[], None], older: Older) -> None:
+        self.inner = inner
+        self.engine = exchange.engine
+        self.older = older
+        self._book = exchange.faults.book
+        self._catch_up = exchange.catch_up
+        self._record = record
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, unless a rule fires on it."""
+        if scope["type"] != "http" or not self._book.on_requests or not kind_of(_target(scope)):
+            await self.inner(scope, receive, send)
+            return
+        try:
+            body = await _body(Request(scope, receive))
+        except ClientDisconnect:
+            return
+        facts = self._facts(scope, body)
+        firings = self._book.firings(facts, self.engine.now_us)
+        turn = _Turn(self, Connection(scope, receive, send, self._record), facts, firings, body)
+        if not firings:
+            await self.inner(scope, turn.again, send)
+            return
+        deciding = next((firing for firing in firings if firing.role in _DECIDING), None)
+        answering = rightly if deciding is None else ANSWERS.get(deciding.rule.fault, rightly)
+        await answering(turn, {} if deciding is None else deciding.rule.settings)
+
+    def _facts(self, scope: Scope, body: bytes) -> Facts:
+        self._catch_up()
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        query, text = scope["query_string"].decode("latin-1"), body.decode(errors="replace")
+        return facts_of(scope["method"], _path(scope), query, headers, text, self.engine)
+
+
+class _Turn:
+    """One request on which rules fire."""
+
+    def __init__(
+        self, door: FaultDoor, connection: Connection, facts: Facts, firings: list[Firing], body: bytes
+    ) -> None:
+        self.connection = connection
+        self.target = facts.target
+        self._door = door
+        self._facts = facts
+        self._firings = firings
+        self._body: bytes | None = body
+
+    async def again(self) -> Message:
+        """Receive the body that was read already, then whatever comes after it."""
+        if self._body is None:
+            return await self.connection.receive()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def answer(self) -> Answered:
+        """Carry the request out, and return its right answer, as far as the data in it are right."""
+        effects = effects_of(self._firings, self._facts, self._door.engine.now_us)
+        caught = _Caught()
+        await self._door.inner({**self.connection.scope, EFFECTS: effects}, self.again, caught)
+        answered = caught.answered()
+        for firing in self._firings:
+            if firing.role == "data":
+                answered = await self._tinted(firing, answered)
+        return answered
+
+    async def _tinted(self, firing: Firing, answered: Answered) -> Answered:
+        """Return an answer as a firing shows it."""
+        told, fault = firing.rule.settings, firing.rule.fault
+        if fault == "clock_skew":
+            self.connection.shift_date(told["value"])
+        if answered.status != 200:
+            return answered
+        body = (
+            await self._older(firing, answered.body)
+            if fault == "stale_quotes"
+            else self._changed(firing, answered.body)
+        )
+        return answered._replace(headers=bodies.headed(answered.headers, body), body=body)
+
+    def _changed(self, firing: Firing, body: bytes) -> bytes:
+        told = firing.rule.settings
+        if firing.rule.fault == "crossed_quotes":
+            wanted = _wanted(firing)
+            return bodies.changed(body, lambda value: bodies.crossed(value, wanted, float(told["value"])))
+        if firing.rule.fault == "unknown_enum":
+            return bodies.changed(body, lambda value: bodies.unknown(value, told["value"], told["word"]))
+        if firing.rule.fault == "missing_field":
+            return bodies.changed(body, lambda value: bodies.missing(value, told["value"]))
+        if is_of_kind(self.target, "clock"):
+            return bodies.changed(body, lambda value: bodies.shifted_clock(value, told["value"]))
+        return body
+
+    async def _older(self, firing: Firing, body: bytes) -> bytes:
+        age_us = firing.rule.settings["value"]
+        then_us = firing.since_us if age_us is None else self._door.engine.now_us - age_us
+        older = await self._door.older(self.connection.scope, then_us)
+        return bodies.merged(body, older, _wanted(firing))
+
+
+class _Caught:
+    """Takes an answer in, in place of the connection."""
+
+    def __init__(self) -> None:
+        self._status = 500
+        self._headers: bodies.Headers = []
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        """Take in a part of the answer."""
+        if message["type"] == "http.response.start":
+            self._status, self._headers = message["status"], list(message.get("headers", []))
+        else:
+            self._body += message.get("body", b"")
+
+    def answered(self) -> Answered:
+        """Return the whole answer."""
+        return Answered(self._status, self._headers, self._body)
+
+
+def _wanted(firing: Firing) -> bodies.Wanted:
+    patterns = firing.rule.when.symbol or ("*",)
+    return lambda symbol: any(fnmatchcase(symbol, pattern) for pattern in patterns)
+
+
+def _path(scope: Scope) -> str:
+    raw: bytes = scope["raw_path"]
+    return raw.decode("latin-1")
+
+
+def _target(scope: Scope) -> str:
+    return f"{scope['method']} {_path(scope)}"
+
+
+async def _body(request: Request) -> bytes:
+    """Read the body; of what is longer than any sensible request, a part that is too long as well is kept."""
+    kept = bytearray()
+    async for chunk in request.stream():
+        kept += chunk[: LONGEST_BODY + 1 - len(kept)]
+    return bytes(kept)

@@ -1,0 +1,61 @@
+"""The control API of the faults, under /exchange/v1/faults."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.routing import Route
+
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces.web import Call, Reply, ok, route
+from tradebot.exchange.faults import library
+from tradebot.exchange.faults.control import PATH, armed_json
+from tradebot.exchange.refusal import not_found
+
+
+class FaultFace:
+    """Handlers that list, arm and clear rules, and show the ready-made scripts."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        exchange.status_parts["faults"] = lambda: [one.rule.name for one in exchange.faults.book]
+
+    def routes(self) -> list[Route]:
+        """Return the face's routes."""
+        return [
+            route(PATH, GET=self._list, POST=self._arm, DELETE=self._run),
+            route(PATH + "/ready", GET=self._ready),
+            route(PATH + "/ready/{name}", GET=self._show),
+            route(PATH + "/{name}", DELETE=self._run),
+        ]
+
+    def _list(self, call: Call) -> Reply:
+        return ok(armed_json(self._exchange.faults.book))
+
+    def _arm(self, call: Call) -> Reply:
+        """Arm what the body says, or the ready-made script that it names: the log holds the text, not the name."""
+        given = _script(call.body)
+        return Reply(*self._exchange.run(Command("POST", PATH, body=library.text_of(given.strip()) or given)))
+
+    def _run(self, call: Call) -> Reply:
+        return Reply(*self._exchange.run(Command(call.method, call.raw_path)))
+
+    def _ready(self, call: Call) -> Reply:
+        return ok({"scripts": [{"name": name, "summary": library.summary_of(name)} for name in library.names()]})
+
+    def _show(self, call: Call) -> Reply:
+        text = library.text_of(call.names["name"])
+        if text is None:
+            raise not_found(f"no ready-made script of that name; there are {', '.join(library.names())}")
+        return ok({"name": call.names["name"], "script": text})
+
+
+def _script(body: str) -> str:
+    """Return the script in a body, which is the script itself or the JSON object {"script": ...}."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    inner = value.get("script") if isinstance(value, dict) and set(value) == {"script"} else None
+    return inner if isinstance(inner, str) else body

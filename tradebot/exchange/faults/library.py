@@ -1,0 +1,38 @@
+"""The ready-made scripts, by the name of the trouble that each of them is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tradebot.exchange.faults.table import FAULTS, NEEDED
+
+_FOLDER = Path(__file__).parent / "scripts"
+
+
+def names() -> list[str]:
+    """Return the names of the ready-made scripts."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def text_of(name: str) -> str | None:
+    """Return a ready-made script as it is written, or None where there is none of that name."""
+    return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8") if name in names() else None
+
+
+def summary_of(name: str) -> str:
+    """Return the first sentence of a ready-made script: what it is."""
+    return (text_of(name) or "").partition("\n")[0].lstrip("# ").rstrip()
+
+
+def explained(word: str) -> str | None:
+    """Return what a fault does and what it may be told, or None where there is none of that name."""
+    fault = FAULTS.get(word)
+    if fault is None:
+        return None
+    lines = [f"{word}: {fault.does}"]
+    if fault.value is not None:
+        lines.append(f"  value: {fault.value.allowed}{'' if fault.value.default is NEEDED else '; need not be given'}")
+    lines += [f"  {name}: {option.allowed}" for name, option in fault.options.items()]
+    if fault.goes_with:
+        lines.append(f"  goes with: {', '.join(fault.goes_with)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,49 @@
+"""The faults of one exchange: its rules, what they do to the engine, and how commands are delivered under them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tradebot.exchange.commands.command import Answer, Command, Entry
+from tradebot.exchange.engine.agenda import Deed
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.events import Emit, Event
+from tradebot.exchange.faults.book import NOTES, FaultBook, Note
+from tradebot.exchange.faults.control import FaultCommands
+from tradebot.exchange.faults.effects import CarryOut, delivered, effects_in
+from tradebot.exchange.faults.halts import Halts
+from tradebot.exchange.times import parse_time
+
+
+class Faults:
+    """What an exchange keeps of its faults. `note` writes what is decided outside of the engine into the log."""
+
+    def __init__(self, engine: Engine, note: Note, emit: Emit) -> None:
+        self.book = FaultBook(engine.market.calendar, note)
+        self.halts = Halts(self.book, engine)
+        engine.halted = self.halts
+        self._engine = engine
+        self._emit = emit
+
+    def entries(self) -> list[Entry]:
+        """Return the handlers of the commands that arm and clear rules."""
+        return FaultCommands(self.book, self.halts, self._line).entries()
+
+    def heed(self, event: Mapping[str, Any]) -> None:
+        """Take in a note of the log that is replayed; any other room's is none of ours."""
+        if event["event"] in NOTES:
+            self.book.restore(event, parse_time(event["at"]))
+
+    def deliver(self, command: Command, carry_out: CarryOut) -> Answer:
+        """Carry a command out as its effects say."""
+        if not command.effects:
+            return carry_out(command)
+        self.halts.take(effects_in(command))
+        return delivered(command, carry_out, self._later)
+
+    def _later(self, late_us: int, deed: Deed) -> None:
+        self._engine.agenda.note(self._engine.now_us + late_us, deed)
+
+    def _line(self, name: str, fields: dict[str, Any]) -> None:
+        self._emit(Event(self._engine.now_us, name, fields))

@@ -1,0 +1,281 @@
+"""The rules of a script, read strictly: whatever is not understood is refused with its line, rule and field."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple, NoReturn
+
+from tradebot.exchange.faults.kinds import KINDS, STREAMS, can_meet, is_pattern
+from tradebot.exchange.faults.moments import Moment, read_moment
+from tradebot.exchange.faults.table import FAULTS, NEEDED, ON_EVENTS, Parameter
+from tradebot.exchange.faults.yamltext import Lines, Path, TextError, read_yaml
+
+MOST_RULES = 50
+_MOST_WORDS = 20
+_LARGEST_COUNT = 1_000_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_GLOB = re.compile(r"[!-~]{1,128}")
+
+
+class RuleError(Exception):
+    """A script that cannot be armed; the message says where, what and what is allowed."""
+
+
+class When(NamedTuple):
+    """What a rule waits for; an empty tuple asks for nothing. Counts are of what meets all the rest, from 1."""
+
+    request: tuple[str, ...] = ()
+    stream: tuple[str, ...] = ()
+    event: tuple[str, ...] = ()
+    symbol: tuple[str, ...] = ()
+    client_order_id: tuple[str, ...] = ()
+    account: tuple[str, ...] = ()
+    side: str = ""
+    nth: tuple[int, ...] = ()
+    every: int = 1
+    first: int | None = None
+    last: int | None = None
+    after: Moment | None = None
+    until: Moment | None = None
+    probability: Decimal = Decimal(1)
+    seed: int = 0
+    at_most: int | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Say whether it matters how many requests came before."""
+        placed = bool(self.nth) or self.every > 1 or self.first is not None or self.last is not None
+        return placed or self.probability < 1
+
+    def counted(self, place: int) -> bool:
+        """Say whether the request of a place is one to fire on, chance aside; `every: 3` alone means 3, 6, 9 …"""
+        if (self.nth and place not in self.nth) or place < (self.first or 1):
+            return False
+        return (place - (self.first or 0)) % self.every == 0
+
+
+class Rule(NamedTuple):
+    """One rule: `settings` holds the fault's own options, its main value as "value"; `written` is as it was written."""
+
+    name: str
+    when: When
+    fault: str
+    settings: Mapping[str, Any]
+    written: Mapping[str, Any]
+
+
+def read_rules(text: str) -> tuple[Rule, ...]:
+    """Read a script; raises RuleError."""
+    try:
+        value, lines = read_yaml(text)
+    except TextError as error:
+        raise RuleError(_placed(error.line, str(error))) from error
+    if not isinstance(value, list) or not value:
+        raise RuleError(_placed(lines.get(()), "a script is a list of rules, each with name, when and what"))
+    if len(value) > MOST_RULES:
+        raise RuleError(f"a script has at most {MOST_RULES} rules")
+    rules = tuple(_Reader(lines, place).rule(item) for place, item in enumerate(value))
+    for place, rule in enumerate(rules):
+        if rule.name in [other.name for other in rules[:place]]:
+            raise RuleError(_placed(lines.get((place,)), f"there are two rules named {rule.name}"))
+    return rules
+
+
+def _placed(line: int | None, message: str) -> str:
+    return f"line {line}: {message}" if line else message
+
+
+class _Reader:
+    """Reads the rule at one place of a script, and knows where each part of it stands."""
+
+    def __init__(self, lines: Lines, place: int) -> None:
+        self._lines = lines
+        self._place = place
+        self._name = ""
+
+    def rule(self, item: object) -> Rule:
+        fields = self._mapping(item, (), ("name", "when", "what"))
+        self._name = self._read(("name",), fields.get("name"), _read_name)
+        if "what" not in fields:
+            self._refuse(("what",), f"is missing; it is one of {', '.join(FAULTS)}")
+        fault, settings = self._what(fields["what"])
+        when = self._when(fields.get("when", {}))
+        self._check_fit(when, fault)
+        return Rule(self._name, when, fault, settings, _plain(fields))
+
+    def _what(self, item: object) -> tuple[str, dict[str, Any]]:
+        if isinstance(item, str):
+            item = {item: None}
+        if not isinstance(item, dict) or not item:
+            self._refuse(("what",), "is a fault, as in `what: reply_lost` or `what: {status: 504}`")
+        named = [key for key in item if key in FAULTS]
+        if not named:
+            self._unknown(("what",), next(iter(item)), FAULTS)
+        fault = FAULTS[named[0]]
+        others = {key: value for key, value in item.items() if key != named[0]}
+        for key in others:
+            if key not in fault.options:
+                self._unknown(("what",), key, fault.options, f" of {named[0]}")
+        settings = {name: self._setting((name,), others.get(name), how) for name, how in fault.options.items()}
+        return named[0], settings | self._main(named[0], item[named[0]])
+
+    def _main(self, name: str, value: object) -> dict[str, Any]:
+        how = FAULTS[name].value
+        if how is not None:
+            return {"value": self._setting((name,), value, how)}
+        if value is not None:
+            self._refuse(("what", name), "takes no value")
+        return {}
+
+    def _setting(self, path: Path, value: object, how: Parameter) -> Any:
+        if value is None:
+            if how.default is NEEDED:
+                self._refuse(("what", *path), f"must be {how.allowed}")
+            return how.default
+        return self._read(("what", *path), value, how.read)
+
+    def _when(self, item: object) -> When:
+        fields = self._mapping({} if item is None else item, ("when",), tuple(_CONDITIONS))
+        read = {
+            _FIELDS.get(name, name): self._read(("when", name), value, _CONDITIONS[name])
+            for name, value in fields.items()
+        }
+        when = When(**read)
+        if when.last is not None and when.last < (when.first or 1):
+            self._refuse(("when", "to"), "comes before `from`")
+        return when
+
+    def _check_fit(self, when: When, fault: str) -> None:
+        """Refuse a rule that could never fire: its fault befalls other requests than it waits for."""
+        streamed = FAULTS[fault].role == "stream"
+        if when.request and (streamed or when.stream):
+            self._refuse(("when", "request"), "is not asked of events; write `stream:` alone")
+        if when.stream and fault not in ON_EVENTS:
+            self._refuse(("when", "stream"), f"goes with {', '.join(ON_EVENTS)}, not with {fault}")
+        if when.event and not when.stream and not streamed:
+            self._refuse(("when", "event"), "needs `stream:`")
+        goes_with = FAULTS[fault].goes_with
+        for kind in when.request:
+            if not can_meet(kind, goes_with):
+                self._refuse(("when", "request"), f"{fault} goes with {', '.join(goes_with)}, not with {kind}")
+
+    def _mapping(self, item: object, path: Path, allowed: Sequence[str]) -> dict[str, Any]:
+        if not isinstance(item, dict):
+            self._refuse(path, f"is a mapping of {', '.join(allowed)}")
+        for key in item:
+            if key not in allowed:
+                self._unknown(path, key, allowed)
+        return item
+
+    def _read(self, path: Path, value: object, how: Callable[[object], Any]) -> Any:
+        try:
+            return how(value)
+        except ValueError as error:
+            self._refuse(path, f"must be {error}, not {str(value)[:40]!r}")
+
+    def _unknown(self, path: Path, key: str, known: Iterable[str], of: str = "") -> NoReturn:
+        words = list(known)
+        near = difflib.get_close_matches(key, words, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        allowed = f"allowed are {', '.join(words)}" if words else "nothing more can be said"
+        self._refuse((*path, key), f"is not known{of}; {hint}{allowed}")
+
+    def _refuse(self, path: Path, problem: str) -> NoReturn:
+        rule = f"rule {self._name}" if self._name else f"rule {self._place + 1}"
+        field = ".".join(map(str, path))
+        raise RuleError(_placed(self._line(path), f"{rule}: {field and field + ' '}{problem}"))
+
+    def _line(self, path: Path) -> int | None:
+        """Return the line of a part, or of the nearest one around it that is written at all."""
+        around = ((self._place, *path[:length]) for length in range(len(path), -1, -1))
+        return next((self._lines[part] for part in around if part in self._lines), None)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _read_name(value: object) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError("a name of letters, digits, dots, dashes and underlines, at most 64")
+    return value
+
+
+def _words(value: object, read: Callable[[object], Any]) -> tuple[Any, ...]:
+    items = value if isinstance(value, list) else [value]
+    if not 0 < len(items) <= _MOST_WORDS:
+        raise ValueError(f"one to {_MOST_WORDS} of them")
+    return tuple(read(item) for item in items)
+
+
+def _read_kind(value: object) -> str:
+    if isinstance(value, str) and (value in KINDS or is_pattern(value)):
+        return value
+    raise ValueError(f"{', '.join(KINDS)}, or a method and a path such as `GET /v2/orders/*`")
+
+
+def _read_stream(value: object) -> str:
+    if value not in STREAMS:
+        raise ValueError(f"one of {', '.join(STREAMS)}")
+    return str(value)
+
+
+def _read_glob(value: object) -> str:
+    if isinstance(value, str) and _GLOB.fullmatch(value):
+        return value
+    raise ValueError("a text without spaces, in which * stands for anything")
+
+
+def _read_side(value: object) -> str:
+    if value not in ("buy", "sell"):
+        raise ValueError("buy or sell")
+    return str(value)
+
+
+def _read_count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST_COUNT:
+        raise ValueError(f"a whole number from 1 to {_LARGEST_COUNT}")
+    return value
+
+
+def _read_seed(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 10**9:
+        raise ValueError("a whole number")
+    return value
+
+
+def _read_probability(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 1:
+        raise ValueError("a share above 0 and up to 1, such as 0.25")
+    return Decimal(value)
+
+
+_CONDITIONS: Mapping[str, Callable[[object], Any]] = {
+    "request": lambda value: _words(value, _read_kind),
+    "stream": lambda value: _words(value, _read_stream),
+    "event": lambda value: _words(value, _read_glob),
+    "symbol": lambda value: _words(value, _read_glob),
+    "side": _read_side,
+    "client_order_id": lambda value: _words(value, _read_glob),
+    "account": lambda value: _words(value, _read_glob),
+    "nth": lambda value: _words(value, _read_count),
+    "every": _read_count,
+    "from": _read_count,
+    "to": _read_count,
+    "after": read_moment,
+    "until": read_moment,
+    "probability": _read_probability,
+    "seed": _read_seed,
+    "at_most": _read_count,
+}
+CONDITIONS = tuple(_CONDITIONS)
+"""The words of `when`, in the order in which they are explained."""
+_FIELDS = {"from": "first", "to": "last"}

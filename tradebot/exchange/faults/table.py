@@ -1,0 +1,187 @@
+"""Every fault that a script may ask for: what it does, what it may be told, and which requests it goes with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tradebot.exchange.faults.kinds import CHANGES, QUOTED
+from tradebot.exchange.faults.moments import DURATIONS, read_duration
+from tradebot.exchange.times import HOUR
+
+NEEDED = object()
+"""In place of a default: the value must be given."""
+_GATEWAY = (500, 502, 503, 504)
+_STATUSES = (429, *_GATEWAY)
+_REDIRECTS = (301, 302, 303, 307, 308)
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_LONGEST_WORD = 80
+_LONGEST_WAIT = HOUR
+
+Read = Callable[[object], Any]
+
+
+class Parameter(NamedTuple):
+    """One thing a fault may be told: how it is read (ValueError says what is allowed), and what stands for silence."""
+
+    read: Read
+    allowed: str
+    default: Any = NEEDED
+
+
+class Fault(NamedTuple):
+    """One fault. `value` is what stands behind its name; `on_event` says that it befalls events of a stream.
+
+    `role` is where it acts: "answer" decides the reply, "order" what becomes of the request, "data" what the reply
+    shows, "stream" befalls events, "market" befalls a symbol. `goes_with` names kinds of request, and is empty where
+    any will do.
+    """
+
+    role: str
+    does: str
+    value: Parameter | None = None
+    options: Mapping[str, Parameter] = {}
+    goes_with: tuple[str, ...] = ()
+
+
+def _one_of(*words: object) -> Parameter:
+    """Return a parameter that is one of some words; the first stands for silence."""
+
+    def read(value: object) -> object:
+        if isinstance(value, bool) or value not in words:
+            raise ValueError(_listed(words))
+        return value
+
+    return Parameter(read, _listed(words), words[0])
+
+
+def _listed(words: tuple[object, ...]) -> str:
+    return "one of " + ", ".join(map(str, words))
+
+
+def _needed(parameter: Parameter) -> Parameter:
+    return parameter._replace(default=NEEDED)
+
+
+def _whole(least: int, most: int, default: object = NEEDED) -> Parameter:
+    allowed = f"a whole number from {least} to {most}"
+
+    def read(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(allowed)
+        return value
+
+    return Parameter(read, allowed, default)
+
+
+def _duration(default: object = NEEDED, *, negative: bool = False, most: int | None = None) -> Parameter:
+    allowed = DURATIONS + (", also negative" if negative else "") + (", at most 1h" if most else "")
+
+    def read(value: object) -> int:
+        us = read_duration(value)
+        if (us <= 0 and not negative) or not us or (most is not None and us > most):
+            raise ValueError(allowed)
+        return us
+
+    return Parameter(read, allowed, default)
+
+
+def _field(value: object) -> str:
+    if not isinstance(value, str) or not _FIELD.fullmatch(value):
+        raise ValueError("the name of a field, such as status")
+    return value
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_WORD or not value.isprintable():
+        raise ValueError(f"a text of 1 to {_LONGEST_WORD} characters")
+    return value
+
+
+def _dollars(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 1000:
+        raise ValueError("dollars, from 0.01 to 1000")
+    return Decimal(value)
+
+
+_BEFORE = _one_of("before", "after")
+_AFTER = _one_of("after", "before")
+_NAME = Parameter(_field, "the name of a field")
+
+FAULTS: Mapping[str, Fault] = {
+    "reply_lost": Fault("answer", "carries the request out and closes the connection without a byte"),
+    "status": Fault(
+        "answer",
+        "answers with an error status, having carried the request out or not",
+        _needed(_one_of(*_STATUSES)),
+        {"acceptance": _BEFORE, "retry_after": _duration(None)},
+    ),
+    "redirect": Fault(
+        "answer",
+        "answers with a redirect",
+        _one_of(302, *(code for code in _REDIRECTS if code != 302)),
+        {"acceptance": _BEFORE, "location": Parameter(_word, "an address", "/moved")},
+    ),
+    "html_body": Fault("answer", "answers 200 with a page for people", None, {"acceptance": _AFTER}),
+    "truncated_json": Fault(
+        "answer",
+        "answers with the first bytes of the right body, half of it unless told",
+        _whole(0, 1_000_000, None),
+        {"connection": _one_of("kept", "closed")},
+    ),
+    "empty_body": Fault("answer", "answers 200 without a body", None, {"acceptance": _AFTER}),
+    "slow_drip": Fault("answer", "answers rightly, so many bytes a second", _whole(1, 1_000_000)),
+    "hang": Fault(
+        "answer",
+        "says nothing for so long, then closes the connection or answers",
+        _duration(most=_LONGEST_WAIT),
+        {"acceptance": _AFTER, "then": _one_of("close", "answer")},
+    ),
+    "reset": Fault("answer", "resets the connection, before or after carrying the request out", _AFTER),
+    "expired_keys": Fault("answer", "answers 401, as if the keys were no longer valid"),
+    "late_arrival": Fault(
+        "order",
+        "lets the request arrive so much engine time later; its sender gets no good answer",
+        _duration(),
+        {"answer": _one_of(504, 502, 503, "lost", "reset")},
+        CHANGES,
+    ),
+    "delivered_twice": Fault(
+        "order",
+        "carries the request out twice and gives the answer to the second or the first",
+        None,
+        {"answer": _one_of("second", "first")},
+        CHANGES,
+    ),
+    "reject_after_acceptance": Fault("order", "accepts the order, then rejects it", goes_with=("submit",)),
+    "partial_then_cancel": Fault("order", "fills a part of the order, then cancels the rest", goes_with=("submit",)),
+    "fill_during_cancel": Fault("order", "fills the order while its cancel is under way", goes_with=("cancel",)),
+    "halt_symbol": Fault("market", "halts the symbol: nothing of it fills", _duration(None), goes_with=CHANGES),
+    "stale_quotes": Fault(
+        "data",
+        "shows prices that are so much engine time old, or frozen since the rule's beginning unless told",
+        _duration(None),
+        goes_with=("quotes", "trades", "snapshots"),
+    ),
+    "crossed_quotes": Fault(
+        "data",
+        "shows a bid above the ask by so many dollars",
+        Parameter(_dollars, "dollars, from 0.01 to 1000", Decimal("0.05")),
+        goes_with=QUOTED,
+    ),
+    "clock_skew": Fault("data", "shifts the Date header and /v2/clock by so much", _duration(negative=True)),
+    "unknown_enum": Fault(
+        "data",
+        "puts a word that no documentation knows into a field, wherever it stands",
+        _NAME,
+        {"word": Parameter(_word, "a text", "unheard_of")},
+    ),
+    "missing_field": Fault("data", "takes a field out, wherever it stands", _NAME),
+    "mute_stream": Fault("stream", "keeps the event back for ever; the connection stays up"),
+    "duplicate_events": Fault("stream", "sends the event twice"),
+    "reordered_events": Fault("stream", "sends the event after the next one"),
+}
+ON_EVENTS = ("mute_stream", "duplicate_events", "reordered_events", "unknown_enum", "missing_field")
+"""Faults that may befall events of a stream; the first three befall nothing else."""

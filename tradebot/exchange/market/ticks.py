@@ -1,0 +1,136 @@
+"""Trades and quotes within a minute: a model that gives a bar back exactly, since nothing finer than a bar is known.
+
+A minute's price walks from its open over one extreme and the other to its close: the low comes first in a minute that
+rose, the high in one that fell. The middle of each leg is touched too, which makes seven points. The bar's shares are
+split evenly over the points, the remainder goes to the close, and each point prints as one to four trades. A bar of
+fewer shares than points shows its four prices alone, if need be in trades of no shares. So the first, highest, lowest
+and last price of the trades and the sum of their sizes are the bar's, and its turnover is known without making them.
+
+A quote stands around each point before it trades, so that every trade is within its quote; the minute's end repeats the
+last of them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from itertools import accumulate, groupby
+from typing import NamedTuple
+
+from tradebot.exchange.market.bars import Bar, Day, tick
+from tradebot.exchange.times import MINUTE
+
+_POINTS = 7
+_SHARES_A_TRADE = 100
+_MOST_TRADES_A_POINT = 4
+_MARGIN_US = 1_000
+"""How far the first and last trades are from the ends of their minute."""
+_TRADE_NUMBERS_A_MINUTE = 100
+
+QuoteAround = Callable[[int], tuple[int, int]]
+"""Bid and ask around a price, all in price units."""
+
+
+class Trade(NamedTuple):
+    """One modelled trade; its price in units, its number unique within its symbol."""
+
+    at_us: int
+    price: int
+    size: int
+    number: int
+
+
+class Quote(NamedTuple):
+    """One modelled quote; prices in units, sizes in shares."""
+
+    at_us: int
+    bid: int
+    ask: int
+    bid_size: int
+    ask_size: int
+
+
+def turnover(bar: Bar) -> int:
+    """Return price units times shares, summed over the bar's trades."""
+    points = _points(bar)
+    share, rest = divmod(bar.volume, len(points))
+    return share * sum(points) + rest * bar.close
+
+
+def trade_count(bar: Bar) -> int:
+    """Return how many trades the bar has."""
+    return _POINTS * _repeats(bar) if bar.volume >= _POINTS else len(_points(bar))
+
+
+def trades(bar: Bar) -> list[Trade]:
+    """Return the trades of a bar in order of time, at even distances."""
+    repeats = _repeats(bar)
+    points = _points(bar)
+    share, rest = divmod(bar.volume, len(points))
+    sizes = [size for _ in points for size in _split(share, repeats)]
+    sizes[-1] += rest
+    prices = [price for price in points for _ in range(repeats)]
+    gaps, first = max(1, len(prices) - 1), bar.start_us // MINUTE * _TRADE_NUMBERS_A_MINUTE
+    length_us = MINUTE - 2 * _MARGIN_US
+    return [
+        Trade(bar.start_us + _MARGIN_US + place * length_us // gaps, price, size, first + place)
+        for place, (price, size) in enumerate(zip(prices, sizes, strict=True))
+    ]
+
+
+def quotes(bar: Bar, around: QuoteAround) -> list[Quote]:
+    """Return the quotes of a bar in order of time, the last at its end."""
+    # A microsecond parts the first quote of a minute from the last of the minute before.
+    points = _points(bar)
+    moments = [bar.start_us + 1 + place * MINUTE // len(points) for place in range(len(points))]
+    timed = zip([*moments, bar.end_us], [*points, bar.close], strict=True)
+    return [
+        Quote(at_us, *around(price), *_sizes(bar, len(points) - place)) for place, (at_us, price) in enumerate(timed)
+    ]
+
+
+def last_quote(bar: Bar, around: QuoteAround) -> Quote:
+    """Return the last quote of a bar, without the others."""
+    return Quote(bar.end_us, *around(bar.close), *_sizes(bar, 0))
+
+
+class Totals:
+    """Running sums over the bars of a day: so many trades, so much turnover after each."""
+
+    def __init__(self, day: Day) -> None:
+        self._counts = array("q", accumulate(map(trade_count, day.bars), initial=0))
+        self._turnovers = array("q", accumulate(map(turnover, day.bars), initial=0))
+
+    def until(self, bars: int) -> tuple[int, int]:
+        """Return trades and turnover of the first so many bars."""
+        return self._counts[bars], self._turnovers[bars]
+
+
+def _path(bar: Bar) -> tuple[int, ...]:
+    _, opening, high, low, close, _ = bar
+    first, second = (low, high) if close >= opening else (high, low)
+    step = tick(low)
+    # Half way on the grid of ticks, which a bar off that grid may have its low above.
+    middles = [(one + other) // (2 * step) * step for one, other in ((opening, first), (low, high), (second, close))]
+    one, two, three = (middle if middle > low else low for middle in middles)
+    return opening, one, first, two, second, three, close
+
+
+def _points(bar: Bar) -> tuple[int, ...]:
+    path = _path(bar)
+    return path if bar.volume >= _POINTS else tuple(price for price, _ in groupby(path[::2]))
+
+
+def _repeats(bar: Bar) -> int:
+    return max(1, min(_MOST_TRADES_A_POINT, bar.volume // (_POINTS * _SHARES_A_TRADE)))
+
+
+def _split(shares: int, parts: int) -> list[int]:
+    share, rest = divmod(shares, parts)
+    return [share] * (parts - 1) + [share + rest]
+
+
+def _sizes(bar: Bar, to_come: int) -> tuple[int, int]:
+    """Return sizes of bid and ask in round lots, which vary with the bar and the quotes to come, and nothing else."""
+    salt = bar.volume + 5 * to_come
+    return _SHARES_A_TRADE * (1 + salt % 7), _SHARES_A_TRADE * (1 + salt % 9)

@@ -1,0 +1,254 @@
+"""What the page shows, as one JSON document: small, bounded, and readable without a second request.
+
+Money, prices and quantities are exact decimals as text, shares of something fractions as text; times are New York's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from heapq import nlargest
+from itertools import islice
+from operator import attrgetter
+from typing import Any
+
+from tradebot.exchange.engine.account import Account, Position
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.jsontext import plain
+from tradebot.exchange.market.bars import usd
+from tradebot.exchange.market.sessions import Session
+from tradebot.exchange.page.log_lines import about, duration
+from tradebot.exchange.page.prices import book_row
+from tradebot.exchange.times import MINUTE, new_york, parse_time
+
+MOST_ACCOUNTS = 20
+MOST_POSITIONS = 40
+MOST_ORDERS = 100
+MOST_LINES = 40
+MOST_SYMBOLS = 12
+MOST_FAULTS = 30
+_FEWEST_SYMBOLS = 4
+_RATIO = Decimal("1e-6")
+_CENT = Decimal("0.01")
+
+
+def document(exchange: Exchange) -> dict[str, Any]:
+    """Return all that the page shows."""
+    engine = exchange.engine
+    accounts = list(engine.accounts.values())
+    symbols, note = _symbols(engine, accounts)
+    return {
+        "clock": _clock(exchange),
+        "market": {"about": _about_market(exchange)},
+        "accounts": [_account(engine, account) for account in accounts[:MOST_ACCOUNTS]],
+        "more_accounts": max(0, len(accounts) - MOST_ACCOUNTS),
+        "orders": _orders(engine, accounts),
+        "orders_total": sum(len(account.orders) for account in accounts),
+        "book": [book_row(engine, symbol) for symbol in symbols],
+        "book_note": note,
+        "faults": _faults(exchange),
+        "faults_total": len(exchange.faults.book),
+        "log": _log(exchange),
+        "log_total": exchange.log.count,
+    }
+
+
+def _clock(exchange: Exchange) -> dict[str, Any]:
+    calendar, now = exchange.market.calendar, exchange.engine.now_us
+    session = calendar.trading(now)
+    phase = _phase(exchange)
+    opens, closes = new_york(session.open_us), new_york(session.close_us)
+    passed_us = now - session.open_us if phase == "open" else 0
+    return {
+        "time": f"{new_york(now):%H:%M:%S}",
+        "date": _date(new_york(now)),
+        "phase": phase,
+        "pace": exchange.clock.pace.name,
+        "opens": "" if phase == "finished" else _opening(new_york(now), opens),
+        "closes": "" if phase == "finished" else f"{closes:%H:%M}",
+        "until": _until(phase, now, session),
+        "done": round(passed_us / (session.close_us - session.open_us), 4),
+    }
+
+
+def _phase(exchange: Exchange) -> str:
+    calendar, now = exchange.market.calendar, exchange.engine.now_us
+    if now >= calendar.last_close_us:
+        return "finished"
+    if calendar.is_open(now):
+        return "open"
+    if not calendar.is_extended(now):
+        return "closed"
+    return "pre" if now >= calendar.trading(now).pre_us else "post"
+
+
+def _until(phase: str, now: int, session: Session) -> str:
+    if phase == "finished":
+        return "the last session is over"
+    if phase == "open":
+        return f"closes in {_rounded(session.close_us - now)}"
+    return f"opens in {_rounded(session.open_us - now)}"
+
+
+def _rounded(us: int) -> str:
+    """Return a length of time in whole minutes, rounded up: the last second before an open is a minute before it."""
+    return duration(-(-us // MINUTE) * MINUTE)
+
+
+def _opening(now: datetime, opens: datetime) -> str:
+    day = "" if opens.date() == now.date() else f"{opens:%a} {opens.day} {opens:%b} "
+    return f"{day}{opens:%H:%M}"
+
+
+def _date(moment: datetime) -> str:
+    return f"{moment:%a} {moment.day} {moment:%b %Y}"
+
+
+def _about_market(exchange: Exchange) -> str:
+    spec, count = exchange.stored.spec, len(exchange.market.symbols)
+    source = f"generated, seed {spec.seed}" if spec.source == "generated" else "recorded bars"
+    return f"{source} \N{MIDDLE DOT} {count} symbols \N{MIDDLE DOT} fills: {spec.fill.model}"
+
+
+def _account(engine: Engine, account: Account) -> dict[str, Any]:
+    now = engine.balances(account)
+    before = account.closing.equity
+    day = now.equity - before
+    held = sorted(account.positions.values(), key=attrgetter("symbol"))
+    return {
+        "name": account.name,
+        "number": account.number,
+        "equity": plain(now.equity.quantize(_CENT)),
+        "day": plain(day.quantize(_CENT)),
+        "day_share": _share(day, before),
+        "cash": plain(now.cash.quantize(_CENT)),
+        "buying_power": plain(engine.buying_power(account).quantize(_CENT)),
+        "open_orders": len(account.open),
+        "positions": [_position(engine, position) for position in held[:MOST_POSITIONS]],
+        "more_positions": max(0, len(held) - MOST_POSITIONS),
+    }
+
+
+def _position(engine: Engine, held: Position) -> dict[str, Any]:
+    last = usd(engine.price(held.symbol))
+    gain = (last - held.average) * held.qty
+    return {
+        "symbol": held.symbol,
+        "qty": plain(held.qty),
+        "average": plain(held.average),
+        "last": plain(last),
+        "value": plain((last * held.qty).quantize(_CENT)),
+        "gain": plain(gain.quantize(_CENT)),
+        "gain_share": _share(gain, abs(held.average * held.qty)),
+    }
+
+
+def _share(part: Decimal, whole: Decimal) -> str:
+    return plain((part / whole).quantize(_RATIO)) if whole else "0"
+
+
+def _orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]:
+    names = {account.number: account.name for account in accounts}
+    newest = nlargest(MOST_ORDERS, _newest_of_each(accounts), key=attrgetter("sequence"))
+    return [_order(order, names[order.account], engine.now_us) for order in newest]
+
+
+def _newest_of_each(accounts: list[Account]) -> Iterator[Order]:
+    for account in accounts:
+        yield from islice(reversed(account.orders.values()), MOST_ORDERS)
+
+
+def _order(order: Order, account: str, now_us: int) -> dict[str, Any]:
+    request = order.request
+    return {
+        "id": order.id,
+        "at": _moment(order.submitted_us, now_us),
+        "account": account,
+        "side": "buy" if request.side > 0 else "sell",
+        "symbol": order.symbol,
+        "qty": _text(order.qty),
+        "notional": _text(request.notional),
+        "type": request.type,
+        "class": request.order_class,
+        "leg": order.parent is not None,
+        "time_in_force": request.time_in_force,
+        "limit": _price(request.limit),
+        "stop": _price(order.stop),
+        "trail": _trail(order),
+        "filled": plain(order.filled_qty),
+        "average": plain((order.filled_usd / order.filled_qty).quantize(_RATIO)) if order.filled_qty else "0",
+        "status": order.status,
+    }
+
+
+def _trail(order: Order) -> str | None:
+    if order.request.trail_percent is not None:
+        return f"{plain(order.request.trail_percent)} %"
+    return _price(order.request.trail_price)
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
+
+
+def _price(units: int | None) -> str | None:
+    return None if units is None else plain(usd(units))
+
+
+def _moment(us: int, now_us: int) -> str:
+    """Return a time of today as a time, another with its day."""
+    at, now = new_york(us), new_york(now_us)
+    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M:%S}"
+
+
+def _symbols(engine: Engine, accounts: list[Account]) -> tuple[list[str], str]:
+    """Return what is held or on order, made up to a few with others so that a new exchange shows prices as well."""
+    held = {symbol for account in accounts for symbol in account.positions}
+    ordered = {order.symbol for account in accounts for order in account.open.values()}
+    wanted = sorted(held | ordered)
+    if len(wanted) > MOST_SYMBOLS:
+        return wanted[:MOST_SYMBOLS], f"{MOST_SYMBOLS} of {len(wanted)} held or on order"
+    others = (symbol for symbol in engine.market.symbols if symbol not in held | ordered)
+    return wanted + list(islice(others, max(0, _FEWEST_SYMBOLS - len(wanted)))), ""
+
+
+def _faults(exchange: Exchange) -> list[dict[str, Any]]:
+    rules = (armed.to_json() for armed in exchange.faults.book)
+    return [
+        {
+            "name": rule["name"],
+            "what": _worded(rule["what"]),
+            "when": _worded(rule["when"]),
+            "fired": rule["fired"],
+            "spent": rule["spent"],
+        }
+        for rule in islice(rules, MOST_FAULTS)
+    ]
+
+
+def _worded(written: object) -> str:
+    """Return a part of a rule as a reader says it: names and values, without its braces."""
+    if isinstance(written, dict):
+        return ", ".join(f"{name} {_worded(value)}".replace("_", " ") for name, value in written.items())
+    if isinstance(written, list):
+        return " or ".join(map(_worded, written))
+    return str(written).replace("_", " ")
+
+
+def _log(exchange: Exchange) -> list[dict[str, Any]]:
+    now_us = exchange.engine.now_us
+    lines = map(json.loads, exchange.log.lines(max(0, exchange.log.count - MOST_LINES)))
+    shown = [
+        {
+            "seq": line["seq"],
+            "at": _moment(parse_time(line["at"]), now_us),
+            "event": line["event"],
+            "about": about(line),
+        }
+        for line in lines
+    ]
+    return shown[::-1]

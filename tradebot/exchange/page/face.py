@@ -1,0 +1,63 @@
+"""The page for people at /, and the JSON that it shows: one file without anything from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib.resources import files
+
+from starlette.routing import Route
+
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces.guard import PAGE_DATA
+from tradebot.exchange.faces.web import Call, Reply, ok, route
+from tradebot.exchange.page.document import document
+
+
+class PageFace:
+    """Handlers of the page."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        html = files("tradebot.exchange.page").joinpath("page.html").read_text(encoding="utf-8")
+        self._page = Reply(200, html.encode(), _headers(html))
+
+    def routes(self) -> list[Route]:
+        """Return the face's routes."""
+        return [route("/", GET=self._show), route(PAGE_DATA, GET=self._tell)]
+
+    def _show(self, call: Call) -> Reply:
+        return self._page
+
+    def _tell(self, call: Call) -> Reply:
+        return ok(document(self._exchange))
+
+
+def _headers(html: str) -> Mapping[str, str]:
+    """Allow the page its own style and script, named by what they hash to, and nothing else from anywhere."""
+    policy = {
+        "default-src": "'none'",
+        "script-src": _hashed(html, "script"),
+        "style-src": _hashed(html, "style"),
+        "img-src": "data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "content-type": "text/html; charset=utf-8",
+        "content-security-policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "cross-origin-resource-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-cache",
+    }
+
+
+def _hashed(html: str, element: str) -> str:
+    found = re.search(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
+    assert found is not None
+    return f"'sha256-{base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()}'"

@@ -1,0 +1,106 @@
+"""So many requests a minute for each key, of trading and of market data apart, as Alpaca counts them.
+
+The minute is a real one: in lock-step no time passes, and a client is no slower for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tradebot.exchange.faces.keys import credentials_of
+from tradebot.exchange.jsontext import encode
+
+MINUTE_S = 60
+_DATA = ("/v2/stocks", "/v1/corporate-actions", "/v1beta")
+_TRADING = ("/v1/", "/v2/", "/v3/")
+_TOO_MANY = {
+    "trading": encode({"code": 42910000, "message": "rate limit exceeded"}),
+    "data": encode({"message": "too many requests."}),
+}
+
+
+class Window(NamedTuple):
+    """A key's minute: when it ends, and how many requests it had."""
+
+    ends_s: int
+    requests: int
+
+
+class RateLimit:
+    """Counts requests with a known key, and refuses those beyond the limit; `known` says whether a key is one."""
+
+    def __init__(
+        self,
+        application: ASGIApp,
+        limit: int,
+        known: Callable[[str], bool],
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
+        self._application = application
+        self._limit = limit
+        self._known = known
+        self._now_s = now_s
+        self._windows: dict[tuple[str, str], Window] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with the headers that tell what is left, or refuse it."""
+        kind = kind_of(scope["path"]) if scope["type"] == "http" else None
+        key_id = _key_id(scope) if kind else None
+        if kind is None or key_id is None or not self._known(key_id):
+            await self._application(scope, receive, send)
+            return
+        window = self._counted(key_id, kind)
+        headers = self._headers(window)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *headers]}
+            await send(message)
+
+        if window.requests > self._limit:
+            await _refuse(_TOO_MANY[kind], send_with_headers)
+        else:
+            await self._application(scope, receive, send_with_headers)
+
+    def _counted(self, key_id: str, kind: str) -> Window:
+        now_s = self._now_s()
+        window = self._windows.get((key_id, kind))
+        # A machine whose date was set back begins a new minute too.
+        if window is None or not window.ends_s - MINUTE_S - 1 <= now_s < window.ends_s:
+            window = Window(int(now_s) + MINUTE_S, 0)
+        window = self._windows[key_id, kind] = window._replace(requests=window.requests + 1)
+        return window
+
+    def _headers(self, window: Window) -> list[tuple[bytes, bytes]]:
+        told = {
+            b"x-ratelimit-limit": self._limit,
+            b"x-ratelimit-remaining": max(self._limit - window.requests, 0),
+            b"x-ratelimit-reset": window.ends_s,
+        }
+        return [(name, str(number).encode()) for name, number in told.items()]
+
+
+def kind_of(path: str) -> str | None:
+    """Return whether a path is of trading or of market data; None for what is not Alpaca's."""
+    if path.startswith(_DATA):
+        return "data"
+    return "trading" if path.startswith(_TRADING) else None
+
+
+def _key_id(scope: Scope) -> str | None:
+    headers: Mapping[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    shown = credentials_of(headers)
+    return shown.key_id if shown else None
+
+
+async def _refuse(body: bytes, send: Send) -> None:
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 429, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

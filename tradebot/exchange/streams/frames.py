@@ -1,0 +1,74 @@
+"""What the frames of a stream hold: JSON or MessagePack, told apart by their first byte."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import msgpack
+
+_JSON_STARTS = b"{[ \t\r\n"
+"""No MessagePack map or array starts with one of these bytes, and no JSON object or array with another."""
+
+
+class FrameError(ValueError):
+    """A frame that is neither JSON nor MessagePack."""
+
+
+class Message:
+    """One message of the server, encoded at most once in each form for however many clients.
+
+    Aware datetimes become RFC 3339 text in JSON and the timestamp extension in MessagePack.
+    """
+
+    __slots__ = ("_as_json", "_packed", "value")
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+        self._as_json: bytes | None = None
+        self._packed: bytes | None = None
+
+    def as_json(self) -> bytes:
+        """Return the message as compact JSON."""
+        if self._as_json is None:
+            self._as_json = json.dumps(self.value, separators=(",", ":"), default=_time_text).encode()
+        return self._as_json
+
+    def packed(self) -> bytes:
+        """Return the message as MessagePack."""
+        if self._packed is None:
+            self._packed = msgpack.packb(self.value, datetime=True)
+        return self._packed
+
+
+def decode(frame: str | bytes) -> Any:
+    """Read what a client sent; raises FrameError."""
+    if is_packed(frame):
+        return _unpacked(frame)
+    try:
+        return json.loads(frame, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise FrameError("invalid JSON") from error
+
+
+def is_packed(frame: str | bytes) -> bool:
+    """Say whether a frame can only be MessagePack."""
+    return isinstance(frame, bytes) and frame[:1] not in _JSON_STARTS
+
+
+def _unpacked(frame: str | bytes) -> Any:
+    try:
+        return msgpack.unpackb(frame)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise FrameError("invalid MessagePack") from error
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _time_text(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(f"{value!r} has no place in a message")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

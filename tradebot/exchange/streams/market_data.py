@@ -1,0 +1,216 @@
+"""The market-data streams at /v2/{feed}: bars, quotes and trades as engine time passes them.
+
+Messages are made when the client has room for them, from the market itself: a client that lags costs no memory,
+misses nothing and holds nobody up. One connection a feed and key, as with Alpaca's usual subscriptions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from starlette.types import Receive, Scope, Send
+
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.faces.keys import Credentials, account_with, credentials_of
+from tradebot.exchange.streams.delivery import MARKET_DATA, Deliver, as_it_is
+from tradebot.exchange.streams.frames import Message
+from tradebot.exchange.streams.market_messages import DataPoint, MarketMessages
+from tradebot.exchange.streams.socket import Socket
+from tradebot.exchange.streams.subscription import Subscription, SubscriptionError
+from tradebot.exchange.times import MINUTE
+
+_AUTH_TIMEOUT_S = 10.0
+_SIP_DELAY_US = 15 * MINUTE
+_POLICY_VIOLATION = 1008
+
+
+class Feed(NamedTuple):
+    """A feed by its name; what it tells is so old.
+
+    Whoever logs in is refused by one that the exchange does not carry, and by a paid one under the free subscription.
+    """
+
+    name: str
+    delay_us: int = 0
+    carried: bool = True
+    paid: bool = False
+
+
+FEEDS = {
+    "/v2/iex": Feed("iex"),
+    "/v2/sip": Feed("sip", paid=True),
+    "/v2/delayed_sip": Feed("delayed_sip", _SIP_DELAY_US),
+    "/v2/otc": Feed("otc"),
+    "/v2/test": Feed("test"),
+    "/v1beta1/boats": Feed("boats"),
+    "/v1beta1/overnight": Feed("overnight"),
+    "/v1beta1/news": Feed("news", carried=False),
+    "/v1beta1/indicative": Feed("indicative", carried=False),
+    "/v1beta1/opra": Feed("opra", carried=False),
+    "/v1beta3/crypto/us": Feed("crypto", carried=False),
+}
+"""Alpaca's market-data streams by path."""
+
+_MOST_TOGETHER = 250
+"""Data points in one frame: many clients take no more than a mebibyte at a time."""
+_FREE_SYMBOLS = 30
+_SYNTAX = (400, "invalid syntax")
+
+
+class MarketStreams:
+    """The streams' ASGI application; `wake` is to be called whenever engine time has moved.
+
+    `free` says that the subscription is the free one, `slots` are the places taken, as (feed, key).
+    """
+
+    def __init__(self, engine: Engine, free: bool = False, deliver: Deliver = as_it_is) -> None:
+        self.engine = engine
+        self.free = free
+        self.deliver = deliver
+        self.messages = MarketMessages(engine)
+        self.slots: set[tuple[str, str]] = set()
+        self._sockets: set[Socket] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        socket = Socket(scope, receive, send, binary=False, farewell=_error(407, "slow client"))
+        client = _Client(socket, FEEDS[scope["path"]], self)
+        socket.source = client.next_message
+        timeout = asyncio.get_running_loop().call_later(_AUTH_TIMEOUT_S, client.time_out)
+        self._sockets.add(socket)
+        try:
+            await socket.serve(client.hear, client.greet)
+        finally:
+            timeout.cancel()
+            self._sockets.discard(socket)
+            client.leave()
+
+    def wake(self) -> None:
+        """Let every client be told what has happened since."""
+        for socket in self._sockets:
+            socket.wake()
+
+
+class _Client:
+    """One connection: who it is, what it has subscribed to, and up to which engine time it has been told."""
+
+    def __init__(self, socket: Socket, feed: Feed, streams: MarketStreams) -> None:
+        self._socket = socket
+        self._feed = feed
+        self._engine = streams.engine
+        self._messages = streams.messages
+        self._deliver = streams.deliver
+        self._slots = streams.slots
+        self._account: Account | None = None
+        self._carried = feed.carried and not (streams.free and feed.paid)
+        self._subscription = Subscription(_FREE_SYMBOLS if streams.free else None)
+        self._halted: set[str] = set()
+        self._told_us = 0
+        self._telling: Iterator[Message] = iter(())
+
+    def greet(self) -> None:
+        """Say hello, and let in a client whose handshake carried its key."""
+        self._say("success", msg="connected")
+        shown = credentials_of(self._socket.headers)
+        if shown is not None:
+            self._authenticate(shown)
+
+    def hear(self, message: dict[str, Any] | None) -> None:
+        """Answer one message."""
+        action = None if message is None else message.get("action")
+        if message is None or not isinstance(action, str):
+            self._fail(*_SYNTAX)
+        elif action == "auth":
+            self._log_in(message)
+        elif self._account is None:
+            self._fail(401, "not authenticated")
+        elif action == "subscribe":
+            self._change(self._subscription.add, message)
+        elif action == "unsubscribe":
+            self._change(self._subscription.remove, message)
+        else:
+            self._fail(*_SYNTAX)
+
+    def time_out(self) -> None:
+        """Send away a client that has not authenticated by now."""
+        if self._account is None:
+            self._refuse(404, "auth timeout")
+
+    def leave(self) -> None:
+        """Give the key's place on the feed free."""
+        if self._account is not None:
+            self._slots.discard((self._feed.name, self._account.key_id))
+
+    def next_message(self) -> Message | None:
+        """Return what the client is to be told next; None until engine time moves."""
+        message = next(self._telling, None)
+        if message is None and self._subscription:
+            self._telling = self._news()
+            message = next(self._telling, None)
+        return message
+
+    def _log_in(self, message: dict[str, Any]) -> None:
+        key, secret = message.get("key"), message.get("secret")
+        if not isinstance(key, str) or not isinstance(secret, str):
+            self._fail(*_SYNTAX)
+        elif self._account is not None:
+            self._fail(403, "already authenticated")
+        else:
+            self._authenticate(Credentials(key, secret))
+
+    def _authenticate(self, shown: Credentials) -> None:
+        account = account_with(shown, self._engine)
+        slot = self._feed.name, shown.key_id
+        if account is None:
+            self._refuse(402, "auth failed")
+        elif not self._carried:
+            self._refuse(409, "insufficient subscription")
+        elif slot in self._slots:
+            self._refuse(406, "connection limit exceeded")
+        else:
+            self._slots.add(slot)
+            self._account = account
+            self._say("success", msg="authenticated")
+
+    def _change(self, change: Callable[[dict[str, Any]], None], message: dict[str, Any]) -> None:
+        if not self._subscription:
+            self._told_us = self._reached_us()
+        try:
+            change(message)
+        except SubscriptionError as error:
+            self._fail(error.code, str(error))
+        else:
+            self._say("subscription", **self._subscription.shown())
+
+    def _reached_us(self) -> int:
+        return self._engine.now_us - self._feed.delay_us
+
+    def _news(self) -> Iterator[Message]:
+        """Yield what has become due since the client was told last, in frames that any client can take."""
+        from_us, self._told_us = self._told_us, max(self._told_us, self._reached_us())
+        for due in self._messages.between(self._feed.name, from_us, self._told_us, self._subscription):
+            yield from self._frames(due.points)
+        yield from self._frames(self._messages.statuses(self._subscription, self._halted))
+
+    def _frames(self, points: list[DataPoint]) -> Iterator[Message]:
+        whose = self._account.number if self._account else ""
+        delivered = [point for given in points for point in self._deliver(MARKET_DATA, whose, given)]
+        for first in range(0, len(delivered), _MOST_TOGETHER):
+            yield Message(delivered[first : first + _MOST_TOGETHER])
+
+    def _say(self, kind: str, **fields: object) -> None:
+        self._socket.put(Message([{"T": kind, **fields}]))
+
+    def _fail(self, code: int, text: str) -> None:
+        self._socket.put(_error(code, text))
+
+    def _refuse(self, code: int, text: str) -> None:
+        self._fail(code, text)
+        self._socket.close(_POLICY_VIOLATION, text)
+
+
+def _error(code: int, text: str) -> Message:
+    return Message([{"T": "error", "code": code, "msg": text}])

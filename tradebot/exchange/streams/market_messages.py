@@ -1,0 +1,165 @@
+"""What the market-data streams tell: which data points are due as engine time passes, and in what order.
+
+The market's grain is a minute, so everything about a minute is due when it is over: first its trades and quotes, each
+with the time within the minute that it is stamped with, then its bars, then the day's bars so far. All are the very
+ones that the historical API shows. Prices are JSON numbers in USD, times aware datetimes.
+
+No trade is ever late, corrected or broken, and this market has no price bands or order imbalances: the channels
+updatedBars, lulds and imbalances can be subscribed to and stay silent, as corrections and cancelErrors do.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
+
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.faces.data.history import History
+from tradebot.exchange.faces.data.quoting import around
+from tradebot.exchange.faces.data.rows import Row, bar_json, of_minute, quote_json, tape, trade_json
+from tradebot.exchange.market.bars import UNITS, Bar
+from tradebot.exchange.market.ticks import quotes, trades
+from tradebot.exchange.times import MINUTE, to_datetime
+
+DataPoint = dict[str, Any]
+Asked = dict[str, frozenset[str]]
+
+EVERY_SYMBOL = "*"
+TEST_FEED, TEST_SYMBOL = "test", "FAKEPACA"
+_EMPTY_FEEDS = ("otc", "boats", "overnight")
+"""Feeds of trading that this market does not have."""
+_CHANNELS = ("trades", "quotes", "bars", "dailyBars")
+_TEST_PRICE, _TEST_VOLUME = 130 * UNITS, 700
+_HALTED = {"C": ("H", "Trading Halt", "T1", "Halt News Pending")}
+_RESUMED = {"C": ("T", "Trading Resumption", "T3", "News and Resumption Times")}
+_CTA_HALTED = ("2", "Trading Halt", "P", "News Pending")
+_CTA_RESUMED = ("3", "Resume", "D", "News Released")
+
+
+class Wanted(Protocol):
+    """What a client has subscribed to."""
+
+    def symbols(self, channel: str) -> Iterable[str]:
+        """Return the symbols of a channel, EVERY_SYMBOL for all."""
+        ...
+
+
+class Due(NamedTuple):
+    """Data points in the order in which they are told, all due at one moment of engine time."""
+
+    at_us: int
+    points: list[DataPoint]
+
+
+class MarketMessages:
+    """The data points of an engine's market."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._history = History(engine.market)
+        self._around = around(engine.model)
+
+    def between(self, feed: str, from_us: int, to_us: int, wanted: Wanted) -> Iterator[Due]:
+        """Yield what becomes due after `from_us` and until `to_us`, in order of time; one session is held at a time."""
+        if feed in _EMPTY_FEEDS:
+            return
+        asked = {channel: self._asked(feed, wanted.symbols(channel)) for channel in _CHANNELS}
+        for end_us, bars in self._ended(feed, from_us, to_us, set().union(*asked.values())):
+            points = [*self._ticks(feed, bars, asked), *self._bars(feed, end_us, bars, asked)]
+            if points:
+                yield Due(end_us, points)
+
+    def statuses(self, wanted: Wanted, halted: set[str]) -> list[DataPoint]:
+        """Return halts and resumptions since the set of halted symbols that a client knows, and bring that up to date.
+
+        Their time is the engine's, since a halt is known by its being in force.
+        """
+        now, points = self._engine.now_us, []
+        for symbol in sorted(self._asked("", wanted.symbols("statuses"))):
+            is_halted = symbol in self._engine.halted
+            if is_halted != (symbol in halted):
+                halted ^= {symbol}
+                points.append(_status(symbol, is_halted, now))
+        return points
+
+    def _asked(self, feed: str, symbols: Iterable[str]) -> frozenset[str]:
+        """Return which known symbols a channel's subscription means."""
+        known = frozenset([TEST_SYMBOL]) if feed == TEST_FEED else self._engine.market.known
+        chosen = frozenset(symbols)
+        return known if EVERY_SYMBOL in chosen else chosen & known
+
+    def _ended(
+        self, feed: str, from_us: int, to_us: int, symbols: Iterable[str]
+    ) -> Iterator[tuple[int, list[tuple[str, Bar]]]]:
+        """Yield the moments at which minute bars of these symbols are over, with those bars in order of symbol."""
+        first_us, last_us = from_us - MINUTE + 1, to_us - MINUTE
+        ordered = sorted(symbols)
+        if feed == TEST_FEED:
+            yield from _test_bars(first_us, last_us) if ordered else ()
+            return
+        for index in self._history.indices(first_us, last_us):
+            ended = defaultdict(list)
+            for symbol in ordered:
+                for bar in self._history.session_minutes(symbol, index, to_us):
+                    if first_us <= bar.start_us:
+                        ended[bar.end_us].append((symbol, bar))
+            yield from sorted(ended.items())
+
+    def _ticks(self, feed: str, bars: Iterable[tuple[str, Bar]], asked: Asked) -> Iterator[DataPoint]:
+        """Yield trades and quotes in order of their times; of one moment and symbol the trade comes first."""
+        traded = [
+            point for symbol, bar in bars if symbol in asked["trades"] for point in self._trades(feed, symbol, bar)
+        ]
+        quoted = [
+            point for symbol, bar in bars if symbol in asked["quotes"] for point in self._quotes(feed, symbol, bar)
+        ]
+        yield from sorted([*traded, *quoted], key=itemgetter("t", "S"))
+
+    def _trades(self, feed: str, symbol: str, bar: Bar) -> Iterator[DataPoint]:
+        extended = feed != TEST_FEED and self._history.is_extended(bar)
+        for trade in trades(bar):
+            yield _point("t", symbol, trade.at_us, trade_json(symbol, trade, feed, extended))
+
+    def _quotes(self, feed: str, symbol: str, bar: Bar) -> Iterator[DataPoint]:
+        for quote in quotes(bar, self._around):
+            yield _point("q", symbol, quote.at_us, quote_json(symbol, quote, feed))
+
+    def _bars(self, feed: str, end_us: int, bars: list[tuple[str, Bar]], asked: Asked) -> Iterator[DataPoint]:
+        for symbol, bar in bars:
+            if symbol in asked["bars"]:
+                yield _point("b", symbol, bar.start_us, bar_json(of_minute(bar)))
+        for symbol, bar in bars:
+            if symbol in asked["dailyBars"] and feed != TEST_FEED and not self._history.is_extended(bar):
+                day = self._history.day(symbol, self._engine.market.calendar.begun(bar.start_us), end_us)
+                if day is not None:
+                    yield _point("d", symbol, day.start_us, bar_json(day))
+
+
+def _point(kind: str, symbol: str, at_us: int, row: Row) -> DataPoint:
+    return {"T": kind, "S": symbol, **row, "t": to_datetime(at_us)}
+
+
+def _status(symbol: str, halted: bool, at_us: int) -> DataPoint:
+    by_tape, other = (_HALTED, _CTA_HALTED) if halted else (_RESUMED, _CTA_RESUMED)
+    letter = tape(symbol)
+    code, text, reason, why = by_tape.get(letter, other)
+    return {
+        "T": "s",
+        "S": symbol,
+        "sc": code,
+        "sm": text,
+        "rc": reason,
+        "rm": why,
+        "t": to_datetime(at_us),
+        "z": letter,
+    }
+
+
+def _test_bars(first_us: int, last_us: int) -> Iterator[tuple[int, list[tuple[str, Bar]]]]:
+    """Yield one made-up bar for every minute, by day and by night: what the test feed is for."""
+    for start_us in range(-(-first_us // MINUTE) * MINUTE, last_us + 1, MINUTE):
+        cents = start_us // MINUTE % 60 * (UNITS // 100)
+        price = _TEST_PRICE + cents
+        yield start_us + MINUTE, [(TEST_SYMBOL, Bar(start_us, price, price, price, price, _TEST_VOLUME))]

@@ -1,0 +1,56 @@
+"""uvicorn's websocket protocol, mended where a client's fault would cost more than its own connection."""
+
+from __future__ import annotations
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+LONGEST_MESSAGE = 1024 * 1024
+"""Bytes of a client's message: a subscription to every symbol there is fits several times."""
+TRANSPORT = "transport"
+"""Where in the scope's state the connection's transport is, with which a client that does not read can be cut off."""
+_GOODBYE_S = 0.5
+_INVALID_DATA = 1007
+_BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """The protocol of every websocket; its application can reach the transport."""
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a handshake that cannot be read, such as one with a body, where uvicorn would stay silent."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(_BAD_HANDSHAKE)
+            self.transport.close()
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; text that is not UTF-8 ends the connection, and is no error of ours to be logged."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self.frames = []
+            self.conn.send_close(_INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        """End the connection of a client that no longer answers pings; what waits for it could never be sent."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """Say goodbye, and do not wait for a client that does not read it: the server could not end."""
+        super().shutdown()
+        self.loop.call_later(_GOODBYE_S, self.transport.abort)
+
+    async def run_asgi(self) -> None:
+        """Run the application with the transport in its scope."""
+        self.scope["state"][TRANSPORT] = self.transport
+        await super().run_asgi()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""One client's websocket: what it sends is read one message at a time, what it is sent waits in a bounded queue.
+
+Putting a message costs the sender nothing and never waits. A client that does not read is told so and cut off,
+whatever state its connection is in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from asyncio import Transport
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from tradebot.exchange.streams.frames import FrameError, Message, decode, is_packed
+from tradebot.exchange.streams.protocol import TRANSPORT
+
+LONGEST_QUEUE = 20_000
+"""Messages that may wait for a client: those of a day of many orders, told in one tick, are fewer."""
+_LAST_WORDS_S = 5.0
+_POLICY_VIOLATION = 1008
+_PACKED = "application/msgpack"
+
+
+class Socket:
+    """The connection of one client. `binary` says whether JSON goes out in binary frames."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, binary: bool, farewell: Message) -> None:
+        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self.closing = False
+        self.source: Callable[[], Message | None] = lambda: None
+        self._packed = self.headers.get("content-type", "").lower().startswith(_PACKED)
+        self._binary = binary
+        self._farewell = farewell
+        self._transport: Transport = scope["state"][TRANSPORT]
+        self._receive = receive
+        self._send = send
+        self._queue: deque[Message] = deque()
+        self._close: tuple[int, str] | None = None
+        self._wake = asyncio.Event()
+        self._cut: asyncio.TimerHandle | None = None
+
+    async def serve(
+        self, hear: Callable[[dict[str, Any] | None], None], greet: Callable[[], None] = lambda: None
+    ) -> None:
+        """Accept the client, greet it, and let `hear` answer each message, until either side ends."""
+        await self._receive()
+        await self._send({"type": "websocket.accept"})
+        greet()
+        writer = asyncio.create_task(self._write())
+        try:
+            async for message in self._messages():
+                hear(message)
+        finally:
+            self.closing = True
+            writer.cancel()
+            if self._cut is not None:
+                self._cut.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+
+    async def _messages(self) -> AsyncIterator[dict[str, Any] | None]:
+        """Yield what the client sends until it is gone or being closed: an object, or None for anything else.
+
+        A client that sends MessagePack is answered in MessagePack.
+        """
+        while (event := await self._receive())["type"] != "websocket.disconnect":
+            if not self.closing:
+                yield self._read(event["text"] if event.get("text") is not None else event["bytes"])
+
+    def _read(self, frame: str | bytes) -> dict[str, Any] | None:
+        try:
+            message = decode(frame)
+        except FrameError:
+            return None
+        if not isinstance(message, dict):
+            return None
+        self._packed = self._packed or is_packed(frame)
+        return message
+
+    def put(self, message: Message) -> None:
+        """Queue a message; a client whose queue is full gets the farewell in its place and is closed."""
+        if self.closing:
+            return
+        self._queue.append(message)
+        if len(self._queue) > LONGEST_QUEUE:
+            self._queue.clear()
+            self._queue.append(self._farewell)
+            self.close(_POLICY_VIOLATION, "slow client")
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Ask the source again, which makes messages when the client has room for them."""
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what is queued; a client that does not take even that in time is cut off."""
+        if self.closing:
+            return
+        self.closing, self._close = True, (code, reason)
+        self._wake.set()
+        self._cut = asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._transport.abort)
+
+    async def _write(self) -> None:
+        """Send what is queued until the connection ends."""
+        try:
+            while not (self._close and not self._queue):
+                await self._wake.wait()
+                self._wake.clear()
+                await self._drain()
+            code, reason = self._close
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        except OSError:
+            # The client is gone; whoever reads from it learns the same.
+            return
+
+    async def _drain(self) -> None:
+        while (message := self._queue.popleft() if self._queue else self._drawn()) is not None:
+            await self._transmit(message)
+            # Sending returns at once while the client reads fast: the others get their turn here.
+            await asyncio.sleep(0)
+
+    def _drawn(self) -> Message | None:
+        return None if self.closing else self.source()
+
+    async def _transmit(self, message: Message) -> None:
+        """Send a message, as slowly as the client reads; raises OSError once it is gone."""
+        await self._send({"type": "websocket.send", **self._framed(message)})
+
+    def _framed(self, message: Message) -> dict[str, Any]:
+        if self._packed:
+            return {"bytes": message.packed()}
+        return {"bytes": message.as_json()} if self._binary else {"text": message.as_json().decode()}

@@ -1,0 +1,42 @@
+"""All websockets of an exchange by their paths, told of its events and of its time."""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.refusal import not_found
+from tradebot.exchange.streams.delivery import Deliver, as_it_is
+from tradebot.exchange.streams.market_data import FEEDS, MarketStreams
+from tradebot.exchange.streams.trade_updates import PATH, TradeUpdates
+
+
+class Streams:
+    """The ASGI application of every websocket."""
+
+    def __init__(self, exchange: Exchange, deliver: Deliver = as_it_is) -> None:
+        trade_updates = TradeUpdates(exchange.engine, deliver)
+        market = MarketStreams(exchange.engine, exchange.stored.spec.data_plan == "free", deliver)
+        exchange.listeners.append(trade_updates)
+        exchange.moved.append(lambda from_us, to_us: market.wake())
+        self._applications: dict[str, ASGIApp] = {PATH: trade_updates, **dict.fromkeys(FEEDS, market)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or refuse its handshake with a 404."""
+        # Older clients end the path with a slash, and the real host answers them.
+        application = self._applications.get(scope["path"].rstrip("/"))
+        if application is None:
+            await _refuse(receive, send)
+        else:
+            await application(scope, receive, send)
+
+
+async def _refuse(receive: Receive, send: Send) -> None:
+    await receive()
+    headers = [(b"content-type", b"application/json; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": encode(not_found("endpoint not found.").body)})
+    # uvicorn takes a refused handshake for a forgotten one until the connection is over, which is its second event.
+    await receive()
+    await receive()

@@ -1,0 +1,80 @@
+"""What a client of a market-data stream has subscribed to: symbols by channel."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "imbalances")
+"""Channels that can be subscribed to; corrections and cancelErrors follow the trades channel by themselves."""
+_FOLLOWS_TRADES = ("corrections", "cancelErrors")
+_SHOWN_WHEN_EMPTY = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds")
+_SYMBOL = re.compile(r"\*|[A-Z0-9][A-Z0-9./-]{0,31}", re.ASCII)
+_NOT_CHANNELS = ("action", *_FOLLOWS_TRADES)
+_MOST_SYMBOLS = 50_000
+
+
+class SubscriptionError(ValueError):
+    """A change that is refused with one of the stream's error codes; nothing of it is done."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Subscription:
+    """The symbols of each channel, in the order of their subscription."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._symbols: dict[str, dict[str, None]] = {channel: {} for channel in CHANNELS}
+
+    def __bool__(self) -> bool:
+        return any(self._symbols.values())
+
+    def symbols(self, channel: str) -> list[str]:
+        """Return what a channel is subscribed to, the wildcard among them."""
+        return list(self._symbols[channel])
+
+    def add(self, message: dict[str, Any]) -> None:
+        """Subscribe to what a message names; raises SubscriptionError."""
+        wanted = _wanted(message)
+        after = {channel: self._symbols[channel] | dict.fromkeys(wanted.get(channel, ())) for channel in CHANNELS}
+        if self._limit is not None and len(after["trades"]) + len(after["quotes"]) > self._limit:
+            raise SubscriptionError(405, "symbol limit exceeded")
+        if sum(map(len, after.values())) > _MOST_SYMBOLS:
+            raise SubscriptionError(405, "symbol limit exceeded")
+        self._symbols = after
+
+    def remove(self, message: dict[str, Any]) -> None:
+        """Unsubscribe from what a message names; raises SubscriptionError."""
+        for channel, symbols in _wanted(message).items():
+            for symbol in symbols:
+                self._symbols[channel].pop(symbol, None)
+
+    def shown(self) -> dict[str, list[str]]:
+        """Return the whole subscription as the stream confirms it."""
+        shown = {channel: self.symbols(channel) for channel in CHANNELS}
+        followers = dict.fromkeys(_FOLLOWS_TRADES, shown["trades"])
+        return {
+            channel: shown[channel] for channel in CHANNELS if shown[channel] or channel in _SHOWN_WHEN_EMPTY
+        } | followers
+
+
+def _wanted(message: dict[str, Any]) -> dict[str, list[str]]:
+    wanted = {}
+    for channel, symbols in message.items():
+        if channel in _NOT_CHANNELS:
+            continue
+        if channel not in CHANNELS:
+            raise SubscriptionError(410, "invalid subscribe action for this feed")
+        wanted[channel] = _listed(symbols)
+    return wanted
+
+
+def _listed(symbols: object) -> list[str]:
+    if symbols is None:
+        return []
+    if not isinstance(symbols, list) or not all(isinstance(s, str) and _SYMBOL.fullmatch(s) for s in symbols):
+        raise SubscriptionError(400, "invalid syntax")
+    return symbols
