@@ -44,7 +44,8 @@ def lasting(new_folder: Callable[[], Path]) -> World:
         keys("SANDBOX"),
         keys("sandbox", "söndbox"),
         {"APCA-API-KEY-ID": "sandbox"},
-        {"Authorization": "Bearer sandbox"},
+        {"Authorization": "Bearer nobody"},
+        {"Authorization": "Bearer "},
         {"Authorization": "Basic"},
         {"Authorization": "Basic %%%"},
         basic("sandbox"),
@@ -58,8 +59,18 @@ def test_who_shows_no_right_key_is_not_let_in(lasting: World, path: str, shown: 
     assert (answer.status, answer.json) == (401, {"message": "unauthorized."})
 
 
-@pytest.mark.parametrize("shown", [keys("sandbox"), basic("sandbox:sandbox"), {**basic("x:y"), **keys("sandbox")}])
-def test_a_key_is_shown_in_alpaca_s_headers_or_as_basic_authentication(world: World, shown: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "shown",
+    [
+        keys("sandbox"),
+        basic("sandbox:sandbox"),
+        {**basic("x:y"), **keys("sandbox")},
+        {"Authorization": "Bearer sandbox"},
+    ],
+)
+def test_a_key_is_shown_in_alpaca_s_headers_or_as_basic_or_bearer_authentication(
+    world: World, shown: dict[str, str]
+) -> None:
     assert world.ask("GET", "/v2/account", headers=shown).json["account_number"].startswith("SBX")
 
 

@@ -14,7 +14,7 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.web import Call
 from tradebot.exchange.refusal import Refusal
 
-_BASIC = "basic "
+_BASIC, _BEARER = "basic ", "bearer "
 
 
 class Credentials(NamedTuple):
@@ -41,11 +41,17 @@ def account_with(shown: Credentials | None, engine: Engine) -> Account | None:
 
 
 def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
-    """Return what a request shows in Alpaca's two headers, or as basic authentication; None where it shows neither."""
+    """Return what a request shows in Alpaca's two headers, or as basic or bearer authentication; None where nothing.
+
+    The key of an account here is its secret too, so that one word can stand for an OAuth client's token.
+    """
     key_id, secret = headers.get("apca-api-key-id"), headers.get("apca-api-secret-key")
     if key_id and secret:
         return Credentials(key_id, secret)
     given = headers.get("authorization", "")
+    if given.lower().startswith(_BEARER):
+        token = given[len(_BEARER) :].strip()
+        return Credentials(token, token)
     return _basic(given[len(_BASIC) :]) if given.lower().startswith(_BASIC) else None
 
 
