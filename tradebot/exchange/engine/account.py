@@ -197,13 +197,19 @@ class Account:
         cost = usd(price)
         self._touch(symbol)
         self.cash -= signed_qty * cost
+        self.shift(symbol, signed_qty, cost)
+
+    def shift(self, symbol: str, qty: Decimal, price: Decimal) -> None:
+        """Add shares (negative: take some) at a price in USD; what is left of a position that turns round cost that."""
         held = self.positions.get(symbol)
         if held is None:
-            self.positions[symbol] = Position(symbol, signed_qty, cost)
+            self.positions[symbol] = Position(symbol, qty, price)
             return
-        total = held.qty + signed_qty
-        if held.qty * signed_qty > 0:
-            held.average = (held.average * held.qty + cost * signed_qty) / total
+        total = held.qty + qty
+        if held.qty * qty > 0:
+            held.average = (held.average * held.qty + price * qty) / total
+        elif held.qty * total < 0:
+            held.average = price
         held.qty = total
         if not total:
             del self.positions[symbol]

@@ -65,20 +65,9 @@ def _described(account: Account, entry: Entry, identity: str) -> dict[str, str |
 
 
 def move(account: Account, symbol: str, qty: Decimal, price: Decimal) -> None:
-    """Add shares (negative: take some) at a price in USD; what is left of a position that turns round cost that."""
-    held = account.positions.get(symbol)
+    """Add shares (negative: take some) at a price in USD, without cash."""
     account.version += 1
-    if held is None:
-        account.positions[symbol] = Position(symbol, qty, price)
-        return
-    total = held.qty + qty
-    if held.qty * qty > 0:
-        held.average = (held.average * held.qty + price * qty) / total
-    elif held.qty * total < 0:
-        held.average = price
-    held.qty = total
-    if not total:
-        del account.positions[symbol]
+    account.shift(symbol, qty, price)
 
 
 def rename(floor: Floor, account: Account, held: Position, new: str, words: tuple[str, str]) -> None:
