@@ -48,8 +48,38 @@ def fault_actions(incomplete: str) -> list[str]:
 
 
 def fault_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the ready-made fault scripts, or nothing where a rule or no name at all is wanted."""
-    return ready_names(incomplete) if context.params.get("action") in ("add", "show") else []
+    """Return the ready-made fault scripts, where one is to be shown the faults too; nothing for other actions."""
+    action = context.params.get("action")
+    if action == "show":
+        from tradebot.sandbox import fault_words
+
+        return _matching([*ready_names(incomplete), *fault_words()], incomplete)
+    return ready_names(incomplete) if action == "add" else []
+
+
+def reset_account(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the account that is to be reset: its name confirms it."""
+    return _matching([context.params.get("account") or "main"], incomplete)
+
+
+def steps(incomplete: str) -> list[str]:
+    """Return how far time can be moved."""
+    return _matching(("5m", "1h", "open", "close", "next_open"), incomplete)
+
+
+def paces(incomplete: str) -> list[str]:
+    """Return how the embedded exchange's time can pass."""
+    return _matching(("step", "real", "60x"), incomplete)
+
+
+def fills(incomplete: str) -> list[str]:
+    """Return how orders can fill on the embedded exchange."""
+    return _matching(("paper", "next-bar"), incomplete)
+
+
+def data_plans(incomplete: str) -> list[str]:
+    """Return the subscriptions to market data."""
+    return _matching(("free", "paid"), incomplete)
 
 
 def ready_names(incomplete: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from commands.completing import played
+from commands.completing import data_plans, fills, played
 from commands.plain import clean, note
 from commands.surface import Config, Json, Report, StateDir, caller, finish
 from tradebot.errors import OperatorError
@@ -288,13 +288,19 @@ Start = Annotated[str | None, typer.Option("--start", help="First session, YYYY-
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the generated market and flow.")]
 Edge = Annotated[float | None, typer.Option("--edge", help="Made-up foresight of the flow, 0 to 1; 0 is noise.")]
 FlowFolder = Annotated[str | None, typer.Option("--flow-folder", help="Captured flow responses to serve instead.")]
-Fill = Annotated[str | None, typer.Option("--fill", help="How orders fill: paper (at once, as Alpaca's) or next-bar.")]
+Fill = Annotated[
+    str | None,
+    typer.Option("--fill", help="How orders fill: paper (at once, as Alpaca's) or next-bar.", autocompletion=fills),
+]
 Actions = Annotated[
     bool | None,
     typer.Option("--corporate-actions/--no-corporate-actions", help="Dividends and splits of the generated market."),
 ]
 DataPlan = Annotated[
-    str | None, typer.Option("--data-plan", help="free: consolidated prices come 15 minutes late; or paid.")
+    str | None,
+    typer.Option(
+        "--data-plan", help="free: consolidated prices come 15 minutes late; or paid.", autocompletion=data_plans
+    ),
 ]
 Symbols = Annotated[
     str | None,

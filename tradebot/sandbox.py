@@ -63,8 +63,12 @@ def serve(
     rate_limit: int | None = None,
     accounts: Sequence[tuple[str, Decimal | None]] = (),
     faults: Sequence[str] = (),
+    note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address and status.
+
+    One that runs in the background, on demand, is taken over, on its port where no other is asked for: it holds
+    nothing that its folder does not. `note` is told so.
 
     `pace` is step, real or a number such as 60x; `rate_limit` counts requests a minute for each key; an account has
     a name and cash in USD; `faults` are scripts to arm. Raises TradebotError: exit 6 where another process serves
@@ -78,11 +82,42 @@ def serve(
         terms = server.Terms(read_pace(pace), rate_limit, tuple(accounts), tuple(faults))
     except ValueError as bad:
         raise OperatorError(str(bad), "--time step, --time real or --time 60x") from bad
+    port = _taken_over(folder, port, note)
     try:
         with _explained():
             server.serve(folder, port, None, ready=ready, terms=terms)
     except HeldError as held:
-        raise TradebotError(str(held), "use the one that runs, or stop it", code=ExitCode.ANOTHER_INSTANCE) from held
+        end = f"kill {held.pid}, or Ctrl-C in its terminal" if held.pid else "Ctrl-C in its terminal"
+        raise TradebotError(
+            str(held), f"use the one that runs, or stop it: {end}", code=ExitCode.ANOTHER_INSTANCE
+        ) from held
+
+
+def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
+    """Stop an exchange that runs in the background; return the port to serve at in its place."""
+    from tradebot.exchange import process
+
+    found = process.running(folder)
+    if found is None or not found.detached:
+        return port
+    with _explained(ExitCode.ERROR):
+        process.stop(folder)
+    note(f"note: the exchange ran in the background, as process {found.pid}: this one takes it over, as it stood")
+    return port or int(found.url.rpartition(":")[2])
+
+
+@contextmanager
+def undone_if_refused(folder: Path) -> Iterator[None]:
+    """Take a market away again that is made within the block, where the block ends in a refusal."""
+    held = holds_market(folder)
+    try:
+        yield
+    except OperatorError:
+        if not held:
+            from tradebot.exchange.creation import discard
+
+            discard(folder)
+        raise
 
 
 def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
@@ -110,6 +145,13 @@ def fault_script(name: str) -> str | None:
     return library.text_of(name)
 
 
+def fault_words() -> tuple[str, ...]:
+    """Return the names of all faults of the scripts' language."""
+    from tradebot.exchange.faults.table import FAULTS
+
+    return tuple(FAULTS)
+
+
 def fault_explained(word: str) -> str | None:
     """Return what one fault of the scripts' language does, None where there is none of that name."""
     from tradebot.exchange.faults import library
@@ -131,6 +173,18 @@ def described(folder: Path) -> Mapping[str, Any]:
     with _explained():
         stored = read_market(folder)
     return stored.spec.to_fields() | {"symbols": list(stored.symbols)}
+
+
+def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Return the market of a folder as the configuration says it, and the symbols that were asked for, if any were."""
+    from tradebot.exchange.state import read_market
+
+    with _explained():
+        spec = read_market(folder).spec
+    names = ("source", "sessions", "seed", "edge", "path", "bar_stamp", "corporate_actions", "data_plan")
+    market = {name: getattr(spec, name) for name in names}
+    renamed = {"start": spec.start.isoformat(), "flow_folder": spec.uw_folder, "cash_usd": spec.cash}
+    return market | renamed | {"fill": spec.fill._asdict()}, list(spec.symbols)
 
 
 def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.completing import fault_actions, fault_names
+from commands.exchange.place import exchange_of, start_told
 from commands.plain import clean
 from commands.surface import Json, Report, StateDir, finish
 from tradebot.errors import OperatorError
@@ -99,11 +100,11 @@ def _shown(name: str) -> str:
 
 def _asked(path: Path, action: str, name: str | None) -> Faults:
     from tradebot import sandbox
-    from tradebot.adapters.state_folder import EXCHANGE
 
-    folder = path / EXCHANGE
+    folder = exchange_of(path)
     script = script_of(name or "") if action == "add" else ""
-    sandbox.start(folder)
+    with start_told(folder):
+        sandbox.start(folder)
     changed: tuple[str, ...] = ()
     if action == "add":
         changed = _added(folder, script)
@@ -116,10 +117,7 @@ def _asked(path: Path, action: str, name: str | None) -> Faults:
 def _added(folder: Path, script: str) -> tuple[str, ...]:
     from tradebot import sandbox
 
-    try:
-        told = sandbox.ask(folder, "POST", PATH, {"script": script})
-    except OperatorError as refused:
-        raise OperatorError(refused.message, "tradebot exchange faults list") from refused
+    told = sandbox.ask(folder, "POST", PATH, {"script": script})
     return tuple(row["name"] for row in told["armed"])
 
 

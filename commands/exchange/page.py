@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.exchange.place import exchange_of, start_told
 from commands.surface import Json, Report, StateDir, finish
 from tradebot.errors import ExitCode
 
@@ -29,11 +30,10 @@ def page(path: "Path", browser: bool) -> Report:
     OperatorError where there is no exchange.
     """
     from tradebot import sandbox
-    from tradebot.adapters.state_folder import EXCHANGE
 
-    folder = path / EXCHANGE
-    sandbox.described(folder)
-    url = sandbox.start(folder) + "/"
+    folder = exchange_of(path)
+    with start_told(folder):
+        url = sandbox.start(folder) + "/"
     data = Page(url, _open(url) if browser else None)
     code = ExitCode.ERROR if data.opened is False else ExitCode.DONE
     return Report("exchange-page", data, lambda out: _render(out, data), code, mode="sandbox")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.completing import accounts as account_names
+from commands.completing import reset_account
+from commands.exchange.place import exchange_of
 from commands.plain import clean, confirm, note
 from commands.surface import Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
@@ -46,10 +48,9 @@ class Reset:
 def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Report:
     """Say what goes, have it confirmed by the account's name, and reset it on the running exchange."""
     from tradebot import sandbox
-    from tradebot.adapters.state_folder import EXCHANGE
 
     _refuse_books(path, name)
-    folder = path / EXCHANGE
+    folder = exchange_of(path)
     before = _gone(_found(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name))
     note(f"account {name}, …{before.account_number[-4:]}: {_described(before)}")
     confirm(name, confirmed, what=f"Resetting account {name}", command=f"tradebot exchange reset {name}", by_hand=False)
@@ -114,7 +115,8 @@ def register(app: typer.Typer) -> None:
         ] = MAIN,
         cash: Annotated[str | None, typer.Option("--cash", help="USD to begin with; by default as it began.")] = None,
         confirmed: Annotated[
-            str | None, typer.Option("--confirm", help="The account's name, where no terminal asks.")
+            str | None,
+            typer.Option("--confirm", help="The account's name, where no terminal asks.", autocompletion=reset_account),
         ] = None,
         state_dir: StateDir = None,
         as_json: Json = False,

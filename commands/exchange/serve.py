@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.completing import ready_names
+from commands.completing import paces, ready_names
 from commands.exchange.faults import script_of
+from commands.exchange.place import ANOTHER
 from commands.init import Actions, Bars, BarStamp, DataPlan, Edge, Fill, FlowFolder, Seed, Sessions, Start, Symbols
-from commands.plain import clean
+from commands.plain import clean, note
 from commands.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.settings import Settings
+    from tradebot.settings import Loaded, Settings
     from tradebot.wiring import Options
 
 A_WEEK = timedelta(days=7)
-SESSIONS_IN_REAL_TIME = 30
+SERVED_SESSIONS = 60
+"""Sessions of a new market unless somebody says how many: a quarter, whose end no client comes to soon."""
+SHIPPED = ("base.yaml", "sandbox.yaml", None)
 ACCOUNT = re.compile(r"([a-z][a-z0-9_-]{0,31})(?:=(\d{1,12}(?:\.\d{1,2})?))?")
 FILLS = {
     "paper": "at once at the quote, as Alpaca's paper accounts do",
@@ -48,7 +51,8 @@ class Opened:
 class Serving:
     """Where the exchange answers, with which keys, and the command that moves its time.
 
-    `pace` is step where time stands still until it is moved, else how it runs: real, or a number such as 60x.
+    `pace` is step where time stands still until it is moved, else how it runs: real, or a number such as 60x. Where
+    the market has ended (`finished`), `tick` is null: there is nothing to move to.
     """
 
     url: str
@@ -66,14 +70,19 @@ class Serving:
     fill: str
     rate_limit: int | None
     faults: tuple[str, ...]
-    tick: str
+    finished: bool
+    tick: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How the exchange is to be served; `settings` is None where the market that is there is taken as it is."""
+    """How the exchange is to be served; `settings` is None where the market that is there is taken as it is.
+
+    `every_symbol` plays all that a recorded file holds.
+    """
 
     settings: "Settings | None"
+    every_symbol: bool
     port: int
     pace: str
     rate_limit: int | None
@@ -88,22 +97,36 @@ def serve(path: Path, wish: Wish, as_json: bool) -> None:
 
     prepare(path)
     folder = path / EXCHANGE
-    if wish.settings is not None:
-        sandbox.create(folder, wish.settings)
 
     def ready(url: str, status: Mapping[str, Any]) -> None:
         data = _serving(path, url, status, wish.rate_limit)
         finish(Report("exchange-serve", data, lambda out: _render(out, data), mode="sandbox"), as_json)
+        _note_other_cash(wish.accounts, status["accounts"])
 
-    sandbox.serve(
-        folder,
-        wish.port,
-        ready,
-        pace=wish.pace,
-        rate_limit=wish.rate_limit,
-        accounts=wish.accounts,
-        faults=wish.faults,
-    )
+    with sandbox.undone_if_refused(folder):
+        if wish.settings is not None:
+            sandbox.create(folder, wish.settings, every_symbol=wish.every_symbol)
+        sandbox.serve(
+            folder,
+            wish.port,
+            ready,
+            pace=wish.pace,
+            rate_limit=wish.rate_limit,
+            accounts=wish.accounts,
+            faults=wish.faults,
+            note=note,
+        )
+
+
+def _note_other_cash(wanted: Sequence[tuple[str, Decimal | None]], accounts: Sequence[Mapping[str, Any]]) -> None:
+    """Say where an account that was there already began with other cash than it was asked for with."""
+    began = {row["name"]: Decimal(row["began_with"]) for row in accounts}
+    for name, cash in wanted:
+        if cash is not None and cash != began[name]:
+            note(
+                f"note: account {name} was there already, and began with {began[name]:,.2f} USD; "
+                f"to begin it anew: tradebot exchange reset {name} --cash {cash}"
+            )
 
 
 def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | None) -> Serving:
@@ -125,7 +148,8 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | 
         fill=status["market"]["fill"]["model"],
         rate_limit=rate_limit,
         faults=tuple(status["faults"]),
-        tick=f"tradebot exchange tick {step} --state-dir {path}",
+        finished=status["finished"],
+        tick=None if status["finished"] else f"tradebot exchange tick {step} --state-dir {path}",
         **times,
     )
 
@@ -151,6 +175,9 @@ def _render(out: "Console", data: Serving) -> None:
 
 
 def _time_lines(data: Serving) -> Sequence[str]:
+    if data.finished:
+        ended = f"  it is {data.now:%Y-%m-%d %H:%M:%S} UTC there, and the market has ended: its last session is over"
+        return (ended, f"  for another one: {ANOTHER}")
     state = f"open until {data.next_close:%H:%M}" if data.is_open else f"closed until {data.next_open:%m-%d %H:%M}"
     now = f"  it is {data.now:%Y-%m-%d %H:%M:%S} UTC there, and the market is {state}"
     if data.pace == "step":
@@ -169,33 +196,60 @@ def account_flag(text: str) -> tuple[str, Decimal | None]:
     return found[1], Decimal(found[2]) if found[2] else None
 
 
-def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) -> "Settings | None":
-    """Return the settings of the market to be made, None where there is one and no flag asks for another."""
+def accounts_of(flags: Sequence[str]) -> tuple[tuple[str, Decimal | None], ...]:
+    """Return the accounts of all --account flags; OperatorError for what is none, and for a name said twice."""
+    accounts = tuple(account_flag(text) for text in flags)
+    names = [name for name, _ in accounts]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise OperatorError(f"--account names {twice} twice", f"say once what it begins with: --account {twice}=50000")
+    return accounts
+
+
+def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) -> "tuple[Settings | None, bool]":
+    """Return the settings of the market to be made, and whether it plays every symbol of a recorded file.
+
+    None where there is a market and no flag asks for another; of one that is there, all that no flag names is as it is.
+    """
     from tradebot import sandbox
     from tradebot.adapters.state_folder import EXCHANGE
     from tradebot.settings import load
     from tradebot.wiring import user_file
 
-    held = sandbox.holds_market(path / EXCHANGE)
-    if held and len(flags) == 1:
-        return None
-    # A new exchange for other clients fills as the paper API does; one that is there says itself how it fills.
-    fill = sandbox.described(path / EXCHANGE)["fill"]["model"] if held else "paper"
-    market = dict(flags.get("sandbox", {}))
-    market.setdefault("fill", {"model": fill})
-    if pace == "real" and not held and not {"start", "sessions", "path", "flow_folder"} & set(market):
-        market |= _around_today()
-    file = user_file(options, path, os.environ)
-    return load(file, os.environ, flags | {"sandbox": market}).settings
+    file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
+    if not sandbox.holds_market(path / EXCHANGE):
+        configured = load(file, os.environ, flags)
+        made = load(file, os.environ, flags | {"sandbox": _new_market(configured, pace) | asked}).settings
+        return made, made.sandbox.source != "generated" and "universe" not in flags
+    if len(flags) == 1:
+        return None, False
+    market, symbols = sandbox.held_settings(path / EXCHANGE)
+    if asked.get("fill", {}).get("model") == market["fill"]["model"]:
+        del asked["fill"]
+    named = ({"universe": symbols} if symbols else {}) | flags
+    return load(file, os.environ, named | {"sandbox": market | asked}).settings, "universe" not in named
 
 
-def _around_today() -> dict[str, Any]:
-    """Return the sessions of a market that plays in real time: it has begun, whatever day it is, and lasts a while."""
-    return {"start": (datetime.now(UTC).date() - A_WEEK).isoformat(), "sessions": SESSIONS_IN_REAL_TIME}
+def _new_market(configured: "Loaded", pace: str) -> dict[str, Any]:
+    """Return what a new exchange for other clients has where nobody says otherwise: it fills as the paper API does.
+
+    It lasts a while, and one that plays in real time has begun, whatever day it is.
+    """
+    own = {"source", "start", "sessions", "path", "flow_folder"}
+    said = {name for name in own if configured.origins.get(f"sandbox.{name}") not in SHIPPED}
+    market: dict[str, Any] = {"fill": {"model": "paper"}}
+    if "sessions" not in said and configured.settings.sandbox.source == "generated":
+        market["sessions"] = SERVED_SESSIONS
+        if pace == "real" and not said:
+            market["start"] = (datetime.now(UTC).date() - A_WEEK).isoformat()
+    return market
 
 
 Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
-Pace = Annotated[str, typer.Option("--time", help="step: time stands still; real, or a number of times real: 60x.")]
+Pace = Annotated[
+    str,
+    typer.Option("--time", help="step: time stands still; real, or a number of times real: 60x.", autocompletion=paces),
+]
 RateLimit = Annotated[
     int | None, typer.Option("--rate-limit", min=1, max=1_000_000, help="Requests a minute for each key; Alpaca: 200.")
 ]
@@ -242,12 +296,12 @@ def register(app: typer.Typer) -> None:
         from tradebot.wiring import Options
 
         path = state_folder.resolve(state_dir, os.environ)
-        accounts = tuple(account_flag(text) for text in account or ())
+        accounts = accounts_of(account or ())
         asked = MarketWish(
             bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan
         )
         flags = flags_of("sandbox", market_flags(asked), symbol_flags(symbols))
         scripts = tuple(script_of(name) for name in faults or ())
-        settings = _settings(path, Options(state_dir, config), pace, flags)
-        wish = Wish(settings, port, pace, rate_limit, accounts, scripts)
+        settings, every_symbol = _settings(path, Options(state_dir, config), pace, flags)
+        wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts)
         serve(path, wish, as_json)

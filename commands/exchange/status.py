@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from commands.exchange.place import ANOTHER, exchange_of
 from commands.surface import Json, Report, StateDir, finish
 
 if TYPE_CHECKING:
@@ -72,9 +73,8 @@ class ExchangeStatus:
 def run(path: Path) -> Report:
     """Ask the exchange of a folder, or its files where it does not run; OperatorError where there is none."""
     from tradebot import sandbox
-    from tradebot.adapters.state_folder import EXCHANGE
 
-    folder = path / EXCHANGE
+    folder = exchange_of(path)
     market = _market(sandbox.described(folder))
     url = sandbox.running(folder)
     if url is None:
@@ -136,6 +136,8 @@ def _render(out: "Console", data: ExchangeStatus) -> None:
         return
     _render_accounts(out, data)
     out.print(f"  faults armed: {', '.join(data.faults) or 'none'}; log: {data.log_lines:,} lines", markup=False)
+    if data.time.finished:
+        out.print(f"The market has ended. Next: {ANOTHER}", markup=False, soft_wrap=True)
 
 
 def _time_line(time: Time) -> str:

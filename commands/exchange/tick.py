@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.completing import steps
+from commands.exchange.place import ANOTHER, exchange_of, start_told
 from commands.plain import clean
 from commands.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import OperatorError
@@ -41,16 +43,15 @@ class Ticked:
 
 def tick(bot: "App", step: str) -> Report:
     """Let the engine time of a bot pass; OperatorError for a step that cannot be read, or a real venue."""
-    return _report(_moved(lambda: bot.engine, step), bot.mode, bot.account_tail)
+    return _report(_moved(lambda: bot.engine, step), bot.mode, bot.account_tail, "tradebot init --state-dir NEW")
 
 
 def tick_served(path: "Path", step: str) -> Report:
     """Let the time of an exchange pass that no bot lives with, started on demand."""
     from tradebot import sandbox
     from tradebot.adapters.clock import LockStepClock
-    from tradebot.adapters.state_folder import EXCHANGE
 
-    return _report(_moved(lambda: LockStepClock(sandbox.start(path / EXCHANGE)), step), "sandbox", None)
+    return _report(_moved(lambda: LockStepClock(sandbox.start(exchange_of(path))), step), "sandbox", None, ANOTHER)
 
 
 def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
@@ -65,8 +66,8 @@ def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:
     return Ticked(start, end.now, end.session, end.is_open, end.next_open, end.next_close, end.finished)
 
 
-def _report(data: Ticked, mode: str, account: str | None) -> Report:
-    return Report("exchange-tick", data, lambda out: _render_ticked(out, data), mode=mode, account=account)
+def _report(data: Ticked, mode: str, account: str | None, another: str) -> Report:
+    return Report("exchange-tick", data, lambda out: _render_ticked(out, data, another), mode=mode, account=account)
 
 
 def seconds_of(text: str) -> int | None:
@@ -82,10 +83,11 @@ def seconds_of(text: str) -> int | None:
     return int(found[1]) * UNITS[found[2]]
 
 
-def _render_ticked(out: "Console", data: Ticked) -> None:
+def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
     out.print(f"{data.start:%Y-%m-%d %H:%M:%S} -> [bold]{data.end:%Y-%m-%d %H:%M:%S}[/bold] UTC")
     if data.finished:
-        out.print("The market has ended: its last session is over. Next: tradebot init --state-dir NEW")
+        ended = f"The market has ended: its last session is over. Next: {another}"
+        out.print(ended, markup=False, soft_wrap=True)
     elif data.is_open:
         out.print(f"  session {data.session} is [green]open[/green] until {data.next_close:%H:%M:%S} UTC")
     else:
@@ -97,19 +99,21 @@ def register(app: typer.Typer) -> None:
 
     @app.command("tick", epilog="Example: tradebot exchange tick 5m     or: tradebot exchange tick next_open")
     def _tick(
-        step: Annotated[str, typer.Argument(help="90s, 5m, 2h, open, close, next_open, or a time.")] = "5m",
+        step: Annotated[
+            str, typer.Argument(help="90s, 5m, 2h, open, close, next_open, or a time.", autocompletion=steps)
+        ] = "5m",
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
         """Move the embedded exchange's time; it stands still otherwise."""
-        from tradebot import sandbox
         from tradebot.adapters import state_folder
 
         path = state_folder.resolve(state_dir, os.environ)
-        if not state_folder.marked(path) and sandbox.holds_market(path / state_folder.EXCHANGE):
-            finish(tick_served(path, step), as_json)
-            return
-        with opened(state_dir, config) as bot:
-            report = tick(bot, step)
+        with start_told(path / state_folder.EXCHANGE):
+            if state_folder.marked(path):
+                with opened(state_dir, config) as bot:
+                    report = tick(bot, step)
+            else:
+                report = tick_served(path, step)
         finish(report, as_json)

@@ -44,7 +44,7 @@ VERBS = (
     "completion",
 )
 # The exchange's own verbs work on a folder without a bot too.
-ELSEWHERE = {f"exchange {verb}" for verb in ("serve", "status", "reset", "faults", "page")}
+ELSEWHERE = {f"exchange {verb}" for verb in ("serve", "status", "tick", "reset", "faults", "page")}
 ON_A_STATE = tuple(
     verb for verb in VERBS if verb not in {"init", "demo", "strategy new", "adopt", "flatten", "completion"} | ELSEWHERE
 )

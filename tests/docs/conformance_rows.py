@@ -129,6 +129,9 @@ STREAMS: dict[str, Behaves] = {
 GAPS = (
     "Prices are the market's own: recorded bars, or made up from a seed.",
     "The calendar reaches from 300 sessions before the market's first to ten after its last, not from 1970 to 2029.",
+    "A market ends: 60 sessions after `exchange serve` made it, unless `--sessions N` says otherwise; then time stops.",
+    "Before the first session there are daily bars alone (weeks and months from them), of generated markets; anything "
+    "finer is empty there, and recorded markets have what their file holds.",
     "There is no overnight session; options are held, expire and are assigned, and cannot be traded.",
     "`opg` and `cls` orders, `ioc` and `fok` need no arrangement with the broker.",
     "Client order ids are unique for ever; Alpaca promises it for open orders alone.",

@@ -1,7 +1,7 @@
 """An exchange again, as plainly as it can be said: lists that are searched from end to end, and no cleverness.
 
 Written from the venue's rules and from what the fill model says of itself, for the engine to be compared with.
-Prices are Decimal USD here. It knows US equities, the `next-bar` model, and orders whose groups nobody replaces.
+Prices are Decimal USD here. It knows US equities, the `next-bar` model, and no way to a venue that takes time.
 """
 
 from __future__ import annotations
@@ -89,10 +89,12 @@ class ObviousExchange:
         for slip in self.of(owner, symbol):
             if slip.opens:
                 continue
-            group = id(slip.parent or slip)
-            shares = slip.parent.filled if slip.status == "held" and slip.parent else slip.left(slip.price)
-            claims[group] = max(claims.get(group, ZERO), shares)
+            together = id(slip.parent or slip)
+            claims[together] = max(claims.get(together, ZERO), self.claims(slip))
         return sum(claims.values(), ZERO)
+
+    def claims(self, slip: Slip) -> Decimal:
+        return slip.parent.filled if slip.status == "held" and slip.parent else slip.left(slip.price)
 
     # -- what can be asked for
 
@@ -213,6 +215,21 @@ class ObviousExchange:
             if member.open:
                 member.status = status
 
+    def journal(self, owner: str, symbol: str, qty: Decimal) -> None:
+        """Bring shares, or take some; the newest orders go until those that are left make sense again."""
+        account = self.accounts[owner]
+        account.shares[symbol] = account.of(symbol) + qty
+        for slip in reversed(self.of(owner, symbol)):
+            if not slip.open:
+                continue
+            claims = not slip.opens and self.claims(slip)
+            if (slip.opens and self._to_close(slip)) or (claims and self.claimed(owner, symbol) > self._to_close(slip)):
+                self.cancel(slip)
+
+    def _to_close(self, slip: Slip) -> Decimal:
+        """Return how much of a position an order could close."""
+        return max(ZERO, -slip.side * self.accounts[slip.owner].of(slip.wish.symbol))
+
     def replace(self, old: Slip, wish: OrderRequest) -> Slip:
         """Put another wish in an order's place, with the fills that it has had."""
         last = self.price(wish.symbol)
@@ -227,19 +244,56 @@ class ObviousExchange:
             self._refuse_auction(wish)
             if wish.stop != old.wish.stop:
                 self._refuse_stop_side(wish, last)
-            self._refuse_wash(old.owner, wish)
+            self._refuse_prices(old, wish, last)
             new = self._slip(old.owner, wish, old.opens, last)
             new.filled, new.spent = old.filled, old.spent
+            if wish.qty == old.wish.qty:
+                new.qty = old.qty
             new.touched = old.touched and wish.stop == old.wish.stop
             if old.mark is not None:
                 new.mark, new.stop = old.mark, trailed(wish, old.mark)
-            (self._refuse_opening if new.opens else self._refuse_closing)(new)
+            if old.parent is None:
+                self._refuse_wash(old.owner, wish)
+                (self._refuse_opening if new.opens else self._refuse_closing)(new)
         except Refused:
             old.status = old_status
             raise
-        self.slips.append(new)
-        self._bring_to_market(new)  # even overnight: a gtc order that waits for the morning is at the market
+        self._succeed(old, new)
+        if old_status == "held":
+            new.status = "held"
+        else:
+            self._bring_to_market(new)  # even overnight: a gtc order that waits for the morning is at the market
         return new
+
+    def _refuse_prices(self, old: Slip, wish: OrderRequest, last: Decimal) -> None:
+        """Exits stay on their sides of each other, and of what the first order of their group is to fill at."""
+        first = old.parent or old
+        asked = wish if old is first else first.wish
+        if asked.order_class not in GROUPS:
+            return
+        wishes = [wish if member is old else member.wish for member in group(old) if member.open or member is old]
+        exits = [one for one in wishes if one is not asked or asked.order_class == "oco"]
+        profit = next((dollars(one.limit) for one in exits if one.type == "limit" and one.limit), None)
+        stop = next((dollars(one.stop) for one in exits if one.stop), None)
+        side = exits[0].side
+        if profit is not None and stop is not None and (stop - profit) * side <= 0:
+            raise Refused(42210000, "take_profit.limit_price must be")
+        if not (first.open or first is old):
+            return
+        expected = dollars(asked.limit) if asked.limit is not None else last
+        if asked.order_class != "oco" and profit is not None and (expected - profit) * side < CENT:
+            raise Refused(42210000, "take_profit.limit_price must be")
+        bases = [expected] if wish.stop == old.wish.stop else [expected, last]
+        if stop is not None and any((stop - base) * side < CENT for base in bases):
+            raise Refused(42210000, "stop_loss.stop_price must be")
+
+    def _succeed(self, old: Slip, new: Slip) -> None:
+        self.slips.append(new)
+        new.parent, new.legs = old.parent, old.legs
+        for leg in new.legs:
+            leg.parent = new
+        if new.parent is not None:
+            new.parent.legs = [new if leg is old else leg for leg in new.parent.legs]
 
     # -- what time brings
 
@@ -286,7 +340,7 @@ class ObviousExchange:
         if price is None or not cap:
             return ZERO
         if not slip.opens:
-            cap = min(cap, abs(self.accounts[slip.owner].of(slip.wish.symbol)))
+            cap = min(cap, self._to_close(slip))
         qty = min(slip.left(price), cap)
         if slip.wish.time_in_force == "fok" and qty < slip.left(price):
             return ZERO

@@ -48,6 +48,9 @@ class Written:
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         return HUNDRED
 
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        return None
+
     def liquid(self, symbol: str) -> bool:
         return True
 

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import ROUND_DOWN, Decimal
-from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tradebot.exchange.chance import stream
+from tests.exchange.random_walk import CENT, SYMBOLS, Walk, small_calendar
 from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.holdings import Entry, move
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement, StopLoss
 from tradebot.exchange.events import Event
-from tradebot.exchange.market.bars import UNITS, Bar, Market, usd
+from tradebot.exchange.market.bars import Bar, Market, usd
 from tradebot.exchange.market.fill import NEXT_BAR, FillSpec
-from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.refusal import Refusal
-from tradebot.exchange.times import MINUTE, SECOND, at_new_york
+from tradebot.exchange.times import MINUTE, SECOND
 
-SYMBOLS = ("AAA", "BBB")
-DAYS = ("2025-03-03", "2025-03-04", "2025-03-05", "2025-03-06", "2025-03-07")
-MINUTES, AROUND = 30, 15
-"""Minutes of a session, and of trading before its open and after its close."""
 CASH = {"poor": Decimal(200), "rich": Decimal(100_000)}
-FIRST_PRICE = 10 * UNITS
-CENT = UNITS // 100
 
 OWNERS = st.sampled_from(sorted(CASH))
 TIMES = st.sampled_from(["day", "day", "gtc", "ioc", "fok", "opg", "cls"])
@@ -35,49 +28,6 @@ BEGINNINGS = st.sampled_from([-400, -10, 0, 1, 2, 5])
 SIDES = st.sampled_from([1, -1])
 CENTS = st.integers(-40, 40)
 QUANTITIES = st.sampled_from(["1", "3", "5", "12", "40", "0.5", "2.123456789"])
-
-
-class Walk:
-    """Bars of a random walk near ten dollars: some minutes are missing, some have no volume, most very little."""
-
-    def __init__(self, seed: int, calendar: Calendar) -> None:
-        self._calendar = calendar
-        self._days = {
-            (symbol, index): _minutes(stream(seed, symbol, index), session.open_us - AROUND * MINUTE)
-            for symbol in SYMBOLS
-            for index, session in enumerate(calendar.market)
-        }
-
-    def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        session = self._calendar.market[index]
-        return tuple(b for b in self._days[symbol, index] if session.open_us <= b.start_us < session.close_us)
-
-    def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        return tuple(b for b in self._days[symbol, index] if b not in self.bars(symbol, index))
-
-    def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        return FIRST_PRICE
-
-    def liquid(self, symbol: str) -> bool:
-        return True
-
-
-def _minutes(rng: Random, first_us: int) -> tuple[Bar, ...]:
-    price, bars = FIRST_PRICE + rng.randint(-20, 20) * CENT, []
-    for minute in range(AROUND + MINUTES + AROUND):
-        first = price + rng.choice((0, 0, 0, 1, -2, 9, -9)) * CENT
-        price = max(5 * UNITS, first + rng.randint(-8, 8) * CENT)
-        high, low = max(first, price) + rng.randint(0, 5) * CENT, min(first, price) - rng.randint(0, 5) * CENT
-        volume = rng.choice((0, 4, 15, 39, 80, 400))
-        if rng.random() > 0.1:
-            bars.append(Bar(first_us + minute * MINUTE, first, high, low, price, volume))
-    return tuple(bars)
-
-
-def small_calendar() -> Calendar:
-    opens = [at_new_york(day, 9, 30) for day in DAYS]
-    sessions = [Session(day, us, us + MINUTES * MINUTE) for day, us in zip(DAYS, opens, strict=True)]
-    return Calendar(sessions, first=1, count=2)
 
 
 class Trading(RuleBasedStateMachine):
@@ -269,16 +219,24 @@ class Trading(RuleBasedStateMachine):
         choice = self.replaceable()
         order = choice[which % len(choice)]
         price = self.last(order.symbol) + near * CENT
-        size = Decimal(qty) if qty is not None and order.qty is not None and not order.qty % 1 else None
+        resizable = order.request.order_class == "simple" and order.qty is not None and not order.qty % 1
+        size = Decimal(qty) if qty is not None and resizable else None
         limit = price if order.request.limit is not None else None
         stop = price if order.request.stop is not None else None
         self.replace(order, Replacement(size, limit, stop, None, None, None))
 
     def live(self) -> list[Order]:
-        return [order for order in self.asked if order.is_open and not order.status.startswith("pending_")]
+        return [order for order in self.asked if order.is_open and order.status != "pending_cancel"]
 
     def replaceable(self) -> list[Order]:
-        return [o for o in self.live() if o.request.order_class == "simple" and o.request.notional is None]
+        return [order for order in self.live() if order.request.notional is None]
+
+    @rule(owner=OWNERS, symbol=st.sampled_from(SYMBOLS), qty=st.integers(-20, 20).filter(bool))
+    def bring_shares(self, owner: str, symbol: str, qty: int) -> None:
+        self.journal(owner, symbol, Decimal(qty))
+
+    def journal(self, owner: str, symbol: str, qty: Decimal) -> None:
+        move(self.engine, self.accounts[owner], Entry("JNLS", None, symbol, "stock journal", qty, Decimal(10)))
 
     @rule(minutes=st.sampled_from([1, 1, 1, 2, 3]))
     def wait_minutes(self, minutes: int) -> None:
@@ -304,8 +262,9 @@ class Trading(RuleBasedStateMachine):
                 continue
             moved, paid = _booked(event)
             before = shares[event.account, event.fields["symbol"]]
-            if event.update is not None and not event.update.order.opens:
-                assert before * (before + moved) >= 0, "an order to close has turned a position round"
+            if event.update is not None:
+                opens = event.update.order.opens
+                assert before * (moved if opens else before + moved) >= 0, "an order has turned a position round"
             cash[event.account or ""] += paid
             shares[event.account, event.fields["symbol"]] += moved
             assert Decimal(event.fields["cash"]) == cash[event.account or ""]
@@ -360,6 +319,15 @@ class Trading(RuleBasedStateMachine):
                     assert 0 <= account.held(symbol) <= abs(account.qty(symbol))
 
     @invariant()
+    def nothing_waits_for_what_does_not_come(self) -> None:
+        for order in self.asked:
+            new = order.replacement
+            assert new is not None or order.status != "pending_replace"
+            if new is not None:
+                assert new.is_open
+                assert new.created_us + self.engine.latency_us >= self.engine.now_us
+
+    @invariant()
     def legs_wait_for_their_entry_and_end_with_it(self) -> None:
         for order in self.asked:
             entry = order.request.order_class in ("bracket", "oto") and order.parent is None
@@ -377,5 +345,5 @@ def _booked(event: Event) -> tuple[Decimal, Decimal]:
     if event.name == "fill":
         signed = Decimal(fields["fill_qty"]) * (1 if fields["side"] == "buy" else -1)
         return signed, -signed * Decimal(fields["price"])
-    moved = Decimal(fields["qty"] or 0) if fields["activity_type"] == "SPLIT" else Decimal(0)
+    moved = Decimal(fields["qty"] or 0) if fields["activity_type"] in ("SPLIT", "JNLS") else Decimal(0)
     return moved, Decimal(fields["net_amount"])

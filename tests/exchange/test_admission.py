@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.random_trading import small_calendar
+from tests.exchange.random_walk import small_calendar
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order
@@ -42,6 +42,9 @@ class Flat:
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         return None if symbol == "NEW" else 10 * UNITS
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        return None
 
     def liquid(self, symbol: str) -> bool:
         return symbol == "AAA"

@@ -16,7 +16,8 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 
 from tests.exchange.obvious_model import ObviousExchange
 from tests.exchange.obvious_slips import Candle, Hours, Refused, Slip
-from tests.exchange.random_trading import BEGINNINGS, CASH, FIRST_PRICE, SYMBOLS, Trading, Walk
+from tests.exchange.random_trading import BEGINNINGS, CASH, Trading
+from tests.exchange.random_walk import FIRST_PRICE, SYMBOLS, Walk
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
@@ -77,6 +78,10 @@ class AgainstTheModel(Trading):
         answer = super().replace(order, wanted)
         self._same(answer, asked(lambda: self.model.replace(old, wish)))
         return answer
+
+    def journal(self, owner: str, symbol: str, qty: Decimal) -> None:
+        super().journal(owner, symbol, qty)
+        self.model.journal(owner, symbol, qty)
 
     def tick(self, to_us: int) -> None:
         super().tick(to_us)

@@ -125,4 +125,5 @@ def test_snapshots_before_the_first_session_are_parsed(new_folder: Callable[[], 
     shots = clients.data.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols=SYMBOLS))
     clients.close()
     stop(folder)
-    assert shots["AAPL"].daily_bar is None
+    last, before = shots["AAPL"].daily_bar, shots["AAPL"].previous_daily_bar
+    assert (str(last.timestamp.date()), str(before.timestamp.date())) == ("2025-02-28", "2025-02-27")

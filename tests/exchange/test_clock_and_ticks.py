@@ -6,7 +6,7 @@ from tests.exchange.worlds import World
 
 
 def test_time_stands_still_until_it_is_ticked(world: World) -> None:
-    assert [world.get("/v2/clock")["timestamp"] for _ in range(2)] == ["2025-03-03T09:00:00-05:00"] * 2
+    assert [world.get("/v2/clock")["timestamp"] for _ in range(2)] == ["2025-03-03T09:00:00.000000000-05:00"] * 2
     assert world.tick(seconds=90)["now"] == "2025-03-03T14:01:30Z"
 
 

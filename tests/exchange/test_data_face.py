@@ -31,8 +31,25 @@ def bars(world: World, timeframe: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("timeframe", "stamps"),
     [
-        ("1Week", ["02-24T05", "03-03T05", "03-10T04", "03-17T04", "03-24T04", "03-31T04"]),
-        ("1Month", ["02-01T05", "03-01T05", "04-01T04"]),
+        (
+            "1Week",
+            [
+                "01-06T05",
+                "01-13T05",
+                "01-20T05",
+                "01-27T05",
+                "02-03T05",
+                "02-10T05",
+                "02-17T05",
+                "02-24T05",
+                "03-03T05",
+                "03-10T04",
+                "03-17T04",
+                "03-24T04",
+                "03-31T04",
+            ],
+        ),
+        ("1Month", ["01-01T05", "02-01T05", "03-01T05", "04-01T04"]),
         ("3M", ["01-01T05", "04-01T04"]),
         ("12Month", ["01-01T05"]),
     ],
@@ -50,7 +67,7 @@ def test_a_month_is_its_days_and_the_one_in_progress_its_days_so_far(world: Worl
 
 
 def test_weeks_are_paged_and_turned_round_like_any_bars(world: World) -> None:
-    asked = BARS + "1Week&limit=4&sort=desc"
+    asked = BARS + "1Week&limit=7&sort=desc"
     first = world.get(asked)
     second = world.get(f"{asked}&page_token={first['next_page_token']}")
     assert first["bars"]["AAPL"] + second["bars"]["AAPL"] == bars(world, "1Week")[::-1]

@@ -39,9 +39,9 @@ TIMEFRAMES = [
     (TimeFrame(7, TimeFrameUnit.Minute), 21),
     (TimeFrame.Hour, 2),
     (TimeFrame(2, TimeFrameUnit.Hour), 1),
-    (TimeFrame.Day, 1),
-    (TimeFrame.Week, 1),
-    (TimeFrame.Month, 1),
+    (TimeFrame.Day, 40),
+    (TimeFrame.Week, 9),
+    (TimeFrame.Month, 3),
     (TimeFrame(6, TimeFrameUnit.Month), 1),
 ]
 

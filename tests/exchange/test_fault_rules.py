@@ -40,6 +40,13 @@ DAY = "2025-03-03"
         ("- name: x\n  what: reply_lost\n  when: {nth: 0}", "when.nth must be a whole number from 1"),
         ("- name: x\n  what: reply_lost\n  when: {nth: true}", "when.nth must be a whole number from 1"),
         ("- name: x\n  what: reply_lost\n  when: {from: 3, to: 2}", "when.to comes before `from`"),
+        ("- name: x\n  what: reply_lost\n  when: {every: 2, nth: 3}", "when.nth leaves nothing to fire on"),
+        ("- name: x\n  what: reply_lost\n  when: {nth: [2, 3], from: 4}", "when.nth leaves nothing to fire on"),
+        ("- name: x\n  what: reply_lost\n  when: {every: 6, to: 5}", "when.every leaves nothing to fire on"),
+        ("- name: x\n  what: reply_lost\n  when: {after: open+5m, until: open}", "when.until does not come later"),
+        ("- name: x\n  what: reply_lost\n  when: {request: GET /exchange/*}", "or a method and a path such as"),
+        ("- name: x\n  what: reply_lost\n  when: {request: GET /}", "or a method and a path such as"),
+        ("- name: x\n  what: fill_during_cancel\n  when: {request: GET /v2/clock}", "not with GET /v2/clock"),
         ("- name: x\n  what: reply_lost\n  when: {after: noon}", "when.after must be open, close, open+5m"),
         ("- name: x\n  what: reply_lost\n  when: {after: 2026-11-16T15:00}", "when.after must be open"),
         ("- name: x\n  what: reply_lost\n  when: {probability: 1.5}", "when.probability must be a share above 0"),
@@ -173,7 +180,7 @@ def test_counting_goes_on_after_a_restart_as_if_there_had_been_none(before: int,
     again = FaultBook(calendar, lambda name, fields: None)  # type: ignore[arg-type]
     again.arm(script, 0)
     for name, fields in notes:
-        again.restore({"event": name, **fields}, 0)
+        again.restore({"event": name, "at": "2025-03-03T14:30:00Z", **fields})
     assert fired(again, SUBMIT, 20) == fired(whole, SUBMIT, 20)
     assert all(name == FIRED or "fired" not in fields for name, fields in notes)
 
@@ -213,3 +220,40 @@ def test_control_refuses_a_bad_script_and_one_armed_already_and_changes_nothing(
     assert [one["name"] for one in world.get(path + "/ready")["scripts"]] == library.names()
     assert world.get(path + "/ready/lost-reply")["script"] == library.text_of("lost-reply")
     assert world.ask("GET", path + "/ready/none").status == 404
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        *("{every: 2, nth: 4}", "{every: 2, from: 1, nth: 3}", "{nth: [1, 9], to: 5}", "{every: 5, to: 5}"),
+        *("{request: 'GET /*'}", "{request: '* /v?/orders*'}", "{request: GET /api/news/headlines}"),
+        *("{after: close-5m, until: open+5m}", "{after: open, until: 2026-11-16T15:00Z}"),
+    ],
+)
+def test_a_rule_that_can_fire_is_armed(when: str) -> None:
+    assert read_rules(f"- {{name: x, what: reply_lost, when: {when}}}")
+
+
+def test_a_number_written_with_a_point_is_the_number_of_the_list() -> None:
+    (rule,) = read_rules("- {name: x, what: {late_arrival: 5s, answer: 504.0}}")
+    assert encode(rule.settings["answer"]) == b"504"
+
+
+def test_counts_of_reads_are_noted_once_a_second_and_those_of_changes_at_once(world: World) -> None:
+    notes: list[tuple[str, Any]] = []
+    now_s = [0.0]
+    made = FaultBook(world.exchange.market.calendar, lambda name, fields: notes.append((name, fields["seen"])),
+                     lambda: now_s[0])  # fmt: skip
+    made.arm("- {name: x, what: reply_lost, when: {nth: 9}}", 0)
+    read = Facts("GET /v2/clock")
+    assert fired(made, read, 4) == []
+    assert notes == []
+    now_s[0] = 1.0
+    assert fired(made, read, 2) == []
+    assert notes == [("fault_counted", 5)]
+    assert fired(made, SUBMIT, 1) == []
+    assert notes[1:] == [("fault_counted", 7)]
+    assert fired(made, read, 2) == [2]
+    assert notes[2:] == [(FIRED, 9)]
+    made.note_counts(at_once=True)
+    assert len(notes) == 3

@@ -1,5 +1,6 @@
 """Faults of the two streams, as clients at real sockets hear them."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,74 @@ def test_market_data_go_mute_by_symbol_and_channel(place: Served) -> None:
         place.tick(seconds=60)
         points = [point for _ in range(1) for point in client.get()]
     assert [(point["T"], point["S"]) for point in points if point["T"] == "b"] == [("b", "SPY")]
+
+
+def minutes(client: Client, count: int) -> list[str]:
+    """Return the minutes of so many bars, in the order in which they come."""
+    told: list[str] = []
+    while len(told) < count:
+        told += [point["t"][11:16] for point in client.get() if point["T"] == "b"]
+    return told
+
+
+def subscribe(client: Client, key: str = "sandbox") -> None:
+    client.get()
+    client.ask({"action": "auth", "key": key, "secret": key})
+    client.ask({"action": "subscribe", "bars": ["AAPL"]})
+
+
+def counts(place: Served) -> tuple[int, int]:
+    (rule,) = place.get(FAULTS)["faults"]
+    return rule["seen"], rule["fired"]
+
+
+def wait_until_fired(place: Served, times: int) -> None:
+    deadline_s = time.monotonic() + 10
+    while counts(place)[1] < times:
+        assert time.monotonic() < deadline_s
+
+
+def test_what_befalls_a_data_point_befalls_it_once_a_feed_for_whoever_is_told(place: Served) -> None:
+    place.ask("POST", "/exchange/v1/accounts", {"name": "alice", "cash": "50000"})
+    rule = {"when": {"stream": "market_data", "event": "bars", "nth": 2}, "what": "mute_stream"}
+    with place.connect("/v2/iex") as mine, place.connect("/v2/iex") as hers:
+        subscribe(mine)
+        subscribe(hers, "alice")
+        arm(place, rule)
+        place.tick(seconds=180)
+        assert minutes(mine, 2) == minutes(hers, 2) == ["15:00", "15:02"]
+        assert counts(place) == (2, 1)
+
+
+def test_what_is_held_back_for_one_connection_comes_to_that_one(place: Served) -> None:
+    with place.connect("/v2/iex") as iex, place.connect("/v2/sip") as sip:
+        subscribe(iex)
+        subscribe(sip)
+        arm(place, {"when": {"stream": "market_data", "event": "bars"}, "what": "reordered_events"})
+        place.tick(seconds=60)
+        wait_until_fired(place, 2)
+        place.tick(seconds=60)
+        assert minutes(iex, 2) == minutes(sip, 2) == ["15:01", "15:00"]
+
+
+def test_what_was_held_back_for_a_connection_that_left_is_told_to_no_other(place: Served) -> None:
+    arm(place, {"when": {"stream": "market_data", "event": "bars", "nth": 1}, "what": "reordered_events"})
+    with place.connect("/v2/iex") as first:
+        subscribe(first)
+        place.tick(seconds=60)
+        wait_until_fired(place, 1)
+    with place.connect("/v2/iex") as second:
+        subscribe(second)
+        place.tick(seconds=60)
+        assert minutes(second, 1) == ["15:01"]
+
+
+def test_an_update_held_back_for_clients_that_left_is_not_told_later(place: Served) -> None:
+    arm(place, {"when": {"stream": "trade_updates", "nth": 2}, "what": "reordered_events"})
+    with place.connect("/stream") as client:
+        listen(client)
+        place.order("AAPL", "buy", 1, client_order_id="one", limit_price="1")
+        assert client.get()["data"]["event"] == "pending_new"
+    with place.connect("/stream") as client:
+        listen(client)
+        assert heard(place, client) == []

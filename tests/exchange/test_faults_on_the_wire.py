@@ -118,6 +118,22 @@ def test_an_error_status_comes_before_or_after_acceptance(client: Client, code: 
         assert answer.body.startswith(b"<html>")
 
 
+def test_a_status_written_with_a_point_is_that_status(client: Client) -> None:
+    client.arm(submit({"status": 429.0}))
+    assert client.order("asked").status == 429
+
+
+def test_a_path_is_told_by_what_it_means_however_it_is_written(client: Client) -> None:
+    client.order("named")
+    client.arm(
+        {"when": {"request": "order", "client_order_id": "named"}, "what": {"status": 503}},
+        {"when": {"request": "GET /v2/assets/AAPL", "symbol": "AAPL"}, "what": {"status": 504}},
+    )
+    assert client.ask("GET", "/v2/orders%3Aby_client_order_id?client_order_id=named").status == 503
+    assert client.ask("GET", "/v2/ass%65ts/%41APL").status == 504
+    assert client.ask("GET", "/v2/assets/%2541APL").status == 404
+
+
 def test_a_redirect_names_another_place(client: Client) -> None:
     client.arm(submit({"redirect": 307, "location": "/elsewhere"}))
     answer = client.order("asked")
@@ -293,12 +309,21 @@ def test_frozen_and_old_quotes_keep_their_true_times(client: Client) -> None:
     assert client.ask("GET", path).json["quotes"] == before
 
 
+def test_of_a_time_before_the_first_quote_there_is_the_error_of_then_and_nothing_in_a_list(client: Client) -> None:
+    client.arm({"when": {"request": "any data", "symbol": "AAPL"}, "what": {"stale_quotes": "100h"}})
+    one = client.ask("GET", "/v2/stocks/AAPL/quotes/latest")
+    assert (one.status, "message" in one.json) == (404, True)
+    assert list(client.ask("GET", "/v2/stocks/quotes/latest?symbols=AAPL,SPY").json["quotes"]) == ["SPY"]
+
+
 def test_crossed_quotes_show_the_bid_above_the_ask_of_the_named_symbol(client: Client) -> None:
+    true = client.ask("GET", "/v2/stocks/AAPL/quotes/latest").json["quote"]
     client.arm({"when": {"request": "any data", "symbol": "AAPL"}, "what": {"crossed_quotes": 0.25}})
     quotes = client.ask("GET", "/v2/stocks/quotes/latest?symbols=AAPL,SPY").json["quotes"]
     snapshot = client.ask("GET", "/v2/stocks/AAPL/snapshot").json["latestQuote"]
-    assert quotes["AAPL"]["bp"] > quotes["AAPL"]["ap"]
-    assert snapshot["bp"] > snapshot["ap"]
+    for quote in (quotes["AAPL"], snapshot):
+        assert quote["ap"] == true["ap"]
+        assert quote["bp"] == round(true["ap"] + 0.25, 4)
     assert quotes["SPY"]["bp"] <= quotes["SPY"]["ap"]
 
 

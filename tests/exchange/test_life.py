@@ -142,6 +142,19 @@ def test_a_cls_order_fills_in_the_last_bar_alone_at_its_close() -> None:
     assert told[4:] == ["390 market fill 20@55.01", "390 low canceled"]
 
 
+def test_paper_holds_no_auctions_so_that_such_orders_are_like_any_other() -> None:
+    pit = Pit({0: ((100, 100, 100, 100), 10_000), 200: ((92, 92, 88, 92), 10_000)}, WHOLE, minute=-20)
+    opening = pit.order("buy", 20, tif="opg", limit=90)
+    hopeless = pit.order("buy", 20, tif="opg", limit=45)
+    pit.to_minute(10)
+    closing = pit.order("buy", 20, tif="cls")
+    pit.to_minute(395)
+    told = pit.heard({"opening": opening, "hopeless": hopeless, "closing": closing})
+    assert [line for line in told if "fill" in line or "canceled" in line] == [
+        *("10 closing fill 20@100.01", "201 opening fill 20@90.00", "390 hopeless canceled"),
+    ]
+
+
 def test_only_limits_marked_for_it_fill_outside_the_session() -> None:
     pit = Pit(extended={-30: 95, 395: 96, 400: 94}, minute=-60)
     plain = pit.order("buy", 1, limit=99)
@@ -274,48 +287,6 @@ def test_a_part_that_fills_before_the_cancel_arrives_leaves_it_pending() -> None
     pit.engine.halted = {"AAA"}
     pit.pass_minutes(1)
     assert pit.heard()[2:] == ["10 pending_cancel", "11 partial_fill 3@100.01", "11.5 canceled"]
-
-
-def test_a_replacement_takes_over_what_was_filled_and_the_larger_reserve_is_held() -> None:
-    pit = Pit({10: (100, 30)}, LATE)
-    old = pit.order("buy", 10, limit=100.5)
-    pit.pass_minutes(1)
-    assert pit.account.reserved == 7 * Decimal("100.5")
-    new = pit.replace(old, qty=20, limit=99)
-    assert pit.account.reserved == 17 * 99
-    assert (old.status, new.status) == ("pending_replace", "pending_new")
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(2)
-    assert pit.heard({"old": old, "new": new})[2:] == [
-        *("11 old partial_fill 3@100.01", "11 old pending_replace", "11 new pending_new"),
-        *("12.5 old replaced", "12.5 new new"),
-    ]
-    assert (old.replaced_by, new.replaces, new.status) == (new.id, old.id, "partially_filled")
-    assert new.filled_qty == 3
-    assert pit.account.reserved == 17 * 99
-    assert list(pit.account.open.values()) == [new]
-
-
-def test_a_replacement_that_comes_after_the_fill_is_rejected() -> None:
-    pit = Pit(spec=LATE)
-    old = pit.order("buy", 10, limit=101)
-    new = pit.replace(old, limit=102)
-    pit.pass_minutes(3)
-    assert pit.heard({"old": old, "new": new})[2:] == [
-        *("10 old pending_replace", "10 new pending_new", "11 old fill 10@100.01"),
-        *("11.5 new rejected", "11.5 old order_replace_rejected"),
-    ]
-    assert (new.status, new.failed_us) == ("rejected", pit.engine.now_us - 90_000_000)
-    assert pit.account.reserved == 0
-
-
-def test_a_replacement_loses_its_place_in_time_and_keeps_its_high_water_mark() -> None:
-    pit = Pit({10: ((100, 104, 100, 103), 1000)})
-    pit.hold(10)
-    old = pit.order("sell", 10, trail_price=5)
-    pit.pass_minutes(1)
-    new = pit.replace(old, trail=Decimal(2))
-    assert (new.hwm, new.stop, new.sequence > old.sequence) == (104_0000, 102_0000, True)
 
 
 def test_accounts_share_a_bar_by_price_and_then_by_time() -> None:

@@ -43,6 +43,13 @@ def log_in(client: Client) -> None:
     assert client.ask(LOGIN) == AUTHENTICATED
 
 
+@pytest.mark.parametrize("path", sorted(market_data.FEEDS))
+def test_a_path_may_end_with_a_slash(place: Served, path: str) -> None:
+    for ending in ("/", ""):
+        with place.connect(path + ending) as client:
+            assert client.get() == CONNECTED
+
+
 def error(code: int, text: str) -> list[dict[str, Any]]:
     return [{"T": "error", "code": code, "msg": text}]
 

@@ -74,6 +74,9 @@ class ChangedAfter:
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
         return self._bars.history_close(symbol, sessions_before)
 
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        return self._bars.history_day(symbol, sessions_before)
+
     def liquid(self, symbol: str) -> bool:
         return self._bars.liquid(symbol)
 
@@ -136,10 +139,11 @@ def test_a_minute_bar_is_served_from_the_end_of_its_minute_and_no_sooner(world: 
     assert [bar["t"] for bar in world.get(target)["bars"]["AAPL"]] == ["2025-03-03T14:30:00Z"]
 
 
-def test_before_the_first_session_there_is_no_day_and_what_is_not_listed_has_no_price(world: World) -> None:
+def test_before_the_first_session_the_days_before_are_shown_and_what_is_not_listed_has_no_price(world: World) -> None:
     snapshot = world.get("/v2/stocks/snapshots?symbols=AAPL,NONE")
     assert list(snapshot) == ["AAPL"]
-    assert (snapshot["AAPL"]["dailyBar"], snapshot["AAPL"]["prevDailyBar"]) == (None, None)
+    days = [snapshot["AAPL"][name]["t"] for name in ("dailyBar", "prevDailyBar")]
+    assert days == ["2025-02-28T05:00:00Z", "2025-02-27T05:00:00Z"]
     assert list(world.get("/v2/stocks/quotes/latest?symbols=AAPL,NONE")["quotes"]) == ["AAPL"]
 
 

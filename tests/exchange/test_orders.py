@@ -141,7 +141,7 @@ def test_a_day_order_expires_at_the_close_and_a_gtc_order_rests(trading: World) 
     resting = trading.order("AAPL", "buy", 1, limit_price="1", time_in_force="gtc").json
     trading.tick(to="close")
     assert trading.get(f"/v2/orders/{day['id']}")["status"] == "expired"
-    assert trading.get(f"/v2/orders/{day['id']}")["expired_at"] == "2025-03-03T21:00:00Z"
+    assert trading.get(f"/v2/orders/{day['id']}")["expired_at"] == "2025-03-03T21:00:00.000000000Z"
     assert [order["id"] for order in trading.get("/v2/orders")] == [resting["id"]]
 
 
@@ -152,7 +152,7 @@ def test_an_order_placed_while_the_market_is_closed_waits_for_the_open(world: Wo
     assert world.get(f"/v2/orders/{order['id']}")["status"] == "new"
     world.tick(seconds=60)
     filled = world.get(f"/v2/orders/{order['id']}")
-    assert (filled["status"], filled["filled_at"]) == ("filled", "2025-03-03T14:31:00Z")
+    assert (filled["status"], filled["filled_at"]) == ("filled", "2025-03-03T14:31:00.000000000Z")
 
 
 def test_a_finished_order_cannot_be_canceled_and_a_canceled_one_stays_so(trading: World) -> None:
@@ -254,10 +254,24 @@ def test_a_gtc_order_lives_ninety_days_and_is_canceled_on_the_afternoon_before_i
     world.tick(to="open")
     order = world.order("ZAAC", "buy", 1, limit_price="1", time_in_force="gtc").json
     # 2025-06-01 is a Sunday: no session lies between the afternoon of Friday the 30th and that one.
-    assert order["expires_at"] == "2025-06-01T20:15:00Z"
+    assert order["expires_at"] == "2025-06-01T20:15:00.000000000Z"
     world.tick(to="2025-05-30T20:14:59Z")
     assert world.get(f"/v2/orders/{order['id']}")["status"] == "new"
-    world.tick(to="2025-05-30T20:15:00Z")
+    world.tick(to="2025-05-30T20:15:00.000000000Z")
     ended = world.get(f"/v2/orders/{order['id']}")
-    assert (ended["status"], ended["canceled_at"], ended["expired_at"]) == ("canceled", "2025-05-30T20:15:00Z", None)
+    assert (ended["status"], ended["canceled_at"], ended["expired_at"]) == (
+        "canceled",
+        "2025-05-30T20:15:00.000000000Z",
+        None,
+    )
     assert world.events()[-2]["event"] == "order_canceled"
+
+
+def test_an_asset_that_there_is_not_comes_before_the_rules_of_fractions(trading: World) -> None:
+    odd = {"symbol": "NOPE", "side": "buy", "type": "limit", "qty": "0.5", "limit_price": "1", "time_in_force": "gtc"}
+    unknown = trading.ask("POST", "/v2/orders", odd)
+    assert (unknown.status, unknown.json["message"]) == (422, 'asset "NOPE" not found')
+    known = trading.ask("POST", "/v2/orders", odd | {"symbol": "AAPL"})
+    assert known.json["message"] == "fractional orders must be DAY orders"
+    unreadable = trading.ask("POST", "/v2/orders", odd | {"side": "up"})
+    assert unreadable.json["message"] == "invalid side"

@@ -162,6 +162,22 @@ def test_a_client_order_id_of_128_characters_of_any_script_is_kept_as_it_is() ->
     assert read_order(MARKET | {"client_order_id": name}).client_order_id == name
 
 
+@pytest.mark.parametrize("name", ["\ud801", "a\u202eb", "a\u2028b", "a\nb", "\x7f", "\ufeffa", "\ue000"])
+@pytest.mark.parametrize("read", [lambda given: read_order(MARKET | given), read_replacement])
+def test_a_client_order_id_that_cannot_be_printed_is_refused(read: Callable[[Any], object], name: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        read({"client_order_id": name})
+    assert (refused.value.status, refused.value.body["message"]) == (422, "invalid client_order_id")
+
+
+def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands_and_a_whole_one_is_a_letter() -> None:
+    assert decode_object('{"a": ["\\ud83d\\ude00"]}') == {"a": ["\U0001f600"]}
+    for text in ('{"a": "\\ud83d"}', '{"a": [{"b": "x\\uDE00"}]}', '{"\\ud83d": 1}', '{"a": "\\ude00\\ud83d"}'):
+        with pytest.raises(Refusal) as refused:
+            decode_object(text)
+        assert refused.value.status == 400
+
+
 def test_a_replacement_holds_what_is_given() -> None:
     assert read_replacement({}) == Replacement(None, None, None, None, None, None)
     wanted = read_replacement(

@@ -113,6 +113,19 @@ def test_the_source_is_asked_only_while_the_client_reads() -> None:
     run(story)
 
 
+def test_a_connection_ends_with_its_writer_whatever_that_died_of() -> None:
+    async def story() -> None:
+        wire = Wire()
+        wire.socket.source = lambda: Message({1, 2})
+        serving = asyncio.create_task(wire.socket.serve(lambda message: None))
+        wire.socket.wake()
+        with pytest.raises(TypeError):
+            await serving
+        assert wire.transport.aborted
+
+    run(story)
+
+
 def test_what_is_queued_comes_before_what_the_source_has() -> None:
     async def story() -> None:
         wire = Wire()
@@ -159,7 +172,10 @@ def test_what_is_no_part_of_a_message_is_a_mistake_of_ours(value: object) -> Non
         Message(value).as_json()
 
 
-@pytest.mark.parametrize("frame", ["", "nope", "[1", b"\xc1", b"\xd9\x05abc", b"\xff" * 3, "NaN", "[" * 99_999])
+@pytest.mark.parametrize(
+    "frame",
+    ["", "nope", "[1", b"\xc1", b"\xd9\x05abc", b"\xff" * 3, "NaN", "[" * 99_999, '"\\ud800"', b'["\xed\xa0\x80"]'],
+)
 def test_what_cannot_be_read_is_a_frame_error(frame: str | bytes) -> None:
     with pytest.raises(FrameError):
         decode(frame)

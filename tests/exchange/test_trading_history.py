@@ -76,10 +76,28 @@ def test_gains_begin_anew_each_day_unless_told_otherwise(lived: tuple[World, dic
     close = days["equity"][0]
     daily = asked(lived[0], "period=2D&timeframe=1H")
     whole = asked(lived[0], "period=2D&timeframe=1H&pnl_reset=no_reset")
-    assert daily["profit_loss"][-1] == pytest.approx(daily["equity"][-1] - close, abs=0.011)
-    assert whole["profit_loss"][-1] == pytest.approx(whole["equity"][-1] - whole["base_value"], abs=0.011)
-    assert days["profit_loss"][1] == pytest.approx(days["equity"][1] - close, abs=0.011)
+    assert daily["profit_loss"][-1] == pytest.approx(daily["equity"][-1] - close - 2500, abs=0.011)
+    assert whole["profit_loss"][-1] == pytest.approx(whole["equity"][-1] - whole["base_value"] - 2500, abs=0.011)
+    assert days["profit_loss"][1] == pytest.approx(days["equity"][1] - close - 2500, abs=0.011)
     assert days["profit_loss_pct"][1] == pytest.approx(days["profit_loss"][1] / close, abs=1e-4)
+
+
+def test_what_an_owner_puts_in_or_takes_out_is_no_profit(world: World) -> None:
+    world.tick(to="next_open")
+    world.tick(to="next_open")
+    for body in (
+        {"amount": "5000"},
+        {"symbol": "AAPL", "qty": 30, "price": "1"},
+        {"symbol": "SPY", "qty": -4},
+        {"symbol": "SPY250321C00100000", "qty": 2},
+        {"amount": "-700.5"},
+    ):
+        assert world.ask("POST", "/exchange/v1/journal", body).status == 200
+    # Nothing has moved since: whatever was put in, no window shows a gain.
+    for query in ("period=2D&timeframe=1D", "period=1D&timeframe=1H", "timeframe=1Min&pnl_reset=no_reset"):
+        found = asked(world, query)
+        assert found["equity"][-1] > 104_000
+        assert (found["profit_loss"][-1], found["profit_loss_pct"][-1]) == (0, 0)
 
 
 def test_the_last_day_alone_is_measured_from_the_close_before_it(lived: tuple[World, dict[int, float]]) -> None:

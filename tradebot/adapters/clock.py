@@ -17,7 +17,7 @@ from tradebot.adapters.http import (
 from tradebot.adapters.rows import DriftTally, Row, RowError
 from tradebot.errors import OperatorError, TemporaryError
 
-REFUSED = "tradebot exchange tick next_open moves on as far as its market reaches; tradebot status shows its time"
+REFUSED = "tradebot exchange tick next_open moves on while its market lasts; tradebot exchange status shows its time"
 _STEP_S = 1.0
 _TICK_S = 300.0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from shutil import rmtree
 
 from tradebot.exchange.exchange import begin_log
 from tradebot.exchange.flow.captured import capture_files, read_folder
@@ -13,9 +14,11 @@ from tradebot.exchange.market.recorded import Imported, keep_bars, read_bars, re
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
 from tradebot.exchange.state import (
+    ACCOUNTS_FILE,
     ACTIONS_FILE,
     BARS_FILE,
     CAPTURES_FOLDER,
+    LOCK_FILE,
     LOG_FILE,
     MARKET_FILE,
     StoredMarket,
@@ -58,6 +61,14 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
     )
     begin_log(state_dir, stored, calendar)
     write_market(state_dir, stored)
+
+
+def discard(state_dir: Path) -> None:
+    """Take away what `build` wrote, and what a server adds that never answered."""
+    for name in (MARKET_FILE, LOG_FILE, ACCOUNTS_FILE, BARS_FILE, ACTIONS_FILE, LOCK_FILE):
+        (state_dir / name).unlink(missing_ok=True)
+    if (state_dir / CAPTURES_FOLDER).is_dir():
+        rmtree(state_dir / CAPTURES_FOLDER)
 
 
 def _refuse_orphan(log: Path) -> None:

@@ -16,7 +16,7 @@ from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Event
 from tradebot.exchange.faults.room import Faults
-from tradebot.exchange.jsontext import encode
+from tradebot.exchange.jsontext import encode, plain
 from tradebot.exchange.log import FORMAT, Log
 from tradebot.exchange.market.action_sources import generated_actions, read_actions
 from tradebot.exchange.market.actions import Action
@@ -79,7 +79,7 @@ class Exchange:
         self._take: Callable[[bytes], None] = self.log.add
         spec = stored.spec
         self.engine = Engine(market, _start_us(market.calendar), self._emit, spec.fill, spec.to_json())
-        control = ControlCommands(self.standing, spec.cash)
+        self._control = control = ControlCommands(self.standing, spec.cash)
         self.faults = Faults(self.engine, self.note, self._emit)
         self._commands = Commands(self.engine, [*entries(), *control.entries(), *self.faults.entries()])
         for action in market.actions:
@@ -108,7 +108,8 @@ class Exchange:
         return self.log.pending or bool(self._captured)
 
     def commit(self) -> None:
-        """Make all lines durable, and tell the listeners; raises LogError."""
+        """Make all lines durable, counts of faults included, and tell the listeners; raises LogError."""
+        self.faults.book.note_counts(at_once=True)
         self.record()
         self.log.commit()
 
@@ -164,7 +165,10 @@ class Exchange:
 
     def status(self) -> dict[str, Any]:
         """Return all that GET /exchange/v1/status shows."""
-        accounts = [account_summary(self.engine, account) for account in self.engine.accounts.values()]
+        accounts = [
+            account_summary(self.engine, account) | {"began_with": plain(self._control.began_with(account.name))}
+            for account in self.engine.accounts.values()
+        ]
         shown = {"pace": self.clock.pace.name, "accounts": accounts, "log_lines": self.log.count}
         return self.standing() | shown | {name: part() for name, part in self.status_parts.items()}
 

@@ -13,6 +13,7 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _LONGEST_NUMBER = 64
 _LARGEST_EXPONENT = 15
 _SMALLEST_EXPONENT = -30
+_WITH_ALL_LETTERS = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -25,11 +26,19 @@ def decode_object(text: str) -> dict[str, Any]:
     """Read a JSON object, numbers as exact decimals; raises a 400 Refusal."""
     try:
         value = _FROM_JSON(text)
+        # Only an escape can bring half of a surrogate pair into a text.
+        if "\\u" in text:
+            check_text(value)
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise malformed("request body format is invalid") from error
     if not isinstance(value, dict):
         raise malformed("request body format is invalid: expected a JSON object")
     return value
+
+
+def check_text(value: object) -> None:
+    """Raise ValueError for JSON data whose text holds half of a surrogate pair, which no other encoding can carry."""
+    _WITH_ALL_LETTERS(value).encode()
 
 
 def _integer(text: str) -> Decimal:

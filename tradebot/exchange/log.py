@@ -140,7 +140,7 @@ def _cut_torn_tail(path: Path) -> int:
 def read_event(line: bytes, number: int) -> dict[str, Any]:
     """Read one line; raises MarketError naming it when it is not an event."""
     try:
-        event = json.loads(line)
+        event = json.loads(line.decode())
     except ValueError as error:
         raise MarketError(f"log.jsonl line {number} is not JSON: {error}", _DAMAGED) from error
     if not isinstance(event, dict) or event.get("seq") != number:

@@ -30,21 +30,24 @@ _ANSWER_TIMEOUT_S = 2.0
 _POLL_S = 0.01
 _STOP_TIMEOUT_S = 10.0
 _LOG_TAIL_CHARS = 600
+_LONGEST_VALUE = 60
 _AGAIN = "try again; a machine that is busy needs longer"
 
 
 class Endpoint(NamedTuple):
-    """Where an exchange answers."""
+    """Where an exchange answers; `detached` says that it was started in the background, on demand."""
 
     url: str
     pid: int
+    detached: bool = False
 
 
 class HeldError(RuntimeError):
-    """Another process serves this folder; the message names it."""
+    """Another process serves this folder; the message names it, and `pid` is its own where that is known."""
 
     def __init__(self, state_dir: Path) -> None:
         port = _read_port(state_dir)
+        self.pid: int | None = port["pid"] if port else None
         holder = f"process {port['pid']} at {port['url']}" if port else "another process"
         super().__init__(f"the exchange in {state_dir} is already served by {holder}")
 
@@ -62,8 +65,24 @@ def create(state_dir: Path, spec: MarketSpec) -> None:
             return
     except OSError as error:
         raise _unusable(state_dir, error) from error
-    if read_market(state_dir).spec != spec:
-        raise MarketError(f"{state_dir} holds an exchange of another market", "use another folder, or remove this one")
+    there = read_market(state_dir).spec
+    if there != spec:
+        raise MarketError(
+            f"{state_dir} holds an exchange of another market: {_differences(there, spec)}",
+            "use another folder, or remove this one",
+        )
+
+
+def _differences(there: MarketSpec, asked: MarketSpec) -> str:
+    """Return what differs between two markets, each value of a readable length."""
+    held, wanted = there.to_fields(), asked.to_fields()
+    pairs = ((name, _short(held[name]), _short(wanted[name])) for name in held if held[name] != wanted[name])
+    return "; ".join(f"its {name} is {one}, not {other}" for name, one, other in pairs)
+
+
+def _short(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
 def running(state_dir: Path) -> Endpoint | None:
@@ -75,7 +94,9 @@ def running(state_dir: Path) -> Endpoint | None:
         answer = _request("GET", port["url"], "/exchange/v1/instance", _ANSWER_TIMEOUT_S)
     except (OSError, http.client.HTTPException, ValueError):
         return None
-    return Endpoint(port["url"], port["pid"]) if answer.get("instance") == port["instance"] else None
+    if answer.get("instance") != port["instance"]:
+        return None
+    return Endpoint(port["url"], port["pid"], port.get("detached") is True)
 
 
 def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
@@ -130,8 +151,9 @@ def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | No
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise MarketError(f"the exchange at {found.url} gave no answer: {error}", _AGAIN) from error
     if status >= http.HTTPStatus.BAD_REQUEST:
-        said = answer.get("message", "") if isinstance(answer, dict) else ""
-        raise MarketError(f"the exchange refuses: {said or status}", "tradebot exchange status")
+        told = answer if isinstance(answer, dict) else {}
+        hint = told.get("hint", "tradebot exchange status")
+        raise MarketError(f"the exchange refuses: {told.get('message') or status}", hint)
     return answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
 from typing import Any, Protocol
 
 from tradebot.exchange.commands.command import Command
@@ -64,9 +65,13 @@ def _check_format(event: dict[str, Any]) -> None:
         )
 
 
+_parsed = lru_cache(maxsize=16)(parse_time)
+"""Lines of one moment follow each other."""
+
+
 def _moment(event: dict[str, Any], number: int) -> int:
     try:
-        return parse_time(str(event.get("at")))
+        return _parsed(str(event.get("at")))
     except (ValueError, OverflowError) as error:
         raise MarketError(f"log.jsonl line {number} has no time", RESTORE_BOTH) from error
 

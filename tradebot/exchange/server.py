@@ -24,9 +24,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tradebot.exchange.clock import LOCK_STEP, REAL, Pace
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import ACCOUNTS, find
+from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
 from tradebot.exchange.faces.flow import FlowFace, FlowSource
+from tradebot.exchange.faces.framing import Framing
 from tradebot.exchange.faces.guard import Guard
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
@@ -52,6 +54,7 @@ from tradebot.exchange.times import SECOND
 
 HOST = "127.0.0.1"
 _BACKLOG = 512
+_TAKEN_AT_ONCE = 16
 _IDLE_CHECKS_S = 0.25
 _TIME_STEP_S = 0.05
 _EXIT_LOG = 1
@@ -83,6 +86,12 @@ class Server(uvicorn.Server):
         """Install no handlers: uvicorn would raise the signal again after a clean stop."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with a longer queue than the number of connections that are taken from it at a time."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
+
     def stop(self) -> None:
         """Finish the requests in progress, then end."""
         self.should_exit = True
@@ -104,7 +113,7 @@ class Application:
         if rate_limit is not None:
             self._inner = RateLimit(self._inner, rate_limit, self._is_known)
         faults = FaultDoor(self._inner, exchange, self._recording.record, OlderData(exchange))
-        self._inner = Guard(faults)
+        self._inner = Framing(Guard(faults))
         self._active = 0
         self._last_s = time.monotonic()
 
@@ -131,6 +140,7 @@ class Application:
             await asyncio.sleep(_TIME_STEP_S)
             try:
                 self._exchange.catch_up()
+                self._exchange.faults.book.note_counts(at_once=False)
                 self._recording.record()
             except LogError as error:
                 _end_at_once(error)
@@ -174,16 +184,18 @@ def serve(
     Raises HeldError when another process serves it. With `detach` the process ends with code 0 once it
     listens, and a child of its own goes on serving: whoever started it has then no process to wait for.
     """
+    raise_limit()
     with _held(state_dir):
         exchange = open_exchange(state_dir)
         if terms.pace.name == REAL and exchange.log.count == 1:
             _meet_the_wall(exchange, int(time.time() * SECOND))
-        arm_at_start(exchange, terms.faults)
-        _open_accounts(exchange, terms.accounts)
         if exchange.log.torn_bytes:
             sys.stderr.write(f"log.jsonl: cut a torn last line of {exchange.log.torn_bytes} bytes\n")
         feed = flow_source(exchange, state_dir)
+        # A port that cannot be used is found out before anything changes for those who would be served on it.
         with _listen(port) as listener:
+            arm_at_start(exchange, terms.faults)
+            _open_accounts(exchange, terms.accounts)
             if detach and os.fork():
                 os._exit(0)
             asyncio.run(_run(state_dir, exchange, feed, listener, idle_exit_s, ready, terms))
@@ -238,7 +250,8 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     url = f"http://{HOST}:{listener.getsockname()[1]}"
-    write_atomically(state_dir / PORT_FILE, encode({"url": url, "pid": os.getpid(), "instance": instance}).decode())
+    found_by = {"url": url, "pid": os.getpid(), "instance": instance, "detached": idle_exit_s is not None}
+    write_atomically(state_dir / PORT_FILE, encode(found_by).decode())
     exchange.set_pace(terms.pace)
     exchange.commit()
     ready(url, exchange.status())
@@ -270,7 +283,7 @@ def build_application(
     control = ControlFace(exchange, instance, _end_this_process)
     trading, data = TradingFace(exchange), DataFace(exchange)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]
-    streams = Streams(exchange, StreamFaults(exchange.engine, exchange.faults.book).deliver)
+    streams = Streams(exchange, StreamFaults(exchange.engine, exchange.faults.book))
     routes = [*flow.routes(), *data.routes(), *trading.routes(), *own]
     return Application(exchange, routes, streams, rate_limit)
 
@@ -304,6 +317,8 @@ def configuration(application: ASGIApp) -> uvicorn.Config:
         ws_max_size=LONGEST_MESSAGE,
         lifespan="off",
         access_log=False,
+        # asyncio takes so many connections at a time, and without descriptors it would try again as often.
+        backlog=_TAKEN_AT_ONCE,
         log_level="warning",
         timeout_keep_alive=60,
         timeout_graceful_shutdown=2,

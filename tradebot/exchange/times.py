@@ -17,6 +17,7 @@ DAY = 24 * HOUR
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_TO_MICROSECONDS = len("2025-03-03T14:30:00.000000")
 
 
 def from_datetime(moment: datetime) -> int:
@@ -33,6 +34,22 @@ def to_datetime(us: int) -> datetime:
 def rfc3339(us: int) -> str:
     """Return engine time as text such as 2025-03-03T14:30:00Z, with a fraction only when there is one."""
     return to_datetime(us).isoformat().replace("+00:00", "Z")
+
+
+def nanoseconds(moment: datetime) -> str:
+    """Return a moment as text with nine digits of a second, always: 2025-03-03T14:30:00.000000000Z.
+
+    Alpaca shows its own moments, an order's among them, to the nanosecond, and some clients cut fixed columns out of
+    them. What is engine time has no more than microseconds to show.
+    """
+    text = moment.isoformat(timespec="microseconds")
+    return f"{text[:_TO_MICROSECONDS]}000{text[_TO_MICROSECONDS:]}".replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=1024)
+def stamp(us: int) -> str:
+    """Return engine time as the moment of an order: UTC, with nine digits of a second."""
+    return nanoseconds(to_datetime(us))
 
 
 def new_york(us: int) -> datetime:

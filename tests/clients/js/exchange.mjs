@@ -23,6 +23,14 @@ export async function until(what, condition) {
   throw new Error(`waited in vain until ${what}`);
 }
 
+// A stream tells nothing of what came before it: orders are placed until it is heard of one.
+export async function listening(updates, place) {
+  await until("the stream speaks", async () => {
+    await place();
+    return updates.length > 0;
+  });
+}
+
 export async function tell(story) {
   try {
     await story();

@@ -1,6 +1,6 @@
 // An order's whole life through a client written by others: its own requests, parsers and streams.
 import { createRequire } from "node:module";
-import { key, saw, secret, streamUrl, tell, tick, until, url } from "./exchange.mjs";
+import { key, listening, saw, secret, streamUrl, tell, tick, until, url } from "./exchange.mjs";
 
 const { AlpacaClient, AlpacaStream } = createRequire(import.meta.url)("@master-chief/alpaca");
 const endpoints = {
@@ -27,6 +27,9 @@ await tell(async () => {
 
   saw("authenticated", await client.isAuthenticated());
   saw("account", { cash: (await client.getAccount()).cash, status: (await client.getAccount()).status });
+  await listening(updates, () => client.placeOrder({
+    symbol: "SPY", qty: 1, side: "buy", type: "limit", limit_price: 1, time_in_force: "day",
+  }));
   const resting = await client.placeOrder({
     symbol: "AAPL", qty: 5, side: "buy", type: "limit", limit_price: 20, time_in_force: "day", client_order_id: "mc-rest",
   });

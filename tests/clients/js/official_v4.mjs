@@ -1,6 +1,6 @@
 // An order's whole life through Alpaca's own TypeScript SDK, version 4.
 import { Alpaca } from "@alpacahq/alpaca-trade-api";
-import { key, saw, secret, streamUrl, tell, tick, until, url } from "./exchange.mjs";
+import { key, listening, saw, secret, streamUrl, tell, tick, until, url } from "./exchange.mjs";
 
 // The SDK has no setting for its hosts: its own hook for the transport sends each request to the exchange.
 const fetchApi = (request, init) => fetch(String(request).replace(/^https:\/\/[^/]+/, url), init);
@@ -34,7 +34,7 @@ await tell(async () => {
   const account = await trading.account.getAccount();
   saw("account", { status: account.status, cash: account.cash, number: account.accountNumber });
   const { stream, updates } = await listen();
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await listening(updates, () => trading.orders.limit({ symbol: "SPY", qty: 1, side: "buy", limitPrice: 1 }));
 
   const resting = await trading.orders.limit({ symbol: "AAPL", qty: 3, side: "buy", limitPrice: 50, clientOrderId: "v4-rest" });
   saw("resting", { status: resting.status, type: resting.type, qty: resting.qty, limit: resting.limitPrice });

@@ -155,8 +155,7 @@ def _journal_shares(engine: Engine, account: Account, body: dict[str, Any]) -> N
         _whole(qty)
         if last_session(engine.market.calendar, contract).close_us <= engine.now_us:
             raise unprocessable("the contract has expired")
-    move(account, symbol, qty, price)
-    enter(engine, account, Booked("JNLS", None, symbol, "stock journal", qty, price))
+    move(engine, account, Booked("JNLS", None, symbol, "stock journal", qty, price))
     if contract is not None:
         expiry.watch(engine, account, symbol, contract)
 

@@ -43,6 +43,10 @@ class ControlCommands:
             Entry("POST", RESET, self._reset),
         ]
 
+    def began_with(self, name: str) -> Decimal:
+        """Return the USD that an account of this name began with the last time."""
+        return self._cash[name]
+
     def _tick(self, asked: Asked) -> Answer:
         asked.engine.tick(_tick_target(asked.engine, asked.body))
         return 200, encode(self._standing())

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
+from tradebot.exchange.engine.orders import OrderRequest
 from tradebot.exchange.engine.reading import read_order, read_replacement
-from tradebot.exchange.faces.trading_json import asset_id, order_json
+from tradebot.exchange.faces.trading_json import asset_id, legs_json, order_json
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.refusal import UNPROCESSABLE, Refusal, unprocessable
 
 
 def entries() -> list[Entry]:
@@ -23,11 +24,26 @@ def entries() -> list[Entry]:
 
 def _submit(asked: Asked) -> Answer:
     account = asked.account
-    order = asked.engine.submit(account, read_order(_with_symbol(asked)), asked.fate)
+    order = asked.engine.submit(account, _read(asked), asked.fate)
     answer = encode(order_json(order, nested=True))
     # What happens to an order happens after its reply: a client sees it as it was taken in.
     asked.engine.settle(order)
     return 200, answer
+
+
+def _read(asked: Asked) -> OrderRequest:
+    """Read the order. What is amiss with an order in an asset that there is not, is first of all that asset.
+
+    A field that cannot be read at all comes before it, whatever the asset.
+    """
+    body = _with_symbol(asked)
+    try:
+        return read_order(body)
+    except Refusal as refusal:
+        symbol = body.get("symbol")
+        if refusal.body.get("code") == UNPROCESSABLE and symbol not in asked.engine.market.known:
+            raise unprocessable(f'asset "{symbol}" not found') from refusal
+        raise
 
 
 def _with_symbol(asked: Asked) -> dict[str, Any]:
@@ -43,7 +59,8 @@ def _replace(asked: Asked) -> Answer:
     account = asked.account
     order = account.order(asked.names["id"].lower())
     replaced = asked.engine.replace(account, order.id, read_replacement(asked.body))
-    answer = encode(order_json(replaced, nested=True))
+    # The legs go over to the replacing order when it arrives; to who reads the answer they are its own.
+    answer = encode(order_json(replaced, nested=True) | {"legs": legs_json(order)})
     asked.engine.settle(replaced)
     return 200, answer
 

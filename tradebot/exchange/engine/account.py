@@ -24,11 +24,12 @@ Prices = Callable[[str], int]
 
 @dataclass(slots=True)
 class Position:
-    """Shares held (negative when short) and their average entry price in USD."""
+    """Shares held (negative when short), their average entry price in USD, and those held since the last close."""
 
     symbol: str
     qty: Decimal
     average: Decimal
+    overnight: Decimal = _ZERO
 
 
 class Balances(NamedTuple):
@@ -211,8 +212,16 @@ class Account:
         elif held.qty * total < 0:
             held.average = price
         held.qty = total
+        if held.overnight:
+            held.overnight = _within(held.overnight, total)
         if not total:
             del self.positions[symbol]
+
+    def close_day(self, worth: Balances) -> None:
+        """Keep what the account is worth at a session's close, and the shares that it holds then."""
+        self.closing = worth
+        for held in self.positions.values():
+            held.overnight = held.qty
 
     def _touch(self, symbol: str) -> None:
         """Note that one position alone has changed: the values of the others stand."""
@@ -243,6 +252,13 @@ class Account:
     def buying_power(self, prices: Prices, at_us: int) -> Decimal:
         """Return what the account may still spend on new orders at the prices of a moment."""
         return self.balances(prices, at_us).buying_power(self.reserved, self.configuration.multiplier)
+
+
+def _within(part: Decimal, whole: Decimal) -> Decimal:
+    """Return what there is of a part in a whole: shares sold are the newest, and none of them is on the other side."""
+    if part * whole <= 0:
+        return _ZERO
+    return min(part, whole, key=abs)
 
 
 def _claim(order: Order) -> Decimal:

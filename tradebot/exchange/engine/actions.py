@@ -140,7 +140,7 @@ def _split_position(floor: Floor, account: Account, held: Position, action: Acti
     rest = before * ratio.numerator / ratio.denominator - after
     price = usd(floor.price(action.symbol))
     held.average = held.average * ratio.denominator / ratio.numerator
-    held.qty = after
+    held.qty, held.overnight = after, _shares(held.overnight, ratio)
     if not after:
         del account.positions[action.symbol]
     kind = "FSPLIT" if action.kind == FORWARD_SPLIT else "RSPLIT"
@@ -188,7 +188,7 @@ def _buy_out(floor: Floor, action: Action) -> None:
     _cancel_all(floor, action.symbol)
     for account, held in _holders(floor, action.symbol):
         qty = held.qty
-        move(account, action.symbol, -qty, action.rate)
         said = f"merger for {plain(action.rate)} USD a share"
-        enter(floor, account, Entry("MA", "CMA", action.symbol, said, -qty, action.rate, net_amount=qty * action.rate))
+        paid = Entry("MA", "CMA", action.symbol, said, -qty, action.rate, net_amount=qty * action.rate)
+        move(floor, account, paid)
     floor.market.relist(action)

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
+from tradebot.exchange.engine import brackets
 from tradebot.exchange.engine.account import Account, Balances
 from tradebot.exchange.engine.orders import Order, OrderRequest, duplicate_client_id, shares_for
+from tradebot.exchange.engine.reading import check_legs_apart
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import UNITS, Market, tick, usd
 from tradebot.exchange.refusal import Refusal, forbidden, unprocessable
@@ -115,6 +117,7 @@ def _admit_leg(request: OrderRequest, desk: Desk, intent: str) -> Admission:
     """Only the prices of a leg can be replaced: what it claims and closes stays what its group made it."""
     case = Case(request, desk, intent, desk.last(request.symbol))
     _check_stop_side(case)
+    _check_class(case)
     return Admission(intent, reserve_price(case))
 
 
@@ -190,7 +193,21 @@ def _check_class(case: Case) -> None:
         return
     if case.desk.replaced is None:
         _check_group(case, order_class)
-    _check_leg_prices(case)
+        _check_leg_prices(case, case.last)
+    else:
+        _check_fellows(case, case.desk.replaced)
+
+
+def _check_fellows(case: Case, replaced: Order) -> None:
+    """Ask of a group with a new price in it what was asked of it when it came, but for what is over since."""
+    group = brackets.asked_again(replaced, case.request)
+    exit_side = group.side if group.order_class == "oco" else -group.side
+    if group.take_profit is not None and group.stop_loss is not None:
+        check_legs_apart(group.take_profit, group.stop_loss.stop, exit_side)
+    if (replaced.parent or replaced).is_open:
+        # The market may have passed a stop-limit since: only a new stop is compared with it.
+        new_stop = case.request.stop != replaced.request.stop
+        _check_leg_prices(case._replace(request=group), case.last if new_stop else None)
 
 
 def _check_group(case: Case, order_class: str) -> None:
@@ -203,15 +220,15 @@ def _check_group(case: Case, order_class: str) -> None:
         raise unprocessable("bracket orders must be entry orders")
 
 
-def _check_leg_prices(case: Case) -> None:
-    """Compare the legs with the base price: what the first order is expected to fill at, and the market."""
-    request, last = case.request, case.last
-    expected = last if request.limit is None else request.limit
+def _check_leg_prices(case: Case, market: int | None) -> None:
+    """Compare the legs with the base price: what the first order is expected to fill at, and the market for a stop."""
+    request = case.request
+    expected = case.last if request.limit is None else request.limit
     exit_side = request.side if request.order_class == "oco" else -request.side
     if request.take_profit is not None and request.order_class != "oco" and expected is not None:
         _check_leg("take_profit.limit_price", request.take_profit, expected, -exit_side)
     if request.stop_loss is not None:
-        for base in (expected, last):
+        for base in (expected, market):
             if base is not None:
                 _check_leg("stop_loss.stop_price", request.stop_loss.stop, base, exit_side)
 

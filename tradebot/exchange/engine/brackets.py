@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tradebot.exchange.engine.orders import Order, OrderRequest
+from tradebot.exchange.engine.orders import Order, OrderRequest, StopLoss
 
 
 def leg_requests(request: OrderRequest) -> Iterator[OrderRequest]:
@@ -50,13 +50,30 @@ def other_exits(order: Order) -> list[Order]:
 
 
 def fellows(order: Order) -> list[Order]:
-    """Return the other open members of an order's group."""
-    return [other for other in _group(order) if other is not order and other.is_open]
+    """Return the other open members of an order's group; what is to replace one is no member before it has."""
+    group = _group(order)
+    return [other for other in group if other is not order and other.is_open] if order in group else []
 
 
 def _group(order: Order) -> list[Order]:
     first = order.parent or order
     return [first, *first.legs]
+
+
+def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
+    """Return what would have to be asked for to get an order's group as it stands, with a request in its place.
+
+    Prices are those of the exits that are open, not those that they were born with.
+    """
+    first = order.parent or order
+    asked = request if order is first else first.request
+    exits = [request if leg is order else leg.request for leg in first.legs if leg.is_open]
+    if asked.order_class == "oco":
+        exits.append(asked)
+    return asked._replace(
+        take_profit=next((one.limit for one in exits if one.type == "limit"), None),
+        stop_loss=next((StopLoss(one.stop, one.limit) for one in exits if one.stop is not None), None),
+    )
 
 
 def succeed(old: Order, new: Order) -> None:

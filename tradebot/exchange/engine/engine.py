@@ -25,8 +25,8 @@ from tradebot.exchange.refusal import unprocessable
 from tradebot.exchange.times import rfc3339
 
 _IMMEDIATE = frozenset({"ioc", "fok"})
-_AUCTIONS = frozenset({"opg", "cls"})
 _LIVE = frozenset({"new", "partially_filled"})
+_AT_THE_MARKET = _LIVE | {"pending_replace"}
 
 
 class Engine(Floor):
@@ -89,7 +89,7 @@ class Engine(Floor):
 
     def _fill_now(self, order: Order) -> None:
         request = order.request
-        if not self.model.at_once or order.stop is not None or request.time_in_force in _AUCTIONS:
+        if not self.model.at_once or order.stop is not None:
             return
         last, cap = self.last_price(order.symbol), self._depth(order.symbol)
         price = None if last is None or order.symbol in self.halted else self.model.quoted(order, last)
@@ -111,7 +111,7 @@ class Engine(Floor):
             raise unprocessable(f'order is already in "{order.status}" state')
         if order.status == "pending_cancel":
             raise unprocessable("order pending cancel")
-        late = order.status in _LIVE and (self.latency_us or order.fate == "fill_on_cancel")
+        late = order.status in _AT_THE_MARKET and (self.latency_us or order.fate == "fill_on_cancel")
         if not late:
             life.cancel(self, order)
             return
@@ -160,11 +160,8 @@ class Engine(Floor):
             life.replace(self, old, new)
             if new.status != "held" and life.tradable(self, new.request):
                 self._fill_now(new)
-            return
-        life.reject(self, new)
-        if old.is_open:
-            old.status = "partially_filled"
-        self.tell("order_replace_rejected", old, "order_replace_rejected")
+        else:
+            life.reject(self, new)
 
     def advance(self, to_us: int) -> None:
         """Let time pass up to a moment, and happen what happens until then."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.holdings import Entry, enter, move, rename
+from tradebot.exchange.engine.holdings import Entry, move, rename
 from tradebot.exchange.engine.options import SHARES, Contract, contract_of, last_session, underlying, value
 from tradebot.exchange.market.bars import UNITS, usd
 
@@ -39,8 +39,7 @@ def _end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
 
 def expire(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
     """Let contracts of a position expire without anything for them."""
-    move(account, symbol, -qty, Decimal(0))
-    enter(floor, account, Entry("OPEXP", None, symbol, "Option Expiration", -qty))
+    move(floor, account, Entry("OPEXP", None, symbol, "Option Expiration", -qty))
 
 
 def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
@@ -50,12 +49,9 @@ def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
     stock = underlying(floor.market, contract)
     assert stock is not None
     kind, said = ("OPEXC", "Option Exercise") if qty > 0 else ("OPASN", "Option Assignment")
-    move(account, symbol, -qty, Decimal(0))
-    enter(floor, account, Entry(kind, None, symbol, said, -qty))
+    move(floor, account, Entry(kind, None, symbol, said, -qty))
     shares, strike = qty * SHARES * contract.stock_side, usd(contract.strike)
-    move(account, stock, shares, strike)
-    traded = Entry("OPTRD", None, stock, "Option Trade", shares, strike, net_amount=-shares * strike)
-    enter(floor, account, traded)
+    move(floor, account, Entry("OPTRD", None, stock, "Option Trade", shares, strike, net_amount=-shares * strike))
 
 
 def _positions_on(floor: Floor, stock: str) -> list[tuple[Account, str, Contract]]:
@@ -75,9 +71,8 @@ def settle_on(floor: Floor, stock: str) -> None:
         worth = value(floor.market, symbol, floor.now_us - 1)
         assert worth is not None
         qty, price = account.qty(symbol), usd(worth)
-        move(account, symbol, -qty, price)
         said = "settled in cash: no adjusted contract is listed"
-        enter(floor, account, Entry("OPCA", None, symbol, said, -qty, price, net_amount=qty * SHARES * price))
+        move(floor, account, Entry("OPCA", None, symbol, said, -qty, price, net_amount=qty * SHARES * price))
 
 
 def rename_on(floor: Floor, stock: str, new: str) -> None:

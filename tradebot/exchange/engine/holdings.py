@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.exchange.chance import uuid_of
+from tradebot.exchange.engine import life
 from tradebot.exchange.engine.account import Account, Activity, Position
 from tradebot.exchange.engine.floor import Floor
 from tradebot.exchange.events import Event
@@ -64,10 +65,16 @@ def _described(account: Account, entry: Entry, identity: str) -> dict[str, str |
     }
 
 
-def move(account: Account, symbol: str, qty: Decimal, price: Decimal) -> None:
-    """Add shares (negative: take some) at a price in USD, without cash."""
-    account.version += 1
-    account.shift(symbol, qty, price)
+def move(floor: Floor, account: Account, entry: Entry) -> None:
+    """Add an entry's shares (negative: take some) at its price, and book it.
+
+    Orders that do not fit the position that this leaves are canceled.
+    """
+    assert entry.symbol is not None
+    assert entry.qty is not None
+    account.shift(entry.symbol, entry.qty, entry.price or _ZERO)
+    enter(floor, account, entry)
+    life.withdraw_misfits(floor, account, entry.symbol)
 
 
 def rename(floor: Floor, account: Account, held: Position, new: str, words: tuple[str, str]) -> None:
@@ -75,5 +82,5 @@ def rename(floor: Floor, account: Account, held: Position, new: str, words: tupl
     old, qty = held.symbol, held.qty
     del account.positions[old]
     enter(floor, account, Entry(*words, old, f"{old} is now {new}", -qty))
-    account.positions[new] = Position(new, qty, held.average)
+    account.positions[new] = Position(new, qty, held.average, held.overnight)
     enter(floor, account, Entry(*words, new, f"{new} was {old}", qty))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import ROUND_DOWN, Decimal
 from functools import lru_cache
+from operator import attrgetter
 
 from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine import brackets, matching
@@ -56,6 +57,7 @@ def book_replacement(
     """Make the order that is to replace another; until it does, it holds only what it needs beyond that one."""
     new = _made(floor, account, request, intent, reserve)
     new.replaces, new.parent, new.status = old.id, old.parent, "held" if old.status == "held" else "pending_new"
+    old.replacement = new
     _carry_over(old, new)
     new.elected = old.elected and request.stop == old.request.stop
     if old.hwm is not None:
@@ -106,7 +108,7 @@ def _expiry(floor: Floor, request: OrderRequest) -> int:
     session = floor.market.calendar.trading(floor.now_us)
     if request.time_in_force == "gtc":
         return aged_us((new_york(floor.now_us).date() + _LONGEST_GTC).isoformat())
-    if request.time_in_force == "opg":
+    if request.time_in_force == "opg" and floor.model.auctions:
         return session.open_us + MINUTE
     return _in_progress(floor, session).post_us if request.extended_hours else session.close_us
 
@@ -141,7 +143,8 @@ def _release(floor: Floor, order: Order) -> None:
 def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     """Fill an order at a price within a cap and return the shares; one that nothing can be filled of is canceled."""
     account = floor.accounts[order.account]
-    held = matching.UNBOUNDED if order.opens else abs(account.qty(order.symbol))
+    # Dollars may have sold more shares than they claimed, and the position may be on the other side since.
+    held = matching.UNBOUNDED if order.opens else max(-account.qty(order.symbol) * order.side, _ZERO)
     identity = uuid_of(account.number, "fill", len(account.activities) + 1)
     qty = _allowed(floor, order, matching.fill_qty(order, price, min(cap, held)), identity)
     if not qty:
@@ -222,16 +225,14 @@ def cancel(floor: Floor, order: Order) -> None:
     """Cancel an order that is still open, and with it the rest of its group."""
     if order.is_open:
         order.canceled_us = floor.now_us
-        _end(floor, order, "canceled")
-        floor.tell("order_canceled", order, "canceled")
+        _finish(floor, order, "canceled")
         _end_fellows(floor, order)
 
 
 def reject(floor: Floor, order: Order) -> None:
     """Reject an order after it was accepted, and cancel the rest of its group."""
     order.failed_us = floor.now_us
-    _end(floor, order, "rejected")
-    floor.tell("order_rejected", order, "rejected")
+    _finish(floor, order, "rejected")
     _end_fellows(floor, order)
 
 
@@ -246,20 +247,55 @@ def expire(floor: Floor, order: Order) -> None:
         cancel(floor, order)
         return
     order.expired_us = floor.now_us
-    _end(floor, order, "expired")
-    floor.tell("order_expired", order, "expired")
+    _finish(floor, order, "expired")
 
 
 def replace(floor: Floor, old: Order, new: Order) -> None:
     """Let a new order take the place of an open one, with what that has filled so far."""
-    old.replaced_us, old.replaced_by = floor.now_us, new.id
+    waits = old.status == "held"
+    old.replaced_us, old.replaced_by, old.replacement = floor.now_us, new.id, None
     _end(floor, old, "replaced")
     floor.tell("order_replaced", old, "replaced")
     _carry_over(old, new)
     brackets.succeed(old, new)
-    if new.status != "held":
+    if not waits:
         bring(floor, new)
     floor.accounts[old.account].hold(new)
+
+
+def withdraw_misfits(floor: Floor, account: Account, symbol: str) -> None:
+    """Cancel the orders that do not fit a position any more that was moved without them, the newest first.
+
+    An order to close fits while all claims together are no more than there is to close, one to open while it would
+    not turn the position round.
+    """
+    orders = [order for order in account.open.values() if order.symbol == symbol]
+    for order in sorted(orders, key=attrgetter("sequence"), reverse=True):
+        if not _fits(account, order):
+            cancel(floor, order)
+
+
+def _fits(account: Account, order: Order) -> bool:
+    to_close = -account.qty(order.symbol) * order.side
+    if order.opens:
+        return to_close <= 0
+    return not order.claimed or account.held(order.symbol) <= max(to_close, _ZERO)
+
+
+def _finish(floor: Floor, order: Order, status: str) -> None:
+    """End an order otherwise than by a fill; one that was to replace another leaves that as it was."""
+    _end(floor, order, status)
+    floor.tell(f"order_{status}", order, status)
+    old = floor.accounts[order.account].orders.get(order.replaces or "")
+    if old is not None and old.replacement is order:
+        _stay(floor, old)
+
+
+def _stay(floor: Floor, old: Order) -> None:
+    old.replacement = None
+    if old.status == "pending_replace":
+        old.status, old.updated_us = "partially_filled" if old.filled_qty else "new", floor.now_us
+    floor.tell("order_replace_rejected", old, "order_replace_rejected")
 
 
 def _end(floor: Floor, order: Order, status: str) -> None:

@@ -4,7 +4,7 @@ One engine plays both models over minute bars, which are known once their minute
 price, moved by half the spread on the grid of ticks (see market.bars.half_spread). Accounts never trade with each
 other, each trades with the market; there are no fees.
 
-Both models, bar by bar:
+Both models, bar by bar, but for what is said of `paper` below:
 
 - An order sees only bars that begin at or after the moment at which it came to the market. It comes there when it
   is accepted in a session, at the open when it was accepted outside of one, and a leg when its entry has filled.
@@ -25,7 +25,8 @@ Both models, bar by bar:
 
 `paper` has the habits of Alpaca's paper accounts: an order that is marketable when it comes to the market fills at
 once at the quote, whatever its size (or within `depth_share` of the newest bar's volume), and what an ioc or fok
-order does not get at once is canceled. One eligible fill in ten is only a part of what it could be (`partial_rate`,
+order does not get at once is canceled. It holds no auctions: once accepted, opg and cls orders are market and limit
+orders like any other, until the close. One eligible fill in ten is only a part of what it could be (`partial_rate`,
 a chance that the exchange's identity decides); the rest is looked at again with the next bar. An elected stop to buy
 becomes a stop-limit order, 4 % above its stop below 50 USD and 2.5 % from there up, as Alpaca protects purchases.
 """
@@ -53,6 +54,7 @@ class FillModel:
     def __init__(self, spec: FillSpec) -> None:
         self.spec = spec
         self.at_once = spec.model == "paper"
+        self.auctions = not self.at_once
         self.random_parts = spec.partial_rate > 0
 
     def bid(self, price: int) -> int:

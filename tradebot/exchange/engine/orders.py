@@ -75,8 +75,8 @@ class Order:
     `qty` is what it may fill in all: the request's, or less once the other leg has filled a part. `stop` is the
     price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
     power, `held_usd` what it reserves now, `claimed` the shares that it keeps from other orders now. `sequence` is
-    its place in time among the orders of all accounts, `live_us` when it came to the market. `fate` is what a script
-    has decided for it.
+    its place in time among the orders of all accounts, `live_us` when it came to the market. `replacement` is the
+    order that is on its way to take its place. `fate` is what a script has decided for it.
     """
 
     id: str
@@ -106,6 +106,7 @@ class Order:
     replaced_us: int | None = None
     replaced_by: str | None = None
     replaces: str | None = None
+    replacement: Order | None = field(default=None, repr=False)
     parent: Order | None = field(default=None, repr=False)
     legs: list[Order] = field(default_factory=list, repr=False)
     held_usd: Decimal = _ZERO

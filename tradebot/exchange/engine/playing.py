@@ -100,7 +100,7 @@ def _reach(floor: Floor, mark: Mark) -> None:
         _expire(floor, floor.now_us)
     if mark.kind == "close":
         for account in floor.accounts.values():
-            account.closing = floor.balances(account)
+            account.close_day(floor.balances(account))
 
 
 def _wake(floor: Floor) -> None:
@@ -170,9 +170,9 @@ def _price(floor: Floor, order: Order, bar: Bar, session: Session) -> int | None
     request, model = order.request, floor.model
     if not session.open_us <= bar.start_us < session.close_us:
         return model.traded(order, bar) if request.extended_hours else None
-    if request.time_in_force == "opg":
+    if request.time_in_force == "opg" and model.auctions:
         # It came with the open, and what the first minute leaves of it is canceled: it sees no other bar.
         return model.quoted(order, bar.open)
-    if request.time_in_force == "cls":
+    if request.time_in_force == "cls" and model.auctions:
         return model.quoted(order, bar.close) if bar.end_us == session.close_us else None
     return model.traded(order, bar) if order.stop is None else stop_price(order, bar, model)

@@ -42,7 +42,6 @@ _LONGEST_CLIENT_ID = 128
 _NINE_PLACES = Decimal("1e-9")
 _CENT = Decimal("0.01")
 _MOST_PERCENT = 100
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 _OPTION_SYMBOL = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}", re.ASCII)
 
 
@@ -73,8 +72,7 @@ def read_order(body: Body) -> OrderRequest:
         take_profit=take_profit,
         stop_loss=stop_loss,
     )
-    _check_fraction(request)
-    _check_extended(request)
+    check_terms(request)
     return request
 
 
@@ -132,8 +130,6 @@ def _read_symbol(body: Body) -> str:
 def _read_kind(body: Body, order_class: str) -> tuple[str, str]:
     order_type = _choice(body, "type", TYPES, "order type")
     time_in_force = _choice(body, "time_in_force", TIMES_IN_FORCE)
-    if time_in_force not in _LASTING and order_type not in ("market", "limit"):
-        raise unprocessable(f"invalid time_in_force {time_in_force} for a {order_type} order: use day or gtc")
     _check_class(order_class, order_type, time_in_force)
     _check_foreign_prices(body, order_type)
     return order_type, time_in_force
@@ -205,14 +201,14 @@ def _read_price(body: Body, order_type: str, field: str) -> int | None:
         return None
     if body.get(field) is None:
         raise invalid(_MISSING_PRICE[order_type])
-    return _units(field, body[field])
+    return price_units(field, body[field])
 
 
 def _optional_units(body: Body, field: str) -> int | None:
-    return None if body.get(field) is None else _units(field, body[field])
+    return None if body.get(field) is None else price_units(field, body[field])
 
 
-def _units(field: str, given: object) -> int:
+def price_units(field: str, given: object) -> int:
     """Return a price in units: whole cents from one dollar up, four decimal places below."""
     price = to_decimal(given)
     if price is None:
@@ -237,17 +233,14 @@ def _read_trail_price(body: Body, order_type: str) -> int | None:
 def _read_trail_percent(body: Body, order_type: str) -> Decimal | None:
     if order_type != "trailing_stop" or body.get("trail_percent") is None:
         return None
-    percent = _positive("trail_percent", body["trail_percent"])
-    if percent >= _MOST_PERCENT:
-        raise invalid(f"trail_percent must be < {_MOST_PERCENT}")
-    return percent
+    return _positive("trail_percent", body["trail_percent"])
 
 
 def _read_legs(body: Body, order_class: str, side: int) -> tuple[int | None, StopLoss | None]:
     take_profit, stop_loss = _read_take_profit(body), _read_stop_loss(body)
     _check_legs(order_class, take_profit, stop_loss)
     if take_profit is not None and stop_loss is not None:
-        _check_legs_apart(take_profit, stop_loss.stop, side if order_class == "oco" else -side)
+        check_legs_apart(take_profit, stop_loss.stop, side if order_class == "oco" else -side)
     return take_profit, stop_loss
 
 
@@ -257,7 +250,7 @@ def _read_take_profit(body: Body) -> int | None:
         return None
     if leg.get("limit_price") is None:
         raise invalid("take_profit.limit_price is required")
-    return _units("take_profit.limit_price", leg["limit_price"])
+    return price_units("take_profit.limit_price", leg["limit_price"])
 
 
 def _read_stop_loss(body: Body) -> StopLoss | None:
@@ -268,8 +261,8 @@ def _read_stop_loss(body: Body) -> StopLoss | None:
         raise invalid("stop_loss.stop_price is required")
     limit = leg.get("limit_price")
     return StopLoss(
-        stop=_units("stop_loss.stop_price", leg["stop_price"]),
-        limit=None if limit is None else _units("stop_loss.limit_price", limit),
+        stop=price_units("stop_loss.stop_price", leg["stop_price"]),
+        limit=None if limit is None else price_units("stop_loss.limit_price", limit),
     )
 
 
@@ -294,11 +287,21 @@ def _check_legs(order_class: str, take_profit: int | None, stop_loss: StopLoss |
         raise invalid(f"{order_class} orders require stop_loss.stop_price")
 
 
-def _check_legs_apart(take_profit: int, stop: int, exit_side: int) -> None:
-    """A sale takes its profit above its stop, a purchase that covers a short below it."""
+def check_legs_apart(take_profit: int, stop: int, exit_side: int) -> None:
+    """Check that a sale takes its profit above its stop, a purchase that covers a short below it."""
     if (stop - take_profit) * exit_side <= 0:
         sign = ">" if exit_side < 0 else "<"
         raise unprocessable(f"take_profit.limit_price must be {sign} stop_loss.stop_price")
+
+
+def check_terms(request: OrderRequest) -> None:
+    """Check what type, time in force and size of a request allow each other, whether it is new or a replacement."""
+    if request.time_in_force not in _LASTING and request.type not in ("market", "limit"):
+        raise unprocessable(f"invalid time_in_force {request.time_in_force} for a {request.type} order: use day or gtc")
+    if request.trail_percent is not None and request.trail_percent >= _MOST_PERCENT:
+        raise invalid(f"trail_percent must be < {_MOST_PERCENT}")
+    _check_fraction(request)
+    _check_extended(request)
 
 
 def _check_fraction(request: OrderRequest) -> None:
@@ -333,7 +336,7 @@ def _read_client_id(body: Body) -> str | None:
     value = body.get("client_order_id")
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not _PRINTABLE.fullmatch(value):
+    if not isinstance(value, str) or not value.isprintable():
         raise invalid("invalid client_order_id")
     if len(value) > _LONGEST_CLIENT_ID:
         raise invalid(f"client_order_id must be no more than {_LONGEST_CLIENT_ID} characters")

@@ -6,10 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 from tradebot.exchange.engine.orders import TERMINAL, Order, OrderRequest, Replacement
-from tradebot.exchange.market.bars import UNITS
+from tradebot.exchange.engine.reading import check_terms, price_units
 from tradebot.exchange.refusal import Refusal, invalid, unprocessable
 
-_LASTING = ("day", "gtc")
 _CHANGEABLE = {
     "market": ("qty", "time_in_force"),
     "limit": ("qty", "time_in_force", "limit"),
@@ -41,8 +40,10 @@ def _check_replaceable(order: Order) -> None:
         raise unprocessable("order already replaced")
     if order.status in TERMINAL:
         raise unprocessable("unable to replace order, order is not open")
-    if order.status in _NOT_YET:
-        raise unprocessable(f"cannot replace order in {order.status} status")
+    # A leg that is held for its entry stays so while its replacement is on its way.
+    status = order.status if order.replacement is None else "pending_replace"
+    if status in _NOT_YET:
+        raise unprocessable(f"cannot replace order in {status} status")
     if order.request.notional is not None:
         raise unprocessable("notional orders cannot be replaced")
 
@@ -65,13 +66,11 @@ def _misplaced(order_type: str, field: str) -> Refusal:
 
 def _changes(order: Order, wanted: Replacement, given: list[str]) -> dict[str, Any]:
     changes = {name: getattr(wanted, name) for name in given if name != "trail"}
-    if order.request.order_class == "oco" and order.parent is None and wanted.limit is not None:
-        changes["take_profit"] = wanted.limit
     if wanted.trail is None:
         return changes
     if order.request.trail_price is None:
         return changes | {"trail_percent": wanted.trail}
-    return changes | {"trail_price": int(wanted.trail * UNITS)}
+    return changes | {"trail_price": price_units("trail", wanted.trail)}
 
 
 def _check_changed(order: Order, changed: OrderRequest) -> None:
@@ -81,5 +80,4 @@ def _check_changed(order: Order, changed: OrderRequest) -> None:
             raise unprocessable("qty of fractional orders cannot be replaced")
         if qty <= order.filled_qty:
             raise unprocessable("qty must be > filled_qty")
-    if changed.time_in_force not in _LASTING and changed.type not in ("market", "limit"):
-        raise unprocessable(f"invalid time_in_force {changed.time_in_force} for a {changed.type} order: use day or gtc")
+    check_terms(changed)

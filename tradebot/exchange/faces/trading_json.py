@@ -16,7 +16,7 @@ from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
 from tradebot.exchange.market.profiles import profile
 from tradebot.exchange.market.sessions import Session
-from tradebot.exchange.times import new_york, new_york_date, rfc3339
+from tradebot.exchange.times import nanoseconds, new_york, new_york_date, rfc3339, stamp
 
 _RATIO = Decimal("1e-9")
 _AVERAGE = Decimal("1e-6")
@@ -46,12 +46,12 @@ def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
-        "created_at": rfc3339(order.created_us),
-        "updated_at": rfc3339(order.updated_us),
-        "submitted_at": rfc3339(order.submitted_us),
+        "created_at": stamp(order.created_us),
+        "updated_at": stamp(order.updated_us),
+        "submitted_at": stamp(order.submitted_us),
         "filled_at": _time(order.filled_us),
         "expired_at": _time(order.expired_us),
-        "expires_at": rfc3339(order.expires_us),
+        "expires_at": stamp(order.expires_us),
         "canceled_at": _time(order.canceled_us),
         "failed_at": _time(order.failed_us),
         "replaced_at": _time(order.replaced_us),
@@ -74,13 +74,18 @@ def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
         "stop_price": _price(order.stop),
         "status": order.status,
         "extended_hours": request.extended_hours,
-        "legs": [order_json(leg, nested) for leg in order.legs] if nested and order.legs else None,
+        "legs": legs_json(order) if nested else None,
         "trail_percent": _amount(request.trail_percent),
         "trail_price": _price(request.trail_price),
         "hwm": _price(order.hwm),
         "subtag": None,
         "source": None,
     }
+
+
+def legs_json(order: Order) -> list[dict[str, Any]] | None:
+    """Return the Order objects of an order's legs, None where it has none."""
+    return [order_json(leg) for leg in order.legs] or None
 
 
 def activity_json(activity: Fill | Activity) -> dict[str, Any]:
@@ -188,10 +193,15 @@ def configuration_json(settings: Configuration) -> dict[str, Any]:
 
 
 def position_json(engine: Engine, account: Account, held: Position) -> dict[str, Any]:
-    """Return the Position object; quantity and value of a short one are negative."""
+    """Return the Position object; quantity and value of a short one are negative.
+
+    What the day has made is measured from the last close for shares that were held then, and from their average
+    price for those that came since.
+    """
     price, last_day = usd(engine.price(held.symbol)), _last_day_price(engine, held.symbol)
     shares = held.qty * shares_of(held.symbol)
-    cost, value, before = held.average * shares, price * shares, last_day * shares
+    cost, value = held.average * shares, price * shares
+    before = cost + (last_day - held.average) * held.overnight * shares_of(held.symbol)
     sign = 1 if held.qty > 0 else -1
     option = asset_class(held.symbol) == "us_option"
     return {
@@ -219,7 +229,7 @@ def position_json(engine: Engine, account: Account, held: Position) -> dict[str,
 def _last_day_price(engine: Engine, symbol: str) -> Decimal:
     """Return the price at the last session's close; one that was not known then counts as it is now."""
     if contract_of(symbol) is None:
-        return usd(engine.market.previous_close(symbol, engine.now_us) or engine.price(symbol))
+        return usd(engine.market.last_close(symbol, engine.now_us) or engine.price(symbol))
     return usd(option_value(engine.market, symbol, _last_session(engine).close_us) or engine.price(symbol))
 
 
@@ -276,10 +286,10 @@ def calendar_json(session: Session, settles: str) -> dict[str, str]:
 
 
 def clock_json(engine: Engine) -> dict[str, Any]:
-    """Return the Clock object, its times with New York's offset."""
+    """Return the Clock object, its times with New York's offset; the moment itself is shown to the nanosecond."""
     calendar, now = engine.market.calendar, engine.now_us
     return {
-        "timestamp": new_york(now).isoformat(),
+        "timestamp": nanoseconds(new_york(now)),
         "is_open": calendar.is_open(now),
         "next_open": new_york(calendar.next_open(now)).isoformat(),
         "next_close": new_york(calendar.next_close(now)).isoformat(),
@@ -291,7 +301,7 @@ def _side(order: Order) -> str:
 
 
 def _time(us: int | None) -> str | None:
-    return None if us is None else rfc3339(us)
+    return None if us is None else stamp(us)
 
 
 def _price(units: int | None) -> str | None:

@@ -82,7 +82,7 @@ class Endpoint:
     def _answer(self, call: Call) -> Reply:
         handler = self._handlers.get(call.method) or (self._handlers.get("GET") if call.method == "HEAD" else None)
         if handler is None:
-            allowed = [*self._handlers, "HEAD"] if "GET" in self._handlers else [*self._handlers]
+            allowed = dict.fromkeys([*self._handlers, *(["HEAD"] if "GET" in self._handlers else [])])
             body = encode({"code": 40510000, "message": "method not allowed"})
             return Reply(405, body, {"allow": ", ".join(allowed)})
         try:

@@ -23,6 +23,10 @@ class Answered(NamedTuple):
     headers: bodies.Headers
     body: bytes
 
+    def with_body(self, body: bytes) -> Answered:
+        """Return the answer with another body, and its length."""
+        return self._replace(headers=bodies.headed(self.headers, body), body=body)
+
 
 class Turn(Protocol):
     """One request that a fault decides about. `target` is its method and path."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from tradebot.exchange.faults.kinds import is_of_kind
 from tradebot.exchange.jsontext import encode
+from tradebot.exchange.times import nanoseconds
 
 JSON = b"application/json; charset=utf-8"
 HTML = b"text/html; charset=utf-8"
@@ -82,15 +83,14 @@ def _each(value: Any, field: str, change: Change) -> Any:
 
 
 def crossed(value: Any, wanted: Wanted, dollars: float, name: str = "") -> Any:
-    """Return JSON data with the bid above the ask in each quote of a wanted symbol."""
+    """Return JSON data with the bid so far above the ask in each quote of a wanted symbol."""
     if isinstance(value, list):
         return [crossed(item, wanted, dollars, name) for item in value]
     if not isinstance(value, dict):
         return value
     own = str(value.get("symbol", name))
     if all(isinstance(value.get(field), int | float) for field in _QUOTE):
-        bid, ask = value["bp"], value["ap"]
-        return value | ({"bp": round(max(bid, ask) + dollars, 4), "ap": min(bid, ask)} if wanted(own) else {})
+        return value | ({"bp": round(value["ap"] + dollars, 4)} if wanted(own) else {})
     return {key: crossed(item, wanted, dollars, _named(key, own)) for key, item in value.items()}
 
 
@@ -120,4 +120,4 @@ def merged(body: bytes, older: bytes, wanted: Wanted) -> bytes:
 def shifted_clock(value: Any, skew_us: int) -> Any:
     """Return a clock's answer with its time shifted, in the zone in which it stands."""
     skew = timedelta(microseconds=skew_us)
-    return _each(value, "timestamp", lambda shown: (datetime.fromisoformat(shown) + skew).isoformat())
+    return _each(value, "timestamp", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from tradebot.exchange.chance import stream
-from tradebot.exchange.faults.kinds import STREAMS, Facts, is_of_kind
+from tradebot.exchange.faults.kinds import STREAMS, Facts, is_change, is_of_kind
 from tradebot.exchange.faults.rules import MOST_RULES, Rule, RuleError, When, read_rules
 from tradebot.exchange.faults.table import FAULTS
 from tradebot.exchange.market.sessions import Calendar
-from tradebot.exchange.times import rfc3339
+from tradebot.exchange.times import parse_time, rfc3339
 
 ARMED, CLEARED, COUNTED, FIRED = "fault_armed", "fault_cleared", "fault_counted", "fault_fired"
 NOTES = (COUNTED, FIRED)
 """Log events of this book that no command gives again: they are decided outside of the engine."""
 _DECIDING = ("answer", "order")
+_COUNTS_EVERY_S = 1.0
 
 Note = Callable[[str, dict[str, Any]], None]
 
@@ -73,14 +75,23 @@ class Firing(NamedTuple):
 
 
 class FaultBook:
-    """The armed rules of an exchange. `note` writes into the log what is decided here."""
+    """The armed rules of an exchange. `note` writes into the log what is decided here.
 
-    def __init__(self, calendar: Calendar, note: Note) -> None:
+    What a rule has only counted is noted at once for a request that changes something, and for reads and events, of
+    which there may be thousands a second, once a second of real time (`now_s`).
+    """
+
+    def __init__(self, calendar: Calendar, note: Note, now_s: Callable[[], float] = time.monotonic) -> None:
         self._calendar = calendar
         self._note = note
+        self._now_s = now_s
+        self._noted_s = now_s()
+        self._owed: dict[str, Armed] = {}
         self._armed: dict[str, Armed] = {}
         self.on_requests = self.on_streams = False
         """Whether any rule can befall a request, or an event: while none can, nothing is asked."""
+        self.asks_accounts = False
+        """Whether any rule is about one account alone."""
 
     def __iter__(self) -> Iterator[Armed]:
         """Go through the armed rules, the oldest first."""
@@ -94,9 +105,12 @@ class FaultBook:
         rules = read_rules(text)
         twice = next((rule.name for rule in rules if rule.name in self._armed), None)
         if twice is not None:
-            raise RuleError(f"a rule named {twice} is armed already: clear it first, or give this one another name")
+            raise RuleError(
+                f"a rule named {twice} is armed already: clear it first, or give this one another name",
+                f"tradebot exchange faults clear {twice}",
+            )
         if len(self._armed) + len(rules) > MOST_RULES:
-            raise RuleError(f"at most {MOST_RULES} rules can be armed at once")
+            raise RuleError(f"at most {MOST_RULES} rules can be armed at once", "tradebot exchange faults clear")
         armed = [Armed(rule, now_us) for rule in rules]
         self._armed |= {one.rule.name: one for one in armed}
         self._look()
@@ -107,14 +121,16 @@ class FaultBook:
         names = [known for known in self._armed if name in (None, known)]
         for known in names:
             del self._armed[known]
+            self._owed.pop(known, None)
         self._look()
         return names
 
     def _look(self) -> None:
         streamed = [bool(one.rule.when.stream) or FAULTS[one.rule.fault].role == "stream" for one in self]
         self.on_streams, self.on_requests = any(streamed), not all(streamed)
+        self.asks_accounts = any(one.rule.when.account for one in self)
 
-    def restore(self, event: Mapping[str, Any], at_us: int) -> None:
+    def restore(self, event: Mapping[str, Any]) -> None:
         """Take a note of the log for what it says: a rule's counts as they stood after it."""
         armed = self._armed.get(str(event.get("rule")))
         if armed is None:
@@ -122,7 +138,7 @@ class FaultBook:
         armed.seen = int(event["seen"])
         if event["event"] == FIRED:
             armed.fired = int(event["fired"])
-            armed.began_us = at_us if armed.began_us is None else armed.began_us
+            armed.began_us = parse_time(event["at"]) if armed.began_us is None else armed.began_us
 
     def firings(self, facts: Facts, now_us: int) -> list[Firing]:
         """Ask every rule about a request or an event, count it, and return those that fire, the oldest rule first.
@@ -137,8 +153,18 @@ class FaultBook:
             if armed.due() and not taken:
                 fired.append(self._fire(armed, facts, now_us))
             else:
-                self._note(COUNTED, {"rule": armed.rule.name, "seen": armed.seen})
+                self._owed[armed.rule.name] = armed
+        if self._owed:
+            self.note_counts(at_once=is_change(facts.target))
         return fired
+
+    def note_counts(self, *, at_once: bool) -> None:
+        """Note what was counted since the last time, at once or if that was a second ago."""
+        if not self._owed or not (at_once or self._now_s() - self._noted_s >= _COUNTS_EVERY_S):
+            return
+        owed, self._owed, self._noted_s = self._owed, {}, self._now_s()
+        for armed in owed.values():
+            self._note(COUNTED, {"rule": armed.rule.name, "seen": armed.seen})
 
     def in_force(self, fault: str, now_us: int) -> Iterator[Armed]:
         """Go through the rules of a fault whose time it is, whatever else they wait for."""
@@ -162,6 +188,7 @@ class FaultBook:
         armed.fired += 1
         armed.began_us = now_us if armed.began_us is None else armed.began_us
         self._note(FIRED, _described(armed, facts))
+        self._owed.pop(armed.rule.name, None)
         return Firing(armed.rule, self.began(armed, now_us))
 
     def began(self, armed: Armed, now_us: int) -> int:

@@ -10,7 +10,7 @@ from tradebot.exchange.faults.book import ARMED, CLEARED, FaultBook
 from tradebot.exchange.faults.halts import Halts
 from tradebot.exchange.faults.rules import RuleError
 from tradebot.exchange.jsontext import encode
-from tradebot.exchange.refusal import invalid, not_found
+from tradebot.exchange.refusal import Refusal, invalid, not_found
 
 PATH = "/exchange/v1/faults"
 
@@ -37,7 +37,8 @@ class FaultCommands:
         try:
             armed = self._book.arm(asked.command.body, asked.engine.now_us)
         except RuleError as error:
-            raise invalid(str(error)) from error
+            refusal = invalid(str(error))
+            raise Refusal(refusal.status, refusal.body | {"hint": error.hint}) from error
         for one in armed:
             self._emit(ARMED, {"rule": one.rule.name, "written": one.rule.written})
         return 200, encode({"armed": [one.to_json() for one in armed]})

@@ -20,8 +20,8 @@ from tradebot.exchange.faults.wire import Connection
 
 _DECIDING = ("answer", "order")
 
-Older = Callable[[Scope, int], Awaitable[bytes]]
-"""(a data request, engine time) -> the body of its answer as it was then."""
+Older = Callable[[Scope, int], Awaitable[tuple[int, bytes]]]
+"""(a data request, engine time) -> the status and the body of its answer as it was then."""
 
 
 class FaultDoor:
@@ -58,7 +58,7 @@ class FaultDoor:
         self._catch_up()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query, text = scope["query_string"].decode("latin-1"), body.decode(errors="replace")
-        return facts_of(scope["method"], _path(scope), query, headers, text, self.engine)
+        return facts_of(scope["method"], scope["path"], query, headers, text, self.engine)
 
 
 class _Turn:
@@ -99,12 +99,9 @@ class _Turn:
             self.connection.shift_date(told["value"])
         if answered.status != 200:
             return answered
-        body = (
-            await self._older(firing, answered.body)
-            if fault == "stale_quotes"
-            else self._changed(firing, answered.body)
-        )
-        return answered._replace(headers=bodies.headed(answered.headers, body), body=body)
+        if fault == "stale_quotes":
+            return await self._older(firing, answered)
+        return answered.with_body(self._changed(firing, answered.body))
 
     def _changed(self, firing: Firing, body: bytes) -> bytes:
         told = firing.rule.settings
@@ -119,11 +116,17 @@ class _Turn:
             return bodies.changed(body, lambda value: bodies.shifted_clock(value, told["value"]))
         return body
 
-    async def _older(self, firing: Firing, body: bytes) -> bytes:
+    async def _older(self, firing: Firing, answered: Answered) -> Answered:
+        """Return an answer with what it says of the firing's symbols as it was then, an error of then included."""
         age_us = firing.rule.settings["value"]
         then_us = firing.since_us if age_us is None else self._door.engine.now_us - age_us
-        older = await self._door.older(self.connection.scope, then_us)
-        return bodies.merged(body, older, _wanted(firing))
+        wanted = _wanted(firing)
+        status, older = await self._door.older(self.connection.scope, then_us)
+        if status == 200:
+            return answered.with_body(bodies.merged(answered.body, older, wanted))
+        # An error is all of an answer, so that it may stand for no symbol that the rule does not name.
+        all_wanted = all(wanted(symbol) for symbol in self._facts.symbols)
+        return answered._replace(status=status).with_body(older) if all_wanted else answered
 
 
 class _Caught:
@@ -151,13 +154,8 @@ def _wanted(firing: Firing) -> bodies.Wanted:
     return lambda symbol: any(fnmatchcase(symbol, pattern) for pattern in patterns)
 
 
-def _path(scope: Scope) -> str:
-    raw: bytes = scope["raw_path"]
-    return raw.decode("latin-1")
-
-
 def _target(scope: Scope) -> str:
-    return f"{scope['method']} {_path(scope)}"
+    return f"{scope['method']} {scope['path']}"
 
 
 async def _body(request: Request) -> bytes:

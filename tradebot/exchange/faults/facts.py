@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
@@ -24,7 +24,7 @@ _SYMBOL = re.compile(
 
 
 def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], body: str, engine: Engine) -> Facts:
-    """Return what is known of a request; what cannot be read is not known."""
+    """Return what is known of a request, its path decoded as for routing; what cannot be read is not known."""
     target = f"{method} {path}"
     account = _account(headers, engine)
     known = (account.number, account.name) if account else ()
@@ -74,6 +74,6 @@ def _order(path: str, asked: Mapping[str, list[str]], account: Account | None) -
 def _symbols(path: str, asked: Mapping[str, list[str]]) -> tuple[str, ...]:
     found = _SYMBOL.fullmatch(path)
     if found:
-        return (unquote(next(filter(None, found.groups()))),)
+        return (next(filter(None, found.groups())),)
     listed = ",".join(asked.get("symbols", []) + asked.get("ticker", []))
     return tuple(listed.split(",")[:_MOST_SYMBOLS]) if listed else ()

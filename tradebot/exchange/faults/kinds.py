@@ -39,7 +39,9 @@ CHANGES = ("submit", "replace", "cancel", "cancel_all", "close", "close_all")
 STREAMS = ("trade_updates", "market_data")
 
 _PATTERN = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|\*) /[!-~]*")
-_COMPILED = {name: re.compile(pattern) for name, pattern in KINDS.items()}
+_COMPILED = {name: re.compile(pattern, re.DOTALL) for name, pattern in KINDS.items()}
+_WILDCARD = re.compile(r"[*?\[]")
+_ROOTS = ("/api", *(f"/v{digit}" for digit in range(10)))
 _GROUPS = {"any change": CHANGES}
 
 
@@ -67,13 +69,28 @@ def is_of_kind(target: str, kind: str) -> bool:
     return _COMPILED["any"].fullmatch(target) is not None and fnmatchcase(target, kind)
 
 
+def is_change(target: str) -> bool:
+    """Say whether a target is a request that may change something: neither a read nor an event of a stream."""
+    return target not in STREAMS and not target.startswith(("GET ", "HEAD "))
+
+
 def kind_of(target: str) -> str:
     """Return the narrowest named kind of a request, empty for one that no rule may touch."""
     return next((name for name, pattern in _COMPILED.items() if pattern.fullmatch(target)), "")
 
 
+def is_in_reach(pattern: str) -> bool:
+    """Say whether a pattern can meet any request at all: the exchange's own control is out of every rule's reach."""
+    path = pattern.partition(" ")[2]
+    literal = _WILDCARD.split(path, maxsplit=1)[0]
+    begun = len(literal) < len(path)
+    return any(literal.startswith(root) or (begun and root.startswith(literal)) for root in _ROOTS)
+
+
 def can_meet(kind: str, goes_with: tuple[str, ...]) -> bool:
-    """Say whether requests of a kind can be among those that a fault goes with; a pattern always may."""
-    if kind not in KINDS or not goes_with or kind in goes_with:
+    """Say whether requests of a kind can be among those that a fault goes with; a pattern with wildcards may."""
+    if not goes_with or kind in goes_with:
         return True
+    if kind not in KINDS:
+        return _WILDCARD.search(kind) is not None or any(is_of_kind(kind, one) for one in goes_with)
     return kind.startswith("any") and (kind not in _GROUPS or bool(set(_GROUPS[kind]) & set(goes_with)))

@@ -17,17 +17,17 @@ class OlderData:
         face = DataFace(exchange, lambda: self._at_us)
         self._router = Router(face.routes(), redirect_slashes=False)
 
-    async def __call__(self, scope: Scope, at_us: int) -> bytes:
-        """Return the body that a data request was answered with at an engine time."""
-        parts: list[bytes] = []
+    async def __call__(self, scope: Scope, at_us: int) -> tuple[int, bytes]:
+        """Return how a data request was answered at an engine time: status and body."""
+        parts: list[Message] = []
 
         async def receive() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
         async def send(message: Message) -> None:
-            parts.append(message.get("body", b""))
+            parts.append(message)
 
         self._at_us = at_us
         # The face answers without waiting, so that no other request sees this time.
         await self._router({**scope}, receive, send)
-        return b"".join(parts)
+        return parts[0]["status"], b"".join(part.get("body", b"") for part in parts[1:])

@@ -13,7 +13,6 @@ from tradebot.exchange.faults.book import NOTES, FaultBook, Note
 from tradebot.exchange.faults.control import FaultCommands
 from tradebot.exchange.faults.effects import CarryOut, delivered, effects_in
 from tradebot.exchange.faults.halts import Halts
-from tradebot.exchange.times import parse_time
 
 
 class Faults:
@@ -33,7 +32,7 @@ class Faults:
     def heed(self, event: Mapping[str, Any]) -> None:
         """Take in a note of the log that is replayed; any other room's is none of ours."""
         if event["event"] in NOTES:
-            self.book.restore(event, parse_time(event["at"]))
+            self.book.restore(event)
 
     def deliver(self, command: Command, carry_out: CarryOut) -> Answer:
         """Carry a command out as its effects say."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, NoReturn
 
-from tradebot.exchange.faults.kinds import KINDS, STREAMS, can_meet, is_pattern
+from tradebot.exchange.faults.kinds import KINDS, STREAMS, can_meet, is_in_reach, is_pattern
 from tradebot.exchange.faults.moments import Moment, read_moment
 from tradebot.exchange.faults.table import FAULTS, NEEDED, ON_EVENTS, Parameter
 from tradebot.exchange.faults.yamltext import Lines, Path, TextError, read_yaml
@@ -20,8 +20,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _GLOB = re.compile(r"[!-~]{1,128}")
 
 
+_WRITING = "docs/FAULTS.md has every word of a script, and whole ones are shown by: tradebot exchange faults ready"
+
+
 class RuleError(Exception):
-    """A script that cannot be armed; the message says where, what and what is allowed."""
+    """A script that cannot be armed; the message says where, what and what is allowed, `hint` the next step."""
+
+    def __init__(self, message: str, hint: str = _WRITING) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class When(NamedTuple):
@@ -55,6 +62,18 @@ class When(NamedTuple):
         if (self.nth and place not in self.nth) or place < (self.first or 1):
             return False
         return (place - (self.first or 0)) % self.every == 0
+
+    @property
+    def can_count(self) -> bool:
+        """Say whether there is any place to fire on."""
+        places = self.nth or (self.first or self.every,)
+        return any(self.counted(place) and place <= (self.last or place) for place in places)
+
+    @property
+    def has_time(self) -> bool:
+        """Say whether there can be a moment to fire at; moments of a session and others are not compared."""
+        after, until = self.after, self.until
+        return after is None or until is None or after.anchor != until.anchor or after.us < until.us
 
 
 class Rule(NamedTuple):
@@ -95,6 +114,7 @@ class _Reader:
         self._lines = lines
         self._place = place
         self._name = ""
+        self._fault = ""
 
     def rule(self, item: object) -> Rule:
         fields = self._mapping(item, (), ("name", "when", "what"))
@@ -114,7 +134,8 @@ class _Reader:
         named = [key for key in item if key in FAULTS]
         if not named:
             self._unknown(("what",), next(iter(item)), FAULTS)
-        fault = FAULTS[named[0]]
+        self._fault = named[0]
+        fault = FAULTS[self._fault]
         others = {key: value for key, value in item.items() if key != named[0]}
         for key in others:
             if key not in fault.options:
@@ -146,6 +167,10 @@ class _Reader:
         when = When(**read)
         if when.last is not None and when.last < (when.first or 1):
             self._refuse(("when", "to"), "comes before `from`")
+        if not when.can_count:
+            self._refuse(("when", "nth" if when.nth else "every"), "leaves nothing to fire on")
+        if not when.has_time:
+            self._refuse(("when", "until"), "does not come later than `after`")
         return when
 
     def _check_fit(self, when: When, fault: str) -> None:
@@ -186,7 +211,8 @@ class _Reader:
     def _refuse(self, path: Path, problem: str) -> NoReturn:
         rule = f"rule {self._name}" if self._name else f"rule {self._place + 1}"
         field = ".".join(map(str, path))
-        raise RuleError(_placed(self._line(path), f"{rule}: {field and field + ' '}{problem}"))
+        hint = f"tradebot exchange faults show {self._fault}" if self._fault and path[:1] == ("what",) else _WRITING
+        raise RuleError(_placed(self._line(path), f"{rule}: {field and field + ' '}{problem}"), hint)
 
     def _line(self, path: Path) -> int | None:
         """Return the line of a part, or of the nearest one around it that is written at all."""
@@ -217,7 +243,7 @@ def _words(value: object, read: Callable[[object], Any]) -> tuple[Any, ...]:
 
 
 def _read_kind(value: object) -> str:
-    if isinstance(value, str) and (value in KINDS or is_pattern(value)):
+    if isinstance(value, str) and (value in KINDS or (is_pattern(value) and is_in_reach(value))):
         return value
     raise ValueError(f"{', '.join(KINDS)}, or a method and a path such as `GET /v2/orders/*`")
 

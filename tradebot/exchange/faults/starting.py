@@ -11,8 +11,6 @@ from tradebot.exchange.faults.rules import RuleError, read_rules
 from tradebot.exchange.jsontext import decode_object
 from tradebot.exchange.market.spec import MarketError
 
-_HINT = "ready-made ones: tradebot exchange faults ready"
-
 
 def arm_at_start(exchange: Exchange, scripts: Iterable[str]) -> None:
     """Arm scripts; one whose rules are all armed just as they are written goes on counting. Raises MarketError."""
@@ -20,13 +18,14 @@ def arm_at_start(exchange: Exchange, scripts: Iterable[str]) -> None:
         if not _is_armed(exchange, script):
             status, answer = exchange.run(Command("POST", PATH, body=script))
             if status != 200:
-                raise MarketError(f"the faults cannot be armed: {decode_object(answer.decode())['message']}", _HINT)
+                said = decode_object(answer.decode())
+                raise MarketError(f"the faults cannot be armed: {said['message']}", said["hint"])
 
 
 def _is_armed(exchange: Exchange, script: str) -> bool:
     try:
         rules = read_rules(script)
     except RuleError as error:
-        raise MarketError(f"the faults cannot be armed: {error}", _HINT) from error
+        raise MarketError(f"the faults cannot be armed: {error}", error.hint) from error
     armed = {one.rule.name: one.rule.written for one in exchange.faults.book}
     return all(armed.get(rule.name) == rule.written for rule in rules)

@@ -8,39 +8,59 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faults import bodies
 from tradebot.exchange.faults.book import FaultBook, Firing
 from tradebot.exchange.faults.kinds import STREAMS, Facts
+from tradebot.exchange.streams.delivery import Recipient
 
 _CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "t": "trades"}
 """The word of a data point's T, as a rule names its event."""
+
+_MOST_DECIDED = 20_000
+"""Data points whose fate is remembered; a client that lags further behind the others has its points counted anew."""
 
 Message = dict[str, Any]
 
 
 class StreamFaults:
-    """Delivers each message as the armed rules say; one that is held back waits for the next of its stream."""
+    """Delivers each message as the armed rules say; one that is held back waits for its recipient's next."""
 
     def __init__(self, engine: Engine, book: FaultBook) -> None:
         self._engine = engine
         self._book = book
-        self._held: dict[tuple[str, str], list[Message]] = {}
+        self._held: dict[Recipient, list[Message]] = {}
+        self._decided: dict[object, list[Firing]] = {}
 
-    def deliver(self, stream: str, account: str, message: Message) -> list[Message]:
+    def deliver(self, stream: str, account: str, message: Message, recipient: Recipient) -> list[Message]:
         """Return what is delivered in a message's place. The message itself is not changed."""
-        place = stream, account
         if not self._book.on_streams:
-            return self._after(place, [message])
-        firings = self._book.firings(self._facts(stream, account, message), self._engine.now_us)
+            return self._after(recipient, [message])
+        firings = self._firings(self._facts(stream, account, message), message, recipient.feed)
         for firing in firings:
             message = _changed(firing, message)
         faults = {firing.rule.fault for firing in firings}
         if "mute_stream" in faults:
             return []
-        if "reordered_events" in faults and place not in self._held:
-            self._held[place] = [message]
+        if "reordered_events" in faults and recipient not in self._held:
+            self._held[recipient] = [message]
             return []
-        return self._after(place, [message] * (2 if "duplicate_events" in faults else 1))
+        return self._after(recipient, [message] * (2 if "duplicate_events" in faults else 1))
 
-    def _after(self, place: tuple[str, str], messages: list[Message]) -> list[Message]:
-        return messages + self._held.pop(place, []) if self._held else messages
+    def forget(self, recipient: Recipient) -> None:
+        """Let go of what is held back for a recipient: the next one of its name is another connection."""
+        self._held.pop(recipient, None)
+
+    def _firings(self, facts: Facts, message: Message, feed: str) -> list[Firing]:
+        """Ask the rules about an event, once: a data point of a feed is one event to all who are told of it."""
+        if not feed:
+            return self._book.firings(facts, self._engine.now_us)
+        event = feed, facts.account if self._book.asks_accounts else (), repr(message)
+        firings = self._decided.get(event)
+        if firings is None:
+            firings = self._decided[event] = self._book.firings(facts, self._engine.now_us)
+            if len(self._decided) > _MOST_DECIDED:
+                del self._decided[next(iter(self._decided))]
+        return firings
+
+    def _after(self, recipient: Recipient, messages: list[Message]) -> list[Message]:
+        return messages + self._held.pop(recipient, []) if self._held else messages
 
     def _facts(self, stream: str, account: str, message: Message) -> Facts:
         known = self._engine.accounts.get(account)

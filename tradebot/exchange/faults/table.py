@@ -52,7 +52,8 @@ def _one_of(*words: object) -> Parameter:
     def read(value: object) -> object:
         if isinstance(value, bool) or value not in words:
             raise ValueError(_listed(words))
-        return value
+        # A number may be written as 429.0: what is kept is the word of the list.
+        return words[words.index(value)]
 
     return Parameter(read, _listed(words), words[0])
 

@@ -56,6 +56,10 @@ class BarSource(Protocol):
         """Return a close from before the market's first session, or None when it is not known."""
         ...
 
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return the daily bar of a session before the market's first, or None when it is not known."""
+        ...
+
     def liquid(self, symbol: str) -> bool:
         """Say whether a symbol trades freely enough to be sold short and in fractions."""
         ...
@@ -252,17 +256,29 @@ class Market:
 
     def close_before(self, symbol: str, index: int, now_us: int | None = None) -> int | None:
         """Return the close before a session, in the shares of that session's open or of a later moment."""
-        close = self.close_of(symbol, index - 1)
+        opens_us = self.calendar.market[index].open_us
+        return self._close_in_shares(symbol, index - 1, max(opens_us, now_us or opens_us))
+
+    def _close_in_shares(self, symbol: str, index: int, now_us: int) -> int | None:
+        close = self.close_of(symbol, index)
         if close is None or not self._steps(symbol):
             return close
-        ended_us = self.calendar.all[self.calendar.first + index - 1].close_us
-        opens_us = self.calendar.market[index].open_us
+        ended_us = self.calendar.all[self.calendar.first + index].close_us
         stamped = Bar(ended_us - MINUTE, close, close, close, close, 0)
-        return self._in_shares(symbol, stamped, max(opens_us, now_us or opens_us)).close
+        return self._in_shares(symbol, stamped, now_us).close
+
+    def last_close(self, symbol: str, now_us: int) -> int | None:
+        """Return the close of the last session that is over, in today's shares."""
+        over = self.calendar.place(self.calendar.trading(now_us).date) - self.calendar.first - 1
+        return self._close_in_shares(symbol, over, now_us)
 
     def previous_close(self, symbol: str, now_us: int) -> int | None:
         """Return the close of the last session that ended before the one in progress began, in today's shares."""
         return self.close_before(symbol, self.calendar.begun(now_us) or 0, now_us)
+
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return the daily bar of the n-th session before the market's first, stamped at its open; None if unknown."""
+        return self._source.history_day(self.actions.entity(symbol), sessions_before)
 
     def _history_close(self, symbol: str, sessions_before: int) -> int | None:
         return self._source.history_close(self.actions.entity(symbol), sessions_before)

@@ -3,6 +3,9 @@
 The daily closes come from one stream a symbol; the minutes of a session are a bridge from its open to that
 close. So any session is made alone, in any order, and adding a symbol leaves the others as they were.
 
+The sessions before the market's first have daily bars alone: their closes are those of the same stream, and what a
+day did around its close comes from one more, so that no bar of a session depends on it.
+
 The bars of a night (after a close, before the next open) come from a stream of their own and are a few points
 of a Brownian bridge from the close to the open. Its variance is the one that the gap is drawn with, so what has
 been seen of a night says nothing of where the rest of it goes.
@@ -24,10 +27,13 @@ from tradebot.exchange.times import MINUTE
 _MARKET_VOLATILITY = 0.008
 _GAP_SHARE = 0.35
 _LARGEST_DAILY_MOVE = 0.2
+_HISTORIES_IN_MEMORY = 1_000
 _CENT = UNITS // 100
 _BARS_A_NIGHT = 24
 _THIN_BARS_A_NIGHT = 3
 _NIGHT_VOLUME_SHARE = 0.1
+_WICK_SHARE = 0.8
+"""How far a day goes at most beyond its open and close, as a share of its volatility."""
 
 
 class GeneratedBars:
@@ -39,6 +45,7 @@ class GeneratedBars:
         self._market_days = self._market_factor()
         self._closes = lru_cache(maxsize=None)(self._closes_of)
         self._market_path = lru_cache(maxsize=8)(self._market_path_of)
+        self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars of a symbol in the market's session of that index."""
@@ -63,6 +70,11 @@ class GeneratedBars:
         """Return the close, in price units, of the n-th session before the market's first."""
         return self.close(symbol, -sessions_before)
 
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return the daily bar of the n-th session before the market's first, stamped at its open."""
+        place = self._calendar.first - sessions_before
+        return self._history(symbol)[place] if 0 <= place < self._calendar.first else None
+
     def close(self, symbol: str, index: int) -> int:
         """Return the close, in price units, of the market's session of that index, without making its bars."""
         return int(self._closes(symbol)[self._calendar.first + index] * 100 + 0.5) * _CENT
@@ -85,6 +97,16 @@ class GeneratedBars:
             price = max(price * (1 + move), 1.0)
             closes.append(price)
         return closes
+
+    def _history_of(self, symbol: str) -> list[Bar]:
+        """Return the daily bars of all sessions before the market's first, the oldest first."""
+        rng, character = stream(self._seed, symbol, "history"), profile(symbol)
+        closes, sessions = self._closes(symbol), self._calendar.all[: self._calendar.first]
+        before = [character.level, *closes]
+        return [
+            _day_bar(session.open_us, ends, character, rng)
+            for session, ends in zip(sessions, zip(before, closes, strict=False), strict=False)
+        ]
 
     def _market_path_of(self, index: int) -> list[float]:
         session = self._calendar.market[index]
@@ -171,6 +193,16 @@ def _bars(path: list[float], open_us: int, shares: float, character: Profile, rn
             bars.append(_bar(open_us + minute * MINUTE, (opening, high, low, close), volume))
         before = close
     return bars
+
+
+def _day_bar(open_us: int, ends: tuple[float, float], character: Profile, rng: Random) -> Bar:
+    """Return the bar of a day from the close before it and its own: a gap, a wick on both sides, a day's shares."""
+    (before, close), volatility, draw = ends, character.daily_volatility, rng.random
+    opening = before * (1 + _GAP_SHARE * volatility * bell(rng))
+    high = max(opening, close) * (1 + _WICK_SHARE * volatility * draw())
+    low = min(opening, close) * (1 - _WICK_SHARE * volatility * draw())
+    shares = character.shares_a_day * (1 - character.missing_rate) * (1 + _NIGHT_VOLUME_SHARE)
+    return _bar(open_us, (opening, high, low, close), shares * (0.6 + 0.8 * draw()))
 
 
 def _bar(start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:

@@ -310,6 +310,10 @@ class KeptBars:
         """Return None: what came before the file is not known, and no number stands in for it."""
         return None
 
+    def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
+        """Return None: no daily bar is made up for what the file does not hold."""
+        return None
+
     def liquid(self, symbol: str) -> bool:
         """Say yes: a recorded symbol can be sold short and traded in fractions."""
         return True

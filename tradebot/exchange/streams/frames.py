@@ -8,6 +8,8 @@ from typing import Any, NoReturn
 
 import msgpack
 
+from tradebot.exchange.jsontext import check_text
+
 _JSON_STARTS = b"{[ \t\r\n"
 """No MessagePack map or array starts with one of these bytes, and no JSON object or array with another."""
 
@@ -47,7 +49,9 @@ def decode(frame: str | bytes) -> Any:
     if is_packed(frame):
         return _unpacked(frame)
     try:
-        return json.loads(frame, parse_constant=_refuse)
+        value = json.loads(frame, parse_constant=_refuse)
+        check_text(value)
+        return value
     except (ValueError, RecursionError) as error:
         raise FrameError("invalid JSON") from error
 

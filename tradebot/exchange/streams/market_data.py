@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.keys import Credentials, account_with, credentials_of
-from tradebot.exchange.streams.delivery import MARKET_DATA, Deliver, as_it_is
+from tradebot.exchange.streams.delivery import AS_IT_IS, MARKET_DATA, Delivery, Recipient
 from tradebot.exchange.streams.frames import Message
 from tradebot.exchange.streams.market_messages import DataPoint, MarketMessages
 from tradebot.exchange.streams.socket import Socket
@@ -66,10 +66,10 @@ class MarketStreams:
     `free` says that the subscription is the free one, `slots` are the places taken, as (feed, key).
     """
 
-    def __init__(self, engine: Engine, free: bool = False, deliver: Deliver = as_it_is) -> None:
+    def __init__(self, engine: Engine, free: bool = False, delivery: Delivery = AS_IT_IS) -> None:
         self.engine = engine
         self.free = free
-        self.deliver = deliver
+        self.delivery = delivery
         self.messages = MarketMessages(engine)
         self.slots: set[tuple[str, str]] = set()
         self._sockets: set[Socket] = set()
@@ -77,7 +77,8 @@ class MarketStreams:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         socket = Socket(scope, receive, send, binary=False, farewell=_error(407, "slow client"))
-        client = _Client(socket, FEEDS[scope["path"]], self)
+        # A path may end with a slash here, as it may on the real host.
+        client = _Client(socket, FEEDS[scope["path"].rstrip("/")], self)
         socket.source = client.next_message
         timeout = asyncio.get_running_loop().call_later(_AUTH_TIMEOUT_S, client.time_out)
         self._sockets.add(socket)
@@ -102,7 +103,7 @@ class _Client:
         self._feed = feed
         self._engine = streams.engine
         self._messages = streams.messages
-        self._deliver = streams.deliver
+        self._delivery = streams.delivery
         self._slots = streams.slots
         self._account: Account | None = None
         self._carried = feed.carried and not (streams.free and feed.paid)
@@ -143,6 +144,7 @@ class _Client:
         """Give the key's place on the feed free."""
         if self._account is not None:
             self._slots.discard((self._feed.name, self._account.key_id))
+            self._delivery.forget(Recipient(self._feed.name, self._account.key_id))
 
     def next_message(self) -> Message | None:
         """Return what the client is to be told next; None until engine time moves."""
@@ -196,10 +198,15 @@ class _Client:
         yield from self._frames(self._messages.statuses(self._subscription, self._halted))
 
     def _frames(self, points: list[DataPoint]) -> Iterator[Message]:
-        whose = self._account.number if self._account else ""
-        delivered = [point for given in points for point in self._deliver(MARKET_DATA, whose, given)]
+        delivered = [point for given in points for point in self._delivered(given)]
         for first in range(0, len(delivered), _MOST_TOGETHER):
             yield Message(delivered[first : first + _MOST_TOGETHER])
+
+    def _delivered(self, point: DataPoint) -> list[DataPoint]:
+        if self._account is None:
+            return []
+        recipient = Recipient(self._feed.name, self._account.key_id)
+        return self._delivery.deliver(MARKET_DATA, self._account.number, point, recipient)
 
     def _say(self, kind: str, **fields: object) -> None:
         self._socket.put(Message([{"T": kind, **fields}]))

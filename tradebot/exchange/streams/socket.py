@@ -51,6 +51,7 @@ class Socket:
         await self._send({"type": "websocket.accept"})
         greet()
         writer = asyncio.create_task(self._write())
+        writer.add_done_callback(self._written)
         try:
             async for message in self._messages():
                 hear(message)
@@ -116,6 +117,11 @@ class Socket:
         except OSError:
             # The client is gone; whoever reads from it learns the same.
             return
+
+    def _written(self, writer: asyncio.Task[None]) -> None:
+        """Cut the connection off where its writer failed: nobody would ever be told anything on it again."""
+        if not writer.cancelled() and writer.exception() is not None:
+            self._transport.abort()
 
     async def _drain(self) -> None:
         while (message := self._queue.popleft() if self._queue else self._drawn()) is not None:

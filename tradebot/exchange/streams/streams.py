@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import not_found
-from tradebot.exchange.streams.delivery import Deliver, as_it_is
+from tradebot.exchange.streams.delivery import AS_IT_IS, Delivery
 from tradebot.exchange.streams.market_data import FEEDS, MarketStreams
 from tradebot.exchange.streams.trade_updates import PATH, TradeUpdates
 
@@ -15,9 +15,9 @@ from tradebot.exchange.streams.trade_updates import PATH, TradeUpdates
 class Streams:
     """The ASGI application of every websocket."""
 
-    def __init__(self, exchange: Exchange, deliver: Deliver = as_it_is) -> None:
-        trade_updates = TradeUpdates(exchange.engine, deliver)
-        market = MarketStreams(exchange.engine, exchange.stored.spec.data_plan == "free", deliver)
+    def __init__(self, exchange: Exchange, delivery: Delivery = AS_IT_IS) -> None:
+        trade_updates = TradeUpdates(exchange.engine, delivery)
+        market = MarketStreams(exchange.engine, exchange.stored.spec.data_plan == "free", delivery)
         exchange.listeners.append(trade_updates)
         exchange.moved.append(lambda from_us, to_us: market.wake())
         self._applications: dict[str, ASGIApp] = {PATH: trade_updates, **dict.fromkeys(FEEDS, market)}

@@ -18,10 +18,10 @@ from tradebot.exchange.faces.keys import Credentials, account_with
 from tradebot.exchange.faces.trading_json import order_json
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
-from tradebot.exchange.streams.delivery import TRADE_UPDATES, Deliver, as_it_is
+from tradebot.exchange.streams.delivery import AS_IT_IS, TRADE_UPDATES, Delivery, Recipient
 from tradebot.exchange.streams.frames import Message
 from tradebot.exchange.streams.socket import Socket
-from tradebot.exchange.times import rfc3339
+from tradebot.exchange.times import stamp
 
 PATH = "/stream"
 _AUTHENTICATE = "authenticate"
@@ -44,9 +44,9 @@ class Captured(NamedTuple):
 class TradeUpdates:
     """The stream's ASGI application, and the listener that the exchange tells its events."""
 
-    def __init__(self, engine: Engine, deliver: Deliver = as_it_is) -> None:
+    def __init__(self, engine: Engine, delivery: Delivery = AS_IT_IS) -> None:
         self._engine = engine
-        self._deliver = deliver
+        self._delivery = delivery
         self._listening: dict[str, set[Socket]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,6 +66,7 @@ class TradeUpdates:
             sockets.discard(socket)
         if not sockets:
             del self._listening[key_id]
+            self._delivery.forget(Recipient("", key_id))
 
     def capture(self, event: Event) -> Captured | None:
         """Return the message of an event as things stand now, or None where nobody listens to it."""
@@ -80,8 +81,10 @@ class TradeUpdates:
 
     def publish(self, captured: Captured) -> None:
         """Tell the account's listening clients."""
-        messages = [Message(message) for message in self._deliver(TRADE_UPDATES, *captured[1:])]
-        for socket in self._listening.get(captured.key_id, ()):
+        key_id, account, given = captured
+        delivered = self._delivery.deliver(TRADE_UPDATES, account, given, Recipient("", key_id))
+        messages = [Message(one) for one in delivered]
+        for socket in self._listening.get(key_id, ()):
             for message in messages:
                 socket.put(message)
 
@@ -142,7 +145,7 @@ def _credentials(message: dict[str, Any]) -> Credentials | None:
 
 def _data(at_us: int, update: Update) -> dict[str, Any]:
     order, execution = update.order, update.execution
-    at = rfc3339(at_us)
+    at = stamp(at_us)
     execution_id = "" if execution is None else execution.id.rpartition("::")[2]
     data = {
         "at": at,

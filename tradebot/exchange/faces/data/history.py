@@ -13,11 +13,12 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
-from tradebot.exchange.faces.data.rows import Aggregate, merged, of_minute
+from tradebot.exchange.faces.data.rows import Aggregate, merged, of_minute, of_past_day
 from tradebot.exchange.faces.data.timeframes import Timeframe
 from tradebot.exchange.market.bars import Bar, Day, Market
+from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.market.ticks import Quote, QuoteAround, Totals, Trade, quotes, trades
-from tradebot.exchange.times import MINUTE, at_new_york
+from tradebot.exchange.times import DAY, MINUTE, at_new_york
 
 _TOTALS_IN_MEMORY = 4_000
 _TIMEFRAMES_IN_MEMORY = 8
@@ -54,6 +55,9 @@ class History:
         self._market = market
         self._sessions = market.calendar.market
         self._midnights = [at_new_york(session.date, 0) for session in self._sessions]
+        calendar = market.calendar
+        self._past = {place - calendar.first: one for place, one in enumerate(calendar.all[: calendar.first])}
+        self._past_midnights = {index: at_new_york(session.date, 0) for index, session in self._past.items()}
         self._totals = lru_cache(maxsize=_TOTALS_IN_MEMORY)(Totals)
         self._stamped = lru_cache(maxsize=_TIMEFRAMES_IN_MEMORY)(self._stamps)
 
@@ -116,14 +120,15 @@ class History:
 
     def _intraday(self, window: Window, width_us: int, adjust: Adjust) -> Iterator[Aggregate]:
         """Group minutes by a clock that starts with the day in UTC, as the real API's bars do."""
-        first = -(-window.start_us // width_us) * width_us
-        last = (window.end_us // width_us + 1) * width_us - 1
+        start_us, end_us = _bar_around(window.start_us, width_us)
+        first = start_us if start_us == window.start_us else end_us
+        last = _bar_around(window.end_us, width_us)[1] - 1
         bars = self.minutes(window._replace(start_us=first, end_us=last))
         minutes = (adjust(bar.start_us, of_minute(bar)) for bar in bars)
         if width_us == MINUTE:
             yield from minutes
             return
-        for start_us, parts in groupby(minutes, lambda part: part.start_us // width_us * width_us):
+        for start_us, parts in groupby(minutes, lambda part: _bar_around(part.start_us, width_us)[0]):
             yield merged(start_us, _oldest_first(parts, window))
 
     def _periods(self, window: Window, timeframe: Timeframe, adjust: Adjust) -> Iterator[Aggregate]:
@@ -131,23 +136,30 @@ class History:
         places = range(bisect_left(stamps, window.start_us), bisect_right(stamps, window.end_us))
         for place in reversed(places) if window.newest_first else places:
             days = ((index, self.day(window.symbol, index, window.known_us)) for index in members[place])
-            known = [adjust(self._sessions[index].open_us, day) for index, day in days if day]
+            known = [adjust(self._session(index).open_us, day) for index, day in days if day]
             if known:
                 yield merged(stamps[place], known)
 
     def _stamps(self, timeframe: Timeframe) -> tuple[list[int], list[list[int]]]:
         """Return the midnights that a timeframe's bars are stamped with, and the sessions of each."""
-        firsts = (timeframe.first_day(date.fromisoformat(session.date)) for session in self._sessions)
-        grouped = [(first, list(group)) for first, group in groupby(enumerate(firsts), lambda pair: pair[1])]
+        indices = range(-len(self._past), len(self._sessions))
+        firsts = [(index, timeframe.first_day(date.fromisoformat(self._session(index).date))) for index in indices]
+        grouped = [(first, list(group)) for first, group in groupby(firsts, lambda pair: pair[1])]
         stamps = [at_new_york(first.isoformat(), 0) for first, _ in grouped]
         return stamps, [[index for index, _ in group] for _, group in grouped]
+
+    def _session(self, index: int) -> Session:
+        return self._sessions[index] if index >= 0 else self._past[index]
 
     def day(self, symbol: str, index: int | None, known_us: int) -> Aggregate | None:
         """Return a session's daily bar so far, None before its first trade.
 
-        Its prices are those of the regular session alone; its volume, trades and turnover are of all the day.
+        Its prices are those of the regular session alone; its volume, trades and turnover are of all the day. A
+        negative index counts back from the market's first session: of those days no more than the whole bar is known.
         """
-        if index is None or not 0 <= index < len(self._sessions) or self._midnights[index] > known_us:
+        if index is not None and index < 0:
+            return self._past_day(symbol, index, known_us)
+        if index is None or index >= len(self._sessions) or self._midnights[index] > known_us:
             return None
         regular, thin = self._market.day(symbol, index), self._market.extended(symbol, index)
         bar = regular.until(known_us, self._midnights[index])
@@ -157,6 +169,14 @@ class History:
         thin_count, thin_turnover = self._so_far(thin, known_us)
         volume = bar.volume + thin.volume(known_us)
         return Aggregate(*bar[:-1], volume, count + thin_count, turnover + thin_turnover)
+
+    def _past_day(self, symbol: str, index: int, known_us: int) -> Aggregate | None:
+        session = self._past.get(index)
+        if session is None or session.close_us > known_us:
+            return None
+        bar = self._market.history_day(symbol, -index)
+        minutes = (session.close_us - session.open_us) // MINUTE
+        return of_past_day(bar, self._past_midnights[index], minutes) if bar else None
 
     def _so_far(self, day: Day, known_us: int) -> tuple[int, int]:
         return self._totals(day).until(day.complete(known_us))
@@ -178,6 +198,13 @@ class History:
         opening = bars[0].open if bars[0].start_us == session.open_us else None
         closing = bars[-1].close if bars[-1].end_us == session.close_us else None
         return Auctions(self._midnights[index], session.open_us, opening, session.close_us, closing)
+
+
+def _bar_around(at_us: int, width_us: int) -> tuple[int, int]:
+    """Return where the bar of a width begins that a moment is in, and where it ends; midnight in UTC cuts the last."""
+    midnight_us = at_us // DAY * DAY
+    start_us = at_us - (at_us - midnight_us) % width_us
+    return start_us, min(start_us + width_us, midnight_us + DAY)
 
 
 def _within(ticks: Sequence[Tick], window: Window) -> Iterable[Tick]:

@@ -12,6 +12,8 @@ _FOREX = "this market has no currency rates"
 _INDICES = "this market computes no indices"
 _BONDS = "this market trades no fixed income"
 
+_PUBLIC = ("/v1beta1/crypto-perps/", "/v1beta3/crypto/")
+"""Data that the document gives away without a key."""
 _PATHS = {
     "/v1beta1/crypto-perps/{loc}/latest/bars": _PERPETUALS,
     "/v1beta1/crypto-perps/{loc}/latest/orderbooks": _PERPETUALS,
@@ -48,7 +50,7 @@ _PATHS = {
 
 def _row(path: str, reason: str) -> LeftOut:
     body = {"code": FORBIDDEN, "message": f"not served by this exchange: {reason}"}
-    return LeftOut(path, ("GET",), 403, body, reason)
+    return LeftOut(path, ("GET",), 403, body, reason, keyed=not path.startswith(_PUBLIC))
 
 
 LEFT_OUT = tuple(_row(path, reason) for path, reason in _PATHS.items())

@@ -37,6 +37,15 @@ def of_minute(bar: Bar) -> Aggregate:
     return Aggregate(*bar, trades=trade_count(bar), turnover=turnover(bar))
 
 
+def of_past_day(bar: Bar, midnight_us: int, minutes: int) -> Aggregate:
+    """Return the aggregate of a day of which only the daily bar is known: its shares are spread over its minutes.
+
+    Its turnover is that of one bar that walks over the day's prices, so that the average price is among them.
+    """
+    minute = bar._replace(volume=bar.volume // minutes)
+    return Aggregate(midnight_us, *bar[1:], trades=minutes * trade_count(minute), turnover=turnover(bar))
+
+
 def merged(start_us: int, parts: Sequence[Aggregate]) -> Aggregate:
     """Return the aggregate of several, in order of time, stamped `start_us`."""
     return Aggregate(

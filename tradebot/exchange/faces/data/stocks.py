@@ -162,19 +162,8 @@ class Stocks:
     def days(self, symbol: str, known_us: int) -> tuple[Aggregate | None, Aggregate | None]:
         """Return the bar of the last session that has opened, and that of the one before it."""
         begun = self._market.calendar.begun(known_us)
-        today = self.history.day(symbol, begun, known_us)
-        if begun == 0:
-            return today, self._before_first(symbol)
-        return today, self.history.day(symbol, None if begun is None else begun - 1, known_us)
-
-    def _before_first(self, symbol: str) -> Aggregate | None:
-        """Return the day before the market's first session, of which only closes are known, if any."""
-        close, earlier = self._market.close_of(symbol, -1), self._market.close_of(symbol, -2)
-        if close is None or earlier is None:
-            return None
-        calendar = self._market.calendar
-        midnight = at_new_york(calendar.all[calendar.first - 1].date, 0)
-        return Aggregate(midnight, earlier, max(close, earlier), min(close, earlier), close, 0, 0, 0)
+        last = -1 if begun is None else begun
+        return self.history.day(symbol, last, known_us), self.history.day(symbol, last - 1, known_us)
 
     def _quote(self, symbol: str, bar: Bar, feed: Feed) -> Row:
         return quote_json(symbol, last_quote(bar, self._around), feed.name)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tradebot.exchange.engine import options
-from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Fill
 from tradebot.exchange.faces.trading.account import ACTIVITY_KINDS
@@ -27,6 +27,8 @@ from tradebot.exchange.refusal import invalid
 from tradebot.exchange.times import SECOND, at_new_york
 
 _EVENING = 20
+_FROM_OUTSIDE = frozenset({"JNLC", "JNLS", "CSD", "CSW"})
+"""What an owner puts in or takes out: it is worth something, but is no profit."""
 
 
 class Point(NamedTuple):
@@ -48,10 +50,10 @@ def portfolio_history(engine: Engine, account: Account, call: Call) -> dict[str,
     gains = list(_gains(equity, base, daily_reset, span.step_us == 0))
     shown = {
         "timestamp": [point.stamp_us // SECOND for point in points],
-        "equity": [_cents(value) for value in equity.values],
+        "equity": [_cents(value.equity) for value in equity.values],
         "profit_loss": [_cents(gain) for gain, _ in gains],
         "profit_loss_pct": [round(float(gain / of), 4) if of else 0.0 for gain, of in gains],
-        "base_value": _cents(base),
+        "base_value": _cents(base.equity),
         "timeframe": span.timeframe,
     }
     return shown | ({"base_value_asof": asof} if asof else {}) | _cashflow(account, points, query)
@@ -76,6 +78,17 @@ def _points(span: Span, engine: Engine) -> Iterator[Point]:
                 yield Point(stamp, min(stamp + span.step_us, ends, engine.now_us), session)
 
 
+class Worth(NamedTuple):
+    """What an account is worth, and what of it was put in from outside since a fixed moment."""
+
+    equity: Decimal
+    put_in: Decimal
+
+    def gain_since(self, before: Worth) -> Decimal:
+        """Return what was made since then, without what came or went."""
+        return self.equity - before.equity - (self.put_in - before.put_in)
+
+
 class Equity:
     """What an account was worth at points and at the closes before them."""
 
@@ -86,9 +99,9 @@ class Equity:
         known = [at_us for at_us in closes if at_us >= account.created_us]
         self._at = _worth(engine, account, {*known, *(point.at_us for point in points)})
         self.values = [self._at[point.at_us] for point in points]
-        self._now = engine.balances(account).equity
+        self._now = Worth(engine.balances(account).equity, Decimal(0))
 
-    def base(self) -> tuple[Decimal, str | None]:
+    def base(self) -> tuple[Worth, str | None]:
         """Return the base value and the date of the close that it was taken at; a new account has no such close."""
         if not self._points:
             return self._now, None
@@ -97,8 +110,8 @@ class Equity:
             return self.values[0], None
         return self._at[before.close_us], before.date
 
-    def close_before(self, place: int, default: Decimal) -> Decimal:
-        """Return the equity at the close before a point's session."""
+    def close_before(self, place: int, default: Worth) -> Worth:
+        """Return the worth at the close before a point's session."""
         before = self._before(self._points[place].session)
         return self._at.get(before.close_us, default) if before else default
 
@@ -107,8 +120,8 @@ class Equity:
         return self._calendar.all[place - 1] if place else None
 
 
-def _gains(equity: Equity, base: Decimal, daily_reset: bool, daily: bool) -> Iterator[tuple[Decimal, Decimal]]:
-    """Yield each gain and what it is measured against.
+def _gains(equity: Equity, base: Worth, daily_reset: bool, daily: bool) -> Iterator[tuple[Decimal, Decimal]]:
+    """Yield each gain, without what came and went since, and the equity that it is measured against.
 
     Days are measured from day to day, as in the examples of Alpaca's document; its text would have the base value.
     """
@@ -117,22 +130,24 @@ def _gains(equity: Equity, base: Decimal, daily_reset: bool, daily: bool) -> Ite
         of = base
         if daily_reset:
             of = previous if daily else equity.close_before(place, base)
-        yield value - of, of
+        yield value.gain_since(of), of.equity
         previous = value
 
 
-def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, Decimal]:
-    """Return the equity at each moment: from today's holdings, what happened since is taken back, newest first."""
+def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, Worth]:
+    """Return the worth at each moment: from today's holdings, what happened since is taken back, newest first."""
     cash, shares = account.cash, {symbol: held.qty for symbol, held in account.positions.items()}
-    changes = [*_changes(account)]
+    changes, put_in = [*_changes(engine, account)], Decimal(0)
     worth = {}
     for moment in sorted(moments, reverse=True):
         while changes and changes[-1].at_us > moment:
             change = changes.pop()
             cash -= change.cash
+            put_in -= change.put_in
             shares[change.symbol] = shares.get(change.symbol, Decimal(0)) - change.qty
         held = ((symbol, qty) for symbol, qty in shares.items() if qty)
-        worth[moment] = cash + sum((_value(engine, symbol, qty, moment) for symbol, qty in held), Decimal(0))
+        value = sum((_value(engine, symbol, qty, moment) for symbol, qty in held), Decimal(0))
+        worth[moment] = Worth(cash + value, put_in)
     return worth
 
 
@@ -145,17 +160,33 @@ class _Change(NamedTuple):
     cash: Decimal
     symbol: str
     qty: Decimal
+    put_in: Decimal
 
 
-def _changes(account: Account) -> Iterator[_Change]:
+def _changes(engine: Engine, account: Account) -> Iterator[_Change]:
     for activity in account.activities:
         if isinstance(activity, Fill):
             signed = activity.qty * activity.order.side
-            yield _Change(activity.at_us, -signed * usd(activity.price), activity.order.symbol, signed)
+            yield _Change(activity.at_us, -signed * usd(activity.price), activity.order.symbol, signed, Decimal(0))
         else:
             # The shares of a dividend are what it was paid on, those of any other activity came or went.
             qty = None if activity.kind == "DIV" else activity.qty
-            yield _Change(activity.at_us, activity.net_amount, activity.symbol or "", qty or Decimal(0))
+            yield _Change(
+                activity.at_us,
+                activity.net_amount,
+                activity.symbol or "",
+                qty or Decimal(0),
+                _put_in(engine, activity),
+            )
+
+
+def _put_in(engine: Engine, activity: Activity) -> Decimal:
+    """Return what an activity brought from outside: cash, and shares at the market's price of that moment."""
+    if activity.kind not in _FROM_OUTSIDE:
+        return Decimal(0)
+    if activity.symbol is None or activity.qty is None:
+        return activity.net_amount
+    return activity.net_amount + _value(engine, activity.symbol, activity.qty, activity.at_us)
 
 
 def _cashflow(account: Account, points: Sequence[Point], query: Params) -> dict[str, Any]:

@@ -18,13 +18,14 @@ from tradebot.exchange.refusal import FORBIDDEN, NOT_FOUND, Refusal
 
 
 class LeftOut(NamedTuple):
-    """One path: its methods, the status and body of its answer, and the reason."""
+    """One path: its methods, the status and body of its answer, the reason, and whether it asks for a key."""
 
     path: str
     methods: tuple[str, ...]
     status: int
     body: dict[str, Any]
     reason: str
+    keyed: bool = True
 
 
 _GET, _POST = ("GET",), ("POST",)
@@ -86,13 +87,14 @@ LEFT_OUT: tuple[LeftOut, ...] = (
 
 
 def left_out_routes(engine: Engine, table: Iterable[LeftOut] = LEFT_OUT) -> list[Route]:
-    """Return the routes of a table; a caller without a key learns that first."""
+    """Return the routes of a table; where a key is asked for, a caller without one learns that first."""
     return [route(row.path, **dict.fromkeys(row.methods, _refusing(row, engine))) for row in table]
 
 
 def _refusing(row: LeftOut, engine: Engine) -> Handler:
     def answer(call: Call) -> Reply:
-        account_of(call, engine)
+        if row.keyed:
+            account_of(call, engine)
         raise Refusal(row.status, row.body)
 
     return answer

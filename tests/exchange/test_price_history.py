@@ -1,0 +1,106 @@
+"""Daily bars of the sessions before a market's first: made from the same seed, and never of what is not over."""
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchange.worlds import SYMBOLS, World, open_world
+from tradebot.exchange.faces.data.history import History
+from tradebot.exchange.market.bars import UNITS
+from tradebot.exchange.market.sessions import HISTORY_SESSIONS
+from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.process import create
+from tradebot.exchange.times import MINUTE
+
+LONG_AGO = "start=2023-06-01&end=2025-02-28&limit=10000"
+
+
+def bars(world: World, symbol: str, timeframe: str, asked: str = LONG_AGO) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = world.get(f"/v2/stocks/{symbol}/bars?timeframe={timeframe}&{asked}")["bars"]
+    return rows
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_a_day_before_the_first_session_closes_where_its_close_is_known_to_be(world: World, symbol: str) -> None:
+    days = bars(world, symbol, "1Day")
+    market = world.exchange.market
+    assert len(days) == HISTORY_SESSIONS
+    assert [day["t"][:10] for day in days] == [one.date for one in market.calendar.all[:HISTORY_SESSIONS]]
+    closes = [market.close_of(symbol, place - HISTORY_SESSIONS) for place in range(HISTORY_SESSIONS)]
+    assert [round(day["c"] * UNITS) for day in days] == closes
+    for day in days:
+        assert 0 < day["l"] <= min(day["o"], day["c"]) <= max(day["o"], day["c"]) <= day["h"]
+        assert day["l"] <= day["vw"] <= day["h"]
+        assert day["v"] > day["n"] > 0
+    assert max(day["h"] / day["l"] for day in days) < 1.5
+
+
+def test_the_days_before_go_on_into_the_sessions_without_a_jump_in_volume(world: World) -> None:
+    world.tick(to="2025-03-04T21:00:00Z")
+    before = bars(world, "AAPL", "1Day")
+    sessions = bars(world, "AAPL", "1Day", "start=2025-03-03")
+    usual = sum(day["v"] for day in before) / len(before)
+    assert all(0.5 < day["v"] / usual < 2 for day in [*before, *sessions])
+    assert all(0.2 < day["n"] / before[-1]["n"] < 5 for day in sessions)
+
+
+def test_the_day_before_is_the_same_bar_in_a_snapshot(world: World) -> None:
+    last_but_one, last = bars(world, "AAPL", "1Day")[-2:]
+    early = world.get("/v2/stocks/AAPL/snapshot")
+    assert (early["prevDailyBar"], early["dailyBar"]) == (last_but_one, last)
+    world.tick(to="2025-03-03T15:00:00Z")
+    assert world.get("/v2/stocks/AAPL/snapshot")["prevDailyBar"] == last
+
+
+def test_the_week_of_the_first_session_is_put_together_from_both_kinds_of_days(tmp_path: Path) -> None:
+    create(tmp_path, MarketSpec(symbols=("AAPL",), sessions=2, start=date(2025, 3, 5)))
+    world = open_world(tmp_path)
+    world.tick(to="2025-03-06T21:00:00Z")
+    (week,) = bars(world, "AAPL", "1Week", "start=2025-03-03")
+    days = bars(world, "AAPL", "1Day", "start=2025-03-03")
+    assert [day["t"][:10] for day in days] == ["2025-03-03", "2025-03-04", "2025-03-05", "2025-03-06"]
+    assert (week["o"], week["c"], week["v"]) == (days[0]["o"], days[-1]["c"], sum(day["v"] for day in days))
+
+
+def test_a_split_is_undone_in_the_days_before_the_first_session(world: World) -> None:
+    raw = bars(world, "AAPL", "1Day")
+    split = {"type": "forward_split", "symbol": "AAPL", "new_rate": 2, "old_rate": 1, "date": "2025-03-04"}
+    assert world.ask("POST", "/exchange/v1/actions", split).status == 200
+    world.tick(to="2025-03-04T15:00:00Z")
+    adjusted = bars(world, "AAPL", "1Day", f"{LONG_AGO}&adjustment=split")
+    assert bars(world, "AAPL", "1Day") == raw
+    for old, new in zip(raw, adjusted, strict=True):
+        assert Decimal(str(new["c"])) * 2 == Decimal(str(old["c"]))
+        assert new["v"] == old["v"] * 2
+
+
+def test_a_day_is_not_shown_before_it_is_over(world: World) -> None:
+    history, last = History(world.exchange.market), world.exchange.market.calendar.all[HISTORY_SESSIONS - 1]
+    assert history.day("AAPL", -1, last.close_us - MINUTE) is None
+    assert history.day("AAPL", -1, last.close_us) is not None
+    assert history.day("AAPL", -HISTORY_SESSIONS - 1, last.close_us) is None
+
+
+def test_there_is_nothing_finer_than_a_day_before_the_first_session(world: World) -> None:
+    assert bars(world, "AAPL", "1Min") == bars(world, "AAPL", "1Hour") == []
+    assert world.get(f"/v2/stocks/AAPL/trades?{LONG_AGO}")["trades"] == []
+    assert world.get(f"/v2/stocks/AAPL/auctions?{LONG_AGO}")["auctions"] == []
+
+
+def test_a_symbol_more_and_a_longer_market_leave_the_days_before_as_they_were(world: World, tmp_path: Path) -> None:
+    create(tmp_path, MarketSpec(symbols=("AAPL", "XOM"), sessions=9, start=date(2025, 3, 3)))
+    assert bars(open_world(tmp_path), "AAPL", "1Day") == bars(world, "AAPL", "1Day")
+
+
+def test_a_recorded_market_has_no_days_but_those_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text("ts,symbol,open,high,low,close,volume\n2025-03-03 09:31:00,AAPL,100,101,99,100.5,1000\n")
+    spec = MarketSpec(source="csv", path=str(path), bar_stamp="end", start=date(2025, 3, 3), sessions=1)
+    create(tmp_path / "state", spec)
+    world = open_world(tmp_path / "state")
+    assert bars(world, "AAPL", "1Day") == []
+    snapshot = world.get("/v2/stocks/AAPL/snapshot")
+    assert (snapshot["dailyBar"], snapshot["prevDailyBar"]) == (None, None)

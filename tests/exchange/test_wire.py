@@ -1,0 +1,159 @@
+"""Connections as raw sockets make them: half a request, two lengths, too many of them, and the server's end."""
+
+import json
+import logging
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.exchange.served import Served, served
+from tests.exchange.worlds import KEYS
+from tradebot.exchange.faults import wire
+from tradebot.exchange.process import running
+
+HEAD = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
+HALF_BODY = b"POST /v2/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"
+FEW_DESCRIPTORS = 160
+
+
+@pytest.fixture
+def place(new_folder: Callable[[], Path]) -> Iterator[Served]:
+    with served(new_folder()) as place:
+        yield place
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def request(line: str, *headers: str) -> bytes:
+    return (f"{line} HTTP/1.1\r\n{HEAD}" + "".join(f"{header}\r\n" for header in headers) + "\r\n").encode()
+
+
+def all_of(client: socket.socket) -> bytes:
+    """Return what is sent until the server closes."""
+    parts = []
+    while part := client.recv(65536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def status_on(client: socket.socket) -> int:
+    """Ask for the clock on a connection that is kept, and return the answer's status."""
+    client.sendall(request("GET /v2/clock", "Host: 127.0.0.1"))
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += client.recv(65536)
+    return int(answer.split()[1])
+
+
+def said(place: Served, data: bytes) -> tuple[int, bytes]:
+    """Return status and body of an answer after which the connection ends."""
+    with closing(connected(place.port)) as client:
+        client.sendall(data)
+        head, _, body = all_of(client).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+@pytest.mark.parametrize(
+    ("begun", "answer"), [(b"", b""), (b"GET /v2/clo", b"HTTP/1.1 408 "), (HALF_BODY, b"HTTP/1.1 408 ")]
+)
+def test_a_request_that_does_not_arrive_in_time_costs_its_connection(
+    place: Served, monkeypatch: pytest.MonkeyPatch, begun: bytes, answer: bytes
+) -> None:
+    monkeypatch.setattr(wire, "REQUEST_S", 0.05)
+    with closing(connected(place.port)) as client:
+        client.sendall(begun)
+        got = all_of(client)
+    assert got.startswith(answer)
+    assert bool(got) == bool(begun)
+    assert place.get("/v2/clock")["is_open"] is False
+
+
+def test_the_deadline_holds_for_no_answered_connection_no_websocket_and_no_hang(
+    place: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "REQUEST_S", 0.1)
+    hang = {"name": "h", "when": {"request": "account"}, "what": {"hang": "300ms", "then": "answer"}}
+    assert place.ask("POST", "/exchange/v1/faults", [hang]).status_code == 200
+    with place.connect("/stream") as stream, closing(connected(place.port)) as kept:
+        assert status_on(kept) == 200
+        assert place.get("/v2/account")["currency"] == "USD"
+        assert status_on(kept) == 200
+        assert stream.ask({"action": "dance"})["stream"] == "authorization"
+
+
+def test_a_request_with_two_lengths_is_refused_with_its_connection(place: Served) -> None:
+    two = request("POST /v2/orders", "Host: 127.0.0.1", "Content-Length: 5", "Transfer-Encoding: chunked")
+    status, body = said(place, two + b"2\r\n{}\r\n0\r\n\r\n" + request("GET /v2/clock", "Host: 127.0.0.1"))
+    assert (status, json.loads(body)["code"]) == (400, 40010000)
+    assert place.get("/v2/orders?status=all") == []
+
+
+def test_a_target_may_name_its_host_which_then_counts(place: Served) -> None:
+    own = request(f"GET http://127.0.0.1:{place.port}/v2/clock?x=1", "Host: evil.example", "Connection: close")
+    status, body = said(place, own)
+    assert (status, json.loads(body)["is_open"]) == (200, False)
+    foreign = request("GET http://evil.example/v2/clock", "Host: 127.0.0.1", "Connection: close")
+    assert said(place, foreign)[0] == 403
+    assert said(place, request("GET http://127.0.0.1", "Host: 127.0.0.1", "Connection: close"))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/v2/clock", "/v2/orders", "/exchange/v1/faults"])
+def test_each_allowed_method_is_listed_once(place: Served, path: str) -> None:
+    allowed = place.ask("BREW", path).headers["allow"].split(", ")
+    assert "HEAD" in allowed
+    assert len(allowed) == len(set(allowed))
+
+
+@pytest.mark.parametrize("what", [{"hang": "1h"}, {"hang": "1h", "then": "answer"}, {"slow_drip": 1}])
+def test_the_server_ends_at_once_and_in_peace_whatever_a_script_lets_wait(
+    new_folder: Callable[[], Path], caplog: pytest.LogCaptureFixture, what: dict[str, object]
+) -> None:
+    with served(new_folder()) as place, ExitStack() as clients:
+        place.ask("POST", "/exchange/v1/faults", [{"name": "w", "when": {"request": "clock"}, "what": what}])
+        waiting, half = (clients.enter_context(closing(connected(place.port))) for _ in range(2))
+        waiting.sendall(request("GET /v2/clock", "Host: 127.0.0.1"))
+        half.sendall(HALF_BODY)
+        while place.get("/exchange/v1/faults")["faults"][0]["fired"] == 0:
+            time.sleep(0.01)
+        began = time.monotonic()
+        place.end()
+        assert time.monotonic() - began < 1
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_without_descriptors_clients_are_refused_and_the_server_lives_on(new_folder: Callable[[], Path]) -> None:
+    folder = new_folder()
+    command = [sys.executable, "-m", "tradebot.exchange", "--state", str(folder)]
+    limit = (FEW_DESCRIPTORS, FEW_DESCRIPTORS)
+    with (
+        subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit),  # noqa: PLW1509 -- no threads here
+        ) as server,
+        ExitStack() as clients,
+    ):
+        while (found := running(folder)) is None:
+            assert server.poll() is None
+            time.sleep(0.02)
+        port = int(found.url.rpartition(":")[2])
+        crowd = [clients.enter_context(closing(connected(port))) for _ in range(2 * FEW_DESCRIPTORS)]
+        assert b" 503 " in crowd[-1].recv(100)
+        for client in crowd:
+            client.close()
+        deadline_s = time.monotonic() + 5
+        while running(folder) is None:
+            assert time.monotonic() < deadline_s
+        server.terminate()
+        assert server.communicate(timeout=5)[1] == ""
+    assert server.returncode == 0

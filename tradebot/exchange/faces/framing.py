@@ -1,0 +1,59 @@
+"""What HTTP leaves to its servers before a request can be understood: where it ends, and what it is for.
+
+Source of both rules: RFC 9112, sections 6.3 (two lengths) and 3.2.2 (the absolute form of a target).
+"""
+
+from __future__ import annotations
+
+import re
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.refusal import MALFORMED
+
+_ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_LENGTHS = {b"content-length", b"transfer-encoding"}
+
+
+class Framing:
+    """The ASGI application before all others: a request with two lengths is refused, a target shortened to its path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it with a 400."""
+        if scope["type"] == "http" and {name for name, _ in scope["headers"]} >= _LENGTHS:
+            await _refuse(receive, send)
+        else:
+            await self._app(scope if scope["path"].startswith("/") else in_origin_form(scope), receive, send)
+
+
+def in_origin_form(scope: Scope) -> Scope:
+    """Return the scope of a request whose target may name its host: that host counts in place of the header's."""
+    found = _ABSOLUTE.fullmatch(scope["path"])
+    raw = _ABSOLUTE.fullmatch(scope["raw_path"].decode("latin-1"))
+    if found is None or raw is None:
+        return scope
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    return {
+        **scope,
+        "path": found[2] or "/",
+        "raw_path": (raw[2] or "/").encode("latin-1"),
+        "headers": [*headers, (b"host", raw[1].encode("latin-1"))],
+    }
+
+
+async def _refuse(receive: Receive, send: Send) -> None:
+    """Refuse a request once it is whole, and its connection with it: what follows may be another's request."""
+    while (await receive()).get("more_body"):
+        pass
+    body = encode({"code": MALFORMED, "message": "a request has a Content-Length or a Transfer-Encoding, not both"})
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
