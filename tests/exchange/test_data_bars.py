@@ -63,8 +63,10 @@ def test_pages_of_any_limit_are_the_one_big_page(
     assert pages(world, f"{target}&limit={max(limit, len(rows) // 20)}", key) == rows
     times = [(symbol, row.get("t", row.get("d"))) for symbol, row in rows]
     assert len(set(times)) == len(times)
-    turned = sorted(times) if sort == "asc" else sorted(sorted(times, reverse=True), key=lambda pair: pair[0])
-    assert times == turned
+    # As moments, not as texts: a whole second stands before its fractions.
+    moments = [(symbol, parse_time(at)) for symbol, at in times]
+    turned = sorted(moments) if sort == "asc" else sorted(sorted(moments, reverse=True), key=lambda pair: pair[0])
+    assert moments == turned
     assert all(start_us <= parse_time(at) <= start_us + length_us for _, at in times if len(at) > len("2025-03-03"))
 
 
