@@ -80,14 +80,14 @@ class ObviousExchange:
         equity, gross = account.cash + sum(values, ZERO), sum(map(abs, values), ZERO)
         return max((equity - gross / 2) * 2 - self.reserved(owner), ZERO)
 
-    def claimed(self, owner: str, symbol: str) -> Decimal:
-        """Return the shares that open orders will close; exits of one group close the same shares.
+    def claimed(self, owner: str, symbol: str, but: Slip | None = None) -> Decimal:
+        """Return the shares that open orders will close, but for a slip's group: exits of one group close the same.
 
         Exits that wait for their entry claim what that has filled so far.
         """
         claims: dict[int, Decimal] = {}
         for slip in self.of(owner, symbol):
-            if slip.opens:
+            if slip.opens or (but and slip in group(but)):
                 continue
             together = id(slip.parent or slip)
             claims[together] = max(claims.get(together, ZERO), self.claims(slip))
@@ -181,9 +181,10 @@ class ObviousExchange:
         if cost > self.buying_power(slip.owner):
             raise Refused(40310000, "insufficient buying power")
 
-    def _refuse_closing(self, slip: Slip) -> None:
+    def _refuse_closing(self, slip: Slip, replaced: Slip | None = None) -> None:
         symbol = slip.wish.symbol
-        if slip.left(slip.price) > abs(self.accounts[slip.owner].of(symbol)) - self.claimed(slip.owner, symbol):
+        free = abs(self.accounts[slip.owner].of(symbol)) - self.claimed(slip.owner, symbol, replaced)
+        if slip.left(slip.price) > free:
             raise Refused(40310000, "insufficient qty available")
 
     def _enter(self, slip: Slip) -> None:
@@ -254,7 +255,10 @@ class ObviousExchange:
                 new.mark, new.stop = old.mark, trailed(wish, old.mark)
             if old.parent is None:
                 self._refuse_wash(old.owner, wish)
-                (self._refuse_opening if new.opens else self._refuse_closing)(new)
+                if new.opens:
+                    self._refuse_opening(new)
+                else:
+                    self._refuse_closing(new, old)
         except Refused:
             old.status = old_status
             raise
