@@ -22,10 +22,10 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 test: $(VENV)/.dev  ## run the tests (ARGS="tests/core -k funnel")
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-soak: $(VENV)/.dev  ## long random campaigns: the exchange against a slow, obvious model, and against Alpaca's files
+soak: $(VENV)/.dev  ## long random campaigns: the exchange against a slow, obvious model and Alpaca's files, and the bot against kills, halts and signals
 	$(BIN)/python -m pytest --hypothesis-profile=soak --timeout=0 -n 2 --dist loadfile \
 		tests/exchange/test_against_the_obvious_model.py tests/exchange/test_trading_openapi.py \
-		tests/exchange/test_schemathesis.py $(ARGS)
+		tests/exchange/test_schemathesis.py tests/faults tests/adapters/test_ledger_sums.py tests/core/test_no_self_halt.py tests/core/test_gates_rates.py $(ARGS)
 
 check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code, unused dependencies
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from benchmarks.support.figures import Figure, show
-from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger
+from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
 from tests.venues import FakeFlow, FakeReader, FakeVenue
 from tradebot.cycle import trade_once
 from tradebot.model.bar import Quote, Session
@@ -160,6 +160,7 @@ def world(symbols: Sequence[str], load: Load) -> World:
         reader=FakeReader(venue),
         market=venue,
         orders=None,
+        send_lock=MemorySendLock(),
         flow=FakeFlow(),
         ledger=ledger,
         facts=LoadedFacts(symbols, load),

@@ -5,6 +5,7 @@ import typer
 from commands import (
     adopt,
     audit,
+    backup,
     completion,
     config,
     demo,
@@ -17,9 +18,13 @@ from commands import (
     flatten,
     halt,
     init,
+    journal,
+    live,
     orders,
     positions,
     reconcile,
+    recover,
+    restore,
     schedule,
     schema,
     score,
@@ -44,12 +49,15 @@ app = typer.Typer(
 )
 for module in (
     init, demo, serve, schedule, fetch_flow, score, trade_once, evaluate_exits, reconcile, why_no_orders,
-    status, doctor, audit, halt, unhalt, positions, orders, fills, events, adopt, flatten, completion,
+    status, doctor, audit, halt, unhalt, positions, orders, fills, events, adopt, flatten,
+    backup, restore, recover, completion,
 ):  # fmt: skip
     module.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(exchange.app, name="exchange")
+app.add_typer(journal.app, name="journal")
 app.add_typer(strategy.app, name="strategy")
+app.add_typer(live.app, name="live")
 schema.offer(app)
 
 

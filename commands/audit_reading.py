@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.record import CycleRecord, Job
 from tradebot.reconcile import LedgerView, compare
-from tradebot.snapshot import book, require_account
+from tradebot.snapshot import book, entries_of, peak_equity, require_account, session_of, session_submits
 from tradebot.wiring import rules_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tradebot.job_times import JobTimes
     from tradebot.model.account import BrokerView
     from tradebot.model.bar import Session, VenueClock
+    from tradebot.model.desk import Book
     from tradebot.model.intent import IntentRecord
     from tradebot.model.order import Order
     from tradebot.model.trading import SlotClaim
@@ -113,13 +114,19 @@ def _broker(
     return Broker(
         clock=venue.clock,
         view=view,
-        book=book(view, positions, fills, unresolved, app.settings.sectors),
+        book=_with_history(book(view, positions, fills, unresolved, app.settings.sectors), ledger, view.at),
         findings=compare(_ledger_view(ledger, fills), view),
         unapplied=len(venue.pending) + done,
         quotes=quotes,
         asked_quotes=len(symbols),
         rejected_quotes=app.reader.rejected_quotes,
     )
+
+
+def _with_history(seen: "Book", ledger: "SqliteLedger", now: datetime) -> "Book":
+    session = session_of(ledger, now)
+    submits = session_submits(ledger, session.date if session else now.date())
+    return replace(seen, entries=entries_of(submits), peak_equity=peak_equity(ledger))
 
 
 def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill]) -> LedgerView:

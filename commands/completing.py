@@ -105,6 +105,13 @@ def plans(context: typer.Context, incomplete: str) -> list[str]:
     return [path.stem for path in _plan_files(context) if path.stem.startswith(incomplete)]
 
 
+def backups(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the bot's backups, the newest first."""
+    from tradebot.adapters.backups import places
+
+    return [path.name for path in places(_folder(context)) if path.name.startswith(incomplete)]
+
+
 def reasons(incomplete: str) -> list[str]:
     """Return the reason codes."""
     from tradebot.model.reasons import Reason

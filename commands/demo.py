@@ -140,7 +140,7 @@ def _clear(path: Path) -> None:
         sandbox.stop(path / state_folder.EXCHANGE)
         if (path / USER_FILE).exists() and not written_here(path / USER_FILE):
             note(f"note: your {USER_FILE} was moved to {state_folder.set_aside(path, [USER_FILE])}")
-        for folder in (state_folder.EXCHANGE, state_folder.PLANS):
+        for folder in state_folder.FOLDERS:
             rmtree(path / folder, ignore_errors=True)
         for name in state_folder.OWN_FILES:
             (path / name).unlink(missing_ok=True)

@@ -1,5 +1,8 @@
 """`tradebot halt`: stop adding risk, now. The latch falls before anything heavy is imported.
 
+After a return that names no order in flight, no order that adds risk begins: each looks at the latch under the send
+lock, and a halt waits for that lock, two seconds at most, because a sender that is stuck must not keep it waiting.
+
 A halt that is in force keeps the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times are those of
 the person's own clock, because no venue is asked.
 """
@@ -14,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from commands.hints import aimed
 from commands.plain import OutputError, caller, clean, confirm, document, print_error, say
-from tradebot.adapters import state_folder, switch
+from tradebot.adapters import send_lock, state_folder, switch
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 REDUCE_ONLY = "REDUCE_ONLY"
 FLATTEN = "FLATTEN"
 UNSAID = "no reason given"
+PATIENCE_S = 0.5
+"""For so long a halt waits for a transaction of the ledger; a sender may have been stopped in the middle of one."""
 COMMAND = "tradebot halt --flatten"
 FLAGS: Mapping[str, str] = {"--flatten": "flatten", "--json": "as_json"}
 VALUES: Mapping[str, str] = {
@@ -49,7 +54,10 @@ class Asked(NamedTuple):
 
 
 class Latch(NamedTuple):
-    """The latch as it fell; `unrecorded` says why the ledger's history lacks it, `told` whether it could be said."""
+    """The latch as it fell; `unrecorded` says why the ledger's history lacks it, `told` whether it could be said.
+
+    `in_flight` names the order that was still going out when waiting for it ended.
+    """
 
     state: str
     who: str
@@ -57,6 +65,7 @@ class Latch(NamedTuple):
     at: datetime
     unrecorded: str | None
     told: bool
+    in_flight: str | None
 
 
 class Orders(TypedDict):
@@ -69,13 +78,14 @@ class Orders(TypedDict):
 
 
 class Halted(TypedDict):
-    """What a program is told: the latch, and the working orders, None where none was at work."""
+    """What a program is told: the latch, the order still going out, and the working ones, None where none was."""
 
     state: str
     who: str
     why: str
     at: datetime
     unrecorded: str | None
+    in_flight: str | None
     orders: Orders | None
 
 
@@ -97,12 +107,21 @@ def run(asked: Asked) -> int:
         by_hand = mode not in ("sandbox", "paper")
         confirm(FLATTEN, asked.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
         latch = _fall(path, asked, FLATTEN)
-    orders = _end_orders(asked) if asked.flatten or _at_work(path) or _may_fill(path) else None
+    orders = _orders(path, asked, latch)
     problem = orders is not None and orders["problem"] is not None
     code = ExitCode.UNAVAILABLE if problem else ExitCode.DONE
     found = document("halt", mode, tail, code, _data(latch, orders))
     told = _tell(json.dumps(found, default=_in_utc) if asked.as_json else _rest(latch, orders))
     return code if told and latch.told else code or ExitCode.ERROR
+
+
+def _orders(path: Path, asked: Asked, latch: Latch) -> Orders | None:
+    """End the working orders, None where there is none; nothing that is stuck or damaged is waited for once more."""
+    if latch.in_flight is not None:
+        return _undone("an order is in flight, and its pass still holds the lock of this folder")
+    if latch.unrecorded is not None:
+        return _undone("the ledger takes no record now, and no order is sent or cancelled without one")
+    return _end_orders(asked) if asked.flatten or _at_work(path) or _may_fill(path) else None
 
 
 def _at_work(path: Path) -> bool:
@@ -155,12 +174,23 @@ def _whose(path: Path) -> tuple[str | None, str | None]:
 
 
 def _fall(path: Path, asked: Asked, state: str) -> Latch:
-    """Latch, say so at once, then try to write the history."""
+    """Latch, say so at once, wait for the order that is going out, then try to write the history."""
     who, at = caller(), datetime.now(UTC)
-    in_force = switch.halt(path, who, asked.reason, at, state)
+    in_force = _latched(path, who, asked.reason, at, state)
     words = f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(asked.reason)}"
-    latch = Latch(in_force, who, asked.reason, at, None, asked.as_json or _tell(words))
-    return latch._replace(unrecorded=_record(path, latch))
+    told = asked.as_json or _tell(words)
+    in_flight = send_lock.in_flight(path)
+    return Latch(in_force, who, asked.reason, at, _record(path, in_force, who, asked.reason, at), told, in_flight)
+
+
+def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> str:
+    """Let the latch fall; where neither file can be changed the ledger's history alone holds it, if it can."""
+    try:
+        return switch.halt(path, who, why, at, state)
+    except OperatorError:
+        if _record(path, state, who, why, at) is not None:
+            raise
+        return state
 
 
 def _tell(text: str) -> bool:
@@ -173,15 +203,15 @@ def _tell(text: str) -> bool:
     return True
 
 
-def _record(path: Path, latch: Latch) -> str | None:
+def _record(path: Path, state: str, who: str, why: str, at: datetime) -> str | None:
     """Append the halt to the ledger's history; return why that failed. The latch holds without it."""
     import sqlite3
 
     from tradebot.adapters.ledger_books import Books
 
     try:
-        with closing(Books.open(path)) as books:
-            books.record_state(latch.state, latch.who, latch.why, latch.at)
+        with closing(Books.open(path, patience_s=PATIENCE_S)) as books:
+            books.record_state(state, who, why, at)
     except TradebotError as error:
         return error.message
     except (OSError, ValueError, sqlite3.Error) as error:
@@ -194,7 +224,7 @@ def _may_fill(path: Path) -> bool:
     from tradebot.adapters.ledger_books import Books
 
     try:
-        with closing(Books.open(path, read_only=True)) as books:
+        with closing(Books.open(path, read_only=True, patience_s=PATIENCE_S)) as books:
             return books.may_fill()
     except TradebotError:
         return True
@@ -240,6 +270,7 @@ def _data(latch: Latch, orders: Orders | None) -> Halted:
         "why": latch.why,
         "at": latch.at,
         "unrecorded": latch.unrecorded,
+        "in_flight": latch.in_flight,
         "orders": orders,
     }
 
@@ -252,7 +283,10 @@ def _rest(latch: Latch, orders: Orders | None) -> str:
     lines = []
     if latch.unrecorded:
         lines.append(f"  the halt is in force; the ledger's history lacks it: {latch.unrecorded}")
-    if orders:
+    if latch.in_flight:
+        lines.append(f"  an order that began before is in flight: {clean(latch.in_flight)}")
+        lines.append("  next: tradebot evaluate-exits ends it; tradebot orders shows it")
+    elif orders:
         lines.append(f"  working orders: {orders['cancelled']} cancelled, {orders['closing']} closing orders sent")
         if orders["problem"]:
             lines.append(f"  the halt is in force; not all is done: {orders['problem']}")

@@ -20,6 +20,7 @@ ON_A_STATE = frozenset(
     {
         "adopt",
         "audit",
+        "backup",
         "config check",
         "config show",
         "doctor",
@@ -35,9 +36,14 @@ ON_A_STATE = frozenset(
         "fills",
         "flatten",
         "halt",
+        "journal verify",
+        "live arm",
+        "live status",
         "orders",
         "positions",
         "reconcile",
+        "recover",
+        "restore",
         "schedule",
         "score",
         "serve",
@@ -51,7 +57,7 @@ ON_A_STATE = frozenset(
 """The verbs that act on a bot which is there already, all of which take --state-dir."""
 ELSEWHERE = frozenset({"completion", "demo", "init", "strategy new"})
 """The verbs that do not: they make something new, where the text says."""
-COMMAND = re.compile(r"(?<![\w./-])tradebot ((?:exchange |config |strategy )?[a-z]+(?:-[a-z]+)*)")
+COMMAND = re.compile(r"(?<![\w./-])tradebot ((?:exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)")
 SAID_BY_OTHERS = frozenset({"by", "details", "reason", "who", "why"})
 """Fields of a document whose text stays as a person or a venue said it."""
 

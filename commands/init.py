@@ -174,9 +174,9 @@ class _Books:
 
 
 def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", account: "Account") -> _Books:
-    """Begin the books of the account that the venue named. Real money is armed here in shadow only.
+    """Begin the books of the account that the venue named. Real money gets its latch here in shadow only.
 
-    There the latch opens no door: permission stays closed for live orders whenever shadow ends.
+    There the latch opens no door: permission stays closed for live orders until `live arm`, whenever shadow ends.
     """
     from tradebot.adapters import switch
     from tradebot.adapters.ledger import SqliteLedger
@@ -227,7 +227,9 @@ def _render(console: "Console", made: Made) -> None:
 def _permitted(made: Made) -> str:
     if made.shadow:
         return "in shadow: everything is decided and recorded, nothing is sent"
-    return "armed: entries may be sent" if made.armed else "not armed: nothing is sent to a live account"
+    if made.armed:
+        return "armed: entries may be sent"
+    return "not armed: nothing is sent; tradebot live status says what real money takes"
 
 
 class MarketWish(NamedTuple):

@@ -1,7 +1,7 @@
 """What the verbs of the timetable share: claiming their slot, and reporting a pass with all its decisions."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -43,11 +43,13 @@ def begin(
     part: str = "",
 ) -> "tuple[Call | Refused, VenueClock]":
     """Return the call that fills the slot of now, or why there is none, with the venue's clock, asked for if absent."""
+    from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
 
     clock = clock or venue_clock(app, job, dry_run=dry_run)
     if not dry_run:
         app.ensure_calendar(clock.now)
+        of_ended_session(app, clock.now)
     call = claim(
         app.ledger,
         app.settings.timetable,
@@ -95,10 +97,33 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
     begun = _begun(app, call, at)
     app.facts.record(begun)
     try:
-        yield
+        with HaltOnFault(app, at):
+            yield
     except TradebotError as failed:
         app.facts.record(replace(begun, job_decision=_failure(failed)))
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class HaltOnFault:
+    """Halts where the bot's own fault ends what stands within, a gate's for example; the fault itself goes on.
+
+    An error that was raised on purpose is none, nor is what the system refused or a signal.
+    """
+
+    app: "App"
+    at: datetime
+
+    def __enter__(self) -> None:
+        """Halt nothing yet."""
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Latch for a fault; that the history may not be writable any more must not hide the fault."""
+        from tradebot.halting import halt_for
+
+        if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
+            with suppress(TradebotError):
+                halt_for(self.app.ledger, self.app.events, fault, self.at)
 
 
 def _begun(app: "App", call: "Call", at: datetime) -> "CycleRecord":

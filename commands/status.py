@@ -1,7 +1,7 @@
 """`tradebot status`: what the bot holds and may do, from its own records; the venue is not asked."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from tradebot.model.intent import IntentRecord
     from tradebot.model.order import Order
     from tradebot.model.record import CycleRecord
-    from tradebot.model.trading import ReconcileMark
+    from tradebot.model.trading import Permission, ReconcileMark
     from tradebot.wiring import App
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A closed door of permission."""
+    """A closed door of permission; `entries_only` where exits and cancels go on."""
 
     reason: str
     found: str
+    entries_only: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def run(app: "App") -> Report:
         trading_who=clean(state.who),
         trading_why=clean(state.why),
         trading_at=state.at,
-        doors=tuple(Door(reason.value, found) for reason, found in app.permission.closed),
+        doors=_doors(app.permission, datetime.now(UTC)),
         reconcile=_compared(mark, as_of),
         health=outlook.health(app, now, mark, recent, sum(row.strategy != FOREIGN_OWNER for row in held)),
         passes=passes,
@@ -145,6 +146,12 @@ def run(app: "App") -> Report:
     )
     mode, tail = app.mode_name, app.account_tail
     return Report("status", data, lambda console: _render(console, data, mode, tail), mode=mode, account=tail)
+
+
+def _doors(permission: "Permission", now: datetime) -> tuple[Door, ...]:
+    """Return what is closed at a person's own clock: real money trades in real time."""
+    closed = permission.closed_to_entries(now)
+    return tuple(Door(reason.value, clean(found), (reason, found) not in permission.closed) for reason, found in closed)
 
 
 def _passes(app: "App", mark: "ReconcileMark | None") -> tuple[LastPass, ...]:

@@ -49,7 +49,8 @@ def _may(console: "Console", data: "Status") -> None:
     at = f" at {_when(data.trading_at)}" if data.trading_at else ""
     console.print(f"Trading state [{colour}]{data.trading_state}[/{colour}]{who}{at}: {escape(data.trading_why)}")
     for door in data.doors:
-        console.print(f"Permission [red]closed[/red]: {door.reason} ({escape(door.found)}): nothing is sent")
+        kept_back = "no entry is sent, exits go on" if door.entries_only else "nothing is sent"
+        console.print(f"Permission [red]closed[/red]: {door.reason} ({escape(door.found)}): {kept_back}")
     if not data.doors:
         console.print("Permission open")
     if data.reconcile is None:

@@ -117,3 +117,12 @@ def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager
     from tradebot.wiring import opened as open_app
 
     return open_app(Options(state_dir, config), os.environ)
+
+
+def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot that the options and the environment name, whatever became of its books."""
+    from tradebot.adapters.state_folder import read_marker
+    from tradebot.wiring import Options
+    from tradebot.wiring import opened as open_app
+
+    return open_app(Options(state_dir, config), os.environ, read_marker)

@@ -1,4 +1,8 @@
-"""`tradebot unhalt`: let risk be added again, once books and broker agree and a person has said so."""
+"""`tradebot unhalt`: let risk be added again, once books and broker agree and a person has said so.
+
+An override, which needs a reason, ends the halt without that comparison, where the broker does not answer for example.
+It opens nothing else: each gate goes on asking about reconciliation, permission and limits by itself.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,33 +22,64 @@ if TYPE_CHECKING:
     from tradebot.wiring import App
 
 
+UNSAID = "no reason given"
+
+
 @dataclass(frozen=True, slots=True)
 class Unhalted:
-    """What was in force before, at a person's own clock; `cleared` is False where nothing was halted."""
+    """What was in force before, at a person's own clock; `cleared` is False where nothing was halted.
+
+    `overridden` tells that nothing was compared before it was ended.
+    """
 
     cleared: bool
+    overridden: bool
     state: str
     who: str
     why: str
     at: datetime | None
 
 
-def run(app: "App", *, by: str, reason: str, confirmed: str | None) -> Report:
-    """Clear the halt where the account's tail is typed and a comparison made now leaves nothing that blocks.
+def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bool = False) -> Report:
+    """Clear the halt where the account's tail is typed, its cause is gone, and a comparison leaves nothing that blocks.
 
-    Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one, blocking findings, or a newer halt.
+    With `override` nothing is asked, the halt's own causes are accepted, and an event says so. Damaged books keep the
+    halt in either case.
+    Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
+    confirmation, blocking findings, a cause that stands, or a newer halt.
     """
+    from tradebot.halting import accept
     from tradebot.model.trading import TradingState
 
+    if override and not _said(reason):
+        raise OperatorError("an override needs a reason, for the record", 'tradebot unhalt --override --reason "…"')
     before = app.ledger.trading_state()
     cleared = before.state is not TradingState.ACTIVE
     if cleared:
         _confirm(app, before, confirmed)
         with app.pass_lock("unhalt"):
-            _compared(app, by)
-            app.ledger.set_trading_state(TradingState.ACTIVE, by, reason, datetime.now(UTC), over=before)
-    data = Unhalted(cleared, before.state.value, before.who, before.why, before.at)
+            if not override:
+                _compared(app, by)
+                _gone(app)
+            why = accept(app.ledger, before, reason) if override else reason
+            app.ledger.set_trading_state(TradingState.ACTIVE, by, why, datetime.now(UTC), over=before)
+            if override:
+                _noted(app, before, by, reason)
+    data = Unhalted(cleared, cleared and override, before.state.value, before.who, before.why, before.at)
     return Report("unhalt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _said(reason: str) -> bool:
+    """Tell whether a person said why."""
+    return bool(reason.strip()) and reason != UNSAID
+
+
+def _noted(app: "App", before: "TradingStateRecord", by: str, reason: str) -> None:
+    """Leave an event behind: an override is what is looked for first when something goes wrong after it."""
+    from tradebot.model.event import Severity, SystemEvent
+
+    details = {"by": by, "reason": reason, "halted_by": before.who, "halted_because": before.why}
+    app.events.emit(SystemEvent(datetime.now(UTC), "halt", "overridden", Severity.WARN, None, details))
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
@@ -66,7 +101,21 @@ def _compared(app: "App", by: str) -> None:
     if blocking:
         raise OperatorError(
             f"the books and the broker differ: {blocking}",
-            "tradebot reconcile, read the findings, tradebot reconcile --apply PLAN, then tradebot unhalt",
+            "tradebot reconcile, read the findings, tradebot reconcile --apply PLAN, then tradebot unhalt; "
+            'or, where that cannot be, tradebot unhalt --override --reason "…"',
+            code=ExitCode.REFUSED,
+        )
+
+
+def _gone(app: "App") -> None:
+    """Raise where the bot would halt itself again, for causes that still stand."""
+    from tradebot.halting import what_stands
+
+    causes = what_stands(app.world(dry_run=True, proposing=False))
+    if causes:
+        raise OperatorError(
+            f"the bot would halt itself again: {clean(causes)}",
+            'wait for that; or take it over, and say why: tradebot unhalt --override --reason "…"',
             code=ExitCode.REFUSED,
         )
 
@@ -80,6 +129,8 @@ def _render(console: "Console", data: Unhalted) -> None:
         console.print("Nothing was halted. Next: tradebot status shows what else may keep entries shut")
         return
     console.print(f"[green]ACTIVE[/green]: {data.state} is ended, entries may be sent again.")
+    if data.overridden:
+        console.print("Nothing was compared: entries wait for tradebot reconcile.", markup=False)
     console.print("Next: tradebot status")
 
 
@@ -88,7 +139,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command("unhalt", epilog='Example: tradebot unhalt --reason "feed is back"')
     def unhalt(
-        reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = "no reason given",
+        reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = UNSAID,
+        override: Annotated[
+            bool, typer.Option("--override", help="End it without comparing books and broker; needs --reason.")
+        ] = False,
         confirmed: Annotated[
             str | None,
             typer.Option("--confirm", help="The account's last four characters, where no terminal asks."),
@@ -99,5 +153,5 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Let risk be added again; needs books that agree with the broker's, and a typed confirmation."""
         with opened(state_dir, config) as bot:
-            report = run(bot, by=caller(), reason=reason, confirmed=confirmed)
+            report = run(bot, by=caller(), reason=reason, confirmed=confirmed, override=override)
         finish(report, as_json)

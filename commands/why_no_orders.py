@@ -150,9 +150,9 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
     from tradebot.model.trading import TradingState
 
     then = _reasons(last) if last else frozenset[Reason]()
-    for reason, found in app.permission.closed:
+    for reason, found in app.permission.closed_to_entries(datetime.now(UTC)):
         if reason not in then:
-            return f"Permission is closed now: {reason} ({found})."
+            return f"Permission is closed now: {reason} ({clean(found)})."
     state = switch.read(app.folder.path)
     was_halted = bool(then & {Reason.HALTED, Reason.STATE_UNREADABLE})
     if state.state is not TradingState.ACTIVE and not was_halted:

@@ -1,6 +1,7 @@
 """Small in-memory stores written for the ports; the real ones pass the same conformance suite."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -49,6 +50,26 @@ class MemoryEvents:
 
     def emit(self, event: SystemEvent) -> None:
         self.emitted.append(event)
+
+
+class MemorySendLock:
+    """A send lock that remembers for what it was held, and tells whether it is now; `taken` is told of each holding."""
+
+    def __init__(self) -> None:
+        self.orders: list[Intent] = []
+        self.held = False
+        self.taken: Callable[[Intent], None] = lambda intent: None
+
+    @contextmanager
+    def hold(self, intent: Intent) -> Iterator[None]:
+        assert not self.held, "one order at a time"
+        self.orders.append(intent)
+        self.held = True
+        self.taken(intent)
+        try:
+            yield
+        finally:
+            self.held = False
 
 
 class MemoryLedger:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tradebot.model.intent import IntentRecord, IntentState, Operation
+from tradebot.model.intent import ID_CONFLICT, Intent, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, Outcome, Reply
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports import BrokerReader, Ledger
@@ -48,7 +48,7 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
             continue
         order = reader.order(intent.client_order_id)
         if order is not None:
-            ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), now)
+            ledger.settle(intent.client_order_id, _found(order, intent), now)
         elif intent.key.session < session:
             ledger.abandon(intent.client_order_id, "the venue does not know it and its session is over", now)
 
@@ -59,7 +59,14 @@ def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -
         if record.state is IntentState.ABANDONED and record.intent.key.session >= session - WATCHED:
             order = reader.order(record.intent.client_order_id)
             if order is not None:
-                ledger.settle(record.intent.client_order_id, Reply(Outcome.ACCEPTED, order), now)
+                ledger.settle(record.intent.client_order_id, _found(order, record.intent), now)
+
+
+def _found(order: Order, intent: Intent) -> Reply:
+    """Return what finding an order under an intent's id proves: ours where it is what we asked for."""
+    if intent.asked_for(order):
+        return Reply(Outcome.ACCEPTED, order)
+    return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
 
 
 def _latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order]) -> Iterator[Order]:

@@ -10,10 +10,11 @@ from tradebot.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.gates.common import closable, permission, session_open, still_held, unresolved, working
 from tradebot.gates.entry import Ask, decide
 from tradebot.gates.sizing import entry_size, marketable_limit
+from tradebot.halting import after, watched
 from tradebot.model.bar import VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
-from tradebot.model.desk import Desk
+from tradebot.model.desk import Desk, Entered
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentRecord, Operation
 from tradebot.model.order import Order
@@ -28,6 +29,9 @@ from tradebot.world import Call, World
 
 NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
 """Ends at SEND after which the next candidate sees an unchanged book; a lost reply may still be a fill."""
+
+NEVER_PROMISED = frozenset({Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT})
+"""Ends at SEND that were none of an order: nothing of it counts among the session's entries."""
 
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
 
@@ -53,7 +57,7 @@ def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
 
 def trade_once(world: World, call: Call) -> CycleRecord:
     """Ask every gate about every candidate, and send what passes, each on the book that the last one left."""
-    desk = take(world, with_flow=True)
+    desk = watched(world, take(world, with_flow=True))
     refused = _refused(desk)
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -66,12 +70,15 @@ def trade_once(world: World, call: Call) -> CycleRecord:
         price = size.limit_price if size else None
         intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
         promised = world.ledger.intent(intent.client_order_id) is not None
-        decisions = decide(Ask(candidate, desk, book, world.rules.limits, quote, size, promised))
+        decisions = decide(Ask(candidate, desk, book, world.rules.limits, world.rules.halts, quote, size, promised))
         if size is None or first_failure(decisions):
             records.append(CandidateRecord(candidate, decisions, reference_price=price))
             continue
         sent = send(world, desk, intent, decisions)
         records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
+        if sent.reason not in NEVER_PROMISED:
+            book = book.with_order(Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now))
+        desk = after(world, desk, sent)
         if sent.reason not in NEVER_FILLS:
             book = book.with_entry(
                 candidate.instrument, size.quantity, size.worst_price, desk.sectors[candidate.symbol]
@@ -86,7 +93,7 @@ def _begun(world: World, call: Call) -> int:
 
 def evaluate_exits(world: World, call: Call) -> CycleRecord:
     """Close what a rule says to close, and end working orders that have lived too long or may no longer add risk."""
-    desk = take(world, with_flow=False)
+    desk = watched(world, take(world, with_flow=False))
     refused = _refused(desk)
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))

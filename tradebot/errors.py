@@ -38,6 +38,14 @@ class OperatorError(TradebotError):
     code = ExitCode.USAGE
 
 
+class DamagedBooksError(OperatorError):
+    """The ledger cannot be believed: nothing may be decided from it until it is rebuilt."""
+
+
+class DamagedJournalError(DamagedBooksError):
+    """The journal is lost or damaged; the ledger beside it may be whole."""
+
+
 class TemporaryError(TradebotError):
     """The world says not now; a later run may succeed. Adapters retry reads before raising it."""
 

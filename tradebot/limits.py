@@ -35,6 +35,11 @@ class Limits(Frozen):
 
     max_open_positions: Annotated[int, Field(ge=1, le=1000)]
     max_new_entries: Annotated[int, Field(ge=1, le=1000)]
+    max_session_entries: Annotated[int, Field(ge=1, le=100_000)]
+    max_symbol_entries: Annotated[int, Field(ge=1, le=1000)]
+    max_orders_per_second: Annotated[int, Field(ge=1, le=1000)]
+    max_orders_per_minute: Annotated[int, Field(ge=1, le=10_000)]
+    duplicate_window_s: Seconds
     max_order_fraction: Fraction
     max_order_notional_usd: Usd
     min_order_notional_usd: Usd
@@ -68,9 +73,24 @@ class ExitRules(Frozen):
     limit_offset_fraction: Annotated[Decimal, Field(ge=0, le=Decimal("0.05"))]
 
 
+class HaltRules(Frozen):
+    """What halts the bot by itself. Fractions are of the day's first equity, and of the highest equity, in this order.
+
+    `rejects` ends at five, so that no setting lets a runaway strategy trouble the venue more often than that.
+    """
+
+    daily_loss_fraction: Fraction
+    drawdown_fraction: Fraction
+    rejects: Annotated[int, Field(ge=2, le=5)]
+    unknowns: Annotated[int, Field(ge=2, le=100)]
+    storm_window_s: Annotated[int, Field(ge=60, le=86_400)]
+    unreadable_rows: Annotated[int, Field(ge=1, le=1000)]
+
+
 def contradictions(limits: Limits, exits: ExitRules) -> Iterator[str]:
     """Yield, for each relation that does not hold, the scenario in which the limits work against each other."""
     yield from _nested_sizes(limits)
+    yield from _nested_counts(limits)
     if limits.max_new_entries > limits.max_open_positions:
         yield (
             f"max_new_entries {limits.max_new_entries} is above max_open_positions {limits.max_open_positions}: "
@@ -99,9 +119,53 @@ def _nested_sizes(limits: Limits) -> Iterator[str]:
             )
 
 
+def _nested_counts(limits: Limits) -> Iterator[str]:
+    """What one cycle may open must fit into what a second, a minute and a session may send."""
+    ladder = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
+    for small, large in pairwise(ladder):
+        if getattr(limits, small) > getattr(limits, large):
+            yield (
+                f"{small} {getattr(limits, small)} is above {large} {getattr(limits, large)}: "
+                f"whoever sends what {small} allows would be stopped by {large} on the way"
+            )
+    if limits.max_symbol_entries > limits.max_session_entries:
+        yield (
+            f"max_symbol_entries {limits.max_symbol_entries} is above max_session_entries "
+            f"{limits.max_session_entries}: no symbol could ever come near its own limit"
+        )
+
+
+def halts_by_itself(limits: Limits, exits: ExitRules, halts: HaltRules) -> Iterator[str]:
+    """Yield each scenario in which a bot that keeps to all its limits would be halted by what it may do.
+
+    Entries are open until the day has lost `max_daily_loss_fraction`; a book opened just before may lose all that its
+    stops allow on top of that. This must end below the day's halt, and a day that stays below its own below the
+    drawdown's, or a day that clears by itself would leave a latch that does not.
+    """
+    book = worst_loss(limits, exits)
+    day = limits.max_daily_loss_fraction + book
+    if day >= halts.daily_loss_fraction:
+        yield (
+            f"a day that has lost just less than max_daily_loss_fraction {limits.max_daily_loss_fraction} may open a "
+            f"full book, whose stops lose {book.normalize():f} more: {day.normalize():f} of equity, not less than "
+            f"halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget would halt the bot"
+        )
+    if halts.daily_loss_fraction >= halts.drawdown_fraction:
+        yield (
+            f"a day that loses just less than halts.daily_loss_fraction {halts.daily_loss_fraction} is not halted, "
+            f"but has reached halts.drawdown_fraction {halts.drawdown_fraction}: one permitted day would trip the "
+            "halt that no new day ends"
+        )
+
+
+def worst_loss(limits: Limits, exits: ExitRules) -> Decimal:
+    """Return what a full book loses with every stop hit and slipped by its offset, as a fraction of equity."""
+    return limits.max_gross_fraction * (exits.stop_loss_fraction + exits.limit_offset_fraction)
+
+
 def _stops_inside_daily_loss(limits: Limits, exits: ExitRules) -> Iterator[str]:
     """The book at its largest, with every stop hit and slipped by its offset, must stay inside the day's loss."""
-    worst = limits.max_gross_fraction * (exits.stop_loss_fraction + exits.limit_offset_fraction)
+    worst = worst_loss(limits, exits)
     if worst >= limits.max_daily_loss_fraction:
         yield (
             f"a full book (max_gross_fraction {limits.max_gross_fraction}) whose stops are all hit "

@@ -1,5 +1,10 @@
-"""One road for every order: the promise is durable, then one request, then the outcome, whatever it was."""
+"""One road for every order: the promise is durable, then one request, then the outcome, whatever it was.
 
+The promise says SENT before the socket is opened. Whether a process that died after it had opened the socket or not
+changes nothing: its order is looked up by its id in both cases, so no state of its own stands between the two.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,7 +12,7 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, IntentKey, Operation
+from tradebot.model.intent import NEVER_SENT, Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
@@ -82,25 +87,36 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...
     """Promise, send once, settle; the last decision says what became of it.
 
     A dry run and shadow stop before the promise. Time and trading state are read again here, and the state once more
-    after the promise: the process may have slept since the desk was taken, and a halt may have come meanwhile.
+    after the promise: the process may have slept since the desk was taken, and a halt may have come meanwhile. What
+    adds risk holds the send lock from that look through the answer, so that a halt knows when the last one is out.
     """
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
     late = _too_late(world, desk, intent)
     if late is not None:
         return late
-    if _halted(world, intent):
-        return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
-    if not world.ledger.promise(intent, verdicts):
-        return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
-    if _halted(world, intent):
-        unsent = Reply(Outcome.REJECTED, code="halted", message="a halt came before it was sent")
-        world.ledger.settle(intent.client_order_id, unsent, desk.now)
-        return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
-    write = world.orders.submit if intent.operation is Operation.SUBMIT else world.orders.cancel
-    reply = write(intent)
+    with _send_lock(world, intent):
+        if _halted(world, intent):
+            return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
+        if not world.ledger.promise(intent, verdicts):
+            return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
+        if _halted(world, intent):
+            unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message="a halt came before it was sent")
+            world.ledger.settle(intent.client_order_id, unsent, desk.now)
+            return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
+        write = world.orders.submit if intent.operation is Operation.SUBMIT else world.orders.cancel
+        reply = write(intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(reply)
+
+
+def _adds_risk(intent: Intent) -> bool:
+    return intent.purpose is Purpose.OPEN and intent.operation is Operation.SUBMIT
+
+
+def _send_lock(world: World, intent: Intent) -> AbstractContextManager[None]:
+    """Return the lock for what adds risk; exits and cancels need none, because no halt keeps them back."""
+    return world.send_lock.hold(intent) if _adds_risk(intent) else nullcontext()
 
 
 def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
@@ -119,8 +135,7 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
 
 def _halted(world: World, intent: Intent) -> bool:
     """Tell whether the trading state keeps this order back; only what adds risk is kept."""
-    adds_risk = intent.purpose is Purpose.OPEN and intent.operation is Operation.SUBMIT
-    return adds_risk and world.ledger.trading_state().state is not TradingState.ACTIVE
+    return _adds_risk(intent) and world.ledger.trading_state().state is not TradingState.ACTIVE
 
 
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
@@ -128,6 +143,7 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
 
     If the first one arrives after all, the venue refuses the second as a duplicate of the id: never two orders.
     """
+    assert not _adds_risk(intent), "an entry is never sent again"
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
     world.ledger.retry(intent.client_order_id, desk.now)

@@ -1,6 +1,7 @@
 """What we ask of the world: protocols only. Every implementation passes the same conformance suite."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
@@ -49,6 +50,13 @@ class OrderPort(Protocol):
 
     def cancel(self, intent: Intent) -> Reply:
         """Ask the venue to end `intent.target_venue_id`; an order already done counts as accepted."""
+
+
+class SendLock(Protocol):
+    """What `halt` waits for: no order that adds risk begins unless its sender looked at the state under this lock."""
+
+    def hold(self, intent: Intent) -> AbstractContextManager[None]:
+        """Hold the lock while one order is promised and sent; TradebotError where another order keeps it."""
 
 
 class Market(Protocol):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
-from tradebot.gates.common import permission, session_open, trading_state
+from tradebot.gates.common import permission_to_enter, session_open, trading_state
 from tradebot.gates.sizing import SUB_DOLLAR_TICK
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -47,7 +47,7 @@ def rehearse(world: World, call: Call, pause: Callable[[], None]) -> Rehearsal |
     if quote is None:
         return None
     intent = submit_intent(call, desk, _candidate(desk, quote), Decimal(1), far_below(quote))
-    asked = (permission(desk), trading_state(desk), session_open(desk))
+    asked = (permission_to_enter(desk), trading_state(desk), session_open(desk))
     sent = first_failure(asked) or send(world, desk, intent, asked)
     working = world.reader.order(intent.client_order_id) if sent.passed else None
     if working is None:

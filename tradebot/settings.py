@@ -19,8 +19,9 @@ from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, 
 
 from tradebot.adapters.yaml_loader import load_yaml
 from tradebot.errors import OperatorError
+from tradebot.gates import permission
 from tradebot.job_times import JobTimes, longest_wait_s, parse
-from tradebot.limits import ExitRules, Frozen, Limits, Seconds, contradictions
+from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, contradictions, halts_by_itself
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
@@ -28,7 +29,7 @@ from tradebot.strategies.settings import PluginSettings, StrategySettings
 
 PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
-NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG"})
+NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.]{0,9}$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+$")]
@@ -99,6 +100,7 @@ class Settings(Frozen):
     strategies: StrategySettings
     plugins: PluginSettings
     limits: Limits
+    halts: HaltRules
     exits: ExitRules
     timetable: dict[Job, DueTimes]
     serve: ServeSettings
@@ -106,7 +108,12 @@ class Settings(Frozen):
 
     @model_validator(mode="after")
     def _relations(self) -> "Settings":
-        found = [*contradictions(self.limits, self.exits), *self._intervals(), *self._names()]
+        found = [
+            *contradictions(self.limits, self.exits),
+            *halts_by_itself(self.limits, self.exits, self.halts),
+            *self._intervals(),
+            *self._names(),
+        ]
         if found:
             raise ValueError("\n".join(found))
         return self
@@ -145,10 +152,11 @@ class Settings(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, and the source of each value by its dotted name."""
+    """The settings, the source of each value by its dotted name, and what the user's own file says of the mode."""
 
     settings: Settings
     origins: Mapping[str, str]
+    file_mode: str = ""
 
 
 def shipped(name: str) -> Path:
@@ -177,11 +185,16 @@ def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str,
         _merge(merged, layer, source, origins, "")
     merged["mode"] = mode
     try:
-        return Loaded(Settings.model_validate(merged), origins)
+        return Loaded(Settings.model_validate(merged), origins, mode_said(user.get("mode")))
     except ValidationError as bad:
         raise OperatorError(
             _explain(bad, origins), "mend the value named; config/base.yaml documents each one"
         ) from None
+
+
+def mode_said(value: object) -> str:
+    """Return a mode as somebody wrote it, in lower case and cut short; empty where nothing was said."""
+    return str(value or "").strip().lower()[:20]
 
 
 def _mode(*layers: Mapping[str, object]) -> str:
@@ -326,6 +339,16 @@ def load_secrets(environ: Mapping[str, str], env_file: Path) -> Secrets:
     """Return the keys; the environment goes before the file, which must belong to its owner alone."""
     sources = (environ, _env_file(env_file))
     return Secrets(**{field: _first_given(sources, names) for field, names in SECRET_NAMES.items()})
+
+
+def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
+    """Return what environment and .env say of permission, by name; letter for letter, since a blank is no part of yes.
+
+    `env_file` is None where only the environment counts. What is set and empty says nothing.
+    """
+    sources = (environ, _env_file(env_file) if env_file else {})
+    found = {name: next((source[name] for source in sources if source.get(name)), "") for name in permission.NAMES}
+    return {name: text for name, text in found.items() if text}
 
 
 def _first_given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> str | None:

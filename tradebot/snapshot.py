@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -9,9 +10,10 @@ from tradebot.books import CaughtUp, catch_up
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session
-from tradebot.model.desk import Book, Desk, FlowDesk
+from tradebot.model.candidate import Purpose
+from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
 from tradebot.model.instrument import AssetClass
-from tradebot.model.intent import ID_PREFIX, IntentRecord
+from tradebot.model.intent import ID_CONFLICT, ID_PREFIX, NEVER_SENT, IntentRecord, IntentState, Operation
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.reasons import Reason
@@ -20,6 +22,8 @@ from tradebot.ports import BrokerReader, Ledger
 from tradebot.world import World
 
 CALENDAR_REACH = timedelta(days=7)
+EQUITY = ("account", "equity")
+"""Under these two words the ledger keeps the highest equity, beside the best prices of positions."""
 OPTION_MULTIPLIER = 100
 """Shares to a standard US option contract, for a foreign position that came without a market value."""
 
@@ -58,6 +62,8 @@ def take(world: World, *, with_flow: bool) -> Desk:
     symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
     flow = flow_desk(world, clock.now) if with_flow else None
     unresolved = world.ledger.intents(unresolved=True)
+    submits = session_submits(world.ledger, today)
+    seen = book(view, positions, fills, unresolved, world.rules.sectors)
     return Desk(
         now=clock.now,
         clock=clock,
@@ -66,18 +72,50 @@ def take(world: World, *, with_flow: bool) -> Desk:
         permission=_permission(world.permission, view.account),
         state=world.ledger.trading_state(),
         reconcile=world.ledger.last_reconcile(),
-        book=book(view, positions, fills, unresolved, world.rules.sectors),
+        book=replace(seen, entries=entries_of(submits), peak_equity=peak_equity(world.ledger)),
         positions=positions,
         net={position.symbol: position.quantity for position in view.positions},
         orders=view.orders,
         quotes=world.market.quotes(tuple(symbols)) if symbols else {},
         rejected_quotes=world.market.rejected_quotes,
         unreadable=view.unreadable,
+        signs=signs_of(world.ledger, view, submits),
         taken_s=taken_s,
         universe=world.rules.universe,
         sectors=world.rules.sectors,
         facts=flow.facts if flow else {},
         **({"tide": flow.tide} if flow else {}),
+    )
+
+
+def session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
+    """Return the orders promised in a session, without cancels, in the order promised."""
+    return tuple(r for r in ledger.intents(session=session) if r.intent.operation is Operation.SUBMIT)
+
+
+def entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
+    """Return the entries among promised orders, whatever became of them."""
+    intents = (record.intent for record in submits if record.intent.purpose is Purpose.OPEN)
+    return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in intents)
+
+
+def peak_equity(ledger: Ledger) -> Decimal | None:
+    """Return the highest equity that was ever seen, USD; None before the first look."""
+    opened = ledger.books_opened_at()
+    return ledger.high_water(*EQUITY, opened) if opened else None
+
+
+def signs_of(ledger: Ledger, view: BrokerView, submits: Sequence[IntentRecord]) -> Signs:
+    """Return what a session's orders and the broker's view tell of refusals, silence and other writers."""
+    ours = (order.client_order_id for order in view.orders if order.client_order_id.startswith(ID_PREFIX))
+    never_promised = [name for name in ours if ledger.intent(name) is None]
+    conflicts = [record.intent.client_order_id for record in submits if record.code == ID_CONFLICT]
+    silent = (IntentState.SENT, IntentState.UNKNOWN)
+    return Signs(
+        refused=tuple(r.updated_at for r in submits if r.state is IntentState.REJECTED and r.code != NEVER_SENT),
+        unanswered=tuple(record.intent.at for record in submits if record.state in silent),
+        strangers=(*never_promised, *conflicts),
+        unreadable=view.unreadable,
     )
 
 
@@ -94,7 +132,7 @@ def require_account(ledger: Ledger, account: Account) -> None:
 def _permission(configured: Permission, account: Account) -> Permission:
     if not account.blocked:
         return configured
-    return Permission((*configured.closed, (Reason.ACCOUNT_BLOCKED, ", ".join(account.blocked))))
+    return replace(configured, closed=(*configured.closed, (Reason.ACCOUNT_BLOCKED, ", ".join(account.blocked))))
 
 
 def book(

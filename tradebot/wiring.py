@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot import sandbox
-from tradebot.adapters import lock, state_folder
+from tradebot.adapters import soundness, state_folder
+from tradebot.adapters.send_lock import FolderSendLock
+from tradebot.adapters.stand_ins import NoFlow, ShutOrders
 from tradebot.adapters.state_folder import StateFolder
 from tradebot.adapters.yaml_loader import load_yaml
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.gates.permission import Told, permission_of
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.reasons import Reason
-from tradebot.model.trading import Mode, Permission, mode_name
-from tradebot.settings import SECRET_NAMES, Loaded, Secrets, Settings, load, load_secrets
+from tradebot.model.trading import Arming, Mode, Permission, mode_name
+from tradebot.settings import SECRET_NAMES, Loaded, Secrets, Settings, load, load_gates, load_secrets, mode_said
 from tradebot.world import Progress, Rules, World
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from tradebot.adapters.unusual_whales import UnusualWhales
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
-    from tradebot.model.flow import Endpoint, FlowPage
     from tradebot.ports import Strategy
 
 SANDBOX_KEY = "sandbox"
@@ -44,6 +45,7 @@ USER_FILE = "tradebot.yaml"
 CALENDAR_BEHIND = timedelta(days=14)
 CALENDAR_AHEAD = timedelta(days=60)
 CALENDAR_LEAST = timedelta(days=7)
+FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,16 @@ class App:
 
     @property
     def permission(self) -> Permission:
-        """Return the doors that the configuration closes."""
-        return permission_of(self.mode, shadow=self.settings.shadow)
+        """Return which doors are closed now; in shadow none is asked about, because no order reaches one."""
+        return Permission() if self.settings.shadow else permission_of(self.told)
+
+    @property
+    def told(self) -> Told:
+        """Return what file, environment and ledger say of permission now; what cannot be read opens nothing."""
+        return told_by(self.loaded, self.folder.account_number, self._environ, self._arming)
+
+    def _arming(self) -> Arming | None:
+        return self.ledger_view.arming()
 
     @property
     def account_tail(self) -> str:
@@ -221,13 +231,14 @@ class App:
         A pass that proposes nothing gets no strategies: a plug-in that is gone must not keep exits from going out.
         Only one that fetches needs the flow source, and its key.
         """
-        silent = dry_run or self.settings.shadow
+        silent, permission = dry_run or self.settings.shadow, self.permission
         world = World(
             rules=rules_of(self.settings),
-            permission=self.permission,
+            permission=permission,
             reader=self.reader,
             market=self.reader,
-            orders=None if silent else self.orders,
+            orders=None if silent else self.orders if permission.open else ShutOrders(),
+            send_lock=FolderSendLock(self.folder.path),
             flow=self.flow if with_flow else NoFlow(),
             ledger=self.ledger,
             facts=self.facts,
@@ -239,8 +250,8 @@ class App:
         return replace(world, progress=progress) if progress else world
 
     def pass_lock(self, verb: str) -> AbstractContextManager[None]:
-        """Return the lock that one pass holds; a second pass waits five seconds, then leaves with exit code 6."""
-        return lock.hold(self.folder.path, verb)
+        """Return the lock that one pass holds over sound books; a second pass waits five seconds, then exits with 6."""
+        return soundness.hold(self.folder, verb, self.events)
 
     def ensure_calendar(self, now: datetime) -> None:
         """Store NYSE sessions around `now` where the ledger's calendar does not reach far enough."""
@@ -258,19 +269,10 @@ class App:
         self._closing.close()
 
 
-class NoFlow:
-    """Stands where a pass asks for no flow, which therefore works without the source's key."""
-
-    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
-        """Crash: whoever asks for flow has to be given a source."""
-        raise AssertionError(f"a pass without flow asked for {endpoint} of {symbol} on {session}")
-
-
 @contextmanager
-def opened(options: Options, environ: Mapping[str, str]) -> Iterator[App]:
+def opened(options: Options, environ: Mapping[str, str], look: FolderLook = state_folder.open_state) -> Iterator[App]:
     """Open the bot that options and environment name, and close it afterwards; OperatorError says the next step."""
-    path = state_folder.resolve(options.state_dir, environ)
-    folder = state_folder.open_state(path, environ)
+    folder = look(state_folder.resolve(options.state_dir, environ), environ)
     app = App(folder, load_for(folder, options, environ), environ)
     try:
         yield app
@@ -297,7 +299,7 @@ def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) 
 
 def _refuse_mode(folder: StateFolder, said: object, where: str, remedy: str) -> None:
     """Refuse a mode that is another than the folder's, wherever it is said."""
-    mode = str(said or "").strip().lower()[:20]
+    mode = mode_said(said)
     if mode and mode != folder.mode:
         raise OperatorError(
             f"{where} says {mode}, but {folder.path} was made for {folder.mode}",
@@ -372,16 +374,24 @@ def rules_of(settings: Settings) -> Rules:
         universe=tuple(settings.universe),
         sectors=settings.sectors,
         limits=settings.limits,
+        halts=settings.halts,
         exits=settings.exits,
         poll_s=settings.unusual_whales.poll_s,
     )
 
 
-def permission_of(mode: Mode, *, shadow: bool = False) -> Permission:
-    """Return the doors that the configuration closes. Real money stays shut: nothing in this version arms it.
-
-    In shadow the door of real money is not asked about, because no order reaches it.
-    """
-    if mode is Mode.LIVE and not shadow:
-        return Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))
-    return Permission()
+def told_by(
+    loaded: Loaded, account_number: str, environ: Mapping[str, str], arming: Callable[[], Arming | None]
+) -> Told:
+    """Return what permission goes by. A file that cannot be read shuts its door, and stops nobody who only looks."""
+    mode, unread, said = loaded.settings.mode, None, dict[str, str]()
+    try:
+        said = dict(load_gates(environ, None if mode is Mode.SANDBOX else Path(".env")))
+    except TradebotError as error:
+        unread = error.message
+    try:
+        armed = arming() if mode is Mode.LIVE else None
+    except TradebotError:
+        # Books that cannot be opened arm nothing, and whoever needs them says so.
+        armed = None
+    return Told(mode, loaded.file_mode, account_number, said, armed, unread)

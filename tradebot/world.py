@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from tradebot.limits import ExitRules, Limits
+from tradebot.limits import ExitRules, HaltRules, Limits
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
-from tradebot.ports import BrokerReader, Events, Facts, FlowSource, Ledger, Market, OrderPort, Strategy
+from tradebot.ports import BrokerReader, Events, Facts, FlowSource, Ledger, Market, OrderPort, SendLock, Strategy
 
 Progress = Callable[[int, int], None]
 
@@ -21,6 +21,7 @@ class Rules:
     universe: Sequence[str]
     sectors: Mapping[str, str]
     limits: Limits
+    halts: HaltRules
     exits: ExitRules
     poll_s: Mapping[Endpoint, int]
 
@@ -39,6 +40,7 @@ class World:
     reader: BrokerReader
     market: Market
     orders: OrderPort | None
+    send_lock: SendLock
     flow: FlowSource
     ledger: Ledger
     facts: Facts

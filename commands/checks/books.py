@@ -95,8 +95,10 @@ def trading_state(app: "App") -> Check:
     from tradebot.errors import TradebotError
     from tradebot.model.reasons import REASONS
 
-    for reason, found in app.permission.closed:
-        said = f"permission is closed, nothing is sent: {reason} ({found})"
+    permission = app.permission
+    for reason, found in permission.closed_to_entries(datetime.now(UTC)):
+        kept_back = "no entry is sent" if permission.open else "nothing is sent"
+        said = f"permission is closed, {kept_back}: {reason} ({clean(found)})"
         return Check(
             "trading state",
             Mark.WARN,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.adapters.chain_end import verify
 from tests.adapters.samples import NOW
 from tradebot.adapters import journal
 from tradebot.adapters.journal import Journal
@@ -37,15 +38,16 @@ def test_records_are_numbered_chained_and_readable(chain: Journal, path: Path) -
     assert [record["seq"] for record in records] == [1, 2, 3, 4, 5]
     assert [record["prev"] for record in records] == [journal.GENESIS, *(r["hash"] for r in records[:-1])]
     assert records[2] | {"hash": "", "prev": ""} == {
-        "schema": 1,
+        "schema": 2,
         "seq": 3,
         "at": "2026-01-05T15:00:00.000000Z",
+        "sealed": 0,
         "kind": "fill",
         "payload": {"number": 1},
         "prev": "",
         "hash": "",
     }
-    assert journal.verify(path) == chain.head() == (5, records[-1]["hash"])
+    assert verify(path) == chain.head() == (5, records[-1]["hash"])
 
 
 @settings(max_examples=40)
@@ -63,7 +65,7 @@ def test_one_changed_byte_anywhere_is_found_and_its_record_named(place: float, c
         whole[index] ^= change
         path.write_bytes(whole)
         with pytest.raises(OperatorError, match=f"broken at record {record}\\."):
-            journal.verify(path)
+            verify(path)
 
 
 @pytest.mark.parametrize("lost", [0, 2, 3])
@@ -71,7 +73,7 @@ def test_a_removed_record_is_found(chain: Journal, path: Path, lost: int) -> Non
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:lost] + lines[lost + 1 :]))
     with pytest.raises(OperatorError, match=f"record {lost + 1}"):
-        journal.verify(path)
+        verify(path)
 
 
 def test_a_record_forged_with_a_right_hash_breaks_the_next(chain: Journal, path: Path) -> None:
@@ -81,19 +83,19 @@ def test_a_record_forged_with_a_right_hash_breaks_the_next(chain: Journal, path:
     lines[2] = body[:-1] + f',"hash":"{digest}"}}\n'.encode()
     path.write_bytes(b"".join(lines))
     with pytest.raises(OperatorError, match=r"broken at record 4\."):
-        journal.verify(path)
+        verify(path)
 
 
 def test_a_torn_last_line_is_set_aside_and_the_chain_goes_on(chain: Journal, path: Path) -> None:
     head = chain.head()
     with path.open("ab") as file:
         file.write(b'{"schema":1,"seq":6,"at":"20')
-    assert journal.verify(path) == head
+    assert verify(path) == head
     opened = Journal(path)
     opened.append("fill", {"number": 9}, NOW)
     opened.close()
     assert (path.parent / "journal.torn-1").read_bytes() == b'{"schema":1,"seq":6,"at":"20'
-    assert journal.verify(path).sequence == 6
+    assert verify(path).sequence == 6
 
 
 def test_a_complete_but_wrong_last_line_is_damage_and_stays(chain: Journal, path: Path) -> None:
@@ -112,7 +114,7 @@ def test_two_writers_in_turn_keep_one_chain(chain: Journal, path: Path) -> None:
     chain.append("fill", {"by": "first"}, NOW)
     other.append("fill", {"by": "other"}, NOW)
     other.close()
-    assert journal.verify(path).sequence == 8
+    assert verify(path).sequence == 8
 
 
 def test_a_record_that_found_no_room_leaves_no_half_behind(chain: Journal, path: Path) -> None:
@@ -140,10 +142,10 @@ def test_a_missing_or_empty_journal_is_damage(path: Path) -> None:
     with pytest.raises(OperatorError, match="missing"):
         Journal(path)
     with pytest.raises(OperatorError, match="cannot be read"):
-        journal.verify(path)
+        verify(path)
     path.touch()
     with pytest.raises(OperatorError, match="empty"):
-        journal.verify(path)
+        verify(path)
     opened = Journal(path)
     with pytest.raises(OperatorError, match="last record"):
         opened.append("fill", {}, NOW)

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from tests.adapters.by_hand import edit
+from tests.adapters.chain_end import verify
 from tests.adapters.samples import (
     ACCOUNT,
     DAY,
@@ -26,7 +28,7 @@ from tests.adapters.samples import (
     minutes,
 )
 from tests.adapters.words import INTENTS, OWNED_FILLS
-from tradebot.adapters import journal, switch
+from tradebot.adapters import switch
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.intent import Intent, IntentState
@@ -94,7 +96,7 @@ def test_a_promise_is_in_the_journal_before_it_is_in_the_ledger(folder: Path) ->
     books = SqliteLedger.open(folder)
     assert books.promise(make_intent(), ())
     books.close()
-    assert journal.verify(folder / "journal.jsonl").sequence == 3
+    assert verify(folder / "journal.jsonl").sequence == 3
 
 
 def test_a_promise_is_synced_in_the_journal_while_the_ledger_does_not_show_it_yet(
@@ -164,7 +166,7 @@ def test_money_records_are_journalled_in_order(folder: Path, books: SqliteLedger
     books.set_trading_state(TradingState.ACTIVE, "me", "calm", NOW)
     expected = "created opening promised settled abandoned fill cash_adjusted trading_state trading_state"
     assert kinds(folder) == expected.split()
-    assert journal.verify(folder / "journal.jsonl").sequence == 9
+    assert verify(folder / "journal.jsonl").sequence == 9
 
 
 def test_the_verdicts_stand_beside_the_intent(folder: Path, books: SqliteLedger) -> None:
@@ -181,10 +183,7 @@ def truncate(path: Path) -> None:
 
 def pragma(statement: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
-        database = sqlite3.connect(path)
-        database.execute(statement)
-        database.commit()
-        database.close()
+        edit(path, statement)
 
     return change
 
@@ -197,7 +196,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "garbage header": lambda path: path.write_bytes(b"garbage!" * 8 + path.read_bytes()[64:]),
     "text": lambda path: path.write_text("these are not the books"),
     "other application": pragma("PRAGMA application_id = 7"),
-    "newer version": pragma("PRAGMA user_version = 2"),
+    "newer version": pragma("PRAGMA user_version = 3"),
     "older version": pragma("PRAGMA user_version = 0"),
     "lost table": pragma("DROP TABLE fills"),
     "changed table": pragma("ALTER TABLE fills ADD COLUMN extra"),
@@ -276,7 +275,7 @@ def test_a_full_disk_refuses_the_promise_and_keeps_the_books(folder: Path) -> No
         assert make_intent("s0") in [record.intent for record in books.intents()]
         assert books.promise(make_intent(f"after {spare}"), ())
         books.close()
-        journal.verify(folder / "journal.jsonl")
+        verify(folder / "journal.jsonl")
         assert not list(folder.glob("journal.torn-*"))
 
 

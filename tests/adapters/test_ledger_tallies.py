@@ -1,11 +1,11 @@
 """Counts over the ledger, and the ledger word for word against its journal."""
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.by_hand import edit
 from tests.adapters.samples import ACCOUNT, NOW, make_fill, make_intent, make_order, minutes
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.ledger_tallies import Compared
@@ -25,10 +25,7 @@ def books(tmp_path: Path) -> Iterator[SqliteLedger]:
 
 
 def change(folder: Path, statement: str) -> None:
-    database = sqlite3.connect(folder / "ledger.db")
-    assert database.execute(statement).rowcount > 0
-    database.commit()
-    database.close()
+    assert edit(folder / "ledger.db", statement) > 0
 
 
 def test_intents_are_counted_by_state_and_named(books: SqliteLedger) -> None:

@@ -1,6 +1,7 @@
 """ARMED must be there and HALT must not: everything else adds no risk."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.samples import NOW, minutes
+from tests.privileges import without_privileges
 from tradebot.adapters import switch
 from tradebot.errors import OperatorError
 from tradebot.model.trading import TradingState, TradingStateRecord
@@ -93,9 +95,17 @@ def test_a_dangling_link_named_halt_halts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [Path.mkdir, lambda path: path.symlink_to("nowhere"), lambda path: path.write_bytes(b"\xff")]
+    "make",
+    [
+        Path.mkdir,
+        Path.touch,
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.write_bytes(b"\xff"),
+        lambda path: path.write_text('{"state": "ACTIVE"}'),
+        lambda path: path.write_text('{"state":"REDUCE_ONLY","who":"a","why":"b","at":"2026-01-05T00:00:00+00:00"}'),
+    ],
 )
-def test_an_armed_that_is_no_readable_file_does_not_arm(tmp_path: Path, make: object) -> None:
+def test_an_armed_that_is_no_record_of_arming_does_not_arm(tmp_path: Path, make: object) -> None:
     assert callable(make)
     make(tmp_path / "ARMED")
     assert not switch.armed(tmp_path)
@@ -127,6 +137,35 @@ def test_arming_on_a_full_disk_fails_and_stays_halted(folder: Path) -> None:
     done = run_with_full_disk("switch.clear(folder, 'me', now, switch.seen(folder))", folder)
     assert "OperatorError" in done.stderr
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
+
+
+HALT_IT = (
+    "import sys; from datetime import datetime, UTC; from pathlib import Path\n"
+    "from tradebot.adapters import switch\n"
+    "print(switch.halt(Path(sys.argv[1]), 'me', 'why', datetime(2026, 1, 5, tzinfo=UTC), 'REDUCE_ONLY'))"
+)
+
+
+def halted_where_nothing_can_be_made(folder: Path) -> subprocess.CompletedProcess[str]:
+    folder.chmod(0o500)
+    try:
+        return without_privileges([sys.executable, "-c", HALT_IT, str(folder)])
+    finally:
+        folder.chmod(0o700)
+
+
+def test_a_halt_in_a_folder_that_cannot_be_written_empties_armed_in_its_place(folder: Path) -> None:
+    done = halted_where_nothing_can_be_made(folder)
+    assert (done.stdout, [path.name for path in folder.iterdir()]) == ("REDUCE_ONLY\n", ["ARMED"]), done.stderr
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+    switch.clear(folder, "me", minutes(2), switch.seen(folder))
+    assert switch.read(folder).state is TradingState.ACTIVE
+
+
+def test_a_pipe_named_armed_keeps_no_halt_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ARMED")
+    assert "OperatorError" in halted_where_nothing_can_be_made(tmp_path).stderr
+    assert switch.read(tmp_path).state is TradingState.REDUCE_ONLY
 
 
 def test_a_halt_that_changed_nothing_says_so(tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ def test_a_new_name_and_an_assignment_are_found_and_nothing_is_sold_for_them(bot
         ("foreign_position", "MSFT"): False,
         ("cash", "account"): True,
     }
-    assert list(refusals_of_a_pass(bot)) == ["RECONCILE_FINDINGS"]
+    # What was assigned at twice its price has lost half of the account overnight, which halts the bot as well.
+    assert list(refusals_of_a_pass(bot)) == ["HALTED"]
+    assert "DRAWDOWN_REACHED" in bot.json("status")["trading_why"]
 
 
 def test_exits_do_not_close_what_the_broker_no_longer_holds(bot: Bot) -> None:

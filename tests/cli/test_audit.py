@@ -3,12 +3,12 @@
 import json
 import os
 import re
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.adapters import by_hand
 from tests.cli.bot import UNIVERSE, Bot, order_by_hand, second_session
 from tradebot.exchange import process
 
@@ -97,7 +97,7 @@ def test_offline_the_exchange_is_not_started_and_what_it_could_tell_is_left_out(
 
 
 def test_one_corrupted_fill_is_the_first_thing_to_deal_with(copy: Bot) -> None:
-    database = sqlite3.connect(copy.folder / "ledger.db")
+    database = by_hand.opened(copy.folder / "ledger.db")
     ((body,),) = database.execute("SELECT body FROM fills WHERE sequence = 1").fetchall()
     fill = json.loads(body)
     fill["fill"]["quantity"] = "1000"

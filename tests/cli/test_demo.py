@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 
 from commands import demo
 from commands.init import flags_of
+from tests.adapters import by_hand
 from tradebot import sandbox
 from tradebot.adapters import lock
 from tradebot.wiring import Options, opened
@@ -127,7 +127,7 @@ def test_one_corrupted_fill_is_seen_and_fails_the_demo(app_state: Path) -> None:
     assert first.returncode == 0, first.stdout + first.stderr
     assert json.loads(first.stdout)["data"]["fills"] > 0, "nothing was traded, so nothing can be corrupted"
 
-    with sqlite3.connect(app_state / "ledger.db") as ledger:
+    with by_hand.opened(app_state / "ledger.db") as ledger:
         sequence, body = ledger.execute("SELECT sequence, body FROM fills ORDER BY sequence LIMIT 1").fetchone()
         fill = json.loads(body)
         fill["fill"]["price"] = str(float(fill["fill"]["price"]) + 0.01)

@@ -106,7 +106,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "journal its chain holds to record 2 (N records)"),
         ("ok", "calendar it reaches from 2026-11-17 to 2027-01-15 (41 sessions)"),
         ("ok", "facts its tables fit; the last answer is of 2026-11-17 15:00 UTC (N answers)"),
-        ("ok", "events can be appended to; lines read: 1, each an event (1 file)"),
+        ("ok", "events can be appended to; lines read: 2, each an event (1 file)"),
         ("ok", "plans STATE/plans is a folder (1 folder)"),
         ("ok", "trading state ACTIVE by WHO: armed (3 places: ARMED, HALT, the ledger)"),
         (

@@ -3,14 +3,19 @@
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.alpaca_samples import intent
 from tests.cli.bot import Bot, blank, log, second_session, start
 from tradebot.adapters import switch
+from tradebot.adapters.send_lock import FolderSendLock
 
 HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "dataclasses")
 NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
@@ -144,6 +149,35 @@ def test_a_reader_who_went_away_does_not_stop_a_halt(copy: Bot) -> None:
     _, err = running.communicate(timeout=20)
     assert (running.returncode, err) == (0, "")
     assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
+
+
+def test_a_process_that_was_stopped_in_the_middle_of_a_commit_keeps_no_halt_waiting_for_long(copy: Bot) -> None:
+    with closing(sqlite3.connect(copy.folder / "ledger.db", isolation_level=None)) as stopped:
+        stopped.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        said = copy.says("halt", "--json")
+        took_s = time.monotonic() - began
+        assert (state_of(copy.folder), said.data["in_flight"]) == ("REDUCE_ONLY", None)
+        assert "is in use by another process" in said.data["unrecorded"]
+    assert "no order is sent or cancelled" in said.data["orders"]["problem"]
+    # Half a second for the history; the rest is this machine's.
+    assert took_s < 4
+
+
+def test_an_order_that_is_going_out_is_named_and_what_to_do_about_it(copy: Bot) -> None:
+    with FolderSendLock(copy.folder).hold(intent()):
+        said = copy.says("halt")
+        data = copy.json("halt")
+    assert said.code == 5
+    assert f"an order that began before is in flight: buy AAPL, {intent().client_order_id}, by process" in said.out
+    assert "next: tradebot evaluate-exits ends it" in said.out
+    assert data["orders"] == {
+        "cancelled": 0,
+        "closing": 0,
+        "failed": 0,
+        "problem": "an order is in flight, and its pass still holds the lock of this folder",
+    }
+    assert copy.json("halt")["in_flight"] is None
 
 
 def test_a_halt_loads_nothing_heavy(copy: Bot) -> None:

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from commands.app import app
 from commands.schema import DATA, FURTHER
 from tests.cli.bot import PROGRAM, Bot, Said, made, order_by_hand, second_session, start
+from tests.cli.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
 from tradebot.__main__ import main
 from tradebot.exchange import process
 
@@ -83,9 +84,11 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
         session(bot, place / "lines")
         bot.all_say("config show", "config check", "config show nonsense", "strategy list")
         exchange(bot)
+        real_money(bot, place / "real")
         bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
         bot.all_say("status", "audit", "unhalt", f"unhalt --confirm {bot.tail()}")
         bot.all_say("exchange tick close", "serve --speed 1000000")
+        damaged(bot)
         for line, program in beside.items():
             assert program.stdout is not None
             keep(kept, line, program.stdout.readline())
@@ -141,6 +144,32 @@ def exchange(bot: Keeper) -> None:
     requests.post(f"{bot.url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=10)
     bot.all_say("exchange faults add rate-limited", "exchange faults", "exchange faults clear", "exchange faults ready")
     bot.all_say("exchange status", "exchange page", "exchange reset alice --confirm alice", "exchange reset nobody")
+
+
+def damaged(bot: Keeper) -> None:
+    """Copy the books, damage them, and get them back both ways, refusals among it."""
+    bot.all_say("backup", "backup --list", "journal verify", "journal verify nonsense", "recover", "restore nonsense")
+    (copied,) = (path.name for path in (bot.folder / "backups").glob("*-by-hand"))
+    bot.all_say(f"restore {copied}", f"restore {copied} --confirm {bot.tail()}", "recover")
+    chain = bot.folder / "journal.jsonl"
+    chain.write_bytes(chain.read_bytes().replace(b'"promised"', b'"Promised"', 1))
+    bot.all_say("journal verify", "recover")
+    (name,) = {path.stem for path in (bot.folder / "quarantine").glob("rebuilt-*.json")} - {
+        each.document["data"]["name"] for each in of("restore", bot.kept) if "data" in each.document
+    }
+    bot.all_say(f"recover --accept {name}", f"recover --accept {name} --confirm {bot.tail()}")
+
+
+def real_money(bot: Keeper, folder: Path) -> None:
+    """Arm a bot of real money whose account is that of the exchange, and ask what it takes, with and without."""
+    real = Keeper(real_folder(bot.folder, folder), bot.kept)
+    bot.all_say("live status", "live arm")
+    with bent_to(bot.url), environment({**KEYS, **spoken(real.tail())}):
+        for typed in (real.tail(), "another"):
+            with at_a_terminal(typed):
+                real.all_say("live status", "live arm")
+        with environment({"DRY_RUN": "yes"}):
+            real.all_say("live status", "status")
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.bot import Bot, log, made, second_session
-from tradebot.model.trading import Mode
-from tradebot.wiring import permission_of
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +70,16 @@ def test_the_same_bot_sends_once_its_own_file_takes_it_out_of_shadow(bot: Bot, m
     assert sent
 
 
-def test_real_money_has_no_say_in_shadow_because_no_order_reaches_it() -> None:
-    assert permission_of(Mode.LIVE, shadow=True).open
-    assert not permission_of(Mode.LIVE).open
+def test_permission_has_no_say_in_shadow_because_no_order_reaches_it(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOW_ORDERS", "no")
+    own = bot.folder / "tradebot.yaml"
+    own.write_text(own.read_text().replace("shadow: false", "shadow: true"))
+    try:
+        assert "Permission open" in bot.says("status").out
+        assert "SHADOW" not in bot.json("trade-once", "--dry-run", "--force-slot")["refused"]
+    finally:
+        own.write_text(own.read_text().replace("shadow: true", "shadow: false"))
+    assert "Permission closed: ORDER_GATE_CLOSED (ALLOW_ORDERS says no): nothing is sent" in bot.says("status").out
 
 
 def test_another_configuration_does_not_take_a_folder_out_of_shadow(bot: Bot, tmp_path: Path) -> None:

@@ -93,3 +93,45 @@ def test_a_difference_that_blocks_keeps_the_halt_until_its_plan_is_accepted(bot:
     assert bot.says("reconcile", "--apply", plan).code == 0
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
     assert state_of(bot) == "ACTIVE"
+
+
+def disagree(bot: Bot) -> None:
+    """Put a fill into the books that the broker knows nothing of."""
+    ledger = SqliteLedger.open(bot.folder)
+    at = datetime(2026, 11, 16, 15, tzinfo=UTC)
+    made_up = Fill("made-up-too", "", "MSFT", Side.BUY, Decimal(5), Decimal(100), at)
+    ledger.apply_fills([OwnedFill("flow", made_up)], at)
+    ledger.close()
+
+
+def test_an_override_needs_a_reason_and_the_account(bot: Bot) -> None:
+    disagree(bot)
+    bot.says("halt", "--reason", "odd fills")
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
+    for reason in ((), ("--reason", " ")):
+        said = bot.says("unhalt", "--override", *reason, "--confirm", bot.tail())
+        assert (said.code, "an override needs a reason" in said.err) == (2, True)
+    assert bot.says("unhalt", "--override", "--reason", "venue is down").code == 2
+    assert state_of(bot) == "REDUCE_ONLY"
+
+
+def test_an_override_ends_the_halt_says_so_for_ever_and_opens_nothing_else(bot: Bot) -> None:
+    said = bot.says("unhalt", "--override", "--reason", "venue is down", "--confirm", bot.tail(), "--json")
+    assert (said.code, said.data["cleared"], said.data["overridden"]) == (0, True, True)
+    assert (state_of(bot), bot.json("status")["trading_why"]) == ("ACTIVE", "override: venue is down")
+    (event,) = [row for row in bot.json("events")["events"] if row["event_type"] == "overridden"]
+    assert (event["severity"], event["details"]["halted_because"]) == ("WARN", "odd fills")
+    # The gates ask for themselves: what differs keeps entries shut as it did before.
+    assert bot.says("reconcile").code == 10
+    assert bot.json("status")["reconcile"]["blocking"] > 0
+
+
+def test_an_override_does_not_end_a_halt_over_a_journal_that_is_damaged(bot: Bot) -> None:
+    bot.says("halt")
+    path = bot.folder / "journal.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"kind":"opening"', b'"kind":"openinG"', 1))
+    said = bot.says("unhalt", "--override", "--reason", "I know", "--confirm", bot.tail())
+    path.write_bytes(whole)
+    assert (said.code, state_of(bot)) == (2, "REDUCE_ONLY")
+    assert "broken at record" in said.err

@@ -70,7 +70,17 @@ def test_an_accepted_configuration_runs_and_its_books_agree(changed: dict[str, s
         (
             {"LIMITS__MAX_NEW_ENTRIES": "11"},
             "max_new_entries 11 is above max_open_positions",
-            {"LIMITS__MAX_OPEN_POSITIONS": "11"},
+            {"LIMITS__MAX_OPEN_POSITIONS": "11", "LIMITS__MAX_ORDERS_PER_SECOND": "11"},
+        ),
+        (
+            {"HALTS__DAILY_LOSS_FRACTION": "0.03"},
+            "a full book, whose stops lose 0.015 more: 0.035 of equity",
+            {"LIMITS__MAX_DAILY_LOSS_FRACTION": "0.0151", "HALTS__DAILY_LOSS_FRACTION": "0.031"},
+        ),
+        (
+            {"HALTS__DRAWDOWN_FRACTION": "0.04"},
+            "one permitted day would trip the halt that no new day ends",
+            {"HALTS__DRAWDOWN_FRACTION": "0.041"},
         ),
         ({"LIMITS__MAX_FLOW_AGE_S": "300"}, "max_flow_age_s 300", {"TIMETABLE__FETCH_FLOW": "every 2m while open"}),
         ({"LIMITS__MAX_OPEN_POSITION": "3"}, "did you mean max_open_positions", None),

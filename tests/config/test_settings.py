@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from tests.core.builders import exit_rules, limits
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.limits import ExitRules, Limits, contradictions
+from tradebot.limits import ExitRules, HaltRules, Limits, contradictions
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.settings import Loaded, Secrets, Settings, load, load_secrets
+from tradebot.settings import Loaded, Secrets, Settings, load, load_gates, load_secrets
 
 
 @pytest.fixture
@@ -205,6 +205,12 @@ SCENARIOS = [
     ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
     ("limits: {max_sector_fraction: 0.7}", "would always be refused by max_gross_fraction"),
     ("limits: {max_new_entries: 11}", "one cycle could never open what it may"),
+    ("limits: {max_new_entries: 6}", "whoever sends what max_new_entries allows would be stopped by"),
+    ("limits: {max_orders_per_minute: 31}", "would be stopped by max_session_entries on the way"),
+    ("limits: {max_symbol_entries: 31}", "no symbol could ever come near its own limit"),
+    ("halts: {daily_loss_fraction: 0.035}", "filling its own budget would halt the bot"),
+    ("halts: {drawdown_fraction: 0.04}", "one permitted day would trip the halt that no new day ends"),
+    ("halts: {rejects: 6}", "less than or equal to 5"),
     ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
     ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would shut the bot"),
     (
@@ -253,7 +259,7 @@ def test_whatever_is_accepted_satisfies_every_relation(
     exits = exit_rules(stop_loss_fraction=stop, trailing_arm_fraction=arm, profit_target_fraction=target)
     holds = (
         order <= symbol <= sector <= gross
-        and counts[0] <= counts[1]
+        and counts[0] <= min(counts[1], rules.max_orders_per_second)
         and notionals[0] < notionals[1]
         and gross * (stop + exits.limit_offset_fraction) < loss
         and arm < target
@@ -261,8 +267,8 @@ def test_whatever_is_accepted_satisfies_every_relation(
     assert (not list(contradictions(rules, exits))) == holds
 
 
-@pytest.mark.parametrize("model", [Limits, ExitRules])
-def test_no_limit_has_a_default(model: type[Limits] | type[ExitRules]) -> None:
+@pytest.mark.parametrize("model", [Limits, ExitRules, HaltRules])
+def test_no_limit_has_a_default(model: type[Limits] | type[ExitRules] | type[HaltRules]) -> None:
     assert all(field.is_required() for field in model.model_fields.values())
     with pytest.raises(ValidationError):
         model.model_validate({})
@@ -348,3 +354,26 @@ def test_secrets_never_show_what_they_are() -> None:
 def test_settings_hold_no_secret() -> None:
     names = {name.lower() for name in Settings.model_fields}
     assert not any("key" in name or "secret" in name for name in names)
+
+
+def test_the_gates_of_permission_are_read_letter_for_letter_from_the_environment_then_from_the_file(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("ALLOW_ORDERS=false\nDRY_RUN=false\nTRADEBOT_LIVE=5678\nOTHER=1\n")
+    file.chmod(0o600)
+    outside = {"ALLOW_ORDERS": "true ", "ENABLE_ORDER_EXEC": "", "UNRELATED": "x"}
+    assert load_gates(outside, file) == {"ALLOW_ORDERS": "true ", "DRY_RUN": "false", "TRADEBOT_LIVE": "5678"}
+    assert load_gates(outside, None) == {"ALLOW_ORDERS": "true "}
+    file.chmod(0o644)
+    with pytest.raises(OperatorError, match="can be read by others"):
+        load_gates(outside, file)
+
+
+def test_what_the_file_says_of_the_mode_is_kept_apart_from_what_the_mode_is(tmp_path: Path) -> None:
+    silent, speaking = tmp_path / "silent.yaml", tmp_path / "speaking.yaml"
+    silent.write_text("shadow: false\n")
+    speaking.write_text("mode: Live\n")
+    flags = {"mode": "live"}
+    assert [load(file, {}, flags).file_mode for file in (None, silent, speaking)] == ["", "", "live"]
+    assert load(None, {"TRADEBOT_LIVE": "5678"}).settings.mode is Mode.SANDBOX, "a name that is no setting"

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import entry_size
-from tradebot.limits import ExitRules, Limits
+from tradebot.limits import ExitRules, HaltRules, Limits
 from tradebot.model.account import Account
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -28,6 +28,11 @@ CASH = Decimal(100_000)
 LIMITS = Limits(
     max_open_positions=5,
     max_new_entries=3,
+    max_session_entries=30,
+    max_symbol_entries=4,
+    max_orders_per_second=5,
+    max_orders_per_minute=20,
+    duplicate_window_s=60,
     max_order_fraction=Decimal("0.05"),
     max_order_notional_usd=Decimal(10_000),
     min_order_notional_usd=Decimal(100),
@@ -48,6 +53,14 @@ LIMITS = Limits(
     min_coverage=0.6,
     entry_life_s=600,
     exit_life_s=180,
+)
+HALTS = HaltRules(
+    daily_loss_fraction=Decimal("0.04"),
+    drawdown_fraction=Decimal("0.10"),
+    rejects=5,
+    unknowns=5,
+    storm_window_s=600,
+    unreadable_rows=3,
 )
 EXITS = ExitRules(
     stop_loss_fraction=Decimal("0.02"),
@@ -132,7 +145,7 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
 
 def ask(**changes: object) -> Ask:
     """Return an Ask that passes every gate; the size follows from the quote, book and limits given."""
-    usual = Ask(candidate(), desk(), book(), LIMITS, quote(), None, promised=False)
+    usual = Ask(candidate(), desk(), book(), LIMITS, HALTS, quote(), None, promised=False)
     changed = replace(usual, **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
         return changed

@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.builders import DAY, EXITS, LIMITS, NOW, SECTORS, SESSION, account, ago, book, quote, venue_clock
+from tests.core.builders import (
+    DAY,
+    EXITS,
+    HALTS,
+    LIMITS,
+    NOW,
+    SECTORS,
+    SESSION,
+    account,
+    ago,
+    book,
+    quote,
+    venue_clock,
+)
 from tradebot.auditing.audit import audit
 from tradebot.auditing.evidence import Answers, Broker, Evidence, JobRun, Journal, Moment, Passes, Silence, Watched
 from tradebot.auditing.items import Area, Item, Look, State, judged, ranked, span
@@ -29,7 +42,7 @@ from tradebot.world import Rules
 
 LEFT_OUT = Silence("left out: --offline", None, on_request=True)
 AFTER_CLOSE = Moment(SESSION.close + timedelta(hours=3), SESSION.open, SESSION)
-RULES = Rules(Mode.SANDBOX, ("AAPL", "MSFT"), SECTORS, LIMITS, EXITS, {Endpoint.FLOW_ALERTS: 240})
+RULES = Rules(Mode.SANDBOX, ("AAPL", "MSFT"), SECTORS, LIMITS, HALTS, EXITS, {Endpoint.FLOW_ALERTS: 240})
 BOUGHT = OwnedFill("flow", Fill("a1", "v0", "AAPL", Side.BUY, Decimal(10), Decimal(100), ago(600)))
 HELD = fold_positions([BOUGHT])["flow", "AAPL"]
 BLOCKED = BrokerView(NOW, account(blocked=("trading_blocked",)), (), ())

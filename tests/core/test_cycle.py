@@ -270,6 +270,21 @@ def test_a_closed_permission_sends_nothing_exits_and_cancels_included() -> None:
     assert (len(scene.venue.submitted), scene.venue.cancelled) == (told, [])
 
 
+def test_an_arming_that_has_ended_closes_entries_and_lets_exits_and_cancels_go() -> None:
+    scene = Scene()
+    bought(scene)
+    trade_once(scene.world(wanted("JPM")), call(slot="rests"))
+    scene.later(700)
+    scene.price("AAPL", "90")
+    scene.permission = Permission(entries_until=scene.venue.now - timedelta(seconds=1))
+    told = len(scene.venue.submitted)
+    entries = trade_once(scene.world(wanted("XOM")), call(slot="open+45m"))
+    out = evaluate_exits(scene.world(), EXIT_CALL)
+    assert ends(entries) == {"XOM": Reason.LIVE_ARMING_EXPIRED}
+    assert ends(out) == {"AAPL": None, "JPM": None}
+    assert (len(scene.venue.submitted), len(scene.venue.cancelled)) == (told + 1, 1)
+
+
 def test_a_venue_that_blocks_the_account_closes_the_permission() -> None:
     scene = Scene()
     scene.venue.blocked = ("trading_blocked",)

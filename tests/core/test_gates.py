@@ -30,7 +30,7 @@ from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure
-from tradebot.model.desk import Book
+from tradebot.model.desk import Book, Entered, Signs
 from tradebot.model.instrument import Instrument, notional
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
@@ -55,6 +55,16 @@ def with_facts(**changes: object) -> Ask:
 
 def with_state(state: TradingState, *, lost: bool = False) -> Ask:
     return on_desk(state=TradingStateRecord(state, "ada", "lunch", None if lost else ago(9)))
+
+
+def with_signs(**changes: object) -> Ask:
+    return on_desk(signs=Signs(**changes))  # type: ignore[arg-type]
+
+
+def entered(
+    age_s: float, symbol: str = "AAPL", side: Side = Side.BUY, *, strategy: str = "flow"
+) -> tuple[Entered, ...]:
+    return (Entered(strategy, symbol, side, ago(age_s)),)
 
 
 def sized(quantity: int, price: str = "100") -> Size:
@@ -142,6 +152,17 @@ REFUSALS: list[Row] = [
     (Gate.DAILY_LOSS, Reason.EQUITY_UNKNOWN, on_book(equity=D("-1")), UNKNOWN, D("-1"), D("0.02")),
     (Gate.COOLDOWN, Reason.COOLDOWN, on_book(last_fill_at={"AAPL": ago(1799)}), FAIL, 1799.0, 1800),
     (Gate.DUPLICATE, Reason.DUPLICATE_INTENT, ask(promised=True), FAIL, None, None),
+    (Gate.DUPLICATE, Reason.DUPLICATE_ORDER, on_book(entries=entered(59, strategy="other")), FAIL, 59.0, 60),
+    (Gate.DRAWDOWN, Reason.DRAWDOWN_REACHED, on_book(equity=D("90000"), peak_equity=CASH), FAIL, D("0.1"), D("0.10")),
+    (Gate.DRAWDOWN, Reason.EQUITY_UNKNOWN, on_book(equity=D("0"), peak_equity=CASH), UNKNOWN, D("0"), D("0.10")),
+    (Gate.SESSION_ENTRIES, Reason.MAX_SESSION_ENTRIES, on_book(entries=30 * entered(900, "MSFT")), FAIL, 31, 30),
+    (Gate.SYMBOL_ENTRIES, Reason.MAX_SYMBOL_ENTRIES, on_book(entries=4 * entered(900)), FAIL, 5, 4),
+    (Gate.ORDER_RATE, Reason.ORDER_RATE, on_book(entries=5 * entered(0, "MSFT")), FAIL, 6, 5),
+    (Gate.ORDER_RATE, Reason.ORDER_RATE, on_book(entries=20 * entered(59, "MSFT")), FAIL, 21, 20),
+    (Gate.SECOND_WRITER, Reason.SECOND_WRITER, with_signs(strangers=("tb1.a", "tb1.b")), FAIL, "tb1.a, tb1.b", 0),
+    (Gate.VENUE_DRIFT, Reason.VENUE_DRIFT, with_signs(unreadable=3), FAIL, 3, 3),
+    (Gate.REFUSALS, Reason.REJECT_STORM, with_signs(refused=5 * (ago(599),)), FAIL, 5, 5),
+    (Gate.UNANSWERED, Reason.UNKNOWN_STORM, with_signs(unanswered=5 * (ago(599),)), FAIL, 5, 5),
 ]  # fmt: skip
 PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.RECONCILED, on_desk(reconcile=ReconcileMark(ago(2700), 0, 3))),
@@ -169,6 +190,17 @@ PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
     (Gate.BUYING_POWER, ask(book=book(buying_power=D("5000")), size=sized(50))),
     (Gate.DAILY_LOSS, on_book(equity=D("98001"), day_loss=D("1999"))),
     (Gate.COOLDOWN, on_book(last_fill_at={"AAPL": ago(1800)})),
+    (Gate.DUPLICATE, on_book(entries=entered(60))),
+    (Gate.DUPLICATE, on_book(entries=entered(0, side=Side.SELL))),
+    (Gate.DRAWDOWN, on_book(equity=D("90001"), peak_equity=CASH)),
+    (Gate.DRAWDOWN, on_book(equity=D("1"), peak_equity=None)),
+    (Gate.SESSION_ENTRIES, on_book(entries=29 * entered(900, "MSFT"))),
+    (Gate.SYMBOL_ENTRIES, on_book(entries=(*3 * entered(900), *entered(900, side=Side.SELL)))),
+    (Gate.ORDER_RATE, on_book(entries=(*4 * entered(0, "MSFT"), *15 * entered(59, "MSFT")))),
+    (Gate.ORDER_RATE, on_book(entries=29 * entered(60, "MSFT"))),
+    (Gate.VENUE_DRIFT, with_signs(unreadable=2)),
+    (Gate.REFUSALS, with_signs(refused=(*4 * (ago(599),), *9 * (ago(600),)))),
+    (Gate.UNANSWERED, with_signs(unanswered=(*4 * (ago(599),), *9 * (ago(600),)))),
 ]
 
 

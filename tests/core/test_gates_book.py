@@ -6,14 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.builders import LIMITS, ask, book, candidate
+from tests.core.builders import HALTS, LIMITS, ask, book, candidate
 from tradebot.gates import book as limits_of
 from tradebot.gates.entry import decide
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.reasons import Reason
 
-SHARED = (Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS, Gate.DAILY_LOSS)
+SHARED = (
+    Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS, Gate.DAILY_LOSS,
+    Gate.DRAWDOWN,
+)  # fmt: skip
 
 
 def held(usd: int, loss: int = 0) -> Book:
@@ -33,7 +36,7 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it(usd:
     size = asked.size
     after = before.with_entry(asked.candidate.instrument, size.quantity, size.limit_price, "technology")
     gates = {decision.gate: decision for decision in decide(asked)}
-    monitors = {(d.gate, subject): d for subject, d in limits_of.monitors(after, LIMITS)}
+    monitors = {(d.gate, subject): d for subject, d in limits_of.monitors(after, LIMITS, HALTS)}
     subjects = {Gate.SYMBOL_NOTIONAL: "MSFT", Gate.SECTOR_NOTIONAL: "technology"}
     for gate in SHARED:
         assert gates[gate] == monitors[gate, subjects.get(gate, "")]
@@ -49,12 +52,13 @@ def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it(usd:
     ],
 )
 def test_a_monitor_fails_where_the_book_itself_is_beyond_its_limit(usd: int, loss: int, broken: set[Gate]) -> None:
-    answers = limits_of.monitors(held(usd, loss), LIMITS)
+    answers = limits_of.monitors(held(usd, loss), LIMITS, HALTS)
     assert {decision.gate for _, decision in answers if not decision.passed} == broken
 
 
 def test_without_equity_no_monitor_of_shares_knows_anything() -> None:
-    answers = limits_of.monitors(book(equity=Decimal(0), exposure={"AAPL": Decimal(1)}), LIMITS)
+    answers = limits_of.monitors(book(equity=Decimal(0), exposure={"AAPL": Decimal(1)}), LIMITS, HALTS)
     unsure = {decision.gate for _, decision in answers if decision.verdict is Verdict.UNKNOWN}
-    assert unsure == {Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.DAILY_LOSS}
-    assert {d.reason for _, d in limits_of.monitors(book(equity=Decimal(0)), LIMITS)} == {Reason.EQUITY_UNKNOWN, None}
+    assert unsure == {Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.DAILY_LOSS, Gate.DRAWDOWN}
+    unknown = {d.reason for _, d in limits_of.monitors(book(equity=Decimal(0)), LIMITS, HALTS)}
+    assert unknown == {Reason.EQUITY_UNKNOWN, None}

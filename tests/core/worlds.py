@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.core.builders import CASH, DAY, EXITS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
-from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger
+from tests.core.builders import CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
+from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
 from tests.venues import FakeFlow, FakeVenue, FixedStrategy
 from tradebot.limits import Limits
 from tradebot.model.candidate import Candidate, Side
@@ -25,6 +25,7 @@ class Scene:
 
     venue: FakeVenue = field(default_factory=lambda: FakeVenue(SESSION, NOW, CASH))
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    send_lock: MemorySendLock = field(default_factory=MemorySendLock)
     facts: MemoryFacts = field(default_factory=MemoryFacts)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     flow: FakeFlow = field(default_factory=FakeFlow)
@@ -49,11 +50,12 @@ class Scene:
     def world(self, *candidates: Candidate, dry_run: bool = False) -> World:
         """Return the world as the wiring would make it."""
         return World(
-            rules=Rules(Mode.SANDBOX, self.universe, SECTORS, self.limits, EXITS, {Endpoint.FLOW_ALERTS: 240}),
+            rules=Rules(Mode.SANDBOX, self.universe, SECTORS, self.limits, HALTS, EXITS, {Endpoint.FLOW_ALERTS: 240}),
             permission=self.permission,
             reader=self.venue,
             market=self.venue,
             orders=None if dry_run else self.venue,
+            send_lock=self.send_lock,
             flow=self.flow,
             ledger=self.ledger,
             facts=self.facts,

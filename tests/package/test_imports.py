@@ -12,7 +12,7 @@ CLI = {"click", "pydantic", "rich", "typer"}
 VERBS = [
     ("init",), ("demo",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",), ("reconcile",),
     ("why-no-orders",), ("halt",), ("unhalt",), ("status",), ("exchange",), ("exchange", "serve"),
-    ("exchange", "tick"), ("strategy", "new"), ("strategy", "list"),
+    ("exchange", "tick"), ("strategy", "new"), ("strategy", "list"), ("live", "status"), ("live", "arm"),
     ("positions",), ("orders",), ("fills",), ("events",), ("config", "show"), ("config", "check"),
     ("adopt",), ("flatten",), ("completion",),
 ]  # fmt: skip

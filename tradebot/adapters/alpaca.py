@@ -25,6 +25,7 @@ from tradebot.adapters.alpaca_replies import (
 )
 from tradebot.adapters.alpaca_venue import SANDBOX_FEED, AlpacaVenue
 from tradebot.adapters.alpaca_wire import AlpacaClient, AlpacaReads, RefusedReadError
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.http import Answer, Bounds, RetryPolicy, WireError
 from tradebot.adapters.rows import DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError, TradebotError
@@ -278,7 +279,8 @@ class AlpacaOrders:
 
     def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Answer | Reply:
         try:
-            return self._client.ask(method, path, body)
+            with around("alpaca.send"):
+                return self._client.ask(method, path, body)
         except WireError as fault:
             return unknown("no_answer", str(fault))
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from tradebot.adapters.alpaca_models import read_order
 from tradebot.adapters.http import Answer, BodyError, printable
 from tradebot.adapters.rows import DriftTally, RowError
-from tradebot.model.intent import Intent
+from tradebot.model.intent import ID_CONFLICT, Intent
 from tradebot.model.order import Order, Outcome, Reply
 
-ID_CONFLICT = "id_conflict"
 UNAUTHORIZED = "unauthorized"
 
 _CODE = re.compile(r"[0-9]{8}", re.ASCII)
@@ -45,7 +44,7 @@ def submit_reply(answer: Answer, intent: Intent, tally: DriftTally) -> Reply:
         order = read_order(answer.json(), tally)
     except (BodyError, RowError) as error:
         return unknown("unreadable", str(error))
-    if not same_order(order, intent):
+    if not intent.asked_for(order):
         return unknown("mismatch", f"the venue answered with another order: {order.client_order_id}")
     return Reply(Outcome.ACCEPTED, order)
 
@@ -86,16 +85,6 @@ def says_duplicate(refused: Reply) -> bool:
     return "unique" in (refused.message or "")
 
 
-def same_order(order: Order, intent: Intent) -> bool:
-    """Tell whether the venue's order is the one that we asked for: id, symbol, side and quantity."""
-    return (
-        order.client_order_id == intent.client_order_id
-        and order.symbol == intent.instrument.symbol
-        and order.side is intent.side
-        and order.quantity == intent.quantity
-    )
-
-
 def adopted(order: Order | None, intent: Intent, refused: Reply) -> Reply:
     """Return what a look-up by id proves after a refusal that may have meant a duplicate id.
 
@@ -104,6 +93,6 @@ def adopted(order: Order | None, intent: Intent, refused: Reply) -> Reply:
     """
     if order is None:
         return unknown("duplicate_not_found", refused.message or "") if says_duplicate(refused) else refused
-    if same_order(order, intent) and order.limit_price == intent.limit_price:
+    if intent.asked_for(order) and order.limit_price == intent.limit_price:
         return Reply(Outcome.ACCEPTED, order)
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tradebot.adapters.canonical import CodecError, json_text, time_text
 from tradebot.adapters.codec import decode, encode
+from tradebot.adapters.failpoint import around
 from tradebot.errors import OperatorError
 from tradebot.model.event import Severity, SystemEvent
 
@@ -44,8 +45,10 @@ class JsonlEvents:
         for number in range(KEPT - 1, 0, -1):
             older = self._numbered(number)
             if older.exists():
-                older.replace(self._numbered(number + 1))
-        self._path.replace(self._numbered(1))
+                with around("events.rotate"):
+                    older.replace(self._numbered(number + 1))
+        with around("events.begin_anew"):
+            self._path.replace(self._numbered(1))
 
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}")

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from tradebot.adapters.canonical import json_text, parse_time, time_text
 from tradebot.adapters.codec import pack, unpack, unpack_all
 from tradebot.adapters.facts_schema import DamagedError, begin_anew, open_database, translated
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.known_facts import KnownFacts
 from tradebot.adapters.state_folder import FACTS
 from tradebot.errors import TemporaryError
@@ -269,7 +270,8 @@ class SqliteFacts:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._database.execute("COMMIT")
+                with around("facts.commit"):
+                    self._database.execute("COMMIT")
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from tradebot.adapters.canonical import parse_time
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state_folder import cannot_write
 from tradebot.errors import OperatorError, TemporaryError
 
@@ -100,7 +101,8 @@ def begin_anew(path: Path) -> tuple[sqlite3.Connection, Path | None]:
         database.execute(f"PRAGMA user_version = {VERSION}")
         for statement in TABLES:
             database.execute(statement)
-        database.execute("COMMIT")
+        with around("facts_schema.create"):
+            database.execute("COMMIT")
     return database, moved_to
 
 
@@ -125,11 +127,13 @@ def _move_aside(path: Path) -> Path | None:
         return None
     names = (path.with_name(f"{path.name}.damaged-{number}") for number in count(1))
     aside = next(name for name in names if not name.exists())
-    path.replace(aside)
+    with around("facts_schema.set_aside"):
+        path.replace(aside)
     for suffix in ("-wal", "-shm"):
         companion = path.with_name(path.name + suffix)
         if companion.exists():
-            companion.replace(aside.with_name(aside.name + suffix))
+            with around("facts_schema.set_companion_aside"):
+                companion.replace(aside.with_name(aside.name + suffix))
     return aside
 
 

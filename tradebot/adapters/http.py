@@ -12,6 +12,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
+from tradebot.adapters.failpoint import around
 from tradebot.errors import TemporaryError
 
 T = TypeVar("T")
@@ -139,9 +140,11 @@ def exchange(
     """Send one request once and return the whole answer, redirects as they are; raises WireError."""
     deadline = time.monotonic() + bounds.total_s
     try:
-        with session.request(
-            method, url, headers=headers, params=params, json=body, allow_redirects=False, stream=True
-        ) as response:
+        with around("http.request"):
+            response = session.request(
+                method, url, headers=headers, params=params, json=body, allow_redirects=False, stream=True
+            )
+        with response, around("http.reply"):
             content = _read_body(response, bounds, deadline)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise WireError(f"no answer ({type(error).__name__})") from error

@@ -1,7 +1,8 @@
 """The money records a second time: hash-chained JSON lines, written before the ledger commits.
 
-Each line is `{"schema","seq","at","kind","payload","prev","hash"}`; `hash` is the SHA-256 of the line without
-it, `prev` the hash of the line before. Appending needs the ledger's write lock: one writer at a time.
+Each line is `{"schema","seq","at","sealed","kind","payload","prev","hash"}`; `hash` is the SHA-256 of the line without
+it, `prev` the hash of the line before, `sealed` the record that the ledger had committed when this one was written: a
+ledger that knows less than that is an older one. Appending needs the ledger's write lock: one writer at a time.
 
 The journal may run ahead of the ledger by records whose commit failed: such a promise was never sent, and a
 rebuild looks it up at the venue like any unresolved intent. After a power failure it may lack the last
@@ -19,16 +20,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.adapters.canonical import json_text, time_text
-from tradebot.adapters.state_folder import DAMAGED, sync_folder
-from tradebot.errors import OperatorError
+from tradebot.adapters.failpoint import around
+from tradebot.adapters.state_folder import REBUILD, in_place, sync_folder
+from tradebot.errors import DamagedJournalError, OperatorError
 
-SCHEMA = 1
+SCHEMA = 2
 GENESIS = "0" * 64
 LONGEST_LINE = 1 << 18
 HASH_FIELD = b',"hash":"'
 HASH_END = b'"}'
 BODY = re.compile(
-    rb'\{"schema":1,"seq":(\d+),"at":"[^"]*","kind":"(\w+)","payload":(.*),"prev":"([0-9a-f]{64})"\}', re.DOTALL
+    rb'\{"schema":[12],"seq":(\d+),"at":"[^"]*",(?:"sealed":(\d+),)?"kind":"(\w+)",'
+    rb'"payload":(.*),"prev":"([0-9a-f]{64})"\}',
+    re.DOTALL,
 )
 HASH_LENGTH = len(HASH_FIELD) + 64 + len(HASH_END)
 
@@ -41,11 +45,12 @@ class Head(NamedTuple):
 
 
 class Record(NamedTuple):
-    """One record of a chain: its payload as the bytes of its JSON text, and its place."""
+    """One record of a chain: its payload as the bytes of its JSON text, its place, what the ledger had committed."""
 
     kind: str
     payload: bytes
     head: Head
+    sealed: int
 
 
 class Journal:
@@ -55,10 +60,12 @@ class Journal:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise OperatorError(f"The journal {path} is missing.", DAMAGED) from error
+            raise DamagedJournalError(f"The journal {path} is missing.", REBUILD) from error
         self._path = path
         self._size = -1
         self._head = Head(0, GENESIS)
+        self.sealed = 0
+        """The record that the ledger has committed, as its holder last read it."""
 
     @classmethod
     def create(cls, path: Path, payload: object, at: datetime) -> "Journal":
@@ -77,7 +84,7 @@ class Journal:
         journal = cls(path)
         try:
             if journal.head().sequence < sealed:
-                raise OperatorError(f"{path} ends before record {sealed}, which the ledger knows.", DAMAGED)
+                raise DamagedJournalError(f"{path} ends before record {sealed}, which the ledger knows.", REBUILD)
         except OperatorError:
             journal.close()
             raise
@@ -90,7 +97,7 @@ class Journal:
     def append(self, kind: str, payload: object, at: datetime) -> None:
         """Write one record to the file, not yet synced; call under the ledger's write lock."""
         head = self.head()
-        line, digest = _line(Head(head.sequence + 1, head.hash), kind, payload, at)
+        line, digest = _line(Head(head.sequence + 1, head.hash), self.sealed, kind, payload, at)
         if len(line) > LONGEST_LINE:
             raise AssertionError(f"a journal record of {len(line)} bytes")
         self._write(line)
@@ -98,16 +105,24 @@ class Journal:
 
     def sync(self) -> Head:
         """Make everything appended durable; return the last record."""
-        os.fsync(self._descriptor)
+        with around("journal.sync"):
+            os.fsync(self._descriptor)
         return self._head
 
     def head(self) -> Head:
         """Return the last record, read again where another process wrote; only its own hash is checked."""
-        size = os.fstat(self._descriptor).st_size
+        size = self._size_in_place()
         if size != self._size:
             self._size = self._cut_torn_line(size)
             self._head = self._read_head(self._size)
         return self._head
+
+    def _size_in_place(self) -> int:
+        """Return the size of the open file; DamagedJournalError where another, or none, stands at its path by now."""
+        found = os.fstat(self._descriptor)
+        if not in_place(self._path, found):
+            raise DamagedJournalError(f"{self._path} was removed or replaced while it was open.", REBUILD)
+        return found.st_size
 
     def _write(self, line: bytes) -> None:
         try:
@@ -115,7 +130,8 @@ class Journal:
             if written < len(line):
                 os.write(self._descriptor, line[written:])
         except OSError:
-            os.ftruncate(self._descriptor, self._size)
+            with around("journal.undo"):
+                os.ftruncate(self._descriptor, self._size)
             raise
 
     def _tail(self, size: int) -> bytes:
@@ -130,39 +146,32 @@ class Journal:
         names = (self._path.with_name(f"journal.torn-{number}") for number in count(1))
         aside = next(name for name in names if not name.exists())
         aside.write_bytes(fragment)
-        os.ftruncate(self._descriptor, size - len(fragment))
+        with around("journal.cut_torn"):
+            os.ftruncate(self._descriptor, size - len(fragment))
         return size - len(fragment)
 
     def _read_head(self, size: int) -> Head:
         line = self._tail(size).removesuffix(b"\n").rpartition(b"\n")[2]
-        record = _parse(line)
+        record = parse_line(line)
         if record is None:
-            raise OperatorError(f"The last record of {self._path} is damaged.", DAMAGED)
+            raise DamagedJournalError(f"The last record of {self._path} is damaged.", REBUILD)
         return Head(record["seq"], record["hash"])
 
 
-def verify(path: Path) -> Head:
-    """Check every record of the chain and return the last; an incomplete last line is no record.
-
-    OperatorError names the first record that does not fit.
-    """
-    head = Head(0, GENESIS)
-    for record in records(path):
-        head = record.head
-    return head
-
-
 def records(path: Path) -> Iterator[Record]:
-    """Yield the records of the chain, each checked; OperatorError as `verify` has it."""
+    """Yield the records of the chain, each checked; an incomplete last line is no record.
+
+    DamagedJournalError names the first record that does not fit.
+    """
     head = Head(0, GENESIS)
     for line in _complete_lines(path):
         record = _checked(line, head)
         if record is None:
-            raise OperatorError(f"The chain of {path} is broken at record {head.sequence + 1}.", DAMAGED)
+            raise DamagedJournalError(f"The chain of {path} is broken at record {head.sequence + 1}.", REBUILD)
         head = record.head
         yield record
     if not head.sequence:
-        raise OperatorError(f"The journal {path} is empty.", DAMAGED)
+        raise DamagedJournalError(f"The journal {path} is empty.", REBUILD)
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
@@ -170,14 +179,15 @@ def _complete_lines(path: Path) -> Iterator[bytes]:
         with path.open("rb") as file:
             yield from (line[:-1] for line in file if line.endswith(b"\n"))
     except OSError as error:
-        raise OperatorError(f"The journal {path} cannot be read: {error.strerror}.", DAMAGED) from error
+        raise DamagedJournalError(f"The journal {path} cannot be read: {error.strerror}.", REBUILD) from error
 
 
-def _line(place: Head, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:
+def _line(place: Head, sealed: int, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:
     record = {
         "schema": SCHEMA,
         "seq": place.sequence,
         "at": time_text(at),
+        "sealed": sealed,
         "kind": kind,
         "payload": payload,
         "prev": place.hash,
@@ -187,7 +197,7 @@ def _line(place: Head, kind: str, payload: object, at: datetime) -> tuple[bytes,
     return body[:-1] + HASH_FIELD + digest.encode() + HASH_END + b"\n", digest
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def parse_line(line: bytes) -> dict[str, Any] | None:
     """Return a record whose hash is right, else None."""
     body = line[:-HASH_LENGTH] + b"}"
     digest = hashlib.sha256(body).hexdigest()
@@ -204,7 +214,7 @@ def _checked(line: bytes, before: Head) -> Record | None:
     found = BODY.fullmatch(body)
     if found is None or line[-HASH_LENGTH:] != HASH_FIELD + digest.encode() + HASH_END:
         return None
-    sequence, kind, payload, prev = found.groups()
+    sequence, sealed, kind, payload, prev = found.groups()
     if int(sequence) != before.sequence + 1 or prev.decode() != before.hash:
         return None
-    return Record(kind.decode(), payload, Head(int(sequence), digest))
+    return Record(kind.decode(), payload, Head(int(sequence), digest), int(sealed or 0))

@@ -5,7 +5,7 @@ commit; how a submission ended is journalled without a sync of its own, because 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 from tradebot.adapters import journal, switch
 from tradebot.adapters.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.codec import decode, encode
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger_schema import create_tables, translated
-from tradebot.adapters.ledger_tallies import Tallies
-from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER
-from tradebot.errors import OperatorError, TemporaryError
+from tradebot.adapters.ledger_upkeep import Upkeep
+from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD
+from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.intent import Intent, IntentRecord, IntentState
@@ -37,7 +38,7 @@ SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FL
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class SqliteLedger(Tallies):
+class SqliteLedger(Upkeep):
     """The ledger of a state folder; writers hold the folder's lock, readers need none."""
 
     @classmethod
@@ -48,8 +49,11 @@ class SqliteLedger(Tallies):
                 raise OperatorError(f"{folder / name} is there already: no new books over old ones.", DAMAGED)
         with translated(folder / LEDGER):
             database = create_tables(folder / LEDGER, account_number, at)
-            journal.Journal.create(folder / JOURNAL, {"account": account_number}, at).close()
-            database.execute("COMMIT")
+            begun = journal.Journal.create(folder / JOURNAL, {"account": account_number}, at)
+            database.execute("UPDATE book SET journal_hash = ?", (begun.head().hash,))
+            begun.close()
+            with around("ledger.create"):
+                database.execute("COMMIT")
         return cls(folder, database, account_number)
 
     def opening_cash(self) -> Decimal:
@@ -274,7 +278,8 @@ class SqliteLedger(Tallies):
         """Write the result of a reconcile."""
         with self._write():
             self._execute(
-                "INSERT OR REPLACE INTO last_reconcile (account, at, blocking, findings) VALUES (?, ?, ?, ?)",
+                "INSERT INTO last_reconcile (account, at, blocking, findings) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET at = excluded.at, blocking = excluded.blocking, findings = excluded.findings",
                 (self._account, time_text(mark.at), mark.blocking, mark.findings),
             )
 
@@ -299,22 +304,6 @@ class SqliteLedger(Tallies):
                 " ON CONFLICT DO UPDATE SET price = excluded.price WHERE price != excluded.price",
                 (self._account, strategy, symbol, time_text(opened_at), decimal_text(price)),
             )
-
-    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
-        """Record a foreign position as known and left alone; zero forgets it."""
-        with self._write():
-            self._execute(
-                "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
-                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
-                " FROM acknowledged WHERE account = ?1",
-                (self._account, symbol, decimal_text(quantity), why, time_text(at)),
-            )
-
-    def acknowledged(self) -> Mapping[str, Decimal]:
-        """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
-        found = self._rows("SELECT symbol, quantity FROM acknowledged WHERE account = ? ORDER BY sequence")
-        latest = {symbol: Decimal(quantity) for symbol, quantity in found}
-        return {symbol: quantity for symbol, quantity in latest.items() if quantity}
 
     def _state_of(self, client_order_id: str) -> IntentState:
         found = self._row("SELECT state FROM intents WHERE account = ? AND client_order_id = ?", (client_order_id,))
@@ -371,7 +360,7 @@ def _stored(kind: type[T], text: str) -> T:
     try:
         value: T = _parsed(whole, text)
     except ValueError as error:
-        raise OperatorError(f"A row of the ledger cannot be read: {error}.", DAMAGED) from error
+        raise DamagedBooksError(f"A row of the ledger cannot be read: {error}.", REBUILD) from error
     return value
 
 

@@ -3,6 +3,7 @@
 What halting needs is here too: it must not wait for all the words that the whole ledger speaks.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from tradebot.adapters import journal
+from tradebot.adapters import journal, ledger_sums
 from tradebot.adapters.canonical import time_text
-from tradebot.adapters.ledger_schema import open_database, translated
-from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER
-from tradebot.errors import OperatorError
+from tradebot.adapters.failpoint import around
+from tradebot.adapters.ledger_schema import BUSY_TIMEOUT_S, TABLES, open_database, translated
+from tradebot.adapters.state_folder import JOURNAL, LEDGER, REBUILD, in_place
+from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError
 
 
 class Books:
@@ -25,15 +27,23 @@ class Books:
         self._database = database
         self._account = account_number
         self._journal: journal.Journal | None = None
+        self._opened = _stat(folder / LEDGER)
 
     @classmethod
-    def open(cls, folder: Path, account_number: str | None = None, *, read_only: bool = False) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        account_number: str | None = None,
+        *,
+        read_only: bool = False,
+        patience_s: float = BUSY_TIMEOUT_S,
+    ) -> Self:
         """Open the books; OperatorError where they are damaged, or belong to another account."""
-        database = open_database(folder / LEDGER, read_only=read_only)
+        database = open_database(folder / LEDGER, read_only=read_only, patience_s=patience_s)
         with translated(folder / LEDGER):
             owners = [owner for (owner,) in database.execute("SELECT account FROM book")]
         if len(owners) != 1:
-            raise OperatorError(f"{folder / LEDGER} belongs to {len(owners)} accounts.", DAMAGED)
+            raise DamagedBooksError(f"{folder / LEDGER} belongs to {len(owners)} accounts.", REBUILD)
         if account_number not in (None, owners[0]):
             raise OperatorError(
                 f"These books belong to account …{owners[0][-4:]}, not to …{str(account_number)[-4:]}.",
@@ -74,39 +84,74 @@ class Books:
             self._journal = None
 
     def check_whole(self) -> None:
-        """Read the whole journal and ledger once, before risk may be added again."""
-        self.check_journal()
+        """Read the whole journal and ledger once, before risk may be added again.
+
+        OperatorError, exit 3, where the books were rebuilt and nobody has accepted that yet.
+        """
         self.check_pages()
+        self.check_journal()
+        name = self.rebuilt()
+        if name is not None:
+            raise OperatorError(
+                f"the books were rebuilt ({name}), and nobody has accepted them yet",
+                f"tradebot recover --accept {name}, which shows once more what could not be proven",
+                code=ExitCode.REFUSED,
+            )
+
+    def rebuilt(self) -> str | None:
+        """Return the name of the rebuild that a person has yet to accept; None where there is none."""
+        ((name,),) = self._rows("SELECT rebuilt FROM book WHERE account = ?")
+        return None if name is None else str(name)
 
     def check_journal(self) -> journal.Head:
-        """Read the whole journal and return its last record; OperatorError where it is damaged or too short."""
-        head = journal.verify(self._folder / JOURNAL)
-        sealed = self._sealed()
-        if head.sequence < sealed:
-            path = self._folder / JOURNAL
-            raise OperatorError(f"{path} ends before record {sealed}, which the ledger knows.", DAMAGED)
+        """Read the whole journal and return its last record.
+
+        DamagedJournalError where it is damaged or too short, DamagedBooksError where ledger and journal do not belong
+        together: the ledger is older than what the journal proves to be committed, or comes from elsewhere.
+        """
+        path, sealed = self._folder / JOURNAL, self._sealed()
+        head, proven, seal = journal.Head(0, journal.GENESIS), 0, None
+        for record in journal.records(path):
+            head, proven = record.head, max(proven, record.sealed)
+            seal = head if head.sequence == sealed.sequence else seal
+        if seal is None:
+            raise DamagedJournalError(f"{path} ends before record {sealed.sequence}, which the ledger knows.", REBUILD)
+        if proven > sealed.sequence:
+            told = f"it stands at record {sealed.sequence}, and had committed {proven} by what the journal tells"
+            raise DamagedBooksError(f"{self._folder / LEDGER} is older than its journal: {told}.", REBUILD)
+        if seal != sealed:
+            raise DamagedBooksError(f"{self._folder / LEDGER} and {path} are not of one another.", REBUILD)
         return head
 
     def check_pages(self) -> int:
-        """Read the whole ledger and return how many pages it has; OperatorError where it is damaged."""
+        """Read the whole ledger, its rows too; return its pages. DamagedBooksError where anything is not as written."""
         with translated(self._folder / LEDGER):
             found = [row[0] for row in self._database.execute("PRAGMA integrity_check")]
+            found = list(ledger_sums.differences(self._database, TABLES)) if found == ["ok"] else found
             ((pages,),) = self._database.execute("PRAGMA page_count")
-        if found != ["ok"]:
-            raise OperatorError(f"The ledger is damaged: {'; '.join(found[:3])}.", DAMAGED)
+        if found:
+            raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
         return int(pages)
 
     @contextmanager
     def _write(self) -> Iterator[None]:
         """One durable transaction; whatever goes wrong inside undoes all of it."""
         with translated(self._folder / LEDGER):
+            self._require_in_place()
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._database.execute("COMMIT")
+                with around("ledger_books.commit"):
+                    self._database.execute("COMMIT")
             finally:
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
+
+    def _require_in_place(self) -> None:
+        """Raise where the file was removed or replaced while it was open: what is written there would be lost."""
+        if self._opened is None or not in_place(self._folder / LEDGER, self._opened):
+            path = self._folder / LEDGER
+            raise DamagedBooksError(f"{path} was removed or replaced while it was open.", REBUILD)
 
     def _execute(self, statement: str, values: Sequence[Any]) -> int:
         return self._database.execute(statement, values).rowcount
@@ -122,18 +167,27 @@ class Books:
     def _note(self, kind: str, payload: object, at: datetime) -> None:
         """Append a record to the journal, which is opened and checked at the first one."""
         if self._journal is None:
-            self._journal = journal.Journal.open(self._folder / JOURNAL, self._sealed())
+            self._journal = journal.Journal.open(self._folder / JOURNAL, self._sealed().sequence)
+        self._journal.sealed = self._sealed().sequence
         self._journal.append(kind, payload, at)
 
-    def _sealed(self) -> int:
+    def _sealed(self) -> journal.Head:
         """Return the record of the journal up to which it was durable at the last commit."""
-        ((sealed,),) = self._rows("SELECT journal_sequence FROM book WHERE account = ?")
-        return int(sealed)
+        ((sequence, digest),) = self._rows("SELECT journal_sequence, journal_hash FROM book WHERE account = ?")
+        return journal.Head(int(sequence), digest)
 
     def _seal(self) -> None:
         """Sync the journal before the commit, and remember how far it must reach."""
         if self._journal is not None:
             self._execute(
-                "UPDATE book SET journal_sequence = ? WHERE account = ?",
-                (self._journal.sync().sequence, self._account),
+                "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",
+                (*self._journal.sync(), self._account),
             )
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return which file stands at a path; None where none does any more."""
+    try:
+        return path.stat()
+    except OSError:
+        return None

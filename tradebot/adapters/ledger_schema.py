@@ -1,6 +1,7 @@
 """The ledger's file: its tables, how it is made and opened, and what counts as damage.
 
-Rows are keyed (account, sequence); decimals and times are canonical text; `schema` is the version of a row.
+Rows are keyed (account, sequence); decimals and times are canonical text; `schema` is the version of a row, `row_sum`
+what `ledger_sums` writes and checks.
 """
 
 import os
@@ -10,23 +11,25 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from tradebot.adapters import ledger_sums
 from tradebot.adapters.canonical import time_text
-from tradebot.adapters.state_folder import DAMAGED, cannot_write, sync_folder
-from tradebot.errors import OperatorError, TemporaryError
+from tradebot.adapters.state_folder import REBUILD, cannot_write, sync_folder
+from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 
 APPLICATION_ID = 0x54424C31
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_S = 5.0
 FULL = 2
 TABLES = (
     """CREATE TABLE book (
         account TEXT NOT NULL PRIMARY KEY, created_at TEXT NOT NULL, opening_cash TEXT, opened_at TEXT,
-        journal_sequence INTEGER NOT NULL, schema INTEGER NOT NULL DEFAULT 1
+        journal_sequence INTEGER NOT NULL, journal_hash TEXT NOT NULL DEFAULT '', rebuilt TEXT,
+        rows INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
     ) WITHOUT ROWID""",
     """CREATE TABLE intents (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, client_order_id TEXT NOT NULL,
         session TEXT NOT NULL, state TEXT NOT NULL, intent TEXT NOT NULL, verdicts TEXT NOT NULL, code TEXT,
-        message TEXT, updated_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1,
+        message TEXT, updated_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence), UNIQUE (account, client_order_id)
     ) WITHOUT ROWID""",
     "CREATE INDEX intents_by_session ON intents (account, session)",
@@ -34,48 +37,56 @@ TABLES = (
     """CREATE TABLE orders (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, venue_id TEXT NOT NULL,
         terminal INTEGER NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL,
-        schema INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (account, sequence), UNIQUE (account, venue_id)
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, sequence), UNIQUE (account, venue_id)
     ) WITHOUT ROWID""",
     "CREATE INDEX orders_working ON orders (account, terminal)",
     """CREATE TABLE fills (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, activity_id TEXT NOT NULL,
-        at TEXT NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1,
+        at TEXT NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence), UNIQUE (account, activity_id)
     ) WITHOUT ROWID""",
     """CREATE TABLE cash_adjustments (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
-        why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1,
+        why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
     """CREATE TABLE trading_states (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, state TEXT NOT NULL,
-        who TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1,
+        who TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE armings (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, sessions INTEGER NOT NULL,
+        first TEXT NOT NULL, last TEXT NOT NULL, until TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
     """CREATE TABLE slots (
         account TEXT NOT NULL REFERENCES book, job TEXT NOT NULL, session TEXT NOT NULL, slot TEXT NOT NULL,
-        holder TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1,
+        holder TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, job, session, slot)
     ) WITHOUT ROWID""",
     """CREATE TABLE sessions (
         account TEXT NOT NULL REFERENCES book, date TEXT NOT NULL, open TEXT NOT NULL, close TEXT NOT NULL,
-        schema INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (account, date)
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, date)
     ) WITHOUT ROWID""",
     """CREATE TABLE last_reconcile (
         account TEXT NOT NULL PRIMARY KEY REFERENCES book, at TEXT NOT NULL, blocking INTEGER NOT NULL,
-        findings INTEGER NOT NULL, schema INTEGER NOT NULL DEFAULT 1
+        findings INTEGER NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
     ) WITHOUT ROWID""",
     """CREATE TABLE high_water (
         account TEXT NOT NULL REFERENCES book, strategy TEXT NOT NULL, symbol TEXT NOT NULL,
-        opened_at TEXT NOT NULL, price TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1,
+        opened_at TEXT NOT NULL, price TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, strategy, symbol, opened_at)
     ) WITHOUT ROWID""",
     """CREATE TABLE acknowledged (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, symbol TEXT NOT NULL,
-        quantity TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1,
+        quantity TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
 )
+
+
+STATEMENTS = (*TABLES, *ledger_sums.triggers(TABLES))
 
 
 def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:
@@ -86,7 +97,7 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
     database.execute("BEGIN IMMEDIATE")
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     database.execute(f"PRAGMA user_version = {VERSION}")
-    for statement in TABLES:
+    for statement in STATEMENTS:
         database.execute(statement)
     database.execute(
         "INSERT INTO book (account, created_at, journal_sequence) VALUES (?, ?, 1)",
@@ -96,24 +107,29 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
     return database
 
 
-def open_database(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Return a checked connection; OperatorError on any damage, before anything is written."""
+def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """Return a checked connection; OperatorError on any damage, before anything is written.
+
+    `patience_s` is for how long each statement waits for another process's transaction.
+    """
     if not path.is_file() or not path.stat().st_size:
-        raise OperatorError(f"The ledger {path} is {'empty' if path.exists() else 'missing'}: lost, not new.", DAMAGED)
+        raise DamagedBooksError(
+            f"The ledger {path} is {'empty' if path.exists() else 'missing'}: lost, not new.", REBUILD
+        )
     with translated(path):
-        database = _connect(path, "ro" if read_only else "rw")
+        database = _connect(path, "ro" if read_only else "rw", patience_s)
         try:
             _check(database, path)
             if not read_only:
                 _make_durable(database)
         except sqlite3.OperationalError as error:
             database.close()
-            if not read_only or error.sqlite_errorname != "SQLITE_READONLY_ROLLBACK":
+            if not read_only or getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
                 raise
             # A killed writer left half a commit. Whoever reads next must roll it back first.
             open_database(path, read_only=False).close()
             return open_database(path, read_only=True)
-        except (sqlite3.Error, OperatorError):
+        except (sqlite3.Error, OperatorError, UnicodeDecodeError):
             database.close()
             raise
     return database
@@ -125,36 +141,41 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        name = error.sqlite_errorname
+        name = getattr(error, "sqlite_errorname", "")
+        if not name:
+            # Raised by Python itself, which found text that is none.
+            raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise TemporaryError(f"The ledger {path} is in use by another process.", "Try again shortly.") from error
         raise cannot_write(path.parent, OSError(f"{path.name}: {error} ({name})")) from error
     except sqlite3.IntegrityError:
         raise
-    except sqlite3.DatabaseError as error:
-        raise OperatorError(f"The ledger {path} is damaged: {error}.", DAMAGED) from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
     except OSError as error:
         raise cannot_write(path.parent, error) from error
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
+def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=patience_s
     )
+    ledger_sums.install(database)
+    return database
 
 
 def _check(database: sqlite3.Connection, path: Path) -> None:
     if _pragma(database, "application_id") != APPLICATION_ID:
-        raise OperatorError(f"{path} is not a ledger of tradebot.", DAMAGED)
+        raise DamagedBooksError(f"{path} is not a ledger of tradebot.", REBUILD)
     version = _pragma(database, "user_version")
     if version != VERSION:
         raise OperatorError(
             f"{path} was written by another version (its ledger is {version}, this one reads {VERSION}).",
-            "Use the version that wrote it, or begin anew: tradebot init --state-dir NEW",
+            "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
         )
     found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
-    if found != set(TABLES):
-        raise OperatorError(f"The tables of {path} are not those of a ledger.", DAMAGED)
+    if found != set(STATEMENTS):
+        raise DamagedBooksError(f"The tables of {path} are not those of a ledger.", REBUILD)
 
 
 def _make_durable(database: sqlite3.Connection) -> None:

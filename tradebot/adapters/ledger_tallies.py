@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from tradebot.adapters import journal
 from tradebot.adapters.canonical import time_text
-from tradebot.adapters.ledger_books import Books
+from tradebot.adapters.ledger_arming import Armings
 from tradebot.adapters.ledger_schema import translated
-from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER
-from tradebot.errors import OperatorError
+from tradebot.adapters.state_folder import JOURNAL, LEDGER, REBUILD
+from tradebot.errors import DamagedBooksError, DamagedJournalError
 from tradebot.model.intent import IntentState
 
 _AS_JOURNALLED: Mapping[str, str] = {
@@ -29,7 +29,7 @@ class Compared(NamedTuple):
     ahead: int
 
 
-class Tallies(Books):
+class Tallies(Armings):
     """What counts and compares, for those who only look."""
 
     def intent_states(self) -> Mapping[IntentState, int]:
@@ -52,9 +52,9 @@ class Tallies(Books):
         with translated(self._folder / LEDGER):
             found = [row[0] for row in self._database.execute("PRAGMA quick_check(1)")]
         if found != ["ok"]:
-            raise OperatorError(f"The ledger is damaged: {found[0]}.", DAMAGED)
+            raise DamagedBooksError(f"The ledger is damaged: {found[0]}.", REBUILD)
         # The ledger is read before the journal: what is committed was journalled already.
-        sealed = self._sealed()
+        sealed = self._sealed().sequence
         rows = {kind: {text for (text,) in self._rows(query)} for kind, query in _AS_JOURNALLED.items()}
         return self._against(rows, sealed)
 
@@ -66,7 +66,7 @@ class Tallies(Books):
                 ahead += record.payload not in rows[record.kind]
                 rows[record.kind].discard(record.payload)
         if sequence < sealed:
-            raise OperatorError(f"The journal ends before record {sealed}, which the ledger knows.", DAMAGED)
+            raise DamagedJournalError(f"The journal ends before record {sealed}, which the ledger knows.", REBUILD)
         return Compared(sequence, total, sum(map(len, rows.values())), ahead)
 
     def _journalled(self) -> Iterator[journal.Record]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state_folder import cannot_write
 from tradebot.errors import ExitCode, TradebotError
 
@@ -85,7 +86,8 @@ def _sign(descriptor: int, verb: str) -> None:
     """Write who holds the lock; on a full disk the lock holds all the same, unsigned."""
     holder = {"pid": os.getpid(), "verb": verb, "since": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
-        os.ftruncate(descriptor, 0)
+        with around("lock.sign"):
+            os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)
     except OSError:
         return

@@ -11,7 +11,8 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.errors import OperatorError
+from tradebot.adapters.failpoint import around
+from tradebot.errors import DamagedBooksError, OperatorError
 
 MARKER = "state.id"
 LEDGER = "ledger.db"
@@ -20,6 +21,8 @@ JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EXCHANGE = "exchange"
 PLANS = "plans"
+SENDING = "sending"
+"""Which order is going out; it counts only while the send lock is held."""
 ENVIRONMENT = "TRADEBOT_STATE"
 DEFAULT = Path("state")
 OWN_FILES = (
@@ -33,6 +36,7 @@ OWN_FILES = (
     EVENTS,
     "ARMED",
     "HALT",
+    SENDING,
     "tradebot.yaml",
 )
 """What a state folder holds beside its folders; only a demo is ever cleared away, for the next one."""
@@ -43,6 +47,12 @@ COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.t
 """How the names of files begin that SQLite, a rotation or a mended damage leaves beside ours."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
+REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
+BACKUPS = "backups"
+QUARANTINE = "quarantine"
+REBUILDING = "rebuilding"
+"""Where new books are made before they take the place of the damaged ones."""
+FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING)
 
 
 class StateFolder(NamedTuple):
@@ -111,7 +121,7 @@ def prepare(path: Path) -> None:
 def _may_be_there(entry: Path) -> bool:
     """Tell whether a state folder may hold this: files of ours, hidden ones, and other states."""
     name = entry.name
-    if name in (*OWN_FILES, *LOCKS, EXCHANGE, PLANS) or name.startswith((".", ASIDE, *COMPANIONS)):
+    if name in (*OWN_FILES, *LOCKS, *FOLDERS) or name.startswith((".", ASIDE, *COMPANIONS)):
         return True
     return name.endswith(".new") or os.path.isfile(entry / MARKER) or os.path.isdir(entry / EXCHANGE)
 
@@ -132,7 +142,8 @@ def set_aside(path: Path, names: Iterable[str]) -> Path:
         aside.mkdir(mode=0o700)
         for name in names:
             if os.path.lexists(path / name):
-                (path / name).rename(aside / name)
+                with around("state_folder.set_aside"):
+                    (path / name).rename(aside / name)
     except OSError as error:
         raise cannot_write(path, error) from error
     return aside
@@ -140,6 +151,19 @@ def set_aside(path: Path, names: Iterable[str]) -> Path:
 
 def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
     """Return the folder's marker; OperatorError where there is none, it is damaged, or its ledger is lost."""
+    state = read_marker(path, environ)
+    ledger = path / LEDGER
+    if not ledger.is_file() or not ledger.stat().st_size:
+        raise DamagedBooksError(
+            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is "
+            f"{'empty' if ledger.exists() else 'missing'}: the books are lost, not new.",
+            REBUILD,
+        )
+    return state
+
+
+def read_marker(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
+    """Return the folder's marker, whatever became of its books; OperatorError where there is none or it is damaged."""
     try:
         text = (path / MARKER).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -148,15 +172,7 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
         raise _cannot_read(path, error) from error
     except (OSError, UnicodeDecodeError) as error:
         raise OperatorError(f"The marker {path / MARKER} cannot be read: {error}.", DAMAGED) from error
-    state = _parse_marker(path, text)
-    ledger = path / LEDGER
-    if not ledger.is_file() or not ledger.stat().st_size:
-        raise OperatorError(
-            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is "
-            f"{'empty' if ledger.exists() else 'missing'}: the books are lost, not new.",
-            DAMAGED,
-        )
-    return state
+    return _parse_marker(path, text)
 
 
 def known_states(environ: Mapping[str, str]) -> list[Path]:
@@ -183,10 +199,13 @@ def write_durably(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
+            with around("state_folder.sync_file"):
+                os.fsync(descriptor)
+        with around("state_folder.replace"):
+            draft.replace(path)
     except OSError:
-        draft.unlink(missing_ok=True)
+        with around("state_folder.drop_draft"):
+            draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -195,9 +214,19 @@ def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with around("state_folder.sync_names"):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def in_place(path: Path, opened: os.stat_result) -> bool:
+    """Tell whether an open file still stands at its path."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def cannot_write(path: Path, error: OSError) -> OperatorError:

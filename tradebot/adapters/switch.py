@@ -1,7 +1,8 @@
-"""The two files that decide whether risk may be added: ARMED must be there, and HALT must not.
+"""The two files that decide whether risk may be added: ARMED must be there and say so, and HALT must not be.
 
-Halting removes ARMED first, because removing a file works on a full disk and needs no database. `tradebot
-halt` runs this before anything else is imported, so it uses the cheap part of the standard library only.
+Halting removes ARMED first, because removing a file works on a full disk and needs no database; where the folder
+cannot be written, ARMED is emptied in its place. `tradebot halt` runs this before anything else is imported, so it
+uses the cheap part of the standard library only.
 """
 
 import json
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.state_folder import cannot_write, sync_folder, write_durably
 from tradebot.errors import ExitCode, OperatorError
 
@@ -25,8 +27,8 @@ Seen = tuple[int, int] | None
 
 
 def armed(folder: Path) -> bool:
-    """Tell whether ARMED is a readable regular file."""
-    return _content(folder / ARMED) is not None
+    """Tell whether ARMED is a regular file with a readable record that says so."""
+    return _armed(folder) is not None
 
 
 def arm(folder: Path, who: str, at: datetime) -> None:
@@ -38,11 +40,11 @@ def arm(folder: Path, who: str, at: datetime) -> None:
 
 
 def halt(folder: Path, who: str, why: str, at: datetime, state: str) -> str:
-    """Remove ARMED, then write HALT; either one holds, so OperatorError only where both failed.
+    """Remove or empty ARMED, then write HALT; either one holds, so OperatorError only where both failed.
 
     Return the state in force: the newest reason is kept, but FLATTEN is never weakened to REDUCE_ONLY.
     """
-    kept_armed = _failure(partial(_remove, folder / ARMED))
+    kept_armed = _failure(partial(_remove, folder / ARMED)) and _failure(partial(_empty, folder / ARMED))
     before = _parse(_content(folder / HALT) or "")
     state = "FLATTEN" if before and before[0] == "FLATTEN" else str(state)
     not_halted = _failure(partial(write_durably, folder / HALT, _text(state, who, why, at)))
@@ -69,10 +71,12 @@ def clear(folder: Path, who: str, at: datetime, shown: Seen) -> None:
     try:
         # Moved before it is looked at: whatever comes to HALT from now on is another one, and is not touched.
         if os.path.lexists(folder / HALT):
-            (folder / HALT).rename(taken)
+            with around("switch.take"):
+                (folder / HALT).rename(taken)
         same = _same(taken, shown)
         if not same and os.path.lexists(taken) and not os.path.lexists(folder / HALT):
-            taken.rename(folder / HALT)
+            with around("switch.put_back"):
+                taken.rename(folder / HALT)
         _discard(taken)
         sync_folder(folder)
     except OSError as error:
@@ -100,9 +104,11 @@ def _same(taken: Path, shown: Seen) -> bool:
 
 def _discard(taken: Path) -> None:
     if taken.is_dir() and not taken.is_symlink():
-        taken.rmdir()
+        with around("switch.discard_folder"):
+            taken.rmdir()
     else:
-        taken.unlink(missing_ok=True)
+        with around("switch.discard"):
+            taken.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> "TradingStateRecord":
@@ -111,11 +117,17 @@ def read(folder: Path) -> "TradingStateRecord":
 
     if os.path.lexists(folder / HALT):
         return _read_halt(folder / HALT)
-    content = _content(folder / ARMED)
-    if content is None:
+    record = _armed(folder)
+    if record is None:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "", "the ARMED file is absent or unreadable", None)
-    _, who, why, at = _parse(content) or ("", "file", "ARMED file", None)
+    _, who, why, at = record
     return TradingStateRecord(TradingState.ACTIVE, who, why, at)
+
+
+def _armed(folder: Path) -> tuple[str, str, str, datetime] | None:
+    """Return the record of ARMED, None where it is absent, emptied, damaged or says anything else."""
+    record = _parse(_content(folder / ARMED) or "")
+    return record if record and record[0] == "ACTIVE" else None
 
 
 def _read_halt(path: Path) -> "TradingStateRecord":
@@ -162,6 +174,18 @@ def _failure(step: Callable[[], None]) -> OSError | None:
     return None
 
 
+def _empty(path: Path) -> None:
+    """Take the content of a file away in its place, durably: neither room nor the folder's permission is needed."""
+    # Nothing that is no file of ours may keep a halt waiting, or be emptied in its place.
+    descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with around("switch.empty"):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+    with around("switch.disarm"):
+        path.unlink(missing_ok=True)
     sync_folder(path.parent)

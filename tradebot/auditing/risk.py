@@ -8,6 +8,7 @@ from tradebot.auditing.evidence import Broker, Evidence, Silence
 from tradebot.auditing.items import Area, Item, Look, State, judged
 from tradebot.exits.rules import Held, best_price, evaluate
 from tradebot.explain import plain
+from tradebot.gates import rates
 from tradebot.gates.book import monitors
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Position
@@ -25,10 +26,12 @@ def permission(evidence: Evidence) -> Item:
     """Judge whether anything may be sent at all."""
     told = evidence.broker
     blocked = told.view.account.blocked if isinstance(told, Broker) else ()
-    closed = [f"{reason} ({found})" for reason, found in evidence.permission.closed]
+    closed = [f"{reason} ({found})" for reason, found in evidence.permission.closed_to_entries(evidence.moment.now)]
     closed += [f"{Reason.ACCOUNT_BLOCKED} ({flag})" for flag in blocked]
     look = Look("mode and blocks" if isinstance(told, Broker) else "mode", 1 + isinstance(told, Broker))
-    found = f"nothing is sent, exits included: {', '.join(closed)}" if closed else "orders may be sent"
+    only_entries = evidence.permission.open and not blocked
+    kept_back = "no entry is sent, exits go on" if only_entries else "nothing is sent, exits included"
+    found = f"{kept_back}: {', '.join(closed)}" if closed else "orders may be sent"
     state = State.WARN if closed else State.OK
     return judged((Area.HALTS, "permission"), look, evidence.moment.now, state, found, "tradebot status")
 
@@ -129,6 +132,8 @@ _LIMITS = (
     Gate.SECTOR_NOTIONAL,
     Gate.OPEN_POSITIONS,
     Gate.DAILY_LOSS,
+    Gate.DRAWDOWN,
+    Gate.SESSION_ENTRIES,
 )
 
 
@@ -139,9 +144,12 @@ def limits(evidence: Evidence) -> Iterator[Item]:
         yield silent((Area.LIMITS, "limits on the book"), told)
         return
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
-    for subject, decision in monitors(told.book, evidence.rules.limits):
+    rules = evidence.rules
+    on_book, on_entries = monitors(told.book, rules.limits, rules.halts), rates.monitors(told.book, rules.limits)
+    for subject, decision in (*on_book, *on_entries):
         answers[decision.gate].append((subject, decision))
-    for gate in _LIMITS:
+    # Of how often there is something to say only once something was entered.
+    for gate in (*_LIMITS, *(gate for gate in answers if gate not in _LIMITS)):
         yield _limit(gate, answers[gate], told, evidence)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from tradebot.gates.common import answer
-from tradebot.limits import Limits
+from tradebot.limits import HaltRules, Limits
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.reasons import Reason
@@ -41,24 +41,42 @@ def gross_notional(book: Book, limits: Limits, more_usd: Decimal = NOTHING) -> D
 
 
 def daily_loss(book: Book, limits: Limits) -> Decision:
-    """Compare the day's loss with its share of the equity that the day began with."""
-    limit = limits.max_daily_loss_fraction
+    """Compare the day's loss with the share of the equity it began with at which entries are shut."""
+    return _day_loss(book, limits.max_daily_loss_fraction, Reason.DAILY_LOSS_REACHED)
+
+
+def daily_loss_halt(book: Book, halts: HaltRules) -> Decision:
+    """Compare the day's loss with the larger share, at which the bot halts."""
+    return _day_loss(book, halts.daily_loss_fraction, Reason.DAILY_LOSS_HALT)
+
+
+def drawdown(book: Book, halts: HaltRules) -> Decision:
+    """Compare the fall from the highest equity with its limit; at the first look there is none to fall from."""
+    limit, peak = halts.drawdown_fraction, book.peak_equity or book.equity
     if book.equity <= 0:
-        return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
-    # The base is the equity that the day began with: what is left plus what was lost.
-    loss = book.day_loss / (book.equity + book.day_loss)
-    return answer(Gate.DAILY_LOSS, loss < limit, Reason.DAILY_LOSS_REACHED, loss, limit)
+        return Decision(Gate.DRAWDOWN, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    fallen = max(peak - book.equity, NOTHING) / peak
+    return answer(Gate.DRAWDOWN, fallen < limit, Reason.DRAWDOWN_REACHED, fallen, limit)
 
 
-def monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
+def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
     """Yield the answer of each limit on the book as it stands, with the symbol or sector that it is about."""
     yield "", gross_notional(book, limits)
     yield "", daily_loss(book, limits)
+    yield "", drawdown(book, halts)
     yield "", open_positions(book, limits)
     for symbol in sorted(book.exposure):
         yield symbol, symbol_notional(book, limits, symbol)
     for sector in sorted(book.sector_exposure):
         yield sector, sector_notional(book, limits, sector)
+
+
+def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
+    if book.equity <= 0:
+        return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    # The base is the equity that the day began with: what is left plus what was lost.
+    loss = book.day_loss / (book.equity + book.day_loss)
+    return answer(Gate.DAILY_LOSS, loss < limit, reason, loss, limit)
 
 
 def _share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:

@@ -23,10 +23,19 @@ def answer(
 
 
 def permission(desk: Desk) -> Decision:
-    """Fail with the first closed door of permission."""
-    if desk.permission.open:
+    """Fail with the first closed door of permission: what every order is asked, exits and cancels too."""
+    return _first_closed(desk.permission.closed)
+
+
+def permission_to_enter(desk: Desk) -> Decision:
+    """Fail with the first door that is closed to an order that adds risk; an arming that has ended is one more."""
+    return _first_closed(desk.permission.closed_to_entries(desk.now))
+
+
+def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
+    if not closed:
         return Decision(Gate.PERMISSION, Verdict.PASS)
-    reason, found = desk.permission.closed[0]
+    reason, found = closed[0]
     return Decision(Gate.PERMISSION, Verdict.FAIL, reason, found)
 
 

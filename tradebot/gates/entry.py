@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.gates import book as limits_of
-from tradebot.gates.common import answer, permission, session_open, trading_state, unresolved, working
+from tradebot.gates import halts as halts_of
+from tradebot.gates import rates
+from tradebot.gates.common import answer, permission_to_enter, session_open, trading_state, unresolved, working
 from tradebot.gates.sizing import Size
-from tradebot.limits import Limits
+from tradebot.limits import HaltRules, Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import Book, Desk
+from tradebot.model.desk import Book, Desk, Entered
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 
@@ -27,6 +29,7 @@ class Ask:
     desk: Desk
     book: Book
     limits: Limits
+    halts: HaltRules
     quote: Quote | None
     size: Size | None
     promised: bool
@@ -196,14 +199,25 @@ def _cooldown(ask: Ask) -> Decision:
     return answer(Gate.COOLDOWN, waited >= limit, Reason.COOLDOWN, waited, limit, waited)
 
 
+def _symbol_entries(ask: Ask) -> Decision:
+    wanted = Entered(ask.candidate.strategy, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
+    return rates.symbol_entries(ask.book, ask.limits, wanted, more=1)
+
+
 def _duplicate(ask: Ask) -> Decision:
-    return answer(Gate.DUPLICATE, not ask.promised, Reason.DUPLICATE_INTENT)
+    if ask.promised:
+        return Decision(Gate.DUPLICATE, Verdict.FAIL, Reason.DUPLICATE_INTENT)
+    return rates.duplicate_order(ask.book, ask.limits, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
 
 
 _GATES: dict[Gate, Callable[[Ask], Decision]] = {
-    Gate.PERMISSION: lambda ask: permission(ask.desk),
+    Gate.PERMISSION: lambda ask: permission_to_enter(ask.desk),
     Gate.TRADING_STATE: lambda ask: trading_state(ask.desk),
     Gate.SESSION: lambda ask: session_open(ask.desk),
+    Gate.SECOND_WRITER: lambda ask: halts_of.second_writer(ask.desk),
+    Gate.VENUE_DRIFT: lambda ask: halts_of.venue_drift(ask.desk, ask.halts),
+    Gate.REFUSALS: lambda ask: halts_of.refusals(ask.desk, ask.halts),
+    Gate.UNANSWERED: lambda ask: halts_of.unanswered(ask.desk, ask.halts),
     Gate.RECONCILED: _reconciled,
     Gate.FLOW_CONTRACT: _flow_contract,
     Gate.FLOW_FRESH: _flow_fresh,
@@ -218,12 +232,16 @@ _GATES: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.SPREAD: _spread,
     Gate.OPEN_POSITIONS: lambda ask: limits_of.open_positions(ask.book, ask.limits, more=1),
     Gate.NEW_ENTRIES: _new_entries,
+    Gate.SESSION_ENTRIES: lambda ask: rates.session_entries(ask.book, ask.limits, more=1),
+    Gate.SYMBOL_ENTRIES: _symbol_entries,
+    Gate.ORDER_RATE: lambda ask: rates.order_rate(ask.book, ask.limits, ask.desk.now, more=1),
     Gate.ORDER_NOTIONAL: _order_notional,
     Gate.SYMBOL_NOTIONAL: _symbol_notional,
     Gate.SECTOR_NOTIONAL: _sector_notional,
     Gate.GROSS_NOTIONAL: _gross_notional,
     Gate.BUYING_POWER: _buying_power,
     Gate.DAILY_LOSS: lambda ask: limits_of.daily_loss(ask.book, ask.limits),
+    Gate.DRAWDOWN: lambda ask: limits_of.drawdown(ask.book, ask.halts),
     Gate.COOLDOWN: _cooldown,
     Gate.DUPLICATE: _duplicate,
 }

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tradebot.model.account import Account
 from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.candidate import Side
 from tradebot.model.instrument import Instrument, notional
 from tradebot.model.order import Order
 from tradebot.model.position import Position
@@ -15,11 +16,37 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 
 
 @dataclass(frozen=True, slots=True)
+class Entered:
+    """One entry that was promised; rates count it whatever became of it."""
+
+    strategy: str
+    symbol: str
+    side: Side
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What was seen that may halt the bot.
+
+    `refused` are the times at which the venue refused orders, `unanswered` those at which orders were promised that
+    still have no answer. `strangers` are the ids of orders under our mark that the books never promised, or that the
+    venue holds with other content; `unreadable` counts its rows that could not be read.
+    """
+
+    refused: tuple[datetime, ...] = ()
+    unanswered: tuple[datetime, ...] = ()
+    strangers: tuple[str, ...] = ()
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Book:
     """The account with everything that may still happen to it counted at its worst, USD.
 
     `exposure` is the absolute notional by symbol, of positions and of working orders, ours and foreign alike; `working`
-    holds the symbols of all working orders, `own_working` those of ours.
+    holds the symbols of all working orders, `own_working` those of ours. `entries` are the session's, `peak_equity` is
+    the highest equity that was ever seen, None at the first look.
     """
 
     equity: Decimal
@@ -35,11 +62,17 @@ class Book:
     last_fill_at: Mapping[str, datetime]
     gross: Decimal
     new_entries: int = 0
+    entries: tuple[Entered, ...] = ()
+    peak_equity: Decimal | None = None
 
     @property
     def open_positions(self) -> int:
         """Return how many symbols are held or may yet be: by a working order, or by one whose fate is unknown."""
         return len(self.held | self.foreign | self.working | self.unresolved)
+
+    def with_order(self, entered: Entered) -> "Book":
+        """Return the book with one entry more that was promised, whatever became of it."""
+        return replace(self, entries=(*self.entries, entered))
 
     def with_entry(self, instrument: Instrument, quantity: Decimal, price: Decimal, sector: str) -> "Book":
         """Return the book as if this entry were filled at `price`; the next candidate sees it."""
@@ -96,6 +129,7 @@ class Desk:
     rejected_quotes: Mapping[str, str] = field(default_factory=dict)
     unreadable: int = 0
     taken_s: float = 0.0
+    signs: Signs = field(default_factory=Signs)
 
     @property
     def session_open(self) -> bool:

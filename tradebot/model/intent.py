@@ -9,9 +9,13 @@ from enum import StrEnum
 
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Instrument
-from tradebot.model.order import OrderType, TimeInForce
+from tradebot.model.order import Order, OrderType, TimeInForce
 
 ID_PREFIX = "tb1."
+ID_CONFLICT = "id_conflict"
+"""The code of a refusal that is ours: the venue holds another order under the id of this one."""
+NEVER_SENT = "halted"
+"""The code of a refusal that is ours: a halt came between the promise and the request."""
 
 
 class Operation(StrEnum):
@@ -87,6 +91,11 @@ class Intent:
     cycle_id: str
     at: datetime
     target_venue_id: str | None = None
+
+    def asked_for(self, order: Order) -> bool:
+        """Tell whether the venue's order is the one that this submit asked for: id, symbol, side and quantity."""
+        ours = (self.client_order_id, self.instrument.symbol, self.side, self.quantity)
+        return ours == (order.client_order_id, order.symbol, order.side, order.quantity)
 
 
 @dataclass(frozen=True, slots=True)

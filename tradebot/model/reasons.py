@@ -1,96 +1,10 @@
 """Every reason code once, with its cause, its meaning and its remedy. Documents and tests read this table."""
 
 from dataclasses import dataclass
-from enum import StrEnum, auto
 
+from tradebot.model.reason_codes import Cause, Reason
 
-class Cause(StrEnum):
-    """Whose turn it is: the bot is BROKEN, a rule BLOCKED the trade, it was IDLE by design, or we cannot tell."""
-
-    BROKEN = "broken"
-    BLOCKED = "blocked"
-    IDLE = "idle by design"
-    UNKNOWN = "unknown"
-
-
-class Reason(StrEnum):
-    """Stable names; a record that holds one keeps its meaning for ever."""
-
-    @staticmethod
-    def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:
-        return name
-
-    CUT_SHORT = auto()
-    VENUE_UNREACHABLE = auto()
-    KEYS_REFUSED = auto()
-    PASS_FAILED = auto()
-    MARKET_CLOSED = auto()
-    SLOT_TAKEN = auto()
-    OUTSIDE_TIMETABLE = auto()
-    SLOT_MISSED = auto()
-    CALENDAR_DISAGREES = auto()
-    LIVE_NOT_ARMED = auto()
-    DRY_RUN = auto()
-    SHADOW = auto()
-    ACCOUNT_BLOCKED = auto()
-    HALTED = auto()
-    STATE_UNREADABLE = auto()
-    NOT_RECONCILED = auto()
-    RECONCILE_STALE = auto()
-    RECONCILE_FINDINGS = auto()
-    VIEW_INCOMPLETE = auto()
-    FLOW_CONTRACT_FAILED = auto()
-    FLOW_MISSING = auto()
-    FLOW_STALE = auto()
-    QUOTE_MISSING = auto()
-    PREVIOUS_CLOSE_MISSING = auto()
-    QUOTE_STALE = auto()
-    QUOTE_FROM_FUTURE = auto()
-    NO_DIRECTION = auto()
-    LONG_ONLY = auto()
-    CANDIDATE_STALE = auto()
-    CLUSTER_TOO_SMALL = auto()
-    STRATEGY_DECLINED = auto()
-    STRATEGY_FAILED = auto()
-    STRATEGY_TIMEOUT = auto()
-    STRATEGY_INVALID = auto()
-    STRATEGY_TOO_MANY = auto()
-    ALREADY_POSITIONED = auto()
-    FOREIGN_POSITION = auto()
-    POSITION_GONE = auto()
-    ORDER_WORKING = auto()
-    INTENT_UNRESOLVED = auto()
-    SCORE_BELOW_MIN = auto()
-    COVERAGE_BELOW_MIN = auto()
-    SIZE_BELOW_ONE = auto()
-    PRICE_MOVED = auto()
-    SPREAD_TOO_WIDE = auto()
-    MAX_OPEN_POSITIONS = auto()
-    MAX_NEW_ENTRIES = auto()
-    ORDER_NOTIONAL_ABOVE_MAX = auto()
-    ORDER_NOTIONAL_BELOW_MIN = auto()
-    SYMBOL_NOTIONAL_ABOVE_MAX = auto()
-    SECTOR_NOTIONAL_ABOVE_MAX = auto()
-    SECTOR_UNKNOWN = auto()
-    GROSS_NOTIONAL_ABOVE_MAX = auto()
-    BUYING_POWER_SHORT = auto()
-    EQUITY_UNKNOWN = auto()
-    DAILY_LOSS_REACHED = auto()
-    COOLDOWN = auto()
-    DUPLICATE_INTENT = auto()
-    DESK_STALE = auto()
-    SENT = auto()
-    VENUE_REJECTED = auto()
-    VENUE_UNKNOWN = auto()
-    STOP_LOSS = auto()
-    TRAILING_STOP = auto()
-    PROFIT_TARGET = auto()
-    TIME_EXIT = auto()
-    FLATTEN = auto()
-    CLOSED_BY_HAND = auto()
-    HOLD = auto()
-    STALE_ENTRY = auto()
-    STALE_EXIT = auto()
+__all__ = ["REASONS", "Cause", "Reason", "ReasonRow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +60,30 @@ REASONS: dict[Reason, ReasonRow] = {
         "The venue's clock and our calendar disagree about the session.",
         "Compare tradebot status with the venue's calendar; entries stay shut until they agree.",
     ),
+    Reason.ORDER_GATE_CLOSED: _row(
+        Cause.BLOCKED,
+        "ALLOW_ORDERS, ENABLE_ORDER_EXEC, DRY_RUN or LIVE_TRADING_ACK keeps every order back, exits too.",
+        "tradebot live status names it; set or unset it in the environment or in .env.",
+    ),
+    Reason.LIVE_MODE_UNSAID: _row(
+        Cause.BLOCKED,
+        "No order goes to real money unless the configuration file itself says so.",
+        "Write mode: live into tradebot.yaml in the state folder, if you mean it; then tradebot live status.",
+    ),
+    Reason.LIVE_ACCOUNT_UNSAID: _row(
+        Cause.BLOCKED,
+        "The environment does not name the account whose real money may be traded.",
+        "Set TRADEBOT_LIVE to the account number's last four characters, if you mean it; then tradebot live status.",
+    ),
     Reason.LIVE_NOT_ARMED: _row(
         Cause.BLOCKED,
-        "Real money is not armed.",
-        "Trade on paper; arming real money is not part of this version.",
+        "Real money is not armed: nothing is sent, exits included.",
+        "tradebot live status, then tradebot live arm in a terminal",
+    ),
+    Reason.LIVE_ARMING_EXPIRED: _row(
+        Cause.BLOCKED,
+        "The sessions for which real money was armed are over: entries are closed, exits go on.",
+        "tradebot live arm in a terminal",
     ),
     Reason.DRY_RUN: _row(Cause.IDLE, "A dry run sends nothing.", "Run the verb without --dry-run."),
     Reason.SHADOW: _row(
@@ -171,6 +105,11 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BROKEN,
         "The trading state cannot be read, so it counts as REDUCE_ONLY.",
         "See docs/RUNBOOK.md, damaged state; then tradebot unhalt.",
+    ),
+    Reason.PASS_FAULT: _row(
+        Cause.BROKEN,
+        "A pass ended in a fault of the bot itself, a gate's among them, and halted it.",
+        "tradebot --debug VERB shows the fault; report it, then tradebot unhalt",
     ),
     Reason.NOT_RECONCILED: _row(
         Cause.BLOCKED, "The books were never compared with the broker's.", "tradebot reconcile"
@@ -300,6 +239,19 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The book is full.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: _row(Cause.IDLE, "This cycle has opened all it may.", "Wait for the next cycle."),
+    Reason.MAX_SESSION_ENTRIES: _row(
+        Cause.IDLE, "This session has opened all it may.", "Wait for the next session; exits go on."
+    ),
+    Reason.MAX_SYMBOL_ENTRIES: _row(
+        Cause.BLOCKED,
+        "The strategy has entered this symbol on this side as often as it may in one session.",
+        "Wait for the next session; tradebot orders --all shows what was done again and again.",
+    ),
+    Reason.ORDER_RATE: _row(
+        Cause.BLOCKED,
+        "Too many entries were sent within a second or a minute.",
+        "Nothing to do: the next slot goes on. If it comes often, see what proposes so much: tradebot orders --all",
+    ),
     Reason.ORDER_NOTIONAL_ABOVE_MAX: _row(Cause.BLOCKED, "The order is larger than one order may be.", _SIZE_LIMIT),
     Reason.ORDER_NOTIONAL_BELOW_MIN: _row(
         Cause.IDLE, "The order is too small to be worth sending.", "Lower limits.min_order_notional_usd."
@@ -323,11 +275,46 @@ REASONS: dict[Reason, ReasonRow] = {
         "The day's loss has reached its limit.",
         "Entries open again once the day has lost less, at the latest next session; exits go on.",
     ),
+    Reason.DAILY_LOSS_HALT: _row(
+        Cause.BLOCKED,
+        "The day's loss went beyond what stops and limits allow for, and halted the bot.",
+        "Look at what was lost: tradebot fills. The cause ends with the session; then tradebot unhalt.",
+    ),
+    Reason.DRAWDOWN_REACHED: _row(
+        Cause.BLOCKED,
+        "Equity has fallen too far below its highest.",
+        "Decide whether the bot is to go on; money taken out of the account counts as a loss too.",
+    ),
+    Reason.REJECT_STORM: _row(
+        Cause.BLOCKED,
+        "The venue refused too many orders within the window.",
+        "Read its words: tradebot orders --all. The cause ends with the window; then tradebot unhalt.",
+    ),
+    Reason.UNKNOWN_STORM: _row(
+        Cause.UNKNOWN,
+        "Too many orders of the window are still without an answer.",
+        "tradebot reconcile looks them up by their ids; then tradebot unhalt",
+    ),
+    Reason.SECOND_WRITER: _row(
+        Cause.BROKEN,
+        "The account holds an order under our mark that these books never promised, or another one under our id.",
+        "Stop the other copy of the bot, end its orders at the broker, then tradebot unhalt.",
+    ),
+    Reason.VENUE_DRIFT: _row(
+        Cause.BROKEN,
+        "Too many of the venue's rows of positions and orders cannot be read: its answers are not what we know.",
+        "tradebot events names the fields; get a version that knows them, then tradebot unhalt.",
+    ),
     Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
     Reason.DUPLICATE_INTENT: _row(
         Cause.IDLE,
         "This very order was promised before.",
         "Nothing to do: an order is sent once or not at all.",
+    ),
+    Reason.DUPLICATE_ORDER: _row(
+        Cause.BLOCKED,
+        "The same side of the same symbol was sent moments ago, by another slot or strategy.",
+        "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
     ),
     Reason.DESK_STALE: _row(
         Cause.BLOCKED,

@@ -39,15 +39,38 @@ class TradingStateRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Arming:
+    """Real money armed by a person at a terminal, at venue time: entries are open until the last session closes."""
+
+    sessions: int
+    first: date
+    last: date
+    until: datetime
+    who: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Permission:
-    """Whether anything may be sent to the broker; each closed door has its reason and what was found there."""
+    """Whether anything may be sent to the broker; each closed door has its reason and what was found there.
+
+    After `entries_until` (None: for ever) only entries are closed: exits, cancels and protection go on.
+    """
 
     closed: tuple[tuple[Reason, str], ...] = ()
+    entries_until: datetime | None = None
 
     @property
     def open(self) -> bool:
         """Tell whether no door is closed."""
         return not self.closed
+
+    def closed_to_entries(self, now: datetime) -> tuple[tuple[Reason, str], ...]:
+        """Return the doors that an entry finds closed at `now`: those of every order, and an arming that has ended."""
+        if self.entries_until is None or now <= self.entries_until:
+            return self.closed
+        ended = f"entries ended {self.entries_until:%Y-%m-%d %H:%M} UTC"
+        return (*self.closed, (Reason.LIVE_ARMING_EXPIRED, ended))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,106 @@
+"""`tradebot backup`: a verified copy of ledger and journal; each ended session gets one by itself."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.surface import Config, Json, Report, StateDir, finish, opened
+from tradebot.errors import TradebotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.wiring import App
+
+BY_HAND = "by-hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One verified copy: the last record of its journal, how many intents and fills it holds, its size in bytes."""
+
+    name: str
+    path: str
+    record: int
+    intents: int
+    fills: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """The copy that was made now, None where only a list was asked for, and the names of all, the newest first."""
+
+    made: Copy | None
+    kept: tuple[str, ...]
+
+
+def run(app: "App", *, only_list: bool = False) -> Report:
+    """Copy the books and read the copy through; OperatorError where the disk does not take it."""
+    from tradebot.adapters import backups
+
+    made = None
+    if not only_list:
+        with app.pass_lock("backup"):
+            found = backups.make(app.folder, BY_HAND, datetime.now(UTC))
+        made = Copy(found.path.name, str(found.path), found.record, found.intents, found.fills, found.bytes)
+    data = Backups(made, tuple(path.name for path in backups.places(app.folder.path)))
+    return Report("backup", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+
+
+def of_ended_session(app: "App", now: datetime) -> None:
+    """Copy the books once after each session that they have seen; the caller holds the pass lock.
+
+    A copy that fails is an event, and stops no pass: an exit does not wait for room on a disk.
+    """
+    from datetime import timedelta
+
+    from tradebot.adapters import backups
+    from tradebot.model.event import Severity, SystemEvent
+
+    ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
+    began = app.ledger.books_opened_at()
+    if not ended or began is None or began >= ended[-1].close:
+        return
+    session = ended[-1].date
+    try:
+        made = backups.of_session(app.folder, session, datetime.now(UTC))
+    except TradebotError as failed:
+        details = {"session": session.isoformat(), "found": failed.message}
+        app.events.emit(SystemEvent(now, "backup", "failed", Severity.WARN, None, details))
+        return
+    if made:
+        details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}
+        app.events.emit(SystemEvent(now, "backup", "made", Severity.INFO, None, details))
+
+
+def _render(console: "Console", data: Backups) -> None:
+    if data.made:
+        console.print(f"Copied and read through: {data.made.path}", markup=False, soft_wrap=True)
+        console.print(
+            f"  {data.made.record:,} records, {data.made.intents:,} intents, {data.made.fills:,} fills, "
+            f"{data.made.bytes:,} bytes"
+        )
+    console.print(f"Copies kept: {len(data.kept)}" + (", the newest first:" if data.kept else ""))
+    for name in data.kept:
+        console.print(f"  {name}", markup=False)
+    if data.kept:
+        console.print(f"Next: tradebot restore {data.kept[0]}   puts one back", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("backup", epilog="Example: tradebot backup     or: tradebot backup --list")
+    def backup(
+        only_list: Annotated[bool, typer.Option("--list", help="Make none, show those that there are.")] = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Copy ledger and journal, and read the copy through; every ended session is copied by itself."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, only_list=only_list)
+        finish(report, as_json)

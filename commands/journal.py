@@ -1,0 +1,114 @@
+"""`tradebot journal verify`: read the journal's chain through, and say where it breaks."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.surface import Config, Json, Report, StateDir, finish, opened_as_found
+from tradebot.errors import ExitCode, TradebotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.adapters.journal_reading import Reading
+    from tradebot.wiring import App
+
+app = typer.Typer(help="The hash-chained journal of money records.", no_args_is_help=True, rich_markup_mode=None)
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A place where the chain does not hold: the line from 1, where it begins in bytes, and what is wrong there."""
+
+    line: int
+    offset: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One journal read through. `lines` are complete ones, of which `whole` carry a right hash of their own.
+
+    `torn_bytes` is the length of an incomplete last line, as a crash leaves one: it is no damage. `ledger` is what the
+    ledger says of this journal, None where they agree, and where a file was named.
+    """
+
+    path: str
+    lines: int
+    whole: int
+    last_record: int | None
+    last_at: datetime | None
+    torn_bytes: int
+    breaks: tuple[Broken, ...]
+    ledger: str | None
+
+
+def run(bot: "App", file: str | None) -> Report:
+    """Read a journal through, and ask the ledger about it; exit 10 where the chain or the ledger says no."""
+    from tradebot.adapters.journal_reading import read
+    from tradebot.adapters.state_folder import JOURNAL
+
+    path = Path(file) if file else bot.folder.path / JOURNAL
+    data = _data(path, read(path), None if file else _ledger_says(bot))
+    code = ExitCode.FINDINGS if data.breaks or data.ledger else ExitCode.DONE
+    return Report("journal-verify", data, lambda console: _render(console, data), code, bot.mode_name, bot.account_tail)
+
+
+def _data(path: Path, found: "Reading", ledger: str | None) -> Verified:
+    from tradebot.adapters.canonical import parse_time
+
+    last = found.records[-1] if found.records else None
+    breaks = tuple(Broken(line.number, line.offset, str(line.problem)) for line in found.breaks)
+    return Verified(
+        path=str(path),
+        lines=len(found.lines),
+        whole=len(found.records),
+        last_record=last["seq"] if last else None,
+        last_at=parse_time(last["at"]) if last else None,
+        torn_bytes=found.torn,
+        breaks=breaks or (() if last else (Broken(1, 0, "it holds no record"),)),
+        ledger=ledger,
+    )
+
+
+def _ledger_says(bot: "App") -> str | None:
+    try:
+        bot.ledger_view.check_journal()
+    except TradebotError as differs:
+        return differs.message
+    return None
+
+
+def _render(console: "Console", data: Verified) -> None:
+    console.print(f"{data.path}: {data.lines:,} lines, {data.whole:,} whole records", markup=False, soft_wrap=True)
+    if data.torn_bytes:
+        console.print(f"  an incomplete last line of {data.torn_bytes} bytes, as a crash leaves one: no record")
+    for broken in data.breaks[:SHOWN]:
+        console.print(f"  [red]broken[/red] at line {broken.line}, byte {broken.offset}: {broken.problem}")
+    if len(data.breaks) > SHOWN:
+        console.print(f"  … and at {len(data.breaks) - SHOWN} more lines")
+    if data.ledger:
+        console.print(f"  the ledger says: {data.ledger}", markup=False, soft_wrap=True)
+    if data.breaks or data.ledger:
+        console.print("Next: tradebot recover", markup=False)
+        return
+    console.print(
+        f"[green]The chain holds[/green] to record {data.last_record} of {data.last_at:%Y-%m-%d %H:%M:%S} UTC"
+    )
+
+
+@app.command("verify", epilog="Example: tradebot journal verify     or, for a copy: tradebot journal verify FILE")
+def _verify(
+    file: Annotated[str | None, typer.Argument(help="Another journal, of a backup or the quarantine.")] = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Read the whole chain of the journal, and say at which record it breaks."""
+    with opened_as_found(state_dir, config) as bot:
+        report = run(bot, file)
+    finish(report, as_json)

@@ -1,0 +1,257 @@
+"""`tradebot live`: what stands between a decision and the broker, and the one way to let real money be traded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.plain import clean, confirm
+from commands.surface import Config, Json, Report, StateDir, caller, finish, opened
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.gates.permission import Door
+    from tradebot.model.reasons import Reason
+    from tradebot.model.trading import Arming, Permission
+    from tradebot.wiring import App
+
+app = typer.Typer(help="Show and give the permission to send orders.", no_args_is_help=True, rich_markup_mode=None)
+OPEN, ENTRIES, CLOSED = "open", "entries closed", "closed"
+STYLES = {OPEN: "green", ENTRIES: "yellow", CLOSED: "red"}
+MEANINGS = {
+    OPEN: "orders may be sent",
+    ENTRIES: "no entry is sent; exits, cancels and protection go on",
+    CLOSED: "nothing is sent, exits included",
+}
+ARMING = "arming"
+MOST_SESSIONS = 20
+"""An arming ends after so many sessions at most: about a month."""
+AHEAD = timedelta(days=60)
+"""How far the calendar is read: the most sessions of one arming lie well within."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition for sending: its state, the evidence, and where it is not open its reason and what opens it."""
+
+    name: str
+    state: str
+    found: str
+    reason: str | None
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStatus:
+    """Permission as a whole, the strictest of its conditions; the trading state beside it, which is another thing.
+
+    `as_of` is the venue's time, or a person's own clock where the venue gave none.
+    """
+
+    state: str
+    meaning: str
+    as_of: datetime
+    conditions: tuple[Condition, ...]
+    trading_state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """What `live arm` wrote: the sessions, their first and last day, and when entries end; times are the venue's."""
+
+    sessions: int
+    first: date
+    last: date
+    until: datetime
+    at: datetime
+    trading_state: str
+
+
+def status(app: "App") -> Report:
+    """Look at every condition, those of the venue too; exit 0 where orders may be sent, 10 where one is not open."""
+    now, rows = conditions(app)
+    strictest = max((row.state for row in rows), key=list(MEANINGS).index)
+    state = app.ledger_view.trading_state().state.value
+    data = LiveStatus(strictest, MEANINGS[strictest], now, rows, state)
+    code = ExitCode.DONE if strictest == OPEN else ExitCode.FINDINGS
+    return Report("live-status", data, lambda c: _render(c, data), code, app.mode_name, app.account_tail)
+
+
+def arm(app: "App", sessions: int, *, by: str) -> Report:
+    """Arm real money for the next sessions, where every other condition holds and a person types the account's tail.
+
+    Raises OperatorError: exit 2 where there is nothing to arm or no terminal, 3 where a condition is closed or the
+    word was another one.
+    """
+    _require_live(app)
+    _require_others(app)
+    span = "1 session" if sessions == 1 else f"{sessions} sessions"
+    what = f"Arming real money for {span}"
+    confirm(app.account_tail, None, what=what, command="tradebot live arm", by_hand=True)
+    with app.pass_lock("live arm"):
+        # It may have taken the person a while: what was open then is looked at again.
+        _require_others(app)
+        arming = _armed(app, sessions, by)
+    data = Armed(
+        arming.sessions,
+        arming.first,
+        arming.last,
+        arming.until,
+        arming.at,
+        app.ledger.trading_state().state.value,
+    )
+    return Report("live-arm", data, lambda c: _render_armed(c, data), mode=app.mode_name, account=app.account_tail)
+
+
+def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
+    """Return every condition in the order of asking, and the time at which they were judged."""
+    keys = _keys(app)
+    now, account = _account(app) if keys.state == OPEN else (None, _closed("account", "not asked", "mend the keys"))
+    at = now or datetime.now(UTC)
+    shadow = (_by_reason("shadow", "SHADOW", "everything is decided and recorded, nothing is sent"),)
+    return at, (*(shadow if app.settings.shadow else ()), *_doors(app, at), keys, account)
+
+
+def _doors(app: "App", now: datetime) -> Iterator[Condition]:
+    """Yield the doors of file, environment and ledger; an arming that has run out is open for exits only."""
+    from tradebot.gates.permission import doors
+
+    ended = _ended(app.permission, now)
+    for door in doors(app.told):
+        if door.name == ARMING and door.open and ended is not None:
+            yield _by_reason(door.name, *ended, state=ENTRIES)
+        else:
+            yield _condition(door)
+
+
+def _ended(permission: "Permission", now: datetime) -> "tuple[Reason, str] | None":
+    later = [door for door in permission.closed_to_entries(now) if door not in permission.closed]
+    return later[0] if later else None
+
+
+def _condition(door: "Door") -> Condition:
+    if door.open:
+        return Condition(door.name, OPEN, clean(door.found), None, "")
+    return _by_reason(door.name, door.reason, door.found)
+
+
+def _by_reason(name: str, reason: str, found: str, state: str = CLOSED) -> Condition:
+    from tradebot.model.reasons import REASONS, Reason
+
+    return Condition(name, state, clean(found), str(reason), REASONS[Reason(reason)].remedy)
+
+
+def _closed(name: str, found: str, fix: str) -> Condition:
+    return Condition(name, CLOSED, clean(found), None, fix)
+
+
+def _keys(app: "App") -> Condition:
+    """Look whether key, secret, address and mode belong together; nobody is asked."""
+    try:
+        venue = app.venue
+    except TradebotError as error:
+        return _closed("keys and address", error.message, error.hint)
+    return Condition("keys and address", OPEN, f"they fit mode {app.mode} and {venue.base_url}", None, "")
+
+
+def _account(app: "App") -> tuple[datetime | None, Condition]:
+    """Ask the venue whose keys these are, and whether it lets that account trade."""
+    from tradebot.snapshot import require_account
+
+    try:
+        account, now = app.reader.account(), app.now()
+        require_account(app.ledger_view, account)
+    except TradebotError as error:
+        return None, _closed("account", error.message, error.hint)
+    if account.blocked:
+        return now, _by_reason("account", "ACCOUNT_BLOCKED", ", ".join(account.blocked))
+    return now, Condition("account", OPEN, f"the venue answers for account …{account.tail}", None, "")
+
+
+def _require_live(app: "App") -> None:
+    from tradebot.model.trading import Mode
+
+    if app.mode is not Mode.LIVE:
+        raise OperatorError(f"mode {app.mode} trades no real money: there is nothing to arm", "tradebot live status")
+
+
+def _require_others(app: "App") -> None:
+    """Raise unless all is open but the arming itself."""
+    _, rows = conditions(app)
+    closed = [row for row in rows if row.state != OPEN and row.name != ARMING]
+    if closed:
+        raise OperatorError(
+            f"real money cannot be armed: {'; '.join(row.found for row in closed)}",
+            "tradebot live status says what opens each",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _armed(app: "App", count: int, by: str) -> "Arming":
+    """Write the arming into whole books, durably, and tell of it among the events."""
+    from tradebot.gates.permission import arming_of
+    from tradebot.model.event import Severity, SystemEvent
+
+    now = app.now()
+    app.ledger.check_whole()
+    app.ensure_calendar(now)
+    near = app.ledger.sessions(now.date() - timedelta(days=1), (now + AHEAD).date())
+    arming = arming_of(near, count, by, now)
+    if arming is None:
+        raise OperatorError("the stored calendar does not reach that far", f"tradebot live arm --sessions {len(near)}")
+    app.ledger.arm_live(arming)
+    details = {"by": by, "sessions": str(count), "until": arming.until.isoformat()}
+    app.events.emit(SystemEvent(now, "permission", "live_armed", Severity.WARN, None, details))
+    return arming
+
+
+def _render(console: "Console", data: LiveStatus) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print(f"Permission [{STYLES[data.state]}]{data.state}[/]: {data.meaning}")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for row in data.conditions:
+        table.add_row(row.name, f"[{STYLES[row.state]}]{row.state}[/]", escape(row.found))
+    console.print(table)
+    for row in data.conditions:
+        if row.state != OPEN:
+            console.print(f"  {row.name}: {row.fix}", markup=False, soft_wrap=True)
+    console.print(f"Trading state {data.trading_state}, which is another thing. Next: tradebot status")
+
+
+def _render_armed(console: "Console", data: Armed) -> None:
+    days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
+    console.print(f"[yellow]Armed[/yellow]: real money may be traded in the session of {days}.")
+    console.print(f"Entries end {data.until:%Y-%m-%d %H:%M} UTC; exits go on. tradebot halt stops entries at once.")
+    if data.trading_state == "ACTIVE":
+        console.print("Next: tradebot status")
+    else:
+        console.print(f"The trading state is {data.trading_state}: no entry is sent. Next: tradebot unhalt")
+
+
+@app.command("status", epilog="Example: tradebot live status")
+def _status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+    """Say which conditions for sending orders are open, and what opens the others; exit 10 where one is closed."""
+    with opened(state_dir, config) as bot:
+        report = status(bot)
+    finish(report, as_json)
+
+
+@app.command("arm", epilog="Example: tradebot live arm --sessions 1")
+def _arm(
+    sessions: Annotated[
+        int, typer.Option("--sessions", min=1, max=MOST_SESSIONS, help="For how many sessions, this one counted.")
+    ] = 1,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Let real money be traded for some sessions; asks at a terminal, and nothing takes the terminal's place."""
+    with opened(state_dir, config) as bot:
+        report = arm(bot, sessions, by=caller())
+    finish(report, as_json)

@@ -1,0 +1,57 @@
+"""`tradebot restore`: put the books back as one backup holds them; what stands there now goes into the quarantine.
+
+Nothing here can send an order: the order port is never made.
+"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.completing import backups as backup_names
+from commands.plain import confirm
+from commands.surface import Config, Json, Report, StateDir, caller, finish, opened_as_found
+
+if TYPE_CHECKING:
+    from tradebot.wiring import App
+
+
+def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
+    """Verify a backup, make the books of it alone, compare with the broker; exit 10 where something is not proven.
+
+    Raises OperatorError: exit 2 for a backup that is none or is damaged, and without a confirmation.
+    """
+    from commands.recover import at_rest, remade, report_of
+    from tradebot.adapters import backups
+    from tradebot.model.trading import Mode
+
+    found = backups.verified(app.folder, name)
+    confirm(
+        app.account_tail,
+        confirmed,
+        what=f"Putting {found.path.name} in the place of the books",
+        command=f"tradebot restore {found.path.name}",
+        by_hand=app.mode is Mode.LIVE,
+    )
+    with at_rest(app, "restore"):
+        data = remade(app, f"restored from {found.path.name}", by, found.path)
+    return report_of(app, "restore", data)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("restore", epilog="Example: tradebot restore 20261116T210000Z-session-2026-11-16")
+    def restore(
+        backup: Annotated[str, typer.Argument(help="A name that `backup --list` shows.", autocompletion=backup_names)],
+        confirmed: Annotated[
+            str | None,
+            typer.Option("--confirm", help="The account's last four characters, where no terminal asks."),
+        ] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Put the books back as a verified backup holds them; later ones are kept aside, and found by `recover`."""
+        with opened_as_found(state_dir, config) as bot:
+            report = run(bot, backup, by=caller(), confirmed=confirmed)
+        finish(report, as_json)

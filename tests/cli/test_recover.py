@@ -1,0 +1,167 @@
+"""Damaged books, from the first refusal to the next order, judged by the exchange's own log."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.by_hand import edit
+from tests.cli.bot import Bot, log, made, second_session
+from tradebot.adapters import lock
+from tradebot.exchange import process
+
+BEFORE = ("ledger.db", "journal.jsonl", "ARMED")
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot that holds positions; each test damages its books and puts them back."""
+    with made(tmp_path_factory.mktemp("recover") / "state") as path:
+        yield path
+
+
+@pytest.fixture
+def bot(traded: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Bot]:
+    bot = Bot(traded, capsys)
+    if not (traded / "backups").exists():
+        second_session(bot)
+        assert bot.says("trade-once").code == 0
+        assert bot.says("exchange", "tick", "2m").code == 0
+        assert bot.says("reconcile").code == 0
+        assert bot.json("fills")["fills"], "nothing was traded, so there is nothing to lose"
+    for name in BEFORE:
+        shutil.copy2(traded / name, tmp_path / name)
+    yield bot
+    for name in ("quarantine", "rebuilding"):
+        shutil.rmtree(traded / name, ignore_errors=True)
+    (traded / "HALT").unlink(missing_ok=True)
+    (traded / "ledger.db-journal").unlink(missing_ok=True)
+    for name in BEFORE:
+        shutil.copy2(tmp_path / name, traded / name)
+
+
+def older(path: Path) -> None:
+    shutil.copy(next(path.parent.glob("backups/*session*/ledger.db")), path)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "lost": Path.unlink,
+    "bit-flipped": lambda path: path.write_bytes(path.read_bytes().replace(b'"price":"', b'"qrice":"')),
+    "older": older,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_books_send_nothing_until_they_are_rebuilt_and_accepted(bot: Bot, damage: str) -> None:
+    positions, fills, judged = bot.json("positions"), bot.json("fills"), len(log(bot.url))
+    DAMAGE[damage](bot.folder / "ledger.db")
+    refused = bot.says("trade-once", "--force-slot")
+    assert refused.code == 2, refused.out + refused.err
+    assert "tradebot recover" in refused.err
+    assert bot.says("evaluate-exits", "--force-slot").code == 2
+    rebuilt = bot.says("recover", "--json").data
+    assert rebuilt["compared"] is True
+    assert rebuilt["name"]
+    assert {doubt["what"] for doubt in rebuilt["doubts"]} <= {"ledger"}
+    assert (positions, fills) == (bot.json("positions"), bot.json("fills"))
+    assert bot.says("trade-once", "--force-slot", "--json").data["orders"] == 0
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
+    assert [event for event in log(bot.url)[judged:] if "order" in str(event["type"])] == []
+
+    assert bot.says("recover", "--accept", rebuilt["name"], "--confirm", "nope").code == 3
+    accepted = bot.says("recover", "--accept", rebuilt["name"], "--confirm", bot.tail())
+    assert accepted.code == 0, accepted.err
+    assert bot.says("reconcile").code == 0
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
+    assert bot.says("recover").out.startswith("The books are whole")
+
+
+def test_the_quarantine_keeps_what_was_damaged(bot: Bot) -> None:
+    path = bot.folder / "ledger.db"
+    DAMAGE["bit-flipped"](path)
+    damaged = path.read_bytes()
+    assert "was moved to" in bot.says("trade-once", "--force-slot").err
+    bot.says("recover")
+    (place,) = (entry for entry in (bot.folder / "quarantine").iterdir() if entry.is_dir())
+    assert (place / "ledger.db").read_bytes() == damaged
+    assert (place / "manifest.json").exists()
+
+
+def test_each_ended_session_was_copied_by_itself(bot: Bot) -> None:
+    (name,) = [name for name in bot.json("backup", "--list")["kept"] if "session" in name]
+    assert name.endswith("session-2026-11-16")
+    said = bot.says("events", "--json").out
+    assert "backup" in said
+
+
+def test_a_backup_is_made_and_put_back(bot: Bot) -> None:
+    fills, made = bot.json("fills"), bot.json("backup")["made"]
+    assert made["fills"] == fills["known"]
+    assert bot.says("restore", "nonsense", "--confirm", bot.tail()).code == 2
+    assert bot.says("restore", made["name"]).code == 2
+    restored = bot.says("restore", made["name"], "--confirm", bot.tail(), "--json")
+    assert restored.code == 0, restored.out
+    assert restored.data["ledger"].endswith(made["name"])
+    assert bot.json("fills") == fills
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
+    shutil.rmtree(bot.folder / "backups" / made["name"])
+
+
+def test_an_old_backup_put_back_says_what_it_cannot_prove(bot: Bot) -> None:
+    (name,) = [name for name in bot.json("backup", "--list")["kept"] if "session" in name]
+    restored = bot.says("restore", name, "--confirm", bot.tail(), "--json")
+    assert restored.code == 10
+    assert restored.data["doubts"]
+    assert bot.says("trade-once", "--force-slot", "--json").data["orders"] == 0
+
+
+def test_recover_over_whole_books_changes_nothing(bot: Bot) -> None:
+    before = (bot.folder / "ledger.db").read_bytes()
+    said = bot.says("recover")
+    assert (said.code, said.out) == (0, "The books are whole: nothing was changed.\n")
+    assert (bot.folder / "ledger.db").read_bytes() == before
+    assert bot.says("recover", "--accept", "rebuilt-nonsense").code == 3
+
+
+def test_a_ledger_of_another_version_is_rebuilt_when_a_person_asks(bot: Bot) -> None:
+    fills = bot.json("fills")
+    edit(bot.folder / "ledger.db", "PRAGMA user_version = 99")
+    assert "another version" in bot.says("trade-once", "--force-slot").err
+    assert not (bot.folder / "quarantine").exists()
+    assert bot.says("recover", "--json").data["compared"] is True
+    assert bot.json("fills") == fills
+
+
+def test_while_serve_is_at_work_nothing_is_rebuilt(bot: Bot) -> None:
+    (bot.folder / "ledger.db").unlink()
+    with lock.hold(bot.folder, "serve", name=lock.SERVE_LOCK):
+        said = bot.says("recover")
+    assert said.code == 6
+    assert not (bot.folder / "quarantine").exists()
+
+
+def test_a_damaged_journal_halts_the_bot_and_recover_makes_a_whole_one(bot: Bot) -> None:
+    path = bot.folder / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"price":"', b'"qrice":"', 1))
+    found = bot.says("journal", "verify", "--json")
+    assert found.code == 10
+    assert [place["problem"] for place in found.data["breaks"]] == ["its text is not what its hash was made of"]
+    assert bot.says("trade-once", "--force-slot", "--json").data["orders"] == 0
+    assert not (bot.folder / "ARMED").exists()
+    assert bot.says("recover").code == 10
+    assert bot.says("journal", "verify").code == 0
+    assert "The chain holds" in bot.says("journal", "verify").out
+
+
+def test_without_an_exchange_the_books_are_rebuilt_and_say_that_nobody_was_asked(bot: Bot) -> None:
+    market = bot.folder / "exchange" / "market.json"
+    kept = market.read_bytes()
+    process.stop(bot.folder / "exchange")
+    market.write_bytes(b"{")
+    (bot.folder / "ledger.db").unlink()
+    said = bot.says("recover", "--json")
+    market.write_bytes(kept)
+    assert said.code == 10
+    assert said.data["compared"] is False
+    assert any(doubt["what"] == "broker" for doubt in said.data["doubts"])

@@ -1,0 +1,185 @@
+"""The rows of docs/LIMITS.md: what each limit comes from, which predicate holds it, and which test shows that.
+
+`python -m tests.docs.limits_rows` writes the document anew.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.model.decision import Gate
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "LIMITS.md"
+BOOK, RATES, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "rates", "halts", "entry", "common"))
+GATES, ON_BOOK, ON_RATES = (f"tests/core/{name}.py" for name in ("test_gates", "test_gates_book", "test_gates_rates"))
+ON_HALTS, HALTING, UNHALTED = (
+    f"tests/core/{name}.py" for name in ("test_gates_halts", "test_halting", "test_no_self_halt")
+)
+REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
+SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
+ALIKE = f"{ON_RATES}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
+STANDS = f"{ON_HALTS}::test_each_cause_stands_alone_with_its_numbers"
+
+
+class Row(NamedTuple):
+    """One rule: `limit` names its values in the configuration, `predicates` the functions that hold it."""
+
+    rule: str
+    limit: str
+    gates: tuple[Gate, ...]
+    predicates: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+class Clause(NamedTuple):
+    """One clause of the rule on market access, and how it is met: gates, other functions, tests, and words."""
+
+    clause: str
+    asks: str
+    met: str
+    predicates: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+ROWS = (
+    Row("arming, gates of the environment, mode, key and URL that fit", "mode, ARMED, HALT",
+        (Gate.PERMISSION, Gate.TRADING_STATE), (f"{COMMON}.permission", f"{COMMON}.trading_state"), (REFUSES,)),
+    Row("session open, by the broker's clock and by the calendar", "timetable", (Gate.SESSION,),
+        (f"{COMMON}.session_open",), (REFUSES,)),
+    Row("data is fresh", "limits.max_quote_age_s, max_clock_skew_s, max_flow_age_s",
+        (Gate.QUOTE_FRESH, Gate.FLOW_FRESH),
+        (f"{ENTRY}._quote_fresh", f"{ENTRY}._flow_fresh"), (REFUSES, f"{GATES}::test_a_gate_passes_at_its_limit")),
+    Row("data is what was asked for", "limits.max_foreign_share, min_coverage", (Gate.FLOW_CONTRACT, Gate.COVERAGE),
+        (f"{ENTRY}._flow_contract", f"{ENTRY}._coverage"), (REFUSES,)),
+    Row("symbol allowed: the universe only, with a sector", "universe, sectors",
+        (Gate.STRATEGY, Gate.SECTOR_NOTIONAL), ("tradebot.proposals.propose", f"{ENTRY}._sector_notional"),
+        ("tests/core/test_proposals.py::*", REFUSES)),
+    Row("fat finger: size and notional of one order",
+        "limits.max_order_fraction, max_order_notional_usd, min_order_notional_usd", (Gate.SIZE, Gate.ORDER_NOTIONAL),
+        (f"{ENTRY}._size", f"{ENTRY}._order_notional", "tradebot.gates.sizing.entry_size"),
+        (f"{GATES}::test_a_size_is_whole_lots_within_both_limits",)),
+    Row("price collar against the previous close, and past the touch",
+        "limits.price_collar_fraction, limit_offset_fraction", (Gate.PRICE_COLLAR,),
+        (f"{ENTRY}._price_collar", "tradebot.gates.sizing.marketable_limit"),
+        (REFUSES, f"{GATES}::test_a_limit_price_is_on_its_tick_and_never_inside_the_touch")),
+    Row("position after the fill, open and unknown orders at their worst", "limits.max_symbol_fraction",
+        (Gate.SYMBOL_NOTIONAL, Gate.POSITIONED), (f"{BOOK}.symbol_notional", f"{ENTRY}._positioned"), (SHARED,)),
+    Row("gross exposure and buying power after the fill", "limits.max_gross_fraction",
+        (Gate.GROSS_NOTIONAL, Gate.BUYING_POWER), (f"{BOOK}.gross_notional", f"{ENTRY}._buying_power"), (SHARED,)),
+    Row("concentration in a sector, and open positions", "limits.max_sector_fraction, max_open_positions",
+        (Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS), (f"{BOOK}.sector_notional", f"{BOOK}.open_positions"), (SHARED,)),
+    Row("daily loss: entries shut, then the bot halts", "limits.max_daily_loss_fraction, halts.daily_loss_fraction",
+        (Gate.DAILY_LOSS,), (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
+        (SHARED, f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event")),
+    Row("drawdown", "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown",),
+        (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen")),
+    Row("trades a cycle and a session", "limits.max_new_entries, max_session_entries",
+        (Gate.NEW_ENTRIES, Gate.SESSION_ENTRIES), (f"{ENTRY}._new_entries", f"{RATES}.session_entries"),
+        (ALIKE, REFUSES)),
+    Row("orders a second and a minute", "limits.max_orders_per_second, max_orders_per_minute", (Gate.ORDER_RATE,),
+        (f"{RATES}.order_rate",),
+        (ALIKE, "tests/cli/test_runaway.py::test_whoever_asks_again_and_again_is_stopped_at_five_orders")),
+    Row("repeated execution: one strategy, symbol and side in a session", "limits.max_symbol_entries",
+        (Gate.SYMBOL_ENTRIES,), (f"{RATES}.symbol_entries",), (ALIKE, REFUSES)),
+    Row("duplicate: the same id, or the same side of a symbol from another one", "limits.duplicate_window_s",
+        (Gate.DUPLICATE,), (f"{ENTRY}._duplicate", f"{RATES}.duplicate_order"), (ALIKE, REFUSES)),
+    Row("self-match: no entry while any order on the symbol works", "always", (Gate.WORKING,), (f"{COMMON}.working",),
+        (REFUSES,)),
+    Row("an order of unknown fate on the symbol", "always", (Gate.UNRESOLVED,), (f"{COMMON}.unresolved",), (REFUSES,)),
+    Row("cooldown after any fill", "limits.cooldown_s", (Gate.COOLDOWN,), (f"{ENTRY}._cooldown",), (REFUSES,)),
+    Row("cost: the spread, and a score that is worth it", "limits.max_spread_fraction, min_score",
+        (Gate.SPREAD, Gate.SCORE), (f"{ENTRY}._spread", f"{ENTRY}._score"), (REFUSES,)),
+    Row("books that agree with the broker's", "limits.max_reconcile_age_s", (Gate.RECONCILED,),
+        (f"{ENTRY}._reconciled",), (REFUSES,)),
+    Row("reject storm", "halts.rejects, storm_window_s", (Gate.REFUSALS,), (f"{HALTS}.refusals",),
+        (STANDS, f"{HALTING}::test_five_refusals_over_several_passes_are_a_storm_and_ten_minutes_end_it")),
+    Row("UNKNOWN storm", "halts.unknowns, storm_window_s", (Gate.UNANSWERED,), (f"{HALTS}.unanswered",),
+        (STANDS, f"{HALTING}::test_orders_without_an_answer_are_a_storm_until_they_are_found")),
+    Row("second writer, and an id with other content", "always", (Gate.SECOND_WRITER,), (f"{HALTS}.second_writer",),
+        (STANDS, f"{HALTING}::test_another_order_under_our_id_halts_whenever_it_is_seen")),
+    Row("drift of the venue's answers", "halts.unreadable_rows", (Gate.VENUE_DRIFT,), (f"{HALTS}.venue_drift",),
+        (STANDS, f"{HALTING}::test_rows_that_nobody_can_read_halt_until_they_can_be_read")),
+)  # fmt: skip
+"""Each row that the bot holds to before an order, in the order of specifications that it was built to."""
+
+WITHOUT_ROW = (Gate.JOB, Gate.EXIT, Gate.SEND)
+"""Who answers about a pass, an exit or a sending: no limit of an entry."""
+
+CLAUSES = (
+    Clause("(c)(1)(i)", "orders beyond pre-set capital thresholds are prevented", "gross, symbol, sector, loss",
+           (f"{BOOK}.gross_notional", f"{BOOK}.symbol_notional", f"{BOOK}.daily_loss", f"{BOOK}.drawdown"), (SHARED,)),
+    Clause("(c)(1)(ii)", "erroneous orders are prevented: by price and size, order by order", "collar and fat finger",
+           (f"{ENTRY}._price_collar", f"{ENTRY}._order_notional"), (REFUSES,)),
+    Clause("(c)(1)(ii)", "… or over a short period of time", "orders a second, a minute, a session and a symbol",
+           (f"{RATES}.order_rate", f"{RATES}.session_entries", f"{RATES}.symbol_entries"), (ALIKE,)),
+    Clause("(c)(1)(ii)", "… or that indicate duplicative orders", "ids made of content, and a window",
+           (f"{RATES}.duplicate_order", "tradebot.model.intent.IntentKey"), (ALIKE, REFUSES)),
+    Clause("(c)(2)(i)", "no order unless what must be true before it is", "every gate is asked and recorded",
+           (f"{ENTRY}.decide",), (f"{GATES}::test_every_gate_is_asked_even_after_a_no",)),
+    Clause("(c)(2)(ii)", "no order in what the account may not trade",
+           "the universe; what the venue restricts it refuses",
+           ("tradebot.proposals.propose",), ("tests/core/test_proposals.py::*",)),
+    Clause("(c)(2)(iii)", "access for those who are authorized", "the account's number must be that of the books",
+           ("tradebot.snapshot.require_account",), ("tests/core/test_snapshot.py::*",)),
+    Clause("(c)(2)(iv)", "executions are reported at once to those who watch",
+           "fills in the ledger, halts as CRITICAL events",
+           ("tradebot.books.catch_up", "tradebot.halting.watched"),
+           (f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event",)),
+    Clause("(d)", "direct and exclusive control", "no flag skips a gate; limits that contradict each other do not load",
+           ("tradebot.limits.contradictions", "tradebot.limits.halts_by_itself"),
+           (f"{UNHALTED}::test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_never_halted",)),
+    Clause("(e)", "regular review of what the controls do",
+           "every verdict is recorded; `audit` asks the same predicates",
+           (f"{BOOK}.monitors", f"{RATES}.monitors"), ("tests/core/test_auditing.py::*",)),
+)  # fmt: skip
+"""The clauses of 17 CFR 240.15c3-5 that a bot for one account can hold to; the rule itself binds broker-dealers."""
+
+NOT_HELD = (
+    "A net limit beside the gross one, a cancel ratio, and an earnings blackout: no source of earnings dates is read.",
+    "Whether the venue lets a symbol be traded or has halted it: the venue itself refuses such an order, and says why.",
+    "An expected edge against its cost: a score is no price; the spread alone is held to a limit.",
+)
+
+HEAD = """# Limits
+
+Each rule is one predicate. A gate asks it of the book as the next order would leave it; a monitor asks it of the book
+as it is: `tradebot audit` at your call, and before every pass what halts the bot. No flag skips one. An order that
+reduces risk is asked for permission, for the session, and whether another one for its position is out; no limit holds
+it back. Generated from `tests/docs/limits_rows.py`, and kept true by `tests/docs/test_limits_document.py`.
+
+"""
+
+
+def render() -> str:
+    """Return the whole document."""
+    return HEAD + "\n".join((*_rules(), *_clauses(), "## Not held", "", *(f"- {words}" for words in NOT_HELD), ""))
+
+
+def _rules() -> list[str]:
+    lines = [_cells(row.rule, row.limit, _code(row.gates), _code(row.predicates), _short(row.tests)) for row in ROWS]
+    return ["## Before an order", "", *_table("rule", "values", "gate", "predicate", "test"), *lines, ""]
+
+
+def _clauses() -> list[str]:
+    words = "The rule on market access (17 CFR 240.15c3-5) binds broker-dealers. It is a good yardstick all the same."
+    lines = [_cells(c.clause, c.asks, c.met, _code(c.predicates), _short(c.tests)) for c in CLAUSES]
+    return ["## SEC 15c3-5", "", words, "", *_table("clause", "asks", "met by", "predicate", "test"), *lines, ""]
+
+
+def _table(*names: str) -> tuple[str, str]:
+    return _cells(*names), "|" + "---|" * len(names)
+
+
+def _cells(*texts: str) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _code(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name.removeprefix('tradebot.')}`" for name in names)
+
+
+def _short(tests: tuple[str, ...]) -> str:
+    return ", ".join(f"`{test.removeprefix('tests/').removesuffix('::*')}`" for test in tests)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(render())

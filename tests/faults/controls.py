@@ -1,0 +1,127 @@
+"""Negative controls: each breaks one promise of ours on purpose, inside a forked child, and the judge must see it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from commands import reconcile
+from tradebot import books, cycle, orders
+from tradebot.adapters.alpaca import AlpacaOrders
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.send_lock import FolderSendLock
+from tradebot.model.candidate import Purpose
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.intent import ID_PREFIX, Intent, IntentKey
+from tradebot.model.order import Outcome, Reply
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingStateRecord
+from tradebot.orders import closing_side
+from tradebot.ports import BrokerReader, Ledger
+from tradebot.wiring import App
+from tradebot.world import World
+
+
+def random_ids() -> None:
+    """Name each order anew, so that a process that comes back does not know what it has promised."""
+
+    def anew(self: IntentKey) -> str:
+        return f"{ID_PREFIX}{self.role[:5].upper()}.{uuid4().hex[:24]}"
+
+    IntentKey.client_order_id = anew  # type: ignore[method-assign]
+
+
+def retry_on_post() -> None:
+    """Send every order twice, as a client does that takes a slow answer for a lost one."""
+    once = AlpacaOrders._send
+
+    def twice(self: AlpacaOrders, method: str, path: str, body: Mapping[str, str] | None = None) -> Any:
+        once(self, method, path, body)
+        return once(self, method, path, body)
+
+    AlpacaOrders._send = twice  # type: ignore[method-assign]
+
+
+def no_lock() -> None:
+    """Send without the send lock, so that a halt does not wait for what is about to be sent."""
+
+    @contextmanager
+    def hold(self: FolderSendLock, intent: Intent) -> Iterator[None]:
+        yield
+
+    FolderSendLock.hold = hold  # type: ignore[method-assign]
+
+
+def cached_halt() -> None:
+    """Read the trading state once, and believe it across the POST."""
+    read, kept = SqliteLedger.trading_state, list[TradingStateRecord]()
+
+    def cached(self: SqliteLedger) -> TradingStateRecord:
+        kept[:] = kept or [read(self)]
+        return kept[0]
+
+    SqliteLedger.trading_state = cached  # type: ignore[method-assign]
+
+
+def reconcile_that_flattens() -> None:
+    """Sell whatever is there at each comparison."""
+    compare = reconcile.compare
+
+    def flattening(app: App, by: str, plan: Any = None) -> Any:
+        result = compare(app, by, plan)
+        for position in result.view.positions:
+            last = app.ledger.intents()[-1].intent
+            app.orders.submit(
+                replace(
+                    last,
+                    client_order_id=f"{ID_PREFIX}CLOSE.{uuid4().hex[:20]}",
+                    instrument=replace(last.instrument, symbol=position.symbol),
+                    side=closing_side(position.quantity),
+                    quantity=abs(position.quantity),
+                )
+            )
+        return result
+
+    reconcile.compare = flattening
+
+
+def gate_after_the_post() -> None:
+    """Send first, and write the promise with its verdicts afterwards."""
+
+    def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
+        if intent.purpose is not Purpose.OPEN or world.orders is None:
+            return honest(world, desk, intent, verdicts)
+        reply = world.orders.submit(intent)
+        world.ledger.promise(intent, verdicts)
+        world.ledger.settle(intent.client_order_id, reply, desk.now)
+        return Decision(Gate.SEND, Verdict.PASS, Reason.SENT)
+
+    honest = orders.send
+    vars(cycle)["send"] = send
+
+
+def unknown_is_rejected() -> None:
+    """Take an order of unknown fate for one that the venue refused, without asking."""
+
+    def resolve(reader: BrokerReader, ledger: Ledger, session: object, now: datetime) -> None:
+        for record in ledger.intents(unresolved=True):
+            ledger.settle(record.intent.client_order_id, Reply(Outcome.REJECTED, code="assumed"), now)
+
+    books._resolve = resolve
+
+
+CONTROLS: Mapping[str, Callable[[], None]] = {
+    control.__name__.replace("_", "-"): control
+    for control in (
+        random_ids,
+        retry_on_post,
+        no_lock,
+        cached_halt,
+        reconcile_that_flattens,
+        gate_after_the_post,
+        unknown_is_rejected,
+    )
+}

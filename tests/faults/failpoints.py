@@ -1,0 +1,95 @@
+"""The list of failpoints, read from the source of the adapters, and what must stand between two of them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ADAPTERS = Path(__file__).resolve().parents[2] / "tradebot" / "adapters"
+EFFECTS = frozenset(
+    {"fsync", "fdatasync", "rename", "unlink", "rmdir", "remove", "ftruncate", "truncate", "link", "rmtree"}
+)
+"""Calls that outlive the process, by their last name."""
+SENDERS = frozenset({"request", "_read_body"})
+"""Calls that put a request on the wire, and that take its reply off it."""
+WRITES = ("COMMIT", "VACUUM")
+"""How the statements of SQLite begin that make something durable."""
+OFF_THE_ROAD = {
+    "journal.undo": "a write of the journal that fails",
+    "state_folder.drop_draft": "a write of a small file that fails",
+    "switch.put_back": "a second halt that comes while one is being ended",
+    "switch.empty": "a file that can be emptied and not removed",
+    "facts_schema.set_aside": "facts that are damaged",
+    "facts_schema.set_companion_aside": "facts that are damaged",
+    "backups.name": "a backup",
+    "backups.sync": "a backup",
+    "backups.forget_draft": "a backup",
+    "backups.forget_old": "a backup",
+    "quarantine.move": "books that are damaged",
+    "rebuild.install": "books that are rebuilt",
+    "rebuild.forget_scratch": "books that are rebuilt",
+    "rebuild.forget_last": "books that are rebuilt",
+}
+"""Points that no campaign of kills passes, and what it takes to reach them."""
+
+
+class Effect(NamedTuple):
+    """One call that outlives the process, and the name of the points around it, None where there are none."""
+
+    where: str
+    call: str
+    point: str | None
+
+
+def effects() -> Iterator[Effect]:
+    """Yield every effect of the adapters."""
+    for path in sorted(ADAPTERS.glob("*.py")):
+        yield from effects_of(ast.parse(path.read_text()), path.name)
+
+
+def effects_of(tree: ast.AST, name: str, point: str | None = None) -> Iterator[Effect]:
+    """Yield the effects inside a piece of source, each with the nearest `with around(...)` of one statement."""
+    for node in ast.iter_child_nodes(tree):
+        inner = _named_by(node) or point
+        # A function that is only defined inside runs at another time.
+        inner = None if isinstance(node, ast.FunctionDef | ast.Lambda) else inner
+        if isinstance(node, ast.Call) and _is_effect(node):
+            yield Effect(f"{name}:{node.lineno}", ast.unparse(node.func), inner)
+        yield from effects_of(node, name, inner)
+
+
+def _named_by(node: ast.AST) -> str | None:
+    if not isinstance(node, ast.With) or len(node.body) != 1:
+        return None
+    for item in node.items:
+        call = item.context_expr
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("around"):
+            return str(ast.literal_eval(call.args[0]))
+    return None
+
+
+def _is_effect(call: ast.Call) -> bool:
+    name = ast.unparse(call.func).rpartition(".")[2]
+    if name == "replace":
+        # One path to another has one argument, a text has two, and a time or a dataclass names them.
+        return isinstance(call.func, ast.Attribute) and len(call.args) == 1 and not call.keywords
+    if name == "ask":
+        return not (call.args and isinstance(call.args[0], ast.Constant) and call.args[0].value == "GET")
+    if name == "execute":
+        return any(isinstance(a, ast.Constant) and str(a.value).startswith(WRITES) for a in call.args)
+    return name in EFFECTS or name in SENDERS
+
+
+def names() -> list[str]:
+    """Return the name of every `around` in the adapters, as often as it stands there."""
+    found = []
+    for path in sorted(ADAPTERS.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("around") and node.args:
+                found.append(ast.literal_eval(node.args[0]))
+    return found
+
+
+def every_point() -> frozenset[str]:
+    """Return every point that there is."""
+    return frozenset(f"{name}.{side}" for name in names() for side in ("before", "after"))

@@ -1,0 +1,212 @@
+"""The judge of every campaign: what an exchange's own log says of one account, against what the bot's books promised.
+
+The log decides what happened. Of the bot only its journal and its ledger are read, as files, and never its reports.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.model.candidate import Purpose
+from tradebot.model.intent import Intent, Operation
+
+Event = Mapping[str, Any]
+ENDED = ("filled", "canceled", "expired", "rejected", "replaced")
+SHOWN = ("symbol", "side", "type", "time_in_force", "qty", "limit_price")
+"""The fields of an order that must be those of the run that never crashed."""
+
+
+@dataclass
+class Account:
+    """What the log tells of one account."""
+
+    posts: Counter[str] = field(default_factory=Counter)
+    deletes: set[str] = field(default_factory=set)
+    doubles: list[str] = field(default_factory=list)
+    accepted: list[Event] = field(default_factory=list)
+    fills: list[Event] = field(default_factory=list)
+    status: dict[str, str] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        """Take one line of the log in."""
+        what = event["event"]
+        if what == "request" and event["path"].startswith("/v2/orders"):
+            if event["method"] == "POST":
+                self.posts[json.loads(event["body"])["client_order_id"]] += 1
+            if event["method"] == "DELETE":
+                self.deletes.add(event["path"].removeprefix("/v2/orders/"))
+        elif "order_id" in event:
+            if what == "order_accepted":
+                self.doubles += [f"{event['client_order_id']} beside {twin}" for twin in self._working_twins(event)]
+                self.accepted.append(event)
+            self.status[event["order_id"]] = event["status"]
+            self.fills += [event] if what == "fill" else []
+
+    def _working_twins(self, order: Event) -> list[str]:
+        """Return the orders of the same symbol and side that may still fill."""
+        same = (o for o in self.accepted if (o["symbol"], o["side"]) == (order["symbol"], order["side"]))
+        return [o["client_order_id"] for o in same if self.status[o["order_id"]] not in ENDED]
+
+    @property
+    def traded(self) -> Mapping[tuple[str, str], Decimal]:
+        """Return the quantity that was filled of each symbol and side."""
+        total: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        for fill in self.fills:
+            total[fill["symbol"], fill["side"]] += Decimal(fill["fill_qty"])
+        return total
+
+
+def accounts(events: Iterable[Event]) -> Mapping[str, Account]:
+    """Return what a log tells of each account, by its number."""
+    found: dict[str, Account] = defaultdict(Account)
+    for event in events:
+        if event.get("account"):
+            found[event["account"]].add(event)
+    return found
+
+
+class Promises:
+    """What a journal promised, in lines that are whole: submits and retries by their id, cancels by their target."""
+
+    def __init__(self, folder: Path) -> None:
+        self.posts: Counter[str] = Counter()
+        self.cancels: set[str] = set()
+        self._path = folder / "journal.jsonl"
+        self._read = 0
+
+    def now(self) -> "Promises":
+        """Read what was appended since, and return itself; a torn last line is no promise yet."""
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                self._add(json.loads(line))
+        return self
+
+    def _add(self, record: Event) -> None:
+        payload = record["payload"]
+        if record["kind"] == "retried":
+            self.posts[payload["client_order_id"]] += 1
+        if record["kind"] == "promised" and payload["verdicts"]:
+            intent = payload["intent"]
+            self.posts[intent["client_order_id"]] += intent["operation"] == "submit"
+            self.cancels |= {intent["target_venue_id"]} - {None}
+
+
+def unpromised(account: Account, promises: Promises) -> Iterator[str]:
+    """Yield each request to the venue that no earlier durable intent with verdicts covers.
+
+    Asked right after each kill, this also tells the order in time: what the venue has by then, the disk had before.
+    """
+    for name, count in account.posts.items():
+        if count > promises.posts[name]:
+            yield f"{count} POSTs of {name}, {promises.posts[name]} promised"
+    for target in account.deletes - promises.cancels:
+        yield f"a DELETE of {target} that was not promised"
+
+
+def doubled(account: Account, reference: Account, ledger: SqliteLedger) -> Iterator[str]:
+    """Yield orders beside a working one of the same kind, trades beyond those of the spared run, turned positions.
+
+    More may have been traded than there only where a cancel was promised and never arrived.
+    """
+    yield from account.doubles
+    silent = _silent(ledger, account)
+    for (symbol, side), quantity in account.traded.items():
+        if quantity > reference.traded.get((symbol, side), 0) and symbol not in silent:
+            yield f"{side} {quantity} {symbol}, {reference.traded.get((symbol, side), 0)} where nobody was killed"
+    for name, count in Counter(order["client_order_id"] for order in account.accepted).items():
+        if count > 1:
+            yield f"{name} was accepted {count} times"
+    yield from turned(account)
+
+
+def turned(account: Account) -> Iterator[str]:
+    """Yield positions that one fill took through zero: more was sold than was there, or bought back."""
+    held: dict[str, Decimal] = defaultdict(Decimal)
+    for fill in account.fills:
+        after = Decimal(fill["position"])
+        if held[fill["symbol"]] * after < 0:
+            yield f"{fill['symbol']} was turned from {held[fill['symbol']]} to {after}"
+        held[fill["symbol"]] = after
+
+
+def lost_fills(account: Account, ledger: SqliteLedger) -> Iterator[str]:
+    """Yield fills that only one side has, or that the two tell differently, and an unequal sum of cash."""
+    told = {(f["activity_id"], Decimal(f["fill_qty"]), Decimal(f["price"])) for f in account.fills}
+    kept = {(o.fill.activity_id, o.fill.quantity, o.fill.price) for o in ledger.fills()}
+    for activity, quantity, price in told ^ kept:
+        yield f"fill {activity} of {quantity} at {price} is {'lost' if (activity, quantity, price) in told else 'new'}"
+    cash = ledger.opening_cash() - sum((o.fill.signed_quantity * o.fill.price for o in ledger.fills()), Decimal(0))
+    if account.fills and cash != Decimal(account.fills[-1]["cash"]):
+        yield f"the books have {cash} USD, the venue {account.fills[-1]['cash']}"
+
+
+def halted_entries(events: Iterable[Event], number: str, spans: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Yield entries that the venue took between the line at which a halt had returned and that of its end."""
+    for event in events:
+        accepted = event["event"] == "order_accepted" and event["account"] == number
+        halted = any(first < event["seq"] <= last for first, last in spans)
+        if accepted and halted and ".OPEN." in event["client_order_id"]:
+            yield f"{event['client_order_id']} at line {event['seq']}, while halted"
+
+
+def differences(account: Account, reference: Account, ledger: SqliteLedger, promises: Promises) -> Iterator[str]:
+    """Yield what differs from the run that never crashed, field by field, and is not explained by a cut-short request.
+
+    An order may be missing where one of its symbol was promised and never arrived: it is not sent a second time.
+    An order may have ended otherwise where its cancel was promised and never arrived, and an exit that went out late,
+    sent again at its old price, may have been cancelled and priced anew.
+    """
+    silent = _silent(ledger, account)
+    ours, theirs = _listed(account), _listed(reference)
+    for place, order in theirs.items():
+        if place not in ours:
+            if place[0] not in silent:
+                yield f"{' '.join(map(str, place))} is missing, and nothing was cut short in {place[0]}"
+            continue
+        fields = [name for name in SHOWN if ours[place][name] != order[name]]
+        if fields:
+            yield f"{place}: {[(name, ours[place][name], order[name]) for name in fields]}"
+        ended = account.status[ours[place]["order_id"]], reference.status[order["order_id"]]
+        late = promises.posts[ours[place]["client_order_id"]] > 1
+        if ended[0] != ended[1] and place[0] not in silent and not late:
+            yield f"{place} ended {ended[0]}, not {ended[1]}"
+    known = {order.venue_id: order.status.value for order in ledger.orders()}
+    for venue_id, status in account.status.items():
+        if known.get(venue_id) != status:
+            yield f"order {venue_id} is {status} at the venue and {known.get(venue_id)} in the books"
+
+
+def _silent(ledger: SqliteLedger, account: Account) -> set[str]:
+    """Return the symbols of which something was promised that never reached the venue."""
+    intents = (record.intent for record in ledger.intents())
+    return {intent.instrument.symbol for intent in intents if _never_arrived(intent, account)}
+
+
+def _never_arrived(intent: Intent, account: Account) -> bool:
+    if intent.operation is Operation.CANCEL:
+        return intent.target_venue_id not in account.deletes
+    return intent.client_order_id not in account.posts
+
+
+def _listed(account: Account) -> Mapping[tuple[str, str, str, int], Event]:
+    """Return the accepted orders by symbol, side, role and which one of these it is."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    found = {}
+    for order in account.accepted:
+        place = (order["symbol"], order["side"], _role(order["client_order_id"]))
+        found[(*place, seen[place])] = order
+        seen[place] += 1
+    return found
+
+
+def _role(client_order_id: str) -> str:
+    return next((role.value for role in Purpose if f".{role.value[:5].upper()}." in client_order_id), "")

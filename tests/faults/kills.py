@@ -1,0 +1,243 @@
+"""The campaign of kills: SIGKILL at every named point of a trading day in small, and a recovery each time.
+
+Many bots play one script at one exchange. Each run of each verb is killed at points drawn from the seed until one
+lives; the first bot is never killed, and the others are held against it. `play.py` runs it as a program of its own.
+"""
+
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from commands import evaluate_exits, reconcile, trade_once, unhalt
+from tests.faults import judge
+from tests.faults.controls import CONTROLS
+from tests.faults.stage import DIED, Bot, End, Fatal, Stage, Verb, run
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.model.position import FOREIGN, fold_positions
+from tradebot.model.trading import TradingState
+from tradebot.wiring import App
+
+REFERENCE = "spared"
+MOST_IN_A_ROW = 12
+"""A verb that was killed so often is let through, so that every day comes to its end."""
+EVERYWHERE = ("http.", "lock.")
+RARELY, OFTEN = 1, 3
+"""Points that every run reaches are drawn less often than those around what is written, sent and renamed."""
+ENDS = {0, 3, 10}
+"""What a verb of the script may end with: done, refused by the trading state, findings."""
+
+FIRST = {"AAPL": "buy", "MSFT": "sell", "JPM": "buy"}
+SECOND = {"NVDA": "buy", "XOM": "sell", "AMZN": "buy"}
+THIRD = {"NVDA": "sell", "XOM": "buy"}
+FOURTH = {"AMZN": "buy", "NVDA": "buy"}
+
+
+def reconciled(bot: Bot) -> Verb:
+    return lambda app: int(reconcile.run(app, by="campaign").exit_code)
+
+
+def entries(wanted: dict[str, str]) -> Callable[[Bot], Verb]:
+    def of(bot: Bot) -> Verb:
+        return lambda app: int(trade_once.run(app, by="campaign", candidates=bot.candidates(wanted)).exit_code)
+
+    return of
+
+
+def exits(bot: Bot) -> Verb:
+    return lambda app: int(evaluate_exits.run(app, by="campaign").exit_code)
+
+
+def halted(state: TradingState) -> Callable[[Bot], Verb]:
+    """Return what `halt` does: the latch and its history, then one pass that cancels or closes."""
+
+    def of(bot: Bot) -> Verb:
+        def verb(app: App) -> int:
+            app.ledger.set_trading_state(state, "campaign", "a kill", datetime.now(UTC))
+            return int(evaluate_exits.run(app, by="campaign", force_slot=True).exit_code)
+
+        return verb
+
+    return of
+
+
+def unhalted(bot: Bot) -> Verb:
+    return lambda app: int(unhalt.run(app, by="campaign", reason="over", confirmed=bot.number[-4:]).exit_code)
+
+
+Line = Callable[[Bot], Verb] | dict[str, Any]
+HALT, END_OF_HALT = "halt", "end of halt"
+SCRIPT: tuple[tuple[str, Line], ...] = (
+    ("compare", reconciled),
+    ("first entries", entries(FIRST)),
+    ("tick", {"seconds": 60}),
+    ("exits", exits),
+    ("second entries", entries(SECOND)),
+    (HALT, halted(TradingState.REDUCE_ONLY)),
+    ("entries while halted", entries(THIRD)),
+    (END_OF_HALT, unhalted),
+    ("tick", {"seconds": 60}),
+    ("fourth entries", entries(FOURTH)),
+    ("tick", {"seconds": 60}),
+    (HALT, halted(TradingState.FLATTEN)),
+    ("tick", {"seconds": 60}),
+    ("exits after", exits),
+    ("tick", {"seconds": 360}),
+    ("exits again", exits),
+    ("tick", {"seconds": 60}),
+    ("exits of what was left", exits),
+    ("tick", {"seconds": 60}),
+    ("last exits", exits),
+    ("tick", {"to": "close"}),
+    ("tick", {"to": "next_open"}),
+    ("tick", {"seconds": 60}),
+    ("last comparison", reconciled),
+)
+
+
+@dataclass
+class Tally:
+    """What a campaign did, and what it found."""
+
+    runs: int = 0
+    hit: Counter[str] = field(default_factory=Counter)
+    spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def hits(self) -> int:
+        """Return how many children got a signal at a point."""
+        return self.hit.total()
+
+    def note(self, bot: Bot, found: Iterator[str] | list[str]) -> None:
+        """Keep broken promises with whose they are."""
+        self.problems += [f"{bot.name}: {problem}" for problem in found]
+
+
+class Campaign:
+    """One script played by many bots on one stage."""
+
+    def __init__(self, stage: Stage, seed: int) -> None:
+        self.stage = stage
+        self.seed = seed
+        self.tally = Tally()
+        self._points: dict[int, tuple[str, ...]] = {}
+        self._read = self._lines = 0
+        self._promised: dict[str, judge.Promises] = {}
+        self._seen: dict[str, judge.Account] = judge.accounts(())  # type: ignore[assignment]
+
+    def play(self, bots: list[Bot]) -> None:
+        """Play the script, the spared bot first at each step, then judge."""
+        for step, (name, line) in enumerate(SCRIPT):
+            if isinstance(line, dict):
+                self.stage.tick(**line)
+                continue
+            for bot in bots:
+                self._step(bot, step, name, line(bot))
+        self._judge(bots)
+
+    def _step(self, bot: Bot, step: int, name: str, verb: Verb) -> None:
+        """Run one verb until it lives, killed at points drawn from the seed, the step and the bot alone."""
+        if name == END_OF_HALT:
+            first, _ = self.tally.spans[bot.name].pop()
+            self._news(bot)
+            self.tally.spans[bot.name].append((first, self._lines))
+        if bot.name == REFERENCE:
+            self._points[step] = self._lived(bot, verb).points
+        else:
+            self._killed(bot, verb, random.Random(f"{self.seed}.{bot.name}.{step}"), self._points[step])
+        if name == HALT:
+            self._news(bot)
+            self.tally.spans.setdefault(bot.name, []).append((self._lines, sys.maxsize))
+
+    def _killed(self, bot: Bot, verb: Verb, chance: random.Random, points: tuple[str, ...]) -> None:
+        """Kill run after run at points that the spared run reached, until one does not reach its own.
+
+        What is left to a later run is less: it ends, as it would have without us.
+        """
+        met = Counter(points)
+        names = [name for name in sorted(met) if not bot.control or name.startswith("alpaca.")]
+        weights = [RARELY if name.startswith(EVERYWHERE) else OFTEN for name in names]
+        for _ in range(MOST_IN_A_ROW if names else 0):
+            name = chance.choices(names, weights)[0]
+            end = run(bot, verb, Fatal(name, chance.randint(1, met[name])))
+            self.tally.runs += 1
+            if end.code != DIED:
+                self._expect(bot, end.code)
+                return
+            self.tally.hit[end.points[-1]] += 1
+            self.tally.note(bot, judge.unpromised(self._news(bot), self._promises(bot)))
+        self._lived(bot, verb)
+
+    def _lived(self, bot: Bot, verb: Verb) -> End:
+        end = run(bot, verb, None)
+        self.tally.runs += 1
+        self._expect(bot, end.code)
+        return end
+
+    def _expect(self, bot: Bot, code: int) -> None:
+        if code not in ENDS:
+            self.tally.note(bot, [f"a verb ended with {code}"])
+
+    def _news(self, bot: Bot) -> judge.Account:
+        """Return what the log says of a bot by now; its new lines are read once."""
+        with (self.stage.exchange / "log.jsonl").open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                self._lines += 1
+                event = json.loads(line)
+                if event.get("account"):
+                    self._seen[event["account"]].add(event)
+        return self._seen[bot.number]
+
+    def _promises(self, bot: Bot) -> judge.Promises:
+        """Return what a bot has promised by now."""
+        return self._promised.setdefault(bot.name, judge.Promises(bot.folder)).now()
+
+    def _judge(self, bots: list[Bot]) -> None:
+        events = list(self.stage.log())
+        told = judge.accounts(events)
+        spared = told[bots[0].number]
+        for bot in bots:
+            account, note = told[bot.number], self.tally.note
+            with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
+                note(bot, judge.doubled(account, spared, ledger))
+                note(bot, judge.lost_fills(account, ledger))
+                note(bot, judge.halted_entries(events, bot.number, self.tally.spans[bot.name]))
+                note(bot, judge.differences(account, spared, ledger, self._promises(bot)))
+                note(bot, judge.unpromised(account, self._promises(bot)))
+                note(bot, _left(ledger))
+                ledger.compare_journal()
+
+
+def _left(ledger: SqliteLedger) -> Iterator[str]:
+    """Yield what must not be left at the end of the day: positions, orders, doubts, findings."""
+    for (owner, symbol), position in fold_positions(ledger.fills()).items():
+        if position.quantity or owner == FOREIGN:
+            yield f"{owner} holds {position.quantity} {symbol}"
+    for order in ledger.orders(working=True):
+        yield f"{order.client_order_id} is {order.status}"
+    for record in ledger.intents(unresolved=True):
+        yield f"{record.intent.client_order_id} is {record.state}"
+    mark = ledger.last_reconcile()
+    if mark is None or mark.findings:
+        yield f"the last comparison: {mark}"
+
+
+def kills(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
+    """Play one campaign with bots of these names beside the spared one, and return what it did.
+
+    A bot that is named as a control is broken as the control says.
+    """
+    bots = [replace(stage.bot(name), control=name if name in CONTROLS else "") for name in (REFERENCE, *names)]
+    campaign = Campaign(stage, seed)
+    campaign.play(bots)
+    return campaign.tally

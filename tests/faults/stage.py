@@ -1,0 +1,238 @@
+"""One exchange in a process of its own, and bots on it that run verbs in forked children which may be killed.
+
+Each bot has a folder, an account and books of its own, and runs the very functions that the command line runs. All of
+them stand at the same time of the same market, so that a bot that was killed a hundred times can be held against one
+that never was. Children are forked from a program with one thread that has imported everything: see `kills.py`.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import requests
+
+from tests.faults.controls import CONTROLS
+from tradebot.adapters import failpoint, state_folder, switch
+from tradebot.adapters.clock import LockStepClock
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.errors import TradebotError
+from tradebot.exchange import process
+from tradebot.exchange.market.fill import NEXT_BAR
+from tradebot.exchange.market.spec import MarketSpec
+from tradebot.settings import Loaded, Secrets
+from tradebot.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, Options, load_for
+
+CASH = 100_000
+SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "JPM", "XOM")
+CONFIGURATION = """
+universe: [AAPL, MSFT, NVDA, AMZN, JPM, XOM]
+limits: {cooldown_s: 1, max_order_notional_usd: 1000}
+"""
+DIED, ERRED = -int(signal.SIGKILL), 70
+"""How a killed child ends, and one whose verb raised what no verb may raise."""
+
+Verb = Callable[[App], int]
+"""Runs on a bot and returns an exit code of the command line."""
+
+
+@dataclass
+class Bot:
+    """One bot: its folder, and its account at the exchange with the key that opens it.
+
+    `control` names what is broken in it on purpose.
+    """
+
+    name: str
+    key: str
+    folder: Path
+    number: str
+    url: str
+    loaded: Loaded
+    control: str = ""
+
+    def app(self) -> App:
+        """Return the bot opened anew, as each process does; only its configuration, which never changes, is kept."""
+        app = App(state_folder.open_state(self.folder, {}), self.loaded, {})
+        app.__dict__["secrets"] = Secrets(self.key, self.key, "sandbox", None)
+        app.__dict__["exchange_url"] = self.url
+        return app
+
+    def candidates(self, wanted: dict[str, str]) -> str:
+        """Return a file that proposes a side for each symbol."""
+        lines = [
+            json.dumps({"symbol": symbol, "side": side, "score": 0.9 if side == "buy" else -0.9})
+            for symbol, side in wanted.items()
+        ]
+        path = self.folder.with_name(f"{self.name}.candidates.jsonl")
+        path.write_text("\n".join(lines) + "\n")
+        return str(path)
+
+
+class Fatal(NamedTuple):
+    """The point at which a child gets a signal: the n-th time that it reaches a name."""
+
+    name: str
+    time: int
+    kind: signal.Signals = signal.SIGKILL
+
+
+@dataclass(frozen=True)
+class End:
+    """How one run of a verb ended: its exit code or DIED, and the points that it reached, the last one fatal."""
+
+    code: int
+    points: tuple[str, ...]
+
+
+def run(bot: Bot, verb: Verb, fatal: Fatal | None, while_stopped: Callable[[], None] = lambda: None) -> End:
+    """Run a verb in a forked child that gets a signal at a point; None lets it live.
+
+    One that is stopped there goes on once `while_stopped` has returned.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        _live(bot, verb, fatal, writer)
+    os.close(writer)
+    _, status = os.waitpid(child, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        while_stopped()
+        os.kill(child, signal.SIGCONT)
+        _, status = os.waitpid(child, 0)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read().decode()
+    return End(os.waitstatus_to_exitcode(status), tuple(told.split()))
+
+
+def _live(bot: Bot, verb: Verb, fatal: Fatal | None, writer: int) -> None:
+    """Be the child: arm, run, and leave without any of the clean-up that a killed process would not do either."""
+    left = fatal.time if fatal else 0
+
+    def reached(name: str) -> None:
+        nonlocal left
+        # Written before the kill: a pipe keeps what a dead process has written.
+        os.write(writer, f"{name}\n".encode())
+        if fatal and name == fatal.name:
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), fatal.kind)
+
+    if bot.control:
+        CONTROLS[bot.control]()
+    failpoint.hook = reached
+    gc.disable()
+    sys.stderr = StringIO()
+    code = ERRED
+    try:
+        with closing(bot.app()) as app:
+            code = verb(app)
+    except TradebotError as error:
+        code = int(error.code)
+    except BaseException as error:  # noqa: BLE001 -- a child must never run on as if it were its parent
+        print(f"{bot.name}: {error!r}", file=sys.__stderr__)
+    finally:
+        os._exit(code)
+
+
+class Stage:
+    """The exchange and its control."""
+
+    def __init__(self, folder: Path, sessions: int = 5) -> None:
+        self.folder = folder
+        self.exchange = folder / "exchange"
+        spec = MarketSpec(
+            start=date(2026, 11, 16),
+            symbols=SYMBOLS,
+            sessions=sessions,
+            seed=7,
+            # Without a bound to the volume, bots do not take each other's fills.
+            fill=NEXT_BAR._replace(volume_share=None),
+        )
+        # Building a market loads pandas, which every later fork of this process would pay for.
+        _in_a_child(lambda: process.create(self.exchange, spec))
+        self.url = process.ensure(self.exchange).url
+
+    def close(self) -> None:
+        """Stop the exchange."""
+        process.stop(self.exchange)
+
+    def control(self, path: str, **body: object) -> Any:
+        """Ask the exchange's control to do something."""
+        answer = requests.post(f"{self.url}/exchange/v1/{path}", json=body, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def tick(self, **step: object) -> None:
+        """Let time pass."""
+        self.control("tick", **step)
+
+    def bot(self, name: str) -> Bot:
+        """Open an account, and make a bot for it."""
+        account = self.control("accounts", name=name, cash=CASH)
+        return self._made(name, name, account["account_number"])
+
+    def twin(self, bot: Bot) -> Bot:
+        """Make a second bot for the account of another one, as on another machine: its books know nothing of those."""
+        return self._made(f"{bot.name}-twin", bot.key, bot.number)
+
+    def _made(self, name: str, key: str, number: str) -> Bot:
+        """Make what `init` makes: marker, books, configuration, arming."""
+        folder, now = self.folder / name, LockStepClock(self.url).now()
+        state = state_folder.create(folder, "sandbox", number, "user", now)
+        (folder / "tradebot.yaml").write_text(CONFIGURATION)
+        ledger = SqliteLedger.create(folder, number, now)
+        ledger.open_books(Decimal(CASH), now)
+        ledger.close()
+        switch.arm(folder, "campaign", now)
+        bot = Bot(name, key, folder, number, self.url, load_for(state, Options(str(folder)), {}))
+        # The venue's own calendar: the one that a bot makes for itself would load pandas too.
+        with closing(bot.app()) as app:
+            app.ledger.put_sessions(app.reader.calendar(now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD))
+        return bot
+
+    def log(self) -> Iterator[dict[str, Any]]:
+        """Yield the exchange's log: the judge."""
+        with (self.exchange / "log.jsonl").open("rb") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+def _in_a_child(step: Callable[[], None]) -> None:
+    """Do something in a process of its own, and see that it was done."""
+    child = os.fork()
+    if not child:
+        try:
+            step()
+        finally:
+            os._exit(ERRED if sys.exc_info()[0] else 0)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, "a step in a child failed"
+
+
+@contextmanager
+def set_up() -> Iterator[Stage]:
+    """Yield a stage half an hour into its second session, which has a previous close.
+
+    It stands in memory where it can: a kill takes nothing from a file system, whatever it is.
+    """
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=memory) as folder:
+        stage = Stage(Path(folder))
+        try:
+            for step in ({"to": "close"}, {"to": "next_open"}, {"seconds": 1800}):
+                stage.tick(**step)
+            yield stage
+        finally:
+            stage.close()

@@ -1,0 +1,261 @@
+"""The campaign of kills on the stores alone: SIGKILL between any two effects of a long list of writes, and a recovery.
+
+No venue is asked, so a kill costs milliseconds, and there can be thousands. Each write is done again by the next
+process unless the last one has said that it was done, as a verb is typed again. After each kill the books are opened
+by another process's eyes: journal and ledger must agree, and what was said to be done must be there.
+"""
+
+import argparse
+import gc
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
+from tradebot.adapters import failpoint, leftovers, state_folder, switch
+from tradebot.adapters.events import JsonlEvents
+from tradebot.adapters.facts import SqliteFacts
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.trading import ReconcileMark, TradingState
+
+Write = Callable[[Path], None]
+ROUNDS = 6
+FEW_POINTS, MOST_POINTS = 4, 14
+"""A process dies within so many points, so that each round of writes sees many deaths."""
+
+
+def books(write: Callable[[SqliteLedger], None]) -> Write:
+    """Return a write that opens the books, as a process of its own does, and closes them."""
+
+    def of(folder: Path) -> None:
+        with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
+            write(ledger)
+
+    return of
+
+
+def create(folder: Path) -> None:
+    """Make a bot's folder as `init` does, over what an `init` that was cut short has left."""
+    if state_folder.marked(folder):
+        return
+    if leftovers.found(folder):
+        state_folder.set_aside(folder, leftovers.MOVED)
+    state_folder.prepare(folder)
+    ledger = SqliteLedger.create(folder, ACCOUNT, NOW)
+    ledger.open_books(Decimal(100_000), NOW)
+    ledger.close()
+    switch.arm(folder, "campaign", NOW)
+    state_folder.create(folder, "sandbox", ACCOUNT, "user", NOW)
+
+
+def open_facts(folder: Path) -> None:
+    """Open the facts, which are made by whoever needs them first."""
+    SqliteFacts(folder, JsonlEvents(folder / state_folder.EVENTS), NOW).close()
+
+
+def halt(ledger: SqliteLedger) -> None:
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "campaign", "a kill", NOW)
+
+
+def unhalt(ledger: SqliteLedger) -> None:
+    ledger.set_trading_state(TradingState.ACTIVE, "campaign", "over", NOW)
+
+
+def tear(folder: Path) -> None:
+    """Leave half a line at the end of the journal, as a power failure may."""
+    path = folder / "journal.jsonl"
+    if path.read_bytes().endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b'{"schema":1,"se')
+
+
+def put_folder_for_halt(folder: Path) -> None:
+    """Halt by a folder of that name, which is a halt like any other."""
+    (folder / "HALT").mkdir(exist_ok=True)
+
+
+def fill_the_events(folder: Path) -> None:
+    """Emit an event into a file that is full, so that it is rotated."""
+    event = SystemEvent(NOW, "campaign", "kill", Severity.INFO, None, {})
+    for _ in range(2):
+        JsonlEvents(folder / state_folder.EVENTS, max_bytes=1).emit(event)
+
+
+def traded(number: int) -> list[tuple[str, Write]]:
+    """Return one order's life: promised, lost, sent again, accepted, filled; and one that is given up."""
+    order, lost = make_intent(f"open+{number}m"), make_intent(f"open+{number}m", "MSFT")
+    name, at = order.client_order_id, NOW + timedelta(minutes=number)
+    done = replace(make_order(f"v{number}", OrderStatus.FILLED, at), client_order_id=name)
+
+    def settled(ledger: SqliteLedger) -> None:
+        ledger.settle(name, Reply(Outcome.UNKNOWN, code="no_answer"), at)
+
+    def sent_again(ledger: SqliteLedger) -> None:
+        record = ledger.intent(name)
+        if record is not None and record.state in UNRESOLVED:
+            ledger.retry(name, at)
+            ledger.settle(name, Reply(Outcome.ACCEPTED, done), at)
+
+    def given_up(ledger: SqliteLedger) -> None:
+        record = ledger.intent(lost.client_order_id)
+        if record is not None and record.state in UNRESOLVED:
+            ledger.abandon(lost.client_order_id, "gone", at)
+
+    return [
+        (f"promised {name}", books(lambda ledger: _ignored(ledger.promise(order, (PASSED,))))),
+        (f"settled {name}", books(settled)),
+        (f"sent again {name}", books(sent_again)),
+        (f"filled {number}", books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"a{number}", at)], at)))),
+        (f"promised {lost.client_order_id}", books(lambda ledger: _ignored(ledger.promise(lost, (PASSED,))))),
+        (f"given up {number}", books(given_up)),
+        (f"slot {number}", books(lambda ledger: _ignored(ledger.claim_slot("trade-once", DAY, f"s{number}", "", at)))),
+        (f"compared {number}", books(lambda ledger: ledger.mark_reconciled(ReconcileMark(at, 0, 0)))),
+    ]
+
+
+UNRESOLVED = frozenset({"sent", "unknown"})
+
+
+def _ignored(_: object) -> None:
+    """Take no notice of what a write returns: done before is as good as done now."""
+
+
+def script() -> list[tuple[str, Write]]:
+    """Return the list of writes, each with what it is called once it was done."""
+    writes: list[tuple[str, Write]] = [("created", create), ("facts", open_facts)]
+    for number in range(ROUNDS):
+        writes += traded(number)
+        writes += [("halted", books(halt)), ("torn", tear), ("active", books(unhalt)), ("events", fill_the_events)]
+    return writes + [("halted", put_folder_for_halt), ("active", books(unhalt))] * 4
+
+
+def lives(folder: Path, writes: list[tuple[str, Write]], first: int, at: int) -> tuple[int, bool, list[str]]:
+    """Do the writes from the first on in a child that dies at its n-th point; 0 lets it live.
+
+    Return the first write that was not said to be done, whether the child was killed, and the points it reached.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        _live(folder, writes[first:], at, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read().decode().split()
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code not in (0, -signal.SIGKILL):
+        raise AssertionError(f"a write ended with {code}: {writes[first + told.count(DONE)][0]}")
+    return first + told.count(DONE), code != 0, [name for name in told if name != DONE]
+
+
+DONE = "done"
+
+
+def _live(folder: Path, writes: list[tuple[str, Write]], at: int, writer: int) -> None:
+    reached = 0
+
+    def tell(name: str) -> None:
+        nonlocal reached
+        os.write(writer, f"{name}\n".encode())
+        reached += 1
+        if reached == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    failpoint.hook = tell
+    gc.disable()
+    try:
+        for _, write in writes:
+            write(folder)
+            os.write(writer, f"{DONE}\n".encode())
+    finally:
+        if sys.exc_info()[0]:
+            sys.excepthook(*sys.exc_info())
+        os._exit(1 if sys.exc_info()[0] else 0)
+
+
+def broken(folder: Path, done: list[str], doing: str) -> Iterator[str]:
+    """Yield what was said to be done and is not there, and where journal and ledger part.
+
+    While the end of a halt is being written, either state may be in force.
+    """
+    if "created" not in done:
+        return
+    with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
+        if ledger.compare_journal().missing:
+            yield "the ledger holds what its journal does not"
+        kept = {f"promised {name}" for name in ledger.promised_ids()}
+        yield from (f"{what}, and it is not there" for what in done if what[:9] == "promised " and what not in kept)
+        latches = [what for what in done if what in ("halted", "active")]
+        halted = latches[-1:] == ["halted"] and doing != "active"
+        if halted and ledger.trading_state().state is TradingState.ACTIVE:
+            yield "halted, and it is active"
+
+
+def left(folder: Path) -> Mapping[str, object]:
+    """Return what the books hold at the end, but for how often a latch was written."""
+    with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
+        return {
+            "intents": ledger.intents(),
+            "orders": ledger.orders(),
+            "fills": ledger.fills(),
+            "slots": ledger.slot_claims(DAY),
+            "state": ledger.trading_state().state,
+            "cash": (ledger.opening_cash(), ledger.cash_adjustments()),
+            "compared": ledger.last_reconcile(),
+        }
+
+
+def campaign(root: Path, seed: int, folders: int) -> tuple[Counter[str], list[str]]:
+    """Kill through the script in so many folders; return the points that were hit, and what was broken."""
+    writes, hit, problems = script(), Counter[str](), list[str]()
+    spared = root / "spared"
+    lives(spared, writes, 0, 0)
+    expected = left(spared)
+    gc.collect()
+    gc.freeze()
+    for number in range(folders):
+        folder, chance, first = root / f"folder{number}", random.Random(f"{seed}.{number}"), 0
+        if number % 2:
+            # Spared until its folder is made, so that what comes next is killed as often.
+            first, _, _ = lives(folder, writes[:1], 0, 0)
+        while first < len(writes):
+            # Some live longer: a folder is not made within so few points.
+            most = chance.choice((FEW_POINTS, MOST_POINTS, MOST_POINTS, 6 * MOST_POINTS))
+            first, killed, points = lives(folder, writes, first, chance.randint(1, most))
+            hit.update(points[-1:] if killed else ())
+            told = [name for name, _ in (*writes, ("", create))]
+            problems += [f"folder{number}: {what}" for what in broken(folder, told[:first], told[first])]
+        found = left(folder)
+        problems += [f"folder{number}: {name} differ" for name in expected if found[name] != expected[name]]
+    return hit, problems
+
+
+def main() -> int:
+    """Play what the arguments say, print one JSON line, and tell whether everything held."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folders", type=int, default=10)
+    asked = parser.parse_args()
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+    with tempfile.TemporaryDirectory(prefix="stores-", dir=memory) as folder:
+        hit, problems = campaign(Path(folder), asked.seed, asked.folders)
+    replay = f"python -m tests.faults.stores --seed {asked.seed} --folders {asked.folders}"
+    shown = [f"{problem} [{replay}]" for problem in dict.fromkeys(problems)]
+    print(json.dumps({"hits": hit.total(), "hit": hit, "problems": shown}))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""The campaigns of kills and stops, and the controls that they must catch; judged by the exchange's own log."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from tests.faults.failpoints import OFF_THE_ROAD, every_point
+
+ROOT = Path(__file__).resolve().parents[2]
+SOAK = hypothesis.settings().max_examples > 1000
+SEEDS = range(1, 21) if SOAK else range(1, 2)
+"""One campaign of twelve bots is about a thousand kills; the stores alone see four times as many."""
+ROAD = ("http.", "alpaca.", "ledger_books.", "journal.sync", "facts.commit", "lock.", "send_lock.")
+"""Points that a day of trading passes."""
+CAUGHT_BY_KILLS = ("retry-on-post", "gate-after-the-post", "unknown-is-rejected", "reconcile-that-flattens")
+CAUGHT_BY_STOPS = ("halt-1-no-lock", "halt-2-cached-halt", "twin-3-random-ids")
+
+pytestmark = pytest.mark.timeout(0 if SOAK else 300)
+
+
+def played(*arguments: str) -> Any:
+    """Play one campaign in a program of its own and return what it says."""
+    command = [sys.executable, "-m", "tests.faults.play", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_bot_that_is_killed_at_any_point_ends_its_day_as_one_that_never_was(seed: int) -> None:
+    found = played("kills", "--seed", str(seed), "--bots", "12")
+    assert found["problems"] == []
+    assert found["hits"] > 700
+    missed = {point for point in every_point() if point.startswith(ROAD)} - set(found["hit"])
+    assert missed == set()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_entry_begins_after_a_halt_and_no_order_is_doubled_by_another_machine(seed: int) -> None:
+    found = played("stops", "--seed", str(seed), "--bots", "90" if SOAK else "24")
+    assert found["problems"] == []
+
+
+def test_each_broken_promise_of_the_kills_is_caught() -> None:
+    names = [word for name in CAUGHT_BY_KILLS for word in ("--only", name)]
+    problems = played("kills", *names)["problems"]
+    assert {problem.partition(":")[0] for problem in problems} == set(CAUGHT_BY_KILLS)
+
+
+def test_each_broken_promise_of_the_stops_is_caught() -> None:
+    names = [word for name in CAUGHT_BY_STOPS for word in ("--only", name)]
+    problems = played("stops", *names)["problems"]
+    assert {problem.partition(":")[0] for problem in problems} == set(CAUGHT_BY_STOPS)
+
+
+def test_what_no_campaign_passes_is_named_and_exists() -> None:
+    assert {f"{name}.before" for name in OFF_THE_ROAD} <= every_point()

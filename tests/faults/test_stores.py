@@ -1,0 +1,32 @@
+"""Thousands of kills between any two effects on the stores; each time the books are whole, and nothing done is gone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.faults.failpoints import OFF_THE_ROAD, every_point
+
+ROOT = Path(__file__).resolve().parents[2]
+SOAK = hypothesis.settings().max_examples > 1000
+SEEDS = range(1, 21) if SOAK else range(1, 2)
+FOLDERS = 75
+"""One folder is about forty-five kills."""
+STORES = ("ledger.", "ledger_books.", "journal.", "switch.", "state_folder.", "events.", "facts_schema.create")
+
+pytestmark = pytest.mark.timeout(0 if SOAK else 300)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_is_killed_between_two_effects_loses_nothing_that_was_done(seed: int) -> None:
+    command = [sys.executable, "-m", "tests.faults.stores", "--seed", str(seed), "--folders", str(FOLDERS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)
+    assert found["problems"] == []
+    assert found["hits"] > 30 * FOLDERS
+    missed = {point for point in every_point() if point.startswith(STORES)} - set(found["hit"])
+    assert {point.rpartition(".")[0] for point in missed} <= set(OFF_THE_ROAD)

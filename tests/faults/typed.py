@@ -1,0 +1,161 @@
+"""The installed command line in real processes, ended by signals at moments that nobody chose."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+from tests.faults import judge
+from tests.faults.stage import SYMBOLS
+from tradebot.__main__ import main
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.exchange import process
+from tradebot.model.position import fold_positions
+
+PROGRAM = Path(sys.executable).with_name("tradebot")
+LIMITS = "limits: {cooldown_s: 1, max_order_notional_usd: 1000}\n"
+ENTRIES = ("trade-once", "--candidates")
+WANTED = ({"AAPL": "buy", "MSFT": "sell", "JPM": "buy"}, {"NVDA": "buy", "XOM": "sell", "AMZN": "buy"})
+VERBS = ("entries", "evaluate-exits", "entries", "reconcile")
+UNDISTURBED = {0, 3, 10}
+"""What a verb that nothing disturbed may end with: done, refused by the trading state, findings."""
+
+
+class Typist:
+    """Types verbs at one bot's folder, each in a process of its own, and knows when the bot was halted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.halts: list[tuple[int, int]] = []
+        self.took_s: dict[str, float] = {}
+
+    def must(self, *words: str) -> None:
+        """Run a verb that nothing disturbs, in this process, because a start takes ten times its work."""
+        before = signal.getsignal(signal.SIGTERM)
+        said = StringIO()
+        try:
+            with redirect_stdout(said), redirect_stderr(said):
+                code = main(self._command(words)[1:])
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert code in UNDISTURBED, (words, code, said.getvalue())
+
+    def time(self, *words: str) -> None:
+        """Type a verb that nothing disturbs, to know how long it lives."""
+        began = time.monotonic()
+        subprocess.run(self._command(words), capture_output=True, timeout=120, check=True)
+        self.took_s[words[0]] = time.monotonic() - began
+
+    def disturbed(self, words: tuple[str, ...], kind: signal.Signals, chance: random.Random) -> int:
+        """Type a verb, send it a signal at some moment of its life, and return how it ended.
+
+        The first third is left out: there only Python itself is at work. What is stopped goes on after a moment.
+        """
+        child = subprocess.Popen(self._command(words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(self.took_s[words[0]] * chance.uniform(0.3, 1.1))
+        child.send_signal(kind)
+        if kind is signal.SIGSTOP:
+            time.sleep(0.05)
+            child.send_signal(signal.SIGCONT)
+        return child.wait(timeout=120)
+
+    def halt(self) -> None:
+        """Halt, undisturbed: from its return on the venue may take no entry."""
+        self.must("halt")
+        self.halts.append((len(self.log()), sys.maxsize))
+
+    def unhalt(self) -> None:
+        """End the halt."""
+        self.halts.append((self.halts.pop()[0], len(self.log())))
+        number = json.loads((self.folder / "state.id").read_text())["account_number"]
+        self.must("unhalt", "--confirm", number[-4:])
+
+    def tick(self, words: str) -> None:
+        """Let time pass."""
+        self.must("exchange", "tick", words)
+
+    def entries(self, number: int) -> tuple[str, ...]:
+        """Return the verb that proposes one of the lists of candidates."""
+        path = self.folder.with_name(f"wanted-{number % 2}.jsonl")
+        lines = (
+            {"symbol": symbol, "side": side, "score": 0.9 if side == "buy" else -0.9}
+            for symbol, side in WANTED[number % 2].items()
+        )
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return (*ENTRIES, str(path))
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the exchange's log: the judge."""
+        lines = (self.folder / "exchange" / "log.jsonl").read_bytes().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def _command(self, words: tuple[str, ...]) -> list[str]:
+        return [str(PROGRAM), *words, "--state-dir", str(self.folder)]
+
+
+@contextmanager
+def sat_down(folder: Path) -> Iterator[Typist]:
+    """Yield a typist whose bot stands half an hour into its second session, with each verb timed."""
+    typist = Typist(folder)
+    try:
+        typist.must("init", "--symbols", ",".join(SYMBOLS), "--sessions", "3")
+        with (folder / "tradebot.yaml").open("a") as file:
+            file.write(LIMITS)
+        for step in ("close", "next_open", "30m"):
+            typist.tick(step)
+        for verb in ("reconcile", "trade-once", "evaluate-exits"):
+            typist.time(verb)
+        yield typist
+    finally:
+        process.stop(folder / "exchange")
+
+
+def disturbed_day(typist: Typist, kinds: list[signal.Signals], seed: int) -> list[int]:
+    """Disturb so many verbs, one signal each, a halt among them now and then; return how they ended."""
+    chance, ends, number = random.Random(seed), [], 0
+    for turn, (kind, verb) in enumerate(zip(kinds, cycle(VERBS), strict=False)):
+        number += verb == "entries"
+        words = typist.entries(number) if verb == "entries" else (verb,)
+        ends.append(typist.disturbed(words, kind, chance))
+        if turn % 8 == 7:
+            typist.halt()
+            ends.append(typist.disturbed(typist.entries(number + 1), kind, chance))
+            typist.unhalt()
+            typist.tick("5m")
+    return ends
+
+
+def broken_promises(typist: Typist) -> list[str]:
+    """Let the bot come to rest, and return what the exchange's log says was broken."""
+    typist.must("evaluate-exits")
+    typist.must("flatten", "--all", "--confirm", "ALL")
+    for step in ("1m", "6m"):
+        typist.tick(step)
+        typist.must("flatten", "--all", "--confirm", "ALL")
+    for step in ("1m", "close", "next_open"):
+        typist.tick(step)
+    typist.must("reconcile")
+    events = typist.log()
+    ((number, account),) = judge.accounts(events).items()
+    with closing(SqliteLedger.open(typist.folder, read_only=True)) as ledger:
+        ledger.compare_journal()
+        book = fold_positions(ledger.fills())
+        held = [f"{who} holds {p.quantity} {what}" for (who, what), p in book.items() if p.quantity]
+        mark = ledger.last_reconcile()
+        return [
+            *account.doubles,
+            *judge.turned(account),
+            *judge.unpromised(account, judge.Promises(typist.folder).now()),
+            *judge.lost_fills(account, ledger),
+            *judge.halted_entries(events, number, typist.halts),
+            *held,
+            *([] if mark and not mark.findings else [f"the last comparison: {mark}"]),
+        ]

@@ -1,0 +1,55 @@
+"""Before every pass the books are read through: nothing is decided, and nothing sent, from books that are damaged."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+
+from tradebot.adapters import lock, quarantine, switch
+from tradebot.adapters.ledger_books import Books
+from tradebot.adapters.state_folder import REBUILD, StateFolder
+from tradebot.errors import DamagedBooksError, DamagedJournalError
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.ports import Events
+
+WHO = "integrity"
+
+
+@contextmanager
+def hold(folder: StateFolder, verb: str, events: Events) -> Iterator[None]:
+    """Hold the folder's lock over sound books; DamagedBooksError where they are not, as `require_sound` has it."""
+    with lock.hold(folder.path, verb):
+        require_sound(folder, events)
+        yield
+
+
+def require_sound(folder: StateFolder, events: Events) -> None:
+    """Read ledger and journal through; whatever does not hold halts the bot first.
+
+    A ledger that cannot be believed is moved into the quarantine with all that belongs to it, and DamagedBooksError
+    says where. A damaged journal beside a whole ledger only halts: exits go on from the ledger, as far as they can be
+    journalled. TemporaryError where another process keeps the ledger locked.
+    """
+    try:
+        problem(folder)
+    except DamagedJournalError as damaged:
+        _halt(folder, damaged.message, events)
+    except DamagedBooksError as damaged:
+        _halt(folder, damaged.message, events)
+        place = quarantine.move(folder.path, "damaged", datetime.now(UTC))
+        moved = f" All of it was moved to {place}." if place else ""
+        raise DamagedBooksError(f"{damaged.message}{moved}", REBUILD) from damaged
+
+
+def problem(folder: StateFolder) -> None:
+    """Raise what is wrong with the books, if anything: DamagedBooksError, or another OperatorError for foreign ones."""
+    with closing(Books.open(folder.path, folder.account_number, read_only=True)) as books:
+        books.check_pages()
+        books.check_journal()
+
+
+def _halt(folder: StateFolder, why: str, events: Events) -> None:
+    """Close entries; a halt that is in force already keeps its own reason."""
+    now = datetime.now(UTC)
+    if switch.read(folder.path).state == "ACTIVE":
+        switch.halt(folder.path, WHO, why, now, "REDUCE_ONLY")
+        events.emit(SystemEvent(now, "ledger", "damaged", Severity.CRITICAL, None, {"found": why}))

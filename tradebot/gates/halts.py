@@ -1,0 +1,148 @@
+"""What halts the bot: each rule is one predicate, asked as a gate of every entry and as a monitor at every look.
+
+A monitor that fails latches; a gate that fails keeps one order back. What cannot be told never latches, because a
+venue that says nothing for a moment is no reason to need a person; as a gate it keeps entries shut all the same.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tradebot.gates.book import daily_loss_halt, drawdown
+from tradebot.gates.common import answer
+from tradebot.limits import HaltRules
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Desk
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingStateRecord
+
+ACCEPTED = re.compile(r"override ([A-Z_,]+) at (\S+): ")
+CAUSE = re.compile(r"(?:^|; )([A-Z_]+): ")
+BY_ITSELF = "tradebot"
+"""Who halted, where no person did."""
+STORMS = frozenset({Reason.REJECT_STORM, Reason.UNKNOWN_STORM})
+
+CLEARED_BY = {
+    Reason.DAILY_LOSS_HALT: "the next session, whose loss begins at nothing",
+    Reason.DRAWDOWN_REACHED: "unhalt --override, which measures from the equity of that moment on",
+    Reason.REJECT_STORM: "the end of halts.storm_window_s",
+    Reason.UNKNOWN_STORM: "reconcile, which looks the orders up, or the end of halts.storm_window_s",
+    Reason.SECOND_WRITER: "the end of the stranger's orders; of an id held twice, unhalt --override",
+    Reason.VENUE_DRIFT: "an answer that can be read",
+    Reason.PASS_FAULT: "a person who has read it",
+}
+"""How each latch is cleared; none needs an entry, which a halted bot cannot send."""
+
+
+def refusals(desk: Desk, halts: HaltRules) -> Decision:
+    """Compare the orders that the venue refused within the window with their limit."""
+    count, limit = _within(desk.signs.refused, desk, halts, Reason.REJECT_STORM), halts.rejects
+    return answer(Gate.REFUSALS, count < limit, Reason.REJECT_STORM, count, limit)
+
+
+def unanswered(desk: Desk, halts: HaltRules) -> Decision:
+    """Compare the orders of the window that are still without an answer with their limit."""
+    count, limit = _within(desk.signs.unanswered, desk, halts, Reason.UNKNOWN_STORM), halts.unknowns
+    return answer(Gate.UNANSWERED, count < limit, Reason.UNKNOWN_STORM, count, limit)
+
+
+def second_writer(desk: Desk) -> Decision:
+    """Fail where somebody else has ordered under our mark."""
+    seen = desk.signs.strangers
+    return answer(Gate.SECOND_WRITER, not seen, Reason.SECOND_WRITER, ", ".join(seen[:3]) or len(seen), 0)
+
+
+def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
+    """Compare the venue's rows that cannot be read with their limit."""
+    count, limit = desk.signs.unreadable, halts.unreadable_rows
+    return answer(Gate.VENUE_DRIFT, count < limit, Reason.VENUE_DRIFT, count, limit)
+
+
+def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
+    """Return the answer of every rule on what was seen."""
+    return (
+        second_writer(desk),
+        venue_drift(desk, halts),
+        refusals(desk, halts),
+        unanswered(desk, halts),
+        daily_loss_halt(desk.book, halts),
+        drawdown(desk.book, halts),
+    )
+
+
+def standing(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
+    """Return the rules that fail now, but for what a person has overridden in this session."""
+    failed = (decision for decision in monitors(desk, halts) if decision.verdict is Verdict.FAIL)
+    return tuple(decision for decision in failed if not _overridden(desk, decision.reason))
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What a person accepted when ending a halt, and when, in trading time."""
+
+    reasons: frozenset[str]
+    at: datetime
+
+
+def override_words(halt: TradingStateRecord, why: str) -> str:
+    """Return what is recorded as the reason of an unhalt over a halt's own causes; `override_of` reads it back.
+
+    A halt of the bot's own tells its causes in its reason, and its time is trading time. Of another's none is known.
+    """
+    causes = causes_of(halt)
+    if not causes or halt.at is None:
+        return f"override: {why}"
+    return f"override {','.join(sorted(causes))} at {halt.at.isoformat()}: {why}"
+
+
+def causes_of(halt: TradingStateRecord) -> frozenset[str]:
+    """Return the causes of a halt, where the bot latched it."""
+    named = CAUSE.findall(halt.why) if halt.who == BY_ITSELF else []
+    return frozenset(named) & {reason.value for reason in CLEARED_BY}
+
+
+def override_of(words: str) -> Override | None:
+    """Return the override that a trading state's reason tells of; None where it tells of none."""
+    found = ACCEPTED.match(words)
+    if found is None:
+        return None
+    try:
+        return Override(frozenset(found[1].split(",")), datetime.fromisoformat(found[2]))
+    except ValueError:
+        return None
+
+
+def explained(causes: Iterable[Decision]) -> str:
+    """Return causes with their numbers, as a halt records them."""
+    return "; ".join(f"{d.reason}: {_number(d.observed)} against {_number(d.limit)}" for d in causes)
+
+
+def _number(value: object) -> str:
+    return str(value) if isinstance(value, str | int) else f"{float(str(value)):.4g}"
+
+
+def _overridden(desk: Desk, reason: Reason | None) -> bool:
+    """Tell whether a person has accepted this cause in this session; a storm counts anew from then instead."""
+    override = override_of(desk.state.why)
+    if override is None or reason is None or reason in STORMS or desk.session is None:
+        return False
+    return reason.value in override.reasons and desk.session.contains(override.at)
+
+
+def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Reason) -> int:
+    since = desk.now - timedelta(seconds=halts.storm_window_s)
+    override = override_of(desk.state.why)
+    if override is not None and reason.value in override.reasons:
+        since = max(since, override.at)
+    return sum(at > since for at in times)
+
+
+def with_refusal(desk: Desk) -> Desk:
+    """Return the desk with one refusal more, now."""
+    return replace(desk, signs=replace(desk.signs, refused=(*desk.signs.refused, desk.now)))
+
+
+def with_silence(desk: Desk) -> Desk:
+    """Return the desk with one order more that has no answer, now."""
+    return replace(desk, signs=replace(desk.signs, unanswered=(*desk.signs.unanswered, desk.now)))

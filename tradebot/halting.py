@@ -1,0 +1,94 @@
+"""The bot halts itself: whoever takes a desk looks for causes on it, and latches before anything is sent.
+
+The latch is the one that `tradebot halt` lets fall, so everything that holds for a halt holds for these.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.gates.halts import (
+    BY_ITSELF,
+    CLEARED_BY,
+    causes_of,
+    explained,
+    override_words,
+    standing,
+    with_refusal,
+    with_silence,
+)
+from tradebot.model.decision import Decision
+from tradebot.model.desk import Desk
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.ports import Events, Ledger
+from tradebot.snapshot import EQUITY, take
+from tradebot.world import World
+
+
+def watched(world: World, desk: Desk) -> Desk:
+    """Remember the highest equity, halt where a cause stands, and return the desk as it is then.
+
+    A dry run halts nothing; its desk says what would be.
+    """
+    peak = desk.book.peak_equity
+    if desk.account.equity > (peak or Decimal(0)):
+        _remember(world, desk.account.equity)
+    return _latched(world, desk)
+
+
+def after(world: World, desk: Desk, sent: Decision) -> Desk:
+    """Return the desk after one order more, halted where the venue's last answer is one too many."""
+    if sent.reason is Reason.VENUE_REJECTED:
+        return _latched(world, with_refusal(desk))
+    if sent.reason is Reason.VENUE_UNKNOWN:
+        return _latched(world, with_silence(desk))
+    return desk
+
+
+def what_stands(world: World) -> str:
+    """Return the causes that would halt the bot again, each with what ends it; empty where there is none."""
+    causes = standing(take(world, with_flow=False), world.rules.halts)
+    return "; ".join(f"{explained([cause])}, ended by {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
+
+
+def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> str:
+    """Let a person end a halt over its causes; return the words to be recorded as the reason of ACTIVE.
+
+    A drawdown is measured from the next equity on, because no order of a halted bot could ever win it back. Nobody is
+    asked: a person may end a halt while the broker does not answer.
+    """
+    opened = ledger.books_opened_at()
+    if opened is not None and Reason.DRAWDOWN_REACHED in causes_of(halt):
+        ledger.put_high_water(*EQUITY, opened, Decimal(0))
+    return override_words(halt, why)
+
+
+def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> None:
+    """Halt because a pass ended in a fault of the bot's own; whatever its gates say then cannot be believed."""
+    if ledger.trading_state().state is TradingState.ACTIVE:
+        _halt(ledger, events, f"{Reason.PASS_FAULT}: {type(fault).__name__}: {fault}", at)
+
+
+def _remember(world: World, equity: Decimal) -> None:
+    opened = world.ledger.books_opened_at()
+    if opened is not None and not world.dry_run:
+        world.ledger.put_high_water(*EQUITY, opened, equity)
+
+
+def _latched(world: World, desk: Desk) -> Desk:
+    """Halt for the causes on a desk; a state that already holds entries back keeps its own reason."""
+    causes = standing(desk, world.rules.halts)
+    if not causes or desk.state.state is not TradingState.ACTIVE:
+        return desk
+    why = explained(causes)
+    if not world.dry_run:
+        _halt(world.ledger, world.events, why, desk.now)
+    return replace(desk, state=TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, why, desk.now))
+
+
+def _halt(ledger: Ledger, events: Events, why: str, at: datetime) -> None:
+    # Told first: where the history cannot be written any more, the event may be all that says why the latch fell.
+    events.emit(SystemEvent(at, "halts", "halted_itself", Severity.CRITICAL, None, {"why": why}))
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at)

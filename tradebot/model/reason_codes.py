@@ -1,0 +1,107 @@
+"""The names of all reasons, and whose turn each leaves it; what each means stands in the table beside them."""
+
+from enum import StrEnum, auto
+
+
+class Cause(StrEnum):
+    """Whose turn it is: the bot is BROKEN, a rule BLOCKED the trade, it was IDLE by design, or we cannot tell."""
+
+    BROKEN = "broken"
+    BLOCKED = "blocked"
+    IDLE = "idle by design"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Stable names; a record that holds one keeps its meaning for ever."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:
+        return name
+
+    CUT_SHORT = auto()
+    VENUE_UNREACHABLE = auto()
+    KEYS_REFUSED = auto()
+    PASS_FAILED = auto()
+    MARKET_CLOSED = auto()
+    SLOT_TAKEN = auto()
+    OUTSIDE_TIMETABLE = auto()
+    SLOT_MISSED = auto()
+    CALENDAR_DISAGREES = auto()
+    ORDER_GATE_CLOSED = auto()
+    LIVE_MODE_UNSAID = auto()
+    LIVE_ACCOUNT_UNSAID = auto()
+    LIVE_NOT_ARMED = auto()
+    LIVE_ARMING_EXPIRED = auto()
+    DRY_RUN = auto()
+    SHADOW = auto()
+    ACCOUNT_BLOCKED = auto()
+    HALTED = auto()
+    STATE_UNREADABLE = auto()
+    PASS_FAULT = auto()
+    NOT_RECONCILED = auto()
+    RECONCILE_STALE = auto()
+    RECONCILE_FINDINGS = auto()
+    VIEW_INCOMPLETE = auto()
+    FLOW_CONTRACT_FAILED = auto()
+    FLOW_MISSING = auto()
+    FLOW_STALE = auto()
+    QUOTE_MISSING = auto()
+    PREVIOUS_CLOSE_MISSING = auto()
+    QUOTE_STALE = auto()
+    QUOTE_FROM_FUTURE = auto()
+    NO_DIRECTION = auto()
+    LONG_ONLY = auto()
+    CANDIDATE_STALE = auto()
+    CLUSTER_TOO_SMALL = auto()
+    STRATEGY_DECLINED = auto()
+    STRATEGY_FAILED = auto()
+    STRATEGY_TIMEOUT = auto()
+    STRATEGY_INVALID = auto()
+    STRATEGY_TOO_MANY = auto()
+    ALREADY_POSITIONED = auto()
+    FOREIGN_POSITION = auto()
+    POSITION_GONE = auto()
+    ORDER_WORKING = auto()
+    INTENT_UNRESOLVED = auto()
+    SCORE_BELOW_MIN = auto()
+    COVERAGE_BELOW_MIN = auto()
+    SIZE_BELOW_ONE = auto()
+    PRICE_MOVED = auto()
+    SPREAD_TOO_WIDE = auto()
+    MAX_OPEN_POSITIONS = auto()
+    MAX_NEW_ENTRIES = auto()
+    MAX_SESSION_ENTRIES = auto()
+    MAX_SYMBOL_ENTRIES = auto()
+    ORDER_RATE = auto()
+    ORDER_NOTIONAL_ABOVE_MAX = auto()
+    ORDER_NOTIONAL_BELOW_MIN = auto()
+    SYMBOL_NOTIONAL_ABOVE_MAX = auto()
+    SECTOR_NOTIONAL_ABOVE_MAX = auto()
+    SECTOR_UNKNOWN = auto()
+    GROSS_NOTIONAL_ABOVE_MAX = auto()
+    BUYING_POWER_SHORT = auto()
+    EQUITY_UNKNOWN = auto()
+    DAILY_LOSS_REACHED = auto()
+    DAILY_LOSS_HALT = auto()
+    DRAWDOWN_REACHED = auto()
+    REJECT_STORM = auto()
+    UNKNOWN_STORM = auto()
+    SECOND_WRITER = auto()
+    VENUE_DRIFT = auto()
+    COOLDOWN = auto()
+    DUPLICATE_INTENT = auto()
+    DUPLICATE_ORDER = auto()
+    DESK_STALE = auto()
+    SENT = auto()
+    VENUE_REJECTED = auto()
+    VENUE_UNKNOWN = auto()
+    STOP_LOSS = auto()
+    TRAILING_STOP = auto()
+    PROFIT_TARGET = auto()
+    TIME_EXIT = auto()
+    FLATTEN = auto()
+    CLOSED_BY_HAND = auto()
+    HOLD = auto()
+    STALE_ENTRY = auto()
+    STALE_EXIT = auto()
