@@ -6,26 +6,36 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 CODE := tradebot commands jobs
+# Some environments forbid Python to keep what it compiles. Then each process would compile the whole project again.
+COMPILED = @$(BIN)/python -m compileall -q
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # Two installs into one environment must not run at once.
 .NOTPARALLEL:
-.PHONY: help demo test soak check bench clients lock clean
+.PHONY: help demo test soak mutants check bench clients lock clean
 
 help:  ## show these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.core  ## install, then play one session on the embedded exchange (ARGS="--minutes 30")
+	$(COMPILED) $(CODE)
 	$(BIN)/tradebot demo $(ARGS)
 
 test: $(VENV)/.dev  ## run the tests (ARGS="tests/core -k funnel")
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(COMPILED) $(CODE) tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-soak: $(VENV)/.dev  ## long random campaigns: the exchange against a slow, obvious model and Alpaca's files, and the bot against kills, halts and signals
-	$(BIN)/python -m pytest --hypothesis-profile=soak --timeout=0 -n 2 --dist loadfile \
+soak: $(VENV)/.dev  ## long random campaigns, a line for each: the exchange against a slow, obvious model and Alpaca's files, and the bot against kills, halts and signals
+	$(COMPILED) $(CODE) tests
+	$(BIN)/python -m pytest -v --hypothesis-profile=soak --timeout=0 -n 2 --dist worksteal \
 		tests/exchange/test_against_the_obvious_model.py tests/exchange/test_trading_openapi.py \
-		tests/exchange/test_schemathesis.py tests/faults tests/adapters/test_ledger_sums.py tests/core/test_no_self_halt.py tests/core/test_gates_rates.py $(ARGS)
+		tests/exchange/test_schemathesis.py tests/faults tests/adapters/test_ledger_sums.py tests/adapters/test_redaction.py tests/cli/test_foreign_text.py \
+		tests/core/test_no_self_halt.py tests/core/test_leaving_laws.py tests/core/test_gates_rates.py $(ARGS)
+
+mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/MUTANTS.md explains what no test notices
+	.venv-mutants/bin/mutmut run $(ARGS)
+	.venv-mutants/bin/mutmut results
 
 check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code, unused dependencies
 	$(BIN)/ruff format --check .
@@ -36,6 +46,7 @@ check: $(VENV)/.dev  ## format, lint, strict types, import contracts, dead code,
 	$(BIN)/deptry $(CODE)
 
 bench: $(VENV)/.core  ## measure, and print medians and ratios beside their bounds
+	$(COMPILED) $(CODE)
 	benchmarks/run $(ARGS)
 
 clients:  ## fetch the other Alpaca clients that tests can drive (needs node and npm)
@@ -47,7 +58,7 @@ lock:  ## resolve the locks again (needs uv)
 	deploy/lock
 
 clean:  ## remove the environment and everything built; state/ is never touched
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-mutants mutants build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find $(CODE) tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The dev lock is a superset of the core lock with the same pins, so an environment made for the tests serves the demo too.
@@ -58,3 +69,7 @@ $(VENV)/.core: deploy/core.lock pyproject.toml deploy/install
 $(VENV)/.dev: deploy/dev.lock deploy/core.lock pyproject.toml deploy/install
 	@PYTHON="$(PYTHON)" deploy/install $(VENV) deploy/dev.lock
 	@touch $(VENV)/.core $@
+
+.venv-mutants/.dev: deploy/mutants.lock pyproject.toml deploy/install
+	@PYTHON="$(PYTHON)" deploy/install .venv-mutants deploy/mutants.lock
+	@touch $@

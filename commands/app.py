@@ -1,6 +1,11 @@
 """The command line: every verb by name."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import typer
+from typer.main import get_command
 
 from commands import (
     adopt,
@@ -75,10 +80,16 @@ def _root(
     """Take the options that stand before a verb."""
 
 
+@cache
+def _command() -> Callable[..., Any]:
+    """Return the tree of all verbs, put together once per process."""
+    return get_command(app)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; OperatorError for one that cannot be read."""
     try:
-        result = int(app(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
+        result = int(_command()(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
         raise OperatorError(wrong.format_message(), _usage_hint(wrong)) from wrong
     if result == ExitCode.INTERRUPTED:

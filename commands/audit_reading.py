@@ -12,6 +12,7 @@ from tradebot.adapters import lock
 from tradebot.adapters.events import worth_seeing
 from tradebot.adapters.state_folder import EVENTS
 from tradebot.auditing.evidence import Answers, Broker, Evidence, JobRun, Journal, Moment, Passes, Silence, Watched
+from tradebot.booking import astray, unbooked
 from tradebot.books import unapplied
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import Severity
@@ -22,9 +23,11 @@ from tradebot.snapshot import book, entries_of, peak_equity, require_account, se
 from tradebot.wiring import rules_of
 
 if TYPE_CHECKING:
+    from tradebot.activities import Booked
     from tradebot.adapters.ledger import SqliteLedger
     from tradebot.job_times import JobTimes
     from tradebot.model.account import BrokerView
+    from tradebot.model.activity import Booking
     from tradebot.model.bar import Session, VenueClock
     from tradebot.model.desk import Book
     from tradebot.model.intent import IntentRecord
@@ -46,6 +49,7 @@ class Venue:
     clock: "VenueClock"
     view: "BrokerView"
     pending: tuple[OwnedFill, ...]
+    booked: "Booked"
 
 
 def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
@@ -55,8 +59,10 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
     """
     ledger, rules = app.ledger_view, rules_of(app.settings)
     venue = Silence("left out: --offline", None, on_request=True) if offline else _venue(app, ledger)
+    proven = () if isinstance(venue, Silence) else venue.booked.proven
     pending = () if isinstance(venue, Silence) else venue.pending
-    fills = (*ledger.fills(), *pending)
+    fills = (*ledger.fills(), *pending, *(owned for booking in proven for owned in booking.fills))
+    fills = tuple(sorted(fills, key=lambda owned: owned.fill.at))
     positions = tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
     moment = _moment(app, ledger, since_s, None if isinstance(venue, Silence) else venue.clock.now)
     recorded = app.recorded
@@ -80,7 +86,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
         fills=len(fills),
         newest_fill=fills[-1].fill.at if fills else None,
         positions=positions,
-        best=_best(ledger, positions),
+        best=_best(ledger, positions, proven),
         intents=ledger.intent_states(),
         rejected=ledger.rejected_since(moment.since),
         working=_working(ledger),
@@ -95,7 +101,8 @@ def _venue(app: "App", ledger: "SqliteLedger") -> Venue | Silence:
     try:
         clock, view = app.reader.clock(), app.reader.view()
         require_account(ledger, view.account)
-        return Venue(clock, view, unapplied(app.reader, ledger))
+        pending = unapplied(app.reader, ledger)
+        return Venue(clock, view, pending, unbooked(app.reader, ledger, view, (*ledger.fills(), *pending)))
     except TradebotError as error:
         return Silence(error.message, error.hint, on_request=False)
 
@@ -115,11 +122,12 @@ def _broker(
         clock=venue.clock,
         view=view,
         book=_with_history(book(view, positions, fills, unresolved, app.settings.sectors), ledger, view.at),
-        findings=compare(_ledger_view(ledger, fills), view),
-        unapplied=len(venue.pending) + done,
+        findings=compare(_ledger_view(ledger, fills, venue.booked.proven), view, venue.booked.doubtful),
+        unapplied=len(venue.pending) + len(venue.booked.proven) + done,
         quotes=quotes,
         asked_quotes=len(symbols),
         rejected_quotes=app.reader.rejected_quotes,
+        astray=astray(fills, {**ledger.acknowledged(), **_acknowledged(venue.booked.proven)}, view),
     )
 
 
@@ -129,16 +137,22 @@ def _with_history(seen: "Book", ledger: "SqliteLedger", now: datetime) -> "Book"
     return replace(seen, entries=entries_of(submits), peak_equity=peak_equity(ledger))
 
 
-def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill]) -> LedgerView:
+def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], bookings: "Sequence[Booking]") -> LedgerView:
     """Return what the ledger will hold once the venue's facts are applied."""
+    entries = [entry for booking in bookings for entry in booking.entries]
     return LedgerView(
         opening_cash=ledger.opening_cash(),
-        cash_adjustments=ledger.cash_adjustments(),
+        cash_adjustments=ledger.cash_adjustments() + sum((entry.amount for entry in entries), Decimal(0)),
         fills=fills,
-        acknowledged=ledger.acknowledged(),
+        acknowledged={**ledger.acknowledged(), **_acknowledged(bookings)},
         unresolved=ledger.intents(unresolved=True),
         known_orders=ledger.promised_ids(),
+        booked={**ledger.booked(), **{entry.activity_id: entry.words for entry in entries}},
     )
+
+
+def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
+    return {symbol: quantity for booking in bookings for symbol, quantity in booking.acknowledged}
 
 
 def _moment(app: "App", ledger: "SqliteLedger", since_s: int | None, told: datetime | None) -> Moment:
@@ -236,9 +250,15 @@ def _events(app: "App", moment: Moment) -> Watched:
     return Watched(lines, newest, dict(counts.most_common()), errors)
 
 
-def _best(ledger: "SqliteLedger", positions: Sequence[Position]) -> dict[tuple[str, str], Decimal]:
-    stored = (((p.strategy, p.symbol), ledger.high_water(p.strategy, p.symbol, p.opened_at)) for p in positions)
-    return {key: price for key, price in stored if price is not None}
+def _best(
+    ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
+) -> dict[tuple[str, str], Decimal]:
+    """Return the best prices, those of positions that a booking will restate as they will be."""
+    stored = {(p.strategy, p.symbol): ledger.high_water(p.strategy, p.symbol, p.opened_at) for p in positions}
+    for one in (one for booking in bookings for one in booking.restated):
+        best = ledger.high_water(one.strategy, one.symbol, one.opened_at)
+        stored[one.strategy, one.to_symbol] = best * one.old / one.new if best is not None else None
+    return {key: price for key, price in stored.items() if price is not None}
 
 
 def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None], ...]":

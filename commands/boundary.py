@@ -9,11 +9,10 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import NoReturn
 
 from commands import hints
-from commands.plain import OutputError, mend_streams, mute, print_error, print_error_document
-from tradebot.adapters import state_folder
+from commands.plain import OutputError, complain, mend_streams, mute, print_error, print_error_document
+from tradebot.adapters import interruption, state_folder
 from tradebot.errors import ExitCode, TradebotError
 
 WHAT_IS_KEPT = "what was done until then is recorded: tradebot status"
@@ -28,6 +27,9 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     mend_streams()
     hints.aim(arguments)
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # A shell that puts a command into the background has it ignore SIGINT, and so it stays.
+        signal.signal(signal.SIGINT, _interrupted)
     try:
         code = work()
         sys.stdout.flush()
@@ -81,12 +83,16 @@ def _fault(fault: Exception, *, show: bool) -> TradebotError:
     if show:
         import traceback
 
-        traceback.print_exception(fault)
+        complain("".join(traceback.format_exception(fault)).rstrip())
     message = f"this is a fault of tradebot: {type(fault).__name__}: {fault}"
     return TradebotError(message, "run it again with tradebot --debug VERB, and report what it prints")
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+def _terminated(number: int, frame: FrameType | None) -> None:
     # A second signal ends the process at once, whatever it is saying.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    raise TerminatedError
+    interruption.interrupt(TerminatedError())
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    interruption.interrupt(KeyboardInterrupt())

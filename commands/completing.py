@@ -127,7 +127,8 @@ def settings(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:
-    return sorted({str(name) for name in names if name.startswith(incomplete)})
+    # A name that a broker or a file tells goes to the terminal as it is: only one that can be typed is offered.
+    return sorted({str(name) for name in names if name.startswith(incomplete) and name.isprintable()})
 
 
 def _folder(context: typer.Context) -> Path:

@@ -192,7 +192,6 @@ def _data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Dem
 
     from tradebot.explain import funnel
     from tradebot.model.decision import Gate
-    from tradebot.model.intent import Operation
     from tradebot.model.position import FOREIGN, fold_positions
     from tradebot.model.record import Job
     from tradebot.sandbox import remarks_on
@@ -210,9 +209,7 @@ def _data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Dem
     )
     sandbox = app.settings.sandbox
     traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)
-    submitted = {
-        record.intent.client_order_id for record in app.ledger.intents() if record.intent.operation is Operation.SUBMIT
-    }
+    submitted = {record.intent.client_order_id for record in app.ledger.intents() if record.intent.makes_order}
     return DemoData(
         state_dir=str(app.folder.path),
         session=session.date,

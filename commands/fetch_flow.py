@@ -170,6 +170,7 @@ def _newest(answers: "Iterable[Intake]") -> datetime | date | None:
 
 
 def _render(console: "Console", data: FlowFetched) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     console.print(
@@ -187,7 +188,7 @@ def _render(console: "Console", data: FlowFetched) -> None:
     if data.endpoints:
         console.print(table)
     for failure in data.failures:
-        console.print(f"  [red]failed[/red] {failure.endpoint} {failure.symbol or ''}: {failure.message}", markup=True)
+        console.print(f"  [red]failed[/red] {failure.endpoint} {failure.symbol or ''}: {escape(failure.message)}")
     if data.given_up:
         console.print("  The source seems to be down; the rest is left for the next slot.")
     if data.quota_daily_limit is not None:

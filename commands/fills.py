@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FillRow:
-    """One execution: shares, USD; `cash_usd` is what it did to the cash, `source` is venue, plan or adoption."""
+    """One execution: shares, USD; `cash_usd` is what it did to cash, `source` is venue, plan, adoption or activity."""
 
     at: datetime
     symbol: str
@@ -98,7 +98,7 @@ def _row(owned: "OwnedFill") -> FillRow:
 def _source(activity_id: str) -> str:
     """Our own records name themselves; whatever else stands there is the venue's."""
     kind = activity_id.partition(":")[0]
-    return {"adjustment": "plan", "adoption": "adoption"}.get(kind, "venue")
+    return {"adjustment": "plan", "adoption": "adoption", "activity": "activity"}.get(kind, "venue")
 
 
 def _render(console: "Console", data: Fills) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.completing import own
-from commands.plain import clean, confirm
+from commands.plain import confirm
 from commands.surface import Config, DryRun, Json, Report, StateDir, caller, finish, opened
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ def _named(app: "App", symbol: str | None) -> list[str]:
     held = {p.symbol for p in positions} | {order.symbol for order in orders} | unsure
     if symbol is not None and symbol not in held:
         raise OperatorError(
-            f"the bot holds no {clean(symbol)[:20]} of its own and has no order on it",
+            f"the bot holds no {word(symbol)} of its own and has no order on it",
             f"it holds {', '.join(sorted(held)) or 'nothing'}; what is foreign needs: tradebot adopt SYMBOL --manage",
         )
     words = [f"{p.quantity:f} {p.symbol}" for p in positions if symbol in (None, p.symbol)]

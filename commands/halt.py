@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from commands.hints import aimed
-from commands.plain import OutputError, caller, clean, confirm, document, print_error, say
+from commands.plain import OutputError, caller, clean, clean_lines, confirm, document, print_error, say
 from tradebot.adapters import send_lock, state_folder, switch
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -196,7 +196,7 @@ def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> str:
 def _tell(text: str) -> bool:
     """Say something; False, with the reason on stderr, where it cannot be written."""
     try:
-        say(text)
+        say(clean_lines(text))
     except OutputError as lost:
         print_error(lost)
         return False

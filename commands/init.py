@@ -216,7 +216,10 @@ def _first_line(text: str) -> str:
 
 
 def _render(console: "Console", made: Made) -> None:
-    console.print(f"Made [bold]{made.state_dir}[/bold]: mode {made.mode}, account …{made.account_tail}", soft_wrap=True)
+    from rich.markup import escape
+
+    where = escape(str(made.state_dir))
+    console.print(f"Made [bold]{where}[/bold]: mode {made.mode}, account …{made.account_tail}", soft_wrap=True)
     console.print(f"  cash {made.cash:,.2f} USD, {made.symbols} symbols, trading time {made.now:%Y-%m-%d %H:%M:%S} UTC")
     console.print(f"  {_permitted(made)}")
     for remark in made.notes:

@@ -33,7 +33,7 @@ class Broken:
 class Verified:
     """One journal read through. `lines` are complete ones, of which `whole` carry a right hash of their own.
 
-    `torn_bytes` is the length of an incomplete last line, as a crash leaves one: it is no damage. `ledger` is what the
+    `torn_bytes` is the length of an incomplete end, as a crash leaves one: it is no damage. `ledger` is what the
     ledger says of this journal, None where they agree, and where a file was named.
     """
 
@@ -49,11 +49,16 @@ class Verified:
 
 def run(bot: "App", file: str | None) -> Report:
     """Read a journal through, and ask the ledger about it; exit 10 where the chain or the ledger says no."""
-    from tradebot.adapters.journal_reading import read
+    from tradebot.adapters.journal_reading import Reading, read
     from tradebot.adapters.state_folder import JOURNAL
 
     path = Path(file) if file else bot.folder.path / JOURNAL
-    data = _data(path, read(path), None if file else _ledger_says(bot))
+    found, ledger = read(path), None if file else _ledger_says(bot)
+    if found.breaks and not file and not ledger:
+        # The ledger counts on no record from there on: it was never synced, and the next writer sets it aside.
+        first = found.breaks[0]
+        found = Reading(found.lines[: first.number - 1], path.stat().st_size - first.offset)
+    data = _data(path, found, ledger)
     code = ExitCode.FINDINGS if data.breaks or data.ledger else ExitCode.DONE
     return Report("journal-verify", data, lambda console: _render(console, data), code, bot.mode_name, bot.account_tail)
 
@@ -84,11 +89,13 @@ def _ledger_says(bot: "App") -> str | None:
 
 
 def _render(console: "Console", data: Verified) -> None:
+    from rich.markup import escape
+
     console.print(f"{data.path}: {data.lines:,} lines, {data.whole:,} whole records", markup=False, soft_wrap=True)
     if data.torn_bytes:
-        console.print(f"  an incomplete last line of {data.torn_bytes} bytes, as a crash leaves one: no record")
+        console.print(f"  an incomplete end of {data.torn_bytes} bytes, as a crash leaves one: no record")
     for broken in data.breaks[:SHOWN]:
-        console.print(f"  [red]broken[/red] at line {broken.line}, byte {broken.offset}: {broken.problem}")
+        console.print(f"  [red]broken[/red] at line {broken.line}, byte {broken.offset}: {escape(broken.problem)}")
     if len(data.breaks) > SHOWN:
         console.print(f"  … and at {len(data.breaks) - SHOWN} more lines")
     if data.ledger:

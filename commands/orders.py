@@ -58,9 +58,13 @@ def run(app: "App", *, every: bool, last: int) -> Report:
 
     ledger = app.ledger_view
     intents, orders = ledger.intents(), ledger.orders()
-    promised = {r.intent.client_order_id: r for r in intents if r.intent.operation is Operation.SUBMIT}
+    promised = {r.intent.client_order_id: r for r in intents if r.intent.makes_order}
     told = {order.client_order_id: order for order in orders}
-    ending = {r.intent.target_venue_id for r in intents if r.state is IntentState.ACKED and r.intent.target_venue_id}
+    ending = {
+        record.intent.target_venue_id
+        for record in intents
+        if record.state is IntentState.ACKED and record.intent.operation is Operation.CANCEL
+    }
     rows = [_ours(record, told.get(name), ending) for name, record in promised.items()]
     rows += [_foreign(order) for name, order in told.items() if name not in promised]
     open_rows = [row for row, may_fill in zip(rows, _may_fill(promised, told), strict=True) if every or may_fill]
@@ -85,7 +89,7 @@ def _may_fill(promised: "dict[str, IntentRecord]", told: "dict[str, Order]") -> 
             yield not order.status.terminal
 
 
-def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str]") -> OrderRow:
+def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None]") -> OrderRow:
     intent = record.intent
     ends = order is not None and order.venue_id in ending and not order.status.terminal
     words = " ".join(part for part in (record.code, record.message) if part)

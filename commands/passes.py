@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from commands.plain import clean
 from commands.surface import Report
-from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
@@ -100,7 +100,9 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
         with HaltOnFault(app, at):
             yield
     except TradebotError as failed:
-        app.facts.record(replace(begun, job_decision=_failure(failed)))
+        # What ended the pass is told, whether or not it can be recorded any more.
+        with suppress(TradebotError):
+            app.facts.record(replace(begun, job_decision=_failure(failed)))
         raise
 
 
@@ -146,7 +148,9 @@ def in_universe(app: "App", symbol: str) -> str:
     if wanted not in universe:
         near = difflib.get_close_matches(wanted, universe, 3, cutoff=0.5)
         meant = f"did you mean {' or '.join(near)}" if near else f"it holds {', '.join(universe[:8])} …"
-        raise OperatorError(f"{wanted} is not in the universe", f"{meant}. The universe: tradebot config show universe")
+        raise OperatorError(
+            f"{word(wanted)} is not in the universe", f"{meant}. The universe: tradebot config show universe"
+        )
     return wanted
 
 

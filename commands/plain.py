@@ -11,6 +11,7 @@ import sys
 from typing import Any, TextIO
 
 from commands.hints import aimed, aimed_all
+from tradebot.adapters.redaction import hide
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 
@@ -33,7 +34,12 @@ def _user_name() -> str:
 
 def clean(text: str) -> str:
     """Return foreign text without control characters, which could repaint a terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def clean_lines(text: str) -> str:
+    """Return foreign text without control characters other than the ends of its lines."""
+    return "\n".join(map(clean, text.split("\n")))
 
 
 def document(verb: str, mode: str | None, account: str | None, code: int, data: object) -> dict[str, Any]:
@@ -80,7 +86,7 @@ def say(text: str) -> bool:
     Raises OutputError, once, where it cannot be written; what is said after that goes nowhere.
     """
     try:
-        print(text, flush=True)
+        print(hide(text), flush=True)
     except BrokenPipeError:
         mute(sys.stdout)
         return False
@@ -95,12 +101,12 @@ def say(text: str) -> bool:
 
 def note(text: str) -> None:
     """Say something beside the data, on stderr."""
-    _complain(aimed(text))
+    complain(aimed(text))
 
 
 def print_error(error: TradebotError) -> None:
     """Print an error for people: sentences on stderr."""
-    _complain(_sentences(error))
+    complain(_sentences(error))
 
 
 def print_error_document(error: TradebotError, mode: str | None, account: str | None) -> None:
@@ -115,14 +121,13 @@ def print_error_document(error: TradebotError, mode: str | None, account: str | 
 
 
 def _sentences(error: TradebotError) -> str:
-    told = f"error: {error.message}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
-    # A message may quote a file or a venue: what would repaint a terminal is taken out, line by line.
-    return "\n".join(clean(line) for line in told.split("\n"))
+    return f"error: {error.message}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
 
 
-def _complain(text: str) -> None:
+def complain(text: str) -> None:
+    """Print plain text to stderr, without what would repaint a terminal: it may quote a file, a plug-in or a venue."""
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(hide(clean_lines(text)), file=sys.stderr, flush=True)
     except OSError:
         # There is nobody left to tell; the exit code says it.
         mute(sys.stderr)

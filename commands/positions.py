@@ -115,7 +115,9 @@ def _stop(stop: StopRow, nearest: str | None, *, brief: bool = False) -> str:
 
 def _lines(console: "Console", row: Holding) -> None:
     now = f", now {_price(row.price)} {_gain(row.gain)}" if row.price is not None else ""
-    console.print(f"[bold]{row.symbol}[/bold] {row.quantity:,f} at {_price(row.average_price)}{now}")
+    from rich.markup import escape
+
+    console.print(f"[bold]{escape(clean(row.symbol))}[/bold] {row.quantity:,f} at {_price(row.average_price)}{now}")
     for stop in row.stops:
         acts = "" if stop.armed else " begins to act"
         console.print(f"  {RULES[stop.rule]:<9}{acts} {_stop(stop, row.nearest)}")

@@ -16,6 +16,8 @@ from commands.surface import Config, Json, Report, StateDir, caller, finish, ope
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from tradebot.reconcile import Finding, Plan
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One difference as it is reported; `applicable` tells whether a plan can settle it."""
+    """One difference as it is reported; `applicable` tells whether a plan can settle it, `writes` what it would write.
+
+    `evidence` is what the broker's activities, or the exit rules, say of it.
+    """
 
     kind: str
     subject: str
@@ -34,6 +39,8 @@ class FindingRow:
     broker: Decimal | None
     blocking: bool
     applicable: bool
+    evidence: tuple[str, ...]
+    writes: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Compared:
     open_orders: int
     orders_changed: int
     fills_added: int
+    activities_booked: int
     findings: tuple[FindingRow, ...]
     plan: str | None
     plan_file: str | None
@@ -72,6 +80,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
         open_orders=len(result.view.orders),
         orders_changed=result.applied.orders,
         fills_added=result.applied.fills,
+        activities_booked=result.bookings,
         findings=tuple(_row(finding) for finding in result.findings),
         plan=result.plan.id if result.plan else None,
         plan_file=str(kept) if kept else None,
@@ -85,10 +94,12 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     """Claim the slot, then compare; a plan is written down first. The caller holds the pass lock."""
     from commands.passes import begin
     from tradebot.model.record import Job
+    from tradebot.protection import Watch
     from tradebot.reconciling import apply_plan, reconcile
 
     begin(app, Job.RECONCILE, by)
-    return apply_plan(app.reader, app.ledger, plan, by) if plan else reconcile(app.reader, app.ledger)
+    watch = Watch(app.reader, app.settings.exits, app.settings.limits.exit_life_s)
+    return apply_plan(app.reader, app.ledger, plan, by, watch) if plan else reconcile(app.reader, app.ledger, watch)
 
 
 def _row(finding: "Finding") -> FindingRow:
@@ -100,6 +111,8 @@ def _row(finding: "Finding") -> FindingRow:
         broker=finding.broker,
         blocking=finding.blocking,
         applicable=finding.applicable,
+        evidence=tuple(clean(said) for said in finding.evidence),
+        writes=finding.writes,
     )
 
 
@@ -109,19 +122,41 @@ def _render(console: "Console", data: Compared) -> None:
         console.print(f"  {data.applied} is written into the books")
     console.print(f"  looked at {data.positions} positions and {data.open_orders} open orders at the broker")
     console.print(f"  applied {data.orders_changed} changed orders and {data.fills_added} new fills")
+    if data.activities_booked:
+        console.print(f"  booked {data.activities_booked} activities of the broker: dividends, splits, new names, cash")
     if not data.findings:
         console.print("[green]They agree[/green]: nothing differs.")
         return
     _render_findings(console, data.findings)
+    _render_evidence(console, data.findings)
     if data.plan:
         console.print(
             f"Next: tradebot reconcile --apply {data.plan}   ({data.plan_file})", markup=False, soft_wrap=True
         )
-    by_hand = sorted({row.subject for row in data.findings if row.kind == "by_hand"})
-    for symbol in by_hand:
-        console.print(f"Next: tradebot adopt {symbol} --manage   would let the exit rules close it", markup=False)
-    if not data.plan and not by_hand:
+        for row in data.findings:
+            if row.applicable:
+                console.print(f"  {row.subject}: {row.writes}", markup=False)
+    next_steps = list(_next(data.findings))
+    for step in next_steps:
+        console.print(f"Next: {step}", markup=False, soft_wrap=True)
+    if not data.plan and not next_steps:
         console.print("No plan can settle this; each finding says what becomes of it.")
+
+
+def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
+    """Yield the steps beside a plan: what others brought may be adopted, another account needs other books."""
+    for symbol in sorted({row.subject for row in findings if row.kind in ("by_hand", "expiry_or_assignment")}):
+        yield f"tradebot adopt {symbol} --manage   would let the exit rules close it"
+    if any(row.kind == "account_reset" for row in findings):
+        yield "the keys of that account; or new books: tradebot init --state-dir NEW"
+    if any(row.kind == "missing_stop" for row in findings):
+        yield "tradebot evaluate-exits"
+
+
+def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> None:
+    for row in findings:
+        for said in row.evidence:
+            console.print(f"  {row.subject}: {said}", markup=False, soft_wrap=True)
 
 
 def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:

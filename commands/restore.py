@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Put the books back as a verified backup holds them; later ones are kept aside, and found by `recover`."""
+        """Put the books back as a verified backup holds them; the later ones move into the quarantine, whole."""
         with opened_as_found(state_dir, config) as bot:
             report = run(bot, backup, by=caller(), confirmed=confirmed)
         finish(report, as_json)

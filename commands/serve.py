@@ -1,6 +1,7 @@
 """`tradebot serve`: every job of the timetable in its slots, until a signal ends it."""
 
 import json
+import math
 import os
 import signal
 import sys
@@ -131,6 +132,13 @@ class Stop:
             raise TradebotError(f"stopped by a signal after {done} of {total} calls")
 
 
+def _number(speed: float | None) -> float | None:
+    """Refuse what is no number: it is neither below a least value nor above a highest one."""
+    if speed is not None and math.isnan(speed):
+        raise typer.BadParameter("nan is no number")
+    return speed
+
+
 def _verbs(app: "App", by: str, stop: Stop) -> "dict[Job, Callable[[], Done]]":
     from commands import evaluate_exits, fetch_flow, reconcile, score, trade_once
     from commands.serve_screen import done
@@ -170,7 +178,9 @@ def register(app: typer.Typer) -> None:
     def serve(
         speed: Annotated[
             float | None,
-            typer.Option("--speed", min=1, max=1_000_000, help="Engine seconds a second, on the sandbox [60]."),
+            typer.Option(
+                "--speed", min=1, max=1_000_000, callback=_number, help="Engine seconds a second, on the sandbox [60]."
+            ),
         ] = None,
         state_dir: StateDir = None,
         config: Config = None,

@@ -79,7 +79,7 @@ def console(*, err: bool = False) -> "Console":
 
     terminal, asked = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
     width = int(asked) if asked.isascii() and asked.isdigit() else None if terminal else WIDTH
-    screen = Screen(stderr=err, width=width, highlight=False, soft_wrap=False)
+    screen = Screen(stderr=err, width=width, highlight=False, emoji=False, soft_wrap=False)
     screen.width = max(screen.width, NARROWEST)
     return screen
 

@@ -12,7 +12,7 @@ import typer
 from commands.completing import reasons, symbols
 from commands.plain import clean
 from commands.surface import Config, Json, Report, StateDir, finish, opened
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
     from tradebot.explain import Explanation, Way
@@ -193,7 +193,7 @@ def _known(app: "App", symbol: str) -> str:
     near = difflib.get_close_matches(name, universe, 3, cutoff=0.5)
     meant = f"did you mean {' or '.join(near)}?" if near else f"it looks at {', '.join(universe[:5])} …"
     raise OperatorError(
-        f"{clean(name)[:20]} is not a symbol that this bot looks at",
+        f"{word(name)} is not a symbol that this bot looks at",
         f"{meant} (universe: in the configuration names them all)",
     )
 

@@ -37,7 +37,7 @@ def show(console: "Console", data: "Why") -> None:
     """Print the verdict, what decided it, what would change it, and the funnel."""
     answer = data.explanation
     style = VERDICT_STYLE[answer.verdict]
-    console.print(f"[bold {style}]{answer.verdict.upper()}[/bold {style}]  {answer.sentence}")
+    console.print(f"[bold {style}]{answer.verdict.upper()}[/bold {style}]  {escape(answer.sentence)}")
     console.print(f"Next: {answer.remedy}", markup=False)
     if data.now:
         console.print(f"Since then: {data.now}", markup=False)
@@ -82,7 +82,7 @@ def _miss(miss: NearMiss | None) -> tuple[str, str, str, str]:
 def show_symbol(console: "Console", way: "SymbolWhy") -> None:
     """Print one symbol's score and its way through every gate."""
     ended = f"[red]{way.reason}[/red]  " if way.reason else "[green]SENT[/green]  " if way.at else ""
-    console.print(f"[bold]{way.symbol}[/bold]  {ended}{escape(way.sentence)}")
+    console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
     console.print(f"Next: {way.remedy}", markup=False)
     if way.now:
         console.print(f"Since then: {way.now}", markup=False)

@@ -2,12 +2,15 @@
 
 import fnmatch
 import os
+from collections import Counter
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+LONG = ("tests/faults/", "tests/docs/", "tests/cli/", "tests/package/", "tests/clients/", "tests/deploy/")
+"""Where the tests stand that take long."""
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 OUTSIDE_SETTINGS = (
     "ALPACA_*",
@@ -47,6 +50,24 @@ def skip_reasons(config: pytest.Config) -> list[str]:
     return [str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped]
 
 
+def rank(place: str) -> int:
+    """Return how early a test is begun, by where it stands: 0 is first."""
+    return next((number for number, room in enumerate(LONG) if place.startswith(room)), len(LONG))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first: a file stays with one process, and the last one should not keep the others waiting."""
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+def counts(reports: Iterable[pytest.TestReport]) -> Counter[str]:
+    """Return the sum of each number that tests have recorded as a property, by its name."""
+    found: Counter[str] = Counter()
+    for report in reports:
+        found.update({name: value for name, value in report.user_properties if isinstance(value, int)})
+    return found
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that skipped a test for a reason that is not on the list."""
@@ -57,7 +78,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print how many tests were skipped, and which reasons are not on the list."""
+    """Print what the campaigns counted, how many tests were skipped, and which reasons are not on the list."""
+    done = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    for name, count in counts(report for report in done if report.when == "call").items():
+        terminalreporter.write_line(f"{count:,} {name}")
     reasons = skip_reasons(config)
     terminalreporter.write_line(f"skipped tests: {len(reasons)}")
     for reason in unlisted_skips(reasons, ALLOWED_SKIPS.read_text().splitlines()):

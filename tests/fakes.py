@@ -9,6 +9,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.activity import Booking
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
@@ -82,6 +83,7 @@ class MemoryLedger:
         self._orders: dict[str, Order] = {}
         self._fills: dict[str, OwnedFill] = {}
         self._cash: list[Decimal] = []
+        self._booked: dict[str, str] = {}
         self._slots: dict[tuple[str, date, str], SlotClaim] = {}
         self._state = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
         self._armed = True
@@ -175,6 +177,23 @@ class MemoryLedger:
 
     def cash_adjustments(self) -> Decimal:
         return sum(self._cash, Decimal(0))
+
+    def book(self, booking: Booking, at: datetime) -> bool:
+        if any(entry.activity_id in self._booked for entry in booking.entries):
+            return False
+        self._booked |= {entry.activity_id: entry.words for entry in booking.entries}
+        self._cash += [entry.amount for entry in booking.entries]
+        self.apply_fills(booking.fills, at)
+        for symbol, quantity in booking.acknowledged:
+            self.acknowledge(symbol, quantity, booking.entries[0].why, at)
+        for one in booking.restated:
+            best = self._high_water.get((one.strategy, one.symbol, one.opened_at))
+            if best is not None:
+                self._high_water[one.strategy, one.to_symbol, one.opened_at] = best * one.old / one.new
+        return True
+
+    def booked(self) -> Mapping[str, str]:
+        return dict(self._booked)
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         holder = self._slots.get((job, session, slot))

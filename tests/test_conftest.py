@@ -7,7 +7,7 @@ import hypothesis
 import pytest
 import pytest_socket
 
-from tests.conftest import forget_outside_settings, unlisted_skips
+from tests.conftest import counts, forget_outside_settings, rank, unlisted_skips
 
 
 def test_a_skip_whose_reason_is_on_the_list_passes() -> None:
@@ -20,6 +20,17 @@ def test_a_skip_whose_reason_is_not_on_the_list_is_named_once() -> None:
 
 def test_a_comment_line_allows_nothing() -> None:
     assert unlisted_skips(["# anything"], ["# anything"]) == ["# anything"]
+
+
+def test_long_files_are_begun_first_and_the_rest_keeps_its_order() -> None:
+    places = ["tests/core/test_books.py", "tests/cli/test_app.py", "tests/adapters/test_http.py", "tests/faults/x.py"]
+    assert sorted(places, key=rank) == [places[3], places[1], places[0], places[2]]
+
+
+def test_what_campaigns_count_is_added_up_by_its_name() -> None:
+    noted: list[list[tuple[str, object]]] = [[("kills", 3), ("seed", "7")], [("kills", 4), ("schedules", 2)], []]
+    reports = [pytest.TestReport("x", ("x", 1, "x"), {}, "passed", None, "call", user_properties=one) for one in noted]
+    assert counts(reports) == {"kills": 7, "schedules": 2}
 
 
 def test_credentials_modes_and_proxies_are_forgotten_and_the_rest_is_kept() -> None:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate
 from tradebot.model.flow import Endpoint, FlowPage, Quota
@@ -33,9 +34,12 @@ class FakeVenue:
         self.prices: dict[str, Quote] = {}
         self.book: dict[str, Order] = {}
         self.executions: list[Fill] = []
+        self.happened: list[Activity] = []
+        self.averages: dict[str, Decimal] = {}
         self.script: dict[str, Reply] = {}
         self.swallows = False
         self.submitted: list[Intent] = []
+        self.replaced: list[Intent] = []
         self.cancelled: list[Intent] = []
         self.fills_asked_after: list[datetime | None] = []
         self.before_submit: Callable[[Intent], None] = lambda intent: None
@@ -50,7 +54,7 @@ class FakeVenue:
 
     def view(self) -> BrokerView:
         positions = tuple(
-            BrokerPosition(symbol, AssetClass.US_EQUITY, quantity, self._price(symbol), None)
+            BrokerPosition(symbol, AssetClass.US_EQUITY, quantity, self.averages.get(symbol, self._price(symbol)), None)
             for symbol, quantity in self.held.items()
             if quantity
         )
@@ -60,9 +64,19 @@ class FakeVenue:
     def order(self, client_order_id: str) -> Order | None:
         return self.book.get(client_order_id)
 
+    def follower(self, venue_id: str) -> Order | None:
+        return next((order for order in self.book.values() if order.venue_id == venue_id), None)
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        done = (order for order in self.book.values() if order.status.terminal)
+        return [order for order in done if order.submitted_at and order.submitted_at >= since]
+
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         self.fills_asked_after.append(after)
         return [fill for fill in self.executions if after is None or fill.at > after]
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        return [activity for activity in self.happened if activity.at > after]
 
     def calendar(self, start: date, end: date) -> Sequence[Session]:
         return [self.session] if start <= self.session.date <= end else []
@@ -82,6 +96,28 @@ class FakeVenue:
             return reply
         order = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
         return replace(reply, order=order) if reply.outcome is Outcome.ACCEPTED else reply
+
+    def replace(self, intent: Intent) -> Reply:
+        self.replaced.append(intent)
+        reply = self.script.get(intent.instrument.symbol, ACCEPTED)
+        if reply.outcome is Outcome.REJECTED or (reply.outcome is Outcome.UNKNOWN and self.swallows):
+            return reply
+        done = self.replacement(intent)
+        return done if reply.outcome is Outcome.ACCEPTED else reply
+
+    def replacement(self, intent: Intent) -> Reply:
+        """Let a replace arrive: refused for a taken id, and where its order is not open; what was filled goes over."""
+        old = next((order for order in self.book.values() if order.venue_id == intent.target_venue_id), None)
+        if intent.client_order_id in self.book or old is None or old.status.terminal:
+            held = self.book.get(intent.client_order_id)
+            return replace(REJECTED, code="42210000") if held is None else replace(ACCEPTED, order=held)
+        new = self.rest(intent.client_order_id, intent.instrument.symbol, intent)
+        filled = old.filled_quantity
+        status = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.NEW
+        new = replace(new, quantity=old.quantity, filled_quantity=filled, status=status)
+        ended = replace(old, status=OrderStatus.REPLACED, replaced_by=new.venue_id, updated_at=self.now)
+        self.book |= {intent.client_order_id: new, old.client_order_id: ended}
+        return replace(ACCEPTED, order=new)
 
     def cancel(self, intent: Intent) -> Reply:
         self.cancelled.append(intent)
@@ -140,6 +176,8 @@ class FakeReader:
     def __init__(self, venue: FakeVenue) -> None:
         self.clock, self.account, self.view = venue.clock, venue.account, venue.view
         self.order, self.fills, self.calendar = venue.order, venue.fills, venue.calendar
+        self.ended, self.follower = venue.ended, venue.follower
+        self.activities = venue.activities
 
 
 class FakeFlow:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.errors import ExitCode, OperatorError
+from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
@@ -13,6 +13,7 @@ from tradebot.model.position import FOREIGN, OwnedFill, fold_positions
 from tradebot.ports import BrokerReader, Ledger
 from tradebot.reconcile import FindingKind
 from tradebot.reconciling import Reconciled, reconcile
+from tradebot.snapshot import require_account
 
 ADOPTED = "adopted"
 """The strategy name of what was taken over: its lots are managed, and its profit is told apart."""
@@ -42,6 +43,7 @@ def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> 
     What foreign fills brought leaves the fold at the broker's average price, cash included: it is no part of the books.
     """
     current = reconcile(reader, ledger)
+    require_account(ledger, current.view.account)
     found = stranger(current, ledger, symbol)
     if found.explained:
         name = _name(found, current.at)
@@ -61,6 +63,7 @@ def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: D
     Whatever is cut short in between is a difference that the next reconcile finds.
     """
     current = reconcile(reader, ledger)
+    require_account(ledger, current.view.account)
     found = stranger(current, ledger, symbol)
     _require_manageable(current, symbol)
     _require_unmoved(current, symbol, shown)
@@ -99,7 +102,9 @@ def stranger(current: Reconciled, ledger: Ledger, symbol: str) -> Stranger:
     return Stranger(symbol, foreign, there.average_price, foreign - foreign_fills)
 
 
-_STRANGERS = frozenset({FindingKind.FOREIGN_POSITION, FindingKind.BY_HAND})
+_STRANGERS = frozenset(
+    {FindingKind.FOREIGN_POSITION, FindingKind.BY_HAND, FindingKind.EXPIRY, FindingKind.MISSING_STOP}
+)
 _OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.UNKNOWN_ORDER})
 
 
@@ -108,7 +113,8 @@ def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
     held = {position.symbol: position for position in view.positions if position.quantity}
     if symbol not in held:
         raise OperatorError(
-            f"the broker holds no {symbol}", f"it holds {', '.join(sorted(held)) or 'nothing'}: tradebot positions"
+            f"the broker holds no {word(symbol)}",
+            f"it holds {', '.join(sorted(held)) or 'nothing'}: tradebot positions",
         )
     return held[symbol]
 

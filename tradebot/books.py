@@ -1,16 +1,22 @@
 """Facts apply by themselves: what the venue has done to our orders, written into the ledger before anyone decides."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tradebot.model.intent import ID_CONFLICT, Intent, IntentRecord, IntentState, Operation
-from tradebot.model.order import Fill, Order, Outcome, Reply
+from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation
+from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports import BrokerReader, Ledger
 
 FILL_OVERLAP = timedelta(minutes=1)
 """Fills are asked for again from a little before the last known one: the venue may list one late."""
+
+LOOKED_UP_SINGLY = 5
+"""More orders than so many that ended while nobody looked are read from a list of all that did."""
+
+LONGEST_CHAIN = 100
+"""After so many replacements of one order the rest of them is left to the next look."""
 
 WATCHED = timedelta(days=4)
 """For so long after its session a given-up order is still looked up: a late arrival is unlikely, and legal."""
@@ -29,34 +35,64 @@ def catch_up(
     reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order], session: date, now: datetime
 ) -> CaughtUp:
     """Apply the venue's facts to the ledger; it only reads the venue and only appends what the venue said."""
+    # Read to the end before the first write: no halt waits for the ledger while the venue is being asked.
+    latest = tuple(_latest_orders(reader, ledger, open_orders))
+    changed = ledger.apply_orders(latest, now)
     _resolve(reader, ledger, session, now)
     _watch(reader, ledger, session, now)
-    changed = ledger.apply_orders(_latest_orders(reader, ledger, open_orders), now)
     new = ledger.apply_fills(_owned(ledger, reader.fills(_fills_since(ledger))), now)
     return CaughtUp(changed, new, tuple(ledger.intents(unresolved=True)))
 
 
 def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
-    """Look up each intent of unknown fate by its id.
+    """Look for the fate of each intent that is unknown: of an order by its id, of a change by the order it changes.
 
     Not finding it proves nothing while it may still arrive; a DAY order of an earlier session is given up, and watched.
     """
-    for record in ledger.intents(unresolved=True):
+    unknown = ledger.intents(unresolved=True)
+    # Read before the ids are looked up: nothing can follow an order that had ended by then.
+    targets = {order.venue_id: order for order in ledger.orders()} if unknown else {}
+    for record in unknown:
         intent = record.intent
-        if intent.operation is Operation.CANCEL:
-            ledger.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, message="the order itself tells"), now)
-            continue
-        order = reader.order(intent.client_order_id)
-        if order is not None:
-            ledger.settle(intent.client_order_id, _found(order, intent), now)
+        fate = _fate(reader, intent, targets)
+        if fate is not None:
+            ledger.settle(intent.client_order_id, fate, now)
         elif intent.key.session < session:
             ledger.abandon(intent.client_order_id, "the venue does not know it and its session is over", now)
+
+
+def _fate(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> Reply | None:
+    """Return what is proven of an intent of unknown fate; `known` holds all orders by the venue's id.
+
+    An order that is not in the books is not open at the venue either: it has ended.
+    """
+    target = known.get(intent.target_venue_id or "")
+    if intent.operation is Operation.CANCEL:
+        ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
+        return Reply(Outcome.ACCEPTED, message="the order itself tells") if ending else None
+    order = reader.order(intent.client_order_id)
+    if order is not None:
+        return _found(order, intent)
+    if intent.operation is Operation.REPLACE and _ended_otherwise(target, known):
+        return Reply(Outcome.REJECTED, code=TARGET_DONE, message="the order that it was to replace has ended")
+    return None
+
+
+def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
+    """Tell whether an order has ended, and not by the replace that the venue does not know.
+
+    One that was replaced may have been so by that very request, unless another order is known to have its place.
+    """
+    if target is None or target.status is not OrderStatus.REPLACED:
+        return target is None or target.status.terminal
+    return target.replaced_by in known
 
 
 def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
     """Take back an order that was given up and has arrived after all, so that its fills are known as ours."""
     for record in ledger.intents():
-        if record.state is IntentState.ABANDONED and record.intent.key.session >= session - WATCHED:
+        given_up = record.state is IntentState.ABANDONED and record.intent.makes_order
+        if given_up and record.intent.key.session >= session - WATCHED:
             order = reader.order(record.intent.client_order_id)
             if order is not None:
                 ledger.settle(record.intent.client_order_id, _found(order, record.intent), now)
@@ -73,11 +109,33 @@ def _latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[O
     """Yield the venue's open orders, then those that we think are working and the venue no longer lists as open."""
     yield from open_orders
     listed = {order.venue_id for order in open_orders}
-    for order in ledger.orders(working=True):
-        if order.venue_id not in listed:
-            latest = reader.order(order.client_order_id)
-            if latest is not None:
-                yield latest
+    gone = [order for order in ledger.orders(working=True) if order.venue_id not in listed]
+    ended = _ended(reader, gone)
+    for order in gone:
+        latest = ended.get(order.venue_id) or reader.order(order.client_order_id)
+        if latest is not None:
+            yield latest
+            yield from _followers(reader, latest, listed)
+
+
+def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
+    """Return by the venue's id what a list can tell of many orders at once; a single one costs a request each."""
+    since = min((order.submitted_at for order in gone if order.submitted_at), default=None)
+    if since is None or len(gone) <= LOOKED_UP_SINGLY:
+        return {}
+    return {order.venue_id: order for order in reader.ended(since)}
+
+
+def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> Iterator[Order]:
+    """Yield what took an order's place, one after the other, up to one that is open and so is known already."""
+    for _ in range(LONGEST_CHAIN):
+        if order.replaced_by is None or order.replaced_by in listed:
+            return
+        follower = reader.follower(order.replaced_by)
+        if follower is None:
+            return
+        yield follower
+        order = follower
 
 
 def unapplied(reader: BrokerReader, ledger: Ledger) -> tuple[OwnedFill, ...]:
@@ -88,11 +146,12 @@ def unapplied(reader: BrokerReader, ledger: Ledger) -> tuple[OwnedFill, ...]:
 
 
 def _fills_since(ledger: Ledger) -> datetime | None:
-    fills = ledger.fills()
+    # Only what the venue told counts: a fill that a person or an activity wrote says nothing of what it has listed.
+    told = [owned.fill.at for owned in ledger.fills() if owned.fill.venue_order_id]
     opened = ledger.books_opened_at()
-    if not fills or opened is None:
+    if not told or opened is None:
         return opened
-    return max(opened, max(owned.fill.at for owned in fills) - FILL_OVERLAP)
+    return max(opened, max(told) - FILL_OVERLAP)
 
 
 def _owned(ledger: Ledger, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
@@ -103,14 +162,18 @@ def _owned(ledger: Ledger, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
 
 
 def owners(ledger: Ledger) -> Mapping[str, str]:
-    """Return the strategy of each of our orders by the venue's order id."""
+    """Return the strategy of each of our orders by the venue's order id, whoever replaced them since."""
     by_client_id = {
         record.intent.client_order_id: record.intent.key.strategy
         for record in ledger.intents()
-        if record.intent.operation is Operation.SUBMIT
+        if record.intent.makes_order
     }
-    return {
-        order.venue_id: by_client_id[order.client_order_id]
-        for order in ledger.orders()
-        if order.client_order_id in by_client_id
-    }
+    orders = ledger.orders()
+    owned = {o.venue_id: by_client_id[o.client_order_id] for o in orders if o.client_order_id in by_client_id}
+    following = {order.venue_id: order.replaced_by for order in orders if order.replaced_by}
+    for first, strategy in list(owned.items()):
+        follower = following.get(first)
+        while follower is not None and follower not in owned:
+            owned[follower] = strategy
+            follower = following.get(follower)
+    return owned

@@ -1,8 +1,6 @@
 """The stories: what one pass of each job does, the same by hand, by clock, in the demo and in tests."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 from tradebot.exits import rules as exit_rules
@@ -16,15 +14,15 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, IntentRecord, Operation
-from tradebot.model.order import Order
+from tradebot.model.intent import Intent, Operation
 from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
-from tradebot.model.trading import TradingState, mode_name
-from tradebot.orders import EXIT_LOOKUP, cancel_intent, closing_side, send, send_again, submit_intent
+from tradebot.model.trading import mode_name
+from tradebot.orders import EXIT_LOOKUP, closing_side, send, send_again, submit_intent
 from tradebot.proposals import propose
 from tradebot.snapshot import flow_desk, last_session, take
+from tradebot.tending import AGAIN, cancelled, ours, tended
 from tradebot.world import Call, World
 
 NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
@@ -32,8 +30,6 @@ NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE
 
 NEVER_PROMISED = frozenset({Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT})
 """Ends at SEND that were none of an order: nothing of it counts among the session's entries."""
-
-AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
 
 
 def fetch_flow(
@@ -99,8 +95,7 @@ def evaluate_exits(world: World, call: Call) -> CycleRecord:
         return _record(world, _cycle(world, call, desk, (), refused))
     exits = tuple(_exit(world, call, desk, position) for position in desk.positions)
     wanted = frozenset(record.candidate.symbol for record in exits if _wants_out(record))
-    cancels = tuple(_cancel(world, call, desk, *due) for due in _due_cancels(world, desk, wanted))
-    return _record(world, _cycle(world, call, desk, exits + cancels))
+    return _record(world, _cycle(world, call, desk, exits + tended(world, call, desk, wanted)))
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
@@ -109,9 +104,9 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     refused = _refused(desk)
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    working_orders = [(order, record) for order, record in _ours(world, desk) if _named(symbols, order.symbol)]
+    working_orders = [(order, record) for order, record in ours(world, desk) if _named(symbols, order.symbol)]
     why = Reason.CLOSED_BY_HAND
-    cancels = tuple(_cancel(world, call, desk, order, record, why) for order, record in working_orders)
+    cancels = tuple(cancelled(world, call, desk, order, record, why) for order, record in working_orders)
     if cancels:
         # A cancelled order may have filled meanwhile: what is left to close is read again.
         desk = _as_if_cancelled(desk, symbols) if world.dry_run else take(world, with_flow=False)
@@ -140,11 +135,14 @@ def _exit(world: World, call: Call, desk: Desk, position: Position) -> Candidate
     """Decide on one position and send its exit; a stale quote is no veto, it only shows in the decision's age."""
     quote = desk.quotes.get(position.symbol)
     stored = world.ledger.high_water(position.strategy, position.symbol, position.opened_at)
-    best = exit_rules.best_price(position, quote, stored) if quote else (stored or position.average_price)
-    if not world.dry_run and best != stored:
+    ratio = desk.astray.get(position.symbol, Decimal(1))
+    # A price that may be of other shares than the entry is not the best of anything.
+    seen = quote if ratio == 1 else None
+    best = exit_rules.best_price(position, seen, stored) if seen else (stored or position.average_price)
+    if not world.dry_run and best != stored and ratio == 1:
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
     held = exit_rules.Held(position, best)
-    rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state)
+    rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state, ratio)
     return _close(world, call, desk, position, rule, "exit")
 
 
@@ -177,7 +175,7 @@ def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
         intent = record.intent
         ours = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
         same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
-        if ours and same and desk.now - record.updated_at >= EXIT_LOOKUP:
+        if ours and same and desk.now - intent.at >= EXIT_LOOKUP:
             whole = closable(desk, position.symbol, position.quantity) >= intent.quantity
             return intent if whole else None
     return None
@@ -197,46 +195,6 @@ def _closing(desk: Desk, position: Position, source: str) -> Candidate:
 
 def _wants_out(record: CandidateRecord) -> bool:
     return any(decision.gate is Gate.EXIT and decision.passed for decision in record.decisions)
-
-
-def _due_cancels(world: World, desk: Desk, wanted: frozenset[str]) -> Iterator[tuple[Order, IntentRecord, Reason]]:
-    """Yield our working orders that are to end now, each with why; others' orders are left alone."""
-    limits = world.rules.limits
-    for order, record in _ours(world, desk):
-        age = desk.now - record.intent.at
-        if record.intent.purpose is not Purpose.OPEN:
-            if age >= timedelta(seconds=limits.exit_life_s):
-                yield order, record, Reason.STALE_EXIT
-        elif desk.state.state is not TradingState.ACTIVE:
-            yield order, record, Reason.HALTED
-        elif age >= timedelta(seconds=limits.entry_life_s) or order.symbol in wanted:
-            yield order, record, Reason.STALE_ENTRY
-
-
-def _ours(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
-    """Yield our working orders with what was promised of them."""
-    for order in desk.orders:
-        record = world.ledger.intent(order.client_order_id)
-        if record is not None and record.intent.operation is Operation.SUBMIT:
-            yield order, record
-
-
-def _cancel(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason) -> CandidateRecord:
-    intent = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
-    candidate = Candidate(
-        strategy=intent.key.strategy,
-        instrument=intent.instrument,
-        side=intent.side,
-        purpose=Purpose.REDUCE,
-        at=desk.now,
-        quantity=order.open_quantity,
-        source="cancel",
-    )
-    allowed = permission(desk)
-    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why))
-    if first_failure(decisions):
-        return CandidateRecord(candidate, decisions)
-    return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id)
 
 
 def _mode(world: World) -> str:

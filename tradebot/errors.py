@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+LONGEST_WORD = 40
+
 
 class ExitCode(IntEnum):
     """What the process tells its caller."""
@@ -16,6 +18,12 @@ class ExitCode(IntEnum):
     FINDINGS = 10
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+def word(typed: str) -> str:
+    """Return a word that somebody typed as a message repeats it: short, and every letter beyond ASCII spelled out."""
+    spelled = ascii(typed)[1:-1]
+    return spelled if len(spelled) <= LONGEST_WORD else f"{spelled[:LONGEST_WORD]}…"
 
 
 class TradebotError(Exception):

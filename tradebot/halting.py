@@ -16,6 +16,7 @@ from tradebot.gates.halts import (
     standing,
     with_refusal,
     with_silence,
+    with_stranger,
 )
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
@@ -44,6 +45,8 @@ def after(world: World, desk: Desk, sent: Decision) -> Desk:
         return _latched(world, with_refusal(desk))
     if sent.reason is Reason.VENUE_UNKNOWN:
         return _latched(world, with_silence(desk))
+    if sent.reason is Reason.SECOND_WRITER:
+        return _latched(world, with_stranger(desk, str(sent.observed)))
     return desk
 
 

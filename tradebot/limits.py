@@ -3,16 +3,19 @@
 Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
+
+_PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCII)
 
 
 class Frozen(BaseModel):
@@ -22,12 +25,28 @@ class Frozen(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+    def _numbers_are_plain(cls, value: object, info: ValidationInfo) -> object:
         """Python counts true as 1; nobody who writes `max_open_positions: true` means one."""
-        field = cls.model_fields[info.field_name or ""]
-        if isinstance(value, bool) and field.annotation is not bool:
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and annotation is not bool:
             raise ValueError("a number or a word is expected")
+        if _of_numbers(annotation):
+            for key, said in value.items() if isinstance(value, Mapping) else (("", value),):
+                _require_plain(said, key and f" for {key}")
         return value
+
+
+def _of_numbers(annotation: object) -> bool:
+    """Tell whether a field holds a number, or a mapping to numbers."""
+    return annotation in (int, float, Decimal) or any(_of_numbers(part) for part in get_args(annotation))
+
+
+def _require_plain(said: object, where: str) -> None:
+    """Refuse what people and parsers read differently: 017, 1_000, 1e3, digits of other scripts."""
+    if isinstance(said, bool):
+        raise ValueError(f"a number or a word is expected{where}")
+    if isinstance(said, str) and any(map(str.isdigit, said)) and not _PLAIN_NUMBER.fullmatch(said):
+        raise ValueError(f"a number in plain digits is expected{where}, as 1000 or 0.25")
 
 
 class Limits(Frozen):

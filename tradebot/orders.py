@@ -5,6 +5,7 @@ changes nothing: its order is looked up by its id in both cases, so no state of 
 """
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,17 +13,21 @@ from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import NEVER_SENT, Intent, IntentKey, Operation
+from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
+from tradebot.ports import OrderPort
 from tradebot.world import Call, World
 
 EXIT_LOOKUP = timedelta(minutes=5)
-"""For so long an exit that the venue does not know is only looked up; then it is sent again under its own id."""
+"""For so long an exit that the venue does not know is only looked up; then each pass sends it again under its id."""
 
 QUICK_S = 2.0
 """A pass that has taken less of everybody's time has no need to ask the venue what time it is."""
+
+LAST_MOMENT = timedelta(seconds=2)
+"""What leaves so shortly before the close may arrive after it, and would then wait for the next session."""
 
 
 def submit_intent(
@@ -83,31 +88,57 @@ def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: 
     )
 
 
+def replace_intent(
+    call: Call, desk: Desk, order: Order, promised: Intent, limit_price: Decimal, generation: int
+) -> Intent:
+    """Return the change of a working order of ours to another limit price; its quantity stays what it is.
+
+    `promised` is what the order came of, `generation` how many such changes of it have come to nothing. The id is the
+    same whenever and wherever it is asked for, and the venue replaces an order once at most: never two follow one.
+    """
+    key = replace(promised.key, target=order.venue_id, generation=generation)
+    return replace(
+        promised,
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.REPLACE,
+        limit_price=limit_price,
+        cycle_id=call.cycle_id,
+        at=desk.now,
+        target_venue_id=order.venue_id,
+    )
+
+
 def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
     """Promise, send once, settle; the last decision says what became of it.
 
-    A dry run and shadow stop before the promise. Time and trading state are read again here, and the state once more
-    after the promise: the process may have slept since the desk was taken, and a halt may have come meanwhile. What
-    adds risk holds the send lock from that look through the answer, so that a halt knows when the last one is out.
+    A dry run and shadow stop before the promise. Time and trading state are read again here, and once more after the
+    promise: the process may have slept since the desk was taken, and a halt may have come meanwhile. What adds risk
+    holds the send lock from before the first look through the answer, so that a halt knows when the last one is out.
     """
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
-    late = _too_late(world, desk, intent)
-    if late is not None:
-        return late
     with _send_lock(world, intent):
-        if _halted(world, intent):
-            return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
+        kept = _kept_back(world, desk, intent)
+        if kept is not None:
+            return kept
         if not world.ledger.promise(intent, verdicts):
             return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
-        if _halted(world, intent):
-            unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message="a halt came before it was sent")
+        kept = _kept_back(world, desk, intent)
+        if kept is not None:
+            unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message=f"{kept.reason} before it was sent")
             world.ledger.settle(intent.client_order_id, unsent, desk.now)
-            return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
-        write = world.orders.submit if intent.operation is Operation.SUBMIT else world.orders.cancel
-        reply = write(intent)
+            return kept
+        reply = _write(world.orders, intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
-    return _outcome(reply)
+    return _outcome(intent, reply)
+
+
+def _write(orders: OrderPort, intent: Intent) -> Reply:
+    """Send one request for an intent."""
+    if intent.operation is Operation.CANCEL:
+        return orders.cancel(intent)
+    return orders.submit(intent) if intent.operation is Operation.SUBMIT else orders.replace(intent)
 
 
 def _adds_risk(intent: Intent) -> bool:
@@ -119,15 +150,24 @@ def _send_lock(world: World, intent: Intent) -> AbstractContextManager[None]:
     return world.send_lock.hold(intent) if _adds_risk(intent) else nullcontext()
 
 
+def _kept_back(world: World, desk: Desk, intent: Intent) -> Decision | None:
+    """Return what has come since the desk was taken that keeps this order back, if anything."""
+    if _halted(world, intent):
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
+    return _too_late(world, desk, intent)
+
+
 def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Return why an order may no longer go out on this desk: the session has closed, or an entry's desk is too old."""
-    quick = world.stopwatch() - desk.taken_s < QUICK_S
-    if quick or intent.operation is not Operation.SUBMIT:
+    """Return why an order may no longer go out on this desk: the session closes, or an entry's desk is too old."""
+    if intent.operation is Operation.CANCEL:
         return None
-    clock, limit = world.reader.clock(), world.rules.limits.max_quote_age_s
-    if not clock.is_open:
+    passed_s, limit = world.stopwatch() - desk.taken_s, world.rules.limits.max_quote_age_s
+    quick = passed_s < QUICK_S
+    clock = desk.clock if quick else world.reader.clock()
+    now = desk.now + timedelta(seconds=passed_s) if quick else clock.now
+    if not clock.is_open or now + LAST_MOMENT >= clock.next_close:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED)
-    age = (clock.now - desk.now).total_seconds()
+    age = (now - desk.now).total_seconds()
     if intent.purpose is Purpose.OPEN and age > limit:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.DESK_STALE, age, limit, age)
     return None
@@ -139,20 +179,26 @@ def _halted(world: World, intent: Intent) -> bool:
 
 
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
-    """Send an order whose first sending the venue does not know once more, under its own id and to the letter.
+    """Send what the venue does not know, or may not have done, once more: under its own id and to the letter.
 
-    If the first one arrives after all, the venue refuses the second as a duplicate of the id: never two orders.
+    If the first one arrives after all, the venue refuses the second: an id makes one order, and an order ends once or
+    is replaced once. Never two orders.
     """
     assert not _adds_risk(intent), "an entry is never sent again"
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
+    late = _too_late(world, desk, intent)
+    if late is not None:
+        return late
     world.ledger.retry(intent.client_order_id, desk.now)
-    reply = world.orders.submit(intent)
+    reply = _write(world.orders, intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
-    return _outcome(reply)
+    return _outcome(intent, reply)
 
 
-def _outcome(reply: Reply) -> Decision:
+def _outcome(intent: Intent, reply: Reply) -> Decision:
+    if reply.code == ID_CONFLICT:
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.SECOND_WRITER, intent.client_order_id, 0)
     words = " ".join(part for part in (reply.code, reply.message) if part) or None
     if reply.outcome is Outcome.ACCEPTED:
         return Decision(Gate.SEND, Verdict.PASS, Reason.SENT, words)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
 from tradebot.model.account import Account, BrokerView
+from tradebot.model.activity import Activity, Booking
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision
@@ -35,8 +36,17 @@ class BrokerReader(Protocol):
     def order(self, client_order_id: str) -> Order | None:
         """Return the order of this id; None where the venue does not know it, which is no proof by itself."""
 
+    def follower(self, venue_id: str) -> Order | None:
+        """Return the order of the venue's own id, as one that replaced another is named; None where there is none."""
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        """Return orders submitted from `since` on that are open no more, oldest first; very many are cut off."""
+
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than `after` (all where None), oldest first, each once."""
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        """Return what changed the account later than `after` and was no execution, oldest first, each once."""
 
     def calendar(self, start: date, end: date) -> Sequence[Session]:
         """Return the venue's sessions from `start` to `end`, both included."""
@@ -47,6 +57,9 @@ class OrderPort(Protocol):
 
     def submit(self, intent: Intent) -> Reply:
         """Send one order; anything but a clear yes or no is Outcome.UNKNOWN."""
+
+    def replace(self, intent: Intent) -> Reply:
+        """Ask the venue for `intent.target_venue_id` at another price; a yes is the order that takes its place."""
 
     def cancel(self, intent: Intent) -> Reply:
         """Ask the venue to end `intent.target_venue_id`; an order already done counts as accepted."""
@@ -128,6 +141,12 @@ class Ledger(Protocol):
 
     def cash_adjustments(self) -> Decimal:
         """Return the sum of accepted cash movements, USD."""
+
+    def book(self, booking: Booking, at: datetime) -> bool:
+        """Write all of what activities prove, in one go; False, changing nothing, where one of them is booked."""
+
+    def booked(self) -> Mapping[str, str]:
+        """Return the words of each activity that is booked, by its id."""
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable; the first claim wins for ever."""

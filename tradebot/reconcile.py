@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.account import BrokerView
+from tradebot.model.activity import MARK, OPTION_TRADE, RENAME, SPLIT, Activity
 from tradebot.model.intent import ID_PREFIX, IntentRecord
 from tradebot.model.position import FOREIGN, OwnedFill, fold_cash
 
@@ -20,76 +22,121 @@ class FindingKind(StrEnum):
     FOREIGN_ORDER = "foreign_order"
     FOREIGN_POSITION = "foreign_position"
     PHANTOM = "phantom"
+    ORPHAN = "orphan"
     QUANTITY = "quantity"
     SIDE = "side"
     OFFSET = "offset"
     BY_HAND = "by_hand"
+    MISSING_STOP = "missing_stop"
     CASH = "cash"
+    SPLIT = "split"
+    RENAME = "rename"
+    EXPIRY = "expiry_or_assignment"
+    ACCOUNT_RESET = "account_reset"
     UNRESOLVED = "unresolved"
 
 
-_MEANING: Mapping[FindingKind, str] = {
-    FindingKind.UNKNOWN_ORDER: "an open order carries our prefix, and these books never promised it",
-    FindingKind.FOREIGN_ORDER: "an open order that is not ours; left alone",
-    FindingKind.FOREIGN_POSITION: "a position that we did not open; counted in the limits, left alone",
-    FindingKind.PHANTOM: "the books hold a position that the broker does not",
-    FindingKind.QUANTITY: "the books and the broker hold different quantities",
-    FindingKind.SIDE: "the books and the broker are on opposite sides",
-    FindingKind.BY_HAND: "traded by hand since the books began; counted in the limits, left alone until adopted",
-    FindingKind.OFFSET: "what the bot opened was closed by a trade that is not the bot's",
-    FindingKind.CASH: "cash differs from what opening balance and fills give",
-    FindingKind.UNRESOLVED: "an order was promised and its fate is unknown; it is looked up at each pass",
+class Terms(NamedTuple):
+    """What a kind of finding means, whether entries stay shut while it stands, and what an accepted plan writes."""
+
+    meaning: str
+    blocking: bool
+    writes: str
+
+
+TERMS: Mapping[FindingKind, Terms] = {
+    FindingKind.UNKNOWN_ORDER: Terms("an open order carries our prefix, and these books never promised it", True, ""),
+    FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
+    FindingKind.FOREIGN_POSITION: Terms(
+        "a position that we did not open; counted in the limits, left alone", False, "notes it as known and left alone"
+    ),
+    FindingKind.PHANTOM: Terms(
+        "the books hold a position that the broker does not", True, "gives it up, closed at what it cost"
+    ),
+    FindingKind.ORPHAN: Terms(
+        "the broker holds what the books have closed, and no fill says whose it is",
+        True,
+        "takes it in as foreign, at the last price",
+    ),
+    FindingKind.QUANTITY: Terms(
+        "the books and the broker hold different quantities", True, "takes over the broker's quantity, at cost"
+    ),
+    FindingKind.SIDE: Terms(
+        "the books and the broker are on opposite sides", True, "takes over the broker's quantity, at cost"
+    ),
+    FindingKind.BY_HAND: Terms(
+        "traded by hand since the books began; counted in the limits, left alone until adopted", False, ""
+    ),
+    FindingKind.OFFSET: Terms(
+        "what the bot opened was closed by a trade that is not the bot's",
+        True,
+        "gives that trade to the position that it closed",
+    ),
+    FindingKind.MISSING_STOP: Terms("a position of ours that no working exit and no rule protects now", False, ""),
+    FindingKind.CASH: Terms(
+        "cash differs from what opening balance and fills give", True, "books the difference as a cash movement"
+    ),
+    FindingKind.SPLIT: Terms(
+        "the broker tells of a split, and what it holds does not prove the ratio",
+        True,
+        "restates quantity, average and best price to the broker's quantity, at the same cost",
+    ),
+    FindingKind.RENAME: Terms(
+        "the broker tells of a new name, and what it holds does not prove which",
+        True,
+        "gives the old name up at cost; the new one is noted as foreign until it is adopted",
+    ),
+    FindingKind.EXPIRY: Terms(
+        "shares that an option's expiry, exercise or assignment brought or took; left alone until adopted", False, ""
+    ),
+    FindingKind.ACCOUNT_RESET: Terms(
+        "the account was begun anew, or is another: these books are not of it; they stay as they are, readable",
+        True,
+        "",
+    ),
+    FindingKind.UNRESOLVED: Terms(
+        "an order was promised and its fate is unknown; it is looked up at each pass", False, ""
+    ),
 }
-_BLOCKING = frozenset(
-    {
-        FindingKind.UNKNOWN_ORDER,
-        FindingKind.PHANTOM,
-        FindingKind.QUANTITY,
-        FindingKind.SIDE,
-        FindingKind.OFFSET,
-        FindingKind.CASH,
-    }
-)
-_APPLICABLE = frozenset(
-    {
-        FindingKind.FOREIGN_POSITION,
-        FindingKind.PHANTOM,
-        FindingKind.QUANTITY,
-        FindingKind.SIDE,
-        FindingKind.OFFSET,
-        FindingKind.CASH,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference: quantities are signed shares, cash in USD; `subject` is a symbol, an order id or the account."""
+    """One difference: quantities are signed shares, cash in USD; `subject` is a symbol, an order id or the account.
+
+    `evidence` is what the broker's activities, or the exit rules, say of it.
+    """
 
     kind: FindingKind
     subject: str
     ours: Decimal | None
     broker: Decimal | None
+    evidence: tuple[str, ...] = ()
 
     @property
     def meaning(self) -> str:
         """Return the finding in words."""
-        return _MEANING[self.kind]
+        return TERMS[self.kind].meaning
+
+    @property
+    def writes(self) -> str:
+        """Return what accepting a plan writes for it; empty where no plan settles it."""
+        return TERMS[self.kind].writes
 
     @property
     def blocking(self) -> bool:
         """Tell whether entries stay shut while it stands."""
-        return self.kind in _BLOCKING
+        return TERMS[self.kind].blocking
 
     @property
     def applicable(self) -> bool:
         """Tell whether accepting a plan writes it into the books."""
-        return self.kind in _APPLICABLE
+        return bool(self.writes)
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """What the ledger holds, after the venue's facts were applied."""
+    """What the ledger holds, after the venue's facts were applied; `booked` are the activities' words by their ids."""
 
     opening_cash: Decimal
     cash_adjustments: Decimal
@@ -97,6 +144,7 @@ class LedgerView:
     acknowledged: Mapping[str, Decimal]
     unresolved: Sequence[IntentRecord]
     known_orders: frozenset[str]
+    booked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cash(self) -> Decimal:
@@ -108,9 +156,17 @@ class LedgerView:
         return _sums(self.fills, self.acknowledged)
 
 
-def compare(ledger: LedgerView, broker: BrokerView) -> tuple[Finding, ...]:
-    """Return every difference: orders, then whose positions are, then positions by symbol, then cash."""
-    return (*_orders(ledger, broker), *_others(ledger, broker), *_positions(ledger, broker), *_cash(ledger, broker))
+def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity] = ()) -> tuple[Finding, ...]:
+    """Return every difference: orders, then whose positions are, then positions by symbol, then cash.
+
+    `doubtful` are the broker's activities that are not booked, because they prove nothing by themselves.
+    """
+    return (
+        *_orders(ledger, broker),
+        *_others(ledger, broker),
+        *_positions(ledger, broker, doubtful),
+        *_cash(ledger, broker, doubtful),
+    )
 
 
 def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
@@ -123,14 +179,16 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
             yield Finding(kind, order.client_order_id, None, order.quantity)
 
 
-def _positions(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
+def _positions(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
     ours = ledger.quantities()
     theirs = {position.symbol: position.quantity for position in broker.positions if position.quantity}
     traded = {owned.fill.symbol for owned in ledger.fills}
     for symbol in sorted(ours.keys() | theirs.keys()):
         book, venue = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if book != venue:
-            yield Finding(_position_kind(book, venue, symbol in traded), symbol, book, venue)
+            told = [one for one in doubtful if one.symbol == symbol]
+            kind = _named_cause(_position_kind(book, venue, symbol in traded), told)
+            yield Finding(kind, symbol, book, venue, tuple(one.words for one in told))
 
 
 def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
@@ -147,7 +205,15 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
         if held * others < 0:
             yield Finding(FindingKind.OFFSET, symbol, held, there)
         elif others != ledger.acknowledged.get(symbol, Decimal(0)):
-            yield Finding(FindingKind.BY_HAND, symbol, held, there)
+            ends = _ends_of_options(ledger, symbol)
+            yield Finding(FindingKind.EXPIRY if ends else FindingKind.BY_HAND, symbol, held, there, ends)
+
+
+def _ends_of_options(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
+    """Return the words of the options' ends that brought or took shares of a symbol."""
+    ids = (o.fill.activity_id for o in ledger.fills if o.fill.symbol == symbol and o.strategy == FOREIGN)
+    words = (ledger.booked.get(name.removeprefix(MARK).rpartition(":")[0], "") for name in ids if name.startswith(MARK))
+    return tuple(said for said in words if said.startswith(OPTION_TRADE))
 
 
 def own_quantities(fills: Sequence[OwnedFill]) -> dict[str, Decimal]:
@@ -169,16 +235,25 @@ def _sums(fills: Iterable[OwnedFill], start: Mapping[str, Decimal]) -> dict[str,
 
 def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:
     if not book:
-        return FindingKind.QUANTITY if traded else FindingKind.FOREIGN_POSITION
+        return FindingKind.ORPHAN if traded else FindingKind.FOREIGN_POSITION
     if not venue:
         return FindingKind.PHANTOM
     return FindingKind.SIDE if (book > 0) != (venue > 0) else FindingKind.QUANTITY
 
 
-def _cash(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
+def _named_cause(kind: FindingKind, told: Sequence[Activity]) -> FindingKind:
+    """Name a difference that keeps entries shut by what the broker tells of its cause."""
+    kinds = {one.kind for one in told} if TERMS[kind].blocking else set()
+    if SPLIT in kinds and kind is FindingKind.QUANTITY:
+        return FindingKind.SPLIT
+    return FindingKind.RENAME if RENAME in kinds and kind is FindingKind.PHANTOM else kind
+
+
+def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
     """Cash is compared to the cent, as the broker tells it."""
     if abs(ledger.cash - broker.account.cash) >= CENT:
-        yield Finding(FindingKind.CASH, "account", ledger.cash, broker.account.cash)
+        told = tuple(one.words for one in doubtful if one.net_amount)
+        yield Finding(FindingKind.CASH, "account", ledger.cash, broker.account.cash, told)
 
 
 def fingerprint(broker: BrokerView) -> str:
@@ -204,6 +279,6 @@ def plan_of(findings: Sequence[Finding], broker: BrokerView) -> Plan | None:
     if not wanted:
         return None
     mark = fingerprint(broker)
-    content = "\n".join(f"{f.kind} {f.subject} {f.ours} {f.broker}" for f in wanted)
+    content = "\n".join(f"{f.kind} {f.subject} {f.ours} {f.broker} {' '.join(f.evidence)}" for f in wanted)
     digest = hashlib.sha256(f"{mark}\n{content}".encode()).hexdigest()[:8]
     return Plan(f"plan-{digest}", mark, wanted)

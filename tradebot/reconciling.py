@@ -7,40 +7,96 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 
+from tradebot.activities import marks, named, restated, shares
+from tradebot.booking import apply_activities
 from tradebot.books import CaughtUp
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import BrokerView
+from tradebot.model.activity import SPLIT, Activity, Booking, Entry
 from tradebot.model.candidate import Side
+from tradebot.model.intent import IntentState
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports import BrokerReader, Ledger
-from tradebot.reconcile import Finding, FindingKind, LedgerView, Plan, compare, fingerprint, plan_of
-from tradebot.snapshot import catch_up_now, require_account
+from tradebot.protection import Watch, unprotected
+from tradebot.reconcile import (
+    Finding,
+    FindingKind,
+    LedgerView,
+    Plan,
+    compare,
+    fingerprint,
+    foreign_quantities,
+    own_quantities,
+    plan_of,
+)
+from tradebot.snapshot import catch_up_now
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """One comparison: what was applied, what differs, and the plan that would settle it."""
+    """One comparison: what was applied, what differs, and the plan that would settle it.
+
+    `bookings` counts what the broker's activities proved; the `doubtful` ones prove nothing by themselves.
+    """
 
     at: datetime
     view: BrokerView
     applied: CaughtUp
     findings: tuple[Finding, ...]
     plan: Plan | None
+    bookings: int = 0
+    doubtful: tuple[Activity, ...] = ()
 
 
-def reconcile(reader: BrokerReader, ledger: Ledger) -> Reconciled:
-    """Apply the venue's facts, then compare books and broker and mark the result in the ledger."""
-    now, view = reader.clock().now, reader.view()
-    require_account(ledger, view.account)
+def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) -> Reconciled:
+    """Apply the venue's facts, then compare books and broker and mark the result in the ledger.
+
+    With a `watch` it also looks whether each position of ours is protected.
+    """
+    clock, view = reader.clock(), reader.view()
+    now = clock.now
+    if view.account.number != ledger.account_number:
+        return _marked(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_another(ledger, view),), None))
     applied = catch_up_now(reader, ledger, view, now)
     # What filled between reading the view and applying facts would look like a difference: read once more.
     view = reader.view() if applied.fills or applied.orders else view
-    findings = compare(ledger_view(ledger), view)
-    ledger.mark_reconciled(ReconcileMark(now, sum(finding.blocking for finding in findings), len(findings)))
-    return Reconciled(now, view, applied, findings, plan_of(findings, view))
+    told = apply_activities(reader, ledger, view, now)
+    view = reader.view() if told.bookings else view
+    findings = compare(ledger_view(ledger), view, told.doubtful)
+    if _emptied(reader, ledger, findings):
+        reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
+        found = Reconciled(now, view, applied, (reset, *findings), None, told.bookings, told.doubtful)
+        return _marked(ledger, found)
+    plan = plan_of(findings, view)
+    bare = tuple(unprotected(clock, view, ledger, watch)) if watch else ()
+    return _marked(ledger, Reconciled(now, view, applied, findings + bare, plan, told.bookings, told.doubtful))
+
+
+def _marked(ledger: Ledger, found: Reconciled) -> Reconciled:
+    blocking = sum(finding.blocking for finding in found.findings)
+    ledger.mark_reconciled(ReconcileMark(found.at, blocking, len(found.findings)))
+    return found
+
+
+def _another(ledger: Ledger, view: BrokerView) -> Finding:
+    said = f"the broker answers for account …{view.account.tail}, these books belong to …{ledger.account_number[-4:]}"
+    return Finding(FindingKind.ACCOUNT_RESET, "account", None, None, (said,))
+
+
+def _emptied(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
+    """Tell whether an account of the same number was begun anew: it knows neither our last order nor a fill of ours."""
+    made = (record for record in ledger.intents() if record.intent.makes_order)
+    acked = [record.intent.client_order_id for record in made if record.state is IntentState.ACKED]
+    if not acked or not any(finding.kind is FindingKind.PHANTOM for finding in findings):
+        return False
+    if reader.order(acked[-1]) is not None:
+        return False
+    known = {owned.fill.activity_id for owned in ledger.fills() if owned.fill.venue_order_id}
+    return known.isdisjoint(fill.activity_id for fill in reader.fills(ledger.books_opened_at()))
 
 
 def ledger_view(ledger: Ledger) -> LedgerView:
@@ -53,10 +109,11 @@ def ledger_view(ledger: Ledger) -> LedgerView:
         unresolved=ledger.intents(unresolved=True),
         # The orders table holds whatever the venue has told, others' orders too; ours are those that were promised.
         known_orders=frozenset(record.intent.client_order_id for record in ledger.intents()),
+        booked=ledger.booked(),
     )
 
 
-def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str) -> Reconciled:
+def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch: Watch | None = None) -> Reconciled:
     """Write an accepted plan into the books, if the broker has not moved since, and compare again."""
     current = reconcile(reader, ledger)
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
@@ -65,32 +122,82 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str) -> Re
             "tradebot reconcile, read the findings again, then apply the new plan",
             code=ExitCode.REFUSED,
         )
+    why = f"{plan.id} accepted by {who}"
     for finding in plan.findings:
-        _write(ledger, finding, f"{plan.id} accepted by {who}", current.at)
+        # The id of a fill that no venue reported says which plan wrote it, and when: the same plan may come again.
+        name = f"adjustment:{plan.id}:{current.at:%Y%m%dT%H%M%S%fZ}:{finding.subject}"
+        if finding.kind is FindingKind.SPLIT:
+            _restate(ledger, finding, plan.id, name, current)
+        _write(ledger, finding, name, why, current.at)
+        # What the broker's quantity left with others may stand against ours now: one plan settles that too.
+        if _against(ledger, finding.subject):
+            _hand_over(ledger, finding.subject, f"{name}:rest", why, current.at)
+    _close_doubts(ledger, plan, current)
     # Adjusted quantities have a price, and the cash that they moved is put back: no plan invents or loses money.
     difference = current.view.account.cash - ledger_view(ledger).cash
     if difference:
-        ledger.adjust_cash(difference, f"{plan.id} accepted by {who}", current.at)
-    return reconcile(reader, ledger)
+        ledger.adjust_cash(difference, why, current.at)
+    return reconcile(reader, ledger, watch)
 
 
-def _write(ledger: Ledger, finding: Finding, why: str, at: datetime) -> None:
+def _restate(ledger: Ledger, finding: Finding, plan_id: str, name: str, current: Reconciled) -> None:
+    """Restate every owner's shares by the broker's quantity over ours; a rest of rounding is left to be adjusted."""
+    assert finding.ours is not None
+    assert finding.broker is not None
+    symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
+    told = [one for one in current.doubtful if (one.kind, one.symbol) == (SPLIT, symbol)]
+    positions = [p for (_, what), p in fold_positions(ledger.fills()).items() if what == symbol and p.quantity]
+    fills = [owned for position in positions for owned in restated(position, ratio, current.at)]
+    known = ledger.acknowledged().get(symbol, Decimal(0))
+    booking = Booking(
+        tuple(Entry(one.id, Decimal(0), f"{one.words}, settled by {plan_id}") for one in told),
+        named(f"{name}:split", fills),
+        ((symbol, shares(Fraction(known) * ratio)),) if known else (),
+        tuple(marks(positions, symbol, ratio)),
+    )
+    ledger.book(booking, current.at)
+
+
+def _close_doubts(ledger: Ledger, plan: Plan, current: Reconciled) -> None:
+    """Note the activities that a person has settled with the plan, so that they are not taken for new ones."""
+    subjects = {finding.subject for finding in plan.findings}
+    cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
+    for one in current.doubtful:
+        if one.symbol in subjects or (cash and one.net_amount):
+            entry = Entry(one.id, Decimal(0), f"{one.words}, settled by {plan.id}")
+            ledger.book(Booking((entry,)), current.at)
+
+
+def _write(ledger: Ledger, finding: Finding, name: str, why: str, at: datetime) -> None:
     """Take over the broker's quantity; a foreign position is only noted as known, never made ours."""
     if finding.kind is FindingKind.CASH or finding.broker is None or finding.ours is None:
         return
-    # An adjustment is a fill that no venue reported: its id says which plan wrote it.
-    name = f"adjustment:{why.partition(' ')[0]}:{finding.subject}"
+    change = finding.broker - _held(ledger, finding)
+    if not change and finding.kind is not FindingKind.OFFSET:
+        return
     if finding.kind is FindingKind.OFFSET:
         _hand_over(ledger, finding.subject, name, why, at)
         return
     held = ledger.acknowledged().get(finding.subject, Decimal(0))
     if finding.kind is FindingKind.FOREIGN_POSITION or held:
-        ledger.acknowledge(finding.subject, held + finding.broker - finding.ours, why, at)
+        ledger.acknowledge(finding.subject, held + change, why, at)
         return
-    owner, parts = _adjustments(ledger.fills(), finding.subject, finding.broker - finding.ours)
+    owner, parts = _adjustments(ledger.fills(), finding.subject, change)
     ledger.apply_fills(
         [_adjustment(owner, f"{name}:{n}", finding.subject, part, at) for n, part in enumerate(parts)], at
     )
+
+
+def _held(ledger: Ledger, finding: Finding) -> Decimal:
+    """Return what the books hold of a finding's symbol: a split has been restated by now."""
+    return ledger_view(ledger).quantities().get(finding.subject, Decimal(0))
+
+
+def _against(ledger: Ledger, symbol: str) -> bool:
+    """Tell whether others' shares of a symbol stand against ours."""
+    fills, none = ledger.fills(), Decimal(0)
+    others = foreign_quantities(fills, ledger.acknowledged()).get(symbol, none)
+    return own_quantities(fills).get(symbol, none) * others < 0
 
 
 def _adjustment(owner: str, name: str, symbol: str, part: tuple[Decimal, Decimal], at: datetime) -> OwnedFill:

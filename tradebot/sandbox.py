@@ -131,6 +131,13 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
         return process.ask(folder, method, path, body)
 
 
+def control_headers(folder: Path) -> Mapping[str, str]:
+    """Return what shows the running exchange of a folder that a control request is its user's."""
+    from tradebot.exchange import control_token
+
+    return control_token.headers(folder)
+
+
 def ready_faults() -> list[tuple[str, str]]:
     """Return the ready-made fault scripts: name, and in one sentence what trouble each is."""
     from tradebot.exchange.faults import library

@@ -6,7 +6,6 @@ Layers: base.yaml < the mode's file < the user's file < TRADEBOT_* in the enviro
 import difflib
 import re
 import reprlib
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +16,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
 
+from tradebot.adapters.env_file import read_env_file
+from tradebot.adapters.redaction import learn
 from tradebot.adapters.yaml_loader import load_yaml
 from tradebot.errors import OperatorError
 from tradebot.gates import permission
@@ -32,7 +33,7 @@ SEPARATOR = "__"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.]{0,9}$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -274,7 +275,15 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     if not location:
         return str(error["msg"]).removeprefix("Value error, ")
     expected = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name} ({source}): {expected}, not {reprlib.repr(error['input'])}"
+    return f"{name} ({source}): {expected}, not {_shown(error['input'])}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as a message may repeat it: an address with a name in it can hold a password too."""
+    if isinstance(value, str) and "://" in value and "@" in value:
+        return "an address with a name or a password in it"
+    # A letter that only looks like another one is spelled out: it may be all that is wrong.
+    return reprlib.repr(value).encode("ascii", "backslashreplace").decode()
 
 
 def _meant(location: list[str]) -> str:
@@ -318,6 +327,8 @@ SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
     "uw_key": ("UW_API_KEY",),
     "alpaca_url": ("ALPACA_BASE_URL",),
 }
+KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
+"""Those of them that open something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,8 +348,10 @@ class Secrets:
 
 def load_secrets(environ: Mapping[str, str], env_file: Path) -> Secrets:
     """Return the keys; the environment goes before the file, which must belong to its owner alone."""
-    sources = (environ, _env_file(env_file))
-    return Secrets(**{field: _first_given(sources, names) for field, names in SECRET_NAMES.items()})
+    sources = (environ, read_env_file(env_file))
+    found = {field: _first_given(sources, names) for field, names in SECRET_NAMES.items()}
+    learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
+    return Secrets(**found)
 
 
 def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
@@ -346,28 +359,17 @@ def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str
 
     `env_file` is None where only the environment counts. What is set and empty says nothing.
     """
-    sources = (environ, _env_file(env_file) if env_file else {})
+    sources = (environ, read_env_file(env_file) if env_file else {})
     found = {name: next((source[name] for source in sources if source.get(name)), "") for name in permission.NAMES}
     return {name: text for name, text in found.items() if text}
 
 
 def _first_given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> str | None:
     """Return the first text that says something: any alias in the environment goes before any in the file."""
+    return next(_given(sources, names), None)
+
+
+def _given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> Iterator[str]:
+    names = tuple(names)
     given = (source.get(name, "").strip().strip("\"'").strip() for source in sources for name in names)
-    return next((text for text in given if text), None)
-
-
-def _env_file(path: Path) -> dict[str, str]:
-    if not path.exists():
-        return {}
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode):
-        raise OperatorError(f"{path} is not a regular file", "put the keys into a plain file, or into the environment")
-    if mode & 0o077:
-        raise OperatorError(f"{path} can be read by others than its owner", f"chmod 600 {path}")
-    from dotenv import dotenv_values  # only a run with a file pays for it
-
-    try:
-        return {name: text for name, text in dotenv_values(path, interpolate=False).items() if text}
-    except UnicodeDecodeError as bad:
-        raise OperatorError(f"{path}: not UTF-8 text (byte {bad.start})", "save the file as UTF-8") from None
+    return (text for text in given if text)

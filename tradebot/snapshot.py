@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from tradebot.books import CaughtUp, catch_up
+from tradebot.booking import explained
+from tradebot.books import CaughtUp, catch_up, owners
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.activity import MARK
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
@@ -57,6 +59,7 @@ def take(world: World, *, with_flow: bool) -> Desk:
     today = session.date if session else clock.now.date()
     if not world.dry_run:
         catch_up(world.reader, world.ledger, view.orders, today, clock.now)
+    astray = explained(world.reader, world.ledger, view, clock.now, writes=not world.dry_run)
     fills = world.ledger.fills()
     positions = tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
     symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
@@ -72,20 +75,32 @@ def take(world: World, *, with_flow: bool) -> Desk:
         permission=_permission(world.permission, view.account),
         state=world.ledger.trading_state(),
         reconcile=world.ledger.last_reconcile(),
-        book=replace(seen, entries=entries_of(submits), peak_equity=peak_equity(world.ledger)),
+        book=replace(
+            seen,
+            own_working=seen.own_working | _taken_over(world.ledger, view),
+            entries=entries_of(submits),
+            peak_equity=peak_equity(world.ledger),
+        ),
         positions=positions,
         net={position.symbol: position.quantity for position in view.positions},
+        astray=astray,
         orders=view.orders,
         quotes=world.market.quotes(tuple(symbols)) if symbols else {},
         rejected_quotes=world.market.rejected_quotes,
         unreadable=view.unreadable,
-        signs=signs_of(world.ledger, view, submits),
+        signs=signs_of(world.ledger, view, world.ledger.intents(session=today)),
         taken_s=taken_s,
         universe=world.rules.universe,
         sectors=world.rules.sectors,
         facts=flow.facts if flow else {},
         **({"tide": flow.tide} if flow else {}),
     )
+
+
+def _taken_over(ledger: Ledger, view: BrokerView) -> frozenset[str]:
+    """Return the symbols on which an order works that took the place of one of ours, whoever replaced it."""
+    ours = owners(ledger) if any(order.replaced_by for order in ledger.orders()) else {}
+    return frozenset(order.symbol for order in view.orders if order.venue_id in ours)
 
 
 def session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
@@ -105,15 +120,16 @@ def peak_equity(ledger: Ledger) -> Decimal | None:
     return ledger.high_water(*EQUITY, opened) if opened else None
 
 
-def signs_of(ledger: Ledger, view: BrokerView, submits: Sequence[IntentRecord]) -> Signs:
-    """Return what a session's orders and the broker's view tell of refusals, silence and other writers."""
+def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord]) -> Signs:
+    """Return what a session's promises and the broker's view tell of refusals, silence and other writers."""
     ours = (order.client_order_id for order in view.orders if order.client_order_id.startswith(ID_PREFIX))
     never_promised = [name for name in ours if ledger.intent(name) is None]
-    conflicts = [record.intent.client_order_id for record in submits if record.code == ID_CONFLICT]
+    conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
+    submits = [record for record in promised if record.intent.operation is Operation.SUBMIT]
     silent = (IntentState.SENT, IntentState.UNKNOWN)
     return Signs(
         refused=tuple(r.updated_at for r in submits if r.state is IntentState.REJECTED and r.code != NEVER_SENT),
-        unanswered=tuple(record.intent.at for record in submits if record.state in silent),
+        unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state in silent),
         strangers=(*never_promised, *conflicts),
         unreadable=view.unreadable,
     )
@@ -123,8 +139,9 @@ def require_account(ledger: Ledger, account: Account) -> None:
     """Raise where the broker answers with another account than the one whose books these are."""
     if account.number != ledger.account_number:
         raise OperatorError(
-            f"the broker answers for account …{account.tail}, these books belong to …{ledger.account_number[-4:]}",
-            "use the keys of that account, or begin new books: tradebot init --state-dir NEW",
+            f"the broker answers for account …{account.tail}, these books belong to …{ledger.account_number[-4:]}: "
+            "it was begun anew, or the keys are another's",
+            "use the keys of that account, or begin new books: tradebot init --state-dir NEW; these stay readable",
             code=ExitCode.REFUSED,
         )
 
@@ -159,7 +176,7 @@ def book(
         working=frozenset(order.symbol for order in view.orders),
         own_working=frozenset(o.symbol for o in view.orders if o.client_order_id.startswith(ID_PREFIX)),
         unresolved=frozenset(record.intent.instrument.symbol for record in unresolved),
-        last_fill_at={owned.fill.symbol: owned.fill.at for owned in fills},
+        last_fill_at={o.fill.symbol: o.fill.at for o in fills if not o.fill.activity_id.startswith(MARK)},
         gross=sum(exposure.values(), Decimal(0)),
     )
 
@@ -175,7 +192,8 @@ def _exposure(view: BrokerView, unresolved: Sequence[IntentRecord]) -> Mapping[s
         held[position.symbol] = position.quantity
     for order in view.orders:
         exposure[order.symbol] += _adds(order, held) * _order_price(order, marks)
-    for record in unresolved:
+    # A replace or a cancel adds nothing to the order that it names, which is listed while it works.
+    for record in (record for record in unresolved if record.intent.operation is Operation.SUBMIT):
         price = record.intent.limit_price or marks.get(record.intent.instrument.symbol, Decimal(0))
         exposure[record.intent.instrument.symbol] += record.intent.quantity * price
     return exposure

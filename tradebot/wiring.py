@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,9 +13,12 @@ from typing import TYPE_CHECKING
 
 from tradebot import sandbox
 from tradebot.adapters import soundness, state_folder
+from tradebot.adapters.file_systems import network_kind
+from tradebot.adapters.redaction import hide
 from tradebot.adapters.send_lock import FolderSendLock
 from tradebot.adapters.stand_ins import NoFlow, ShutOrders
 from tradebot.adapters.state_folder import StateFolder
+from tradebot.adapters.stopwatch import stopwatch
 from tradebot.adapters.yaml_loader import load_yaml
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.gates.permission import Told, permission_of
@@ -88,7 +90,7 @@ class App:
     @property
     def told(self) -> Told:
         """Return what file, environment and ledger say of permission now; what cannot be read opens nothing."""
-        return told_by(self.loaded, self.folder.account_number, self._environ, self._arming)
+        return told_by(self.loaded, self.folder, self._environ, self._arming)
 
     def _arming(self) -> Arming | None:
         return self.ledger_view.arming()
@@ -166,7 +168,7 @@ class App:
 
         if self.mode is not Mode.SANDBOX:
             raise OperatorError(f"mode {self.mode} trades in real time: there is no engine to tick", "tradebot status")
-        return LockStepClock(self.exchange_url)
+        return LockStepClock(self.exchange_url, lambda: sandbox.control_headers(self.folder.exchange))
 
     @cached_property
     def ledger(self) -> SqliteLedger:
@@ -317,11 +319,6 @@ def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Pat
     return own if os.path.lexists(own) else None
 
 
-def stopwatch() -> float:
-    """Return seconds that go on while the machine sleeps; only differences mean anything."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-
-
 def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:
     """Return the venue's clock and account before there are books."""
     from tradebot.adapters.alpaca import AlpacaReader
@@ -362,9 +359,9 @@ def bounds_of(settings: Settings) -> Bounds:
 
 
 def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment that a plug-in sees: no key of ours is in it."""
+    """Return the environment that a plug-in sees: no key of ours is in it, under whatever name."""
     secret = {name for names in SECRET_NAMES.values() for name in names}
-    return {name: value for name, value in environ.items() if name not in secret}
+    return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -381,7 +378,7 @@ def rules_of(settings: Settings) -> Rules:
 
 
 def told_by(
-    loaded: Loaded, account_number: str, environ: Mapping[str, str], arming: Callable[[], Arming | None]
+    loaded: Loaded, folder: StateFolder, environ: Mapping[str, str], arming: Callable[[], Arming | None]
 ) -> Told:
     """Return what permission goes by. A file that cannot be read shuts its door, and stops nobody who only looks."""
     mode, unread, said = loaded.settings.mode, None, dict[str, str]()
@@ -394,4 +391,5 @@ def told_by(
     except TradebotError:
         # Books that cannot be opened arm nothing, and whoever needs them says so.
         armed = None
-    return Told(mode, loaded.file_mode, account_number, said, armed, unread)
+    network = None if mode is Mode.SANDBOX else network_kind(folder.path)
+    return Told(mode, loaded.file_mode, folder.account_number, said, armed, unread, network)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from commands.checks.row import Check, Mark, attempt, skipped
 from tradebot import __version__
-from tradebot.adapters import lock, state_folder
+from tradebot.adapters import file_systems, lock, state_folder
 from tradebot.adapters.state_folder import StateFolder
 from tradebot.errors import OperatorError, TradebotError
 
@@ -23,8 +23,10 @@ LEAST_SQLITE = (3, 33)
 ENTER, CHANGE = stat.S_IXGRP | stat.S_IXOTH, stat.S_IWGRP | stat.S_IWOTH
 """What others than the owner may do: come into a folder, and write."""
 LOCKS = (lock.LOCK, lock.SERVE_LOCK)
-REMOTE = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|9p|fuse\..*|afs|ceph|glusterfs")
-"""File systems on which locks and syncs may not hold what they promise."""
+PROGRAMS = "fuse."
+"""How a file system begins that is a program's: its locks and syncs hold what that program promises."""
+FORGETFUL = ("tmpfs", "ramfs")
+"""File systems that stand in memory."""
 REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*([^;]*)")
 COMPARE = re.compile(r"(>=|<=|==|<|>)\s*([\d.]+)")
 
@@ -90,27 +92,35 @@ def _release(version: str) -> tuple[int, ...]:
 def disk(path: Path) -> Check:
     """Look at the free room of the state's disk, and at the kind of its file system."""
     free = shutil.disk_usage(path).free
-    kind = _file_system(path)
+    kind = file_systems.kind_of(path)
     found = f"{free / 1e9:,.1f} GB free" + (f" on {kind}" if kind else "")
     if free < GOOD_BYTES:
         mark = Mark.FAIL if free < LEAST_BYTES else Mark.WARN
         return Check("disk", mark, found, "disk", 1, fix="Make room: an order needs its durable promise first")
-    if kind and REMOTE.fullmatch(kind):
-        fix = "Move the state to a local disk: --state-dir"
-        return Check("disk", Mark.WARN, f"{found}, where locks and syncs may not hold", "disk", 1, fix=fix)
-    return Check("disk", Mark.OK, found, "disk", 1)
+    mark, unfit = _fitness(kind or "", sandbox=_mode(path) == "sandbox")
+    if mark is Mark.OK:
+        return Check("disk", mark, found, "disk", 1)
+    fix = "Move the state folder to a disk of this machine, then name it: --state-dir NEW"
+    return Check("disk", mark, f"{found}, {unfit}", "disk", 1, fix=fix)
 
 
-def _file_system(path: Path) -> str | None:
-    """Return the kind of file system that holds a path; None where the system does not say."""
+def _fitness(kind: str, *, sandbox: bool) -> tuple[Mark, str]:
+    """Say whether a kind of file system is a place for a state, and why not; a sandbox may be lost."""
+    if file_systems.is_network(kind):
+        return Mark.WARN if sandbox else Mark.FAIL, "where locks do not hold between machines"
+    if kind.startswith(PROGRAMS):
+        return Mark.WARN, "where locks and syncs may not hold"
+    if kind in FORGETFUL and not sandbox:
+        return Mark.WARN, "which is empty again when the machine has stopped"
+    return Mark.OK, ""
+
+
+def _mode(path: Path) -> str:
+    """Return the mode of a state; one whose marker says none counts as a sandbox, and has a row of its own."""
     try:
-        mounts = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        return None
-    place = path.resolve()
-    # Of two mounts on one place the later one is seen.
-    over = [(len(mount[1]), n, mount[2]) for n, mount in enumerate(mounts) if place.is_relative_to(mount[1])]
-    return max(over)[2] if over else None
+        return state_folder.read_marker(path).mode
+    except OperatorError:
+        return "sandbox"
 
 
 def permissions(path: Path) -> Check:
@@ -154,13 +164,13 @@ def _is_ours(entry: Path) -> bool:
 
 def env_file(path: Path) -> Check:
     """Look at who may read the file of keys."""
+    from tradebot.adapters.env_file import read_env_file
+
+    # Whatever is refused here is refused to every verb: a row that judged by itself could say otherwise.
+    read_env_file(path)
     if not path.exists():
         return skipped(".env", f"no {path.absolute()}: keys can only come from the environment")
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) or mode & (stat.S_IRWXG | stat.S_IRWXO):
-        found = f"{path} can be read by others than its owner ({stat.filemode(mode)}), so no key is taken from it"
-        return Check(".env", Mark.FAIL, found, "file", 1, fix=f"chmod 600 {path}")
-    return Check(".env", Mark.OK, f"its owner's alone ({stat.filemode(mode)})", "file", 1)
+    return Check(".env", Mark.OK, f"its owner's alone ({stat.filemode(path.stat().st_mode)})", "file", 1)
 
 
 def instances(folder: StateFolder, environ: Mapping[str, str]) -> Check:

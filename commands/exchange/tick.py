@@ -51,7 +51,11 @@ def tick_served(path: "Path", step: str) -> Report:
     from tradebot import sandbox
     from tradebot.adapters.clock import LockStepClock
 
-    return _report(_moved(lambda: LockStepClock(sandbox.start(exchange_of(path))), step), "sandbox", None, ANOTHER)
+    def clock() -> LockStepClock:
+        folder = exchange_of(path)
+        return LockStepClock(sandbox.start(folder), lambda: sandbox.control_headers(folder))
+
+    return _report(_moved(clock, step), "sandbox", None, ANOTHER)
 
 
 def _moved(clock: "Callable[[], LockStepClock]", step: str) -> Ticked:

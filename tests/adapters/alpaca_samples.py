@@ -23,7 +23,7 @@ AT = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 
 
 def intent(operation: Operation = Operation.SUBMIT, **changes: Any) -> Intent:
-    """Return a limit buy of 10 AAPL at 100.25, or a cancel of it."""
+    """Return a limit buy of 10 AAPL at 100.25, a change to that price, or a cancel of it."""
     key = IntentKey("SBX1", "flow", date(2026, 11, 20), "1030", "AAPL", Side.BUY, Purpose.OPEN)
     values: dict[str, Any] = {
         "key": key,
@@ -38,7 +38,7 @@ def intent(operation: Operation = Operation.SUBMIT, **changes: Any) -> Intent:
         "time_in_force": TimeInForce.DAY,
         "cycle_id": "c1",
         "at": AT,
-        "target_venue_id": VENUE_ID if operation is Operation.CANCEL else None,
+        "target_venue_id": None if operation is Operation.SUBMIT else VENUE_ID,
     }
     return Intent(**values | changes)
 
@@ -118,6 +118,24 @@ def fill_row(number: int = 1, **changes: object) -> dict[str, object]:
         "leaves_qty": "0",
         "price": "100.25",
         "transaction_time": at,
+    }
+    return row | changes
+
+
+def activity_row(number: int = 1, **changes: object) -> dict[str, object]:
+    """Return a dividend's payment of a given number, each a second after the one before."""
+    row: dict[str, object] = {
+        "id": f"202611201530{number:05d}::{VENUE_ID}",
+        "activity_type": "DIV",
+        "activity_sub_type": "CDIV",
+        "created_at": f"2026-11-20T15:{30 + number // 60:02d}:{number % 60:02d}Z",
+        "currency": "USD",
+        "date": "2026-11-20",
+        "net_amount": "1.02",
+        "per_share_amount": "0.51",
+        "qty": "2",
+        "status": "executed",
+        "symbol": "AAPL",
     }
     return row | changes
 

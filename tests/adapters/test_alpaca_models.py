@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.adapters.alpaca_samples import (
     account_row,
+    activity_row,
     clock_row,
     fill_row,
     order_row,
@@ -17,6 +18,7 @@ from tests.adapters.alpaca_samples import (
 )
 from tradebot.adapters.alpaca_models import (
     read_account,
+    read_activity,
     read_clock,
     read_fill,
     read_order,
@@ -35,6 +37,7 @@ READERS: list[tuple[Any, dict[str, Any], type[Exception]]] = [
     (read_order, order_row(), RowError),
     (read_position, position_row(), RowError),
     (read_fill, fill_row(), RowError),
+    (read_activity, activity_row(), RowError),
     (read_clock, clock_row(), RowError),
     (read_session, SESSION, RowError),
     (lambda raw, tally: read_quote("AAPL", raw, "iex", tally), snapshot_row(), RowError),

@@ -165,6 +165,59 @@ def test_a_taken_id_is_looked_up_and_never_sent_again(
     assert wire.count("POST") == 1
 
 
+NEW_PRICE = intent(Operation.REPLACE)
+DONE = refused(422, 42210000, "order already replaced")
+REPLACES = [
+    ("yes", Scripted(200, order_row()), ACCEPTED, None),
+    ("another order", Scripted(200, order_row(client_order_id="else")), UNKNOWN, "mismatch"),
+    ("an empty body", Scripted(200), UNKNOWN, "unreadable"),
+    ("a redirect", Scripted(302, headers={"Location": "http://127.0.0.1:9/"}), UNKNOWN, "http_302"),
+    ("an order that is not there", refused(404, 40410000), REJECTED, "40410000"),
+    ("a 404 that is a page", Scripted(404, HTML), UNKNOWN, "http_404"),
+    ("refused keys", Scripted(401, {"message": "unauthorized."}), REJECTED, "unauthorized"),
+    ("too many requests", refused(429, 42910000), UNKNOWN, "http_429"),
+    ("a gateway timeout", Scripted(504, HTML), UNKNOWN, "http_504"),
+    ("a reset", Scripted(200, order_row(), fault="reset"), UNKNOWN, "no_answer"),
+    ("less, because some was filled before", Scripted(200, order_row(qty="7")), ACCEPTED, None),
+    ("more than before", Scripted(200, order_row(qty="11")), UNKNOWN, "mismatch"),
+]
+
+
+@pytest.mark.parametrize(("answer", "outcome", "code"), [case[1:] for case in REPLACES], ids=[c[0] for c in REPLACES])
+def test_each_answer_to_a_new_price_proves_what_the_table_says_after_exactly_one_patch(
+    wire: Wire, answer: Scripted, outcome: Outcome, code: str | None
+) -> None:
+    wire.answer(answer)
+    reply = orders(wire).replace(NEW_PRICE)
+    assert (reply.outcome, reply.code) == (outcome, code)
+    assert (wire.count("PATCH"), wire.count("POST")) == (1, 0)
+
+
+def test_a_new_price_leaves_with_its_id_and_without_a_quantity(wire: Wire) -> None:
+    wire.answer(Scripted(200, order_row()))
+    orders(wire).replace(NEW_PRICE)
+    (asked,) = wire.asked
+    assert json.loads(asked.body) == {"limit_price": "100.25", "client_order_id": NEW_PRICE.client_order_id}
+    assert asked.path == f"/v2/orders/{NEW_PRICE.target_venue_id}"
+
+
+@pytest.mark.parametrize(
+    ("held", "outcome", "code"),
+    [
+        (Scripted(200, order_row()), ACCEPTED, None),
+        (Scripted(200, order_row(limit_price="99")), REJECTED, "id_conflict"),
+        (NOT_FOUND, REJECTED, "42210000"),
+        (Scripted(503), UNKNOWN, "duplicate_not_read"),
+    ],
+)
+def test_a_refused_new_price_is_looked_up_because_it_may_be_the_second_delivery(
+    wire: Wire, held: Scripted, outcome: Outcome, code: str | None
+) -> None:
+    wire.script = lambda asked: DONE if asked.method == "PATCH" else held
+    reply = orders(wire).replace(NEW_PRICE)
+    assert (reply.outcome, reply.code, wire.count("PATCH")) == (outcome, code, 1)
+
+
 def cancelled(wire: Wire, deleted: Scripted, held: Scripted = NOT_FOUND) -> tuple[Outcome, str | None, Order | None]:
     wire.script = lambda asked: deleted if asked.method == "DELETE" else held
     reply = orders(wire).cancel(intent(Operation.CANCEL))

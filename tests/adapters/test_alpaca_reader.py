@@ -1,5 +1,6 @@
 """Reads through the SDK's client against a scripted server: retries, refusals, pages, prices."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.adapters.alpaca_samples import (
     account_row,
+    activity_row,
     clock_row,
     fill_row,
     order_row,
@@ -147,6 +149,15 @@ def test_an_order_that_the_venue_does_not_know_is_none_and_any_other_404_is_not(
         reader(wire).order("tb1.x")
 
 
+def test_the_order_that_replaced_another_is_asked_for_by_the_venues_own_id(wire: Wire) -> None:
+    wire.answer(Scripted(200, order_row(id="by/hand", client_order_id="typed by hand")))
+    found = reader(wire).follower("by/hand")
+    assert found is not None
+    assert (found.client_order_id, wire.asked[0].path) == ("typed by hand", "/v2/orders/by%2Fhand")
+    wire.answer(Scripted(404, {"code": 40410000, "message": "order not found"}))
+    assert reader(wire).follower("by/hand") is None
+
+
 @pytest.mark.parametrize("row", [order_row(client_order_id="else"), order_row(side="borrow"), {}, []])
 def test_an_order_that_cannot_be_read_is_never_taken_for_absent(wire: Wire, row: object) -> None:
     wire.answer(Scripted(200, row))
@@ -183,9 +194,11 @@ def test_pages_that_repeat_or_cannot_be_continued_end_with_an_error(wire: Wire) 
         reader(wire).fills(None)
 
 
-def test_more_open_orders_than_a_page_are_all_read_although_some_share_an_instant(wire: Wire) -> None:
+@pytest.mark.parametrize("sharing", [30, 700, 1_300], ids=lambda count: f"{count} share an instant")
+def test_more_open_orders_than_a_page_are_all_read_although_some_share_an_instant(wire: Wire, sharing: int) -> None:
     rows = [
-        order_row(id=f"order-{number}", submitted_at=f"2026-11-20T15:30:{number // 30:02d}Z") for number in range(700)
+        order_row(id=f"order-{number}", submitted_at=f"2026-11-20T15:30:{number // sharing:02d}Z")
+        for number in range(1_400)
     ]
 
     base: Script = routes()
@@ -193,12 +206,35 @@ def test_more_open_orders_than_a_page_are_all_read_although_some_share_an_instan
     def venue(asked: Asked) -> Scripted:
         if asked.path != "/v2/orders":
             return base(asked)
-        after = asked.query.get("after", "")
+        after, behind = asked.query.get("after", ""), asked.query.get("after_order_id")
         later = [row for row in rows if str(row["submitted_at"]) > after.replace(".999000", ".9")]
-        return Scripted(200, later[:500])
+        start = 1 + [row["id"] for row in rows].index(behind) if behind else 0
+        return Scripted(200, (rows[start:] if behind else later)[:500])
 
     wire.script = venue
-    assert len(reader(wire).view().orders) == 700
+    assert len(reader(wire).view().orders) == 1_400
+
+
+def test_a_page_of_open_orders_that_leads_to_itself_ends_with_an_error(wire: Wire) -> None:
+    wire.answer(Scripted(200, [order_row(id=f"order-{number}") for number in range(500)]))
+    with pytest.raises(TemporaryError, match="repeats a page"):
+        reader(wire).view()
+
+
+def test_ended_orders_are_those_of_a_time_on_and_at_most_some_pages(wire: Wire) -> None:
+    asked_for = list[Mapping[str, str]]()
+
+    def venue(asked: Asked) -> Scripted:
+        asked_for.append(asked.query)
+        first, second = 500 * len(asked_for), len(asked_for)
+        rows = [order_row(id=f"order-{first + n}", submitted_at=f"2026-11-20T15:30:{second:02d}Z") for n in range(500)]
+        return Scripted(200, rows)
+
+    wire.script = venue
+    ended = reader(wire).ended(datetime(2026, 11, 20, 15, 29, tzinfo=UTC))
+    assert len(ended) == 2_000
+    assert [query["status"] for query in asked_for] == 4 * ["closed"]
+    assert [query["after"][11:] for query in asked_for[:2]] == ["15:28:59.999000Z", "15:30:00.999000Z"]
 
 
 def quoted(wire: Wire, symbols: list[str], answer: object) -> AlpacaReader:
@@ -275,6 +311,38 @@ def test_no_symbols_are_no_request_and_a_list_instead_of_snapshots_is_an_error(w
         reader(wire).quotes(["AAPL"])
 
 
+def test_activities_are_what_is_no_fill_page_by_page_and_a_bad_row_costs_itself(wire: Wire) -> None:
+    rows = [activity_row(number) for number in range(1, 151)]
+    wire.answer(Scripted(200, rows[:100]), Scripted(200, [*rows[100:], activity_row(1), "nonsense"]))
+    after = datetime(2026, 11, 20, 15, 30, 9, tzinfo=UTC)
+    found = reader(wire).activities(after)
+    assert [one.at > after for one in found] == [True] * 141
+    assert (found[0].kind, found[0].sub_kind, str(found[0].net_amount), str(found[0].quantity)) == (
+        "DIV",
+        "CDIV",
+        "1.02",
+        "2",
+    )
+    first, second = (asked.query for asked in wire.asked)
+    assert (first["category"], "page_token" in first) == ("non_trade_activity", False)
+    assert second["page_token"] == rows[99]["id"]
+
+
+def test_an_activity_without_a_time_counts_from_its_day_and_one_that_was_taken_back_is_told_so(wire: Wire) -> None:
+    bare = activity_row(created_at=None, symbol="", qty=None, net_amount="", status=None)
+    wire.answer(
+        Scripted(200, [bare, activity_row(2, status="canceled"), activity_row(3, date="never", created_at=None)])
+    )
+    first, second = reader(wire).activities(datetime(2026, 11, 19, tzinfo=UTC))
+    assert (first.at, first.symbol, first.net_amount, first.executed) == (
+        datetime(2026, 11, 20, 5, tzinfo=UTC),
+        None,
+        Decimal(0),
+        True,
+    )
+    assert not second.executed
+
+
 def test_the_calendar_is_new_york_hours_as_utc_and_a_bad_day_is_left_out(wire: Wire) -> None:
     days = [
         {"date": "2026-11-27", "open": "09:30", "close": "13:00"},
@@ -301,4 +369,5 @@ def test_a_clock_that_cannot_be_read_is_an_error(wire: Wire, row: object) -> Non
 
 def test_the_reader_has_no_way_to_write() -> None:
     names = {name for name in dir(AlpacaReader) if not name.startswith("_")}
-    assert names == {"account", "bar_times", "calendar", "clock", "fills", "order", "quotes", "view"}
+    reads = {"account", "activities", "bar_times", "calendar", "clock", "ended", "fills", "follower", "order"}
+    assert names == reads | {"quotes", "view"}

@@ -47,6 +47,12 @@ def test_a_backup_between_two_writes_of_another_is_of_one_moment(folder: StateFo
         assert backups.verified(folder, copy.path.name) == copy
 
 
+def test_two_copies_in_one_second_have_names_of_their_own(folder: StateFolder) -> None:
+    made = [backups.make(folder, "by-hand", NOW).path for _ in range(3)]
+    assert sorted(backups.places(folder.path)) == sorted(set(made))
+    assert made[2].name == f"{made[0].name}-3"
+
+
 @pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl", "state.id"])
 def test_a_backup_that_is_not_as_it_was_made_is_refused(folder: StateFolder, name: str) -> None:
     made = backups.make(folder, "by-hand", NOW)

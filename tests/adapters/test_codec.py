@@ -140,6 +140,15 @@ def test_the_samples_survive() -> None:
     assert list(encode(PASSED)) == [field.name for field in fields(Decision)]
 
 
+def test_an_object_from_before_a_field_was_added_reads_as_nothing_recorded() -> None:
+    body = encode(make_order())
+    del body["replaced_by"]
+    assert decode(Order, body) == make_order()
+    del body["updated_at"]
+    with pytest.raises(CodecError, match=r"missing fields \['updated_at'\]"):
+        decode(Order, body)
+
+
 def test_a_record_from_before_a_field_was_added_reads_as_nothing_recorded() -> None:
     cycle = replace(make_cycle("c"), equity=Decimal(5), marks=(Mark("AAPL", Decimal(7)),), quota=Quota(1, 2, None))
     packed = json.loads(json_text(pack(cycle)))

@@ -4,13 +4,15 @@ import gzip
 import json
 import os
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.adapters.alpaca_samples import QUICK
-from tests.adapters.wire import Scripted, Wire
+from tests.adapters.wire import Scripted, Wire, serving
 from tradebot.adapters.http import (
     BodyError,
     Bounds,
@@ -90,6 +92,44 @@ def test_a_proxy_of_the_environment_sees_nothing(wire: Wire, monkeypatch: pytest
     assert "HTTP_PROXY" in os.environ
     wire.answer(Scripted(200, b"[]"))
     assert ask(wire) == b"[]"
+
+
+def test_neither_netrc_nor_a_certificate_store_of_the_environment_counts(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login stranger password strange\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
+    wire.answer(Scripted(200, b"[]"))
+    assert requests.get(wire.url, timeout=5).request.headers["Authorization"], "the file is one that requests would use"
+    assert ask(wire) == b"[]"
+    assert "Authorization" not in wire.asked[-1].headers
+    session = bounded_session(QUICK)
+    assert session.merge_environment_settings("https://x.example", {}, None, None, None)["verify"] is True
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_an_answer_and_where_it_points_to_sees_no_key(wire: Wire, status: int) -> None:
+    with serving() as elsewhere:
+        wire.answer(Scripted(status, b"{}", {"Location": f"{elsewhere.url}/taken"}))
+        keys = {"APCA-API-KEY-ID": "k" * 20, "APCA-API-SECRET-KEY": "s" * 40, "Authorization": "Bearer " + "t" * 30}
+        for method, body in (("GET", None), ("POST", {"symbol": "AAPL"}), ("DELETE", None)):
+            answer = exchange(bounded_session(QUICK), QUICK, method, wire.url, headers=keys, body=body)
+            assert answer.status == status
+        assert elsewhere.asked == []
+
+
+def test_a_cookie_is_not_kept_and_a_packed_answer_is_asked_for(wire: Wire) -> None:
+    wire.answer(Scripted(200, b"[]", headers={"Set-Cookie": "session=1"}))
+    session = bounded_session(QUICK)
+    for _ in range(2):
+        exchange(session, QUICK, "GET", wire.url, headers={"X-Key": "k"}, params={"of": "a b&c"})
+    assert [("Cookie" in asked.headers, asked.headers["X-Key"], asked.query) for asked in wire.asked] == [
+        (False, "k", {"of": "a b&c"})
+    ] * 2
+    assert "gzip" in wire.asked[0].headers["Accept-Encoding"]
 
 
 def test_tries_are_counted_waits_grow_and_the_last_failure_is_told() -> None:

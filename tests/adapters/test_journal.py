@@ -1,7 +1,9 @@
 """A chain that shows each change, and a tail that a crash may tear."""
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,9 +16,9 @@ from hypothesis import strategies as st
 
 from tests.adapters.chain_end import verify
 from tests.adapters.samples import NOW
-from tradebot.adapters import journal
+from tradebot.adapters import failpoint, journal
 from tradebot.adapters.journal import Journal
-from tradebot.errors import OperatorError
+from tradebot.errors import OperatorError, TemporaryError
 
 
 @pytest.fixture
@@ -150,3 +152,87 @@ def test_a_missing_or_empty_journal_is_damage(path: Path) -> None:
     with pytest.raises(OperatorError, match="last record"):
         opened.append("fill", {}, NOW)
     opened.close()
+
+
+def in_pieces(path: Path, record: int) -> bytes:
+    """Put zeros into a line, as a disk leaves a sector that it never wrote; return all from that line on."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    line = lines[record - 1]
+    lines[record - 1] = line[:40] + bytes(len(line) - 60) + line[-20:]
+    path.write_bytes(b"".join(lines))
+    return b"".join(lines[record - 1 :])
+
+
+@pytest.mark.parametrize("sealed", [1, 2, 3])
+def test_what_was_never_synced_and_is_in_pieces_is_set_aside_with_all_that_follows(
+    chain: Journal, path: Path, sealed: int
+) -> None:
+    pieces = in_pieces(path, 4)
+    assert [record.head.sequence for record in journal.records(path, sealed)] == [1, 2, 3]
+    opened = Journal.open(path, sealed)
+    opened.append("fill", {"number": 9}, NOW)
+    opened.close()
+    assert (path.parent / "journal.torn-1").read_bytes() == pieces
+    assert verify(path).sequence == 4
+
+
+def test_a_record_that_the_ledger_knows_to_be_durable_is_damage_where_it_is_in_pieces(
+    chain: Journal, path: Path
+) -> None:
+    in_pieces(path, 4)
+    before = path.read_bytes()
+    with pytest.raises(OperatorError, match=r"broken at record 4\."):
+        list(journal.records(path, 4))
+    opened = Journal(path)
+    opened._cut_pieces(4)
+    opened.close()
+    assert path.read_bytes() == before
+
+
+def test_pieces_are_damage_where_a_later_line_tells_of_a_newer_ledger(chain: Journal, path: Path) -> None:
+    chain.sealed = 5
+    chain.append("fill", {"number": 5}, NOW)
+    in_pieces(path, 4)
+    before = path.read_bytes()
+    with pytest.raises(OperatorError, match=r"broken at record 4\."):
+        list(journal.records(path, 3))
+    Journal.open(path, 3).close()
+    assert path.read_bytes() == before
+
+
+def test_pieces_are_found_however_far_back_the_last_durable_record_stands(path: Path) -> None:
+    chain = Journal.create(path, {}, NOW)
+    for _ in range(5):
+        chain.append("settled", {"text": "x" * (journal.LONGEST_LINE // 2)}, NOW)
+    chain.close()
+    in_pieces(path, 3)
+    Journal.open(path, 1).close()
+    assert verify(path).sequence == 2
+
+
+def test_a_journal_that_cannot_be_read_now_is_not_taken_for_a_damaged_one(chain: Journal, path: Path) -> None:
+    path.rename(path.with_name("other"))
+    path.symlink_to(path)
+    with pytest.raises(TemporaryError, match="cannot be read: Too many levels"):
+        verify(path)
+
+
+def test_what_a_failed_sync_may_have_lost_is_taken_back(chain: Journal, path: Path) -> None:
+    chain.sync()
+    before = path.read_bytes()
+    chain.append("settled", {}, NOW)
+    chain.append("promised", {}, NOW)
+    failpoint.hook = failing_sync
+    try:
+        with pytest.raises(OSError, match="Input/output"):
+            chain.sync()
+    finally:
+        failpoint.hook = None
+    assert path.read_bytes() == before
+    chain.append("promised", {"again": 1}, NOW)
+    assert verify(path) == chain.sync() == chain.head()
+
+
+def failing_sync(point: str) -> None:
+    if point == "journal.sync.before":
+        raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -1,6 +1,7 @@
 """What every ledger does, whatever it is made of."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.fakes import MemoryLedger
 from tradebot.adapters import switch
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.errors import OperatorError
+from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.bar import Session
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import OrderStatus, Outcome, Reply
@@ -155,6 +157,37 @@ def test_cash_adjustments_add_up_exactly(ledger: Ledger) -> None:
     ledger.adjust_cash(Decimal("0.1"), "dividend", NOW)
     ledger.adjust_cash(Decimal("-30.02"), "fee", NOW)
     assert ledger.cash_adjustments() == Decimal("-29.92")
+
+
+def booking(fill: str = "activity:2026::1:0") -> Booking:
+    return Booking(
+        entries=(Entry("2026::1", Decimal("-0.5"), "SPLIT AAPL"), Entry("2026::2", Decimal(95), "SPLIT AAPL cash")),
+        fills=(make_fill(fill),),
+        acknowledged=(("XOM", Decimal(8)),),
+        restated=(Restated("flow", "AAPL", NOW, "PEAR", Decimal(2), Decimal(1)),),
+    )
+
+
+def test_what_activities_prove_is_written_as_a_whole_and_once(ledger: Ledger) -> None:
+    ledger.put_high_water("flow", "AAPL", NOW, Decimal(120))
+    ledger.adjust_cash(Decimal(1), "a fee", NOW)
+    assert ledger.booked() == {}
+    assert ledger.book(booking(), minutes(1))
+    assert not ledger.book(booking("another"), minutes(2))
+    assert not ledger.book(Booking((Entry("2026::2", Decimal(7), "again"),)), minutes(2))
+    assert ledger.booked() == {"2026::1": "SPLIT AAPL", "2026::2": "SPLIT AAPL cash"}
+    assert (ledger.cash_adjustments(), ledger.acknowledged()) == (Decimal("95.5"), {"XOM": Decimal(8)})
+    assert ledger.fills() == booking().fills
+    assert ledger.high_water("flow", "PEAR", NOW) == 60
+
+
+def test_what_cannot_be_written_whole_is_not_written_at_all(tmp_path: Path) -> None:
+    books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    with pytest.raises(TypeError, match="codec does not know"):
+        books.book(replace(booking(), fills=(make_fill(), None)), NOW)  # type: ignore[arg-type]
+    assert (books.booked(), books.fills(), books.cash_adjustments()) == ({}, (), Decimal(0))
+    assert books.book(booking(), NOW)
+    books.close()
 
 
 def test_the_first_claim_of_a_slot_wins_for_ever(ledger: Ledger) -> None:

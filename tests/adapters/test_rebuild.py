@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,12 +17,16 @@ import pytest
 from tests.adapters import old_books
 from tests.adapters.chain_end import verify
 from tests.adapters.old_books import BESIDE, MONEY, content, part
-from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_intent, minutes
+from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_fill, make_intent, minutes
 from tradebot.adapters import backups, failpoint, journal, quarantine, rebuild, soundness
 from tradebot.adapters.canonical import json_text
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.state_folder import StateFolder, open_state, read_marker
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.intent import IntentState
+from tradebot.model.order import Outcome, Reply
+from tradebot.model.position import OwnedFill
 from tradebot.model.trading import TradingState
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +60,50 @@ def test_from_the_journal_alone_all_money_comes_back(folder: StateFolder, harm: 
     assert (made.intents, made.fills) == (5, 2)
     assert {doubt.what for doubt in made.doubts} == {"ledger"}
     assert after["state"].state is TradingState.REDUCE_ONLY
+
+
+def test_an_activity_that_the_journal_holds_twice_is_booked_once(folder: StateFolder) -> None:
+    before = content(folder.path)["cash"]
+    with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
+        paid = Booking((Entry("2026::1", Decimal("12.5"), "DIV AAPL"),))
+        # Whoever is killed between journal and ledger leaves a record of what the next one books again.
+        books._note("cash_adjusted", {"amount": "12.5", "why": paid.entries[0].why}, minutes(30))
+        assert books.book(paid, minutes(31))
+    (folder.path / "ledger.db").unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    assert len(content(folder.path)["cash"]) == len(before) + 1
+    with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
+        assert books.booked() == {"2026::1": "DIV AAPL"}
+
+
+def test_a_best_price_from_before_a_split_does_not_come_back_with_an_older_ledger(folder: StateFolder) -> None:
+    with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
+        for strategy in ("flow", "other"):
+            books.put_high_water(strategy, "AAPL", NOW, Decimal(180))
+        backups.make(folder, "before the split", minutes(30))
+        split = OwnedFill("flow", replace(make_fill("activity:2026::1:0").fill, venue_order_id=""))
+        marks = (Restated("flow", "AAPL", NOW, "AAPL", Decimal(2)),)
+        assert books.book(Booking((Entry("2026::1", Decimal(0), "SPLIT AAPL"),), (split,), (), marks), minutes(31))
+    (folder.path / "ledger.db").unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
+        assert [books.high_water(strategy, "AAPL", NOW) for strategy in ("flow", "other")] == [None, 180]
+
+
+def test_an_answer_that_the_journal_lost_is_known_from_the_ledger_though_it_came_in_the_same_pass(
+    folder: StateFolder,
+) -> None:
+    intent, at = make_intent("open+40m"), make_intent("open+40m").at
+    with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
+        books.promise(intent, (PASSED,))
+        before = (folder.path / "journal.jsonl").read_bytes()
+        books.settle(intent.client_order_id, Reply(Outcome.REJECTED, None, "40310000", "not enough"), at)
+    (folder.path / "journal.jsonl").write_bytes(before)
+    rebuild.rebuild(folder, "a loss of power", NOW)
+    with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
+        found = books.intent(intent.client_order_id)
+    assert found is not None
+    assert (found.state, found.code) == (IntentState.REJECTED, "40310000")
 
 
 @pytest.mark.parametrize("harm", HARM)

@@ -165,6 +165,38 @@ def test_nothing_is_promised_in_a_file_that_was_removed_or_replaced_while_open(
     books.close()
 
 
+READ_WITH_FAILURES = """
+import sys
+from pathlib import Path
+from tests.faults.calls import Calls
+from tests.faults.nth import Failing
+from tests.faults.sqlite_calls import SqliteCalls
+from tradebot.adapters import soundness
+from tradebot.adapters.state_folder import open_state
+from tradebot.errors import TradebotError
+
+folder, lasting = open_state(Path(sys.argv[1])), sys.argv[2] == "lasting"
+calls = Calls(folder.path, Failing(1, lasting=lasting, each=True))
+calls.install()
+SqliteCalls(calls).install()
+for nth in range(1, 1000):
+    calls._watcher = watcher = Failing(nth, lasting=lasting, each=True)
+    try:
+        soundness.problem(folder)
+    except TradebotError as error:
+        print(type(error).__name__)
+    if watcher.failed is None:
+        break
+"""
+
+
+@pytest.mark.parametrize("how", ["once", "lasting"])
+def test_what_cannot_be_read_now_is_never_taken_for_damage(folder: StateFolder, how: str) -> None:
+    command = [sys.executable, "-c", READ_WITH_FAILURES, str(folder.path), how]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(done.stdout.split()) == {"OperatorError", "TemporaryError"}
+
+
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: flip(path, b"a storm"), lambda path: path.write_bytes(b"")])
 def test_a_damaged_journal_halts_and_leaves_a_whole_ledger_to_the_exits(
     folder: StateFolder, harm: Callable[[Path], object]

@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
 
-    do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the names are the base class's.
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - the names are the base class's.
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as in the base class.
         """Say nothing."""

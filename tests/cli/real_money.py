@@ -18,11 +18,11 @@ from requests.adapters import HTTPAdapter
 
 from tests.cli.bot import EASY
 from tradebot.adapters import state_folder, switch
-from tradebot.adapters.alpaca_venue import DATA_URL, LIVE_URL
+from tradebot.adapters.alpaca_venue import DATA_URL, LIVE_URL, PAPER_URL
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.wiring import Options, opened
 
-HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, DATA_URL)})
+HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, PAPER_URL, DATA_URL)})
 SETTINGS = (
     f"mode: live\nalpaca: {{feed: iex}}\nuniverse: [AAPL, MSFT, NVDA, AMZN]\nexits: {{time_exit_s: 1800}}\n{EASY}"
 )
@@ -36,7 +36,7 @@ def spoken(tail: str) -> dict[str, str]:
 
 @contextmanager
 def bent_to(url: str) -> Iterator[list[str]]:
-    """Turn requests for Alpaca's live hosts round to an address on loopback; yield what was turned, as it goes."""
+    """Turn requests for Alpaca's hosts round to an address on loopback; yield what was turned, as it goes."""
     turned, send = list[str](), HTTPAdapter.send
 
     def bent(self: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
@@ -52,8 +52,8 @@ def bent_to(url: str) -> Iterator[list[str]]:
         yield turned
 
 
-def real_folder(sandbox: Path, folder: Path) -> Path:
-    """Make the state of a bot of real money, whose account is the one of a sandbox."""
+def real_folder(sandbox: Path, folder: Path, mode: str = "live") -> Path:
+    """Make the state of a bot of real money, or of paper, whose account is the one of a sandbox."""
     with opened(Options(str(sandbox)), {}) as app:
         clock, account = app.reader.clock(), app.reader.account()
     state_folder.prepare(folder)
@@ -61,8 +61,8 @@ def real_folder(sandbox: Path, folder: Path) -> Path:
     ledger.open_books(account.cash, clock.now)
     ledger.close()
     switch.arm(folder, "test", clock.now)
-    (folder / "tradebot.yaml").write_text(SETTINGS)
-    state_folder.create(folder, "live", account.number, "user", clock.now)
+    (folder / "tradebot.yaml").write_text(SETTINGS.replace("mode: live", f"mode: {mode}"))
+    state_folder.create(folder, mode, account.number, "user", clock.now)
     return folder
 
 

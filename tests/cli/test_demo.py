@@ -17,6 +17,11 @@ from tradebot.adapters import lock
 from tradebot.wiring import Options, opened
 
 MINUTES = "75"
+SELDOM = {
+    "TRADEBOT_TIMETABLE__EVALUATE_EXITS": "every 30m from open+1m until close",
+    "TRADEBOT_TIMETABLE__SCORE": "every 60m from open+2m until close",
+}
+"""A long day in a short time."""
 
 
 def tradebot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -92,7 +97,11 @@ def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance
     assert not (tmp_path / "state" / "state.id").exists()
 
 
-def test_a_configuration_that_a_person_has_edited_is_kept_and_a_half_day_is_played_to_its_close(tmp_path: Path) -> None:
+def test_a_configuration_that_a_person_has_edited_is_kept_and_a_half_day_is_played_to_its_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, times in SELDOM.items():
+        monkeypatch.setenv(name, times)
     assert tradebot(tmp_path, "demo", "--minutes", "1", "--symbols", "2").returncode == 0
     edited = tmp_path / "state" / "tradebot.yaml"
     edited.write_text(edited.read_text() + "# mine\n")

@@ -322,6 +322,10 @@ def test_an_env_file_that_others_read_fails_and_an_owner_only_one_gives_the_keys
     Path(".env").write_text(f"UW_API_KEY={FLOW_KEY}\n")
     Path(".env").chmod(0o644)
     assert rows(paper, "--offline")[".env"]["fix"] == "chmod 600 .env"
+    Path(".env").rename("keys")
+    Path(".env").symlink_to("nowhere")
+    assert rows(paper, "--offline")[".env"]["found"] == ".env: No such file or directory"
+    Path("keys").rename(".env")
     Path(".env").chmod(0o600)
     found = rows(paper, "--offline")
     assert (found[".env"]["mark"], found["flow key"]["found"]) == ("ok", "UW_API_KEY from .env")

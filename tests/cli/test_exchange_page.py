@@ -22,13 +22,16 @@ def test_the_address_is_told_and_the_exchange_started_for_it(bot: Bot) -> None:
 def test_a_browser_opens_it(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = tmp_path / "seen"
     browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\nenv >> {seen}\n')
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(browser))
+    monkeypatch.setenv("ALPACA_SECRET", "not-for-a-browser")
     url = bot.url
     out, err = bot.process("exchange", "page", "--open").communicate(timeout=20)
     assert (out, err) == (f"{url}/\n", "")
-    assert seen.read_text() == f"{url}/\n"
+    assert seen.read_text().startswith(f"{url}/\n")
+    assert "PATH=" in seen.read_text()
+    assert "not-for-a-browser" not in seen.read_text()
 
 
 def test_without_a_browser_the_address_is_told_and_the_exit_code_says_so(

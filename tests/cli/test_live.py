@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from tests.cli.real_money import (
     spoken,
     writes,
 )
+from tests.mounts import mounted
 from tradebot.adapters import switch
 from tradebot.wiring import Options, opened
 
@@ -109,14 +110,15 @@ def test_it_is_armed_by_a_person_at_a_terminal_and_nothing_takes_the_terminals_p
     assert states(real)["arming"] == "closed"
 
 
-@pytest.mark.parametrize("missing", [*CLOSED, "mode in the file", "shadow"])
+@pytest.mark.parametrize("missing", [*CLOSED, "mode in the file", "shadow", "a disk of its own"])
 def test_no_arming_while_another_condition_is_closed(missing: str, real: Real) -> None:
     changes, own = CLOSED.get(missing, ({}, ""))[0], real.bot.folder / "tradebot.yaml"
     if missing == "mode in the file":
         own.write_text(SETTINGS.replace("mode: live\n", ""))
     if missing == "shadow":
         own.write_text(f"{SETTINGS}shadow: true\n")
-    with environment(changes), at_a_terminal(real.bot.tail()):
+    far = mounted(real.bot.folder, "nfs4") if missing == "a disk of its own" else nullcontext()
+    with environment(changes), far, at_a_terminal(real.bot.tail()):
         said = real.bot.says("live", "arm")
     own.write_text(SETTINGS)
     assert (said.code, "real money cannot be armed" in said.err) == (3, True)
@@ -176,6 +178,23 @@ def test_armed_or_not_one_closed_door_keeps_every_order_back(case: str, real: Re
         shown = real.bot.says("live", "status", "--json")
     assert (shown.code, shown.data["state"]) == (10, "closed")
     assert real.sent() == before
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "9p", "fuse.sshfs"])
+def test_a_state_on_a_network_keeps_every_order_back(kind: str, real: Real) -> None:
+    before = real.sent()
+    with mounted(real.bot.folder, kind):
+        said = real.trades("MSFT")
+        assert (said.code, said.data["refused"]) == (3, {"STATE_ON_NETWORK": 1})
+        assert real.bot.says("evaluate-exits", "--force-slot").code == 3
+        with at_a_terminal("ALL"):
+            assert real.bot.says("flatten", "--all").code == 3
+        assert "STATE_ON_NETWORK" in real.bot.says("status").out
+        shown = real.bot.says("live", "status")
+    assert (shown.code, f"the state folder lies on a network: {kind}" in shown.out) == (10, True)
+    assert "  state folder: Stop tradebot, move the folder to a disk of this machine" in shown.out
+    assert real.sent() == before
+    assert states(real)["state folder"] == "open"
 
 
 def test_a_file_that_does_not_say_live_keeps_every_order_back(real: Real) -> None:
@@ -261,7 +280,9 @@ def test_a_halt_is_another_thing_and_holds_while_armed(real: Real) -> None:
 def test_when_its_sessions_are_over_entries_are_closed_and_exits_go_on(real: Real) -> None:
     for step in ("5m", "close", "next_open", "31m"):
         assert real.sandbox.says("exchange", "tick", step).code == 0
-    assert real.bot.says("reconcile").code == 0
+    # Nobody has run a pass of exits for half an hour: that is told, and shuts nothing.
+    (finding,) = real.bot.says("reconcile", "--json").data["findings"]
+    assert (finding["kind"], finding["blocking"]) == ("missing_stop", False)
     before = real.sent()
     said = real.trades("AMZN")
     assert (said.code, said.data["refused"]) == (3, {"LIVE_ARMING_EXPIRED": 1})
@@ -294,6 +315,23 @@ def test_books_that_cannot_be_read_arm_nothing(real: Real) -> None:
     finally:
         ledger.write_bytes(kept)
     assert real.sent() == before
+
+
+def test_a_bot_of_paper_sends_nothing_from_a_network_either(
+    real: Real, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper = real._replace(bot=Bot(real_folder(real.sandbox.folder, place / "paper", "paper"), capsys))
+    unsaid = dict.fromkeys(("TRADEBOT_LIVE", "ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN"))
+    with environment(unsaid):
+        assert paper.bot.says("live", "status").code == 0
+        before = paper.sent()
+        with mounted(paper.bot.folder, "cifs"):
+            said = paper.trades("AMZN")
+            assert (said.code, said.data["refused"]) == (3, {"STATE_ON_NETWORK": 1})
+            shown = paper.bot.json("live", "status")
+            assert [row["name"] for row in shown["conditions"] if row["state"] == "closed"] == ["state folder"]
+        assert "STATE_ON_NETWORK" not in paper.trades("AMZN").data["refused"]
+    assert paper.sent() == before
 
 
 def test_without_real_money_there_is_nothing_to_arm_and_the_gates_that_are_set_count(real: Real) -> None:

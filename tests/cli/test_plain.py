@@ -3,6 +3,7 @@
 import pytest
 
 from commands.plain import clean, confirm
+from commands.surface import console
 from tradebot.errors import ExitCode, OperatorError
 
 
@@ -30,3 +31,8 @@ def test_real_money_needs_a_terminal_whatever_the_command_line_says(given: str |
 
 def test_foreign_text_loses_its_control_characters() -> None:
     assert clean("a\x1b[31mb\r\n\x00c\u202e") == "a [31mb   c "
+
+
+def test_foreign_text_that_nobody_escaped_is_shown_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print("failed: [/later] \x1b[2J")
+    assert capsys.readouterr().out.strip() == "failed: [/later]  [2J"

@@ -59,7 +59,8 @@ def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
         "what              subject  books  broker  entries  meaning\n"
         "foreign_position  MSFT         0       3  open     a position that we did not open; counted in the\n"
         "                                                   limits, left alone\n"
-        f"Next: tradebot reconcile --apply {plan}   (STATE/plans/{plan}.json)"
+        f"Next: tradebot reconcile --apply {plan}   (STATE/plans/{plan}.json)\n"
+        "  MSFT: notes it as known and left alone"
     )
 
 
@@ -69,7 +70,7 @@ def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
         (None, "there is no plan"),
         ("", "cannot be read as a plan"),
         ("[]", "is not a plan of this version"),
-        ('{"schema": "tradebot.plan/1", "account": "OTHER1234"}', "was made for another account"),
+        ('{"schema": "tradebot.plan/2", "account": "OTHER1234"}', "was made for another account"),
     ],
 )
 def test_a_plan_that_cannot_be_used_changes_nothing(bot: Bot, tmp_path: Path, text: str | None, says: str) -> None:

@@ -67,7 +67,7 @@ def test_damaged_books_send_nothing_until_they_are_rebuilt_and_accepted(bot: Bot
     assert (positions, fills) == (bot.json("positions"), bot.json("fills"))
     assert bot.says("trade-once", "--force-slot", "--json").data["orders"] == 0
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
-    assert [event for event in log(bot.url)[judged:] if "order" in str(event["type"])] == []
+    assert [event for event in log(bot.url)[judged:] if str(event["event"]).startswith("order_")] == []
 
     assert bot.says("recover", "--accept", rebuilt["name"], "--confirm", "nope").code == 3
     accepted = bot.says("recover", "--accept", rebuilt["name"], "--confirm", bot.tail())
@@ -152,6 +152,18 @@ def test_a_damaged_journal_halts_the_bot_and_recover_makes_a_whole_one(bot: Bot)
     assert bot.says("recover").code == 10
     assert bot.says("journal", "verify").code == 0
     assert "The chain holds" in bot.says("journal", "verify").out
+
+
+def test_an_end_in_pieces_that_was_never_synced_is_no_damage_and_is_set_aside(bot: Bot) -> None:
+    path = bot.folder / "journal.jsonl"
+    before, pieces = path.read_bytes(), b'{"schema":2,' + bytes(500) + b'"}\n'
+    path.write_bytes(before + pieces)
+    found = bot.says("journal", "verify", "--json")
+    assert (found.code, found.data["torn_bytes"], found.data["breaks"]) == (0, len(pieces), [])
+    assert bot.says("halt").code == 0
+    assert (bot.folder / "journal.torn-1").read_bytes() == pieces
+    assert path.read_bytes().startswith(before)
+    assert bot.says("journal", "verify", "--json").data["torn_bytes"] == 0
 
 
 def test_without_an_exchange_the_books_are_rebuilt_and_say_that_nobody_was_asked(bot: Bot) -> None:

@@ -17,7 +17,25 @@ from tests.lab import Lab, needed, served
 
 HERE = Path(__file__).parent
 PACKAGES = {"js": HERE / "js" / "node_modules", "python": HERE / "python" / ".venv"}
+ABSENT = "the other clients are not here: make clients"
 INTERPRETER = HERE / "python" / ".venv" / "bin" / "python"
+
+
+@pytest.fixture
+def node() -> str:
+    """Return the program that runs the JavaScript clients; name it before the lab, which is slow to start."""
+    found = needed(shutil.which("node"), "node")
+    if not PACKAGES["js"].exists():
+        pytest.skip(ABSENT)
+    return found
+
+
+@pytest.fixture
+def interpreter() -> str:
+    """Return the Python that has the older client; a test names it before the lab."""
+    if not INTERPRETER.exists():
+        pytest.skip(ABSENT)
+    return str(INTERPRETER)
 
 
 @pytest.fixture
@@ -36,10 +54,7 @@ def live(lab: Lab, *command: str) -> dict[str, Any]:
     return dict(report["steps"])
 
 
-def javascript(lab: Lab, story: str) -> dict[str, Any]:
-    node = needed(shutil.which("node"), "node")
-    if not PACKAGES["js"].exists():
-        pytest.skip("the other clients are not here: make clients")
+def javascript(node: str, lab: Lab, story: str) -> dict[str, Any]:
     return live(lab, node, str(HERE / "js" / story))
 
 
@@ -48,8 +63,8 @@ def net_positions(lab: Lab) -> dict[str, str]:
     return {fill["symbol"]: fill["position"] for fill in lab.logged("fill")}
 
 
-def test_the_official_typescript_sdk(lab: Lab) -> None:
-    seen = javascript(lab, "official_v4.mjs")
+def test_the_official_typescript_sdk(node: str, lab: Lab) -> None:
+    seen = javascript(node, lab, "official_v4.mjs")
     assert seen["clock open"] is True
     assert seen["client id again"] == {"status": 422, "code": 40010001}
     assert seen["replaced"] == {"replaces": True, "limit": "51"}
@@ -63,8 +78,8 @@ def test_the_official_typescript_sdk(lab: Lab) -> None:
     assert net_positions(lab) == {"AAPL": "0", "MSFT": "2"}
 
 
-def test_the_javascript_client_before_it(lab: Lab) -> None:
-    seen = javascript(lab, "official_v3.mjs")
+def test_the_javascript_client_before_it(node: str, lab: Lab) -> None:
+    seen = javascript(node, lab, "official_v3.mjs")
     assert seen["calendar"] == ["2025-03-03", "2025-03-04"]
     assert seen["replaced"] == {"replaces": True, "qty": "3"}
     assert seen["shares are held"] == {"status": 403, "code": 40310000}
@@ -75,8 +90,8 @@ def test_the_javascript_client_before_it(lab: Lab) -> None:
     assert net_positions(lab) == {"SPY": "0"}
 
 
-def test_a_client_written_by_others(lab: Lab) -> None:
-    seen = javascript(lab, "master_chief.mjs")
+def test_a_client_written_by_others(node: str, lab: Lab) -> None:
+    seen = javascript(node, lab, "master_chief.mjs")
     assert seen["client id again"] == 40010001
     assert seen["position"] == {"side": "long", "fractional": True}
     assert seen["streamed bar"] == "AAPL"
@@ -84,10 +99,8 @@ def test_a_client_written_by_others(lab: Lab) -> None:
     assert net_positions(lab) == {"AAPL": "0"}
 
 
-def test_the_python_client_before_alpaca_py(lab: Lab) -> None:
-    if not INTERPRETER.exists():
-        pytest.skip("the other clients are not here: make clients")
-    seen = live(lab, str(INTERPRETER), str(HERE / "python" / "alpaca_trade_api_life.py"))
+def test_the_python_client_before_alpaca_py(interpreter: str, lab: Lab) -> None:
+    seen = live(lab, interpreter, str(HERE / "python" / "alpaca_trade_api_life.py"))
     assert seen["legs"] == ["new", "new"]
     assert seen["client id again"] == {"status": 422, "code": 40010001}
     assert seen["unknown"]["status"] == 422

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.builders import NOW, fill
+from tests.core.test_activities import activity
 from tests.core.worlds import Scene, call, wanted
 from tests.venues import FakeReader
 from tradebot.adopting import ADOPTED, Stranger, acknowledge, manage
@@ -133,3 +134,11 @@ def test_a_symbol_on_which_somebody_elses_order_works_is_not_taken_over() -> Non
     del scene.venue.book["by-hand-2"]
     take_over(scene)
     assert positions(scene) == {ADOPTED: Decimal(10)}
+
+
+def test_shares_that_an_assignment_brought_can_be_taken_over_like_any_others() -> None:
+    scene = scene_of()
+    scene.venue.happened = [activity("OPTRD", quantity="100", price="90", net="-9000")]
+    scene.venue.held["AAPL"], scene.venue.cash = Decimal(100), scene.venue.cash - 9000
+    found, after = take_over(scene)
+    assert (found.quantity, positions(scene), after.findings) == (Decimal(100), {ADOPTED: Decimal(100)}, ())

@@ -258,6 +258,12 @@ def test_an_exit_that_could_not_go_out_is_a_failure_with_its_reason() -> None:
     assert "AAPL ended at VENUE_REJECTED" in item.found
 
 
+def test_a_position_of_other_shares_than_the_brokers_is_not_judged_by_its_price() -> None:
+    halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, astray={"AAPL": Decimal(2)})
+    item = found(healthy(broker=halved, best={("flow", "AAPL"): Decimal(100)}))["exits at quotes"]
+    assert (item.state, item.found) == (State.FAIL, "cannot be judged: AAPL")
+
+
 def test_a_position_that_the_last_pass_did_not_look_at_is_unwatched() -> None:
     item = found(healthy(exits=cycle(Job.EVALUATE_EXITS)))["exits as recorded"]
     assert (item.state, item.found) == (State.FAIL, "not looked at: AAPL")

@@ -1,19 +1,21 @@
 """Catching up applies what the venue has done, each thing once; it gives up what can no longer arrive."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from tests.core.builders import CASH, DAY, NOW
 from tests.core.worlds import Scene, call, wanted
+from tests.fakes import MemoryLedger
 from tests.venues import LOST
-from tradebot.books import FILL_OVERLAP, CaughtUp, catch_up
+from tradebot.books import FILL_OVERLAP, LOOKED_UP_SINGLY, CaughtUp, catch_up
 from tradebot.cycle import trade_once
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, IntentState, Operation
-from tradebot.model.order import OrderStatus
+from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, fold_cash
 
 LATER = NOW + timedelta(minutes=6)
@@ -145,3 +147,39 @@ def test_an_order_that_ended_unseen_is_asked_for_by_its_id() -> None:
     scene.venue.book[intent.client_order_id] = replace(told, status=OrderStatus.EXPIRED, updated_at=LATER)
     assert caught(scene).orders == 1
     assert scene.ledger.orders(working=True) == ()
+
+
+class NoReadingInside(MemoryLedger):
+    """Takes no orders that are still to be asked for: its file would be locked for as long as the venue takes."""
+
+    def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
+        assert not isinstance(orders, Iterator)
+        return super().apply_orders(orders, at)
+
+
+def test_the_venue_is_asked_for_nothing_while_the_ledger_is_being_written() -> None:
+    scene = Scene(ledger=NoReadingInside())
+    sent(scene)
+    assert caught(scene).orders == 0
+
+
+@pytest.mark.parametrize(("count", "lists"), [(LOOKED_UP_SINGLY, 0), (LOOKED_UP_SINGLY + 1, 1)])
+def test_many_orders_that_ended_while_nobody_looked_are_read_from_one_list(count: int, lists: int) -> None:
+    scene, singly, listed = Scene(), list[str](), list[datetime]()
+    intent = sent(scene)
+    order = scene.venue.book[intent.client_order_id]
+    for number in range(count):
+        name = f"{intent.client_order_id}.{number}"
+        scene.venue.book[name] = replace(order, client_order_id=name, venue_id=f"gone-{number}", submitted_at=NOW)
+    caught(scene)
+    scene.venue.book = {
+        name: replace(known, status=OrderStatus.CANCELED) if known.venue_id.startswith("gone-") else known
+        for name, known in scene.venue.book.items()
+    }
+    # One of them is behind what the list was cut to.
+    one, ended = scene.venue.order, scene.venue.ended
+    scene.venue.order = lambda name: singly.append(name) or one(name)  # type: ignore
+    scene.venue.ended = lambda since: listed.append(since) or ended(since)[1:]  # type: ignore
+    assert caught(scene).orders == count
+    assert (len(listed), len(singly)) == (lists, count if not lists else 1)
+    assert listed in ([], [NOW])

@@ -377,7 +377,7 @@ def test_a_held_position_is_left_alone_and_its_best_price_is_kept() -> None:
     assert [d.reason for d in last.candidates[0].decisions if d.gate is Gate.EXIT] == [Reason.TRAILING_STOP]
 
 
-def test_a_stale_exit_is_cancelled_and_sent_anew_in_a_later_slot() -> None:
+def test_a_stale_exit_is_priced_anew_by_a_replace_and_no_pass_is_without_one() -> None:
     scene = Scene()
     bought(scene)
     scene.price("AAPL", "97")
@@ -388,14 +388,19 @@ def test_a_stale_exit_is_cancelled_and_sent_anew_in_a_later_slot() -> None:
     scene.later(1)
     scene.price("AAPL", "96")
     stale = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+35m"))
-    assert exit_of(stale, "cancel").reason is Reason.SENT
+    assert exit_of(stale, "replace").reason is Reason.SENT
     assert [d.reason for d in stale.candidates[-1].decisions if d.gate is Gate.EXIT] == [Reason.STALE_EXIT]
-    scene.later(60)
-    again = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+36m"))
-    assert exit_of(again).reason is Reason.SENT
-    exits = [i for i in scene.venue.submitted if i.purpose is Purpose.CLOSE]
+    exits = [i for i in (*scene.venue.submitted, *scene.venue.replaced) if i.purpose is Purpose.CLOSE]
     assert [i.limit_price for i in exits] == [Decimal("96.51"), Decimal("95.52")]
     assert len({i.client_order_id for i in exits}) == 2
+    (works,) = scene.venue.view().orders
+    assert (works.client_order_id, scene.venue.cancelled) == (exits[-1].client_order_id, [])
+    scene.later(60)
+    assert ends(evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+36m"))) == {"AAPL": Reason.ORDER_WORKING}
+    scene.venue.fill(works.client_order_id, "95.60")
+    scene.later(60)
+    assert evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+37m")).candidates == ()
+    assert {owned.strategy for owned in scene.ledger.fills()} == {"flow"}
 
 
 def test_what_is_left_of_a_partly_filled_exit_is_closed_by_the_next() -> None:
@@ -406,7 +411,10 @@ def test_what_is_left_of_a_partly_filled_exit_is_closed_by_the_next() -> None:
     assert out.client_order_id is not None
     scene.venue.fill(out.client_order_id, "97", Decimal(9))
     scene.later(180)
+    scene.price("AAPL", "96")
+    scene.venue.script["AAPL"] = REJECTED
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+35m"))
+    scene.venue.script = {}
     scene.later(60)
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+36m"))
     assert scene.venue.submitted[-1].quantity == 40

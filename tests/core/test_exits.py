@@ -155,3 +155,44 @@ def test_whatever_closes_a_position_is_one_of_the_rules(price: Decimal, seconds:
     said = evaluate(held, at(price), NOW + timedelta(0), EXITS, ACTIVE)
     closing = {Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.PROFIT_TARGET, Reason.TIME_EXIT}
     assert said.reason in closing if said.passed else said.reason is Reason.HOLD
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "ratio", "said"),
+    [
+        (10, "50", "2", Reason.SPLIT_UNPROVEN),
+        (10, "48", "2", Reason.STOP_LOSS),
+        (10, "1000", "0.1", Reason.SPLIT_UNPROVEN),
+        (10, "100", "2", Reason.SPLIT_UNPROVEN),
+        (-10, "50", "2", Reason.SPLIT_UNPROVEN),
+        (-10, "1000", "0.1", Reason.SPLIT_UNPROVEN),
+        (10, "97", "0.7", Reason.STOP_LOSS),
+        (10, "97", "0", Reason.STOP_LOSS),
+        (10, "97", "-1", Reason.STOP_LOSS),
+    ],
+)
+def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close_either_way(
+    quantity: int, price: str, ratio: str, said: Reason
+) -> None:
+    held = Held(position(quantity), Decimal(100))
+    decision = evaluate(held, at(price), NOW, EXITS, ACTIVE, Decimal(ratio))
+    assert decision.reason is said
+    assert decision.verdict is (Verdict.UNKNOWN if said is Reason.SPLIT_UNPROVEN else Verdict.PASS)
+
+
+@given(price=prices, ratio=st.sampled_from(["2", "1.5", "0.1", "3", "0.9"]), quantity=st.sampled_from([10, -10]))
+def test_what_closes_at_an_unproven_ratio_closes_with_and_without_the_split(
+    price: Decimal, ratio: str, quantity: int
+) -> None:
+    held, times = Held(position(quantity), Decimal(100)), Decimal(ratio)
+    readings = [evaluate(held, at(p), NOW, EXITS, ACTIVE).passed for p in (price, price * times)]
+    assert evaluate(held, at(price), NOW, EXITS, ACTIVE, times).passed == all(readings)
+
+
+def test_time_and_flatten_close_at_an_unproven_ratio_too() -> None:
+    old, two = Held(position(age_s=14_400), Decimal(100)), Decimal(2)
+    assert evaluate(old, at("50"), NOW, EXITS, ACTIVE, two).reason is Reason.TIME_EXIT
+    assert (
+        evaluate(Held(position(), Decimal(100)), at("50"), NOW, EXITS, TradingState.FLATTEN, two).reason
+        is Reason.FLATTEN
+    )

@@ -230,6 +230,15 @@ def test_another_order_under_our_id_halts_whenever_it_is_seen(found_later: bool)
     assert why(scene) == ""
 
 
+def test_another_order_under_our_id_halts_before_the_next_entry_of_the_pass() -> None:
+    scene = Scene()
+    scene.venue.script["AAPL"] = Reply(Outcome.REJECTED, None, ID_CONFLICT, "another order")
+    record = trade_once(scene.world(wanted("AAPL", 0.9), wanted("MSFT", 0.8)), call())
+    assert ends(record) == [Reason.SECOND_WRITER, Reason.HALTED]
+    assert [intent.instrument.symbol for intent in scene.venue.submitted] == ["AAPL"]
+    assert why(scene).startswith("SECOND_WRITER: tb1.261116.FLOW.AAPL.OPEN.")
+
+
 def test_rows_that_nobody_can_read_halt_until_they_can_be_read() -> None:
     scene = Lossy()
     scene.unreadable = 3

@@ -10,7 +10,7 @@ import pytest
 
 from tests.core.builders import NOW, desk
 from tradebot.gates.common import permission, permission_to_enter
-from tradebot.gates.permission import NAMES, Told, arming_of, doors, permission_of
+from tradebot.gates.permission import NAMES, PLACE, Told, arming_of, doors, permission_of
 from tradebot.model.bar import Session
 from tradebot.model.decision import Verdict
 from tradebot.model.reasons import Reason
@@ -55,8 +55,11 @@ def test_of_all_spellings_of_the_order_gates_exactly_the_documented_ones_send(mo
     live, found = mode is Mode.LIVE, 0
     for gates in order_gates():
         told = replace(EVERY, mode=mode, environment={**gates, **said(TRADEBOT_LIVE="5678")})
-        assert permission_of(told).open is documented(gates, needed=live), gates
-        found += permission_of(told).open
+        sends = documented(gates, needed=live)
+        assert permission_of(told).open is sends, gates
+        far = replace(told, network="nfs4")
+        assert permission_of(far).open is (sends and mode is Mode.SANDBOX), gates
+        found += sends
     assert found == (125 if live else 216)
 
 
@@ -64,12 +67,14 @@ TAILS = (None, "5678", "678", "05678", NUMBER, "5678 ", "8765", "\uff15\uff16\uf
 FILE_MODES = ("", "live", "paper", "sandbox", "Live ")
 ACKNOWLEDGEMENTS = (None, "YES_I_UNDERSTAND", "yes_i_understand", "YES_I_UNDERSTAND ", "true", "")
 ARMINGS = (None, ARMING, replace(ARMING, until=ARMING.until - timedelta(days=1)))
+NETWORKS = (None, "nfs4")
 GATES = tuple(product((None, "true", "false", "maybe"), repeat=3))
 
 
 def live_tellings() -> Iterator[tuple[Told, bool]]:
     """Yield every combination of what real money takes, and whether it is the documented one."""
-    for file_mode, tail, ack, arming, gates in product(FILE_MODES, TAILS, ACKNOWLEDGEMENTS, ARMINGS, GATES):
+    every = product(FILE_MODES, TAILS, ACKNOWLEDGEMENTS, ARMINGS, GATES, NETWORKS)
+    for file_mode, tail, ack, arming, gates, network in every:
         allow, execute, dry = gates
         told = Told(
             Mode.LIVE,
@@ -77,8 +82,9 @@ def live_tellings() -> Iterator[tuple[Told, bool]]:
             NUMBER,
             said(TRADEBOT_LIVE=tail, LIVE_TRADING_ACK=ack, ALLOW_ORDERS=allow, ENABLE_ORDER_EXEC=execute, DRY_RUN=dry),
             arming,
+            network=network,
         )
-        all_hold = file_mode == "live" and tail == "5678" and gates == ("true", "true", "false")
+        all_hold = file_mode == "live" and tail == "5678" and gates == ("true", "true", "false") and network is None
         yield told, all_hold and ack in (None, "YES_I_UNDERSTAND") and arming is not None
 
 
@@ -95,6 +101,7 @@ def test_real_money_takes_every_condition_and_an_arming_that_has_ended_closes_en
 
 def test_each_closed_door_alone_closes_everything_with_its_own_reason() -> None:
     alone: dict[str, Any] = {
+        "STATE_ON_NETWORK": {"network": "9p"},
         "LIVE_MODE_UNSAID": {"file_mode": ""},
         "LIVE_ACCOUNT_UNSAID": {"environment": {**ALL_SAID, "TRADEBOT_LIVE": "0000"}},
         "ORDER_GATE_CLOSED": {"environment": {**ALL_SAID, "DRY_RUN": "true"}},
@@ -112,10 +119,19 @@ def test_without_real_money_nothing_need_be_said(mode: Mode) -> None:
     assert permission_of(Told(mode, "", NUMBER, {"LIVE_TRADING_ACK": "no"}, ARMING)) == Permission()
 
 
+def test_a_state_on_a_network_keeps_back_what_a_broker_would_get_and_leaves_a_sandbox_alone() -> None:
+    far = {mode: Told(mode, "", NUMBER, {}, None, network="9p") for mode in Mode}
+    assert permission_of(far[Mode.SANDBOX]) == Permission()
+    closed = ((Reason.STATE_ON_NETWORK, "the state folder lies on a network: 9p"),)
+    assert permission_of(far[Mode.PAPER]).closed == closed
+    assert permission_of(far[Mode.LIVE]).closed[:1] == closed
+    assert [door.name for mode in Mode for door in doors(far[mode])].count(PLACE) == 2
+
+
 def test_no_evidence_shows_what_somebody_put_in_the_place_of_a_word() -> None:
     secret = "s3cret" * 3
     told = replace(EVERY, environment=dict.fromkeys(NAMES, secret))
-    assert [door.open for door in doors(told)] == [True, False, False, False, False, False, True]
+    assert [door.open for door in doors(told)] == [True, True, False, False, False, False, False, True]
     assert not [door for door in doors(told) if secret in door.found]
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.builders import CASH, NOW, fill
+from tests.core.test_activities import activity
 from tests.core.worlds import Scene, call, wanted
 from tests.venues import LOST, FakeReader
 from tradebot.cycle import trade_once
@@ -73,7 +74,7 @@ def test_a_symbol_traded_before_and_held_by_the_broker_alone_is_a_difference_not
     scene = books(ours="10", broker=4)
     scene.ledger.apply_fills([fill(2, side=Side.SELL, quantity="10", at=AT)], AT)
     scene.venue.cash = CASH
-    assert kinds(compared(scene)) == [FindingKind.QUANTITY]
+    assert kinds(compared(scene)) == [FindingKind.ORPHAN]
 
 
 @pytest.mark.parametrize(("cents", "found"), [("0.01", True), ("-0.01", True), ("0.009", False)])
@@ -274,11 +275,43 @@ def test_a_plan_is_the_same_for_the_same_views_and_another_for_others() -> None:
     assert plan_of((), first.view) is None
 
 
-def test_another_account_is_refused() -> None:
-    scene = books()
+def test_a_plan_that_comes_again_is_written_again() -> None:
+    scene = books(ours="10", broker=8)
+    plan = compared(scene).plan
+    assert plan is not None
+    assert apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada").findings == ()
+    scene.ledger.apply_fills([fill(2, quantity="2", price="50", at=AT)], NOW)
+    scene.ledger.adjust_cash(Decimal(100), "so that the books are as they were", NOW)
+    scene.venue.now += timedelta(seconds=1)
+    assert compared(scene).plan == plan
+    assert apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada").findings == ()
+
+
+def test_another_account_is_named_shuts_entries_and_applies_nothing() -> None:
+    scene = books(ours="10", broker=0)
     scene.venue.number = "OTHER9999"
-    with pytest.raises(OperatorError, match="…9999, these books belong to …0001"):
-        compared(scene)
+    scene.venue.happened = [activity("DIV", net="5")]
+    found = compared(scene)
+    (reset,) = found.findings
+    assert (reset.kind, reset.blocking, found.plan) == (FindingKind.ACCOUNT_RESET, True, None)
+    assert reset.evidence == ("the broker answers for account …9999, these books belong to …0001",)
+    mark = scene.ledger.last_reconcile()
+    assert mark is not None
+    assert (mark.blocking, scene.ledger.cash_adjustments()) == (1, Decimal(0))
+
+
+def test_an_account_that_was_emptied_under_its_number_is_named_and_no_plan_gives_the_books_up() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    assert compared(scene).findings == ()
+    scene.venue.held, scene.venue.cash = {}, CASH
+    told = compared(scene)
+    assert (FindingKind.ACCOUNT_RESET in kinds(told), told.plan is None) == (False, False)
+    scene.venue.executions.clear()
+    scene.venue.book.clear()
+    told = compared(scene)
+    assert (kinds(told)[0], told.plan) == (FindingKind.ACCOUNT_RESET, None)
 
 
 def test_a_trade_by_hand_in_a_symbol_of_its_own_is_told_and_left_alone() -> None:
@@ -313,3 +346,26 @@ def test_a_plan_never_moves_shares_between_the_books_and_the_broker(own: int, ol
         held = {p.strategy: p.quantity for p in fold_positions(scene.ledger.fills()).values()}
         assert held["flow"] + held.get("", Decimal(0)) + scene.ledger.acknowledged().get("AAPL", Decimal(0)) == net
         assert held["flow"] * (net - held["flow"]) >= 0
+
+
+@given(own=st.integers(-30, 30), older=st.integers(-30, 30), traded=st.integers(-30, 30), net=st.integers(-60, 60))
+def test_one_plan_settles_whatever_ours_and_others_shares_have_become(
+    own: int, older: int, traded: int, net: int
+) -> None:
+    scene = Scene()
+    for number, (quantity, strategy) in enumerate(((own, "flow"), (traded, "")), start=1):
+        if quantity:
+            side = Side.BUY if quantity > 0 else Side.SELL
+            scene.ledger.apply_fills(
+                [fill(number, side=side, quantity=str(abs(quantity)), strategy=strategy, at=AT)], AT
+            )
+    if older:
+        scene.ledger.acknowledge("AAPL", Decimal(older), "older than the books", AT)
+    scene.venue.held = {"AAPL": Decimal(net)}
+    plan = compared(scene).plan
+    if plan is not None:
+        after = apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+        assert [finding for finding in after.findings if finding.applicable] == []
+        assert sum(scene.ledger.acknowledged().values()) + sum(
+            p.quantity for p in fold_positions(scene.ledger.fills()).values()
+        ) == Decimal(net)

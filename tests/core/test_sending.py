@@ -16,6 +16,7 @@ from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
 from tradebot.orders import send_again
 
+ORDERS = ("submit", "replace", "cancel")
 ROOT = Path(__file__).resolve().parents[2]
 EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
 
@@ -89,6 +90,6 @@ def test_one_module_alone_writes_to_the_order_port() -> None:
 
 
 def _writes(tree: ast.AST) -> bool:
-    """Tell whether a module touches `submit` or `cancel` of something called orders."""
-    named = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ("submit", "cancel")]
+    """Tell whether a module touches `submit`, `replace` or `cancel` of something called orders."""
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in ORDERS]
     return any("orders" in ast.unparse(node.value) for node in named)

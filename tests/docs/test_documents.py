@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tradebot import sandbox
+from tradebot.__main__ import main
 from tradebot.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,10 +130,13 @@ def test_every_setting_that_the_migration_guide_names_exists() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-def test_every_verb_has_help_with_an_example_and_stands_in_the_readme(tmp_path: Path, verb: tuple[str, ...]) -> None:
-    done = tradebot(tmp_path, *verb, "--help")
-    assert done.returncode == 0, done.stderr
-    assert "Example: tradebot" in done.stdout
+def test_every_verb_has_help_with_an_example_and_stands_in_the_readme(
+    capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main([*verb, "--help"]) == 0
+    signal.signal(signal.SIGTERM, before)
+    assert "Example: tradebot" in capsys.readouterr().out
     assert f"`{' '.join(verb)}`" in README
 
 

@@ -111,11 +111,12 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, port: int = 0) -> Iterator[Served]:
-    """Serve a folder's exchange for as long as the block runs."""
+def served(folder: Path, port: int = 0, token: str | None = None) -> Iterator[Served]:
+    """Serve a folder's exchange for as long as the block runs; `token` controls it where the kernel tells nothing."""
     exchange = open_exchange(folder)
     spec = exchange.stored.spec
-    application = server.build_application(exchange, DerivedFlow(exchange.market, spec.seed, spec.edge), "test")
+    feed = DerivedFlow(exchange.market, spec.seed, spec.edge)
+    application = server.build_application(exchange, feed, "test", token=token)
     # The protocol is named because asyncio turns Nagle's delay off only where it is.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -42,6 +42,16 @@ def make(tmp_path: Path) -> Make:
     return write
 
 
+@pytest.mark.parametrize(
+    "symbol", ["=1+1", "+AAPL", "-AAPL", "@SUM(A1)", "\tAAPL", "'=1", '"=1+1"', "AAPL\x1b[2J", "=CMD|' /C'!A"]
+)
+def test_no_text_of_a_file_is_kept_that_a_spreadsheet_would_run(make: Make, tmp_path: Path, symbol: str) -> None:
+    create(tmp_path / "state", make(f"{HEADER}\n{GOOD}\n{GOOD.replace('AAPL', symbol)}\n"))
+    kept = (tmp_path / "state" / "bars.csv").read_text()
+    assert {line.split(",")[0] for line in kept.splitlines()} == {"AAPL"}
+    assert sum(read_market(tmp_path / "state").skipped_rows.values()) == 1
+
+
 def test_bars_stamped_at_their_end_begin_a_minute_sooner(make: Make, tmp_path: Path) -> None:
     create(tmp_path / "state", make(f"{HEADER}\n{GOOD}\n"))
     world = open_world(tmp_path / "state")

@@ -1,22 +1,29 @@
 """Negative controls: each breaks one promise of ours on purpose, inside a forked child, and the judge must see it."""
 
-from collections.abc import Callable, Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 from commands import reconcile
 from tradebot import books, cycle, orders
+from tradebot.adapters import backups, journal, ledger_schema, quarantine, rebuild, state_folder, switch
 from tradebot.adapters.alpaca import AlpacaOrders
+from tradebot.adapters.journal import Journal
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.send_lock import FolderSendLock
+from tradebot.exits import rules
+from tradebot.limits import ExitRules
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.intent import ID_PREFIX, Intent, IntentKey
 from tradebot.model.order import Outcome, Reply
+from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingStateRecord
 from tradebot.orders import closing_side
@@ -113,6 +120,68 @@ def unknown_is_rejected() -> None:
     books._resolve = resolve
 
 
+def cancel_and_send_anew() -> None:
+    """End an exit that is to have a new price, and leave the position bare until the next pass sends another."""
+
+    def refused(self: AlpacaOrders, intent: Intent) -> Reply:
+        return Reply(Outcome.REJECTED, code="assumed")
+
+    AlpacaOrders.replace = refused  # type: ignore[method-assign]
+
+
+def synchronous_off() -> None:
+    """Let SQLite go on before the disk has what it wrote."""
+
+    def hasten(database: sqlite3.Connection) -> None:
+        for statement in ("journal_mode = TRUNCATE", "synchronous = OFF", "foreign_keys = ON"):
+            database.execute(f"PRAGMA {statement}")
+
+    vars(ledger_schema)["_make_durable"] = hasten
+
+
+def journal_not_synced() -> None:
+    """Take what was written into the journal for what is on the disk."""
+    Journal.sync = lambda self: self._head  # type: ignore[method-assign]
+
+
+def folder_not_synced() -> None:
+    """Take a name that was changed for one that is on the disk."""
+    for module in (backups, journal, ledger_schema, quarantine, rebuild, state_folder, switch):
+        vars(module)["sync_folder"] = lambda path: None
+
+
+def no_second_look() -> None:
+    """Believe that it is as late as when the desk was taken, however long the process slept since."""
+    vars(orders)["_too_late"] = lambda world, desk, intent: None
+
+
+def one_fill_an_order() -> None:
+    """Take the first fill of an order for all of it."""
+    honest = SqliteLedger.apply_fills
+
+    def first(self: SqliteLedger, fills: Iterable[OwnedFill], at: datetime) -> int:
+        known = {owned.fill.venue_order_id for owned in self.fills()}
+        return honest(self, [owned for owned in fills if owned.fill.venue_order_id not in known], at)
+
+    SqliteLedger.apply_fills = first  # type: ignore[method-assign]
+
+
+def no_stop() -> None:
+    """Hold what has passed its stop."""
+    honest = rules._by_price
+
+    def holding(held: rules.Held, price: Decimal, limits: ExitRules, age_s: float) -> Decision:
+        found = honest(held, price, limits, age_s)
+        return replace(found, verdict=Verdict.FAIL) if found.reason is Reason.STOP_LOSS else found
+
+    vars(rules)["_by_price"] = holding
+
+
+def fate_not_asked() -> None:
+    """Never look up an order whose answer was lost."""
+    vars(books)["_resolve"] = lambda *asked: None
+
+
 CONTROLS: Mapping[str, Callable[[], None]] = {
     control.__name__.replace("_", "-"): control
     for control in (
@@ -123,5 +192,13 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
         reconcile_that_flattens,
         gate_after_the_post,
         unknown_is_rejected,
+        cancel_and_send_anew,
+        synchronous_off,
+        journal_not_synced,
+        folder_not_synced,
+        no_second_look,
+        one_fill_an_order,
+        no_stop,
+        fate_not_asked,
     )
 }

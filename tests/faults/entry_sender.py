@@ -59,6 +59,10 @@ class Dawdling:
         time.sleep(self._moments.uniform(0, self._longest_s))
         return self._orders.submit(intent)
 
+    def replace(self, intent: Intent) -> Reply:
+        """Replace at once."""
+        return self._orders.replace(intent)
+
     def cancel(self, intent: Intent) -> Reply:
         """Cancel at once."""
         return self._orders.cancel(intent)

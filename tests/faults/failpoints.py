@@ -10,7 +10,7 @@ EFFECTS = frozenset(
     {"fsync", "fdatasync", "rename", "unlink", "rmdir", "remove", "ftruncate", "truncate", "link", "rmtree"}
 )
 """Calls that outlive the process, by their last name."""
-SENDERS = frozenset({"request", "_read_body"})
+SENDERS = frozenset({"request", "send", "_read_body"})
 """Calls that put a request on the wire, and that take its reply off it."""
 WRITES = ("COMMIT", "VACUUM")
 """How the statements of SQLite begin that make something durable."""
@@ -77,7 +77,8 @@ def _is_effect(call: ast.Call) -> bool:
         return not (call.args and isinstance(call.args[0], ast.Constant) and call.args[0].value == "GET")
     if name == "execute":
         return any(isinstance(a, ast.Constant) and str(a.value).startswith(WRITES) for a in call.args)
-    return name in EFFECTS or name in SENDERS
+    # A method that hands on to its parent stands where it is called, and there it has its points.
+    return ast.unparse(call.func) != f"super().{name}" and (name in EFFECTS or name in SENDERS)
 
 
 def names() -> list[str]:

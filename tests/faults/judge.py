@@ -36,7 +36,7 @@ class Account:
         """Take one line of the log in."""
         what = event["event"]
         if what == "request" and event["path"].startswith("/v2/orders"):
-            if event["method"] == "POST":
+            if event["method"] in ("POST", "PATCH"):
                 self.posts[json.loads(event["body"])["client_order_id"]] += 1
             if event["method"] == "DELETE":
                 self.deletes.add(event["path"].removeprefix("/v2/orders/"))
@@ -48,8 +48,9 @@ class Account:
             self.fills += [event] if what == "fill" else []
 
     def _working_twins(self, order: Event) -> list[str]:
-        """Return the orders of the same symbol and side that may still fill."""
-        same = (o for o in self.accepted if (o["symbol"], o["side"]) == (order["symbol"], order["side"]))
+        """Return the orders of the same symbol and side that may still fill beside it; it may take the place of one."""
+        others = (o for o in self.accepted if o["order_id"] != order.get("replaces"))
+        same = (o for o in others if (o["symbol"], o["side"]) == (order["symbol"], order["side"]))
         return [o["client_order_id"] for o in same if self.status[o["order_id"]] not in ENDED]
 
     @property
@@ -71,7 +72,7 @@ def accounts(events: Iterable[Event]) -> Mapping[str, Account]:
 
 
 class Promises:
-    """What a journal promised, in lines that are whole: submits and retries by their id, cancels by their target."""
+    """What a journal promised, in lines that are whole: orders, prices and retries by their id, cancels by target."""
 
     def __init__(self, folder: Path) -> None:
         self.posts: Counter[str] = Counter()
@@ -96,7 +97,7 @@ class Promises:
             self.posts[payload["client_order_id"]] += 1
         if record["kind"] == "promised" and payload["verdicts"]:
             intent = payload["intent"]
-            self.posts[intent["client_order_id"]] += intent["operation"] == "submit"
+            self.posts[intent["client_order_id"]] += intent["operation"] != "cancel"
             self.cancels |= {intent["target_venue_id"]} - {None}
 
 
@@ -107,7 +108,7 @@ def unpromised(account: Account, promises: Promises) -> Iterator[str]:
     """
     for name, count in account.posts.items():
         if count > promises.posts[name]:
-            yield f"{count} POSTs of {name}, {promises.posts[name]} promised"
+            yield f"{count} requests for {name}, {promises.posts[name]} promised"
     for target in account.deletes - promises.cancels:
         yield f"a DELETE of {target} that was not promised"
 

@@ -70,7 +70,15 @@ def unhalted(bot: Bot) -> Verb:
     return lambda app: int(unhalt.run(app, by="campaign", reason="over", confirmed=bot.number[-4:]).exit_code)
 
 
-Line = Callable[[Bot], Verb] | dict[str, Any]
+STUCK = """
+- name: stuck
+  when: {symbol: [AAPL, MSFT], after: open+1m}
+  what: halt_symbol
+"""
+"""Nothing of two symbols fills, so that the exits of one long and one short position are priced anew."""
+
+Line = Callable[[Bot], Verb] | dict[str, Any] | str
+"""What each bot does, by how much time passes, or which script of faults is armed."""
 HALT, END_OF_HALT = "halt", "end of halt"
 SCRIPT: tuple[tuple[str, Line], ...] = (
     ("compare", reconciled),
@@ -84,11 +92,13 @@ SCRIPT: tuple[tuple[str, Line], ...] = (
     ("tick", {"seconds": 60}),
     ("fourth entries", entries(FOURTH)),
     ("tick", {"seconds": 60}),
+    ("trouble", STUCK),
     (HALT, halted(TradingState.FLATTEN)),
     ("tick", {"seconds": 60}),
     ("exits after", exits),
     ("tick", {"seconds": 360}),
     ("exits again", exits),
+    ("trouble over", ""),
     ("tick", {"seconds": 60}),
     ("exits of what was left", exits),
     ("tick", {"seconds": 60}),
@@ -122,6 +132,8 @@ class Tally:
 class Campaign:
     """One script played by many bots on one stage."""
 
+    script: Sequence[tuple[str, Line]] = SCRIPT
+
     def __init__(self, stage: Stage, seed: int) -> None:
         self.stage = stage
         self.seed = seed
@@ -133,12 +145,14 @@ class Campaign:
 
     def play(self, bots: list[Bot]) -> None:
         """Play the script, the spared bot first at each step, then judge."""
-        for step, (name, line) in enumerate(SCRIPT):
+        for step, (name, line) in enumerate(self.script):
             if isinstance(line, dict):
                 self.stage.tick(**line)
-                continue
-            for bot in bots:
-                self._step(bot, step, name, line(bot))
+            elif isinstance(line, str):
+                self.stage.trouble(line)
+            else:
+                for bot in bots:
+                    self._step(bot, step, name, line(bot))
         self._judge(bots)
 
     def _step(self, bot: Bot, step: int, name: str, verb: Verb) -> None:
@@ -165,7 +179,7 @@ class Campaign:
         weights = [RARELY if name.startswith(EVERYWHERE) else OFTEN for name in names]
         for _ in range(MOST_IN_A_ROW if names else 0):
             name = chance.choices(names, weights)[0]
-            end = run(bot, verb, Fatal(name, chance.randint(1, met[name])))
+            end = self._run(bot, verb, Fatal(name, chance.randint(1, met[name])))
             self.tally.runs += 1
             if end.code != DIED:
                 self._expect(bot, end.code)
@@ -174,8 +188,12 @@ class Campaign:
             self.tally.note(bot, judge.unpromised(self._news(bot), self._promises(bot)))
         self._lived(bot, verb)
 
+    def _run(self, bot: Bot, verb: Verb, fatal: Fatal | None) -> End:
+        """Run one verb in a child."""
+        return run(bot, verb, fatal)
+
     def _lived(self, bot: Bot, verb: Verb) -> End:
-        end = run(bot, verb, None)
+        end = self._run(bot, verb, None)
         self.tally.runs += 1
         self._expect(bot, end.code)
         return end
@@ -214,11 +232,11 @@ class Campaign:
                 note(bot, judge.halted_entries(events, bot.number, self.tally.spans[bot.name]))
                 note(bot, judge.differences(account, spared, ledger, self._promises(bot)))
                 note(bot, judge.unpromised(account, self._promises(bot)))
-                note(bot, _left(ledger))
+                note(bot, left(ledger))
                 ledger.compare_journal()
 
 
-def _left(ledger: SqliteLedger) -> Iterator[str]:
+def left(ledger: SqliteLedger) -> Iterator[str]:
     """Yield what must not be left at the end of the day: positions, orders, doubts, findings."""
     for (owner, symbol), position in fold_positions(ledger.fills()).items():
         if position.quantity or owner == FOREIGN:

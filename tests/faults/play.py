@@ -15,6 +15,7 @@ from contextlib import closing
 
 from tests.faults import stops as stopping
 from tests.faults.kills import FIRST, Tally, entries, exits, kills, reconciled
+from tests.faults.prices import TROUBLES, TWINS, prices
 from tests.faults.stage import Stage, set_up
 
 
@@ -32,13 +33,15 @@ def played(campaign: str, seed: int, names: list[str]) -> Tally:
     """Play one campaign on a stage of its own."""
     with set_up() as stage:
         warm_up(stage)
+        if campaign == "prices":
+            return prices(stage, names)
         return kills(stage, seed, names) if campaign == "kills" else stopping.stops(stage, seed, names)
 
 
 def main() -> int:
     """Play what the arguments say, print one JSON line, and tell whether every promise held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("campaign", choices=("kills", "stops"))
+    parser.add_argument("campaign", choices=("kills", "stops", "prices"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bots", type=int, default=20, help="how many bots are killed, or stopped")
     parser.add_argument("--only", action="append", help="play this bot; again for another one")
@@ -47,6 +50,8 @@ def main() -> int:
     every = [f"bot{n}" for n in numbers]
     if asked.campaign == "stops":
         every = [f"{('halt', stopping.TWIN)[n % 2]}-{n}" for n in numbers]
+    if asked.campaign == "prices":
+        every = [*TROUBLES, TWINS]
     tally = played(asked.campaign, asked.seed, asked.only or every)
     replay = f"python -m tests.faults.play {asked.campaign} --seed {asked.seed} --only"
     problems = [f"{problem} [{replay} {problem.partition(':')[0]}]" for problem in dict.fromkeys(tally.problems)]

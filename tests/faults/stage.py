@@ -31,7 +31,7 @@ from tradebot.exchange import process
 from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.settings import Loaded, Secrets
-from tradebot.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, Options, load_for
+from tradebot.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, FolderLook, Options, load_for
 
 CASH = 100_000
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "JPM", "XOM")
@@ -61,9 +61,9 @@ class Bot:
     loaded: Loaded
     control: str = ""
 
-    def app(self) -> App:
+    def app(self, look: FolderLook = state_folder.open_state) -> App:
         """Return the bot opened anew, as each process does; only its configuration, which never changes, is kept."""
-        app = App(state_folder.open_state(self.folder, {}), self.loaded, {})
+        app = App(look(self.folder, {}), self.loaded, {})
         app.__dict__["secrets"] = Secrets(self.key, self.key, "sandbox", None)
         app.__dict__["exchange_url"] = self.url
         return app
@@ -174,6 +174,12 @@ class Stage:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def trouble(self, script: str) -> None:
+        """Arm a script of faults; without one, end all that are armed."""
+        url = f"{self.url}/exchange/v1/faults"
+        answer = requests.post(url, data=script, timeout=30) if script else requests.delete(url, timeout=30)
+        assert answer.status_code == 200, answer.text
+
     def tick(self, **step: object) -> None:
         """Let time pass."""
         self.control("tick", **step)
@@ -222,14 +228,14 @@ def _in_a_child(step: Callable[[], None]) -> None:
 
 
 @contextmanager
-def set_up() -> Iterator[Stage]:
+def set_up(sessions: int = 5) -> Iterator[Stage]:
     """Yield a stage half an hour into its second session, which has a previous close.
 
     It stands in memory where it can: a kill takes nothing from a file system, whatever it is.
     """
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
     with tempfile.TemporaryDirectory(prefix="faults-", dir=memory) as folder:
-        stage = Stage(Path(folder))
+        stage = Stage(Path(folder), sessions)
         try:
             for step in ({"to": "close"}, {"to": "next_open"}, {"seconds": 1800}):
                 stage.tick(**step)

@@ -10,29 +10,32 @@ import gc
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
 from tradebot.adapters import failpoint, leftovers, state_folder, switch
 from tradebot.adapters.events import JsonlEvents
 from tradebot.adapters.facts import SqliteFacts
 from tradebot.adapters.ledger import SqliteLedger
+from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.trading import ReconcileMark, TradingState
 
 Write = Callable[[Path], None]
 ROUNDS = 6
-FEW_POINTS, MOST_POINTS = 4, 14
+FEW_POINTS, MOST_POINTS = 2, 5
 """A process dies within so many points, so that each round of writes sees many deaths."""
 
 
@@ -118,11 +121,23 @@ def traded(number: int) -> list[tuple[str, Write]]:
         (f"settled {name}", books(settled)),
         (f"sent again {name}", books(sent_again)),
         (f"filled {number}", books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"a{number}", at)], at)))),
+        (f"marked {number}", books(lambda ledger: ledger.put_high_water("flow", f"S{number}", NOW, Decimal(100)))),
+        (f"booked {number}", books(lambda ledger: _ignored(ledger.book(activity(number, at), at)))),
         (f"promised {lost.client_order_id}", books(lambda ledger: _ignored(ledger.promise(lost, (PASSED,))))),
         (f"given up {number}", books(given_up)),
         (f"slot {number}", books(lambda ledger: _ignored(ledger.claim_slot("trade-once", DAY, f"s{number}", "", at)))),
         (f"compared {number}", books(lambda ledger: ledger.mark_reconciled(ReconcileMark(at, 0, 0)))),
     ]
+
+
+def activity(number: int, at: datetime) -> Booking:
+    """Return what an activity of the broker writes: cash, a fill, somebody else's shares, and a best price restated."""
+    return Booking(
+        (Entry(f"2026::{number}", Decimal("1.25"), "SPLIT"),),
+        (make_fill(f"activity:2026::{number}:0", at),),
+        ((f"S{number}", Decimal(number + 1)),),
+        (Restated("flow", f"S{number}", NOW, f"S{number}", Decimal(2)),),
+    )
 
 
 UNRESOLVED = frozenset({"sent", "unknown"})
@@ -141,29 +156,41 @@ def script() -> list[tuple[str, Write]]:
     return writes + [("halted", put_folder_for_halt), ("active", books(unhalt))] * 4
 
 
-def lives(folder: Path, writes: list[tuple[str, Write]], first: int, at: int) -> tuple[int, bool, list[str]]:
-    """Do the writes from the first on in a child that dies at its n-th point; 0 lets it live.
+class Life(NamedTuple):
+    """How far one process came: the first write not said to be done, its points, and what it found broken at first."""
 
-    Return the first write that was not said to be done, whether the child was killed, and the points it reached.
+    first: int
+    killed: bool
+    points: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def lives(folder: Path, writes: list[tuple[str, Write]], first: int, at: int) -> Life:
+    """Judge what was done, then do the writes from the first on, in a child that dies at its n-th point.
+
+    The child judges before it is armed, with its own eyes: it is another process than those that wrote. 0 lets it live.
     """
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        _live(folder, writes[first:], at, writer)
+        _live(folder, writes, first, at, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        told = pipe.read().decode().split()
+        told = pipe.read().decode().splitlines()
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
+    done = told.count(DONE)
     if code not in (0, -signal.SIGKILL):
-        raise AssertionError(f"a write ended with {code}: {writes[first + told.count(DONE)][0]}")
-    return first + told.count(DONE), code != 0, [name for name in told if name != DONE]
+        raise AssertionError(f"a write ended with {code}: {writes[first + done][0]}")
+    problems = tuple(line.removeprefix(BROKEN) for line in told if line.startswith(BROKEN))
+    points = tuple(line for line in told if line != DONE and not line.startswith(BROKEN))
+    return Life(first + done, code != 0, points, problems)
 
 
-DONE = "done"
+DONE, BROKEN = "done", "broken: "
 
 
-def _live(folder: Path, writes: list[tuple[str, Write]], at: int, writer: int) -> None:
+def _live(folder: Path, writes: list[tuple[str, Write]], first: int, at: int, writer: int) -> None:
     reached = 0
 
     def tell(name: str) -> None:
@@ -173,10 +200,13 @@ def _live(folder: Path, writes: list[tuple[str, Write]], at: int, writer: int) -
         if reached == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    failpoint.hook = tell
     gc.disable()
     try:
-        for _, write in writes:
+        names = [name for name, _ in writes]
+        for problem in broken(folder, names[:first], names[first]):
+            os.write(writer, f"{BROKEN}{problem}\n".encode())
+        failpoint.hook = tell
+        for _, write in writes[first:]:
             write(folder)
             os.write(writer, f"{DONE}\n".encode())
     finally:
@@ -213,33 +243,43 @@ def left(folder: Path) -> Mapping[str, object]:
             "slots": ledger.slot_claims(DAY),
             "state": ledger.trading_state().state,
             "cash": (ledger.opening_cash(), ledger.cash_adjustments()),
+            "activities": (ledger.booked(), ledger.acknowledged()),
+            "best prices": [ledger.high_water("flow", f"S{number}", NOW) for number in range(ROUNDS)],
             "compared": ledger.last_reconcile(),
         }
 
 
-def campaign(root: Path, seed: int, folders: int) -> tuple[Counter[str], list[str]]:
-    """Kill through the script in so many folders; return the points that were hit, and what was broken."""
-    writes, hit, problems = script(), Counter[str](), list[str]()
+class Found(NamedTuple):
+    """What a campaign did, and what it found."""
+
+    hit: Counter[str]
+    problems: list[str]
+
+
+def campaign(root: Path, seed: int, folders: Iterable[int]) -> Found:
+    """Kill through the script in each folder; a folder's number and the seed alone say where."""
+    writes, found = script(), Found(Counter(), [])
     spared = root / "spared"
     lives(spared, writes, 0, 0)
     expected = left(spared)
     gc.collect()
     gc.freeze()
-    for number in range(folders):
+    for number in folders:
         folder, chance, first = root / f"folder{number}", random.Random(f"{seed}.{number}"), 0
         if number % 2:
             # Spared until its folder is made, so that what comes next is killed as often.
-            first, _, _ = lives(folder, writes[:1], 0, 0)
+            first = lives(folder, writes[:1], 0, 0).first
         while first < len(writes):
             # Some live longer: a folder is not made within so few points.
             most = chance.choice((FEW_POINTS, MOST_POINTS, MOST_POINTS, 6 * MOST_POINTS))
-            first, killed, points = lives(folder, writes, first, chance.randint(1, most))
-            hit.update(points[-1:] if killed else ())
-            told = [name for name, _ in (*writes, ("", create))]
-            problems += [f"folder{number}: {what}" for what in broken(folder, told[:first], told[first])]
-        found = left(folder)
-        problems += [f"folder{number}: {name} differ" for name in expected if found[name] != expected[name]]
-    return hit, problems
+            life = lives(folder, writes, first, chance.randint(1, most))
+            first = life.first
+            found.hit.update(life.points[-1:] if life.killed else ())
+            found.problems.extend(f"folder{number}: {problem}" for problem in life.problems)
+        kept = left(folder)
+        found.problems.extend(f"folder{number}: {name} differ" for name in expected if kept[name] != expected[name])
+        shutil.rmtree(folder)
+    return found
 
 
 def main() -> int:
@@ -247,14 +287,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folders", type=int, default=10)
+    parser.add_argument("--only", type=int, help="kill through this folder alone")
     asked = parser.parse_args()
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
     with tempfile.TemporaryDirectory(prefix="stores-", dir=memory) as folder:
-        hit, problems = campaign(Path(folder), asked.seed, asked.folders)
-    replay = f"python -m tests.faults.stores --seed {asked.seed} --folders {asked.folders}"
-    shown = [f"{problem} [{replay}]" for problem in dict.fromkeys(problems)]
-    print(json.dumps({"hits": hit.total(), "hit": hit, "problems": shown}))
-    return 1 if problems else 0
+        folders = range(asked.folders) if asked.only is None else (asked.only,)
+        found = campaign(Path(folder), asked.seed, folders)
+    replay = f"python -m tests.faults.stores --seed {asked.seed} --only"
+    shown = [f"{one} [{replay} {one.partition(':')[0][6:]}]" for one in dict.fromkeys(found.problems)]
+    print(json.dumps({"hits": found.hit.total(), "hit": found.hit, "problems": shown}))
+    return 1 if found.problems else 0
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def test_each_point_is_named_after_its_module_and_stands_in_one_place() -> None:
         "path.unlink(missing_ok=True)",
         "database.execute('COMMIT')",
         "client.ask(method, path, body)",
+        "adapter.send(request)",
         "with around('a.b'):\n    first()\n    os.fsync(file)",
         "with around('a.b'):\n    later = lambda: os.fsync(file)",
     ],

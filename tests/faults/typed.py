@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.faults import judge
 from tests.faults.stage import SYMBOLS
@@ -25,8 +25,17 @@ LIMITS = "limits: {cooldown_s: 1, max_order_notional_usd: 1000}\n"
 ENTRIES = ("trade-once", "--candidates")
 WANTED = ({"AAPL": "buy", "MSFT": "sell", "JPM": "buy"}, {"NVDA": "buy", "XOM": "sell", "AMZN": "buy"})
 VERBS = ("entries", "evaluate-exits", "entries", "reconcile")
+TRIES = 3
 UNDISTURBED = {0, 3, 10}
 """What a verb that nothing disturbed may end with: done, refused by the trading state, findings."""
+
+
+class End(NamedTuple):
+    """How a verb ended, and whether it still lived when its signal was sent."""
+
+    kind: signal.Signals
+    code: int
+    met: bool
 
 
 class Typist:
@@ -54,18 +63,23 @@ class Typist:
         subprocess.run(self._command(words), capture_output=True, timeout=120, check=True)
         self.took_s[words[0]] = time.monotonic() - began
 
-    def disturbed(self, words: tuple[str, ...], kind: signal.Signals, chance: random.Random) -> int:
-        """Type a verb, send it a signal at some moment of its life, and return how it ended.
+    def disturbed(self, words: tuple[str, ...], kind: signal.Signals, chance: random.Random) -> "End":
+        """Type a verb, send it a signal at some moment of its life, and tell how it ended.
 
-        The first third is left out: there only Python itself is at work. What is stopped goes on after a moment.
+        The first third is left out: there only Python itself is at work. What is stopped goes on after a moment. One
+        that is done before its moment tells how long such a verb lives by now: the machine may have other work too.
         """
+        began, moment = time.monotonic(), self.took_s[words[0]] * chance.uniform(0.3, 1.0)
         child = subprocess.Popen(self._command(words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(self.took_s[words[0]] * chance.uniform(0.3, 1.1))
+        with suppress(subprocess.TimeoutExpired):
+            code = child.wait(timeout=moment)
+            self.took_s[words[0]] = time.monotonic() - began
+            return End(kind, code, met=False)
         child.send_signal(kind)
         if kind is signal.SIGSTOP:
             time.sleep(0.05)
             child.send_signal(signal.SIGCONT)
-        return child.wait(timeout=120)
+        return End(kind, child.wait(timeout=120), met=True)
 
     def halt(self) -> None:
         """Halt, undisturbed: from its return on the venue may take no entry."""
@@ -118,16 +132,24 @@ def sat_down(folder: Path) -> Iterator[Typist]:
         process.stop(folder / "exchange")
 
 
-def disturbed_day(typist: Typist, kinds: list[signal.Signals], seed: int) -> list[int]:
-    """Disturb so many verbs, one signal each, a halt among them now and then; return how they ended."""
-    chance, ends, number = random.Random(seed), [], 0
-    for turn, (kind, verb) in enumerate(zip(kinds, cycle(VERBS), strict=False)):
-        number += verb == "entries"
-        words = typist.entries(number) if verb == "entries" else (verb,)
-        ends.append(typist.disturbed(words, kind, chance))
-        if turn % 8 == 7:
+def disturbed_day(typist: Typist, kinds: list[signal.Signals], seed: int) -> list[End]:
+    """Type verbs until each signal has met one, with a halt among them now and then; return how they ended.
+
+    More than TRIES times as many are not typed.
+    """
+    chance, ends, number, wanted = random.Random(seed), list[End](), 0, list(reversed(kinds))
+    for turn, verb in zip(range(TRIES * len(kinds)), cycle(VERBS), strict=False):
+        if not wanted:
+            break
+        halted = turn % 7 == 6
+        number += halted or verb == "entries"
+        if halted:
             typist.halt()
-            ends.append(typist.disturbed(typist.entries(number + 1), kind, chance))
+        words = typist.entries(number) if halted or verb == "entries" else (verb,)
+        ends.append(typist.disturbed(words, wanted[-1], chance))
+        if ends[-1].met:
+            wanted.pop()
+        if halted:
             typist.unhalt()
             typist.tick("5m")
     return ends

@@ -181,10 +181,10 @@ def test_every_pin_of_a_lock_carries_a_hash_and_nothing_else(lock: Path) -> None
     assert [line[:60] for line in pins if not pin.fullmatch(line)] == []
 
 
-def test_there_are_two_locks_and_the_tests_use_the_versions_of_the_core() -> None:
-    core, dev = (set(re.findall(r"^\S+==\S+", lock.read_text(), re.MULTILINE)) for lock in LOCKS)
-    assert [lock.name for lock in LOCKS] == ["core.lock", "dev.lock"]
-    assert core < dev
+def test_each_lock_uses_the_versions_of_the_one_before_it() -> None:
+    core, dev, mutants = (set(re.findall(r"^\S+==\S+", lock.read_text(), re.MULTILINE)) for lock in LOCKS)
+    assert [lock.name for lock in LOCKS] == ["core.lock", "dev.lock", "mutants.lock"]
+    assert core < dev < mutants
 
 
 def test_locks_that_name_an_index_are_ignored() -> None:

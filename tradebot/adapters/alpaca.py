@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import islice
 from urllib.parse import quote
 
 from tradebot.adapters.alpaca_models import (
     read_account,
+    read_activity,
     read_clock,
     read_fill,
     read_order,
@@ -19,6 +21,7 @@ from tradebot.adapters.alpaca_replies import (
     adopted,
     may_be_duplicate,
     order_body,
+    price_body,
     refusal,
     submit_reply,
     unknown,
@@ -30,6 +33,7 @@ from tradebot.adapters.http import Answer, Bounds, RetryPolicy, WireError
 from tradebot.adapters.rows import DriftTally, Row, RowError, keep_readable, utc
 from tradebot.errors import TemporaryError, TradebotError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
@@ -39,6 +43,7 @@ _SNAPSHOT_CHUNK = 100
 _ORDERS_PAGE = 500
 _ACTIVITIES_PAGE = 100
 _MOST_PAGES = 200
+_MOST_ENDED_PAGES = 4
 _VIEW_TRIES = 3
 _MALFORMED = frozenset({400, 422})
 
@@ -97,12 +102,30 @@ class AlpacaReader:
             raise TemporaryError(f"the venue answered with another order than {client_order_id}")
         return order
 
+    def follower(self, venue_id: str) -> Order | None:
+        """Return the order of the venue's own id; None where the venue says that it has none."""
+        return _one_order(self._trading, _order_path(venue_id), None, self._tally)
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        """Return orders submitted from `since` on that are open no more, oldest first; very many are cut off."""
+        pages = islice(self._order_pages("closed", _since(since)), _MOST_ENDED_PAGES)
+        raws = [raw for page in pages for raw in page]
+        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
+        return list({order.venue_id: order for order in orders}.values())
+
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than `after`, oldest first, each once."""
-        raws = list(self._fill_rows(after))
+        raws = list(self._activity_rows("/account/activities/FILL", {}, after))
         fills = keep_readable("fill", raws, partial(read_fill, tally=self._tally), self._tally)
         once = {fill.activity_id: fill for fill in fills if after is None or fill.at > after}
         return sorted(once.values(), key=lambda fill: (fill.at, fill.activity_id))
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        """Return what is no execution and happened later than `after`, oldest first, each once."""
+        raws = list(self._activity_rows("/account/activities", {"category": "non_trade_activity"}, after))
+        read = keep_readable("activity", raws, partial(read_activity, tally=self._tally), self._tally)
+        once = {activity.id: activity for activity in read if activity.at > after}
+        return sorted(once.values(), key=lambda activity: (activity.at, activity.id))
 
     def calendar(self, start: date, end: date) -> Sequence[Session]:
         """Return the venue's sessions from `start` to `end`, both included."""
@@ -175,39 +198,39 @@ class AlpacaReader:
 
     def _open_orders(self) -> tuple[tuple[Order, ...], int]:
         """Return the open orders that can be read, each once, and how many rows cannot."""
-        raws = list(self._open_order_rows())
+        raws = [raw for page in self._order_pages("open", {}) for raw in _with_legs(page)]
         orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
         return tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders)
 
-    def _open_order_rows(self) -> Iterator[object]:
-        """Yield open orders; some may share an instant, so a page begins just before the last one's end."""
-        params = {"status": "open", "limit": str(_ORDERS_PAGE), "direction": "asc"}
+    def _order_pages(self, status: str, bound: Mapping[str, str]) -> Iterator[list[object]]:
+        """Yield pages of orders; some may share an instant, so a page begins just before the last one's end.
+
+        Where a whole page shares one, the pages from there on begin behind the last one's id.
+        """
+        wanted = {"status": status, "limit": str(_ORDERS_PAGE), "direction": "asc"}
         for _ in range(_MOST_PAGES):
-            page = self._trading.rows("/orders", params)
-            yield from page
+            page = self._trading.rows("/orders", {**wanted, **bound})
+            yield page
             if len(page) < _ORDERS_PAGE:
                 return
-            after = _page_start(page[-1])
-            if after == params.get("after"):
-                raise TemporaryError("the venue's list of open orders repeats a page")
-            params = {**params, "after": after}
-        raise TemporaryError(f"the venue's list of open orders has more than {_MOST_PAGES} pages")
+            bound = _page_after(page[-1], bound)
+        raise TemporaryError(f"the venue's list of {status} orders has more than {_MOST_PAGES} pages")
 
-    def _fill_rows(self, after: datetime | None) -> Iterator[object]:
-        params = {"direction": "asc", "page_size": str(_ACTIVITIES_PAGE)}
+    def _activity_rows(self, path: str, which: Mapping[str, str], after: datetime | None) -> Iterator[object]:
+        params = {**which, "direction": "asc", "page_size": str(_ACTIVITIES_PAGE)}
         if after is not None:
             # A second earlier, because the venue's precision is not ours; `fills` cuts exactly.
             params["after"] = _rfc3339(after - timedelta(seconds=1))
         for _ in range(_MOST_PAGES):
-            page = self._trading.rows("/account/activities/FILL", params)
+            page = self._trading.rows(path, params)
             yield from page
             if len(page) < _ACTIVITIES_PAGE:
                 return
             token = _text_of(page[-1], "id")
             if token == params.get("page_token"):
-                raise TemporaryError("the venue's list of fills repeats a page")
+                raise TemporaryError("the venue's list of activities repeats a page")
             params = {**params, "page_token": token}
-        raise TemporaryError(f"the venue's list of fills has more than {_MOST_PAGES} pages")
+        raise TemporaryError(f"the venue's list of activities has more than {_MOST_PAGES} pages")
 
 
 def _rfc3339(at: datetime) -> str:
@@ -221,11 +244,35 @@ def _text_of(raw: object, name: str) -> str:
     return value
 
 
-def _page_start(raw: object) -> str:
+def _with_legs(page: list[object]) -> Iterator[object]:
+    """Yield orders and the open legs inside of them: the venue may list these beside their parent, inside, or both."""
+    for row in page:
+        yield row
+        legs = row.get("legs") if isinstance(row, dict) else None
+        for leg in legs if isinstance(legs, list) else ():
+            if not (isinstance(leg, dict) and OrderStatus(str(leg.get("status"))).terminal):
+                yield leg
+
+
+def _page_after(last: object, bound: Mapping[str, str]) -> dict[str, str]:
+    """Return where the page of orders behind this last row begins, after one with this beginning."""
+    by_time = _page_from(last)
+    by_id = {"after_order_id": _text_of(last, "id")}
+    if by_id == bound:
+        raise TemporaryError("the venue's list of orders repeats a page")
+    return by_id if by_time == bound or "after_order_id" in bound else by_time
+
+
+def _page_from(raw: object) -> dict[str, str]:
     try:
-        return _rfc3339(utc("submitted_at", _text_of(raw, "submitted_at")) - timedelta(milliseconds=1))
+        return _since(utc("submitted_at", _text_of(raw, "submitted_at")))
     except RowError as error:
-        raise TemporaryError(f"the list of open orders cannot be paged: {error}") from error
+        raise TemporaryError(f"the list of orders cannot be paged: {error}") from error
+
+
+def _since(at: datetime) -> dict[str, str]:
+    """Return where orders submitted at this time or later begin."""
+    return {"after": _rfc3339(at - timedelta(milliseconds=1))}
 
 
 def _one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, tally: DriftTally) -> Order | None:
@@ -238,6 +285,10 @@ def _one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, 
         raise
     except RowError as error:
         raise TemporaryError(f"the venue's order cannot be read: {error}") from error
+
+
+def _order_path(venue_id: str) -> str:
+    return f"/orders/{quote(venue_id, safe='')}"
 
 
 class AlpacaOrders:
@@ -263,10 +314,22 @@ class AlpacaOrders:
         reply = submit_reply(answer, intent, self._tally)
         return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
 
+    def replace(self, intent: Intent) -> Reply:
+        """Ask the venue once for `intent.target_venue_id` at another price; the quantity is not touched.
+
+        An order is replaced once at most, so a refusal may be the answer to a second delivery: it is looked up.
+        """
+        assert intent.target_venue_id is not None, "a replace names the venue's order"
+        answer = self._send("PATCH", _order_path(intent.target_venue_id), price_body(intent))
+        if isinstance(answer, Reply):
+            return answer
+        reply = submit_reply(answer, intent, self._tally)
+        return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
+
     def cancel(self, intent: Intent) -> Reply:
         """Ask the venue once to end `intent.target_venue_id`; an order done or ending counts as accepted."""
         assert intent.target_venue_id is not None, "a cancel names the venue's order"
-        path = f"/orders/{quote(intent.target_venue_id, safe='')}"
+        path = _order_path(intent.target_venue_id)
         answer = self._send("DELETE", path)
         if isinstance(answer, Reply):
             return answer

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from tradebot.adapters.rows import DriftTally, Row, RowError
 from tradebot.errors import OperatorError
 from tradebot.model.account import Account, BrokerPosition
+from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
@@ -46,8 +47,13 @@ _POSITION_FIELDS = _names(
     unrealized_intraday_pl unrealized_intraday_plpc unrealized_pl unrealized_plpc usd"""
 )
 _FILL_FIELDS = _names(
-    """activity_type cum_qty id leaves_qty order_id order_status price qty side symbol swap_rate
+    """activity_type cum_qty execution_type id leaves_qty order_id order_status price qty side symbol swap_rate
     transaction_time type"""
+)
+
+_ACTIVITY_FIELDS = _names(
+    """activity_sub_type activity_type created_at currency cusip date description group_id id net_amount
+    per_share_amount price qty status symbol"""
 )
 
 
@@ -92,9 +98,14 @@ def read_order(raw: object, tally: DriftTally) -> Order:
         status=row.enum("status", OrderStatus),
         submitted_at=row.time_or_none("submitted_at"),
         updated_at=row.time_or_none("updated_at"),
+        replaced_by=_id_or_none(row.value("replaced_by")),
     )
     _check_quantities(order)
     return order
+
+
+def _id_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _check_quantities(order: Order) -> None:
@@ -133,6 +144,9 @@ def read_fill(raw: object, tally: DriftTally) -> Fill:
     row.note_unknown(_FILL_FIELDS)
     if row.value("type") not in ("fill", "partial_fill"):
         raise RowError("type", f"is neither fill nor partial_fill: {row.value('type')}")
+    # The venue takes a trade back, or corrects one, by a row of this shape: no execution comes of it.
+    if row.value("execution_type") not in (None, "", "fill"):
+        raise RowError("execution_type", f"is no fill: {row.value('execution_type')}")
     return Fill(
         activity_id=row.text("id"),
         venue_order_id=row.text("order_id"),
@@ -142,6 +156,31 @@ def read_fill(raw: object, tally: DriftTally) -> Fill:
         price=row.positive("price"),
         at=row.time("transaction_time"),
     )
+
+
+def read_activity(raw: object, tally: DriftTally) -> Activity:
+    """Return what is no execution; one without a time of its own counts from the beginning of its day in New York."""
+    row = Row("activity", raw, tally)
+    row.note_unknown(_ACTIVITY_FIELDS)
+    sub_kind, symbol = row.value("activity_sub_type"), row.value("symbol")
+    return Activity(
+        id=row.text("id"),
+        kind=row.text("activity_type"),
+        sub_kind=sub_kind if isinstance(sub_kind, str) else "",
+        symbol=row.text("symbol") if symbol not in (None, "") else None,
+        quantity=row.number_or_none("qty"),
+        price=row.number_or_none("price"),
+        net_amount=row.number_or_none("net_amount") or Decimal(0),
+        at=row.time_or_none("created_at") or _midnight(row),
+        executed=row.value("status") in (None, "", "executed"),
+    )
+
+
+def _midnight(row: Row) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(row.text("date")[:10]), time(), NEW_YORK).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise error if isinstance(error, RowError) else RowError("date", "is unreadable") from error
 
 
 def read_clock(raw: object, tally: DriftTally) -> VenueClock:

@@ -31,13 +31,19 @@ def order_body(intent: Intent) -> dict[str, str]:
     return body
 
 
+def price_body(intent: Intent) -> dict[str, str]:
+    """Return the JSON that gives an order another price and the new one an id of ours; never another quantity."""
+    assert intent.limit_price is not None, "a replace names its price"
+    return {"limit_price": f"{intent.limit_price:f}", "client_order_id": intent.client_order_id}
+
+
 def unknown(code: str, message: str) -> Reply:
     """Return the reply that proves nothing: the request may have arrived."""
     return Reply(Outcome.UNKNOWN, code=code, message=message)
 
 
 def submit_reply(answer: Answer, intent: Intent, tally: DriftTally) -> Reply:
-    """Return what the answer to a new order proves; only a 2xx that repeats the order is a yes."""
+    """Return what the answer to a new order or price proves; only a 2xx that repeats the order is a yes."""
     if not 200 <= answer.status < 300:
         return refusal(answer) or unknown(f"http_{answer.status}", answer.excerpt)
     try:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,16 @@ from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.ledger_schema import open_database, translated
 from tradebot.adapters.quarantine import MANIFEST, SCHEMA, describe, stamp, write_manifest
-from tradebot.adapters.state_folder import BACKUPS, JOURNAL, LEDGER, MARKER, StateFolder, cannot_write, sync_folder
+from tradebot.adapters.state_folder import (
+    BACKUPS,
+    JOURNAL,
+    LEDGER,
+    MARKER,
+    StateFolder,
+    cannot_write,
+    make_folder,
+    sync_folder,
+)
 from tradebot.errors import OperatorError
 
 KEPT = 30
@@ -38,12 +48,12 @@ def make(folder: StateFolder, what: str, at: datetime) -> Backup:
 
     OperatorError where the disk does not take it, DamagedBooksError where the copy does not hold.
     """
-    place = folder.path / BACKUPS / f"{stamp(at)}-{what}"
+    place = _free(folder.path / BACKUPS / f"{stamp(at)}-{what}")
     draft = place.with_name(f".{place.name}.new")
     try:
         with around("backups.forget_draft"):
             shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700, parents=True)
+        make_folder(draft)
         _copy(folder.path, draft)
         found = _counted(draft, place, folder.account_number)
         words = {"state": folder.id, "account": folder.account_number, "at": at.astimezone(UTC).isoformat()}
@@ -54,6 +64,12 @@ def make(folder: StateFolder, what: str, at: datetime) -> Backup:
     except OSError as error:
         raise cannot_write(folder.path / BACKUPS, error) from error
     return found
+
+
+def _free(place: Path) -> Path:
+    """Return a name that is not taken: there may be two copies in one second."""
+    numbered = (place.with_name(f"{place.name}-{number}") for number in count(2))
+    return next(path for path in chain([place], numbered) if not path.exists())
 
 
 def of_session(folder: StateFolder, session: date, at: datetime) -> Backup | None:

@@ -1,5 +1,6 @@
 """The embedded exchange's time, which stands still until it is ticked."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -36,9 +37,19 @@ class EngineStatus:
 
 
 class LockStepClock:
-    """The embedded exchange's time: it moves only when told to, by seconds or to a named moment."""
+    """The embedded exchange's time: it moves only when told to, by seconds or to a named moment.
 
-    def __init__(self, url: str, *, bounds: Bounds | None = None, policy: RetryPolicy | None = None) -> None:
+    `shown` says, each time, with which headers a tick shows that it is the user's who runs the exchange.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        shown: Callable[[], Mapping[str, str]] = dict,
+        *,
+        bounds: Bounds | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> None:
         if not is_loopback(url):
             raise OperatorError("only the embedded exchange can be ticked", "Use an address on 127.0.0.1.")
         # One tick may play a whole session, which takes longer than any other answer.
@@ -46,6 +57,7 @@ class LockStepClock:
         self._policy = policy or RetryPolicy()
         self._session = bounded_session(self._bounds)
         self._base = f"{url}/exchange/v1"
+        self._shown = shown
 
     def now(self) -> datetime:
         """Return the engine's time, aware UTC."""
@@ -57,7 +69,7 @@ class LockStepClock:
 
     def status(self) -> EngineStatus:
         """Return the exchange's status."""
-        return self._policy.run(lambda: self._ask("GET", "status"))
+        return self._policy.run(lambda: self._ask("GET", "status", {}))
 
     def tick_to(self, moment: datetime | str) -> EngineStatus:
         """Move the engine to a time, or to `open`, `close`, `next_open`; OperatorError for a past one."""
@@ -65,12 +77,12 @@ class LockStepClock:
 
     def _tick(self, body: dict[str, object]) -> EngineStatus:
         """Tick once: a tick whose answer is lost is not repeated, because time may have moved."""
-        return self._ask("POST", "tick", body)
+        return self._ask("POST", "tick", self._shown(), body)
 
-    def _ask(self, method: str, name: str, body: object = None) -> EngineStatus:
+    def _ask(self, method: str, name: str, headers: Mapping[str, str], body: object = None) -> EngineStatus:
         url = f"{self._base}/{name}"
         try:
-            answer = exchange(self._session, self._bounds, method, url, body=body)
+            answer = exchange(self._session, self._bounds, method, url, headers=headers, body=body)
         except WireError as fault:
             raise RetryableError(f"the embedded exchange does not answer: {fault}") from fault
         if 400 <= answer.status < 500:

@@ -162,14 +162,16 @@ def _steps(kind: Any, packed: bool) -> dict[str, Step]:
 
 def _object_decoder(kind: Any) -> Step:
     steps = _steps(kind, False)
+    # What was written before a field was added lacks it; the field's default says that nothing was recorded.
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
 
     def from_object(value: Any) -> Any:
         if not isinstance(value, dict):
             raise CodecError(f"expected an object, found {type(value).__name__}")
-        if value.keys() != steps.keys():
-            missing, unknown = sorted(steps.keys() - value.keys()), sorted(value.keys() - steps.keys())
+        if not needed <= value.keys() <= steps.keys():
+            missing, unknown = sorted(needed - value.keys()), sorted(value.keys() - steps.keys())
             raise CodecError(f"missing fields {missing}, unknown fields {unknown}")
-        return kind(**{name: _decoded(step, value[name], name) for name, step in steps.items()})
+        return kind(**{name: _decoded(steps[name], item, name) for name, item in value.items()})
 
     return from_object
 

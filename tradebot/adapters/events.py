@@ -9,6 +9,7 @@ from pathlib import Path
 from tradebot.adapters.canonical import CodecError, json_text, time_text
 from tradebot.adapters.codec import decode, encode
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.redaction import hide
 from tradebot.errors import OperatorError
 from tradebot.model.event import Severity, SystemEvent
 
@@ -27,7 +28,7 @@ class JsonlEvents:
 
     def emit(self, event: SystemEvent) -> None:
         """Append one event; a failing disk is passed over, because there is nowhere left to say it."""
-        line = json_text(encode(event)).encode() + b"\n"
+        line = hide(json_text(encode(event))).encode() + b"\n"
         try:
             self._rotate(len(line))
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

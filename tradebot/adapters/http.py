@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.redaction import hide_in
 from tradebot.errors import TemporaryError
 
 T = TypeVar("T")
@@ -137,13 +138,15 @@ def exchange(
     params: Mapping[str, str] | None = None,
     body: object = None,
 ) -> Answer:
-    """Send one request once and return the whole answer, redirects as they are; raises WireError."""
+    """Send one request once and return the whole answer, redirects as they are; raises WireError.
+
+    It goes straight to the session's adapter: no cookie is kept, no redirect followed, nothing of the environment read.
+    """
     deadline = time.monotonic() + bounds.total_s
     try:
+        request = requests.Request(method, url, {**session.headers, **(headers or {})}, params=params, json=body)
         with around("http.request"):
-            response = session.request(
-                method, url, headers=headers, params=params, json=body, allow_redirects=False, stream=True
-            )
+            response = session.get_adapter(url).send(request.prepare(), stream=True)
         with response, around("http.reply"):
             content = _read_body(response, bounds, deadline)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
@@ -160,4 +163,5 @@ def _read_body(response: requests.Response, bounds: Bounds, deadline: float) -> 
             raise WireError(f"the answer is larger than {bounds.body_bytes} bytes")
         if time.monotonic() > deadline:
             raise WireError(f"the answer was not complete after {bounds.total_s:g} s")
-    return bytes(content)
+    # Who answers may repeat what it was asked, headers and all: from here on nothing holds a key any more.
+    return hide_in(bytes(content))

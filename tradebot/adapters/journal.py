@@ -6,14 +6,15 @@ ledger that knows less than that is an older one. Appending needs the ledger's w
 
 The journal may run ahead of the ledger by records whose commit failed: such a promise was never sent, and a
 rebuild looks it up at the venue like any unresolved intent. After a power failure it may lack the last
-records that were appended without `sync`: only settled answers are written so, and the venue still has them.
+records that were appended without `sync`, or hold them in pieces: only settled answers are written so, and the venue
+still has them. Whoever opens the journal next sets such pieces aside.
 """
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 from tradebot.adapters.canonical import json_text, time_text
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.state_folder import REBUILD, in_place, sync_folder
-from tradebot.errors import DamagedJournalError, OperatorError
+from tradebot.errors import DamagedJournalError, OperatorError, TemporaryError
 
 SCHEMA = 2
 GENESIS = "0" * 64
@@ -63,6 +64,7 @@ class Journal:
             raise DamagedJournalError(f"The journal {path} is missing.", REBUILD) from error
         self._path = path
         self._size = -1
+        self._synced = 0
         self._head = Head(0, GENESIS)
         self.sealed = 0
         """The record that the ledger has committed, as its holder last read it."""
@@ -83,9 +85,10 @@ class Journal:
         """Open a journal that must reach record `sealed`, which the ledger knows to be durable."""
         journal = cls(path)
         try:
+            journal._cut_pieces(sealed)
             if journal.head().sequence < sealed:
                 raise DamagedJournalError(f"{path} ends before record {sealed}, which the ledger knows.", REBUILD)
-        except OperatorError:
+        except (OperatorError, OSError):
             journal.close()
             raise
         return journal
@@ -104,16 +107,24 @@ class Journal:
         self._head, self._size = Head(head.sequence + 1, digest), self._size + len(line)
 
     def sync(self) -> Head:
-        """Make everything appended durable; return the last record."""
-        with around("journal.sync"):
-            os.fsync(self._descriptor)
+        """Make everything appended durable; return the last record.
+
+        Where that fails all of it is taken back: the system may have let go of it, and a later sync would say nothing.
+        """
+        try:
+            with around("journal.sync"):
+                os.fsync(self._descriptor)
+        except OSError:
+            self._cut_back(self._synced)
+            raise
+        self._synced = self._size
         return self._head
 
     def head(self) -> Head:
         """Return the last record, read again where another process wrote; only its own hash is checked."""
         size = self._size_in_place()
         if size != self._size:
-            self._size = self._cut_torn_line(size)
+            self._size = self._synced = self._cut_torn_line(size)
             self._head = self._read_head(self._size)
         return self._head
 
@@ -130,25 +141,56 @@ class Journal:
             if written < len(line):
                 os.write(self._descriptor, line[written:])
         except OSError:
-            with around("journal.undo"):
-                os.ftruncate(self._descriptor, self._size)
+            self._cut_back(self._size)
             raise
 
-    def _tail(self, size: int) -> bytes:
-        start = max(0, size - 2 * LONGEST_LINE)
+    def _cut_back(self, size: int) -> None:
+        with around("journal.undo"):
+            os.ftruncate(self._descriptor, size)
+
+    def _tail(self, size: int, reach: int = 2 * LONGEST_LINE) -> bytes:
+        start = max(0, size - reach)
         return os.pread(self._descriptor, size - start, start)
+
+    def _cut_pieces(self, sealed: int) -> None:
+        """Set aside what follows record `sealed` and is in pieces, as a power failure leaves what was not synced."""
+        size = self._size_in_place()
+        tail = self._from_record(sealed, size)
+        whole, head = 0, None
+        for line in tail.splitlines(keepends=True):
+            record = parse_line(line.removesuffix(b"\n"))
+            if not line.endswith(b"\n") or record is None or (head and record["prev"] != head.hash):
+                break
+            whole, head = whole + len(line), Head(record["seq"], record["hash"])
+        pieces = tail[whole:]
+        if head and pieces and not proves_more(pieces.split(b"\n"), sealed):
+            self._set_aside(pieces, size)
+
+    def _from_record(self, sequence: int, size: int) -> bytes:
+        """Return the journal from the line of one record on; nothing where it is not found."""
+        reach, mark = 2 * LONGEST_LINE, b'"seq":%d,"at"' % sequence
+        while True:
+            tail = self._tail(size, reach)
+            before, found, _ = tail.rpartition(mark)
+            if found and (b"\n" in before or reach >= size):
+                return tail[before.rfind(b"\n") + 1 :]
+            if reach >= size:
+                return b""
+            reach *= 2
 
     def _cut_torn_line(self, size: int) -> int:
         """Set an incomplete last line aside, as a crash leaves one; return the size without it."""
         fragment = self._tail(size).rpartition(b"\n")[2]
-        if not fragment:
-            return size
+        return self._set_aside(fragment, size) if fragment else size
+
+    def _set_aside(self, pieces: bytes, size: int) -> int:
+        """Keep what stands at the end in a file of its own, and cut it off; return the size without it."""
         names = (self._path.with_name(f"journal.torn-{number}") for number in count(1))
         aside = next(name for name in names if not name.exists())
-        aside.write_bytes(fragment)
+        aside.write_bytes(pieces)
         with around("journal.cut_torn"):
-            os.ftruncate(self._descriptor, size - len(fragment))
-        return size - len(fragment)
+            os.ftruncate(self._descriptor, size - len(pieces))
+        return size - len(pieces)
 
     def _read_head(self, size: int) -> Head:
         line = self._tail(size).removesuffix(b"\n").rpartition(b"\n")[2]
@@ -158,15 +200,18 @@ class Journal:
         return Head(record["seq"], record["hash"])
 
 
-def records(path: Path) -> Iterator[Record]:
+def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
     """Yield the records of the chain, each checked; an incomplete last line is no record.
 
-    DamagedJournalError names the first record that does not fit.
+    DamagedJournalError names the first record that does not fit. Behind record `sealed`, which the ledger knows to be
+    durable, what does not fit is no record either, nor is what follows it: it was never synced.
     """
-    head = Head(0, GENESIS)
-    for line in _complete_lines(path):
+    head, lines = Head(0, GENESIS), _complete_lines(path)
+    for line in lines:
         record = _checked(line, head)
         if record is None:
+            if sealed and head.sequence >= sealed and not proves_more([line, *lines], sealed):
+                break
             raise DamagedJournalError(f"The chain of {path} is broken at record {head.sequence + 1}.", REBUILD)
         head = record.head
         yield record
@@ -174,12 +219,26 @@ def records(path: Path) -> Iterator[Record]:
         raise DamagedJournalError(f"The journal {path} is empty.", REBUILD)
 
 
+def proves_more(lines: Iterable[bytes], sealed: int) -> bool:
+    """Tell whether a whole line says that the ledger had committed more than `sealed` when it was written."""
+    return any(record["sealed"] > sealed for record in map(parse_line, lines) if record and "sealed" in record)
+
+
 def _complete_lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             yield from (line[:-1] for line in file if line.endswith(b"\n"))
-    except OSError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise DamagedJournalError(f"The journal {path} cannot be read: {error.strerror}.", REBUILD) from error
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def cannot_read(path: Path, error: OSError) -> TemporaryError:
+    """Return what to tell of a journal that is there and cannot be read now: nothing is known of its records."""
+    return TemporaryError(
+        f"The journal {path} cannot be read: {error.strerror}.", f"type it again; if it stays so: ls -l {path}"
+    )
 
 
 def _line(place: Head, sealed: int, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:

@@ -16,8 +16,8 @@ from tradebot.adapters import journal, switch
 from tradebot.adapters.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.codec import decode, encode
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.ledger_money import Money
 from tradebot.adapters.ledger_schema import create_tables, translated
-from tradebot.adapters.ledger_upkeep import Upkeep
 from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 from tradebot.model.bar import Session
@@ -38,7 +38,7 @@ SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FL
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class SqliteLedger(Upkeep):
+class SqliteLedger(Money):
     """The ledger of a state folder; writers hold the folder's lock, readers need none."""
 
     @classmethod
@@ -183,23 +183,6 @@ class SqliteLedger(Upkeep):
         found = self._rows("SELECT body FROM fills WHERE account = ? ORDER BY at, sequence")
         return tuple(_stored(OwnedFill, body) for (body,) in found)
 
-    def adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
-        """Write a cash movement that no fill explains; only a person's accepted plan does this."""
-        with self._write():
-            self._note("cash_adjusted", {"amount": decimal_text(amount), "why": why}, at)
-            self._seal()
-            self._execute(
-                "INSERT INTO cash_adjustments (account, sequence, amount, why, at)"
-                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4"
-                " FROM cash_adjustments WHERE account = ?1",
-                (self._account, decimal_text(amount), why, time_text(at)),
-            )
-
-    def cash_adjustments(self) -> Decimal:
-        """Return the sum of accepted cash movements, USD."""
-        found = self._rows("SELECT amount FROM cash_adjustments WHERE account = ?")
-        return sum((Decimal(amount) for (amount,) in found), Decimal(0))
-
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable; the first claim wins for ever."""
         with self._write():
@@ -288,23 +271,6 @@ class SqliteLedger(Upkeep):
         found = self._row("SELECT at, blocking, findings FROM last_reconcile WHERE account = ?")
         return ReconcileMark(parse_time(found[0]), found[1], found[2]) if found else None
 
-    def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
-        """Return the best price that a position has seen since it was opened."""
-        found = self._row(
-            "SELECT price FROM high_water WHERE account = ? AND strategy = ? AND symbol = ? AND opened_at = ?",
-            (strategy, symbol, time_text(opened_at)),
-        )
-        return Decimal(found[0]) if found else None
-
-    def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
-        """Store the best price of a position."""
-        with self._write():
-            self._execute(
-                "INSERT INTO high_water (account, strategy, symbol, opened_at, price) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET price = excluded.price WHERE price != excluded.price",
-                (self._account, strategy, symbol, time_text(opened_at), decimal_text(price)),
-            )
-
     def _state_of(self, client_order_id: str) -> IntentState:
         found = self._row("SELECT state FROM intents WHERE account = ? AND client_order_id = ?", (client_order_id,))
         if found is None:
@@ -333,19 +299,6 @@ class SqliteLedger(Upkeep):
             (self._account, order.venue_id, order.status.terminal, json_text(encode(order)), time_text(at)),
         )
         return True
-
-    def _apply_fill(self, owned: OwnedFill, at: datetime) -> bool:
-        body = encode(owned)
-        added = self._execute(
-            "INSERT INTO fills (account, sequence, activity_id, at, body, applied_at)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
-            " FROM fills WHERE account = ?1"
-            " ON CONFLICT (account, activity_id) DO NOTHING",
-            (self._account, owned.fill.activity_id, time_text(owned.fill.at), json_text(body), time_text(at)),
-        )
-        if added:
-            self._note("fill", body, at)
-        return bool(added)
 
     def _last_state(self) -> TradingStateRecord | None:
         found = self._row(

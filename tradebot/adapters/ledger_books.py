@@ -16,7 +16,9 @@ from tradebot.adapters.canonical import time_text
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger_schema import BUSY_TIMEOUT_S, TABLES, open_database, translated
 from tradebot.adapters.state_folder import JOURNAL, LEDGER, REBUILD, in_place
-from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError
+from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError, TemporaryError
+
+READ_BYTES = 1 << 20
 
 
 class Books:
@@ -111,7 +113,7 @@ class Books:
         """
         path, sealed = self._folder / JOURNAL, self._sealed()
         head, proven, seal = journal.Head(0, journal.GENESIS), 0, None
-        for record in journal.records(path):
+        for record in journal.records(path, sealed.sequence):
             head, proven = record.head, max(proven, record.sealed)
             seal = head if head.sequence == sealed.sequence else seal
         if seal is None:
@@ -124,14 +126,25 @@ class Books:
         return head
 
     def check_pages(self) -> int:
-        """Read the whole ledger, its rows too; return its pages. DamagedBooksError where anything is not as written."""
-        with translated(self._folder / LEDGER):
-            found = [row[0] for row in self._database.execute("PRAGMA integrity_check")]
-            found = list(ledger_sums.differences(self._database, TABLES)) if found == ["ok"] else found
-            ((pages,),) = self._database.execute("PRAGMA page_count")
+        """Read the whole ledger, its rows too; return its pages. DamagedBooksError where anything is not as written.
+
+        What seems damaged is looked at twice, because SQLite tells a page that could not be read like one that is not
+        whole: TemporaryError where the file cannot be read through.
+        """
+        found = self._not_as_written()
+        if found:
+            _read_through(self._folder / LEDGER)
+            found = self._not_as_written()
         if found:
             raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
+        with translated(self._folder / LEDGER):
+            ((pages,),) = self._database.execute("PRAGMA page_count")
         return int(pages)
+
+    def _not_as_written(self) -> list[str]:
+        with translated(self._folder / LEDGER):
+            found = [row[0] for row in self._database.execute("PRAGMA integrity_check")]
+            return list(ledger_sums.differences(self._database, TABLES)) if found == ["ok"] else found
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -183,6 +196,18 @@ class Books:
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",
                 (*self._journal.sync(), self._account),
             )
+
+
+def _read_through(path: Path) -> None:
+    """Read a file to its end; TemporaryError where the disk does not give it."""
+    try:
+        with path.open("rb") as file:
+            while file.read(READ_BYTES):
+                pass
+    except OSError as error:
+        raise TemporaryError(
+            f"The ledger {path} cannot be read: {error.strerror}.", f"type it again; if it stays so: ls -l {path}"
+        ) from error
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tradebot.adapters import ledger_sums
 from tradebot.adapters.canonical import time_text
+from tradebot.adapters.interruption import held
 from tradebot.adapters.state_folder import REBUILD, cannot_write, sync_folder
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 
@@ -137,23 +138,29 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into what a person, or a later run, can act on."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if not name:
-            # Raised by Python itself, which found text that is none.
+    """Turn what SQLite and the file system raise into what a person, or a later run, can act on.
+
+    A signal that ends the process waits until it is over.
+    """
+    with held():
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            name = getattr(error, "sqlite_errorname", "")
+            if not name:
+                # Raised by Python itself, which found text that is none.
+                raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise TemporaryError(
+                    f"The ledger {path} is in use by another process.", "Try again shortly."
+                ) from error
+            raise cannot_write(path.parent, OSError(f"{path.name}: {error} ({name})")) from error
+        except sqlite3.IntegrityError:
+            raise
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise TemporaryError(f"The ledger {path} is in use by another process.", "Try again shortly.") from error
-        raise cannot_write(path.parent, OSError(f"{path.name}: {error} ({name})")) from error
-    except sqlite3.IntegrityError:
-        raise
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
-    except OSError as error:
-        raise cannot_write(path.parent, error) from error
+        except OSError as error:
+            raise cannot_write(path.parent, error) from error
 
 
 def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:

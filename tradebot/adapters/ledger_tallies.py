@@ -60,7 +60,7 @@ class Tallies(Armings):
 
     def _against(self, rows: Mapping[str, set[bytes]], sealed: int) -> Compared:
         total, ahead, sequence = sum(map(len, rows.values())), 0, 0
-        for record in self._journalled():
+        for record in self._journalled(sealed):
             sequence = record.head.sequence
             if record.kind in rows:
                 ahead += record.payload not in rows[record.kind]
@@ -69,5 +69,5 @@ class Tallies(Armings):
             raise DamagedJournalError(f"The journal ends before record {sealed}, which the ledger knows.", REBUILD)
         return Compared(sequence, total, sum(map(len, rows.values())), ahead)
 
-    def _journalled(self) -> Iterator[journal.Record]:
-        return journal.records(self._folder / JOURNAL)
+    def _journalled(self, sealed: int) -> Iterator[journal.Record]:
+        return journal.records(self._folder / JOURNAL, sealed)

@@ -1,7 +1,7 @@
 """Parts of the ledger that orders do not need: what others hold, and what a rebuild leaves for a person to accept."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,14 +18,17 @@ class Upkeep(Tallies):
     def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
         """Record a foreign position as known and left alone; zero forgets it."""
         with self._write():
-            self._note("acknowledged", {"symbol": symbol, "quantity": decimal_text(quantity), "why": why}, at)
+            self._acknowledge(symbol, quantity, why, at)
             self._seal()
-            self._execute(
-                "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
-                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
-                " FROM acknowledged WHERE account = ?1",
-                (self._account, symbol, decimal_text(quantity), why, time_text(at)),
-            )
+
+    def _acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+        self._note("acknowledged", {"symbol": symbol, "quantity": decimal_text(quantity), "why": why}, at)
+        self._execute(
+            "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            " FROM acknowledged WHERE account = ?1",
+            (self._account, symbol, decimal_text(quantity), why, time_text(at)),
+        )
 
     def acknowledged(self) -> Mapping[str, Decimal]:
         """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
@@ -80,10 +83,13 @@ class Upkeep(Tallies):
         for symbol, quantity, why, at in self._rows(query):
             yield "acknowledged", {"symbol": symbol, "quantity": quantity, "why": why}, at
 
-    def copy_rows(self, source: "Upkeep", table: str) -> None:
-        """Add the rows of a table, which stands alone, that these books do not hold yet."""
+    def copy_rows(
+        self, source: "Upkeep", table: str, wanted: Callable[[Mapping[str, Any]], bool] = lambda row: True
+    ) -> None:
+        """Add the rows of a table, which stands alone, that are wanted and that these books do not hold yet."""
         columns = [name for _, name, *_ in self._database.execute(f"PRAGMA table_info({table})") if name != SUM]
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         statement = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours
         for row in source._rows(f"SELECT {names} FROM {table} WHERE account = ?"):  # noqa: S608 - names of ours
-            self._execute(statement, row)
+            if wanted(dict(zip(columns, row, strict=True))):
+                self._execute(statement, row)

@@ -3,12 +3,13 @@
 Books that were never used may be moved aside without a question; others need a person, because they are money records.
 """
 
-import json
+from contextlib import closing
 from pathlib import Path
 
+from tradebot.adapters import journal_reading
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.state_folder import EXCHANGE, JOURNAL, LEDGER, MARKER, OWN_FILES, PLANS
-from tradebot.errors import OperatorError, TradebotError
+from tradebot.errors import DamagedJournalError, OperatorError, TradebotError
 
 USER_FILE = "tradebot.yaml"
 BEFORE_USE = frozenset({"created", "opening", "trading_state"})
@@ -17,11 +18,14 @@ MOVED = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS)
 """What moves with unused books: the market that was made for them goes too, a person's configuration stays."""
 
 
+NO_JOURNAL = journal_reading.Reading((), 0)
+
+
 def found(folder: Path) -> bool:
     """Tell whether a folder without a marker holds books; OperatorError where they were used, or cannot be read."""
     if not any((folder / name).exists() for name in (LEDGER, JOURNAL)):
         return False
-    if _journal_is_unused(folder / JOURNAL) and _ledger_is_unused(folder):
+    if _unused(folder):
         return True
     raise OperatorError(
         f"{folder} holds books that were used, or that cannot be read, and their marker {MARKER} is lost: "
@@ -30,24 +34,27 @@ def found(folder: Path) -> bool:
     )
 
 
-def _journal_is_unused(path: Path) -> bool:
+def _unused(folder: Path) -> bool:
+    """Tell whether nothing was ever promised or filled in these books, as far as they can be read.
+
+    Each promise is in the journal before the ledger knows it. So a ledger whose first commit a power failure has left
+    in pieces was never used where its journal is whole, and a journal in pieces was not where the ledger is whole.
+    """
     try:
-        return all(json.loads(line)["kind"] in BEFORE_USE for line in path.read_bytes().splitlines())
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError, KeyError, TypeError):
+        reading = journal_reading.read(folder / JOURNAL) if (folder / JOURNAL).exists() else NO_JOURNAL
+    except DamagedJournalError:
         return False
-
-
-def _ledger_is_unused(folder: Path) -> bool:
-    """An empty file is a ledger whose making was cut short before its first commit."""
-    path = folder / LEDGER
-    if not path.exists() or not path.stat().st_size:
-        return True
+    if not {record["kind"] for record in reading.records} <= BEFORE_USE:
+        return False
+    if not _size(folder / LEDGER):
+        return not reading.breaks
     try:
-        ledger = SqliteLedger.open(folder, read_only=True)
+        with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
+            return not ledger.intents() and not ledger.fills()
     except TradebotError:
-        return False
-    unused = not ledger.intents() and not ledger.fills()
-    ledger.close()
-    return unused
+        return bool(reading.records) and not reading.breaks
+
+
+def _size(path: Path) -> int:
+    """Return how long a file is; an empty ledger is one whose making was cut short before its first commit."""
+    return path.stat().st_size if path.exists() else 0

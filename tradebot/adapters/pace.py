@@ -2,45 +2,61 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from tradebot.adapters.clock import EngineStatus
+from tradebot.adapters.stopwatch import stopwatch
 from tradebot.errors import TemporaryError
 
 BEHIND = timedelta(seconds=1)
-ASK_AGAIN_S = 300.0
+ASK_AGAIN = timedelta(minutes=5)
+JUMP_S = 2.0
+"""So far apart two measures of one span of time are more than drift."""
 
 
 class RealTime:
-    """A real venue's time: our clock, corrected by the venue's each few minutes.
+    """A real venue's time: what it said last, and the seconds since then; it is asked again each few minutes.
 
-    It runs a second behind, so that a slot that has begun here has surely begun at the venue.
+    Nobody's setting of this machine's clock moves it: where that clock jumps, or the machine has slept, the venue is
+    asked at once. It runs a second behind, so that a slot that has begun here has surely begun at the venue.
     """
 
     finished = False
 
     def __init__(self, ask: Callable[[], datetime]) -> None:
         self._ask = ask
-        self._offset, self._asked_at = self._measure()
+        self._measure()
 
     @property
     def now(self) -> datetime:
-        """Return the venue's time as last corrected, less a second."""
-        return datetime.now(UTC) + self._offset - BEHIND
+        """Return the venue's time as last told and gone on since, less a second."""
+        return self._told + self._since - BEHIND
 
     def moments(self) -> Iterator[datetime]:
         """Yield now."""
-        if time.monotonic() - self._asked_at >= ASK_AGAIN_S:
+        if self._since >= ASK_AGAIN or self._jumped:
             try:
-                self._offset, self._asked_at = self._measure()
+                self._measure()
             except TemporaryError:
-                # The last correction serves on: clocks drift slowly, and the passes say that the venue is away.
-                self._asked_at = time.monotonic()
+                # What it said last serves on: clocks drift slowly, and the passes say that the venue is away.
+                self._keep(self._told + self._since)
         yield self.now
 
-    def _measure(self) -> tuple[timedelta, float]:
-        return self._ask() - datetime.now(UTC), time.monotonic()
+    @property
+    def _since(self) -> timedelta:
+        return timedelta(seconds=stopwatch() - self._started)
+
+    @property
+    def _jumped(self) -> bool:
+        """Tell whether the machine's clock and its stopwatch no longer agree on how long that was."""
+        return abs(time.time() - self._clock_s - self._since.total_seconds()) > JUMP_S
+
+    def _measure(self) -> None:
+        self._keep(self._ask())
+
+    def _keep(self, told: datetime) -> None:
+        self._told, self._started, self._clock_s = told, stopwatch(), time.time()
 
 
 class Engine(Protocol):

@@ -9,7 +9,7 @@ from tradebot.adapters.state_folder import StateFolder, cannot_write, write_dura
 from tradebot.errors import OperatorError
 from tradebot.reconcile import Plan
 
-SCHEMA = "tradebot.plan/1"
+SCHEMA = "tradebot.plan/2"
 AGAIN = "tradebot reconcile proposes a plan and names it"
 LONGEST = 1 << 20
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from tradebot.adapters.canonical import CodecError
 from tradebot.adapters.codec import decode
+from tradebot.adapters.redaction import hide_in
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -155,7 +156,8 @@ class PluginStrategy:
             _end(process)
         if process.returncode or not told:
             return _failed(f"its process ended without an answer, exit code {process.returncode}")
-        return told
+        # It has no key of ours from us, and could have read the file of keys.
+        return hide_in(told)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -8,7 +8,15 @@ from itertools import count
 from pathlib import Path
 
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state_folder import JOURNAL, LEDGER, QUARANTINE, cannot_write, sync_folder, write_durably
+from tradebot.adapters.state_folder import (
+    JOURNAL,
+    LEDGER,
+    QUARANTINE,
+    cannot_write,
+    make_folder,
+    sync_folder,
+    write_durably,
+)
 
 BOOKS = (LEDGER, f"{LEDGER}-journal", f"{LEDGER}-wal", f"{LEDGER}-shm", JOURNAL)
 MANIFEST = "manifest.json"
@@ -67,7 +75,7 @@ def _place(folder: Path, why: str, at: datetime) -> Path:
     slug = re.sub(r"[^a-z0-9]+", "-", why.lower())[:LONGEST_WHY].strip("-")
     names = (f"{stamp(at)}-{number}-{slug}" for number in count(1))
     place = next(folder / QUARANTINE / name for name in names if not (folder / QUARANTINE / name).exists())
-    place.mkdir(mode=0o700, parents=True)
+    make_folder(place)
     return place
 
 

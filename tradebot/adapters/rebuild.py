@@ -22,8 +22,9 @@ from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.state_folder import JOURNAL, LEDGER, REBUILDING, StateFolder, cannot_write, sync_folder
 from tradebot.errors import TradebotError
+from tradebot.model.activity import id_of
 from tradebot.model.decision import Decision
-from tradebot.model.intent import Intent, IntentRecord
+from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.order import Reply
 from tradebot.model.position import OwnedFill
 
@@ -233,6 +234,8 @@ def _fill(books: Replayed, folder: StateFolder, sources: Sources, now: datetime)
         books.apply_orders(old.orders(), now)
         for table in LEDGER_ONLY:
             books.copy_rows(old, table)
+        stale = _restated_since(books, old)
+        books.copy_rows(old, "high_water", lambda row: (row["strategy"], row["symbol"]) not in stale)
 
 
 def _text(place: Path | None) -> str | None:
@@ -266,6 +269,12 @@ def _filled(books: Replayed, payload: Any, at: datetime) -> None:
     books.apply_fills([decode(OwnedFill, payload)], at)
 
 
+def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
+    # Whoever was killed between journal and ledger books an activity again, and the journal holds it twice.
+    if id_of(payload["why"]) not in books.booked():
+        books.adjust_cash(Decimal(payload["amount"]), payload["why"], at)
+
+
 PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], None]] = {
     "opening": lambda books, payload, at: books.open_books(Decimal(payload["cash"]), at),
     "promised": _promised,
@@ -273,7 +282,7 @@ PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], None]] = {
     "abandoned": lambda books, payload, at: books.abandon(payload["client_order_id"], payload["why"], at),
     "retried": lambda books, payload, at: books.retry(payload["client_order_id"], at),
     "fill": _filled,
-    "cash_adjusted": lambda books, payload, at: books.adjust_cash(Decimal(payload["amount"]), payload["why"], at),
+    "cash_adjusted": _moved_cash,
     "acknowledged": lambda books, payload, at: books.acknowledge(
         payload["symbol"], Decimal(payload["quantity"]), payload["why"], at
     ),
@@ -285,8 +294,15 @@ PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], None]] = {
 NOT_PLAYED = frozenset({"created", "live_armed", "rebuilt", "accepted"})
 """Records that new books do not inherit: they are their own, and real money is armed anew by a person."""
 
-LEDGER_ONLY = ("slots", "sessions", "high_water")
-"""Tables that the journal does not carry."""
+LEDGER_ONLY = ("slots", "sessions")
+"""Tables that the journal does not carry, beside the best prices."""
+
+
+def _restated_since(books: Replayed, old: SqliteLedger) -> set[tuple[str, str]]:
+    """Return the positions whose shares became others by no trade since the old ledger: their best prices are gone."""
+    known = {owned.fill.activity_id for owned in old.fills()}
+    made = (owned for owned in books.fills() if not owned.fill.venue_order_id)
+    return {(owned.strategy, owned.fill.symbol) for owned in made if owned.fill.activity_id not in known}
 
 
 def _lacking(records: Sequence[Record], old: SqliteLedger) -> list[Record]:
@@ -330,10 +346,19 @@ LASTING = frozenset({"opening", "promised", "fill"})
 TIMED = frozenset({"promised", "settled", "abandoned", "retried", "fill", "cash_adjusted", "acknowledged"})
 
 
+UNRESOLVED = frozenset({IntentState.SENT, IntentState.UNKNOWN})
+
+
 def _advance(books: Replayed, old: SqliteLedger) -> None:
     """Take over how intents ended whose answer was never journalled, because that is not synced by itself."""
     known = {record.intent.client_order_id: record for record in books.intents()}
     for record in old.intents():
         name = record.intent.client_order_id
-        if name in known and known[name].updated_at < record.updated_at:
+        if name in known and _is_further(record, known[name]):
             books.move_as(record)
+
+
+def _is_further(record: IntentRecord, known: IntentRecord) -> bool:
+    """Tell whether a ledger knows more of an intent than was journalled; one pass gives all it does the same time."""
+    ended = record.state not in UNRESOLVED and known.state in UNRESOLVED
+    return record.updated_at > known.updated_at or (record.updated_at == known.updated_at and ended)

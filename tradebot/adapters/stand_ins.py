@@ -22,6 +22,10 @@ class ShutOrders:
         """Crash: no order goes out through a closed door."""
         raise AssertionError(f"{intent.client_order_id} was to be sent, and permission is closed")
 
+    def replace(self, intent: Intent) -> Reply:
+        """Crash: no new price goes out through a closed door."""
+        raise AssertionError(f"{intent.client_order_id} was to be sent, and permission is closed")
+
     def cancel(self, intent: Intent) -> Reply:
         """Crash: no cancel goes out through a closed door."""
         raise AssertionError(f"{intent.client_order_id} was to be sent, and permission is closed")

@@ -113,7 +113,7 @@ def prepare(path: Path) -> None:
             )
         for folder in (path, path / EXCHANGE, path / PLANS):
             if not folder.is_dir():
-                folder.mkdir(mode=0o700, parents=True)
+                make_folder(folder)
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -207,6 +207,14 @@ def write_durably(path: Path, text: str) -> None:
         with around("state_folder.drop_draft"):
             draft.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path, mode: int = 0o700) -> None:
+    """Make a folder durably, and those above it that are not there; a folder whose name is lost takes all with it."""
+    if not path.parent.is_dir():
+        make_folder(path.parent, 0o777)
+    path.mkdir(mode)
     sync_folder(path.parent)
 
 

@@ -1,7 +1,9 @@
 """YAML as people mean it: `no` is a word, a key stands once, a number is a decimal, nothing is executed or repeated."""
 
 import re
+from copy import deepcopy
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -9,20 +11,31 @@ import yaml
 from tradebot.errors import OperatorError
 
 MAX_BYTES = 1_000_000
+MAX_VALUES = 20_000
+"""Keys and values together, room for the largest universe; a megabyte of them would take a quarter of a minute."""
+MAX_DEPTH = 20
 
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader without its guesses: octal, sexagesimal, yes/no/on/off, timestamps, aliases and tags."""
 
+    _values = _depth = 0
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        self._values += 1
+        self._depth += 1
         for what, found in (
             ("aliases", isinstance(event, yaml.AliasEvent)),
             ("tags", getattr(event, "tag", None)),
+            (f"more than {MAX_VALUES} values", self._values > MAX_VALUES),
+            (f"more than {MAX_DEPTH} levels", self._depth > MAX_DEPTH),
         ):
             if found:
                 raise yaml.MarkedYAMLError(problem=f"{what} are not read", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         seen: set[object] = set()
@@ -53,11 +66,11 @@ def load_yaml(path: Path) -> dict[str, object]:
     """Return the file's mapping, decimals exact. Raises OperatorError naming file, line and what to change."""
     text = _read(path)
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - the loader above is a stricter SafeLoader
+        value = deepcopy(_parsed(text))
     except yaml.YAMLError as bad:
         raise OperatorError(f"{path}: {_problem(bad)}", _cure(text, bad)) from None
-    # Thousands of digits or of nested brackets are refused by Python itself, not by the parser.
-    except (ValueError, RecursionError) as bad:
+    # Thousands of digits are refused by Python itself, not by the parser.
+    except ValueError as bad:
         raise OperatorError(f"{path}: {bad}", "give the right file") from None
     if value is None:
         raise OperatorError(f"{path}: the file is empty", "write KEY: VALUE lines, or do without the file")
@@ -67,6 +80,12 @@ def load_yaml(path: Path) -> dict[str, object]:
             "write KEY: VALUE lines",
         )
     return value
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> object:
+    """Parse a text once per process: the shipped files are long, and one start reads a person's own file thrice."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - the loader above is a stricter SafeLoader
 
 
 def _read(path: Path) -> str:

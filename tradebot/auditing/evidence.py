@@ -1,7 +1,7 @@
 """What an audit is made from: records, counts and answers, read by others at one moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -90,7 +90,10 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """The broker's answers, with what the books do not know yet counted in `unapplied` and compared as applied."""
+    """The broker's answers, with what the books do not know yet counted in `unapplied` and compared as applied.
+
+    `astray` is what it holds as a multiple of what the books hold, where they differ and nothing says why.
+    """
 
     clock: VenueClock
     view: BrokerView
@@ -100,6 +103,7 @@ class Broker:
     quotes: Mapping[str, Quote]
     asked_quotes: int
     rejected_quotes: Mapping[str, str]
+    astray: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

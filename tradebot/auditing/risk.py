@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from decimal import Decimal
 
 from tradebot.auditing.books import nothing, silent
 from tradebot.auditing.evidence import Broker, Evidence, Silence
@@ -106,7 +107,9 @@ def exits_now(evidence: Evidence) -> Item:
         return judged(place, look, now, State.OK, found)
     if beyond or blind:
         found = "; ".join(
-            f"{what}: {', '.join(names)}" for what, names in (("to be closed", beyond), ("no price", blind)) if names
+            f"{what}: {', '.join(names)}"
+            for what, names in (("to be closed", beyond), ("cannot be judged", blind))
+            if names
         )
         return judged(place, look, now, State.FAIL if blind else State.WARN, found, EXITS)
     return judged(place, look, now, State.OK, "each is within its rules or being closed")
@@ -115,8 +118,11 @@ def exits_now(evidence: Evidence) -> Item:
 def _exit(position: Position, told: Broker, evidence: Evidence) -> Decision:
     quote = told.quotes.get(position.symbol)
     stored = evidence.best.get((position.strategy, position.symbol))
-    best = best_price(position, quote, stored) if quote else (stored or position.average_price)
-    return evaluate(Held(position, best), quote, evidence.moment.now, evidence.rules.exits, evidence.state.state)
+    ratio = told.astray.get(position.symbol, Decimal(1))
+    seen = quote if ratio == 1 else None
+    best = best_price(position, seen, stored) if seen else (stored or position.average_price)
+    now, rules, state = evidence.moment.now, evidence.rules.exits, evidence.state.state
+    return evaluate(Held(position, best), quote, now, rules, state, ratio)
 
 
 def _unheld(place: tuple[Area, str], evidence: Evidence) -> Item:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
+from tradebot.exchange import control_token
 from tradebot.exchange.market.spec import MarketError, MarketSpec
 from tradebot.exchange.state import LOCK_FILE, MARKET_FILE, PORT_FILE, SERVER_LOG_FILE, read_market
 
@@ -31,6 +32,8 @@ _POLL_S = 0.01
 _STOP_TIMEOUT_S = 10.0
 _LOG_TAIL_CHARS = 600
 _LONGEST_VALUE = 60
+_NEEDED = frozenset({"HOME", "LANG", "LANGUAGE", "PATH", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"})
+_NEEDED_BEGINS = ("DYLD_", "LC_", "LD_", "PYTHON")
 _AGAIN = "try again; a machine that is busy needs longer"
 
 
@@ -128,7 +131,10 @@ def stop(state_dir: Path) -> None:
     found = running(state_dir)
     if found is None:
         return
-    _request("POST", found.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S)
+    shown = control_token.headers(state_dir)
+    status, answer = _exchanged("POST", found.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S, headers=shown)
+    if status >= http.HTTPStatus.BAD_REQUEST:
+        raise _refused(status, answer)
     deadline_s = time.monotonic() + _STOP_TIMEOUT_S
     while _is_held(state_dir):
         if time.monotonic() > deadline_s:
@@ -147,14 +153,19 @@ def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | No
     if found is None:
         raise MarketError(f"no process serves the exchange in {state_dir}", "start it: tradebot exchange serve")
     try:
-        status, answer = _exchanged(method, found.url, path, _ANSWER_TIMEOUT_S * 10, body)
+        shown = control_token.headers(state_dir)
+        status, answer = _exchanged(method, found.url, path, _ANSWER_TIMEOUT_S * 10, body, shown)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise MarketError(f"the exchange at {found.url} gave no answer: {error}", _AGAIN) from error
     if status >= http.HTTPStatus.BAD_REQUEST:
-        told = answer if isinstance(answer, dict) else {}
-        hint = told.get("hint", "tradebot exchange status")
-        raise MarketError(f"the exchange refuses: {told.get('message') or status}", hint)
+        raise _refused(status, answer)
     return answer
+
+
+def _refused(status: int, answer: object) -> MarketError:
+    told = answer if isinstance(answer, dict) else {}
+    hint = told.get("hint", "tradebot exchange status")
+    return MarketError(f"the exchange refuses: {told.get('message') or status}", hint)
 
 
 def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
@@ -170,7 +181,7 @@ def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
                 stdout=log,
                 stderr=log,
                 cwd=state_dir,
-                env=os.environ | {"PYTHONPATH": path},
+                env=_inherited(os.environ) | {"PYTHONPATH": path},
                 start_new_session=True,
                 timeout=timeout_s,
                 check=False,
@@ -178,6 +189,11 @@ def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
         except subprocess.TimeoutExpired as error:
             raise MarketError(f"the exchange in {state_dir} did not start in {timeout_s:g} s", _AGAIN) from error
     return done.returncode
+
+
+def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what an interpreter needs of its starter's environment; the server outlives it, and needs no keys."""
+    return {name: value for name, value in environ.items() if name in _NEEDED or name.startswith(_NEEDED_BEGINS)}
 
 
 def _server_log(state_dir: Path) -> BinaryIO:
@@ -221,12 +237,17 @@ def _request(method: str, url: str, path: str, timeout_s: float) -> dict[str, An
 
 
 def _exchanged(
-    method: str, url: str, path: str, timeout_s: float, body: Mapping[str, object] | None = None
+    method: str,
+    url: str,
+    path: str,
+    timeout_s: float,
+    body: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[int, Any]:
     """Return the status and the JSON of one answer; ValueError where it is not JSON."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body))
+        connection.request(method, path, None if body is None else json.dumps(body), dict(headers or {}))
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tradebot.exchange.clock import LOCK_STEP, REAL, Pace
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import ACCOUNTS, find
+from tradebot.exchange.control_token import issue, withdraw
 from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
 from tradebot.exchange.faces.control import ControlFace
@@ -104,7 +105,7 @@ class Application:
     """
 
     def __init__(
-        self, exchange: Exchange, routes: list[Route], streams: ASGIApp, rate_limit: int | None = None
+        self, exchange: Exchange, routes: list[Route], streams: ASGIApp, rate_limit: int | None, token: str | None
     ) -> None:
         self._exchange = exchange
         router: ASGIApp = Paths(routes, Endpoint(_EVERY_METHOD))
@@ -113,7 +114,7 @@ class Application:
         if rate_limit is not None:
             self._inner = RateLimit(self._inner, rate_limit, self._is_known)
         faults = FaultDoor(self._inner, exchange, self._recording.record, OlderData(exchange))
-        self._inner = Framing(Guard(faults))
+        self._inner = Framing(Guard(faults, token))
         self._active = 0
         self._last_s = time.monotonic()
 
@@ -244,7 +245,7 @@ async def _run(
     terms: Terms,
 ) -> None:
     instance = secrets.token_hex(8)
-    application = build_application(exchange, feed, instance, terms.rate_limit)
+    application = build_application(exchange, feed, instance, terms.rate_limit, issue(state_dir))
     server = Server(configuration(application))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -276,16 +277,19 @@ def _stand_still(exchange: Exchange) -> None:
 
 
 def build_application(
-    exchange: Exchange, feed: FlowSource, instance: str, rate_limit: int | None = None
+    exchange: Exchange, feed: FlowSource, instance: str, rate_limit: int | None = None, token: str | None = None
 ) -> Application:
-    """Return the application with all faces of an exchange; the busiest routes come first."""
+    """Return the application with all faces of an exchange; the busiest routes come first.
+
+    `token` lets a request control it where the kernel does not tell whose that is; without one nothing does.
+    """
     flow = FlowFace(exchange.engine, feed)
     control = ControlFace(exchange, instance, _end_this_process)
     trading, data = TradingFace(exchange), DataFace(exchange)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]
     streams = Streams(exchange, StreamFaults(exchange.engine, exchange.faults.book))
     routes = [*flow.routes(), *data.routes(), *trading.routes(), *own]
-    return Application(exchange, routes, streams, rate_limit)
+    return Application(exchange, routes, streams, rate_limit, token)
 
 
 def _end_this_process() -> None:
@@ -335,4 +339,5 @@ def _held(state_dir: Path) -> Iterator[None]:
             raise HeldError(state_dir) from error
         # The port file of a holder that died names a port that may be a stranger's by now.
         (state_dir / PORT_FILE).unlink(missing_ok=True)
+        withdraw(state_dir)
         yield

@@ -46,10 +46,19 @@ def best_price(position: Position, quote: Quote, stored: Decimal | None) -> Deci
     return max(known, price) if position.quantity > 0 else min(known, price)
 
 
-def evaluate(held: Held, quote: Quote | None, now: datetime, rules: ExitRules, state: TradingState) -> Decision:
+def evaluate(
+    held: Held,
+    quote: Quote | None,
+    now: datetime,
+    rules: ExitRules,
+    state: TradingState,
+    ratio: Decimal = Decimal(1),
+) -> Decision:
     """Return PASS with the reason to close, or FAIL with HOLD and the rule that stands nearest.
 
-    Time and flatten need no price; the price rules without a quote are UNKNOWN, so that the absence is seen.
+    Time and flatten need no price; the price rules without a quote are UNKNOWN, so that the absence is seen. `ratio` is
+    the broker's shares as a multiple of the books': where it is not one it may be a split, which restates every price
+    that the books remember, or it may be none. Then a price rule closes where it would close either way.
     """
     age = (now - held.position.opened_at).total_seconds()
     if state is TradingState.FLATTEN:
@@ -58,7 +67,11 @@ def evaluate(held: Held, quote: Quote | None, now: datetime, rules: ExitRules, s
         return Decision(Gate.EXIT, Verdict.PASS, Reason.TIME_EXIT, age, rules.time_exit_s, age)
     if quote is None:
         return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
-    return _by_price(held, exit_price(held.position, quote), rules, quote.age_s(now))
+    price = exit_price(held.position, quote)
+    decision = _by_price(held, price, rules, quote.age_s(now))
+    if ratio == 1 or ratio <= 0 or _by_price(held, price * ratio, rules, 0).passed is decision.passed:
+        return decision
+    return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.SPLIT_UNPROVEN, ratio, 1, quote.age_s(now))
 
 
 def _by_price(held: Held, price: Decimal, rules: ExitRules, age_s: float) -> Decision:

@@ -143,6 +143,11 @@ def with_refusal(desk: Desk) -> Desk:
     return replace(desk, signs=replace(desk.signs, refused=(*desk.signs.refused, desk.now)))
 
 
+def with_stranger(desk: Desk, client_order_id: str) -> Desk:
+    """Return the desk with one id of ours more under which somebody else has ordered."""
+    return replace(desk, signs=replace(desk.signs, strangers=(*desk.signs.strangers, client_order_id)))
+
+
 def with_silence(desk: Desk) -> Desk:
     """Return the desk with one order more that has no answer, now."""
     return replace(desk, signs=replace(desk.signs, unanswered=(*desk.signs.unanswered, desk.now)))

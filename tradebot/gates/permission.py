@@ -12,6 +12,7 @@ from tradebot.model.bar import Session
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Arming, Mode, Permission
 
+PLACE = "state folder"
 ACCOUNT_TAIL = "TRADEBOT_LIVE"
 ACKNOWLEDGEMENT = "LIVE_TRADING_ACK"
 UNDERSTOOD = "YES_I_UNDERSTAND"
@@ -30,7 +31,8 @@ SPELLINGS: Mapping[str, bool] = {
 class Told:
     """What permission goes by: the mode of the folder and of the file, the account, and what was said outside.
 
-    `environment` holds the names of NAMES that say something; `unread` why it could not be read.
+    `environment` holds the names of NAMES that say something; `unread` why it could not be read. `network` is the kind
+    of file system that holds the state where that is another machine's, as far as the system tells.
     """
 
     mode: Mode
@@ -39,6 +41,7 @@ class Told:
     environment: Mapping[str, str]
     arming: Arming | None
     unread: str | None = None
+    network: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,8 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
 def _doors(told: Told) -> Iterator[Door]:
     if told.unread is not None:
         yield Door("environment", Reason.ORDER_GATE_CLOSED, open=False, found=told.unread)
+    if told.mode is not Mode.SANDBOX:
+        yield _place(told.network)
     live = told.mode is Mode.LIVE
     if live:
         yield _file_mode(told)
@@ -83,6 +88,13 @@ def _doors(told: Told) -> Iterator[Door]:
     if live:
         yield _acknowledgement(told.environment.get(ACKNOWLEDGEMENT))
         yield _armed(told.arming)
+
+
+def _place(network: str | None) -> Door:
+    """Judge where the state lies: one account is traded by one bot as long as the locks of its folder hold."""
+    if network is None:
+        return Door(PLACE, Reason.STATE_ON_NETWORK, open=True, found="it lies on no network file system that is known")
+    return Door(PLACE, Reason.STATE_ON_NETWORK, open=False, found=f"the state folder lies on a network: {network}")
 
 
 def _file_mode(told: Told) -> Door:

@@ -105,7 +105,8 @@ class FlowDesk:
 class Desk:
     """One snapshot, at the venue's time `now`; `session` is the stored calendar's session of that day, if any.
 
-    `positions` are the books' own, `net` is what the broker says it holds: signed quantities by symbol.
+    `positions` are the books' own, `net` is what the broker says it holds: signed quantities by symbol. `astray` is the
+    latter as a multiple of what the books hold, ours and others', where they differ and no activity says why.
     `rejected_quotes` says why a symbol has no quote, where the venue sent an unusable one; `unreadable` counts the
     venue's rows of positions and orders that could not be read; `taken_s` is the stopwatch's reading when it was taken.
     """
@@ -130,6 +131,7 @@ class Desk:
     unreadable: int = 0
     taken_s: float = 0.0
     signs: Signs = field(default_factory=Signs)
+    astray: Mapping[str, Decimal] = field(default_factory=dict)
 
     @property
     def session_open(self) -> bool:

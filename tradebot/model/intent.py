@@ -16,12 +16,15 @@ ID_CONFLICT = "id_conflict"
 """The code of a refusal that is ours: the venue holds another order under the id of this one."""
 NEVER_SENT = "halted"
 """The code of a refusal that is ours: a halt came between the promise and the request."""
+TARGET_DONE = "target_done"
+"""The code of a refusal that is proven by the order that was to be replaced: it has ended, so nothing can follow it."""
 
 
 class Operation(StrEnum):
     """What is sent."""
 
     SUBMIT = "submit"
+    REPLACE = "replace"
     CANCEL = "cancel"
 
 
@@ -37,7 +40,11 @@ class IntentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IntentKey:
-    """What makes an intent itself: never time, host, price or quantity. A cancel names its `target` order."""
+    """What makes an intent itself: never time, host, price or quantity.
+
+    A cancel or a replace names its `target` order; a replace carries on the key of that order, and `generation` counts
+    those of the same target that have come to nothing.
+    """
 
     account: str
     strategy: str
@@ -73,9 +80,10 @@ class IntentKey:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One submit or cancel; quantity unsigned, prices in the instrument's currency on its tick.
+    """One submit, replace or cancel; quantity unsigned, prices in the instrument's currency on its tick.
 
-    A cancel repeats the order that it ends and carries the venue's id of it in `target_venue_id`.
+    A cancel repeats the order that it ends, a replace the one whose price it changes and nothing else; both carry the
+    venue's id of it in `target_venue_id`.
     """
 
     key: IntentKey
@@ -93,9 +101,21 @@ class Intent:
     target_venue_id: str | None = None
 
     def asked_for(self, order: Order) -> bool:
-        """Tell whether the venue's order is the one that this submit asked for: id, symbol, side and quantity."""
-        ours = (self.client_order_id, self.instrument.symbol, self.side, self.quantity)
-        return ours == (order.client_order_id, order.symbol, order.side, order.quantity)
+        """Tell whether the venue's order is the one that this asked for: id, symbol, side and quantity.
+
+        A replace asks for no quantity: the venue may count what was filled before in or out.
+        """
+        ours = (self.client_order_id, self.instrument.symbol, self.side)
+        if ours != (order.client_order_id, order.symbol, order.side) or order.quantity is None:
+            return False
+        return order.quantity == self.quantity or (
+            self.operation is Operation.REPLACE and order.quantity < self.quantity
+        )
+
+    @property
+    def makes_order(self) -> bool:
+        """Tell whether the venue makes an order of it, under its client order id."""
+        return self.operation is not Operation.CANCEL
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,10 @@ _TERMINAL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order as the venue tells it; quantities unsigned, `limit_price` None for market orders."""
+    """One order as the venue tells it; quantities unsigned, `limit_price` None for market orders.
+
+    `replaced_by` is the venue's id of the order that has taken the place of a replaced one.
+    """
 
     venue_id: str
     client_order_id: str
@@ -93,6 +96,7 @@ class Order:
     status: OrderStatus
     submitted_at: datetime | None
     updated_at: datetime | None
+    replaced_by: str | None = None
 
     @property
     def open_quantity(self) -> Decimal:
@@ -121,7 +125,7 @@ class Fill:
 
 
 class Outcome(StrEnum):
-    """How a submission or a cancel ended as far as we know. UNKNOWN is looked up, never re-sent blindly."""
+    """How a submission, a replace or a cancel ended as far as we know. UNKNOWN is looked up, never re-sent blindly."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"

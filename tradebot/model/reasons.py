@@ -60,6 +60,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "The venue's clock and our calendar disagree about the session.",
         "Compare tradebot status with the venue's calendar; entries stay shut until they agree.",
     ),
+    Reason.STATE_ON_NETWORK: _row(
+        Cause.BLOCKED,
+        "The state folder lies on a network file system (WSL's /mnt/c is one): its locks keep no other machine out.",
+        "Stop tradebot, move the folder to a disk of this machine, then tradebot live status --state-dir NEW.",
+    ),
     Reason.ORDER_GATE_CLOSED: _row(
         Cause.BLOCKED,
         "ALLOW_ORDERS, ENABLE_ORDER_EXEC, DRY_RUN or LIVE_TRADING_ACK keeps every order back, exits too.",
@@ -206,6 +211,11 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.POSITION_GONE: _row(
         Cause.BROKEN,
         "The books hold a position that the broker does not hold.",
+        "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN",
+    ),
+    Reason.SPLIT_UNPROVEN: _row(
+        Cause.UNKNOWN,
+        "The broker holds a multiple of what the books hold: prices may be of other shares than the entry.",
         "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN",
     ),
     Reason.ORDER_WORKING: _row(
@@ -359,6 +369,6 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.STALE_EXIT: _row(
         Cause.IDLE,
         "An exit stayed unfilled and is being re-priced.",
-        "Nothing to do; the next pass sends it anew.",
+        "Nothing to do; it works on while its price changes, or the next pass sends another.",
     ),
 }

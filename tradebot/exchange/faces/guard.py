@@ -1,5 +1,7 @@
 """Who may speak to the exchange at all: programs of this machine, and no web page but its own.
 
+Its control has no key, so it is changed by programs of the user who runs it alone: `callers` knows them.
+
 A page of another site can make a browser send requests to loopback, and a name that its owner points there
 afterwards makes them look like the exchange's own. The first shows in the Origin header, the second in Host.
 """
@@ -10,24 +12,27 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tradebot.exchange.faces import callers
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import FORBIDDEN
 
 PAGE_DATA = "/exchange/v1/page"
 """What the page shows, as JSON; a foreign page may not read it, however it asks."""
 _HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
+_CONTROL = "/exchange/"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
     """The ASGI application in front of all others: refuses what does not come from this machine's programs."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
         self._app = app
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it with a 403."""
-        message = objection(scope)
+        message = objection(scope, self._token)
         if message is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -37,7 +42,7 @@ class Guard:
             await _forbid(message, send)
 
 
-def objection(scope: Scope) -> str | None:
+def objection(scope: Scope, token: str | None = None) -> str | None:
     """Return why a request is refused, or None. A client that is no browser may leave both headers out."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     ports = [_port(host.decode("latin-1")) for host in hosts]
@@ -46,7 +51,8 @@ def objection(scope: Scope) -> str | None:
     foreign = any(_is_foreign(value.decode("latin-1"), ports) for name, value in scope["headers"] if name == b"origin")
     if foreign and (scope["type"] == "websocket" or scope["method"] not in _SAFE or scope["path"] == PAGE_DATA):
         return "a web page of another origin may not do this"
-    return None
+    controls = scope["path"].startswith(_CONTROL) and scope.get("method", "GET") not in _SAFE
+    return callers.objection(scope, token) if controls else None
 
 
 def _is_foreign(origin: str, ports: list[str | None]) -> bool:

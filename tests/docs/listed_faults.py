@@ -1,0 +1,36 @@
+"""Writes docs/LISTED_FAULTS.md from the tests that answer the listed faults.
+
+Run it from the repository's root: python -m tests.docs.listed_faults
+"""
+
+from pathlib import Path
+
+from tests.faults.listed.catalogue import COUNT, SECTIONS, Fault, Section, faults
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "LISTED_FAULTS.md"
+HEAD = f"""# Listed faults
+
+{COUNT} bad inputs and faults, what the bot does about each, and a test for each, named by its number. One alone:
+`.venv/bin/pytest tests/faults/listed -k fault_092`. Written from names and docstrings of those tests.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    found = faults()
+    return "\n".join((HEAD, *(line for section in SECTIONS for line in _section(section, found)))).rstrip() + "\n"
+
+
+def _section(section: Section, found: list[Fault]) -> list[str]:
+    rows = [_row(fault) for fault in found if fault.file == section.file]
+    title = f"## {section.title}, {section.first} to {section.last}"
+    where = f"`tests/faults/listed/{section.file}`"
+    return [title, "", where, "", "| number | fault | what the bot does |", "|---|---|---|", *rows, ""]
+
+
+def _row(fault: Fault) -> str:
+    return f"| {fault.number} | {fault.what} | {(fault.answer or '').replace('|', chr(92) + '|')} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

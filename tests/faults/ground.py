@@ -1,0 +1,380 @@
+"""The ground of the seeded schedules: one bot and one exchange in one process, made anew for each schedule.
+
+Both are copies of folders that were prepared once: a market half an hour into its second session, and a bot that has
+just compared its books. Time is the exchange's and stands still unless the schedule lets it pass; the machine's own
+clocks are the schedule's too. The bot runs the very functions that the command line runs, with an `App` opened anew
+each time, as each process does. A kill is an end at a failpoint, after which nothing of that run has an effect any
+more; the true SIGKILL, which needs a process for each run, is what `kills.py` and `stores.py` are for.
+"""
+
+import json
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import requests
+
+from commands import evaluate_exits, reconcile, trade_once
+from tests.faults.machine import Limit, Machine
+from tests.faults.wire import Wire, lay
+from tradebot.adapters import failpoint, send_lock, state_folder, switch
+from tradebot.adapters.alpaca import AlpacaOrders, AlpacaReader
+from tradebot.adapters.http import RetryPolicy
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.errors import ExitCode, TradebotError
+from tradebot.exchange import process
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.commands.control import TICK
+from tradebot.exchange.exchange import Exchange, open_market
+from tradebot.exchange.market.fill import NEXT_BAR
+from tradebot.exchange.market.spec import MarketSpec
+from tradebot.exchange.state import read_market
+from tradebot.model.trading import TradingState
+from tradebot.settings import Loaded, Secrets
+from tradebot.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, Options, load_for
+
+CASH = 100_000
+SYMBOLS = ("AAPL", "MSFT")
+CONFIGURATION = """
+universe: [AAPL, MSFT]
+limits: {cooldown_s: 1, max_order_notional_usd: 2000}
+exits: {stop_loss_fraction: 0.0005, trailing_arm_fraction: 0.0004, trailing_stop_fraction: 0.0004,
+        profit_target_fraction: 0.004}
+"""
+"""Stops so near that a day of a few minutes meets them."""
+STOP = Decimal("0.0005")
+URL = "http://127.0.0.1:9"
+"""Never opened: what is sent there goes through the wire."""
+FAULTS = "/exchange/v1/faults"
+ERRED, KILLED = 70, -9
+"""How a run ends whose verb raised what no verb may raise, and one that was killed."""
+
+Verb = Callable[[App], int]
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+class Span(NamedTuple):
+    """Lines of the exchange's log, both included, in which so many entries at most may have been asked for."""
+
+    first: int
+    last: int
+    entries: int = 0
+
+
+class Ground:
+    """What every schedule begins with."""
+
+    def __init__(self, root: Path, wire: Wire, machine: Machine) -> None:
+        self.root, self.wire, self.machine = root, wire, machine
+        spec = MarketSpec(
+            start=date(2026, 11, 16),
+            symbols=SYMBOLS,
+            sessions=4,
+            seed=7,
+            fill=NEXT_BAR._replace(volume_share=None, partial_rate=Decimal("0.25")),
+        )
+        process.create(root / "first", spec)
+        self.stored = read_market(root / "first")
+        self.market = open_market(root / "first", self.stored)
+        exchange = Exchange(root / "first", self.stored, self.market)
+        for step in ({"to": "close"}, {"to": "next_open"}, {"seconds": 1800}):
+            tick(exchange, step)
+        exchange.commit()
+        self.begun = exchange.log.count
+        wire.connect(exchange, lambda method, path, body: None)
+        self.number = exchange.engine.main.number
+        self.loaded = self._prepared(root / "bot", _now(exchange))
+        self._keep(exchange, "flat")
+        self._trade(exchange, {"AAPL": "buy"})
+        self._keep(exchange, "long")
+        self._rest(exchange)
+        self._keep(exchange, "resting")
+
+    def _keep(self, exchange: Exchange, name: str) -> None:
+        """Keep bot and exchange as they are now, for schedules to begin with."""
+        exchange.commit()
+        shutil.copytree(self.root / "bot", self.root / name)
+        shutil.copy(exchange.log.path, self.root / f"{name}.jsonl")
+
+    def _verb(self, verb: Callable[..., Any], **asked: object) -> None:
+        with closing(opened(self.root / "bot", self.loaded, self.machine)) as app:
+            verb(app, by="schedule", **asked)
+
+    def _trade(self, exchange: Exchange, wanted: Mapping[str, str]) -> None:
+        """Let the bot enter, and a minute later see what filled."""
+        self._verb(trade_once.run, candidates=candidates(self.root, wanted))
+        tick(exchange, {"seconds": 61})
+        self._verb(reconcile.run)
+
+    def _rest(self, exchange: Exchange) -> None:
+        """Let an entry and an exit rest at the venue until both are too old."""
+        rule = {"name": "halted", "what": "halt_symbol"}
+        told(exchange, Command("POST", FAULTS, body=json.dumps([rule])))
+        self._verb(trade_once.run, candidates=candidates(self.root, {"MSFT": "buy"}))
+        self._verb(evaluate_exits.run)
+        tick(exchange, {"seconds": 660})
+
+    def _prepared(self, folder: Path, now: datetime) -> Loaded:
+        """Make a bot's folder as `init` does, and compare its books once."""
+        state = state_folder.create(folder, "sandbox", self.number, "user", now)
+        (folder / "tradebot.yaml").write_text(CONFIGURATION)
+        ledger = SqliteLedger.create(folder, self.number, now)
+        ledger.open_books(Decimal(CASH), now)
+        ledger.close()
+        switch.arm(folder, "schedule", now)
+        loaded = load_for(state, Options(str(folder)), {})
+        with closing(opened(folder, loaded, self.machine)) as app:
+            reach = now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD
+            app.ledger.put_sessions(app.reader.calendar(*reach))
+            reconcile.run(app, by="schedule")
+        return loaded
+
+    def day(self, begins: str) -> "Day":
+        """Return bot and exchange as they were kept under a name; those of the last schedule are gone."""
+        for folder in (self.root / "bot", self.root / "exchange"):
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.root / begins, self.root / "bot")
+        (self.root / "exchange").mkdir()
+        shutil.copy(self.root / f"{begins}.jsonl", self.root / "exchange" / "log.jsonl")
+        day = Day(self)
+        day.calm()
+        return day
+
+
+class Day:
+    """One bot, one exchange, and what was seen to be broken while they ran."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.machine = ground.machine
+        self.machine.ahead = timedelta(0)
+        self.folder = ground.root / "bot"
+        self.number = ground.number
+        self.exchange = Exchange(ground.root / "exchange", ground.stored, ground.market)
+        self._calendar = self.exchange.market.calendar
+        self._wire = ground.wire
+        self._begun = ground.begun
+        self.problems: list[str] = []
+        self.shut: list[Span] = []
+        self._loaded = ground.loaded
+        self._promised = Promised(self.folder)
+        ground.wire.connect(self.exchange, self._judge_request, ground.machine.lifted)
+
+    def close(self) -> None:
+        """End the day."""
+        self._promised.close()
+
+    @property
+    def line(self) -> int:
+        """Return the number of the last line of the exchange's log."""
+        self.exchange.record()
+        return self.exchange.log.count
+
+    @property
+    def now(self) -> datetime:
+        """Return the exchange's time."""
+        return _now(self.exchange)
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether the session is open now."""
+        return self._calendar.is_open(self.exchange.engine.now_us)
+
+    @property
+    def halted(self) -> bool:
+        """Say whether risk may not be added, by the two files alone."""
+        return switch.read(self.folder).state is not TradingState.ACTIVE
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield what the exchange has noted since the day began."""
+        self.exchange.record()
+        return (json.loads(line) for line in self.exchange.log.lines(self._begun))
+
+    def tick(self, **step: object) -> None:
+        """Let time pass; the machine is up for as long."""
+        before = self.now
+        with self.machine.lifted():
+            tick(self.exchange, step)
+            self.exchange.record()
+        self.machine.sleep((self.now - before).total_seconds())
+
+    def jump(self, step: Mapping[str, Any]) -> bool:
+        """Let time pass as far as the market has sessions left, and say whether it did."""
+        opening = self._calendar.next_open(self.exchange.engine.now_us)
+        wanted = {"close": self.is_open, "next_open": opening <= self._calendar.market[-1].open_us}
+        possible = wanted.get(str(step.get("to")), True)
+        if possible:
+            self.tick(**step)
+        return possible
+
+    @property
+    def left_s(self) -> float:
+        """Return for how many seconds the session will be open, 0 where none is."""
+        now_us = self.exchange.engine.now_us
+        return (self._calendar.next_close(now_us) - now_us) / 1e6 if self.is_open else 0
+
+    def quote(self, symbol: str) -> tuple[Decimal, Decimal]:
+        """Return bid and ask, as the exchange tells anybody."""
+        keys = {"host": "127.0.0.1", "apca-api-key-id": "sandbox", "apca-api-secret-key": "sandbox"}
+        path = f"{URL}/v2/stocks/quotes/latest"
+        request = requests.Request("GET", path, keys, params={"symbols": symbol}).prepare()
+        told = self._wire.send(request).raw.read()
+        quote = json.loads(told, parse_float=Decimal)["quotes"][symbol]
+        return Decimal(quote["bp"]), Decimal(quote["ap"])
+
+    def arm(self, rules: Sequence[object]) -> None:
+        """Arm rules of faults at the exchange."""
+        told(self.exchange, Command("POST", FAULTS, body=json.dumps(rules)))
+
+    def calm(self) -> None:
+        """Take every rule away."""
+        told(self.exchange, Command("DELETE", FAULTS))
+
+    def halt(self, state: TradingState) -> None:
+        """Halt as a person does; once that has returned, no entry may be asked for before somebody ends it."""
+        hook, failpoint.hook = failpoint.hook, None
+        with self.machine.lifted():
+            switch.halt(self.folder, "schedule", "a person", datetime.now(UTC), state)
+            busy = send_lock.in_flight(self.folder, 0) is not None
+            self.shut.append(Span(self.line + 1, self.line + 10_000, int(busy)))
+        failpoint.hook = hook
+
+    def run(
+        self,
+        verb: Verb,
+        hook: Callable[[str], None] | None = None,
+        limit: Limit | None = None,
+        ends_halt: bool = False,
+    ) -> int:
+        """Run a verb as a process of its own does; return its exit code, KILLED or ERRED."""
+        first, halted = self.line + 1, self.halted and not ends_halt
+        failpoint.hook = hook
+        try:
+            with self.machine.limited(limit):
+                code = self._ended(verb)
+        finally:
+            failpoint.hook = None
+        if halted:
+            self.shut.append(Span(first, self.line))
+        self.shut = [span._replace(last=min(span.last, self.line)) for span in self.shut]
+        return code
+
+    def _ended(self, verb: Verb) -> int:
+        try:
+            with closing(opened(self.folder, self._loaded, self.machine)) as app:
+                return verb(app)
+        except Killed:
+            return KILLED
+        except TradebotError as error:
+            return int(error.code)
+        except OSError:
+            return int(ExitCode.ERROR)
+        except Exception as error:  # noqa: BLE001 -- whatever a verb raises beyond these is what is looked for
+            self.problems.append(f"a verb raised {error!r}")
+            return ERRED
+
+    def _judge_request(self, method: str, path: str, body: str) -> None:
+        """Look, before a request arrives, whether the disk has a promise of it by now."""
+        self.problems += self._promised.missing(method, path, body)
+
+
+class Promised:
+    """What a journal has promised with verdicts: each id as often as it may be sent, and the orders to be ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / state_folder.JOURNAL
+        self._read = 0
+        self._may: Counter[str] = Counter()
+        self._sent: Counter[str] = Counter()
+        self._targets: set[str] = set()
+        self._database = sqlite3.connect(f"file:{folder / state_folder.LEDGER}?mode=ro", uri=True)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._database.close()
+
+    def missing(self, method: str, path: str, body: str) -> Iterator[str]:
+        """Yield what a request lacks: its line in the journal, or its committed row in the ledger."""
+        self._read_on()
+        if method == "DELETE":
+            if path.rpartition("/")[2] not in self._targets:
+                yield f"{method} {path} was not promised"
+            return
+        name = json.loads(body)["client_order_id"]
+        self._sent[name] += 1
+        if self._sent[name] > self._may[name]:
+            yield f"{method} {self._sent[name]} of {name}, {self._may[name]} promised"
+        if not self._committed(name):
+            yield f"{method} of {name}, which the ledger does not hold as sent"
+
+    def _committed(self, name: str) -> bool:
+        """Look into the ledger as another process does."""
+        query = "SELECT state FROM intents WHERE client_order_id = ?"
+        return self._database.execute(query, (name,)).fetchall() == [("sent",)]
+
+    def _read_on(self) -> None:
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._read += len(line)
+                self._add(json.loads(line))
+
+    def _add(self, record: dict[str, Any]) -> None:
+        payload = record["payload"]
+        if record["kind"] == "retried":
+            self._may[payload["client_order_id"]] += 1
+        if record["kind"] == "promised" and payload["verdicts"]:
+            self._may[payload["intent"]["client_order_id"]] += 1
+            self._targets.add(str(payload["intent"]["target_venue_id"]))
+
+
+def opened(folder: Path, loaded: Loaded, machine: Machine) -> App:
+    """Return the bot opened anew; of what its configuration says nothing is read again."""
+    app = App(state_folder.open_state(folder, {}), loaded, {})
+    policy = RetryPolicy(sleep=machine.sleep)
+    app.__dict__["secrets"] = Secrets("sandbox", "sandbox", "sandbox", None)
+    app.__dict__["exchange_url"] = URL
+    app.__dict__["reader"] = AlpacaReader(app.venue, app.drift, policy=policy)
+    app.__dict__["orders"] = AlpacaOrders(app.venue, app.drift, policy=policy)
+    return app
+
+
+def candidates(folder: Path, wanted: Mapping[str, str]) -> str:
+    """Return a file that proposes a side for each symbol."""
+    scores, path = {"buy": 0.9, "sell": -0.9}, folder / "candidates.jsonl"
+    lines = [{"symbol": symbol, "side": side, "score": scores[side]} for symbol, side in wanted.items()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+def tick(exchange: Exchange, step: Mapping[str, Any]) -> None:
+    """Let an exchange's time pass."""
+    told(exchange, Command("POST", TICK, body=json.dumps(step)))
+
+
+def told(exchange: Exchange, command: Command) -> None:
+    """Let an exchange carry out a command of its own control."""
+    status, body = exchange.run(command)
+    assert status == 200, body
+
+
+def _now(exchange: Exchange) -> datetime:
+    return datetime.fromtimestamp(exchange.engine.now_us / 1e6, UTC)
+
+
+@contextmanager
+def laid(root: Path) -> Iterator[Ground]:
+    """Yield the ground under a folder, with this process's clocks and sessions led to it."""
+    machine, wire = Machine(), lay()
+    machine.install()
+    yield Ground(root, wire, machine)

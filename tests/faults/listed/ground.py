@@ -1,0 +1,221 @@
+"""Where the listed faults befall a bot: one exchange for a process of tests, and on it a trader for each test.
+
+Verbs run in this process, behind the boundary of the command line, so that a test sees the exit code and the sentence
+that a person sees. What was sent is asked of the exchange's own log.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import requests
+
+from commands import evaluate_exits, reconcile, trade_once
+from commands.boundary import bounded
+from tests.faults import judge
+from tests.faults.stage import Bot, Stage, Verb, set_up
+from tradebot.adapters import failpoint, state_folder
+from tradebot.adapters.clock import LockStepClock
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.model.intent import IntentRecord
+from tradebot.model.position import FOREIGN, fold_positions
+from tradebot.wiring import App, FolderLook
+
+MORNING_S = 1800
+EARLIEST, LATEST = timedelta(hours=6), timedelta(hours=2)
+"""How much of a session is left where a test may begin: it has quotes, and some time may pass."""
+UNTIL_FILLED_S = 120
+SESSIONS = 12
+"""The ninth of them is a half day."""
+
+NUMBERS = count(1)
+NOBODY = 65_534
+
+
+class Said(NamedTuple):
+    """How a verb ended, and what it said to a person of an error."""
+
+    code: int
+    err: str
+
+
+def in_a_session(stage: Stage) -> None:
+    """Bring the exchange half an hour into a session that has hours left, wherever the last test has left it."""
+    status = LockStepClock(stage.url).status()
+    left = status.next_close - status.now if status.is_open and status.next_close else timedelta(0)
+    if not LATEST <= left <= EARLIEST:
+        stage.tick(to="next_open")
+        stage.tick(seconds=MORNING_S)
+
+
+class Trader:
+    """A bot on the stage: what it does, what befalls it, what the log says of it."""
+
+    def __init__(self, stage: Stage, bot: Bot, capture: pytest.CaptureFixture[str]) -> None:
+        self.stage = stage
+        self.bot = bot
+        self.shape: Callable[[App], None] = lambda app: None
+        """What is changed in the bot's way to the world before a verb runs."""
+        self._capture = capture
+        self._armed = 0
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of its state."""
+        return self.bot.folder
+
+    def does(self, verb: Verb, look: FolderLook = state_folder.open_state) -> Said:
+        """Run a verb as a process of its own would, as far as one process can."""
+
+        def work() -> int:
+            with closing(self.bot.app(look)) as app:
+                self.shape(app)
+                return verb(app)
+
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._capture.readouterr()
+        try:
+            code = bounded(work, [])
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return Said(int(code), self._capture.readouterr().err)
+
+    def buys(self, *symbols: str, again: bool = False) -> Said:
+        """Run a pass of entries that proposes these; `again` takes a slot of its own."""
+        return self.does(self.entries(*symbols, again=again))
+
+    def entries(self, *symbols: str, again: bool = False) -> Verb:
+        """Return a pass of entries that proposes to buy these."""
+        file = self.bot.candidates(dict.fromkeys(symbols, "buy"))
+        return lambda app: int(trade_once.run(app, by="test", candidates=file, force_slot=again).exit_code)
+
+    def goes_on(self, *, again: bool = False) -> None:
+        """Buy, and see that the day ends well: one order, sent once and filled, and nothing unexplained."""
+        assert self.buys("AAPL", again=again).code == 0
+        self.stage.tick(seconds=UNTIL_FILLED_S)
+        assert self.reconciles().code == 0
+        assert (self.posts(), len(self.told().accepted)) == (1, 1)
+        assert self.held().keys() == {"AAPL"}
+        self.is_whole()
+
+    def exits(self) -> Said:
+        """Run a pass of exits in a slot of its own."""
+        return self.does(lambda app: int(evaluate_exits.run(app, by="test", force_slot=True).exit_code))
+
+    def reconciles(self) -> Said:
+        """Compare books and broker."""
+        return self.does(lambda app: int(reconcile.run(app, by="test").exit_code))
+
+    def trouble(self, what: object, **when: object) -> None:
+        """Let the exchange do something to this bot's account alone."""
+        self._armed += 1
+        rule = {"name": f"{self.bot.name}-{self._armed}", "when": {"account": self.bot.name, **when}, "what": what}
+        answer = requests.post(f"{self.stage.url}/exchange/v1/faults", data=json.dumps([rule]), timeout=10)
+        assert answer.status_code == 200, answer.text
+
+    def calm(self) -> None:
+        """End every trouble of this account."""
+        for number in range(self._armed):
+            requests.delete(f"{self.stage.url}/exchange/v1/faults/{self.bot.name}-{number + 1}", timeout=10)
+        self._armed = 0
+
+    def told(self) -> judge.Account:
+        """Return what the exchange's log tells of the account."""
+        return judge.accounts(self.stage.log())[self.bot.number]
+
+    def intents(self) -> list[IntentRecord]:
+        """Return what the books promise."""
+        with closing(SqliteLedger.open(self.folder, read_only=True)) as ledger:
+            return list(ledger.intents())
+
+    def held(self) -> dict[str, Decimal]:
+        """Return what the books hold of ours, by symbol."""
+        with closing(SqliteLedger.open(self.folder, read_only=True)) as ledger:
+            folded = fold_positions(ledger.fills()).items()
+        return {symbol: p.quantity for (owner, symbol), p in folded if owner != FOREIGN and p.quantity}
+
+    def posts(self) -> int:
+        """Return how many orders the exchange was ever asked for."""
+        return self.told().posts.total()
+
+    def fired(self) -> int:
+        """Return how often a trouble befell the account."""
+        fired = (event["rule"] for event in self.stage.log() if event["event"] == "fault_fired")
+        return sum(name.rpartition("-")[0] == self.bot.name for name in fired)
+
+    def is_whole(self) -> None:
+        """Compare once, and see that nothing is left unexplained, doubled, lost or sent without a promise."""
+        told = self.told()
+        with closing(SqliteLedger.open(self.folder, read_only=True)) as ledger:
+            found = [*told.doubles, *judge.turned(told), *judge.lost_fills(told, ledger)]
+        found += judge.unpromised(told, judge.Promises(self.folder).now())
+        assert found == []
+
+
+@contextmanager
+def as_another_user(trader: Trader) -> Iterator[Callable[[Verb], Verb]]:
+    """Yield what turns a verb into one of a user for whom permissions hold, to whom the bot belongs meanwhile."""
+    root = not os.geteuid()
+    if root:
+        for path in (trader.folder, *trader.folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        trader.stage.folder.chmod(0o755)
+
+    def unprivileged(verb: Verb) -> Verb:
+        def of(app: App) -> int:
+            if root:
+                # In a process of its own, which never has to come back from this.
+                os.seteuid(NOBODY)
+            return verb(app)
+
+        return of
+
+    try:
+        yield unprivileged
+    finally:
+        trader.stage.folder.chmod(0o700)
+
+
+AtAPoint = Callable[[str, Callable[[], object]], None]
+
+
+@pytest.fixture
+def at_a_point() -> Iterator[AtAPoint]:
+    """Yield what arms one failpoint of this process, to do something there the first time that it is reached."""
+
+    def arm(point: str, step: Callable[[], object]) -> None:
+        def reached(name: str) -> None:
+            if name == point:
+                failpoint.hook = None
+                step()
+
+        failpoint.hook = reached
+
+    yield arm
+    failpoint.hook = None
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    """Yield the exchange of this process of tests; its time only ever goes forward."""
+    with set_up(SESSIONS) as made:
+        yield made
+
+
+@pytest.fixture
+def trader(stage: Stage, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Trader:
+    """Return a new bot of this test alone, amid a session, with compared books."""
+    in_a_session(stage)
+    fault = request.node.name.removeprefix("test_fault_").partition("_")[0]
+    made = Trader(stage, stage.bot(f"fault-{fault}-{next(NUMBERS)}"), capsys)
+    assert made.reconciles().code == 0
+    return made

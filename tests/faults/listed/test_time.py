@@ -1,0 +1,302 @@
+"""Listed faults 105 to 116: clocks, calendars and time zones."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from jobs.claims import Refused, claim
+from jobs.duty import Duty
+from jobs.timetable import slot_at, slots
+from tests.core.builders import CASH, SESSION
+from tests.core.worlds import Scene, call, wanted
+from tests.fakes import MemoryLedger
+from tests.faults.listed.ground import Trader
+from tests.venues import FakeVenue
+from tradebot.adapters.calendar import exchange_sessions
+from tradebot.adapters.pace import BEHIND, RealTime
+from tradebot.adapters.rows import RowError, utc
+from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.job_times import parse
+from tradebot.model.bar import Session
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+
+NEW_YORK = ZoneInfo("America/New_York")
+TIMETABLE = {
+    Job.FETCH_FLOW: parse("every 10m from open+2m"),
+    Job.SCORE: parse("every 10m from open+2m"),
+    Job.EVALUATE_EXITS: parse("every 5m from open+2m"),
+    Job.TRADE_ONCE: parse("every 10m from open+5m until close-20m"),
+    Job.RECONCILE: parse("at open+1m, at close-10m"),
+}
+ENTRIES = TIMETABLE[Job.TRADE_ONCE]
+
+
+class Hours:
+    """A timetable over some sessions, and every slot that was ever filled."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self.ledger = MemoryLedger()
+        self.ledger.put_sessions(sessions)
+        self.ledger.open_books(CASH, sessions[0].open)
+        self.duty = Duty(self.ledger, TIMETABLE, 90, lambda now: None, lambda slot, now: False)
+        self.ran = Counter[tuple[date, Job, str]]()
+        self.missed = Counter[tuple[date, Job, str]]()
+
+    def look(self, now: datetime) -> list[str]:
+        """Fill what is due at a moment, and return the names of the slots of entries among it."""
+        due = self.duty.look(now)
+        for slot in due.run:
+            self.ledger.claim_slot(slot.job, slot.session, slot.name, "serve", now)
+            self.ran[slot.session, slot.job, slot.name] += 1
+        for slot in due.missed:
+            if self.duty.write_missed(slot, now, "serve", "sandbox"):
+                self.missed[slot.session, slot.job, slot.name] += 1
+        return [slot.name for slot in due.run if slot.job is Job.TRADE_ONCE]
+
+    def pass_days(self, first: datetime, last: datetime) -> None:
+        """Look each minute of a span, nights included."""
+        for minute in range(int((last - first).total_seconds()) // 60):
+            self.look(first + timedelta(minutes=minute))
+
+
+def keeps_its_hours(before: Session, after: Session) -> None:
+    """Run two sessions around a change of the clocks: every slot once, at the same hour of New York."""
+    assert before.open.hour != after.open.hour, "no change of the clocks lies between these two"
+    hours = Hours([before, after])
+    hours.pass_days(before.open - timedelta(hours=1), after.close + timedelta(hours=1))
+    every = [slots(job, times, session) for job, times in TIMETABLE.items() for session in (before, after)]
+    assert hours.ran == Counter((slot.session, slot.job, slot.name) for found in every for slot in found)
+    assert not hours.missed
+    assert _hours(before) == _hours(after)
+
+
+def _hours(session: Session) -> list[object]:
+    """Return when the slots of entries begin, by the clocks of New York."""
+    return [slot.start.astimezone(NEW_YORK).time() for slot in slots(Job.TRADE_ONCE, ENTRIES, session)]
+
+
+def test_fault_105_spring_forward() -> None:
+    """Slots hang on the session's open and close: each is filled once, at the hour of New York that it always has."""
+    keeps_its_hours(*exchange_sessions(date(2027, 3, 12), date(2027, 3, 15)))
+
+
+def test_fault_106_fall_back() -> None:
+    """No slot comes twice in the night of the double hour, and none is lost after it."""
+    keeps_its_hours(*exchange_sessions(date(2026, 10, 30), date(2026, 11, 2)))
+
+
+def test_fault_107_half_day_until_13_00() -> None:
+    """The last entries come before the early close, exits until then, and nothing is due after it."""
+    (session,) = exchange_sessions(date(2026, 11, 27), date(2026, 11, 27))
+    assert session.close.astimezone(NEW_YORK).hour == 13
+    hours = Hours([session])
+    hours.pass_days(session.open, session.close + timedelta(hours=4))
+    entries = [name for _, job, name in hours.ran if job is Job.TRADE_ONCE]
+    assert (entries[0], entries[-1]) == ("open+5m", "open+185m")
+    assert [name for _, job, name in hours.ran if job is Job.EVALUATE_EXITS][-1] == "open+207m"
+    scene = Scene(venue=FakeVenue(session, session.close, CASH))
+    scene.ledger.put_sessions([session])
+    scene.venue.is_open = False
+    assert _refused(scene) == (Reason.MARKET_CLOSED, Reason.MARKET_CLOSED)
+
+
+def _refused(scene: Scene) -> tuple[Reason | None, Reason | None]:
+    """Return why neither entries nor exits ran; nothing may have been sent."""
+    found = [story(scene.world(wanted("AAPL")), call(slot="late")) for story in (trade_once, evaluate_exits)]
+    assert scene.venue.submitted == []
+    first, second = (record.job_decision.reason for record in found if record.job_decision)
+    return first, second
+
+
+def test_fault_108_unscheduled_closure() -> None:
+    """The venue says closed where the calendar says open: both passes are refused, naming the disagreement."""
+    scene = Scene()
+    scene.venue.is_open = False
+    assert _refused(scene) == (Reason.CALENDAR_DISAGREES, Reason.CALENDAR_DISAGREES)
+
+
+def test_fault_109_list_of_holidays_ends() -> None:
+    """The calendar is asked for with its bounds, years ahead; on a day that it does not know nothing is due or sent."""
+    assert len(exchange_sessions(date(2029, 7, 2), date(2029, 7, 6))) == 4
+    before = timedelta(days=3)
+    hours = Hours([Session(SESSION.date - before, SESSION.open - before, SESSION.close - before)])
+    hours.pass_days(SESSION.open, SESSION.open + timedelta(hours=2))
+    assert not hours.ran
+    assert _refused(Scene(ledger=Uncharted())) == (Reason.CALENDAR_DISAGREES, Reason.CALENDAR_DISAGREES)
+
+
+class Uncharted(MemoryLedger):
+    """A ledger whose calendar knows no day."""
+
+    def put_sessions(self, sessions: Iterable[Session]) -> None:
+        """Keep none."""
+
+
+class Machine:
+    """The clocks of the machine: the one that can be set, and the one that only counts."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.set_s, self.counted_s, self.asked = 0.0, 0.0, 0
+        began_s, kernel = time.time(), 1000.0
+        patch.setattr(time, "time", lambda: began_s + self.set_s + self.counted_s)
+        patch.setattr(time, "clock_gettime", lambda _: kernel + self.counted_s)
+
+    def venue(self) -> datetime:
+        """Tell the venue's time, which nobody here can set."""
+        self.asked += 1
+        return SESSION.open + timedelta(seconds=self.counted_s)
+
+
+def believes_the_venue(machine: Machine, jump: timedelta) -> None:
+    """Set the machine's clock in the middle of a session: trading time goes on as it was, and the venue is asked."""
+    times = RealTime(machine.venue)
+    machine.counted_s = 60
+    (before,) = times.moments()
+    machine.set_s += jump.total_seconds()
+    machine.counted_s = 90
+    (after,) = times.moments()
+    assert after - before == timedelta(seconds=30)
+    assert after == SESSION.open + timedelta(seconds=90) - BEHIND
+    assert machine.asked == 2
+    assert len(list(times.moments())) == 1
+    assert machine.asked == 2
+
+
+def test_fault_110_clock_set_back_an_hour(trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trading time is the venue's: no slot comes twice, and where the venue's own clock is back nothing is sent."""
+    with monkeypatch.context() as patch:
+        believes_the_venue(Machine(patch), timedelta(hours=-1))
+    hours = Hours([SESSION])
+    for minute in (5, 65, 5, 15, 65):
+        hours.look(SESSION.open + timedelta(minutes=minute))
+    assert max(hours.ran.values()) == 1
+    assert [name for _, job, name in hours.ran if job is Job.TRADE_ONCE] == ["open+5m", "open+65m"]
+    trader.stage.tick(seconds=3600)
+    assert trader.reconciles().code == 0
+    _sends_nothing_while(trader, {"clock_skew": "-1h"})
+
+
+def _sends_nothing_while(trader: Trader, what: object) -> None:
+    """See that a pass sends nothing while the venue's clock is off, and trades once it is right again."""
+    trader.trouble(what)
+    trader.buys("AAPL")
+    assert trader.posts() == 0
+    trader.calm()
+    assert trader.buys("AAPL", again=True).code == 0
+    assert trader.posts() == 1
+
+
+def test_fault_111_clock_set_forward_a_day(trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trading time is the venue's: no slot of tomorrow is used up today; on a venue's wrong day nothing is sent."""
+    with monkeypatch.context() as patch:
+        believes_the_venue(Machine(patch), timedelta(days=1))
+    _sends_nothing_while(trader, {"clock_skew": "24h"})
+
+
+def test_fault_112_suspended_for_8_hours_across_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue is asked on waking; entries of the night are missed, the rest runs once, an old desk sends nothing."""
+    machine = Machine(monkeypatch)
+    times = RealTime(machine.venue)
+    machine.counted_s = 8 * 3600.0
+    assert list(times.moments()) == [SESSION.open + timedelta(hours=8) - BEHIND]
+    assert machine.asked == 2
+    hours = Hours([SESSION])
+    hours.look(SESSION.open - timedelta(hours=4))
+    assert hours.look(SESSION.open + timedelta(hours=4)) == []
+    assert {job for _, job, _ in hours.missed} == {Job.TRADE_ONCE}
+    assert Counter(job for _, job, _ in hours.ran) == dict.fromkeys(set(TIMETABLE) - {Job.TRADE_ONCE}, 1)
+    assert _ends_after(8 * 3600, is_open=True) is Reason.DESK_STALE
+
+
+def _ends_after(slept_s: float, *, is_open: bool) -> Reason | None:
+    """Return how an entry ends whose process slept between its desk and its promise."""
+    scene, readings = Scene(), iter((0.0,))
+    world = scene.world(wanted("AAPL"))
+    close = scene.venue.session.close
+
+    def stopwatch() -> float:
+        reading = next(readings, slept_s)
+        if reading == slept_s:
+            scene.venue.session = replace(scene.venue.session, close=close + timedelta(days=1))
+            scene.venue.now, scene.venue.is_open = scene.venue.now + timedelta(seconds=slept_s), is_open
+        return reading
+
+    record = trade_once(replace(world, stopwatch=stopwatch), call())
+    assert scene.venue.submitted == []
+    terminal = record.candidates[0].terminal
+    return terminal.reason if terminal else None
+
+
+def test_fault_113_leap_second_smeared(trader: Trader) -> None:
+    """A second more or less between two clocks shuts nothing, and a time of 23:59:60 is a bad row and no crash."""
+    trader.trouble({"clock_skew": "-1s"})
+    assert trader.buys("AAPL").code == 0
+    trader.calm()
+    trader.trouble({"clock_skew": "1s"})
+    assert trader.buys("MSFT").code == 0
+    assert trader.posts() == 2
+    with pytest.raises(RowError, match="is no timestamp"):
+        utc("at", "2026-12-31T23:59:60Z")
+
+
+@contextmanager
+def zone(name: str) -> Iterator[None]:
+    """Move the whole machine to a time zone for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", name)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_fault_114_time_zone_of_the_system_changes_while_it_runs(trader: Trader) -> None:
+    """All times inside are UTC: the slot is the same one, taken, and what is sent bears the same name."""
+    with zone("America/Los_Angeles"):
+        assert trader.buys("AAPL").code == 0
+    with zone("Asia/Tokyo"):
+        assert trader.buys("AAPL").code == 0
+        assert trader.reconciles().code == 0
+    assert trader.posts() == 1
+    (record,) = trader.intents()
+    assert record.intent.at.tzinfo is UTC
+    lines = (trader.folder / "system_events.jsonl").read_text().splitlines()
+    assert all('"timestamp":"2' in line and ('Z"' in line or "+00:00" in line) for line in lines)
+    assert os.environ.get("TZ") is None
+
+
+@pytest.mark.parametrize(("left_s", "sent"), [(0.1, 0), (1.9, 0), (2.5, 1)])
+def test_fault_115_desk_before_the_close_and_order_after_it(left_s: float, sent: int) -> None:
+    """What would leave within two seconds of the close is not sent: it might arrive after it, and wait overnight."""
+    scene = Scene(venue=FakeVenue(SESSION, SESSION.close - timedelta(seconds=left_s), CASH))
+    scene.later(0)
+    readings = iter((0.0,))
+    world = replace(scene.world(wanted("AAPL")), stopwatch=lambda: next(readings, 0.3))
+    record = trade_once(world, call())
+    assert len(scene.venue.submitted) == sent
+    terminal = record.candidates[0].terminal
+    assert (terminal.reason if terminal else None) == (None if sent else Reason.MARKET_CLOSED)
+    assert len(scene.ledger.intents()) == sent
+
+
+def test_fault_116_slot_exactly_at_the_boundary_twice() -> None:
+    """A slot begins with its first instant and ends before the next one's; of two who come at once one is given it."""
+    first, second = slots(Job.TRADE_ONCE, ENTRIES, SESSION)[:2]
+    assert slot_at(Job.TRADE_ONCE, ENTRIES, SESSION, first.start) == first
+    assert slot_at(Job.TRADE_ONCE, ENTRIES, SESSION, second.start - timedelta(microseconds=1)) == first
+    assert slot_at(Job.TRADE_ONCE, ENTRIES, SESSION, second.start) == second
+    ledger = MemoryLedger()
+    ledger.put_sessions([SESSION])
+    ledger.open_books(Decimal(1), SESSION.open)
+    found = [claim(ledger, TIMETABLE, Job.TRADE_ONCE, second.start, by) for by in ("cron", "serve")]
+    assert [isinstance(one, Refused) for one in found] == [False, True]
+    assert isinstance(found[1], Refused)
+    assert found[1].decision.reason is Reason.SLOT_TAKEN

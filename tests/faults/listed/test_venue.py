@@ -1,0 +1,416 @@
+"""Faults 67 to 88: what the venue may answer. What is new harms nothing; what money depends on is exact or refused."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import requests
+
+from tests.adapters.alpaca_samples import (
+    account_row,
+    clock_row,
+    fill_row,
+    intent,
+    order_row,
+    orders,
+    position_row,
+    reader,
+)
+from tests.adapters.wire import Asked, Script, Scripted, Wire
+from tests.cli.bot import Bot
+from tests.cli.real_money import writes
+from tests.core.builders import NOW, ask, book, desk, quote
+from tests.core.worlds import Scene, call, wanted
+from tests.venues import FakeReader
+from tradebot.adapters.alpaca_models import read_account, read_order, read_position
+from tradebot.adapters.alpaca_replies import order_body
+from tradebot.adapters.rows import DriftTally
+from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.exchange.faults import library
+from tradebot.gates.entry import decide
+from tradebot.model.activity import Activity
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Gate, Verdict
+from tradebot.model.order import OrderStatus, OrderType, Outcome, Reply
+from tradebot.model.position import FOREIGN, fold_positions
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.reconcile import FindingKind
+from tradebot.reconciling import Reconciled, apply_plan, reconcile
+
+
+def view_of(wire: Wire, **answers: object) -> Script:
+    """Let the venue answer a view with these rows in place of good ones, by the last word of the path."""
+    good = {"account": account_row(), "clock": clock_row(), "positions": [position_row()], "orders": [order_row()]}
+    wire.script = lambda asked: Scripted(200, (good | answers)[asked.path.rsplit("/", 1)[-1]])
+    return wire.script
+
+
+def compared(scene: Scene) -> Reconciled:
+    """Return what a reconcile finds."""
+    return reconcile(FakeReader(scene.venue), scene.ledger)
+
+
+def kinds(scene: Scene) -> list[FindingKind]:
+    """Return the kinds of what a reconcile finds."""
+    return [finding.kind for finding in compared(scene).findings]
+
+
+def blocking(scene: Scene) -> bool:
+    """Tell whether a reconcile finds what keeps entries shut."""
+    return any(finding.blocking for finding in compared(scene).findings)
+
+
+def reasons(cycle: CycleRecord) -> list[Reason | None]:
+    """Return why each candidate of a pass ended, None for one that was sent."""
+    return [record.terminal.reason if record.terminal else None for record in cycle.candidates]
+
+
+def holding(quantity: str = "10", price: str = "100") -> Scene:
+    """Return a bot that has bought AAPL, by an order that filled, and knows of it."""
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.later(60)
+    (sent,) = scene.venue.submitted
+    scene.venue.fill(sent.client_order_id, price, sent.quantity)
+    assert kinds(scene) == []
+    scene.later(60)
+    return scene
+
+
+def leaving(scene: Scene) -> CycleRecord:
+    """Let the bot look at its exits with its one position far past its stop."""
+    scene.price("AAPL", "90")
+    return evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+31m"))
+
+
+def closes(scene: Scene) -> list[str]:
+    """Return the symbols of the orders that were sent to close."""
+    return [sent.instrument.symbol for sent in scene.venue.submitted if sent.purpose == "close"]
+
+
+def test_fault_067_unknown_order_status(wire: Wire) -> None:
+    """The order counts as working, because nothing says that it is done; the word is counted as drift."""
+    view_of(wire, orders=[order_row(status="restated")])
+    tally = DriftTally()
+    (order,) = reader(wire, tally).view().orders
+    assert (order.status, order.status.terminal, order.open_quantity) == (OrderStatus.UNKNOWN, False, Decimal(10))
+    assert [drift.field for drift in tally.counts] == ["status"]
+    wire.answer(Scripted(200, order_row(status="restated")))
+    assert orders(wire).submit(intent()).outcome is Outcome.ACCEPTED
+
+
+def test_fault_068_new_order_type(wire: Wire) -> None:
+    """The order is read and counted as it stands in the book; the word is counted as drift."""
+    view_of(wire, orders=[order_row(type="iceberg", order_type="iceberg", client_order_id="by hand")])
+    tally = DriftTally()
+    view = reader(wire, tally).view()
+    assert (view.orders[0].order_type, view.unreadable, len(tally.counts)) == (OrderType.UNKNOWN, 0, 1)
+
+
+def test_fault_069_fields_of_day_trading_are_gone() -> None:
+    """The account is whole without them, and with them: no rule of ours asks."""
+    without, tally = read_account(account_row(), DriftTally()), DriftTally()
+    dropped = {"pattern_day_trader": True, "daytrade_count": 9, "daytrading_buying_power": "0"}
+    assert read_account(account_row(**dropped), tally) == without
+    assert {drift.field for drift in tally.counts} == set(dropped)
+
+
+@pytest.mark.parametrize("equity", ["0", "-1500.25"])
+def test_fault_070_equity_null_zero_or_negative(wire: Wire, equity: str) -> None:
+    """Null ends the pass with exit 2; at zero or below no entry passes and nothing fails, while exits go on."""
+    view_of(wire, account=account_row(equity=None))
+    with pytest.raises(OperatorError, match="equity is missing") as caught:
+        reader(wire).view()
+    assert caught.value.code is ExitCode.USAGE
+    refused = decide(ask(book=book(equity=Decimal(equity), buying_power=Decimal(0))))
+    assert Reason.EQUITY_UNKNOWN in [decision.reason for decision in refused if not decision.passed]
+    scene = holding()
+    scene.venue.cash += Decimal(equity) - scene.venue.account().equity
+    assert None not in reasons(trade_once(scene.world(wanted("JPM")), call(slot="open+32m")))
+    leaving(scene)
+    assert closes(scene) == ["AAPL"]
+
+
+def test_fault_071_quantity_of_nine_places(wire: Wire) -> None:
+    """It is kept to the last place, from the wire to the books and back to the wire; a billionth is a difference."""
+    exact = read_position(position_row(qty="1.000000001"), DriftTally()).quantity
+    assert exact == Decimal("1.000000001")
+    assert order_body(intent(quantity=exact))["qty"] == "1.000000001"
+    assert order_body(intent(quantity=Decimal("1E-9")))["qty"] == "0.000000001"
+    scene = holding()
+    scene.venue.held["AAPL"] += Decimal("0.000000001")
+    assert FindingKind.QUANTITY in kinds(scene)
+
+
+def test_fault_072_filled_without_an_average_price(wire: Wire) -> None:
+    """The order is readable; what it cost is taken from its executions, and until they are listed entries stay shut."""
+    view_of(wire, orders=[order_row(status="filled", filled_qty="10", filled_avg_price=None)])
+    assert reader(wire).view().orders[0].filled_average_price is None
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.later(60)
+    (sent,) = scene.venue.submitted
+    scene.venue.fill(sent.client_order_id, "101.50")
+    told = scene.venue.book[sent.client_order_id]
+    scene.venue.book[sent.client_order_id] = replace(told, filled_average_price=None)
+    executions, scene.venue.executions = scene.venue.executions, []
+    assert blocking(scene)
+    scene.venue.executions = executions
+    assert kinds(scene) == []
+    (position,) = fold_positions(scene.ledger.fills()).values()
+    assert (position.quantity, position.average_price) == (sent.quantity, Decimal("101.50"))
+
+
+def test_fault_073_more_filled_than_ordered(wire: Wire) -> None:
+    """As an answer to an order it proves nothing; in a list the row is refused, and that shuts entries."""
+    wire.answer(Scripted(200, order_row(filled_qty="12")))
+    assert (orders(wire).submit(intent()).outcome, wire.count("POST")) == (Outcome.UNKNOWN, 1)
+    view_of(wire, orders=[order_row(filled_qty="12")])
+    view = reader(wire).view()
+    assert (view.orders, view.unreadable) == ((), 1)
+    refused = decide(ask(desk=desk(unreadable=view.unreadable)))
+    assert [decision.reason for decision in refused if not decision.passed] == [Reason.VIEW_INCOMPLETE]
+
+
+def test_fault_074_partly_filled_then_cancelled() -> None:
+    """What was filled is held and managed, the rest is gone; books and broker agree."""
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.later(60)
+    (sent,) = scene.venue.submitted
+    scene.venue.fill(sent.client_order_id, "100", Decimal(3))
+    ended = replace(scene.venue.book[sent.client_order_id], status=OrderStatus.CANCELED, updated_at=scene.venue.now)
+    scene.venue.book[sent.client_order_id] = ended
+    assert kinds(scene) == []
+    (position,) = fold_positions(scene.ledger.fills()).values()
+    assert (position.quantity, position.strategy != FOREIGN) == (Decimal(3), True)
+    assert scene.ledger.orders(working=True) == ()
+    scene.later(60)
+    leaving(scene)
+    assert [(close.quantity, close.side) for close in scene.venue.submitted[1:]] == [(Decimal(3), Side.SELL)]
+
+
+def test_fault_075_order_replaced_five_times() -> None:
+    """The chain is followed to its end: what the last order fills is ours, and nothing is left to find."""
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.later(60)
+    (sent,) = scene.venue.submitted
+    changed = sent
+    for number in range(1, 6):
+        target = scene.venue.book[changed.client_order_id].venue_id
+        changed = replace(sent, client_order_id=f"by hand {number}", target_venue_id=target)
+        assert scene.venue.replacement(changed).outcome is Outcome.ACCEPTED
+    assert Reason.ORDER_WORKING in reasons(trade_once(scene.world(wanted("AAPL")), call(slot="open+31m")))
+    scene.venue.fill("by hand 5", "100", sent.quantity)
+    assert kinds(scene) == []
+    (position,) = fold_positions(scene.ledger.fills()).values()
+    assert (position.strategy, position.quantity) == (sent.key.strategy, sent.quantity)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_fault_076_bracket_with_and_without_its_legs(wire: Wire, nested: bool) -> None:
+    """Legs count as orders in the book, each once, whether they come inside of their parent or beside it."""
+    legs = [order_row(id=f"leg-{n}", client_order_id=f"leg-{n}", side="sell", status="held") for n in (1, 2)]
+    done = order_row(id="leg-3", client_order_id="leg-3", side="sell", status="canceled")
+    parent = order_row(order_class="bracket", client_order_id="by hand", legs=[*legs, done] if nested else None)
+    view_of(wire, orders=[parent] if nested else [parent, *legs])
+    view = reader(wire).view()
+    assert [order.client_order_id for order in view.orders] == ["by hand", "leg-1", "leg-2"]
+    assert view.unreadable == 0
+
+
+def test_fault_077_held_leg(wire: Wire) -> None:
+    """It counts as working: it may fill once its parent has."""
+    order = read_order(order_row(status="held"), DriftTally())
+    assert (order.status, order.status.terminal) == (OrderStatus.HELD, False)
+    scene = Scene()
+    other = Scene()
+    trade_once(other.world(wanted("AAPL")), call())
+    resting = scene.venue.rest("leg by hand", "AAPL", other.venue.submitted[0])
+    scene.venue.book["leg by hand"] = replace(resting, status=OrderStatus.HELD)
+    assert Reason.ORDER_WORKING in reasons(trade_once(scene.world(wanted("AAPL")), call()))
+
+
+def paged(rows: Sequence[dict[str, object]], size: int = 100) -> Script:
+    """Return a venue that lists rows in pages, each of which repeats the last row of the one before."""
+
+    def venue(asked: Asked) -> Scripted:
+        token = asked.query.get("page_token")
+        start = [row["id"] for row in rows].index(token) if token else 0
+        return Scripted(200, rows[start : start + size])
+
+    return venue
+
+
+def test_fault_078_activity_on_two_pages(wire: Wire) -> None:
+    """It is one fill: its id counts once, on a page, over pages and over passes."""
+    wire.script = paged([fill_row(number) for number in range(1, 251)])
+    fills = reader(wire).fills(None)
+    assert len(fills) == len({fill.activity_id for fill in fills}) == 250
+    scene = holding()
+    again = scene.venue.executions * 2
+    scene.venue.executions = again
+    before = scene.ledger.fills()
+    assert kinds(scene) == []
+    assert scene.ledger.fills() == before
+
+
+def test_fault_079_pages_that_repeat_or_never_end(wire: Wire) -> None:
+    """The pass ends with exit 5 after a page that repeats, or after 200 pages: nothing is decided on a part."""
+    wire.answer(Scripted(200, [fill_row(number) for number in range(100)]))
+    with pytest.raises(TemporaryError, match="repeats a page") as caught:
+        reader(wire).fills(None)
+    assert (caught.value.code, wire.count("GET")) == (ExitCode.UNAVAILABLE, 2)
+    wire.script = lambda asked: Scripted(200, [{"id": f"{len(wire.asked)}"}] * 100)
+    with pytest.raises(TemporaryError, match="more than 200 pages"):
+        reader(wire).fills(None)
+
+
+def test_fault_080_no_positions_while_orders_have_filled() -> None:
+    """Entries are shut by the difference, and nothing is sold that the broker says it does not hold."""
+    scene = holding()
+    scene.venue.held.clear()
+    assert kinds(scene)[:1] == [FindingKind.PHANTOM]
+    assert blocking(scene)
+    assert reasons(trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))) == [Reason.RECONCILE_FINDINGS]
+    assert reasons(leaving(scene)) == [Reason.POSITION_GONE]
+    assert closes(scene) == []
+
+
+@pytest.mark.parametrize("quantity", ["-0", "-0.00", "0"])
+def test_fault_081_position_of_minus_nothing(wire: Wire, quantity: str) -> None:
+    """It is nothing: no position, no finding, no exit."""
+    view_of(wire, positions=[position_row(qty=quantity)])
+    (position,) = reader(wire).view().positions
+    assert (str(position.quantity.normalize()), bool(position.quantity)) == ("0", False)
+    scene = Scene()
+    scene.venue.held = {"AAPL": Decimal(quantity)}
+    assert kinds(scene) == []
+    assert leaving(scene).candidates == ()
+
+
+def happens(scene: Scene, kind: str, *moved: tuple[str, Decimal]) -> None:
+    """Let the broker do something to positions, and tell of it among its activities."""
+    for number, (symbol, quantity) in enumerate(moved):
+        told = Activity(f"{kind}::{number}", kind, "", symbol, quantity, None, Decimal(0), scene.venue.now)
+        scene.venue.happened.append(told)
+        scene.venue.held[symbol] = scene.venue.held.get(symbol, Decimal(0)) + quantity
+
+
+def test_fault_082_split_overnight_and_new_symbol() -> None:
+    """No exit fires on prices of other shares; the broker's activity restates lots and prices, or carries them over."""
+    scene = holding()
+    held = scene.venue.held["AAPL"]
+    scene.venue.held["AAPL"], scene.venue.averages["AAPL"] = held * 4, Decimal(25)
+    scene.price("AAPL", "25")
+    assert reasons(evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+31m"))) == [Reason.SPLIT_UNPROVEN]
+    assert closes(scene) == []
+    scene.venue.held["AAPL"] = held
+    happens(scene, "SPLIT", ("AAPL", held * 3))
+    assert kinds(scene) == []
+    (position,) = fold_positions(scene.ledger.fills()).values()
+    assert (position.quantity, position.average_price) == (held * 4, Decimal(25))
+    happens(scene, "NC", ("AAPL", -held * 4), ("PEAR", held * 4))
+    assert kinds(scene) == []
+    (renamed,) = [held for held in fold_positions(scene.ledger.fills()).values() if held.quantity]
+    assert (renamed.symbol, renamed.quantity, renamed.average_price) == ("PEAR", position.quantity, Decimal(25))
+    scene.venue.prices["PEAR"] = replace(quote("PEAR", "22", "22"), at=scene.venue.now)
+    evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+32m"))
+    assert closes(scene) == ["PEAR"]
+
+
+@pytest.mark.parametrize("word", ["type", "execution_type"])
+def test_fault_083_trade_that_was_busted(wire: Wire, word: str) -> None:
+    """Its row is no execution; what the broker took back is a finding that shuts entries until a person accepts it."""
+    wire.answer(Scripted(200, [fill_row(1), fill_row(2, **{word: "trade_bust"}), fill_row(3, **{word: "fill"})]))
+    assert len(reader(wire).fills(None)) == 2
+    scene = holding()
+    scene.venue.cash += scene.venue.held["AAPL"] * 100
+    scene.venue.held.clear()
+    found = compared(scene)
+    assert {finding.kind for finding in found.findings if finding.blocking} == {FindingKind.PHANTOM, FindingKind.CASH}
+    assert closes(scene) == []
+    assert found.plan is not None
+    assert apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada").findings == ()
+
+
+@pytest.mark.parametrize(("says_open", "stored"), [(True, False), (False, True)], ids=["clock", "calendar"])
+def test_fault_084_clock_and_calendar_disagree(says_open: bool, stored: bool) -> None:
+    """Nothing is sent, entries and exits alike, and the reason names both."""
+    scene = holding()
+    scene.venue.is_open = says_open
+    if not stored:
+        scene.venue.now = scene.venue.session.close + timedelta(hours=1)
+    before = list(scene.venue.submitted)
+    refused = leaving(scene).job_decision
+    assert refused is not None
+    said = f"venue {'open' if says_open else 'closed'}, calendar {'open' if stored else 'closed'}"
+    assert (refused.reason, refused.observed) == (Reason.CALENDAR_DISAGREES, said)
+    trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))
+    assert scene.venue.submitted == before
+
+
+@pytest.mark.parametrize("minutes", [3, -3])
+def test_fault_085_date_header_three_minutes_off(wire: Wire, minutes: int) -> None:
+    """The header is no clock of ours; where the venue's own clock is off, the age of prices shows it: no entry."""
+    fixed = view_of(wire)
+    plain = reader(wire).view()
+
+    def skewed(asked: Asked) -> Scripted:
+        return replace(fixed(asked), headers={"Date": f"Fri, 20 Nov 2026 15:{30 + minutes}:00 GMT"})
+
+    wire.script = skewed
+    assert reader(wire).view() == plain
+    told = quote(at=NOW - timedelta(minutes=minutes))
+    refused = [decision for decision in decide(ask(quote=told)) if not decision.passed]
+    assert [decision.reason for decision in refused] == [
+        Reason.QUOTE_STALE if minutes > 0 else Reason.QUOTE_FROM_FUTURE
+    ]
+
+
+def test_fault_086_keys_expire_in_mid_session(bot: Bot, wire: Wire) -> None:
+    """The pass ends with exit 4 and says so; an order that is refused so was not placed, and nothing is tried again."""
+    wire.answer(Scripted(401, {"message": "unauthorized."}))
+    reply = orders(wire).submit(intent())
+    assert (reply.outcome, reply.code, wire.count("POST")) == (Outcome.REJECTED, "unauthorized", 1)
+    faults = f"{bot.url}/exchange/v1/faults"
+    requests.post(faults, data=library.text_of("expired-keys"), timeout=10).raise_for_status()
+    codes = [bot.says(verb).code for verb in ("trade-once", "evaluate-exits", "reconcile", "fetch-flow")]
+    requests.delete(faults, timeout=10).raise_for_status()
+    assert codes == [4, 4, 4, 4]
+    assert writes(bot.folder) == []
+    assert "KEYS_REFUSED" in bot.says("why-no-orders").out
+    assert bot.says("reconcile").code == 0
+
+
+def test_fault_087_refused_as_a_wash_trade(wire: Wire) -> None:
+    """The order is rejected, once and for good; the next candidate goes on, and five such refusals halt the bot."""
+    words = "potential wash trade detected. use complex orders"
+    wire.answer(Scripted(403, {"code": 40310000, "message": words, "existing_order_id": "x"}))
+    reply = orders(wire).submit(intent())
+    assert (reply.outcome, reply.code, wire.count("POST")) == (Outcome.REJECTED, "40310000", 1)
+    scene = Scene()
+    scene.venue.script["AAPL"] = Reply(Outcome.REJECTED, code="40310000", message=words)
+    cycle = trade_once(scene.world(wanted("AAPL", 0.9), wanted("JPM")), call())
+    assert reasons(cycle) == [Reason.VENUE_REJECTED, None]
+    assert [sent.instrument.symbol for sent in scene.venue.submitted] == ["AAPL", "JPM"]
+
+
+@pytest.mark.parametrize("flag", ["trading_blocked", "account_blocked", "trade_suspended_by_user"])
+def test_fault_088_account_is_blocked(flag: str) -> None:
+    """Nothing is sent, exits included, with the flag as reason; one that is neither true nor false counts as set."""
+    for value in (True, "yes", 1):
+        assert read_account(account_row(**{flag: value}), DriftTally()).blocked == (flag,)
+    scene = holding()
+    scene.venue.blocked = (flag,)
+    before = list(scene.venue.submitted)
+    cycle = trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))
+    (shut,) = [d for d in cycle.candidates[0].decisions if d.gate is Gate.PERMISSION]
+    assert (shut.verdict, shut.reason, shut.observed) == (Verdict.FAIL, Reason.ACCOUNT_BLOCKED, flag)
+    assert reasons(leaving(scene)) == [Reason.ACCOUNT_BLOCKED]
+    assert scene.venue.submitted == before

@@ -1,0 +1,291 @@
+"""Fail the n-th call of a verb, for n = 1, 2, … until none is left: on a file, inside SQLite, or to the venue.
+
+Each bot has its number, and on a short day the call of that number fails in each verb, whatever it is: with an error
+of the system that such a call may meet, once, or from then on for every call of its kind, as a full disk stays full.
+The verb must end with a clear exit code and a sentence, and the next run of it must mend what was left. The days are
+judged by the exchange's log, beside one in which nothing failed.
+
+Calls on files are met at Python's own functions and in SQLite's layer over the file system, requests at the adapter of
+the client library: once before they are sent, once when the answer comes and is lost. Calls of SQLite of one kind with
+no other call between them are one step, and one of them fails; where every call is to be its own step, say so.
+"""
+
+import argparse
+import errno
+import json
+import random
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from io import StringIO
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from tenacity import Retrying
+
+from commands.boundary import bounded
+from tests.faults import judge
+from tests.faults.calls import DATABASE, HTTP, Call, Calls, Watcher
+from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits, reconciled
+from tests.faults.play import warm_up
+from tests.faults.power import damaged
+from tests.faults.sqlite_calls import SqliteCalls
+from tests.faults.stage import Bot, Stage, Verb, run, set_up
+from tradebot.adapters import http, state_folder
+from tradebot.errors import ExitCode
+from tradebot.settings import Loaded
+from tradebot.wiring import App, Options, load_for
+
+ERRORS = {
+    "open": (errno.EMFILE, errno.EACCES, errno.EIO),
+    "read": (errno.EIO,),
+    "write": (errno.ENOSPC, errno.EIO, errno.EDQUOT),
+    "truncate": (errno.EIO,),
+    "sync": (errno.EIO, errno.ENOSPC),
+    "sync_names": (errno.EIO,),
+    "rename": (errno.EIO, errno.ENOSPC),
+    "remove": (errno.EROFS, errno.EIO),
+    "make": (errno.ENOSPC,),
+    "unmake": (errno.EIO,),
+    "send": (errno.ECONNREFUSED,),
+    "reply": (errno.ETIMEDOUT,),
+}
+"""What such a call may meet."""
+CLEAR = {ExitCode.DONE, ExitCode.ERROR, ExitCode.USAGE, ExitCode.REFUSED, ExitCode.UNAVAILABLE, ExitCode.FINDINGS}
+REPORTED = {ExitCode.DONE, ExitCode.REFUSED, ExitCode.FINDINGS}
+"""Codes that come with a report."""
+FAILING = COMPARED, ENTRIES, EXITS = ("comparison", "entries", "exits")
+ONCE, LASTING = ("call", "lasting")
+"""How a bot is named whose calls fail once, and one whose calls of a kind go on failing."""
+NEVER = 1 << 30
+WANTED = {"AAPL": "buy"}
+
+
+class Failing(Watcher):
+    """Refuses the n-th step, and counts."""
+
+    def __init__(self, nth: int, *, lasting: bool, each: bool) -> None:
+        self.steps = 0
+        self.failed: Call | None = None
+        self._nth = nth
+        self._lasting = lasting
+        self._each = each
+        self._passed = 0 if each else random.Random(nth).choice((0, 0, 1, 2, 3, 5, 8, 13))
+        self._together: set[str] = set()
+
+    def before(self, call: Call) -> int:
+        """Refuse the call where its turn has come, or where one of its kind was refused for good."""
+        self.steps += self._each or not self._belongs(call)
+        if self.failed:
+            alike = call.name == self.failed.name
+            return self._error(call) if self._lasting and alike else 0
+        if self.steps < self._nth:
+            return 0
+        if call.kind == DATABASE and self._passed:
+            self._passed -= 1
+            return 0
+        self.failed = call
+        return self._error(call)
+
+    def _belongs(self, call: Call) -> bool:
+        """Tell whether a call of SQLite is of one step with another one since the last call that was not SQLite's."""
+        if call.kind != DATABASE:
+            self._together.clear()
+            return False
+        known = call.name in self._together
+        self._together.add(call.name)
+        return known
+
+    def _error(self, call: Call) -> int:
+        errors = ERRORS[call.name]
+        return errors[self._nth % len(errors)]
+
+
+def meet_requests(watcher: Watcher) -> None:
+    """Ask the watcher before each request of the client library is sent, and before its answer is handed out."""
+    send = HTTPAdapter.send
+
+    def met(self: HTTPAdapter, request: requests.PreparedRequest, *words: Any, **named: Any) -> requests.Response:
+        path = request.path_url.partition("?")[0]
+        if watcher.before(Call(HTTP, "send", path)):
+            raise requests.ConnectionError("refused")
+        response = send(self, request, *words, **named)
+        if watcher.before(Call(HTTP, "reply", path)):
+            response.close()
+            raise requests.ReadTimeout("no answer")
+        return response
+
+    HTTPAdapter.send = met  # type: ignore[method-assign]
+    # Nobody waits between two tries: what is tried again is the same without.
+    vars(http)["Retrying"] = lambda **named: Retrying(**{**named, "sleep": lambda seconds: None})
+
+
+def failing(bot: Bot, verb: Verb, nth: int, *, lasting: bool, each: bool) -> Verb:
+    """Return a verb whose n-th step fails, within the boundary that every command has; it tells what it said."""
+
+    def run_it(app: App) -> int:
+        watcher, said = Failing(nth, lasting=lasting, each=each), StringIO()
+        calls = Calls(bot.folder, watcher)
+        calls.install()
+        SqliteCalls(calls).install()
+        meet_requests(watcher)
+        with redirect_stdout(said), redirect_stderr(said):
+            code = bounded(partial(verb, app), ())
+        call = watcher.failed and f"{watcher.failed.kind} {watcher.failed.name} {watcher.failed.path}"
+        told = {"steps": watcher.steps, "call": call, "said": said.getvalue()}
+        bot.folder.with_name(f"{bot.name}.told").write_text(json.dumps(told))
+        return code
+
+    return run_it
+
+
+DAY: tuple[tuple[str, Line], ...] = (
+    (COMPARED, reconciled),
+    (ENTRIES, entries(WANTED)),
+    ("tick", {"seconds": 120}),
+    (EXITS, exits),
+    ("tick", {"seconds": 60}),
+    ("exits after", exits),
+    ("tick", {"seconds": 360}),
+    ("exits again", exits),
+    ("tick", {"seconds": 60}),
+    ("last exits", exits),
+    ("tick", {"to": "close"}),
+    ("tick", {"to": "next_open"}),
+    ("tick", {"seconds": 1800}),
+)
+
+
+class EachCall(Campaign):
+    """Short days; the bot of number n fails its n-th call on the first, and goes on with n + `count` on the next."""
+
+    def __init__(self, stage: Stage, count: int, days: int, *, each: bool) -> None:
+        super().__init__(stage, 0)
+        self.tally.spans = defaultdict(list)
+        self.script = (*DAY * days, ("last comparison", reconciled))
+        self.steps: dict[tuple[str, int], int] = {}
+        self._count = count
+        self._each = each
+        self._code = 0
+        self._missed: set[str] = set()
+        self._late: set[str] = set()
+
+    def _judge(self, bots: list[Bot]) -> None:
+        """Judge as kills are, but for what a failure explains.
+
+        A pass that has ended with an error has used its slot up, and has said so: an entry may be missing then, and an
+        exit may have gone out with the next pass, at the price of that time.
+        """
+        super()._judge(bots)
+        explained = [re.escape(f"{name}: ") + r"(AAPL .* is missing, |\('AAPL')" for name in self._missed]
+        explained += [re.escape(f"{name}: ('AAPL', 'sell', 'close', ") + r".*'limit_price'" for name in self._late]
+        known = re.compile("|".join(explained) or "(?!)")
+        self.tally.problems = [problem for problem in self.tally.problems if not known.match(problem)]
+
+    def _step(self, bot: Bot, step: int, name: str, verb: Verb) -> None:
+        """Let one call of a verb fail, then run it again; the end of a day only while it is needed."""
+        day = step // len(DAY)
+        nth = number(bot) + day * self._count
+        if bot.name == REFERENCE and name in FAILING:
+            self.steps[name, day] = self._failed(bot, name, verb, NEVER)
+        elif "exits " in name and self._rests(bot):
+            return
+        elif name in FAILING and nth <= self.steps[name, day]:
+            self._failed(bot, name, verb, nth)
+            if self._code == ExitCode.DONE:
+                return
+        self._lived(bot, verb)
+
+    def _failed(self, bot: Bot, name: str, verb: Verb, nth: int) -> int:
+        """Run a verb whose n-th call fails, and look at how it ended; return how many steps it took."""
+        before, lasting = self._news(bot).posts.total(), bot.name.startswith(LASTING)
+        end = run(bot, failing(bot, verb, nth, lasting=lasting, each=self._each), None)
+        told = json.loads(bot.folder.with_name(f"{bot.name}.told").read_text())
+        self._code = end.code
+        self.tally.runs += 1
+        if told["call"]:
+            self.tally.hit[" ".join(told["call"].split()[:2])] += 1
+        if name == ENTRIES and self._news(bot).posts.total() == before:
+            self._missed.add(bot.name)
+        if name == EXITS and told["call"]:
+            self._late.add(bot.name)
+        found = [*unclear(end.code, told["said"], reported=REPORTED), *damaged(bot.folder)]
+        self.tally.note(bot, [f"{told['call']} failed: {problem}" for problem in found])
+        self.tally.note(bot, judge.unpromised(self._news(bot), self._promises(bot)))
+        return int(told["steps"])
+
+    def _expect(self, bot: Bot, code: int) -> None:
+        """Expect every run in which nothing fails to mend what was left, and to do all that it is for."""
+        if code != ExitCode.DONE:
+            self.tally.note(bot, [f"the run after it ended with {code}"])
+
+    def _rests(self, bot: Bot) -> bool:
+        """Tell whether a bot holds nothing and has no order out, as the exchange tells it."""
+        account = self._news(bot)
+        held = {fill["symbol"]: fill["position"] for fill in account.fills}
+        return not any(map(Decimal, held.values())) and {*account.status.values()} <= {*judge.ENDED}
+
+
+def number(bot: Bot) -> int:
+    """Return which call of each verb fails on the first day."""
+    return 0 if bot.name == REFERENCE else int(bot.name.rpartition("-")[2])
+
+
+def unclear(code: int, said: str, *, reported: Collection[int] = ()) -> Iterator[str]:
+    """Yield what is not to be found in a clear end: a code of our own, a sentence, and no fault of ours.
+
+    With `reported` codes comes a report, which whoever typed the verb prints.
+    """
+    if code not in CLEAR:
+        yield f"it ended with {code}"
+    if code not in reported and not said.strip():
+        yield f"it ended with {code} and said nothing"
+    yield from (f"it said {said!r}" for sign in ("Traceback", "fault of tradebot") if sign in said)
+
+
+def hasty(bot: Bot) -> Loaded:
+    """Return the configuration of a bot that closes what it holds after a minute."""
+    with (bot.folder / "tradebot.yaml").open("a") as file:
+        file.write("exits: {time_exit_s: 60}\n")
+    return load_for(state_folder.open_state(bot.folder, {}), Options(str(bot.folder)), {})
+
+
+def each_call(names: Sequence[str], count: int, days: int, *, each: bool) -> tuple[Tally, int]:
+    """Play the days with bots of these names; return the tally, and the steps of the verb that has most."""
+    with set_up(days + 4) as stage:
+        warm_up(stage)
+        campaign = EachCall(stage, count, days, each=each)
+        bots = [stage.bot(name) for name in (REFERENCE, *names)]
+        # One configuration for all: to read it takes longer than to make a bot.
+        loaded = hasty(bots[0])
+        campaign.play([replace(bot, loaded=loaded) for bot in bots])
+        return campaign.tally, max(campaign.steps.values())
+
+
+def main() -> int:
+    """Play what the arguments say, print one JSON line, and tell whether everything held and no call was left out."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--count", type=int, default=52, help="so many bots, and as many calls on each day")
+    parser.add_argument("--days", type=int, default=2)
+    parser.add_argument("--each", action="store_true", help="take every call of SQLite for a step of its own")
+    parser.add_argument("--kind", choices=(ONCE, LASTING), help="let all calls fail so; else every other one")
+    parser.add_argument("--only", action="append", help="play this one, as call-7 or lasting-7; again for another one")
+    asked = parser.parse_args()
+    numbers = range(1, asked.count + 1)
+    names = asked.only or [f"{asked.kind or (ONCE, LASTING)[nth % 2]}-{nth}" for nth in numbers]
+    tally, most = each_call(names, asked.count, asked.days, each=asked.each)
+    replay = f"python -m tests.faults.nth --count {asked.count} --days {asked.days}{' --each' * asked.each} --only"
+    shown = [f"{problem} [{replay} {problem.partition(':')[0]}]" for problem in dict.fromkeys(tally.problems)]
+    left = most - asked.count * asked.days
+    print(json.dumps({"failed": tally.hit.total(), "most": most, "left": left, "hit": tally.hit, "problems": shown}))
+    return 1 if tally.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

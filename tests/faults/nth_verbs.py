@@ -1,0 +1,205 @@
+"""Fail the n-th call of every verb of the command line, for n = 1, 2, … until none is left.
+
+One bot with an exchange of its own; each verb runs in a forked child, as a person types it, and its n-th call fails:
+inside SQLite, on a file of the bot, or to the venue. It must end with a clear code and a sentence. Then it is typed
+again, and must end as it does where nothing fails. At the end the exchange's log is asked what was broken.
+What a verb has changed is taken back before its next turn, unless it is the exchange that has changed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.faults.calls import Calls
+from tests.faults.nth import NEVER, Failing, meet_requests, unclear
+from tests.faults.power import forked
+from tests.faults.sqlite_calls import SqliteCalls
+from tests.faults.typed import Typist, broken_promises, sat_down
+from tradebot.__main__ import main as tradebot
+from tradebot.adapters import soundness, state_folder
+from tradebot.errors import TradebotError
+
+KEPT = shutil.ignore_patterns("exchange")
+
+
+class Line(NamedTuple):
+    """One verb as it is typed, and what comes before it; `trades` where the exchange is another one afterwards."""
+
+    words: tuple[str, ...]
+    before: tuple[Callable[[Typist], object], ...] = ()
+    trades: bool = False
+
+
+def typed(*words: str) -> Callable[[Typist], object]:
+    return lambda typist: typist.must(*words)
+
+
+def tail(folder: Path) -> str:
+    """Return the last four characters of the account's number."""
+    return str(json.loads((folder / "state.id").read_text())["account_number"])[-4:]
+
+
+def cut(typist: Typist) -> None:
+    """Lose the second half of the ledger."""
+    path = typist.folder / "ledger.db"
+    os.truncate(path, path.stat().st_size // 2)
+
+
+LOOKS = (
+    "status", "positions", "orders", "fills", "events", "schedule", "doctor", "audit", "why-no-orders",
+    "why-no-orders AAPL", "live status", "config show", "config check", "strategy list", "journal verify",
+    "backup --list", "exchange status", "score --explain AAPL", "trade-once --dry-run", "evaluate-exits --dry-run",
+)  # fmt: skip
+LINES = (
+    *(Line(tuple(words.split())) for words in LOOKS),
+    Line(("fetch-flow", "--force-slot")),
+    Line(("score", "--force-slot")),
+    Line(("reconcile",)),
+    Line(("backup",)),
+    Line(("halt",)),
+    Line(("unhalt", "--confirm", "TAIL"), (typed("halt"),)),
+    Line(("recover",), (cut,)),
+    Line(("trade-once", "--force-slot"), trades=True),
+    Line(("evaluate-exits", "--force-slot"), trades=True),
+    Line(("flatten", "--all", "--confirm", "ALL"), trades=True),
+    Line(("halt", "--flatten"), trades=True),
+    Line(("exchange", "tick", "1m"), trades=True),
+)
+"""Every verb that ends by itself and asks nobody: the others are made of these."""
+
+
+class Ended(NamedTuple):
+    """How a verb ended: its code, what it said, how many calls it made, and which of them failed."""
+
+    code: int
+    said: str
+    steps: int
+    call: str | None
+
+
+def run(folder: Path, words: tuple[str, ...], nth: int, *, lasting: bool) -> Ended:
+    """Type a verb in a child in which the n-th call fails."""
+    path = folder.with_name("told")
+    forked(lambda tell: _type(folder, words, nth, lasting, path))
+    return Ended(*json.loads(path.read_text()))
+
+
+def _type(folder: Path, words: tuple[str, ...], nth: int, lasting: bool, path: Path) -> None:
+    watcher, said = Failing(nth, lasting=lasting, each=True), StringIO()
+    calls = Calls(folder, watcher)
+    calls.install()
+    SqliteCalls(calls).install()
+    meet_requests(watcher)
+    with redirect_stdout(said), redirect_stderr(said):
+        code = tradebot([*words, "--state-dir", str(folder)])
+    call = watcher.failed and f"{watcher.failed.kind} {watcher.failed.name} {watcher.failed.path}"
+    path.write_text(json.dumps([code, said.getvalue(), watcher.steps, call]))
+
+
+class Turn:
+    """All the turns of one verb."""
+
+    def __init__(self, typist: Typist, line: Line, *, lasting: bool) -> None:
+        self.hit = Counter[str]()
+        self.words = tuple(tail(typist.folder) if word == "TAIL" else word for word in line.words)
+        self._typist = typist
+        self._line = line
+        self._lasting = lasting
+        self._first, self._kept = (typist.folder.with_name(name) for name in ("first", "kept"))
+
+    def play(self) -> Iterator[str]:
+        """Fail each call in its turn, and yield what was not as it must be."""
+        self._keep(self._first)
+        for step in self._line.before:
+            step(self._typist)
+        self._keep(self._kept)
+        usual = self._run(NEVER)
+        nth, failed = 0, True
+        while failed:
+            nth += 1
+            ended = self._run(nth)
+            failed = ended.call is not None
+            if ended.call:
+                self.hit[" ".join(ended.call.split()[:2])] += 1
+                yield from (f"call {nth}, {ended.call}: {problem}" for problem in self._after(ended, usual))
+        self._put_back(self._first)
+
+    def _keep(self, place: Path) -> None:
+        """Keep the bot's folder as it is now."""
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(self._typist.folder, place, ignore=KEPT)
+
+    def _run(self, nth: int) -> Ended:
+        self._put_back(self._kept)
+        return run(self._typist.folder, self.words, nth, lasting=self._lasting)
+
+    def _after(self, ended: Ended, usual: Ended) -> Iterator[str]:
+        """Yield what is unclear about an end, and whether the next run ends otherwise than usual."""
+        yield from unclear(ended.code, ended.said)
+        again = run(self._typist.folder, self.words, NEVER, lasting=False)
+        if again.code not in (0, usual.code):
+            yield f"the run after it ended with {again.code}, not {usual.code}: {again.said!r}"
+        try:
+            soundness.problem(state_folder.open_state(self._typist.folder, {}))
+        except TradebotError as error:
+            yield error.message
+
+    def _put_back(self, kept: Path) -> None:
+        """Put the bot's folder back as it was kept, but for its exchange, which cannot go back."""
+        if self._line.trades:
+            return
+        for entry in self._typist.folder.iterdir():
+            if entry.name != "exchange":
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        shutil.copytree(kept, self._typist.folder, dirs_exist_ok=True)
+
+
+def played(lines: list[Line], *, lasting: bool) -> dict[str, Any]:
+    """Play all the turns of these verbs; return what was done, and what was broken."""
+    hit, problems = dict[str, int](), list[str]()
+    with tempfile.TemporaryDirectory(prefix="verbs-") as root, sat_down_in(Path(root)) as typist:
+        for line in lines:
+            turn = Turn(typist, line, lasting=lasting)
+            problems += [f"{' '.join(turn.words)}: {problem}" for problem in turn.play()]
+            hit[" ".join(line.words)] = turn.hit.total()
+            print(f"{' '.join(line.words)}: {turn.hit.total()} calls failed", file=sys.stderr, flush=True)
+        try:
+            problems += [f"at the end: {problem}" for problem in broken_promises(typist)]
+        except AssertionError as failed:
+            problems.append(f"at the end: {failed}")
+    return {"failed": hit, "problems": problems}
+
+
+@contextmanager
+def sat_down_in(root: Path) -> Iterator[Typist]:
+    """Yield a typist whose bot holds a few positions."""
+    with sat_down(root / "state") as typist:
+        typist.must(*typist.entries(0))
+        typist.tick("2m")
+        typist.must("evaluate-exits")
+        yield typist
+
+
+def main() -> int:
+    """Play what the arguments say, print one JSON line, and tell whether everything held."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", action="append", help="play this verb; again for another one")
+    parser.add_argument("--lasting", action="store_true", help="let all calls of the kind fail from then on")
+    asked = parser.parse_args()
+    lines = [line for line in LINES if not asked.only or " ".join(line.words) in asked.only]
+    found = played(lines, lasting=asked.lasting)
+    print(json.dumps(found))
+    return 1 if found["problems"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,346 @@
+"""The campaign of power losses: a run dies at any call on its files, and what was not yet synced is lost.
+
+Every call on the files of a bot's folder, Python's and SQLite's own, is written down by the child that makes it
+(`calls`, `sqlite_calls`) and fed to a model of the disk (`disk`). The child dies at a call drawn from the seed, as the
+power goes in the midst of anything; then the folder is made anew from what the disk would hold, and the next run must
+recover from that. What earlier runs left unsynced is at stake as well. Days of trading are judged by the exchange's
+log, held against a bot that never lost its power; the stores alone by what they said was done.
+"""
+
+import argparse
+import gc
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from tests.adapters.samples import ACCOUNT, DAY, NOW
+from tests.faults import judge, stores
+from tests.faults.calls import REAL, Call, Calls, Watcher
+from tests.faults.controls import CONTROLS
+from tests.faults.disk import Disk
+from tests.faults.kills import REFERENCE, Campaign, Tally
+from tests.faults.play import warm_up
+from tests.faults.sqlite_calls import SqliteCalls
+from tests.faults.stage import DIED, Bot, End, Fatal, Stage, Verb, run, set_up
+from tradebot.adapters import backups, failpoint, journal_reading, rebuild, soundness, state_folder, switch
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.errors import TradebotError
+from tradebot.model.trading import TradingState
+from tradebot.wiring import App
+
+RECORDING, DONE, ANEW = ".calls", "done", "made anew"
+AT_ONCE, CHANCES, FEW = 8, 40, 8
+"""A process does so many writes, as a verb does a few."""
+
+
+class Recorder(Watcher):
+    """Names each call as a point at which the power may go, and writes down those that were made."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("wb", buffering=0)
+
+    def before(self, call: Call) -> int:
+        """Reach the point before the call; reading changes nothing, so it is none."""
+        if call.name != "read" and failpoint.hook is not None:
+            failpoint.hook(f"{call.kind}.{call.name}")
+        return 0
+
+    def after(self, call: Call) -> None:
+        """Write the call down, at once: this process may die at any other one."""
+        REAL["write"](self._file.fileno(), pickle.dumps(tuple(call)))
+
+
+def record(folder: Path, path: Path) -> None:
+    """Write down every call of this process on the files of a folder from now on."""
+    calls = Calls(folder, Recorder(path))
+    calls.install()
+    SqliteCalls(calls).install()
+
+
+def recording(path: Path) -> Iterator[Call]:
+    """Yield what a process has written down."""
+    with path.open("rb") as file, suppress(EOFError):
+        while True:
+            yield Call(*pickle.load(file))  # noqa: S301 -- written by a child of ours
+
+
+class Power(Campaign):
+    """Days of trading without a reliable supply."""
+
+    def __init__(self, stage: Stage, seed: int) -> None:
+        super().__init__(stage, seed)
+        self.unsafe = 0
+        self._disks: dict[str, Disk] = {}
+        self._chances: dict[str, random.Random] = {}
+
+    def _run(self, bot: Bot, verb: Verb, fatal: Fatal | None) -> End:
+        """Run one verb; where it dies the power has gone, and its folder becomes what the disk held."""
+        path = bot.folder.with_name(f"{bot.name}{RECORDING}")
+        disk = self._disks.setdefault(bot.name, Disk(bot.folder))
+        chance = self._chances.setdefault(bot.name, random.Random(f"{self.seed}.{bot.name}.losses"))
+
+        def recorded(app: App) -> int:
+            record(bot.folder, path)
+            return verb(app)
+
+        # A run may end before it has written anything down.
+        path.write_bytes(b"")
+        end = run(bot, recorded, fatal)
+        for call in recording(path):
+            disk.add(call)
+        self.tally.note(bot, [f"the model of the disk is wrong about {name}" for name in disk.unlike()])
+        if end.code == DIED:
+            self.unsafe += disk.lose(chance)
+        self.tally.note(bot, damaged(bot.folder))
+        return end
+
+    def _judge(self, bots: list[Bot]) -> None:
+        """Judge each bot beside the spared one; books that cannot be opened are told like anything else."""
+        for bot in bots[1:]:
+            try:
+                super()._judge([bots[0], bot])
+            except TradebotError as error:
+                self.tally.note(bot, [error.message])
+
+    def _promises(self, bot: Bot) -> judge.Promises:
+        """Return what a bot's journal promises now: what had not been synced may be gone again, or in pieces."""
+        return Left(bot.folder).now()
+
+
+class Left(judge.Promises):
+    """What is left of the promises in a journal."""
+
+    def now(self) -> "Left":
+        """Read every record whose own hash is right."""
+        for found in journal_reading.read(self._path).records:
+            self._add(found)
+        return self
+
+
+def damaged(folder: Path) -> Iterator[str]:
+    """Yield what a loss of power must never lead to: books put into quarantine, or a halt because of their state."""
+    if (folder / state_folder.QUARANTINE).exists():
+        yield "the books were found damaged"
+    latch = switch.read(folder)
+    if latch.who == soundness.WHO:
+        yield f"it was halted: {latch.why}"
+
+
+def days(seed: int, names: Sequence[str]) -> tuple[Tally, int]:
+    """Play days of trading with bots of these names beside the spared one; return the tally and what was at stake."""
+    with set_up() as stage:
+        warm_up(stage)
+        bots = [replace(stage.bot(name), control=name if name in CONTROLS else "") for name in (REFERENCE, *names)]
+        campaign = Power(stage, seed)
+        campaign.play(bots)
+        return campaign.tally, campaign.unsafe
+
+
+def latched(folder: Path) -> None:
+    """Halt by the files alone, as `halt` does before anything else."""
+    switch.halt(folder, "campaign", "a loss", NOW, "REDUCE_ONLY")
+
+
+def backed_up(folder: Path) -> None:
+    """Make the copy of a session."""
+    backups.of_session(state_folder.read_marker(folder, {}), DAY, NOW)
+
+
+def made_anew(folder: Path) -> None:
+    """Make the books anew from what is there, and accept them; the old ones move into the quarantine."""
+    made = rebuild.rebuild(state_folder.read_marker(folder, {}), "a campaign", NOW)
+    with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
+        ledger.accept_rebuilt(made.name, "campaign", NOW)
+        ledger.set_trading_state(TradingState.ACTIVE, "campaign", "accepted", NOW)
+
+
+def script() -> list[tuple[str, stores.Write]]:
+    """Return the writes of the campaign of kills and some more, without the folder by hand, which nobody syncs."""
+    by_hand = {("halted", stores.put_folder_for_halt)}
+    writes = [write for write in stores.script() if write not in by_hand]
+    half = len(writes) // 2
+    latches = [("halted", latched), ("active", stores.books(stores.unhalt))] * 4
+    return [
+        *writes[:half],
+        ("backed up", backed_up),
+        (ANEW, made_anew),
+        ("active", nothing_more),
+        *writes[half:],
+        *latches,
+    ]
+
+
+def nothing_more(folder: Path) -> None:
+    """Do nothing more: it was done with what came before."""
+
+
+class Folder:
+    """One folder that is written by the script and loses its power again and again."""
+
+    def __init__(self, place: Path, seed: str, control: str = "") -> None:
+        place.mkdir()
+        self.state = place / "state"
+        self.hit, self.problems = Counter[str](), list[str]()
+        self.unsafe = 0
+        self._disk = Disk(place)
+        self._chance = random.Random(seed)
+        self._control = control
+
+    def play(self, writes: list[tuple[str, stores.Write]]) -> None:
+        """Do the writes until all are done, or something is broken."""
+        first, told = 0, [name for name, _ in (*writes, writes[0])]
+        while first < len(writes) and not self.problems:
+            at = self._chance.randint(1, self._chance.choice((30, 100, 300)))
+            # Whoever is told nothing is let through now and then, so that what stays unsynced adds up.
+            first, killed, points = self._live(writes, first, at * self._chance.choice((0, 1, 1, 1)))
+            if killed:
+                self.hit[points[-1]] += 1
+                self.unsafe += self._disk.lose(self._chance)
+            self.problems += self._broken(told[:first], told[first])
+
+    def _live(self, writes: list[tuple[str, stores.Write]], first: int, at: int) -> tuple[int, bool, list[str]]:
+        """Do a few writes in a child that dies at its n-th point, 0 for never."""
+        path = self.state.with_name(RECORDING)
+        code, told = forked(lambda tell: self._write(path, writes[first : first + AT_ONCE], at, tell))
+        for call in recording(path):
+            self._disk.add(call)
+        path.unlink()
+        done = first + told.count(DONE)
+        self.problems += [f"the model of the disk is wrong about {name}" for name in self._disk.unlike()]
+        self.problems += [] if code in (0, DIED) else [f"a write ended with {code}: {writes[done][0]}"]
+        return done, code == DIED, [name for name in told if name != DONE]
+
+    def _write(self, path: Path, writes: list[tuple[str, stores.Write]], at: int, tell: Callable[[str], None]) -> None:
+        left = at
+
+        def reached(name: str) -> None:
+            nonlocal left
+            tell(name)
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        if self._control:
+            CONTROLS[self._control]()
+        record(path.parent, path)
+        failpoint.hook = reached
+        for _, write in writes:
+            write(self.state)
+            tell(DONE)
+
+    def different(self, expected: Mapping[str, object]) -> list[str]:
+        """Return in what the books at the end are other than those of a folder that never lost its power."""
+        for copy in backups.places(self.state):
+            backups.verified(state_folder.read_marker(self.state, {}), copy.name)
+        found = stores.left(self.state)
+        return [what for what in expected if _unordered(found[what]) != _unordered(expected[what])]
+
+    def _broken(self, done: list[str], doing: str) -> list[str]:
+        """Look at a copy of the folder, because whoever opens books after a crash mends them."""
+        copy = self.state.with_name("looked-at")
+        shutil.rmtree(copy, ignore_errors=True)
+        if not self.state.is_dir():
+            return [f"{done[-1]}, and nothing is there"] if done else []
+        shutil.copytree(self.state, copy)
+        try:
+            if "created" in done:
+                soundness.problem(state_folder.open_state(copy, {}))
+            return list(stores.broken(copy, done, doing))
+        except TradebotError as error:
+            # Books that are being made anew may be on their way; what they lack would be missed afterwards.
+            return [] if doing == ANEW else [f"{error.message} after {done[-1]}"]
+        finally:
+            shutil.rmtree(copy)
+
+
+def _unordered(value: object) -> object:
+    """Return rows in an order of their own: books that were made anew may know orders in another one."""
+    return sorted(map(repr, value)) if isinstance(value, tuple | list) else value
+
+
+def forked(work: Callable[[Callable[[str], None]], None]) -> tuple[int, list[str]]:
+    """Do something in a child, which is handed a way to tell words; return how it ended, and what it told."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        gc.disable()
+        try:
+            work(lambda word: stores._ignored(os.write(writer, f"{word}\n".encode())))
+        finally:
+            if sys.exc_info()[0]:
+                sys.excepthook(*sys.exc_info())
+            os._exit(1 if sys.exc_info()[0] else 0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read().decode().split()
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status), told
+
+
+def every(writes: list[tuple[str, stores.Write]], folder: Path) -> None:
+    """Do all writes in a folder."""
+    for _, write in writes:
+        write(folder)
+
+
+def folders(root: Path, seed: int, names: Sequence[str]) -> tuple[Counter[str], int, list[str]]:
+    """Play the script in folders of these names; return the points of the losses, what was at stake, what broke."""
+    writes, hit, unsafe, problems = script(), Counter[str](), 0, list[str]()
+    spared = root / "spared"
+    code, _ = forked(lambda tell: every(writes, spared))
+    assert code == 0, "the spared folder was not written"
+    expected = stores.left(spared)
+    gc.collect()
+    gc.freeze()
+    for name in names:
+        broken = name in CONTROLS
+        # What is broken on purpose shows at a few points only, and is given the chances that a whole campaign has.
+        for number in range(CHANCES if broken else 1):
+            folder = Folder(root / f"{name}-{number}", f"{seed}.{name}.{number}", name if broken else "")
+            folder.play(writes[:FEW] if broken else writes)
+            hit += folder.hit
+            unsafe += folder.unsafe
+            problems += [f"{name}: {problem}" for problem in folder.problems]
+            if folder.problems:
+                break
+            problems += [] if broken else [f"{name}: {what} differ" for what in folder.different(expected)]
+    return hit, unsafe, problems
+
+
+def main() -> int:
+    """Play what the arguments say, print one JSON line, and tell whether everything held."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("campaign", choices=("days", "folders"))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=4, help="how many bots, or folders, lose their power")
+    parser.add_argument("--only", action="append", help="play this one; again for another one")
+    parser.add_argument("--control", action="append", default=[], help="play this one too, broken on purpose")
+    asked = parser.parse_args()
+    names = asked.only or [f"{asked.campaign[:-1]}{number}" for number in range(1, asked.count + 1)]
+    names += asked.control
+    if asked.campaign == "days":
+        tally, unsafe = days(asked.seed, names)
+        hit, problems = tally.hit, tally.problems
+    else:
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+        with tempfile.TemporaryDirectory(prefix="power-", dir=memory) as root:
+            hit, unsafe, problems = folders(Path(root), asked.seed, names)
+    replay = f"python -m tests.faults.power {asked.campaign} --seed {asked.seed} --only"
+    shown = [f"{problem} [{replay} {problem.partition(':')[0]}]" for problem in dict.fromkeys(problems)]
+    print(json.dumps({"losses": hit.total(), "unsafe": unsafe, "hit": hit, "problems": shown}))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,311 @@
+"""Seeded schedules: short trading days with troubles of network, venue, clocks, disk and people, all drawn from a seed.
+
+    python -m tests.faults.schedules --count 2000
+    python -m tests.faults.schedules --first 17 --count 1 --tell
+    python -m tests.faults.schedules --control retry-on-post
+
+It prints one JSON line: what was played, which troubles befell which ends, and every broken promise with the command
+that replays its schedule. It ends with 1 where there was one. With a control the bot is broken on purpose, and the
+schedules go on until that was seen.
+"""
+
+import argparse
+import gc
+import io
+import json
+import os
+import random
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from commands import evaluate_exits, reconcile, trade_once, unhalt
+from tests.faults import judge, verdicts
+from tests.faults.controls import CONTROLS
+from tests.faults.ground import KILLED, SYMBOLS, Ground, Verb, candidates, laid
+from tests.faults.troubles import DATES, LIMITS, Fate, Trouble, drawn, fired, limit_of, rules_of
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.model.trading import TradingState
+
+ENDS = {
+    0: "done",
+    1: "error",
+    2: "person",
+    3: "shut",
+    4: "keys",
+    5: "away",
+    6: "busy",
+    10: "findings",
+    KILLED: "killed",
+}
+WAITS: Sequence[Mapping[str, Any]] = (
+    {"seconds": 1},
+    *({"seconds": 61},) * 4,
+    {"seconds": 200},
+    {"seconds": 320},
+    {"seconds": 660},
+    {"to": "close"},
+    {"to": "next_open"},
+)
+VERBS = ("entries", "exits", "exits", "compare", "unhalt")
+UNTIL_ALL_HAS_ARRIVED_S = 13 * 60
+LAST_MINUTES_S = 10 * 60
+BETWEEN_EXITS_S = 360
+"""Longer than an exit of unknown fate is only looked up."""
+PASSES = 2
+
+
+@dataclass(frozen=True)
+class Act:
+    """One run of a verb, what is to befall it, how it is typed again, and how much time passes then."""
+
+    verb: str
+    wanted: Mapping[str, str]
+    troubles: tuple[Trouble, ...]
+    clears: bool
+    again: bool
+    wait: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Script:
+    """A day as it was drawn: with which books it begins, and its acts."""
+
+    begins: str
+    acts: tuple[Act, ...]
+
+
+def script(seed: int) -> Script:
+    """Draw a schedule from its seed alone."""
+    chance = random.Random(f"schedule {seed}")
+    begins = chance.choice(("flat", "flat", "long", "resting", "resting"))
+    verbs = chance.choices(("entries", *VERBS), k=chance.choice((1, 1, 1, 1, 1, 1, 2, 3)))
+    if begins == "flat":
+        verbs[0] = "entries"
+    return Script(begins, tuple(_act(chance, number, verb) for number, verb in enumerate(verbs)))
+
+
+def _act(chance: random.Random, number: int, verb: str) -> Act:
+    symbols = chance.sample(SYMBOLS, chance.choice((1, 2)))
+    amount = chance.choice((1, 2, 2, 3))
+    return Act(
+        verb=verb,
+        wanted={symbol: chance.choice(("buy", "buy", "sell")) for symbol in symbols},
+        troubles=tuple(drawn(chance, f"{number}.{place}", verb) for place in range(amount)),
+        clears=chance.random() < 0.6,
+        again=chance.random() < 0.7,
+        wait=chance.choice(WAITS),
+    )
+
+
+@dataclass
+class Tally:
+    """What was played, and what was found."""
+
+    schedules: int = 0
+    runs: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+class Schedule:
+    """One day, played to its end and judged."""
+
+    def __init__(self, ground: Ground, seed: int, tally: Tally, tell: bool = False) -> None:
+        self.seed, self.tally, self._tell = seed, tally, tell
+        self._script = script(seed)
+        self.day = ground.day(self._script.begins)
+        self._names: dict[str, str] = {}
+        self._findings: Sequence[Any] = ()
+
+    def play(self) -> list[str]:
+        """Play the acts, then what comes after trouble; return what was broken."""
+        for act in self._script.acts:
+            self._say(f"{act.verb} {dict(act.wanted)} {act.troubles}")
+            code = self._troubled(act)
+            if act.again and code in (KILLED, 1, 5):
+                self._say(f"again: {self._run(act.verb, act.wanted)}")
+            self.day.jump(act.wait)
+        self._recover()
+        events = list(self.day.events())
+        account = judge.accounts(events)[self.day.number]
+        self.day.problems += verdicts.doubled(events, account)
+        self.day.problems += verdicts.grown(events)
+        self.day.problems += verdicts.halted(events, self.day.shut)
+        self.day.problems += verdicts.outside(events, self.day.exchange.market.calendar)
+        self.day.close()
+        self.tally.schedules += 1
+        self.tally.events.update(event["event"] for event in events)
+        return self.day.problems
+
+    def _troubled(self, act: Act) -> int:
+        """Run a verb in its troubles, and count how each that befell it ended."""
+        self._names |= {t.when["name"]: t.name for t in act.troubles if t.when}
+        rules = rules_of(act.troubles)
+        if rules:
+            self.day.arm(rules)
+        before, fate = fired(self.day), Fate(self.day, act.troubles)
+        self.day.machine.ahead = sum((DATES[t.name] for t in act.troubles if t.name in DATES), timedelta(0))
+        code = self._run(act.verb, act.wanted, fate, act.troubles)
+        befell = {self._names[name] for name in fired(self.day) - before} | fate.happened
+        befell |= {trouble.name for trouble in act.troubles if trouble.name in (*LIMITS, *DATES)}
+        end = ENDS.get(code, str(code))
+        self.tally.pairs.update((name, end) for name in befell)
+        self._say(f"{end} at {self.day.now:%d %H:%M:%S}, befallen by {sorted(befell)}")
+        if act.clears and rules:
+            self.day.calm()
+        return code
+
+    def _run(
+        self, verb: str, wanted: Mapping[str, str], fate: Fate | None = None, troubles: Sequence[Trouble] = ()
+    ) -> int:
+        self.tally.runs += 1
+        limit = limit_of(self.day, troubles)
+        return self.day.run(self._verb(verb, wanted), fate, limit, ends_halt=verb == "unhalt")
+
+    def _verb(self, verb: str, wanted: Mapping[str, str]) -> Verb:
+        if verb == "entries":
+            path = candidates(self.day.folder.parent, wanted)
+            return lambda app: int(trade_once.run(app, by="schedule", candidates=path).exit_code)
+        if verb == "exits":
+            return lambda app: int(evaluate_exits.run(app, by="schedule").exit_code)
+        if verb == "unhalt":
+            tail = self.day.number[-4:]
+            return lambda app: int(unhalt.run(app, by="schedule", reason="over", confirmed=tail).exit_code)
+        return self._compare
+
+    def _compare(self, app: Any) -> int:
+        report = reconcile.run(app, by="schedule")
+        self._findings = report.data.findings
+        return int(report.exit_code)
+
+    def _recover(self) -> None:
+        """Let all trouble end, compare once, and let two passes of exits go by; judge books and protection."""
+        self.day.calm()
+        self.day.machine.ahead = timedelta(0)
+        self.day.tick(seconds=UNTIL_ALL_HAS_ARRIVED_S)
+        trading = self.day.left_s > LAST_MINUTES_S or self.day.jump({"to": "next_open"})
+        self.day.tick(seconds=61)
+        code = self._run("compare", {})
+        self._say(f"compared: {ENDS.get(code, code)} at {self.day.now:%d %H:%M:%S}, {self._findings}")
+        if code not in (0, 10):
+            self.day.problems.append(f"after all trouble a comparison ended with {code}")
+            return
+        self._judge_books()
+        if trading and any(self._held().values()):
+            self._leave()
+
+    def _held(self) -> Mapping[str, Decimal]:
+        return {e["symbol"]: Decimal(e["position"]) for e in self.day.events() if e["event"] == "fill"}
+
+    def _judge_books(self) -> None:
+        account = judge.accounts(self.day.events())[self.day.number]
+        with closing(SqliteLedger.open(self.day.folder, read_only=True)) as ledger:
+            self.day.problems += judge.lost_fills(account, ledger)
+            self.day.problems += verdicts.untold(account, ledger)
+            ledger.compare_journal()
+        self.day.problems += verdicts.unexplained(self._findings, account)
+
+    def _leave(self) -> None:
+        """Let passes of exits go by while a position lacks one that it should have; none may lack it after two."""
+        flat = self.seed % 4 == 0
+        if flat:
+            self.day.halt(TradingState.FLATTEN)
+        for number in range(PASSES):
+            if not self._bare(flat):
+                return
+            self.day.tick(seconds=BETWEEN_EXITS_S * number)
+            code = self._run("exits", {})
+            if code != 0:
+                self.day.problems.append(f"after all trouble a pass of exits ended with {code}")
+        self.day.problems += self._bare(flat)
+
+    def _bare(self, flat: bool) -> list[str]:
+        return list(verdicts.unprotected(self.day, list(self.day.events()), flat))
+
+    def _say(self, line: str) -> None:
+        if self._tell:
+            print(line, file=sys.__stderr__)
+
+
+def played(ground: Ground, seeds: Sequence[int], tell: bool = False, *, until_found: bool = False) -> Tally:
+    """Play schedules, each on ground made anew."""
+    tally = Tally()
+    for seed in seeds:
+        found = Schedule(ground, seed, tally, tell).play()
+        replay = f"python -m tests.faults.schedules --first {seed} --count 1 --tell"
+        tally.problems += [f"{problem} [{replay}]" for problem in dict.fromkeys(found)]
+        if found and until_found:
+            break
+        if seed % 50 == 0:
+            gc.collect()
+    return tally
+
+
+def caught(ground: Ground, control: str, seeds: Sequence[int]) -> Tally:
+    """Play schedules in a child whose bot is broken on purpose, until that was seen."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            CONTROLS[control]()
+            tally = played(ground, seeds, until_found=True)
+            os.write(writer, json.dumps([tally.schedules, tally.problems[:3]]).encode())
+        finally:
+            if sys.exc_info()[0]:
+                sys.__excepthook__(*sys.exc_info())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        schedules, problems = json.loads(pipe.read())
+    os.waitpid(child, 0)
+    return Tally(schedules, problems=problems)
+
+
+@contextmanager
+def standing() -> Iterator[Ground]:
+    """Yield ground in memory where there is such a place, with this process quiet and warm."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
+    with (
+        redirect_stderr(io.StringIO()),
+        tempfile.TemporaryDirectory(prefix="schedules-", dir=memory) as folder,
+        laid(Path(folder)) as ground,
+    ):
+        played(ground, range(-3, 0))
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        yield ground
+
+
+def main() -> int:
+    """Play what the arguments say, print one JSON line, and tell whether every promise held."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--first", type=int, default=1, help="the seed of the first schedule")
+    parser.add_argument("--count", type=int, default=100, help="how many schedules")
+    parser.add_argument("--control", action="append", choices=CONTROLS, help="break the bot so; again for another way")
+    parser.add_argument("--tell", action="store_true", help="say what happens")
+    asked = parser.parse_args()
+    seeds = range(asked.first, asked.first + asked.count)
+    with standing() as ground:
+        if asked.control:
+            found = {name: caught(ground, name, seeds) for name in asked.control}
+            print(json.dumps({name: [tally.schedules, tally.problems] for name, tally in found.items()}))
+            return 0 if all(tally.problems for tally in found.values()) else 1
+        tally = played(ground, seeds, asked.tell)
+    pairs = [[*pair, count] for pair, count in sorted(tally.pairs.items())]
+    told = {"schedules": tally.schedules, "runs": tally.runs, "events": tally.events, "pairs": pairs}
+    print(json.dumps({**told, "problems": tally.problems}))
+    return 1 if tally.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""The n-th call fails, for every n: a clear end each time, nothing lost, and the next run mends what was left."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOAK = hypothesis.settings().max_examples > 1000
+BOTS, DAYS = 52, 2
+"""The bot of a number fails the call of that number on its first day, and the one 52 calls later on its second."""
+KINDS = {"file open", "file read", "file write", "file sync", "http send", "http reply"}
+KINDS |= {f"database {name}" for name in ("open", "read", "write", "sync")}
+
+pytestmark = pytest.mark.timeout(0 if SOAK else 300)
+
+
+@pytest.mark.parametrize("flags", [(), ("--each", "--kind", "call"), ("--each", "--kind", "lasting")] if SOAK else [()])
+def test_no_call_of_a_pass_can_fail_without_a_clear_end_and_a_recovery(
+    flags: tuple[str, ...], record_property: Callable[[str, object], None]
+) -> None:
+    days = DAYS * 4 if flags else DAYS
+    command = [sys.executable, "-m", "tests.faults.nth", "--count", str(BOTS), "--days", str(days), *flags]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=7200, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)
+    assert found["problems"] == []
+    record_property("calls of a pass that failed", found["failed"])
+    assert found["left"] <= 0, "a verb has more calls than were made to fail"
+    assert set(found["hit"]) >= KINDS
+
+
+if SOAK:
+
+    @pytest.mark.parametrize("flags", [(), ("--lasting",)])
+    def test_no_call_of_any_verb_can_fail_without_a_clear_end_and_a_recovery(flags: tuple[str, ...]) -> None:
+        command = [sys.executable, "-m", "tests.faults.nth_verbs", *flags]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=7200, check=False)
+        assert done.returncode in (0, 1), done.stderr
+        found = json.loads(done.stdout)
+        assert found["problems"] == []
+        assert min(found["failed"].values()) > 0, "a verb has no call that was made to fail"

@@ -1,0 +1,134 @@
+"""Losses of power at any call on the disk: nothing that was done is gone, and what is broken on purpose is seen."""
+
+import hashlib
+import json
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from tests.faults.calls import FILE, Call
+from tests.faults.disk import Disk
+
+ROOT = Path(__file__).resolve().parents[2]
+SOAK = hypothesis.settings().max_examples > 1000
+SEEDS = range(1, 41) if SOAK else range(1, 2)
+BOTS, FOLDERS = 3, 15
+"""One bot loses its power about sixty times in a day, one folder about twenty times."""
+SEEN_IN_DAYS = ("synchronous-off", "journal-not-synced")
+SEEN_IN_FOLDERS = (*SEEN_IN_DAYS, "folder-not-synced")
+
+pytestmark = pytest.mark.timeout(0 if SOAK else 300)
+
+
+def lost(*arguments: str) -> Any:
+    """Play one campaign in a program of its own and return what it says."""
+    command = [sys.executable, "-m", "tests.faults.power", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
+
+
+def controlled(*names: str) -> list[str]:
+    """Return the words that play so many broken ones too."""
+    return [word for name in names for word in ("--control", name)]
+
+
+def held(problems: list[str], *controls: str) -> list[str]:
+    """Return what was broken though nobody had broken it on purpose; each control must have been seen."""
+    whose = {problem: problem.partition(":")[0] for problem in problems}
+    assert set(whose.values()) >= set(controls), "a sync that is left out was not seen"
+    return [problem for problem in problems if whose[problem] not in controls]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_bot_that_loses_its_power_anywhere_ends_its_day_as_one_that_never_did(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    found = lost("days", "--seed", str(seed), "--count", str(BOTS), *controlled(*SEEN_IN_DAYS))
+    assert held(found["problems"], *SEEN_IN_DAYS) == []
+    record_property("losses of power", found["losses"])
+    assert found["losses"] > 50 * BOTS
+    assert found["unsafe"] > found["losses"], "hardly anything was at stake"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_books_and_latches_are_whole_after_each_of_many_losses(
+    seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    found = lost("folders", "--seed", str(seed), "--count", str(FOLDERS), *controlled(*SEEN_IN_FOLDERS))
+    assert held(found["problems"], *SEEN_IN_FOLDERS) == []
+    record_property("losses of power", found["losses"])
+    assert found["losses"] > 16 * FOLDERS
+    assert found["unsafe"] > found["losses"], "hardly anything was at stake"
+
+
+class Model:
+    """A folder on a model of the disk, changed in both at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.disk = Disk(root)
+
+    def add(self, name: str, path: str, handle: int = 0, offset: int = 0, data: bytes = b"", target: str = "") -> None:
+        where = str(self.root / path)
+        self.disk.add(Call(FILE, name, where, handle, offset, data, target and str(self.root / target)))
+
+    def write(self, path: str, data: bytes, *, synced: bool = False, handle: int = 1) -> None:
+        with (self.root / path).open("wb") as file:
+            file.write(data)
+        self.add("open", path, handle, 1)
+        self.add("write", path, handle, 0, data)
+        if synced:
+            self.add("sync", path, handle)
+
+
+def ends(tmp_path: Path, name: str, *, synced: bool, named: bool) -> Counter[str]:
+    """Return how a new file ended, in how many of sixty losses."""
+    found = Counter[str]()
+    for seed in range(60):
+        root = tmp_path / hashlib.sha256(f"{name}{seed}".encode()).hexdigest()[:8]
+        root.mkdir()
+        model = Model(root)
+        model.write("a", b"12345678" * 200, synced=synced)
+        if named:
+            model.add("sync_names", "")
+        assert list(model.disk.unlike()) == []
+        model.disk.lose(random.Random(seed))
+        content = (root / "a").read_bytes() if (root / "a").exists() else None
+        ends_as = {None: "gone", b"": "empty", b"12345678" * 200: "whole"}
+        found[ends_as.get(content, "in pieces")] += 1
+    return found
+
+
+def test_on_the_model_a_file_is_there_only_as_far_as_it_was_synced(tmp_path: Path) -> None:
+    assert set(ends(tmp_path, "both", synced=True, named=True)) == {"whole"}
+    assert set(ends(tmp_path, "file", synced=True, named=False)) == {"whole", "gone"}
+    assert set(ends(tmp_path, "name", synced=False, named=True)) == {"whole", "empty", "in pieces"}
+    assert set(ends(tmp_path, "none", synced=False, named=False)) == {"whole", "gone", "empty", "in pieces"}
+
+
+def test_on_the_model_a_rename_is_there_wholly_or_not_at_all(tmp_path: Path) -> None:
+    found = set()
+    for seed in range(60):
+        root = tmp_path / str(seed)
+        root.mkdir()
+        (root / "old").write_bytes(b"old")
+        model = Model(root)
+        model.write("new", b"new", synced=True)
+        model.add("rename", "new", target="old")
+        model.disk.lose(random.Random(seed))
+        found.add((root / "old").read_bytes())
+    assert found == {b"old", b"new"}
+
+
+def test_the_model_says_where_it_is_wrong(tmp_path: Path) -> None:
+    model = Model(tmp_path)
+    (tmp_path / "unseen").write_bytes(b"x")
+    assert list(model.disk.unlike()) == [str(tmp_path / "unseen")]

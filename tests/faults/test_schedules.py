@@ -1,0 +1,114 @@
+"""Thousands of seeded schedules keep every zero, each trouble befalls some of them, and broken bots are seen."""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from tests.faults import judge, verdicts
+from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, RULES
+
+ROOT = Path(__file__).resolve().parents[2]
+SOAK = hypothesis.settings().max_examples > 1000
+COUNT = 2_000
+FIRSTS = range(1, 100_000 if SOAK else COUNT, COUNT)
+WENT_ON, GAVE_UP = {"done", "shut", "findings"}, {"error", "person", "keys", "away"}
+NOT_SURVIVED = {KILL, "no equity"}
+"""Troubles after which a pass cannot go on: it is dead, or does not know what the account is worth."""
+READ_AGAIN = {name for name, rule in RULES.items() if "clock" in rule.befalls and "clock" not in name}
+"""Troubles of reads, which are tried again and, where that is no use, end the pass."""
+CAUGHT = (
+    "retry-on-post",
+    "gate-after-the-post",
+    "unknown-is-rejected",
+    "fate-not-asked",
+    "reconcile-that-flattens",
+    "cached-halt",
+    "no-second-look",
+    "one-fill-an-order",
+    "no-stop",
+)
+
+pytestmark = pytest.mark.timeout(0 if SOAK else 1200)
+
+
+def played(*arguments: str) -> Any:
+    """Play schedules in a program of its own, whose clocks and sessions are not these, and return what it says."""
+    command = [sys.executable, "-m", "tests.faults.schedules", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=3600, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout)
+
+
+def ends_of(found: Mapping[str, Any]) -> Mapping[str, set[str]]:
+    """Return how runs ended that each trouble befell."""
+    ends: dict[str, set[str]] = defaultdict(set)
+    for name, end, _ in found["pairs"]:
+        ends[name].add(end)
+    return ends
+
+
+@pytest.mark.parametrize("first", FIRSTS)
+def test_no_schedule_breaks_a_promise_and_each_trouble_is_met_and_survived(
+    first: int, record_property: Callable[[str, object], None]
+) -> None:
+    found = played("--first", str(first), "--count", str(COUNT))
+    assert found["problems"] == []
+    assert found["schedules"] == COUNT
+    record_property("seeded schedules", found["schedules"])
+    record_property("passes in seeded schedules", found["runs"])
+    record_property("troubles that befell a pass in a schedule", sum(count for *_, count in found["pairs"]))
+    ends = ends_of(found)
+    assert set(EVERY) - set(ends) == set(), "never met"
+    assert {name for name in set(EVERY) - NOT_SURVIVED if not ends[name] & WENT_ON} == set()
+    assert {name for name in {*READ_AGAIN, *AT_THE_DISK} if not ends[name] & GAVE_UP} == set()
+
+
+def test_each_broken_promise_is_seen_in_some_schedule() -> None:
+    names = [word for name in CAUGHT for word in ("--control", name)]
+    found = played("--count", "400", *names)
+    assert [name for name in CAUGHT if not found[name][1]] == []
+
+
+def accepted(role: str, order: str, status: str = "new") -> dict[str, Any]:
+    """Return an order's line of the log."""
+    line = {"event": "order_accepted", "client_order_id": f"tb1.{role}.{order}", "order_id": order, "status": status}
+    return {**line, "symbol": "AAPL", "side": "buy" if role == "OPEN" else "sell", "account": "one"}
+
+
+def filled(role: str, order: str, position: str) -> dict[str, Any]:
+    """Return a fill's line of the log, the order's last one."""
+    return {**accepted(role, order, "filled"), "event": "fill", "position": position}
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([accepted("OPEN", "a"), filled("OPEN", "a", "8"), accepted("OPEN", "b")], "opens what is open"),
+        ([accepted("OPEN", "a"), accepted("OPEN", "b")], "tb1.OPEN.b beside tb1.OPEN.a"),
+        ([accepted("OPEN", "a"), filled("OPEN", "a", "0"), {**accepted("OPEN", "a"), "order_id": "b"}], "twice"),
+        ([filled("OPEN", "a", "8"), accepted("CLOSE", "b"), accepted("CLOSE", "c")], "tb1.CLOSE.c beside"),
+        ([filled("OPEN", "a", "8"), filled("CLOSE", "b", "-8")], "from 8 to -8"),
+        ([filled("CLOSE", "b", "-8")], "from 0 to -8"),
+    ],
+)
+def test_the_judge_sees_what_is_there_twice(lines: list[dict[str, Any]], said: str) -> None:
+    found = [*verdicts.doubled(lines, judge.accounts(lines)["one"]), *verdicts.grown(lines)]
+    assert any(said in problem for problem in found), found
+
+
+def test_the_judge_has_no_objection_to_one_round_and_another_one() -> None:
+    round_trip = [accepted("OPEN", "a"), filled("OPEN", "a", "8"), accepted("CLOSE", "b"), filled("CLOSE", "b", "0")]
+    lines = [*round_trip, accepted("OPEN", "c"), filled("OPEN", "c", "8")]
+    assert [*verdicts.doubled(lines, judge.accounts(lines)["one"]), *verdicts.grown(lines)] == []
+
+
+def test_a_schedule_that_failed_is_named_with_the_command_that_replays_it() -> None:
+    (_, problems) = played("--count", "3", "--control", "retry-on-post")["retry-on-post"]
+    assert problems[0].endswith("--count 1 --tell]")

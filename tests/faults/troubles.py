@@ -1,0 +1,217 @@
+"""The troubles that a schedule draws from: of the venue and the network, of disk, clocks and people, and plain kills.
+
+A venue's trouble is a rule of the exchange's own fault scripts. The others befall a run at the n-th failpoint that it
+reaches, requests left out, or hold it to a limit of the system's from its beginning.
+"""
+
+import errno
+import os
+import random
+import resource
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from tests.faults.ground import Day, Killed
+from tests.faults.machine import Limit, descriptors
+from tradebot.adapters import state_folder
+from tradebot.model.trading import TradingState
+
+WRITES = ("submit", "submit", "cancel", "replace")
+WRITTEN_BY = {"entries": {"submit"}, "exits": set(WRITES)}
+"""What a verb asks the venue to do; the others only read."""
+READS = ("clock", "account", "positions", "orders", "order", "activities", "snapshots")
+BOTH = (*WRITES, *WRITES, *READS)
+ORDERS = ("submit", "orders", "order")
+
+
+class Rule(NamedTuple):
+    """What a venue may do, and to which kinds of request."""
+
+    what: str | Mapping[str, Any]
+    befalls: Sequence[str]
+
+
+def _statuses() -> Iterator[tuple[str, Rule]]:
+    for status in (429, 500, 502, 503, 504):
+        for acceptance in ("before", "after"):
+            yield f"{status} {acceptance}", Rule({"status": status, "acceptance": acceptance}, BOTH)
+
+
+RULES: Mapping[str, Rule] = {
+    "reply lost": Rule("reply_lost", BOTH),
+    **dict(_statuses()),
+    "redirect before": Rule({"redirect": 302}, BOTH),
+    "redirect after": Rule({"redirect": 307, "acceptance": "after"}, BOTH),
+    "page for people": Rule("html_body", BOTH),
+    "page for people before": Rule({"html_body": None, "acceptance": "before"}, BOTH),
+    "cut body": Rule("truncated_json", BOTH),
+    "cut body and connection": Rule({"truncated_json": None, "connection": "closed"}, BOTH),
+    "empty body": Rule("empty_body", BOTH),
+    "silence after": Rule({"hang": "30s"}, BOTH),
+    "silence before": Rule({"hang": "30s", "acceptance": "before"}, BOTH),
+    "reset after": Rule("reset", BOTH),
+    "reset before": Rule({"reset": "before"}, BOTH),
+    "expired keys": Rule("expired_keys", BOTH),
+    "late, 504": Rule({"late_arrival": "2m"}, WRITES),
+    "late, lost": Rule({"late_arrival": "7m", "answer": "lost"}, WRITES),
+    "very late, reset": Rule({"late_arrival": "12m", "answer": "reset"}, WRITES),
+    "twice": Rule("delivered_twice", WRITES),
+    "twice, first answer": Rule({"delivered_twice": None, "answer": "first"}, WRITES),
+    "rejected later": Rule("reject_after_acceptance", ("submit",)),
+    "partial, then canceled": Rule("partial_then_cancel", ("submit",)),
+    "filled while canceled": Rule("fill_during_cancel", ("cancel",)),
+    "halted symbol": Rule({"halt_symbol": "5m"}, ("submit",)),
+    "halted symbol for good": Rule("halt_symbol", ("submit",)),
+    "stale quotes": Rule({"stale_quotes": "10m"}, ("snapshots",)),
+    "frozen quotes": Rule("stale_quotes", ("snapshots",)),
+    "crossed quotes": Rule("crossed_quotes", ("snapshots",)),
+    "venue's clock ahead": Rule({"clock_skew": "90s"}, ("clock",)),
+    "venue's clock behind": Rule({"clock_skew": "-2m"}, ("clock",)),
+    "unknown status": Rule({"unknown_enum": "status"}, (*ORDERS, "account")),
+    "unknown kind": Rule({"unknown_enum": "asset_class"}, (*ORDERS, "positions")),
+    "no status": Rule({"missing_field": "status"}, ORDERS),
+    "no quantity": Rule({"missing_field": "filled_qty"}, ORDERS),
+    "no name": Rule({"missing_field": "client_order_id"}, ORDERS),
+    "no amount": Rule({"missing_field": "qty"}, ("activities", "positions")),
+    "no equity": Rule({"missing_field": "equity"}, ("account",)),
+}
+"""Slow answers are left out, which take real time, and the streams' faults: the bot hears no stream."""
+
+DISK = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EROFS")}
+SQLITE = {errno.ENOSPC: "SQLITE_FULL", errno.EIO: "SQLITE_IOERR", errno.EROFS: "SQLITE_READONLY"}
+OF_SQLITE = ("ledger_books.commit", "facts.commit", "facts_schema.create")
+NOT_OF_A_DISK = ("http.", "alpaca.")
+LIMITS = ("EMFILE", "EFBIG")
+JUMPS: Mapping[str, Mapping[str, Any]] = {
+    "asleep for 3 s": {"seconds": 3},
+    "asleep for 11 min": {"seconds": 660},
+    "asleep until after the close": {"to": "close"},
+    "asleep until the next open": {"to": "next_open"},
+}
+DATES = {"date an hour back": timedelta(hours=-1), "date a day on": timedelta(days=1), "date a year on": timedelta(365)}
+HALTS = {"halted meanwhile": TradingState.REDUCE_ONLY, "flatten meanwhile": TradingState.FLATTEN}
+KILL = "killed"
+AT_THE_DISK = (*DISK, "EFBIG")
+AT_A_POINT = (*DISK, *JUMPS, *HALTS, KILL)
+EVERY = (*RULES, *AT_A_POINT, *LIMITS, *DATES)
+"""The names of all troubles."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One trouble of a run, as it was drawn.
+
+    `at` is the failpoint that it waits for. One of the disk may be `lasting`, to the end of the run; a kill or a halt
+    may come `at_socket` instead, where an order is about to be sent.
+    """
+
+    name: str
+    at: int = 0
+    lasting: bool = False
+    at_socket: bool = False
+    when: Mapping[str, Any] = field(default_factory=dict)
+
+
+def drawn(chance: random.Random, tag: str, verb: str) -> Trouble:
+    """Draw one trouble of a verb; `tag` names its rule at the exchange."""
+    if chance.random() < 0.5:
+        name = chance.choice(list(RULES))
+        return Trouble(name, when=_when(chance, RULES[name], tag, verb))
+    name = chance.choice((*AT_A_POINT, *AT_A_POINT, KILL, KILL, KILL, KILL, *LIMITS, *DATES))
+    at_socket = name in (KILL, *HALTS) and chance.random() < 0.3
+    return Trouble(name, chance.randint(1, 36), chance.random() < 0.3, at_socket)
+
+
+def _when(chance: random.Random, rule: Rule, tag: str, verb: str) -> Mapping[str, Any]:
+    written = WRITTEN_BY.get(verb, set())
+    request = chance.choice([kind for kind in rule.befalls if kind not in WRITES or kind in written] or rule.befalls)
+    first = 1 if request in WRITES or request == "activities" else chance.randint(1, 2)
+    if request in WRITES and chance.random() < 0.3:
+        first = 2
+    place = {"from": first} if chance.random() < 0.25 else {"nth": first}
+    return {"name": tag, "when": {"request": request, **place}}
+
+
+class Fate:
+    """What befalls one run at the failpoints that it reaches; `happened` names the troubles that did."""
+
+    def __init__(self, day: Day, troubles: Sequence[Trouble]) -> None:
+        self._day = day
+        self._due = [trouble for trouble in troubles if trouble.name in AT_A_POINT]
+        self._reached = 0
+        self._sending = self._dead = False
+        self.happened: set[str] = set()
+
+    def __call__(self, point: str) -> None:
+        """Be told of a point."""
+        if self._dead:
+            raise Killed
+        if point.startswith("http."):
+            return
+        self._reached += 1
+        if point.startswith("alpaca.send"):
+            self._sending = point.endswith("before")
+        for trouble in [trouble for trouble in self._due if self._is_time(trouble, point)]:
+            self._befall(trouble, point)
+
+    def _is_time(self, trouble: Trouble, point: str) -> bool:
+        return point.startswith("alpaca.") if trouble.at_socket else trouble.at <= self._reached
+
+    def _befall(self, trouble: Trouble, point: str) -> None:
+        if trouble.name in DISK:
+            self._disk(trouble, point)
+        elif trouble.name in JUMPS:
+            # Between the last look at the time and the socket nobody can be kept from falling asleep.
+            if not self._sending and self._day.jump(JUMPS[trouble.name]):
+                self._done(trouble)
+        elif trouble.name in HALTS:
+            self._done(trouble)
+            self._day.halt(HALTS[trouble.name])
+        else:
+            self._done(trouble)
+            self._dead = True
+            raise Killed
+
+    def _done(self, trouble: Trouble) -> None:
+        self.happened.add(trouble.name)
+        self._due.remove(trouble)
+
+    def _disk(self, trouble: Trouble, point: str) -> None:
+        """Let the next effect on the disk fail, and all others of this run where the trouble lasts."""
+        if point.startswith(NOT_OF_A_DISK) or point.endswith(".after"):
+            return
+        self.happened.add(trouble.name)
+        if not trouble.lasting:
+            self._due.remove(trouble)
+        number = DISK[trouble.name]
+        if point.rpartition(".")[0] not in OF_SQLITE:
+            raise OSError(number, os.strerror(number))
+        error = sqlite3.OperationalError(os.strerror(number))
+        error.sqlite_errorname, error.sqlite_errorcode = SQLITE[number], getattr(sqlite3, SQLITE[number])
+        raise error
+
+
+def limit_of(day: Day, troubles: Sequence[Trouble]) -> Limit | None:
+    """Return the limit that a run is held to, if any: descriptors that are left, or how long a file may grow."""
+    for trouble in troubles:
+        if trouble.name == "EMFILE":
+            return descriptors(trouble.at // 4)
+        if trouble.name == "EFBIG":
+            names = (state_folder.JOURNAL, state_folder.LEDGER, state_folder.FACTS)
+            path = day.folder / names[trouble.at % len(names)]
+            size = path.stat().st_size if path.exists() else 0
+            return Limit(resource.RLIMIT_FSIZE, size + 97 * trouble.at)
+    return None
+
+
+def rules_of(troubles: Sequence[Trouble]) -> list[Mapping[str, Any]]:
+    """Return the rules to be armed at the exchange."""
+    return [{**trouble.when, "what": RULES[trouble.name].what} for trouble in troubles if trouble.name in RULES]
+
+
+def fired(day: Day) -> set[str]:
+    """Return the names under which rules have been armed and fired by now."""
+    return {armed.rule.name for armed in day.exchange.faults.book if armed.fired}

@@ -1,0 +1,134 @@
+"""The wire of a schedule: requests reach an exchange's faces in this very process, and no socket is opened.
+
+What a socket would do is said in the client library's own words: a connection that ends without an answer, a read that
+times out, a body that stops before its length. Whole sockets are met by the campaigns of kills, stops and typed verbs.
+"""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from urllib.parse import unquote, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from starlette import routing
+from starlette.types import ASGIApp, Message, Scope
+
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces.data import history
+from tradebot.exchange.faces.market_data import DataFace
+from tradebot.exchange.faces.trading.face import TradingFace
+from tradebot.exchange.faces.web import Endpoint, Paths
+from tradebot.exchange.faults.door import FaultDoor
+from tradebot.exchange.faults.older import OlderData
+from tradebot.exchange.market.ticks import Totals
+from tradebot.exchange.times import at_new_york
+
+Change = Callable[[str, str, str], None]
+"""Is told of a request that changes something, before it arrives: method, path, body."""
+Lifted = Callable[[], AbstractContextManager[None]]
+
+
+class Wire:
+    """Carries each request of this process to the exchange that it is connected to."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._exchange: Exchange
+        self._app: ASGIApp
+        self._change: Change
+        self._lifted: Lifted
+
+    def connect(self, exchange: Exchange, change: Change, lifted: Lifted = nullcontext) -> None:
+        """Lead requests to an exchange from now on; the limits of the bot's process are `lifted` while it answers."""
+        faces = Paths([*DataFace(exchange).routes(), *TradingFace(exchange).routes()], Endpoint({}))
+        self._app = FaultDoor(faces, exchange, exchange.record, OlderData(exchange))
+        self._exchange, self._change, self._lifted = exchange, change, lifted
+
+    def send(self, request: requests.PreparedRequest) -> requests.Response:
+        """Send one request, as the library's own adapter does; raises what it raises where no answer comes."""
+        method, url, body = str(request.method), str(request.url), request.body or b""
+        told = _Told(body.encode() if isinstance(body, str) else body)
+        with self._lifted():
+            if method != "GET":
+                self._change(method, urlsplit(url).path, told.body)
+            self._drive(self._app(_scope(request), told.receive, told.send))
+        if not told.sent:
+            raise requests.ReadTimeout("silence") if told.waited else requests.ConnectionError("closed")
+        return told.response(method)
+
+    def _drive(self, call: Awaitable[None]) -> None:
+        """Run an application to its end; only a fault that waits needs a loop."""
+        if any(armed.rule.fault == "hang" for armed in self._exchange.faults.book):
+            self._loop.run_until_complete(call)
+            return
+        assert isinstance(call, Coroutine)
+        try:
+            call.send(None)
+        except StopIteration:
+            return
+        raise AssertionError("the exchange waits, and nothing would ever wake it")
+
+
+class _Told:
+    """Both ends of one request: what the application is given, and what it gives."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body.decode()
+        self._body: bytes | None = body
+        self.sent: list[Message] = []
+        self.waited = False
+
+    async def receive(self) -> Message:
+        """Give the body, and then no more: a client that waited has left by then."""
+        if self._body is None:
+            self.waited = True
+            return {"type": "http.disconnect"}
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Message) -> None:
+        """Take a part of the answer in."""
+        self.sent.append(message)
+
+    def response(self, method: str) -> requests.Response:
+        """Return the answer as the library has it; reading a body that is shorter than promised fails."""
+        start, *parts = self.sent
+        headers = CaseInsensitiveDict({name.decode(): value.decode() for name, value in start["headers"]})
+        body = io.BytesIO(b"".join(part.get("body", b"") for part in parts))
+        response = requests.Response()
+        response.status_code, response.headers = start["status"], headers
+        response.raw = urllib3.HTTPResponse(
+            body, headers, start["status"], preload_content=False, request_method=method
+        )
+        return response
+
+
+def _scope(request: requests.PreparedRequest) -> Scope:
+    parts = urlsplit(str(request.url))
+    return {
+        "type": "http",
+        "method": request.method,
+        "path": unquote(parts.path),
+        "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(),
+        "headers": [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()],
+    }
+
+
+def lay() -> Wire:
+    """Return the wire that every session of this process sends through from now on.
+
+    What each exchange of the same market would work out anew is worked out once: sums of days, midnights, paths.
+    """
+    wire = Wire()
+    HTTPAdapter.send = lambda self, request, **_: wire.send(request)  # type: ignore[method-assign]
+    HTTPAdapter.init_poolmanager = lambda self, *_, **__: None  # type: ignore[method-assign]
+    vars(history)["Totals"] = lru_cache(maxsize=None)(Totals)
+    vars(history)["at_new_york"] = lru_cache(maxsize=None)(at_new_york)
+    vars(routing)["compile_path"] = lru_cache(maxsize=None)(routing.compile_path)
+    return wire

@@ -1,0 +1,185 @@
+"""Our working orders in a pass of exits: which have lived too long, and how each is ended or priced anew.
+
+An exit keeps its place while it is priced anew: the venue replaces it in one step, so that no pass is without one.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum, auto
+
+from tradebot.gates.common import closable, permission
+from tradebot.gates.sizing import marketable_limit
+from tradebot.model.candidate import Candidate, Purpose
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.desk import Desk
+from tradebot.model.instrument import Instrument
+from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
+from tradebot.model.order import Order, OrderStatus
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.trading import TradingState
+from tradebot.orders import cancel_intent, closing_side, replace_intent, send, send_again
+from tradebot.world import Call, World
+
+AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
+"""Why something of unknown fate goes out all the same."""
+
+ON_ITS_WAY = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_REPLACE})
+"""States of an order that the venue is at work on: it will say more shortly, and lets nobody replace it meanwhile."""
+
+Due = tuple[Order, IntentRecord, Reason]
+
+
+class Change(Enum):
+    """What becomes of a stale exit in a pass."""
+
+    NONE = auto()
+    REPRICE = auto()
+    END = auto()
+
+
+def tended(world: World, call: Call, desk: Desk, wanted: frozenset[str]) -> tuple[CandidateRecord, ...]:
+    """End or price anew our working orders that are due; `wanted` are the symbols that a rule wants to be out of."""
+    return tuple(record for due in _due(world, desk, wanted) for record in _tend(world, call, desk, due, wanted))
+
+
+def ours(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
+    """Yield our working orders with what was promised of them; what this pass sent again stands at the end."""
+    for order in (*desk.orders, *_sent_again(world, desk)):
+        record = world.ledger.intent(order.client_order_id)
+        if record is not None:
+            yield order, record
+
+
+def _sent_again(world: World, desk: Desk) -> Iterator[Order]:
+    """Yield the orders that came to the venue since the desk was taken and are old all the same, as they are by now."""
+    listed = {order.venue_id for order in desk.orders}
+    for order in world.ledger.orders(working=True):
+        record = world.ledger.intent(order.client_order_id)
+        if record is None or order.venue_id in listed:
+            continue
+        if record.intent.at < desk.now <= record.updated_at:
+            # The answer to an order shows it as it was taken in, which is not yet how it can be replaced.
+            yield world.reader.order(order.client_order_id) or order
+
+
+def _due(world: World, desk: Desk, wanted: frozenset[str]) -> Iterator[Due]:
+    """Yield our working orders that are to end or to change now, each with why; others' orders are left alone."""
+    limits = world.rules.limits
+    for order, record in ours(world, desk):
+        age = desk.now - record.intent.at
+        if _unresolved(world, order, Operation.CANCEL):
+            yield order, record, Reason.INTENT_UNRESOLVED
+        elif record.intent.purpose is not Purpose.OPEN:
+            if age >= timedelta(seconds=limits.exit_life_s):
+                yield order, record, Reason.STALE_EXIT
+        elif desk.state.state is not TradingState.ACTIVE:
+            yield order, record, Reason.HALTED
+        elif age >= timedelta(seconds=limits.entry_life_s) or order.symbol in wanted:
+            yield order, record, Reason.STALE_ENTRY
+
+
+def _tend(world: World, call: Call, desk: Desk, due: Due, wanted: frozenset[str]) -> Iterator[CandidateRecord]:
+    """Give a stale exit a price at which it can fill, and end every other order that is due.
+
+    Where the venue refuses the new price the exit ends too, and the next pass sends it anew.
+    """
+    order, record, why = due
+    change = _change(world, desk, order, record, wanted) if why is Reason.STALE_EXIT else Change.END
+    if change is Change.REPRICE:
+        repriced = _repriced(world, call, desk, order, record)
+        yield repriced
+        change = Change.END if repriced.decisions[-1].reason is Reason.VENUE_REJECTED else Change.NONE
+    if change is Change.END:
+        yield cancelled(world, call, desk, order, record, why)
+
+
+def _change(world: World, desk: Desk, order: Order, record: IntentRecord, wanted: frozenset[str]) -> Change:
+    """Decide on a stale exit.
+
+    One that the position no longer covers ends, and so does one that the venue has been at work on for too long.
+    Without a quote it stays, unless a rule wants out at any price: then a market order follows.
+    """
+    if not _covered(desk, order, record):
+        return Change.END
+    if order.status in ON_ITS_WAY:
+        life = timedelta(seconds=world.rules.limits.exit_life_s)
+        return Change.NONE if desk.now - (order.updated_at or record.intent.at) < life else Change.END
+    price = _price(world, desk, order)
+    if _is_followed(world, order):
+        return Change.NONE
+    if price is None:
+        return Change.END if order.symbol in wanted and order.limit_price is not None else Change.NONE
+    return Change.NONE if order.limit_price in (None, price) else Change.REPRICE
+
+
+def _covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
+    """Tell whether our position is still as large as what an exit may sell or buy back."""
+    whose = (record.intent.key.strategy, order.symbol)
+    held = next((p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose), Decimal(0))
+    closes = bool(held) and closing_side(held) is order.side
+    return closes and closable(desk, order.symbol, held) >= order.open_quantity
+
+
+def _price(world: World, desk: Desk, order: Order) -> Decimal | None:
+    """Return the limit at which a closing order can fill now; None without a quote."""
+    quote = desk.quotes.get(order.symbol)
+    offset = world.rules.exits.limit_offset_fraction
+    return marketable_limit(Instrument(order.symbol), order.side, quote, offset) if quote else None
+
+
+def _repriced(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord) -> CandidateRecord:
+    """Replace an order by one at the price of now, or repeat a replace of it whose fate is unknown, to the letter."""
+    price = _price(world, desk, order)
+    assert price is not None, "an order is priced anew by a quote"
+    # The order works, so each replace of it whose fate is known has come to nothing.
+    fresh = replace_intent(call, desk, order, record.intent, price, len(_settled(world, order)))
+    return _sent(world, desk, order, fresh, Reason.STALE_EXIT)
+
+
+def cancelled(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason) -> CandidateRecord:
+    """End a working order, or repeat a cancel of it whose fate is unknown: a cancel may arrive twice."""
+    fresh = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
+    return _sent(world, desk, order, fresh, why)
+
+
+def _sent(world: World, desk: Desk, order: Order, fresh: Intent, why: Reason) -> CandidateRecord:
+    """Send a change of a working order where permission allows; an earlier one of unknown fate goes in its place."""
+    earlier = _unresolved(world, order, fresh.operation)
+    intent = earlier or fresh
+    candidate = Candidate(
+        strategy=intent.key.strategy,
+        instrument=intent.instrument,
+        side=intent.side,
+        purpose=Purpose.REDUCE,
+        at=desk.now,
+        quantity=order.open_quantity,
+        source=intent.operation,
+    )
+    allowed = permission(desk)
+    decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((AGAIN,) if earlier else ()))
+    if first_failure(decisions):
+        return CandidateRecord(candidate, decisions)
+    sent = send_again(world, desk, intent) if earlier else send(world, desk, intent, decisions)
+    price = intent.limit_price if intent.makes_order else None
+    return CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
+
+
+def _unresolved(world: World, order: Order, operation: Operation) -> Intent | None:
+    """Return the change of an order that was promised and whose fate is unknown."""
+    unknown = (record.intent for record in world.ledger.intents(unresolved=True))
+    return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
+
+
+def _settled(world: World, order: Order) -> list[IntentRecord]:
+    """Return the replaces of an order whose fate is known."""
+    promised = (record for record in world.ledger.intents() if record.intent.operation is Operation.REPLACE)
+    unknown = (IntentState.SENT, IntentState.UNKNOWN)
+    return [r for r in promised if r.intent.target_venue_id == order.venue_id and r.state not in unknown]
+
+
+def _is_followed(world: World, order: Order) -> bool:
+    """Tell whether the order that is to take the place of another works, and that one is only still listed."""
+    followers = {record.intent.client_order_id for record in _settled(world, order)}
+    return any(working.client_order_id in followers for working in world.ledger.orders(working=True))
