@@ -67,6 +67,8 @@ MISBEHAVING = [
     ("sys.exit(0)", Reason.STRATEGY_FAILED, "without an answer, exit code 0"),
     ("os._exit(3)", Reason.STRATEGY_FAILED, "without an answer, exit code 3"),
     ("os.kill(os.getpid(), signal.SIGSEGV)", Reason.STRATEGY_FAILED, "without an answer, exit code -11"),
+    # Who crashes leaves no picture of the memory, in which a key may stand.
+    ("import resource; raise ValueError(resource.getrlimit(resource.RLIMIT_CORE))", Reason.STRATEGY_FAILED, "(0, 0)"),
     ("return ['buy AAPL']", Reason.STRATEGY_INVALID, "it is no Candidate"),
 ]
 

@@ -40,6 +40,8 @@ def main() -> None:
 
 def confine(bounds: Bounds) -> None:
     """Set the limits of this process; the kernel holds it to them, whatever the plug-in is busy with."""
+    # A plug-in that crashes leaves no picture of its memory behind: it may have read what it must not.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = bounds.memory_bytes if hard == resource.RLIM_INFINITY else min(bounds.memory_bytes, hard)
     # macOS takes no such limit below what is mapped already; the time limit still holds there.
