@@ -13,13 +13,15 @@ from tradebot.adapters.events import worth_seeing
 from tradebot.adapters.state_folder import EVENTS
 from tradebot.auditing.evidence import Answers, Broker, Evidence, JobRun, Journal, Moment, Passes, Silence, Watched
 from tradebot.booking import astray, unbooked
-from tradebot.books import unapplied
+from tradebot.books import owners, unapplied
 from tradebot.errors import OperatorError, TradebotError
+from tradebot.missing import missing_fills
 from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.record import CycleRecord, Job
 from tradebot.reconcile import LedgerView, compare
 from tradebot.snapshot import book, entries_of, peak_equity, require_account, session_of, session_submits
+from tradebot.strangers import strangers
 from tradebot.wiring import rules_of
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def _venue(app: "App", ledger: "SqliteLedger") -> Venue | Silence:
         clock, view = app.reader.clock(), app.reader.view()
         require_account(ledger, view.account)
         pending = unapplied(app.reader, ledger)
+        view = replace(view, unreadable=view.unreadable + app.reader.unreadable_fills)
         return Venue(clock, view, pending, unbooked(app.reader, ledger, view, (*ledger.fills(), *pending)))
     except TradebotError as error:
         return Silence(error.message, error.hint, on_request=False)
@@ -122,7 +125,7 @@ def _broker(
         clock=venue.clock,
         view=view,
         book=_with_history(book(view, positions, fills, unresolved, app.settings.sectors), ledger, view.at),
-        findings=compare(_ledger_view(ledger, fills, venue.booked.proven), view, venue.booked.doubtful),
+        findings=compare(_ledger_view(ledger, fills, venue), view, venue.booked.doubtful),
         unapplied=len(venue.pending) + len(venue.booked.proven) + done,
         quotes=quotes,
         asked_quotes=len(symbols),
@@ -137,8 +140,9 @@ def _with_history(seen: "Book", ledger: "SqliteLedger", now: datetime) -> "Book"
     return replace(seen, entries=entries_of(submits), peak_equity=peak_equity(ledger))
 
 
-def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], bookings: "Sequence[Booking]") -> LedgerView:
+def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], venue: Venue) -> LedgerView:
     """Return what the ledger will hold once the venue's facts are applied."""
+    bookings, now = venue.booked.proven, venue.view.at
     entries = [entry for booking in bookings for entry in booking.entries]
     return LedgerView(
         opening_cash=ledger.opening_cash(),
@@ -148,6 +152,8 @@ def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], bookings: "
         unresolved=ledger.intents(unresolved=True),
         known_orders=ledger.promised_ids(),
         booked={**ledger.booked(), **{entry.activity_id: entry.words for entry in entries}},
+        missing=missing_fills(ledger.orders(), owners(ledger), fills, now),
+        strangers=strangers(ledger, now.date()),
     )
 
 

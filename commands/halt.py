@@ -10,7 +10,7 @@ the person's own clock, because no venue is asked.
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
@@ -38,6 +38,8 @@ VALUES: Mapping[str, str] = {
     "--state-dir": "state_dir",
     "--config": "config",
 }
+OF_A_BOT = (switch.ARMED, state_folder.LEDGER, state_folder.JOURNAL)
+"""Any of these is halted without a marker too: a process that is at work there does not ask for it again."""
 AS_IT_SHOULD_BE = frozenset({"HOLD", "ORDER_WORKING"})
 """Reasons at which a pass of exits leaves a position alone, rightly."""
 
@@ -56,16 +58,26 @@ class Asked(NamedTuple):
 class Latch(NamedTuple):
     """The latch as it fell; `unrecorded` says why the ledger's history lacks it, `told` whether it could be said.
 
-    `in_flight` names the order that was still going out when waiting for it ended.
+    `in_flight` names the order that was still going out when waiting for it ended. `at_first` is what the files held
+    and was said at once, `asked` what was to be.
     """
 
     state: str
+    at_first: str
+    asked: str
     who: str
     why: str
     at: datetime
     unrecorded: str | None
     told: bool
     in_flight: str | None
+
+
+class Recorded(NamedTuple):
+    """The state that the ledger's history holds now, or why nothing could be appended to it."""
+
+    state: str | None
+    problem: str | None
 
 
 class Orders(TypedDict):
@@ -158,8 +170,8 @@ def _next(words: Iterator[str], name: str) -> str:
 
 
 def _marked(path: Path) -> Path:
-    """Return a folder that carries a marker, whatever the marker says: a damaged one is halted all the same."""
-    if not state_folder.marked(path):
+    """Return a folder that is a bot's: by its marker, whatever that says, or by what else is there where it is lost."""
+    if not state_folder.marked(path) and not any(os.path.lexists(path / name) for name in OF_A_BOT):
         state_folder.open_state(path, os.environ)
     return path
 
@@ -175,12 +187,17 @@ def _whose(path: Path) -> tuple[str | None, str | None]:
 
 def _fall(path: Path, asked: Asked, state: str) -> Latch:
     """Latch, say so at once, wait for the order that is going out, then try to write the history."""
-    who, at = caller(), datetime.now(UTC)
-    in_force = _latched(path, who, asked.reason, at, state)
-    words = f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(asked.reason)}"
-    told = asked.as_json or _tell(words)
+    who, why, at = caller(), asked.reason, datetime.now(UTC)
+    at_first = in_force = _latched(path, who, why, at, state)
+    told = asked.as_json or _tell(f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(why)}")
     in_flight = send_lock.in_flight(path)
-    return Latch(in_force, who, asked.reason, at, _record(path, in_force, who, asked.reason, at), told, in_flight)
+    recorded = _record(path, FLATTEN if in_force == FLATTEN else state, who, why, at)
+    if recorded.state == FLATTEN != in_force:
+        # The history holds more than the files did: they are told, where they can be changed by now.
+        with suppress(OperatorError):
+            switch.halt(path, who, why, at, FLATTEN)
+        in_force = FLATTEN
+    return Latch(in_force, at_first, state, who, why, at, recorded.problem, told, in_flight)
 
 
 def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> str:
@@ -188,9 +205,10 @@ def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> str:
     try:
         return switch.halt(path, who, why, at, state)
     except OperatorError:
-        if _record(path, state, who, why, at) is not None:
+        recorded = _record(path, state, who, why, at)
+        if recorded.state is None:
             raise
-        return state
+        return recorded.state
 
 
 def _tell(text: str) -> bool:
@@ -203,20 +221,19 @@ def _tell(text: str) -> bool:
     return True
 
 
-def _record(path: Path, state: str, who: str, why: str, at: datetime) -> str | None:
-    """Append the halt to the ledger's history; return why that failed. The latch holds without it."""
+def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
+    """Append the halt to the ledger's history, or say why that failed. The latch holds without it."""
     import sqlite3
 
     from tradebot.adapters.ledger_books import Books
 
     try:
         with closing(Books.open(path, patience_s=PATIENCE_S)) as books:
-            books.record_state(state, who, why, at)
+            return Recorded(books.record_state(state, who, why, at), None)
     except TradebotError as error:
-        return error.message
+        return Recorded(None, error.message)
     except (OSError, ValueError, sqlite3.Error) as error:
-        return str(error)
-    return None
+        return Recorded(None, str(error))
 
 
 def _may_fill(path: Path) -> bool:
@@ -281,6 +298,10 @@ def _in_utc(at: datetime) -> str:
 
 def _rest(latch: Latch, orders: Orders | None) -> str:
     lines = []
+    if latch.state != latch.at_first:
+        lines.append(f"  {latch.state} is in force: the ledger's history holds it")
+    if latch.asked == FLATTEN != latch.state:
+        lines.append(f"  {latch.state} is in force; {FLATTEN} could not be written: type it again")
     if latch.unrecorded:
         lines.append(f"  the halt is in force; the ledger's history lacks it: {latch.unrecorded}")
     if latch.in_flight:

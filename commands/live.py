@@ -1,7 +1,7 @@
 """`tradebot live`: what stands between a decision and the broker, and the one way to let real money be traded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tradebot.gates.permission import Door
     from tradebot.model.reasons import Reason
-    from tradebot.model.trading import Arming, Permission
+    from tradebot.model.trading import Arming, Mode, Permission
     from tradebot.wiring import App
 
 app = typer.Typer(help="Show and give the permission to send orders.", no_args_is_help=True, rich_markup_mode=None)
@@ -30,8 +30,8 @@ MEANINGS = {
 ARMING = "arming"
 MOST_SESSIONS = 20
 """An arming ends after so many sessions at most: about a month."""
-AHEAD = timedelta(days=60)
-"""How far the calendar is read: the most sessions of one arming lie well within."""
+AHEAD = timedelta(days=45)
+"""How far the calendar is read, and made to reach: the most sessions of one arming lie well within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _doors(app: "App", now: datetime) -> Iterator[Condition]:
         if door.name == ARMING and door.open and ended is not None:
             yield _by_reason(door.name, *ended, state=ENTRIES)
         else:
-            yield _condition(door)
+            yield _condition(door, app.mode)
 
 
 def _ended(permission: "Permission", now: datetime) -> "tuple[Reason, str] | None":
@@ -133,10 +133,27 @@ def _ended(permission: "Permission", now: datetime) -> "tuple[Reason, str] | Non
     return later[0] if later else None
 
 
-def _condition(door: "Door") -> Condition:
+def _condition(door: "Door", mode: "Mode") -> Condition:
+    """Return a door with what opens it: what the reason's own words leave open is said here, door by door."""
     if door.open:
         return Condition(door.name, OPEN, clean(door.found), None, "")
-    return _by_reason(door.name, door.reason, door.found)
+    row = _by_reason(door.name, door.reason, door.found)
+    return replace(row, fix=_opens(door.name, mode) or row.fix)
+
+
+def _opens(name: str, mode: "Mode") -> str:
+    """Return what opens a door whose reason would send a person here; empty for the others."""
+    from tradebot.gates.permission import ACKNOWLEDGEMENT, ENVIRONMENT, ORDER_GATES, UNDERSTOOD
+    from tradebot.model.trading import Mode
+
+    where = "in the environment" if mode is Mode.SANDBOX else "in the environment or in .env"
+    if name in ORDER_GATES:
+        return f"set {name}={str(ORDER_GATES[name]).lower()} {where}"
+    if name == ACKNOWLEDGEMENT:
+        return f"unset it, or set {name}={UNDERSTOOD} {where}"
+    if name == ENVIRONMENT:
+        return "mend that file: a plain file, chmod 600, each line NAME=VALUE; or take it away"
+    return "tradebot live arm in a terminal" if name == ARMING else ""
 
 
 def _by_reason(name: str, reason: str, found: str, state: str = CLOSED) -> Condition:
@@ -198,11 +215,13 @@ def _armed(app: "App", count: int, by: str) -> "Arming":
 
     now = app.now()
     app.ledger.check_whole()
-    app.ensure_calendar(now)
+    app.ensure_calendar(now, AHEAD)
     near = app.ledger.sessions(now.date() - timedelta(days=1), (now + AHEAD).date())
     arming = arming_of(near, count, by, now)
     if arming is None:
-        raise OperatorError("the stored calendar does not reach that far", f"tradebot live arm --sessions {len(near)}")
+        known = sum(session.close > now for session in near)
+        again = f"tradebot live arm --sessions {known}" if known else "tradebot reconcile, which stores the calendar"
+        raise OperatorError(f"the calendar knows {known} of {count} sessions to come", again)
     app.ledger.arm_live(arming)
     details = {"by": by, "sessions": str(count), "until": arming.until.isoformat()}
     app.events.emit(SystemEvent(now, "permission", "live_armed", Severity.WARN, None, details))

@@ -143,9 +143,10 @@ def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: b
     if given is None or by_hand:
         given = _typed(word, what, command)
     if given != word:
+        # At a terminal alone there is no such option: the command is typed again, and asks again.
         raise OperatorError(
             f"{what} was not confirmed: {clean(given)!r} is not {word}",
-            f"{command} --confirm {word}",
+            command if by_hand else f"{command} --confirm {word}",
             code=ExitCode.REFUSED,
         )
 

@@ -149,6 +149,8 @@ def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
         yield f"tradebot adopt {symbol} --manage   would let the exit rules close it"
     if any(row.kind == "account_reset" for row in findings):
         yield "the keys of that account; or new books: tradebot init --state-dir NEW"
+    if any(row.kind in ("unreadable", "missing_fill") for row in findings):
+        yield "tradebot reconcile   once more, when the broker tells all of it"
     if any(row.kind == "missing_stop" for row in findings):
         yield "tradebot evaluate-exits"
 

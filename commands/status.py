@@ -79,7 +79,8 @@ class Status:
     """Everything on the screen; `as_of` is the last recorded trading time, None where nothing was recorded.
 
     `trading_at` and who set it come from a person's own clock, all other times are trading time. `next_slots` are those
-    after `now`, which is `as_of` on the embedded exchange.
+    after `now`, which is `as_of` on the embedded exchange. `halted_itself` is why the bot had halted by itself, under a
+    halt that another laid over it.
     """
 
     state_dir: str
@@ -89,6 +90,7 @@ class Status:
     trading_who: str
     trading_why: str
     trading_at: datetime | None
+    halted_itself: tuple[str, ...]
     doors: tuple[Door, ...]
     reconcile: Compared | None
     health: tuple[Check, ...]
@@ -109,6 +111,7 @@ def run(app: "App") -> Report:
     from commands import outlook
     from commands.holdings import holdings, last_passes, prices, trading_now
     from tradebot import sandbox
+    from tradebot.halting import under
     from tradebot.model.intent import IntentState
     from tradebot.model.position import FOREIGN, fold_positions
 
@@ -130,6 +133,7 @@ def run(app: "App") -> Report:
         trading_who=clean(state.who),
         trading_why=clean(state.why),
         trading_at=state.at,
+        halted_itself=tuple(clean(cause.why) for cause in under(ledger, state)),
         doors=_doors(app.permission, datetime.now(UTC)),
         reconcile=_compared(mark, as_of),
         health=outlook.health(app, now, mark, recent, sum(row.strategy != FOREIGN_OWNER for row in held)),

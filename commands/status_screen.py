@@ -48,6 +48,8 @@ def _may(console: "Console", data: "Status") -> None:
     who = f" by {escape(data.trading_who)}" if data.trading_who else ""
     at = f" at {_when(data.trading_at)}" if data.trading_at else ""
     console.print(f"Trading state [{colour}]{data.trading_state}[/{colour}]{who}{at}: {escape(data.trading_why)}")
+    for cause in data.halted_itself:
+        console.print(f"  under it the bot halted itself: {escape(cause)}")
     for door in data.doors:
         kept_back = "no entry is sent, exits go on" if door.entries_only else "nothing is sent"
         console.print(f"Permission [red]closed[/red]: {door.reason} ({escape(door.found)}): {kept_back}")

@@ -29,7 +29,8 @@ UNSAID = "no reason given"
 class Unhalted:
     """What was in force before, at a person's own clock; `cleared` is False where nothing was halted.
 
-    `overridden` tells that nothing was compared before it was ended.
+    `overridden` tells that nothing was compared before it was ended. `aside` are folders that stood in the place of
+    HALT and hold something, which were left beside.
     """
 
     cleared: bool
@@ -38,16 +39,19 @@ class Unhalted:
     who: str
     why: str
     at: datetime | None
+    aside: tuple[str, ...]
 
 
 def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bool = False) -> Report:
     """Clear the halt where the account's tail is typed, its cause is gone, and a comparison leaves nothing that blocks.
 
-    With `override` nothing is asked, the halt's own causes are accepted, and an event says so. Damaged books keep the
-    halt in either case.
+    With `override` nothing is asked, the bot's own causes are accepted, those under a person's halt too, and an event
+    says so. Damaged books keep the halt in either case.
     Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
     confirmation, blocking findings, a cause that stands, or a newer halt.
     """
+    from tradebot.adapters.switch import left_aside
+    from tradebot.gates.halts import plain_words
     from tradebot.halting import accept
     from tradebot.model.trading import TradingState
 
@@ -58,14 +62,17 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     if cleared:
         _confirm(app, before, confirmed)
         with app.pass_lock("unhalt"):
+            # What a halt by `integrity` was about is looked at first: nothing is compared, or booked, in such books.
+            app.ledger.check_whole()
             if not override:
                 _compared(app, by)
                 _gone(app)
-            why = accept(app.ledger, before, reason) if override else reason
+            why = accept(app.ledger, before, reason) if override else plain_words(reason)
             app.ledger.set_trading_state(TradingState.ACTIVE, by, why, datetime.now(UTC), over=before)
             if override:
                 _noted(app, before, by, reason)
-    data = Unhalted(cleared, cleared and override, before.state.value, before.who, before.why, before.at)
+    aside = tuple(str(path) for path in left_aside(app.folder.path))
+    data = Unhalted(cleared, cleared and override, before.state.value, before.who, before.why, before.at, aside)
     return Report("unhalt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
 
 
@@ -84,11 +91,14 @@ def _noted(app: "App", before: "TradingStateRecord", by: str, reason: str) -> No
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
     from commands.surface import console
+    from tradebot.halting import under
     from tradebot.model.trading import Mode
 
     at = f" at {before.at:%Y-%m-%d %H:%M:%S} UTC" if before.at else ""
     who = f" by {clean(before.who)}" if before.who else ""
     console(err=True).print(f"In force: {before.state}{who}{at}: {clean(before.why)}", markup=False)
+    for cause in under(app.ledger, before):
+        console(err=True).print(f"Under it: {clean(cause.why)}", markup=False)
     live = app.mode is Mode.LIVE
     confirm(app.account_tail, confirmed, what="Ending the halt", command="tradebot unhalt", by_hand=live)
 
@@ -131,6 +141,8 @@ def _render(console: "Console", data: Unhalted) -> None:
     console.print(f"[green]ACTIVE[/green]: {data.state} is ended, entries may be sent again.")
     if data.overridden:
         console.print("Nothing was compared: entries wait for tradebot reconcile.", markup=False)
+    for path in data.aside:
+        console.print(f"{path} stood in the place of HALT, and holds something: it was left there.", markup=False)
     console.print("Next: tradebot status")
 
 

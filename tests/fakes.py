@@ -87,6 +87,7 @@ class MemoryLedger:
         self._slots: dict[tuple[str, date, str], SlotClaim] = {}
         self._state = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
         self._armed = True
+        self._halts: list[TradingStateRecord] = []
         self._sessions: dict[date, Session] = {}
         self._mark: ReconcileMark | None = None
         self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
@@ -216,8 +217,13 @@ class MemoryLedger:
     ) -> None:
         if over is not None and self.trading_state() != over:
             raise OperatorError("a newer halt came", code=ExitCode.REFUSED)
-        self._state = TradingStateRecord(state, who, why, at)
+        flattens = state is TradingState.REDUCE_ONLY and self._state.state is TradingState.FLATTEN
+        self._state = TradingStateRecord(TradingState.FLATTEN if flattens else state, who, why, at)
         self._armed = state is TradingState.ACTIVE
+        self._halts = [] if self._armed else [*self._halts, self._state]
+
+    def halts(self) -> Sequence[TradingStateRecord]:
+        return tuple(self._halts)
 
     def armed(self) -> bool:
         return self._armed

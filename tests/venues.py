@@ -42,6 +42,7 @@ class FakeVenue:
         self.replaced: list[Intent] = []
         self.cancelled: list[Intent] = []
         self.fills_asked_after: list[datetime | None] = []
+        self.unreadable_fills = 0
         self.before_submit: Callable[[Intent], None] = lambda intent: None
 
     def clock(self) -> VenueClock:
@@ -178,6 +179,11 @@ class FakeReader:
         self.order, self.fills, self.calendar = venue.order, venue.fills, venue.calendar
         self.ended, self.follower = venue.ended, venue.follower
         self.activities = venue.activities
+        self._venue = venue
+
+    @property
+    def unreadable_fills(self) -> int:
+        return self._venue.unreadable_fills
 
 
 class FakeFlow:

@@ -1,16 +1,16 @@
 """Facts apply by themselves: what the venue has done to our orders, written into the ledger before anyone decides."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
+from tradebot.missing import WATCHED
+from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports import BrokerReader, Ledger
-
-FILL_OVERLAP = timedelta(minutes=1)
-"""Fills are asked for again from a little before the last known one: the venue may list one late."""
+from tradebot.strangers import behind
 
 LOOKED_UP_SINGLY = 5
 """More orders than so many that ended while nobody looked are read from a list of all that did."""
@@ -18,17 +18,27 @@ LOOKED_UP_SINGLY = 5
 LONGEST_CHAIN = 100
 """After so many replacements of one order the rest of them is left to the next look."""
 
-WATCHED = timedelta(days=4)
-"""For so long after its session a given-up order is still looked up: a late arrival is unlikely, and legal."""
+FILL_OVERLAP = WATCHED
+"""Fills are asked for again from so long before the last known one, and known by their ids.
+
+The venue may list one late, or in a row that cannot be read today. Commonly it is one page all the same.
+"""
+
+GIVEN_BACK = "owned:"
+"""Begins the ids of the fills that give a fill to its owner, where it was foreign before its order was known."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """What catching up changed: counts, and the intents whose fate is still unknown."""
+    """What catching up changed: counts, and the intents whose fate is still unknown.
+
+    `unreadable` counts the venue's rows of fills that could not be read.
+    """
 
     orders: int
     fills: int
     unresolved: tuple[IntentRecord, ...]
+    unreadable: int = 0
 
 
 def catch_up(
@@ -40,8 +50,19 @@ def catch_up(
     changed = ledger.apply_orders(latest, now)
     _resolve(reader, ledger, session, now)
     _watch(reader, ledger, session, now)
-    new = ledger.apply_fills(_owned(ledger, reader.fills(_fills_since(ledger))), now)
-    return CaughtUp(changed, new, tuple(ledger.intents(unresolved=True)))
+    told = unapplied(reader, ledger)
+    if _perhaps_ours(ledger, told, session):
+        # An order of unknown fate may have arrived, and filled, since it was looked up.
+        _resolve(reader, ledger, session, now)
+        _watch(reader, ledger, session, now)
+        told = unapplied(reader, ledger)
+    unreadable = reader.unreadable_fills
+    others = tuple(behind(reader, ledger, (*ledger.fills(), *told), now))
+    if others:
+        ledger.apply_orders(others, now)
+        told = tuple(_owned(ledger, (owned.fill for owned in told)))
+    ledger.apply_fills((*told, *_given_back(ledger)), now)
+    return CaughtUp(changed, len(told), tuple(ledger.intents(unresolved=True)), unreadable)
 
 
 def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
@@ -138,8 +159,40 @@ def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> I
         order = follower
 
 
+def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> bool:
+    """Tell whether a fill that no order of ours explains may be of one whose fate is unknown, or that was given up."""
+    foreign = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
+    lost = (IntentState.SENT, IntentState.UNKNOWN, IntentState.ABANDONED)
+    promised = (record for record in ledger.intents() if record.state in lost) if foreign else ()
+    recent = (r.intent for r in promised if r.intent.makes_order and r.intent.key.session >= session - WATCHED)
+    return any(intent.instrument.symbol in foreign for intent in recent)
+
+
+def _given_back(ledger: Ledger) -> Iterator[OwnedFill]:
+    """Yield the pairs that give foreign fills to the owner of their order, which was not known when they were applied.
+
+    Where a plan or an adoption has settled what is foreign since, it is left as a person settled it.
+    """
+    fills = ledger.fills()
+    foreign = [owned.fill for owned in fills if owned.strategy == FOREIGN]
+    strategies = owners(ledger) if foreign else {}
+    done = {owned.fill.activity_id for owned in fills}
+    for fill in foreign:
+        owner, name = strategies.get(fill.venue_order_id), f"{GIVEN_BACK}{fill.activity_id}"
+        if owner is None or f"{name}:to" in done or _settled_since(foreign, fill):
+            continue
+        opposite = Side.SELL if fill.side is Side.BUY else Side.BUY
+        yield OwnedFill(FOREIGN, replace(fill, activity_id=f"{name}:from", venue_order_id="", side=opposite))
+        yield OwnedFill(owner, replace(fill, activity_id=f"{name}:to", venue_order_id=""))
+
+
+def _settled_since(foreign: Sequence[Fill], fill: Fill) -> bool:
+    made = (one for one in foreign if not one.venue_order_id and not one.activity_id.startswith(GIVEN_BACK))
+    return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)
+
+
 def unapplied(reader: BrokerReader, ledger: Ledger) -> tuple[OwnedFill, ...]:
-    """Return the venue's fills that the books do not hold yet, for those who look and write nothing."""
+    """Return the venue's fills that the books do not hold yet, each with its owner by what the books know."""
     known = {owned.fill.activity_id for owned in ledger.fills()}
     new = [fill for fill in reader.fills(_fills_since(ledger)) if fill.activity_id not in known]
     return tuple(_owned(ledger, new)) if new else ()

@@ -1,5 +1,6 @@
 """The stories: what one pass of each job does, the same by hand, by clock, in the demo and in tests."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -93,7 +94,7 @@ def evaluate_exits(world: World, call: Call) -> CycleRecord:
     refused = _refused(desk)
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    exits = tuple(_exit(world, call, desk, position) for position in desk.positions)
+    exits = _one_by_one(desk, desk.positions, lambda left, position: _exit(world, call, left, position))
     wanted = frozenset(record.candidate.symbol for record in exits if _wants_out(record))
     return _record(world, _cycle(world, call, desk, exits + tended(world, call, desk, wanted)))
 
@@ -112,7 +113,7 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
         desk = _as_if_cancelled(desk, symbols) if world.dry_run else take(world, with_flow=False)
     asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
-    closes = tuple(_close(world, call, desk, position, asked, "flatten") for position in held)
+    closes = _one_by_one(desk, held, lambda left, position: _close(world, call, left, position, asked, "flatten"))
     return _record(world, _cycle(world, call, desk, cancels + closes))
 
 
@@ -129,6 +130,31 @@ def _refused(desk: Desk) -> Decision | None:
     """A closed session refuses the pass as a whole; all other gates are asked of each candidate."""
     decision = session_open(desk)
     return None if decision.passed else replace(decision, gate=Gate.JOB)
+
+
+def _one_by_one(
+    desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], CandidateRecord]
+) -> tuple[CandidateRecord, ...]:
+    """Close one position after the other, each on what the orders before it leave at the broker.
+
+    Two owners may hold one symbol, and the broker less than both: what one order closes is not there for the next.
+    """
+    records = []
+    for position in positions:
+        record = close(desk, position)
+        records.append(record)
+        desk = _without(desk, record)
+    return tuple(records)
+
+
+def _without(desk: Desk, record: CandidateRecord) -> Desk:
+    """Return the desk as if the order of a record, where one may have gone out, were filled."""
+    candidate, last = record.candidate, record.decisions[-1]
+    if last.gate is not Gate.SEND or last.reason in NEVER_FILLS:
+        return desk
+    assert candidate.quantity is not None, "an exit knows its quantity"
+    left = desk.net[candidate.symbol] + candidate.quantity * candidate.side.sign
+    return replace(desk, net={**desk.net, candidate.symbol: left})
 
 
 def _exit(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
@@ -160,8 +186,9 @@ def _close(world: World, call: Call, desk: Desk, position: Position, why: Decisi
     if first_failure(decisions):
         return CandidateRecord(candidate, decisions)
     if lost:
+        again = replace(candidate, quantity=lost.quantity)
         sent = send_again(world, desk, lost)
-        return CandidateRecord(candidate, (*decisions, sent), lost.client_order_id, lost.limit_price)
+        return CandidateRecord(again, (*decisions, sent), lost.client_order_id, lost.limit_price)
     offset = world.rules.exits.limit_offset_fraction
     price = marketable_limit(candidate.instrument, candidate.side, quote, offset) if quote else None
     quantity = closable(desk, position.symbol, position.quantity)

@@ -138,6 +138,8 @@ def plain(value: object) -> str:
     return "0" if short == "-0" else short
 
 
+ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})
+"""Reasons that stand for an error: the pass recorded what it said."""
 _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 
 
@@ -161,8 +163,15 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     share = (
         f"{decisive.count} of {seen.candidates} candidates" if seen.candidates > seen.refused_passes else "Each pass"
     )
-    sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}"
+    sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}{_said(cycles, decisive.reason)}"
     return Explanation(Verdict(decisive.cause.value), sentence, decisive.remedy, seen)
+
+
+def _said(cycles: Sequence[CycleRecord], reason: Reason) -> str:
+    """Return what the newest error said that ended a pass with this reason; empty where no error did."""
+    ends = (cycle.job_decision for cycle in reversed(cycles) if reason in ERRORS and cycle.job_decision)
+    observed = next((end.observed for end in ends if end.reason is reason), None)
+    return f" It said: {observed}" if observed else ""
 
 
 def _decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:

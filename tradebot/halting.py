@@ -12,6 +12,7 @@ from tradebot.gates.halts import (
     CLEARED_BY,
     causes_of,
     explained,
+    of_its_own,
     override_words,
     standing,
     with_refusal,
@@ -33,6 +34,8 @@ def watched(world: World, desk: Desk) -> Desk:
 
     A dry run halts nothing; its desk says what would be.
     """
+    if not world.dry_run:
+        _take_over(world, desk)
     peak = desk.book.peak_equity
     if desk.account.equity > (peak or Decimal(0)):
         _remember(world, desk.account.equity)
@@ -56,22 +59,37 @@ def what_stands(world: World) -> str:
     return "; ".join(f"{explained([cause])}, ended by {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
 
+def under(ledger: Ledger, halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
+    """Return the bot's own halts since entries were last open that another one lies over; they are not gone."""
+    return tuple(one for one in of_its_own(ledger.halts()) if one != halt)
+
+
 def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> str:
-    """Let a person end a halt over its causes; return the words to be recorded as the reason of ACTIVE.
+    """Let a person end a halt over its causes, those under it too; return the words recorded as the reason of ACTIVE.
 
     A drawdown is measured from the next equity on, because no order of a halted bot could ever win it back. Nobody is
     asked: a person may end a halt while the broker does not answer.
     """
-    opened = ledger.books_opened_at()
-    if opened is not None and Reason.DRAWDOWN_REACHED in causes_of(halt):
+    own, opened = (*under(ledger, halt), halt), ledger.books_opened_at()
+    if opened is not None and any(Reason.DRAWDOWN_REACHED in causes_of(one) for one in own):
         ledger.put_high_water(*EQUITY, opened, Decimal(0))
-    return override_words(halt, why)
+    return override_words(own, why)
 
 
 def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> None:
     """Halt because a pass ended in a fault of the bot's own; whatever its gates say then cannot be believed."""
     if ledger.trading_state().state is TradingState.ACTIVE:
         _halt(ledger, events, f"{Reason.PASS_FAULT}: {type(fault).__name__}: {fault}", at)
+
+
+def _take_over(world: World, desk: Desk) -> None:
+    """Write down a halt that a person's file alone holds: to remove the file, unseen by all, must not end it."""
+    found = desk.state
+    if found.state is TradingState.ACTIVE or world.ledger.halts() or not world.ledger.armed():
+        return
+    details = {"who": found.who, "why": found.why}
+    world.events.emit(SystemEvent(desk.now, "halts", "halted_by_file", Severity.WARN, None, details))
+    world.ledger.set_trading_state(found.state, found.who, found.why, found.at or desk.now)
 
 
 def _remember(world: World, equity: Decimal) -> None:

@@ -166,8 +166,9 @@ def halts_by_itself(limits: Limits, exits: ExitRules, halts: HaltRules) -> Itera
     if day >= halts.daily_loss_fraction:
         yield (
             f"a day that has lost just less than max_daily_loss_fraction {limits.max_daily_loss_fraction} may open a "
-            f"full book, whose stops lose {book.normalize():f} more: {day.normalize():f} of equity, not less than "
-            f"halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget would halt the bot"
+            f"full book, whose stops and spreads lose {book.normalize():f} more: {day.normalize():f} of equity, not "
+            f"less than halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget would halt the "
+            "bot"
         )
     if halts.daily_loss_fraction >= halts.drawdown_fraction:
         yield (
@@ -178,18 +179,25 @@ def halts_by_itself(limits: Limits, exits: ExitRules, halts: HaltRules) -> Itera
 
 
 def worst_loss(limits: Limits, exits: ExitRules) -> Decimal:
-    """Return what a full book loses with every stop hit and slipped by its offset, as a fraction of equity."""
-    return limits.max_gross_fraction * (exits.stop_loss_fraction + exits.limit_offset_fraction)
+    """Return what a full book loses with every stop hit, across the widest spread and slipped by its offset.
+
+    It is a fraction of equity. A stop that lies nearer than an entry may stand past the touch is hit as it fills.
+    """
+    stop = max(exits.stop_loss_fraction, limits.limit_offset_fraction)
+    return limits.max_gross_fraction * (stop + limits.max_spread_fraction + exits.limit_offset_fraction)
 
 
 def _stops_inside_daily_loss(limits: Limits, exits: ExitRules) -> Iterator[str]:
-    """The book at its largest, with every stop hit and slipped by its offset, must stay inside the day's loss."""
+    """The book at its largest, with every stop hit and its worst exit paid, must stay inside the day's loss."""
     worst = worst_loss(limits, exits)
     if worst >= limits.max_daily_loss_fraction:
+        stop = f"stop_loss_fraction {exits.stop_loss_fraction}"
+        if exits.stop_loss_fraction < limits.limit_offset_fraction:
+            stop = f"the entry's own limit_offset_fraction {limits.limit_offset_fraction}"
         yield (
             f"a full book (max_gross_fraction {limits.max_gross_fraction}) whose stops are all hit "
-            f"(stop_loss_fraction {exits.stop_loss_fraction} + limit_offset_fraction {exits.limit_offset_fraction}) "
-            f"loses {worst.normalize():f} of equity, not less than max_daily_loss_fraction "
-            f"{limits.max_daily_loss_fraction}: "
+            f"({stop} + max_spread_fraction {limits.max_spread_fraction} + "
+            f"limit_offset_fraction {exits.limit_offset_fraction}) loses {worst.normalize():f} of equity, "
+            f"not less than max_daily_loss_fraction {limits.max_daily_loss_fraction}: "
             "filling its own budget would shut the bot"
         )

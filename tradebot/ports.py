@@ -45,6 +45,10 @@ class BrokerReader(Protocol):
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than `after` (all where None), oldest first, each once."""
 
+    @property
+    def unreadable_fills(self) -> int:
+        """Return how many rows of the last answer of `fills` could not be read, and are not in it."""
+
     def activities(self, after: datetime) -> Sequence[Activity]:
         """Return what changed the account later than `after` and was no execution, oldest first, each once."""
 
@@ -161,6 +165,9 @@ class Ledger(Protocol):
         self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
     ) -> None:
         """Write a new state; with `over`, OperatorError where the state in force is not the one that a person saw."""
+
+    def halts(self) -> Sequence[TradingStateRecord]:
+        """Return the states recorded since entries were last open, oldest first; none where they are open."""
 
     def armed(self) -> bool:
         """Tell whether `init` armed this state and nothing took it away since."""

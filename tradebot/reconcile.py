@@ -7,9 +7,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from tradebot.missing import MissingFill
 from tradebot.model.account import BrokerView
 from tradebot.model.activity import MARK, OPTION_TRADE, RENAME, SPLIT, Activity
 from tradebot.model.intent import ID_PREFIX, IntentRecord
+from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, OwnedFill, fold_cash
 
 CENT = Decimal("0.01")
@@ -18,8 +20,10 @@ CENT = Decimal("0.01")
 class FindingKind(StrEnum):
     """What may differ."""
 
+    UNREADABLE = "unreadable"
     UNKNOWN_ORDER = "unknown_order"
     FOREIGN_ORDER = "foreign_order"
+    MISSING_FILL = "missing_fill"
     FOREIGN_POSITION = "foreign_position"
     PHANTOM = "phantom"
     ORPHAN = "orphan"
@@ -45,8 +49,19 @@ class Terms(NamedTuple):
 
 
 TERMS: Mapping[FindingKind, Terms] = {
-    FindingKind.UNKNOWN_ORDER: Terms("an open order carries our prefix, and these books never promised it", True, ""),
+    FindingKind.UNREADABLE: Terms(
+        "rows of the broker cannot be read: no difference can be believed, and no plan is made", True, ""
+    ),
+    FindingKind.UNKNOWN_ORDER: Terms(
+        "an order that is open, or filled today, carries our prefix, and these books never promised it", True, ""
+    ),
     FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
+    FindingKind.MISSING_FILL: Terms(
+        "an order of ours has filled more than the broker's list of fills has brought: no plan is made until it is"
+        " complete, or the order's last word is four days old",
+        True,
+        "",
+    ),
     FindingKind.FOREIGN_POSITION: Terms(
         "a position that we did not open; counted in the limits, left alone", False, "notes it as known and left alone"
     ),
@@ -100,6 +115,10 @@ TERMS: Mapping[FindingKind, Terms] = {
 }
 
 
+HALF_KNOWN = frozenset({FindingKind.UNREADABLE, FindingKind.MISSING_FILL})
+"""Findings beside which no plan is made: the differences may be of what was not told, and each plan books all cash."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One difference: quantities are signed shares, cash in USD; `subject` is a symbol, an order id or the account.
@@ -136,7 +155,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """What the ledger holds, after the venue's facts were applied; `booked` are the activities' words by their ids."""
+    """What the ledger holds, after the venue's facts were applied; `booked` are the activities' words by their ids.
+
+    `missing` are our orders with more filled than booked, `strangers` the filled ones under our mark of somebody else.
+    """
 
     opening_cash: Decimal
     cash_adjustments: Decimal
@@ -145,6 +167,8 @@ class LedgerView:
     unresolved: Sequence[IntentRecord]
     known_orders: frozenset[str]
     booked: Mapping[str, str] = field(default_factory=dict)
+    missing: Sequence[MissingFill] = ()
+    strangers: Sequence[Order] = ()
 
     @property
     def cash(self) -> Decimal:
@@ -157,16 +181,29 @@ class LedgerView:
 
 
 def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity] = ()) -> tuple[Finding, ...]:
-    """Return every difference: orders, then whose positions are, then positions by symbol, then cash.
+    """Return every difference: what cannot be read, orders, whose positions are, positions by symbol, cash.
 
     `doubtful` are the broker's activities that are not booked, because they prove nothing by themselves.
     """
     return (
+        *_unreadable(broker),
         *_orders(ledger, broker),
+        *_missing(ledger),
         *_others(ledger, broker),
         *_positions(ledger, broker, doubtful),
         *_cash(ledger, broker, doubtful),
     )
+
+
+def _unreadable(broker: BrokerView) -> Iterator[Finding]:
+    if broker.unreadable:
+        yield Finding(FindingKind.UNREADABLE, "account", None, None, (f"rows left out: {broker.unreadable}",))
+
+
+def _missing(ledger: LedgerView) -> Iterator[Finding]:
+    for order, booked in ledger.missing:
+        ours, told = booked * order.side.sign or Decimal(0), order.filled_quantity * order.side.sign
+        yield Finding(FindingKind.MISSING_FILL, order.symbol, ours, told, (f"order {order.client_order_id}",))
 
 
 def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
@@ -177,12 +214,16 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
             ours = order.client_order_id.startswith(ID_PREFIX)
             kind = FindingKind.UNKNOWN_ORDER if ours else FindingKind.FOREIGN_ORDER
             yield Finding(kind, order.client_order_id, None, order.quantity)
+    listed = {order.venue_id for order in broker.orders}
+    for order in ledger.strangers:
+        if order.venue_id not in listed:
+            yield Finding(FindingKind.UNKNOWN_ORDER, order.client_order_id, None, order.quantity)
 
 
 def _positions(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
     ours = ledger.quantities()
     theirs = {position.symbol: position.quantity for position in broker.positions if position.quantity}
-    traded = {owned.fill.symbol for owned in ledger.fills}
+    traded = {owned.fill.symbol for owned in ledger.fills} | {one.order.symbol for one in ledger.missing}
     for symbol in sorted(ours.keys() | theirs.keys()):
         book, venue = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if book != venue:
@@ -276,7 +317,7 @@ class Plan:
 def plan_of(findings: Sequence[Finding], broker: BrokerView) -> Plan | None:
     """Return the plan that would make the books agree, or None where nothing can be written."""
     wanted = tuple(finding for finding in findings if finding.applicable)
-    if not wanted:
+    if not wanted or any(finding.kind in HALF_KNOWN for finding in findings):
         return None
     mark = fingerprint(broker)
     content = "\n".join(f"{f.kind} {f.subject} {f.ours} {f.broker} {' '.join(f.evidence)}" for f in wanted)

@@ -4,15 +4,16 @@ It is handed readers and the ledger only. There is no order port in sight.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 
 from tradebot.activities import marks, named, restated, shares
 from tradebot.booking import apply_activities
-from tradebot.books import CaughtUp
+from tradebot.books import CaughtUp, owners
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.missing import missing_fills
 from tradebot.model.account import BrokerView
 from tradebot.model.activity import SPLIT, Activity, Booking, Entry
 from tradebot.model.candidate import Side
@@ -34,6 +35,7 @@ from tradebot.reconcile import (
     plan_of,
 )
 from tradebot.snapshot import catch_up_now
+from tradebot.strangers import strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
     view = reader.view() if applied.fills or applied.orders else view
     told = apply_activities(reader, ledger, view, now)
     view = reader.view() if told.bookings else view
-    findings = compare(ledger_view(ledger), view, told.doubtful)
+    view = replace(view, unreadable=view.unreadable + applied.unreadable)
+    findings = compare(ledger_view(ledger, now), view, told.doubtful)
     if _emptied(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
         found = Reconciled(now, view, applied, (reset, *findings), None, told.bookings, told.doubtful)
@@ -99,17 +102,20 @@ def _emptied(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) 
     return known.isdisjoint(fill.activity_id for fill in reader.fills(ledger.books_opened_at()))
 
 
-def ledger_view(ledger: Ledger) -> LedgerView:
-    """Return what the ledger holds, for comparing."""
+def ledger_view(ledger: Ledger, now: datetime | None = None) -> LedgerView:
+    """Return what the ledger holds, for comparing; without `now` only what it folds to."""
+    fills = ledger.fills()
     return LedgerView(
         opening_cash=ledger.opening_cash(),
         cash_adjustments=ledger.cash_adjustments(),
-        fills=ledger.fills(),
+        fills=fills,
         acknowledged=ledger.acknowledged(),
         unresolved=ledger.intents(unresolved=True),
         # The orders table holds whatever the venue has told, others' orders too; ours are those that were promised.
         known_orders=frozenset(record.intent.client_order_id for record in ledger.intents()),
         booked=ledger.booked(),
+        missing=missing_fills(ledger.orders(), owners(ledger), fills, now) if now else (),
+        strangers=strangers(ledger, now.date()) if now else (),
     )
 
 

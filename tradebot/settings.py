@@ -32,6 +32,9 @@ PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
+MOST_UNWATCHED_S = 900
+"""Stops are rules of the bot's own, nothing rests at the venue: a quarter of an hour is the longest they may sleep."""
+
 Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.]{0,9}$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
@@ -131,12 +134,26 @@ class Settings(Frozen):
                     f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
                     f"({self.timetable[job]}): entries would be shut by age before each renewal"
                 )
+        yield from self._looks_at_exits()
         poll = self.unusual_whales.poll_s.get(Endpoint.FLOW_ALERTS, 0)
         if self.limits.max_flow_age_s <= poll:
             yield (
                 f"limits.max_flow_age_s {self.limits.max_flow_age_s} is not above unusual_whales.poll_s.flow_alerts "
                 f"{poll}: "
                 "flow would count as stale before it is asked for again"
+            )
+
+    def _looks_at_exits(self) -> Iterator[str]:
+        """A stop that nobody looks at holds nothing, whatever the limits on a day's loss count on."""
+        if not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(self.timetable):
+            return
+        exits = self.timetable[Job.EVALUATE_EXITS]
+        wait = longest_wait_s(exits, self.timetable[Job.TRADE_ONCE])
+        if wait > MOST_UNWATCHED_S:
+            yield (
+                f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without a look at the exits while entries "
+                f"are made or held, more than {MOST_UNWATCHED_S} s: a price could run so long past every stop, and the "
+                "day's loss past the limits that count on them"
             )
 
     def _names(self) -> Iterator[str]:
@@ -357,11 +374,10 @@ def load_secrets(environ: Mapping[str, str], env_file: Path) -> Secrets:
 def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
     """Return what environment and .env say of permission, by name; letter for letter, since a blank is no part of yes.
 
-    `env_file` is None where only the environment counts. What is set and empty says nothing.
+    `env_file` is None where only the environment counts. A name that the environment sets, empty or not, is its word.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
-    found = {name: next((source[name] for source in sources if source.get(name)), "") for name in permission.NAMES}
-    return {name: text for name, text in found.items() if text}
+    return {name: source[name] for source in reversed(sources) for name in permission.NAMES if name in source}
 
 
 def _first_given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> str | None:

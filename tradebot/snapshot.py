@@ -1,7 +1,7 @@
 """From the ports to a desk: everything is read once, then nobody asks the world again until an order is sent."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,11 +16,12 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import ID_CONFLICT, ID_PREFIX, NEVER_SENT, IntentRecord, IntentState, Operation
-from tradebot.model.order import Order
+from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission
 from tradebot.ports import BrokerReader, Ledger
+from tradebot.strangers import strangers
 from tradebot.world import World
 
 CALENDAR_REACH = timedelta(days=7)
@@ -58,7 +59,8 @@ def take(world: World, *, with_flow: bool) -> Desk:
     session = session_of(world.ledger, clock.now)
     today = session.date if session else clock.now.date()
     if not world.dry_run:
-        catch_up(world.reader, world.ledger, view.orders, today, clock.now)
+        caught = catch_up(world.reader, world.ledger, view.orders, today, clock.now)
+        view = replace(view, unreadable=view.unreadable + caught.unreadable)
     astray = explained(world.reader, world.ledger, view, clock.now, writes=not world.dry_run)
     fills = world.ledger.fills()
     positions = tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
@@ -77,7 +79,7 @@ def take(world: World, *, with_flow: bool) -> Desk:
         reconcile=world.ledger.last_reconcile(),
         book=replace(
             seen,
-            own_working=seen.own_working | _taken_over(world.ledger, view),
+            own_working=seen.own_working | _taken_over(world.ledger, view) | _unseen(world.ledger, view),
             entries=entries_of(submits),
             peak_equity=peak_equity(world.ledger),
         ),
@@ -103,6 +105,12 @@ def _taken_over(ledger: Ledger, view: BrokerView) -> frozenset[str]:
     return frozenset(order.symbol for order in view.orders if order.venue_id in ours)
 
 
+def _unseen(ledger: Ledger, view: BrokerView) -> frozenset[str]:
+    """Return the symbols of our working orders, where rows of the broker cannot be read: one may be of them."""
+    ours = owners(ledger) if view.unreadable else {}
+    return frozenset(order.symbol for order in ledger.orders(working=True) if order.venue_id in ours)
+
+
 def session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
     """Return the orders promised in a session, without cancels, in the order promised."""
     return tuple(r for r in ledger.intents(session=session) if r.intent.operation is Operation.SUBMIT)
@@ -124,15 +132,27 @@ def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord])
     """Return what a session's promises and the broker's view tell of refusals, silence and other writers."""
     ours = (order.client_order_id for order in view.orders if order.client_order_id.startswith(ID_PREFIX))
     never_promised = [name for name in ours if ledger.intent(name) is None]
+    filled = strangers(ledger, view.at.date())
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     submits = [record for record in promised if record.intent.operation is Operation.SUBMIT]
     silent = (IntentState.SENT, IntentState.UNKNOWN)
     return Signs(
-        refused=tuple(r.updated_at for r in submits if r.state is IntentState.REJECTED and r.code != NEVER_SENT),
+        refused=tuple(_refusals(ledger, submits)),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state in silent),
-        strangers=(*never_promised, *conflicts),
+        strangers=tuple(dict.fromkeys((*never_promised, *(o.client_order_id for o in filled), *conflicts))),
         unreadable=view.unreadable,
     )
+
+
+def _refusals(ledger: Ledger, submits: Iterable[IntentRecord]) -> Iterator[datetime]:
+    """Yield when the venue refused an order: at once, or after it had accepted it."""
+    late = {o.client_order_id: o.updated_at for o in ledger.orders() if o.status is OrderStatus.REJECTED}
+    for record in submits:
+        if record.state is IntentState.REJECTED:
+            if record.code != NEVER_SENT:
+                yield record.updated_at
+        elif record.intent.client_order_id in late:
+            yield late[record.intent.client_order_id] or record.updated_at
 
 
 def require_account(ledger: Ledger, account: Account) -> None:

@@ -3,7 +3,8 @@
 An exit keeps its place while it is priced anew: the venue replaces it in one step, so that no pass is without one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum, auto
@@ -20,6 +21,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.trading import TradingState
 from tradebot.orders import cancel_intent, closing_side, replace_intent, send, send_again
+from tradebot.ports import Ledger
 from tradebot.world import Call, World
 
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
@@ -41,15 +43,36 @@ class Change(Enum):
 
 def tended(world: World, call: Call, desk: Desk, wanted: frozenset[str]) -> tuple[CandidateRecord, ...]:
     """End or price anew our working orders that are due; `wanted` are the symbols that a rule wants to be out of."""
-    return tuple(record for due in _due(world, desk, wanted) for record in _tend(world, call, desk, due, wanted))
+    records = list[CandidateRecord]()
+    for due in _due(world, desk, wanted):
+        told = tuple(_tend(world, call, desk, due, wanted))
+        records.extend(told)
+        desk = _left(world, desk, due, told)
+    return tuple(records)
 
 
 def ours(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
-    """Yield our working orders with what was promised of them; what this pass sent again stands at the end."""
+    """Yield our working orders with what was promised of them; what this pass sent again stands at the end.
+
+    An order that somebody put in the place of ours at the venue has an id of its own and is ours all the same.
+    """
+    before = {order.replaced_by: order for order in world.ledger.orders() if order.replaced_by}
     for order in (*desk.orders, *_sent_again(world, desk)):
-        record = world.ledger.intent(order.client_order_id)
+        record = _promised(world.ledger, order, before)
         if record is not None:
             yield order, record
+
+
+def _promised(ledger: Ledger, order: Order, before: Mapping[str, Order]) -> IntentRecord | None:
+    """Return what was promised of an order, or of the last one before it in whose place it stands."""
+    found: Order | None = order
+    # No chain is longer than all of its links, even where the venue closes it to a ring.
+    for _ in range(len(before) + 1):
+        record = ledger.intent(found.client_order_id) if found else None
+        if found is None or record is not None:
+            return record
+        found = before.get(found.venue_id)
+    return None
 
 
 def _sent_again(world: World, desk: Desk) -> Iterator[Order]:
@@ -72,7 +95,8 @@ def _due(world: World, desk: Desk, wanted: frozenset[str]) -> Iterator[Due]:
         if _unresolved(world, order, Operation.CANCEL):
             yield order, record, Reason.INTENT_UNRESOLVED
         elif record.intent.purpose is not Purpose.OPEN:
-            if age >= timedelta(seconds=limits.exit_life_s):
+            # The price that a person gave an exit stands.
+            if order.client_order_id == record.intent.client_order_id and age >= timedelta(seconds=limits.exit_life_s):
                 yield order, record, Reason.STALE_EXIT
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED
@@ -112,6 +136,17 @@ def _change(world: World, desk: Desk, order: Order, record: IntentRecord, wanted
     if price is None:
         return Change.END if order.symbol in wanted and order.limit_price is not None else Change.NONE
     return Change.NONE if order.limit_price in (None, price) else Change.REPRICE
+
+
+def _left(world: World, desk: Desk, due: Due, told: Sequence[CandidateRecord]) -> Desk:
+    """Return the desk as if an exit that stays were filled: the next one may close only what it leaves."""
+    order, _, why = due
+    ended = bool(told) and told[-1].candidate.source == Operation.CANCEL and told[-1].terminal is None
+    only_listed = not told and _is_followed(world, order)
+    if why is not Reason.STALE_EXIT or ended or only_listed:
+        return desk
+    left = desk.net.get(order.symbol, Decimal(0)) + order.open_quantity * order.side.sign
+    return replace(desk, net={**desk.net, order.symbol: left})
 
 
 def _covered(desk: Desk, order: Order, record: IntentRecord) -> bool:

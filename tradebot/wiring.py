@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tradebot import sandbox
 from tradebot.adapters import soundness, state_folder
+from tradebot.adapters.env_file import looked_for
 from tradebot.adapters.file_systems import network_kind
 from tradebot.adapters.redaction import hide
 from tradebot.adapters.send_lock import FolderSendLock
@@ -255,10 +256,9 @@ class App:
         """Return the lock that one pass holds over sound books; a second pass waits five seconds, then exits with 6."""
         return soundness.hold(self.folder, verb, self.events)
 
-    def ensure_calendar(self, now: datetime) -> None:
-        """Store NYSE sessions around `now` where the ledger's calendar does not reach far enough."""
-        reach = now.date() + CALENDAR_LEAST
-        behind = now.date() - CALENDAR_LEAST
+    def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
+        """Store NYSE sessions around `now` where the ledger's calendar does not reach `ahead`."""
+        reach, behind = now.date() + ahead, now.date() - CALENDAR_LEAST
         held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
         if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
             return
@@ -382,8 +382,9 @@ def told_by(
 ) -> Told:
     """Return what permission goes by. A file that cannot be read shuts its door, and stops nobody who only looks."""
     mode, unread, said = loaded.settings.mode, None, dict[str, str]()
+    file = None if mode is Mode.SANDBOX else Path(".env")
     try:
-        said = dict(load_gates(environ, None if mode is Mode.SANDBOX else Path(".env")))
+        said = dict(load_gates(environ, file))
     except TradebotError as error:
         unread = error.message
     try:
@@ -392,4 +393,5 @@ def told_by(
         # Books that cannot be opened arm nothing, and whoever needs them says so.
         armed = None
     network = None if mode is Mode.SANDBOX else network_kind(folder.path)
-    return Told(mode, loaded.file_mode, folder.account_number, said, armed, unread, network)
+    read = looked_for(file) if file else None
+    return Told(mode, loaded.file_mode, folder.account_number, said, armed, unread, network, read)

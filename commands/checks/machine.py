@@ -170,7 +170,8 @@ def env_file(path: Path) -> Check:
     read_env_file(path)
     if not path.exists():
         return skipped(".env", f"no {path.absolute()}: keys can only come from the environment")
-    return Check(".env", Mark.OK, f"its owner's alone ({stat.filemode(path.stat().st_mode)})", "file", 1)
+    found = f"{path.absolute()} is its owner's alone ({stat.filemode(path.stat().st_mode)})"
+    return Check(".env", Mark.OK, found, "file", 1)
 
 
 def instances(folder: StateFolder, environ: Mapping[str, str]) -> Check:

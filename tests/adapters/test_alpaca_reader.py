@@ -185,6 +185,29 @@ def test_fills_come_oldest_first_each_once_over_all_pages_and_after_the_given_ti
     assert wire.asked[3].query["after"] == "2026-11-20T15:33:20Z"
 
 
+@pytest.mark.parametrize(
+    ("row", "unread"),
+    [
+        (fill_row(2), 0),
+        (fill_row(2, price=None), 1),
+        (fill_row(2, type="trade_bust"), 0),
+        (fill_row(2, execution_type="trade_correct"), 0),
+        (fill_row(2, type="something new"), 1),
+        ("nonsense", 1),
+    ],
+)
+def test_rows_of_fills_that_cannot_be_read_are_counted_but_not_those_that_are_no_executions(
+    wire: Wire, row: object, unread: int
+) -> None:
+    wire.answer(Scripted(200, [fill_row(1), row]))
+    asking = reader(wire)
+    asking.fills(None)
+    assert asking.unreadable_fills == unread
+    wire.answer(Scripted(200, [fill_row(1)]))
+    asking.fills(None)
+    assert asking.unreadable_fills == 0
+
+
 def test_pages_that_repeat_or_cannot_be_continued_end_with_an_error(wire: Wire) -> None:
     wire.answer(Scripted(200, [fill_row(number) for number in range(100)]))
     with pytest.raises(TemporaryError, match="repeats a page"):

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from tests.adapters.chain_end import verify
 from tests.adapters.samples import NOW
 from tradebot.adapters import failpoint, journal
-from tradebot.adapters.journal import Journal
-from tradebot.errors import OperatorError, TemporaryError
+from tradebot.adapters.journal import Head, Journal
+from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
 
 
 @pytest.fixture
@@ -35,6 +35,11 @@ def chain(path: Path) -> Iterator[Journal]:
     opened.close()
 
 
+def place(path: Path, number: int) -> Head:
+    """Return what a ledger holds that is sealed with a record."""
+    return Head(number, json.loads(path.read_bytes().splitlines()[number - 1])["hash"])
+
+
 def test_records_are_numbered_chained_and_readable(chain: Journal, path: Path) -> None:
     records = [json.loads(line) for line in path.read_text().splitlines()]
     assert [record["seq"] for record in records] == [1, 2, 3, 4, 5]
@@ -43,7 +48,7 @@ def test_records_are_numbered_chained_and_readable(chain: Journal, path: Path) -
         "schema": 2,
         "seq": 3,
         "at": "2026-01-05T15:00:00.000000Z",
-        "sealed": 0,
+        "sealed": 1,
         "kind": "fill",
         "payload": {"number": 1},
         "prev": "",
@@ -93,7 +98,7 @@ def test_a_torn_last_line_is_set_aside_and_the_chain_goes_on(chain: Journal, pat
     with path.open("ab") as file:
         file.write(b'{"schema":1,"seq":6,"at":"20')
     assert verify(path) == head
-    opened = Journal(path)
+    opened = Journal.open(path, place(path, 1))
     opened.append("fill", {"number": 9}, NOW)
     opened.close()
     assert (path.parent / "journal.torn-1").read_bytes() == b'{"schema":1,"seq":6,"at":"20'
@@ -103,15 +108,13 @@ def test_a_torn_last_line_is_set_aside_and_the_chain_goes_on(chain: Journal, pat
 def test_a_complete_but_wrong_last_line_is_damage_and_stays(chain: Journal, path: Path) -> None:
     before = path.read_bytes().replace(b'"number":3', b'"number":4')
     path.write_bytes(before)
-    opened = Journal(path)
-    with pytest.raises(OperatorError, match="last record"):
-        opened.append("fill", {}, NOW)
-    opened.close()
+    with pytest.raises(DamagedJournalError, match=r"Record 5 of .* is damaged\."):
+        Journal.open(path, place(path, 5))
     assert path.read_bytes() == before
 
 
 def test_two_writers_in_turn_keep_one_chain(chain: Journal, path: Path) -> None:
-    other = Journal(path)
+    other = Journal.open(path, place(path, 1))
     other.append("fill", {"by": "other"}, NOW)
     chain.append("fill", {"by": "first"}, NOW)
     other.append("fill", {"by": "other"}, NOW)
@@ -122,8 +125,8 @@ def test_two_writers_in_turn_keep_one_chain(chain: Journal, path: Path) -> None:
 def test_a_record_that_found_no_room_leaves_no_half_behind(chain: Journal, path: Path) -> None:
     code = (
         "import resource, signal, sys; from pathlib import Path; from tests.adapters.samples import NOW\n"
-        "from tradebot.adapters.journal import Journal\n"
-        "path = Path(sys.argv[1]); chain = Journal(path); limit = path.stat().st_size + 100\n"
+        "from tradebot.adapters.journal import Journal; from tests.adapters.chain_end import verify\n"
+        "path = Path(sys.argv[1]); chain = Journal.open(path, verify(path)); limit = path.stat().st_size + 100\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
         "chain.append('fill', {}, NOW)"
@@ -148,10 +151,8 @@ def test_a_missing_or_empty_journal_is_damage(path: Path) -> None:
     path.touch()
     with pytest.raises(OperatorError, match="empty"):
         verify(path)
-    opened = Journal(path)
-    with pytest.raises(OperatorError, match="last record"):
-        opened.append("fill", {}, NOW)
-    opened.close()
+    with pytest.raises(DamagedJournalError, match="ends before record 1"):
+        Journal.open(path, Head(1, "a" * 64))
 
 
 def in_pieces(path: Path, record: int) -> bytes:
@@ -169,7 +170,7 @@ def test_what_was_never_synced_and_is_in_pieces_is_set_aside_with_all_that_follo
 ) -> None:
     pieces = in_pieces(path, 4)
     assert [record.head.sequence for record in journal.records(path, sealed)] == [1, 2, 3]
-    opened = Journal.open(path, sealed)
+    opened = Journal.open(path, place(path, sealed))
     opened.append("fill", {"number": 9}, NOW)
     opened.close()
     assert (path.parent / "journal.torn-1").read_bytes() == pieces
@@ -179,25 +180,66 @@ def test_what_was_never_synced_and_is_in_pieces_is_set_aside_with_all_that_follo
 def test_a_record_that_the_ledger_knows_to_be_durable_is_damage_where_it_is_in_pieces(
     chain: Journal, path: Path
 ) -> None:
+    sealed = place(path, 4)
     in_pieces(path, 4)
     before = path.read_bytes()
     with pytest.raises(OperatorError, match=r"broken at record 4\."):
         list(journal.records(path, 4))
-    opened = Journal(path)
-    opened._cut_pieces(4)
-    opened.close()
+    with pytest.raises(DamagedJournalError, match=r"Record 4 of .* is damaged\."):
+        Journal.open(path, sealed)
     assert path.read_bytes() == before
 
 
 def test_pieces_are_damage_where_a_later_line_tells_of_a_newer_ledger(chain: Journal, path: Path) -> None:
-    chain.sealed = 5
+    chain.follow(place(path, 5))
     chain.append("fill", {"number": 5}, NOW)
     in_pieces(path, 4)
     before = path.read_bytes()
     with pytest.raises(OperatorError, match=r"broken at record 4\."):
         list(journal.records(path, 3))
-    Journal.open(path, 3).close()
+    with pytest.raises(DamagedBooksError, match="stands at record 3, and had committed 5"):
+        Journal.open(path, place(path, 3))
     assert path.read_bytes() == before
+
+
+def test_the_journal_of_another_ledger_is_not_opened(chain: Journal, path: Path) -> None:
+    with pytest.raises(DamagedBooksError, match="not of one another"):
+        Journal.open(path, Head(3, "a" * 64))
+    with pytest.raises(DamagedJournalError, match="ends before record 6"):
+        Journal.open(path, Head(6, "a" * 64))
+
+
+@pytest.mark.parametrize("left", range(5))
+def test_nothing_is_added_to_an_open_journal_that_was_cut_short(chain: Journal, path: Path, left: int) -> None:
+    chain.follow(chain.sync())
+    lines = path.read_bytes().splitlines(keepends=True)
+    os.truncate(path, sum(map(len, lines[:left])))
+    for _ in range(2):
+        with pytest.raises(DamagedJournalError, match="ends before record 5"):
+            chain.append("promised", {}, NOW)
+    assert path.read_bytes() == b"".join(lines[:left])
+    path.write_bytes(b"".join(lines))
+    chain.append("promised", {}, NOW)
+    assert verify(path).sequence == 6
+
+
+def test_an_open_journal_notices_a_ledger_that_goes_back(chain: Journal, path: Path) -> None:
+    old = place(path, 1)
+    chain.follow(chain.sync())
+    chain.append("settled", {}, NOW)
+    chain.follow(old)
+    with pytest.raises(DamagedBooksError, match="stands at record 1, and had committed 5"):
+        chain.append("promised", {}, NOW)
+
+
+def test_a_commit_that_failed_after_the_sync_is_no_ledger_that_goes_back(chain: Journal, path: Path) -> None:
+    old = place(path, 1)
+    chain.sync()
+    chain.follow(old)
+    chain.append("promised", {}, NOW)
+    chain.follow(chain.sync())
+    chain.append("promised", {}, NOW)
+    assert verify(path).sequence == 7
 
 
 def test_pieces_are_found_however_far_back_the_last_durable_record_stands(path: Path) -> None:
@@ -206,7 +248,7 @@ def test_pieces_are_found_however_far_back_the_last_durable_record_stands(path: 
         chain.append("settled", {"text": "x" * (journal.LONGEST_LINE // 2)}, NOW)
     chain.close()
     in_pieces(path, 3)
-    Journal.open(path, 1).close()
+    Journal.open(path, place(path, 1)).close()
     assert verify(path).sequence == 2
 
 

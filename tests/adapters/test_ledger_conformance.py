@@ -223,6 +223,16 @@ def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
     assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
 
 
+def test_a_halt_over_everything_closed_keeps_its_state_and_takes_the_newest_reason(ledger: Ledger) -> None:
+    ledger.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
+    record = ledger.trading_state()
+    assert (record.state, record.why) == (TradingState.FLATTEN, "fire")
+    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3), over=record)
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "again", minutes(4))
+    assert ledger.trading_state().state is TradingState.REDUCE_ONLY
+
+
 def test_a_halt_that_came_after_the_one_that_was_shown_stays(ledger: Ledger) -> None:
     ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", minutes(1))
     shown = ledger.trading_state()
@@ -230,6 +240,18 @@ def test_a_halt_that_came_after_the_one_that_was_shown_stays(ledger: Ledger) -> 
     with pytest.raises(OperatorError, match="a newer halt came"):
         ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3), over=shown)
     assert (ledger.trading_state().why, ledger.armed()) == ("fire", False)
+
+
+def test_each_halt_since_entries_were_open_is_told_and_none_from_before(ledger: Ledger) -> None:
+    assert ledger.halts() == ()
+    for minute, state in enumerate(("REDUCE_ONLY", "ACTIVE", "REDUCE_ONLY", "FLATTEN"), 1):
+        ledger.set_trading_state(TradingState(state), "me", f"at {minute}", minutes(minute))
+    assert [(halt.state, halt.why, halt.at) for halt in ledger.halts()] == [
+        (TradingState.REDUCE_ONLY, "at 3", minutes(3)),
+        (TradingState.FLATTEN, "at 4", minutes(4)),
+    ]
+    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(5))
+    assert ledger.halts() == ()
 
 
 def test_sessions_are_replaced_by_date(ledger: Ledger) -> None:

@@ -176,6 +176,16 @@ def test_new_books_wait_for_a_person_before_risk_is_added(folder: StateFolder) -
     books.close()
 
 
+@pytest.mark.parametrize("lost", ["ledger.db", "journal.jsonl"])
+def test_what_was_to_be_closed_is_to_be_closed_by_new_books_too(folder: StateFolder, lost: str) -> None:
+    with closing(SqliteLedger.open(folder.path)) as books:
+        books.record_state("FLATTEN", "me", "a storm", minutes(50))
+    (folder.path / lost).unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    with closing(SqliteLedger.open(folder.path)) as books:
+        assert books.trading_state().state is TradingState.FLATTEN
+
+
 def test_the_rebuilt_books_are_sound_and_the_old_ones_lie_untouched(folder: StateFolder) -> None:
     flip(folder.path / "ledger.db")
     before = {name: (folder.path / name).read_bytes() for name in ("ledger.db", "journal.jsonl")}
@@ -308,7 +318,8 @@ def test_every_record_that_is_ever_journalled_is_played_or_left_out_by_name() ->
 
 
 def test_a_record_of_a_kind_from_the_future_becomes_a_doubt(folder: StateFolder) -> None:
-    chain = journal.Journal(folder.path / "journal.jsonl")
+    path = folder.path / "journal.jsonl"
+    chain = journal.Journal.open(path, verify(path))
     chain.append("teleported", {}, minutes(30))
     chain.sync()
     chain.close()

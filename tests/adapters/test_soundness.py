@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -208,6 +209,27 @@ def test_a_damaged_journal_halts_and_leaves_a_whole_ledger_to_the_exits(
     assert not switch.armed(folder.path)
     assert "journal" in switch.read(folder.path).why
     assert SqliteLedger.open(folder.path, ACCOUNT).fills()
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (Path.unlink, "no marker"),
+        (lambda path: path.write_text("{"), "is damaged"),
+        (lambda path: flip(path, b'id": "'), "is damaged"),
+        (lambda path: path.write_text(path.read_text().replace(ACCOUNT, "PA0000000000")), "the state of another bot"),
+        (lambda path: path.write_text(re.sub('"id": ".', '"id": "x', path.read_text())), "the state of another bot"),
+    ],
+)
+def test_a_folder_whose_marker_is_no_longer_that_of_the_bot_at_work_gets_no_pass(
+    folder: StateFolder, harm: Callable[[Path], object], said: str
+) -> None:
+    with soundness.hold(folder, "trade-once", MemoryEvents()):
+        pass
+    harm(folder.path / "state.id")
+    with pytest.raises(OperatorError, match=said), soundness.hold(folder, "trade-once", MemoryEvents()):
+        raise AssertionError("a pass began")
+    assert (folder.path / "ledger.db").exists()
 
 
 def test_a_halt_that_is_in_force_keeps_its_own_reason(folder: StateFolder) -> None:

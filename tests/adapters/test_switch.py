@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,8 @@ def test_clearing_a_halt_arms_again(folder: Path) -> None:
 
 def test_a_halt_file_made_by_hand_halts(folder: Path) -> None:
     (folder / "HALT").touch()
-    assert switch.read(folder) == TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", None)
+    laid = datetime.fromtimestamp((folder / "HALT").stat().st_mtime, UTC)
+    assert switch.read(folder) == TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", laid)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,32 @@ def test_a_directory_named_halt_halts_until_it_is_cleared(folder: Path) -> None:
     halt(folder)
     switch.clear(folder, "me", minutes(2), switch.seen(folder))
     assert switch.read(folder).state is TradingState.ACTIVE
+
+
+def test_a_folder_named_halt_that_holds_something_is_left_beside_and_told(folder: Path) -> None:
+    (folder / "HALT").mkdir()
+    (folder / "HALT" / "note").write_text("not yet")
+    switch.clear(folder, "me", minutes(2), switch.seen(folder))
+    assert switch.read(folder).state is TradingState.ACTIVE
+    (aside,) = switch.left_aside(folder)
+    assert [path.name for path in aside.iterdir()] == ["note"]
+
+
+def test_what_a_killed_unhalt_has_left_is_removed_by_the_next(folder: Path) -> None:
+    (folder / "HALT.1.taken").write_text("")
+    switch.clear(folder, "me", minutes(2), switch.seen(folder))
+    assert [path.name for path in folder.iterdir()] == ["ARMED"]
+
+
+def test_a_halt_that_cannot_be_looked_at_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halt(folder)
+    switch.arm(folder, "someone", NOW)
+
+    def broken(path: Path) -> os.stat_result:
+        raise OSError(errno.EIO, "the disk", str(path))
+
+    monkeypatch.setattr(os, "lstat", broken)
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -130,6 +158,14 @@ def test_a_halt_works_on_a_full_disk(folder: Path) -> None:
     # The disk was full indeed: the reason could not be written, and no half of it is left.
     assert list(folder.iterdir()) == []
     assert switch.read(folder).state is TradingState.REDUCE_ONLY
+
+
+@pytest.mark.parametrize(("before", "held"), [([], "REDUCE_ONLY"), (["FLATTEN"], "FLATTEN")])
+def test_closing_everything_on_a_full_disk_says_what_the_files_hold(folder: Path, before: list[str], held: str) -> None:
+    for state in before:
+        halt(folder, state)
+    done = run_with_full_disk("print(switch.halt(folder, 'me', 'full', now, 'FLATTEN'))", folder)
+    assert (done.stdout.strip(), switch.read(folder).state.value) == (held, held), done.stderr
 
 
 def test_arming_on_a_full_disk_fails_and_stays_halted(folder: Path) -> None:

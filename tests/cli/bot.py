@@ -115,9 +115,9 @@ def second_session(bot: Bot) -> None:
     assert bot.says("reconcile").code == 0
 
 
-def order_by_hand(url: str, symbol: str, quantity: str, name: str) -> None:
+def order_by_hand(url: str, symbol: str, quantity: str, name: str, side: str = "buy") -> None:
     """Send a market order past the bot, as its owner might from elsewhere."""
-    body = {"symbol": symbol, "qty": quantity, "side": "buy", "type": "market", "time_in_force": "day"}
+    body = {"symbol": symbol, "qty": quantity, "side": side, "type": "market", "time_in_force": "day"}
     answer = requests.post(f"{url}/v2/orders", headers=KEYS, json={**body, "client_order_id": name}, timeout=10)
     assert answer.status_code == 200, answer.text
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.cli.bot import Bot, made
 from tradebot.adapters import switch
+from tradebot.adapters.ledger import SqliteLedger
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,11 @@ def bot(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
 def copy(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
     """Return a copy of the module's bot, ACTIVE and without an exchange, to do damage to."""
     shutil.copytree(folder, tmp_path / "state", ignore=shutil.ignore_patterns("exchange", "HALT"))
-    switch.arm(tmp_path / "state", "test", datetime.now(UTC))
+    now = datetime.now(UTC)
+    with closing(SqliteLedger.open(tmp_path / "state")) as ledger:
+        if ledger.halts():
+            ledger.record_state("ACTIVE", "test", "a copy", now)
+    switch.arm(tmp_path / "state", "test", now)
     return Bot(tmp_path / "state", capsys)
 
 

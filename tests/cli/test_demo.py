@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,11 @@ from tradebot import sandbox
 from tradebot.adapters import lock
 from tradebot.wiring import Options, opened
 
-MINUTES = "75"
+MINUTES = "40"
+EASY = {"TRADEBOT_LIMITS__MIN_SCORE": "0.05", "TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER": "1"}
+"""Settings under which something is traded, noise or not."""
 SELDOM = {
-    "TRADEBOT_TIMETABLE__EVALUATE_EXITS": "every 30m from open+1m until close",
+    "TRADEBOT_TIMETABLE__EVALUATE_EXITS": "every 15m from open+1m until close",
     "TRADEBOT_TIMETABLE__SCORE": "every 60m from open+2m until close",
 }
 """A long day in a short time."""
@@ -30,12 +33,23 @@ def tradebot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False)
 
 
+def document(done: subprocess.CompletedProcess[str]) -> Any:
+    """Return the data of the document that a demo has printed."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    printed = json.loads(done.stdout)
+    assert (printed["schema"], printed["mode"]) == ("tradebot.demo/1", "sandbox")
+    return printed["data"]
+
+
 @pytest.fixture(scope="module")
 def played(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
     folder = tmp_path_factory.mktemp("demo")
-    done = tradebot(folder, "demo", "--minutes", MINUTES, "--edge", "0")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in EASY.items():
+            patch.setenv(name, value)
+        done = tradebot(folder, "demo", "--minutes", MINUTES, "--edge", "0")
     yield folder, done
     sandbox.stop(folder / "state" / "exchange")
 
@@ -65,18 +79,6 @@ def test_the_commands_that_it_proposes_work(played: tuple[Path, subprocess.Compl
             assert again.stdout.strip()
 
 
-def test_a_second_demo_takes_the_place_of_the_first(tmp_path: Path) -> None:
-    for _ in range(2):
-        done = tradebot(tmp_path, "demo", "--minutes", "3", "--symbols", "2", "--json")
-        assert done.returncode == 0, done.stdout + done.stderr
-    document = json.loads(done.stdout)
-    assert document["schema"] == "tradebot.demo/1"
-    assert document["mode"] == "sandbox"
-    funnel = document["data"]["funnel"]
-    assert funnel["candidates"] == funnel["orders"] + sum(row["count"] for row in funnel["reasons"])
-    sandbox.stop(tmp_path / "state" / "exchange")
-
-
 def test_it_leaves_a_bot_of_the_users_untouched(tmp_path: Path) -> None:
     assert tradebot(tmp_path, "init", "--symbols", "2").returncode == 0
     before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir())
@@ -97,7 +99,7 @@ def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance
     assert not (tmp_path / "state" / "state.id").exists()
 
 
-def test_a_configuration_that_a_person_has_edited_is_kept_and_a_half_day_is_played_to_its_close(
+def test_a_demo_takes_the_place_of_another_keeps_what_a_person_edited_and_plays_a_half_day_to_its_close(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, times in SELDOM.items():
@@ -109,7 +111,10 @@ def test_a_configuration_that_a_person_has_edited_is_kept_and_a_half_day_is_play
     assert "note: your tradebot.yaml was moved to state/aside-1" in done.stderr
     assert (tmp_path / "state" / "aside-1" / "tradebot.yaml").read_text().endswith("# mine\n")
     assert "210 minutes, 1 symbols" in done.stdout
-    assert tradebot(tmp_path, "demo", "--minutes", "1").stderr == ""
+    again = tradebot(tmp_path, "demo", "--minutes", "3", "--symbols", "2", "--json")
+    data = document(again)
+    assert (again.stderr, data["minutes"], data["symbols"]) == ("", 3, 2)
+    assert data["funnel"]["candidates"] == data["funnel"]["orders"] + sum(r["count"] for r in data["funnel"]["reasons"])
     sandbox.stop(tmp_path / "state" / "exchange")
 
 
@@ -121,31 +126,24 @@ def test_a_wrong_configuration_leaves_the_earlier_demo_alone(
     assert tradebot(folder, "status").returncode == 0
 
 
-@pytest.fixture
-def app_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TRADEBOT_LIMITS__MIN_SCORE", "0.05")
-    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER", "1")
-    state = tmp_path / "state"
-    yield state
-    sandbox.stop(state / "exchange")
+def test_one_corrupted_fill_is_seen_and_fails_the_demo(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    state = played[0] / "state"
+    with opened(Options(str(state)), os.environ) as app:
+        session = app.ledger.sessions(app.now().date(), app.now().date())[0]
+        assert app.ledger.fills(), "nothing was traded, so nothing can be corrupted"
+        assert demo.report(app, session, int(MINUTES), 0.0).exit_code == 0
 
-
-def test_one_corrupted_fill_is_seen_and_fails_the_demo(app_state: Path) -> None:
-    first = tradebot(app_state.parent, "demo", "--minutes", "40", "--json")
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert json.loads(first.stdout)["data"]["fills"] > 0, "nothing was traded, so nothing can be corrupted"
-
-    with by_hand.opened(app_state / "ledger.db") as ledger:
+    with by_hand.opened(state / "ledger.db") as ledger:
         sequence, body = ledger.execute("SELECT sequence, body FROM fills ORDER BY sequence LIMIT 1").fetchone()
         fill = json.loads(body)
         fill["fill"]["price"] = str(float(fill["fill"]["price"]) + 0.01)
         ledger.execute("UPDATE fills SET body = ? WHERE sequence = ?", (json.dumps(fill), sequence))
     ledger.close()
 
-    with opened(Options(str(app_state)), os.environ) as app:
-        session = app.ledger.sessions(app.now().date(), app.now().date())[0]
-        report = demo.report(app, session, 40, 0.0)
+    with opened(Options(str(state)), os.environ) as app:
+        report = demo.report(app, session, int(MINUTES), 0.0)
     assert report.exit_code == 1
     differences = " ".join(report.data.differences)
     assert "cash account" in differences

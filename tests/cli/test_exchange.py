@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -86,15 +86,6 @@ def test_a_market_that_is_there_is_served_again_without_saying_what_it_is(place:
         served.send_signal(signal.SIGTERM)
         served.communicate(timeout=20)
         assert served.returncode == 0
-
-
-def test_a_new_exchange_in_real_time_has_the_machine_s_date(place: Path) -> None:
-    served = start([*serve(place)[:5], "--symbols", "AAPL", "--time", "real", "--json"])
-    assert served.stdout is not None
-    data = json.loads(served.stdout.readline())["data"]
-    served.send_signal(signal.SIGTERM)
-    served.communicate(timeout=20)
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(data["now"])) < timedelta(seconds=30)
 
 
 def test_time_runs_by_itself_and_does_not_run_backwards_over_a_kill(place: Path) -> None:

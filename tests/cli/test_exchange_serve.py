@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -233,10 +233,11 @@ def test_values_of_the_exchange_s_flags_are_completed() -> None:
     assert completing.reset_account(reset, "") == ["alice"]
 
 
-def test_a_market_in_real_time_begins_a_week_ago(place: Path) -> None:
+def test_a_market_in_real_time_has_the_machine_s_date_and_begins_a_week_ago(place: Path) -> None:
     served = serve(place, "--symbols", "AAPL", "--time", "real", "--json")
-    told(served)
+    data = told(served)
     end(served)
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(data["now"])) < timedelta(seconds=30)
     spec = read_market(place / "exchange").spec
     assert abs(spec.start - date.today()) < timedelta(days=9)  # noqa: DTZ011
     assert spec.sessions == SERVED_SESSIONS

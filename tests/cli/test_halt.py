@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.alpaca_samples import intent
 from tests.cli.bot import Bot, blank, log, second_session, start
+from tests.privileges import without_privileges
 from tradebot.adapters import switch
 from tradebot.adapters.send_lock import FolderSendLock
 
@@ -124,6 +126,39 @@ def test_a_damaged_marker_does_not_stop_a_halt(copy: Bot) -> None:
     (copy.folder / "state.id").write_text("{")
     assert "Halted: REDUCE_ONLY" in copy.says("halt").out
     assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+@pytest.mark.parametrize("left", ["ARMED", "ledger.db", "journal.jsonl"])
+def test_a_lost_marker_does_not_stop_a_halt_where_anything_of_a_bot_is_left(copy: Bot, left: str) -> None:
+    for name in {"state.id", "ARMED", "ledger.db", "journal.jsonl"} - {left}:
+        (copy.folder / name).unlink()
+    assert "Halted: REDUCE_ONLY" in copy.says("halt").out
+    assert ((copy.folder / "HALT").exists(), (copy.folder / "ARMED").exists()) == (True, False)
+
+
+def test_closing_everything_on_a_full_disk_says_that_only_entries_are_kept_back(copy: Bot) -> None:
+    code = f"{NO_ROOM}from tradebot.__main__ import main; raise SystemExit(main())"
+    words = ("halt", "--flatten", "--confirm", "FLATTEN", "--state-dir", str(copy.folder))
+    done = python(code, *words)
+    assert "REDUCE_ONLY is in force; FLATTEN could not be written: type it again" in done.stdout, done.stderr
+    assert (done.returncode, "Halted: FLATTEN" in done.stdout) == (5, False)
+    assert copy.json("status")["trading_state"] == "REDUCE_ONLY"
+    switch.arm(copy.folder, "test", datetime.now(UTC))
+    assert json.loads(python(code, *words, "--json").stdout)["data"]["state"] == "REDUCE_ONLY"
+
+
+def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -> None:
+    (copy.folder / "ARMED").chmod(0o400)
+    copy.folder.chmod(0o500)
+    try:
+        words = ("halt", "--flatten", "--confirm", "FLATTEN", "--state-dir", str(copy.folder))
+        done = without_privileges([sys.executable, "-m", "tradebot", *words])
+        assert "Halted: FLATTEN" in done.stdout, done.stderr
+    finally:
+        copy.folder.chmod(0o700)
+    assert not (copy.folder / "HALT").exists(), "the file could be written, so this shows nothing"
+    assert "FLATTEN is in force: the ledger's history holds it" in copy.says("halt", "--reason", "again").out
+    assert (state_of(copy.folder), copy.json("status")["trading_state"]) == ("FLATTEN", "FLATTEN")
 
 
 def test_a_full_disk_does_not_stop_a_halt(copy: Bot) -> None:

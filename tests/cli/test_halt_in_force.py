@@ -157,11 +157,30 @@ def test_a_file_that_may_not_be_read_counts_as_a_halt(ready: Bot, name: str) -> 
     assert ready.says("halt").code == 0
 
 
+def test_a_halt_file_that_a_pass_has_seen_holds_after_it_was_removed(ready: Bot) -> None:
+    before = entries(ready)
+    (ready.folder / "HALT").touch()
+    ready.says("trade-once", "--force-slot", "--dry-run")
+    assert switch.armed(ready.folder), "a dry run halted"
+    for _ in range(2):
+        assert ready.says("evaluate-exits", "--force-slot").code in (0, 3)
+    (ready.folder / "HALT").unlink()
+    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
+    told = [row for row in ready.json("events")["events"] if row["event_type"] == "halted_by_file"]
+    assert [row["severity"] for row in told if row["details"] == {"who": "file", "why": "HALT file"}] == ["WARN"]
+    assert (ready.json("status")["trading_state"], ready.json("status")["trading_who"]) == ("REDUCE_ONLY", "file")
+
+
 def test_a_halt_file_touched_by_hand_holds_until_it_is_ended_by_the_verb(ready: Bot) -> None:
     before = entries(ready)
     (ready.folder / "HALT").touch()
-    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
-    assert ready.json("status")["trading_state"] == "REDUCE_ONLY"
+    said = ready.says(*PASS)
+    assert (said.code, "HALTED" in said.data["refused"], entries(ready)) == (3, True, before)
+    assert "STATE_UNREADABLE" not in said.data["refused"]
+    shown = ready.json("status")
+    assert (shown["trading_state"], shown["trading_why"], shown["trading_at"] is None) == (
+        "REDUCE_ONLY", "HALT file", False
+    )  # fmt: skip
     assert ready.says("unhalt", "--confirm", ready.tail()).code == 0
     assert ready.says(*PASS).code == 0
     assert entries(ready) > before, "nothing but the halt kept entries back in all of these tests"

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from commands.live import MOST_SESSIONS
 from tests.cli.bot import Bot, Said, made, second_session
 from tests.cli.real_money import (
     KEYS,
@@ -23,6 +25,7 @@ from tests.cli.real_money import (
 )
 from tests.mounts import mounted
 from tradebot.adapters import switch
+from tradebot.adapters.calendar import exchange_sessions
 from tradebot.wiring import Options, opened
 
 CLOSED: dict[str, tuple[dict[str, str | None], str]] = {
@@ -32,6 +35,7 @@ CLOSED: dict[str, tuple[dict[str, str | None], str]] = {
     "ALLOW_ORDERS with a blank": ({"ALLOW_ORDERS": "true "}, "ORDER_GATE_CLOSED"),
     "ALLOW_ORDERS full-width": ({"ALLOW_ORDERS": "\uff11"}, "ORDER_GATE_CLOSED"),
     "ENABLE_ORDER_EXEC says no": ({"ENABLE_ORDER_EXEC": "off"}, "ORDER_GATE_CLOSED"),
+    "ENABLE_ORDER_EXEC set and empty": ({"ENABLE_ORDER_EXEC": ""}, "ORDER_GATE_CLOSED"),
     "DRY_RUN unset": ({"DRY_RUN": None}, "ORDER_GATE_CLOSED"),
     "DRY_RUN says yes": ({"DRY_RUN": "1"}, "ORDER_GATE_CLOSED"),
     "gates contradict": ({"ALLOW_ORDERS": "true", "DRY_RUN": "true"}, "ORDER_GATE_CLOSED"),
@@ -96,7 +100,7 @@ def test_before_it_is_armed_nothing_is_sent_and_the_status_says_that_this_alone_
     shown = real.bot.says("live", "status")
     assert shown.code == 10
     assert shown.out.startswith("Permission closed: nothing is sent, exits included\n")
-    assert "  arming: tradebot live status, then tradebot live arm in a terminal\n" in shown.out
+    assert "\n  arming: tradebot live arm in a terminal\n" in shown.out
     assert {name for name, state in states(real).items() if state != "open"} == {"arming"}
     assert real.sent() == []
 
@@ -106,7 +110,9 @@ def test_it_is_armed_by_a_person_at_a_terminal_and_nothing_takes_the_terminals_p
     assert (away.code, "needs a person at a terminal" in away.err) == (2, True)
     assert real.bot.says("live", "arm", "--confirm", real.bot.tail()).code == 2, "there is no such option"
     with at_a_terminal("yes"):
-        assert real.bot.says("live", "arm").code == 3
+        wrong = real.bot.says("live", "arm")
+        assert (wrong.code, "--confirm" in wrong.err) == (3, False)
+        assert wrong.err.endswith("\n  next: tradebot live arm\n")
     assert states(real)["arming"] == "closed"
 
 
@@ -177,6 +183,9 @@ def test_armed_or_not_one_closed_door_keeps_every_order_back(case: str, real: Re
         assert reason in real.bot.says("status").out
         shown = real.bot.says("live", "status", "--json")
     assert (shown.code, shown.data["state"]) == (10, "closed")
+    fixes = [row["fix"] for row in shown.data["conditions"] if row["reason"] == "ORDER_GATE_CLOSED"]
+    assert [case for fix in fixes if "live status" in fix] == []
+    assert all(fix.endswith("in the environment or in .env") for fix in fixes)
     assert real.sent() == before
 
 
@@ -220,6 +229,9 @@ def test_what_does_not_fit_together_is_refused_before_any_request(case: str, rea
         assert shown.code == 2
     else:
         rows = {row["name"]: row for row in shown.data["conditions"]}
+        with environment(UNFIT[case]):
+            why = real.bot.says("why-no-orders", "--json").data
+        assert rows["keys and address"]["found"] in why["explanation"]["sentence"]
         assert (shown.code, rows["keys and address"]["state"], rows["account"]["found"]) == (10, "closed", "not asked")
     assert len((place / "sandbox" / "exchange" / "log.jsonl").read_bytes()) == before
 
@@ -297,6 +309,19 @@ def test_when_its_sessions_are_over_entries_are_closed_and_exits_go_on(real: Rea
     assert len(real.sent()) == len(before) + closed["orders"]
 
 
+def test_every_number_of_sessions_that_may_be_asked_for_is_armed_whatever_the_calendar_knew(
+    real: Real, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = real_folder(real.sandbox.folder, place / "far")
+    with opened(Options(str(folder)), os.environ) as bot:
+        now = bot.now()
+        bot.ledger.put_sessions(exchange_sessions(now.date() - timedelta(days=14), now.date() + timedelta(days=20)))
+    for count in (MOST_SESSIONS, 1):
+        with at_a_terminal(real.bot.tail()):
+            said = Bot(folder, capsys).says("live", "arm", "--sessions", str(count), "--json")
+        assert (said.code, said.data["sessions"]) == (0, count), said.err
+
+
 def test_armed_again_entries_go_on(real: Real) -> None:
     with at_a_terminal(real.bot.tail()):
         assert real.bot.says("live", "arm", "--sessions", "1").code == 0
@@ -323,7 +348,8 @@ def test_a_bot_of_paper_sends_nothing_from_a_network_either(
     paper = real._replace(bot=Bot(real_folder(real.sandbox.folder, place / "paper", "paper"), capsys))
     unsaid = dict.fromkeys(("TRADEBOT_LIVE", "ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN"))
     with environment(unsaid):
-        assert paper.bot.says("live", "status").code == 0
+        shown = paper.bot.says("live", "status")
+        assert (shown.code, f"the environment alone: no {place / '.env'}" in " ".join(shown.out.split())) == (0, True)
         before = paper.sent()
         with mounted(paper.bot.folder, "cifs"):
             said = paper.trades("AMZN")
@@ -332,6 +358,26 @@ def test_a_bot_of_paper_sends_nothing_from_a_network_either(
             assert [row["name"] for row in shown["conditions"] if row["state"] == "closed"] == ["state folder"]
         assert "STATE_ON_NETWORK" not in paper.trades("AMZN").data["refused"]
     assert paper.sent() == before
+
+
+@pytest.mark.parametrize("line", ["DRY_RUN: true", 'DRY_RUN="true', "dry_run=true", "DRY_RUN="])
+def test_a_gate_of_paper_that_a_file_says_oddly_sends_nothing(
+    line: str, real: Real, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper, file, before = real._replace(bot=Bot(place / "paper", capsys)), place / ".env", real.sent()
+    unsaid = dict.fromkeys(("TRADEBOT_LIVE", "ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN"))
+    with environment(unsaid):
+        for name, text in (("elsewhere", "UNRELATED=1\n"), ("odd", f"{line}\n")):
+            file.write_text(text)
+            file.chmod(0o600)
+            shown = paper.bot.says("live", "status")
+            assert shown.code == (10 if name == "odd" else 0), shown.out
+            if name == "elsewhere":
+                assert f"the environment, then {file}" in " ".join(shown.out.split())
+        said = paper.bot.says("trade-once", "--force-slot", "--candidates", str(lines_for(real.lines, "NVDA")))
+        file.unlink()
+    assert said.code in (2, 3)
+    assert real.sent() == before
 
 
 def test_without_real_money_there_is_nothing_to_arm_and_the_gates_that_are_set_count(real: Real) -> None:

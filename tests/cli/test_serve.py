@@ -24,15 +24,16 @@ HOURLY = """
 timetable:
   fetch-flow: every 1h from open+2m until close
   score: at open+2m
-  evaluate-exits: every 1h from open+2m until close
+  evaluate-exits: every 15m from open+2m until close
   trade-once: every 1h from open+2m until close-15m
   reconcile: every 1h from open+1m until close, at close-1m
 """
 ONCE = """
-timetable: {fetch-flow: at open+2m, score: at open+2m, evaluate-exits: "open+2m, at close-10m", trade-once: at open+2m,
+timetable: {fetch-flow: at open+2m, score: at open+2m, evaluate-exits: every 15m from open+2m, trade-once: at open+2m,
             reconcile: at open+1m}
 """
 OPEN = timedelta(hours=14, minutes=30)
+NINE_THIRTY, MINUTE = datetime(2026, 11, 16, 14, 30, tzinfo=UTC), timedelta(minutes=1)
 CLOSES = {
     "2026-11-23": timedelta(hours=21),
     "2026-11-24": timedelta(hours=21),
@@ -131,7 +132,11 @@ def test_a_person_sees_a_row_for_each_pass_and_how_it_ended(day: Bot) -> None:
         "11-16 14:32:00  open+2m   score …",
         "11-16 14:32:00  open+2m   evaluate-exits  0 looked at = 0 sent",
         "11-16 14:32:00  open+2m   trade-once …",
-        "11-16 20:50:00  close-10m evaluate-exits  0 looked at = 0 sent",
+        *(
+            f"11-16 {NINE_THIRTY + minutes * MINUTE:%H:%M:%S}  {f'open+{minutes}m':<9} evaluate-exits"
+            "  0 looked at = 0 sent"
+            for minutes in range(17, 390, 15)
+        ),
         "11-16 21:00:00  the market has ended: its last session is over. Next: tradebot init --state-dir NEW",
     ]
 
@@ -145,8 +150,7 @@ def test_it_begins_amid_a_session_with_what_was_missed_said_and_recorded(day: Bo
         ("missed", "trade-once", "open+2m"),
         ("ran", "fetch-flow", "open+2m"),
         ("ran", "score", "open+2m"),
-        ("ran", "evaluate-exits", "open+2m"),
-        ("ran", "evaluate-exits", "close-10m"),
+        *(("ran", "evaluate-exits", f"open+{minutes}m") for minutes in range(47, 390, 15)),
     ]
     why = day.says("why-no-orders")
     assert "SLOT_MISSED" in why.out

@@ -4,6 +4,7 @@ import os
 import pty
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from tests.cli.bot import Bot
 from tradebot.adapters import switch
@@ -11,6 +12,7 @@ from tradebot.adapters.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
+from tradebot.model.trading import TradingState
 
 
 def state_of(bot: Bot) -> str:
@@ -89,10 +91,14 @@ def test_a_difference_that_blocks_keeps_the_halt_until_its_plan_is_accepted(bot:
     assert "next: tradebot reconcile" in refused.err
     assert state_of(bot) == "REDUCE_ONLY"
 
-    plan = bot.json("reconcile")["plan"]
-    assert bot.says("reconcile", "--apply", plan).code == 0
+    accept_plan(bot)
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
     assert state_of(bot) == "ACTIVE"
+
+
+def accept_plan(bot: Bot) -> None:
+    """Accept what books and broker differ in."""
+    assert bot.says("reconcile", "--apply", bot.json("reconcile")["plan"]).code == 0
 
 
 def disagree(bot: Bot) -> None:
@@ -124,6 +130,41 @@ def test_an_override_ends_the_halt_says_so_for_ever_and_opens_nothing_else(bot: 
     # The gates ask for themselves: what differs keeps entries shut as it did before.
     assert bot.says("reconcile").code == 10
     assert bot.json("status")["reconcile"]["blocking"] > 0
+
+
+def test_words_like_an_override_typed_as_a_plain_reason_are_a_reason_and_no_more(bot: Bot) -> None:
+    accept_plan(bot)
+    words = "override DAILY_LOSS_HALT,REJECT_STORM at 2026-11-16T15:00:00+00:00: x"
+    bot.says("halt", "--reason", words)
+    assert bot.says("unhalt", "--confirm", bot.tail(), "--reason", words).code == 0
+    assert bot.json("status")["trading_why"] == f"reason: {words}"
+
+
+def test_the_bots_own_halt_under_a_persons_is_shown_and_an_override_takes_it_over(bot: Bot) -> None:
+    own, at = "DAILY_LOSS_HALT: 0.05 against 0.04", datetime(2026, 11, 16, 15, tzinfo=UTC)
+    ledger = SqliteLedger.open(bot.folder)
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "tradebot", own, at)
+    ledger.close()
+    assert bot.json("status")["halted_itself"] == []
+    bot.says("halt", "--reason", "mine too")
+    assert bot.json("status")["halted_itself"] == [own]
+    shown = bot.says("status").out
+    assert f": mine too\n  under it the bot halted itself: {own}\n" in shown
+    said = bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail())
+    assert (said.code, f"Under it: {own}\n" in said.err) == (0, True)
+    status = bot.json("status")
+    assert status["trading_why"] == f"override DAILY_LOSS_HALT at {at.isoformat()}: small"
+    assert status["halted_itself"] == []
+
+
+def test_a_folder_in_the_place_of_halt_is_ended_like_a_halt_and_left_beside(copy: Bot) -> None:
+    (copy.folder / "HALT").mkdir()
+    (copy.folder / "HALT" / "note").write_text("not yet")
+    said = copy.says("unhalt", "--override", "--reason", "read it", "--confirm", copy.tail())
+    assert (said.code, state_of(copy)) == (0, "ACTIVE"), said.err
+    assert ".taken stood in the place of HALT, and holds something" in " ".join(said.out.split())
+    (aside,) = copy.json("unhalt")["aside"]
+    assert (Path(aside) / "note").exists()
 
 
 def test_an_override_does_not_end_a_halt_over_a_journal_that_is_damaged(bot: Bot) -> None:

@@ -61,7 +61,7 @@ def test_an_accepted_configuration_runs_and_its_books_agree(changed: dict[str, s
 @pytest.mark.parametrize(
     ("bad", "says", "cure"),
     [
-        ({"LIMITS__MAX_DAILY_LOSS_FRACTION": "0.01"}, "loses 0.015 of equity", {"LIMITS__MAX_GROSS_FRACTION": "0.30"}),
+        ({"LIMITS__MAX_DAILY_LOSS_FRACTION": "0.01"}, "loses 0.018 of equity", {"LIMITS__MAX_GROSS_FRACTION": "0.30"}),
         (
             {"LIMITS__MAX_ORDER_FRACTION": "0.2"},
             "max_order_fraction 0.2 is above max_symbol_fraction",
@@ -74,8 +74,8 @@ def test_an_accepted_configuration_runs_and_its_books_agree(changed: dict[str, s
         ),
         (
             {"HALTS__DAILY_LOSS_FRACTION": "0.03"},
-            "a full book, whose stops lose 0.015 more: 0.035 of equity",
-            {"LIMITS__MAX_DAILY_LOSS_FRACTION": "0.0151", "HALTS__DAILY_LOSS_FRACTION": "0.031"},
+            "a full book, whose stops and spreads lose 0.018 more: 0.038 of equity",
+            {"LIMITS__MAX_DAILY_LOSS_FRACTION": "0.0181", "HALTS__DAILY_LOSS_FRACTION": "0.037"},
         ),
         (
             {"HALTS__DRAWDOWN_FRACTION": "0.04"},

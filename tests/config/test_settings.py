@@ -194,9 +194,13 @@ SCENARIOS = [
     ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would shut the bot"),
     (
         "exits: {stop_loss_fraction: 0.05}",
-        "loses 0.033 of equity, not less than max_daily_loss",
+        "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
     ),
     ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),
+    ("limits: {max_spread_fraction: 0.009}", "loses 0.0204 of equity, not less than max_daily_loss_fraction 0.02"),
+    ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
+    ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
+    ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),
     ("limits: {max_flow_age_s: 300}", "entries would be shut by age before each renewal"),
     ("limits: {max_reconcile_age_s: 900}", "entries would be shut by age before each renewal"),
     ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is asked for again"),
@@ -220,27 +224,29 @@ fractions = st.decimals("0.001", 1, places=3)
     ladder=st.lists(fractions, min_size=4, max_size=4),
     loss=fractions,
     stop=fractions,
+    spread=fractions,
     arm=fractions,
     target=fractions,
     counts=st.tuples(st.integers(1, 20), st.integers(1, 20)),
     notionals=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
 )
 def test_whatever_is_accepted_satisfies_every_relation(
-    ladder: list[Decimal], loss: Decimal, stop: Decimal, arm: Decimal, target: Decimal,
+    ladder: list[Decimal], loss: Decimal, stop: Decimal, spread: Decimal, arm: Decimal, target: Decimal,
     counts: tuple[int, int], notionals: tuple[int, int],
 ) -> None:  # fmt: skip
     order, symbol, sector, gross = ladder
     rules = limits(
         max_order_fraction=order, max_symbol_fraction=symbol, max_sector_fraction=sector,
         max_gross_fraction=gross, max_daily_loss_fraction=loss, max_new_entries=counts[0],
-        max_open_positions=counts[1], min_order_notional_usd=notionals[0], max_order_notional_usd=notionals[1],
+        max_open_positions=counts[1], max_spread_fraction=spread,
+        min_order_notional_usd=notionals[0], max_order_notional_usd=notionals[1],
     )  # fmt: skip
     exits = exit_rules(stop_loss_fraction=stop, trailing_arm_fraction=arm, profit_target_fraction=target)
     holds = (
         order <= symbol <= sector <= gross
         and counts[0] <= min(counts[1], rules.max_orders_per_second)
         and notionals[0] < notionals[1]
-        and gross * (stop + exits.limit_offset_fraction) < loss
+        and gross * (max(stop, rules.limit_offset_fraction) + spread + exits.limit_offset_fraction) < loss
         and arm < target
     )
     assert (not list(contradictions(rules, exits))) == holds
@@ -385,8 +391,9 @@ def test_the_gates_of_permission_are_read_letter_for_letter_from_the_environment
     file.write_text("ALLOW_ORDERS=false\nDRY_RUN=false\nTRADEBOT_LIVE=5678\nOTHER=1\n")
     file.chmod(0o600)
     outside = {"ALLOW_ORDERS": "true ", "ENABLE_ORDER_EXEC": "", "UNRELATED": "x"}
-    assert load_gates(outside, file) == {"ALLOW_ORDERS": "true ", "DRY_RUN": "false", "TRADEBOT_LIVE": "5678"}
-    assert load_gates(outside, None) == {"ALLOW_ORDERS": "true "}
+    said = {"ALLOW_ORDERS": "true ", "ENABLE_ORDER_EXEC": ""}
+    assert load_gates(outside, file) == {**said, "DRY_RUN": "false", "TRADEBOT_LIVE": "5678"}
+    assert load_gates(outside, None) == said
     file.chmod(0o644)
     with pytest.raises(OperatorError, match="can be read by others"):
         load_gates(outside, file)

@@ -236,6 +236,8 @@ def test_each_thing_that_is_wrong_is_a_finding_with_its_numbers_and_a_command(na
         ({"rejected": 2}, "working orders", State.WARN),
         ({"mark": ReconcileMark(ago(3_000), 0, 0)}, "last reconcile", State.FAIL),
         ({"mark": ReconcileMark(ago(60), 1, 2)}, "last reconcile", State.FAIL),
+        ({"mark": ReconcileMark(ago(-6), 0, 0)}, "last reconcile", State.FAIL),
+        ({"mark": ReconcileMark(ago(-5), 0, 0)}, "last reconcile", State.OK),
         ({"broker": broker(view=BrokerView(NOW, account(), (), (), 1))}, "ledger against broker", State.FAIL),
         ({"broker": broker(quotes={})}, "quotes", State.FAIL),
         ({"data": (replace(ALERTS, foreign=30),)}, "flow_alerts", State.FAIL),
@@ -298,6 +300,12 @@ def test_after_the_close_nothing_has_gone_stale_since() -> None:
         **closed, mark=ReconcileMark(at_close, 0, 0), data=(replace(ALERTS, oldest=at_close, newest=at_close),)
     )
     assert audit(late).findings == ()
+
+
+def test_a_comparison_made_after_the_close_is_not_from_the_future() -> None:
+    closed = {"moment": AFTER_CLOSE, "broker": broker(clock=venue_clock(AFTER_CLOSE.now, is_open=False))}
+    since_close = healthy(**closed, mark=ReconcileMark(AFTER_CLOSE.now, 0, 0))
+    assert found(since_close)["last reconcile"].state is State.OK
 
 
 def test_findings_are_ranked_failures_first_then_money_before_signals() -> None:

@@ -10,13 +10,13 @@ import pytest
 from tests.core.builders import CASH, DAY, NOW
 from tests.core.worlds import Scene, call, wanted
 from tests.fakes import MemoryLedger
-from tests.venues import LOST
+from tests.venues import ACCEPTED, LOST
 from tradebot.books import FILL_OVERLAP, LOOKED_UP_SINGLY, CaughtUp, catch_up
 from tradebot.cycle import trade_once
-from tradebot.model.candidate import Purpose
+from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.position import FOREIGN, fold_cash
+from tradebot.model.position import FOREIGN, OwnedFill, fold_cash, fold_positions
 
 LATER = NOW + timedelta(minutes=6)
 
@@ -24,6 +24,14 @@ LATER = NOW + timedelta(minutes=6)
 def caught(scene: Scene, session_offset: int = 0) -> CaughtUp:
     session = DAY + timedelta(days=session_offset)
     return catch_up(scene.venue, scene.ledger, scene.venue.view().orders, session, scene.venue.now)
+
+
+def opened_long_ago() -> Scene:
+    """Return a scene whose books began before the time over which fills are asked for again."""
+    ledger = MemoryLedger()
+    scene = Scene(ledger=ledger)
+    ledger._opening = (CASH, NOW - timedelta(days=10))
+    return scene
 
 
 def sent(scene: Scene, symbol: str = "AAPL") -> Intent:
@@ -37,6 +45,13 @@ def lost(scene: Scene, **changes: object) -> str:
     intent = replace(sent(scene), client_order_id="tb1.lost", **changes)  # type: ignore[arg-type]
     scene.ledger.promise(intent, ())
     return intent.client_order_id
+
+
+def sent_by_hand(scene: Scene, symbol: str = "MSFT", name: str = "typed by hand") -> str:
+    """Put an order of somebody else's into the venue's book; return its id."""
+    other = Scene()
+    scene.venue.rest(name, symbol, sent(other, symbol))
+    return name
 
 
 def state_of(scene: Scene, client_order_id: str) -> IntentState:
@@ -57,8 +72,8 @@ def test_fills_and_terminal_orders_are_applied_once() -> None:
     assert fold_cash(CASH, scene.ledger.fills()) == scene.venue.cash
 
 
-def test_fills_are_asked_for_from_the_opening_and_then_from_a_little_before_the_last() -> None:
-    scene = Scene()
+def test_fills_are_asked_for_from_the_opening_and_then_from_days_before_the_last() -> None:
+    scene = opened_long_ago()
     intent = sent(scene)
     scene.later(600)
     scene.venue.fill(intent.client_order_id, "100")
@@ -78,6 +93,20 @@ def test_a_fill_listed_late_within_the_overlap_is_still_found() -> None:
     caught(scene)
     scene.venue.executions.append(hidden)
     assert caught(scene).fills == 1
+
+
+def test_a_fill_that_could_not_be_read_for_days_is_no_less_found_when_it_can() -> None:
+    scene = opened_long_ago()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    unread = replace(scene.venue.executions.pop(), activity_id="act-unread")
+    scene.venue.unreadable_fills = 1
+    scene.later(3 * 86_400)
+    scene.venue.fill(sent_by_hand(scene), "90")
+    assert (caught(scene).fills, caught(scene).unreadable) == (1, 1)
+    scene.venue.executions.append(unread)
+    scene.venue.unreadable_fills = 0
+    assert caught(scene) == CaughtUp(orders=0, fills=1, unresolved=())
+    assert {owned.strategy for owned in scene.ledger.fills()} == {FOREIGN, "flow"}
 
 
 def test_fills_of_others_are_kept_as_foreign() -> None:
@@ -183,3 +212,72 @@ def test_many_orders_that_ended_while_nobody_looked_are_read_from_one_list(count
     assert caught(scene).orders == count
     assert (len(listed), len(singly)) == (lists, count if not lists else 1)
     assert listed in ([], [NOW])
+
+
+def arriving_between(scene: Scene, name: str, *, looks: int) -> None:
+    """Let a lost order arrive, and fill, after it was looked up so many times and before fills are read."""
+    order, asked = scene.venue.order, list[str]()
+
+    def late(client_order_id: str) -> Order | None:
+        asked.append(client_order_id)
+        found = order(client_order_id)
+        if len(asked) <= looks:
+            if len(asked) == looks:
+                scene.venue.rest(name, "AAPL", scene.venue.submitted[-1])
+                scene.venue.fill(name, "100")
+            return None
+        return found
+
+    scene.venue.order = late  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("given_up", [False, True], ids=["unknown", "given up"])
+def test_an_order_that_arrives_and_fills_after_it_was_looked_up_is_ours_all_the_same(given_up: bool) -> None:
+    scene = Scene()
+    name = lost(scene)
+    scene.ledger.settle(scene.venue.submitted[-1].client_order_id, ACCEPTED, NOW)
+    if given_up:
+        scene.ledger.abandon(name, "a test", NOW)
+    scene.later(60)
+    arriving_between(scene, name, looks=1)
+    assert caught(scene) == CaughtUp(orders=0, fills=1, unresolved=())
+    assert state_of(scene, name) is IntentState.ACKED
+    assert [owned.strategy for owned in scene.ledger.fills()] == ["flow"]
+
+
+def foreign_for_want_of_its_order(scene: Scene) -> str:
+    """Let a fill of ours be applied as foreign, because its order is known only later; return the order's id."""
+    name = lost(scene)
+    scene.later(60)
+    scene.venue.rest(name, "AAPL", scene.venue.submitted[-1])
+    scene.venue.fill(name, "100")
+    scene.ledger.apply_fills([OwnedFill(FOREIGN, fill) for fill in scene.venue.executions], scene.venue.now)
+    return name
+
+
+def held(scene: Scene) -> dict[str, Decimal]:
+    return {owner: p.quantity for (owner, _), p in fold_positions(scene.ledger.fills()).items() if p.quantity}
+
+
+def test_a_fill_that_was_foreign_for_want_of_its_order_is_given_to_its_owner_once() -> None:
+    scene = Scene()
+    foreign_for_want_of_its_order(scene)
+    before = fold_cash(CASH, scene.ledger.fills())
+    for _ in range(3):
+        caught(scene)
+    (bought,) = scene.venue.executions
+    assert held(scene) == {"flow": bought.quantity}
+    assert (len(scene.ledger.fills()), fold_cash(CASH, scene.ledger.fills())) == (3, before)
+    position = fold_positions(scene.ledger.fills())["flow", "AAPL"]
+    assert (position.average_price, position.opened_at) == (Decimal(100), bought.at)
+
+
+def test_what_a_person_has_settled_since_is_not_given_to_anybody() -> None:
+    scene = Scene()
+    foreign_for_want_of_its_order(scene)
+    (bought,) = scene.venue.executions
+    out = replace(bought, activity_id="adoption:out", venue_order_id="", side=Side.SELL, at=scene.venue.now)
+    adopted = replace(out, activity_id="adoption:to", side=Side.BUY)
+    scene.ledger.apply_fills([OwnedFill(FOREIGN, out), OwnedFill("adopted", adopted)], scene.venue.now)
+    caught(scene)
+    assert held(scene) == {"adopted": bought.quantity}

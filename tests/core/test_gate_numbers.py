@@ -76,8 +76,10 @@ def test_a_gate_that_fails_for_an_age_carries_it(gate: Gate) -> None:
     assert (decision.age_s, decision.reason) == STALE[gate]
 
 
-def test_a_quote_from_the_future_carries_its_age() -> None:
-    assert said(ask(quote=quote(at=ago(-6))))[Gate.QUOTE_FRESH].age_s == -6.0
+@pytest.mark.parametrize("gate", [Gate.RECONCILED, Gate.FLOW_FRESH, Gate.QUOTE_FRESH])
+def test_what_comes_from_the_future_carries_its_age(gate: Gate) -> None:
+    ahead = desk(facts(alerts_fetched_at=ago(-6)), reconcile=ReconcileMark(ago(-6), 0, 0))
+    assert said(ask(desk=ahead, quote=quote(at=ago(-6))))[gate].age_s == -6.0
 
 
 def test_what_the_venue_said_of_a_refused_quote_is_what_the_gate_saw() -> None:

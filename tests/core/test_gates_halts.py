@@ -19,6 +19,7 @@ from tradebot.gates.halts import (
     monitors,
     override_of,
     override_words,
+    plain_words,
     standing,
     with_refusal,
     with_silence,
@@ -100,7 +101,7 @@ def test_one_refusal_or_silence_more_makes_a_storm() -> None:
 @pytest.mark.parametrize("reason", TROUBLED)
 def test_what_a_person_overrode_does_not_halt_again_in_the_same_session(reason: Reason) -> None:
     seen = TROUBLED[reason]
-    words = override_words(halted_for(seen), "known and meant")
+    words = override_words([halted_for(seen)], "known and meant")
     assert standing(replace(seen, state=active(words)), HALTS) == ()
 
 
@@ -114,13 +115,13 @@ def test_an_override_ends_with_its_session(reason: Reason) -> None:
 
 def test_an_overridden_storm_counts_anew() -> None:
     seen = TROUBLED[Reason.REJECT_STORM]
-    words = override_words(halted_for(seen), "they were mine")
+    words = override_words([halted_for(seen)], "they were mine")
     again = replace(seen, state=active(words), signs=Signs(refused=(*5 * (ago(10),), *5 * (ago(4),))))
     assert [cause.observed for cause in standing(again, HALTS)] == [5]
 
 
 def test_an_override_of_one_cause_lets_the_others_stand() -> None:
-    words = override_words(halted_for(TROUBLED[Reason.VENUE_DRIFT]), "known")
+    words = override_words([halted_for(TROUBLED[Reason.VENUE_DRIFT])], "known")
     both = desk(signs=Signs(strangers=("tb1.x",), unreadable=9), state=active(words))
     assert [cause.reason for cause in standing(both, HALTS)] == [Reason.SECOND_WRITER]
 
@@ -128,15 +129,41 @@ def test_an_override_of_one_cause_lets_the_others_stand() -> None:
 def test_the_reason_of_a_persons_halt_names_no_cause() -> None:
     said = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "DAILY_LOSS_HALT: 1 against 0", ago(5))
     assert causes_of(said) == frozenset()
-    assert override_words(said, "go on") == "override: go on"
+    assert override_words([said], "go on") == "override: go on"
     assert override_of("override: go on") is None
+
+
+def test_an_override_accepts_every_halt_of_the_bots_own_under_a_persons_at_the_time_of_the_last() -> None:
+    own = [halted_for(TROUBLED[Reason.VENUE_DRIFT], 9), halted_for(TROUBLED[Reason.DRAWDOWN_REACHED], 7)]
+    said = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "DAILY_LOSS_HALT: 1 against 0", ago(1))
+    accepted = frozenset({Reason.VENUE_DRIFT.value, Reason.DRAWDOWN_REACHED.value})
+    assert override_of(override_words([*own, said], "seen")) == Override(accepted, ago(7))
+
+
+@pytest.mark.parametrize("reason", TROUBLED)
+def test_words_of_an_override_count_only_where_entries_are_open_and_not_before_their_time(reason: Reason) -> None:
+    seen, words = TROUBLED[reason], override_words([halted_for(TROUBLED[reason])], "x")
+    halted = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", words, ago(1))
+    early = active(f"override {reason} at {(NOW + timedelta(seconds=1)).isoformat()}: x")
+    naive = active(f"override {reason} at {NOW.replace(tzinfo=None).isoformat()}: x")
+    for state in (halted, early, naive):
+        assert [cause.reason for cause in standing(replace(seen, state=state), HALTS)] == [reason]
+
+
+@given(words=st.one_of(st.text(max_size=40), st.sampled_from(sorted(CLEARED_BY)).map(
+    lambda name: f"override {name} at {NOW.isoformat()}: x"
+)))  # fmt: skip
+def test_a_plain_reason_is_never_read_as_an_override(words: str) -> None:
+    plain = plain_words(words)
+    assert override_of(plain) is None
+    assert plain in (words, f"reason: {words}")
 
 
 @given(reasons=st.sets(st.sampled_from(sorted(CLEARED_BY)), min_size=1), why=st.text(max_size=30))
 def test_an_override_is_read_back_as_it_was_written(reasons: set[str], why: str) -> None:
     told = "; ".join(f"{reason}: 1 against 0" for reason in sorted(reasons))
     halt = TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, told, NOW)
-    assert override_of(override_words(halt, why)) == Override(frozenset(reasons), NOW)
+    assert override_of(override_words([halt], why)) == Override(frozenset(reasons), NOW)
 
 
 @pytest.mark.parametrize("words", ["", "override  at x: y", "override A at no time: y", "lunch is over"])

@@ -8,7 +8,7 @@ from tests.core.builders import CASH, NOW, exit_rules, limits
 from tests.core.test_halting import Lossy
 from tests.core.worlds import call, wanted
 from tradebot.cycle import evaluate_exits, trade_once
-from tradebot.halting import accept, halt_for, watched, what_stands
+from tradebot.halting import accept, halt_for, under, watched, what_stands
 from tradebot.limits import contradictions
 from tradebot.model.event import Severity
 from tradebot.model.record import Job
@@ -65,6 +65,21 @@ def test_a_person_who_takes_a_drawdown_over_is_quoted_and_it_is_measured_from_no
     assert peak(scene) == 0
 
 
+def test_an_override_takes_the_bots_own_halt_over_that_lies_under_a_persons() -> None:
+    scene = fallen()
+    evaluate_exits(scene.world(), EXITS)
+    own = scene.ledger.trading_state()
+    scene.ledger.set_trading_state(TradingState.FLATTEN, "ada/1", "looking into it", scene.venue.now)
+    assert under(scene.ledger, scene.ledger.trading_state()) == (own,)
+    words = accept(scene.ledger, scene.ledger.trading_state(), "seen")
+    assert words.startswith(f"override DAILY_LOSS_HALT,DRAWDOWN_REACHED at {scene.venue.now.isoformat()}: ")
+    assert peak(scene) == 0
+    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada/1", words, scene.venue.now)
+    assert under(scene.ledger, scene.ledger.trading_state()) == ()
+    evaluate_exits(scene.world(), EXITS)
+    assert scene.ledger.trading_state().state is TradingState.ACTIVE
+
+
 def test_another_halt_that_is_taken_over_leaves_the_highest_equity_alone() -> None:
     scene = Lossy()
     trade_once(scene.world(wanted("AAPL")), call())
@@ -98,10 +113,15 @@ def test_relations_of_limits_hold_where_both_are_the_same_and_name_their_figures
     assert never.startswith(f"trailing_arm_fraction {level} is not below profit_target_fraction {level}: ")
 
 
-@pytest.mark.parametrize(("gross", "refused"), [("0.8", True), ("0.79", False)])
-def test_stops_that_lose_just_the_days_limit_are_refused(gross: str, refused: bool) -> None:
+@pytest.mark.parametrize(
+    ("gross", "spread", "refused"),
+    [("0.5", "0.015", True), ("0.5", "0.0149", False), ("0.4", "0.025", True), ("0.39", "0.025", False)],
+)
+def test_stops_and_spreads_that_lose_just_the_days_limit_are_refused(gross: str, spread: str, refused: bool) -> None:
     exits = exit_rules(stop_loss_fraction=Decimal("0.02"), limit_offset_fraction=Decimal("0.005"))
-    edge = limits(max_gross_fraction=Decimal(gross), max_daily_loss_fraction=Decimal("0.02"))
+    edge = limits(
+        max_gross_fraction=Decimal(gross), max_daily_loss_fraction=Decimal("0.02"), max_spread_fraction=spread
+    )
     told = list(contradictions(edge, exits))
     assert bool(told) is refused
     assert all("loses 0.02 of equity, not less than max_daily_loss_fraction 0.02" in scenario for scenario in told)

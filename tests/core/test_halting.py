@@ -15,10 +15,11 @@ from tradebot.halting import accept, halt_for, what_stands
 from tradebot.model.account import Account, BrokerView
 from tradebot.model.event import Severity
 from tradebot.model.intent import ID_CONFLICT
-from tradebot.model.order import Outcome, Reply
+from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
+from tradebot.snapshot import take
 from tradebot.world import World
 
 MANY = tuple(f"N{number}" for number in range(40))
@@ -180,6 +181,34 @@ def test_five_refusals_over_several_passes_are_a_storm_and_ten_minutes_end_it() 
     unhalt(scene)
     scene.venue.script = {}
     assert ends(trade_once(scene.world(wanted("JPM")), call(slot="after"))) == [None]
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_orders_refused_after_the_venue_had_accepted_them_are_a_storm_too(dated: bool) -> None:
+    scene = Scene()
+    for turn, symbol in enumerate((*NAMES, "AAPL")):
+        (said,) = ends(trade_once(scene.world(wanted(symbol)), call(slot=f"turn {turn}")))
+        assert said is None
+        order = scene.venue.book[scene.venue.submitted[-1].client_order_id]
+        scene.later(70)
+        at = scene.venue.now if dated else None
+        scene.venue.book[order.client_order_id] = replace(order, status=OrderStatus.REJECTED, updated_at=at)
+    assert why(scene) == ""
+    assert ends(trade_once(scene.world(wanted("JPM")), call(slot="storm"))) == [Reason.HALTED]
+    assert why(scene) == "REJECT_STORM: 5 against 5"
+    scene.later(HALTS.storm_window_s)
+    unhalt(scene)
+
+
+def test_an_order_that_was_refused_counts_once_whenever_the_venue_shows_it() -> None:
+    scene = Scene()
+    scene.venue.script["AAPL"] = REJECTED
+    trade_once(scene.world(wanted("AAPL")), call())
+    (intent,) = scene.venue.submitted
+    order = scene.venue.rest(intent.client_order_id, "AAPL", intent)
+    refused = replace(order, status=OrderStatus.REJECTED)
+    scene.ledger.apply_orders([refused], NOW)
+    assert len(take(scene.world(), with_flow=False).signs.refused) == 1
 
 
 def test_orders_without_an_answer_are_a_storm_until_they_are_found() -> None:

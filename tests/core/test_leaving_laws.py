@@ -86,7 +86,7 @@ class Venue(FakeVenue):
         held = self.book.get(intent.client_order_id)
         if held is None:
             return Reply(Outcome.ACCEPTED, self.rest(intent.client_order_id, intent.instrument.symbol, intent))
-        same = intent.asked_for(held) and held.limit_price == intent.limit_price
+        same = intent.asked_for(held)
         return Reply(Outcome.ACCEPTED if same else Outcome.REJECTED, held, None if same else ID_CONFLICT)
 
     def _cancelled(self, intent: Intent) -> Reply:

@@ -41,6 +41,8 @@ def configurations(draw: st.DrawFn) -> tuple[Limits, ExitRules, HaltRules]:
     rules = limits(
         **dict(zip(names, ladder, strict=True)), max_daily_loss_fraction=min(day, Decimal(1)),
         max_order_notional_usd=10**8, max_open_positions=count, max_new_entries=min(count, 5),
+        max_spread_fraction=draw(st.sampled_from(["0.001", "0.005", "0.05"])),
+        limit_offset_fraction=draw(st.sampled_from(["0", "0.002", "0.05"])),
     )  # fmt: skip
     exits = exit_rules(stop_loss_fraction=stop, limit_offset_fraction=draw(st.sampled_from(["0", "0.005", "0.05"])))
     halting = day + worst_loss(rules, exits) + steps[1] - Decimal("0.1")
@@ -57,6 +59,18 @@ def refused(rules: Limits, exits: ExitRules, latches: HaltRules) -> list[str]:
 
 def after_losing(lost: Decimal, **changes: object) -> Book:
     return book(equity=CASH - lost, day_loss=lost, peak_equity=CASH, buying_power=RICH, **changes)
+
+
+def dearest(rules: Limits, exits: ExitRules) -> Decimal:
+    """Return what a share may lose of its entry's worst price: played trade by trade, at the edge of every limit.
+
+    It fills at the limit, as far past the ask as may be, over the widest spread; then the bid stands at the stop, the
+    spread has opened again below it, and the exit slips by its whole offset.
+    """
+    entry = Decimal(1)
+    bid = entry - rules.limit_offset_fraction - rules.max_spread_fraction
+    stopped = min(bid, entry - exits.stop_loss_fraction - rules.max_spread_fraction)
+    return entry - stopped + exits.limit_offset_fraction
 
 
 def asked_of(symbol: str, seen: Book, rules: Limits, latches: HaltRules) -> Ask:
@@ -99,7 +113,7 @@ def test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_ne
         assert troubles(full, rules, latches) == []
         if not full.gross:
             break
-        lost += full.gross * (exits.stop_loss_fraction + exits.limit_offset_fraction)
+        lost += full.gross * dearest(rules, exits)
         note(f"lost {lost / CASH:.4f}, the day's halt {latches.daily_loss_fraction}")
         assert troubles(after_losing(lost), rules, latches) == []
 
@@ -135,10 +149,10 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
     ("changed", "says"),
     [
         (
-            {"daily_loss_fraction": "0.035"},
-            "a day that has lost just less than max_daily_loss_fraction 0.02 may open a full book, whose stops lose "
-            "0.015 more: 0.035 of equity, not less than halts.daily_loss_fraction 0.035: filling its own budget would "
-            "halt the bot",
+            {"daily_loss_fraction": "0.038"},
+            "a day that has lost just less than max_daily_loss_fraction 0.02 may open a full book, whose stops and "
+            "spreads lose 0.018 more: 0.038 of equity, not less than halts.daily_loss_fraction 0.038: filling its own "
+            "budget would halt the bot",
         ),
         (
             {"drawdown_fraction": "0.04"},
@@ -156,3 +170,10 @@ def test_the_largest_book_really_fills_its_limits() -> None:
     wide = limits(max_open_positions=60, max_order_notional_usd=10**8)
     full = filled(Decimal(0), wide, HALTS)
     assert full.gross / CASH > wide.max_gross_fraction - wide.max_order_fraction
+
+
+def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_that() -> None:
+    rules, exits = limits(limit_offset_fraction=Decimal("0.05")), exit_rules(stop_loss_fraction=Decimal("0.001"))
+    assert worst_loss(rules, exits) == rules.max_gross_fraction * dearest(rules, exits) == Decimal("0.036")
+    told = [scenario for scenario in contradictions(rules, exits) if "full book" in scenario]
+    assert "the entry's own limit_offset_fraction 0.05 + max_spread_fraction 0.005" in told[0]

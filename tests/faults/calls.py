@@ -69,9 +69,13 @@ class Calls:
     """The functions that stand in for those of Python; `install` puts them there."""
 
     def __init__(self, folder: Path, watcher: Watcher) -> None:
+        self.turn_to(folder, watcher)
+        self._opened: dict[int, Opened] = {}
+
+    def turn_to(self, folder: Path, watcher: Watcher) -> None:
+        """Watch the files of another folder from now on, and let go of those of this one."""
         self._root = f"{folder.absolute()}{os.sep}"
         self._watcher = watcher
-        self._opened: dict[int, Opened] = {}
 
     def install(self) -> None:
         """Stand in for Python's own functions from now on, in this process."""

@@ -118,6 +118,8 @@ def unknown_is_rejected() -> None:
             ledger.settle(record.intent.client_order_id, Reply(Outcome.REJECTED, code="assumed"), now)
 
     books._resolve = resolve
+    # An order that fills all the same is recognised by its fill, unless nobody asks whose that is.
+    books.behind = lambda *given: iter(())  # type: ignore[attr-defined]
 
 
 def cancel_and_send_anew() -> None:

@@ -37,9 +37,11 @@ from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.state import read_market
 from tradebot.model.trading import TradingState
 from tradebot.settings import Loaded, Secrets
-from tradebot.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, Options, load_for
+from tradebot.wiring import CALENDAR_BEHIND, App, Options, load_for
 
 CASH = 100_000
+CALENDAR_HERE = timedelta(days=21)
+"""As far as no day ever goes: what each pass reads through need not be longer."""
 SYMBOLS = ("AAPL", "MSFT")
 CONFIGURATION = """
 universe: [AAPL, MSFT]
@@ -133,7 +135,7 @@ class Ground:
         switch.arm(folder, "schedule", now)
         loaded = load_for(state, Options(str(folder)), {})
         with closing(opened(folder, loaded, self.machine)) as app:
-            reach = now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD
+            reach = now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_HERE
             app.ledger.put_sessions(app.reader.calendar(*reach))
             reconcile.run(app, by="schedule")
         return loaded
@@ -142,7 +144,7 @@ class Ground:
         """Return bot and exchange as they were kept under a name; those of the last schedule are gone."""
         for folder in (self.root / "bot", self.root / "exchange"):
             shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(self.root / begins, self.root / "bot")
+        shutil.copytree(self.root / begins, self.root / "bot", copy_function=shutil.copy)
         (self.root / "exchange").mkdir()
         shutil.copy(self.root / f"{begins}.jsonl", self.root / "exchange" / "log.jsonl")
         day = Day(self)
@@ -226,7 +228,7 @@ class Day:
         keys = {"host": "127.0.0.1", "apca-api-key-id": "sandbox", "apca-api-secret-key": "sandbox"}
         path = f"{URL}/v2/stocks/quotes/latest"
         request = requests.Request("GET", path, keys, params={"symbols": symbol}).prepare()
-        told = self._wire.send(request).raw.read()
+        told = self._wire.send(request).raw.read1(1 << 16, decode_content=True)
         quote = json.loads(told, parse_float=Decimal)["quotes"][symbol]
         return Decimal(quote["bp"]), Decimal(quote["ap"])
 

@@ -8,7 +8,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,7 +17,8 @@ from typing import Any
 from commands import evaluate_exits, reconcile, trade_once, unhalt
 from tests.faults import judge
 from tests.faults.controls import CONTROLS
-from tests.faults.stage import DIED, Bot, End, Fatal, Stage, Verb, run
+from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run_all
+from tests.faults.together import DIED
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.model.position import FOREIGN, fold_positions
 from tradebot.model.trading import TradingState
@@ -138,7 +139,6 @@ class Campaign:
         self.stage = stage
         self.seed = seed
         self.tally = Tally()
-        self._points: dict[int, tuple[str, ...]] = {}
         self._read = self._lines = 0
         self._promised: dict[str, judge.Promises] = {}
         self._seen: dict[str, judge.Account] = judge.accounts(())  # type: ignore[assignment]
@@ -151,52 +151,63 @@ class Campaign:
             elif isinstance(line, str):
                 self.stage.trouble(line)
             else:
-                for bot in bots:
-                    self._step(bot, step, name, line(bot))
+                self._everybody(bots, step, name, line)
         self._judge(bots)
 
-    def _step(self, bot: Bot, step: int, name: str, verb: Verb) -> None:
-        """Run one verb until it lives, killed at points drawn from the seed, the step and the bot alone."""
-        if name == END_OF_HALT:
-            first, _ = self.tally.spans[bot.name].pop()
-            self._news(bot)
-            self.tally.spans[bot.name].append((first, self._lines))
-        if bot.name == REFERENCE:
-            self._points[step] = self._lived(bot, verb).points
-        else:
-            self._killed(bot, verb, random.Random(f"{self.seed}.{bot.name}.{step}"), self._points[step])
-        if name == HALT:
-            self._news(bot)
-            self.tally.spans.setdefault(bot.name, []).append((self._lines, sys.maxsize))
+    def _everybody(self, bots: list[Bot], step: int, name: str, line: Callable[[Bot], Verb]) -> None:
+        """Let each bot do a line of the script, the spared one first."""
+        for bot in bots:
+            if name == END_OF_HALT:
+                first, _ = self.tally.spans[bot.name].pop()
+                self._news(bot)
+                self.tally.spans[bot.name].append((first, self._lines))
+        (spared,) = self._lived([Run(bots[0], line(bots[0]))])
+        self._killed([Run(bot, line(bot)) for bot in bots[1:]], step, spared.points)
+        for bot in bots:
+            if name == HALT:
+                self._news(bot)
+                self.tally.spans.setdefault(bot.name, []).append((self._lines, sys.maxsize))
 
-    def _killed(self, bot: Bot, verb: Verb, chance: random.Random, points: tuple[str, ...]) -> None:
-        """Kill run after run at points that the spared run reached, until one does not reach its own.
+    def _killed(self, runs: list[Run], step: int, points: tuple[str, ...]) -> None:
+        """Kill verbs again and again at points that the spared run reached, each until it does not reach its own.
 
-        What is left to a later run is less: it ends, as it would have without us.
+        The points are drawn from the seed, the step and the bot alone. What is left to a later run is less: it ends,
+        as it would have without us.
         """
         met = Counter(points)
-        names = [name for name in sorted(met) if not bot.control or name.startswith("alpaca.")]
-        weights = [RARELY if name.startswith(EVERYWHERE) else OFTEN for name in names]
-        for _ in range(MOST_IN_A_ROW if names else 0):
-            name = chance.choices(names, weights)[0]
-            end = self._run(bot, verb, Fatal(name, chance.randint(1, met[name])))
+        chances = {run.bot.name: random.Random(f"{self.seed}.{run.bot.name}.{step}") for run in runs}
+        names = {run.bot.name: [name for name in sorted(met) if may_die(run.bot, name)] for run in runs}
+        mortal = [run for run in runs if names[run.bot.name]]
+        immortal = [run for run in runs if not names[run.bot.name]]
+        for _ in range(MOST_IN_A_ROW):
+            mortal = self._killed_once(
+                [run._replace(fatal=fatal(chances[run.bot.name], names[run.bot.name], met)) for run in mortal]
+            )
+        self._lived([run._replace(fatal=None) for run in (*immortal, *mortal)])
+
+    def _killed_once(self, runs: list[Run]) -> list[Run]:
+        """Run verbs that are to die, and return those that did; what the venue has by then was promised before."""
+        died = []
+        for one, end in zip(runs, self._run(runs), strict=True):
             self.tally.runs += 1
-            if end.code != DIED:
-                self._expect(bot, end.code)
-                return
-            self.tally.hit[end.points[-1]] += 1
-            self.tally.note(bot, judge.unpromised(self._news(bot), self._promises(bot)))
-        self._lived(bot, verb)
+            if end.code == DIED:
+                died.append(one)
+                self.tally.hit[end.points[-1]] += 1
+                self.tally.note(one.bot, judge.unpromised(self._news(one.bot), self._promises(one.bot)))
+            else:
+                self._expect(one.bot, end.code)
+        return died
 
-    def _run(self, bot: Bot, verb: Verb, fatal: Fatal | None) -> End:
-        """Run one verb in a child."""
-        return run(bot, verb, fatal)
+    def _run(self, runs: list[Run]) -> list[End]:
+        """Run verbs in a child."""
+        return run_all(runs)
 
-    def _lived(self, bot: Bot, verb: Verb) -> End:
-        end = self._run(bot, verb, None)
-        self.tally.runs += 1
-        self._expect(bot, end.code)
-        return end
+    def _lived(self, runs: list[Run]) -> list[End]:
+        ends = self._run(runs)
+        for one, end in zip(runs, ends, strict=True):
+            self.tally.runs += 1
+            self._expect(one.bot, end.code)
+        return ends
 
     def _expect(self, bot: Bot, code: int) -> None:
         if code not in ENDS:
@@ -248,6 +259,17 @@ def left(ledger: SqliteLedger) -> Iterator[str]:
     mark = ledger.last_reconcile()
     if mark is None or mark.findings:
         yield f"the last comparison: {mark}"
+
+
+def may_die(bot: Bot, name: str) -> bool:
+    """Tell whether a bot may be killed at a point: one that is broken on purpose is where it shows."""
+    return not bot.control or name.startswith("alpaca.")
+
+
+def fatal(chance: random.Random, names: Sequence[str], met: Mapping[str, int]) -> Fatal:
+    """Draw the point at which a run is to die."""
+    name = chance.choices(names, [RARELY if name.startswith(EVERYWHERE) else OFTEN for name in names])[0]
+    return Fatal(name, chance.randint(1, met[name]))
 
 
 def kills(stage: Stage, seed: int, names: Sequence[str]) -> Tally:

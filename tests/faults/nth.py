@@ -17,7 +17,7 @@ import random
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from decimal import Decimal
@@ -31,12 +31,12 @@ from tenacity import Retrying
 
 from commands.boundary import bounded
 from tests.faults import judge
-from tests.faults.calls import DATABASE, HTTP, Call, Calls, Watcher
+from tests.faults.calls import DATABASE, HTTP, Call, Watcher
 from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits, reconciled
 from tests.faults.play import warm_up
 from tests.faults.power import damaged
-from tests.faults.sqlite_calls import SqliteCalls
-from tests.faults.stage import Bot, Stage, Verb, run, set_up
+from tests.faults.sqlite_calls import watch
+from tests.faults.stage import Bot, Run, Stage, Verb, set_up
 from tradebot.adapters import http, state_folder
 from tradebot.errors import ExitCode
 from tradebot.settings import Loaded
@@ -64,6 +64,7 @@ FAILING = COMPARED, ENTRIES, EXITS = ("comparison", "entries", "exits")
 ONCE, LASTING = ("call", "lasting")
 """How a bot is named whose calls fail once, and one whose calls of a kind go on failing."""
 NEVER = 1 << 30
+SEND = HTTPAdapter.send
 WANTED = {"AAPL": "buy"}
 
 
@@ -109,13 +110,12 @@ class Failing(Watcher):
 
 def meet_requests(watcher: Watcher) -> None:
     """Ask the watcher before each request of the client library is sent, and before its answer is handed out."""
-    send = HTTPAdapter.send
 
     def met(self: HTTPAdapter, request: requests.PreparedRequest, *words: Any, **named: Any) -> requests.Response:
         path = request.path_url.partition("?")[0]
         if watcher.before(Call(HTTP, "send", path)):
             raise requests.ConnectionError("refused")
-        response = send(self, request, *words, **named)
+        response = SEND(self, request, *words, **named)
         if watcher.before(Call(HTTP, "reply", path)):
             response.close()
             raise requests.ReadTimeout("no answer")
@@ -131,9 +131,7 @@ def failing(bot: Bot, verb: Verb, nth: int, *, lasting: bool, each: bool) -> Ver
 
     def run_it(app: App) -> int:
         watcher, said = Failing(nth, lasting=lasting, each=each), StringIO()
-        calls = Calls(bot.folder, watcher)
-        calls.install()
-        SqliteCalls(calls).install()
+        watch(bot.folder, watcher)
         meet_requests(watcher)
         with redirect_stdout(said), redirect_stderr(said):
             code = bounded(partial(verb, app), ())
@@ -172,7 +170,6 @@ class EachCall(Campaign):
         self.steps: dict[tuple[str, int], int] = {}
         self._count = count
         self._each = each
-        self._code = 0
         self._missed: set[str] = set()
         self._late: set[str] = set()
 
@@ -188,26 +185,37 @@ class EachCall(Campaign):
         known = re.compile("|".join(explained) or "(?!)")
         self.tally.problems = [problem for problem in self.tally.problems if not known.match(problem)]
 
-    def _step(self, bot: Bot, step: int, name: str, verb: Verb) -> None:
-        """Let one call of a verb fail, then run it again; the end of a day only while it is needed."""
-        day = step // len(DAY)
-        nth = number(bot) + day * self._count
-        if bot.name == REFERENCE and name in FAILING:
-            self.steps[name, day] = self._failed(bot, name, verb, NEVER)
-        elif "exits " in name and self._rests(bot):
-            return
-        elif name in FAILING and nth <= self.steps[name, day]:
-            self._failed(bot, name, verb, nth)
-            if self._code == ExitCode.DONE:
-                return
-        self._lived(bot, verb)
+    def _everybody(self, bots: list[Bot], step: int, name: str, line: Callable[[Bot], Verb]) -> None:
+        """Let one call of each bot's verb fail, then run the verbs again that it takes."""
+        day, done = step // len(DAY), set[str]()
+        if name in FAILING:
+            self.steps[name, day], _ = self._failed([Run(bots[0], line(bots[0]))], [NEVER], name)[0]
+            nths = {bot.name: number(bot) + day * self._count for bot in bots[1:]}
+            met = [bot for bot in bots[1:] if nths[bot.name] <= self.steps[name, day]]
+            ends = self._failed([Run(bot, line(bot)) for bot in met], [nths[bot.name] for bot in met], name)
+            done = {bot.name for bot, (_, code) in zip(met, ends, strict=True) if code == ExitCode.DONE}
+        elif "exits " in name:
+            # The end of a day is played while it is needed.
+            done = {bot.name for bot in bots if self._rests(bot)}
+        self._lived([Run(bot, line(bot)) for bot in bots if bot.name not in done])
 
-    def _failed(self, bot: Bot, name: str, verb: Verb, nth: int) -> int:
-        """Run a verb whose n-th call fails, and look at how it ended; return how many steps it took."""
-        before, lasting = self._news(bot).posts.total(), bot.name.startswith(LASTING)
-        end = run(bot, failing(bot, verb, nth, lasting=lasting, each=self._each), None)
+    def _failed(self, runs: list[Run], nths: list[int], name: str) -> list[tuple[int, int]]:
+        """Run verbs of which a call fails, and look at how they ended; return the steps and the code of each."""
+        before = {run.bot.name: self._news(run.bot).posts.total() for run in runs}
+        broken = [
+            run._replace(
+                verb=failing(run.bot, run.verb, nth, lasting=run.bot.name.startswith(LASTING), each=self._each)
+            )
+            for run, nth in zip(runs, nths, strict=True)
+        ]
+        return [
+            (self._note(run.bot, end.code, name, before[run.bot.name]), end.code)
+            for run, end in zip(runs, self._run(broken), strict=True)
+        ]
+
+    def _note(self, bot: Bot, code: int, name: str, before: int) -> int:
+        """Take in how a verb ended of which a call failed, and return how many steps it took."""
         told = json.loads(bot.folder.with_name(f"{bot.name}.told").read_text())
-        self._code = end.code
         self.tally.runs += 1
         if told["call"]:
             self.tally.hit[" ".join(told["call"].split()[:2])] += 1
@@ -215,7 +223,7 @@ class EachCall(Campaign):
             self._missed.add(bot.name)
         if name == EXITS and told["call"]:
             self._late.add(bot.name)
-        found = [*unclear(end.code, told["said"], reported=REPORTED), *damaged(bot.folder)]
+        found = [*unclear(code, told["said"], reported=REPORTED), *damaged(bot.folder)]
         self.tally.note(bot, [f"{told['call']} failed: {problem}" for problem in found])
         self.tally.note(bot, judge.unpromised(self._news(bot), self._promises(bot)))
         return int(told["steps"])
@@ -271,7 +279,7 @@ def each_call(names: Sequence[str], count: int, days: int, *, each: bool) -> tup
 def main() -> int:
     """Play what the arguments say, print one JSON line, and tell whether everything held and no call was left out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--count", type=int, default=52, help="so many bots, and as many calls on each day")
+    parser.add_argument("--count", type=int, default=54, help="so many bots, and as many calls on each day")
     parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--each", action="store_true", help="take every call of SQLite for a step of its own")
     parser.add_argument("--kind", choices=(ONCE, LASTING), help="let all calls fail so; else every other one")

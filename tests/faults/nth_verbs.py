@@ -19,10 +19,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.faults.calls import Calls
 from tests.faults.nth import NEVER, Failing, meet_requests, unclear
-from tests.faults.power import forked
-from tests.faults.sqlite_calls import SqliteCalls
+from tests.faults.sqlite_calls import watch
+from tests.faults.together import alone
 from tests.faults.typed import Typist, broken_promises, sat_down
 from tradebot.__main__ import main as tradebot
 from tradebot.adapters import soundness, state_folder
@@ -89,20 +88,19 @@ class Ended(NamedTuple):
 def run(folder: Path, words: tuple[str, ...], nth: int, *, lasting: bool) -> Ended:
     """Type a verb in a child in which the n-th call fails."""
     path = folder.with_name("told")
-    forked(lambda tell: _type(folder, words, nth, lasting, path))
+    alone(lambda child: _type(folder, words, nth, lasting, path), lambda point: False)
     return Ended(*json.loads(path.read_text()))
 
 
-def _type(folder: Path, words: tuple[str, ...], nth: int, lasting: bool, path: Path) -> None:
+def _type(folder: Path, words: tuple[str, ...], nth: int, lasting: bool, path: Path) -> int:
     watcher, said = Failing(nth, lasting=lasting, each=True), StringIO()
-    calls = Calls(folder, watcher)
-    calls.install()
-    SqliteCalls(calls).install()
+    watch(folder, watcher)
     meet_requests(watcher)
     with redirect_stdout(said), redirect_stderr(said):
         code = tradebot([*words, "--state-dir", str(folder)])
     call = watcher.failed and f"{watcher.failed.kind} {watcher.failed.name} {watcher.failed.path}"
     path.write_text(json.dumps([code, said.getvalue(), watcher.steps, call]))
+    return 0
 
 
 class Turn:

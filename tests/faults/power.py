@@ -14,11 +14,10 @@ import os
 import pickle
 import random
 import shutil
-import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,20 +25,21 @@ from typing import BinaryIO
 
 from tests.adapters.samples import ACCOUNT, DAY, NOW
 from tests.faults import judge, stores
-from tests.faults.calls import REAL, Call, Calls, Watcher
+from tests.faults.calls import REAL, Call, Watcher
 from tests.faults.controls import CONTROLS
 from tests.faults.disk import Disk
 from tests.faults.kills import REFERENCE, Campaign, Tally
 from tests.faults.play import warm_up
-from tests.faults.sqlite_calls import SqliteCalls
-from tests.faults.stage import DIED, Bot, End, Fatal, Stage, Verb, run, set_up
+from tests.faults.sqlite_calls import watch
+from tests.faults.stage import Bot, End, Run, Stage, Verb, set_up
+from tests.faults.together import DIED, Child, Ended, Turn, alone, together
 from tradebot.adapters import backups, failpoint, journal_reading, rebuild, soundness, state_folder, switch
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.errors import TradebotError
 from tradebot.model.trading import TradingState
 from tradebot.wiring import App
 
-RECORDING, DONE, ANEW = ".calls", "done", "made anew"
+RECORDING, ANEW = ".calls", "made anew"
 AT_ONCE, CHANCES, FEW = 8, 40, 8
 """A process does so many writes, as a verb does a few."""
 
@@ -63,9 +63,7 @@ class Recorder(Watcher):
 
 def record(folder: Path, path: Path) -> None:
     """Write down every call of this process on the files of a folder from now on."""
-    calls = Calls(folder, Recorder(path))
-    calls.install()
-    SqliteCalls(calls).install()
+    watch(folder, Recorder(path))
 
 
 def recording(path: Path) -> Iterator[Call]:
@@ -84,26 +82,36 @@ class Power(Campaign):
         self._disks: dict[str, Disk] = {}
         self._chances: dict[str, random.Random] = {}
 
-    def _run(self, bot: Bot, verb: Verb, fatal: Fatal | None) -> End:
-        """Run one verb; where it dies the power has gone, and its folder becomes what the disk held."""
+    def _run(self, runs: list[Run]) -> list[End]:
+        """Run verbs; where one dies the power has gone, and its folder becomes what the disk held."""
+        ends = super()._run([run._replace(verb=self._recorded(run.bot, run.verb)) for run in runs])
+        for run, end in zip(runs, ends, strict=True):
+            self._note(run.bot, end)
+        return ends
+
+    def _recorded(self, bot: Bot, verb: Verb) -> Verb:
+        """Return a verb whose calls are written down."""
         path = bot.folder.with_name(f"{bot.name}{RECORDING}")
-        disk = self._disks.setdefault(bot.name, Disk(bot.folder))
-        chance = self._chances.setdefault(bot.name, random.Random(f"{self.seed}.{bot.name}.losses"))
+        # The model takes in what is there before the first call.
+        self._disks.setdefault(bot.name, Disk(bot.folder))
+        # A run may end before it has written anything down.
+        path.write_bytes(b"")
 
         def recorded(app: App) -> int:
             record(bot.folder, path)
             return verb(app)
 
-        # A run may end before it has written anything down.
-        path.write_bytes(b"")
-        end = run(bot, recorded, fatal)
-        for call in recording(path):
+        return recorded
+
+    def _note(self, bot: Bot, end: End) -> None:
+        disk = self._disks[bot.name]
+        chance = self._chances.setdefault(bot.name, random.Random(f"{self.seed}.{bot.name}.losses"))
+        for call in recording(bot.folder.with_name(f"{bot.name}{RECORDING}")):
             disk.add(call)
         self.tally.note(bot, [f"the model of the disk is wrong about {name}" for name in disk.unlike()])
         if end.code == DIED:
             self.unsafe += disk.lose(chance)
         self.tally.note(bot, damaged(bot.folder))
-        return end
 
     def _judge(self, bots: list[Bot]) -> None:
         """Judge each bot beside the spared one; books that cannot be opened are told like anything else."""
@@ -188,56 +196,54 @@ def nothing_more(folder: Path) -> None:
 class Folder:
     """One folder that is written by the script and loses its power again and again."""
 
-    def __init__(self, place: Path, seed: str, control: str = "") -> None:
+    def __init__(self, place: Path, writes: list[tuple[str, stores.Write]], seed: str, control: str = "") -> None:
         place.mkdir()
         self.state = place / "state"
         self.hit, self.problems = Counter[str](), list[str]()
         self.unsafe = 0
+        self._writes, self._first = writes, 0
+        self._recording = place / RECORDING
         self._disk = Disk(place)
         self._chance = random.Random(seed)
         self._control = control
 
-    def play(self, writes: list[tuple[str, stores.Write]]) -> None:
-        """Do the writes until all are done, or something is broken."""
-        first, told = 0, [name for name, _ in (*writes, writes[0])]
-        while first < len(writes) and not self.problems:
-            at = self._chance.randint(1, self._chance.choice((30, 100, 300)))
-            # Whoever is told nothing is let through now and then, so that what stays unsynced adds up.
-            first, killed, points = self._live(writes, first, at * self._chance.choice((0, 1, 1, 1)))
-            if killed:
-                self.hit[points[-1]] += 1
-                self.unsafe += self._disk.lose(self._chance)
-            self.problems += self._broken(told[:first], told[first])
+    @property
+    def more(self) -> bool:
+        """Tell whether there is something to do, and nothing broken."""
+        return self._first < len(self._writes) and not self.problems
 
-    def _live(self, writes: list[tuple[str, stores.Write]], first: int, at: int) -> tuple[int, bool, list[str]]:
-        """Do a few writes in a child that dies at its n-th point, 0 for never."""
-        path = self.state.with_name(RECORDING)
-        code, told = forked(lambda tell: self._write(path, writes[first : first + AT_ONCE], at, tell))
-        for call in recording(path):
-            self._disk.add(call)
-        path.unlink()
-        done = first + told.count(DONE)
-        self.problems += [f"the model of the disk is wrong about {name}" for name in self._disk.unlike()]
-        self.problems += [] if code in (0, DIED) else [f"a write ended with {code}: {writes[done][0]}"]
-        return done, code == DIED, [name for name in told if name != DONE]
+    def turn(self) -> Turn:
+        """Return a process that does a few writes, and dies at its n-th point or at none."""
+        at = self._chance.randint(1, self._chance.choice((30, 100, 300)))
+        # Whoever is told nothing is let through now and then, so that what stays unsynced adds up.
+        lives = not self._chance.choice((0, 1, 1, 1))
+        left = iter(range(at - 1))
+        self._recording.write_bytes(b"")
+        return Turn(self._write, lambda point: not lives and next(left, None) is None)
 
-    def _write(self, path: Path, writes: list[tuple[str, stores.Write]], at: int, tell: Callable[[str], None]) -> None:
-        left = at
-
-        def reached(name: str) -> None:
-            nonlocal left
-            tell(name)
-            left -= 1
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-
+    def _write(self, child: Child) -> int:
         if self._control:
             CONTROLS[self._control]()
-        record(path.parent, path)
-        failpoint.hook = reached
-        for _, write in writes:
+        record(self.state.parent, self._recording)
+        child.arm()
+        for _, write in self._writes[self._first : self._first + AT_ONCE]:
             write(self.state)
-            tell(DONE)
+            child.tell(stores.DONE)
+        return 0
+
+    def note(self, end: Ended) -> None:
+        """Take in how a turn ended; where it died, the folder becomes what the disk held."""
+        for call in recording(self._recording):
+            self._disk.add(call)
+        self._recording.unlink()
+        self._first += end.words.count(stores.DONE)
+        told = [name for name, _ in (*self._writes, self._writes[0])]
+        self.problems += [f"the model of the disk is wrong about {name}" for name in self._disk.unlike()]
+        self.problems += [] if end.code in (0, DIED) else [f"a write ended with {end.code}: {told[self._first]}"]
+        if end.code == DIED:
+            self.hit[end.points[-1]] += 1
+            self.unsafe += self._disk.lose(self._chance)
+        self.problems += self._broken(told[: self._first], told[self._first])
 
     def different(self, expected: Mapping[str, object]) -> list[str]:
         """Return in what the books at the end are other than those of a folder that never lost its power."""
@@ -269,53 +275,49 @@ def _unordered(value: object) -> object:
     return sorted(map(repr, value)) if isinstance(value, tuple | list) else value
 
 
-def forked(work: Callable[[Callable[[str], None]], None]) -> tuple[int, list[str]]:
-    """Do something in a child, which is handed a way to tell words; return how it ended, and what it told."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        gc.disable()
-        try:
-            work(lambda word: stores._ignored(os.write(writer, f"{word}\n".encode())))
-        finally:
-            if sys.exc_info()[0]:
-                sys.excepthook(*sys.exc_info())
-            os._exit(1 if sys.exc_info()[0] else 0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        told = pipe.read().decode().split()
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), told
-
-
-def every(writes: list[tuple[str, stores.Write]], folder: Path) -> None:
-    """Do all writes in a folder."""
+def every(writes: list[tuple[str, stores.Write]], folder: Path) -> int:
+    """Do all writes in a folder, and return the code of whoever has done them."""
     for _, write in writes:
         write(folder)
+    return 0
 
 
 def folders(root: Path, seed: int, names: Sequence[str]) -> tuple[Counter[str], int, list[str]]:
     """Play the script in folders of these names; return the points of the losses, what was at stake, what broke."""
-    writes, hit, unsafe, problems = script(), Counter[str](), 0, list[str]()
-    spared = root / "spared"
-    code, _ = forked(lambda tell: every(writes, spared))
-    assert code == 0, "the spared folder was not written"
+    writes, spared = script(), root / "spared"
+    assert alone(lambda child: every(writes, spared), lambda point: False).code == 0, "it was not written"
     expected = stores.left(spared)
     gc.collect()
     gc.freeze()
+    whole = {name: Folder(root / name, writes, f"{seed}.{name}.0") for name in names if name not in CONTROLS}
+    waiting = list(whole.values())
+    while waiting:
+        for folder, end in zip(waiting, together([folder.turn() for folder in waiting]), strict=True):
+            folder.note(end)
+        waiting = [folder for folder in waiting if folder.more]
+    for folder in whole.values():
+        folder.problems += [] if folder.problems else [f"{what} differ" for what in folder.different(expected)]
+    played = [*whole.items(), *_broken_ones(root, seed, writes[:FEW], [name for name in names if name in CONTROLS])]
+    hit = sum((folder.hit for _, folder in played), Counter[str]())
+    problems = [f"{name}: {problem}" for name, folder in played for problem in folder.problems]
+    return hit, sum(folder.unsafe for _, folder in played), problems
+
+
+def _broken_ones(
+    root: Path, seed: int, writes: list[tuple[str, stores.Write]], names: Sequence[str]
+) -> Iterator[tuple[str, Folder]]:
+    """Yield folders that are written by what is broken on purpose, of each kind until it shows.
+
+    It shows at a few points only, and is given the chances that a whole campaign has.
+    """
     for name in names:
-        broken = name in CONTROLS
-        # What is broken on purpose shows at a few points only, and is given the chances that a whole campaign has.
-        for number in range(CHANCES if broken else 1):
-            folder = Folder(root / f"{name}-{number}", f"{seed}.{name}.{number}", name if broken else "")
-            folder.play(writes[:FEW] if broken else writes)
-            hit += folder.hit
-            unsafe += folder.unsafe
-            problems += [f"{name}: {problem}" for problem in folder.problems]
+        for number in range(CHANCES):
+            folder = Folder(root / f"{name}-{number}", writes, f"{seed}.{name}.{number}", name)
+            while folder.more:
+                folder.note(together([folder.turn()])[0])
+            yield name, folder
             if folder.problems:
                 break
-            problems += [] if broken else [f"{name}: {what} differ" for what in folder.different(expected)]
-    return hit, unsafe, problems
 
 
 def main() -> int:

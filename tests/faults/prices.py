@@ -17,7 +17,7 @@ from commands import evaluate_exits
 from tests.faults import judge
 from tests.faults.controls import CONTROLS
 from tests.faults.kills import ENDS, STUCK, Tally, entries, exits, left, reconciled
-from tests.faults.stage import Bot, End, Fatal, Stage, Verb, run
+from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run, run_all
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.model.trading import TradingState
 from tradebot.wiring import App
@@ -86,9 +86,10 @@ def _rule(name: str) -> str:
 
 def _everybody(bots: list[Bot], twins: Mapping[str, Bot], tally: Tally, of: Callable[[Bot], Verb]) -> None:
     """Run one verb on each bot."""
+    single = [bot for bot in bots if bot.name not in twins]
+    ends = dict(zip((bot.name for bot in single), run_all([Run(bot, of(bot)) for bot in single]), strict=True))
     for bot in bots:
-        twin = twins.get(bot.name)
-        end = _beside(bot, twin, of) if twin else run(bot, of(bot), None)
+        end = ends.get(bot.name) or _beside(bot, twins[bot.name], of)
         tally.runs += 1
         tally.hit[bot.name] += "alpaca.send.before" in end.points
         tally.note(bot, [] if end.code in ENDS else [f"a verb ended with {end.code}"])

@@ -14,7 +14,7 @@ from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_int, c_int6
 from pathlib import Path
 from typing import Any
 
-from tests.faults.calls import DATABASE, Call, Calls, handles
+from tests.faults.calls import DATABASE, Call, Calls, Watcher, handles
 
 OPEN = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, c_void_p)
 DELETE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int)
@@ -69,7 +69,7 @@ class SqliteCalls:
     """The functions that stand in for those of SQLite's layer."""
 
     def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+        self.calls = calls
         self._files: dict[int, tuple[int, str]] = {}
         self._tables: dict[int, Methods] = {}
         self._kept: list[Any] = []
@@ -98,13 +98,13 @@ class SqliteCalls:
     def _refused(self, name: str, path: str) -> int:
         """Ask whether a call may be made; return SQLite's code where it may not, else 0."""
         try:
-            self._calls.must(Call(DATABASE, name, path))
+            self.calls.must(Call(DATABASE, name, path))
         except OSError as error:
             return FULL if name == "write" and error.errno == errno.ENOSPC else CODES[name]
         return 0
 
     def _open(self, real: Any, layer: int, name: int | None, file: int, flags: int, told: int) -> int:
-        path = self._calls.ours(ctypes.string_at(name)) if name else None
+        path = self.calls.ours(ctypes.string_at(name)) if name else None
         if path is None:
             return int(real(layer, name, file, flags, told))
         refused = self._refused("open", path)
@@ -116,7 +116,7 @@ class SqliteCalls:
         if code == 0 and table.value:
             table.value = ctypes.addressof(self._table(table.value))
             self._files[file] = next(handles), path
-            self._calls.done(Call(DATABASE, "open", path, self._files[file][0]))
+            self.calls.done(Call(DATABASE, "open", path, self._files[file][0]))
         return code
 
     def _table(self, address: int) -> Methods:
@@ -150,24 +150,34 @@ class SqliteCalls:
         handle, path = self._files[file]
         code = self._refused(name, path) or int(act())
         if code == 0:
-            self._calls.done(Call(DATABASE, name, path, handle, offset, data))
+            self.calls.done(Call(DATABASE, name, path, handle, offset, data))
         return code
 
     def _delete(self, real: Any, layer: int, name: int, sync: int) -> int:
-        path = self._calls.ours(ctypes.string_at(name))
+        path = self.calls.ours(ctypes.string_at(name))
         there = path is not None and os.path.lexists(path)
         code = (self._refused("remove", path) if path else 0) or int(real(layer, name, sync))
         if code == 0 and path and there:
-            self._calls.done(Call(DATABASE, "remove", path))
+            self.calls.done(Call(DATABASE, "remove", path))
         return code
 
     def _sync_names(self, name: bytes, told: int) -> int:
         """SQLite opens a folder only to sync it at once: after it has made or removed a file there."""
         code = int(self._open_folder(name, told))
-        path = self._calls.ours(name)
+        path = self.calls.ours(name)
         if code == 0 and path:
-            self._calls.done(Call(DATABASE, "sync_names", str(Path(path).parent)))
+            self.calls.done(Call(DATABASE, "sync_names", str(Path(path).parent)))
         return code
 
 
 INSTALLED: list[SqliteCalls] = []
+
+
+def watch(folder: Path, watcher: Watcher) -> None:
+    """Tell a watcher of every call of this process on the files of a folder, and nobody of those of another one."""
+    if INSTALLED:
+        INSTALLED[0].calls.turn_to(folder, watcher)
+        return
+    calls = Calls(folder, watcher)
+    calls.install()
+    SqliteCalls(calls).install()

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import requests
 
 from tests.faults.controls import CONTROLS
+from tests.faults.together import ERRED, Child, Turn, together
 from tradebot.adapters import failpoint, state_folder, switch
 from tradebot.adapters.clock import LockStepClock
 from tradebot.adapters.ledger import SqliteLedger
@@ -39,8 +40,6 @@ CONFIGURATION = """
 universe: [AAPL, MSFT, NVDA, AMZN, JPM, XOM]
 limits: {cooldown_s: 1, max_order_notional_usd: 1000}
 """
-DIED, ERRED = -int(signal.SIGKILL), 70
-"""How a killed child ends, and one whose verb raised what no verb may raise."""
 
 Verb = Callable[[App], int]
 """Runs on a bot and returns an exit code of the command line."""
@@ -129,21 +128,60 @@ def _live(bot: Bot, verb: Verb, fatal: Fatal | None, writer: int) -> None:
             if not left:
                 os.kill(os.getpid(), fatal.kind)
 
-    if bot.control:
-        CONTROLS[bot.control]()
     failpoint.hook = reached
     gc.disable()
-    sys.stderr = StringIO()
     code = ERRED
     try:
-        with closing(bot.app()) as app:
-            code = verb(app)
-    except TradebotError as error:
-        code = int(error.code)
-    except BaseException as error:  # noqa: BLE001 -- a child must never run on as if it were its parent
-        print(f"{bot.name}: {error!r}", file=sys.__stderr__)
+        code = _ended(bot, verb)
     finally:
         os._exit(code)
+
+
+def _ended(bot: Bot, verb: Verb) -> int:
+    """Run a verb on a bot, and return its exit code, or ERRED."""
+    if bot.control:
+        CONTROLS[bot.control]()
+    sys.stderr = StringIO()
+    try:
+        with closing(bot.app()) as app:
+            return int(verb(app))
+    except TradebotError as error:
+        return int(error.code)
+    except BaseException as error:  # noqa: BLE001 -- a child must never run on as if it were its parent
+        print(f"{bot.name}: {error!r}", file=sys.__stderr__)
+        return ERRED
+
+
+class Run(NamedTuple):
+    """A verb of one bot, and the point at which SIGKILL ends it; None lets it live."""
+
+    bot: Bot
+    verb: Verb
+    fatal: Fatal | None = None
+
+    def turn(self) -> Turn:
+        """Return it as one of several in a child."""
+        left = iter(range(self.fatal.time - 1 if self.fatal else 0))
+
+        def dies(name: str) -> bool:
+            return self.fatal is not None and name == self.fatal.name and next(left, None) is None
+
+        def work(child: Child) -> int:
+            child.arm()
+            return _ended(self.bot, self.verb)
+
+        return Turn(work, dies)
+
+
+def run_all(runs: Sequence[Run]) -> list[End]:
+    """Run verbs of several bots in one child, one after the other, or each inside the last point of another one.
+
+    What is broken on purpose in one bot is broken in its whole process, so these have one of their own.
+    """
+    whole = [run for run in runs if not run.bot.control]
+    ends = iter(together([run.turn() for run in whole]) if whole else ())
+    found = [together([run.turn()])[0] if run.bot.control else next(ends) for run in runs]
+    return [End(end.code, end.points) for end in found]
 
 
 class Stage:

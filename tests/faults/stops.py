@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from tests.faults import judge
 from tests.faults.kills import FIRST, REFERENCE, Tally, entries, reconciled
-from tests.faults.stage import Bot, Fatal, Stage, run
+from tests.faults.stage import Bot, Fatal, Run, Stage, run, run_all
 from tradebot.adapters import send_lock, switch
 from tradebot.model.trading import TradingState
 
@@ -38,15 +38,15 @@ def stops(stage: Stage, seed: int, names: list[str]) -> Tally:
     A name is `halt-NUMBER` or `twin-NUMBER`, with `-CONTROL` after it for one that is broken on purpose.
     """
     tally, points = Tally(), points_of(stage)
-    for name in names:
-        kind, _, control = (*name.split("-", 2), "")[:3]
-        last = [point for point in points if point[0] == LAST_CHANCE.get(control)]
+    bots = {name: replace(stage.bot(name), control=(*name.split("-", 2), "")[2]) for name in names}
+    twins = {name: replace(stage.twin(bot), control=bot.control) for name, bot in bots.items() if name.startswith(TWIN)}
+    run_all([Run(bot, reconciled(bot)) for bot in (*bots.values(), *twins.values())])
+    for name, bot in bots.items():
+        last = [point for point in points if point[0] == LAST_CHANCE.get(bot.control)]
         where = random.Random(f"{seed}.{name}").choice(last[:1] or points)
-        bot = replace(stage.bot(name), control=control)
-        run(bot, reconciled(bot), None)
         tally.hit[where[0]] += 1
-        if kind == TWIN:
-            _meets_its_twin(stage, bot, where, tally)
+        if name in twins:
+            _meets_its_twin(stage, bot, twins[name], where, tally)
         else:
             _is_halted(stage, bot, where, tally)
     return tally
@@ -69,10 +69,8 @@ def _is_halted(stage: Stage, bot: Bot, where: tuple[str, int], tally: Tally) -> 
         tally.note(bot, [f"stopped at {where}: {problem}" for problem in late])
 
 
-def _meets_its_twin(stage: Stage, bot: Bot, where: tuple[str, int], tally: Tally) -> None:
+def _meets_its_twin(stage: Stage, bot: Bot, twin: Bot, where: tuple[str, int], tally: Tally) -> None:
     """Let another machine with books of its own trade the same account meanwhile: no order may be there twice."""
-    twin = replace(stage.twin(bot), control=bot.control)
-    run(twin, reconciled(twin), None)
 
     def trade() -> None:
         run(twin, entries(FIRST)(twin), None)

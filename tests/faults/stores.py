@@ -11,7 +11,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 from collections import Counter
@@ -20,11 +19,14 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
-from tradebot.adapters import failpoint, leftovers, state_folder, switch
+from tests.faults.together import DIED, Child, Ended, Turn, alone, together
+from tradebot.adapters import leftovers, state_folder, switch
 from tradebot.adapters.events import JsonlEvents
 from tradebot.adapters.facts import SqliteFacts
 from tradebot.adapters.ledger import SqliteLedger
@@ -37,6 +39,8 @@ Write = Callable[[Path], None]
 ROUNDS = 6
 FEW_POINTS, MOST_POINTS = 2, 5
 """A process dies within so many points, so that each round of writes sees many deaths."""
+TOGETHER = 11
+"""In so many folders one process stands at a point when SIGKILL ends it."""
 
 
 def books(write: Callable[[SqliteLedger], None]) -> Write:
@@ -87,6 +91,11 @@ def tear(folder: Path) -> None:
 def put_folder_for_halt(folder: Path) -> None:
     """Halt by a folder of that name, which is a halt like any other."""
     (folder / "HALT").mkdir(exist_ok=True)
+
+
+def touch_halt(folder: Path) -> None:
+    """Halt by hand, which leaves ARMED there."""
+    (folder / "HALT").touch()
 
 
 def fill_the_events(folder: Path) -> None:
@@ -153,72 +162,60 @@ def script() -> list[tuple[str, Write]]:
     for number in range(ROUNDS):
         writes += traded(number)
         writes += [("halted", books(halt)), ("torn", tear), ("active", books(unhalt)), ("events", fill_the_events)]
-    return writes + [("halted", put_folder_for_halt), ("active", books(unhalt))] * 4
+    by_hand = [("halted", put_folder_for_halt), ("active", books(unhalt)), ("halted", touch_halt)]
+    return writes + [*by_hand, ("active", books(unhalt))] * 3
 
 
-class Life(NamedTuple):
-    """How far one process came: the first write not said to be done, its points, and what it found broken at first."""
+class Book:
+    """One folder of the campaign, and how far its writes came."""
 
-    first: int
-    killed: bool
-    points: tuple[str, ...]
-    problems: tuple[str, ...]
+    def __init__(self, folder: Path, writes: list[tuple[str, Write]], seed: str) -> None:
+        self.folder = folder
+        self.first = 0
+        """The first write not said to be done."""
+        self.hit, self.problems = Counter[str](), list[str]()
+        self._writes = writes
+        self._chance = random.Random(seed)
 
+    @property
+    def more(self) -> bool:
+        """Tell whether there is something to do."""
+        return self.first < len(self._writes)
 
-def lives(folder: Path, writes: list[tuple[str, Write]], first: int, at: int) -> Life:
-    """Judge what was done, then do the writes from the first on, in a child that dies at its n-th point.
+    def turn(self) -> Turn:
+        """Return a process that judges what was done, then does the rest, and dies at one of its next points."""
+        # Some live longer: a folder is not made within so few points.
+        most = self._chance.choice((FEW_POINTS, MOST_POINTS, MOST_POINTS, 6 * MOST_POINTS))
+        left = iter(range(self._chance.randint(1, most) - 1))
+        return Turn(partial(self.live, self._writes[self.first :]), lambda point: next(left, None) is None)
 
-    The child judges before it is armed, with its own eyes: it is another process than those that wrote. 0 lets it live.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if not child:
-        _live(folder, writes, first, at, writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        told = pipe.read().decode().splitlines()
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    done = told.count(DONE)
-    if code not in (0, -signal.SIGKILL):
-        raise AssertionError(f"a write ended with {code}: {writes[first + done][0]}")
-    problems = tuple(line.removeprefix(BROKEN) for line in told if line.startswith(BROKEN))
-    points = tuple(line for line in told if line != DONE and not line.startswith(BROKEN))
-    return Life(first + done, code != 0, points, problems)
+    def live(self, writes: list[tuple[str, Write]], child: Child) -> int:
+        """Judge before the points are armed, with the eyes of another process than those that wrote; then write."""
+        names = [name for name, _ in (*self._writes, self._writes[0])]
+        for problem in broken(self.folder, names[: self.first], names[self.first]):
+            child.tell(f"{BROKEN}{problem}")
+        child.arm()
+        for _, write in writes:
+            write(self.folder)
+            child.tell(DONE)
+        return 0
+
+    def note(self, end: Ended) -> None:
+        """Take in how a turn ended."""
+        self.problems += [word.removeprefix(BROKEN) for word in end.words if word.startswith(BROKEN)]
+        self.hit.update(end.points[-1:] if end.code == DIED else ())
+        self.first += end.words.count(DONE)
+        if end.code not in (0, DIED):
+            raise AssertionError(f"a write ended with {end.code}: {self._writes[self.first][0]}")
 
 
 DONE, BROKEN = "done", "broken: "
 
 
-def _live(folder: Path, writes: list[tuple[str, Write]], first: int, at: int, writer: int) -> None:
-    reached = 0
-
-    def tell(name: str) -> None:
-        nonlocal reached
-        os.write(writer, f"{name}\n".encode())
-        reached += 1
-        if reached == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    gc.disable()
-    try:
-        names = [name for name, _ in writes]
-        for problem in broken(folder, names[:first], names[first]):
-            os.write(writer, f"{BROKEN}{problem}\n".encode())
-        failpoint.hook = tell
-        for _, write in writes[first:]:
-            write(folder)
-            os.write(writer, f"{DONE}\n".encode())
-    finally:
-        if sys.exc_info()[0]:
-            sys.excepthook(*sys.exc_info())
-        os._exit(1 if sys.exc_info()[0] else 0)
-
-
 def broken(folder: Path, done: list[str], doing: str) -> Iterator[str]:
     """Yield what was said to be done and is not there, and where journal and ledger part.
 
-    While the end of a halt is being written, either state may be in force.
+    While the end of a halt is being written, either state may be in force; ACTIVE only once the halt was put away.
     """
     if "created" not in done:
         return
@@ -231,6 +228,8 @@ def broken(folder: Path, done: list[str], doing: str) -> Iterator[str]:
         halted = latches[-1:] == ["halted"] and doing != "active"
         if halted and ledger.trading_state().state is TradingState.ACTIVE:
             yield "halted, and it is active"
+        if ledger.trading_state().state is TradingState.ACTIVE and list(folder.glob("HALT.*.taken")):
+            yield "active, and its halt was not put away"
 
 
 def left(folder: Path) -> Mapping[str, object]:
@@ -259,27 +258,39 @@ class Found(NamedTuple):
 def campaign(root: Path, seed: int, folders: Iterable[int]) -> Found:
     """Kill through the script in each folder; a folder's number and the seed alone say where."""
     writes, found = script(), Found(Counter(), [])
-    spared = root / "spared"
-    lives(spared, writes, 0, 0)
-    expected = left(spared)
+    spared = Book(root / "spared", writes, "")
+    spared.note(alone(partial(spared.live, writes), lambda point: False))
+    expected = left(spared.folder)
     gc.collect()
     gc.freeze()
-    for number in folders:
-        folder, chance, first = root / f"folder{number}", random.Random(f"{seed}.{number}"), 0
-        if number % 2:
-            # Spared until its folder is made, so that what comes next is killed as often.
-            first = lives(folder, writes[:1], 0, 0).first
-        while first < len(writes):
-            # Some live longer: a folder is not made within so few points.
-            most = chance.choice((FEW_POINTS, MOST_POINTS, MOST_POINTS, 6 * MOST_POINTS))
-            life = lives(folder, writes, first, chance.randint(1, most))
-            first = life.first
-            found.hit.update(life.points[-1:] if life.killed else ())
-            found.problems.extend(f"folder{number}: {problem}" for problem in life.problems)
-        kept = left(folder)
-        found.problems.extend(f"folder{number}: {name} differ" for name in expected if kept[name] != expected[name])
-        shutil.rmtree(folder)
+    for some in _some(folders, TOGETHER):
+        books = {number: Book(root / f"folder{number}", writes, f"{seed}.{number}") for number in some}
+        for number, book in books.items():
+            if number % 2:
+                # Spared until its folder is made, so that what comes next is killed as often.
+                book.note(alone(partial(book.live, writes[:1]), lambda point: False))
+        _play(list(books.values()))
+        for number, book in books.items():
+            found.hit.update(book.hit)
+            kept = left(book.folder)
+            book.problems += [f"{name} differ" for name in expected if kept[name] != expected[name]]
+            found.problems.extend(f"folder{number}: {problem}" for problem in book.problems)
+            shutil.rmtree(book.folder)
     return found
+
+
+def _play(books: list[Book]) -> None:
+    """Let processes live through the folders until everything is done in each."""
+    while books:
+        for book, end in zip(books, together([book.turn() for book in books]), strict=True):
+            book.note(end)
+        books = [book for book in books if book.more]
+
+
+def _some(numbers: Iterable[int], count: int) -> Iterator[list[int]]:
+    """Yield numbers, so many at once."""
+    left = iter(numbers)
+    return iter(lambda: list(islice(left, count)), [])
 
 
 def main() -> int:

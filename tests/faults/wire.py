@@ -6,25 +6,31 @@ times out, a body that stops before its length. Whole sockets are met by the cam
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from copy import copy
+from functools import cache
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
+import yaml
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from starlette import routing
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Scope
 
 from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces import web
 from tradebot.exchange.faces.data import history
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
 from tradebot.exchange.faces.web import Endpoint, Paths
+from tradebot.exchange.faults import yamltext
 from tradebot.exchange.faults.door import FaultDoor
 from tradebot.exchange.faults.older import OlderData
+from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.market.ticks import Totals
 from tradebot.exchange.times import at_new_york
 
@@ -46,10 +52,12 @@ class Wire:
     def connect(self, exchange: Exchange, change: Change, lifted: Lifted = nullcontext) -> None:
         """Lead requests to an exchange from now on; the limits of the bot's process are `lifted` while it answers."""
         faces = Paths([*DataFace(exchange).routes(), *TradingFace(exchange).routes()], Endpoint({}))
-        self._app = FaultDoor(faces, exchange, exchange.record, OlderData(exchange))
+        # The face of earlier times is made where somebody is shown them, which is seldom.
+        older = lambda scope, at_us: OlderData(exchange)(scope, at_us)  # noqa: E731, PLW0108 -- made only when asked
+        self._app = FaultDoor(faces, exchange, exchange.record, older)
         self._exchange, self._change, self._lifted = exchange, change, lifted
 
-    def send(self, request: requests.PreparedRequest) -> requests.Response:
+    def send(self, request: requests.PreparedRequest) -> "requests.Response | Whole":
         """Send one request, as the library's own adapter does; raises what it raises where no answer comes."""
         method, url, body = str(request.method), str(request.url), request.body or b""
         told = _Told(body.encode() if isinstance(body, str) else body)
@@ -74,6 +82,25 @@ class Wire:
         raise AssertionError("the exchange waits, and nothing would ever wake it")
 
 
+class Whole:
+    """An answer that came as long as it was promised to be: of the library's own, what a bot asks of one."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status_code, self.headers, self._body = status, headers, body
+        self.raw = self
+
+    def __enter__(self) -> None:
+        """Be read."""
+
+    def __exit__(self, *error: object) -> None:
+        """There is no connection to be given back."""
+
+    def read1(self, _amount: int, decode_content: bool) -> bytes:
+        """Return the body, and then nothing more."""
+        body, self._body = self._body, b""
+        return body
+
+
 class _Told:
     """Both ends of one request: what the application is given, and what it gives."""
 
@@ -95,15 +122,17 @@ class _Told:
         """Take a part of the answer in."""
         self.sent.append(message)
 
-    def response(self, method: str) -> requests.Response:
+    def response(self, method: str) -> requests.Response | Whole:
         """Return the answer as the library has it; reading a body that is shorter than promised fails."""
         start, *parts = self.sent
         headers = CaseInsensitiveDict({name.decode(): value.decode() for name, value in start["headers"]})
-        body = io.BytesIO(b"".join(part.get("body", b"") for part in parts))
+        body = b"".join(part.get("body", b"") for part in parts)
+        if headers.get("content-length") == str(len(body)) and "content-encoding" not in headers:
+            return Whole(start["status"], headers, body)
         response = requests.Response()
         response.status_code, response.headers = start["status"], headers
         response.raw = urllib3.HTTPResponse(
-            body, headers, start["status"], preload_content=False, request_method=method
+            io.BytesIO(body), headers, start["status"], preload_content=False, request_method=method
         )
         return response
 
@@ -120,15 +149,53 @@ def _scope(request: requests.PreparedRequest) -> Scope:
     }
 
 
+class _QuickLoader(yaml.CSafeLoader):
+    """Reads scripts of faults as the exchange does, with the C library's own parser."""
+
+    yaml_implicit_resolvers = yamltext._Loader.yaml_implicit_resolvers
+
+
+@cache
+def _route_of(path: str) -> Route:
+    return Route(path, Endpoint({}))
+
+
+def _route(path: str, app: ASGIApp) -> Route:
+    """Return the route of a path, which is worked out once, to another application."""
+    route = copy(_route_of(path))
+    route.app = route.endpoint = app
+    return route
+
+
+def _remembering(prepare: Callable[..., None]) -> Callable[..., None]:
+    """Return how a request gets its address, put together once for the same words."""
+    known: dict[object, str | None] = {}
+
+    def prepare_url(request: requests.PreparedRequest, url: str, params: Any) -> None:
+        words = (url, *(params or {}).items())
+        if words not in known:
+            prepare(request, url, params)
+            known[words] = request.url
+        request.url = known[words]
+
+    return prepare_url
+
+
 def lay() -> Wire:
     """Return the wire that every session of this process sends through from now on.
 
-    What each exchange of the same market would work out anew is worked out once: sums of days, midnights, paths.
+    What each exchange of the same market would work out anew is worked out once: sums of days, midnights, paths,
+    addresses, the words of its own description.
     """
     wire = Wire()
-    HTTPAdapter.send = lambda self, request, **_: wire.send(request)  # type: ignore[method-assign]
+    prepared = requests.PreparedRequest
+    HTTPAdapter.send = lambda self, request, **_: wire.send(request)  # type: ignore[method-assign,assignment]
     HTTPAdapter.init_poolmanager = lambda self, *_, **__: None  # type: ignore[method-assign]
-    vars(history)["Totals"] = lru_cache(maxsize=None)(Totals)
-    vars(history)["at_new_york"] = lru_cache(maxsize=None)(at_new_york)
-    vars(routing)["compile_path"] = lru_cache(maxsize=None)(routing.compile_path)
+    prepared.prepare_url = _remembering(prepared.prepare_url)  # type: ignore[method-assign]
+    vars(history)["Totals"] = cache(Totals)
+    vars(history)["at_new_york"] = cache(at_new_york)
+    vars(web)["Route"] = _route
+    vars(yamltext)["_Loader"] = _QuickLoader
+    for name in ("to_fields", "to_json"):
+        setattr(MarketSpec, name, cache(getattr(MarketSpec, name)))
     return wire

@@ -16,6 +16,7 @@ from tradebot.adapters.alpaca_models import (
     read_position,
     read_quote,
     read_session,
+    takes_back,
 )
 from tradebot.adapters.alpaca_replies import (
     adopted,
@@ -51,8 +52,8 @@ _MALFORMED = frozenset({400, 422})
 class AlpacaReader:
     """Reads of the account and of prices; it has no way to send an order.
 
-    `rejected_quotes` holds, after each `quotes` call, why a symbol is absent from its answer. Differences
-    from the known shapes are counted in the tally.
+    `rejected_quotes` holds, after each `quotes` call, why a symbol is absent from its answer; `unreadable_fills`, after
+    each `fills` call, how many rows are. Differences from the known shapes are counted in the tally.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class AlpacaReader:
         self._trading = AlpacaReads(AlpacaClient(venue.base_url, venue, bounds), policy)
         self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy)
         self.rejected_quotes: Mapping[str, str] = {}
+        self.unreadable_fills = 0
 
     def clock(self) -> VenueClock:
         """Return the venue's time and session."""
@@ -117,6 +119,7 @@ class AlpacaReader:
         """Return executions later than `after`, oldest first, each once."""
         raws = list(self._activity_rows("/account/activities/FILL", {}, after))
         fills = keep_readable("fill", raws, partial(read_fill, tally=self._tally), self._tally)
+        self.unreadable_fills = sum(not takes_back(raw) for raw in raws) - len(fills)
         once = {fill.activity_id: fill for fill in fills if after is None or fill.at > after}
         return sorted(once.values(), key=lambda fill: (fill.at, fill.activity_id))
 

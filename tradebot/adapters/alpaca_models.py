@@ -138,6 +138,12 @@ def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
     )
 
 
+def takes_back(raw: object) -> bool:
+    """Tell whether a row among the fills is of a trade that was taken back or corrected, which is no execution."""
+    said = (raw.get("type"), raw.get("execution_type")) if isinstance(raw, dict) else ()
+    return any(word in ("trade_bust", "trade_correct") for word in said)
+
+
 def read_fill(raw: object, tally: DriftTally) -> Fill:
     """Return one execution; a short sale is a sale."""
     row = Row("fill", raw, tally)

@@ -99,6 +99,6 @@ def adopted(order: Order | None, intent: Intent, refused: Reply) -> Reply:
     """
     if order is None:
         return unknown("duplicate_not_found", refused.message or "") if says_duplicate(refused) else refused
-    if intent.asked_for(order) and order.limit_price == intent.limit_price:
+    if intent.asked_for(order):
         return Reply(Outcome.ACCEPTED, order)
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")

@@ -28,24 +28,26 @@ def check_credentials(mode: Mode, key: str, base_url: str) -> None:
     check_url("ALPACA_BASE_URL", base_url, (PAPER_URL, LIVE_URL))
     check_secret("ALPACA_KEY", key)
     if mode is Mode.SANDBOX:
-        _require(
-            is_loopback(base_url),
-            "mode sandbox trades on the embedded exchange only",
-            "an address on 127.0.0.1",
-        )
+        if not is_loopback(base_url):
+            raise OperatorError(
+                "mode sandbox trades on the embedded exchange only", "Set ALPACA_BASE_URL to an address on 127.0.0.1."
+            )
         return
-    _require(base_url == _TRADING_URLS[mode], f"mode {mode} does not fit ALPACA_BASE_URL", _TRADING_URLS[mode])
+    wanted, other = _TRADING_URLS[mode], Mode.LIVE if mode is Mode.PAPER else Mode.PAPER
+    if base_url != wanted:
+        raise OperatorError(
+            f"mode {mode} does not fit ALPACA_BASE_URL", f"Set ALPACA_BASE_URL to {wanted}, or {_another(other)}"
+        )
     if key.startswith(_FOREIGN_PREFIXES[mode]):
-        other = Mode.LIVE if mode is Mode.PAPER else Mode.PAPER
         raise OperatorError(
             f"ALPACA_KEY begins as a {other} key does, and the mode is {mode}",
-            f"Set ALPACA_KEY and ALPACA_SECRET of the {mode} account, or TRADING_MODE={other}.",
+            f"Set ALPACA_KEY and ALPACA_SECRET of the {mode} account, or {_another(other)}",
         )
 
 
-def _require(condition: bool, message: str, wanted: str) -> None:
-    if not condition:
-        raise OperatorError(message, f"Set ALPACA_BASE_URL to {wanted}, or change TRADING_MODE.")
+def _another(mode: Mode) -> str:
+    """Return how one trades in another mode: a folder keeps the one that it was made for."""
+    return f"make a bot of that mode: tradebot init --mode {mode} --state-dir NEW"
 
 
 @dataclass(frozen=True, slots=True)

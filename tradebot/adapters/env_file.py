@@ -1,26 +1,73 @@
-"""The file of keys: its owner's alone, small, text, and a plain file, or nothing is read from it."""
+"""The file of keys: its owner's alone, small, text, a plain file, and read to its last line, or nothing is read."""
+
+from __future__ import annotations
 
 import os
+import re
 import stat
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradebot.errors import OperatorError
+from tradebot.gates.permission import NAMES
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 MOST_BYTES = 65_536
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return what a file of NAME=VALUE lines says, nothing where there is none.
+    """Return what a file of NAME=VALUE lines says, nothing where there is none; a name without a value is empty.
 
-    Raises OperatorError for one that others may touch, and for what is no plain file of text.
+    Raises OperatorError for one that others may touch, for what is no plain file of text, and for a line that cannot
+    be read: a gate that somebody meant to shut must not count as never set.
     """
     text = _owners_text(path)
     if not text:
         return {}
-    from dotenv import dotenv_values  # only a run with a file pays for it
+    from dotenv.parser import parse_stream  # only a run with a file pays for it
 
-    return {name: value for name, value in dotenv_values(stream=StringIO(text), interpolate=False).items() if value}
+    found: dict[str, str] = {}
+    for binding in parse_stream(StringIO(text)):
+        _refuse_unread(path, binding)
+        if binding.key is not None:
+            found[binding.key] = binding.value or ""
+    return found
+
+
+def _refuse_unread(path: Path, binding: Binding) -> None:
+    """Raise for a line that says something else than its writer meant; the text itself may be a key, so it is hidden.
+
+    Such is one that is not NAME=VALUE, a gate in other letters, and a quote left open that has swallowed a gate.
+    """
+    name, value = binding.key or "", binding.value or ""
+    if binding.error or (name and not NAME.fullmatch(name)):
+        raise _at(path, binding, "it is not NAME=VALUE")
+    gate = name.upper().replace("-", "_").replace(".", "_")
+    if gate in NAMES and name != gate:
+        raise _at(path, binding, f"{gate} counts in exactly these letters alone")
+    if "\n" in value.strip() and any(gate in value for gate in NAMES):
+        raise _at(path, binding, "its quote is not closed before the next line")
+
+
+def looked_for(path: Path) -> str:
+    """Return in words which file is read beside the environment, in full: it lies in the folder that one is in."""
+    try:
+        full = path.absolute()
+    except FileNotFoundError:
+        return "the environment alone: the current folder is gone"
+    return f"the environment, then {full}" if os.path.lexists(full) else f"the environment alone: no {full}"
+
+
+def _at(path: Path, binding: Binding, problem: str) -> OperatorError:
+    """Return what is wrong with a line; a binding begins with the empty lines before it."""
+    text = binding.original.string
+    blank = text[: len(text) - len(text.lstrip())]
+    line = binding.original.line + len(f"{blank}x".splitlines()) - 1
+    return OperatorError(f"{path}, line {line}: {problem}", f"write each line of {path} as NAME=VALUE, quotes closed")
 
 
 def _owners_text(path: Path) -> str:

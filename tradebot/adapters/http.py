@@ -144,14 +144,26 @@ def exchange(
     """
     deadline = time.monotonic() + bounds.total_s
     try:
-        request = requests.Request(method, url, {**session.headers, **(headers or {})}, params=params, json=body)
+        request = _prepared(method, url, {**session.headers, **(headers or {})}, params, body)
         with around("http.request"):
-            response = session.get_adapter(url).send(request.prepare(), stream=True)
+            response = session.get_adapter(url).send(request, stream=True)
         with response, around("http.reply"):
             content = _read_body(response, bounds, deadline)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise WireError(f"no answer ({type(error).__name__})") from error
     return Answer(response.status_code, response.headers, content)
+
+
+def _prepared(
+    method: str, url: str, headers: Mapping[str, str | bytes], params: Mapping[str, str] | None, body: object
+) -> requests.PreparedRequest:
+    """Return a request as it is sent, without what the library adds besides: cookies, a URL's own name and password."""
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    request.prepare_url(url, params)
+    request.prepare_headers(headers)
+    request.prepare_body(None, None, body)
+    return request
 
 
 def _read_body(response: requests.Response, bounds: Bounds, deadline: float) -> bytes:

@@ -5,8 +5,6 @@ statement would come out as one that failed. A transaction is short, so the sign
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class _Held(threading.local):
@@ -26,14 +24,24 @@ def interrupt(error: BaseException) -> None:
     _held.waiting = error
 
 
-@contextmanager
-def held() -> Iterator[None]:
-    """Let no signal cut short what is done inside; it ends the process right afterwards, whatever came of it."""
-    _held.depth += 1
-    try:
-        yield
-    finally:
+class Holding:
+    """Lets no signal cut short what stands within."""
+
+    def __enter__(self) -> None:
+        """Keep whatever a signal means from now on."""
+        _held.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        """Raise what was kept, whatever came of what stands within."""
         _held.depth -= 1
         if not _held.depth and _held.waiting is not None:
             error, _held.waiting = _held.waiting, None
             raise error
+
+
+_HOLDING = Holding()
+
+
+def held() -> Holding:
+    """Let no signal cut short what is done inside; it ends the process right afterwards, whatever came of it."""
+    return _HOLDING

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from tradebot.adapters.canonical import json_text, time_text
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.state_folder import REBUILD, in_place, sync_folder
-from tradebot.errors import DamagedJournalError, OperatorError, TemporaryError
+from tradebot.adapters.state_folder import LEDGER, REBUILD, in_place, sync_folder
+from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
 
 SCHEMA = 2
 GENESIS = "0" * 64
@@ -43,6 +43,9 @@ class Head(NamedTuple):
 
     sequence: int
     hash: str
+
+
+BEFORE_ALL = Head(0, GENESIS)
 
 
 class Record(NamedTuple):
@@ -65,9 +68,7 @@ class Journal:
         self._path = path
         self._size = -1
         self._synced = 0
-        self._head = Head(0, GENESIS)
-        self.sealed = 0
-        """The record that the ledger has committed, as its holder last read it."""
+        self._head = self._synced_head = self._sealed = BEFORE_ALL
 
     @classmethod
     def create(cls, path: Path, payload: object, at: datetime) -> "Journal":
@@ -76,18 +77,17 @@ class Journal:
         journal = cls(path)
         journal._size = 0
         journal.append("created", payload, at)
-        journal.sync()
+        journal.follow(journal.sync())
         sync_folder(path.parent)
         return journal
 
     @classmethod
-    def open(cls, path: Path, sealed: int) -> "Journal":
-        """Open a journal that must reach record `sealed`, which the ledger knows to be durable."""
+    def open(cls, path: Path, sealed: Head) -> "Journal":
+        """Open the journal of a ledger that was sealed with one of its records; raise where it is another's."""
         journal = cls(path)
         try:
-            journal._cut_pieces(sealed)
-            if journal.head().sequence < sealed:
-                raise DamagedJournalError(f"{path} ends before record {sealed}, which the ledger knows.", REBUILD)
+            journal.follow(sealed)
+            journal.head()
         except (OperatorError, OSError):
             journal.close()
             raise
@@ -97,10 +97,23 @@ class Journal:
         """Close the file."""
         os.close(self._descriptor)
 
+    def follow(self, sealed: Head) -> None:
+        """Take over with which record the ledger is sealed, before anything is appended.
+
+        Where that is neither the one it had nor the one that was made for it, the journal is read from there again:
+        another process wrote, or another ledger was put in the place of ours.
+        """
+        if sealed not in (self._sealed, self._synced_head):
+            self._size = -1
+        self._sealed = sealed
+
     def append(self, kind: str, payload: object, at: datetime) -> None:
-        """Write one record to the file, not yet synced; call under the ledger's write lock."""
+        """Write one record to the file, not yet synced; call under the ledger's write lock.
+
+        DamagedJournalError or DamagedBooksError where the journal is no longer that of the ledger which it follows.
+        """
         head = self.head()
-        line, digest = _line(Head(head.sequence + 1, head.hash), self.sealed, kind, payload, at)
+        line, digest = _line(Head(head.sequence + 1, head.hash), self._sealed.sequence, kind, payload, at)
         if len(line) > LONGEST_LINE:
             raise AssertionError(f"a journal record of {len(line)} bytes")
         self._write(line)
@@ -117,15 +130,18 @@ class Journal:
         except OSError:
             self._cut_back(self._synced)
             raise
-        self._synced = self._size
+        self._synced, self._synced_head = self._size, self._head
         return self._head
 
     def head(self) -> Head:
-        """Return the last record, read again where another process wrote; only its own hash is checked."""
+        """Return the last record; where the size is another, the file is read again from the ledger's seal on.
+
+        What is sealed once is believed ever after, so nothing is added to a journal that was cut short or exchanged.
+        """
         size = self._size_in_place()
         if size != self._size:
-            self._size = self._synced = self._cut_torn_line(size)
-            self._head = self._read_head(self._size)
+            self._head, size = self._read_from_seal(size)
+            self._size = self._synced = size
         return self._head
 
     def _size_in_place(self) -> int:
@@ -152,19 +168,19 @@ class Journal:
         start = max(0, size - reach)
         return os.pread(self._descriptor, size - start, start)
 
-    def _cut_pieces(self, sealed: int) -> None:
-        """Set aside what follows record `sealed` and is in pieces, as a power failure leaves what was not synced."""
-        size = self._size_in_place()
-        tail = self._from_record(sealed, size)
-        whole, head = 0, None
-        for line in tail.splitlines(keepends=True):
-            record = parse_line(line.removesuffix(b"\n"))
-            if not line.endswith(b"\n") or record is None or (head and record["prev"] != head.hash):
-                break
-            whole, head = whole + len(line), Head(record["seq"], record["hash"])
-        pieces = tail[whole:]
-        if head and pieces and not proves_more(pieces.split(b"\n"), sealed):
-            self._set_aside(pieces, size)
+    def _read_from_seal(self, size: int) -> tuple[Head, int]:
+        """Return the last whole record and the size up to it; what follows is set aside in a file of its own.
+
+        A power failure leaves in pieces what was not synced. Raises where the record that the ledger is sealed with
+        is not there, or where what stands here tells of a newer ledger.
+        """
+        tail = self._from_record(self._sealed.sequence, size)
+        chain, whole = _whole_lines(tail)
+        if tail and not chain:
+            raise DamagedJournalError(f"Record {self._sealed.sequence} of {self._path} is damaged.", REBUILD)
+        proven = max((record["sealed"] for record in _telling(tail.split(b"\n"))), default=0)
+        require_of_one_another(self._path, self._sealed, chain[0] if chain else None, proven)
+        return chain[-1], self._set_aside(tail[whole:], size) if tail[whole:] else size
 
     def _from_record(self, sequence: int, size: int) -> bytes:
         """Return the journal from the line of one record on; nothing where it is not found."""
@@ -178,11 +194,6 @@ class Journal:
                 return b""
             reach *= 2
 
-    def _cut_torn_line(self, size: int) -> int:
-        """Set an incomplete last line aside, as a crash leaves one; return the size without it."""
-        fragment = self._tail(size).rpartition(b"\n")[2]
-        return self._set_aside(fragment, size) if fragment else size
-
     def _set_aside(self, pieces: bytes, size: int) -> int:
         """Keep what stands at the end in a file of its own, and cut it off; return the size without it."""
         names = (self._path.with_name(f"journal.torn-{number}") for number in count(1))
@@ -192,13 +203,6 @@ class Journal:
             os.ftruncate(self._descriptor, size - len(pieces))
         return size - len(pieces)
 
-    def _read_head(self, size: int) -> Head:
-        line = self._tail(size).removesuffix(b"\n").rpartition(b"\n")[2]
-        record = parse_line(line)
-        if record is None:
-            raise DamagedJournalError(f"The last record of {self._path} is damaged.", REBUILD)
-        return Head(record["seq"], record["hash"])
-
 
 def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
     """Yield the records of the chain, each checked; an incomplete last line is no record.
@@ -206,7 +210,7 @@ def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
     DamagedJournalError names the first record that does not fit. Behind record `sealed`, which the ledger knows to be
     durable, what does not fit is no record either, nor is what follows it: it was never synced.
     """
-    head, lines = Head(0, GENESIS), _complete_lines(path)
+    head, lines = BEFORE_ALL, _complete_lines(path)
     for line in lines:
         record = _checked(line, head)
         if record is None:
@@ -221,7 +225,41 @@ def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
 
 def proves_more(lines: Iterable[bytes], sealed: int) -> bool:
     """Tell whether a whole line says that the ledger had committed more than `sealed` when it was written."""
-    return any(record["sealed"] > sealed for record in map(parse_line, lines) if record and "sealed" in record)
+    return any(record["sealed"] > sealed for record in _telling(lines))
+
+
+def require_of_one_another(path: Path, sealed: Head, found: Head | None, proven: int) -> None:
+    """Raise where the ledger beside a journal was not sealed by it.
+
+    `sealed` is what the ledger says, `found` the journal's record of that number, `proven` the newest seal that the
+    journal tells of. DamagedJournalError where it is too short, DamagedBooksError where the ledger is older than what
+    the journal proves to be committed, or comes from elsewhere.
+    """
+    ledger, number = path.with_name(LEDGER), sealed.sequence
+    if found is None:
+        raise DamagedJournalError(f"{path} ends before record {number}, which the ledger knows.", REBUILD)
+    if found != sealed:
+        raise DamagedBooksError(f"{ledger} and {path} are not of one another.", REBUILD)
+    if proven > number:
+        told = f"it stands at record {number}, and had committed {proven} by what the journal tells"
+        raise DamagedBooksError(f"{ledger} is older than its journal: {told}.", REBUILD)
+
+
+def _whole_lines(text: bytes) -> tuple[list[Head], int]:
+    """Return the records of a text as far as each is whole and follows the one before, and where they end."""
+    chain, end = list[Head](), 0
+    for line in text.splitlines(keepends=True):
+        record = parse_line(line.removesuffix(b"\n"))
+        if not line.endswith(b"\n") or record is None or (chain and record["prev"] != chain[-1].hash):
+            break
+        chain.append(Head(record["seq"], record["hash"]))
+        end += len(line)
+    return chain, end
+
+
+def _telling(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines that tell what the ledger had committed; the first version's did not."""
+    return (record for record in map(parse_line, lines) if record and "sealed" in record)
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:

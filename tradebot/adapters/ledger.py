@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import starmap
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -210,24 +211,61 @@ class SqliteLedger(Money):
         files = switch.read(self._folder)
         try:
             row = self._last_state() or files
-        except (OperatorError, TemporaryError, ValueError) as error:
+        except (OperatorError, TemporaryError) as error:
             row = TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
 
     def set_trading_state(
         self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
     ) -> None:
-        """Write a new state: halting touches the files first, ACTIVE last and only over whole books."""
-        if state is TradingState.ACTIVE:
-            self.check_whole()
-            shown = switch.seen(self._folder)
-            if over is not None and self.trading_state() != over:
-                raise switch.newer_halt()
+        """Write a new state: halting touches the files first, ACTIVE arms last and only over whole books.
+
+        Where ACTIVE cannot be written to its end, what was in force before is written once more.
+        """
+        if state is not TradingState.ACTIVE:
+            self._halt(state, who, why, at)
+            return
+        self.check_whole()
+        shown, before, under = switch.seen(self._folder), self.trading_state(), self.halts()
+        if over is not None and before != over:
+            raise switch.newer_halt()
+        try:
+            opened = self._open_entries(who, why, at, shown)
+        except (OperatorError, TemporaryError):
+            for halt in (*under, before):
+                if halt.state is not TradingState.ACTIVE:
+                    self._halt(halt.state, halt.who, halt.why, halt.at or at)
+            raise
+        if not opened:
+            raise switch.newer_halt()
+
+    def _open_entries(self, who: str, why: str, at: datetime, shown: switch.Seen) -> bool:
+        """End the halt that was shown; False where another one has come."""
+        if not switch.lift(self._folder, shown):
+            return False
+        self.record_state("ACTIVE", who, why, at)
+        switch.arm(self._folder, who, at)
+        return True
+
+    def _halt(self, state: TradingState, who: str, why: str, at: datetime) -> None:
+        """Let the latch fall, then write the history, which holds alone where no file can be changed."""
+        try:
+            held = switch.halt(self._folder, who, why, at, state)
+        except OperatorError:
             self.record_state(state, who, why, at)
-            switch.clear(self._folder, who, at, shown)
-        else:
-            switch.halt(self._folder, who, why, at, state)
-            self.record_state(state, who, why, at)
+            return
+        kept = self.record_state("FLATTEN" if held == "FLATTEN" else state, who, why, at)
+        if kept != held:
+            switch.halt(self._folder, who, why, at, kept)
+
+    def halts(self) -> Sequence[TradingStateRecord]:
+        """Return the states recorded since entries were last open, oldest first; none where they are open."""
+        found = self._rows(
+            "SELECT state, who, why, at FROM trading_states WHERE account = ?1 AND sequence >"
+            " (SELECT coalesce(max(sequence), 0) FROM trading_states WHERE account = ?1 AND state = 'ACTIVE')"
+            " ORDER BY sequence"
+        )
+        return tuple(starmap(_state_record, found))
 
     def armed(self) -> bool:
         """Tell whether `init` armed this state and nothing took it away since."""
@@ -304,7 +342,7 @@ class SqliteLedger(Money):
         found = self._row(
             "SELECT state, who, why, at FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1"
         )
-        return TradingStateRecord(TradingState(found[0]), found[1], found[2], parse_time(found[3])) if found else None
+        return _state_record(*found) if found else None
 
 
 def _stored(kind: type[T], text: str) -> T:
@@ -321,6 +359,13 @@ def _stored(kind: type[T], text: str) -> T:
 def _parsed(kind: Any, text: str) -> Any:
     """Parse a row once per process: every pass reads all rows, and their values are frozen."""
     return decode(kind, json.loads(text))
+
+
+def _state_record(state: str, who: str, why: str, at: str) -> TradingStateRecord:
+    try:
+        return TradingStateRecord(TradingState(state), who, why, parse_time(at))
+    except ValueError as error:
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
 
 
 def _intent_record(row: Sequence[Any]) -> IntentRecord:

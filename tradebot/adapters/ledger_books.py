@@ -16,7 +16,7 @@ from tradebot.adapters.canonical import time_text
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger_schema import BUSY_TIMEOUT_S, TABLES, open_database, translated
 from tradebot.adapters.state_folder import JOURNAL, LEDGER, REBUILD, in_place
-from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError, TemporaryError
+from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
 READ_BYTES = 1 << 20
 
@@ -26,10 +26,11 @@ class Books:
 
     def __init__(self, folder: Path, database: sqlite3.Connection, account_number: str) -> None:
         self._folder = folder
+        self._path = folder / LEDGER
         self._database = database
         self._account = account_number
         self._journal: journal.Journal | None = None
-        self._opened = _stat(folder / LEDGER)
+        self._opened = _stat(self._path)
 
     @classmethod
     def open(
@@ -58,9 +59,13 @@ class Books:
         """Return the number of the account that these books belong to."""
         return self._account
 
-    def record_state(self, state: str, who: str, why: str, at: datetime) -> None:
-        """Append a trading state to its history; the switch files are the caller's to touch."""
+    def record_state(self, state: str, who: str, why: str, at: datetime) -> str:
+        """Append a trading state to its history and return it; the switch files are the caller's to touch.
+
+        What reduces only keeps FLATTEN in force, which nothing but ACTIVE ends.
+        """
         with self._write():
+            state = "FLATTEN" if state == "REDUCE_ONLY" and self._flattens() else str(state)
             self._note("trading_state", {"state": state, "who": who, "why": why}, at)
             self._seal()
             self._execute(
@@ -69,6 +74,11 @@ class Books:
                 " FROM trading_states WHERE account = ?1",
                 (self._account, state, who, why, time_text(at)),
             )
+        return state
+
+    def _flattens(self) -> bool:
+        last = self._row("SELECT state FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1")
+        return last is not None and last[0] == "FLATTEN"
 
     def may_fill(self) -> bool:
         """Tell whether an order is working, or one of unknown fate may be."""
@@ -112,17 +122,11 @@ class Books:
         together: the ledger is older than what the journal proves to be committed, or comes from elsewhere.
         """
         path, sealed = self._folder / JOURNAL, self._sealed()
-        head, proven, seal = journal.Head(0, journal.GENESIS), 0, None
+        head, proven, seal = journal.BEFORE_ALL, 0, None
         for record in journal.records(path, sealed.sequence):
             head, proven = record.head, max(proven, record.sealed)
             seal = head if head.sequence == sealed.sequence else seal
-        if seal is None:
-            raise DamagedJournalError(f"{path} ends before record {sealed.sequence}, which the ledger knows.", REBUILD)
-        if proven > sealed.sequence:
-            told = f"it stands at record {sealed.sequence}, and had committed {proven} by what the journal tells"
-            raise DamagedBooksError(f"{self._folder / LEDGER} is older than its journal: {told}.", REBUILD)
-        if seal != sealed:
-            raise DamagedBooksError(f"{self._folder / LEDGER} and {path} are not of one another.", REBUILD)
+        journal.require_of_one_another(path, sealed, seal, proven)
         return head
 
     def check_pages(self) -> int:
@@ -133,23 +137,23 @@ class Books:
         """
         found = self._not_as_written()
         if found:
-            _read_through(self._folder / LEDGER)
+            _read_through(self._path)
             found = self._not_as_written()
         if found:
             raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
-        with translated(self._folder / LEDGER):
+        with translated(self._path):
             ((pages,),) = self._database.execute("PRAGMA page_count")
         return int(pages)
 
     def _not_as_written(self) -> list[str]:
-        with translated(self._folder / LEDGER):
+        with translated(self._path):
             found = [row[0] for row in self._database.execute("PRAGMA integrity_check")]
             return list(ledger_sums.differences(self._database, TABLES)) if found == ["ok"] else found
 
     @contextmanager
     def _write(self) -> Iterator[None]:
         """One durable transaction; whatever goes wrong inside undoes all of it."""
-        with translated(self._folder / LEDGER):
+        with translated(self._path):
             self._require_in_place()
             self._database.execute("BEGIN IMMEDIATE")
             try:
@@ -162,26 +166,26 @@ class Books:
 
     def _require_in_place(self) -> None:
         """Raise where the file was removed or replaced while it was open: what is written there would be lost."""
-        if self._opened is None or not in_place(self._folder / LEDGER, self._opened):
-            path = self._folder / LEDGER
-            raise DamagedBooksError(f"{path} was removed or replaced while it was open.", REBUILD)
+        if self._opened is None or not in_place(self._path, self._opened):
+            raise DamagedBooksError(f"{self._path} was removed or replaced while it was open.", REBUILD)
 
     def _execute(self, statement: str, values: Sequence[Any]) -> int:
         return self._database.execute(statement, values).rowcount
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a query whose first parameter is the account."""
-        with translated(self._folder / LEDGER):
+        with translated(self._path):
             return self._database.execute(query, (self._account, *values)).fetchall()
 
     def _row(self, query: str, values: Sequence[Any] = ()) -> Any:
         return next(iter(self._rows(query, values)), None)
 
     def _note(self, kind: str, payload: object, at: datetime) -> None:
-        """Append a record to the journal, which is opened and checked at the first one."""
+        """Append a record to the journal, which must be that of this ledger: now, and not when it was opened."""
+        sealed = self._sealed()
         if self._journal is None:
-            self._journal = journal.Journal.open(self._folder / JOURNAL, self._sealed().sequence)
-        self._journal.sealed = self._sealed().sequence
+            self._journal = journal.Journal.open(self._folder / JOURNAL, sealed)
+        self._journal.follow(sealed)
         self._journal.append(kind, payload, at)
 
     def _sealed(self) -> journal.Head:

@@ -88,6 +88,7 @@ TABLES = (
 
 
 STATEMENTS = (*TABLES, *ledger_sums.triggers(TABLES))
+_WHOLE = frozenset(STATEMENTS)
 
 
 def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:
@@ -181,7 +182,7 @@ def _check(database: sqlite3.Connection, path: Path) -> None:
             "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
         )
     found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
-    if found != set(STATEMENTS):
+    if found != _WHOLE:
         raise DamagedBooksError(f"The tables of {path} are not those of a ledger.", REBUILD)
 
 

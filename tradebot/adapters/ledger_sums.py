@@ -9,6 +9,7 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 SUM = "row_sum"
 SUM_BYTES = 16
@@ -54,19 +55,20 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
         yield f"it holds {counted} rows, and {known:.0f} were written"
 
 
-def _look_at(database: sqlite3.Connection, table: str, columns: list[str]) -> tuple[int, int]:
+def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> tuple[int, int]:
     query = f"SELECT total({SUM} IS NOT {_call(table, columns, '')}), count(*) FROM {table}"  # noqa: S608 - names of ours
     ((wrong, rows),) = database.execute(query)
     return int(wrong), int(rows)
 
 
-def _summed(tables: Iterable[str]) -> Mapping[str, list[str]]:
+def _summed(tables: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
     named = ((_NAME.match(statement), statement) for statement in tables)
     return {name[1]: _columns(statement) for name, statement in named if name}
 
 
-def _columns(statement: str) -> list[str]:
-    return [name for name in _COLUMN.findall(statement) if name != SUM]
+@cache
+def _columns(statement: str) -> tuple[str, ...]:
+    return tuple(name for name in _COLUMN.findall(statement) if name != SUM)
 
 
 def _key(statement: str) -> list[str]:

@@ -231,11 +231,22 @@ def _fill(books: Replayed, folder: StateFolder, sources: Sources, now: datetime)
         for merged in _merged(sources.records, lacking):
             _replay(books, merged, sources)
         _advance(books, old)
+        _take_over_halts(books, old, sources, now)
         books.apply_orders(old.orders(), now)
         for table in LEDGER_ONLY:
             books.copy_rows(old, table)
         stale = _restated_since(books, old)
         books.copy_rows(old, "high_water", lambda row: (row["strategy"], row["symbol"]) not in stale)
+
+
+def _take_over_halts(books: Replayed, old: SqliteLedger, sources: Sources, now: datetime) -> None:
+    """Write down what is in force by a ledger that knows more than the journal, which was lost or cut short."""
+    if sources.records and old.seal().sequence <= int(sources.records[-1]["seq"]):
+        return
+    for halt in old.halts():
+        books.record_state(halt.state, halt.who, halt.why, halt.at or now)
+    if not old.halts():
+        books.record_state("ACTIVE", "recover", "no halt was in force by the ledger", now)
 
 
 def _text(place: Path | None) -> str | None:
@@ -275,7 +286,7 @@ def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
         books.adjust_cash(Decimal(payload["amount"]), payload["why"], at)
 
 
-PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], None]] = {
+PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], object]] = {
     "opening": lambda books, payload, at: books.open_books(Decimal(payload["cash"]), at),
     "promised": _promised,
     "settled": _settled,

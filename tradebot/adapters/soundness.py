@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
-from tradebot.adapters import lock, quarantine, switch
+from tradebot.adapters import lock, quarantine, state_folder, switch
 from tradebot.adapters.ledger_books import Books
 from tradebot.adapters.state_folder import REBUILD, StateFolder
-from tradebot.errors import DamagedBooksError, DamagedJournalError
+from tradebot.errors import DamagedBooksError, DamagedJournalError, ExitCode, OperatorError
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.ports import Events
 
@@ -18,8 +18,20 @@ WHO = "integrity"
 def hold(folder: StateFolder, verb: str, events: Events) -> Iterator[None]:
     """Hold the folder's lock over sound books; DamagedBooksError where they are not, as `require_sound` has it."""
     with lock.hold(folder.path, verb):
+        require_own(folder)
         require_sound(folder, events)
         yield
+
+
+def require_own(folder: StateFolder) -> None:
+    """Raise where the folder's marker is lost, damaged, or another's since it was opened; nothing is moved for that."""
+    marked = state_folder.read_marker(folder.path)
+    if (marked.id, marked.account_number) != (folder.id, folder.account_number):
+        raise OperatorError(
+            f"{folder.path} is the state of another bot now, of account …{marked.tail}.",
+            f"end this one; tradebot status --state-dir {folder.path} shows whose it is",
+            code=ExitCode.REFUSED,
+        )
 
 
 def require_sound(folder: StateFolder, events: Events) -> None:

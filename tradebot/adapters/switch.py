@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from errno import EEXIST, ENOTEMPTY
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ARMED = "ARMED"
 HALT = "HALT"
+TAKEN = ".taken"
+"""How the name of a HALT ends that was moved away to be ended."""
 Seen = tuple[int, int] | None
 """Which HALT file it is, by inode and time of writing in ns: each halt writes a new file."""
 
@@ -42,15 +45,17 @@ def arm(folder: Path, who: str, at: datetime) -> None:
 def halt(folder: Path, who: str, why: str, at: datetime, state: str) -> str:
     """Remove or empty ARMED, then write HALT; either one holds, so OperatorError only where both failed.
 
-    Return the state in force: the newest reason is kept, but FLATTEN is never weakened to REDUCE_ONLY.
+    Return the state that the two files hold now: the newest reason is kept, but FLATTEN is never weakened to
+    REDUCE_ONLY. Where ARMED alone could be changed that is REDUCE_ONLY, whatever was asked.
     """
     kept_armed = _failure(partial(_remove, folder / ARMED)) and _failure(partial(_empty, folder / ARMED))
     before = _parse(_content(folder / HALT) or "")
-    state = "FLATTEN" if before and before[0] == "FLATTEN" else str(state)
+    flattening = before is not None and before[0] == "FLATTEN"
+    state = "FLATTEN" if flattening else str(state)
     not_halted = _failure(partial(write_durably, folder / HALT, _text(state, who, why, at)))
     if kept_armed and not_halted:
         raise cannot_write(folder, kept_armed) from not_halted
-    return state
+    return "REDUCE_ONLY" if not_halted and not flattening else state
 
 
 def seen(folder: Path) -> Seen:
@@ -63,27 +68,47 @@ def seen(folder: Path) -> Seen:
 
 
 def clear(folder: Path, who: str, at: datetime, shown: Seen) -> None:
-    """Remove the HALT that was shown, then write ARMED last: whoever dies in between leaves the bot halted.
+    """End the halt that was shown: `lift`, then `arm`, last of all.
 
     OperatorError, exit 3, where another HALT has come, which stays in force.
     """
-    taken = folder / f"{HALT}.{os.getpid()}.taken"
+    if not lift(folder, shown):
+        raise newer_halt()
+    arm(folder, who, at)
+
+
+def lift(folder: Path, shown: Seen) -> bool:
+    """Remove ARMED, then the HALT that was shown: whoever dies, looks, or fails from here on finds the bot halted.
+
+    False where another HALT has come, which stays in force. A folder of that name that holds something is left beside,
+    under a name that `left_aside` tells. OperatorError where something cannot be removed.
+    """
+    taken = folder / f"{HALT}.{os.getpid()}{TAKEN}"
     try:
+        # A halt by hand has left ARMED there: without HALT it would let entries out before all of this is done.
+        if _there(folder / ARMED):
+            with around("switch.disarm_first"):
+                (folder / ARMED).unlink()
+        sync_folder(folder)
         # Moved before it is looked at: whatever comes to HALT from now on is another one, and is not touched.
-        if os.path.lexists(folder / HALT):
+        if _there(folder / HALT):
             with around("switch.take"):
                 (folder / HALT).rename(taken)
         same = _same(taken, shown)
-        if not same and os.path.lexists(taken) and not os.path.lexists(folder / HALT):
+        if not same and _there(taken) and not _there(folder / HALT):
             with around("switch.put_back"):
                 taken.rename(folder / HALT)
-        _discard(taken)
+        for path in folder.glob(f"{HALT}.*{TAKEN}"):
+            _discard(path)
         sync_folder(folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    if not same:
-        raise newer_halt()
-    arm(folder, who, at)
+    return same
+
+
+def left_aside(folder: Path) -> tuple[Path, ...]:
+    """Return the folders that stood in the place of HALT and hold something, which nobody here may throw away."""
+    return tuple(sorted(folder.glob(f"{HALT}.*{TAKEN}")))
 
 
 def newer_halt() -> OperatorError:
@@ -96,7 +121,7 @@ def newer_halt() -> OperatorError:
 
 
 def _same(taken: Path, shown: Seen) -> bool:
-    if not os.path.lexists(taken):
+    if not _there(taken):
         return shown is None
     found = os.lstat(taken)
     return (found.st_ino, found.st_mtime_ns) == shown
@@ -104,8 +129,12 @@ def _same(taken: Path, shown: Seen) -> bool:
 
 def _discard(taken: Path) -> None:
     if taken.is_dir() and not taken.is_symlink():
-        with around("switch.discard_folder"):
-            taken.rmdir()
+        try:
+            with around("switch.discard_folder"):
+                taken.rmdir()
+        except OSError as error:
+            if error.errno not in (EEXIST, ENOTEMPTY):
+                raise
     else:
         with around("switch.discard"):
             taken.unlink(missing_ok=True)
@@ -115,13 +144,24 @@ def read(folder: Path) -> "TradingStateRecord":
     """Return what the two files say; whatever is absent, damaged or odd counts as REDUCE_ONLY."""
     from tradebot.model.trading import TradingState, TradingStateRecord
 
-    if os.path.lexists(folder / HALT):
+    if _there(folder / HALT):
         return _read_halt(folder / HALT)
     record = _armed(folder)
     if record is None:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "", "the ARMED file is absent or unreadable", None)
     _, who, why, at = record
     return TradingStateRecord(TradingState.ACTIVE, who, why, at)
+
+
+def _there(path: Path) -> bool:
+    """Tell whether anything stands at a path; what cannot be looked at does."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _armed(folder: Path) -> tuple[str, str, str, datetime] | None:
@@ -134,14 +174,23 @@ def _read_halt(path: Path) -> "TradingStateRecord":
     from tradebot.model.trading import TradingState, TradingStateRecord
 
     content = _content(path)
-    if content is not None and not content.strip():
-        return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", None)
+    touched = path.is_dir() if content is None else not content.strip()
+    if touched:
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", _written(path))
     parsed = _parse(content or "")
     if parsed is None:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file that cannot be read", None)
     state, who, why, at = parsed
     known = TradingState.FLATTEN if state == "FLATTEN" else TradingState.REDUCE_ONLY
     return TradingStateRecord(known, who, why, at)
+
+
+def _written(path: Path) -> datetime | None:
+    """Return when somebody laid a HALT there by hand, which says nothing itself; None where the system does not."""
+    try:
+        return datetime.fromtimestamp(os.lstat(path).st_mtime, UTC)
+    except (OSError, OverflowError, ValueError):
+        return None
 
 
 def _content(path: Path) -> str | None:

@@ -124,6 +124,10 @@ def compared(evidence: Evidence) -> Item:
     if mark.blocking:
         found = f"{mark.blocking} of {mark.findings} findings keep entries shut"
         return judged(place, look, evidence.moment.now, State.FAIL, found, RECONCILE)
+    ahead_s = (mark.at - evidence.moment.now).total_seconds()
+    if ahead_s > evidence.rules.limits.max_clock_skew_s:
+        found = f"it is dated {span(ahead_s)} later than the market's clock: entries are shut"
+        return judged(place, look, evidence.moment.now, State.FAIL, found, RECONCILE)
     if age_s > limit_s:
         found = f"it is older than {span(limit_s)}: entries are shut"
         state = State.FAIL if evidence.moment.is_open else State.WARN

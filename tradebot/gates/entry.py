@@ -61,6 +61,8 @@ def _reconciled(ask: Ask) -> Decision:
     if mark.blocking:
         return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.RECONCILE_FINDINGS, mark.blocking, 0)
     age = (ask.desk.now - mark.at).total_seconds()
+    if age < -ask.limits.max_clock_skew_s:
+        return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.RECONCILE_FROM_FUTURE, age, 0, age)
     return answer(Gate.RECONCILED, age <= limit, Reason.RECONCILE_STALE, age, limit, age)
 
 
@@ -82,6 +84,8 @@ def _flow_fresh(ask: Ask) -> Decision:
     if fetched is None:
         return Decision(Gate.FLOW_FRESH, Verdict.UNKNOWN, Reason.FLOW_MISSING)
     age = (ask.desk.now - fetched).total_seconds()
+    if age < -ask.limits.max_clock_skew_s:
+        return Decision(Gate.FLOW_FRESH, Verdict.FAIL, Reason.FLOW_FROM_FUTURE, age, 0, age)
     return answer(Gate.FLOW_FRESH, age <= limit, Reason.FLOW_STALE, age, limit, age)
 
 

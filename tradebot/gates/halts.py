@@ -5,7 +5,7 @@ venue that says nothing for a moment is no reason to need a person; as a gate it
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from tradebot.limits import HaltRules
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import TradingStateRecord
+from tradebot.model.trading import TradingState, TradingStateRecord
 
 ACCEPTED = re.compile(r"override ([A-Z_,]+) at (\S+): ")
 CAUSE = re.compile(r"(?:^|; )([A-Z_]+): ")
@@ -28,7 +28,7 @@ CLEARED_BY = {
     Reason.DRAWDOWN_REACHED: "unhalt --override, which measures from the equity of that moment on",
     Reason.REJECT_STORM: "the end of halts.storm_window_s",
     Reason.UNKNOWN_STORM: "reconcile, which looks the orders up, or the end of halts.storm_window_s",
-    Reason.SECOND_WRITER: "the end of the stranger's orders; of an id held twice, unhalt --override",
+    Reason.SECOND_WRITER: "the end of the stranger's orders; of one that filled or holds our id, unhalt --override",
     Reason.VENUE_DRIFT: "an answer that can be read",
     Reason.PASS_FAULT: "a person who has read it",
 }
@@ -85,15 +85,26 @@ class Override:
     at: datetime
 
 
-def override_words(halt: TradingStateRecord, why: str) -> str:
-    """Return what is recorded as the reason of an unhalt over a halt's own causes; `override_of` reads it back.
+def override_words(halts: Iterable[TradingStateRecord], why: str) -> str:
+    """Return what is recorded as the reason of an unhalt over the bot's own causes; `override_of` reads it back.
 
-    A halt of the bot's own tells its causes in its reason, and its time is trading time. Of another's none is known.
+    A halt of the bot's own tells its causes in its reason, and its time is trading time; those of others are passed by.
     """
-    causes = causes_of(halt)
-    if not causes or halt.at is None:
+    own = of_its_own(halts)
+    causes = frozenset[str]().union(*map(causes_of, own))
+    if not causes:
         return f"override: {why}"
-    return f"override {','.join(sorted(causes))} at {halt.at.isoformat()}: {why}"
+    return f"override {','.join(sorted(causes))} at {max(h.at for h in own if h.at).isoformat()}: {why}"
+
+
+def plain_words(why: str) -> str:
+    """Return a reason as it is recorded where nothing was overridden: no words of it are read as an override."""
+    return why if override_of(why) is None else f"reason: {why}"
+
+
+def of_its_own(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
+    """Return the halts that the bot latched by itself and whose causes are known, in their order."""
+    return tuple(halt for halt in halts if halt.at is not None and causes_of(halt))
 
 
 def causes_of(halt: TradingStateRecord) -> frozenset[str]:
@@ -108,9 +119,10 @@ def override_of(words: str) -> Override | None:
     if found is None:
         return None
     try:
-        return Override(frozenset(found[1].split(",")), datetime.fromisoformat(found[2]))
+        at = datetime.fromisoformat(found[2])
     except ValueError:
         return None
+    return Override(frozenset(found[1].split(",")), at) if at.tzinfo else None
 
 
 def explained(causes: Iterable[Decision]) -> str:
@@ -122,9 +134,15 @@ def _number(value: object) -> str:
     return str(value) if isinstance(value, str | int) else f"{float(str(value)):.4g}"
 
 
+def _override(desk: Desk) -> Override | None:
+    """Return the override in force: only entries that are open again carry one, and none comes from the future."""
+    found = override_of(desk.state.why) if desk.state.state is TradingState.ACTIVE else None
+    return found if found is not None and found.at <= desk.now else None
+
+
 def _overridden(desk: Desk, reason: Reason | None) -> bool:
     """Tell whether a person has accepted this cause in this session; a storm counts anew from then instead."""
-    override = override_of(desk.state.why)
+    override = _override(desk)
     if override is None or reason is None or reason in STORMS or desk.session is None:
         return False
     return reason.value in override.reasons and desk.session.contains(override.at)
@@ -132,7 +150,7 @@ def _overridden(desk: Desk, reason: Reason | None) -> bool:
 
 def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Reason) -> int:
     since = desk.now - timedelta(seconds=halts.storm_window_s)
-    override = override_of(desk.state.why)
+    override = _override(desk)
     if override is not None and reason.value in override.reasons:
         since = max(since, override.at)
     return sum(at > since for at in times)

@@ -13,6 +13,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import Arming, Mode, Permission
 
 PLACE = "state folder"
+ENVIRONMENT = "environment"
 ACCOUNT_TAIL = "TRADEBOT_LIVE"
 ACKNOWLEDGEMENT = "LIVE_TRADING_ACK"
 UNDERSTOOD = "YES_I_UNDERSTAND"
@@ -31,8 +32,9 @@ SPELLINGS: Mapping[str, bool] = {
 class Told:
     """What permission goes by: the mode of the folder and of the file, the account, and what was said outside.
 
-    `environment` holds the names of NAMES that say something; `unread` why it could not be read. `network` is the kind
-    of file system that holds the state where that is another machine's, as far as the system tells.
+    `environment` holds the names of NAMES that are set, empty ones too; `unread` why it could not be read, and `read`
+    which file was looked for beside it. `network` is the kind of file system that holds the state where that is another
+    machine's, as far as the system tells.
     """
 
     mode: Mode
@@ -42,6 +44,7 @@ class Told:
     arming: Arming | None
     unread: str | None = None
     network: str | None = None
+    read: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
 
 def _doors(told: Told) -> Iterator[Door]:
     if told.unread is not None:
-        yield Door("environment", Reason.ORDER_GATE_CLOSED, open=False, found=told.unread)
+        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, open=False, found=told.unread)
+    elif told.read is not None:
+        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, open=True, found=told.read)
     if told.mode is not Mode.SANDBOX:
         yield _place(told.network)
     live = told.mode is Mode.LIVE
@@ -117,6 +122,8 @@ def _order_gate(name: str, wanted: bool, said: str | None, *, needed: bool) -> D
     """Judge a gate of an earlier bot: real money needs it said, elsewhere it counts where somebody says it."""
     if said is None:
         return Door(name, Reason.ORDER_GATE_CLOSED, not needed, f"{name} is not set")
+    if not said:
+        return Door(name, Reason.ORDER_GATE_CLOSED, open=False, found=f"{name} is set, and empty")
     meant = SPELLINGS.get(said.lower())
     word = "no clear word" if meant is None else "yes" if meant else "no"
     return Door(name, Reason.ORDER_GATE_CLOSED, meant is wanted, f"{name} says {word}")

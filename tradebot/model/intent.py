@@ -101,12 +101,18 @@ class Intent:
     target_venue_id: str | None = None
 
     def asked_for(self, order: Order) -> bool:
-        """Tell whether the venue's order is the one that this asked for: id, symbol, side and quantity.
+        """Tell whether the venue's order is the one that this asked for: id, symbol, side, quantity, type and price.
 
-        A replace asks for no quantity: the venue may count what was filled before in or out.
+        A replace asks for no quantity: the venue may count what was filled before in or out. A type that we do not
+        know and a limit that the venue leaves out are no other ones.
         """
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side) or order.quantity is None:
+            return False
+        if order.order_type not in (self.order_type, OrderType.UNKNOWN):
+            return False
+        untold = order.limit_price is None and order.order_type is OrderType.LIMIT
+        if order.limit_price != self.limit_price and not untold:
             return False
         return order.quantity == self.quantity or (
             self.operation is Operation.REPLACE and order.quantity < self.quantity

@@ -122,6 +122,9 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.RECONCILE_STALE: _row(
         Cause.BLOCKED, "The last comparison with the broker is too old.", "tradebot reconcile"
     ),
+    Reason.RECONCILE_FROM_FUTURE: _row(
+        Cause.BROKEN, "The last comparison is dated later than the venue's clock.", "tradebot reconcile"
+    ),
     Reason.RECONCILE_FINDINGS: _row(
         Cause.BLOCKED,
         "The books and the broker differ.",
@@ -139,6 +142,9 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.FLOW_MISSING: _row(Cause.BROKEN, "No flow was fetched for this symbol.", "tradebot fetch-flow"),
     Reason.FLOW_STALE: _row(Cause.BROKEN, "The symbol's flow was fetched too long ago.", "tradebot fetch-flow"),
+    Reason.FLOW_FROM_FUTURE: _row(
+        Cause.BROKEN, "The symbol's flow is dated later than the venue's clock.", "tradebot fetch-flow"
+    ),
     Reason.QUOTE_MISSING: _row(
         Cause.UNKNOWN,
         "The venue gave no usable quote.",

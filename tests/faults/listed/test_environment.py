@@ -143,7 +143,9 @@ def test_fault_030_live_key_at_the_paper_address(nobody: Bot) -> None:
     assert f"mode live does not fit ALPACA_BASE_URL\n  next: Set ALPACA_BASE_URL to {LIVE_URL}" in (
         begun(nobody, "live", LIVE_KEY, PAPER_URL).err
     )
-    assert "ALPACA_KEY begins as a live key does, and the mode is paper" in begun(nobody, "paper", LIVE_KEY).err
+    said = begun(nobody, "paper", LIVE_KEY).err
+    assert "ALPACA_KEY begins as a live key does, and the mode is paper" in said
+    assert "account, or make a bot of that mode: tradebot init --mode live --state-dir NEW\n" in said
 
 
 def test_fault_031_address_without_encryption(nobody: Bot) -> None:

@@ -19,7 +19,8 @@ from tests.adapters.test_plugin import Ask, ask
 from tests.faults import test_campaigns, test_stores
 from tests.faults.failpoints import OFF_THE_ROAD, every_point, names
 from tests.faults.listed.ground import Trader
-from tests.faults.stage import DIED, Fatal, Verb, run
+from tests.faults.stage import Fatal, Verb, run
+from tests.faults.together import DIED
 from tradebot import cycle
 from tradebot.adapters import failpoint, lock, switch
 from tradebot.adapters.ledger import SqliteLedger
