@@ -83,13 +83,16 @@ def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> 
 
 
 def _take_over(world: World, desk: Desk) -> None:
-    """Write down a halt that a person's file alone holds: to remove the file, unseen by all, must not end it."""
+    """Write down a halt that a person's file alone holds: to remove the file, unseen by all, must not end it.
+
+    What could not be read for a moment keeps this pass from entering, and is no halt by anybody.
+    """
     found = desk.state
-    if found.state is TradingState.ACTIVE or world.ledger.halts() or not world.ledger.armed():
+    if found.state is TradingState.ACTIVE or found.at is None or world.ledger.halts() or not world.ledger.armed():
         return
     details = {"who": found.who, "why": found.why}
     world.events.emit(SystemEvent(desk.now, "halts", "halted_by_file", Severity.WARN, None, details))
-    world.ledger.set_trading_state(found.state, found.who, found.why, found.at or desk.now)
+    world.ledger.set_trading_state(found.state, found.who, found.why, found.at)
 
 
 def _remember(world: World, equity: Decimal) -> None:
