@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.bot import Bot, made
+from tests.cli.bot import Bot, made, second_session
 from tradebot.adapters import switch
 from tradebot.adapters.ledger import SqliteLedger
+from tradebot.exchange import process
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +44,24 @@ def new_bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]
     """Yield a bot of one test alone."""
     with made(tmp_path / "state") as path:
         yield Bot(path, capsys)
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot that the tests of a module copy."""
+    with made(tmp_path_factory.mktemp("cli") / "state") as folder:
+        yield folder
+
+
+@pytest.fixture
+def trader(ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    """Yield a copy of one bot, half an hour into its second session and about to trade."""
+    brought = ready / "brought"
+    if not brought.exists():
+        second_session(Bot(ready, capsys))
+        process.stop(ready / "exchange")
+        brought.touch()
+    place = tmp_path / "state"
+    shutil.copytree(ready, place)
+    yield Bot(place, capsys)
+    process.stop(place / "exchange")

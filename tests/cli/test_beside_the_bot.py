@@ -1,37 +1,11 @@
 """What a person or another program does at the broker beside the bot, judged by the exchange's own log."""
 
-import shutil
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
-from tests.cli.bot import KEYS, Bot, log, made, order_by_hand, second_session
-from tradebot.exchange import process
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a new bot."""
-    with made(tmp_path_factory.mktemp("beside") / "state") as folder:
-        yield folder
-
-
-@pytest.fixture
-def trader(ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
-    """Yield a copy of one bot, half an hour into its second session and about to trade."""
-    brought = ready / "brought"
-    if not brought.exists():
-        second_session(Bot(ready, capsys))
-        process.stop(ready / "exchange")
-        brought.touch()
-    place = tmp_path / "state"
-    shutil.copytree(ready, place)
-    yield Bot(place, capsys)
-    process.stop(place / "exchange")
+from tests.cli.bot import KEYS, Bot, log, order_by_hand
 
 
 def fails(bot: Bot, rule: str) -> None:

@@ -1,16 +1,12 @@
 """The bot under each ready-made fault script, judged by the exchange's log and not by what the bot says of itself."""
 
-import shutil
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from tests.cli.bot import Bot, log, made, second_session
-from tradebot.exchange import process
+from tests.cli.bot import Bot, log
 from tradebot.exchange.faults import library
 
 DOCUMENTED = {0, 3, 4, 5, 10}
@@ -23,27 +19,6 @@ HASTENED = {"slow-venue": (("20s", "500ms"), ("slow_drip: 2000", "slow_drip: 200
 """What a script makes a client wait for is shortened: how long the bot waits at most is tested beside its adapter."""
 ENDS = ("order_rejected", "order_canceled", "order_expired")
 PASSES = ("trade-once", "tick", "evaluate-exits", "flatten --all --confirm ALL", "tick", "reconcile")
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a new bot."""
-    with made(tmp_path_factory.mktemp("faults") / "state") as folder:
-        yield folder
-
-
-@pytest.fixture
-def trader(ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
-    """Yield a copy of one bot, half an hour into its second session and about to trade."""
-    brought = ready / "brought"
-    if not brought.exists():
-        second_session(Bot(ready, capsys))
-        process.stop(ready / "exchange")
-        brought.touch()
-    place = tmp_path / "state"
-    shutil.copytree(ready, place)
-    yield Bot(place, capsys)
-    process.stop(place / "exchange")
 
 
 def control(bot: Bot, method: str, path: str, body: str = "") -> None:
