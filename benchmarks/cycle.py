@@ -155,7 +155,7 @@ def world(symbols: Sequence[str], load: Load) -> World:
     ledger.mark_reconciled(ReconcileMark(NOW - timedelta(minutes=5), 0, 0))
     sectors = {symbol: SECTORS[number % len(SECTORS)] for number, symbol in enumerate(symbols)}
     return World(
-        rules=replace(rules_of(settings), universe=symbols, sectors=sectors),
+        rules=replace(rules_of(settings, settings.exits), universe=symbols, sectors=sectors),
         permission=Permission(),
         reader=FakeReader(venue),
         market=venue,

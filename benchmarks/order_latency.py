@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.support.figures import Figure, show
 from commands import init
+from tradebot.connecting import SANDBOX_KEY
 from tradebot.cycle import trade_once
 from tradebot.exchange import process
 from tradebot.exchange.state import LOG_FILE
@@ -31,7 +32,7 @@ from tradebot.model.record import CandidateRecord, Job
 from tradebot.orders import send, submit_intent
 from tradebot.ports import OrderPort
 from tradebot.snapshot import take
-from tradebot.wiring import SANDBOX_KEY, App, Options, opened
+from tradebot.wiring import App, Options, opened
 from tradebot.world import Call, World
 
 ORDERS = 60

@@ -15,7 +15,7 @@ from tradebot.adapters.pace import RealTime
 from tradebot.errors import ExitCode
 from tradebot.exchange import process
 from tradebot.model.record import Job
-from tradebot.snapshot import session_of
+from tradebot.session_dates import session_of
 from tradebot.wiring import App, Options, opened
 
 TICKS = 2000

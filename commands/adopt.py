@@ -48,7 +48,8 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     """
     from commands.holdings import FOREIGN_OWNER
     from commands.passes import begin
-    from tradebot.adopting import ADOPTED, acknowledge, broker_position, manage
+    from tradebot.adopting import acknowledge, broker_position, manage
+    from tradebot.model.position import ADOPTED
     from tradebot.model.record import Job
 
     there = broker_position(app.reader.view(), symbol)
@@ -84,7 +85,7 @@ def _met_already(app: "App", there: "BrokerPosition") -> str | None:
     opened = app.folder.created_at
     position = Position("", there.symbol, (Lot(there.quantity, there.average_price, opened),), Decimal(0), opened)
     gain = Held(position, there.average_price).gain(there.market_value / there.quantity)
-    rules = app.settings.exits
+    rules = app.rules.exits
     if gain <= -rules.stop_loss_fraction:
         return "STOP_LOSS"
     return "PROFIT_TARGET" if gain >= rules.profit_target_fraction else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -40,6 +41,7 @@ from commands import (
     unhalt,
     why_no_orders,
 )
+from commands.plain import clean
 from tradebot import __version__
 from tradebot.errors import ExitCode, OperatorError
 
@@ -88,6 +90,7 @@ def _command() -> Callable[..., Any]:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; OperatorError for one that cannot be read."""
+    _refuse_empty(arguments)
     try:
         result = int(_command()(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
@@ -96,6 +99,20 @@ def run(arguments: list[str]) -> int:
         # Typer has taken the KeyboardInterrupt and left this code.
         raise KeyboardInterrupt
     return result
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """Raise for a word that is empty or blank: it names nothing, and must never mean everything, or the default.
+
+    It is mostly a variable of the shell that was not set. Only a reason may be empty.
+    """
+    for before, word in pairwise(["", *arguments]):
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if not (value if equals or not option else option).strip() and "--reason" not in (before, option):
+            where = f"after {clean(option or before)[:40]}" if option or before else "on the command line"
+            raise OperatorError(
+                f"there is an empty word {where}, which names nothing", "is a variable of the shell unset?"
+            )
 
 
 def _usage_hint(wrong: typer.TyperException) -> str:

@@ -8,21 +8,34 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from jobs.timetable import CHAIN, slots
-from tradebot.adapters import lock
+from tradebot.adapters import backups, lock
 from tradebot.adapters.events import worth_seeing
 from tradebot.adapters.state_folder import EVENTS
-from tradebot.auditing.evidence import Answers, Broker, Evidence, JobRun, Journal, Moment, Passes, Silence, Watched
+from tradebot.agreement import require_account
+from tradebot.auditing.evidence import (
+    Answers,
+    Backups,
+    Broker,
+    Evidence,
+    JobRun,
+    Journal,
+    Moment,
+    Passes,
+    Silence,
+    Watched,
+)
 from tradebot.booking import astray, unbooked
-from tradebot.books import owners, unapplied
+from tradebot.books import read_view
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.missing import missing_fills
+from tradebot.missing import WATCHED, missing_fills
 from tradebot.model.event import Severity
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.record import CycleRecord, Job
+from tradebot.new_fills import new_fills
 from tradebot.reconcile import LedgerView, compare
-from tradebot.snapshot import book, entries_of, peak_equity, require_account, session_of, session_submits
-from tradebot.strangers import strangers
-from tradebot.wiring import rules_of
+from tradebot.session_dates import session_of
+from tradebot.snapshot import book, entries_of, peak_equity, session_submits
+from tradebot.unknown_orders import unknown_orders
 
 if TYPE_CHECKING:
     from tradebot.activities import Booked
@@ -59,7 +72,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
 
     Raises OperatorError where the ledger itself cannot be opened.
     """
-    ledger, rules = app.ledger_view, rules_of(app.settings)
+    ledger, rules = app.ledger_view, app.rules
     venue = Silence("left out: --offline", None, on_request=True) if offline else _venue(app, ledger)
     proven = () if isinstance(venue, Silence) else venue.booked.proven
     pending = () if isinstance(venue, Silence) else venue.pending
@@ -94,6 +107,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
         working=_working(ledger),
         unresolved=ledger.intents(unresolved=True),
         journal=_journal(ledger),
+        backups=Backups(len(backups.places(app.folder.path)), dict(backups.damaged(app.folder.path))),
         broker=venue if isinstance(venue, Silence) else _broker(app, ledger, venue, fills, positions),
     )
 
@@ -101,10 +115,10 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
 def _venue(app: "App", ledger: "SqliteLedger") -> Venue | Silence:
     """Ask the broker; refused keys, another account or silence are something to report, and no end of the audit."""
     try:
-        clock, view = app.reader.clock(), app.reader.view()
+        clock, view = app.reader.clock(), read_view(app.reader, ledger)
         require_account(ledger, view.account)
-        pending = unapplied(app.reader, ledger)
-        view = replace(view, unreadable=view.unreadable + app.reader.unreadable_fills)
+        pending, unreadable = new_fills(app.reader, ledger, clock.now)
+        view = replace(view, unreadable=view.unreadable + unreadable)
         return Venue(clock, view, pending, unbooked(app.reader, ledger, view, (*ledger.fills(), *pending)))
     except TradebotError as error:
         return Silence(error.message, error.hint, on_request=False)
@@ -119,12 +133,13 @@ def _broker(
         quotes = app.reader.quotes(symbols)
     except TradebotError as error:
         return Silence(error.message, error.hint, on_request=False)
+    seen = book(view, positions, fills, unresolved, app.settings.sectors, quotes=quotes)
     listed = {order.venue_id for order in view.orders}
     done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
     return Broker(
         clock=venue.clock,
         view=view,
-        book=_with_history(book(view, positions, fills, unresolved, app.settings.sectors), ledger, view.at),
+        book=_with_history(seen, ledger, view.at),
         findings=compare(_ledger_view(ledger, fills, venue), view, venue.booked.doubtful),
         unapplied=len(venue.pending) + len(venue.booked.proven) + done,
         quotes=quotes,
@@ -152,8 +167,8 @@ def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], venue: Venu
         unresolved=ledger.intents(unresolved=True),
         known_orders=ledger.promised_ids(),
         booked={**ledger.booked(), **{entry.activity_id: entry.words for entry in entries}},
-        missing=missing_fills(ledger.orders(), owners(ledger), fills, now),
-        strangers=strangers(ledger, now.date()),
+        missing=missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now),
+        unknown=unknown_orders(ledger, venue.view.positions, now),
     )
 
 

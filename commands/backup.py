@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.plain import clean
 from commands.surface import Config, Json, Report, StateDir, finish, opened
-from tradebot.errors import TradebotError
+from tradebot.errors import ExitCode, TradebotError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,24 +31,42 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class Damaged:
+    """A copy that cannot be put back as it was made, and why."""
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Backups:
-    """The copy that was made now, None where only a list was asked for, and the names of all, the newest first."""
+    """The copy that was made now, None where only a list was asked for, and the names of all, the newest first.
+
+    `damaged` are those of them of which something is not as it was when they were made.
+    """
 
     made: Copy | None
     kept: tuple[str, ...]
+    damaged: tuple[Damaged, ...]
 
 
 def run(app: "App", *, only_list: bool = False) -> Report:
-    """Copy the books and read the copy through; OperatorError where the disk does not take it."""
-    from tradebot.adapters import backups
+    """Copy the books, read the copy through and look at the others; exit 10 where one of them is damaged.
 
-    made = None
+    OperatorError where the disk does not take the copy.
+    """
+    from tradebot.adapters import backups
+    from tradebot.adapters.backup_parts import Hashed
+
+    made, hashed = None, Hashed()
     if not only_list:
         with app.pass_lock("backup"):
-            found = backups.make(app.folder, BY_HAND, datetime.now(UTC))
+            found = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
         made = Copy(found.path.name, str(found.path), found.record, found.intents, found.fills, found.bytes)
-    data = Backups(made, tuple(path.name for path in backups.places(app.folder.path)))
-    return Report("backup", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+    broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, hashed))
+    data = Backups(made, tuple(path.name for path in backups.places(app.folder.path)), broken)
+    code = ExitCode.FINDINGS if broken else ExitCode.DONE
+    return Report("backup", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
 def of_ended_session(app: "App", now: datetime) -> None:
@@ -58,15 +77,16 @@ def of_ended_session(app: "App", now: datetime) -> None:
     from datetime import timedelta
 
     from tradebot.adapters import backups
+    from tradebot.adapters.backup_parts import Hashed
     from tradebot.model.event import Severity, SystemEvent
 
     ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
     began = app.ledger.books_opened_at()
     if not ended or began is None or began >= ended[-1].close:
         return
-    session = ended[-1].date
+    session, hashed = ended[-1].date, Hashed()
     try:
-        made = backups.of_session(app.folder, session, datetime.now(UTC))
+        made = backups.of_session(app.folder, session, datetime.now(UTC), hashed)
     except TradebotError as failed:
         details = {"session": session.isoformat(), "found": failed.message}
         app.events.emit(SystemEvent(now, "backup", "failed", Severity.WARN, None, details))
@@ -74,9 +94,13 @@ def of_ended_session(app: "App", now: datetime) -> None:
     if made:
         details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}
         app.events.emit(SystemEvent(now, "backup", "made", Severity.INFO, None, details))
+        for name, why in backups.damaged(app.folder.path, hashed):
+            app.events.emit(SystemEvent(now, "backup", "damaged", Severity.ERROR, None, {"name": name, "found": why}))
 
 
 def _render(console: "Console", data: Backups) -> None:
+    from tradebot.adapters.backups import LET_GO, REMEDY
+
     if data.made:
         console.print(f"Copied and read through: {data.made.path}", markup=False, soft_wrap=True)
         console.print(
@@ -86,7 +110,11 @@ def _render(console: "Console", data: Backups) -> None:
     console.print(f"Copies kept: {len(data.kept)}" + (", the newest first:" if data.kept else ""))
     for name in data.kept:
         console.print(f"  {name}", markup=False)
-    if data.kept:
+    for one in data.damaged:
+        console.print(f"Damaged: {clean(one.name)}: {clean(one.why)}", markup=False, soft_wrap=True)
+    if data.damaged:
+        console.print(f"Next: {LET_GO if data.made else REMEDY}", markup=False, soft_wrap=True)
+    elif data.kept:
         console.print(f"Next: tradebot restore {data.kept[0]}   puts one back", markup=False)
 
 

@@ -3,21 +3,24 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, is_dataclass
+from contextlib import closing
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands import config_accept
 from commands.completing import settings as setting_names
 from commands.plain import clean
 from commands.surface import Config, Json, Report, StateDir, finish
-from tradebot.errors import OperatorError
+from tradebot.errors import OperatorError, TradebotError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.adapters.state_folder import StateFolder
+    from tradebot.model.baseline import Difference
     from tradebot.settings import Loaded
 
 app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True, rich_markup_mode=None)
@@ -28,11 +31,12 @@ LONG = 12
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value by its dotted name, and the layer that it comes from."""
+    """One value by its dotted name, its source, and how it differs from the accepted value, if it does."""
 
     key: str
     value: Any
     origin: str
+    difference: "Difference | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +60,22 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An accepted configuration: how many values it has, and what it changes; `file` is None for the one in force."""
+    """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
+
+    `differences` compare it with the accepted one; None where nothing was accepted yet.
+    """
 
     file: str | None
     values: int
     changes: tuple[Change, ...]
+    differences: "tuple[Difference, ...] | None"
 
 
 def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:
     """Return each value with its source; OperatorError for a name that is none."""
     folder, loaded = _loaded(state_dir, config)
-    every = list(values(loaded))
+    differ = {row.name: row for row in _differences(folder, loaded) or ()}
+    every = [replace(row, difference=differ.get(row.key)) for row in values(loaded)]
     chosen = [row for row in every if key is None or row.key == key or row.key.startswith(f"{key}.")]
     if not chosen and key is not None:
         raise _unknown(key, every)
@@ -88,7 +97,7 @@ def check(state_dir: str | None, config: str | None, file: str | None) -> Report
         for row in every
         if row.key not in shipped or shipped[row.key] != row.value
     )
-    data = Checked(file, len(every), changes)
+    data = Checked(file, len(every), changes, _differences(folder, loaded))
     return _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
 
 
@@ -114,10 +123,27 @@ def _loaded(state_dir: str | None, config: str | None, file: Path | None = None)
     return folder, load(file, os.environ, {"mode": folder.mode})
 
 
+def _differences(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
+    """Compare with the accepted configuration; None where no bot or no readable books hold one."""
+    from tradebot.adapters.ledger import SqliteLedger
+    from tradebot.baseline import differences
+
+    if folder is None:
+        return None
+    try:
+        with closing(SqliteLedger.open(folder.path, folder.account_number, read_only=True)) as ledger:
+            accepted = ledger.baseline()
+    except TradebotError:
+        return None
+    return differences(loaded.settings, accepted, loaded.origins) if accepted else None
+
+
 def values(loaded: "Loaded") -> Iterator[Value]:
     """Yield every value of the settings by its dotted name, in the order of the configuration."""
+    from tradebot.baseline import origin_of
+
     for key, value in _leaves(loaded.settings, ""):
-        yield Value(key, value, _origin(loaded.origins, key))
+        yield Value(key, value, origin_of(loaded.origins, key))
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -130,15 +156,6 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         return
     for key, item in items:
         yield from _leaves(item, f"{name}.{key}" if name else str(key))
-
-
-def _origin(origins: Mapping[str, str], key: str) -> str:
-    """Return the source of a value: its own, or that of the section that brought it."""
-    while key:
-        if key in origins:
-            return origins[key]
-        key = key.rpartition(".")[0]
-    return "built in"
 
 
 def _unknown(key: str, every: list[Value]) -> OperatorError:
@@ -155,7 +172,7 @@ def _render(console: "Console", data: Shown, *, origin: bool) -> None:
         console.print("No bot is here: these are the shipped values. Next: tradebot init", style="dim")
     table = Table(box=None, pad_edge=False, show_header=origin)
     for name in ("name", "value", *(("from",) if origin else ())):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in ("setting", "name"))
     for key, text, source in _condensed(data):
         table.add_row(key, text, *((source,) if origin else ()))
     console.print(table)
@@ -177,7 +194,15 @@ def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
                 told.add(section)
                 yield section, f"{sizes[section]} names; tradebot config show {section}", ""
             continue
-        yield row.key, escape(text_of(row.value)), escape(row.origin)
+        yield row.key, escape(text_of(row.value)), escape(_source(row))
+
+
+def _source(row: Value) -> str:
+    if row.difference is None:
+        return row.origin
+    change = "looser" if row.difference.looser else "tighter"
+    accepted = f"accepted as {text_of(row.difference.approved)}" if row.difference.known else "never accepted"
+    return f"{row.origin}; {change}, {accepted}"
 
 
 def text_of(value: Any) -> str:
@@ -192,6 +217,8 @@ def text_of(value: Any) -> str:
 
 
 def _render_check(console: "Console", data: Checked) -> None:
+    from tradebot.gates.permission import described
+
     what = "the configuration in force" if data.file is None else "standard input" if data.file == "-" else data.file
     console.print("[green]Accepted[/green]: ", end="")
     console.print(f"{what} makes a whole of {data.values} coherent values", markup=False, soft_wrap=True)
@@ -200,6 +227,17 @@ def _render_check(console: "Console", data: Checked) -> None:
         console.print(line, markup=False, soft_wrap=True)
     if not data.changes:
         console.print("  every value is as shipped")
+    if data.differences is None:
+        return
+    looser = [row for row in data.differences if row.looser]
+    console.print("Looser than accepted, so entries are closed:" if looser else "Nothing is looser than accepted.")
+    for row in looser:
+        console.print(f"  {described(row)}", markup=False, soft_wrap=True)
+    if looser:
+        console.print("Next: tradebot config accept, or set it back", markup=False)
+
+
+config_accept.register(app)
 
 
 @app.command("show", epilog="Example: tradebot config show limits --origin")

@@ -154,7 +154,7 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
     """
     from commands import reconcile
     from jobs.timetable import due_at
-    from tradebot.snapshot import session_of
+    from tradebot.session_dates import session_of
 
     app.engine.tick_to("open")
     if app.settings.sandbox.source != "generated" and app.settings.sandbox.sessions > 1:

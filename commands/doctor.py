@@ -76,7 +76,10 @@ def _looked_at(
             _require_play_money(app)
         rows += [attempt("second instance", lambda: instances(folder, environ))]
         rows += keys_checks(app, environ)
-        rows += [attempt("strategies", lambda: strategies(app.settings, ask=not offline)), *books_checks(app)]
+        rows += [
+            attempt("strategies", lambda: strategies(app.settings, folder.path, ask=not offline)),
+            *books_checks(app),
+        ]
         if not offline:
             rows += _asked(app, rows, order)
         return _report(folder.path, rows, asked=not offline, mode=app.mode_name, tail=app.account_tail)

@@ -4,23 +4,38 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened
+from commands.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened_to_leave
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from commands.passes import PassData
+    from tradebot.model.record import CandidateRecord
     from tradebot.wiring import App
 
 
-def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False) -> Report:
-    """Run one pass of exits; exit 3 where permission kept them shut."""
+def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, entries_first: bool = False) -> Report:
+    """Run one pass of exits; exit 3 where permission kept them shut.
+
+    With `entries_first`, which a halt asks for, our entries are cancelled before the books are read through.
+    """
+    from dataclasses import replace
+
+    from commands.notes import notes
     from commands.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
     from jobs.claims import Refused
     from tradebot.cycle import evaluate_exits
-    from tradebot.model.record import Job
+    from tradebot.model.record import CandidateRecord, Job
 
-    with app.pass_lock("evaluate-exits"):
+    ended = dict[str, CandidateRecord]()
+
+    def end_entries() -> None:
+        if entries_first:
+            ended.update(_entries_ended(app, by))
+
+    with app.pass_lock("evaluate-exits", end_entries):
         clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=dry_run)
         # Before the slot is claimed: what keeps the world from being built must not use the slot up.
         world = app.world(dry_run=dry_run, proposing=False)
@@ -28,9 +43,24 @@ def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False)
         if isinstance(call, Refused):
             return refused_report(app, "evaluate-exits", call)
         with recorded(app, call, clock.now, dry_run=dry_run):
-            data = pass_data(app, evaluate_exits(world, call))
+            data = pass_data(app, evaluate_exits(world, call, ended))
+        data = replace(data, notes=notes(app, clock.now))
     code = pass_exit_code(data)
     return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _entries_ended(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
+    """Cancel our working entries at once. This claims no slot: nobody has looked at an exit yet."""
+    from commands.passes import venue_clock
+    from tradebot.model.record import Job
+    from tradebot.session_dates import last_session
+    from tradebot.tending import entries_ended
+    from tradebot.world import Call
+
+    clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=False)
+    world = app.world(proposing=False)
+    call = Call(Job.EVALUATE_EXITS, last_session(world.ledger, clock.now), f"halt {clock.now:%H:%M:%SZ}", by)
+    return entries_ended(world, call, clock)
 
 
 def _render(console: "Console", data: "PassData") -> None:
@@ -38,9 +68,11 @@ def _render(console: "Console", data: "PassData") -> None:
 
     if data.not_run:
         render_not_run(console, data.not_run)
-        return
-    console.print(f"Exits at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} looked at")
-    render_rows(console, data)
+    else:
+        console.print(f"Exits at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} looked at")
+        render_rows(console, data)
+    for line in data.notes:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +87,6 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Close what a rule says to close, and end orders that have lived too long; works while halted too."""
-        with opened(state_dir, config) as bot:
+        with opened_to_leave(state_dir, config) as bot:
             report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run)
         finish(report, as_json)

@@ -92,6 +92,7 @@ def run(
 
 
 def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, VenueClock]":
+    from commands.clocks import require
     from commands.passes import begin
     from jobs.claims import claim_by_hand
     from tradebot.model.record import Job
@@ -99,6 +100,7 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
     if not named:
         return begin(app, Job.FETCH_FLOW, by, force=force_slot)
     clock = app.reader.clock()
+    require(clock, app.second_time(), app.settings)
     app.ensure_calendar(clock.now)
     return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clock.now, by), clock
 

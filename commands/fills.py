@@ -18,10 +18,23 @@ if TYPE_CHECKING:
     from tradebot.model.position import OwnedFill
     from tradebot.wiring import App
 
+VENUE = "venue"
+SOURCES = {
+    "adjustment": "plan",
+    "adoption": "adoption",
+    "activity": "activity",
+    "owned": "given back",
+    "taken-over": "taken over",
+}
+"""What our own records are, by what their ids begin with. They move shares between owners, and none of them is a trade:
+a fill is given back to its order's strategy in a pair, out of what is foreign and in again."""
+SHOWN = 1_000
+"""So many fills are shown on a screen; a document holds them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class FillRow:
-    """One execution: shares, USD; `cash_usd` is what it did to cash, `source` is venue, plan, adoption or activity."""
+    """One execution: shares, USD; `cash_usd` is what it did to cash, `source` venue, or one of SOURCES."""
 
     at: datetime
     symbol: str
@@ -36,7 +49,7 @@ class FillRow:
 
 @dataclass(frozen=True, slots=True)
 class Fills:
-    """Fills, oldest first, with what they sum to in USD; `known` counts all that the books hold."""
+    """Fills, oldest first, with what was traded at the venue in USD; `known` counts all that the books hold."""
 
     fills: tuple[FillRow, ...]
     bought_usd: Decimal
@@ -47,12 +60,13 @@ class Fills:
 def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
     """Read the fills of a span, all of them without one."""
     every = app.ledger_view.fills()
-    chosen = [owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol)]
+    chosen = (owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol))
     rows = tuple(_row(owned) for owned in chosen)
+    traded = [row.cash_usd for row in rows if row.source == VENUE]
     data = Fills(
         fills=rows,
-        bought_usd=-sum((row.cash_usd for row in rows if row.cash_usd < 0), Decimal(0)),
-        sold_usd=sum((row.cash_usd for row in rows if row.cash_usd > 0), Decimal(0)),
+        bought_usd=-sum((usd for usd in traded if usd < 0), Decimal(0)),
+        sold_usd=sum((usd for usd in traded if usd > 0), Decimal(0)),
         known=len(every),
     )
     return Report("fills", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
@@ -72,7 +86,7 @@ def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "I
 
 
 def _session_open(app: "App", at: datetime) -> datetime:
-    from tradebot.snapshot import session_of
+    from tradebot.session_dates import session_of
 
     session = session_of(app.ledger_view, at)
     return session.open if session else at.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -97,8 +111,7 @@ def _row(owned: "OwnedFill") -> FillRow:
 
 def _source(activity_id: str) -> str:
     """Our own records name themselves; whatever else stands there is the venue's."""
-    kind = activity_id.partition(":")[0]
-    return {"adjustment": "plan", "adoption": "adoption", "activity": "activity"}.get(kind, "venue")
+    return SOURCES.get(activity_id.partition(":")[0], VENUE)
 
 
 def _render(console: "Console", data: Fills) -> None:
@@ -106,16 +119,18 @@ def _render(console: "Console", data: Fills) -> None:
     from rich.table import Table
 
     console.print(f"{len(data.fills)} of {data.known} fills; the venue was not asked")
+    if len(data.fills) > SHOWN:
+        console.print(f"The last {SHOWN:,} of them; --since, a symbol or --json shows others")
     table = Table(box=None, pad_edge=False)
     for name in ("at UTC", "symbol", "side", "shares", "price", "cash USD", "strategy", "source"):
         table.add_column(name, justify="right" if name in ("shares", "price", "cash USD") else "left")
-    for row in data.fills:
+    for row in data.fills[-SHOWN:]:
         numbers = (f"{row.quantity:,f}", f"{row.price:,f}", f"{row.cash_usd:+,.2f}")
         at = f"{row.at:%Y-%m-%d %H:%M:%S}"
         table.add_row(at, escape(row.symbol), row.side, *numbers, escape(row.strategy), row.source)
     if data.fills:
         console.print(table)
-        console.print(f"Bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
+        console.print(f"Traded at the venue: bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from commands.completing import own
 from commands.plain import confirm
-from commands.surface import Config, DryRun, Json, Report, StateDir, caller, finish, opened
+from commands.surface import Config, DryRun, Json, Report, StateDir, caller, finish, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleR
     from jobs.claims import claim_by_hand
     from tradebot.cycle import flatten
     from tradebot.model.record import Job
-    from tradebot.snapshot import last_session
+    from tradebot.session_dates import last_session
     from tradebot.world import Call
 
     now = app.now()
@@ -134,7 +134,7 @@ def register(app: typer.Typer) -> None:
         """Close the bot's own position in a symbol, or all of them, ending its working orders first."""
         if (symbol is None) is not everything:
             raise OperatorError("name one symbol, or --all", "tradebot flatten MSFT     or: tradebot flatten --all")
-        name = symbol.strip().upper() if symbol else None
-        with opened(state_dir, config) as bot:
+        name = None if symbol is None else symbol.strip().upper()
+        with opened_to_leave(state_dir, config) as bot:
             report = run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)
         finish(report, as_json)

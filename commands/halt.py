@@ -4,19 +4,19 @@ After a return that names no order in flight, no order that adds risk begins: ea
 lock, and a halt waits for that lock, two seconds at most, because a sender that is stuck must not keep it waiting.
 
 A halt that is in force keeps the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times are those of
-the person's own clock, because no venue is asked.
+the person's own clock, because no venue is asked. Words that it does not understand halt all the same: whoever types
+`halt` in a hurry means it, and refusing would cost more than a halt too many.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from commands.hints import aimed
-from commands.plain import OutputError, caller, clean, clean_lines, confirm, document, print_error, say
+from commands.plain import OutputError, caller, clean, clean_lines, complain, confirm, document, note, print_error, say
 from tradebot.adapters import send_lock, state_folder, switch
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -31,6 +31,7 @@ UNSAID = "no reason given"
 PATIENCE_S = 0.5
 """For so long a halt waits for a transaction of the ledger; a sender may have been stopped in the middle of one."""
 COMMAND = "tradebot halt --flatten"
+NOT_REMEMBERED = "NOT REMEMBERED: this halt could not be written."
 FLAGS: Mapping[str, str] = {"--flatten": "flatten", "--json": "as_json"}
 VALUES: Mapping[str, str] = {
     "--reason": "reason",
@@ -53,13 +54,16 @@ class Asked(NamedTuple):
     state_dir: str | None = None
     config: str | None = None
     as_json: bool = False
+    not_understood: tuple[str, ...] = ()
+    """Words of the command line that were not understood."""
 
 
 class Latch(NamedTuple):
     """The latch as it fell; `unrecorded` says why the ledger's history lacks it, `told` whether it could be said.
 
     `in_flight` names the order that was still going out when waiting for it ended. `at_first` is what the files held
-    and was said at once, `asked` what was to be.
+    and was said at once, `asked` what was to be. `unwritten` says why nothing at all remembers this halt; `state` is
+    then what the folder goes on saying. `busy` tells that another process held the ledger.
     """
 
     state: str
@@ -71,6 +75,8 @@ class Latch(NamedTuple):
     unrecorded: str | None
     told: bool
     in_flight: str | None
+    unwritten: str | None = None
+    busy: bool = False
 
 
 class Recorded(NamedTuple):
@@ -78,6 +84,8 @@ class Recorded(NamedTuple):
 
     state: str | None
     problem: str | None
+    busy: bool = False
+    """Another process held the ledger; nothing is wrong with it."""
 
 
 class Orders(TypedDict):
@@ -90,50 +98,96 @@ class Orders(TypedDict):
 
 
 class Halted(TypedDict):
-    """What a program is told: the latch, the order still going out, and the working ones, None where none was."""
+    """What a program is told: the latch, the order still going out, and the working ones, None where none was.
+
+    `unwritten` is why nothing remembers the halt, None where it is in force; `not_understood` are words passed over.
+    """
 
     state: str
     who: str
     why: str
     at: datetime
     unrecorded: str | None
+    unwritten: str | None
+    not_understood: list[str]
     in_flight: str | None
     orders: Orders | None
 
 
 def act(arguments: Sequence[str]) -> int:
     """Halt as a command line asks; return the exit code. This is what runs before the command line is imported."""
-    return run(_asked(arguments))
+    asked = _asked(arguments)
+    try:
+        return run(asked)
+    finally:
+        _tell_not_understood(asked)
+
+
+def without_verb(arguments: Sequence[str]) -> list[str] | None:
+    """Return the words around `halt` where that is the verb, None where it is not; options may stand before it."""
+    place = 0
+    while place < len(arguments) and arguments[place].startswith("-"):
+        place += 2 if arguments[place] in VALUES else 1
+    if arguments[place : place + 1] != ["halt"]:
+        return None
+    return [*(word for word in arguments[:place] if word != "--debug"), *arguments[place + 1 :]]
 
 
 def run(asked: Asked) -> int:
     """Let the latch fall, say so, then write the history, then end working entries; return the exit code.
 
-    An output that cannot be written stops nothing: exit 1 tells of it at the end.
-    Raises OperatorError where there is no state, nothing can be written, or flattening was not confirmed.
+    An output that cannot be written stops nothing: exit 1 tells of it at the end. Exit 2 says that words were not
+    understood, or that nothing can be written, so that nothing remembers this halt.
+    Raises OperatorError where there is no state, or flattening was not confirmed.
     """
     path = _marked(state_folder.resolve(asked.state_dir, os.environ))
     mode, tail = _whose(path)
     latch = _fall(path, asked, REDUCE_ONLY)
-    if asked.flatten:
+    # A word that was not understood may have named the one symbol that was to be closed.
+    if asked.flatten and latch.unwritten is None and not asked.not_understood:
         by_hand = mode not in ("sandbox", "paper")
         confirm(FLATTEN, asked.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
         latch = _fall(path, asked, FLATTEN)
+    from commands.halt_screen import rest
+
     orders = _orders(path, asked, latch)
-    problem = orders is not None and orders["problem"] is not None
-    code = ExitCode.UNAVAILABLE if problem else ExitCode.DONE
-    found = document("halt", mode, tail, code, _data(latch, orders))
-    told = _tell(json.dumps(found, default=_in_utc) if asked.as_json else _rest(latch, orders))
+    code = _exit_code(asked, latch, orders)
+    found = document("halt", mode, tail, code, _data(asked, latch, orders))
+    told = _tell(json.dumps(found, default=_in_utc) if asked.as_json else rest(path, asked, latch, orders))
     return code if told and latch.told else code or ExitCode.ERROR
+
+
+def _exit_code(asked: Asked, latch: Latch, orders: Orders | None) -> ExitCode:
+    if latch.unwritten is not None:
+        return ExitCode.USAGE
+    if orders is not None and orders["problem"] is not None:
+        return ExitCode.UNAVAILABLE
+    return ExitCode.USAGE if asked.not_understood else ExitCode.DONE
+
+
+def _tell_not_understood(asked: Asked) -> None:
+    """Say on stderr which words halted nothing more and nothing less."""
+    if asked.not_understood:
+        words = ", ".join(repr(clean(text)[:40]) for text in asked.not_understood)
+        complain(f"error: not understood, and passed over: {words}{'; so nothing is closed' * asked.flatten}")
+        note("  next: tradebot halt --help")
 
 
 def _orders(path: Path, asked: Asked, latch: Latch) -> Orders | None:
     """End the working orders, None where there is none; nothing that is stuck or damaged is waited for once more."""
+    if latch.unwritten is not None:
+        from commands.halt_unwritten import end_entries
+
+        return end_entries(asked.state_dir, asked.config, latch.at)
     if latch.in_flight is not None:
-        return _undone("an order is in flight, and its pass still holds the lock of this folder")
+        return undone("an order is in flight, and its pass still holds the lock of this folder")
+    if latch.busy:
+        return undone("another process holds the ledger, so no pass can run now")
     if latch.unrecorded is not None:
-        return _undone("the ledger takes no record now, and no order is sent or cancelled without one")
-    return _end_orders(asked) if asked.flatten or _at_work(path) or _may_fill(path) else None
+        from commands.halt_unwritten import by_id
+
+        return by_id(path, asked, latch, "the ledger takes no record now, so no pass can run")
+    return _end_orders(path, asked, latch) if latch.asked == FLATTEN or _at_work(path) or _may_fill(path) else None
 
 
 def _at_work(path: Path) -> bool:
@@ -148,25 +202,30 @@ def _at_work(path: Path) -> bool:
 
 
 def _asked(arguments: Sequence[str]) -> Asked:
-    """Read a command line as Typer would; argparse alone would cost a tenth of the time that halting takes."""
+    """Read a command line as Typer would; argparse alone would cost a tenth of the time that halting takes.
+
+    What cannot be read is kept apart, and stops nothing. An option is never the value of another one.
+    """
     found: dict[str, Any] = {}
-    words = iter(arguments)
-    for word in words:
+    unread: list[str] = []
+    words = list(reversed(arguments))
+    while words:
+        word = words.pop()
         name, equals, value = word.partition("=")
+        given = name in VALUES and (equals or _is_value(words[-1:]))
+        text = value if equals or not given else words.pop()
         if word in FLAGS:
             found[FLAGS[word]] = True
-        elif name in VALUES:
-            found[VALUES[name]] = value if equals else _next(words, name)
+        elif given and (text.strip() or name == "--reason"):
+            found[VALUES[name]] = text
         else:
-            raise OperatorError(f"no such option: {clean(word)[:40]}", "tradebot halt --help")
-    return Asked(**found)
+            unread.append(word)
+    return Asked(**found, not_understood=tuple(unread))
 
 
-def _next(words: Iterator[str], name: str) -> str:
-    value = next(words, None)
-    if value is None:
-        raise OperatorError(f"option {name} needs a value", "tradebot halt --help")
-    return value
+def _is_value(following: Sequence[str]) -> bool:
+    """Return True if there is a next word, and it isn't an option itself."""
+    return any(word.partition("=")[0] not in {*FLAGS, *VALUES} for word in following)
 
 
 def _marked(path: Path) -> Path:
@@ -188,27 +247,31 @@ def _whose(path: Path) -> tuple[str | None, str | None]:
 def _fall(path: Path, asked: Asked, state: str) -> Latch:
     """Latch, say so at once, wait for the order that is going out, then try to write the history."""
     who, why, at = caller(), asked.reason, datetime.now(UTC)
-    at_first = in_force = _latched(path, who, why, at, state)
-    told = asked.as_json or _tell(f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(why)}")
+    in_force, unwritten = at_first, _ = _latched(path, who, why, at, state)
+    first_line = f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(why)}"
+    told = asked.as_json or _tell(first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}")
     in_flight = send_lock.in_flight(path)
+    if unwritten is not None:
+        return Latch(in_force, at_first, state, who, why, at, None, told, in_flight, unwritten)
     recorded = _record(path, FLATTEN if in_force == FLATTEN else state, who, why, at)
     if recorded.state == FLATTEN != in_force:
         # The history holds more than the files did: they are told, where they can be changed by now.
         with suppress(OperatorError):
             switch.halt(path, who, why, at, FLATTEN)
         in_force = FLATTEN
-    return Latch(in_force, at_first, state, who, why, at, recorded.problem, told, in_flight)
+    return Latch(in_force, at_first, state, who, why, at, recorded.problem, told, in_flight, busy=recorded.busy)
 
 
-def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> str:
-    """Let the latch fall; where neither file can be changed the ledger's history alone holds it, if it can."""
+def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> tuple[str, str | None]:
+    """Let the latch fall; where neither file can be changed the ledger's history alone holds it, if it can.
+
+    Return the state that is in force now, and why the halt could be written nowhere, if so.
+    """
     try:
-        return switch.halt(path, who, why, at, state)
-    except OperatorError:
-        recorded = _record(path, state, who, why, at)
-        if recorded.state is None:
-            raise
-        return recorded.state
+        return switch.halt(path, who, why, at, state), None
+    except OperatorError as error:
+        recorded = _append(path, state, who, why, at)
+        return (str(switch.read(path).state), error.message) if recorded.state is None else (recorded.state, None)
 
 
 def _tell(text: str) -> bool:
@@ -222,7 +285,15 @@ def _tell(text: str) -> bool:
 
 
 def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
-    """Append the halt to the ledger's history, or say why that failed. The latch holds without it."""
+    """Append the halt to the ledger's history, or say why that failed. The latch holds without it.
+
+    In a folder that others can write SQLite would follow a link that they put beside the ledger.
+    """
+    door = state_folder.open_door(path)
+    return Recorded(None, f"{door.problem}: {door.remedy}") if door else _append(path, state, who, why, at)
+
+
+def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
     import sqlite3
 
     from tradebot.adapters.ledger_books import Books
@@ -231,7 +302,7 @@ def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
         with closing(Books.open(path, patience_s=PATIENCE_S)) as books:
             return Recorded(books.record_state(state, who, why, at), None)
     except TradebotError as error:
-        return Recorded(None, error.message)
+        return Recorded(None, error.message, busy=error.retryable)
     except (OSError, ValueError, sqlite3.Error) as error:
         return Recorded(None, str(error))
 
@@ -247,24 +318,31 @@ def _may_fill(path: Path) -> bool:
         return True
 
 
-def _end_orders(asked: Asked) -> Orders:
-    """Run one pass of exits, which cancels entries while halted and closes everything under FLATTEN."""
+def _end_orders(path: Path, asked: Asked, latch: Latch) -> Orders:
+    """Run one pass of exits, which cancels entries while halted and closes everything under FLATTEN.
+
+    Where the configuration can't be read and none was accepted no pass can run, which keeps nobody from cancelling.
+    """
     from commands import evaluate_exits
     from commands.passes import PassData
-    from tradebot.wiring import Options, opened
+    from commands.surface import opened_to_leave
 
     try:
-        with opened(Options(asked.state_dir, asked.config), os.environ) as app:
-            data = evaluate_exits.run(app, by=caller(), force_slot=True).data
+        with opened_to_leave(asked.state_dir, asked.config) as app:
+            data = evaluate_exits.run(app, by=caller(), force_slot=True, entries_first=True).data
+    except OperatorError as error:
+        from commands.halt_unwritten import by_id
+
+        return by_id(path, asked, latch, f"{error.message}: {error.hint}")
     except TradebotError as error:
-        return _undone(f"{error.message} {error.hint}".strip())
+        return undone(f"{error.message} {error.hint}".strip())
     assert isinstance(data, PassData), "a forced slot is never refused"
     return _outcome(data)
 
 
 def _outcome(data: "PassData") -> Orders:
     if data.not_run is not None:
-        return _undone(data.not_run.meaning)
+        return undone(data.not_run.meaning)
     sent = [row.source for row in data.rows if row.reason is None]
     failed = [row.reason for row in data.rows if row.reason and row.reason not in AS_IT_SHOULD_BE]
     problem = f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}" if failed else None
@@ -276,17 +354,20 @@ def _outcome(data: "PassData") -> Orders:
     }
 
 
-def _undone(problem: str) -> Orders:
+def undone(problem: str) -> Orders:
+    """Return that nothing was done about working orders, and why."""
     return {"cancelled": 0, "closing": 0, "failed": 0, "problem": problem}
 
 
-def _data(latch: Latch, orders: Orders | None) -> Halted:
+def _data(asked: Asked, latch: Latch, orders: Orders | None) -> Halted:
     return {
         "state": latch.state,
         "who": latch.who,
         "why": latch.why,
         "at": latch.at,
         "unrecorded": latch.unrecorded,
+        "unwritten": latch.unwritten,
+        "not_understood": list(asked.not_understood),
         "in_flight": latch.in_flight,
         "orders": orders,
     }
@@ -294,26 +375,6 @@ def _data(latch: Latch, orders: Orders | None) -> Halted:
 
 def _in_utc(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
-
-
-def _rest(latch: Latch, orders: Orders | None) -> str:
-    lines = []
-    if latch.state != latch.at_first:
-        lines.append(f"  {latch.state} is in force: the ledger's history holds it")
-    if latch.asked == FLATTEN != latch.state:
-        lines.append(f"  {latch.state} is in force; {FLATTEN} could not be written: type it again")
-    if latch.unrecorded:
-        lines.append(f"  the halt is in force; the ledger's history lacks it: {latch.unrecorded}")
-    if latch.in_flight:
-        lines.append(f"  an order that began before is in flight: {clean(latch.in_flight)}")
-        lines.append("  next: tradebot evaluate-exits ends it; tradebot orders shows it")
-    elif orders:
-        lines.append(f"  working orders: {orders['cancelled']} cancelled, {orders['closing']} closing orders sent")
-        if orders["problem"]:
-            lines.append(f"  the halt is in force; not all is done: {orders['problem']}")
-            lines.append("  next: tradebot evaluate-exits")
-    lines.append("Only orders that reduce risk go out. Next: tradebot status, then tradebot unhalt")
-    return aimed("\n".join(lines))
 
 
 def register(app: "typer.Typer") -> None:

@@ -22,6 +22,7 @@ ON_A_STATE = frozenset(
         "audit",
         "backup",
         "config check",
+        "config accept",
         "config show",
         "doctor",
         "evaluate-exits",

@@ -100,7 +100,7 @@ def holdings(
     """Return every open position of the books, foreign ones last."""
     from tradebot.model.position import FOREIGN, fold_positions
 
-    ledger, rules = app.ledger_view, app.settings.exits
+    ledger, rules = app.ledger_view, app.rules.exits
     book = [position for position in fold_positions(fills).values() if position.quantity]
     ours = sorted((p for p in book if p.strategy != FOREIGN), key=lambda p: (p.symbol, p.strategy))
     foreign = {p.symbol: p.quantity for p in book if p.strategy == FOREIGN}

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tradebot.settings import Settings
 
 MOST_SYMBOLS = 5000
-WELL_KNOWN = 20
+WELL_KNOWN = 21
 """How many of the embedded exchange's own names are real tickers; those after them are made up."""
 MADE_UP_SECTORS = 10
 
@@ -47,14 +47,19 @@ class Made:
 
 def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any]) -> Report:
     """Check everything, reach a real venue, and only then write."""
+    from commands.clocks import require
     from tradebot.adapters import state_folder
+    from tradebot.connecting import first_look
     from tradebot.settings import load
-    from tradebot.wiring import Options, first_look, user_file
+    from tradebot.wiring import Options, user_file
 
     path = state_folder.resolve(state_dir, os.environ)
     _refuse_marked(path)
     settings = load(user_file(Options(state_dir, config), path, os.environ), os.environ, flags).settings
     look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
+    if look is not None:
+        # Books that begin on a wrong day would ignore all that the venue dates before it.
+        require(look[0], datetime.now(UTC), settings)
     with setting_up(path, "init"):
         return make(path, settings, kind, flags, look)
 
@@ -88,16 +93,18 @@ def make(
     `look` is a real venue's clock and account; the embedded exchange is asked once its market is made.
     """
     from tradebot.adapters import state_folder
-    from tradebot.wiring import first_look
+    from tradebot.connecting import first_look
 
     _refuse_marked(path)
     _refuse_foreign_settings(path, flags)
     _set_leftovers_aside(path)
+    accepted = settings
     if settings.mode == "sandbox":
         universe = make_market(path, settings, flags)
         settings = settings.model_copy(update={"universe": universe})
-        flags = flags | ({"universe": universe} if "sandbox" in flags else {})
-    made = _make(path, settings, kind, *(look or first_look(path, settings, os.environ)))
+        if "sandbox" in flags:
+            flags, accepted = flags | {"universe": universe}, settings
+    made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
     if len(flags) > 1:
         _keep_flags(path, flags)
     state_folder.create(path, settings.mode, made.number, kind, made.at)
@@ -174,16 +181,21 @@ class _Books:
 
 
 def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", account: "Account") -> _Books:
-    """Begin the books of the account that the venue named. Real money gets its latch here in shadow only.
+    """Begin the books of the account that the venue named, with these settings as the accepted ones.
+
+    Real money gets its latch here in shadow only.
 
     There the latch opens no door: permission stays closed for live orders until `live arm`, whenever shadow ends.
     """
     from tradebot.adapters import switch
     from tradebot.adapters.ledger import SqliteLedger
+    from tradebot.baseline import effective
+    from tradebot.model.baseline import Baseline
     from tradebot.model.trading import Mode
 
     ledger = SqliteLedger.create(path, account.number, clock.now)
     ledger.open_books(account.cash, clock.now)
+    ledger.approve(Baseline(effective(settings), f"{kind} {caller()}", datetime.now(UTC)))
     ledger.close()
     armed = settings.mode is not Mode.LIVE or settings.shadow
     if armed:

@@ -1,6 +1,6 @@
 """`tradebot journal verify`: read the journal's chain through, and say where it breaks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,15 +49,14 @@ class Verified:
 
 def run(bot: "App", file: str | None) -> Report:
     """Read a journal through, and ask the ledger about it; exit 10 where the chain or the ledger says no."""
-    from tradebot.adapters.journal_reading import Reading, read
+    from tradebot.adapters.journal_reading import read
     from tradebot.adapters.state_folder import JOURNAL
 
     path = Path(file) if file else bot.folder.path / JOURNAL
     found, ledger = read(path), None if file else _ledger_says(bot)
     if found.breaks and not file and not ledger:
         # The ledger counts on no record from there on: it was never synced, and the next writer sets it aside.
-        first = found.breaks[0]
-        found = Reading(found.lines[: first.number - 1], path.stat().st_size - first.offset)
+        found = replace(read(path, found.breaks[0].offset), torn=path.stat().st_size - found.breaks[0].offset)
     data = _data(path, found, ledger)
     code = ExitCode.FINDINGS if data.breaks or data.ledger else ExitCode.DONE
     return Report("journal-verify", data, lambda console: _render(console, data), code, bot.mode_name, bot.account_tail)
@@ -66,14 +65,14 @@ def run(bot: "App", file: str | None) -> Report:
 def _data(path: Path, found: "Reading", ledger: str | None) -> Verified:
     from tradebot.adapters.canonical import parse_time
 
-    last = found.records[-1] if found.records else None
-    breaks = tuple(Broken(line.number, line.offset, str(line.problem)) for line in found.breaks)
+    last = found.last
+    breaks = tuple(Broken(*broken) for broken in found.breaks)
     return Verified(
         path=str(path),
-        lines=len(found.lines),
-        whole=len(found.records),
-        last_record=last["seq"] if last else None,
-        last_at=parse_time(last["at"]) if last else None,
+        lines=found.lines,
+        whole=found.whole,
+        last_record=last.head.sequence if last else None,
+        last_at=parse_time(last.at) if last else None,
         torn_bytes=found.torn,
         breaks=breaks or (() if last else (Broken(1, 0, "it holds no record"),)),
         ledger=ledger,

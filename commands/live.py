@@ -118,10 +118,12 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
     """Yield the doors of file, environment and ledger; an arming that has run out is open for exits only."""
-    from tradebot.gates.permission import doors
+    from tradebot.gates.permission import configuration, doors
 
-    ended = _ended(app.permission, now)
-    for door in doors(app.told):
+    told, ended = app.told, _ended(app.permission, now)
+    accepted = _condition(configuration(told), app.mode)
+    yield accepted if accepted.state == OPEN else replace(accepted, state=ENTRIES)
+    for door in doors(told):
         if door.name == ARMING and door.open and ended is not None:
             yield _by_reason(door.name, *ended, state=ENTRIES)
         else:
@@ -129,8 +131,8 @@ def _doors(app: "App", now: datetime) -> Iterator[Condition]:
 
 
 def _ended(permission: "Permission", now: datetime) -> "tuple[Reason, str] | None":
-    later = [door for door in permission.closed_to_entries(now) if door not in permission.closed]
-    return later[0] if later else None
+    closed = permission.closed_to_entries(now)
+    return next((door for door in closed if door[0] == "LIVE_ARMING_EXPIRED"), None)
 
 
 def _condition(door: "Door", mode: "Mode") -> Condition:
@@ -177,7 +179,7 @@ def _keys(app: "App") -> Condition:
 
 def _account(app: "App") -> tuple[datetime | None, Condition]:
     """Ask the venue whose keys these are, and whether it lets that account trade."""
-    from tradebot.snapshot import require_account
+    from tradebot.agreement import require_account
 
     try:
         account, now = app.reader.account(), app.now()
@@ -210,10 +212,13 @@ def _require_others(app: "App") -> None:
 
 def _armed(app: "App", count: int, by: str) -> "Arming":
     """Write the arming into whole books, durably, and tell of it among the events."""
+    from commands.clocks import require
     from tradebot.gates.permission import arming_of
     from tradebot.model.event import Severity, SystemEvent
 
-    now = app.now()
+    clock = app.reader.clock()
+    require(clock, app.second_time(), app.settings)
+    now = clock.now
     app.ledger.check_whole()
     app.ensure_calendar(now, AHEAD)
     near = app.ledger.sessions(now.date() - timedelta(days=1), (now + AHEAD).date())

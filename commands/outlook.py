@@ -111,7 +111,7 @@ def health(
 ) -> tuple[Check, ...]:
     """Return what can be told of health from records alone; ages count while a session is open."""
     from tradebot.model.record import Job
-    from tradebot.snapshot import session_of
+    from tradebot.session_dates import session_of
 
     limits = app.settings.limits
     session = session_of(app.ledger_view, now) if now else None

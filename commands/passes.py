@@ -45,10 +45,16 @@ def begin(
     """Return the call that fills the slot of now, or why there is none, with the venue's clock, asked for if absent."""
     from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
+    from tradebot.gates.common import clocks_agree
 
     clock = clock or venue_clock(app, job, dry_run=dry_run)
+    apart = clocks_agree(clock.ahead_s(app.second_time()), app.settings.limits)
+    if not (dry_run or apart.passed):
+        return _without_slot(app, job, clock, by, apart), clock
     if not dry_run:
         app.ensure_calendar(clock.now)
+    if not dry_run and not force:
+        # What is forced out of its slot is in a hurry, a halt that has entries to end most of all.
         of_ended_session(app, clock.now)
     call = claim(
         app.ledger,
@@ -65,6 +71,25 @@ def begin(
         outside = Call(job, clock.now.date(), f"at {clock.now:%H:%M:%SZ}", by)
         app.facts.record(replace(_begun(app, outside, clock.now), job_decision=call.decision))
     return call, clock
+
+
+def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
+    """Return the call of a pass of exits that claims no slot, because nobody knows the day; refuse every other job.
+
+    What it sends is named after the later of the two days, so that it is not given up as of an earlier one.
+    """
+    from commands.clocks import disagreement
+    from tradebot.session_dates import last_session
+
+    second = app.second_time() or clock.now
+    if job is Job.EVALUATE_EXITS:
+        session = max(last_session(app.ledger, clock.now), last_session(app.ledger, second))
+        return Call(job, session, f"at {clock.now:%H:%M:%SZ}", by)
+    # Dated by neither clock's future, and after what is recorded already: it is the last thing that happened.
+    at = max((min(clock.now, second), *(cycle.at for cycle in app.facts.cycles(job=job, last=1))))
+    refused = Call(job, at.date(), f"clocks apart at {at:%H:%M:%SZ}", by)
+    app.facts.record(replace(_begun(app, refused, at), job_decision=replace(apart, gate=Gate.JOB)))
+    raise disagreement(apart)
 
 
 def unfinished(app: "App", call: Call, now: datetime) -> bool:
@@ -215,7 +240,10 @@ class CandidateRow:
 
 @dataclass(frozen=True, slots=True)
 class PassData:
-    """One pass: candidates = orders + sum of `refused` by reason; `not_run` where the pass itself was refused."""
+    """One pass: candidates = orders + sum of `refused` by reason; `not_run` where the pass itself was refused.
+
+    `notes` are what a person must know of the exits beside that.
+    """
 
     id: str
     at: datetime
@@ -227,6 +255,7 @@ class PassData:
     rows: tuple[CandidateRow, ...]
     not_run: NotRun | None
     refused_strategies: "tuple[StrategyRefusal, ...]"
+    notes: tuple[str, ...]
 
 
 def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
@@ -246,6 +275,7 @@ def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
         rows=rows,
         not_run=_not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
         refused_strategies=cycle.refused_strategies,
+        notes=(),
     )
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from commands.hints import aimed, aimed_all
@@ -85,8 +86,15 @@ def say(text: str) -> bool:
 
     Raises OutputError, once, where it cannot be written; what is said after that goes nowhere.
     """
+    return say_parts([text])
+
+
+def say_parts(parts: Iterable[str]) -> bool:
+    """Print a text that comes in parts, as `say` does one that is whole."""
     try:
-        print(hide(text), flush=True)
+        for part in parts:
+            print(hide(part), end="")
+        print(flush=True)
     except BrokenPipeError:
         mute(sys.stdout)
         return False

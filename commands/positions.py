@@ -25,23 +25,28 @@ RULES = {"STOP_LOSS": "stop", "TRAILING_STOP": "trailing", "PROFIT_TARGET": "tar
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """All open positions at `as_of`, the last recorded trading time; `fills` says how many records made them."""
+    """All open positions at `as_of`, the last recorded trading time; `fills` says how many records made them.
+
+    `notes` are what a person must know beside them.
+    """
 
     as_of: datetime | None
     positions: tuple[Holding, ...]
     unrealized_usd: Decimal
     fills: int
+    notes: tuple[str, ...]
 
 
 def run(app: "App") -> Report:
     """Fold the fills, and measure each position against the exit rules at the last recorded prices."""
     from commands.holdings import holdings, last_passes, prices, trading_now
+    from commands.notes import notes
 
     passes, fills, mark = last_passes(app), app.ledger_view.fills(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
     held = holdings(app, fills, prices(passes), now)
     gains = (row.unrealized_usd for row in held if row.unrealized_usd is not None)
-    data = Positions(now, held, sum(gains, Decimal(0)), len(fills))
+    data = Positions(now, held, sum(gains, Decimal(0)), len(fills), notes(app, now))
     return Report(
         "positions", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
     )
@@ -54,7 +59,7 @@ def _render(console: "Console", data: Positions) -> None:
     show_own(console, ours)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
-            console.print(f"{clean(row.symbol)} {row.quantity:f} is foreign: known, and left alone", markup=False)
+            console.print(f"{clean(row.symbol)} {row.quantity:f} is foreign, and left alone", markup=False)
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
         console.print(f"No price is recorded yet of {', '.join(unpriced)}. Next: tradebot evaluate-exits")
@@ -64,6 +69,8 @@ def _render(console: "Console", data: Positions) -> None:
         seen = max(row.price_at for row in priced if row.price_at is not None)
         gain = f"{data.unrealized_usd:+,.2f} USD on {cost:,.2f} USD"
         console.print(f"Unrealized {gain}, at prices of {seen:%H:%M:%S} UTC")
+    for line in data.notes:
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def show_own(console: "Console", rows: list[Holding]) -> None:

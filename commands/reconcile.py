@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from tradebot.reconcile import Finding, Plan
+    from tradebot.plans import Plan
+    from tradebot.reconcile import Finding
     from tradebot.reconciling import Reconciled
     from tradebot.wiring import App
 
@@ -98,7 +99,7 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
     from tradebot.reconciling import apply_plan, reconcile
 
     begin(app, Job.RECONCILE, by)
-    watch = Watch(app.reader, app.settings.exits, app.settings.limits.exit_life_s)
+    watch = Watch(app.reader, app.rules.exits, app.settings.limits.exit_life_s)
     return apply_plan(app.reader, app.ledger, plan, by, watch) if plan else reconcile(app.reader, app.ledger, watch)
 
 
@@ -145,11 +146,12 @@ def _render(console: "Console", data: Compared) -> None:
 
 def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
     """Yield the steps beside a plan: what others brought may be adopted, another account needs other books."""
-    for symbol in sorted({row.subject for row in findings if row.kind in ("by_hand", "expiry_or_assignment")}):
+    others = ("by_hand", "another_copy", "expiry_or_assignment")
+    for symbol in sorted({row.subject for row in findings if row.kind in others}):
         yield f"tradebot adopt {symbol} --manage   would let the exit rules close it"
     if any(row.kind == "account_reset" for row in findings):
         yield "the keys of that account; or new books: tradebot init --state-dir NEW"
-    if any(row.kind in ("unreadable", "missing_fill") for row in findings):
+    if any(row.kind in ("unreadable", "view_unsteady", "missing_fill") for row in findings):
         yield "tradebot reconcile   once more, when the broker tells all of it"
     if any(row.kind == "missing_stop" for row in findings):
         yield "tradebot evaluate-exits"

@@ -104,12 +104,19 @@ def _problem(app: "App") -> str | None:
 def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered:
     """Halt, make the books anew, and compare them with the broker; the caller holds the bot at rest."""
     from tradebot.adapters import rebuild, switch
+    from tradebot.model.reasons import Reason
+    from tradebot.reconcile import FindingKind
 
-    now = datetime.now(UTC)
-    switch.halt(app.folder.path, by, f"the books are made anew: {clean(why)}", now, "REDUCE_ONLY")
+    now, halted = datetime.now(UTC), f"the books are made anew: {clean(why)}"
+    switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     made = rebuild.rebuild(app.folder, "damaged" if only is None else "restored-over", now, only=only)
     doubts = [DoubtRow(*doubt) for doubt in made.doubts]
     compared = _compare(app, doubts)
+    old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
+    if old:
+        # What ends this halt is what ends one that the bot's next pass would have made of it.
+        halted += f"; {Reason.BOOKS_OLD}: they do not know orders of ours in {', '.join(old)}"
+        switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     data = _data(why, made, compared, tuple(doubts))
     _keep(app, data)
     _note(app, "rebuilt", {"name": made.name, "by": by, "why": clean(why), "not_proven": str(len(doubts))})
@@ -141,14 +148,17 @@ def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...
 
 def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
     """Apply the broker's facts to the new books; what differs, and what is of unknown fate, becomes a doubt."""
+    from commands.clocks import require
+    from tradebot.agreement import require_account
     from tradebot.reconciling import reconcile
-    from tradebot.snapshot import require_account
 
     try:
         if app.ledger.books_opened_at() is None:
             account = app.reader.account()
             require_account(app.ledger, account)
-            app.ledger.open_books(account.cash, app.now())
+            clock = app.reader.clock()
+            require(clock, app.second_time(), app.settings)
+            app.ledger.open_books(account.cash, clock.now)
             doubts.append(DoubtRow("cash", "opening balance", "it is the broker's of now: earlier profit is not known"))
         result = reconcile(app.reader, app.ledger)
     except TradebotError as failed:
@@ -156,6 +166,13 @@ def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
         return False
     doubts += [DoubtRow(str(found.kind), clean(found.subject), found.meaning) for found in result.findings]
     return True
+
+
+def _accepting(app: "App", name: str) -> str:
+    """Return the command that accepts rebuilt books; real money is asked about at a terminal alone."""
+    from tradebot.model.trading import Mode
+
+    return f"tradebot recover --accept {name}{'' if app.mode is Mode.LIVE else f' --confirm {app.account_tail}'}"
 
 
 def _keep(app: "App", data: Recovered) -> None:
@@ -182,7 +199,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     if waiting != name:
         raise OperatorError(
             f"{clean(name)} does not wait to be accepted: " + (f"{waiting} does" if waiting else "nothing does"),
-            f"tradebot recover --accept {waiting}" if waiting else "tradebot status",
+            _accepting(app, waiting) if waiting else "tradebot status",
             code=ExitCode.REFUSED,
         )
     kept = _kept(app, name)
@@ -220,18 +237,19 @@ def _whole(app: "App") -> Recovered:
 def report_of(app: "App", verb: str, data: Recovered) -> Report:
     """Report new books; exit 10 while anything about them could not be proven and is not accepted."""
     code = ExitCode.FINDINGS if data.doubts and not data.accepted else ExitCode.DONE
-    return Report(verb, data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+    accepting = _accepting(app, data.name) if data.name else ""
+    return Report(verb, data, lambda c: _render(c, data, accepting), code, app.mode_name, app.account_tail)
 
 
-def _render(console: "Console", data: Recovered) -> None:
+def _render(console: "Console", data: Recovered, accepting: str) -> None:
     if data.why is None:
         console.print("The books are whole: nothing was changed.")
         if data.name:
-            console.print(f"Next: tradebot recover --accept {data.name}   they were rebuilt and wait", markup=False)
+            console.print(f"Next: {accepting}   they were rebuilt and wait", markup=False)
         return
     if data.accepted:
         console.print(f"[green]{data.name} is accepted.[/green] Entries stay shut until the halt is ended.")
-        console.print("Next: tradebot reconcile, then tradebot unhalt")
+        console.print(f"Next: {_then(data)}", markup=False, soft_wrap=True)
         return
     console.print(f"What was wrong: {clean(data.why)}", markup=False, soft_wrap=True)
     if data.quarantine:
@@ -244,7 +262,17 @@ def _render(console: "Console", data: Recovered) -> None:
     console.print("  compared with the broker" if data.compared else "  [red]not compared with the broker[/red]")
     _render_doubts(console, data.doubts)
     console.print("[red]Entries stay shut[/red] until a person has accepted these books; exits go on.")
-    console.print(f"Next: tradebot recover --accept {data.name}", markup=False)
+    console.print(f"Next: {accepting}", markup=False)
+    console.print(f"Then: {_then(data)}", markup=False, soft_wrap=True)
+
+
+def _then(data: Recovered) -> str:
+    """Return what opens entries once these books are accepted; too old ones first take over what they do not know."""
+    from tradebot.model.reasons import REASONS, Reason
+    from tradebot.reconcile import FindingKind
+
+    old = any(doubt.what == FindingKind.FORGOTTEN for doubt in data.doubts)
+    return REASONS[Reason.BOOKS_OLD].remedy if old else "tradebot reconcile, then tradebot unhalt"
 
 
 def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:

@@ -47,6 +47,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "flatten": (PASS,),
     "completion": ("commands.completion:Completion",),
     "config-show": ("commands.config:Shown",),
+    "config-accept": ("commands.config_accept:Accepted",),
     "config-check": ("commands.config:Checked",),
     "live-status": ("commands.live:LiveStatus",),
     "live-arm": ("commands.live:Armed",),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.plain import document, say
-from commands.surface import Config, Json, StateDir, caller, console, jsonable, opened
+from commands.surface import Config, Json, StateDir, caller, console, jsonable, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _pace(app: "App", duty: "Duty", speed: float | None, tell: "Callable[[Line],
         return EngineTime(app.engine, (speed or SPEED) * TICK_S, duty.next_start, partial(_note, app, tell))
     if speed is not None:
         raise OperatorError(f"mode {app.mode} trades in real time: it has no speed", "tradebot serve")
-    return RealTime(app.now)
+    return RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
 
 
 def _note(app: "App", tell: "Callable[[Line], None]", at: "datetime", said: str) -> None:
@@ -187,6 +187,6 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Run every job in its slots until Ctrl-C: fetch, score, exits, entries, reconcile."""
-        with opened(state_dir, config) as bot:
+        with opened_to_leave(state_dir, config) as bot:
             code = run(bot, by=caller(), speed=speed, tell=_teller(bot, as_json))
         raise typer.Exit(int(code))

@@ -112,14 +112,12 @@ def run(app: "App") -> Report:
     from commands.holdings import holdings, last_passes, prices, trading_now
     from tradebot import sandbox
     from tradebot.halting import under
-    from tradebot.model.intent import IntentState
     from tradebot.model.position import FOREIGN, fold_positions
 
     ledger = app.ledger_view
     state, mark, fills = ledger.trading_state(), ledger.last_reconcile(), ledger.fills()
-    intents, orders = ledger.intents(), ledger.orders(working=True)
-    unresolved = ledger.intents(unresolved=True)
-    ending = {record.intent.target_venue_id for record in intents if record.state is IntentState.ACKED}
+    orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
+    promised, ending = ledger.counts()[0], ledger.ending()
     positions = [p for p in fold_positions(fills).values() if p.strategy != FOREIGN]
     passes = _passes(app, mark)
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
@@ -146,7 +144,7 @@ def run(app: "App") -> Report:
         orders=tuple(_open_order(order, order.venue_id in ending) for order in orders),
         unresolved=tuple(_unresolved(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
-        looked_at=LookedAt(len(fills), len(orders), len(intents), len(passes)),
+        looked_at=LookedAt(len(fills), len(orders), promised, len(passes)),
     )
     mode, tail = app.mode_name, app.account_tail
     return Report("status", data, lambda console: _render(console, data, mode, tail), mode=mode, account=tail)

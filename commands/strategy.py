@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from tradebot.adapters.confinement import Protections
+    from tradebot.adapters.plugin import Surroundings
     from tradebot.model.decision import Decision
     from tradebot.settings import Settings
 
@@ -28,6 +30,14 @@ app = typer.Typer(help="Strategies: begin one of your own, list those that are i
 YAML_WORDS = frozenset({"null", "none", "true", "false"})
 """Words that a configuration file or a variable takes for no value or for a truth, or that look as if it did."""
 OFF, MISSING, WELL = "off", "not installed", "ok"
+DOORS = {
+    "files": "can read or change this user's files",
+    "names": "can see the names, sizes and times of this user's files",
+    "processes": "can read or disturb this user's processes",
+    "network": "can use the network",
+    "leftovers": "can leave processes running after its answer",
+}
+"""What a plug-in can do where nothing here prevents it, by the field of its protections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,10 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class StrategyRow:
-    """One strategy; `state` is ok, off, not installed, or the reason that refused its answer when it was asked."""
+    """One strategy; `state` is ok, off, not installed, or the reason that refused its answer when it was asked.
+
+    `protections` is what keeps our keys from a plug-in here; a built-in strategy is our own code and needs none.
+    """
 
     name: str
     package: str | None
@@ -50,6 +63,7 @@ class StrategyRow:
     own_process: bool
     state: str
     observed: str | None
+    protections: "Protections | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,46 +123,59 @@ def _render_new(console: "Console", data: Written) -> None:
         console.print(f"  {step}", markup=False, soft_wrap=True)
 
 
-def listing(settings: "Settings", mode: str | None, account: str | None) -> Report:
+def listing(settings: "Settings", folder: Path, mode: str | None, account: str | None) -> Report:
     """Ask each strategy in use once, on a desk without facts; exit 10 where one is missing or answers badly."""
-    data = Strategies(look(settings, ask=True))
+    data = Strategies(look(settings, folder, ask=True))
     well = all(row.state in (OFF, WELL) for row in data.rows)
     code = ExitCode.DONE if well else ExitCode.FINDINGS
     return Report("strategy-list", data, lambda console: _render_list(console, data), code, mode, account)
 
 
-def look(settings: "Settings", *, ask: bool) -> tuple[StrategyRow, ...]:
-    """Return what is installed or configured, by name; each in use is asked where `ask`, else taken for well."""
+def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow, ...]:
+    """Return what is installed or configured, by name, for the bot whose state is in `folder`.
+
+    Where `ask`, each in use is asked, and the protections against each plug-in are tried out.
+    """
     from tradebot.adapters.plugin import installed
+    from tradebot.wiring import plugin_surroundings
 
     found, wanted = installed(), settings.strategies.in_use()
+    surroundings = plugin_surroundings(settings, folder, os.environ)
     names = sorted({*found, *wanted})
-    return tuple(_row(name, found.get(name), name in wanted, settings, ask=ask) for name in names)
+    rows = [_row(name, found.get(name), in_use=name in wanted) for name in names]
+    return tuple(_asked(row, settings, surroundings) if ask else row for row in rows)
 
 
-def _row(name: str, point: "EntryPoint | None", in_use: bool, settings: "Settings", *, ask: bool) -> StrategyRow:
+def _row(name: str, point: "EntryPoint | None", *, in_use: bool) -> StrategyRow:
     from tradebot.adapters.plugin import is_built_in, package_of
 
     if point is None:
-        return StrategyRow(name, None, None, True, MISSING, None)
-    refusal = _probed(name, settings) if in_use and ask else None
-    state = OFF if not in_use else str(refusal.reason) if refusal else WELL
-    observed = str(refusal.observed) if refusal else None
+        return StrategyRow(name, None, None, True, MISSING, None, None)
     version = point.dist.version if point.dist else None
-    return StrategyRow(name, package_of(point), version, not is_built_in(point), state, observed)
+    state = WELL if in_use else OFF
+    return StrategyRow(name, package_of(point), version, not is_built_in(point), state, None, None)
 
 
-def _probed(name: str, settings: "Settings") -> "Decision | None":
+def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
+    from tradebot.adapters.plugin import protections_from
+
+    if row.state == MISSING:
+        return row
+    if row.own_process:
+        row = replace(row, protections=protections_from(row.name, surroundings))
+    refusal = _refusal(row.name, settings, surroundings) if row.state != OFF else None
+    return replace(row, state=str(refusal.reason), observed=str(refusal.observed)) if refusal else row
+
+
+def _refusal(name: str, settings: "Settings", surroundings: "Surroundings") -> "Decision | None":
     """Return why a strategy's answer to a desk without facts is refused, or None where it is not."""
     from tradebot.adapters.plugin import strategies
     from tradebot.model.decision import Decision
     from tradebot.model.desk import FlowDesk
     from tradebot.model.record import TideFacts
     from tradebot.proposals import checked
-    from tradebot.wiring import bounds_of, without_keys
 
-    asked = {name: settings.strategies.in_use()[name]}
-    (strategy,) = strategies(asked, bounds_of(settings), without_keys(os.environ))
+    (strategy,) = strategies({name: settings.strategies.in_use()[name]}, surroundings)
     desk = FlowDesk(datetime.now(UTC), tuple(settings.universe), {}, TideFacts())
     answer = strategy.propose(desk)
     found = answer if isinstance(answer, Decision) else checked(name, desk, answer)
@@ -170,6 +197,8 @@ def _render_list(console: "Console", data: Strategies) -> None:
     console.print(table)
     for row in data.rows:
         _render_fault(console, row)
+        if row.protections:
+            console.print(f"{row.name}: {guarded(row.protections)}", markup=False, soft_wrap=True)
     console.print("Next: tradebot strategy new NAME begins one of your own")
 
 
@@ -180,6 +209,15 @@ def _render_fault(console: "Console", row: StrategyRow) -> None:
     elif row.state not in (OFF, WELL):
         console.print(f"{row.name}: {clean(row.observed or '')}", markup=False, soft_wrap=True)
         console.print(f"  Next: {remedy(row)}", markup=False, soft_wrap=True)
+
+
+def guarded(protections: "Protections") -> str:
+    """Say in one sentence what a plug-in can and can't reach."""
+    open_doors = [words for name, words in DOORS.items() if not getattr(protections, name)]
+    if not open_doors:
+        return "can't reach your keys, files, processes or the network, and nothing it starts outlives its answer."
+    keys = "" if protections.keep_keys else ": your keys are NOT protected from it"
+    return f"{', and '.join(open_doors)}{keys}."
 
 
 def remedy(row: StrategyRow) -> str:
@@ -199,9 +237,10 @@ def _listing_of(state_dir: str | None, config: str | None) -> Report:
 
     folder = resolve(state_dir, os.environ)
     if state_dir is None and not (folder / MARKER).exists():
-        return listing(load(user_file(Options(None, config), folder, os.environ), os.environ).settings, None, None)
+        settings = load(user_file(Options(None, config), folder, os.environ), os.environ).settings
+        return listing(settings, folder, None, None)
     with opened(state_dir, config) as bot:
-        return listing(bot.settings, bot.mode_name, bot.account_tail)
+        return listing(bot.settings, bot.folder.path, bot.mode_name, bot.account_tail)
 
 
 @app.command("new", epilog="Example: tradebot strategy new momentum --path ../momentum")

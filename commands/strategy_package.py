@@ -41,6 +41,9 @@ Its test: `python -m pytest tests`
 What holds for a strategy:
 
 - `propose` is asked anew in a process of its own each time: nothing is remembered, nothing printed is shown.
+- It can read Python and the packages beside it, and write to its current folder, which is empty each time. It has no
+  network, no other files of yours and no environment variable with a key: settings go under `strategies:`. It may use
+  threads and starts no other process. `tradebot strategy list` says if this machine can't hold it to that.
 - One candidate a symbol at most, of the universe; score within -1 to 1, positive for a buy; coverage within 0 to 1.
 - Whatever breaks these rules, raises, or takes longer than `plugins.timeout_s` loses that cycle, and its reason is
   recorded: `tradebot why-no-orders` tells it.

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.plain import caller, document, say
+from commands.hints import SAID_BY_OTHERS, aimed_all
+from commands.plain import caller, document, note, print_error, say, say_parts
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, send and write nothing.")]
 ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run in a recorded extra slot if this one is taken.")]
 
+LONG = 1_000
+"""Rows that are made into text at once: a list of all fills would otherwise stand in memory three times."""
 WIDTH, NARROWEST = 100, 40
 """Columns where nobody says how many there are, and the fewest that a table can be read in."""
 
@@ -87,7 +90,7 @@ def console(*, err: bool = False) -> "Console":
 def finish(report: Report, as_json: bool) -> None:
     """Print a report and leave with its exit code."""
     if as_json:
-        say(json.dumps(report.document(), allow_nan=False))
+        say_parts(_json_parts(report))
     else:
         screen = console()
         with screen.capture() as shown:
@@ -95,6 +98,27 @@ def finish(report: Report, as_json: bool) -> None:
         say(shown.get().removesuffix("\n"))
     if report.exit_code:
         raise typer.Exit(int(report.exit_code))
+
+
+def _json_parts(report: Report) -> "Iterator[str]":
+    """Yield the document's text in parts: of a long list only some rows are made into text at a time."""
+    long = {name: rows for name, rows in _fields(report.data) if isinstance(rows, tuple) and len(rows) > LONG}
+    marks = {name: f"{name}\0" for name in long}
+    rest = replace(report, data=replace(report.data, **marks)) if long else report
+    text = json.dumps(rest.document(), allow_nan=False)
+    for name, rows in long.items():
+        before, _, text = text.partition(json.dumps(marks[name]))
+        yield f"{before}["
+        for first in range(0, len(rows), LONG):
+            some = jsonable(rows[first : first + LONG])
+            part = json.dumps(some if name in SAID_BY_OTHERS else aimed_all(some), allow_nan=False)
+            yield (", " if first else "") + part[1:-1]
+        yield "]"
+    yield text
+
+
+def _fields(data: Any) -> "Iterator[tuple[str, Any]]":
+    return ((field.name, getattr(data, field.name)) for field in (fields(data) if is_dataclass(data) else ()))
 
 
 @contextmanager
@@ -117,6 +141,19 @@ def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager
     from tradebot.wiring import opened as open_app
 
     return open_app(Options(state_dir, config), os.environ)
+
+
+@contextmanager
+def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
+    """Open the bot for what closes positions; a configuration that can't be read is told, and the accepted one used."""
+    from tradebot.wiring import Options, load_to_leave
+    from tradebot.wiring import opened as open_app
+
+    with open_app(Options(state_dir, config), os.environ, loads=load_to_leave) as app:
+        if app.loaded.unread is not None:
+            print_error(app.loaded.unread)
+            note("  until then the accepted configuration is used instead, and no entry is sent")
+        yield app
 
 
 def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":

@@ -107,11 +107,14 @@ def _compared(app: "App", by: str) -> None:
     """Reconcile as its own verb does; raise where what differs would shut entries anyway."""
     from commands.reconcile import compare
 
-    blocking = _blocking(compare(app, by))
+    result = compare(app, by)
+    blocking = _blocking(result)
     if blocking:
+        # Not every finding has a plan: some wait for the broker, or for a person's word.
+        settle = f"tradebot reconcile --apply {result.plan.id}" if result.plan else "do what it says"
         raise OperatorError(
             f"the books and the broker differ: {blocking}",
-            "tradebot reconcile, read the findings, tradebot reconcile --apply PLAN, then tradebot unhalt; "
+            f"tradebot reconcile, read the findings, {settle}, then tradebot unhalt; "
             'or, where that cannot be, tradebot unhalt --override --reason "…"',
             code=ExitCode.REFUSED,
         )
@@ -142,7 +145,8 @@ def _render(console: "Console", data: Unhalted) -> None:
     if data.overridden:
         console.print("Nothing was compared: entries wait for tradebot reconcile.", markup=False)
     for path in data.aside:
-        console.print(f"{path} stood in the place of HALT, and holds something: it was left there.", markup=False)
+        said = f"{path} stood in the place of HALT, and holds something: it was left there."
+        console.print(said, markup=False, soft_wrap=True)
     console.print("Next: tradebot status")
 
 

@@ -77,9 +77,10 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None) -
     from commands.why_screen import show, show_symbol
 
     if reason is not None:
+        asked = why_reason.reason_of(reason)
         if symbol is not None:
-            raise OperatorError("a symbol and --reason exclude each other", f"tradebot why-no-orders --reason {reason}")
-        return why_reason.run(app, why_reason.reason_of(reason), _cycles(app, span))
+            raise OperatorError("a symbol and --reason exclude each other", f"tradebot why-no-orders --reason {asked}")
+        return why_reason.run(app, asked, _cycles(app, span))
     if symbol is None:
         data = _explained(app, _cycles(app, span))
         traded = data.explanation.verdict == "traded"
@@ -131,16 +132,29 @@ def _explained(app: "App", cycles: "Sequence[CycleRecord]") -> Why:
 
 
 def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
-    """Return the answer with what would help now: a closed market that has ended does not open again."""
+    """Return the answer with what would help now: a market that has ended does not open again, a halt has a cause."""
     from dataclasses import replace
 
     from commands.passes import remedy_of
-    from tradebot.model.reasons import REASONS
+    from tradebot.model.reasons import REASONS, Reason
 
+    if last is not None and answer.remedy == REASONS[Reason.HALTED].remedy:
+        more, remedy = _why_halted(app, last.at)
+        return replace(answer, sentence=f"{answer.sentence}{more}", remedy=remedy)
     refused = last.job_decision if last else None
     if last is None or refused is None or refused.reason is None or answer.remedy != REASONS[refused.reason].remedy:
         return answer
     return replace(answer, remedy=remedy_of(app, refused.reason, last.at))
+
+
+def _why_halted(app: "App", at: datetime) -> tuple[str, str]:
+    """Return the cause of the halt as a further sentence, and what ends it: to end a halt is not to end its cause."""
+    from commands.notes import cause_of_halt
+    from tradebot.model.reasons import REASONS, Reason
+
+    cause = cause_of_halt(app, at)
+    said = f" {cause}: {REASONS[cause].meaning}" if cause else ""
+    return said, REASONS[cause or Reason.HALTED].remedy
 
 
 def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
@@ -150,7 +164,8 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
     from tradebot.model.trading import TradingState
 
     then = _reasons(last) if last else frozenset[Reason]()
-    for reason, found in app.permission.closed_to_entries(datetime.now(UTC)):
+    # A pass records the first closed door alone.
+    for reason, found in app.permission.closed_to_entries(datetime.now(UTC))[:1]:
         if reason not in then:
             return f"Permission is closed now: {reason} ({clean(found)})."
     state = switch.read(app.folder.path)
@@ -167,7 +182,7 @@ def _silent_since(app: "App", last: datetime) -> str | None:
     """Say that no pass has run for long in an open session; on the sandbox time stands still, so nobody is late."""
     from tradebot.model.record import Job
     from tradebot.model.trading import Mode
-    from tradebot.snapshot import session_of
+    from tradebot.session_dates import session_of
 
     now = datetime.now(UTC)
     session = None if app.mode is Mode.SANDBOX else session_of(app.ledger_view, now)
@@ -213,15 +228,18 @@ def _way(app: "App", symbol: str, span: Span) -> SymbolWhy:
     if not ways and span == Span():
         ways = way_of(symbol, _cycles(app, Span(last=SEARCHED)))[-1:]
     now = _changed_since(app, cycles[-1] if cycles else None)
-    return _seen(ways, now) if ways else _unseen(app, symbol, cycles, now)
+    return _seen(app, ways, now) if ways else _unseen(app, symbol, cycles, now)
 
 
-def _seen(ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
-    from tradebot.model.reasons import REASONS
+def _seen(app: "App", ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
+    from tradebot.model.reasons import REASONS, Reason
 
     way = ways[-1]
     candidate, terminal = way.record.candidate, way.record.terminal
     row = REASONS[terminal.reason] if terminal and terminal.reason else None
+    more, remedy = "", row.remedy if row else "tradebot status"
+    if terminal and terminal.reason is Reason.HALTED:
+        more, remedy = _why_halted(app, way.at)
     return SymbolWhy(
         symbol=candidate.symbol,
         at=way.at,
@@ -234,10 +252,10 @@ def _seen(ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
         components=candidate.components,
         decisions=way.record.decisions,
         reason=terminal.reason.value if terminal and terminal.reason else None,
-        sentence=f"It ended at {terminal.gate}: {row.meaning}"
+        sentence=f"It ended at {terminal.gate}: {row.meaning}{more}"
         if terminal and row
         else "The order was sent and accepted.",
-        remedy=row.remedy if row else "tradebot status",
+        remedy=remedy,
         now=now,
     )
 

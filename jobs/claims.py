@@ -11,7 +11,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.ports import Ledger
-from tradebot.snapshot import last_session, session_of
+from tradebot.session_dates import last_session, session_of
 from tradebot.world import Call
 
 MAX_EXTRA = 1000

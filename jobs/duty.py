@@ -10,7 +10,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports import Ledger
-from tradebot.snapshot import session_of
+from tradebot.session_dates import session_of
 
 ENTRIES = Job.TRADE_ONCE
 """The job that opens positions: late, it is missed. The others look, compare or reduce risk, and may be late."""

@@ -83,6 +83,10 @@ class Pace(Protocol):
         """Tell whether no more time will come."""
 
     @property
+    def believed(self) -> bool:
+        """Tell whether the day that it says is certain enough to write slots off as missed."""
+
+    @property
     def now(self) -> datetime:
         """Return trading time, without asking anybody."""
 
@@ -129,7 +133,7 @@ class Runner:
         except TemporaryError as busy:
             self._tell(Line(now, Kind.FAILED, None, None, busy.message, busy.code))
             return
-        for slot in due.missed:
+        for slot in due.missed if self._pace.believed else ():
             self._miss(slot, now)
         if not self._reconciled:
             self._reconcile(now)

@@ -18,6 +18,7 @@ OUTSIDE_SETTINGS = (
     "UW_*",
     "TRADEBOT_*",
     "TRADING_MODE",
+    "MODE",
     "ALLOW_ORDERS",
     "ENABLE_ORDER_EXEC",
     "DRY_RUN",

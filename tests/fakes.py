@@ -1,6 +1,6 @@
 """Small in-memory stores written for the ports; the real ones pass the same conformance suite."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -81,6 +81,7 @@ class MemoryLedger:
         self._opening: tuple[Decimal, datetime] | None = None
         self._intents: dict[str, IntentRecord] = {}
         self._orders: dict[str, Order] = {}
+        self._applied_at: dict[str, datetime] = {}
         self._fills: dict[str, OwnedFill] = {}
         self._cash: list[Decimal] = []
         self._booked: dict[str, str] = {}
@@ -92,6 +93,7 @@ class MemoryLedger:
         self._mark: ReconcileMark | None = None
         self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
         self._acknowledged: dict[str, Decimal] = {}
+        self._acknowledged_since: dict[str, datetime] = {}
         self.verdicts: dict[str, tuple[Decision, ...]] = {}
 
     @property
@@ -128,14 +130,24 @@ class MemoryLedger:
         if reply.order is not None:
             self.apply_orders((reply.order,), at)
 
-    def intents(self, *, session: date | None = None, unresolved: bool = False) -> Sequence[IntentRecord]:
+    def intents(
+        self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
+    ) -> Sequence[IntentRecord]:
         open_states = (IntentState.SENT, IntentState.UNKNOWN)
         return tuple(
             record
             for record in self._intents.values()
             if (session is None or record.intent.key.session == session)
+            and (since is None or record.intent.key.session >= since)
             and (not unresolved or record.state in open_states)
         )
+
+    def last_acknowledged(self) -> str | None:
+        made = (r for r in self._intents.values() if r.intent.makes_order and r.state is IntentState.ACKED)
+        return next((record.intent.client_order_id for record in reversed(list(made))), None)
+
+    def promised_ids(self) -> Collection[str]:
+        return self._intents.keys()
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         return self._intents.get(client_order_id)
@@ -158,11 +170,28 @@ class MemoryLedger:
             known = self._orders.get(order.venue_id)
             if known is None or _is_news(known, order):
                 self._orders[order.venue_id] = order
+                self._applied_at[order.venue_id] = at
                 changed += 1
         return changed
 
-    def orders(self, *, working: bool = False) -> Sequence[Order]:
-        return tuple(o for o in self._orders.values() if not (working and o.status.terminal))
+    def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
+        told = (o for o in self._orders.values() if not (working and o.status.terminal))
+        return tuple(o for o in told if since is None or o.replaced_by or self._applied_at[o.venue_id] >= since)
+
+    def unpromised_orders(self) -> Sequence[Order]:
+        return tuple(order for order in self.orders() if order.client_order_id not in self._intents)
+
+    def owners(self) -> Mapping[str, str]:
+        made = {record.intent.client_order_id: record.intent for record in self._intents.values()}
+        ours = {name: intent.key.strategy for name, intent in made.items() if intent.makes_order}
+        owned = {o.venue_id: ours[o.client_order_id] for o in self._orders.values() if o.client_order_id in ours}
+        following = {o.venue_id: o.replaced_by for o in self._orders.values() if o.replaced_by}
+        for first, strategy in list(owned.items()):
+            follower = following.get(first)
+            while follower is not None and follower not in owned:
+                owned[follower] = strategy
+                follower = following.get(follower)
+        return owned
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         before = len(self._fills)
@@ -250,9 +279,15 @@ class MemoryLedger:
         self._acknowledged.pop(symbol, None)
         if quantity:
             self._acknowledged[symbol] = quantity
+            self._acknowledged_since.setdefault(symbol, at)
+        else:
+            self._acknowledged_since.pop(symbol, None)
 
     def acknowledged(self) -> Mapping[str, Decimal]:
         return dict(self._acknowledged)
+
+    def acknowledged_since(self) -> Mapping[str, datetime]:
+        return dict(self._acknowledged_since)
 
 
 def _is_news(known: Order, told: Order) -> bool:

@@ -13,7 +13,7 @@ from tradebot.model.candidate import Candidate
 from tradebot.model.flow import Endpoint, FlowPage, Quota
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent
-from tradebot.model.order import Fill, Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold, OrderType, Outcome, Reply, TimeInForce
 from tradebot.ports import StrategyDesk
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
@@ -43,6 +43,9 @@ class FakeVenue:
         self.cancelled: list[Intent] = []
         self.fills_asked_after: list[datetime | None] = []
         self.unreadable_fills = 0
+        self.asked_again: list[tuple[str, ...]] = []
+        self.second_prices: dict[str, Quote] | None = None
+        self.away = False
         self.before_submit: Callable[[Intent], None] = lambda intent: None
 
     def clock(self) -> VenueClock:
@@ -62,6 +65,9 @@ class FakeVenue:
         working = tuple(order for order in self.book.values() if not order.status.terminal)
         return BrokerView(self.now, self.account(), positions, working)
 
+    def position(self, symbol: str) -> BrokerPosition | None:
+        return next((position for position in self.view().positions if position.symbol == symbol), None)
+
     def order(self, client_order_id: str) -> Order | None:
         return self.book.get(client_order_id)
 
@@ -71,6 +77,9 @@ class FakeVenue:
     def ended(self, since: datetime) -> Sequence[Order]:
         done = (order for order in self.book.values() if order.status.terminal)
         return [order for order in done if order.submitted_at and order.submitted_at >= since]
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        return OrdersTold(tuple(order for order in self.book.values() if order.symbol in symbols)[::-1])
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         self.fills_asked_after.append(after)
@@ -88,6 +97,13 @@ class FakeVenue:
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         return {symbol: self.prices[symbol] for symbol in symbols if symbol in self.prices}
+
+    def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        self.asked_again.append(tuple(symbols))
+        if self.away:
+            raise TemporaryError("no answer")
+        source = self.prices if self.second_prices is None else self.second_prices
+        return {symbol: source[symbol] for symbol in symbols if symbol in source}
 
     def submit(self, intent: Intent) -> Reply:
         self.before_submit(intent)
@@ -177,6 +193,7 @@ class FakeReader:
     def __init__(self, venue: FakeVenue) -> None:
         self.clock, self.account, self.view = venue.clock, venue.account, venue.view
         self.order, self.fills, self.calendar = venue.order, venue.fills, venue.calendar
+        self.position, self.orders_of = venue.position, venue.orders_of
         self.ended, self.follower = venue.ended, venue.follower
         self.activities = venue.activities
         self._venue = venue

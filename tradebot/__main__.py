@@ -23,10 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: list[str]) -> int:
     try:
-        if given[:1] == ["halt"] and not {"-h", "--help", "--schema"} & set(given):
-            from commands.halt import act
+        if "halt" in given and not {"-h", "--help", "--schema"} & set(given):
+            from commands.halt import act, without_verb
 
-            return act(given[1:])
+            words = without_verb(given)
+            if words is not None:
+                return act(words)
         from commands.app import run
     except ImportError as error:
         return _explain(error)

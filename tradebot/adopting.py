@@ -4,19 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from tradebot.agreement import require_account
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Fill
-from tradebot.model.position import FOREIGN, OwnedFill, fold_positions
+from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, fold_positions
 from tradebot.ports import BrokerReader, Ledger
 from tradebot.reconcile import FindingKind
 from tradebot.reconciling import Reconciled, reconcile
-from tradebot.snapshot import require_account
-
-ADOPTED = "adopted"
-"""The strategy name of what was taken over: its lots are managed, and its profit is told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,13 @@ def stranger(current: Reconciled, ledger: Ledger, symbol: str) -> Stranger:
 
 
 _STRANGERS = frozenset(
-    {FindingKind.FOREIGN_POSITION, FindingKind.BY_HAND, FindingKind.EXPIRY, FindingKind.MISSING_STOP}
+    {
+        FindingKind.FOREIGN_POSITION,
+        FindingKind.BY_HAND,
+        FindingKind.ANOTHER_COPY,
+        FindingKind.EXPIRY,
+        FindingKind.MISSING_STOP,
+    }
 )
 _OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.UNKNOWN_ORDER})
 

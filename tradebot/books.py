@@ -4,11 +4,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from tradebot.errors import TemporaryError
 from tradebot.missing import WATCHED
+from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation
-from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
+from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
 from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.new_fills import is_ahead, new_fills, owned_fills
 from tradebot.ports import BrokerReader, Ledger
 from tradebot.strangers import behind
 
@@ -18,12 +21,6 @@ LOOKED_UP_SINGLY = 5
 LONGEST_CHAIN = 100
 """After so many replacements of one order the rest of them is left to the next look."""
 
-FILL_OVERLAP = WATCHED
-"""Fills are asked for again from so long before the last known one, and known by their ids.
-
-The venue may list one late, or in a row that cannot be read today. Commonly it is one page all the same.
-"""
-
 GIVEN_BACK = "owned:"
 """Begins the ids of the fills that give a fill to its owner, where it was foreign before its order was known."""
 
@@ -32,13 +29,32 @@ GIVEN_BACK = "owned:"
 class CaughtUp:
     """What catching up changed: counts, and the intents whose fate is still unknown.
 
-    `unreadable` counts the venue's rows of fills that could not be read.
+    `unreadable` counts the venue's rows of fills that could not be read or believed, `untold` the orders behind
+    foreign fills that it has yet to tell of.
     """
 
     orders: int
     fills: int
     unresolved: tuple[IntentRecord, ...]
     unreadable: int = 0
+    untold: int = 0
+
+
+def read_view(reader: BrokerReader, ledger: Ledger) -> BrokerView:
+    """Return the venue's view without rows of orders that cannot be so; each is asked for by its id, as one left out.
+
+    What is over is not open, and no order changes its symbol, its side or its id.
+    """
+    view = reader.view()
+    known = {order.venue_id: order for order in ledger.orders(working=True)}
+    kept = tuple(order for order in view.orders if not _is_untrue(order, known.get(order.venue_id)))
+    return replace(view, orders=kept, unreadable=view.unreadable + len(view.orders) - len(kept))
+
+
+def _is_untrue(order: Order, known: Order | None) -> bool:
+    lasting = (order.symbol, order.side, order.client_order_id)
+    changed = known is not None and lasting != (known.symbol, known.side, known.client_order_id)
+    return order.status.terminal or changed
 
 
 def catch_up(
@@ -46,23 +62,22 @@ def catch_up(
 ) -> CaughtUp:
     """Apply the venue's facts to the ledger; it only reads the venue and only appends what the venue said."""
     # Read to the end before the first write: no halt waits for the ledger while the venue is being asked.
-    latest = tuple(_latest_orders(reader, ledger, open_orders))
+    latest = tuple(_in_time(order, now) for order in latest_orders(reader, ledger, open_orders))
     changed = ledger.apply_orders(latest, now)
     _resolve(reader, ledger, session, now)
     _watch(reader, ledger, session, now)
-    told = unapplied(reader, ledger)
+    told, unreadable = new_fills(reader, ledger, now)
     if _perhaps_ours(ledger, told, session):
         # An order of unknown fate may have arrived, and filled, since it was looked up.
         _resolve(reader, ledger, session, now)
         _watch(reader, ledger, session, now)
-        told = unapplied(reader, ledger)
-    unreadable = reader.unreadable_fills
-    others = tuple(behind(reader, ledger, (*ledger.fills(), *told), now))
+        told, unreadable = new_fills(reader, ledger, now)
+    others, untold = behind(reader, ledger, told)
     if others:
         ledger.apply_orders(others, now)
-        told = tuple(_owned(ledger, (owned.fill for owned in told)))
+        told = tuple(owned_fills(ledger, (owned.fill for owned in told)))
     ledger.apply_fills((*told, *_given_back(ledger)), now)
-    return CaughtUp(changed, len(told), tuple(ledger.intents(unresolved=True)), unreadable)
+    return CaughtUp(changed, len(told), tuple(ledger.intents(unresolved=True)), unreadable, untold)
 
 
 def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
@@ -75,7 +90,11 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
     targets = {order.venue_id: order for order in ledger.orders()} if unknown else {}
     for record in unknown:
         intent = record.intent
-        fate = _fate(reader, intent, targets)
+        try:
+            fate = _fate(reader, intent, targets)
+        except TemporaryError:
+            # A look-up that got no answer settles nothing and gives nothing up: the next pass asks again.
+            continue
         if fate is not None:
             ledger.settle(intent.client_order_id, fate, now)
         elif intent.key.session < session:
@@ -111,9 +130,8 @@ def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
 
 def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
     """Take back an order that was given up and has arrived after all, so that its fills are known as ours."""
-    for record in ledger.intents():
-        given_up = record.state is IntentState.ABANDONED and record.intent.makes_order
-        if given_up and record.intent.key.session >= session - WATCHED:
+    for record in ledger.intents(since=session - WATCHED):
+        if record.state is IntentState.ABANDONED and record.intent.makes_order:
             order = reader.order(record.intent.client_order_id)
             if order is not None:
                 ledger.settle(record.intent.client_order_id, _found(order, record.intent), now)
@@ -126,17 +144,57 @@ def _found(order: Order, intent: Intent) -> Reply:
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
 
 
-def _latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order]) -> Iterator[Order]:
+def latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order]) -> Iterator[Order]:
     """Yield the venue's open orders, then those that we think are working and the venue no longer lists as open."""
     yield from open_orders
     listed = {order.venue_id for order in open_orders}
     gone = [order for order in ledger.orders(working=True) if order.venue_id not in listed]
     ended = _ended(reader, gone)
     for order in gone:
-        latest = ended.get(order.venue_id) or reader.order(order.client_order_id)
+        latest = ended.get(order.venue_id) or _looked_up(reader, order.client_order_id)
         if latest is not None:
             yield latest
             yield from _followers(reader, latest, listed)
+
+
+def _in_time(order: Order, now: datetime) -> Order:
+    """Return an order without a last change that cannot be so late: it would outdo every later word of the venue."""
+    told = order.updated_at
+    return replace(order, updated_at=None) if told and is_ahead(told, order.submitted_at, now) else order
+
+
+def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:
+    """Return an order by its id; None where the venue has none, or does not say now: neither proves that it is over."""
+    try:
+        return reader.order(client_order_id)
+    except TemporaryError:
+        return None
+
+
+def may_fill(ledger: Ledger, session: date) -> tuple[Order, ...]:
+    """Return our orders that are not proven to be over: what a list leaves out proves nothing.
+
+    An order of ours is over once the venue has said so of that very order, or once the session that a DAY order was
+    promised for is behind us. One that somebody put in the place of ours counts as ours.
+    """
+    working = ledger.orders(working=True)
+    ours = ledger.owners() if working else {}
+    return tuple(order for order in working if order.venue_id in ours and not _outlived(ledger, order, session))
+
+
+def left_out(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
+    """Return the orders that the venue's list of open orders does not hold."""
+    there = {order.venue_id for order in listed}
+    return tuple(order for order in orders if order.venue_id not in there)
+
+
+def _outlived(ledger: Ledger, order: Order, session: date) -> bool:
+    promised = ledger.intent(order.client_order_id)
+    if order.time_in_force is not TimeInForce.DAY or promised is None:
+        return False
+    # A pass that slept through the night between its claim and the socket sends under the id of the day before.
+    began = order.submitted_at.date() if order.submitted_at else promised.intent.key.session
+    return began < session
 
 
 def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
@@ -163,8 +221,8 @@ def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> 
     """Tell whether a fill that no order of ours explains may be of one whose fate is unknown, or that was given up."""
     foreign = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
     lost = (IntentState.SENT, IntentState.UNKNOWN, IntentState.ABANDONED)
-    promised = (record for record in ledger.intents() if record.state in lost) if foreign else ()
-    recent = (r.intent for r in promised if r.intent.makes_order and r.intent.key.session >= session - WATCHED)
+    promised = (r for r in ledger.intents(since=session - WATCHED) if r.state in lost) if foreign else ()
+    recent = (record.intent for record in promised if record.intent.makes_order)
     return any(intent.instrument.symbol in foreign for intent in recent)
 
 
@@ -175,58 +233,22 @@ def _given_back(ledger: Ledger) -> Iterator[OwnedFill]:
     """
     fills = ledger.fills()
     foreign = [owned.fill for owned in fills if owned.strategy == FOREIGN]
-    strategies = owners(ledger) if foreign else {}
+    strategies = ledger.owners() if foreign else {}
     done = {owned.fill.activity_id for owned in fills}
     for fill in foreign:
         owner, name = strategies.get(fill.venue_order_id), f"{GIVEN_BACK}{fill.activity_id}"
         if owner is None or f"{name}:to" in done or _settled_since(foreign, fill):
             continue
-        opposite = Side.SELL if fill.side is Side.BUY else Side.BUY
-        yield OwnedFill(FOREIGN, replace(fill, activity_id=f"{name}:from", venue_order_id="", side=opposite))
-        yield OwnedFill(owner, replace(fill, activity_id=f"{name}:to", venue_order_id=""))
+        yield from given_to(owner, fill)
+
+
+def given_to(owner: str, fill: Fill) -> Iterator[OwnedFill]:
+    """Yield the pair that gives a foreign fill to its owner, at the time and price that it traded at."""
+    name, opposite = f"{GIVEN_BACK}{fill.activity_id}", Side.SELL if fill.side is Side.BUY else Side.BUY
+    yield OwnedFill(FOREIGN, replace(fill, activity_id=f"{name}:from", venue_order_id="", side=opposite))
+    yield OwnedFill(owner, replace(fill, activity_id=f"{name}:to", venue_order_id=""))
 
 
 def _settled_since(foreign: Sequence[Fill], fill: Fill) -> bool:
     made = (one for one in foreign if not one.venue_order_id and not one.activity_id.startswith(GIVEN_BACK))
     return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)
-
-
-def unapplied(reader: BrokerReader, ledger: Ledger) -> tuple[OwnedFill, ...]:
-    """Return the venue's fills that the books do not hold yet, each with its owner by what the books know."""
-    known = {owned.fill.activity_id for owned in ledger.fills()}
-    new = [fill for fill in reader.fills(_fills_since(ledger)) if fill.activity_id not in known]
-    return tuple(_owned(ledger, new)) if new else ()
-
-
-def _fills_since(ledger: Ledger) -> datetime | None:
-    # Only what the venue told counts: a fill that a person or an activity wrote says nothing of what it has listed.
-    told = [owned.fill.at for owned in ledger.fills() if owned.fill.venue_order_id]
-    opened = ledger.books_opened_at()
-    if not told or opened is None:
-        return opened
-    return max(opened, max(told) - FILL_OVERLAP)
-
-
-def _owned(ledger: Ledger, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
-    """Name the owner of each fill through its order and the intent behind it; others' fills are foreign."""
-    strategies = owners(ledger)
-    for fill in fills:
-        yield OwnedFill(strategies.get(fill.venue_order_id, FOREIGN), fill)
-
-
-def owners(ledger: Ledger) -> Mapping[str, str]:
-    """Return the strategy of each of our orders by the venue's order id, whoever replaced them since."""
-    by_client_id = {
-        record.intent.client_order_id: record.intent.key.strategy
-        for record in ledger.intents()
-        if record.intent.makes_order
-    }
-    orders = ledger.orders()
-    owned = {o.venue_id: by_client_id[o.client_order_id] for o in orders if o.client_order_id in by_client_id}
-    following = {order.venue_id: order.replaced_by for order in orders if order.replaced_by}
-    for first, strategy in list(owned.items()):
-        follower = following.get(first)
-        while follower is not None and follower not in owned:
-            owned[follower] = strategy
-            follower = following.get(follower)
-    return owned

@@ -1,12 +1,21 @@
 """The stories: what one pass of each job does, the same by hand, by clock, in the demo and in tests."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.exits import rules as exit_rules
 from tradebot.fetching import EVERYTHING, Fetched, Wanted, fetch_all
-from tradebot.gates.common import closable, permission, session_open, still_held, unresolved, working
+from tradebot.gates.common import (
+    clocks_agree,
+    closable,
+    permission,
+    session_open,
+    session_open_to_leave,
+    still_held,
+    unresolved,
+    working,
+)
 from tradebot.gates.entry import Ask, decide
 from tradebot.gates.sizing import entry_size, marketable_limit
 from tradebot.halting import after, watched
@@ -22,7 +31,8 @@ from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRe
 from tradebot.model.trading import mode_name
 from tradebot.orders import EXIT_LOOKUP, closing_side, send, send_again, submit_intent
 from tradebot.proposals import propose
-from tradebot.snapshot import flow_desk, last_session, take
+from tradebot.session_dates import last_session
+from tradebot.snapshot import flow_desk, take
 from tradebot.tending import AGAIN, cancelled, ours, tended
 from tradebot.world import Call, World
 
@@ -55,7 +65,7 @@ def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
 def trade_once(world: World, call: Call) -> CycleRecord:
     """Ask every gate about every candidate, and send what passes, each on the book that the last one left."""
     desk = watched(world, take(world, with_flow=True))
-    refused = _refused(desk)
+    refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
     proposed = propose(world, desk)
@@ -88,24 +98,36 @@ def _begun(world: World, call: Call) -> int:
     return sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised)
 
 
-def evaluate_exits(world: World, call: Call) -> CycleRecord:
-    """Close what a rule says to close, and end working orders that have lived too long or may no longer add risk."""
+def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord] | None = None) -> CycleRecord:
+    """Close what a rule says to close, and end working orders that have lived too long or may no longer add risk.
+
+    `ended` are the entries that were cancelled before this pass began, by the venue's order id; it reports them too.
+    """
+    ended = ended or {}
     desk = watched(world, take(world, with_flow=False))
-    refused = _refused(desk)
+    refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
     exits = _one_by_one(desk, desk.positions, lambda left, position: _exit(world, call, left, position))
     wanted = frozenset(record.candidate.symbol for record in exits if _wants_out(record))
-    return _record(world, _cycle(world, call, desk, exits + tended(world, call, desk, wanted)))
+    return _record(
+        world, _cycle(world, call, desk, (*exits, *ended.values(), *tended(world, call, desk, wanted, ended)))
+    )
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
     """Close what a person names (None: all that is ours), after ending our working orders on it."""
     desk = take(world, with_flow=False)
-    refused = _refused(desk)
+    refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    working_orders = [(order, record) for order, record in ours(world, desk) if _named(symbols, order.symbol)]
+    named = ((order, record) for order, record in ours(world, desk) if _named(symbols, order.symbol))
+    # Without a confirmed position no close could follow, and a working exit may be all that protects it.
+    working_orders = [
+        (order, record)
+        for order, record in named
+        if record.intent.purpose is Purpose.OPEN or order.symbol not in desk.unproven
+    ]
     why = Reason.CLOSED_BY_HAND
     cancels = tuple(cancelled(world, call, desk, order, record, why) for order, record in working_orders)
     if cancels:
@@ -126,9 +148,8 @@ def _as_if_cancelled(desk: Desk, symbols: frozenset[str] | None) -> Desk:
     return replace(desk, book=replace(desk.book, own_working=left))
 
 
-def _refused(desk: Desk) -> Decision | None:
+def _refusal(decision: Decision) -> Decision | None:
     """A closed session refuses the pass as a whole; all other gates are asked of each candidate."""
-    decision = session_open(desk)
     return None if decision.passed else replace(decision, gate=Gate.JOB)
 
 
@@ -168,7 +189,8 @@ def _exit(world: World, call: Call, desk: Desk, position: Position) -> Candidate
     if not world.dry_run and best != stored and ratio == 1:
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
     held = exit_rules.Held(position, best)
-    rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state, ratio)
+    clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
+    rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state, ratio, clocks)
     return _close(world, call, desk, position, rule, "exit")
 
 
@@ -202,7 +224,8 @@ def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
         intent = record.intent
         ours = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
         same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
-        if ours and same and desk.now - intent.at >= EXIT_LOOKUP:
+        # What is dated ahead was sent while the venue's clock was: it is no younger for that.
+        if ours and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
             whole = closable(desk, position.symbol, position.quantity) >= intent.quantity
             return intent if whole else None
     return None

@@ -46,6 +46,10 @@ class OperatorError(TradebotError):
     code = ExitCode.USAGE
 
 
+class ConfigurationError(OperatorError):
+    """No settings can be made of what the configuration file and the environment say."""
+
+
 class DamagedBooksError(OperatorError):
     """The ledger cannot be believed: nothing may be decided from it until it is rebuilt."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
+from tradebot.gates.common import clocks_agree
 from tradebot.gates.halts import (
     BY_ITSELF,
     CLEARED_BY,
@@ -24,6 +25,7 @@ from tradebot.model.desk import Desk
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.peak import remember
 from tradebot.ports import Events, Ledger
 from tradebot.snapshot import EQUITY, take
 from tradebot.world import World
@@ -36,9 +38,7 @@ def watched(world: World, desk: Desk) -> Desk:
     """
     if not world.dry_run:
         _take_over(world, desk)
-    peak = desk.book.peak_equity
-    if desk.account.equity > (peak or Decimal(0)):
-        _remember(world, desk.account.equity)
+        remember(world.ledger, desk.book)
     return _latched(world, desk)
 
 
@@ -95,16 +95,16 @@ def _take_over(world: World, desk: Desk) -> None:
     world.ledger.set_trading_state(found.state, found.who, found.why, found.at)
 
 
-def _remember(world: World, equity: Decimal) -> None:
-    opened = world.ledger.books_opened_at()
-    if opened is not None and not world.dry_run:
-        world.ledger.put_high_water(*EQUITY, opened, equity)
-
-
 def _latched(world: World, desk: Desk) -> Desk:
-    """Halt for the causes on a desk; a state that already holds entries back keeps its own reason."""
+    """Halt for the causes on a desk; a state that already holds entries back keeps its own reason.
+
+    While the clocks disagree nobody knows which refusals are recent, or whether an override's session is over: the
+    gates keep entries shut, and what still stands latches once the time is known again.
+    """
     causes = standing(desk, world.rules.halts)
     if not causes or desk.state.state is not TradingState.ACTIVE:
+        return desk
+    if not clocks_agree(desk.clock_ahead_s, world.rules.limits).passed:
         return desk
     why = explained(causes)
     if not world.dry_run:

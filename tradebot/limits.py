@@ -6,6 +6,7 @@ Fractions are of equity unless the name says otherwise; ages and waits are in se
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from enum import Enum, auto
 from itertools import pairwise
 from typing import Annotated, get_args
 
@@ -14,6 +15,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 Seconds = Annotated[int, Field(gt=0, le=30 * 86_400)]
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
+
+
+class Tighter(Enum):
+    """Say in which direction a setting is safer. Each setting declares one, and a section may for all it holds."""
+
+    LOWER = auto()
+    HIGHER = auto()
+    """For a switch: true is tighter than false."""
+    FEWER = auto()
+    """A list is tighter with names left out, in whatever order."""
+    SAME = auto()
+    """Neither direction is safer, so any change has to be accepted."""
+    ALWAYS = auto()
+    """It has no influence on what is sent, so no change has to be accepted."""
+
 
 _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCII)
 
@@ -52,33 +68,35 @@ def _require_plain(said: object, where: str) -> None:
 class Limits(Frozen):
     """What an entry may do to the book."""
 
-    max_open_positions: Annotated[int, Field(ge=1, le=1000)]
-    max_new_entries: Annotated[int, Field(ge=1, le=1000)]
-    max_session_entries: Annotated[int, Field(ge=1, le=100_000)]
-    max_symbol_entries: Annotated[int, Field(ge=1, le=1000)]
-    max_orders_per_second: Annotated[int, Field(ge=1, le=1000)]
-    max_orders_per_minute: Annotated[int, Field(ge=1, le=10_000)]
-    duplicate_window_s: Seconds
-    max_order_fraction: Fraction
-    max_order_notional_usd: Usd
-    min_order_notional_usd: Usd
-    max_symbol_fraction: Fraction
-    max_sector_fraction: Fraction
-    max_gross_fraction: Annotated[Decimal, Field(gt=0, le=2)]
-    max_daily_loss_fraction: Fraction
-    cooldown_s: Seconds
-    price_collar_fraction: Fraction
-    limit_offset_fraction: Annotated[Decimal, Field(ge=0, le=Decimal("0.05"))]
-    max_spread_fraction: Fraction
-    max_quote_age_s: Seconds
-    max_clock_skew_s: Seconds
-    max_flow_age_s: Seconds
-    max_reconcile_age_s: Seconds
-    max_foreign_share: Fraction
-    min_score: Annotated[float, Field(gt=0, le=1)]
-    min_coverage: Annotated[float, Field(gt=0, le=1)]
-    entry_life_s: Seconds
-    exit_life_s: Seconds
+    max_open_positions: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
+    max_new_entries: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
+    max_session_entries: Annotated[int, Field(ge=1, le=100_000), Tighter.LOWER]
+    max_symbol_entries: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
+    max_orders_per_second: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
+    max_orders_per_minute: Annotated[int, Field(ge=1, le=10_000), Tighter.LOWER]
+    duplicate_window_s: Annotated[Seconds, Tighter.HIGHER]
+    max_order_fraction: Annotated[Fraction, Tighter.LOWER]
+    max_order_notional_usd: Annotated[Usd, Tighter.LOWER]
+    min_order_notional_usd: Annotated[Usd, Tighter.HIGHER]
+    max_symbol_fraction: Annotated[Fraction, Tighter.LOWER]
+    max_sector_fraction: Annotated[Fraction, Tighter.LOWER]
+    max_gross_fraction: Annotated[Decimal, Field(gt=0, le=2), Tighter.LOWER]
+    max_daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]
+    cooldown_s: Annotated[Seconds, Tighter.HIGHER]
+    price_collar_fraction: Annotated[Fraction, Tighter.LOWER]
+    price_jump_fraction: Annotated[Fraction, Tighter.LOWER]
+    limit_offset_fraction: Annotated[Decimal, Field(ge=0, le=Decimal("0.05")), Tighter.LOWER]
+    max_spread_fraction: Annotated[Fraction, Tighter.LOWER]
+    max_quote_age_s: Annotated[Seconds, Tighter.LOWER]
+    max_clock_skew_s: Annotated[Seconds, Tighter.LOWER]
+    max_clock_disagreement_s: Annotated[Seconds, Tighter.LOWER]
+    max_flow_age_s: Annotated[Seconds, Tighter.LOWER]
+    max_reconcile_age_s: Annotated[Seconds, Tighter.LOWER]
+    max_foreign_share: Annotated[Fraction, Tighter.LOWER]
+    min_score: Annotated[float, Field(gt=0, le=1), Tighter.HIGHER]
+    min_coverage: Annotated[float, Field(gt=0, le=1), Tighter.HIGHER]
+    entry_life_s: Annotated[Seconds, Tighter.LOWER]
+    exit_life_s: Annotated[Seconds, Tighter.LOWER]
 
 
 class ExitRules(Frozen):
@@ -98,12 +116,12 @@ class HaltRules(Frozen):
     `rejects` ends at five, so that no setting lets a runaway strategy trouble the venue more often than that.
     """
 
-    daily_loss_fraction: Fraction
-    drawdown_fraction: Fraction
-    rejects: Annotated[int, Field(ge=2, le=5)]
-    unknowns: Annotated[int, Field(ge=2, le=100)]
-    storm_window_s: Annotated[int, Field(ge=60, le=86_400)]
-    unreadable_rows: Annotated[int, Field(ge=1, le=1000)]
+    daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]
+    drawdown_fraction: Annotated[Fraction, Tighter.LOWER]
+    rejects: Annotated[int, Field(ge=2, le=5), Tighter.LOWER]
+    unknowns: Annotated[int, Field(ge=2, le=100), Tighter.LOWER]
+    storm_window_s: Annotated[int, Field(ge=60, le=86_400), Tighter.HIGHER]
+    unreadable_rows: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
 
 
 def contradictions(limits: Limits, exits: ExitRules) -> Iterator[str]:

@@ -19,6 +19,11 @@ class MissingFill(NamedTuple):
     order: Order
     booked: Decimal
 
+    @property
+    def signed(self) -> Decimal:
+        """Return how much the order changed the position by, beyond its booked fills."""
+        return (self.order.filled_quantity - self.booked) * self.order.side.sign
+
 
 def missing_fills(
     orders: Sequence[Order], ours: Iterable[str], fills: Iterable[OwnedFill], now: datetime

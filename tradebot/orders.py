@@ -6,7 +6,7 @@ changes nothing: its order is looked up by its id in both cases, so no state of 
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -16,6 +16,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, Intent, IntentKey, Operation
 from tradebot.model.order import Order, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
 from tradebot.ports import OrderPort
 from tradebot.world import Call, World
@@ -25,6 +26,9 @@ EXIT_LOOKUP = timedelta(minutes=5)
 
 QUICK_S = 2.0
 """A pass that has taken less of everybody's time has no need to ask the venue what time it is."""
+
+UNPROMISED = "halt"
+"""Strategy and slot of a cancel that no ledger could take."""
 
 LAST_MOMENT = timedelta(seconds=2)
 """What leaves so shortly before the close may arrive after it, and would then wait for the next session."""
@@ -61,8 +65,15 @@ def submit_intent(
 
 def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: Purpose) -> Intent:
     """Return the cancel of a working order of ours."""
+    return cancel_without_desk(call, desk.account.number, desk.now, order, strategy, purpose)
+
+
+def cancel_without_desk(
+    call: Call, account_number: str, at: datetime, order: Order, strategy: str, purpose: Purpose
+) -> Intent:
+    """Return the cancel of a working order of ours where no desk was taken."""
     key = IntentKey(
-        desk.account.number,
+        account_number,
         strategy,
         call.session,
         call.slot,
@@ -83,7 +94,7 @@ def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: 
         limit_price=order.limit_price,
         time_in_force=order.time_in_force,
         cycle_id=call.cycle_id,
-        at=desk.now,
+        at=at,
         target_venue_id=order.venue_id,
     )
 
@@ -139,6 +150,16 @@ def _write(orders: OrderPort, intent: Intent) -> Reply:
     if intent.operation is Operation.CANCEL:
         return orders.cancel(intent)
     return orders.submit(intent) if intent.operation is Operation.SUBMIT else orders.replace(intent)
+
+
+def cancel_at_once(world: World, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision | None:
+    """Promise a cancel, send it once and settle it; None if it was promised before. Nothing keeps a cancel back."""
+    assert world.orders is not None, "a dry run cancels nothing"
+    if not world.ledger.promise(intent, verdicts):
+        return None
+    reply = world.orders.cancel(intent)
+    world.ledger.settle(intent.client_order_id, reply, intent.at)
+    return _outcome(intent, reply)
 
 
 def _adds_risk(intent: Intent) -> bool:
@@ -210,3 +231,12 @@ def _outcome(intent: Intent, reply: Reply) -> Decision:
 def closing_side(quantity: Decimal) -> Side:
     """Return the side that reduces a signed quantity."""
     return Side.SELL if quantity > 0 else Side.BUY
+
+
+def cancel_unpromised(orders: OrderPort, order: Order, account: str, at: datetime) -> Reply:
+    """Cancel an entry of ours where no pass can promise it first, and return the venue's reply.
+
+    A cancel only reduces risk and may arrive twice, so it is the one request that may go out without a promise.
+    """
+    call = Call(Job.EVALUATE_EXITS, at.date(), UNPROMISED, UNPROMISED)
+    return orders.cancel(cancel_without_desk(call, account, at, order, UNPROMISED, Purpose.OPEN))

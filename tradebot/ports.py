@@ -1,12 +1,12 @@
 """What we ask of the world: protocols only. Every implementation passes the same conformance suite."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
-from tradebot.model.account import Account, BrokerView
+from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity, Booking
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate
@@ -15,7 +15,7 @@ from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Endpoint, FlowPage, Intake
 from tradebot.model.inputs import ComponentInputs
 from tradebot.model.intent import Intent, IntentRecord
-from tradebot.model.order import Fill, Order, Reply
+from tradebot.model.order import Fill, Order, OrdersTold, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
@@ -31,7 +31,10 @@ class BrokerReader(Protocol):
         """Return the account figures."""
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders, read together."""
+        """Return account, positions and open orders, read together; `steady` tells whether ours held still."""
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return the venue's position in one symbol, asked for directly; None where the venue says it holds none."""
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the order of this id; None where the venue does not know it, which is no proof by itself."""
@@ -41,6 +44,9 @@ class BrokerReader(Protocol):
 
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return orders submitted from `since` on that are open no more, oldest first; very many are cut off."""
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        """Return the orders of these symbols, open or not, of any age, newest first; very many are cut off."""
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than `after` (all where None), oldest first, each once."""
@@ -82,6 +88,9 @@ class Market(Protocol):
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
         """Return the latest quote of each symbol that has a usable one; the others are absent."""
 
+    def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Ask once more, after a moment of a real venue's time and for at most five seconds of it; see `quotes`."""
+
     @property
     def rejected_quotes(self) -> Mapping[str, str]:
         """Return why symbols are absent from the last answer of `quotes`, by symbol."""
@@ -119,11 +128,22 @@ class Ledger(Protocol):
     def retry(self, client_order_id: str, at: datetime) -> None:
         """Write that an unresolved intent is sent once more under its own id, before it is."""
 
-    def intents(self, *, session: date | None = None, unresolved: bool = False) -> Sequence[IntentRecord]:
-        """Return intents in the order promised: of one session, or those SENT or UNKNOWN, or all."""
+    def intents(
+        self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
+    ) -> Sequence[IntentRecord]:
+        """Return intents in the order promised: of one session, of sessions from `since` on, unresolved ones, or all.
+
+        Unresolved are those SENT or UNKNOWN.
+        """
+
+    def promised_ids(self) -> Collection[str]:
+        """Return the client order id of every intent that was ever promised."""
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         """Return one intent."""
+
+    def last_acknowledged(self) -> str | None:
+        """Return the client order id of the last promised order that the venue has acknowledged; cancels are none."""
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
         """Give up an unresolved intent that the venue has been proven not to hold."""
@@ -131,8 +151,17 @@ class Ledger(Protocol):
     def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
         """Write the venue's latest word on orders; return how many changed."""
 
-    def orders(self, *, working: bool = False) -> Sequence[Order]:
-        """Return known orders as last told, all or those that may still fill."""
+    def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
+        """Return known orders as last told: all, those that may still fill, or those written from `since` on.
+
+        With `since` those that another order took the place of are among them however old: chains lead through them.
+        """
+
+    def unpromised_orders(self) -> Sequence[Order]:
+        """Return the known orders whose client order ids were never promised here."""
+
+    def owners(self) -> Mapping[str, str]:
+        """Return the strategy of each of our orders by the venue's order id, whoever replaced them since."""
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         """Append fills not seen before, by activity id; return how many were new."""
@@ -195,6 +224,9 @@ class Ledger(Protocol):
 
     def acknowledged(self) -> Mapping[str, Decimal]:
         """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
+
+    def acknowledged_since(self) -> Mapping[str, datetime]:
+        """Return since when each of these positions has been acknowledged, whatever its quantity was meanwhile."""
 
 
 class Facts(Protocol):

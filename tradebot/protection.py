@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from tradebot.booking import astray
+from tradebot.books import may_fill
 from tradebot.exits.rules import Held, evaluate
 from tradebot.limits import ExitRules
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.decision import Decision, Verdict
-from tradebot.model.intent import ID_PREFIX
+from tradebot.model.intent import is_marked
 from tradebot.model.position import FOREIGN, Position, fold_positions
 from tradebot.model.record import Job
 from tradebot.ports import Ledger, Market
 from tradebot.reconcile import Finding, FindingKind
-from tradebot.snapshot import session_of
+from tradebot.session_dates import session_date, session_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,9 @@ def _held(ledger: Ledger, position: Position) -> Held:
 
 def _under_way(view: BrokerView, ledger: Ledger) -> set[str]:
     """Return the symbols on which an order of ours works or may work."""
-    working = {order.symbol for order in view.orders if order.client_order_id.startswith(ID_PREFIX)}
-    return working | {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
+    listed = {order.symbol for order in view.orders if is_marked(order.client_order_id)}
+    omitted = {order.symbol for order in may_fill(ledger, session_date(ledger, view.at))}
+    return listed | omitted | {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
 
 
 def _looked_after(ledger: Ledger, now: datetime) -> datetime:

@@ -1,16 +1,15 @@
 """The ledger's view against the broker's: findings, and what accepting them would write. Sends nothing."""
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 from tradebot.missing import MissingFill
-from tradebot.model.account import BrokerView
+from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import MARK, OPTION_TRADE, RENAME, SPLIT, Activity
-from tradebot.model.intent import ID_PREFIX, IntentRecord
+from tradebot.model.intent import IntentRecord, is_marked
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, OwnedFill, fold_cash
 
@@ -21,8 +20,11 @@ class FindingKind(StrEnum):
     """What may differ."""
 
     UNREADABLE = "unreadable"
+    VIEW_UNSTEADY = "view_unsteady"
     UNKNOWN_ORDER = "unknown_order"
+    EARLIER_ORDER = "earlier_order"
     FOREIGN_ORDER = "foreign_order"
+    ORDER_LEFT_OUT = "order_left_out"
     MISSING_FILL = "missing_fill"
     FOREIGN_POSITION = "foreign_position"
     PHANTOM = "phantom"
@@ -35,6 +37,8 @@ class FindingKind(StrEnum):
     CASH = "cash"
     SPLIT = "split"
     RENAME = "rename"
+    FORGOTTEN = "forgotten"
+    ANOTHER_COPY = "another_copy"
     EXPIRY = "expiry_or_assignment"
     ACCOUNT_RESET = "account_reset"
     UNRESOLVED = "unresolved"
@@ -52,10 +56,25 @@ TERMS: Mapping[FindingKind, Terms] = {
     FindingKind.UNREADABLE: Terms(
         "rows of the broker cannot be read: no difference can be believed, and no plan is made", True, ""
     ),
+    FindingKind.VIEW_UNSTEADY: Terms(
+        "the broker's list of positions and its answer about this symbol alone differ: no difference can be believed,"
+        " and no plan is made",
+        True,
+        "",
+    ),
     FindingKind.UNKNOWN_ORDER: Terms(
         "an order that is open, or filled today, carries our prefix, and these books never promised it", True, ""
     ),
+    FindingKind.EARLIER_ORDER: Terms(
+        "an open order of ours from before that these books do not know; left alone until it has ended", True, ""
+    ),
     FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
+    FindingKind.ORDER_LEFT_OUT: Terms(
+        "the broker's list of open orders leaves out an order of ours that is not proven to be over: it counts as"
+        " working, and its symbol takes no entry",
+        False,
+        "",
+    ),
     FindingKind.MISSING_FILL: Terms(
         "an order of ours has filled more than the broker's list of fills has brought: no plan is made until it is"
         " complete, or the order's last word is four days old",
@@ -87,6 +106,19 @@ TERMS: Mapping[FindingKind, Terms] = {
         True,
         "gives that trade to the position that it closed",
     ),
+    FindingKind.FORGOTTEN: Terms(
+        "orders under our mark that these books do not know made this, even if it was noted as known: an older copy of"
+        " the folder was put back, the books were made anew, or another copy of the bot was at work while these books"
+        " were not",
+        True,
+        "takes those orders over: exits manage what is left; only if no other copy of the bot runs on this account",
+    ),
+    FindingKind.ANOTHER_COPY: Terms(
+        "orders under our mark that came while these books were at work made this: another copy of the bot, or an older"
+        " copy of the folder put back within the session; left alone until tradebot adopt names it",
+        True,
+        "",
+    ),
     FindingKind.MISSING_STOP: Terms("a position of ours that no working exit and no rule protects now", False, ""),
     FindingKind.CASH: Terms(
         "cash differs from what opening balance and fills give", True, "books the difference as a cash movement"
@@ -115,8 +147,17 @@ TERMS: Mapping[FindingKind, Terms] = {
 }
 
 
-HALF_KNOWN = frozenset({FindingKind.UNREADABLE, FindingKind.MISSING_FILL})
-"""Findings beside which no plan is made: the differences may be of what was not told, and each plan books all cash."""
+CHANGES_A_POSITION = frozenset(
+    {
+        FindingKind.PHANTOM,
+        FindingKind.ORPHAN,
+        FindingKind.QUANTITY,
+        FindingKind.SIDE,
+        FindingKind.SPLIT,
+        FindingKind.RENAME,
+    }
+)
+"""What a plan settles by writing the broker's quantity into the books."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +195,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownOrders:
+    """Orders under our mark that were never promised here.
+
+    `forgotten` are ours from before and wait to be taken over, `copies` are those of another copy of the bot, of any
+    age; `strangers` those of them that filled today and that nobody accepted by ending a halt. `open` are the ids of
+    ours from before that still work.
+    """
+
+    forgotten: tuple[Order, ...] = ()
+    copies: tuple[Order, ...] = ()
+    strangers: tuple[Order, ...] = ()
+    open: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerView:
     """What the ledger holds, after the venue's facts were applied; `booked` are the activities' words by their ids.
 
-    `missing` are our orders with more filled than booked, `strangers` the filled ones under our mark of somebody else.
+    `missing` are our orders with more filled than booked, `working` those that are not proven to be over.
     """
 
     opening_cash: Decimal
@@ -165,10 +221,11 @@ class LedgerView:
     fills: Sequence[OwnedFill]
     acknowledged: Mapping[str, Decimal]
     unresolved: Sequence[IntentRecord]
-    known_orders: frozenset[str]
+    known_orders: Collection[str]
     booked: Mapping[str, str] = field(default_factory=dict)
     missing: Sequence[MissingFill] = ()
-    strangers: Sequence[Order] = ()
+    unknown: UnknownOrders = field(default_factory=UnknownOrders)
+    working: Sequence[Order] = ()
 
     @property
     def cash(self) -> Decimal:
@@ -177,7 +234,7 @@ class LedgerView:
 
     def quantities(self) -> dict[str, Decimal]:
         """Return signed quantities by symbol, acknowledged foreign positions included, zero ones left out."""
-        return _sums(self.fills, self.acknowledged)
+        return quantities(self.fills, self.acknowledged)
 
 
 def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity] = ()) -> tuple[Finding, ...]:
@@ -189,8 +246,9 @@ def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]
         *_unreadable(broker),
         *_orders(ledger, broker),
         *_missing(ledger),
-        *_others(ledger, broker),
-        *_positions(ledger, broker, doubtful),
+        *_forgotten(ledger, broker),
+        *(one for one in _others(ledger, broker) if not _is_claimed(one, ledger)),
+        *(one for one in _positions(ledger, broker, doubtful) if not _is_claimed(one, ledger)),
         *_cash(ledger, broker, doubtful),
     )
 
@@ -211,19 +269,59 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
     for order in broker.orders:
         if order.client_order_id not in ledger.known_orders:
-            ours = order.client_order_id.startswith(ID_PREFIX)
-            kind = FindingKind.UNKNOWN_ORDER if ours else FindingKind.FOREIGN_ORDER
-            yield Finding(kind, order.client_order_id, None, order.quantity)
+            yield Finding(_order_kind(order, ledger), order.client_order_id, None, order.quantity)
     listed = {order.venue_id for order in broker.orders}
-    for order in ledger.strangers:
+    for order in ledger.unknown.strangers:
         if order.venue_id not in listed:
             yield Finding(FindingKind.UNKNOWN_ORDER, order.client_order_id, None, order.quantity)
+    for order in ledger.working:
+        if order.venue_id not in listed:
+            yield Finding(FindingKind.ORDER_LEFT_OUT, order.client_order_id, order.open_quantity, None)
+
+
+def _forgotten(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
+    """Yield the symbols that our own orders from before traded, one finding each, with those orders as evidence."""
+    theirs = {position.symbol: position.quantity for position in broker.positions}
+    own = own_quantities(ledger.fills)
+    for symbol in sorted({order.symbol for order in ledger.unknown.forgotten}):
+        held, there = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
+        yield Finding(FindingKind.FORGOTTEN, symbol, held, there, _told(ledger.unknown.forgotten, symbol))
+
+
+def _told(orders: Iterable[Order], symbol: str) -> tuple[str, ...]:
+    of_symbol = (order for order in orders if order.symbol == symbol)
+    return tuple(f"{order.client_order_id}: {order.side} {order.filled_quantity:f}" for order in of_symbol)
+
+
+def _is_claimed(finding: Finding, ledger: LedgerView) -> bool:
+    """Return True if our own orders from before explain a difference, or may: what is left of it shows afterwards."""
+    return finding.subject in {order.symbol for order in ledger.unknown.forgotten}
+
+
+def _order_kind(order: Order, ledger: LedgerView) -> FindingKind:
+    if not is_marked(order.client_order_id):
+        return FindingKind.FOREIGN_ORDER
+    earlier = order.client_order_id in ledger.unknown.open
+    return FindingKind.EARLIER_ORDER if earlier else FindingKind.UNKNOWN_ORDER
 
 
 def _positions(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
-    ours = ledger.quantities()
-    theirs = {position.symbol: position.quantity for position in broker.positions if position.quantity}
-    traded = {owned.fill.symbol for owned in ledger.fills} | {one.order.symbol for one in ledger.missing}
+    yield from position_findings(ledger.quantities(), ledger.fills, ledger.missing, broker.positions, doubtful)
+
+
+def position_findings(
+    ours: Mapping[str, Decimal],
+    fills: Iterable[OwnedFill],
+    missing: Iterable[MissingFill],
+    positions: Iterable[BrokerPosition],
+    doubtful: Sequence[Activity] = (),
+) -> Iterator[Finding]:
+    """Yield where the broker's positions are not what the books hold, `ours` by symbol, and what kind of difference.
+
+    A reconcile asks this of everything that was applied; a pass asks it before it adds risk.
+    """
+    theirs = {position.symbol: position.quantity for position in positions if position.quantity}
+    traded = {owned.fill.symbol for owned in fills} | {one.order.symbol for one in missing}
     for symbol in sorted(ours.keys() | theirs.keys()):
         book, venue = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if book != venue:
@@ -246,8 +344,9 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
         if held * others < 0:
             yield Finding(FindingKind.OFFSET, symbol, held, there)
         elif others != ledger.acknowledged.get(symbol, Decimal(0)):
-            ends = _ends_of_options(ledger, symbol)
-            yield Finding(FindingKind.EXPIRY if ends else FindingKind.BY_HAND, symbol, held, there, ends)
+            ends, copied = _ends_of_options(ledger, symbol), _told(ledger.unknown.copies, symbol)
+            kind = FindingKind.ANOTHER_COPY if copied else FindingKind.BY_HAND
+            yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held, there, ends or copied)
 
 
 def _ends_of_options(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
@@ -259,15 +358,16 @@ def _ends_of_options(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
 
 def own_quantities(fills: Sequence[OwnedFill]) -> dict[str, Decimal]:
     """Return our own signed quantities by symbol, over all strategies, zero ones left out."""
-    return _sums((owned for owned in fills if owned.strategy != FOREIGN), {})
+    return quantities((owned for owned in fills if owned.strategy != FOREIGN), {})
 
 
 def foreign_quantities(fills: Sequence[OwnedFill], acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Return what others hold by symbol: older than the books and acknowledged, or traded by hand since."""
-    return _sums((owned for owned in fills if owned.strategy == FOREIGN), acknowledged)
+    return quantities((owned for owned in fills if owned.strategy == FOREIGN), acknowledged)
 
 
-def _sums(fills: Iterable[OwnedFill], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
+def quantities(fills: Iterable[OwnedFill], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return signed quantities by symbol after all fills, from those at the start; zero ones are left out."""
     held = dict(start)
     for owned in fills:
         held[owned.fill.symbol] = held.get(owned.fill.symbol, Decimal(0)) + owned.fill.signed_quantity
@@ -295,31 +395,3 @@ def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) 
     if abs(ledger.cash - broker.account.cash) >= CENT:
         told = tuple(one.words for one in doubtful if one.net_amount)
         yield Finding(FindingKind.CASH, "account", ledger.cash, broker.account.cash, told)
-
-
-def fingerprint(broker: BrokerView) -> str:
-    """Return a short digest of what a plan relies on, so that a plan made of an older view is refused."""
-    parts = [str(broker.account.cash)]
-    parts += sorted(f"{p.symbol}={p.quantity}" for p in broker.positions)
-    parts += sorted(f"{o.client_order_id}={o.filled_quantity}" for o in broker.orders)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What accepting would write: adjustments of the books, made of one view of the broker."""
-
-    id: str
-    fingerprint: str
-    findings: tuple[Finding, ...]
-
-
-def plan_of(findings: Sequence[Finding], broker: BrokerView) -> Plan | None:
-    """Return the plan that would make the books agree, or None where nothing can be written."""
-    wanted = tuple(finding for finding in findings if finding.applicable)
-    if not wanted or any(finding.kind in HALF_KNOWN for finding in findings):
-        return None
-    mark = fingerprint(broker)
-    content = "\n".join(f"{f.kind} {f.subject} {f.ours} {f.broker} {' '.join(f.evidence)}" for f in wanted)
-    digest = hashlib.sha256(f"{mark}\n{content}".encode()).hexdigest()[:8]
-    return Plan(f"plan-{digest}", mark, wanted)

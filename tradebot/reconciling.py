@@ -3,7 +3,7 @@
 It is handed readers and the ledger only. There is no order port in sight.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -11,31 +11,31 @@ from fractions import Fraction
 
 from tradebot.activities import marks, named, restated, shares
 from tradebot.booking import apply_activities
-from tradebot.books import CaughtUp, owners
-from tradebot.errors import ExitCode, OperatorError
-from tradebot.missing import missing_fills
-from tradebot.model.account import BrokerView
+from tradebot.books import CaughtUp, left_out, may_fill, read_view
+from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
+from tradebot.missing import WATCHED, missing_fills
+from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import SPLIT, Activity, Booking, Entry
 from tradebot.model.candidate import Side
-from tradebot.model.intent import IntentState
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.trading import ReconcileMark
+from tradebot.plans import Plan, fingerprint, plan_of
 from tradebot.ports import BrokerReader, Ledger
 from tradebot.protection import Watch, unprotected
 from tradebot.reconcile import (
+    CHANGES_A_POSITION,
     Finding,
     FindingKind,
     LedgerView,
-    Plan,
+    UnknownOrders,
     compare,
-    fingerprint,
     foreign_quantities,
     own_quantities,
-    plan_of,
 )
+from tradebot.session_dates import session_date
 from tradebot.snapshot import catch_up_now
-from tradebot.strangers import strangers
+from tradebot.unknown_orders import ask_about, taken_over, unknown_orders
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,23 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
 
     With a `watch` it also looks whether each position of ours is protected.
     """
-    clock, view = reader.clock(), reader.view()
+    clock, view = reader.clock(), read_view(reader, ledger)
     now = clock.now
     if view.account.number != ledger.account_number:
         return _marked(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_another(ledger, view),), None))
+    _require_steady(view)
     applied = catch_up_now(reader, ledger, view, now)
     # What filled between reading the view and applying facts would look like a difference: read once more.
-    view = reader.view() if applied.fills or applied.orders else view
+    view = read_view(reader, ledger) if applied.fills or applied.orders else view
+    if left_out(may_fill(ledger, session_date(ledger, now)), view.orders):
+        again = catch_up_now(reader, ledger, view, now)
+        applied = replace(again, orders=applied.orders + again.orders, fills=applied.fills + again.fills)
     told = apply_activities(reader, ledger, view, now)
-    view = reader.view() if told.bookings else view
-    view = replace(view, unreadable=view.unreadable + applied.unreadable)
-    findings = compare(ledger_view(ledger, now), view, told.doubtful)
+    view = read_view(reader, ledger) if told.bookings else view
+    _require_steady(view)
+    view = replace(view, unreadable=view.unreadable + applied.unreadable + applied.untold)
+    view = replace(view, unreadable=view.unreadable + ask_about(reader, ledger, view, now))
+    findings = tuple(_asked_directly(reader, compare(ledger_view(ledger, now, view.positions), view, told.doubtful)))
     if _emptied(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
         found = Reconciled(now, view, applied, (reset, *findings), None, told.bookings, told.doubtful)
@@ -77,6 +83,42 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
     plan = plan_of(findings, view)
     bare = tuple(unprotected(clock, view, ledger, watch)) if watch else ()
     return _marked(ledger, Reconciled(now, view, applied, findings + bare, plan, told.bookings, told.doubtful))
+
+
+def _asked_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings; one that would change what the books hold counts if the venue says the same of it alone.
+
+    One answer that contradicts the list is enough to believe no difference of this look.
+    """
+    wrong_about = ""
+    for finding in findings:
+        why = ""
+        if finding.kind in CHANGES_A_POSITION and wrong_about:
+            why = f"not asked for: the list was wrong about {wrong_about}"
+        elif finding.kind in CHANGES_A_POSITION:
+            there = _quantity(reader, finding.subject)
+            if there != finding.broker:
+                why = f"asked for by its symbol: {'no answer' if there is None else f'{there:f}'}"
+                wrong_about = finding.subject
+        yield replace(finding, kind=FindingKind.VIEW_UNSTEADY, evidence=(why,)) if why else finding
+
+
+def _quantity(reader: BrokerReader, symbol: str) -> Decimal | None:
+    """Return the venue's signed shares of a symbol, asked for alone; None where it does not answer."""
+    try:
+        position = reader.position(symbol)
+    except TradebotError:
+        return None
+    return position.quantity if position else Decimal(0)
+
+
+def _require_steady(view: BrokerView) -> None:
+    """Raise where positions and orders may be of two moments: what differs between them would be no finding."""
+    if not view.steady:
+        raise TemporaryError(
+            "our own orders changed during each reading of the account, so nothing could be compared",
+            "tradebot reconcile   again in a moment",
+        )
 
 
 def _marked(ledger: Ledger, found: Reconciled) -> Reconciled:
@@ -92,18 +134,18 @@ def _another(ledger: Ledger, view: BrokerView) -> Finding:
 
 def _emptied(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
     """Tell whether an account of the same number was begun anew: it knows neither our last order nor a fill of ours."""
-    made = (record for record in ledger.intents() if record.intent.makes_order)
-    acked = [record.intent.client_order_id for record in made if record.state is IntentState.ACKED]
-    if not acked or not any(finding.kind is FindingKind.PHANTOM for finding in findings):
+    kinds = {finding.kind for finding in findings}
+    if FindingKind.PHANTOM not in kinds or FindingKind.VIEW_UNSTEADY in kinds:
         return False
-    if reader.order(acked[-1]) is not None:
+    last = ledger.last_acknowledged()
+    if last is None or reader.order(last) is not None:
         return False
     known = {owned.fill.activity_id for owned in ledger.fills() if owned.fill.venue_order_id}
     return known.isdisjoint(fill.activity_id for fill in reader.fills(ledger.books_opened_at()))
 
 
-def ledger_view(ledger: Ledger, now: datetime | None = None) -> LedgerView:
-    """Return what the ledger holds, for comparing; without `now` only what it folds to."""
+def ledger_view(ledger: Ledger, now: datetime | None = None, positions: Sequence[BrokerPosition] = ()) -> LedgerView:
+    """Return what the ledger holds, for comparing with these positions; without `now` only what it folds to."""
     fills = ledger.fills()
     return LedgerView(
         opening_cash=ledger.opening_cash(),
@@ -112,10 +154,11 @@ def ledger_view(ledger: Ledger, now: datetime | None = None) -> LedgerView:
         acknowledged=ledger.acknowledged(),
         unresolved=ledger.intents(unresolved=True),
         # The orders table holds whatever the venue has told, others' orders too; ours are those that were promised.
-        known_orders=frozenset(record.intent.client_order_id for record in ledger.intents()),
+        known_orders=ledger.promised_ids(),
         booked=ledger.booked(),
-        missing=missing_fills(ledger.orders(), owners(ledger), fills, now) if now else (),
-        strangers=strangers(ledger, now.date()) if now else (),
+        missing=missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now) if now else (),
+        unknown=unknown_orders(ledger, positions, now) if now else UnknownOrders(),
+        working=may_fill(ledger, session_date(ledger, now)) if now else (),
     )
 
 
@@ -134,6 +177,9 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch
         name = f"adjustment:{plan.id}:{current.at:%Y%m%dT%H%M%S%fZ}:{finding.subject}"
         if finding.kind is FindingKind.SPLIT:
             _restate(ledger, finding, plan.id, name, current)
+        if finding.kind is FindingKind.FORGOTTEN:
+            _take_over(ledger, finding.subject, current)
+            continue
         _write(ledger, finding, name, why, current.at)
         # What the broker's quantity left with others may stand against ours now: one plan settles that too.
         if _against(ledger, finding.subject):
@@ -144,6 +190,25 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch
     if difference:
         ledger.adjust_cash(difference, why, current.at)
     return reconcile(reader, ledger, watch)
+
+
+def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
+    """Make our own orders from before ours again, with what they hold now."""
+    positions = current.view.positions
+    found = unknown_orders(ledger, positions, current.at).forgotten
+    orders = [order for order in found if order.symbol == symbol]
+    there = next((position for position in positions if position.symbol == symbol), None)
+    ledger.apply_fills(tuple(taken_over(ledger, orders, there)), current.at)
+    _forget_what_is_ours(ledger, symbol, there.quantity if there else Decimal(0), current.at)
+
+
+def _forget_what_is_ours(ledger: Ledger, symbol: str, there: Decimal, at: datetime) -> None:
+    """Take back as much of a person's note that shares are somebody else's as the account doesn't hold beside ours."""
+    noted = ledger.acknowledged().get(symbol, Decimal(0))
+    excess = ledger_view(ledger).quantities().get(symbol, Decimal(0)) - there
+    if noted * excess > 0:
+        left = max(abs(noted) - abs(excess), Decimal(0)).copy_sign(noted)
+        ledger.acknowledge(symbol, left, "orders under our mark made these shares", at)
 
 
 def _restate(ledger: Ledger, finding: Finding, plan_id: str, name: str, current: Reconciled) -> None:

@@ -30,6 +30,15 @@ def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
         raise OperatorError(bad.message, bad.hint, code=code) from bad
 
 
+@contextmanager
+def _meant(hint: str) -> Iterator[None]:
+    """Turn a flag that cannot be read into an error that says what to write in its place."""
+    try:
+        yield
+    except ValueError as bad:
+        raise OperatorError(str(bad), hint) from bad
+
+
 def start(folder: Path) -> str:
     """Return the address of the embedded exchange of a state folder, started on demand."""
     from tradebot.exchange import process
@@ -63,6 +72,7 @@ def serve(
     rate_limit: int | None = None,
     accounts: Sequence[tuple[str, Decimal | None]] = (),
     faults: Sequence[str] = (),
+    latency: str | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address and status.
@@ -71,17 +81,20 @@ def serve(
     nothing that its folder does not. `note` is told so.
 
     `pace` is step, real or a number such as 60x; `rate_limit` counts requests a minute for each key; an account has
-    a name and cash in USD; `faults` are scripts to arm. Raises TradebotError: exit 6 where another process serves
-    the folder, 2 where its market, the port or what is asked for cannot be used.
+    a name and cash in USD; `faults` are scripts to arm; `latency` is how long cancels and replacements
+    take, None for as long as they took. Raises TradebotError: exit 6 where another process serves the folder, 2 where
+    its market, the port or what is asked for cannot be used.
     """
     from tradebot.exchange import server
     from tradebot.exchange.clock import read_pace
+    from tradebot.exchange.latency import read_latency
     from tradebot.exchange.process import HeldError
 
-    try:
-        terms = server.Terms(read_pace(pace), rate_limit, tuple(accounts), tuple(faults))
-    except ValueError as bad:
-        raise OperatorError(str(bad), "--time step, --time real or --time 60x") from bad
+    with _meant("--time step, --time real or --time 60x"):
+        read = read_pace(pace)
+    with _meant("--latency instant, --latency slow or --latency 250ms"):
+        latency_us = None if latency is None else read_latency(latency)
+    terms = server.Terms(read, rate_limit, tuple(accounts), tuple(faults), latency_us)
     port = _taken_over(folder, port, note)
     try:
         with _explained():

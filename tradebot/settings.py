@@ -6,23 +6,21 @@ Layers: base.yaml < the mode's file < the user's file < TRADEBOT_* in the enviro
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
 
-from tradebot.adapters.env_file import read_env_file
-from tradebot.adapters.redaction import learn
 from tradebot.adapters.yaml_loader import load_yaml
-from tradebot.errors import OperatorError
+from tradebot.baseline import section_of
+from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.gates import permission
 from tradebot.job_times import JobTimes, longest_wait_s, parse
-from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, contradictions, halts_by_itself
+from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, contradictions, halts_by_itself
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
@@ -43,22 +41,22 @@ DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, retur
 class AlpacaSettings(Frozen):
     """Where orders and prices go."""
 
-    url: Url | None
-    data_url: Url | None
-    feed: Literal["iex", "sip", "sandbox"] | None
+    url: Annotated[Url | None, Tighter.SAME]
+    data_url: Annotated[Url | None, Tighter.SAME]
+    feed: Annotated[Literal["iex", "sip", "sandbox"] | None, Tighter.SAME]
 
 
 class UnusualWhalesSettings(Frozen):
     """Where flow comes from, and how long each answer serves."""
 
-    url: Url | None
-    poll_s: dict[Endpoint, Seconds]
+    url: Annotated[Url | None, Tighter.SAME]
+    poll_s: Annotated[dict[Endpoint, Seconds], Tighter.LOWER]
 
 
 class ServeSettings(Frozen):
     """How `serve` treats a slot that it comes late to."""
 
-    grace_s: Annotated[int, Field(ge=1, le=3600)]
+    grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
 
 
 Share = Annotated[Decimal, Field(gt=0, le=1)]
@@ -95,20 +93,22 @@ class SandboxSettings(Frozen):
 class Settings(Frozen):
     """Every value of the configuration, checked alone and against the others."""
 
-    mode: Mode
-    shadow: bool
+    mode: Annotated[Mode, Tighter.SAME]
+    shadow: Annotated[bool, Tighter.HIGHER]
     alpaca: AlpacaSettings
     unusual_whales: UnusualWhalesSettings
-    universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000)]
-    sectors: dict[Symbol, str]
+    universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
+    sectors: Annotated[dict[Symbol, str], Tighter.SAME]
     strategies: StrategySettings
     plugins: PluginSettings
     limits: Limits
     halts: HaltRules
-    exits: ExitRules
-    timetable: dict[Job, DueTimes]
+    # Neither a nearer stop nor an earlier end is safer: either may close the whole book at once.
+    exits: Annotated[ExitRules, Tighter.SAME]
+    timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
     serve: ServeSettings
-    sandbox: SandboxSettings
+    # The market is made from it once, by `init`; no later change reaches an order.
+    sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
 
     @model_validator(mode="after")
     def _relations(self) -> "Settings":
@@ -175,6 +175,8 @@ class Loaded:
     settings: Settings
     origins: Mapping[str, str]
     file_mode: str = ""
+    unread: ConfigurationError | None = None
+    """Why no settings can be made of file and environment; then these are the accepted ones."""
 
 
 def shipped(name: str) -> Path:
@@ -205,20 +207,45 @@ def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str,
     try:
         return Loaded(Settings.model_validate(merged), origins, mode_said(user.get("mode")))
     except ValidationError as bad:
-        raise OperatorError(
+        raise ConfigurationError(
             _explain(bad, origins), "mend the value named; config/base.yaml documents each one"
         ) from None
 
 
+def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
+    """Return accepted values as the settings in force, with why no others are. Raises ConfigurationError."""
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as bad:
+        message = f"{error.message}\nThe accepted configuration can't take its place: {_explain(bad, {})}"
+        raise ConfigurationError(message, error.hint) from None
+    return Loaded(settings, dict.fromkeys(Settings.model_fields, "accepted"), file_mode, error)
+
+
 def mode_said(value: object) -> str:
-    """Return a mode as somebody wrote it, in lower case and cut short; empty where nothing was said."""
-    return str(value or "").strip().lower()[:20]
+    """Return a mode as somebody wrote it, in lower case and cut short; empty where nothing was said.
+
+    A word with a blank beside it is no mode, as it is no yes at an order gate; quotes show the blank.
+    """
+    said = str(value or "").lower()[:20]
+    return said if said == said.strip() else repr(said)
+
+
+def modes_said(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
+    """Yield each mode that the environment or a file names, where it does, and what to do if it is the wrong one."""
+    for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
+        said = mode_said(environ.get(name))
+        # Other programs have a MODE too: only a mode of ours is meant for us.
+        if name != "MODE" or said.strip("' ") in set(Mode):
+            yield said, name, f"unset {name}"
+    if file:
+        yield mode_said(load_yaml(file).get("mode")), f"{file} (mode:)", f"take mode: out of {file}"
 
 
 def _mode(*layers: Mapping[str, object]) -> str:
     """The last layer that names a mode wins; it decides which mode file is read."""
     named = [layer["mode"] for layer in layers if "mode" in layer]
-    value = str(named[-1]).strip().lower()
+    value = str(named[-1]).lower()
     if value not in set(Mode):
         raise OperatorError(f"mode {value!r} is not one of {', '.join(Mode)}", "set mode: sandbox, paper or live")
     return value
@@ -243,7 +270,8 @@ def _section(found: dict[str, object], sections: list[str], name: str) -> dict[s
         inner = node.setdefault(section, {})
         if not isinstance(inner, dict):
             above = f"{PREFIX}{section.upper()}"
-            raise OperatorError(f"{name} and {above} contradict each other: {section} is a section", f"unset {above}")
+            said = f"{name} and {above} contradict each other: {section} is a section"
+            raise ConfigurationError(said, f"unset {above}")
         node = inner
     return node
 
@@ -316,7 +344,7 @@ def _paths(model: type[Frozen], prefix: str = "") -> Iterator[str]:
     """Yield the dotted name of every setting, sections first."""
     for name, field in model.model_fields.items():
         yield f"{prefix}{name}"
-        inner = _required(field.annotation)
+        inner = section_of(field.annotation)
         if isinstance(inner, type) and issubclass(inner, Frozen):
             yield from _paths(inner, f"{prefix}{name}.")
 
@@ -328,64 +356,5 @@ def _keys_at(location: list[str]) -> list[str]:
         if not (isinstance(model, type) and issubclass(model, Frozen)):
             return []
         field = model.model_fields.get(part)
-        model = _required(field.annotation) if field else None
+        model = section_of(field.annotation) if field else None
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, Frozen) else []
-
-
-def _required(annotation: object) -> object:
-    """Return the one type beside None in an optional field's annotation."""
-    members = [member for member in get_args(annotation) if member is not NoneType]
-    return members[0] if isinstance(annotation, UnionType) and len(members) == 1 else annotation
-
-
-SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
-    "alpaca_key": ("ALPACA_KEY", "ALPACA_API_KEY", "APCA_API_KEY_ID"),
-    "alpaca_secret": ("ALPACA_SECRET", "ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY"),
-    "uw_key": ("UW_API_KEY",),
-    "alpaca_url": ("ALPACA_BASE_URL",),
-}
-KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
-"""Those of them that open something."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """Keys as the environment or .env gave them; never printed."""
-
-    alpaca_key: str | None
-    alpaca_secret: str | None
-    uw_key: str | None
-    alpaca_url: str | None
-
-    def __repr__(self) -> str:
-        """Show which are set, never what they are."""
-        found = ", ".join(name for name in SECRET_NAMES if getattr(self, name))
-        return f"Secrets(set: {found or 'none'})"
-
-
-def load_secrets(environ: Mapping[str, str], env_file: Path) -> Secrets:
-    """Return the keys; the environment goes before the file, which must belong to its owner alone."""
-    sources = (environ, read_env_file(env_file))
-    found = {field: _first_given(sources, names) for field, names in SECRET_NAMES.items()}
-    learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
-    return Secrets(**found)
-
-
-def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
-    """Return what environment and .env say of permission, by name; letter for letter, since a blank is no part of yes.
-
-    `env_file` is None where only the environment counts. A name that the environment sets, empty or not, is its word.
-    """
-    sources = (environ, read_env_file(env_file) if env_file else {})
-    return {name: source[name] for source in reversed(sources) for name in permission.NAMES if name in source}
-
-
-def _first_given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> str | None:
-    """Return the first text that says something: any alias in the environment goes before any in the file."""
-    return next(_given(sources, names), None)
-
-
-def _given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> Iterator[str]:
-    names = tuple(names)
-    given = (source.get(name, "").strip().strip("\"'").strip() for source in sources for name in names)
-    return (text for text in given if text)

@@ -3,46 +3,32 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 
-from tradebot.booking import explained
-from tradebot.books import CaughtUp, catch_up, owners
-from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.agreement import confirmed, read_venue
+from tradebot.books import CaughtUp, catch_up
+from tradebot.missing import MissingFill
+from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.activity import MARK
-from tradebot.model.bar import Session
+from tradebot.model.bar import Quote
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
-from tradebot.model.instrument import AssetClass
-from tradebot.model.intent import ID_CONFLICT, ID_PREFIX, NEVER_SENT, IntentRecord, IntentState, Operation
+from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission
 from tradebot.ports import BrokerReader, Ledger
-from tradebot.strangers import strangers
+from tradebot.reconcile import UnknownOrders, quantities
+from tradebot.second_look import prices
+from tradebot.session_dates import CALENDAR_REACH, last_session, session_date, session_of
+from tradebot.unknown_orders import of_another_copy, still_ours, unknown_orders
 from tradebot.world import World
 
-CALENDAR_REACH = timedelta(days=7)
 EQUITY = ("account", "equity")
 """Under these two words the ledger keeps the highest equity, beside the best prices of positions."""
-OPTION_MULTIPLIER = 100
-"""Shares to a standard US option contract, for a foreign position that came without a market value."""
-
-
-def session_of(ledger: Ledger, now: datetime) -> Session | None:
-    """Return the stored session that is open at `now`, or the day's own, or None on a day without one."""
-    near = ledger.sessions(now.date() - timedelta(days=1), now.date())
-    return next((session for session in near if session.contains(now)), None) or next(
-        (session for session in near if session.date == now.date()), None
-    )
-
-
-def last_session(ledger: Ledger, now: datetime) -> date:
-    """Return the date of the session that is open or was last; flow is asked for that day."""
-    begun = [s.date for s in ledger.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
-    return max(begun, default=now.date())
 
 
 def flow_desk(world: World, now: datetime) -> FlowDesk:
@@ -54,21 +40,20 @@ def flow_desk(world: World, now: datetime) -> FlowDesk:
 def take(world: World, *, with_flow: bool) -> Desk:
     """Return the desk after applying the venue's facts (a dry run applies none and sees the books as they stand)."""
     taken_s = world.stopwatch()
-    clock, view = world.reader.clock(), world.reader.view()
-    require_account(world.ledger, view.account)
-    session = session_of(world.ledger, clock.now)
-    today = session.date if session else clock.now.date()
-    if not world.dry_run:
-        caught = catch_up(world.reader, world.ledger, view.orders, today, clock.now)
-        view = replace(view, unreadable=view.unreadable + caught.unreadable)
-    astray = explained(world.reader, world.ledger, view, clock.now, writes=not world.dry_run)
+    clock, second = world.reader.clock(), world.second_clock()
+    session, today = session_of(world.ledger, clock.now), session_date(world.ledger, clock.now)
+    # No order is given up because its day is over unless it is over by both clocks.
+    begun = min(today, session_date(world.ledger, second)) if second else today
+    reading = read_venue(world, clock.now, begun, closing=not with_flow)
+    view = reading.view
     fills = world.ledger.fills()
     positions = tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
     symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
     flow = flow_desk(world, clock.now) if with_flow else None
-    unresolved = world.ledger.intents(unresolved=True)
+    unresolved, unknown = world.ledger.intents(unresolved=True), unknown_orders(world.ledger, view.positions, view.at)
     submits = session_submits(world.ledger, today)
-    seen = book(view, positions, fills, unresolved, world.rules.sectors)
+    priced = prices(world, clock.now, tuple(symbols), positions, entering=with_flow)
+    seen = book(view, positions, fills, unresolved, world.rules.sectors, reading.missing, priced.quotes)
     return Desk(
         now=clock.now,
         clock=clock,
@@ -79,18 +64,26 @@ def take(world: World, *, with_flow: bool) -> Desk:
         reconcile=world.ledger.last_reconcile(),
         book=replace(
             seen,
-            own_working=seen.own_working | _taken_over(world.ledger, view) | _unseen(world.ledger, view),
+            own_working=_own_working(world.ledger, reading.orders),
             entries=entries_of(submits),
             peak_equity=peak_equity(world.ledger),
         ),
         positions=positions,
-        net={position.symbol: position.quantity for position in view.positions},
-        astray=astray,
-        orders=view.orders,
-        quotes=world.market.quotes(tuple(symbols)) if symbols else {},
-        rejected_quotes=world.market.rejected_quotes,
+        net=still_ours(
+            confirmed(reading, quantities(fills, world.ledger.acknowledged())), positions, unknown.forgotten
+        ),
+        astray=reading.ratios,
+        orders=reading.orders,
+        left_out=frozenset(order.symbol for order in reading.left_out),
+        differences=reading.differences,
+        unproven=reading.unproven,
+        steady=view.steady,
+        untold=reading.untold,
+        clock_ahead_s=clock.ahead_s(second),
+        quotes=priced.quotes,
+        rejected_quotes=priced.rejected,
         unreadable=view.unreadable,
-        signs=signs_of(world.ledger, view, world.ledger.intents(session=today)),
+        signs=signs_of(world.ledger, view, world.ledger.intents(session=today), unknown),
         taken_s=taken_s,
         universe=world.rules.universe,
         sectors=world.rules.sectors,
@@ -99,16 +92,11 @@ def take(world: World, *, with_flow: bool) -> Desk:
     )
 
 
-def _taken_over(ledger: Ledger, view: BrokerView) -> frozenset[str]:
-    """Return the symbols on which an order works that took the place of one of ours, whoever replaced it."""
-    ours = owners(ledger) if any(order.replaced_by for order in ledger.orders()) else {}
-    return frozenset(order.symbol for order in view.orders if order.venue_id in ours)
-
-
-def _unseen(ledger: Ledger, view: BrokerView) -> frozenset[str]:
-    """Return the symbols of our working orders, where rows of the broker cannot be read: one may be of them."""
-    ours = owners(ledger) if view.unreadable else {}
-    return frozenset(order.symbol for order in ledger.orders(working=True) if order.venue_id in ours)
+def _own_working(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
+    """Return the symbols on which an order of ours works, or one that somebody put in the place of ours."""
+    working = tuple(orders)
+    ours = ledger.owners() if any(not is_marked(order.client_order_id) for order in working) else {}
+    return frozenset(o.symbol for o in working if is_marked(o.client_order_id) or o.venue_id in ours)
 
 
 def session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
@@ -128,42 +116,34 @@ def peak_equity(ledger: Ledger) -> Decimal | None:
     return ledger.high_water(*EQUITY, opened) if opened else None
 
 
-def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord]) -> Signs:
+def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders) -> Signs:
     """Return what a session's promises and the broker's view tell of refusals, silence and other writers."""
-    ours = (order.client_order_id for order in view.orders if order.client_order_id.startswith(ID_PREFIX))
-    never_promised = [name for name in ours if ledger.intent(name) is None]
-    filled = strangers(ledger, view.at.date())
+    now, marked = view.at, [order for order in view.orders if is_marked(order.client_order_id)]
+    unpromised = [order for order in marked if ledger.intent(order.client_order_id) is None]
+    copies = [*(order for order in unpromised if of_another_copy(ledger, order, now)), *unknown.strangers]
+    earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     submits = [record for record in promised if record.intent.operation is Operation.SUBMIT]
     silent = (IntentState.SENT, IntentState.UNKNOWN)
     return Signs(
-        refused=tuple(_refusals(ledger, submits)),
+        refused=tuple(_refusals(ledger, submits, view.at)),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state in silent),
-        strangers=tuple(dict.fromkeys((*never_promised, *(o.client_order_id for o in filled), *conflicts))),
+        strangers=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
+        forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
         unreadable=view.unreadable,
     )
 
 
-def _refusals(ledger: Ledger, submits: Iterable[IntentRecord]) -> Iterator[datetime]:
+def _refusals(ledger: Ledger, submits: Iterable[IntentRecord], now: datetime) -> Iterator[datetime]:
     """Yield when the venue refused an order: at once, or after it had accepted it."""
-    late = {o.client_order_id: o.updated_at for o in ledger.orders() if o.status is OrderStatus.REJECTED}
+    told = ledger.orders(since=now - CALENDAR_REACH)
+    late = {o.client_order_id: o.updated_at for o in told if o.status is OrderStatus.REJECTED}
     for record in submits:
         if record.state is IntentState.REJECTED:
             if record.code != NEVER_SENT:
                 yield record.updated_at
         elif record.intent.client_order_id in late:
             yield late[record.intent.client_order_id] or record.updated_at
-
-
-def require_account(ledger: Ledger, account: Account) -> None:
-    """Raise where the broker answers with another account than the one whose books these are."""
-    if account.number != ledger.account_number:
-        raise OperatorError(
-            f"the broker answers for account …{account.tail}, these books belong to …{ledger.account_number[-4:]}: "
-            "it was begun anew, or the keys are another's",
-            "use the keys of that account, or begin new books: tradebot init --state-dir NEW; these stay readable",
-            code=ExitCode.REFUSED,
-        )
 
 
 def _permission(configured: Permission, account: Account) -> Permission:
@@ -178,13 +158,19 @@ def book(
     fills: Iterable[OwnedFill],
     unresolved: Sequence[IntentRecord],
     sectors: Mapping[str, str],
+    missing: Sequence[MissingFill] = (),
+    quotes: Mapping[str, Quote] = MappingProxyType({}),
 ) -> Book:
-    """Return the book at its worst: positions at the broker's value, working and unresolved orders as if filled."""
-    exposure = _exposure(view, unresolved)
+    """Return the book at its worst: positions at the broker's value or at ours, whichever is more, and working and
+    unresolved orders as if filled.
+
+    What our orders have filled and no list of fills has brought yet is held, and counts on top.
+    """
+    exposure = _exposure(view, _prices(view, fills, quotes), unresolved, missing)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
-    held = frozenset(position.symbol for position in positions)
+    held = frozenset((*(position.symbol for position in positions), *(one.order.symbol for one in missing)))
     return Book(
         equity=view.account.equity,
         buying_power=view.account.buying_power,
@@ -194,28 +180,60 @@ def book(
         held=held,
         foreign=frozenset(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
         working=frozenset(order.symbol for order in view.orders),
-        own_working=frozenset(o.symbol for o in view.orders if o.client_order_id.startswith(ID_PREFIX)),
+        own_working=frozenset(o.symbol for o in view.orders if is_marked(o.client_order_id)),
         unresolved=frozenset(record.intent.instrument.symbol for record in unresolved),
         last_fill_at={o.fill.symbol: o.fill.at for o in fills if not o.fill.activity_id.startswith(MARK)},
         gross=sum(exposure.values(), Decimal(0)),
+        worth=_worth(view, quotes),
     )
 
 
-def _exposure(view: BrokerView, unresolved: Sequence[IntentRecord]) -> Mapping[str, Decimal]:
+def _prices(view: BrokerView, fills: Iterable[OwnedFill], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:
+    """Return what one share is worth: by a quote of this pass, else by the venue, else what was paid for it last.
+
+    The venue works out the value of a position itself, so a wrong one must not make room under a limit.
+    """
+    paid = {owned.fill.symbol: owned.fill.price for owned in fills}
+    prices = {symbol: quote.middle for symbol, quote in quotes.items()}
+    for position in view.positions:
+        cost = max(position.average_price, paid.get(position.symbol, Decimal(0)))
+        now = position.current_price
+        prices.setdefault(position.symbol, now if now and now > 0 else cost)
+    return prices
+
+
+def _worth(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
+    """Return what cash and positions add up to, to hold against the equity that the venue states."""
+    total, at_cost = view.account.cash, Decimal(0)
+    for position in view.positions:
+        quote = quotes.get(position.symbol)
+        total += position.value_at(quote.middle) if quote else position.value
+        at_cost += abs(position.value) if position.market_value is None and not quote else 0
+    return Worth(total, at_cost)
+
+
+def _exposure(
+    view: BrokerView,
+    prices: Mapping[str, Decimal],
+    unresolved: Sequence[IntentRecord],
+    missing: Sequence[MissingFill],
+) -> Mapping[str, Decimal]:
     """Absolute USD by symbol at the worst of what may fill: closing a position adds nothing to it, turning it does."""
     exposure: dict[str, Decimal] = defaultdict(Decimal)
-    marks: dict[str, Decimal] = {}
     held: dict[str, Decimal] = {}
     for position in view.positions:
-        exposure[position.symbol] += _value(position)
-        marks[position.symbol] = position.average_price
+        ours = position.value_at(prices[position.symbol])
+        exposure[position.symbol] += max(abs(position.value), abs(ours))
         held[position.symbol] = position.quantity
     for order in view.orders:
-        exposure[order.symbol] += _adds(order, held) * _order_price(order, marks)
+        exposure[order.symbol] += _adds(order, held) * _order_price(order, prices)
     # A replace or a cancel adds nothing to the order that it names, which is listed while it works.
     for record in (record for record in unresolved if record.intent.operation is Operation.SUBMIT):
-        price = record.intent.limit_price or marks.get(record.intent.instrument.symbol, Decimal(0))
+        price = record.intent.limit_price or prices.get(record.intent.instrument.symbol, Decimal(0))
         exposure[record.intent.instrument.symbol] += record.intent.quantity * price
+    for one in missing:
+        if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:
+            exposure[one.order.symbol] += abs(one.signed) * _order_price(one.order, prices)
     return exposure
 
 
@@ -229,18 +247,17 @@ def _adds(order: Order, held: dict[str, Decimal]) -> Decimal:
     return order.open_quantity - closing
 
 
-def _value(position: BrokerPosition) -> Decimal:
-    if position.market_value is not None:
-        return abs(position.market_value)
-    multiplier = OPTION_MULTIPLIER if position.asset_class is AssetClass.US_OPTION else 1
-    return abs(position.quantity * position.average_price * multiplier)
+def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
+    """Return what a share of an order may cost; a limit below the market bounds it where somebody else chose it.
 
-
-def _order_price(order: Order, marks: Mapping[str, Decimal]) -> Decimal:
-    return order.limit_price or order.filled_average_price or marks.get(order.symbol, Decimal(0))
+    Ours are never far from the market, so another limit than the market's is the venue's mistake.
+    """
+    known = prices.get(order.symbol, Decimal(0))
+    if order.limit_price and not is_marked(order.client_order_id):
+        return order.limit_price
+    return max(order.limit_price or order.filled_average_price or known, known)
 
 
 def catch_up_now(reader: BrokerReader, ledger: Ledger, view: BrokerView, now: datetime) -> CaughtUp:
     """Apply the venue's facts for a reconcile, which holds no order port."""
-    session = session_of(ledger, now)
-    return catch_up(reader, ledger, view.orders, session.date if session else now.date(), now)
+    return catch_up(reader, ledger, view.orders, session_date(ledger, now), now)

@@ -1,58 +1,51 @@
-"""Orders under our mark that these books never promised: another copy of the bot writes on this account."""
+"""The orders behind fills that are not ours by the books: only they say who sent them."""
 
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
 
 from tradebot.errors import TradebotError
-from tradebot.gates.halts import override_of
-from tradebot.model.intent import ID_PREFIX
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, OwnedFill
-from tradebot.model.reasons import Reason
-from tradebot.model.trading import TradingState
 from tradebot.ports import BrokerReader, Ledger
 
-ASKED_FOR = timedelta(days=1)
-"""For so long after a fill that is not ours its order is asked for: who sent it stands nowhere else."""
+LISTED_BEFORE = timedelta(days=1)
+"""How long before its first fill an order may have been sent; a list of orders is read from then on."""
 
 ASKED_SINGLY = 5
 """More orders than so many are read from a list first."""
 
+ASKED_AT_ONCE = 50
+"""So many are asked for one by one in a pass, and the others in the passes after it."""
 
-def behind(reader: BrokerReader, ledger: Ledger, fills: Sequence[OwnedFill], now: datetime) -> Iterator[Order]:
-    """Yield the orders behind others' fills of late that the books do not know yet.
 
-    The venue's silence on one is no end of the pass: it is asked again at the next look.
+class Behind(NamedTuple):
+    """The orders behind foreign fills, and how many others the venue has yet to tell of."""
+
+    orders: tuple[Order, ...]
+    untold: int
+
+
+def behind(reader: BrokerReader, ledger: Ledger, told: Sequence[OwnedFill]) -> Behind:
+    """Ask for the orders behind foreign fills that the books do not know yet; `told` are fills not applied so far.
+
+    An answer that does not come ends no pass: the order is asked for again at each look until it does.
     """
-    known = {"", *(order.venue_id for order in ledger.orders())}
-    recent = (owned.fill for owned in fills if owned.strategy == FOREIGN and owned.fill.at > now - ASKED_FOR)
-    asked = {fill.venue_order_id: fill.at for fill in recent if fill.venue_order_id not in known}
+    fills = (owned for owned in (*ledger.fills(), *told) if owned.strategy == FOREIGN)
+    foreign = {owned.fill.venue_order_id: owned.fill.at for owned in fills if owned.fill.venue_order_id}
+    known = {order.venue_id for order in ledger.orders()} if foreign else set()
+    asked = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
     listed: dict[str, Order] = {}
     if len(asked) > ASKED_SINGLY:
-        listed = {order.venue_id: order for order in reader.ended(min(asked.values()) - ASKED_FOR)}
-    for venue_id in asked:
-        order = listed.get(venue_id) or _asked(reader, venue_id)
-        if order is not None:
-            yield order
-
-
-def _asked(reader: BrokerReader, venue_id: str) -> Order | None:
-    try:
-        return reader.follower(venue_id)
-    except TradebotError:
-        return None
-
-
-def strangers(ledger: Ledger, today: date) -> tuple[Order, ...]:
-    """Return the strangers' orders that filled today, but for those that a person has accepted by ending a halt."""
-    state = ledger.trading_state()
-    accepted = override_of(state.why) if state.state is TradingState.ACTIVE else None
-    until = accepted.at if accepted and Reason.SECOND_WRITER in accepted.reasons else None
-    marked = (o for o in ledger.orders() if o.client_order_id.startswith(ID_PREFIX) and o.filled_quantity)
-    return tuple(o for o in marked if _counts(o, today, until) and ledger.intent(o.client_order_id) is None)
-
-
-def _counts(order: Order, today: date, accepted_until: datetime | None) -> bool:
-    sent, told = order.submitted_at or order.updated_at, order.updated_at or order.submitted_at
-    accepted = sent is not None and accepted_until is not None and sent <= accepted_until
-    return told is not None and told.date() >= today and not accepted
+        listed = {order.venue_id: order for order in reader.ended(min(asked.values()) - LISTED_BEFORE)}
+    found, untold = [listed[venue_id] for venue_id in asked if venue_id in listed], 0
+    for number, venue_id in enumerate(venue_id for venue_id in asked if venue_id not in listed):
+        try:
+            order = reader.follower(venue_id) if number < ASKED_AT_ONCE else None
+        except TradebotError:
+            order = None
+            untold += 1
+        else:
+            untold += number >= ASKED_AT_ONCE
+        found += [order] if order else []
+    return Behind(tuple(found), untold)

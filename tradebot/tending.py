@@ -3,14 +3,15 @@
 An exit keeps its place while it is priced anew: the venue replaces it in one step, so that no pass is without one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
 
 from tradebot.gates.common import closable, permission
 from tradebot.gates.sizing import marketable_limit
+from tradebot.model.bar import VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
@@ -20,7 +21,15 @@ from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.trading import TradingState
-from tradebot.orders import cancel_intent, closing_side, replace_intent, send, send_again
+from tradebot.orders import (
+    cancel_at_once,
+    cancel_intent,
+    cancel_without_desk,
+    closing_side,
+    replace_intent,
+    send,
+    send_again,
+)
 from tradebot.ports import Ledger
 from tradebot.world import Call, World
 
@@ -41,10 +50,40 @@ class Change(Enum):
     END = auto()
 
 
-def tended(world: World, call: Call, desk: Desk, wanted: frozenset[str]) -> tuple[CandidateRecord, ...]:
-    """End or price anew our working orders that are due; `wanted` are the symbols that a rule wants to be out of."""
+def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
+    """Cancel the entries of ours that the venue lists, and return what became of each by the venue's order id.
+
+    A halt does this before the books are read through, because that takes seconds once they have grown and a cancel
+    only reduces risk. So it reads single rows and adds new ones: it changes no row that nobody has checked yet, and
+    leaves every order that needs more than that to the pass that follows.
+    """
+    if world.orders is None or not (world.permission.open and clock.is_open):
+        return {}
+    view, records = world.reader.view(), dict[str, CandidateRecord]()
+    if view.account.number != world.ledger.account_number or view.account.blocked:
+        return {}
+    for order in view.orders:
+        promised = world.ledger.intent(order.client_order_id)
+        if promised and promised.intent.purpose is Purpose.OPEN and not _unresolved(world, order, Operation.CANCEL):
+            key = promised.intent.key
+            fresh = cancel_without_desk(call, key.account, clock.now, order, key.strategy, Purpose.OPEN)
+            decisions = (Decision(Gate.EXIT, Verdict.PASS, Reason.HALTED),)
+            sent = cancel_at_once(world, fresh, decisions)
+            if sent:
+                candidate = _reducing(fresh, order, clock.now)
+                records[order.venue_id] = CandidateRecord(candidate, (*decisions, sent), fresh.client_order_id)
+    return records
+
+
+def tended(
+    world: World, call: Call, desk: Desk, wanted: frozenset[str], ended: Container[str] = ()
+) -> tuple[CandidateRecord, ...]:
+    """End or price anew our working orders that are due; `wanted` are the symbols that a rule wants to be out of.
+
+    Orders whose venue id is in `ended` were cancelled a moment ago and are left alone, even if they are still listed.
+    """
     records = list[CandidateRecord]()
-    for due in _due(world, desk, wanted):
+    for due in (due for due in _due(world, desk, wanted) if due[0].venue_id not in ended):
         told = tuple(_tend(world, call, desk, due, wanted))
         records.extend(told)
         desk = _left(world, desk, due, told)
@@ -56,7 +95,7 @@ def ours(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
 
     An order that somebody put in the place of ours at the venue has an id of its own and is ours all the same.
     """
-    before = {order.replaced_by: order for order in world.ledger.orders() if order.replaced_by}
+    before = {order.replaced_by: order for order in world.ledger.orders(since=desk.now) if order.replaced_by}
     for order in (*desk.orders, *_sent_again(world, desk)):
         record = _promised(world.ledger, order, before)
         if record is not None:
@@ -91,7 +130,8 @@ def _due(world: World, desk: Desk, wanted: frozenset[str]) -> Iterator[Due]:
     """Yield our working orders that are to end or to change now, each with why; others' orders are left alone."""
     limits = world.rules.limits
     for order, record in ours(world, desk):
-        age = desk.now - record.intent.at
+        # What is dated ahead was sent while the venue's clock was: it is no younger for that.
+        age = abs(desk.now - record.intent.at)
         if _unresolved(world, order, Operation.CANCEL):
             yield order, record, Reason.INTENT_UNRESOLVED
         elif record.intent.purpose is not Purpose.OPEN:
@@ -123,8 +163,11 @@ def _change(world: World, desk: Desk, order: Order, record: IntentRecord, wanted
     """Decide on a stale exit.
 
     One that the position no longer covers ends, and so does one that the venue has been at work on for too long.
-    Without a quote it stays, unless a rule wants out at any price: then a market order follows.
+    Without a quote it stays, unless a rule wants out at any price: then a market order follows. It also stays where the
+    venue did not confirm the position: its answers may be wrong, and this order may be all that protects it.
     """
+    if order.symbol in desk.unproven:
+        return Change.NONE
     if not _covered(desk, order, record):
         return Change.END
     if order.status in ON_ITS_WAY:
@@ -183,15 +226,7 @@ def _sent(world: World, desk: Desk, order: Order, fresh: Intent, why: Reason) ->
     """Send a change of a working order where permission allows; an earlier one of unknown fate goes in its place."""
     earlier = _unresolved(world, order, fresh.operation)
     intent = earlier or fresh
-    candidate = Candidate(
-        strategy=intent.key.strategy,
-        instrument=intent.instrument,
-        side=intent.side,
-        purpose=Purpose.REDUCE,
-        at=desk.now,
-        quantity=order.open_quantity,
-        source=intent.operation,
-    )
+    candidate = _reducing(intent, order, desk.now)
     allowed = permission(desk)
     decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((AGAIN,) if earlier else ()))
     if first_failure(decisions):
@@ -199,6 +234,19 @@ def _sent(world: World, desk: Desk, order: Order, fresh: Intent, why: Reason) ->
     sent = send_again(world, desk, intent) if earlier else send(world, desk, intent, decisions)
     price = intent.limit_price if intent.makes_order else None
     return CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price)
+
+
+def _reducing(intent: Intent, order: Order, at: datetime) -> Candidate:
+    """Return the candidate that a change of a working order is recorded under."""
+    return Candidate(
+        strategy=intent.key.strategy,
+        instrument=intent.instrument,
+        side=intent.side,
+        purpose=Purpose.REDUCE,
+        at=at,
+        quantity=order.open_quantity,
+        source=intent.operation,
+    )
 
 
 def _unresolved(world: World, order: Order, operation: Operation) -> Intent | None:
@@ -209,7 +257,8 @@ def _unresolved(world: World, order: Order, operation: Operation) -> Intent | No
 
 def _settled(world: World, order: Order) -> list[IntentRecord]:
     """Return the replaces of an order whose fate is known."""
-    promised = (record for record in world.ledger.intents() if record.intent.operation is Operation.REPLACE)
+    since = order.submitted_at.date() - timedelta(days=1) if order.submitted_at else None
+    promised = (r for r in world.ledger.intents(since=since) if r.intent.operation is Operation.REPLACE)
     unknown = (IntentState.SENT, IntentState.UNKNOWN)
     return [r for r in promised if r.intent.target_venue_id == order.venue_id and r.state not in unknown]
 

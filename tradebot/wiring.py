@@ -9,46 +9,52 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tradebot import sandbox
+from tradebot.accepted import in_its_place
 from tradebot.adapters import soundness, state_folder
-from tradebot.adapters.env_file import looked_for
-from tradebot.adapters.file_systems import network_kind
+from tradebot.adapters.env_file import places_of
 from tradebot.adapters.redaction import hide
 from tradebot.adapters.send_lock import FolderSendLock
 from tradebot.adapters.stand_ins import NoFlow, ShutOrders
 from tradebot.adapters.state_folder import StateFolder
 from tradebot.adapters.stopwatch import stopwatch
 from tradebot.adapters.yaml_loader import load_yaml
-from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.baseline import accepted_exits
+from tradebot.connecting import secrets_for, venue_of
+from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
 from tradebot.gates.permission import Told, permission_of
+from tradebot.keys import SECRET_NAMES, Secrets
 from tradebot.model.event import Severity, SystemEvent
-from tradebot.model.trading import Arming, Mode, Permission, mode_name
-from tradebot.settings import SECRET_NAMES, Loaded, Secrets, Settings, load, load_gates, load_secrets, mode_said
+from tradebot.model.trading import Mode, Permission, mode_name
+from tradebot.settings import Loaded, Settings, load
+from tradebot.told import refuse_other_mode, told_by
 from tradebot.world import Progress, Rules, World
 
 if TYPE_CHECKING:
-    from tradebot.adapters.alpaca import AlpacaOrders, AlpacaReader
+    from tradebot.adapters.alpaca import AlpacaReader
+    from tradebot.adapters.alpaca_orders import AlpacaOrders
     from tradebot.adapters.alpaca_venue import AlpacaVenue
     from tradebot.adapters.clock import LockStepClock
     from tradebot.adapters.events import JsonlEvents
     from tradebot.adapters.facts import SqliteFacts
     from tradebot.adapters.ledger import SqliteLedger
-    from tradebot.adapters.plugin import Bounds
+    from tradebot.adapters.plugin import Surroundings
     from tradebot.adapters.rows import Drift, DriftTally
     from tradebot.adapters.unusual_whales import UnusualWhales
-    from tradebot.model.account import Account
-    from tradebot.model.bar import VenueClock
+    from tradebot.limits import ExitRules
+    from tradebot.model.baseline import Baseline
     from tradebot.ports import Strategy
 
-SANDBOX_KEY = "sandbox"
 CONFIG = "TRADEBOT_CONFIG"
 USER_FILE = "tradebot.yaml"
 CALENDAR_BEHIND = timedelta(days=14)
 CALENDAR_AHEAD = timedelta(days=60)
 CALENDAR_LEAST = timedelta(days=7)
+T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
+Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +97,26 @@ class App:
     @property
     def told(self) -> Told:
         """Return what file, environment and ledger say of permission now; what cannot be read opens nothing."""
-        return told_by(self.loaded, self.folder, self._environ, self._arming)
+        armed = self._books_say(lambda ledger: ledger.arming()) if self.mode is Mode.LIVE else None
+        return told_by(self.loaded, self.folder, self._environ, armed, self.accepted)
 
-    def _arming(self) -> Arming | None:
-        return self.ledger_view.arming()
+    @property
+    def rules(self) -> Rules:
+        """Return what the stories need of the settings; exits go by the accepted rules until a change is accepted."""
+        exits, accepted = self.settings.exits, self.accepted
+        return rules_of(self.settings, accepted_exits(exits, accepted) if accepted else exits)
+
+    @property
+    def accepted(self) -> Baseline | None:
+        """Return the configuration that was accepted last; None where none was, or the books can't say."""
+        return self._books_say(lambda ledger: ledger.baseline())
+
+    def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
+        """Ask the books; those that can't be opened arm and approve nothing, and whoever needs them says so."""
+        try:
+            return ask(self.ledger_view)
+        except TradebotError:
+            return None
 
     @property
     def account_tail(self) -> str:
@@ -115,7 +137,7 @@ class App:
     def venue(self) -> AlpacaVenue:
         """Return the venue that mode, address and keys name together; OperatorError where they do not fit."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
-        return _venue(self.settings, self.secrets, url)
+        return venue_of(self.settings, self.secrets, url)
 
     @cached_property
     def reader(self) -> AlpacaReader:
@@ -127,7 +149,7 @@ class App:
     @cached_property
     def orders(self) -> AlpacaOrders:
         """Return the venue's writes; OperatorError in shadow, where nobody gets them."""
-        from tradebot.adapters.alpaca import AlpacaOrders
+        from tradebot.adapters.alpaca_orders import AlpacaOrders
 
         if self.settings.shadow:
             raise OperatorError(
@@ -215,11 +237,16 @@ class App:
         """Return the strategies in use; OperatorError for one that is configured and not installed."""
         from tradebot.adapters.plugin import strategies
 
-        return strategies(self.settings.strategies.in_use(), bounds_of(self.settings), without_keys(self._environ))
+        surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
+        return strategies(self.settings.strategies.in_use(), surroundings)
 
     def now(self) -> datetime:
         """Return trading time, the venue's."""
         return self.reader.clock().now
+
+    def second_time(self) -> datetime | None:
+        """Return the time by a clock that is not the venue's: this machine's, or the engine's own in the sandbox."""
+        return self.engine.now_or_none() if self.mode is Mode.SANDBOX else datetime.now(UTC)
 
     def world(
         self,
@@ -236,7 +263,7 @@ class App:
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
         world = World(
-            rules=rules_of(self.settings),
+            rules=self.rules,
             permission=permission,
             reader=self.reader,
             market=self.reader,
@@ -249,12 +276,16 @@ class App:
             strategies=self.strategies if proposing else (),
             shadow=self.settings.shadow and not dry_run,
             stopwatch=stopwatch,
+            second_clock=self.second_time,
         )
         return replace(world, progress=progress) if progress else world
 
-    def pass_lock(self, verb: str) -> AbstractContextManager[None]:
-        """Return the lock that one pass holds over sound books; a second pass waits five seconds, then exits with 6."""
-        return soundness.hold(self.folder, verb, self.events)
+    def pass_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+        """Return the lock that one pass holds over sound books; a second pass waits five seconds, then exits with 6.
+
+        `first` runs before the books are read through.
+        """
+        return soundness.hold(self.folder, verb, self.events, self.__dict__.get("ledger"), first)
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
         """Store NYSE sessions around `now` where the ledger's calendar does not reach `ahead`."""
@@ -272,22 +303,36 @@ class App:
 
 
 @contextmanager
-def opened(options: Options, environ: Mapping[str, str], look: FolderLook = state_folder.open_state) -> Iterator[App]:
+def opened(
+    options: Options,
+    environ: Mapping[str, str],
+    look: FolderLook = state_folder.open_state,
+    loads: Loads | None = None,
+) -> Iterator[App]:
     """Open the bot that options and environment name, and close it afterwards; OperatorError says the next step."""
     folder = look(state_folder.resolve(options.state_dir, environ), environ)
-    app = App(folder, load_for(folder, options, environ), environ)
+    app = App(folder, (loads or load_for)(folder, options, environ), environ)
     try:
         yield app
     finally:
         app.close()
 
 
+def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
+    """Return the settings of a state folder; where none can be read the accepted ones, for exits alone."""
+    try:
+        return load_for(folder, options, environ)
+    except ConfigurationError as error:
+        refuse_other_mode(folder, environ, None)
+        named = options.config or environ.get(CONFIG)
+        files = ([Path(named)] if named else []) + [folder.path / USER_FILE]
+        return in_its_place(folder, files, environ, error)
+
+
 def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
     """Return the settings of a state folder; its mode was fixed when it was made, and nothing may say otherwise."""
     file = user_file(options, folder.path, environ)
-    _refuse_mode(folder, environ.get("TRADING_MODE"), "TRADING_MODE", "unset TRADING_MODE")
-    if file:
-        _refuse_mode(folder, load_yaml(file).get("mode"), f"{file} (mode:)", f"take mode: out of {file}")
+    refuse_other_mode(folder, environ, file)
     loaded = load(file, environ, {"mode": folder.mode})
     own = folder.path / USER_FILE
     if own.exists() and load_yaml(own).get("shadow") is True and not loaded.settings.shadow:
@@ -299,19 +344,11 @@ def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) 
     return loaded
 
 
-def _refuse_mode(folder: StateFolder, said: object, where: str, remedy: str) -> None:
-    """Refuse a mode that is another than the folder's, wherever it is said."""
-    mode = mode_said(said)
-    if mode and mode != folder.mode:
-        raise OperatorError(
-            f"{where} says {mode}, but {folder.path} was made for {folder.mode}",
-            f"{remedy}, or make another state: tradebot init --mode {mode} --state-dir NEW",
-        )
-
-
 def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Path | None:
     """Return the user's configuration file: the flag, else TRADEBOT_CONFIG, else tradebot.yaml in the state folder."""
     named = options.config or environ.get(CONFIG)
+    if named and not options.config and not os.path.lexists(named):
+        raise ConfigurationError(f"{CONFIG} names {word(named)!r}, and there is no such file", f"unset {CONFIG}")
     if named:
         return Path(named)
     own = folder / USER_FILE
@@ -319,43 +356,12 @@ def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Pat
     return own if os.path.lexists(own) else None
 
 
-def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:
-    """Return the venue's clock and account before there are books."""
-    from tradebot.adapters.alpaca import AlpacaReader
-    from tradebot.adapters.rows import DriftTally
+def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
+    """Return what a plug-in runs in: its limits, no key of ours, and neither the state folder nor the file of keys."""
+    from tradebot.adapters.plugin import Bounds, Surroundings
 
-    url = sandbox.start(path / state_folder.EXCHANGE) if settings.mode is Mode.SANDBOX else None
-    reader = AlpacaReader(_venue(settings, secrets_for(settings.mode, environ), url), DriftTally())
-    return reader.clock(), reader.account()
-
-
-def secrets_for(mode: Mode, environ: Mapping[str, str]) -> Secrets:
-    """Return the keys; the sandbox has its own and reads none."""
-    if mode is Mode.SANDBOX:
-        return Secrets(SANDBOX_KEY, SANDBOX_KEY, SANDBOX_KEY, None)
-    return load_secrets(environ, Path(".env"))
-
-
-def _venue(settings: Settings, secrets: Secrets, sandbox_url: str | None) -> AlpacaVenue:
-    from tradebot.adapters.alpaca_venue import AlpacaVenue
-
-    if not secrets.alpaca_key or not secrets.alpaca_secret:
-        raise OperatorError(
-            f"mode {settings.mode} needs keys: ALPACA_KEY or ALPACA_SECRET is not set",
-            "set both in the environment or in .env (chmod 600 .env), or use the sandbox: tradebot init --mode sandbox",
-        )
-    url = sandbox_url or secrets.alpaca_url or settings.alpaca.url
-    data_url = sandbox_url or settings.alpaca.data_url
-    if not url or not data_url or not settings.alpaca.feed:
-        raise OperatorError("alpaca.url, alpaca.data_url and alpaca.feed must all be set", "see config/paper.yaml")
-    return AlpacaVenue(url, data_url, secrets.alpaca_key, secrets.alpaca_secret, settings.alpaca.feed, settings.mode)
-
-
-def bounds_of(settings: Settings) -> Bounds:
-    """Return what one answer of a plug-in may cost."""
-    from tradebot.adapters.plugin import Bounds
-
-    return Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
+    bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
+    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *places_of(Path(".env"))))
 
 
 def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -364,34 +370,14 @@ def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
     return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}
 
 
-def rules_of(settings: Settings) -> Rules:
-    """Return the part of the settings that the stories need."""
+def rules_of(settings: Settings, exits: ExitRules) -> Rules:
+    """Return the part of the settings that the stories need, with the exit rules in force."""
     return Rules(
         mode=settings.mode,
         universe=tuple(settings.universe),
         sectors=settings.sectors,
         limits=settings.limits,
         halts=settings.halts,
-        exits=settings.exits,
+        exits=exits,
         poll_s=settings.unusual_whales.poll_s,
     )
-
-
-def told_by(
-    loaded: Loaded, folder: StateFolder, environ: Mapping[str, str], arming: Callable[[], Arming | None]
-) -> Told:
-    """Return what permission goes by. A file that cannot be read shuts its door, and stops nobody who only looks."""
-    mode, unread, said = loaded.settings.mode, None, dict[str, str]()
-    file = None if mode is Mode.SANDBOX else Path(".env")
-    try:
-        said = dict(load_gates(environ, file))
-    except TradebotError as error:
-        unread = error.message
-    try:
-        armed = arming() if mode is Mode.LIVE else None
-    except TradebotError:
-        # Books that cannot be opened arm nothing, and whoever needs them says so.
-        armed = None
-    network = None if mode is Mode.SANDBOX else network_kind(folder.path)
-    read = looked_for(file) if file else None
-    return Told(mode, loaded.file_mode, folder.account_number, said, armed, unread, network, read)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from tradebot.limits import ExitRules, HaltRules, Limits
 from tradebot.model.flow import Endpoint
@@ -30,6 +30,8 @@ class Rules:
 class World:
     """The ports. `stopwatch` tells seconds that go on while the machine sleeps.
 
+    `second_clock` is held against the venue's: this machine's, or in lock-step the engine's own; None where it is away.
+
     `orders` is None in a dry run and in shadow: then nothing can be sent.
 
     A dry run writes nothing at all; shadow records what it decides, and would have sent.
@@ -48,6 +50,7 @@ class World:
     strategies: Sequence[Strategy]
     progress: Progress = lambda done, total: None
     stopwatch: Callable[[], float] = lambda: 0.0
+    second_clock: Callable[[], datetime | None] = lambda: None
     shadow: bool = False
 
     @property

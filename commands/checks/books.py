@@ -24,6 +24,7 @@ def books_checks(app: "App") -> Iterator[Check]:
     else:
         yield attempt("journal", lambda: journal(app))
         yield attempt("calendar", lambda: calendar(app))
+    yield attempt("backups", lambda: backups(app.folder.path))
     yield attempt("facts", lambda: facts(app))
     yield attempt("events", lambda: events(app.folder.path / EVENTS))
     yield attempt("plans", lambda: plans(app.folder.plans))
@@ -48,6 +49,20 @@ def journal(app: "App") -> Check:
     """Read the whole chain of the journal, up to what the ledger knows to be durable."""
     head = app.ledger_view.check_journal()
     return Check("journal", Mark.OK, f"its chain holds to record {head.sequence}", "records", head.sequence)
+
+
+def backups(folder: Path) -> Check:
+    """Read everything that the backups are made of, and compare it with the digests in their manifests."""
+    from tradebot.adapters.backups import REMEDY, damaged, places
+
+    kept = len(places(folder))
+    if not kept:
+        return skipped("backups", "no backup was made yet: each ended session gets one, and so does tradebot backup")
+    broken, what = damaged(folder), "backup" if kept == 1 else "backups"
+    if not broken:
+        return Check("backups", Mark.OK, "as they were made", what, kept)
+    found = f"{len(broken)} of {kept} cannot be put back as made: {clean(broken[0].name)}: {clean(broken[0].why)}"
+    return Check("backups", Mark.FAIL, found, what, kept, fix=REMEDY)
 
 
 def facts(app: "App") -> Check:

@@ -64,7 +64,7 @@ def flow_key(app: "App", environ: Mapping[str, str]) -> Check:
 
 def _source(field: str, environ: Mapping[str, str]) -> str:
     """Return a key's name and where it was found, never what it is."""
-    from tradebot.settings import SECRET_NAMES
+    from tradebot.keys import SECRET_NAMES
 
     names = SECRET_NAMES[field]
     named = next((name for name in names if environ.get(name, "").strip()), None)

@@ -47,12 +47,15 @@ def order_checks(app: "App", by: str) -> tuple[Check, ...]:
 
 
 def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
+    from commands.clocks import require
     from jobs.claims import claim_by_hand
     from tradebot.model.record import Job
     from tradebot.rehearsal import rehearse
 
     with app.pass_lock("doctor --order"):
-        now = app.now()
+        clock = app.reader.clock()
+        require(clock, app.second_time(), app.settings)
+        now = clock.now
         app.ensure_calendar(now)
         call = claim_by_hand(app.ledger, Job.TRADE_ONCE, "doctor", now, by)
         return rehearse(app.world(proposing=False), call, lambda: time.sleep(PAUSE_S))

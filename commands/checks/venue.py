@@ -55,7 +55,7 @@ def venue(app: "App") -> Check:
 
 def account(app: "App") -> Check:
     """Compare the account that the keys open with the one whose books these are."""
-    from tradebot.snapshot import require_account
+    from tradebot.agreement import require_account
 
     held = app.reader.account()
     require_account(app.ledger_view, held)
@@ -70,10 +70,10 @@ def account(app: "App") -> Check:
 
 def other_copies(app: "App") -> Check:
     """Look for open orders that carry our prefix and were never promised in these books."""
-    from tradebot.model.intent import ID_PREFIX
+    from tradebot.model.intent import is_marked
 
     orders = app.reader.view().orders
-    names = [order.client_order_id for order in orders if order.client_order_id.startswith(ID_PREFIX)]
+    names = [order.client_order_id for order in orders if is_marked(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
     if strange:
         found = f"{len(strange)} open orders are a tradebot's and not these books': {', '.join(strange[:2])}"
@@ -143,7 +143,7 @@ def data_plan(app: "App") -> Check:
 def clock_skew(app: "App") -> Check:
     """Compare this machine's clock with the venue's, at the middle of the request."""
     if app.mode is Mode.SANDBOX:
-        return skipped("clock", "the embedded exchange has a time of its own")
+        return _engine_clock(app)
     before = datetime.now(UTC)
     venue_now = app.reader.clock().now
     after = datetime.now(UTC)
@@ -155,6 +155,17 @@ def clock_skew(app: "App") -> Check:
         return Check(
             "clock", Mark.FAIL, found, "clocks", 2, fix="Let the machine keep its time: timedatectl set-ntp true"
         )
+    return Check("clock", Mark.OK, found, "clocks", 2)
+
+
+def _engine_clock(app: "App") -> Check:
+    """Compare the time that the embedded exchange tells a client with the one that its engine stands at."""
+    ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
+    limit_s = app.settings.limits.max_clock_disagreement_s
+    found = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart, allowed are {limit_s} s"
+    if abs(ahead_s) > limit_s:
+        fix = "tradebot exchange faults shows what shifts it; no entry and no exit by time until they agree"
+        return Check("clock", Mark.FAIL, found, "clocks", 2, fix=fix)
     return Check("clock", Mark.OK, found, "clocks", 2)
 
 
@@ -181,7 +192,7 @@ def venue_calendar(app: "App") -> Check:
 def flow(app: "App") -> Check:
     """Ask each endpoint once, and read from the answers how much of the plan's allowance is left."""
     from tradebot.model.flow import Endpoint
-    from tradebot.snapshot import last_session
+    from tradebot.session_dates import last_session
 
     if app.mode is not Mode.SANDBOX and not app.secrets.uw_key:
         return skipped("flow", "options flow is NOT CONFIGURED")

@@ -14,7 +14,20 @@ import typer
 from commands.completing import paces, ready_names
 from commands.exchange.faults import script_of
 from commands.exchange.place import ANOTHER
-from commands.init import Actions, Bars, BarStamp, DataPlan, Edge, Fill, FlowFolder, Seed, Sessions, Start, Symbols
+from commands.init import (
+    WELL_KNOWN,
+    Actions,
+    Bars,
+    BarStamp,
+    DataPlan,
+    Edge,
+    Fill,
+    FlowFolder,
+    Seed,
+    Sessions,
+    Start,
+    Symbols,
+)
 from commands.plain import clean, note
 from commands.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError
@@ -51,8 +64,9 @@ class Opened:
 class Serving:
     """Where the exchange answers, with which keys, and the command that moves its time.
 
-    `pace` is step where time stands still until it is moved, else how it runs: real, or a number such as 60x. Where
-    the market has ended (`finished`), `tick` is null: there is nothing to move to.
+    `pace` is step where time stands still until it is moved, else how it runs: real, or a number such as 60x.
+    `latency` is how long cancels and replacements take. Where the market has ended (`finished`), `tick` is null:
+    there is nothing to move to.
     """
 
     url: str
@@ -68,6 +82,7 @@ class Serving:
     next_close: datetime
     pace: str
     fill: str
+    latency: str
     rate_limit: int | None
     faults: tuple[str, ...]
     finished: bool
@@ -88,6 +103,7 @@ class Wish:
     rate_limit: int | None
     accounts: tuple[tuple[str, Decimal | None], ...]
     faults: tuple[str, ...] = ()
+    latency: str | None = None
 
 
 def serve(path: Path, wish: Wish, as_json: bool) -> None:
@@ -114,6 +130,7 @@ def serve(path: Path, wish: Wish, as_json: bool) -> None:
             rate_limit=wish.rate_limit,
             accounts=wish.accounts,
             faults=wish.faults,
+            latency=wish.latency,
             note=note,
         )
 
@@ -131,7 +148,7 @@ def _note_other_cash(wanted: Sequence[tuple[str, Decimal | None]], accounts: Seq
 
 def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | None) -> Serving:
     from tradebot.adapters.state_folder import EXCHANGE
-    from tradebot.wiring import SANDBOX_KEY
+    from tradebot.connecting import SANDBOX_KEY
 
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}
     step = "5m" if status["is_open"] else "open"
@@ -146,6 +163,7 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | 
         is_open=status["is_open"],
         pace=status["pace"],
         fill=status["market"]["fill"]["model"],
+        latency=status["latency"],
         rate_limit=rate_limit,
         faults=tuple(status["faults"]),
         finished=status["finished"],
@@ -167,6 +185,7 @@ def _render(out: "Console", data: Serving) -> None:
         f"  options flow (Unusual Whales' API): Authorization: Bearer {data.flow_key}",
         f"  in a browser: {data.page}",
         f"  orders fill {FILLS[data.fill]}; {limit}",
+        *([f"  cancels and replacements arrive later: latency {data.latency}"] if data.latency != "instant" else []),
         *([f"  faults armed: {', '.join(data.faults)}; see: tradebot exchange faults"] if data.faults else []),
         *_time_lines(data),
     )
@@ -219,7 +238,8 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
     file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
     if not sandbox.holds_market(path / EXCHANGE):
         configured = load(file, os.environ, flags)
-        made = load(file, os.environ, flags | {"sandbox": _new_market(configured, pace) | asked}).settings
+        wanted = {"sandbox": _new_market(configured, pace) | asked}
+        made = load(file, os.environ, _every_default(configured) | flags | wanted).settings
         return made, made.sandbox.source != "generated" and "universe" not in flags
     if len(flags) == 1:
         return None, False
@@ -228,6 +248,15 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
         del asked["fill"]
     named = ({"universe": symbols} if symbols else {}) | flags
     return load(file, os.environ, named | {"sandbox": market | asked}).settings, "universe" not in named
+
+
+def _every_default(configured: "Loaded") -> dict[str, Any]:
+    """Return all well-known names, of which a bot looks at fewer, as the universe where nobody named one."""
+    from tradebot import sandbox
+
+    if configured.settings.sandbox.source != "generated" or configured.origins.get("universe") not in SHIPPED:
+        return {}
+    return {"universe": list(sandbox.default_symbols(WELL_KNOWN))}
 
 
 def _new_market(configured: "Loaded", pace: str) -> dict[str, Any]:
@@ -263,6 +292,12 @@ FaultScripts = Annotated[
 ]
 
 
+Latency = Annotated[
+    str | None,
+    typer.Option("--latency", help="How long cancels and replacements take: instant, paper, slow, 250ms, 2s."),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
@@ -275,6 +310,7 @@ def register(app: typer.Typer) -> None:
         rate_limit: RateLimit = None,
         account: Accounts = None,
         faults: FaultScripts = None,
+        latency: Latency = None,
         fill: Fill = None,
         bars: Bars = None,
         bar_stamp: BarStamp = None,
@@ -303,5 +339,5 @@ def register(app: typer.Typer) -> None:
         flags = flags_of("sandbox", market_flags(asked), symbol_flags(symbols))
         scripts = tuple(script_of(name) for name in faults or ())
         settings, every_symbol = _settings(path, Options(state_dir, config), pace, flags)
-        wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts)
+        wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency)
         serve(path, wish, as_json)

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from tests.adapters.wire import Wire
-from tradebot.adapters.alpaca import AlpacaOrders, AlpacaReader
+from tradebot.adapters.alpaca import AlpacaReader
+from tradebot.adapters.alpaca_orders import AlpacaOrders
 from tradebot.adapters.alpaca_venue import AlpacaVenue
 from tradebot.adapters.http import Bounds, RetryPolicy
 from tradebot.adapters.rows import DriftTally

@@ -13,6 +13,7 @@ from tradebot.adapters import state_folder, switch
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.state_folder import StateFolder
 from tradebot.model.bar import Session
+from tradebot.model.baseline import Baseline
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.trading import TradingState
 
@@ -34,6 +35,8 @@ def _made() -> Path:
     state_folder.create(path, "sandbox", ACCOUNT, "user", NOW)
     switch.arm(path, "init", NOW)
     use(books)
+    books.approve(Baseline({"limits": {"max_order_notional_usd": "500"}, "shadow": True}, "init me", minutes(12)))
+    books.approve(Baseline({"limits": {"max_order_notional_usd": "400"}, "shadow": False}, "me", minutes(13)))
     books.close()
     return path
 
@@ -78,12 +81,13 @@ def content(path: Path) -> dict[str, Any]:
             "mark": books.high_water("flow", "AAPL", NOW),
             "state": books.trading_state(),
             "armed": books.arming(),
+            "approved": books.baseline(),
         }
     finally:
         books.close()
 
 
-MONEY = ("account", "opening", "intents", "verdicts", "orders", "fills", "cash", "acknowledged")
+MONEY = ("account", "opening", "intents", "verdicts", "orders", "fills", "cash", "acknowledged", "approved")
 """What a rebuild owes even where no whole ledger is left."""
 BESIDE = ("slots", "sessions", "mark")
 """What only a ledger holds."""

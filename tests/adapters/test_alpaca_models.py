@@ -120,6 +120,11 @@ def test_a_position_called_short_is_negative_whatever_its_sign() -> None:
     assert signs == [Decimal(-7), Decimal(-7)]
 
 
+def test_a_position_that_is_called_long_and_is_negative_is_not_read() -> None:
+    with pytest.raises(RowError, match="called long"):
+        read_position(position_row(side="long", qty="-7"), DriftTally())
+
+
 def test_differences_are_told_apart_only_up_to_a_limit() -> None:
     tally = DriftTally()
     for number in range(2_000):

@@ -1,8 +1,9 @@
 """Reads through the SDK's client against a scripted server: retries, refusals, pages, prices."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import count
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.adapters.alpaca_samples import (
 from tests.adapters.wire import Asked, Script, Scripted, Wire
 from tradebot.adapters.alpaca import AlpacaReader
 from tradebot.adapters.rows import Drift, DriftTally
-from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.order import OrderStatus
 
 HTML = b"<html></html>"
@@ -123,18 +124,96 @@ def test_a_view_is_read_again_where_an_order_filled_meanwhile(wire: Wire) -> Non
     assert not readings
 
 
+def changing(orders: Callable[[int], list[dict[str, object]]]) -> Script:
+    """Return a script whose n-th list of orders is another one each time."""
+    numbers, fixed = count(), routes()
+    return lambda asked: Scripted(200, orders(next(numbers))) if asked.path == "/v2/orders" else fixed(asked)
+
+
+def test_an_order_of_somebody_elses_may_change_at_each_reading(wire: Wire) -> None:
+    """Of the foreign order the reading with more left to fill counts, and one that ended meanwhile still does."""
+    busy = [{"qty": "9", "limit_price": str(n)} for n in range(9)]
+    gone = order_row(id="gone", client_order_id="short-lived")
+    wire.script = changing(
+        lambda n: (
+            [order_row(), order_row(id="busy", client_order_id="theirs", filled_qty=str(n), **busy[n])]
+            + [gone] * (n == 0)
+        )
+    )
+    view = reader(wire).view()
+    assert view.steady
+    assert [asked.path for asked in wire.asked].count("/v2/orders") == 2
+    theirs = {order.venue_id: order.open_quantity for order in view.orders}
+    assert (theirs["busy"], theirs["gone"]) == (Decimal(9), Decimal(10))
+
+
+def test_a_view_during_which_our_own_order_keeps_filling_says_that_it_is_not_steady(wire: Wire) -> None:
+    wire.script = changing(lambda n: [order_row(filled_qty=str(n))])
+    view = reader(wire).view()
+    assert (view.steady, [order.filled_quantity for order in view.orders]) == (False, [Decimal(3)])
+
+
+def test_a_position_is_asked_for_directly_and_its_absence_is_the_venues_own_word(wire: Wire) -> None:
+    wire.answer(Scripted(200, position_row(symbol="BRK/B")))
+    found = reader(wire).position("BRK/B")
+    assert found is not None
+    assert (found.quantity, wire.asked[0].path) == (Decimal(10), "/v2/positions/BRK%2FB")
+    wire.answer(Scripted(404, {"code": 40410000, "message": "position does not exist"}))
+    assert reader(wire).position("AAPL") is None
+
+
+@pytest.mark.parametrize("answer", [Scripted(404, HTML), Scripted(200, position_row(symbol="MSFT")), Scripted(200, {})])
+def test_a_position_that_cannot_be_read_is_never_taken_for_absent(wire: Wire, answer: Scripted) -> None:
+    wire.answer(answer)
+    with pytest.raises(TradebotError):
+        reader(wire).position("AAPL")
+
+
+def test_orders_of_a_symbol_of_any_age_are_read_newest_first_and_page_by_page(wire: Wire) -> None:
+    """Some of a page may share an instant, so the next one begins just after its last row."""
+    rows = [order_row(id=f"o{n}", submitted_at=f"2026-11-{20 - n // 300:02d}T15:00:00Z") for n in range(700)]
+
+    def venue(asked: Asked) -> Scripted:
+        until = datetime.fromisoformat(asked.query.get("until", "2027-01-01T00:00:00Z"))
+        before = [row for row in rows if datetime.fromisoformat(str(row["submitted_at"])) < until]
+        return Scripted(200, before[:500])
+
+    wire.script = venue
+    found = reader(wire).orders_of(["AAPL", "MSFT"])
+    assert [order.venue_id for order in found.orders] == [f"o{n}" for n in range(700)]
+    assert {k: v for k, v in wire.asked[0].query.items() if k != "limit"} == {
+        "status": "all",
+        "symbols": "AAPL,MSFT",
+        "direction": "desc",
+    }
+    assert len(wire.asked) <= 4
+
+
+def test_orders_of_a_symbol_that_cannot_be_read_are_counted(wire: Wire) -> None:
+    wire.answer(Scripted(200, [order_row(), order_row(id="o2", filled_qty="many"), order_row()]))
+    orders, unreadable = reader(wire).orders_of(["AAPL"])
+    assert ([order.venue_id for order in orders], unreadable) == ([order_row()["id"]], 1)
+
+
 def test_one_bad_row_is_counted_and_the_others_are_kept(wire: Wire) -> None:
     heard: list[Drift] = []
     tally = DriftTally(heard.append)
     bad = position_row(symbol="BAD", qty="many")
-    wire.script = routes(positions=[position_row(), bad, bad, "nonsense", position_row(novelty=1)])
+    wire.script = routes(positions=[position_row(), bad, bad, "nonsense", position_row(symbol="MSFT", novelty=1)])
     view = reader(wire, tally).view()
-    assert [position.symbol for position in view.positions] == ["AAPL", "AAPL"]
+    assert [position.symbol for position in view.positions] == ["AAPL", "MSFT"]
     assert view.unreadable == 3
     refused = Drift("position", "qty", "row refused: is no number: many")
     assert tally.counts[refused] == 2
     assert heard.count(refused) == 1
     assert Drift("position", "novelty", "is an unknown field") in heard
+
+
+@pytest.mark.parametrize(("second", "unreadable"), [({}, 0), ({"qty": "11"}, 1), ({"side": "short"}, 1)])
+def test_a_symbol_has_one_position(wire: Wire, second: dict[str, object], unreadable: int) -> None:
+    wire.script = routes(positions=[position_row(), position_row(**second)])
+    view = reader(wire).view()
+    assert ([position.symbol for position in view.positions], view.unreadable) == (["AAPL"], unreadable)
 
 
 def test_an_order_that_the_venue_does_not_know_is_none_and_any_other_404_is_not(wire: Wire) -> None:
@@ -393,4 +472,4 @@ def test_a_clock_that_cannot_be_read_is_an_error(wire: Wire, row: object) -> Non
 def test_the_reader_has_no_way_to_write() -> None:
     names = {name for name in dir(AlpacaReader) if not name.startswith("_")}
     reads = {"account", "activities", "bar_times", "calendar", "clock", "ended", "fills", "follower", "order"}
-    assert names == reads | {"quotes", "view"}
+    assert names == reads | {"orders_of", "position", "quotes", "quotes_again", "view"}

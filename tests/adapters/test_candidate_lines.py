@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from commands.holdings import FOREIGN_OWNER
 from tradebot.adapters.candidate_lines import MAX_BYTES, MAX_LINES, read
-from tradebot.adopting import ADOPTED
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
+from tradebot.model.position import ADOPTED
 from tradebot.model.submitted import Submission, Submitted
 from tradebot.rehearsal import STRATEGY
 

@@ -1,5 +1,6 @@
 """The file of keys and gates: each line means what its writer meant, or nothing is read."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 from tradebot.adapters.env_file import looked_for, read_env_file
 from tradebot.errors import OperatorError
 from tradebot.gates.permission import NAMES, Told, permission_of
+from tradebot.keys import load_gates
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
-from tradebot.settings import load_gates
 
 SECRET = "s3cret-of-mine"
 UNREADABLE = {
@@ -55,6 +56,53 @@ def test_what_people_write_is_read(tmp_path: Path) -> None:
     assert read_env_file(written(tmp_path, text)) == {
         "DRY_RUN": "false", "ALLOW_ORDERS": "", "ENABLE_ORDER_EXEC": "", "PEM": "a\nb", "my.own-name": "1",
     }  # fmt: skip
+
+
+LETTERS = {
+    "DRY_RUN=false ": "false ",
+    "DRY_RUN= false": " false",
+    "DRY_RUN=\tfalse\t": "\tfalse\t",
+    "DRY_RUN=false\u00a0": "false\u00a0",
+    "DRY_RUN='false '": "false ",
+    "DRY_RUN=false   # never": "false",
+    'DRY_RUN = "false"': "false",
+    "\n\nexport DRY_RUN=false": "false",
+    "DRY_RUN=": "",
+}
+"""Lines of a gate, and what each says: blanks beside a bare word are part of it, as in the environment."""
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("line", LETTERS)
+def test_a_gate_in_the_file_says_what_it_would_say_in_the_environment(line: str, ending: str, tmp_path: Path) -> None:
+    said = load_gates({}, written(tmp_path, f"{line}{ending}"))["DRY_RUN"]
+    assert said == LETTERS[line]
+    for mode in Mode:
+        closed = dict(permission_of(Told(mode, "", "912345678", {"DRY_RUN": said}, None)).closed)
+        found = next((text for text in closed.values() if text.startswith("DRY_RUN")), None)
+        blank = bool(said) and said != said.strip()
+        assert (found is None) is (said == "false")
+        assert blank is (found == f"DRY_RUN says no clear word: {said!r} has a blank beside the word")
+
+
+def test_another_thing_keeps_its_word_without_the_blanks(tmp_path: Path) -> None:
+    assert read_env_file(written(tmp_path, "UW_API_KEY= key-of-mine \n")) == {"UW_API_KEY": "key-of-mine"}
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["the file", "the link to it"])
+def test_a_file_of_another_user_is_refused(link: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, us = written(tmp_path, "DRY_RUN=false\n"), os.geteuid()
+    read = os.lstat if link else os.fstat
+
+    def of_somebody(place: object) -> os.stat_result:
+        found = read(place)  # type: ignore[arg-type]
+        return os.stat_result((*found[:4], 54_321, *found[5:]))
+
+    monkeypatch.setattr(os, read.__name__, of_somebody)
+    with pytest.raises(OperatorError) as refused:
+        read_env_file(path)
+    assert refused.value.message == f"{path} belongs to another user (uid 54321, and this is uid {us})"
+    assert f"sudo chown {us} {path}" in refused.value.hint
 
 
 @given(

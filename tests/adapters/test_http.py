@@ -51,7 +51,7 @@ def test_any_bytes_are_json_or_a_body_error(body: bytes) -> None:
         return
 
 
-@pytest.mark.parametrize("body", [b"", b"[" * 200_000, b"9" * 5_000, b"\xef\xbb\xbf{}", b'{"a": 1'])
+@pytest.mark.parametrize("body", [b"", b"[" * 200_000, b"\xef\xbb\xbf{}", b'{"a": 1'])
 def test_a_body_that_is_no_json_is_a_body_error(body: bytes) -> None:
     with pytest.raises(BodyError):
         decode(body)

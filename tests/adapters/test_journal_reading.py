@@ -17,7 +17,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_whole_chain_has_no_break(path: Path) -> None:
     found = journal_reading.read(path)
     assert (found.breaks, found.torn) == ([], 0)
-    assert len(found.records) == len(path.read_bytes().splitlines())
+    assert found.whole == len(path.read_bytes().splitlines())
 
 
 def test_a_changed_line_is_named_and_the_others_are_read(path: Path) -> None:
@@ -29,7 +29,7 @@ def test_a_changed_line_is_named_and_the_others_are_read(path: Path) -> None:
     (line,) = found.breaks
     assert (line.number, line.offset) == (5, sum(map(len, lines[:4])))
     assert "hash" in str(line.problem)
-    assert len(found.records) == len(lines) - 1
+    assert found.whole == len(lines) - 1
 
 
 @pytest.mark.parametrize(

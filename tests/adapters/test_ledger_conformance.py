@@ -25,7 +25,7 @@ from tradebot.adapters.ledger import SqliteLedger
 from tradebot.errors import OperatorError
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.bar import Session
-from tradebot.model.intent import IntentRecord, IntentState
+from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
 from tradebot.ports import Ledger
@@ -55,6 +55,40 @@ def test_books_open_once_and_say_when(ledger: Ledger) -> None:
     with pytest.raises(AssertionError):
         ledger.open_books(Decimal(1), NOW)
     assert ledger.opening_cash() == Decimal("100000.01")
+
+
+def test_orders_of_late_are_told_without_those_of_all_years(ledger: Ledger) -> None:
+    replaced = replace(make_order("v1", OrderStatus.REPLACED), replaced_by="v2")
+    ledger.apply_orders([replaced, make_order("v2"), make_order("v3", OrderStatus.FILLED)], NOW)
+    ledger.apply_orders([make_order("v2", at=minutes(9)), make_order("v4")], minutes(9))
+    assert [order.venue_id for order in ledger.orders(since=minutes(9))] == ["v1", "v2", "v4"]
+    assert [order.venue_id for order in ledger.orders(since=NOW)] == ["v1", "v2", "v3", "v4"]
+    assert [order.venue_id for order in ledger.orders(working=True)] == ["v2", "v4"]
+
+
+def test_intents_are_told_from_a_session_on(ledger: Ledger) -> None:
+    days = [DAY + timedelta(days=number) for number in range(3)]
+    for day in days:
+        ledger.promise(make_intent(session=day), ())
+    assert [record.intent.key.session for record in ledger.intents(since=days[1])] == days[1:]
+    assert [record.intent.key.session for record in ledger.intents(session=days[1])] == [days[1]]
+    assert set(ledger.promised_ids()) == {record.intent.client_order_id for record in ledger.intents()}
+
+
+def test_an_order_of_ours_has_its_owner_and_so_has_what_took_its_place(ledger: Ledger) -> None:
+    intent = make_intent()
+    ledger.promise(intent, ())
+    ours = replace(make_order("v1", OrderStatus.REPLACED), client_order_id=intent.client_order_id, replaced_by="v2")
+    second = replace(make_order("v2", OrderStatus.REPLACED), replaced_by="v3")
+    ledger.apply_orders([ours, second, make_order("v9")], NOW)
+    assert ledger.owners() == {"v1": "flow", "v2": "flow", "v3": "flow"}
+
+
+def test_fills_stay_in_the_order_of_their_times_whenever_they_come(ledger: Ledger) -> None:
+    ledger.apply_fills([make_fill("a1", minutes(5)), make_fill("a2", minutes(1))], NOW)
+    assert [owned.fill.activity_id for owned in ledger.fills()] == ["a2", "a1"]
+    ledger.apply_fills([make_fill("a3", minutes(3)), make_fill("a4", minutes(5))], NOW)
+    assert [owned.fill.activity_id for owned in ledger.fills()] == ["a2", "a3", "a1", "a4"]
 
 
 def test_a_promise_is_kept_whole_and_made_once(ledger: Ledger) -> None:
@@ -282,3 +316,37 @@ def test_an_acknowledged_position_can_be_forgotten(ledger: Ledger) -> None:
     ledger.acknowledge("JPM", Decimal("1.5"), "mine", NOW)
     ledger.acknowledge("XOM", Decimal(0), "sold", NOW)
     assert ledger.acknowledged() == {"JPM": Decimal("1.5")}
+
+
+def test_an_acknowledged_position_is_so_since_it_was_first_noted(ledger: Ledger) -> None:
+    ledger.acknowledge("XOM", Decimal(5), "mine", NOW)
+    ledger.acknowledge("JPM", Decimal(1), "mine", NOW)
+    ledger.acknowledge("XOM", Decimal(10), "split", minutes(1))
+    ledger.acknowledge("JPM", Decimal(0), "sold", minutes(2))
+    ledger.acknowledge("JPM", Decimal(2), "bought again", minutes(3))
+    assert ledger.acknowledged_since() == {"XOM": NOW, "JPM": minutes(3)}
+
+
+def test_the_last_acknowledged_order_is_the_last_promised_of_them_whatever_was_settled_last(ledger: Ledger) -> None:
+    assert ledger.last_acknowledged() is None
+    first, second, refused, silent, ending = (make_intent(f"open+{n}m") for n in (30, 35, 40, 45, 50))
+    ending = replace(ending, operation=Operation.CANCEL, target_venue_id="v-1")
+    for intent in (first, second, refused, silent, ending):
+        ledger.promise(intent, (PASSED,))
+    assert ledger.last_acknowledged() is None
+    ledger.settle(ending.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(second.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(first.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(refused.client_order_id, Reply(Outcome.REJECTED), NOW)
+    ledger.settle(silent.client_order_id, Reply(Outcome.UNKNOWN), NOW)
+    assert ledger.last_acknowledged() == second.client_order_id
+
+
+def test_orders_that_were_never_promised_are_told_apart(ledger: Ledger) -> None:
+    ours, ended = make_intent("open+30m"), make_intent("open+35m")
+    for intent in (ours, ended):
+        ledger.promise(intent, (PASSED,))
+    known, *others = map(make_order, ("ours", "other-1", "other-2"))
+    ledger.apply_orders([replace(known, client_order_id=ours.client_order_id), *others], NOW)
+    ledger.settle(ended.client_order_id, Reply(Outcome.REJECTED), NOW)
+    assert list(ledger.unpromised_orders()) == others

@@ -54,6 +54,11 @@ def test_the_engine_is_looked_at_where_it_stands_and_then_at_each_due_moment_of_
     assert minutes([times.now]) == [53]
 
 
+@pytest.mark.parametrize(("ahead_s", "believed"), [(0, True), (50, True), (86_400, False), (-86_400, False)])
+def test_a_venue_is_believed_where_this_machines_clock_bears_it_out(ahead_s: int, believed: bool) -> None:
+    assert RealTime(lambda: datetime.now(UTC) + timedelta(seconds=ahead_s)).believed is believed
+
+
 def test_a_night_costs_no_share_of_time_and_is_told() -> None:
     times, said = pace(FakeEngine(SESSION.open - timedelta(hours=5)), share_s=600)
     assert minutes(list(times.moments())) == [-300, 0, 10]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tradebot.adapters import plans
 from tradebot.adapters.state_folder import StateFolder
 from tradebot.errors import OperatorError
-from tradebot.reconcile import Finding, FindingKind, Plan
+from tradebot.plans import Plan
+from tradebot.reconcile import Finding, FindingKind
 
 AMOUNTS = st.none() | st.decimals(-(10**9), 10**9, places=4).map(lambda amount: amount.normalize() + 0)
 FINDINGS = st.builds(Finding, st.sampled_from(FindingKind), st.text(min_size=1, max_size=48), AMOUNTS, AMOUNTS)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.alpaca_samples import intent
-from tradebot.adapters.alpaca import AlpacaOrders, AlpacaReader
+from tradebot.adapters.alpaca import AlpacaReader
+from tradebot.adapters.alpaca_orders import AlpacaOrders
 from tradebot.adapters.alpaca_venue import AlpacaVenue
 from tradebot.adapters.calendar import exchange_sessions
 from tradebot.adapters.clock import LockStepClock

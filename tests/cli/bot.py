@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
+from tests.accepting import accept
 from tradebot.__main__ import main
 from tradebot.exchange import process
 
@@ -101,6 +102,7 @@ def made(folder: Path, *flags: str) -> Iterator[Path]:
         assert main(["init", "--state-dir", str(folder), "--symbols", UNIVERSE, "--sessions", "2", *flags]) == 0
         with (folder / "tradebot.yaml").open("a") as file:
             file.write(EASY)
+        accept(folder)
         yield folder
     finally:
         process.stop(folder / "exchange")

@@ -16,11 +16,13 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
+from tests.accepting import accept
 from tests.cli.bot import EASY
 from tradebot.adapters import state_folder, switch
 from tradebot.adapters.alpaca_venue import DATA_URL, LIVE_URL, PAPER_URL
+from tradebot.adapters.clock import LockStepClock
 from tradebot.adapters.ledger import SqliteLedger
-from tradebot.wiring import Options, opened
+from tradebot.wiring import App, Options, opened
 
 HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, PAPER_URL, DATA_URL)})
 SETTINGS = (
@@ -49,6 +51,8 @@ def bent_to(url: str) -> Iterator[list[str]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HTTPAdapter, "send", bent)
+        # These bots trade in real time: to them, the machine's clock has to be the exchange's.
+        patch.setattr(App, "second_time", lambda app: LockStepClock(url).now_or_none())
         yield turned
 
 
@@ -63,6 +67,7 @@ def real_folder(sandbox: Path, folder: Path, mode: str = "live") -> Path:
     switch.arm(folder, "test", clock.now)
     (folder / "tradebot.yaml").write_text(SETTINGS.replace("mode: live", f"mode: {mode}"))
     state_folder.create(folder, mode, account.number, "user", clock.now)
+    accept(folder)
     return folder
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.accepting import accept
 from tests.cli.bot import KEYS, Bot, log, made, second_session
 
 ACTIONS = "/exchange/v1/actions"
@@ -22,6 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6") as path:
         with (path / "tradebot.yaml").open("a") as file:
             file.write("exits: {time_exit_s: 604800}\n")
+        accept(path)
         yield path
 
 

@@ -95,7 +95,7 @@ def test_orders_that_the_venue_refuses_after_it_took_them_are_a_storm(trader: Bo
 
 
 def test_a_comparison_dated_in_the_future_opens_nothing_until_the_next(trader: Bot) -> None:
-    fails(trader, "when: {request: clock}, what: {clock_skew: 3h}")
+    fails(trader, "when: {request: clock}, what: {clock_skew: 30s}")
     assert trader.says("reconcile").code == 0
     heals(trader)
     assert trader.json("trade-once")["refused"] == {"RECONCILE_FROM_FUTURE": 4}

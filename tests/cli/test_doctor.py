@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from commands.checks.strategies import strategies
+from tests.accepting import accept
 from tests.cli.bot import Bot, blank, log, second_session
 from tradebot.adapters import lock, state_folder, switch
 from tradebot.adapters.ledger import SqliteLedger
@@ -58,6 +59,7 @@ def real(folder: Path, mode: str = "paper", number: str = "PA3TESTTEST") -> Path
     ledger.close()
     switch.arm(folder, "test", AT)
     state_folder.create(folder, mode, number, "user", AT)
+    accept(folder)
     return folder
 
 
@@ -103,8 +105,9 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
             "ok",
             "ledger whole, its account fits; compared with the broker 2026-11-17 15:00 UTC (N pages of ledger.db)",
         ),
-        ("ok", "journal its chain holds to record 2 (N records)"),
+        ("ok", "journal its chain holds to record 4 (N records)"),
         ("ok", "calendar it reaches from 2026-11-17 to 2027-01-15 (41 sessions)"),
+        ("ok", "backups as they were made (1 backup)"),
         ("ok", "facts its tables fit; the last answer is of 2026-11-17 15:00 UTC (N answers)"),
         ("ok", "events can be appended to; lines read: 2, each an event (1 file)"),
         ("ok", "plans STATE/plans is a folder (1 folder)"),
@@ -118,14 +121,14 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "quotes feed sandbox: 4 of 4 symbols have one (4 quotes)"),
         ("ok", "bars feed sandbox: 4 of 4 symbols have one (4 bars, 60 s old)"),
         ("skip", "data plan the embedded exchange has one feed, and no plan"),
-        ("skip", "clock the embedded exchange has a time of its own"),
+        ("ok", "clock the exchange's clock and its engine are 0.0 s apart, allowed are 60 s (2 clocks)"),
         ("ok", "venue calendar stored and venue's sessions agree to 2026-12-01 (10 sessions)"),
         (
             "ok",
             "flow 6 of 6 endpoints answer; plan of 50,000 answers a day, N used; a session asks for at most 678 "
             "(6 endpoints)",
         ),
-        ("21", "ok, 0 warn, 0 fail, 5 not looked at"),
+        ("23", "ok, 0 warn, 0 fail, 4 not looked at"),
     ]
 
 
@@ -148,7 +151,7 @@ def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agre
     assert cancel["found"] == "canceled at the venue, 0 filled"
     assert bot.json("reconcile")["findings"] == []
     kinds = [json.loads(line)["kind"] for line in (bot.folder / "journal.jsonl").read_text().splitlines()]
-    assert kinds[2:] == ["promised", "settled"] * 2
+    assert kinds[4:] == ["promised", "settled"] * 2
 
 
 def test_a_second_order_at_the_same_standing_moment_is_another_one(bot: Bot) -> None:
@@ -229,7 +232,6 @@ def replaced_by_folder(path: Path) -> None:
         ("trading state", lambda folder: (folder / "ARMED").unlink(), "absent or unreadable"),
         ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}"), "did you mean limits"),
         ("configuration", dangling, "leads nowhere"),
-        ("permissions", lambda folder: folder.chmod(0o777), "others may change"),
         ("permissions", lambda folder: (folder.chmod(0o711), (folder / "ledger.db").chmod(0o620)), "change ledger.db"),
         ("strategies", lambda folder: (folder / "tradebot.yaml").write_text("strategies: {gone: {}}"), "gone is"),
         ("events", lambda folder: replaced_by_folder(folder / "system_events.jsonl"), "is not a file"),
@@ -249,6 +251,15 @@ def test_what_is_damaged_fails_with_a_fix_and_is_left_as_it_is(copy: Bot, name: 
     assert found[name]["fix"]
     assert [row["name"] for row in said.data["rows"] if row["mark"] == "fail"] == [name]
     assert list(copy.folder.glob("*.damaged*")) == []
+
+
+def test_a_folder_that_others_can_write_fails_as_a_state_and_by_its_permissions(copy: Bot) -> None:
+    copy.folder.chmod(0o777)
+    said = copy.says("doctor", "--offline", "--json")
+    failed = {row["name"]: (row["found"], row["fix"]) for row in said.data["rows"] if row["mark"] == "fail"}
+    assert (said.code, set(failed)) == (10, {"state", "permissions"})
+    assert failed["state"][1].startswith(f"chmod go-w {copy.folder}")
+    assert "others may change" in failed["permissions"][0]
 
 
 @pytest.mark.parametrize(
@@ -280,8 +291,8 @@ def test_a_strategy_that_raises_fails_where_it_is_asked_and_is_only_looked_up_of
     (info / "entry_points.txt").write_text("[tradebot.strategies]\nraising = raising:Raising\n")
     monkeypatch.syspath_prepend(tmp_path)
     used = load(None, {}, {"strategies": {"raising": {}}}).settings
-    assert strategies(used, ask=False).found == "installed, not asked: flow, raising"
-    asked = strategies(used, ask=True)
+    assert strategies(used, tmp_path / "state", ask=False).found == "installed, not asked: flow, raising"
+    asked = strategies(used, tmp_path / "state", ask=True)
     assert (asked.mark, "raising: STRATEGY_FAILED (OSError: no" in asked.found) == ("fail", True)
     assert "tradebot strategy list" in asked.fix
 

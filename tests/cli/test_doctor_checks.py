@@ -20,9 +20,10 @@ from tradebot.adapters.alpaca import AlpacaReader
 from tradebot.adapters.alpaca_venue import AlpacaVenue
 from tradebot.adapters.unusual_whales import UnusualWhales
 from tradebot.errors import OperatorError, TemporaryError
+from tradebot.keys import Secrets
 from tradebot.model.bar import Session
 from tradebot.model.trading import Mode
-from tradebot.settings import Secrets, Settings, load
+from tradebot.settings import Settings, load
 
 NUMBER = "SBX123456789"
 SUBSCRIPTION = {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}

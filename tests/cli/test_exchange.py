@@ -78,6 +78,18 @@ def test_a_person_is_told_all_that_another_client_needs(place: Path) -> None:
     assert told[8].startswith("  its time stands still until: ")
 
 
+def test_a_new_market_that_names_no_symbols_plays_all_well_known_ones(place: Path) -> None:
+    served = start(serve(place, "--json"))
+    assert served.stdout is not None
+    data = json.loads(served.stdout.readline())["data"]
+    keys = {"APCA-API-KEY-ID": data["key"], "APCA-API-SECRET-KEY": data["secret"]}
+    assets = requests.get(f"{data['url']}/v2/assets", headers=keys, timeout=10).json()
+    assert len(assets) == 21
+    assert {"AAPL", "COIN", "GOOG", "GOOGL"} <= {asset["symbol"] for asset in assets}
+    served.send_signal(signal.SIGTERM)
+    served.communicate(timeout=20)
+
+
 def test_a_market_that_is_there_is_served_again_without_saying_what_it_is(place: Path) -> None:
     for flags, fill in ((("--symbols", "AAPL", "--fill", "next-bar"), "next-bar"), ((), "next-bar")):
         served = start([*serve(place)[:5], *(("--sessions", "1", *flags) if flags else ()), "--json"])

@@ -241,3 +241,24 @@ def test_a_market_in_real_time_has_the_machine_s_date_and_begins_a_week_ago(plac
     spec = read_market(place / "exchange").spec
     assert abs(spec.start - date.today()) < timedelta(days=9)  # noqa: DTZ011
     assert spec.sessions == SERVED_SESSIONS
+
+
+def test_a_latency_is_said_once_and_holds_until_another_is(place: Path) -> None:
+    made(place)
+    for flags, latency in ((("--latency", "250"), "250ms"), ((), "250ms"), (("--latency", "instant"), "instant")):
+        served = serve(place, *flags, "--json")
+        assert told(served)["latency"] == latency
+        end(served)
+    shown = serve(place, "--latency", "slow")
+    assert shown.stdout is not None
+    lines = [shown.stdout.readline().rstrip() for _ in range(7)]
+    end(shown)
+    assert lines[6] == "  cancels and replacements arrive later: latency slow"
+
+
+def test_a_latency_that_is_none_is_refused_with_what_there_is(place: Path) -> None:
+    served = serve(place, "--latency", "soon")
+    _, err = served.communicate(timeout=20)
+    assert served.returncode == 2
+    assert "a latency is instant, paper, slow, or up to an hour such as 250ms or 2s, not 'soon'" in err
+    assert not (place / "exchange" / "market.json").exists()

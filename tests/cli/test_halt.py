@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from commands.halt import Asked, Latch, undone
+from commands.halt_unwritten import lines_of
+from tests.adapters import version_2
 from tests.adapters.alpaca_samples import intent
-from tests.cli.bot import Bot, blank, log, second_session, start
+from tests.adapters.by_hand import edit
+from tests.cli.bot import Bot, blank, log, order_by_hand, second_session, start
 from tests.privileges import without_privileges
 from tradebot.adapters import switch
 from tradebot.adapters.send_lock import FolderSendLock
@@ -98,14 +102,161 @@ def test_without_a_state_nothing_is_halted_and_known_states_are_named(
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("wrong", [["--nonsense"], ["--reason"], ["please"]])
-def test_a_command_line_that_cannot_be_read_is_a_usage_error(bot: Bot, wrong: list[str]) -> None:
-    said = (
-        bot.says("halt", "--json", *wrong, "--state-dir", str(bot.folder))
-        if wrong != ["--reason"]
-        else bot.says("halt", "--json", "--state-dir", str(bot.folder), *wrong)
+MISTYPED = {
+    "now": ["now"],
+    "AAPL": ["AAPL"],
+    "--forse": ["--forse"],
+    "--flaten --confirm FLATTEN": ["--flaten"],
+    "--flatten=yes": ["--flatten=yes"],
+    "--resaon odd": ["--resaon", "odd"],
+    "--reason": ["--reason"],
+    "--confirm= now": ["--confirm=", "now"],
+    "--": ["--"],
+}
+"""What people type in a hurry, and the words of it that say nothing."""
+
+
+@pytest.mark.parametrize("typed", MISTYPED)
+def test_words_that_are_not_understood_halt_all_the_same_and_are_named(copy: Bot, typed: str) -> None:
+    said = copy.says("halt", *typed.split(), "--json")
+    document = json.loads(said.out)
+    assert (said.code, document["exit_code"], document["data"]["not_understood"]) == (2, 2, MISTYPED[typed])
+    assert (state_of(copy.folder), document["data"]["why"]) == ("REDUCE_ONLY", "no reason given")
+    words = ", ".join(map(repr, MISTYPED[typed]))
+    assert said.err == f"error: not understood, and passed over: {words}\n  next: tradebot halt --help\n"
+
+
+def test_a_word_too_many_halts_and_closes_nothing(copy: Bot) -> None:
+    said = copy.says("halt", "--flatten", "AAPL", "--confirm", "FLATTEN")
+    assert (said.code, state_of(copy.folder)) == (2, "REDUCE_ONLY")
+    assert "error: not understood, and passed over: 'AAPL'; so nothing is closed" in said.err
+
+
+def test_a_missing_value_takes_no_option_for_it_and_an_empty_word_halts_too(copy: Bot) -> None:
+    said = copy.says("--debug", "halt", "--reason", "--state-dir", str(copy.folder), "", "--json")
+    assert (said.code, said.data["not_understood"]) == (2, ["--reason", ""])
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+@pytest.mark.parametrize("asking", [["--help"], ["now", "-h"], ["--schema"]])
+def test_asking_what_halt_does_halts_nothing(copy: Bot, asking: list[str]) -> None:
+    assert copy.says("halt", *asking).out
+    assert state_of(copy.folder) == "ACTIVE"
+
+
+@pytest.mark.parametrize("name", ["state.id", "ledger.db", "journal.jsonl", "HALT", "ARMED", "lock", "sending"])
+def test_a_pipe_in_the_place_of_a_file_keeps_no_halt_waiting(copy: Bot, name: str) -> None:
+    (copy.folder / name).unlink(missing_ok=True)
+    os.mkfifo(copy.folder / name)
+    assert copy.says("halt").out.startswith("Halted: REDUCE_ONLY")
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+def test_a_folder_that_others_can_write_is_halted_by_its_files_alone(copy: Bot, tmp_path: Path) -> None:
+    (copy.folder / "ledger.db-journal").unlink()
+    (copy.folder / "ledger.db-journal").symlink_to(tmp_path / "victim")
+    copy.folder.chmod(0o777)
+    said = copy.says("halt", "--json")
+    assert (state_of(copy.folder), said.data["unwritten"]) == ("REDUCE_ONLY", None)
+    assert f"{copy.folder} can be written by others than its owner: chmod go-w" in said.data["unrecorded"]
+    assert not (tmp_path / "victim").exists()
+    for verb in ("status", "evaluate-exits"):
+        refused = copy.says(verb)
+        assert (refused.code, f"next: chmod go-w {copy.folder}" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "harm", ["an empty configuration, and none accepted", "a lost ledger", "a configuration of everybody's"]
+)
+def test_where_no_pass_can_run_our_entries_are_cancelled_by_their_ids(new_bot: Bot, harm: str) -> None:
+    second_session(new_bot)
+    assert new_bot.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
+    if harm == "a lost ledger":
+        (new_bot.folder / "ledger.db").unlink()
+    elif harm == "a configuration of everybody's":
+        (new_bot.folder / "tradebot.yaml").write_text("mode: [")
+        (new_bot.folder / "tradebot.yaml").chmod(0o666)
+        new_bot.folder.chmod(0o755)
+    else:
+        (new_bot.folder / "tradebot.yaml").write_text("")
+        version_2.turn_back(new_bot.folder)
+    said = new_bot.says("halt", "--json")
+    assert (said.code, said.data["orders"]["cancelled"]) == (5, 1)
+    assert [event["event"] for event in log(new_bot.url)].count("order_canceled") == 1
+    assert not switch.armed(new_bot.folder)
+
+
+@pytest.mark.parametrize("before", [(), ("--debug",), ("--json",), ("--reason", "odd fills"), ("--flutten",)])
+def test_options_before_the_verb_halt_the_folder_that_they_name(copy: Bot, before: tuple[str, ...]) -> None:
+    said = copy.says(*before, "--state-dir", str(copy.folder), "halt")
+    assert (said.code in (0, 5), switch.armed(copy.folder)) == ("--flutten" not in before, False)
+    why = switch.read(copy.folder).why
+    assert why == ("odd fills" if "--reason" in before else "no reason given")
+
+
+def test_a_folder_or_a_reason_named_halt_halts_nothing(copy: Bot) -> None:
+    for typed in (("--state-dir", "halt", "status"), ("status", "halt"), ("halt", "--help")):
+        copy.says(*typed, "--state-dir", str(copy.folder))
+        assert switch.armed(copy.folder), typed
+
+
+def test_a_file_that_others_can_write_halts_no_less_and_is_told(copy: Bot) -> None:
+    journal = copy.folder / "journal.jsonl"
+    journal.chmod(0o666)
+    copy.folder.chmod(0o755)
+    said = copy.says("halt", "--json")
+    assert (state_of(copy.folder), said.data["unwritten"]) == ("REDUCE_ONLY", None)
+    assert f"{journal} can be written by others than its owner: chmod go-w {journal}" in said.data["unrecorded"]
+    for verb in ("status", "trade-once", "evaluate-exits", "unhalt"):
+        refused = copy.says(verb)
+        assert (refused.code, f"next: chmod go-w {journal}" in refused.err) == (2, True)
+
+
+def unwritable(folder: Path) -> None:
+    """Let nothing of a folder be changed, as on a disk that became read-only."""
+    for path in (*folder.iterdir(), folder):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+
+
+def test_a_halt_that_nothing_can_remember_says_so_first_and_cancels_our_entries_by_id(new_bot: Bot) -> None:
+    second_session(new_bot)
+    assert new_bot.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
+    order_by_hand(new_bot.url, "MSFT", "1", "by-hand")
+    order_by_hand(new_bot.url, "AAPL", "1", "tb1.261117.FLOW.AAPL.CLOSE.ABCDEFGHIJKLMNOP")
+    unwritable(new_bot.folder)
+    halting = ("-m", "tradebot", "halt", "--state-dir", str(new_bot.folder))
+    said = without_privileges([sys.executable, *halting])
+    ended = [event for event in log(new_bot.url) if event["event"] == "order_canceled"]
+    program = without_privileges([sys.executable, *halting, "--json", "--flatten", "--confirm", "FLATTEN"])
+    for path in (new_bot.folder, *new_bot.folder.iterdir()):
+        path.chmod(0o700)
+    assert switch.armed(new_bot.folder), "a file could be changed, so this shows nothing"
+    first, *rest = said.stdout.splitlines()
+    assert first.startswith("NOT REMEMBERED: this halt could not be written."), said.stderr
+    assert any(line.startswith("  what holds: while the bot cannot write") for line in rest)
+    assert "  working entries: 1 cancelled by id; exits, protection and others' orders stay" in rest
+    assert (said.returncode, len(ended)) == (2, 1)
+    data = json.loads(program.stdout)["data"]
+    assert (program.returncode, data["state"], data["orders"]["closing"]) == (2, "ACTIVE", 0)
+    assert "cannot be written: " in data["unwritten"]
+
+
+def test_a_closed_permission_lets_no_cancel_out_where_nothing_can_be_remembered(copy: Bot) -> None:
+    unwritable(copy.folder)
+    closed = "import os; os.environ['DRY_RUN'] = 'true'; from tradebot.__main__ import main; raise SystemExit(main())"
+    said = without_privileges([sys.executable, "-c", closed, "halt", "--state-dir", str(copy.folder)])
+    copy.folder.chmod(0o700)
+    assert said.stdout.startswith("NOT REMEMBERED"), said.stderr
+    assert "not all is done: permission is closed, so nothing is sent, entries and cancels included" in said.stdout
+    assert "ORDER_GATE_CLOSED (DRY_RUN says yes)" in said.stdout
+    assert f"what does not: as soon as {copy.folder} can be written again, entries go out as before" in said.stdout
+    latch = Latch(
+        "REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY", "ada", "lunch", datetime.now(UTC), None, told=True, in_flight=None
     )
-    assert json.loads(said.out)["error"]["code"] == said.code == 2
+    halted = list(lines_of(copy.folder, Asked(flatten=True), latch, undone("nothing to do")))
+    assert "  FLATTEN was not carried out: nothing is closed, and every position stays open" in halted
+    assert "  what holds too: REDUCE_ONLY is in force already, by an earlier halt" in halted
+    assert not any("what does not" in line for line in halted)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "missing"])
@@ -194,7 +345,7 @@ def test_a_process_that_was_stopped_in_the_middle_of_a_commit_keeps_no_halt_wait
         took_s = time.monotonic() - began
         assert (state_of(copy.folder), said.data["in_flight"]) == ("REDUCE_ONLY", None)
         assert "is in use by another process" in said.data["unrecorded"]
-    assert "no order is sent or cancelled" in said.data["orders"]["problem"]
+    assert "another process holds the ledger" in said.data["orders"]["problem"]
     # Half a second for the history; the rest is this machine's.
     assert took_s < 4
 
@@ -237,3 +388,15 @@ def test_a_halt_ends_working_entries_at_the_exchange_and_lets_no_new_one_out(new
     assert refused.code == 3
     assert set(refused.data["refused"]) == {"HALTED"}
     assert [event["event"] for event in log(new_bot.url)].count("order_accepted") == sent
+
+
+def test_a_halt_ends_working_entries_before_it_reads_the_books_through(new_bot: Bot) -> None:
+    second_session(new_bot)
+    sent = new_bot.json("trade-once")["orders"]
+    assert sent, "no entry was working, so this test would show nothing"
+    edit(new_bot.folder / "ledger.db", "UPDATE sessions SET close = open")
+    halted = new_bot.says("halt", "--json")
+    assert [event["event"] for event in log(new_bot.url)].count("order_canceled") == sent
+    # What needs the whole books was decided on none: they were read through after the cancels, and moved away.
+    assert (halted.code, (new_bot.folder / "ledger.db").exists()) == (5, False)
+    assert "rows of sessions are not as they were written" in halted.data["orders"]["problem"]

@@ -55,7 +55,7 @@ def lose(bot: Bot) -> None:
 
 def change_configuration(bot: Bot) -> None:
     with (bot.folder / "tradebot.yaml").open("a") as file:
-        file.write("exits: {time_exit_s: 7200}\n")
+        file.write("halts: {rejects: 4}\n")
 
 
 def forget_the_file(bot: Bot) -> None:

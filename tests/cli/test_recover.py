@@ -1,5 +1,6 @@
 """Damaged books, from the first refusal to the next order, judged by the exchange's own log."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def bot(traded: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Ite
 
 
 def older(path: Path) -> None:
-    shutil.copy(next(path.parent.glob("backups/*session*/ledger.db")), path)
+    shutil.copy(next(path.parent.glob("backups/parts/*session*.ledger.db")), path)
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
@@ -101,10 +102,73 @@ def test_a_backup_is_made_and_put_back(bot: Bot) -> None:
     assert bot.says("restore", "nonsense", "--confirm", bot.tail()).code == 2
     assert bot.says("restore", made["name"]).code == 2
     restored = bot.says("restore", made["name"], "--confirm", bot.tail(), "--json")
-    assert restored.code == 0, restored.out
+    assert (restored.code, [doubt["what"] for doubt in restored.data["doubts"]]) == (10, ["configuration"])
     assert restored.data["ledger"].endswith(made["name"])
+    assert "CONFIG_NOT_ACCEPTED" in bot.says("status").out
     assert bot.json("fills") == fills
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
+    shutil.rmtree(bot.folder / "backups" / made["name"])
+
+
+def _flipped(lines: list[bytes], at: int) -> None:
+    lines[at] = lines[at].replace(b'"values"', b'"walues"')
+
+
+def _cut(lines: list[bytes], at: int) -> None:
+    lines[at:] = [lines[at][:200]]
+
+
+@pytest.mark.parametrize("damage", [_flipped, _cut])
+def test_an_approval_that_a_damaged_journal_lost_brings_no_older_one_back(
+    bot: Bot, damage: Callable[[list[bytes], int], None]
+) -> None:
+    settings = bot.folder / "tradebot.yaml"
+    before = settings.read_text()
+    settings.write_text(before.replace("limits: {", "limits: {max_open_positions: 4, "))
+    try:
+        assert bot.says("config", "accept", "--confirm", bot.tail()).code == 0
+        lines = (bot.folder / "journal.jsonl").read_bytes().split(b"\n")
+        damage(lines, max(at for at, line in enumerate(lines) if b'"kind":"approved"' in line))
+        (bot.folder / "journal.jsonl").write_bytes(b"\n".join(lines))
+        (bot.folder / "ledger.db").unlink()
+        doubts = {doubt["what"] for doubt in bot.says("recover", "--json").data["doubts"]}
+    finally:
+        settings.write_text(before)
+    assert "configuration" in doubts
+    assert "CONFIG_NOT_ACCEPTED" in bot.says("status").out
+
+
+def test_a_damaged_backup_is_told_before_anybody_needs_it(bot: Bot) -> None:
+    assert bot.says("backup", "--list").code == 0
+    (part,) = bot.folder.glob("backups/parts/*session*.journal.jsonl")
+    whole, (name,) = part.read_bytes(), bot.json("backup", "--list")["kept"]
+    part.write_bytes(whole[:-1] + b" ")
+    why = f"{part} is not as it was when the copy was made"
+    listed = bot.says("backup", "--list", "--json")
+    assert (listed.code, listed.data["damaged"]) == (10, [{"name": name, "why": why}])
+    made = bot.says("backup")
+    assert (made.code, f"Damaged: {name}: {why}" in made.out) == (10, True)
+    (health,) = [row for row in bot.says("doctor", "--offline", "--json").data["rows"] if row["name"] == "backups"]
+    assert (health["mark"], health["count"], why in health["found"]) == ("fail", 2, True)
+    (finding,) = [i for i in bot.says("audit", "--offline", "--json").data["findings"] if i["name"] == "backups"]
+    assert (finding["state"], finding["command"], why in finding["found"]) == ("fail", "tradebot backup", True)
+    part.write_bytes(whole)
+    assert bot.says("backup", "--list").code == 0
+    for place in bot.folder.glob("backups/*by-hand"):
+        shutil.rmtree(place)
+
+
+def test_the_copy_of_a_session_leaves_an_event_for_each_damaged_backup(bot: Bot) -> None:
+    made = bot.json("backup")["made"]
+    (bot.folder / "backups" / made["name"] / "state.id").write_text("{")
+    for place in bot.folder.glob("backups/*session*"):
+        shutil.rmtree(place)
+    assert bot.says("reconcile").code == 0
+    assert list(bot.folder.glob("backups/*session*")), "the session was not copied again, so this shows nothing"
+    lines = (json.loads(line) for line in (bot.folder / "system_events.jsonl").read_text().splitlines())
+    damaged = [line for line in lines if (line["subsystem"], line["event_type"]) == ("backup", "damaged")]
+    told = [(line["severity"], line["details"]["name"]) for line in damaged]
+    assert told == [("ERROR", made["name"])]
     shutil.rmtree(bot.folder / "backups" / made["name"])
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands.passes import recorded
+from tests.accepting import accept
 from tests.cli.bot import Bot, log, order_by_hand, second_session
 from tradebot.__main__ import main
 from tradebot.exchange import process
@@ -33,6 +34,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert main(["init", "--state-dir", str(folder), "--symbols", NAMES, "--sessions", "2"]) == 0
         with (folder / "tradebot.yaml").open("a") as file:
             file.write(WIDE)
+        accept(folder)
         yield folder
     finally:
         process.stop(folder / "exchange")

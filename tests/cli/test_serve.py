@@ -15,6 +15,7 @@ from typing import Any, cast
 import pytest
 
 from commands.serve import _pace
+from tests.accepting import accept
 from tests.cli.bot import Bot, blank, log, made
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
@@ -72,6 +73,7 @@ def bot_with(
     with made(tmp_path / "state", *flags) as path:
         with (path / "tradebot.yaml").open("a") as file:
             file.write(timetable)
+        accept(path)
         yield Bot(path, capsys)
 
 

@@ -65,7 +65,11 @@ def test_the_same_bot_sends_once_its_own_file_takes_it_out_of_shadow(bot: Bot, m
     bot.says("exchange", "tick", "5m")
     bot.says("fetch-flow")
     bot.says("reconcile")
-    sent = bot.json("trade-once")["orders"]
+    assert bot.json("trade-once", "--force-slot")["orders"] == 0, "it was accepted in shadow"
+    assert bot.says("evaluate-exits", "--force-slot").code in (0, 3)
+    assert asked_to_change(bot) == []
+    assert bot.says("config", "accept", "--confirm", bot.tail()).code == 0
+    sent = bot.json("trade-once", "--force-slot")["orders"]
     assert asked_to_change(bot) == [("POST", "/v2/orders")] * sent
     assert sent
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.accepting import accept
 from tests.cli.bot import UNIVERSE, Bot, log, made, second_session
 from tradebot.__main__ import main
 
@@ -173,13 +174,14 @@ def test_a_plug_in_from_another_folder_trades_through_the_same_road(
 ) -> None:
     monkeypatch.syspath_prepend(elsewhere / "site")
     off = trading.json("strategy", "list")["rows"]
-    assert [(row["name"], row["own_process"], row["state"]) for row in off] == [
-        ("flow", False, "ok"),
-        ("leaning", True, "off"),
+    assert [(row["name"], row["own_process"], row["state"], row["protections"] is None) for row in off] == [
+        ("flow", False, "ok", True),
+        ("leaning", True, "off", False),
     ]
     monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
     monkeypatch.setenv("TRADEBOT_STRATEGIES__LEANING__LOOKBACK_S", "7200")
     monkeypatch.setenv("TRADEBOT_STRATEGIES__LEANING__MIN_PREMIUM_USD", "1")
+    accept(trading.folder)
     done = trading.json("trade-once", "--force-slot")
     assert done["refused_strategies"] == []
     sent = [row["client_order_id"] for row in done["rows"] if row["reason"] is None]
@@ -231,6 +233,10 @@ def test_the_list_says_what_each_did_and_what_to_do(
     assert "raising: RuntimeError: no [bold]mood[/bold] today (misbehaving.py line" in said.out
     assert "AssertionError: {'surprise': 1}" in said.out
     assert "gone: configured, and no installed package has it." in said.out
+    row = next(r for r in trading.json("strategy", "list")["rows"] if r["name"] == "well")
+    assert set(row["protections"]) == {"files", "names", "processes", "network", "leftovers"}
+    reached = "can't reach your keys" if all(row["protections"].values()) else "can "
+    assert f"well: {reached}" in said.out
 
 
 def test_a_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(trading: Bot) -> None:

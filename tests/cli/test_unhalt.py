@@ -162,8 +162,8 @@ def test_a_folder_in_the_place_of_halt_is_ended_like_a_halt_and_left_beside(copy
     (copy.folder / "HALT" / "note").write_text("not yet")
     said = copy.says("unhalt", "--override", "--reason", "read it", "--confirm", copy.tail())
     assert (said.code, state_of(copy)) == (0, "ACTIVE"), said.err
-    assert ".taken stood in the place of HALT, and holds something" in " ".join(said.out.split())
     (aside,) = copy.json("unhalt")["aside"]
+    assert f"{aside} stood in the place of HALT, and holds something: it was left there.\n" in said.out
     assert (Path(aside) / "note").exists()
 
 

@@ -136,3 +136,10 @@ def test_damaged_facts_lose_the_explanation_and_nothing_else(traded: Bot) -> Non
     said = traded.says("why-no-orders", "--json")
     assert (said.code, json.loads(said.out)["data"]["explanation"]["verdict"]) == (10, "unknown")
     assert traded.says("status").code == 0
+
+
+def test_what_to_type_never_repeats_a_code_that_is_none(traded: Bot) -> None:
+    said = traded.says("why-no-orders", "AAPL", "--reason", "SPREDD_WIDE")
+    assert (said.code, "SPREDD_WIDE" in said.err.partition("next:")[2]) == (2, False)
+    said = traded.says("why-no-orders", "AAPL", "--reason", "halted")
+    assert "next: tradebot why-no-orders --reason HALTED" in said.err

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from tests.core.builders import exit_rules, limits
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.keys import Secrets, load_gates, load_secrets
 from tradebot.limits import ExitRules, HaltRules, Limits, contradictions
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
-from tradebot.settings import Loaded, Secrets, Settings, load, load_gates, load_secrets
+from tradebot.settings import Loaded, Settings, load
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from tests.core.builders import NOW, fill
 from tests.core.test_activities import activity
 from tests.core.worlds import Scene, call, wanted
 from tests.venues import FakeReader
-from tradebot.adopting import ADOPTED, Stranger, acknowledge, manage
+from tradebot.adopting import Stranger, acknowledge, manage
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
-from tradebot.model.position import FOREIGN, fold_positions
+from tradebot.model.position import ADOPTED, FOREIGN, fold_positions
 from tradebot.reconciling import Reconciled, ledger_view, reconcile
 
 AT = NOW - timedelta(minutes=5)

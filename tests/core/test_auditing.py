@@ -24,7 +24,18 @@ from tests.core.builders import (
     venue_clock,
 )
 from tradebot.auditing.audit import audit
-from tradebot.auditing.evidence import Answers, Broker, Evidence, JobRun, Journal, Moment, Passes, Silence, Watched
+from tradebot.auditing.evidence import (
+    Answers,
+    Backups,
+    Broker,
+    Evidence,
+    JobRun,
+    Journal,
+    Moment,
+    Passes,
+    Silence,
+    Watched,
+)
 from tradebot.auditing.items import Area, Item, Look, State, judged, ranked, span
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -107,6 +118,7 @@ def healthy(**changes: object) -> Evidence:
         working=(),
         unresolved=(),
         journal=Journal(3, 2, 0, 0),
+        backups=Backups(2, {}),
         broker=broker(),
     )
     return replace(usual, **changes)  # type: ignore[arg-type]
@@ -203,6 +215,11 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
         State.FAIL,
         "1 of unknown fate, the oldest (MSFT) for 7 min",
     ),
+    "backups": (
+        {"backups": Backups(2, {"b1": "a part is lost"})},
+        State.FAIL,
+        "1 cannot be put back as made; b1: a part",
+    ),
     "ledger against journal": ({"journal": Journal(3, 2, 1, 0)}, State.FAIL, "1 of 2 rows of the ledger are not"),
     "ledger against broker": (
         {"broker": broker(findings=(Finding(FindingKind.PHANTOM, "AAPL", Decimal(10), None),))},
@@ -229,6 +246,7 @@ def test_each_thing_that_is_wrong_is_a_finding_with_its_numbers_and_a_command(na
     ("changes", "name", "state"),
     [
         ({"journal": Journal(3, 2, 0, 1)}, "ledger against journal", State.OK),
+        ({"backups": Backups(0, {})}, "backups", State.UNKNOWN),
         ({"journal": Journal(0, 0, 0, 0, "The chain is broken.")}, "ledger against journal", State.FAIL),
         ({"unresolved": (intent_record(100, IntentState.UNKNOWN),)}, "unresolved intents", State.WARN),
         ({"working": ((order(), intent_record(300)),)}, "working orders", State.OK),

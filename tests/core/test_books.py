@@ -11,12 +11,13 @@ from tests.core.builders import CASH, DAY, NOW
 from tests.core.worlds import Scene, call, wanted
 from tests.fakes import MemoryLedger
 from tests.venues import ACCEPTED, LOST
-from tradebot.books import FILL_OVERLAP, LOOKED_UP_SINGLY, CaughtUp, catch_up
+from tradebot.books import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill
 from tradebot.cycle import trade_once
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.position import FOREIGN, OwnedFill, fold_cash, fold_positions
+from tradebot.new_fills import FILL_OVERLAP
 
 LATER = NOW + timedelta(minutes=6)
 
@@ -107,6 +108,31 @@ def test_a_fill_that_could_not_be_read_for_days_is_no_less_found_when_it_can() -
     scene.venue.unreadable_fills = 0
     assert caught(scene) == CaughtUp(orders=0, fills=1, unresolved=())
     assert {owned.strategy for owned in scene.ledger.fills()} == {FOREIGN, "flow"}
+
+
+def test_a_fill_that_its_order_contradicts_for_days_is_taken_as_the_venue_tells_it() -> None:
+    scene = opened_long_ago()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    scene.venue.executions[0] = replace(scene.venue.executions[0], symbol="RENAMED")
+    assert (caught(scene).fills, caught(scene).unreadable) == (0, 1)
+    scene.later(5 * 86_400)
+    assert (caught(scene).fills, caught(scene).unreadable) == (1, 0)
+
+
+def test_fills_are_believed_although_the_clock_stands_a_day_behind() -> None:
+    scene = Scene()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    scene.later(-86_400)
+    assert (caught(scene).fills, caught(scene).unreadable) == (1, 0)
+
+
+def test_a_foreign_fill_of_years_ahead_hides_none_that_comes_after_it() -> None:
+    scene = opened_long_ago()
+    scene.venue.fill(sent_by_hand(scene), "100")
+    scene.venue.executions[0] = replace(scene.venue.executions[0], at=NOW + timedelta(days=9999))
+    assert caught(scene).fills == 1
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    assert caught(scene).fills == 1
 
 
 def test_fills_of_others_are_kept_as_foreign() -> None:
@@ -281,3 +307,13 @@ def test_what_a_person_has_settled_since_is_not_given_to_anybody() -> None:
     scene.ledger.apply_fills([OwnedFill(FOREIGN, out), OwnedFill("adopted", adopted)], scene.venue.now)
     caught(scene)
     assert held(scene) == {"adopted": bought.quantity}
+
+
+def test_an_order_promised_before_a_night_and_sent_after_it_is_not_over_while_its_own_session_lasts() -> None:
+    scene, tomorrow = Scene(), NOW + timedelta(days=1)
+    sent(scene)
+    (order,) = scene.ledger.orders()
+    woken = replace(order, submitted_at=tomorrow, updated_at=tomorrow)
+    scene.ledger.apply_orders((woken,), tomorrow)
+    assert may_fill(scene.ledger, DAY + timedelta(days=1)) == (woken,)
+    assert may_fill(scene.ledger, DAY + timedelta(days=2)) == ()

@@ -244,6 +244,24 @@ def test_outside_of_the_session_the_pass_itself_is_refused(
     assert len(scene.venue.submitted) == told
 
 
+@pytest.mark.parametrize("days", range(-7, 8))
+def test_a_stop_goes_out_on_whatever_day_the_venue_believes_it_to_be_and_no_entry_does(days: int) -> None:
+    """NOW is a Monday: a day or two before it the stored calendar knows no session, and the venue says open."""
+    scene, wrong = Scene(), timedelta(days=days)
+    bought(scene)
+    scene.price("AAPL", "90")
+    right, close = scene.venue.now, SESSION.close + wrong
+    scene.venue.session = replace(SESSION, date=SESSION.date + wrong, open=SESSION.open + wrong, close=close)
+    scene.venue.now += wrong
+    world = replace(scene.world(wanted("JPM")), second_clock=lambda: right)
+    out = evaluate_exits(world, EXIT_CALL)
+    assert ends(out) == {"AAPL": None}
+    assert [(i.instrument.symbol, i.purpose) for i in scene.venue.submitted[1:]] == [("AAPL", Purpose.CLOSE)]
+    if days:
+        trade_once(world, call(slot="late"))
+        assert len(scene.venue.submitted) == 2
+
+
 @pytest.mark.parametrize("story", [trade_once, evaluate_exits])
 def test_another_account_than_the_ledgers_is_refused_before_anything_is_written(story: object) -> None:
     scene = Scene()
@@ -510,7 +528,8 @@ def test_an_exit_never_closes_more_than_the_broker_holds(left: int, sold: int | 
     record = evaluate_exits(scene.world(), EXIT_CALL)
     exits = [i.quantity for i in scene.venue.submitted if i.purpose is Purpose.CLOSE]
     assert exits == ([] if sold is None else [sold])
-    assert ends(record) == {"AAPL": Reason.POSITION_GONE if sold is None else None}
+    refused = Reason.POSITION_UNPROVEN if left == 0 else Reason.POSITION_GONE
+    assert ends(record) == {"AAPL": refused if sold is None else None}
 
 
 def test_shares_that_a_person_sold_by_hand_are_not_sold_again() -> None:

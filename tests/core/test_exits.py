@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.builders import EXITS, NOW, ago, quote
+from tests.core.builders import EXITS, LIMITS, NOW, ago, quote
 from tradebot.exits.rules import Held, best_price, evaluate, exit_price
+from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import Quote
-from tradebot.model.decision import Decision, Verdict
+from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.position import Lot, Position
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
@@ -83,6 +84,19 @@ def test_time_closes_a_position_at_the_second_it_may_be_held_no_longer() -> None
     assert (said.verdict, said.reason, said.observed, said.limit) == (
         Verdict.PASS, Reason.TIME_EXIT, 14_400, 14_400,
     )  # fmt: skip
+
+
+def test_while_the_clocks_disagree_no_time_closes_a_position_and_prices_and_flatten_do() -> None:
+    apart = clocks_agree(86_400.0, LIMITS)
+
+    def said(price: str, state: TradingState = ACTIVE) -> Decision:
+        return evaluate(Held(position(age_s=86_400), Decimal(100)), at(price), NOW, EXITS, state, clocks=apart)
+
+    held = said("100")
+    assert (held.gate, held.verdict, held.reason) == (Gate.EXIT, Verdict.UNKNOWN, Reason.CLOCKS_DISAGREE)
+    assert (held.observed, held.limit) == (86_400.0, 60)
+    assert (said("98").reason, said("103").reason) == (Reason.STOP_LOSS, Reason.PROFIT_TARGET)
+    assert said("100", TradingState.FLATTEN).reason is Reason.FLATTEN
 
 
 def test_flatten_closes_everything_and_needs_no_price() -> None:

@@ -30,7 +30,7 @@ from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure
-from tradebot.model.desk import Book, Entered, Signs
+from tradebot.model.desk import Book, Difference, Entered, Signs
 from tradebot.model.instrument import Instrument, notional
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
@@ -83,6 +83,8 @@ def D(text: str) -> Decimal:  # noqa: N802 - a table of figures reads better so
 NOT_ARMED = Permission(((Reason.LIVE_NOT_ARMED, "live"),))
 OPENS = "opens 2026-11-17T14:30Z"
 CLOSED = venue_clock(is_open=False)
+TORN = Difference("X", Decimal(9), Decimal(0))
+SEEN = "X: broker 0, books 9"
 REFUSALS: list[Row] = [
     (Gate.PERMISSION, Reason.LIVE_NOT_ARMED, on_desk(permission=NOT_ARMED),
      FAIL, "live", None),
@@ -98,9 +100,15 @@ REFUSALS: list[Row] = [
      FAIL, "venue open, calendar closed", None),
     (Gate.SESSION, Reason.CALENDAR_DISAGREES, on_desk(clock=CLOSED),
      FAIL, "venue closed, calendar open", None),
+    (Gate.SESSION, Reason.CLOCKS_DISAGREE, on_desk(clock_ahead_s=61.0), FAIL, 61.0, 60),
+    (Gate.SESSION, Reason.CLOCKS_DISAGREE, on_desk(clock_ahead_s=-61.0), FAIL, -61.0, 60),
     (Gate.RECONCILED, Reason.NOT_RECONCILED, on_desk(reconcile=None), UNKNOWN, None, None),
     (Gate.RECONCILED, Reason.RECONCILE_FINDINGS, on_desk(reconcile=ReconcileMark(NOW, 2, 3)), FAIL, 2, 0),
     (Gate.RECONCILED, Reason.VIEW_INCOMPLETE, on_desk(unreadable=1), UNKNOWN, 1, 0),
+    (Gate.RECONCILED, Reason.VIEW_UNSTEADY, on_desk(steady=False), UNKNOWN, None, None),
+    (Gate.RECONCILED, Reason.POSITIONS_DIFFER, on_desk(differences=(TORN,)), FAIL, SEEN, None),
+    (Gate.RECONCILED, Reason.POSITIONS_DIFFER, on_desk(differences=2 * (TORN,)), FAIL, f"{SEEN}, and 1 more", None),
+    (Gate.WORKING, Reason.ORDER_LEFT_OUT, on_desk(left_out=frozenset({"AAPL"})), FAIL, None, None),
     (Gate.RECONCILED, Reason.RECONCILE_STALE, on_desk(reconcile=ReconcileMark(ago(2701), 0, 0)),
      FAIL, 2701.0, 2700),
     (Gate.RECONCILED, Reason.RECONCILE_FROM_FUTURE, on_desk(reconcile=ReconcileMark(ago(-6), 0, 0)), FAIL, -6.0, 0),
@@ -162,6 +170,7 @@ REFUSALS: list[Row] = [
     (Gate.ORDER_RATE, Reason.ORDER_RATE, on_book(entries=5 * entered(0, "MSFT")), FAIL, 6, 5),
     (Gate.ORDER_RATE, Reason.ORDER_RATE, on_book(entries=20 * entered(59, "MSFT")), FAIL, 21, 20),
     (Gate.SECOND_WRITER, Reason.SECOND_WRITER, with_signs(strangers=("tb1.a", "tb1.b")), FAIL, "tb1.a, tb1.b", 0),
+    (Gate.BOOKS_OLD, Reason.BOOKS_OLD, with_signs(forgotten=("tb1.a",)), FAIL, "tb1.a", 0),
     (Gate.VENUE_DRIFT, Reason.VENUE_DRIFT, with_signs(unreadable=3), FAIL, 3, 3),
     (Gate.REFUSALS, Reason.REJECT_STORM, with_signs(refused=5 * (ago(599),)), FAIL, 5, 5),
     (Gate.UNANSWERED, Reason.UNKNOWN_STORM, with_signs(unanswered=5 * (ago(599),)), FAIL, 5, 5),

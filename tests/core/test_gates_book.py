@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.core.builders import HALTS, LIMITS, ask, book, candidate
+from tests.core.builders import CASH, HALTS, LIMITS, ask, book, candidate
 from tradebot.gates import book as limits_of
 from tradebot.gates.entry import decide
+from tradebot.model.account import Worth
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.desk import Book
 from tradebot.model.reasons import Reason
@@ -62,3 +63,30 @@ def test_without_equity_no_monitor_of_shares_knows_anything() -> None:
     assert unsure == {Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.DAILY_LOSS, Gate.DRAWDOWN}
     unknown = {d.reason for _, d in limits_of.monitors(book(equity=Decimal(0)), LIMITS, HALTS)}
     assert unknown == {Reason.EQUITY_UNKNOWN, None}
+
+
+def stated(equity: int, total: int, at_cost: int = 0) -> Book:
+    return book(
+        equity=Decimal(equity), worth=Worth(Decimal(total), Decimal(at_cost)), peak_equity=CASH, day_loss=Decimal(9_000)
+    )
+
+
+@pytest.mark.parametrize(("equity", "total"), [(74, 100), (100, 74), (10_000, 100), (100, -5)])
+def test_equity_that_cash_and_positions_do_not_explain_fails_no_rule_and_passes_none(equity: int, total: int) -> None:
+    seen = stated(equity, total)
+    answers = [limits_of.daily_loss_halt(seen, HALTS), *(found for _, found in limits_of.monitors(seen, LIMITS, HALTS))]
+    judged = [found for found in answers if found.gate is not Gate.OPEN_POSITIONS]
+    assert {(found.verdict, found.reason) for found in judged} == {(Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED)}
+    assert {(found.observed, found.limit) for found in judged} == {(equity, total)}
+
+
+@pytest.mark.parametrize(("equity", "total", "at_cost"), [(76, 100, 0), (100, 76, 0), (100, 10, 70), (60, 100, 20)])
+def test_equity_near_enough_to_cash_and_positions_is_judged(equity: int, total: int, at_cost: int) -> None:
+    assert limits_of.drawdown(stated(equity, total, at_cost), HALTS).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("yesterday", "verdict"), [(130_000, Verdict.FAIL), (140_000, Verdict.UNKNOWN)])
+def test_a_day_that_began_far_above_the_highest_equity_halts_nobody(yesterday: int, verdict: Verdict) -> None:
+    seen = book(peak_equity=CASH, day_loss=yesterday - CASH)
+    assert limits_of.daily_loss_halt(seen, HALTS).verdict is verdict
+    assert limits_of.daily_loss_halt(book(day_loss=yesterday - CASH), HALTS).verdict is Verdict.FAIL

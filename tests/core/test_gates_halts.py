@@ -31,6 +31,7 @@ from tradebot.model.trading import TradingState, TradingStateRecord
 ROUND = Decimal(CASH)
 TROUBLED: dict[Reason, Desk] = {
     Reason.SECOND_WRITER: desk(signs=Signs(strangers=("tb1.x",))),
+    Reason.BOOKS_OLD: desk(signs=Signs(forgotten=("tb1.x",))),
     Reason.VENUE_DRIFT: desk(signs=Signs(unreadable=3)),
     Reason.REJECT_STORM: desk(signs=Signs(refused=5 * (ago(10),))),
     Reason.UNKNOWN_STORM: desk(signs=Signs(unanswered=5 * (ago(10),))),
@@ -72,7 +73,7 @@ def test_what_halts_keeps_an_entry_back_by_the_same_predicate(reason: Reason) ->
 
 def test_every_cause_has_a_way_to_be_cleared_and_every_rule_is_a_cause() -> None:
     worst = desk(
-        signs=Signs(5 * (NOW,), 5 * (NOW,), ("tb1.x",), 3),
+        signs=Signs(5 * (NOW,), 5 * (NOW,), ("tb1.x",), 3, ("tb1.y",)),
         book=book(equity=Decimal(1), day_loss=Decimal(9), peak_equity=Decimal(10)),
     )
     causes = {cause.reason for cause in standing(worst, HALTS)}

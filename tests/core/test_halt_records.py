@@ -90,7 +90,7 @@ def test_another_halt_that_is_taken_over_leaves_the_highest_equity_alone() -> No
 
 def test_the_highest_equity_is_kept_from_the_first_cent_on_and_by_no_dry_run() -> None:
     scene = Lossy()
-    scene.before = Decimal("0.75")
+    scene.before = scene.venue.cash = Decimal("0.75")
     watched(scene.world(dry_run=True), take(scene.world(dry_run=True), with_flow=False))
     assert peak(scene) is None
     watched(scene.world(), take(scene.world(), with_flow=False))

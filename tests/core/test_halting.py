@@ -298,3 +298,13 @@ def test_where_the_latch_cannot_be_written_nothing_is_sent() -> None:
         trade_once(scene.world(wanted("AAPL")), call())
     assert scene.venue.submitted == []
     assert [event.event_type for event in scene.events.emitted] == ["halted_itself"]
+
+
+def test_nothing_latches_while_the_clocks_disagree_and_what_stands_then_latches_after_it() -> None:
+    scene = Lossy()
+    scene.lost = Decimal(4_100)
+    apart = replace(scene.world(wanted("AAPL")), second_clock=lambda: NOW - timedelta(days=1))
+    assert ends(trade_once(apart, call())) == [Reason.CLOCKS_DISAGREE]
+    assert why(scene) == ""
+    evaluate_exits(scene.world(), EXITS)
+    assert why(scene).startswith("DAILY_LOSS_HALT")

@@ -12,7 +12,7 @@ from tests.core.builders import CASH, NOW, fill
 from tests.core.test_books import caught, opened_long_ago, sent
 from tests.core.worlds import Scene, call
 from tests.venues import FakeReader
-from tradebot.cycle import flatten
+from tradebot.cycle import evaluate_exits, flatten
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.missing import WATCHED, missing_fills
 from tradebot.model.account import BrokerView
@@ -21,7 +21,8 @@ from tradebot.model.decision import first_failure
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.reconcile import FindingKind, plan_of
+from tradebot.plans import plan_of
+from tradebot.reconcile import FindingKind
 from tradebot.reconciling import Reconciled, apply_plan, reconcile
 from tradebot.snapshot import take
 
@@ -130,7 +131,7 @@ def test_books_are_not_given_up_because_the_broker_cannot_be_read() -> None:
     scene.venue.fill(sent(scene).client_order_id, "100")
     assert compared(scene).findings == ()
     found = reconcile(HalfRead(scene, positions=False, orders=True), scene.ledger)
-    assert (kinds(found), found.plan) == ([FindingKind.UNREADABLE, FindingKind.PHANTOM], None)
+    assert (kinds(found), found.plan) == ([FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY], None)
     assert found.findings[0].evidence == ("rows left out: 1",)
     assert found.findings[0].blocking
     assert compared(scene).findings == ()
@@ -152,7 +153,10 @@ def test_a_working_exit_that_cannot_be_read_is_not_sent_a_second_time() -> None:
     assert refusals(flatten(scene.world(), leave, None)) == [None]
     world = scene.world()
     world = replace(world, reader=HalfRead(scene, positions=True, orders=False))
+    assert refusals(evaluate_exits(world, replace(leave, slot="open+35m"))) == [Reason.HOLD]
     again = flatten(world, replace(leave, slot="by hand again"), None)
-    assert refusals(again) == [Reason.ORDER_WORKING]
-    assert sum(intent.side is Side.SELL for intent in scene.venue.submitted) == 1
+    first, second = (intent for intent in scene.venue.submitted if intent.side is Side.SELL)
+    assert refusals(again) == [None, None], "the working exit is ended by its id before another one is sent"
+    assert [one.target_venue_id for one in scene.venue.cancelled] == [scene.venue.book[first.client_order_id].venue_id]
+    assert [order.client_order_id for order in scene.venue.view().orders] == [second.client_order_id]
     assert scene.ledger.opening_cash() == CASH

@@ -16,7 +16,8 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.explain import profit
 from tradebot.model.candidate import Side
 from tradebot.model.position import fold_positions
-from tradebot.reconcile import Finding, FindingKind, plan_of
+from tradebot.plans import plan_of
+from tradebot.reconcile import Finding, FindingKind
 from tradebot.reconciling import Reconciled, apply_plan, reconcile
 
 AT = NOW - timedelta(minutes=5)

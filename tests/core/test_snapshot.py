@@ -6,18 +6,21 @@ from decimal import Decimal
 
 import pytest
 
-from tests.core.builders import CASH, DAY, NOW, SECTORS, SESSION, ago
+from tests.core.builders import CASH, DAY, NOW, SECTORS, SESSION, ago, quote
 from tests.core.worlds import NAMES, Scene, call, wanted
 from tests.fakes import MemoryLedger
 from tests.venues import LOST
 from tradebot.cycle import trade_once
+from tradebot.gates.book import equity_explained
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.desk import Book
 from tradebot.model.instrument import AssetClass
+from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus
-from tradebot.snapshot import book, last_session, session_of, take
+from tradebot.session_dates import last_session, session_of
+from tradebot.snapshot import book, take
 
 TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SESSION.close + timedelta(days=1))
 
@@ -27,9 +30,11 @@ def view(*held: BrokerPosition, orders: tuple[Order, ...] = (), **changes: objec
     return BrokerView(NOW, replace(account, **changes), held, orders)  # type: ignore[arg-type]
 
 
-def position(symbol: str, quantity: str, *, price: str = "10", value: str | None = None) -> BrokerPosition:
-    worth = Decimal(value) if value else None
-    return BrokerPosition(symbol, AssetClass.US_EQUITY, Decimal(quantity), Decimal(price), worth)
+def position(
+    symbol: str, quantity: str, *, price: str = "10", value: str | None = None, current: str | None = None
+) -> BrokerPosition:
+    worth, now = (Decimal(text) if text else None for text in (value, current))
+    return BrokerPosition(symbol, AssetClass.US_EQUITY, Decimal(quantity), Decimal(price), worth, now)
 
 
 def resting(symbol: str = "AAPL") -> Order:
@@ -48,6 +53,59 @@ def test_exposure_is_absolute_by_symbol_and_sector_strangers_included() -> None:
     assert found.exposure == {"AAPL": 50, "MSFT": 31, "ZZZZ": 10}
     assert found.sector_exposure == {"technology": 81, "": 10}
     assert (found.gross, found.foreign) == (Decimal(91), frozenset({"AAPL", "MSFT", "ZZZZ"}))
+
+
+@pytest.mark.parametrize("value", ["0", "-4900", "0.01", "1000000", None])
+@pytest.mark.parametrize("quantity", ["49", "-49"])
+def test_a_position_counts_at_the_worst_of_what_the_venue_and_this_passs_quote_say(
+    value: str | None, quantity: str
+) -> None:
+    told = view(position("AAPL", quantity, price="0.01", value=value, current="0.01"))
+    found = book(told, (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")})
+    worst = max(abs(Decimal(value or 0)), 49 * quote("AAPL").middle)
+    assert (found.exposure, found.sector_exposure) == ({"AAPL": worst}, {"technology": worst})
+    assert found.gross == worst
+
+
+@pytest.mark.parametrize(("current", "price"), [("12", 12), ("0", 10), ("-3", 10), (None, 10)])
+def test_without_a_quote_the_venues_price_counts_and_then_what_the_position_cost(
+    current: str | None, price: int
+) -> None:
+    assert seen(view(position("XOM", "5", value="0", current=current))).gross == 5 * price
+
+
+def test_what_our_fills_say_a_position_cost_counts_where_the_venue_says_that_it_cost_nothing() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.later(60)
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    take(scene.world(), with_flow=False)
+    told = view(position("AAPL", "49", price="0.01", value="0", current="0"))
+    assert book(told, (), scene.ledger.fills(), (), SECTORS).gross == 4900
+
+
+def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
+    told = replace(position("AAPL261218C00250000", "2", value="0", current="3"), asset_class=AssetClass.US_OPTION)
+    assert seen(view(told)).gross == 600
+
+
+def test_our_own_order_counts_at_the_market_where_the_venue_says_it_has_a_lower_limit() -> None:
+    told = replace(resting(), limit_price=Decimal("0.01"))
+    found = book(view(orders=(told,)), (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")})
+    assert found.gross == 49 * quote("AAPL").middle
+
+
+def test_an_order_without_a_limit_counts_at_the_quote_where_nothing_of_it_is_held() -> None:
+    market = replace(resting(), limit_price=None, client_order_id="by-hand")
+    assert book(view(orders=(market,)), (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")}).gross == 49 * Decimal(
+        "99.99"
+    )
+
+
+def test_an_equity_that_only_the_venues_own_values_explain_is_not_explained() -> None:
+    told = view(position("AAPL", "50", value="55000"), equity=Decimal(150_000), cash=Decimal(95_000))
+    assert equity_explained(seen(told))
+    assert not equity_explained(book(told, (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")}))
 
 
 def test_what_a_working_order_may_still_fill_counts_on_top_of_what_is_held() -> None:
@@ -153,3 +211,16 @@ def test_an_order_that_only_closes_a_position_adds_nothing_and_one_that_turns_it
         scene.venue.book = {"x": closing}
         assert order.limit_price is not None
         assert take(scene.world(), with_flow=False).book.exposure["AAPL"] == held + more * order.limit_price
+
+
+@pytest.mark.parametrize("second", [NOW, None], ids=["two clocks", "the venue alone"])
+def test_an_order_is_given_up_only_where_its_day_is_over_by_both_clocks(second: datetime | None) -> None:
+    scene = Scene()
+    scene.ledger.put_sessions([SESSION, TOMORROW])
+    scene.venue.script, scene.venue.swallows = {"AAPL": LOST}, True
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.venue.now += timedelta(days=1)
+    desk = take(replace(scene.world(), second_clock=lambda: second), with_flow=False)
+    (record,) = scene.ledger.intents()
+    assert record.state is (IntentState.UNKNOWN if second else IntentState.ABANDONED)
+    assert desk.clock_ahead_s == (86_400 if second else None)

@@ -11,15 +11,16 @@ from tests.core.builders import SESSION, fill, limits
 from tests.core.worlds import Scene, call, wanted
 from tests.venues import LOST, REJECTED
 from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.model.bar import Session
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.intent import TARGET_DONE, Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import Permission, TradingState
 from tradebot.snapshot import take
-from tradebot.tending import AGAIN
+from tradebot.tending import AGAIN, entries_ended
 
 
 class KilledError(BaseException):
@@ -248,7 +249,7 @@ def test_a_market_order_that_nothing_fills_stays(quoted: bool) -> None:
     assert sent(exits(scene, "open+35m")) == []
 
 
-@pytest.mark.parametrize("left", [0, 20, -5])
+@pytest.mark.parametrize("left", [20, -5])
 def test_an_exit_for_more_than_is_left_ends_and_the_next_is_smaller(left: int) -> None:
     scene = Scene()
     leaving(scene)
@@ -435,3 +436,57 @@ def test_a_cancel_of_unknown_fate_is_settled_by_the_order_alone(status: OrderSta
     scene.venue.book[name] = replace(scene.venue.book[name], status=status, updated_at=scene.venue.now)
     trade_once(scene.world(), call(slot="open+32m"))
     assert states(scene, Operation.CANCEL) == [state]
+
+
+def a_day_back(scene: Scene) -> None:
+    """Let the venue be right again about the day, after it was one ahead."""
+    day = timedelta(days=1)
+    scene.venue.now -= day
+    scene.ledger.put_sessions([Session(SESSION.date - day, SESSION.open - day, SESSION.close - day)])
+
+
+def test_an_exit_sent_while_the_venue_was_a_day_ahead_is_priced_anew_once_the_day_is_right() -> None:
+    scene = Scene()
+    leaving(scene)
+    a_day_back(scene)
+    assert sent(exits(scene, "open+35m")) == [("replace", Reason.SENT)]
+
+
+def test_an_exit_lost_while_the_venue_was_a_day_ahead_is_sent_again_once_the_day_is_right() -> None:
+    scene = Scene()
+    lost_exit(scene, swallows=True)
+    a_day_back(scene)
+    scene.venue.script, scene.venue.swallows = {}, False
+    before = len(scene.venue.submitted)
+    exits(scene, "open+35m")
+    (again,) = scene.venue.submitted[before:]
+    assert again.client_order_id == scene.venue.submitted[before - 1].client_order_id
+
+
+def test_a_halt_ends_entries_first_once_and_leaves_exits_to_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    leaving(scene)
+    trade_once(scene.world(wanted("MSFT")), call(slot="open+36m"))
+    scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "person", "odd", scene.venue.now)
+    listed = scene.venue.view()
+    ended = entries_ended(scene.world(), call(Job.EVALUATE_EXITS, "halt"), scene.venue.clock())
+    assert [intent.instrument.symbol for intent in scene.venue.cancelled] == ["MSFT"]
+    # Even if the venue still lists the order, it isn't cancelled twice.
+    monkeypatch.setattr(scene.venue, "view", lambda: listed)
+    told = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+37m"), ended)
+    assert sent(told) == [("cancel", Reason.SENT), ("replace", Reason.SENT)]
+    assert [intent.instrument.symbol for intent in scene.venue.cancelled] == ["MSFT"]
+
+
+@pytest.mark.parametrize("shut", ["permission", "session", "account", "dry run", "blocked"])
+def test_a_halt_ends_no_entry_first_where_a_pass_would_end_none(shut: str) -> None:
+    scene = Scene()
+    entered(scene)
+    if shut == "permission":
+        scene.permission = Permission(((Reason.DRY_RUN, "true"),))
+    scene.venue.is_open = shut != "session"
+    scene.venue.number = "ANOTHER" if shut == "account" else scene.venue.number
+    scene.venue.blocked = ("trading_blocked",) if shut == "blocked" else ()
+    world = scene.world(dry_run=shut == "dry run")
+    assert entries_ended(world, call(Job.EVALUATE_EXITS, "halt"), scene.venue.clock()) == {}
+    assert scene.venue.cancelled == []

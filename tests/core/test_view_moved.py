@@ -13,7 +13,7 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.orders import send
-from tradebot.reconcile import fingerprint
+from tradebot.plans import fingerprint
 
 
 def view() -> BrokerView:

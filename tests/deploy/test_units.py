@@ -151,6 +151,7 @@ def test_each_service_keeps_to_itself_and_finds_its_state_and_keys(path: Path) -
     assert service["Environment"] == "TRADEBOT_STATE=/var/lib/tradebot/state"
     for key, value in (("NoNewPrivileges", "yes"), ("ProtectSystem", "strict"), ("UMask", "0077")):
         assert service[key] == value
+    assert "landlock_restrict_self" in service["SystemCallFilter"], "plug-ins could read the keys"
     assert all(command.startswith(f"{INSTALLED}/tradebot ") for command in commands(path))
 
 

@@ -90,7 +90,8 @@ def _answer(operation: Operation) -> str:
     content = operation.fields["responses"][status].get("content")
     if content is None:
         return status
-    schema = content["application/json"]["schema"]
+    (described,) = content.values()
+    schema = described["schema"]
     items = schema.get("items", {})
     name, many = (items, "[]") if schema.get("type") == "array" else (schema, "")
     choices = [part for part in (name, *name.get("anyOf", ()), *name.get("oneOf", ())) if "$ref" in part]

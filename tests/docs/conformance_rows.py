@@ -23,17 +23,22 @@ CHECKS = {
     "orders": ("tests/exchange/test_trading_orders.py", "filters, bounds and nesting of orders"),
     "reading": ("tests/exchange/test_reading.py", "what an order may say, and each refusal"),
     "life": ("tests/exchange/test_life.py", "an order from acceptance to end, word by word"),
+    "in flight": ("tests/exchange/test_orders_in_flight.py", "cancels and replacements that are on their way"),
+    "order states": ("tests/exchange/test_order_states.py", "FIX's order state matrices, instant, slow and on paper"),
     "groups": ("tests/exchange/test_groups.py", "brackets, pairs and triggers"),
     "model": ("tests/exchange/test_against_the_obvious_model.py", "random commands against a slow, obvious exchange"),
     "account": ("tests/exchange/test_trading_account.py", "settings, activities, positions"),
     "actions": ("tests/exchange/test_corporate_actions.py", "dividends, splits, names, options, journals"),
     "history": ("tests/exchange/test_trading_history.py", "values against what the account showed at the time"),
+    "calendar": ("tests/exchange/test_calendar.py", "every session of 1970 to 2029, against another source's"),
     "watchlists": ("tests/exchange/test_trading_watchlists.py", "every change, and each refusal"),
     "HTTP": ("tests/exchange/test_trading_http.py", "headers, methods, odd paths, filters, the parts of a day"),
     "bars": ("tests/exchange/test_data_bars.py", "pages, timeframes, adjustments, feeds"),
     "plan": ("tests/exchange/test_data_plan.py", "the free plan's quarter of an hour"),
     "data actions": ("tests/exchange/test_data_actions.py", "adjusted and raw prices around actions"),
     "updates": ("tests/exchange/test_trade_updates.py", "trade_updates through real sockets"),
+    "events": ("tests/exchange/test_server_sent.py", "event streams through real sockets, and over a restart"),
+    "Go": ("tests/exchange/test_go_sdk.py", "the bytes that the official Go SDK sends, and how it reads"),
     "market stream": ("tests/exchange/test_market_stream.py", "the data streams through real sockets"),
     "keys": ("tests/exchange/test_accounts.py", "keys, several accounts, resets"),
     "rate": ("tests/exchange/test_rate_limit.py", "requests a minute and their headers"),
@@ -58,7 +63,7 @@ TRADING: dict[str, Behaves] = {
     ),
     "GET /v2/assets": Behaves("the market's symbols, by exchange and symbol", (*_READ, "HTTP")),
     "GET /v2/assets/{}": Behaves("by symbol or asset id", (*_READ, "HTTP")),
-    "GET /v2/calendar": Behaves("sessions by trading or settlement date", (*_READ, "HTTP")),
+    "GET /v2/calendar": Behaves("sessions of 1970 to 2029 by trading or settlement date", (*_READ, "HTTP", "calendar")),
     "GET /v2/clock": Behaves("engine time", _READ),
     "GET /v2/corporate_actions/announcements": Behaves("dividends, splits and mergers that are known by now", _READ),
     "GET /v2/corporate_actions/announcements/{}": Behaves("one of them", _READ),
@@ -66,8 +71,14 @@ TRADING: dict[str, Behaves] = {
     "POST /v2/orders": Behaves("every type, time in force and class; answers before anything happens", _ORDER),
     "DELETE /v2/orders": Behaves("a row for each open order", (*_READ, "orders")),
     "GET /v2/orders/{}": Behaves("legs with `nested=true`", (*_READ, "orders", "clients")),
-    "PATCH /v2/orders/{}": Behaves("a new order that replaces the old one once it arrives", (*_READ, "orders", "life")),
-    "DELETE /v2/orders/{}": Behaves("at once, or late where the fill model has latency", (*_READ, "life", "groups")),
+    "PATCH /v2/orders/{}": Behaves(
+        "a new order that replaces the old one, and takes over its fills, once it arrives",
+        (*_READ, "orders", "in flight", "order states"),
+    ),
+    "DELETE /v2/orders/{}": Behaves(
+        "at once, or late where the fill model has latency; 422 while the order is being replaced",
+        (*_READ, "in flight", "groups", "order states"),
+    ),
     "GET /v2/orders:by_client_order_id": Behaves("ids are unique for ever", (*_READ, "orders")),
     "GET /v2/positions": Behaves("valued at the last price; short ones negative", (*_READ, "account", "model")),
     "DELETE /v2/positions": Behaves("a market order for each, on request after canceling all orders", _READ),
@@ -84,8 +95,12 @@ TRADING: dict[str, Behaves] = {
     "PUT /v2/watchlists:by_name": Behaves("as by id", ("session", "schemathesis", "watchlists")),
     "POST /v2/watchlists:by_name": Behaves("as by id", ("session", "schemathesis", "watchlists")),
     "DELETE /v2/watchlists:by_name": Behaves("as by id", ("session", "schemathesis", "watchlists")),
+    "GET /v2beta1/events/activities": Behaves(
+        "what listing the activities shows, as server-sent events: since a time or an id, then as it happens",
+        ("session", "schemathesis", "events"),
+    ),
     "GET /v3/calendar/{}": Behaves(
-        "NYSE and NASDAQ by acronym or code; another market is a 400", ("session", "schemathesis", "HTTP")
+        "NYSE and NASDAQ by acronym or code; another market is a 400", ("session", "schemathesis", "HTTP", "calendar")
     ),
     "GET /v3/clock": Behaves("phase and its end, now or at a given time", ("session", "schemathesis", "HTTP")),
 }
@@ -115,20 +130,25 @@ DATA: dict[str, Behaves] = {
 
 _SOCKET = ("market stream", "stream SDK")
 STREAMS: dict[str, Behaves] = {
+    "`GET /v2/events/trades` and `/v2beta1/events/trades`": Behaves(
+        "the same events as server-sent ones: since a time or an id, then as they happen, until a time or an id",
+        ("events", "Go"),
+    ),
     "`/stream` trade_updates": Behaves(
         "authenticate, listen; every event of an order as it was then; JSON in binary frames, or MessagePack",
         ("updates", "stream SDK", "clients"),
     ),
     "`/v2/{feed}` bars, updated and daily bars, trades, quotes, statuses": Behaves(
-        "authenticate, subscribe with `*`; told when their minute is over; error codes as documented", _SOCKET
+        "authenticate, subscribe with `*`; told when their minute is over; error codes as documented", (*_SOCKET, "Go")
     ),
     "keys": Behaves("401 without a key; a key opens its own account on REST and streams alike", ("keys", "updates")),
-    "requests a minute": Behaves("429 with the documented bodies and headers, where the option is on", ("rate",)),
+    "requests a minute": Behaves(
+        "headers on every answer, counted against 200; 429 with the documented bodies where the option is on", ("rate",)
+    ),
 }
 
 GAPS = (
     "Prices are the market's own: recorded bars, or made up from a seed.",
-    "The calendar reaches from 300 sessions before the market's first to ten after its last, not from 1970 to 2029.",
     "A market ends: 60 sessions after `exchange serve` made it, unless `--sessions N` says otherwise; then time stops.",
     "Before the first session there are daily bars alone (weeks and months from them), of generated markets; anything "
     "finer is empty there, and recorded markets have what their file holds.",

@@ -14,6 +14,9 @@ GATES, ON_BOOK, ON_RATES = (f"tests/core/{name}.py" for name in ("test_gates", "
 ON_HALTS, HALTING, UNHALTED = (
     f"tests/core/{name}.py" for name in ("test_gates_halts", "test_halting", "test_no_self_halt")
 )
+LOOKS = "tests/core/test_second_look.py"
+PEAK = "tests/core/test_peak.py"
+SNAPSHOT = "tests/core/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_RATES}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
@@ -43,8 +46,13 @@ class Clause(NamedTuple):
 ROWS = (
     Row("arming, gates of the environment, mode, key and URL that fit", "mode, ARMED, HALT",
         (Gate.PERMISSION, Gate.TRADING_STATE), (f"{COMMON}.permission", f"{COMMON}.trading_state"), (REFUSES,)),
+    Row("nothing looser than the accepted configuration", "every setting", (Gate.PERMISSION,),
+        ("tradebot.gates.permission.configuration", f"{COMMON}.permission_to_enter"),
+        ("tests/config/test_baseline.py::test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always",)),
     Row("session open, by the broker's clock and by the calendar", "timetable", (Gate.SESSION,),
         (f"{COMMON}.session_open",), (REFUSES,)),
+    Row("two clocks agree on the time: the venue's and this machine's", "limits.max_clock_disagreement_s",
+        (Gate.SESSION,), (f"{COMMON}.clocks_agree",), (REFUSES,)),
     Row("data is fresh", "limits.max_quote_age_s, max_clock_skew_s, max_flow_age_s",
         (Gate.QUOTE_FRESH, Gate.FLOW_FRESH),
         (f"{ENTRY}._quote_fresh", f"{ENTRY}._flow_fresh"), (REFUSES, f"{GATES}::test_a_gate_passes_at_its_limit")),
@@ -61,8 +69,15 @@ ROWS = (
         "limits.price_collar_fraction, limit_offset_fraction", (Gate.PRICE_COLLAR,),
         (f"{ENTRY}._price_collar", "tradebot.gates.sizing.marketable_limit"),
         (REFUSES, f"{GATES}::test_a_limit_price_is_on_its_tick_and_never_inside_the_touch")),
+    Row("a price that jumped is asked for once more, and the second answer stands; it delays an exit, never vetoes it",
+        "limits.price_jump_fraction", (Gate.QUOTE_FRESH,), ("tradebot.second_look.prices",),
+        (f"{LOOKS}::test_an_exit_waits_for_one_question_at_most_and_is_decided_by_the_second_answer",)),
     Row("position after the fill, open and unknown orders at their worst", "limits.max_symbol_fraction",
         (Gate.SYMBOL_NOTIONAL, Gate.POSITIONED), (f"{BOOK}.symbol_notional", f"{ENTRY}._positioned"), (SHARED,)),
+    Row("a position counts at the venue's value or at quantity times price, whichever is more",
+        "limits.max_symbol_fraction, max_sector_fraction, max_gross_fraction",
+        (Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL), ("tradebot.snapshot.book",),
+        (f"{SNAPSHOT}::test_a_position_counts_at_the_worst_of_what_the_venue_and_this_passs_quote_say",)),
     Row("gross exposure and buying power after the fill", "limits.max_gross_fraction",
         (Gate.GROSS_NOTIONAL, Gate.BUYING_POWER), (f"{BOOK}.gross_notional", f"{ENTRY}._buying_power"), (SHARED,)),
     Row("concentration in a sector, and open positions", "limits.max_sector_fraction, max_open_positions",
@@ -70,8 +85,13 @@ ROWS = (
     Row("daily loss: entries shut, then the bot halts", "limits.max_daily_loss_fraction, halts.daily_loss_fraction",
         (Gate.DAILY_LOSS,), (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
         (SHARED, f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event")),
-    Row("drawdown", "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown",),
-        (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen")),
+    Row("drawdown, from the highest equity; a tenfold jump counts once two passes in a row saw it",
+        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.peak.remember"),
+        (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
+         f"{PEAK}::test_no_single_reading_moves_the_peak_more_than_tenfold")),
+    Row("equity within a quarter of cash plus positions; otherwise nothing is measured by it, and it halts nobody",
+        "always", (Gate.DAILY_LOSS, Gate.DRAWDOWN), (f"{BOOK}.equity_explained",),
+        (f"{ON_BOOK}::test_equity_that_cash_and_positions_do_not_explain_fails_no_rule_and_passes_none",)),
     Row("trades a cycle and a session", "limits.max_new_entries, max_session_entries",
         (Gate.NEW_ENTRIES, Gate.SESSION_ENTRIES), (f"{ENTRY}._new_entries", f"{RATES}.session_entries"),
         (ALIKE, REFUSES)),
@@ -96,6 +116,8 @@ ROWS = (
         (STANDS, f"{HALTING}::test_orders_without_an_answer_are_a_storm_until_they_are_found")),
     Row("second writer, and an id with other content", "always", (Gate.SECOND_WRITER,), (f"{HALTS}.second_writer",),
         (STANDS, f"{HALTING}::test_another_order_under_our_id_halts_whenever_it_is_seen")),
+    Row("books older than the account", "always", (Gate.BOOKS_OLD,), (f"{HALTS}.books_old",),
+        (STANDS, "tests/core/test_unknown_orders.py::*")),
     Row("drift of the venue's answers", "halts.unreadable_rows", (Gate.VENUE_DRIFT,), (f"{HALTS}.venue_drift",),
         (STANDS, f"{HALTING}::test_rows_that_nobody_can_read_halt_until_they_can_be_read")),
 )  # fmt: skip
@@ -119,7 +141,7 @@ CLAUSES = (
            "the universe; what the venue restricts it refuses",
            ("tradebot.proposals.propose",), ("tests/core/test_proposals.py::*",)),
     Clause("(c)(2)(iii)", "access for those who are authorized", "the account's number must be that of the books",
-           ("tradebot.snapshot.require_account",), ("tests/core/test_snapshot.py::*",)),
+           ("tradebot.agreement.require_account",), ("tests/core/test_snapshot.py::*",)),
     Clause("(c)(2)(iv)", "executions are reported at once to those who watch",
            "fills in the ledger, halts as CRITICAL events",
            ("tradebot.books.catch_up", "tradebot.halting.watched"),

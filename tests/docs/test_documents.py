@@ -26,9 +26,9 @@ VERBS = [
     ("init",), ("demo",), ("serve",), ("schedule",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",),
     ("reconcile",), ("why-no-orders",), ("status",), ("positions",), ("orders",), ("fills",), ("events",), ("doctor",),
     ("audit",), ("halt",), ("unhalt",), ("adopt",), ("flatten",), ("config", "show"), ("config", "check"),
-    ("strategy", "new"), ("strategy", "list"), ("live", "status"), ("live", "arm"), ("exchange", "serve"),
-    ("exchange", "status"), ("exchange", "tick"), ("exchange", "reset"), ("exchange", "faults"), ("exchange", "page"),
-    ("backup",), ("restore",), ("recover",), ("journal", "verify"), ("completion",),
+    ("config", "accept"), ("strategy", "new"), ("strategy", "list"), ("live", "status"), ("live", "arm"),
+    ("exchange", "serve"), ("exchange", "status"), ("exchange", "tick"), ("exchange", "reset"), ("exchange", "faults"),
+    ("exchange", "page"), ("backup",), ("restore",), ("recover",), ("journal", "verify"), ("completion",),
 ]  # fmt: skip
 BARS = """ts,symbol,open,high,low,close,volume
 2026-11-16T14:30:00Z,AAPL,100,101,99,100.5,1000

@@ -5,10 +5,36 @@ import json
 import re
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+from tests.exchange.worlds import SPEC, open_world
 from tests.lab import served
+from tradebot.exchange.process import create
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "EXCHANGE.md").read_text(encoding="utf-8")
+
+
+UNASKED = re.findall(r"^\| `POST (\S+) (\{.+?\})` \|.*\| ([^|]+) \|$", DOCUMENT, flags=re.MULTILINE)
+
+
+def test_every_example_of_what_the_venue_does_unasked_is_taken_and_gives_its_events(tmp_path: Path) -> None:
+    assert len(UNASKED) == 7
+    create(tmp_path / "market", SPEC)
+    world = open_world(tmp_path / "market")
+    world.tick(to="open")
+    for path, body, events in UNASKED:
+        price: dict[str, Any] = {"limit_price": "1.00"} if path.endswith("orders") else {}
+        order = world.order("AAPL", "buy", 4, **price).json
+        world.tick(seconds=120)
+        if "resume" in body:
+            world.ask("POST", path, {"order": order["id"], "do": "suspend"})
+        told = len(world.events())
+        name = order["id"] if price else world.get("/v2/account/activities")[0]["id"]
+        answer = world.ask("POST", path, body.replace("ID", f'"{name}"').encode())
+        assert answer.status == 200, (body, answer.body)
+        world.tick(seconds=60)
+        names = [line["event"].removeprefix("order_") for line in world.events()[told:] if "order_id" in line]
+        assert names == re.findall(r"`(\w+)`", events)
 
 
 def test_every_example_of_an_action_or_a_journal_is_taken(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """docs/FAULTS.md is true: its tables name every word of the language, its example is read, its commands exist."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from tradebot.exchange.faults.kinds import KINDS
-from tradebot.exchange.faults.rules import CONDITIONS, read_rules
+from tradebot.exchange.faults.rules import CONDITIONS, PARTS, RuleError, read_rules
 from tradebot.exchange.faults.table import FAULTS, NEEDED
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "FAULTS.md").read_text(encoding="utf-8")
+
+NEEDS = {"hang": "5s", "late_arrival": "5s", "late_acknowledgement": "5s", "unknown_enum": "status"}
+"""A value for each fault that has options, needs one and has no word for it in its row."""
 
 
 def table(title: str) -> dict[str, list[str]]:
@@ -21,7 +25,25 @@ def table(title: str) -> dict[str, list[str]]:
 
 def test_the_example_is_read() -> None:
     (example,) = re.findall(r"```yaml\n(.+?)```", TEXT, re.DOTALL)
-    assert [rule.name for rule in read_rules(example)] == ["lost", "old-quotes"]
+    assert [rule.name for rule in read_rules(example)] == ["lost", "old-quotes", "forgetful"]
+
+
+def test_every_word_of_a_rule_stands_in_the_table_and_its_examples_make_one() -> None:
+    examples = {word: example.strip("`") for word, (_, example) in table("A rule").items()}
+    assert tuple(examples) == PARTS
+    (rule,) = read_rules("- " + "\n  ".join(f"{word}: {example}" for word, example in examples.items()))
+    assert rule.written["name"] == examples["name"]
+
+
+@pytest.mark.parametrize("word", PARTS)
+def test_a_word_of_a_rule_is_needed_where_the_table_says_so(word: str) -> None:
+    written = {"name": "x", "when": {}, "what": "reply_lost"}
+    del written[word]
+    if "needed" in table("A rule")[word][0]:
+        with pytest.raises(RuleError, match=word):
+            read_rules(json.dumps([written]))
+    else:
+        assert read_rules(json.dumps([written]))
 
 
 def test_every_word_of_when_stands_in_the_table_in_its_order() -> None:
@@ -44,6 +66,24 @@ def test_every_kind_of_request_is_named() -> None:
 
 def test_every_fault_stands_in_the_table_in_its_order() -> None:
     assert list(table("What")) == list(FAULTS)
+
+
+def words_of(cell: str) -> list[str]:
+    """Return what stands in backticks, each as a rule has it behind a colon: a star of its own is quoted."""
+    return [word.rpartition(": ")[2].replace("*", "'*'") for word in re.findall(r"`([^`]+)`", cell)]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_takes_each_value_that_its_row_names(name: str) -> None:
+    value, options, _ = table("What")[name]
+    needed = words_of(value)[:1] or [NEEDS.get(name, "")]
+    whats = [f"{{{name}: {word}}}" for word in words_of(value)]
+    for option in filter(None, options.split(";")):
+        named = option.strip(" `").partition(":")[0]
+        whats += [f"{{{name}: {needed[0]}, {named}: {word}}}" for word in words_of(option)]
+    for what in whats:
+        (rule,) = read_rules(f"- {{name: x, what: {what}}}")
+        assert rule.fault == name
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -37,6 +37,14 @@ class Hours(NamedTuple):
     post_us: int
 
 
+class Halt(NamedTuple):
+    """A time in which a symbol does not trade."""
+
+    symbol: str
+    begin_us: int
+    end_us: int
+
+
 class Refused(Exception):  # noqa: N818 -- an answer
     """An order that is not taken: the code and a phrase of the message."""
 
@@ -65,14 +73,21 @@ class Slip:
     spent: Decimal = ZERO
     parent: Slip | None = None
     legs: list[Slip] = field(default_factory=list)
+    next: Slip | None = None  # what is on its way to replace it
+    before: Slip | None = None  # what it is on its way to replace
 
     @property
     def open(self) -> bool:
-        return self.status in ("accepted", "new", "partially_filled", "held")
+        return self.status not in ("filled", "canceled", "expired", "rejected", "replaced")
 
     @property
     def working(self) -> bool:
-        return self.status in ("new", "partially_filled")
+        return self.open and self.at_market_us is not None
+
+    @property
+    def live(self) -> str:
+        """Return the word for an order at the market that nothing is pending for."""
+        return "partially_filled" if self.filled else "new"
 
     @property
     def side(self) -> int:
@@ -84,6 +99,12 @@ class Slip:
             return self.qty - self.filled
         assert self.wish.notional is not None
         return ((self.wish.notional - self.spent) / price).quantize(NINE_PLACES, ROUND_DOWN)
+
+
+def left_instead(old: Slip, new: Slip) -> Decimal:
+    """Return the shares that an order would have left in the place of another."""
+    qty = old.qty if new.wish.qty == old.wish.qty else new.qty
+    return max(ZERO, (qty or ZERO) - old.filled)
 
 
 class Execution(NamedTuple):

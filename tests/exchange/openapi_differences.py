@@ -61,7 +61,6 @@ TRADING_DIFFERENCES: tuple[Difference, ...] = (
     *(_extra("NonTradeActivities", field, _SDK) for field in ("description", "price")),
     *(_extra(_ANNOUNCEMENT, field, _SDK) for field in ("corporate_action_id", "ex_date")),
     Difference("NonTradeActivities", "date", {"type": "string", "format": "date"}, "a date, not a moment", _FILE),
-    Difference("AccountConfigurations", "max_options_trading_level", _NULL, "null where none was set", _SDK),
     Difference("PositionClosedReponse", "body", _REFUSED, "the error object where closing was refused", _SDK),
     Difference("CanceledOrderResponse", "body", _REFUSED, "the error object where canceling was refused", _OBSERVED),
 )
@@ -88,6 +87,21 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         'the general object `{"code", "message"}` with 400, 401, 403, 404, 405, 422 or 429; a 401 has no code',
         _OBSERVED,
     ),
+    Behaviour(
+        "since_id of an event stream", "history begins there", "what comes after that event", "a choice made here"
+    ),
+    Behaviour(
+        "until of an event stream",
+        "the stream ends there",
+        "at once where engine time has come there",
+        "a choice made here",
+    ),
+    Behaviour(
+        "details of a streamed activity",
+        "exactly one of 35 shapes, of which several are alike",
+        "the shape of its kind",
+        "a choice made here",
+    ),
     Behaviour("order_class of a simple order", '`simple` or `""`', 'always `""`', _OBSERVED),
     Behaviour("numbers in an order's request", "strings only", "JSON numbers too", _SDK),
     Behaviour(
@@ -99,6 +113,31 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
     Behaviour("profit_loss_pct where there was no equity", "a number", "0", "a choice made here"),
     Behaviour(
         "easy_to_borrow of an asset", "deprecated, gone after 2026-09-22", "still there: alpaca-py needs it", _SDK
+    ),
+    Behaviour(
+        "DELETE of an order that is being replaced",
+        "an order may be canceled until it is filled, canceled or expired; `pending_replace` rejects it",
+        "422 until the replacement has taken effect or was rejected; also while an exit is `held`",
+        "the file's text on order statuses",
+    ),
+    Behaviour(
+        "DELETE of a replacement that is still on its way",
+        "silent",
+        "204, `pending_cancel`: it arrives behind the replacement and cancels what that has become, so that neither "
+        "order is left; where the replacement is rejected, the old order goes on as it was",
+        "a choice made here: requests arrive in the order in which they were sent, as FIX's appendix D chains them",
+    ),
+    Behaviour(
+        "filled_qty of a replacement",
+        "silent",
+        "0 until it takes effect, then what the old order had filled; `qty` counts those shares too",
+        "a choice made here: a replacement that never takes effect has traded nothing",
+    ),
+    Behaviour(
+        "buying power while an order is being replaced",
+        "the larger of the two orders",
+        "compared again with each fill of the old order; nothing for a replacement whose old order is over",
+        "a choice made here: it can only be rejected",
     ),
     Behaviour("day-trading fields", "deprecated, gone after 2026-07-06", "gone; accepted in a PATCH", _FILE),
 )

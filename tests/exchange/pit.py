@@ -163,3 +163,14 @@ def replacement(**changes: Any) -> Replacement:
     if given["qty"] is not None:
         given["qty"] = Decimal(given["qty"])
     return Replacement(**given)
+
+
+def bracket(pit: Pit, **more: Any) -> tuple[Order, Order, Order]:
+    order = pit.order("buy", 10, order_class="bracket", take_profit=105, stop_loss=95, **more)
+    return order, order.legs[0], order.legs[1]
+
+
+def pair(pit: Pit, **more: Any) -> tuple[Order, Order]:
+    pit.hold(10)
+    order = pit.order("sell", 10, order_class="oco", limit=105, take_profit=105, stop_loss=95, **more)
+    return order, order.legs[0]

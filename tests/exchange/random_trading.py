@@ -47,6 +47,7 @@ class Trading(RuleBasedStateMachine):
         self.end_us = self.calendar.last_close_us + 30 * MINUTE
         self.asked: list[Order] = []
         self.counted: tuple[int, int] = 0, start_us
+        self.over: dict[str, tuple[object, ...]] = {}
 
     def last(self, symbol: str) -> int:
         return self.engine.price(symbol)
@@ -60,8 +61,12 @@ class Trading(RuleBasedStateMachine):
         self.asked += [order, *order.legs]
         return order
 
-    def cancel(self, order: Order) -> None:
-        self.engine.cancel(self.accounts[self.owner(order)], order.id)
+    def cancel(self, order: Order) -> Refusal | None:
+        try:
+            self.engine.cancel(self.accounts[self.owner(order)], order.id)
+        except Refusal as refusal:
+            return refusal
+        return None
 
     def owner(self, order: Order) -> str:
         return next(name for name, account in self.accounts.items() if account.number == order.account)
@@ -226,7 +231,7 @@ class Trading(RuleBasedStateMachine):
         self.replace(order, Replacement(size, limit, stop, None, None, None))
 
     def live(self) -> list[Order]:
-        return [order for order in self.asked if order.is_open and order.status != "pending_cancel"]
+        return [order for order in self.asked if order.is_open]
 
     def replaceable(self) -> list[Order]:
         return [order for order in self.live() if order.request.notional is None]
@@ -317,6 +322,23 @@ class Trading(RuleBasedStateMachine):
                 # Dollars claim shares at the price of their coming; a lower one later takes more of them than that.
                 if not any(o.request.notional and not o.opens for o in account.orders.values() if o.symbol == symbol):
                     assert 0 <= account.held(symbol) <= abs(account.qty(symbol))
+
+    @invariant()
+    def the_fills_of_an_order_are_its_executions_and_what_it_took_over(self) -> None:
+        executed = defaultdict[str, Decimal](Decimal)
+        for event in self.fills():
+            executed[event.fields["order_id"]] += Decimal(event.fields["fill_qty"])
+        for old in self.asked:
+            if old.replaced_by is not None:
+                executed[old.replaced_by] += old.filled_qty
+        assert {order.id: order.filled_qty for order in self.asked} == {o.id: executed[o.id] for o in self.asked}
+
+    @invariant()
+    def an_order_that_is_over_never_changes(self) -> None:
+        for order in self.asked:
+            if not order.is_open:
+                now = order.status, order.qty, order.filled_qty, order.filled_usd, order.updated_us, order.replaced_by
+                assert self.over.setdefault(order.id, now) == now
 
     @invariant()
     def nothing_waits_for_what_does_not_come(self) -> None:

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -15,15 +15,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from tests.exchange.obvious_model import ObviousExchange
-from tests.exchange.obvious_slips import Candle, Hours, Refused, Slip
-from tests.exchange.random_trading import BEGINNINGS, CASH, Trading
-from tests.exchange.random_walk import FIRST_PRICE, SYMBOLS, Walk
+from tests.exchange.obvious_slips import ONE, Candle, Halt, Hours, Refused, Slip
+from tests.exchange.random_trading import BEGINNINGS, CASH, SIDES, Trading
+from tests.exchange.random_walk import CENT, FIRST_PRICE, SYMBOLS, Walk
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
 from tradebot.exchange.market.bars import usd
-from tradebot.exchange.market.fill import PAPER
+from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.refusal import Refusal
+from tradebot.exchange.times import SECOND
+
+Answer = TypeVar("Answer")
 
 SUITE = 50
 """Examples of the suite's profile; the soak has more."""
@@ -36,6 +39,16 @@ class Pair(NamedTuple):
     slip: Slip
 
 
+class Halted(Container[str]):
+    """The symbols that do not trade now."""
+
+    def __init__(self, trading: AgainstTheModel) -> None:
+        self._trading = trading
+
+    def __contains__(self, symbol: object) -> bool:
+        return self._trading.model.halted(str(symbol), self._trading.engine.now_us)
+
+
 class AgainstTheModel(Trading):
     """The same commands on the model, and the same of everything."""
 
@@ -44,10 +57,19 @@ class AgainstTheModel(Trading):
         super().begin(seed, minute)
         hours = [Hours(s.pre_us, s.open_us, s.close_us, s.post_us) for s in self.calendar.all]
         first = dict.fromkeys(SYMBOLS, usd(FIRST_PRICE))
-        self.model = ObviousExchange(_candles(self.source), hours, self.engine.now_us, first)
+        candles = _candles(self.source)
+        self.model = ObviousExchange(candles, hours, self.engine.now_us, first, self.engine.latency_us)
         for name, cash in CASH.items():
             self.model.open_account(name, cash)
         self.pairs: list[Pair] = []
+
+        self.engine.halted = Halted(self)
+
+    @precondition(lambda self: len(self.asked) % 6 == 5)
+    @rule(symbol=st.sampled_from(SYMBOLS), seconds=st.sampled_from([15, 60, 90, 300]))
+    def halt(self, symbol: str, seconds: int) -> None:
+        now_us = self.engine.now_us
+        self.model.halts.append(Halt(symbol, now_us, now_us + seconds * SECOND))
 
     def submit(self, owner: str, wish: OrderRequest) -> Order | Refusal:
         answer = super().submit(owner, wish)
@@ -64,9 +86,15 @@ class AgainstTheModel(Trading):
         else:
             raise AssertionError(f"the engine refuses: {answer}")
 
-    def cancel(self, order: Order) -> None:
-        super().cancel(order)
-        self.model.cancel(self._slip(order))
+    def cancel(self, order: Order) -> Refusal | None:
+        answer = super().cancel(order)
+        theirs = asked(lambda: self.model.cancel(self._slip(order)))
+        if isinstance(theirs, Refused):
+            assert answer is not None, f"the model refuses: {theirs.phrase}"
+            assert theirs.phrase in answer.body["message"]
+        else:
+            assert answer is None
+        return answer
 
     def _slip(self, order: Order) -> Slip:
         return next(pair.slip for pair in self.pairs if pair.order is order)
@@ -120,7 +148,7 @@ class AgainstTheModel(Trading):
                 assert account.held(symbol) == self.model.claimed(name, symbol)
 
 
-def asked(ask: Callable[[], Slip]) -> Slip | Refused:
+def asked(ask: Callable[[], Answer]) -> Answer | Refused:
     try:
         return ask()
     except Refused as refused:
@@ -135,6 +163,43 @@ def _candles(source: Walk) -> list[Candle]:
         for regular, bars in ((True, source.bars(symbol, index)), (False, source.extended(symbol, index)))
         for bar in bars
     ]
+
+
+class OnTheWay(AgainstTheModel):
+    """The same, with cancels and replacements that are on their way while bars come and sessions end."""
+
+    spec = NEXT_BAR._replace(latency_s=45)
+
+    @rule(symbol=st.sampled_from(SYMBOLS), side=SIDES, qty=st.sampled_from([5, 12, 40]), near=st.integers(-3, 9))
+    def send_near(self, symbol: str, side: int, qty: int, near: int) -> None:
+        """Send an order that soon fills, most often in parts."""
+        limit = self.last(symbol) + side * near * CENT
+        self.submit("rich", OrderRequest(symbol, side, "limit", "gtc", Decimal(qty), None, limit))
+
+    @precondition(lambda self: self.replaceable())
+    @rule(back=st.integers(0, 3), more=st.integers(-20, 20), near=st.integers(-3, 9))
+    def change_a_late_one(self, back: int, more: int, near: int) -> None:
+        """Change one of the newest orders: its shares by so many, its prices to near the market."""
+        choice = self.replaceable()
+        order = choice[-1 - back % len(choice)]
+        size = None
+        if order.request.order_class == "simple" and order.qty is not None and not order.qty % 1 and more:
+            size = max(ONE, order.qty + more)
+        price = self.last(order.symbol) + order.side * near * CENT
+        limit = price if order.request.limit is not None else None
+        stop = price if order.request.stop is not None else None
+        self.replace(order, Replacement(size, limit, stop, None, None, None))
+
+    @precondition(lambda self: self.on_the_way())
+    @rule(which=st.integers(0, 5))
+    def call_back_on_the_way(self, which: int) -> None:
+        choice = self.on_the_way()
+        self.cancel(choice[which % len(choice)])
+
+    def on_the_way(self) -> list[Order]:
+        """Return the orders that are being replaced, and those that are to replace them."""
+        pairs = [(order, order.replacement) for order in self.live() if order.replacement is not None]
+        return [order for pair in pairs for order in pair]
 
 
 class OnPaper(Trading):
@@ -171,7 +236,8 @@ class ThroughActions(Trading):
 
 
 @pytest.mark.parametrize(
-    ("machine", "share"), [(AgainstTheModel, 1.0), (OnPaper, 0.4), (OnThinPaper, 0.4), (ThroughActions, 0.4)]
+    ("machine", "share"),
+    [(AgainstTheModel, 1.0), (OnTheWay, 3.0), (OnPaper, 0.4), (OnThinPaper, 0.4), (ThroughActions, 0.4)],
 )
 def test_random_commands_keep_the_laws_and_agree_with_the_model(machine: type[Trading], share: float) -> None:
     profile = settings()

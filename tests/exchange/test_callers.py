@@ -151,7 +151,8 @@ def test_the_token_is_drawn_at_each_start_for_its_owner_alone_and_stands_nowhere
 
 def test_nothing_that_lies_in_the_folder_widens_the_file(tmp_path: Path) -> None:
     (tmp_path / TOKEN_FILE).touch(0o666)
-    (tmp_path / f"{TOKEN_FILE}.{os.getpid()}.tmp").touch(0o666)
+    guessed = tmp_path / f"{TOKEN_FILE}.{os.getpid()}.tmp"
+    guessed.touch(0o666)
     before = os.umask(0)
     try:
         token = issue(tmp_path)
@@ -159,4 +160,5 @@ def test_nothing_that_lies_in_the_folder_widens_the_file(tmp_path: Path) -> None
         os.umask(before)
     assert (tmp_path / TOKEN_FILE).read_text() == token
     assert (tmp_path / TOKEN_FILE).stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == [TOKEN_FILE]
+    assert guessed.read_text() == ""
+    assert {path.name for path in tmp_path.iterdir()} == {TOKEN_FILE, guessed.name}

@@ -45,6 +45,7 @@ DAY = "2025-03-03"
         ("- name: x\n  what: reply_lost\n  when: {every: 6, to: 5}", "when.every leaves nothing to fire on"),
         ("- name: x\n  what: reply_lost\n  when: {after: open+5m, until: open}", "when.until does not come later"),
         ("- name: x\n  what: reply_lost\n  when: {request: GET /exchange/*}", "or a method and a path such as"),
+        ("- name: x\n  what: reply_lost\n  when: {request: GET /v2/events/*}", "or a method and a path such as"),
         ("- name: x\n  what: reply_lost\n  when: {request: GET /}", "or a method and a path such as"),
         ("- name: x\n  what: fill_during_cancel\n  when: {request: GET /v2/clock}", "not with GET /v2/clock"),
         ("- name: x\n  what: reply_lost\n  when: {after: noon}", "when.after must be open, close, open+5m"),
@@ -101,6 +102,7 @@ def test_there_are_ten_ready_made_scripts_and_more_and_each_fault_is_in_one_or_o
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_can_be_asked_for_with_what_it_needs_alone(name: str) -> None:
     given = {"status": 504, "slow_drip": 10, "hang": "5s", "late_arrival": "5s", "clock_skew": "-5s"}
+    given["late_acknowledgement"] = "5s"
     value = FAULTS[name].value
     needs = value is not None and value.default is NEEDED
     what: Any = {name: given.get(name, "status")} if needs else name
@@ -197,7 +199,7 @@ class _Calendarless:
         ("GET /v2/orders:by_client_order_id", "order"), ("GET /v2/stocks/quotes/latest", "quotes"),
         ("GET /v2/stocks/AAPL/bars", "bars"), ("GET /v2/account/portfolio/history", "any trading"),
         ("GET /v1beta1/news", "any data"), ("GET /api/option-trades/flow-alerts", "any flow"),
-        ("POST /exchange/v1/tick", ""), ("GET /", ""), ("GET /exchange/v1/faults", ""),
+        ("POST /exchange/v1/tick", ""), ("GET /", ""), ("GET /v2/events/trades", ""), ("GET /exchange/v1/faults", ""),
     ],
 )  # fmt: skip
 def test_each_request_has_a_kind_but_control_and_page(target: str, kind: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -350,6 +351,98 @@ def test_a_word_is_unknown_and_a_field_is_missing(client: Client) -> None:
     assert listed["status"] == "new"
     assert "filled_qty" not in listed
     assert client.found("odd")["filled_qty"] == "0"
+
+
+def test_rows_are_left_out_of_lists_and_single_things_are_still_told(client: Client) -> None:
+    for name, symbol in (("one", "AAPL"), ("two", "SPY")):
+        client.order(name, symbol=symbol)
+    client.arm(
+        {"when": {"request": "orders", "nth": 1}, "what": {"missing_rows": None, "client_order_id": "t*"}},
+        {"when": {"request": "GET /v2/orders", "from": 2}, "what": "missing_rows"},
+        {"when": {"request": "GET /v2/positions"}, "what": {"missing_rows": None, "symbol": "AAPL"}},
+    )
+    assert [row["client_order_id"] for row in client.ask("GET", "/v2/orders").json] == ["one"]
+    assert client.ask("GET", "/v2/orders").json == []
+    assert client.found("two")["status"] == "new"
+    client.place.tick(seconds=120)
+    assert [row["symbol"] for row in client.ask("GET", "/v2/positions").json] == ["SPY"]
+    assert client.ask("GET", "/v2/positions/AAPL").json["qty"] == "2"
+
+
+def test_an_order_and_a_position_are_said_not_to_be_there(client: Client) -> None:
+    client.order("there")
+    client.place.tick(seconds=120)
+    client.arm({"when": {"request": "order"}, "what": "not_found"}, {"when": {"symbol": "AAPL"}, "what": "not_found"})
+    for path in ("/v2/orders:by_client_order_id?client_order_id=there", "/v2/positions/AAPL"):
+        answer = client.ask("GET", path)
+        assert (answer.status, answer.json["code"]) == (404, 40410000)
+    assert [row["symbol"] for row in client.ask("GET", "/v2/positions").json] == ["AAPL"]
+
+
+@pytest.mark.parametrize("field", ["limit_price", "qty", "status", "updated_at"])
+def test_a_restless_order_never_reads_the_same_twice_and_others_do(client: Client, field: str) -> None:
+    for name in ("hand", "tb1.x"):
+        client.order(name, type="limit", limit_price="1")
+    client.arm({"when": {"request": "any"}, "what": {"restless_orders": field, "client_order_id": "hand"}})
+    lists = [{row["client_order_id"]: row for row in client.ask("GET", "/v2/orders").json} for _ in range(3)]
+    for one, other in pairwise(lists):
+        assert {name for name in one["hand"] if one["hand"][name] != other["hand"][name]} == {field}
+        assert one["tb1.x"] == other["tb1.x"]
+
+
+def test_a_position_is_shown_on_the_other_side(client: Client) -> None:
+    client.order("long")
+    client.order("other", symbol="SPY")
+    client.place.tick(seconds=120)
+    client.arm({"when": {"request": "positions"}, "what": {"opposite_side": None, "symbol": "AAPL"}})
+    shown = {row["symbol"]: row for row in client.ask("GET", "/v2/positions").json}
+    assert [(shown[name]["qty"], shown[name]["side"]) for name in ("AAPL", "SPY")] == [("-2", "short"), ("2", "long")]
+    assert float(shown["AAPL"]["market_value"]) < 0 < float(shown["SPY"]["market_value"])
+
+
+@pytest.mark.parametrize(("told", "value"), [(None, "0"), (-4900, "-4900"), (0.01, "0.01")])
+def test_a_position_is_shown_at_another_value(client: Client, told: float | None, value: str) -> None:
+    client.order("held")
+    client.order("other", symbol="SPY")
+    client.place.tick(seconds=120)
+    before = {row["symbol"]: row for row in client.ask("GET", "/v2/positions").json}
+    client.arm({"when": {"request": "positions"}, "what": {"position_value": told, "symbol": "AAPL"}})
+    shown = {row["symbol"]: row for row in client.ask("GET", "/v2/positions").json}
+    assert shown == before | {"AAPL": before["AAPL"] | {"market_value": value}}
+
+
+def test_a_stale_account_is_shown_as_it_was_and_is_as_it_is(client: Client) -> None:
+    client.order("held", qty="10")
+    client.place.tick(seconds=120)
+    paths = ("/v2/orders?status=all", "/v2/positions", "/v2/account/activities", "/v2/account")
+    cash = client.ask("GET", "/v2/account").json["cash"]
+    resting = client.order("resting", symbol="SPY", type="limit", limit_price="1").json
+    client.order("sold", side="sell", qty="4")
+    before = [client.ask("GET", path).json for path in paths]
+    client.place.tick(seconds=300)
+    assert client.ask("DELETE", f"/v2/orders/{resting['id']}").status == 204
+    client.order("new")
+    now = [client.ask("GET", path).json for path in paths]
+    client.arm({"when": {"request": "any trading"}, "what": {"stale_account": "5m"}})
+    orders, (position,), activities, account = (client.ask("GET", path).json for path in paths)
+    assert {row["client_order_id"]: row["status"] for row in orders} == {
+        "held": "filled", "resting": "new", "sold": "new",
+    }  # fmt: skip
+    assert orders == before[0]
+    assert (position["qty"], activities, account["cash"]) == ("10", before[2], cash)
+    assert client.found("new") is None
+    assert client.found("sold")["filled_qty"] == "0"
+    client.ask("DELETE", FAULTS)
+    assert [client.ask("GET", path).json for path in paths] == now
+
+
+def test_a_frozen_account_stays_at_the_moment_of_its_first_reading(client: Client) -> None:
+    client.arm({"when": {"request": "positions"}, "what": "stale_account"})
+    assert client.ask("GET", "/v2/positions").json == []
+    client.order("unseen")
+    client.place.tick(seconds=120)
+    assert client.ask("GET", "/v2/positions").json == []
+    assert client.ask("GET", "/v2/positions/AAPL").status == 404
 
 
 def test_the_rules_hold_by_account_side_client_id_and_pattern(client: Client) -> None:

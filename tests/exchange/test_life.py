@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.exchange.pit import CALENDAR, HUNDRED, Pit
+from tests.exchange.pit import CALENDAR, HUNDRED, OPEN, Pit
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
-from tradebot.exchange.times import at_new_york
+from tradebot.exchange.times import MINUTE, at_new_york
 
 WHOLE = PAPER._replace(partial_rate=Decimal(0))
 LATE = NEXT_BAR._replace(latency_s=90)
@@ -257,6 +257,35 @@ def test_a_halted_symbol_fills_nothing_until_it_trades_again() -> None:
     pit.engine.halted = frozenset()
     pit.pass_minutes(3)
     assert pit.heard()[2:] == ["14 fill 1@100.01"]
+
+
+class HaltedFor:
+    """A halt of a pit's symbols from a minute to another, the second not included."""
+
+    def __init__(self, pit: Pit, begin: float, end: float) -> None:
+        self._pit = pit
+        self._span = begin, end
+
+    def __contains__(self, symbol: object) -> bool:
+        begin, end = self._span
+        return begin <= (self._pit.engine.now_us - OPEN) / MINUTE < end
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "filled_at"),
+    [
+        (10, 13, "14"),  # three minutes wholly inside, the last one ends with the halt
+        (10, 12.5, "13"),  # it trades again before the third minute is over
+        (10.5, 11, "12"),  # nothing trades at the end of the first minute
+        (11, 14, "11"),  # the first minute was over when it began
+    ],
+)
+def test_a_minute_that_ends_inside_a_halt_or_with_it_fills_nothing(begin: float, end: float, filled_at: str) -> None:
+    pit = Pit()
+    pit.engine.halted = HaltedFor(pit, begin, end)
+    pit.order("buy", 1)
+    pit.pass_minutes(10)
+    assert pit.heard()[2:] == [f"{filled_at} fill 1@100.01"]
 
 
 def test_a_cancel_that_is_on_its_way_comes_before_or_after_the_fill() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.exchange.worlds import KEYS, LOOP, World, open_world
 from tradebot.exchange.commands.command import Command
-from tradebot.exchange.events import Event
+from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import open_exchange
 from tradebot.exchange.log import Log, LogError
 from tradebot.exchange.market.spec import MarketError
@@ -112,7 +112,7 @@ def test_nothing_is_answered_and_nobody_told_before_the_lines_are_written(world:
     exchange, told = world.exchange, []
 
     class Ear:
-        def capture(self, event: Event) -> str:
+        def capture(self, event: Event, place: Place) -> str:
             return event.name
 
         def publish(self, captured: str) -> None:
@@ -228,3 +228,34 @@ def test_the_newest_lines_are_asked_for_without_counting_them(world: World) -> N
     assert [event["seq"] for event in newest["events"]] == [9, 10, 11]
     assert newest["next_after"] == 11
     assert [event["seq"] for event in world.get("/exchange/v1/log?after=10")["events"]] == [11]
+
+
+def test_a_beginning_that_is_known_is_not_counted_again(tmp_path: Path) -> None:
+    whole = log_of(tmp_path / "log", 1000)
+    known = log_of(tmp_path / "first", 700).prefix()
+    log = Log(tmp_path / "log", known)
+    assert log.known_lines == 700
+    assert (log.count, log.prefix()) == (1000, whole.prefix())
+    assert [json.loads(line)["seq"] for line in log.lines(698, 4)] == [699, 700, 701, 702]
+
+
+def test_what_is_written_belongs_to_the_beginning_that_is_named(tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log", 300)
+    for number in range(301, 600):
+        log.add(b'{"seq":%d}' % number)
+    log.write()
+    assert log.prefix() == Log(tmp_path / "log").prefix()
+
+
+@pytest.mark.parametrize("change", ["longer", "turned"])
+def test_a_beginning_that_the_file_does_not_have_is_not_believed(tmp_path: Path, change: str) -> None:
+    known = log_of(tmp_path / "first", 700).prefix()
+    if change == "longer":
+        log_of(tmp_path / "log", 699)
+    else:
+        content = log_of(tmp_path / "log", 1000).path.read_bytes()
+        (tmp_path / "log").write_bytes(content.replace(b'{"seq":500}', b'{"seq":005}'))
+    log = Log(tmp_path / "log", known)
+    assert log.known_lines == 0
+    assert log.prefix() == Log(tmp_path / "log").prefix()
+    assert len(log.lines()) == log.count

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.exchange.worlds import KEYS, LOOP
+from tests.exchange.worlds import KEYS, LOOP, World
 from tradebot.exchange.rate_limit import RateLimit, kind_of
 
 ORDERS, BARS = "/v2/orders", "/v2/stocks/bars"
@@ -23,12 +23,12 @@ class Second:
 
 
 class Limited:
-    """A limit of three requests around an application that counts."""
+    """A limit of three requests, or another, around an application that counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = 3) -> None:
         self.answered = 0
         self.second = Second()
-        self._limit = RateLimit(self._answer, 3, {"sandbox", "alice"}.__contains__, self.second)
+        self._limit = RateLimit(self._answer, limit, {"sandbox", "alice"}.__contains__, self.second)
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         self.answered += 1
@@ -69,6 +69,21 @@ def test_each_answer_says_what_is_left_and_until_when() -> None:
     assert {(headers["x-ratelimit-limit"], headers["x-ratelimit-reset"]) for headers in told} == {("3", "1000060")}
 
 
+def test_without_a_limit_requests_are_counted_against_alpacas_and_none_is_refused() -> None:
+    free = Limited(None)
+    told = [free.ask(ORDERS) for _ in range(203)]
+    assert {status for status, _, _ in told} == {200}
+    assert [headers["x-ratelimit-remaining"] for _, headers, _ in told[-5:]] == ["1", "0", "0", "0", "0"]
+    assert {headers["x-ratelimit-limit"] for _, headers, _ in told} == {"200"}
+
+
+def test_an_exchange_tells_of_its_limit_where_none_was_asked_for(world: World) -> None:
+    for path, left in (("/v2/account", "199"), ("/v2/orders", "198"), ("/v2/stocks/AAPL/trades/latest", "199")):
+        headers = world.ask("GET", path).headers
+        assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("200", left)
+        assert headers["x-ratelimit-reset"].isdigit()
+
+
 def test_after_the_minute_there_are_as_many_again() -> None:
     limited = Limited()
     for _ in range(5):
@@ -94,6 +109,7 @@ def test_keys_do_not_share_a_limit_and_strangers_are_not_counted() -> None:
         ("/v2/account", "trading"),
         ("/v3/clock", "trading"),
         ("/v1/locates", "trading"),
+        ("/v2beta1/events/trades", "trading"),
         ("/v2/stocks/AAPL/bars", "data"),
         ("/v1/corporate-actions", "data"),
         ("/v1beta1/news", "data"),

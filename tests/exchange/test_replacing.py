@@ -1,64 +1,17 @@
-"""Replacing orders: what the new one takes over, what it may ask for, and what happens while it is on its way."""
+"""Replacing orders: what the new one takes over, and what it may ask for."""
 
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.exchange.pit import Pit
+from tests.exchange.pit import Pit, bracket, pair
 from tests.exchange.worlds import World
 from tradebot.exchange.engine.actions import schedule
-from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.market.actions import FORWARD_SPLIT, Action, before_trading
-from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exchange.refusal import Refusal
 
-LATE = NEXT_BAR._replace(latency_s=90)
 APART = r"take_profit\.limit_price must be > stop_loss\.stop_price"
-
-
-def bracket(pit: Pit, **more: Any) -> tuple[Order, Order, Order]:
-    order = pit.order("buy", 10, order_class="bracket", take_profit=105, stop_loss=95, **more)
-    return order, order.legs[0], order.legs[1]
-
-
-def pair(pit: Pit, **more: Any) -> tuple[Order, Order]:
-    pit.hold(10)
-    order = pit.order("sell", 10, order_class="oco", limit=105, take_profit=105, stop_loss=95, **more)
-    return order, order.legs[0]
-
-
-def test_a_replacement_takes_over_what_was_filled_and_the_larger_reserve_is_held() -> None:
-    pit = Pit({10: (100, 30)}, LATE)
-    old = pit.order("buy", 10, limit=100.5)
-    pit.pass_minutes(1)
-    assert pit.account.reserved == 7 * Decimal("100.5")
-    new = pit.replace(old, qty=20, limit=99)
-    assert pit.account.reserved == 17 * 99
-    assert (old.status, new.status) == ("pending_replace", "pending_new")
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(2)
-    assert pit.heard({"old": old, "new": new})[2:] == [
-        *("11 old partial_fill 3@100.01", "11 old pending_replace", "11 new pending_new"),
-        *("12.5 old replaced", "12.5 new new"),
-    ]
-    assert (old.replaced_by, new.replaces, new.status) == (new.id, old.id, "partially_filled")
-    assert new.filled_qty == 3
-    assert pit.account.reserved == 17 * 99
-    assert list(pit.account.open.values()) == [new]
-
-
-def test_a_replacement_that_comes_after_the_fill_is_rejected() -> None:
-    pit = Pit(spec=LATE)
-    old = pit.order("buy", 10, limit=101)
-    new = pit.replace(old, limit=102)
-    pit.pass_minutes(3)
-    assert pit.heard({"old": old, "new": new})[2:] == [
-        *("10 old pending_replace", "10 new pending_new", "11 old fill 10@100.01"),
-        *("11.5 new rejected", "11.5 old order_replace_rejected"),
-    ]
-    assert (new.status, new.failed_us) == ("rejected", pit.engine.now_us - 90_000_000)
-    assert pit.account.reserved == 0
 
 
 def test_a_replacement_loses_its_place_in_time_and_keeps_its_high_water_mark() -> None:
@@ -68,94 +21,6 @@ def test_a_replacement_loses_its_place_in_time_and_keeps_its_high_water_mark() -
     pit.pass_minutes(1)
     new = pit.replace(old, trail=Decimal(2))
     assert (new.hwm, new.stop, new.sequence > old.sequence) == (104_0000, 102_0000, True)
-
-
-def test_a_leg_that_comes_to_the_market_while_its_replacement_is_on_its_way_is_replaced_there() -> None:
-    pit = Pit({14: ((94, 94, 94, 94), 10_000)}, LATE)
-    _, profit, loss = bracket(pit)
-    new = pit.replace(loss, stop=96)
-    assert new.status == "held"
-    pit.pass_minutes(1)
-    assert loss.status == "new"
-    pit.pass_minutes(5)
-    assert [order.status for order in (loss, new, profit)] == ["replaced", "filled", "canceled"]
-    assert pit.account.positions == {}
-
-
-def test_a_second_replacement_waits_until_the_first_has_arrived() -> None:
-    pit = Pit(spec=LATE)
-    _, profit, loss = bracket(pit, limit=99)
-    first = pit.replace(loss, stop=94)
-    with pytest.raises(Refusal, match="cannot replace order in pending_replace status"):
-        pit.replace(loss, stop=93)
-    pit.pass_minutes(2)
-    assert [order.status for order in (loss, first, profit)] == ["replaced", "held", "held"]
-
-
-def test_a_replacement_of_a_leg_that_comes_too_late_leaves_its_group_alone() -> None:
-    pit = Pit({11: ((106, 106, 106, 106), 40)}, LATE)
-    order, leg = pair(pit)
-    other = pit.order("buy", 5, "BBB")
-    pit.pass_minutes(1)
-    new = pit.replace(leg, stop=96)
-    pit.cancel(new)
-    assert [member.status for member in (order, leg, new)] == ["new", "new", "canceled"]
-    pit.pass_minutes(1)
-    assert (order.status, other.status) == ("partially_filled", "filled")
-    assert leg.qty == 6
-
-
-@pytest.mark.parametrize(("filled", "status"), [(0, "new"), (3, "partially_filled")])
-def test_canceling_a_replacement_on_its_way_leaves_the_old_order_as_it_was(filled: int, status: str) -> None:
-    pit = Pit({10: (100, filled * 10)}, LATE)
-    old = pit.order("buy", 10, limit=100.5)
-    pit.pass_minutes(1)
-    new = pit.replace(old, limit=99)
-    pit.heard()
-    pit.cancel(new)
-    assert pit.heard({"old": old, "new": new}) == ["11 new canceled", "11 old order_replace_rejected"]
-    assert old.status == status
-    assert old.filled_qty == filled
-    assert pit.account.reserved == (10 - filled) * Decimal("100.5")
-    pit.engine.halted = {"AAA"}
-    pit.pass_minutes(5)
-    assert (old.status, pit.heard()) == (status, [])
-    assert pit.replace(old, limit=98).status == "pending_new"
-
-
-def test_a_replacement_that_expires_on_its_way_leaves_the_old_order_as_it_was() -> None:
-    pit = Pit(spec=LATE, minute=389)
-    old = pit.order("buy", 10, limit=90, tif="gtc")
-    new = pit.replace(old, time_in_force="day")
-    pit.to_minute(395)
-    assert pit.heard({"old": old, "new": new})[-2:] == ["390 new expired", "390 old order_replace_rejected"]
-    assert old.status == "new"
-
-
-def test_a_cancel_is_on_its_way_even_behind_a_replacement() -> None:
-    pit = Pit(spec=LATE)
-    old = pit.order("buy", 10, limit=90)
-    new = pit.replace(old, limit=91)
-    pit.pass_minutes(1)
-    pit.heard()
-    pit.cancel(old)
-    pit.pass_minutes(3)
-    assert pit.heard({"old": old, "new": new}) == [
-        *("11 old pending_cancel", "11.5 old replaced", "11.5 new new", "12.5 old order_cancel_rejected"),
-    ]
-
-
-def test_a_replacement_that_cannot_be_leaves_a_cancel_pending() -> None:
-    pit = Pit({10: (100, 50), 11: None}, LATE)
-    old = pit.order("buy", 10, limit=101)
-    new = pit.replace(old, qty=5)
-    pit.engine.now_us += 30_000_000
-    pit.cancel(old)
-    pit.to_minute(11.6)
-    assert (new.status, old.status) == ("rejected", "pending_cancel")
-    assert old.filled_qty == 5
-    pit.to_minute(12)
-    assert old.status == "canceled"
 
 
 def test_exits_are_kept_apart_at_the_prices_that_they_have_now() -> None:
@@ -215,6 +80,18 @@ def test_the_two_orders_of_a_pair_are_kept_apart() -> None:
     with pytest.raises(Refusal, match=APART):
         pit.replace(moved, stop=99.5)
     assert (lower.legs, moved.parent) == ([moved], lower)
+
+
+def test_an_exit_that_the_other_one_has_left_fewer_shares_can_be_repriced() -> None:
+    pit = Pit({10: ((95, 95, 95, 95), 30), 11: (100, 0)})
+    order, leg = pair(pit)
+    pit.pass_minutes(1)
+    assert leg.filled_qty == 3
+    assert order.qty == 7
+    moved = pit.replace(order, limit=106)
+    assert moved.status == "new"
+    assert moved.qty == 7
+    assert pit.account.held("AAA") == 7
 
 
 def test_the_limit_of_a_stop_that_the_market_has_passed_can_be_lowered() -> None:

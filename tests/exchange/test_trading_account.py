@@ -14,7 +14,6 @@ SETTINGS = {
     "disable_overnight_trading": False,
     "fractional_trading": True,
     "max_margin_multiplier": "2",
-    "max_options_trading_level": None,
     "no_shorting": False,
     "ptp_no_exception_entry": False,
     "suspend_trade": False,

@@ -72,7 +72,7 @@ def test_a_session_in_steps_ends_with_its_close(lived: tuple[World, dict[int, fl
 
 def test_gains_begin_anew_each_day_unless_told_otherwise(lived: tuple[World, dict[int, float]]) -> None:
     days = asked(lived[0], "period=2D&timeframe=1D")
-    assert [at(stamp) for stamp in days["timestamp"]] == ["03 20:00", "04 20:00"]
+    assert [at(stamp) for stamp in days["timestamp"]] == ["03 20:00", "04 09:45"]
     close = days["equity"][0]
     daily = asked(lived[0], "period=2D&timeframe=1H")
     whole = asked(lived[0], "period=2D&timeframe=1H&pnl_reset=no_reset")
@@ -80,6 +80,20 @@ def test_gains_begin_anew_each_day_unless_told_otherwise(lived: tuple[World, dic
     assert whole["profit_loss"][-1] == pytest.approx(whole["equity"][-1] - whole["base_value"] - 2500, abs=0.011)
     assert days["profit_loss"][1] == pytest.approx(days["equity"][1] - close - 2500, abs=0.011)
     assert days["profit_loss_pct"][1] == pytest.approx(days["profit_loss"][1] / close, abs=1e-4)
+
+
+def test_a_day_that_is_not_over_ends_now_with_what_the_account_is_worth_now(world: World) -> None:
+    world.tick(to="open")
+    assert world.order("AAPL", "buy", 40).status == 200
+    steps: list[dict[str, Any]] = [{"seconds": 725}, {"to": "close"}, {"seconds": 3605}, {"seconds": 14400}]
+    for step, last in zip(steps, ("", "", "", "20:00"), strict=True):
+        now = datetime.fromisoformat(world.tick(**step)["now"])
+        found = asked(world, "period=1D&timeframe=1D")
+        assert len(found["timestamp"]) == 1
+        assert at(found["timestamp"][0])[3:] == (last or f"{now.astimezone(NEW_YORK):%H:%M}")
+        if not last:
+            assert found["timestamp"] == [int(now.timestamp())]
+            assert found["equity"][0] == pytest.approx(float(world.get("/v2/account")["equity"]), abs=0.006)
 
 
 def test_what_an_owner_puts_in_or_takes_out_is_no_profit(world: World) -> None:

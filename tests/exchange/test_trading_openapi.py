@@ -158,6 +158,8 @@ class Session:
         if page:
             self.ask("GET", f"/v2/account/activities?page_size=5&page_token={quote(page[-1]['id'])}")
         self.ask("GET", f"/v2/account/activities/{self.pick('FILL', 'DIV', 'MISC', 'TRANS', 'NONE')}")
+        now = self.world.get("/exchange/v1/status")["now"]
+        self.ask("GET", f"/v2beta1/events/activities?since=2025-03-01&until={now}")
         period = self.pick(
             "", "&period=1D", "&period=5D", "&period=1D&timeframe=15Min&intraday_reporting=extended_hours"
         )

@@ -26,6 +26,10 @@ KEYS = {
 SPEC = MarketSpec(symbols=SYMBOLS, sessions=2, start=date(2025, 3, 3))
 
 
+PATIENCE_S = 0.3
+"""Seconds after which a client leaves that is still being answered."""
+
+
 class Answer(NamedTuple):
     """What an application answered."""
 
@@ -99,8 +103,14 @@ async def asked(app: Application, method: str, target: str, body: bytes, headers
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
 
+    bodies = [body]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if bodies:
+            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
+        # Whoever is still being answered then is answered without an end.
+        await asyncio.sleep(PATIENCE_S)
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)

@@ -22,12 +22,15 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from commands.serve import Stop
+from tests.accepting import accept
 from tests.adapters.wire import Asked, Scripted, Wire, serving
 from tests.cli.bot import made
 from tests.cli.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
 from tradebot.__main__ import main
 from tradebot.adapters import failpoint
+from tradebot.adapters.clock import LockStepClock
 from tradebot.exchange import process
+from tradebot.wiring import App
 
 KEY, SECRET, FLOW = (
     "".join(parts) for parts in (("AK", "CANARY7Q" * 2), ("Ca+na/ry9", "Z" * 3) * 3, ("flow-c4-n4ry-",) * 3)
@@ -39,16 +42,20 @@ NOT_OURS = 99
 LONGEST_S = 30
 """How long a fork may live before it counts as hanging."""
 PLUGIN = """
-import os, pathlib, sys
+import os, pathlib
 class Canary:
     name = "canary"
     def __init__(self, settings):
         self.keys = pathlib.Path(settings["keys"])
     def propose(self, desk):
-        own = pathlib.Path("/proc/self/cmdline")
-        told = [repr(dict(os.environ)), repr(sys.argv), own.read_text() if own.exists() else ""]
-        self.keys.with_name("seen-by-plug-in").write_text("\\n".join(told))
-        raise RuntimeError(f"it found {self.keys.read_text()}")
+        found = [str(path) for path in (self.keys, *pathlib.Path("/proc").glob("*/environ")) if self.holds_a_key(path)]
+        found += [name for name, value in os.environ.items() if "n4ry" in value or "na/ry" in value]
+        raise RuntimeError(f"it reached {found[0] if found else 'nothing'}, and UW_API_KEY={'flow-c4-n4ry-' * 3}")
+    def holds_a_key(self, path):
+        try:
+            return any(part in path.read_text() for part in ("n4ry", "na/ry"))
+        except OSError:
+            return False
 """
 
 
@@ -122,6 +129,7 @@ class Life:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(HTTPAdapter, "send", turned)
+            patch.setattr(App, "second_time", lambda app: LockStepClock(self.url).now_or_none())
             yield
 
 
@@ -183,6 +191,7 @@ def lived(place: Path) -> Iterator[Life]:
             tail = json.loads((life.folder / "state.id").read_text())["account_number"][-4:]
             plugged = f"strategies: {{canary: {{keys: {place / ENV_FILE}}}, "
             (life.folder / "tradebot.yaml").write_text(SETTINGS.replace("strategies: {", plugged))
+            accept(life.folder)
             stack.enter_context(environment(dict(spoken(tail))))
             stack.enter_context(life.bent())
             _trade(life, tail)
@@ -258,7 +267,6 @@ def _look(life: Life) -> None:
         *("evaluate-exits --force-slot", "positions", "fills", "why-no-orders AAPL", "audit", "live status"),
         *("config show", "config check", "schedule", "strategy list", "adopt AAPL", "journal verify", "backup --list"),
         *("restore nonsense", "flatten --all --dry-run", "recover", "unhalt", "exchange status", "exchange tick 1m"),
-        "halt --nonsense",
     ):
         life.says(*line.split(), "--json")
 
@@ -312,7 +320,7 @@ def _die(life: Life) -> None:
 
 def _recover(life: Life, tail: str) -> None:
     """Have the books copied, damaged, put away and made anew, with every dump that this leaves."""
-    life.all_say("backup", "halt --reason canary")
+    life.all_say("backup", "halt --nonsense", "halt --reason canary")
     book = life.folder / "ledger.db"
     book.write_bytes(book.read_bytes()[:8000])
     for line in ("trade-once --force-slot", "recover --json", "status", "journal verify --json"):
@@ -326,7 +334,7 @@ def _recover(life: Life, tail: str) -> None:
 
 
 def _newest(life: Life) -> str:
-    return max(path.name for path in (life.folder / "backups").iterdir())
+    return max(path.name for path in (life.folder / "backups").glob("2*"))
 
 
 def environments(place: Path) -> Sequence[Path]:

@@ -10,9 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from commands import reconcile
-from tradebot import books, cycle, orders
+from tradebot import agreement, books, cycle, orders, protection, reconciling
 from tradebot.adapters import backups, journal, ledger_schema, quarantine, rebuild, state_folder, switch
-from tradebot.adapters.alpaca import AlpacaOrders
+from tradebot.adapters.alpaca_orders import AlpacaOrders
 from tradebot.adapters.journal import Journal
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.send_lock import FolderSendLock
@@ -28,6 +28,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingStateRecord
 from tradebot.orders import closing_side
 from tradebot.ports import BrokerReader, Ledger
+from tradebot.strangers import Behind
 from tradebot.wiring import App
 from tradebot.world import World
 
@@ -119,7 +120,7 @@ def unknown_is_rejected() -> None:
 
     books._resolve = resolve
     # An order that fills all the same is recognised by its fill, unless nobody asks whose that is.
-    books.behind = lambda *given: iter(())  # type: ignore[attr-defined]
+    books.behind = lambda *given: Behind((), 0)  # type: ignore[attr-defined]
 
 
 def cancel_and_send_anew() -> None:
@@ -184,6 +185,19 @@ def fate_not_asked() -> None:
     vars(books)["_resolve"] = lambda *asked: None
 
 
+def believe_the_orders() -> None:
+    """Take an order that the venue's list leaves out for one that is over."""
+    for module in (agreement, reconciling, protection):
+        vars(module)["may_fill"] = lambda ledger, session: ()
+
+
+def believe_the_positions() -> None:
+    """Take the venue's lists of positions and fills for all that is held, whatever orders and fills have told."""
+    vars(agreement)["missing_fills"] = lambda *given: ()
+    vars(agreement)["differences"] = lambda *given: ()
+    vars(agreement)["_asked_directly"] = lambda world, reading: reading
+
+
 CONTROLS: Mapping[str, Callable[[], None]] = {
     control.__name__.replace("_", "-"): control
     for control in (
@@ -202,5 +216,7 @@ CONTROLS: Mapping[str, Callable[[], None]] = {
         one_fill_an_order,
         no_stop,
         fate_not_asked,
+        believe_the_orders,
+        believe_the_positions,
     )
 }

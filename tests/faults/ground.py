@@ -16,27 +16,33 @@ from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import requests
 
 from commands import evaluate_exits, reconcile, trade_once
+from tests.accepting import accept
+from tests.faults import lies
 from tests.faults.machine import Limit, Machine
 from tests.faults.wire import Wire, lay
 from tradebot.adapters import failpoint, send_lock, state_folder, switch
-from tradebot.adapters.alpaca import AlpacaOrders, AlpacaReader
+from tradebot.adapters.alpaca import AlpacaReader
+from tradebot.adapters.alpaca_orders import AlpacaOrders
 from tradebot.adapters.http import RetryPolicy
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.commands.control import TICK
+from tradebot.exchange.commands.venue import ORDERS as UNASKED
 from tradebot.exchange.exchange import Exchange, open_market
 from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.state import read_market
+from tradebot.keys import Secrets
 from tradebot.model.trading import TradingState
-from tradebot.settings import Loaded, Secrets
+from tradebot.settings import Loaded
 from tradebot.wiring import CALENDAR_BEHIND, App, Options, load_for
 
 CASH = 100_000
@@ -50,6 +56,12 @@ exits: {stop_loss_fraction: 0.0005, trailing_arm_fraction: 0.0004, trailing_stop
         profit_target_fraction: 0.004}
 """
 """Stops so near that a day of a few minutes meets them."""
+NARROW = CONFIGURATION.replace(
+    "2000}", "2000, max_order_fraction: 0.03, max_symbol_fraction: 0.03, max_sector_fraction: 0.03}"
+)
+"""Room for one of the two symbols: both are of one sector."""
+NARROW_USD = Decimal(CASH) * Decimal("0.031")
+"""The narrow limit, and what the prices of a day may add to it."""
 STOP = Decimal("0.0005")
 URL = "http://127.0.0.1:9"
 """Never opened: what is sent there goes through the wire."""
@@ -79,9 +91,9 @@ class Ground:
         self.root, self.wire, self.machine = root, wire, machine
         spec = MarketSpec(
             start=date(2026, 11, 16),
-            symbols=SYMBOLS,
+            symbols=(*SYMBOLS, lies.STRANGERS_SYMBOL),
             sessions=4,
-            seed=7,
+            seed=8,
             fill=NEXT_BAR._replace(volume_share=None, partial_rate=Decimal("0.25")),
         )
         process.create(root / "first", spec)
@@ -133,6 +145,9 @@ class Ground:
         ledger.open_books(Decimal(CASH), now)
         ledger.close()
         switch.arm(folder, "schedule", now)
+        (folder / "narrow.yaml").write_text(NARROW)
+        self.narrow = load_for(state, Options(str(folder), config=str(folder / "narrow.yaml")), {})
+        accept(folder, now)
         loaded = load_for(state, Options(str(folder)), {})
         with closing(opened(folder, loaded, self.machine)) as app:
             reach = now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_HERE
@@ -140,14 +155,14 @@ class Ground:
             reconcile.run(app, by="schedule")
         return loaded
 
-    def day(self, begins: str) -> "Day":
+    def day(self, begins: str, narrow: bool) -> "Day":
         """Return bot and exchange as they were kept under a name; those of the last schedule are gone."""
         for folder in (self.root / "bot", self.root / "exchange"):
             shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.root / begins, self.root / "bot", copy_function=shutil.copy)
         (self.root / "exchange").mkdir()
         shutil.copy(self.root / f"{begins}.jsonl", self.root / "exchange" / "log.jsonl")
-        day = Day(self)
+        day = Day(self, self.narrow if narrow else self.loaded)
         day.calm()
         return day
 
@@ -155,7 +170,7 @@ class Ground:
 class Day:
     """One bot, one exchange, and what was seen to be broken while they ran."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, loaded: Loaded) -> None:
         self.machine = ground.machine
         self.machine.ahead = timedelta(0)
         self.folder = ground.root / "bot"
@@ -166,7 +181,9 @@ class Day:
         self._begun = ground.begun
         self.problems: list[str] = []
         self.shut: list[Span] = []
-        self._loaded = ground.loaded
+        self._elsewhere: set[str] = set()
+        self._copied = False
+        self._loaded = loaded
         self._promised = Promised(self.folder)
         ground.wire.connect(self.exchange, self._judge_request, ground.machine.lifted)
 
@@ -249,6 +266,26 @@ class Day:
             self.shut.append(Span(self.line + 1, self.line + 10_000, int(busy)))
         failpoint.hook = hook
 
+    def order_elsewhere(self, name: str) -> bool:
+        """Let somebody else order from this account, once under each name, and say whether he did."""
+        if name in self._elsewhere or not self.is_open:
+            return False
+        self._elsewhere.add(name)
+        with self.machine.lifted():
+            told(self.exchange, Command("POST", "/v2/orders", body=lies.far_order(name), account=self.number))
+            self.exchange.record()
+        return True
+
+    def unasked(self, do: str) -> bool:
+        """Let the venue do something to every open order of the bot, and say whether it could to any."""
+        done, orders = [], list(self.exchange.engine.accounts[self.number].open.values())
+        with self.machine.lifted():
+            for order in (one for one in orders if one.symbol in SYMBOLS):
+                body = json.dumps({"account": self.number, "order": order.id, "do": do})
+                done.append(self.exchange.run(Command("POST", UNASKED, body=body))[0] == 200)
+            self.exchange.record()
+        return any(done)
+
     def run(
         self,
         verb: Verb,
@@ -258,6 +295,7 @@ class Day:
     ) -> int:
         """Run a verb as a process of its own does; return its exit code, KILLED or ERRED."""
         first, halted = self.line + 1, self.halted and not ends_halt
+        halted |= self._sees_a_copy and not ends_halt
         failpoint.hook = hook
         try:
             with self.machine.limited(limit):
@@ -267,11 +305,21 @@ class Day:
         if halted:
             self.shut.append(Span(first, self.line))
         self.shut = [span._replace(last=min(span.last, self.line)) for span in self.shut]
+        if ends_halt and not code:
+            # A person has accepted what the copy did.
+            self._copied = True
         return code
+
+    @property
+    def _sees_a_copy(self) -> bool:
+        """Say whether another copy's order works that nobody has accepted, at a venue that tells the truth."""
+        return lies.COPY in self._elsewhere and not self._copied and not len(self.exchange.faults.book)
 
     def _ended(self, verb: Verb) -> int:
         try:
             with closing(opened(self.folder, self._loaded, self.machine)) as app:
+                # The engine's own time, which the exchange's control would tell: no trouble shifts it.
+                app.__dict__["engine"] = SimpleNamespace(now_or_none=lambda: self.now)
                 return verb(app)
         except Killed:
             return KILLED

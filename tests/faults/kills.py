@@ -78,6 +78,12 @@ STUCK = """
 """
 """Nothing of two symbols fills, so that the exits of one long and one short position are priced anew."""
 
+LYING = """
+- {name: no-orders, when: {request: GET /v2/orders}, what: missing_rows}
+- {name: no-positions, when: {request: GET /v2/positions}, what: {missing_rows: null, symbol: AAPL}}
+"""
+"""Exits at work are left out of the list, and so is a position; asked for one of them, the venue tells the truth."""
+
 Line = Callable[[Bot], Verb] | dict[str, Any] | str
 """What each bot does, by how much time passes, or which script of faults is armed."""
 HALT, END_OF_HALT = "halt", "end of halt"
@@ -96,6 +102,7 @@ SCRIPT: tuple[tuple[str, Line], ...] = (
     ("trouble", STUCK),
     (HALT, halted(TradingState.FLATTEN)),
     ("tick", {"seconds": 60}),
+    ("lies", LYING),
     ("exits after", exits),
     ("tick", {"seconds": 360}),
     ("exits again", exits),

@@ -19,7 +19,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from io import StringIO
@@ -36,11 +35,10 @@ from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits,
 from tests.faults.play import warm_up
 from tests.faults.power import damaged
 from tests.faults.sqlite_calls import watch
-from tests.faults.stage import Bot, Run, Stage, Verb, set_up
-from tradebot.adapters import http, state_folder
+from tests.faults.stage import CONFIGURATION, Bot, Run, Stage, Verb, set_up
+from tradebot.adapters import http
 from tradebot.errors import ExitCode
-from tradebot.settings import Loaded
-from tradebot.wiring import App, Options, load_for
+from tradebot.wiring import App
 
 ERRORS = {
     "open": (errno.EMFILE, errno.EACCES, errno.EIO),
@@ -57,6 +55,8 @@ ERRORS = {
     "reply": (errno.ETIMEDOUT,),
 }
 """What such a call may meet."""
+HASTY = f"{CONFIGURATION}exits: {{time_exit_s: 60}}\n"
+"""Of a bot that closes what it holds after a minute."""
 CLEAR = {ExitCode.DONE, ExitCode.ERROR, ExitCode.USAGE, ExitCode.REFUSED, ExitCode.UNAVAILABLE, ExitCode.FINDINGS}
 REPORTED = {ExitCode.DONE, ExitCode.REFUSED, ExitCode.FINDINGS}
 """Codes that come with a report."""
@@ -257,29 +257,19 @@ def unclear(code: int, said: str, *, reported: Collection[int] = ()) -> Iterator
     yield from (f"it said {said!r}" for sign in ("Traceback", "fault of tradebot") if sign in said)
 
 
-def hasty(bot: Bot) -> Loaded:
-    """Return the configuration of a bot that closes what it holds after a minute."""
-    with (bot.folder / "tradebot.yaml").open("a") as file:
-        file.write("exits: {time_exit_s: 60}\n")
-    return load_for(state_folder.open_state(bot.folder, {}), Options(str(bot.folder)), {})
-
-
 def each_call(names: Sequence[str], count: int, days: int, *, each: bool) -> tuple[Tally, int]:
     """Play the days with bots of these names; return the tally, and the steps of the verb that has most."""
     with set_up(days + 4) as stage:
         warm_up(stage)
         campaign = EachCall(stage, count, days, each=each)
-        bots = [stage.bot(name) for name in (REFERENCE, *names)]
-        # One configuration for all: to read it takes longer than to make a bot.
-        loaded = hasty(bots[0])
-        campaign.play([replace(bot, loaded=loaded) for bot in bots])
+        campaign.play([stage.bot(name, HASTY) for name in (REFERENCE, *names)])
         return campaign.tally, max(campaign.steps.values())
 
 
 def main() -> int:
     """Play what the arguments say, print one JSON line, and tell whether everything held and no call was left out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--count", type=int, default=54, help="so many bots, and as many calls on each day")
+    parser.add_argument("--count", type=int, default=70, help="so many bots, and as many calls on each day")
     parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--each", action="store_true", help="take every call of SQLite for a step of its own")
     parser.add_argument("--kind", choices=(ONCE, LASTING), help="let all calls fail so; else every other one")

@@ -131,8 +131,8 @@ class Left(judge.Promises):
 
     def now(self) -> "Left":
         """Read every record whose own hash is right."""
-        for found in journal_reading.read(self._path).records:
-            self._add(found)
+        for found in journal_reading.read(self._path).records():
+            self._add({"kind": found.kind, "payload": json.loads(found.payload)})
         return self
 
 

@@ -29,7 +29,8 @@ from typing import Any
 from commands import evaluate_exits, reconcile, trade_once, unhalt
 from tests.faults import judge, verdicts
 from tests.faults.controls import CONTROLS
-from tests.faults.ground import KILLED, SYMBOLS, Ground, Verb, candidates, laid
+from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
+from tests.faults.lies import RESTLESS, STRANGER
 from tests.faults.troubles import DATES, LIMITS, Fate, Trouble, drawn, fired, limit_of, rules_of
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.model.trading import TradingState
@@ -60,6 +61,7 @@ LAST_MINUTES_S = 10 * 60
 BETWEEN_EXITS_S = 360
 """Longer than an exit of unknown fate is only looked up."""
 PASSES = 2
+SHARE_OF_NARROW = 0.3
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,10 @@ class Act:
 
 @dataclass(frozen=True)
 class Script:
-    """A day as it was drawn: with which books it begins, and its acts."""
+    """A day as it was drawn: with which books it begins, whether limits are narrow, and its acts."""
 
     begins: str
+    narrow: bool
     acts: tuple[Act, ...]
 
 
@@ -89,7 +92,11 @@ def script(seed: int) -> Script:
     verbs = chance.choices(("entries", *VERBS), k=chance.choice((1, 1, 1, 1, 1, 1, 2, 3)))
     if begins == "flat":
         verbs[0] = "entries"
-    return Script(begins, tuple(_act(chance, number, verb) for number, verb in enumerate(verbs)))
+    return Script(
+        begins,
+        chance.random() < SHARE_OF_NARROW,
+        tuple(_act(chance, number, verb) for number, verb in enumerate(verbs)),
+    )
 
 
 def _act(chance: random.Random, number: int, verb: str) -> Act:
@@ -122,7 +129,8 @@ class Schedule:
     def __init__(self, ground: Ground, seed: int, tally: Tally, tell: bool = False) -> None:
         self.seed, self.tally, self._tell = seed, tally, tell
         self._script = script(seed)
-        self.day = ground.day(self._script.begins)
+        self.day = ground.day(self._script.begins, self._script.narrow)
+        self._first = self.day.line + 1
         self._names: dict[str, str] = {}
         self._findings: Sequence[Any] = ()
 
@@ -139,6 +147,8 @@ class Schedule:
         account = judge.accounts(events)[self.day.number]
         self.day.problems += verdicts.doubled(events, account)
         self.day.problems += verdicts.grown(events)
+        self.day.problems += verdicts.exits_beside(events)
+        self.day.problems += verdicts.above_limit(events, NARROW_USD, self._first) if self._script.narrow else ()
         self.day.problems += verdicts.halted(events, self.day.shut)
         self.day.problems += verdicts.outside(events, self.day.exchange.market.calendar)
         self.day.close()
@@ -148,8 +158,10 @@ class Schedule:
 
     def _troubled(self, act: Act) -> int:
         """Run a verb in its troubles, and count how each that befell it ended."""
-        self._names |= {t.when["name"]: t.name for t in act.troubles if t.when}
+        self._names |= {rule["name"]: trouble.name for trouble in act.troubles for rule in trouble.rules}
         rules = rules_of(act.troubles)
+        if any(trouble.name in RESTLESS for trouble in act.troubles):
+            self.day.order_elsewhere(STRANGER)
         if rules:
             self.day.arm(rules)
         before, fate = fired(self.day), Fate(self.day, act.troubles)
@@ -190,6 +202,7 @@ class Schedule:
     def _recover(self) -> None:
         """Let all trouble end, compare once, and let two passes of exits go by; judge books and protection."""
         self.day.calm()
+        self.day.unasked("resume")
         self.day.machine.ahead = timedelta(0)
         self.day.tick(seconds=UNTIL_ALL_HAS_ARRIVED_S)
         trading = self.day.left_s > LAST_MINUTES_S or self.day.jump({"to": "next_open"})

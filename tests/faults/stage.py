@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import requests
 
+from tests.accepting import accept
 from tests.faults.controls import CONTROLS
 from tests.faults.together import ERRED, Child, Turn, together
 from tradebot.adapters import failpoint, state_folder, switch
@@ -31,7 +32,8 @@ from tradebot.errors import TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exchange.market.spec import MarketSpec
-from tradebot.settings import Loaded, Secrets
+from tradebot.keys import Secrets
+from tradebot.settings import Loaded
 from tradebot.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, FolderLook, Options, load_for
 
 CASH = 100_000
@@ -49,7 +51,7 @@ Verb = Callable[[App], int]
 class Bot:
     """One bot: its folder, and its account at the exchange with the key that opens it.
 
-    `control` names what is broken in it on purpose.
+    `control` names what is broken in it on purpose, `runs_as` the user whose bot it is, None for the user of the tests.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Bot:
     url: str
     loaded: Loaded
     control: str = ""
+    runs_as: int | None = None
 
     def app(self, look: FolderLook = state_folder.open_state) -> App:
         """Return the bot opened anew, as each process does; only its configuration, which never changes, is kept."""
@@ -142,6 +145,9 @@ def _ended(bot: Bot, verb: Verb) -> int:
     if bot.control:
         CONTROLS[bot.control]()
     sys.stderr = StringIO()
+    if bot.runs_as is not None:
+        # In a child, which never has to come back from this.
+        os.seteuid(bot.runs_as)
     try:
         with closing(bot.app()) as app:
             return int(verb(app))
@@ -222,24 +228,25 @@ class Stage:
         """Let time pass."""
         self.control("tick", **step)
 
-    def bot(self, name: str) -> Bot:
+    def bot(self, name: str, configuration: str = CONFIGURATION) -> Bot:
         """Open an account, and make a bot for it."""
         account = self.control("accounts", name=name, cash=CASH)
-        return self._made(name, name, account["account_number"])
+        return self._made(name, name, account["account_number"], configuration)
 
     def twin(self, bot: Bot) -> Bot:
         """Make a second bot for the account of another one, as on another machine: its books know nothing of those."""
         return self._made(f"{bot.name}-twin", bot.key, bot.number)
 
-    def _made(self, name: str, key: str, number: str) -> Bot:
+    def _made(self, name: str, key: str, number: str, configuration: str = CONFIGURATION) -> Bot:
         """Make what `init` makes: marker, books, configuration, arming."""
         folder, now = self.folder / name, LockStepClock(self.url).now()
         state = state_folder.create(folder, "sandbox", number, "user", now)
-        (folder / "tradebot.yaml").write_text(CONFIGURATION)
+        (folder / "tradebot.yaml").write_text(configuration)
         ledger = SqliteLedger.create(folder, number, now)
         ledger.open_books(Decimal(CASH), now)
         ledger.close()
         switch.arm(folder, "campaign", now)
+        accept(folder, now)
         bot = Bot(name, key, folder, number, self.url, load_for(state, Options(str(folder)), {}))
         # The venue's own calendar: the one that a bot makes for itself would load pandas too.
         with closing(bot.app()) as app:

@@ -31,6 +31,7 @@ from tradebot.adapters.events import JsonlEvents
 from tradebot.adapters.facts import SqliteFacts
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.baseline import Baseline
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.trading import ReconcileMark, TradingState
@@ -62,6 +63,7 @@ def create(folder: Path) -> None:
     state_folder.prepare(folder)
     ledger = SqliteLedger.create(folder, ACCOUNT, NOW)
     ledger.open_books(Decimal(100_000), NOW)
+    ledger.approve(Baseline({"shadow": False}, "campaign", NOW))
     ledger.close()
     switch.arm(folder, "campaign", NOW)
     state_folder.create(folder, "sandbox", ACCOUNT, "user", NOW)

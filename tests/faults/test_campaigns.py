@@ -19,7 +19,14 @@ BOTS = 12 if SOAK else 6
 """One bot is about seventy kills; the stores alone see many times as many."""
 ROAD = ("http.", "alpaca.", "ledger_books.", "journal.sync", "facts.commit", "lock.", "send_lock.")
 """Points that a day of trading passes."""
-CAUGHT_BY_KILLS = ("retry-on-post", "gate-after-the-post", "unknown-is-rejected", "reconcile-that-flattens")
+CAUGHT_BY_KILLS = (
+    "retry-on-post",
+    "gate-after-the-post",
+    "unknown-is-rejected",
+    "reconcile-that-flattens",
+    "believe-the-orders",
+    "believe-the-positions",
+)
 CAUGHT_BY_STOPS = ("halt-1-no-lock", "halt-2-cached-halt", "twin-3-random-ids")
 
 pytestmark = pytest.mark.timeout(0 if SOAK else 600)

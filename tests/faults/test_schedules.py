@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import hypothesis
 import pytest
 
 from tests.faults import judge, verdicts
+from tests.faults.lies import LIES
 from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, RULES
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
-COUNT = 2_000
+COUNT = 1_800
 FIRSTS = range(1, 100_000 if SOAK else COUNT, COUNT)
 WENT_ON, GAVE_UP = {"done", "shut", "findings"}, {"error", "person", "keys", "away"}
 NOT_SURVIVED = {KILL, "no equity"}
@@ -34,6 +36,8 @@ CAUGHT = (
     "one-fill-an-order",
     "no-stop",
 )
+BELIEVERS = ("believe-the-orders", "believe-the-positions")
+"""Seen in one of some hundred schedules only, because most lies end before they matter: these begin nearer to it."""
 
 pytestmark = pytest.mark.timeout(0 if SOAK else 1200)
 
@@ -64,6 +68,8 @@ def test_no_schedule_breaks_a_promise_and_each_trouble_is_met_and_survived(
     record_property("seeded schedules", found["schedules"])
     record_property("passes in seeded schedules", found["runs"])
     record_property("troubles that befell a pass in a schedule", sum(count for *_, count in found["pairs"]))
+    told = sum(count for name, _, count in found["pairs"] if name in LIES)
+    record_property("lying reads that befell a pass in a schedule", told)
     ends = ends_of(found)
     assert set(EVERY) - set(ends) == set(), "never met"
     assert {name for name in set(EVERY) - NOT_SURVIVED if not ends[name] & WENT_ON} == set()
@@ -71,15 +77,29 @@ def test_no_schedule_breaks_a_promise_and_each_trouble_is_met_and_survived(
 
 
 def test_each_broken_promise_is_seen_in_some_schedule() -> None:
-    names = [word for name in CAUGHT for word in ("--control", name)]
-    found = played("--count", "400", *names)
-    assert [name for name in CAUGHT if not found[name][1]] == []
+    assert caught(CAUGHT, 1) == set(CAUGHT)
+
+
+def test_a_bot_that_believes_the_venues_lists_is_seen_in_some_schedule() -> None:
+    assert caught(BELIEVERS, 120) == set(BELIEVERS)
+
+
+def caught(names: Sequence[str], first: int) -> set[str]:
+    """Return those bots broken on purpose that some of 400 schedules see."""
+    found = played("--first", str(first), "--count", "400", *(word for name in names for word in ("--control", name)))
+    return {name for name in names if found[name][1]}
 
 
 def accepted(role: str, order: str, status: str = "new") -> dict[str, Any]:
     """Return an order's line of the log."""
     line = {"event": "order_accepted", "client_order_id": f"tb1.{role}.{order}", "order_id": order, "status": status}
     return {**line, "symbol": "AAPL", "side": "buy" if role == "OPEN" else "sell", "account": "one"}
+
+
+def asked(role: str, order: str) -> dict[str, Any]:
+    """Return the line of a request for an order."""
+    body = {"client_order_id": f"tb1.{role}.{order}", "symbol": "AAPL"}
+    return {"event": "request", "method": "POST", "path": "/v2/orders", "body": json.dumps(body), "account": "one"}
 
 
 def filled(role: str, order: str, position: str) -> dict[str, Any]:
@@ -96,17 +116,41 @@ def filled(role: str, order: str, position: str) -> dict[str, Any]:
         ([filled("OPEN", "a", "8"), accepted("CLOSE", "b"), accepted("CLOSE", "c")], "tb1.CLOSE.c beside"),
         ([filled("OPEN", "a", "8"), filled("CLOSE", "b", "-8")], "from 8 to -8"),
         ([filled("CLOSE", "b", "-8")], "from 0 to -8"),
+        ([accepted("CLOSE", "b"), asked("CLOSE", "c")], "tb1.CLOSE.c was asked for beside ['tb1.CLOSE.b']"),
     ],
 )
 def test_the_judge_sees_what_is_there_twice(lines: list[dict[str, Any]], said: str) -> None:
-    found = [*verdicts.doubled(lines, judge.accounts(lines)["one"]), *verdicts.grown(lines)]
-    assert any(said in problem for problem in found), found
+    assert any(said in problem for problem in broken(lines)), broken(lines)
+
+
+def broken(lines: list[dict[str, Any]]) -> list[str]:
+    """Return what the judge has against a day."""
+    twice = [*verdicts.doubled(lines, judge.accounts(lines)["one"]), *verdicts.exits_beside(lines)]
+    return [*twice, *verdicts.grown(lines)]
+
+
+def test_the_judge_has_no_objection_to_an_exit_that_is_asked_for_again_or_after_another_one() -> None:
+    again = [asked("CLOSE", "a"), accepted("CLOSE", "a"), asked("CLOSE", "a")]
+    ended = {**accepted("CLOSE", "a", "canceled"), "event": "order_canceled"}
+    assert broken([filled("OPEN", "o", "8"), *again, ended, asked("CLOSE", "b")]) == []
+
+
+@pytest.mark.parametrize(("limit", "found"), [(Decimal(3000), 0), (Decimal(2999), 1)])
+def test_the_judge_adds_what_is_held_what_works_and_what_is_asked_for(limit: Decimal, found: int) -> None:
+    def opens(order: str, symbol: str) -> dict[str, Any]:
+        told = {"seq": 9, "symbol": symbol, "qty": "10", "filled_qty": "0", "limit_price": "100"}
+        return accepted("OPEN", order) | told
+
+    held = opens("a", "AAPL") | {"event": "fill", "status": "filled", "filled_qty": "10", "price": "100"}
+    lines = [opens("a", "AAPL"), held | {"position": "-10"}, opens("b", "MSFT"), opens("c", "NVDA")]
+    assert len(list(verdicts.above_limit(lines, limit, 1))) == found
+    assert list(verdicts.above_limit(lines, limit, 10)) == []
 
 
 def test_the_judge_has_no_objection_to_one_round_and_another_one() -> None:
     round_trip = [accepted("OPEN", "a"), filled("OPEN", "a", "8"), accepted("CLOSE", "b"), filled("CLOSE", "b", "0")]
     lines = [*round_trip, accepted("OPEN", "c"), filled("OPEN", "c", "8")]
-    assert [*verdicts.doubled(lines, judge.accounts(lines)["one"]), *verdicts.grown(lines)] == []
+    assert broken(lines) == []
 
 
 def test_a_schedule_that_failed_is_named_with_the_command_that_replays_it() -> None:

@@ -47,12 +47,11 @@ def test_the_life_was_hard_enough(life: Life) -> None:
     assert life.ends["serve"] == [0, 0]
     assert "Traceback (most recent call last)" in said
     assert f"'the secret': '{HIDDEN}'" in said, "what failed would have told"
-    assert f"UW_API_KEY={HIDDEN}" in said, "what the plug-in read would have been told"
-    assert "canary" in (life.place / "seen-by-plug-in").read_text()
+    assert f"it reached nothing, and UW_API_KEY={HIDDEN}" in said, "what the plug-in knows would have been told"
     for kept in ("ledger.db", "journal.jsonl", "system_events.jsonl", "facts.db"):
         assert HIDDEN.encode() in (life.folder / kept).read_bytes(), kept
     assert list((life.folder / "quarantine").glob("*/ledger.db"))
-    assert len(list((life.folder / "backups").iterdir())) >= 2
+    assert len(list((life.folder / "backups").glob("2*"))) >= 2
 
 
 FORMS = {

@@ -1,7 +1,8 @@
 """The troubles that a schedule draws from: of the venue and the network, of disk, clocks and people, and plain kills.
 
-A venue's trouble is a rule of the exchange's own fault scripts. The others befall a run at the n-th failpoint that it
-reaches, requests left out, or hold it to a limit of the system's from its beginning.
+A venue's trouble is a rule of the exchange's own fault scripts, and so are its lies, which `lies.py` holds. The others
+befall a run at the n-th failpoint that it reaches, requests left out, or hold it to a limit of the system's from its
+beginning.
 """
 
 import errno
@@ -10,11 +11,13 @@ import random
 import resource
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from tests.faults import lies
 from tests.faults.ground import Day, Killed
+from tests.faults.lies import LIES
 from tests.faults.machine import Limit, descriptors
 from tradebot.adapters import state_folder
 from tradebot.model.trading import TradingState
@@ -22,6 +25,7 @@ from tradebot.model.trading import TradingState
 WRITES = ("submit", "submit", "cancel", "replace")
 WRITTEN_BY = {"entries": {"submit"}, "exits": set(WRITES)}
 """What a verb asks the venue to do; the others only read."""
+SELDOM = {"cancel", "replace"}
 READS = ("clock", "account", "positions", "orders", "order", "activities", "snapshots")
 BOTH = (*WRITES, *WRITES, *READS)
 ORDERS = ("submit", "orders", "order")
@@ -60,7 +64,10 @@ RULES: Mapping[str, Rule] = {
     "very late, reset": Rule({"late_arrival": "12m", "answer": "reset"}, WRITES),
     "twice": Rule("delivered_twice", WRITES),
     "twice, first answer": Rule({"delivered_twice": None, "answer": "first"}, WRITES),
-    "rejected later": Rule("reject_after_acceptance", ("submit",)),
+    "rejected later": Rule("reject_after_acceptance", ("submit", "cancel", "replace")),
+    "change refused": Rule("refused", ("cancel", "replace")),
+    "acknowledged late": Rule({"late_acknowledgement": "2m"}, ("submit",)),
+    "acknowledged very late": Rule({"late_acknowledgement": "12m", "status": "accepted"}, ("submit",)),
     "partial, then canceled": Rule("partial_then_cancel", ("submit",)),
     "filled while canceled": Rule("fill_during_cancel", ("cancel",)),
     "halted symbol": Rule({"halt_symbol": "5m"}, ("submit",)),
@@ -93,16 +100,18 @@ JUMPS: Mapping[str, Mapping[str, Any]] = {
 }
 DATES = {"date an hour back": timedelta(hours=-1), "date a day on": timedelta(days=1), "date a year on": timedelta(365)}
 HALTS = {"halted meanwhile": TradingState.REDUCE_ONLY, "flatten meanwhile": TradingState.FLATTEN}
+UNASKED = {"suspended by the venue": "suspend", "stopped by the venue": "stop", "canceled by the venue": "cancel"}
 KILL = "killed"
 AT_THE_DISK = (*DISK, "EFBIG")
-AT_A_POINT = (*DISK, *JUMPS, *HALTS, KILL)
-EVERY = (*RULES, *AT_A_POINT, *LIMITS, *DATES)
+TWIN = "another copy orders"
+AT_A_POINT = (*DISK, *JUMPS, *HALTS, *UNASKED, TWIN, KILL)
+EVERY = (*RULES, *LIES, *AT_A_POINT, *LIMITS, *DATES)
 """The names of all troubles."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """One trouble of a run, as it was drawn.
+    """One trouble of a run, as it was drawn; `rules` are those of the exchange that make it.
 
     `at` is the failpoint that it waits for. One of the disk may be `lasting`, to the end of the run; a kill or a halt
     may come `at_socket` instead, where an order is about to be sent.
@@ -112,24 +121,35 @@ class Trouble:
     at: int = 0
     lasting: bool = False
     at_socket: bool = False
-    when: Mapping[str, Any] = field(default_factory=dict)
+    rules: Sequence[Mapping[str, Any]] = ()
 
 
 def drawn(chance: random.Random, tag: str, verb: str) -> Trouble:
     """Draw one trouble of a verb; `tag` names its rule at the exchange."""
-    if chance.random() < 0.5:
-        name = chance.choice(list(RULES))
-        return Trouble(name, when=_when(chance, RULES[name], tag, verb))
+    kind = chance.random()
+    if kind < 0.35:
+        name = chance.choice(_possible(verb))
+        return Trouble(name, rules=[_when(chance, RULES[name], tag, verb) | {"what": RULES[name].what}])
+    if kind < 0.6:
+        name = chance.choice(list(LIES))
+        return Trouble(name, rules=list(lies.rules(chance, name, tag)))
     name = chance.choice((*AT_A_POINT, *AT_A_POINT, KILL, KILL, KILL, KILL, *LIMITS, *DATES))
     at_socket = name in (KILL, *HALTS) and chance.random() < 0.3
     return Trouble(name, chance.randint(1, 36), chance.random() < 0.3, at_socket)
 
 
-def _when(chance: random.Random, rule: Rule, tag: str, verb: str) -> Mapping[str, Any]:
+def _possible(verb: str) -> Sequence[str]:
+    """Return the rules that may befall a verb, those of requests that are seldom sent several times."""
+    sent = WRITTEN_BY.get(verb, set()) | set(READS)
+    possible = [(name, set(rule.befalls)) for name, rule in RULES.items() if sent & set(rule.befalls)]
+    return [name for name, befalls in possible for _ in range(4 if befalls <= SELDOM else 1)]
+
+
+def _when(chance: random.Random, rule: Rule, tag: str, verb: str) -> dict[str, Any]:
     written = WRITTEN_BY.get(verb, set())
-    request = chance.choice([kind for kind in rule.befalls if kind not in WRITES or kind in written] or rule.befalls)
+    request = chance.choice([kind for kind in rule.befalls if kind not in WRITES or kind in written])
     first = 1 if request in WRITES or request == "activities" else chance.randint(1, 2)
-    if request in WRITES and chance.random() < 0.3:
+    if request == "submit" and chance.random() < 0.3:
         first = 2
     place = {"from": first} if chance.random() < 0.25 else {"nth": first}
     return {"name": tag, "when": {"request": request, **place}}
@@ -170,6 +190,12 @@ class Fate:
         elif trouble.name in HALTS:
             self._done(trouble)
             self._day.halt(HALTS[trouble.name])
+        elif trouble.name in UNASKED:
+            if self._day.unasked(UNASKED[trouble.name]):
+                self._done(trouble)
+        elif trouble.name == TWIN:
+            if self._day.order_elsewhere(lies.COPY):
+                self._done(trouble)
         else:
             self._done(trouble)
             self._dead = True
@@ -209,7 +235,7 @@ def limit_of(day: Day, troubles: Sequence[Trouble]) -> Limit | None:
 
 def rules_of(troubles: Sequence[Trouble]) -> list[Mapping[str, Any]]:
     """Return the rules to be armed at the exchange."""
-    return [{**trouble.when, "what": RULES[trouble.name].what} for trouble in troubles if trouble.name in RULES]
+    return [rule for trouble in troubles for rule in trouble.rules]
 
 
 def fired(day: Day) -> set[str]:

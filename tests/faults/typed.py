@@ -13,6 +13,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.accepting import accept
 from tests.faults import judge
 from tests.faults.stage import SYMBOLS
 from tradebot.__main__ import main
@@ -123,6 +124,7 @@ def sat_down(folder: Path) -> Iterator[Typist]:
         typist.must("init", "--symbols", ",".join(SYMBOLS), "--sessions", "3")
         with (folder / "tradebot.yaml").open("a") as file:
             file.write(LIMITS)
+        accept(folder)
         for step in ("close", "next_open", "30m"):
             typist.tick(step)
         for verb in ("reconcile", "trade-once", "evaluate-exits"):

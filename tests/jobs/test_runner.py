@@ -21,6 +21,7 @@ class Moments:
 
     at: datetime = SESSION.open
     finished: bool = False
+    believed: bool = True
 
     @property
     def now(self) -> datetime:
@@ -132,6 +133,13 @@ def test_a_good_pass_between_faults_begins_the_count_anew() -> None:
     bench.tick(2)
     bench.tick(12)
     assert (bench.runner.over, bench.runner.exit_code) == (False, ExitCode.DONE)
+
+
+def test_no_entry_is_written_off_as_missed_at_a_time_that_nobody_can_be_sure_of() -> None:
+    bench = Bench(pace=Moments(believed=False))
+    bench.runner.begin()
+    assert Kind.MISSED not in {kind for kind, _ in bench.tick(120)}
+    assert not [claim for claim in bench.ledger.slot_claims(SESSION.date) if "missed" in claim.by]
 
 
 def test_a_late_entry_is_recorded_as_missed_and_the_rest_runs_once() -> None:

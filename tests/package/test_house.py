@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("tradebot", "commands", "jobs")
-SHELL = {"adapters", "exchange", "settings", "sandbox", "wiring", "__main__", "__init__"}
+SHELL = {
+    *("accepted", "adapters", "connecting", "exchange", "keys", "sandbox", "settings", "told", "wiring"),
+    *("__main__", "__init__"),
+}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "deploy").glob("*.lock"))
 FETCHED = {"__pycache__", "node_modules", ".venv"}

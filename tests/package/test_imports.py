@@ -13,7 +13,7 @@ VERBS = [
     ("init",), ("demo",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",), ("reconcile",),
     ("why-no-orders",), ("halt",), ("unhalt",), ("status",), ("exchange",), ("exchange", "serve"),
     ("exchange", "tick"), ("strategy", "new"), ("strategy", "list"), ("live", "status"), ("live", "arm"),
-    ("positions",), ("orders",), ("fills",), ("events",), ("config", "show"), ("config", "check"),
+    ("positions",), ("orders",), ("fills",), ("events",), ("config", "show"), ("config", "check"), ("config", "accept"),
     ("adopt",), ("flatten",), ("completion",),
 ]  # fmt: skip
 PROGRAM = """

@@ -1,4 +1,4 @@
-"""Alpaca as the venue: a reader that cannot send, and the port that sends each order once."""
+"""Alpaca as the venue: a reader of account, orders, activities and prices that cannot send."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,26 +18,18 @@ from tradebot.adapters.alpaca_models import (
     read_session,
     takes_back,
 )
-from tradebot.adapters.alpaca_replies import (
-    adopted,
-    may_be_duplicate,
-    order_body,
-    price_body,
-    refusal,
-    submit_reply,
-    unknown,
-)
+from tradebot.adapters.alpaca_orders import one_order, order_path
 from tradebot.adapters.alpaca_venue import SANDBOX_FEED, AlpacaVenue
 from tradebot.adapters.alpaca_wire import AlpacaClient, AlpacaReads, RefusedReadError
-from tradebot.adapters.failpoint import around
-from tradebot.adapters.http import Answer, Bounds, RetryPolicy, WireError
-from tradebot.adapters.rows import DriftTally, Row, RowError, keep_readable, utc
-from tradebot.errors import TemporaryError, TradebotError
+from tradebot.adapters.http import Bounds, RetryPolicy
+from tradebot.adapters.rows import LONGEST_TEXT, DriftTally, Row, RowError, keep_readable, utc
+from tradebot.adapters.second_look import ask_again
+from tradebot.errors import TemporaryError
 from tradebot.model.account import Account, BrokerPosition, BrokerView
 from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
-from tradebot.model.intent import Intent
-from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
+from tradebot.model.intent import is_marked
+from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
 
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
 _SNAPSHOT_CHUNK = 100
@@ -85,28 +77,48 @@ class AlpacaReader:
         return read_account(self._trading.json("/account"), self._tally)
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders, read between two equal readings of the orders."""
-        before = self._open_orders()
+        """Return account, positions and open orders, read between two readings of the orders.
+
+        Ours must be the same in both, or the positions may be of another moment; after a few attempts the view is
+        returned all the same and says that it is not steady. Other people's orders may change as they like: of each,
+        the reading that leaves more to fill counts.
+        """
+        after, unread = self._open_orders()
         for _ in range(_VIEW_TRIES):
-            (positions, lost), account, clock = self._positions(), self.account(), self.clock()
-            after = self._open_orders()
-            if after == before:
-                orders, unread = after
-                return BrokerView(clock.now, account, positions, orders, lost + unread)
             before = after
-        raise TemporaryError("the venue's orders changed during each reading of the account")
+            (positions, lost), account, clock = self._positions(), self.account(), self.clock()
+            after, unread = self._open_orders()
+            steady = _marked(before) == _marked(after)
+            if steady:
+                break
+        return BrokerView(clock.now, account, positions, _at_worst(before, after), lost + unread, steady)
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return the venue's position in one symbol; None where the venue says it holds none."""
+        try:
+            answer = self._trading.json(f"/positions/{quote(symbol, safe='')}")
+            position = read_position(answer, self._tally)
+        except RefusedReadError as error:
+            if error.status == 404 and error.venue_code is not None:
+                return None
+            raise
+        except RowError as error:
+            raise TemporaryError(f"the venue's position in {symbol} cannot be read: {error}") from error
+        if position.symbol != symbol:
+            raise TemporaryError(f"the venue answered with another position than {symbol}")
+        return position
 
     def order(self, client_order_id: str) -> Order | None:
         """Return the order of this id; None where the venue says that it has none."""
         params = {"client_order_id": client_order_id}
-        order = _one_order(self._trading, "/orders:by_client_order_id", params, self._tally)
+        order = one_order(self._trading, "/orders:by_client_order_id", params, self._tally)
         if order is not None and order.client_order_id != client_order_id:
             raise TemporaryError(f"the venue answered with another order than {client_order_id}")
         return order
 
     def follower(self, venue_id: str) -> Order | None:
         """Return the order of the venue's own id; None where the venue says that it has none."""
-        return _one_order(self._trading, _order_path(venue_id), None, self._tally)
+        return one_order(self._trading, order_path(venue_id), None, self._tally)
 
     def ended(self, since: datetime) -> Sequence[Order]:
         """Return orders submitted from `since` on that are open no more, oldest first; very many are cut off."""
@@ -114,6 +126,20 @@ class AlpacaReader:
         raws = [raw for page in pages for raw in page]
         orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
         return list({order.venue_id: order for order in orders}.values())
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        """Return the orders of these symbols, open or not, of any age, newest first; very many are cut off."""
+        wanted = {"status": "all", "symbols": ",".join(symbols), "direction": "desc", "limit": str(_ORDERS_PAGE)}
+        raws, bound = list[object](), dict[str, str]()
+        for _ in range(_MOST_ENDED_PAGES):
+            page = self._trading.rows("/orders", {**wanted, **bound})
+            raws += page
+            if len(page) < _ORDERS_PAGE:
+                break
+            # Some may share an instant with the last row of a page, so the next one begins just after it.
+            bound = _until(page[-1])
+        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
+        return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
         """Return executions later than `after`, oldest first, each once."""
@@ -150,6 +176,10 @@ class AlpacaReader:
         self.rejected_quotes = rejected
         return quotes
 
+    def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Ask for these quotes once more; `rejected_quotes` stays what it is."""
+        return ask_again(self._venue, self._tally, symbols)
+
     def bar_times(self, symbols: Sequence[str], feed: str | None = None) -> Mapping[str, datetime]:
         """Return when each symbol's latest minute bar began; symbols without one are absent.
 
@@ -162,7 +192,7 @@ class AlpacaReader:
             bars = Row("latest bars", answer, self._tally).value("bars") or {}
             if not isinstance(bars, Mapping):
                 raise RowError("bars", "is no object")
-            return {symbol: Row("bar", bar, self._tally).time("t") for symbol, bar in bars.items()}
+            return {symbol: Row("bar", bars[symbol], self._tally).time("t") for symbol in symbols if symbol in bars}
         except RowError as error:
             raise TemporaryError(f"the venue's latest bars cannot be read: {error}") from error
 
@@ -194,10 +224,11 @@ class AlpacaReader:
         return self._snapshot_chunk(symbols[:middle]) | self._snapshot_chunk(symbols[middle:])
 
     def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
-        """Return the positions that can be read, and how many cannot."""
+        """Return the positions that can be read, and how many cannot; of two that differ in one symbol one cannot."""
         raws = self._trading.rows("/positions")
         positions = keep_readable("position", raws, partial(read_position, tally=self._tally), self._tally)
-        return tuple(positions), len(raws) - len(positions)
+        once = {position.symbol: position for position in positions}
+        return tuple(once.values()), len(raws) - len(positions) + len(set(positions)) - len(once)
 
     def _open_orders(self) -> tuple[tuple[Order, ...], int]:
         """Return the open orders that can be read, each once, and how many rows cannot."""
@@ -236,13 +267,27 @@ class AlpacaReader:
         raise TemporaryError(f"the venue's list of activities has more than {_MOST_PAGES} pages")
 
 
+def _marked(orders: tuple[Order, ...]) -> dict[str, Order]:
+    return {order.venue_id: order for order in orders if is_marked(order.client_order_id)}
+
+
+def _at_worst(before: tuple[Order, ...], after: tuple[Order, ...]) -> tuple[Order, ...]:
+    """Return our orders as read last, and of each foreign one the reading that leaves more to fill."""
+    worst = {order.venue_id: order for order in after}
+    for order in before:
+        latest = worst.get(order.venue_id)
+        if not is_marked(order.client_order_id) and (latest is None or latest.open_quantity < order.open_quantity):
+            worst[order.venue_id] = order
+    return tuple(worst.values())
+
+
 def _rfc3339(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
 def _text_of(raw: object, name: str) -> str:
     value = raw.get(name) if isinstance(raw, dict) else None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
         raise TemporaryError(f"the last row of a page has no usable {name}, so the next page cannot be asked for")
     return value
 
@@ -273,96 +318,11 @@ def _page_from(raw: object) -> dict[str, str]:
         raise TemporaryError(f"the list of orders cannot be paged: {error}") from error
 
 
+def _until(raw: object) -> dict[str, str]:
+    at = utc("submitted_at", _text_of(raw, "submitted_at"))
+    return {"until": _rfc3339(at + timedelta(milliseconds=1))}
+
+
 def _since(at: datetime) -> dict[str, str]:
     """Return where orders submitted at this time or later begin."""
     return {"after": _rfc3339(at - timedelta(milliseconds=1))}
-
-
-def _one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, tally: DriftTally) -> Order | None:
-    """Return one order; None only for the venue's own "not found", because any other 404 proves nothing."""
-    try:
-        return read_order(reads.json(path, params), tally)
-    except RefusedReadError as error:
-        if error.status == 404 and error.venue_code is not None:
-            return None
-        raise
-    except RowError as error:
-        raise TemporaryError(f"the venue's order cannot be read: {error}") from error
-
-
-def _order_path(venue_id: str) -> str:
-    return f"/orders/{quote(venue_id, safe='')}"
-
-
-class AlpacaOrders:
-    """Writes to the venue: one request per call, and a look-up where the answer leaves a question."""
-
-    def __init__(
-        self,
-        venue: AlpacaVenue,
-        tally: DriftTally,
-        *,
-        bounds: Bounds | None = None,
-        policy: RetryPolicy | None = None,
-    ) -> None:
-        self._client = AlpacaClient(venue.base_url, venue, bounds or Bounds())
-        self._reads = AlpacaReads(self._client, policy or RetryPolicy())
-        self._tally = tally
-
-    def submit(self, intent: Intent) -> Reply:
-        """Send one order once; anything but a clear yes or no is Outcome.UNKNOWN."""
-        answer = self._send("POST", "/orders", order_body(intent))
-        if isinstance(answer, Reply):
-            return answer
-        reply = submit_reply(answer, intent, self._tally)
-        return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
-
-    def replace(self, intent: Intent) -> Reply:
-        """Ask the venue once for `intent.target_venue_id` at another price; the quantity is not touched.
-
-        An order is replaced once at most, so a refusal may be the answer to a second delivery: it is looked up.
-        """
-        assert intent.target_venue_id is not None, "a replace names the venue's order"
-        answer = self._send("PATCH", _order_path(intent.target_venue_id), price_body(intent))
-        if isinstance(answer, Reply):
-            return answer
-        reply = submit_reply(answer, intent, self._tally)
-        return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
-
-    def cancel(self, intent: Intent) -> Reply:
-        """Ask the venue once to end `intent.target_venue_id`; an order done or ending counts as accepted."""
-        assert intent.target_venue_id is not None, "a cancel names the venue's order"
-        path = _order_path(intent.target_venue_id)
-        answer = self._send("DELETE", path)
-        if isinstance(answer, Reply):
-            return answer
-        if answer.status == 204:
-            return Reply(Outcome.ACCEPTED)
-        refused = refusal(answer)
-        if refused is None:
-            return unknown(f"http_{answer.status}", answer.excerpt)
-        return self._already_done(path, refused) if answer.status == 422 else refused
-
-    def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Answer | Reply:
-        try:
-            with around("alpaca.send"):
-                return self._client.ask(method, path, body)
-        except WireError as fault:
-            return unknown("no_answer", str(fault))
-
-    def _look_up(self, intent: Intent, refused: Reply) -> Reply:
-        params = {"client_order_id": intent.client_order_id}
-        try:
-            order = _one_order(self._reads, "/orders:by_client_order_id", params, self._tally)
-        except TradebotError as error:
-            return unknown("duplicate_not_read", error.message)
-        return adopted(order, intent, refused)
-
-    def _already_done(self, path: str, refused: Reply) -> Reply:
-        try:
-            order = _one_order(self._reads, path, None, self._tally)
-        except TradebotError as error:
-            return unknown("order_not_read", error.message)
-        done = order is not None and (order.status.terminal or order.status is OrderStatus.PENDING_CANCEL)
-        outcome = Outcome.ACCEPTED if done else Outcome.REJECTED
-        return Reply(outcome, order, refused.code, refused.message)

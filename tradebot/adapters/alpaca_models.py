@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from tradebot.adapters.rows import DriftTally, Row, RowError
+from tradebot.adapters.rows import LONGEST_SYMBOL, DriftTally, Row, RowError
 from tradebot.errors import OperatorError
 from tradebot.model.account import Account, BrokerPosition
 from tradebot.model.activity import Activity
@@ -86,7 +86,7 @@ def read_order(raw: object, tally: DriftTally) -> Order:
     order = Order(
         venue_id=row.text("id"),
         client_order_id=row.text("client_order_id"),
-        symbol=row.text("symbol"),
+        symbol=row.symbol(),
         asset_class=row.enum("asset_class", AssetClass),
         side=_side(row),
         quantity=row.number_or_none("qty"),
@@ -98,14 +98,10 @@ def read_order(raw: object, tally: DriftTally) -> Order:
         status=row.enum("status", OrderStatus),
         submitted_at=row.time_or_none("submitted_at"),
         updated_at=row.time_or_none("updated_at"),
-        replaced_by=_id_or_none(row.value("replaced_by")),
+        replaced_by=row.text_or_none("replaced_by"),
     )
     _check_quantities(order)
     return order
-
-
-def _id_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _check_quantities(order: Order) -> None:
@@ -129,12 +125,15 @@ def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
     row = Row("position", raw, tally)
     row.note_unknown(_POSITION_FIELDS)
     quantity = row.number("qty")
+    if quantity < 0 and row.value("side") == "long":
+        raise RowError("qty", f"is negative and called long: {quantity}")
     return BrokerPosition(
-        symbol=row.text("symbol"),
+        symbol=row.symbol(),
         asset_class=row.enum("asset_class", AssetClass),
         quantity=-abs(quantity) if row.value("side") == "short" else quantity,
         average_price=row.number("avg_entry_price"),
         market_value=row.number_or_none("market_value"),
+        current_price=row.number_or_none("current_price"),
     )
 
 
@@ -156,7 +155,7 @@ def read_fill(raw: object, tally: DriftTally) -> Fill:
     return Fill(
         activity_id=row.text("id"),
         venue_order_id=row.text("order_id"),
-        symbol=row.text("symbol"),
+        symbol=row.symbol(),
         side=Side.SELL if row.value("side") == "sell_short" else _side(row),
         quantity=row.positive("qty"),
         price=row.positive("price"),
@@ -168,12 +167,11 @@ def read_activity(raw: object, tally: DriftTally) -> Activity:
     """Return what is no execution; one without a time of its own counts from the beginning of its day in New York."""
     row = Row("activity", raw, tally)
     row.note_unknown(_ACTIVITY_FIELDS)
-    sub_kind, symbol = row.value("activity_sub_type"), row.value("symbol")
     return Activity(
         id=row.text("id"),
         kind=row.text("activity_type"),
-        sub_kind=sub_kind if isinstance(sub_kind, str) else "",
-        symbol=row.text("symbol") if symbol not in (None, "") else None,
+        sub_kind=row.text_or_none("activity_sub_type") or "",
+        symbol=row.text_or_none("symbol", LONGEST_SYMBOL),
         quantity=row.number_or_none("qty"),
         price=row.number_or_none("price"),
         net_amount=row.number_or_none("net_amount") or Decimal(0),

@@ -16,7 +16,7 @@ from tradebot.adapters.http import (
     exchange,
 )
 from tradebot.adapters.rows import DriftTally, Row, RowError
-from tradebot.errors import OperatorError, TemporaryError
+from tradebot.errors import OperatorError, TemporaryError, TradebotError
 
 REFUSED = "tradebot exchange tick next_open moves on while its market lasts; tradebot exchange status shows its time"
 _STEP_S = 1.0
@@ -62,6 +62,13 @@ class LockStepClock:
     def now(self) -> datetime:
         """Return the engine's time, aware UTC."""
         return self.status().now
+
+    def now_or_none(self) -> datetime | None:
+        """Return the engine's time, or None where the exchange does not tell."""
+        try:
+            return self.now()
+        except TradebotError:
+            return None
 
     def sleep(self, seconds: float) -> EngineStatus:
         """Let that much engine time pass; takes no time of its own."""

@@ -7,12 +7,13 @@ scalars is tagged `{"decimal": "1.5"}`, because its text alone could be a string
 
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -21,6 +22,7 @@ from tradebot.adapters.canonical import CodecError, decimal_text, parse_time, ti
 
 T = TypeVar("T")
 Step = Callable[[Any], Any]
+SHORT = 16
 SCALARS = frozenset({Decimal, float, int, str})
 
 
@@ -221,10 +223,21 @@ def _exactly(kind: type) -> Step:
     return lambda value: value if type(value) is kind else _checked(value, kinds)
 
 
+def _text(value: Any) -> str:
+    """Return a text; a short one, as a symbol is, stands in memory once for all rows."""
+    text: str = value if type(value) is str else _checked(value, (str,))
+    return sys.intern(text) if len(text) <= SHORT else text
+
+
 def _decimal(value: Any) -> Decimal:
-    number = Decimal(value if type(value) is str else _checked(value, (str,)))
+    return _number(value if type(value) is str else _checked(value, (str,)))
+
+
+@lru_cache(maxsize=1_000)
+def _number(text: str) -> Decimal:
+    number = Decimal(text)
     if not number.is_finite():
-        raise CodecError(f"{value} is not finite")
+        raise CodecError(f"{text} is not finite")
     return number
 
 
@@ -238,7 +251,7 @@ def _text_map(value: Any) -> dict[str, str]:
 
 
 _DECODERS: dict[Any, Step] = {
-    str: _exactly(str),
+    str: _text,
     int: _exactly(int),
     bool: _exactly(bool),
     float: _float,

@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradebot.adapters.doors import another_owner
 from tradebot.errors import OperatorError
 from tradebot.gates.permission import NAMES
 
@@ -34,8 +35,18 @@ def read_env_file(path: Path) -> dict[str, str]:
     for binding in parse_stream(StringIO(text)):
         _refuse_unread(path, binding)
         if binding.key is not None:
-            found[binding.key] = binding.value or ""
+            found[binding.key] = _gate(binding) if binding.key in NAMES else binding.value or ""
     return found
+
+
+def _gate(binding: Binding) -> str:
+    """Return what a gate says letter for letter, as the environment would: the parser drops blanks around a bare word.
+
+    Blanks before a comment are no part of the word.
+    """
+    written = binding.original.string.partition("=")[2].rstrip("\r\n")
+    bare = re.sub(r"\s+#.*", "", written)
+    return bare if bare.strip() == binding.value else binding.value or ""
 
 
 def _refuse_unread(path: Path, binding: Binding) -> None:
@@ -62,6 +73,14 @@ def looked_for(path: Path) -> str:
     return f"the environment, then {full}" if os.path.lexists(full) else f"the environment alone: no {full}"
 
 
+def places_of(path: Path) -> tuple[Path, ...]:
+    """Return where a file of the current folder is; nowhere if that folder is gone."""
+    try:
+        return (path.absolute(),)
+    except FileNotFoundError:
+        return ()
+
+
 def _at(path: Path, binding: Binding, problem: str) -> OperatorError:
     """Return what is wrong with a line; a binding begins with the empty lines before it."""
     text = binding.original.string
@@ -80,17 +99,22 @@ def _owners_text(path: Path) -> str:
             return ""
         raise OperatorError(f"{path}: {failed.strerror}", f"ls -l {path}: it must be a plain file of yours") from None
     try:
-        _refuse_others(path, os.fstat(descriptor).st_mode)
+        _refuse_others(path, os.fstat(descriptor))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             return _text(path, file.read(MOST_BYTES + 1))
     finally:
         os.close(descriptor)
 
 
-def _refuse_others(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
+def _refuse_others(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
         raise OperatorError(f"{path} is not a regular file", "put the keys into a plain file, or into the environment")
-    if mode & 0o077:
+    # Of a link both ends count: its owner decides what it leads to.
+    owners = (another_owner(path, owner) for owner in (found.st_uid, os.lstat(path).st_uid))
+    problem = next(filter(None, owners), None)
+    if problem:
+        raise OperatorError(problem, f"write it as this user, or take it over: sudo chown {os.geteuid()} {path}")
+    if found.st_mode & 0o077:
         raise OperatorError(f"{path} can be read by others than its owner", f"chmod 600 {path}")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tradebot.adapters.canonical import CodecError, json_text, time_text
 from tradebot.adapters.codec import decode, encode
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.plain_files import NotPlainError, open_plain, require_plain
 from tradebot.adapters.redaction import hide
 from tradebot.errors import OperatorError
 from tradebot.model.event import Severity, SystemEvent
@@ -31,7 +32,7 @@ class JsonlEvents:
         line = hide(json_text(encode(event))).encode() + b"\n"
         try:
             self._rotate(len(line))
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            descriptor = open_plain(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             try:
                 os.write(descriptor, line)
             finally:
@@ -57,8 +58,11 @@ class JsonlEvents:
 
 def require_file(path: Path) -> None:
     """Raise OperatorError where something other than a file stands at the path; an absent one is as good as empty."""
-    if path.exists() and not path.is_file():
-        raise OperatorError(f"{path} is not a file, and no event is recorded.", f"Move it away: mv {path} {path}.aside")
+    try:
+        require_plain(path)
+    except NotPlainError as error:
+        said = f"{path} is not a file, and no event is recorded: {error.strerror}."
+        raise OperatorError(said, f"Move it away: mv {path} {path}.aside") from error
 
 
 def read_through(path: Path) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tradebot.adapters.canonical import parse_time
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.plain_files import NotPlainError, require_plain
 from tradebot.adapters.state_folder import cannot_write
 from tradebot.errors import OperatorError, TemporaryError
 
@@ -138,8 +139,11 @@ def _move_aside(path: Path) -> Path | None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise OperatorError(f"{path} is not a file.", f"Move it away: mv {path} {path}.aside")
+    try:
+        require_plain(path)
+    except NotPlainError as error:
+        said = f"{path} is not a file: {error.strerror}."
+        raise OperatorError(said, f"Move it away: mv {path} {path}.aside") from error
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{_how(path)}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
     )

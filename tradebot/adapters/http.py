@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 EXCERPT_LENGTH = 200
 """How much of a foreign answer is quoted in a message."""
+LONGEST_NUMBER = 100
+"""Digits, point and exponent of a JSON number; reading a longer one would take time that grows with its square."""
 
 
 class WireError(Exception):
@@ -87,19 +89,28 @@ class Answer:
 
 def printable(text: str) -> str:
     """Return foreign text on one line, shortened, without control characters."""
-    kept = "".join(character if character.isprintable() else " " for character in text)
+    kept = "".join(character if character.isprintable() else " " for character in text[: 4 * EXCERPT_LENGTH])
     return " ".join(kept.split())[:EXCERPT_LENGTH]
 
 
 def decode(body: bytes) -> object:
-    """Return JSON with fractions as exact Decimals (NaN and infinities too, for the rows to refuse)."""
+    """Return JSON with fractions as exact Decimals (NaN and infinities too, for the rows to refuse).
+
+    A number that is too long to be read is NaN, so that it costs its own row and not the whole answer.
+    """
     try:
-        return json.loads(body.decode("utf-8"), parse_float=_exact, parse_constant=Decimal)
+        return json.loads(body.decode("utf-8"), parse_float=_exact, parse_int=_whole, parse_constant=Decimal)
     except (ValueError, RecursionError) as error:
         raise BodyError(f"the body is not JSON ({type(error).__name__})") from error
 
 
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) <= LONGEST_NUMBER else Decimal("NaN")
+
+
 def _exact(text: str) -> Decimal:
+    if len(text) > LONGEST_NUMBER:
+        return Decimal("NaN")
     try:
         return Decimal(text)
     except InvalidOperation:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from tradebot.adapters.canonical import json_text, time_text
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.plain_files import NotPlainError, open_plain, opened_plain
 from tradebot.adapters.state_folder import LEDGER, REBUILD, in_place, sync_folder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
 
@@ -30,9 +31,9 @@ GENESIS = "0" * 64
 LONGEST_LINE = 1 << 18
 HASH_FIELD = b',"hash":"'
 HASH_END = b'"}'
-BODY = re.compile(
-    rb'\{"schema":[12],"seq":(\d+),"at":"[^"]*",(?:"sealed":(\d+),)?"kind":"(\w+)",'
-    rb'"payload":(.*),"prev":"([0-9a-f]{64})"\}',
+LINE = re.compile(
+    rb'\{"schema":[12],"seq":(\d+),"at":"([^"]*)",(?:"sealed":(\d+),)?"kind":"(\w+)",'
+    rb'"payload":(.*),"prev":"([0-9a-f]{64})","hash":"([0-9a-f]{64})"\}',
     re.DOTALL,
 )
 HASH_LENGTH = len(HASH_FIELD) + 64 + len(HASH_END)
@@ -49,12 +50,17 @@ BEFORE_ALL = Head(0, GENESIS)
 
 
 class Record(NamedTuple):
-    """One record of a chain: its payload as the bytes of its JSON text, its place, what the ledger had committed."""
+    """One record whose own hash is right: its payload as the bytes of its JSON text, its place, and what came before.
+
+    `sealed` is the record that the ledger had committed; the first version of the journal did not say.
+    """
 
     kind: str
     payload: bytes
     head: Head
     sealed: int
+    at: str
+    prev: str
 
 
 class Journal:
@@ -62,9 +68,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            self._descriptor = open_plain(path, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError as error:
             raise DamagedJournalError(f"The journal {path} is missing.", REBUILD) from error
+        except NotPlainError as error:
+            raise _no_journal(path, error) from error
         self._path = path
         self._size = -1
         self._synced = 0
@@ -110,6 +118,7 @@ class Journal:
     def append(self, kind: str, payload: object, at: datetime) -> None:
         """Write one record to the file, not yet synced; call under the ledger's write lock.
 
+        A payload in bytes is the JSON text of one that was journalled before.
         DamagedJournalError or DamagedBooksError where the journal is no longer that of the ledger which it follows.
         """
         head = self.head()
@@ -197,8 +206,9 @@ class Journal:
     def _set_aside(self, pieces: bytes, size: int) -> int:
         """Keep what stands at the end in a file of its own, and cut it off; return the size without it."""
         names = (self._path.with_name(f"journal.torn-{number}") for number in count(1))
-        aside = next(name for name in names if not name.exists())
-        aside.write_bytes(pieces)
+        aside = next(name for name in names if not os.path.lexists(name))
+        with os.fdopen(open_plain(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            file.write(pieces)
         with around("journal.cut_torn"):
             os.ftruncate(self._descriptor, size - len(pieces))
         return size - len(pieces)
@@ -264,12 +274,16 @@ def _telling(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with opened_plain(path) as file:
             yield from (line[:-1] for line in file if line.endswith(b"\n"))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise DamagedJournalError(f"The journal {path} cannot be read: {error.strerror}.", REBUILD) from error
+    except (FileNotFoundError, NotPlainError) as error:
+        raise _no_journal(path, error) from error
     except OSError as error:
         raise cannot_read(path, error) from error
+
+
+def _no_journal(path: Path, error: OSError) -> DamagedJournalError:
+    return DamagedJournalError(f"The journal {path} cannot be read: {error.strerror}.", REBUILD)
 
 
 def cannot_read(path: Path, error: OSError) -> TemporaryError:
@@ -280,38 +294,38 @@ def cannot_read(path: Path, error: OSError) -> TemporaryError:
 
 
 def _line(place: Head, sealed: int, kind: str, payload: object, at: datetime) -> tuple[bytes, str]:
-    record = {
-        "schema": SCHEMA,
-        "seq": place.sequence,
-        "at": time_text(at),
-        "sealed": sealed,
-        "kind": kind,
-        "payload": payload,
-        "prev": place.hash,
-    }
-    body = json_text(record).encode()
+    record = {"schema": SCHEMA, "seq": place.sequence, "at": time_text(at), "sealed": sealed, "kind": kind}
+    text = payload if isinstance(payload, bytes) else json_text(payload).encode()
+    body = b'%s,"payload":%s,"prev":"%s"}' % (json_text(record).encode()[:-1], text, place.hash.encode())
     digest = hashlib.sha256(body).hexdigest()
     return body[:-1] + HASH_FIELD + digest.encode() + HASH_END + b"\n", digest
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
     """Return a record whose hash is right, else None."""
-    body = line[:-HASH_LENGTH] + b"}"
-    digest = hashlib.sha256(body).hexdigest()
-    if line[-HASH_LENGTH:] != HASH_FIELD + digest.encode() + HASH_END:
+    if line[-HASH_LENGTH:] != HASH_FIELD + _digest(line).encode() + HASH_END:
         return None
     record: dict[str, Any] = json.loads(line)
     return record
 
 
+def _digest(line: bytes) -> str:
+    """Return the hash of a line: that of its text without it."""
+    return hashlib.sha256(line[:-HASH_LENGTH] + b"}").hexdigest()
+
+
+def read_line(line: bytes) -> Record | None:
+    """Return a record whose hash is right, else None; its text is matched and not parsed, because it is long."""
+    found = LINE.fullmatch(line)
+    if found is None or found[7].decode() != (digest := _digest(line)):
+        return None
+    sequence, at, sealed, kind, payload, prev, _ = found.groups()
+    return Record(kind.decode(), payload, Head(int(sequence), digest), int(sealed or 0), at.decode(), prev.decode())
+
+
 def _checked(line: bytes, before: Head) -> Record | None:
-    """Return the record that follows `before`, else None; its text is matched and not parsed, because it is long."""
-    body = line[:-HASH_LENGTH] + b"}"
-    digest = hashlib.sha256(body).hexdigest()
-    found = BODY.fullmatch(body)
-    if found is None or line[-HASH_LENGTH:] != HASH_FIELD + digest.encode() + HASH_END:
+    """Return the record that follows `before`, else None."""
+    record = read_line(line)
+    if record is None or (record.head.sequence, record.prev) != (before.sequence + 1, before.hash):
         return None
-    sequence, sealed, kind, payload, prev = found.groups()
-    if int(sequence) != before.sequence + 1 or prev.decode() != before.hash:
-        return None
-    return Record(kind.decode(), payload, Head(int(sequence), digest), int(sealed or 0))
+    return record

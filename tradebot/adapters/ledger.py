@@ -4,32 +4,31 @@ Every write is one transaction with a full sync. What must not be lost is journa
 commit; how a submission ended is journalled without a sync of its own, because the venue can be asked again.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache
 from itertools import starmap
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tradebot.adapters import journal, switch
 from tradebot.adapters.canonical import decimal_text, json_text, parse_time, time_text
-from tradebot.adapters.codec import decode, encode
+from tradebot.adapters.codec import encode
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.ledger_money import Money
+from tradebot.adapters.ledger_rows import Rows, stored
 from tradebot.adapters.ledger_schema import create_tables, translated
-from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD
-from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
+from tradebot.adapters.ledger_upkeep import promised_text
+from tradebot.adapters.state_folder import DAMAGED, JOURNAL, LEDGER
+from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
-from tradebot.model.intent import Intent, IntentRecord, IntentState
+from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Order, Outcome, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
 T = TypeVar("T")
-REMEMBERED = 20_000
+REMEMBERED = 5_000
 STATE_AFTER = {
     Outcome.ACCEPTED: IntentState.ACKED,
     Outcome.REJECTED: IntentState.REJECTED,
@@ -39,7 +38,7 @@ SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FL
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class SqliteLedger(Money):
+class SqliteLedger(Rows):
     """The ledger of a state folder; writers hold the folder's lock, readers need none."""
 
     @classmethod
@@ -84,6 +83,10 @@ class SqliteLedger(Money):
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         """Write the intent as SENT with its verdicts; False, changing nothing, where its id is there."""
         body, reasons = encode(intent), [encode(verdict) for verdict in verdicts]
+        return self._promise(intent, json_text(body), json_text(reasons))
+
+    def _promise(self, intent: Intent, body: str, verdicts: str) -> bool:
+        """Write an intent by its text and that of its verdicts."""
         with self._write():
             added = self._execute(
                 "INSERT INTO intents"
@@ -96,13 +99,13 @@ class SqliteLedger(Money):
                     intent.client_order_id,
                     intent.key.session.isoformat(),
                     IntentState.SENT,
-                    json_text(body),
-                    json_text(reasons),
+                    body,
+                    verdicts,
                     time_text(intent.at),
                 ),
             )
             if added:
-                self._note("promised", {"intent": body, "verdicts": reasons}, intent.at)
+                self._note("promised", promised_text(body, verdicts), intent.at)
                 self._seal()
         return bool(added)
 
@@ -119,24 +122,6 @@ class SqliteLedger(Money):
             if reply.order is not None:
                 self._apply_order(reply.order, at)
             self._note("settled", {"client_order_id": client_order_id, "reply": encode(reply)}, at)
-
-    def intents(self, *, session: date | None = None, unresolved: bool = False) -> Sequence[IntentRecord]:
-        """Return intents in the order promised: of one session, or those SENT or UNKNOWN, or all."""
-        found = self._rows(
-            "SELECT intent, state, code, message, updated_at FROM intents WHERE account = ?1"
-            " AND (?2 IS NULL OR session = ?2) AND (NOT ?3 OR state IN ('sent', 'unknown'))"
-            " ORDER BY sequence",
-            (session.isoformat() if session else None, unresolved),
-        )
-        return tuple(_intent_record(row) for row in found)
-
-    def intent(self, client_order_id: str) -> IntentRecord | None:
-        """Return one intent."""
-        found = self._row(
-            "SELECT intent, state, code, message, updated_at FROM intents WHERE account = ? AND client_order_id = ?",
-            (client_order_id,),
-        )
-        return _intent_record(found) if found else None
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
         """Give up an unresolved intent that the venue has been proven not to hold."""
@@ -163,14 +148,6 @@ class SqliteLedger(Money):
         with self._write():
             return sum(self._apply_order(order, at) for order in orders)
 
-    def orders(self, *, working: bool = False) -> Sequence[Order]:
-        """Return known orders as last told, all or those that may still fill."""
-        found = self._rows(
-            "SELECT body FROM orders WHERE account = ? AND (NOT ? OR terminal = 0) ORDER BY sequence",
-            (working,),
-        )
-        return tuple(_stored(Order, body) for (body,) in found)
-
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         """Append fills not seen before, by activity id; return how many were new."""
         with self._write():
@@ -178,11 +155,6 @@ class SqliteLedger(Money):
             if added:
                 self._seal()
         return added
-
-    def fills(self) -> Sequence[OwnedFill]:
-        """Return all fills and adjustments, oldest first."""
-        found = self._rows("SELECT body FROM fills WHERE account = ? ORDER BY at, sequence")
-        return tuple(_stored(OwnedFill, body) for (body,) in found)
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable; the first claim wins for ever."""
@@ -326,7 +298,7 @@ class SqliteLedger(Money):
 
     def _apply_order(self, order: Order, at: datetime) -> bool:
         found = self._row("SELECT body FROM orders WHERE account = ? AND venue_id = ?", (order.venue_id,))
-        if found and not _is_news(_stored(Order, found[0]), order):
+        if found and not _is_news(stored(Order, found[0]), order):
             return False
         self._execute(
             "INSERT INTO orders (account, sequence, venue_id, terminal, body, applied_at)"
@@ -345,32 +317,11 @@ class SqliteLedger(Money):
         return _state_record(*found) if found else None
 
 
-def _stored(kind: type[T], text: str) -> T:
-    """Return a stored dataclass; OperatorError where its text does not fit."""
-    whole: Any = kind
-    try:
-        value: T = _parsed(whole, text)
-    except ValueError as error:
-        raise DamagedBooksError(f"A row of the ledger cannot be read: {error}.", REBUILD) from error
-    return value
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _parsed(kind: Any, text: str) -> Any:
-    """Parse a row once per process: every pass reads all rows, and their values are frozen."""
-    return decode(kind, json.loads(text))
-
-
 def _state_record(state: str, who: str, why: str, at: str) -> TradingStateRecord:
     try:
         return TradingStateRecord(TradingState(state), who, why, parse_time(at))
     except ValueError as error:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
-
-
-def _intent_record(row: Sequence[Any]) -> IntentRecord:
-    intent, state, code, message, updated_at = row
-    return IntentRecord(_stored(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
 
 
 def _is_news(known: Order, told: Order) -> bool:

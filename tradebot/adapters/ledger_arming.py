@@ -3,11 +3,11 @@
 from datetime import date
 
 from tradebot.adapters.canonical import parse_time, time_text
-from tradebot.adapters.ledger_books import Books
+from tradebot.adapters.ledger_baseline import Baselines
 from tradebot.model.trading import Arming
 
 
-class Armings(Books):
+class Armings(Baselines):
     """The armings of one account; the last one holds."""
 
     def arm_live(self, arming: Arming) -> None:

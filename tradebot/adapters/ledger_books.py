@@ -14,11 +14,12 @@ from typing import Any, Self
 from tradebot.adapters import journal, ledger_sums
 from tradebot.adapters.canonical import time_text
 from tradebot.adapters.failpoint import around
-from tradebot.adapters.ledger_schema import BUSY_TIMEOUT_S, TABLES, open_database, translated
+from tradebot.adapters.ledger_schema import BUSY_TIMEOUT_S, open_database, tables_of, translated
 from tradebot.adapters.state_folder import JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
 READ_BYTES = 1 << 20
+ROWS_AT_ONCE = 100
 
 
 class Books:
@@ -31,6 +32,7 @@ class Books:
         self._account = account_number
         self._journal: journal.Journal | None = None
         self._opened = _stat(self._path)
+        self._checked_version: int | None = None
 
     @classmethod
     def open(
@@ -53,6 +55,16 @@ class Books:
                 "Use the keys of that account, or begin anew: tradebot init --state-dir NEW",
             )
         return cls(folder, database, owners[0])
+
+    @property
+    def in_place(self) -> bool:
+        """Tell whether the open file still stands at its path."""
+        return self._opened is not None and in_place(self._path, self._opened)
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder that the books lie in."""
+        return self._folder
 
     @property
     def account_number(self) -> str:
@@ -100,13 +112,13 @@ class Books:
 
         OperatorError, exit 3, where the books were rebuilt and nobody has accepted that yet.
         """
-        self.check_pages()
-        self.check_journal()
+        self.check()
         name = self.rebuilt()
         if name is not None:
             raise OperatorError(
                 f"the books were rebuilt ({name}), and nobody has accepted them yet",
-                f"tradebot recover --accept {name}, which shows once more what could not be proven",
+                f"tradebot recover --accept {name} --confirm {self._account[-4:]}, which shows once more what could not"
+                " be proven",
                 code=ExitCode.REFUSED,
             )
 
@@ -129,6 +141,18 @@ class Books:
         journal.require_of_one_another(path, sealed, seal, proven)
         return head
 
+    def check(self) -> None:
+        """Read ledger and journal through, once for as long as nobody else has written the ledger since.
+
+        Raises as `check_pages` and `check_journal` do. What this process itself adds does not make it read all again.
+        """
+        with translated(self._path):
+            ((version,),) = self._database.execute("PRAGMA data_version")
+        if self._checked_version != version:
+            self.check_pages()
+            self.check_journal()
+            self._checked_version = version
+
     def check_pages(self) -> int:
         """Read the whole ledger, its rows too; return its pages. DamagedBooksError where anything is not as written.
 
@@ -148,7 +172,9 @@ class Books:
     def _not_as_written(self) -> list[str]:
         with translated(self._path):
             found = [row[0] for row in self._database.execute("PRAGMA integrity_check")]
-            return list(ledger_sums.differences(self._database, TABLES)) if found == ["ok"] else found
+            if found == ["ok"]:
+                found = list(ledger_sums.differences(self._database, tables_of(self._database)))
+        return found
 
     @contextmanager
     def _write(self) -> Iterator[None]:
@@ -166,7 +192,7 @@ class Books:
 
     def _require_in_place(self) -> None:
         """Raise where the file was removed or replaced while it was open: what is written there would be lost."""
-        if self._opened is None or not in_place(self._path, self._opened):
+        if not self.in_place:
             raise DamagedBooksError(f"{self._path} was removed or replaced while it was open.", REBUILD)
 
     def _execute(self, statement: str, values: Sequence[Any]) -> int:
@@ -176,6 +202,17 @@ class Books:
         """Return the rows of a query whose first parameter is the account."""
         with translated(self._path):
             return self._database.execute(query, (self._account, *values)).fetchall()
+
+    def _streamed(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield the rows of a query as `_rows` does, some at a time; nobody can commit until the last one is taken."""
+        with translated(self._path):
+            cursor = self._database.execute(query, (self._account, *values))
+        while True:
+            with translated(self._path):
+                rows = cursor.fetchmany(ROWS_AT_ONCE)
+            if not rows:
+                return
+            yield from rows
 
     def _row(self, query: str, values: Sequence[Any] = ()) -> Any:
         return next(iter(self._rows(query, values)), None)

@@ -10,18 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tradebot.adapters import ledger_sums
 from tradebot.adapters.canonical import time_text
+from tradebot.adapters.failpoint import around
 from tradebot.adapters.interruption import held
-from tradebot.adapters.state_folder import REBUILD, cannot_write, sync_folder
+from tradebot.adapters.plain_files import NotPlainError, require_plain
+from tradebot.adapters.state_folder import REBUILD, cannot_write, lost_ledger, sync_folder
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 
 APPLICATION_ID = 0x54424C31
-VERSION = 2
+VERSION = 3
+BEFORE_BASELINES = 2
+"""The version before this one, which differs by one table. It is read as it is, and brought up by the first writer."""
 BUSY_TIMEOUT_S = 5.0
+CACHE_KB = 8_000
 FULL = 2
-TABLES = (
+BASELINES = """CREATE TABLE baselines (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        body TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID"""
+EARLIER_TABLES = (
     """CREATE TABLE book (
         account TEXT NOT NULL PRIMARY KEY, created_at TEXT NOT NULL, opening_cash TEXT, opened_at TEXT,
         journal_sequence INTEGER NOT NULL, journal_hash TEXT NOT NULL DEFAULT '', rebuilt TEXT,
@@ -85,10 +96,16 @@ TABLES = (
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
 )
-
-
+TABLES = (*EARLIER_TABLES, BASELINES)
+ADDED = (BASELINES, *ledger_sums.triggers((BASELINES,)))
+"""What makes a ledger of the version before one of this."""
 STATEMENTS = (*TABLES, *ledger_sums.triggers(TABLES))
-_WHOLE = frozenset(STATEMENTS)
+_WHOLE = {VERSION: frozenset(STATEMENTS), BEFORE_BASELINES: frozenset(STATEMENTS) - frozenset(ADDED)}
+
+
+def tables_of(database: sqlite3.Connection) -> tuple[str, ...]:
+    """Return the tables that this ledger has: one that was only ever read may be of the version before."""
+    return TABLES if _pragma(database, "user_version") == VERSION else EARLIER_TABLES
 
 
 def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:
@@ -114,16 +131,22 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
 
     `patience_s` is for how long each statement waits for another process's transaction.
     """
-    if not path.is_file() or not path.stat().st_size:
-        raise DamagedBooksError(
-            f"The ledger {path} is {'empty' if path.exists() else 'missing'}: lost, not new.", REBUILD
-        )
+    lost = lost_ledger(path)
+    if lost:
+        raise DamagedBooksError(f"The ledger {path} is {lost}: lost, not new.", REBUILD)
+    try:
+        require_plain(path)
+    except NotPlainError as error:
+        raise DamagedBooksError(f"The ledger {path} is damaged: {error.strerror}.", REBUILD) from error
     with translated(path):
         database = _connect(path, "ro" if read_only else "rw", patience_s)
         try:
             _check(database, path)
+            # SQLite's own 2 MB make a whole check of grown books read most of their pages several times.
+            database.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             if not read_only:
                 _make_durable(database)
+                _bring_up(database)
         except sqlite3.OperationalError as error:
             database.close()
             if not read_only or getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
@@ -173,17 +196,34 @@ def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlit
 
 
 def _check(database: sqlite3.Connection, path: Path) -> None:
+    # Version and tables are of one moment: another process may be bringing an older ledger up.
+    database.execute("BEGIN")
     if _pragma(database, "application_id") != APPLICATION_ID:
         raise DamagedBooksError(f"{path} is not a ledger of tradebot.", REBUILD)
     version = _pragma(database, "user_version")
-    if version != VERSION:
+    if version not in _WHOLE:
         raise OperatorError(
             f"{path} was written by another version (its ledger is {version}, this one reads {VERSION}).",
             "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
         )
     found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
-    if found != _WHOLE:
+    if found != _WHOLE[version]:
         raise DamagedBooksError(f"The tables of {path} are not those of a ledger.", REBUILD)
+    database.execute("ROLLBACK")
+
+
+def _bring_up(database: sqlite3.Connection) -> None:
+    """Add what the version before lacks, in one transaction, so that whoever is killed leaves one or the other."""
+    if _pragma(database, "user_version") == VERSION:
+        return
+    database.execute("BEGIN IMMEDIATE")
+    # Another process may have done it since.
+    if _pragma(database, "user_version") == BEFORE_BASELINES:
+        for statement in ADDED:
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {VERSION}")
+    with around("ledger_schema.bring_up"):
+        database.execute("COMMIT")
 
 
 def _make_durable(database: sqlite3.Connection) -> None:
@@ -195,5 +235,5 @@ def _make_durable(database: sqlite3.Connection) -> None:
         raise AssertionError(f"SQLite refused durability: {found}")
 
 
-def _pragma(database: sqlite3.Connection, name: str) -> object:
+def _pragma(database: sqlite3.Connection, name: str) -> Any:
     return database.execute(f"PRAGMA {name}").fetchone()[0]

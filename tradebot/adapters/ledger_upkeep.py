@@ -1,15 +1,58 @@
 """Parts of the ledger that orders do not need: what others hold, and what a rebuild leaves for a person to accept."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from tradebot.adapters.canonical import decimal_text, time_text
+from tradebot.adapters.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.journal import Head
-from tradebot.adapters.ledger_sums import SUM
 from tradebot.adapters.ledger_tallies import Tallies
+
+AS_JOURNALLED: Mapping[str, str] = {
+    "opening": """SELECT 0, opened_at, opening_cash FROM book
+        WHERE account = ? AND opened_at IS NOT NULL AND 0 BETWEEN ? AND ?""",
+    "promised": """SELECT sequence, intent ->> '$.at', intent, verdicts FROM intents
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "fill": """SELECT sequence, applied_at, body FROM fills
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "cash_adjusted": """SELECT sequence, at, amount, why FROM cash_adjustments
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "acknowledged": """SELECT sequence, at, symbol, quantity, why FROM acknowledged
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "approved": """SELECT sequence, at, fingerprint, body, who FROM baselines
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+}
+"""Number and time of each record that the journal should hold, and the columns that its payload is made of."""
+IDENTITIES: Mapping[str, str] = {
+    "promised": "SELECT sequence, intent ->> '$.at', client_order_id FROM intents WHERE account = ?",
+    "fill": "SELECT sequence, applied_at, activity_id FROM fills WHERE account = ?",
+}
+"""Number, time and id of the records that have one."""
+PAYLOADS: Mapping[str, tuple[str, ...]] = {
+    "opening": ("cash",),
+    "cash_adjusted": ("amount", "why"),
+    "acknowledged": ("symbol", "quantity", "why"),
+}
+
+
+class Journalled(NamedTuple):
+    """A record as the journal should hold it; its number is that of its row among those of its kind."""
+
+    kind: str
+    sequence: int
+    payload: bytes
+    at: str
+
+
+class Identity(NamedTuple):
+    """What makes a record itself: its id where it has one, else its payload with its time."""
+
+    kind: str
+    sequence: int
+    at: str
+    words: bytes
 
 
 class Upkeep(Tallies):
@@ -35,6 +78,18 @@ class Upkeep(Tallies):
         found = self._rows("SELECT symbol, quantity FROM acknowledged WHERE account = ? ORDER BY sequence")
         latest = {symbol: Decimal(quantity) for symbol, quantity in found}
         return {symbol: quantity for symbol, quantity in latest.items() if quantity}
+
+    def acknowledged_since(self) -> Mapping[str, datetime]:
+        """Return since when each of these positions has been acknowledged, whatever its quantity was meanwhile."""
+        since: dict[str, datetime] = {}
+        for symbol, quantity, at in self._rows(
+            "SELECT symbol, quantity, at FROM acknowledged WHERE account = ? ORDER BY sequence"
+        ):
+            if Decimal(quantity):
+                since.setdefault(symbol, parse_time(at))
+            else:
+                since.pop(symbol, None)
+        return since
 
     def mark_rebuilt(self, name: str, details: Mapping[str, str | int | None], at: datetime) -> None:
         """Write that these books were rebuilt under a name, which a person has yet to accept."""
@@ -67,29 +122,42 @@ class Upkeep(Tallies):
         """Return the journal's record up to which these books were durable at the last commit."""
         return self._sealed()
 
-    def as_journalled(self) -> Iterator[tuple[str, Any, str]]:
-        """Yield kind, payload and time of the records that the journal should hold for what stands here."""
-        ((cash, at),) = self._rows("SELECT opening_cash, opened_at FROM book WHERE account = ?")
-        if at is not None:
-            yield "opening", {"cash": cash}, at
-        for intent, verdicts in self._rows("SELECT intent, verdicts FROM intents WHERE account = ? ORDER BY sequence"):
-            body = json.loads(intent)
-            yield "promised", {"intent": body, "verdicts": json.loads(verdicts)}, body["at"]
-        for body, at in self._rows("SELECT body, applied_at FROM fills WHERE account = ? ORDER BY sequence"):
-            yield "fill", json.loads(body), at
-        for amount, why, at in self._rows("SELECT amount, why, at FROM cash_adjustments WHERE account = ?"):
-            yield "cash_adjusted", {"amount": amount, "why": why}, at
-        query = "SELECT symbol, quantity, why, at FROM acknowledged WHERE account = ? ORDER BY sequence"
-        for symbol, quantity, why, at in self._rows(query):
-            yield "acknowledged", {"symbol": symbol, "quantity": quantity, "why": why}, at
+    def as_journalled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[Journalled]:
+        """Yield the records of a kind that the journal should hold for the rows of these numbers."""
+        if kind != "approved" or self.holds_baselines():
+            for sequence, at, *values in self._streamed(AS_JOURNALLED[kind], (first, last)):
+                yield Journalled(kind, sequence, _payload(kind, values), at)
 
-    def copy_rows(
-        self, source: "Upkeep", table: str, wanted: Callable[[Mapping[str, Any]], bool] = lambda row: True
-    ) -> None:
-        """Add the rows of a table, which stands alone, that are wanted and that these books do not hold yet."""
-        columns = [name for _, name, *_ in self._database.execute(f"PRAGMA table_info({table})") if name != SUM]
-        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        statement = f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - names of ours
-        for row in source._rows(f"SELECT {names} FROM {table} WHERE account = ?"):  # noqa: S608 - names of ours
-            if wanted(dict(zip(columns, row, strict=True))):
-                self._execute(statement, row)
+    def identities(self) -> Iterator[Identity]:
+        """Yield what makes each record itself that the journal should hold for what stands here."""
+        for kind in AS_JOURNALLED:
+            if kind in IDENTITIES:
+                for sequence, at, name in self._streamed(IDENTITIES[kind]):
+                    yield Identity(kind, sequence, at, name.encode())
+            else:
+                for record in self.as_journalled(kind):
+                    yield Identity(kind, record.sequence, record.at, record.payload + record.at.encode())
+
+    def latest(self, table: str) -> str:
+        """Return the time of the last row of a table, as text; "" where there is none."""
+        if table == "baselines" and not self.holds_baselines():
+            return ""
+        found = self._row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - a name of ours
+        return str(found[0]) if found else ""
+
+
+def promised_text(intent: str, verdicts: str) -> bytes:
+    """Return the payload of a promise by the texts that its row holds."""
+    return f'{{"intent":{intent},"verdicts":{verdicts}}}'.encode()
+
+
+def _payload(kind: str, values: Sequence[Any]) -> bytes:
+    """Return a payload's JSON text; that of an intent, a fill or a configuration stands in the row as journalled."""
+    if kind == "promised":
+        return promised_text(*values)
+    if kind == "fill":
+        return str(values[0]).encode()
+    if kind == "approved":
+        fingerprint, body, who = values
+        return f'{{"fingerprint":{json_text(fingerprint)},"values":{body},"who":{json_text(who)}}}'.encode()
+    return json_text(dict(zip(PAYLOADS[kind], values, strict=True))).encode()

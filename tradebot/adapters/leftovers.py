@@ -12,13 +12,10 @@ from tradebot.adapters.state_folder import EXCHANGE, JOURNAL, LEDGER, MARKER, OW
 from tradebot.errors import DamagedJournalError, OperatorError, TradebotError
 
 USER_FILE = "tradebot.yaml"
-BEFORE_USE = frozenset({"created", "opening", "trading_state"})
+BEFORE_USE = frozenset({"created", "opening", "approved", "trading_state"})
 """Kinds of journal records that books hold before anything was promised or filled."""
 MOVED = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS)
 """What moves with unused books: the market that was made for them goes too, a person's configuration stays."""
-
-
-NO_JOURNAL = journal_reading.Reading((), 0)
 
 
 def found(folder: Path) -> bool:
@@ -41,10 +38,10 @@ def _unused(folder: Path) -> bool:
     in pieces was never used where its journal is whole, and a journal in pieces was not where the ledger is whole.
     """
     try:
-        reading = journal_reading.read(folder / JOURNAL) if (folder / JOURNAL).exists() else NO_JOURNAL
+        reading = _reading(folder / JOURNAL)
     except DamagedJournalError:
         return False
-    if not {record["kind"] for record in reading.records} <= BEFORE_USE:
+    if not {record.kind for record in reading.records()} <= BEFORE_USE:
         return False
     if not _size(folder / LEDGER):
         return not reading.breaks
@@ -52,7 +49,11 @@ def _unused(folder: Path) -> bool:
         with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
             return not ledger.intents() and not ledger.fills()
     except TradebotError:
-        return bool(reading.records) and not reading.breaks
+        return reading.last is not None and not reading.breaks
+
+
+def _reading(path: Path) -> journal_reading.Reading:
+    return journal_reading.read(path) if path.exists() else journal_reading.Reading(path)
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.plain_files import open_plain, read_plain
 from tradebot.adapters.state_folder import cannot_write
 from tradebot.errors import ExitCode, TradebotError
 
@@ -39,7 +40,7 @@ def hold(folder: Path, verb: str, wait_s: float = 5.0, name: str = LOCK) -> Iter
 def holder(folder: Path, name: str = LOCK) -> str | None:
     """Return who holds a lock of the folder now, None where nobody does; looking makes no file and waits for nobody."""
     try:
-        descriptor = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_plain(folder / name, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
@@ -68,7 +69,7 @@ def _acquire(path: Path, deadline: float) -> int:
 def _try(path: Path) -> int | None:
     """Return a locked descriptor of the file that stands at `path` now, or None."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise cannot_write(path.parent, error) from error
     try:
@@ -95,7 +96,7 @@ def _sign(descriptor: int, verb: str) -> None:
 
 def _holder(path: Path) -> str:
     try:
-        holder = json.loads(path.read_bytes()[:LONGEST_HOLDER])
+        holder = json.loads(read_plain(path)[:LONGEST_HOLDER])
         return f"{holder['verb']}, process {holder['pid']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "it has not said who it is"

@@ -24,14 +24,20 @@ class RealTime:
 
     finished = False
 
-    def __init__(self, ask: Callable[[], datetime]) -> None:
+    def __init__(self, ask: Callable[[], datetime], apart_s: float = 60) -> None:
         self._ask = ask
+        self._apart_s = apart_s
         self._measure()
 
     @property
     def now(self) -> datetime:
         """Return the venue's time as last told and gone on since, less a second."""
         return self._told + self._since - BEHIND
+
+    @property
+    def believed(self) -> bool:
+        """Tell whether this machine's clock bears the venue's out: if not, nobody knows which slots are over."""
+        return abs((self._told + self._since).timestamp() - time.time()) <= self._apart_s
 
     def moments(self) -> Iterator[datetime]:
         """Yield now."""
@@ -92,6 +98,7 @@ class EngineTime:
         self._now = engine.status().now
         self._looked = False
         self.finished = False
+        self.believed = True
 
     @property
     def now(self) -> datetime:

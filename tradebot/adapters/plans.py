@@ -7,7 +7,7 @@ from tradebot.adapters.canonical import CodecError
 from tradebot.adapters.codec import decode, encode
 from tradebot.adapters.state_folder import StateFolder, cannot_write, write_durably
 from tradebot.errors import OperatorError
-from tradebot.reconcile import Plan
+from tradebot.plans import Plan
 
 SCHEMA = "tradebot.plan/2"
 AGAIN = "tradebot reconcile proposes a plan and names it"

@@ -1,8 +1,9 @@
 """Strategies by entry point: our own run in this process, everybody else's in one of their own.
 
 A plug-in is code that we did not write. It gets a copy of what it may see, a time limit and an address-space limit, and
-an environment without our keys; what it answers comes back as data, never as objects. This guards against its
-mistakes. It is no prison: who installs a plug-in runs it with the rights of this user.
+an environment without our keys; what it answers comes back as data, never as objects. Where the system lets us, it
+reaches neither our files nor our processes nor a network (`confinement.py`). None of this holds back what a package
+does while it is installed, or in a `.pth` file that Python runs at each start.
 """
 
 import json
@@ -15,10 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from tradebot.adapters.canonical import CodecError
 from tradebot.adapters.codec import decode
+from tradebot.adapters.confinement import Protections
 from tradebot.adapters.redaction import hide_in
 from tradebot.errors import OperatorError
 from tradebot.model.candidate import Candidate
@@ -27,9 +30,12 @@ from tradebot.model.desk import FlowDesk
 from tradebot.model.reasons import Reason
 from tradebot.ports import Strategy, StrategyDesk
 
+T = TypeVar("T")
 GROUP = "tradebot.strategies"
 OUR_PACKAGE = "tradebot"
 WORKER = "tradebot.adapters.plugin_worker"
+GRACE_S = 1.0
+"""How long a plug-in's keeper may take to end what the plug-in started, once its time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +47,27 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a plug-in runs in: its limits, its environment, and the files that are kept from it."""
+
+    bounds: Bounds
+    environ: Mapping[str, str]
+    private: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """What a plug-in's process is handed."""
+    """What a plug-in's keeper is handed; without a desk it only tells what protects us from the plug-in.
+
+    `private` is out of the plug-in's reach, even where it lies among what Python imports from.
+    """
 
     name: str
     target: str
     settings: Mapping[str, object]
-    desk: FlowDesk
+    desk: FlowDesk | None
     bounds: Bounds
+    private: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +101,10 @@ def is_built_in(point: EntryPoint) -> bool:
     return package_of(point) == OUR_PACKAGE
 
 
-def strategies(
-    wanted: Mapping[str, Mapping[str, object]], bounds: Bounds, environ: Mapping[str, str]
-) -> tuple[Strategy, ...]:
+def strategies(wanted: Mapping[str, Mapping[str, object]], surroundings: Surroundings) -> tuple[Strategy, ...]:
     """Return the strategies that the configuration names. OperatorError for one that is not installed."""
     found = require_installed(wanted)
-    return tuple(_strategy(found[name], settings, bounds, environ) for name, settings in wanted.items())
+    return tuple(_strategy(found[name], settings, surroundings) for name, settings in wanted.items())
 
 
 def require_installed(wanted: Iterable[str]) -> dict[str, EntryPoint]:
@@ -102,11 +119,14 @@ def require_installed(wanted: Iterable[str]) -> dict[str, EntryPoint]:
     return found
 
 
-def _strategy(
-    point: EntryPoint, settings: Mapping[str, object], bounds: Bounds, environ: Mapping[str, str]
-) -> Strategy:
+def protections_from(name: str, surroundings: Surroundings) -> Protections:
+    """Return what protects us from an installed plug-in on this machine; its own code isn't run for that."""
+    return PluginStrategy(installed()[name], {}, surroundings).protections()
+
+
+def _strategy(point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> Strategy:
     if not is_built_in(point):
-        return PluginStrategy(point, settings, bounds, environ)
+        return PluginStrategy(point, settings, surroundings)
     made: Strategy = point.load()(settings)
     return made
 
@@ -114,28 +134,37 @@ def _strategy(
 class PluginStrategy:
     """A strategy that somebody else wrote, asked in a process of its own that lives for one answer."""
 
-    def __init__(
-        self, point: EntryPoint, settings: Mapping[str, object], bounds: Bounds, environ: Mapping[str, str]
-    ) -> None:
+    def __init__(self, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> None:
         self.name = point.name
         self._target = point.value
         self._settings = dict(settings)
-        self._bounds = bounds
-        # The same folders as here, because this is where the plug-in was found.
-        self._environ = {**environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._bounds, self._private = surroundings.bounds, surroundings.private
+        # The same folders as here, because this is where the plug-in was found; it doesn't run in the same one.
+        folders = map(os.path.abspath, filter(None, sys.path))
+        self._environ = {**surroundings.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
     def propose(self, desk: StrategyDesk) -> Sequence[Candidate] | Decision:
         """Return the plug-in's candidates, or the decision that refuses its answer; never raises on what it does."""
-        view = FlowDesk(desk.now, tuple(desk.universe), dict(desk.facts), desk.tide)
-        request = pickle.dumps(Request(self.name, self._target, self._settings, view, self._bounds))
-        told = self._ask(request)
+        answer = self._told(FlowDesk(desk.now, tuple(desk.universe), dict(desk.facts), desk.tide), Answer)
+        if isinstance(answer, Decision):
+            return answer
+        return answer.refusal or answer.candidates
+
+    def protections(self) -> Protections:
+        """Return what protects us from this plug-in on this machine, as its process found; nothing if it didn't."""
+        found = self._told(None, Protections)
+        return Protections() if isinstance(found, Decision) else found
+
+    def _told(self, desk: FlowDesk | None, kind: type[T]) -> T | Decision:
+        """Return what the plug-in's keeper answers, or the decision that refuses it."""
+        request = Request(self.name, self._target, self._settings, desk, self._bounds, self._private)
+        told = self._ask(pickle.dumps(request))
         if isinstance(told, Decision):
             return told
         try:
-            answer = decode(Answer, _parsed(told))
+            return decode(kind, _parsed(told))
         except CodecError as bad:
             return _failed(f"its process answered what cannot be read: {bad}"[:200])
-        return answer.refusal or answer.candidates
 
     def _ask(self, request: bytes) -> bytes | Decision:
         """Return the bytes that the process wrote, or why there are none."""
@@ -143,7 +172,7 @@ class PluginStrategy:
         pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
         try:
             process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
-                command, stdin=pipe, stdout=pipe, stderr=nothing, env=self._environ, start_new_session=True
+                command, stdin=pipe, stdout=pipe, stderr=nothing, env=self._environ, cwd="/", start_new_session=True
             )
         except OSError as error:
             return _failed(f"no process could be started for it: {error.strerror}")
@@ -156,12 +185,15 @@ class PluginStrategy:
             _end(process)
         if process.returncode or not told:
             return _failed(f"its process ended without an answer, exit code {process.returncode}")
-        # It has no key of ours from us, and could have read the file of keys.
+        # It has no key of ours from us, and where nothing confines it, it could have read the file of keys.
         return hide_in(told)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End a process with whatever it started, and let go of its pipes."""
+    with suppress(subprocess.TimeoutExpired):
+        process.terminate()
+        process.wait(GRACE_S)
     # Its own group holds what it started; the group is gone where all of it has ended.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 import re
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.plain_files import NotPlainError, opened_plain
 from tradebot.adapters.state_folder import (
     JOURNAL,
     LEDGER,
@@ -35,7 +37,7 @@ def move(folder: Path, why: str, at: datetime) -> Path | None:
     A hot rollback journal goes with its ledger, or the next reader would see half a commit as a whole one.
     OperatorError where the disk does not take it: what was not moved stays where it is.
     """
-    names = [name for name in (*BOOKS, *_torn(folder)) if (folder / name).exists()]
+    names = [name for name in (*BOOKS, *_torn(folder)) if os.path.lexists(folder / name)]
     if not names:
         return None
     try:
@@ -51,16 +53,20 @@ def move(folder: Path, why: str, at: datetime) -> Path | None:
     return place
 
 
-def write_manifest(place: Path, words: dict[str, object]) -> None:
+def write_manifest(place: Path, words: dict[str, object], schema: str = SCHEMA) -> None:
     """Write what a folder holds: each file's size and SHA-256, and these words."""
     files = {path.name: describe(path) for path in sorted(place.iterdir()) if path.name != MANIFEST}
-    content = {"schema": SCHEMA, **words, "files": files}
-    write_durably(place / MANIFEST, json.dumps(content, indent=2) + "\n")
+    content = {"schema": schema, **words, "files": files}
+    write_durably(place / MANIFEST, json.dumps(content, indent=None if "made_of" in words else 2) + "\n")
 
 
 def describe(path: Path) -> dict[str, object]:
-    """Return the size in bytes and the SHA-256 of a file."""
-    with path.open("rb") as file:
+    """Return the size in bytes and the SHA-256 of a file; of what is no file, that it is none."""
+    try:
+        file = opened_plain(path)
+    except NotPlainError as error:
+        return {"found": error.strerror}
+    with file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
 

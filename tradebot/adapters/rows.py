@@ -14,15 +14,22 @@ from tradebot.adapters.http import printable
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
+LONGEST_TEXT = 128
+"""Ids, states, words and times are shorter; a venue that sends more sends something else."""
+LONGEST_SYMBOL = 32
+"""An option's symbol has 21 characters, a fund's or a coin pair's fewer."""
+
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,2})?", re.ASCII)
 _HIGHEST = Decimal(10) ** 15
+_MOST_PLACES = 99
 _DISTINCT_DRIFTS = 500
 
 
 class RowError(ValueError):
-    """A row that cannot be used, with the field and what is wrong with it."""
+    """A row that cannot be used, with the field and what is wrong with it, cut to a length that can be shown."""
 
     def __init__(self, field_name: str, problem: str) -> None:
+        problem = printable(problem)
         super().__init__(f"{field_name} {problem}".strip())
         self.field_name = field_name
         self.problem = problem
@@ -77,12 +84,22 @@ class Row:
         """Return the field as it came; None where it is absent or null."""
         return self._raw.get(name)
 
-    def text(self, name: str) -> str:
-        """Return a field that must be non-empty text."""
+    def text(self, name: str, most: int = LONGEST_TEXT) -> str:
+        """Return a field that must be non-empty text of at most so many characters."""
         value = self._raw.get(name)
         if not isinstance(value, str) or not value:
             raise RowError(name, "is missing" if value in (None, "") else "is no text")
+        if len(value) > most:
+            raise RowError(name, f"is longer than {most} characters: {len(value)}")
         return value
+
+    def text_or_none(self, name: str, most: int = LONGEST_TEXT) -> str | None:
+        """Return text of at most so many characters, or None where the field is absent, null or empty."""
+        return None if self._raw.get(name) in (None, "") else self.text(name, most)
+
+    def symbol(self) -> str:
+        """Return the row's symbol."""
+        return self.text("symbol", LONGEST_SYMBOL)
 
     def number(self, name: str) -> Decimal:
         """Return a field that must be a finite number, sent as JSON number or as text."""
@@ -141,7 +158,7 @@ def _number(name: str, value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise RowError(name, f"is no number: {printable(str(value))}")
     number = Decimal(value)
-    if not number.is_finite() or abs(number) >= _HIGHEST:
+    if not number.is_finite() or abs(number) >= _HIGHEST or number.adjusted() < -_MOST_PLACES:
         raise RowError(name, "is not finite or far too large")
     # Minus zero is zero.
     return number.copy_abs() if number.is_zero() else number

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.plain_files import open_plain, read_plain
 from tradebot.adapters.state_folder import SENDING, cannot_write
 from tradebot.errors import ExitCode, TradebotError
 
@@ -114,7 +115,7 @@ def _sign(folder: Path, intent: "Intent") -> None:
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     try:
-        descriptor = os.open(folder / SENDING, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_plain(folder / SENDING, os.O_WRONLY | os.O_CREAT)
         try:
             with around("send_lock.sign"):
                 os.pwrite(descriptor, json.dumps(note).encode().ljust(NOTE_BYTES), 0)
@@ -126,7 +127,7 @@ def _sign(folder: Path, intent: "Intent") -> None:
 
 def _signed(folder: Path) -> str:
     try:
-        note = json.loads((folder / SENDING).read_bytes()[:NOTE_BYTES])
+        note = json.loads(read_plain(folder / SENDING)[:NOTE_BYTES])
         return f"{note['side']} {note['symbol']}, {note['order']}, by process {note['pid']} since {note['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "it has not said which"

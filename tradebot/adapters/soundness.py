@@ -1,7 +1,7 @@
 """Before every pass the books are read through: nothing is decided, and nothing sent, from books that are damaged."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 
 from tradebot.adapters import lock, quarantine, state_folder, switch
@@ -15,11 +15,23 @@ WHO = "integrity"
 
 
 @contextmanager
-def hold(folder: StateFolder, verb: str, events: Events) -> Iterator[None]:
-    """Hold the folder's lock over sound books; DamagedBooksError where they are not, as `require_sound` has it."""
+def hold(
+    folder: StateFolder,
+    verb: str,
+    events: Events,
+    books: Books | None = None,
+    first: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Hold the folder's lock over sound books; DamagedBooksError where they are not, as `require_sound` has it.
+
+    `books` are those of the folder, where they are open already: what they read through now they need not read again.
+    `first` runs under the lock before the books are read through. If it finds them damaged, reading them says more.
+    """
     with lock.hold(folder.path, verb):
         require_own(folder)
-        require_sound(folder, events)
+        with suppress(DamagedBooksError):
+            first()
+        require_sound(folder, events, books)
         yield
 
 
@@ -34,7 +46,7 @@ def require_own(folder: StateFolder) -> None:
         )
 
 
-def require_sound(folder: StateFolder, events: Events) -> None:
+def require_sound(folder: StateFolder, events: Events, books: Books | None = None) -> None:
     """Read ledger and journal through; whatever does not hold halts the bot first.
 
     A ledger that cannot be believed is moved into the quarantine with all that belongs to it, and DamagedBooksError
@@ -42,7 +54,7 @@ def require_sound(folder: StateFolder, events: Events) -> None:
     journalled. TemporaryError where another process keeps the ledger locked.
     """
     try:
-        problem(folder)
+        problem(folder, books)
     except DamagedJournalError as damaged:
         _halt(folder, damaged.message, events)
     except DamagedBooksError as damaged:
@@ -52,11 +64,13 @@ def require_sound(folder: StateFolder, events: Events) -> None:
         raise DamagedBooksError(f"{damaged.message}{moved}", REBUILD) from damaged
 
 
-def problem(folder: StateFolder) -> None:
+def problem(folder: StateFolder, books: Books | None = None) -> None:
     """Raise what is wrong with the books, if anything: DamagedBooksError, or another OperatorError for foreign ones."""
-    with closing(Books.open(folder.path, folder.account_number, read_only=True)) as books:
-        books.check_pages()
-        books.check_journal()
+    if books is not None and books.in_place:
+        books.check()
+        return
+    with closing(Books.open(folder.path, folder.account_number, read_only=True)) as found:
+        found.check()
 
 
 def _halt(folder: StateFolder, why: str, events: Events) -> None:

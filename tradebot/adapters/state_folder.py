@@ -5,13 +5,16 @@ Quick commands import this module, so it uses the cheap part of the standard lib
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from tradebot.adapters import doors
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.plain_files import NotPlainError, create_draft, read_plain
 from tradebot.errors import DamagedBooksError, OperatorError
 
 MARKER = "state.id"
@@ -102,9 +105,10 @@ def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) 
 def prepare(path: Path) -> None:
     """Make the folders that are not there, for their owner only; without the marker they are not a state yet.
 
-    OperatorError where the folder holds what is none of ours: that is left as it is.
+    OperatorError where the folder holds what is none of ours, or others can write it: that is left as it is.
     """
     try:
+        require_closed(path)
         foreign = sorted(entry.name for entry in path.iterdir() if not _may_be_there(entry)) if path.exists() else []
         if foreign:
             raise OperatorError(
@@ -116,6 +120,18 @@ def prepare(path: Path) -> None:
                 make_folder(folder)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def open_door(path: Path) -> doors.Door | None:
+    """Return the first way into a state folder, or into what it holds, that stands open to others."""
+    return doors.open_door(path) or doors.open_door_within(path, FOLDERS)
+
+
+def require_closed(path: Path, look: Callable[[Path], doors.Door | None] = open_door) -> None:
+    """Raise OperatorError if anybody else can write a folder or what it holds; one that is yet to be made is fine."""
+    door = look(path)
+    if door is not None:
+        raise OperatorError(f"{door.problem}.", door.remedy)
 
 
 def _may_be_there(entry: Path) -> bool:
@@ -152,26 +168,42 @@ def set_aside(path: Path, names: Iterable[str]) -> Path:
 def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
     """Return the folder's marker; OperatorError where there is none, it is damaged, or its ledger is lost."""
     state = read_marker(path, environ)
-    ledger = path / LEDGER
-    if not ledger.is_file() or not ledger.stat().st_size:
+    lost = lost_ledger(path / LEDGER)
+    if lost:
         raise DamagedBooksError(
-            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is "
-            f"{'empty' if ledger.exists() else 'missing'}: the books are lost, not new.",
+            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is {lost}: "
+            "the books are lost, not new.",
             REBUILD,
         )
     return state
 
 
-def read_marker(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
-    """Return the folder's marker, whatever became of its books; OperatorError where there is none or it is damaged."""
+def lost_ledger(path: Path) -> str | None:
+    """Return how a ledger is lost, None where something is there to be opened; whether it is sound comes out then."""
     try:
-        text = (path / MARKER).read_text(encoding="utf-8")
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing"
+    return "empty" if stat.S_ISREG(found.st_mode) and not found.st_size else None
+
+
+def read_marker(
+    path: Path, environ: Mapping[str, str] = os.environ, look: Callable[[Path], doors.Door | None] = open_door
+) -> StateFolder:
+    """Return the folder's marker, whatever became of its books.
+
+    OperatorError where there is none, it is damaged, or others can write the folder or what it holds.
+    """
+    try:
+        text = read_plain(path / MARKER).decode()
+        require_closed(path, look)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _not_found(path, environ) from error
     except PermissionError as error:
         raise _cannot_read(path, error) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"The marker {path / MARKER} cannot be read: {error}.", DAMAGED) from error
+        said = error.strerror if isinstance(error, OSError) else error
+        raise OperatorError(f"The marker {path / MARKER} cannot be read: {said}.", DAMAGED) from error
     return _parse_marker(path, text)
 
 
@@ -193,9 +225,8 @@ def _within(folder: Path) -> list[Path]:
 
 def write_durably(path: Path, text: str) -> None:
     """Write a small file so that after a crash it is there wholly or not at all; OSError where that fails."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft, descriptor = create_draft(path)
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -210,11 +241,11 @@ def write_durably(path: Path, text: str) -> None:
     sync_folder(path.parent)
 
 
-def make_folder(path: Path, mode: int = 0o700) -> None:
-    """Make a folder durably, and those above it that are not there; a folder whose name is lost takes all with it."""
+def make_folder(path: Path) -> None:
+    """Make a folder for its owner only, durably, with the missing ones above it: no umask opens one of them."""
     if not path.parent.is_dir():
-        make_folder(path.parent, 0o777)
-    path.mkdir(mode)
+        make_folder(path.parent)
+    path.mkdir(mode=0o700)
     sync_folder(path.parent)
 
 
@@ -239,6 +270,9 @@ def in_place(path: Path, opened: os.stat_result) -> bool:
 
 def cannot_write(path: Path, error: OSError) -> OperatorError:
     """Return what to tell a person whose state folder cannot be written."""
+    if isinstance(error, NotPlainError):
+        place = error.filename
+        return OperatorError(f"{place} cannot be used: {error.strerror}.", f"move it away: mv {place} {place}.aside")
     return OperatorError(
         f"The state folder {path} cannot be written: {error.strerror or error}.",
         "Make room on the disk, or the folder writable (see ls -ld), or name another: --state-dir",

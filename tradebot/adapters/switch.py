@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.adapters.failpoint import around
+from tradebot.adapters.plain_files import read_plain
 from tradebot.adapters.state_folder import cannot_write, sync_folder, write_durably
 from tradebot.errors import ExitCode, OperatorError
 
@@ -54,7 +55,7 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str) -> str:
     state = "FLATTEN" if flattening else str(state)
     not_halted = _failure(partial(write_durably, folder / HALT, _text(state, who, why, at)))
     if kept_armed and not_halted:
-        raise cannot_write(folder, kept_armed) from not_halted
+        raise cannot_write(folder, not_halted) from kept_armed
     return "REDUCE_ONLY" if not_halted and not flattening else state
 
 
@@ -83,7 +84,7 @@ def lift(folder: Path, shown: Seen) -> bool:
     False where another HALT has come, which stays in force. A folder of that name that holds something is left beside,
     under a name that `left_aside` tells. OperatorError where something cannot be removed.
     """
-    taken = folder / f"{HALT}.{os.getpid()}{TAKEN}"
+    taken = folder / f"{HALT}.{os.urandom(8).hex()}{TAKEN}"
     try:
         # A halt by hand has left ARMED there: without HALT it would let entries out before all of this is done.
         if _there(folder / ARMED):
@@ -196,7 +197,7 @@ def _written(path: Path) -> datetime | None:
 def _content(path: Path) -> str | None:
     """Return a regular file's text; None where it is absent, something else, or unreadable."""
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        return read_plain(path).decode()
     except (OSError, UnicodeDecodeError):
         return None
 

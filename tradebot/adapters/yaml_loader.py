@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tradebot.errors import OperatorError
+from tradebot.errors import ConfigurationError
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 20_000
@@ -63,19 +63,19 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: Decimal(
 
 
 def load_yaml(path: Path) -> dict[str, object]:
-    """Return the file's mapping, decimals exact. Raises OperatorError naming file, line and what to change."""
+    """Return the file's mapping, decimals exact. Raises ConfigurationError naming file, line and what to change."""
     text = _read(path)
     try:
         value = deepcopy(_parsed(text))
     except yaml.YAMLError as bad:
-        raise OperatorError(f"{path}: {_problem(bad)}", _cure(text, bad)) from None
+        raise ConfigurationError(f"{path}: {_problem(bad)}", _cure(text, bad)) from None
     # Thousands of digits are refused by Python itself, not by the parser.
     except ValueError as bad:
-        raise OperatorError(f"{path}: {bad}", "give the right file") from None
+        raise ConfigurationError(f"{path}: {bad}", "give the right file") from None
     if value is None:
-        raise OperatorError(f"{path}: the file is empty", "write KEY: VALUE lines, or do without the file")
+        raise ConfigurationError(f"{path}: the file is empty", "write KEY: VALUE lines, or do without the file")
     if not isinstance(value, dict):
-        raise OperatorError(
+        raise ConfigurationError(
             f"{path}: a mapping is expected at the top, not a {type(value).__name__}",
             "write KEY: VALUE lines",
         )
@@ -91,20 +91,20 @@ def _parsed(text: str) -> object:
 def _read(path: Path) -> str:
     try:
         if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):
-            raise OperatorError(f"{path} is a pipe: reading it may never end", "put the configuration into a file")
+            raise ConfigurationError(f"{path} is a pipe: reading it may never end", "put the configuration into a file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as failed:
         if path.is_symlink() and not path.exists():
             lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
-            raise OperatorError(lost, f"put the file back, or take the link away: rm {path}") from None
-        raise OperatorError(f"{path}: {failed.strerror}", "check the path and its permissions") from None
+            raise ConfigurationError(lost, f"put the file back, or take the link away: rm {path}") from None
+        raise ConfigurationError(f"{path}: {failed.strerror}", "check the path and its permissions") from None
     if len(data) > MAX_BYTES:
-        raise OperatorError(f"{path}: more than {MAX_BYTES} bytes is no configuration", "give the right file")
+        raise ConfigurationError(f"{path}: more than {MAX_BYTES} bytes is no configuration", "give the right file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as bad:
-        raise OperatorError(f"{path}: not UTF-8 text (byte {bad.start})", "save the file as UTF-8") from None
+        raise ConfigurationError(f"{path}: not UTF-8 text (byte {bad.start})", "save the file as UTF-8") from None
     return text
 
 

@@ -42,5 +42,6 @@ def _items(evidence: Evidence) -> Iterator[Item]:
     yield books.orders(evidence)
     yield books.unresolved(evidence)
     yield books.journal(evidence)
+    yield books.backups(evidence)
     yield books.broker(evidence)
     yield books.compared(evidence)

@@ -93,6 +93,19 @@ def journal(evidence: Evidence) -> Item:
     return judged(place, look, now, State.OK, found)
 
 
+def backups(evidence: Evidence) -> Item:
+    """Judge the backups: each must still be what was written when it was made."""
+    place, seen = (Area.BOOKS, "backups"), evidence.backups
+    if not seen.kept:
+        return left_out(place, "backups", "none was made yet")
+    look, now = Look("backups", seen.kept), evidence.moment.now
+    if not seen.damaged:
+        return judged(place, look, now, State.OK, "each is as it was made")
+    name, why = next(iter(seen.damaged.items()))
+    found = f"{len(seen.damaged)} cannot be put back as made; {name}: {why}"
+    return judged(place, look, now, State.FAIL, found, "tradebot backup")
+
+
 def broker(evidence: Evidence) -> Item:
     """Judge the ledger against the broker, as a reconcile would find them."""
     place, told = (Area.BOOKS, "ledger against broker"), evidence.broker

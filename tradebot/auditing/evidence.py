@@ -89,6 +89,14 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class Backups:
+    """How many backups are kept, and why some of them cannot be put back as they were made, by name."""
+
+    kept: int
+    damaged: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Broker:
     """The broker's answers, with what the books do not know yet counted in `unapplied` and compared as applied.
 
@@ -156,4 +164,5 @@ class Evidence:
     working: Sequence[tuple[Order, IntentRecord | None]]
     unresolved: Sequence[IntentRecord]
     journal: Journal
+    backups: Backups
     broker: Broker | Silence

@@ -6,9 +6,10 @@ nowhere else. Quick commands import this, so it needs the standard library alone
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
+
+from tradebot.exchange.private_files import write_atomically
 
 TOKEN_FILE = "exchange.token"
 TOKEN_HEADER = "X-Exchange-Token"
@@ -18,12 +19,8 @@ _BYTES = 32
 def issue(state_dir: Path) -> str:
     """Draw a token and put it into the exchange's folder, for its owner's eyes only; raises OSError."""
     token = secrets.token_hex(_BYTES)
-    temporary = state_dir / f"{TOKEN_FILE}.{os.getpid()}.tmp"
-    temporary.unlink(missing_ok=True)
     # The mode is there from the first moment on: nobody else can have opened the file before it holds anything.
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(token)
-    temporary.replace(state_dir / TOKEN_FILE)
+    write_atomically(state_dir / TOKEN_FILE, token)
     return token
 
 

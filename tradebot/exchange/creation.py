@@ -13,6 +13,7 @@ from tradebot.exchange.market.action_sources import beside, read_actions
 from tradebot.exchange.market.recorded import Imported, keep_bars, read_bars, recorded_days
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec, Source
+from tradebot.exchange.private_files import write_own
 from tradebot.exchange.state import (
     ACCOUNTS_FILE,
     ACTIONS_FILE,
@@ -21,6 +22,7 @@ from tradebot.exchange.state import (
     LOCK_FILE,
     LOG_FILE,
     MARKET_FILE,
+    SNAPSHOT_FILE,
     StoredMarket,
     write_market,
 )
@@ -65,7 +67,7 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
 
 def discard(state_dir: Path) -> None:
     """Take away what `build` wrote, and what a server adds that never answered."""
-    for name in (MARKET_FILE, LOG_FILE, ACCOUNTS_FILE, BARS_FILE, ACTIONS_FILE, LOCK_FILE):
+    for name in (MARKET_FILE, LOG_FILE, SNAPSHOT_FILE, ACCOUNTS_FILE, BARS_FILE, ACTIONS_FILE, LOCK_FILE):
         (state_dir / name).unlink(missing_ok=True)
     if (state_dir / CAPTURES_FOLDER).is_dir():
         rmtree(state_dir / CAPTURES_FOLDER)
@@ -87,7 +89,7 @@ def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols
     kept.unlink(missing_ok=True)
     if found.is_file():
         read_actions(found, calendar, symbols)
-        kept.write_bytes(found.read_bytes())
+        write_own(kept, found.read_bytes())
 
 
 def _keep_captures(state_dir: Path, folder: Path) -> None:
@@ -98,4 +100,4 @@ def _keep_captures(state_dir: Path, folder: Path) -> None:
     for stale in kept.glob("*.json"):
         stale.unlink()
     for path in capture_files(folder):
-        (kept / path.name).write_bytes(path.read_bytes())
+        write_own(kept / path.name, path.read_bytes())

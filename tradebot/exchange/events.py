@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tradebot.exchange.engine.orders import Fill, Order
+from tradebot.exchange.engine.orders import Execution, Order
 
 
 class Update(NamedTuple):
-    """What befell an order, in the word that Alpaca's trade_updates stream has for it; `execution` for fills."""
+    """What befell an order, in the word that Alpaca's trade_updates stream has for it; `execution` for executions."""
 
     event: str
     order: Order
-    execution: Fill | None = None
+    execution: Execution | None = None
+
+
+class Place(NamedTuple):
+    """Where an event stands among all: the number of its line, its time, and a moment that no other update has."""
+
+    number: int
+    at_us: int
+    at_ns: int
 
 
 class Event(NamedTuple):

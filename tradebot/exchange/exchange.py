@@ -14,9 +14,10 @@ from tradebot.exchange.commands.control import ACCOUNTS, MAIN, MAIN_KEY, TICK, C
 from tradebot.exchange.commands.table import entries
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.events import Event
+from tradebot.exchange.events import Event, Place
 from tradebot.exchange.faults.room import Faults
 from tradebot.exchange.jsontext import encode, plain
+from tradebot.exchange.latency import latency_name
 from tradebot.exchange.log import FORMAT, Log
 from tradebot.exchange.market.action_sources import generated_actions, read_actions
 from tradebot.exchange.market.actions import Action
@@ -24,7 +25,12 @@ from tradebot.exchange.market.bars import BarSource, Market
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, calendar_from_rows
 from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.private_files import write_atomically, write_own
 from tradebot.exchange.replay import CREATED, NOTE, REQUEST, RESTORE_BOTH, replay
+from tradebot.exchange.snapshot.codec import Past
+from tradebot.exchange.snapshot.file import Snapshot
+from tradebot.exchange.snapshot.file import read as read_snapshot
+from tradebot.exchange.snapshot.state import put_back
 from tradebot.exchange.state import (
     ACCOUNTS_FILE,
     ACTIONS_FILE,
@@ -32,11 +38,11 @@ from tradebot.exchange.state import (
     LOG_FILE,
     StoredMarket,
     read_market,
-    write_atomically,
 )
 from tradebot.exchange.times import MINUTE, SECOND, parse_time, rfc3339
 
 _BEFORE_FIRST_OPEN = 30 * MINUTE
+_NS = 1_000
 _RESERVED_S = 10
 """Real seconds of running time that are reserved at a time, and at most lost to a crash."""
 _RESERVED = "time_reserved"
@@ -48,7 +54,7 @@ Moved = Callable[[int, int], None]
 class Listener(Protocol):
     """Who is told of events once their lines are written, as things stood when they happened."""
 
-    def capture(self, event: Event) -> Any:
+    def capture(self, event: Event, place: Place) -> Any:
         """Return what to tell of an event, or None; called as it happens."""
         ...
 
@@ -58,33 +64,44 @@ class Listener(Protocol):
 
 
 class Exchange:
-    """An exchange over its market and its folder's log; making it replays the log.
+    """An exchange over its market and its folder's log; making it replays what the log has beyond a snapshot of it.
 
     Lines wait until `record` or `commit`. `moved` is called after each movement of time; `status_parts` add to the
-    status.
+    status. Listeners that are given are told of the replay as well.
     """
 
-    def __init__(self, state_dir: Path, stored: StoredMarket, market: Market, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        stored: StoredMarket,
+        market: Market,
+        clock: Clock | None = None,
+        listeners: Iterable[Listener] = (),
+        snapshot: Snapshot | None = None,
+    ) -> None:
         self.stored = stored
         self.market = market
         self.clock = clock or Clock()
-        self.listeners: list[Listener] = []
+        self.listeners = list(listeners)
         self.moved: list[Moved] = []
         self.status_parts: dict[str, Callable[[], object]] = {}
         self._captured: list[tuple[Listener, Any]] = []
+        self.past = Past()
         self._sequence = 0
+        self._told_ns = 0
         self._reserved_us = 0
+        self._last_line_us = 0
         self._names_file = state_dir / ACCOUNTS_FILE
-        self.log = Log(state_dir / LOG_FILE)
+        self.log = Log(state_dir / LOG_FILE, snapshot and snapshot.log)
         self._take: Callable[[bytes], None] = self.log.add
         spec = stored.spec
         self.engine = Engine(market, _start_us(market.calendar), self._emit, spec.fill, spec.to_json())
-        self._control = control = ControlCommands(self.standing, spec.cash)
-        self.faults = Faults(self.engine, self.note, self._emit)
+        self.control = control = ControlCommands(self.standing, spec.cash)
+        self.faults = Faults(self.engine, self.note, self._emit, self._carry_out)
         self._commands = Commands(self.engine, [*entries(), *control.entries(), *self.faults.entries()])
         for action in market.actions:
             schedule(self.engine, action)
-        self._recover()
+        self._recover(snapshot.state if snapshot and self.log.known_lines else None)
 
     def run(self, command: Command) -> Answer:
         """Run a command at the time that it is, and answer it; its lines wait for the next commit."""
@@ -113,6 +130,11 @@ class Exchange:
         self.record()
         self.log.commit()
 
+    @property
+    def sequence(self) -> int:
+        """Return the number of the last line, one that waits to be written included."""
+        return self._sequence
+
     def record(self) -> None:
         """Write all lines, then tell the listeners; raises LogError."""
         self.log.write()
@@ -129,6 +151,12 @@ class Exchange:
         self.clock.set(pace, self.engine.now_us)
         if not self.clock.running and self._reserved_us != self.engine.now_us:
             self._reserve(self.engine.now_us)
+
+    @property
+    def at_rest(self) -> bool:
+        """Say whether the log's lines, each written, lead to where the exchange stands, and to nothing else."""
+        told = self._last_line_us == self.engine.now_us
+        return told and not self.unrecorded and not self.faults.book.owes
 
     def catch_up(self) -> None:
         """Let the time pass that has passed by itself. Within a minute nothing happens, so that nothing is logged."""
@@ -166,10 +194,11 @@ class Exchange:
     def status(self) -> dict[str, Any]:
         """Return all that GET /exchange/v1/status shows."""
         accounts = [
-            account_summary(self.engine, account) | {"began_with": plain(self._control.began_with(account.name))}
+            account_summary(self.engine, account) | {"began_with": plain(self.control.began_with(account.name))}
             for account in self.engine.accounts.values()
         ]
         shown = {"pace": self.clock.pace.name, "accounts": accounts, "log_lines": self.log.count}
+        shown["latency"] = latency_name(self.engine.latency_us)
         return self.standing() | shown | {name: part() for name, part in self.status_parts.items()}
 
     def advance(self, to_us: int) -> None:
@@ -184,13 +213,14 @@ class Exchange:
     def heed(self, event: dict[str, Any]) -> None:
         """Take in a note of the log."""
         self._sequence += 1
+        self._last_line_us = self.engine.now_us
         self.faults.heed(event)
         if event["event"] == _RESERVED:
             self._reserved_us = parse_time(event["until"])
 
     def _execute(self, command: Command) -> Answer:
         self._line(self.engine.now_us, REQUEST, command._asdict())
-        return self.faults.deliver(command, self._carry_out)
+        return self.faults.deliver(command)
 
     def _carry_out(self, command: Command) -> Answer:
         answer, refusal = self._commands.run(command)
@@ -204,13 +234,17 @@ class Exchange:
         whose = {} if event.account is None else {"account": event.account}
         self._line(event.at_us, event.name, {**event.fields, **whose})
         if event.update is not None:
-            for listener in self.listeners:
-                captured = listener.capture(event)
-                if captured is not None:
-                    self._captured.append((listener, captured))
+            # What happens in one microsecond of engine time still happens one after the other.
+            self._told_ns = max(self._told_ns + 1, event.at_us * _NS)
+        place = Place(self._sequence, event.at_us, self._told_ns)
+        for listener in self.listeners:
+            captured = listener.capture(event, place)
+            if captured is not None:
+                self._captured.append((listener, captured))
 
     def _line(self, at_us: int, name: str, fields: dict[str, Any]) -> None:
         self._sequence += 1
+        self._last_line_us = at_us
         self._take(encode({"seq": self._sequence, "at": rfc3339(at_us), "event": name, **fields}))
 
     def _reserve(self, until_us: int) -> None:
@@ -223,15 +257,19 @@ class Exchange:
 
     def _write_names(self) -> None:
         names = [account.name for account in self.engine.accounts.values()]
-        self._names_file.write_bytes(encode({"accounts": names}))
+        write_own(self._names_file, encode({"accounts": names}))
 
-    def _recover(self) -> None:
+    def _recover(self, state: bytes | None) -> None:
         """Replay the log's commands: they must give its lines again, and give those that a crash lost."""
         made: deque[bytes] = deque()
         self._take = made.append
-        self._line(self.engine.start_us, CREATED, _birth(self.stored))
-        self.engine.open_account(MAIN, MAIN_KEY, MAIN_KEY, self.stored.spec.cash)
-        replay(self.log, self, made)
+        if state is None:
+            self._line(self.engine.start_us, CREATED, _birth(self.stored))
+            self.engine.open_account(MAIN, MAIN_KEY, MAIN_KEY, self.stored.spec.cash)
+        else:
+            put_back(self, state)
+            self._last_line_us = self.engine.now_us
+        replay(self.log, self, made, self.log.known_lines)
         self._take = self.log.add
         for line in made:
             self.log.add(line)
@@ -271,7 +309,14 @@ def open_exchange(state_dir: Path, clock: Clock | None = None) -> Exchange:
     log = state_dir / LOG_FILE
     if not log.is_file() or not log.stat().st_size:
         raise MarketError(f"{log} is missing or empty: it holds every order and fill of this exchange", RESTORE_BOTH)
-    return Exchange(state_dir, stored, open_market(state_dir, stored), clock)
+    snapshot = read_snapshot(state_dir)
+    try:
+        return Exchange(state_dir, stored, open_market(state_dir, stored), clock, snapshot=snapshot)
+    except (MarketError, ValueError, TypeError, KeyError):
+        if snapshot is None:
+            raise
+        # The log decides, all of it: what goes wrong behind a snapshot may be the snapshot's fault.
+        return Exchange(state_dir, stored, open_market(state_dir, stored), clock)
 
 
 def open_market(state_dir: Path, stored: StoredMarket) -> Market:

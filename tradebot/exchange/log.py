@@ -7,6 +7,7 @@ lost. Lines are commands' requests, what followed from them, and notes, which a 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import weakref
@@ -14,15 +15,31 @@ from array import array
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
+from tradebot.exchange.private_files import open_own
 
 FORMAT = 2
 """The version of the lines that this program writes and can replay."""
 _DAMAGED = "restore log.jsonl from a copy, or " + NEW_EXCHANGE
 _STRIDE = 256
 """Where every so many lines begin is remembered, so that the end of a long log is found at once."""
+
+
+_BLOCK = 1 << 20
+
+
+class Prefix(NamedTuple):
+    """The beginning of a log, by what is in it: its lines and bytes, and their digest.
+
+    `marks` is where every 256th line begins, as the log itself remembers it.
+    """
+
+    lines: int
+    size: int
+    digest: bytes
+    marks: bytes
 
 
 class LogError(RuntimeError):
@@ -32,20 +49,26 @@ class LogError(RuntimeError):
 class Log:
     """An append-only file of lines, which must be there: an exchange without its log would begin anew.
 
-    Lines that are added wait in memory until they are written.
+    Lines that are added wait in memory until they are written. A beginning that is `known` already is not counted
+    again, if the file still begins with it byte for byte; `known_lines` says how many lines that saved.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, known: Prefix | None = None) -> None:
         self.path = path
         self.torn_bytes = _cut_torn_tail(path)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._file = open_own(path, os.O_WRONLY | os.O_APPEND)
         weakref.finalize(self, os.close, self._file)
         self._pending: list[bytes] = []
         self.unsynced = False
         self._marks = array("Q")
         self._count = self._size = 0
-        for line in self.read():
-            self._mark(len(line) + 1)
+        self._digest = hashlib.sha256()
+        self.known_lines = 0
+        with path.open("rb") as file:
+            if known is not None:
+                self._skip(file, known)
+            for line in file:
+                self._take(line)
 
     @property
     def pending(self) -> bool:
@@ -66,11 +89,13 @@ class Log:
         if not self._pending:
             return
         lines, self._pending = self._pending, []
+        content = b"\n".join((*lines, b""))
         try:
-            _write(self._file, b"".join(line + b"\n" for line in lines))
+            _write(self._file, content)
         except OSError as error:
             raise self._refused(error) from error
         self.unsynced = True
+        self._digest.update(content)
         for line in lines:
             self._mark(len(line) + 1)
 
@@ -107,6 +132,24 @@ class Log:
         self.write()
         return list(islice(self.read(after), limit))
 
+    def prefix(self) -> Prefix:
+        """Return what is written so far."""
+        return Prefix(self._count, self._size, self._digest.digest(), self._marks.tobytes())
+
+    def _skip(self, file: BinaryIO, known: Prefix) -> None:
+        """Go on behind a beginning if the file has it; otherwise stay where it begins."""
+        digest = _digest_of(file, known.size)
+        if digest is None or digest.digest() != known.digest:
+            file.seek(0)
+            return
+        self._digest, self._count, self._size = digest, known.lines, known.size
+        self._marks.frombytes(known.marks)
+        self.known_lines = known.lines
+
+    def _take(self, line: bytes) -> None:
+        self._digest.update(line)
+        self._mark(len(line))
+
     def _mark(self, length: int) -> None:
         if self._count % _STRIDE == 0:
             self._marks.append(self._size)
@@ -119,6 +162,18 @@ def _write(file: int, content: bytes) -> None:
     left = memoryview(content)
     while left:
         left = left[os.write(file, left) :]
+
+
+def _digest_of(file: BinaryIO, size: int) -> hashlib._Hash | None:
+    """Return the digest of a file's first bytes, None where there are not so many."""
+    digest = hashlib.sha256()
+    while size:
+        block = file.read(min(size, _BLOCK))
+        if not block:
+            return None
+        digest.update(block)
+        size -= len(block)
+    return digest
 
 
 def _cut_torn_tail(path: Path) -> int:

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from tradebot.exchange import control_token
 from tradebot.exchange.market.spec import MarketError, MarketSpec
+from tradebot.exchange.private_files import open_own, read_own
 from tradebot.exchange.state import LOCK_FILE, MARKET_FILE, PORT_FILE, SERVER_LOG_FILE, read_market
 
 EXIT_HELD = 6
@@ -198,7 +199,7 @@ def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _server_log(state_dir: Path) -> BinaryIO:
     try:
-        return (state_dir / SERVER_LOG_FILE).open("ab")
+        return os.fdopen(open_own(state_dir / SERVER_LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
     except OSError as error:
         raise _unusable(state_dir, error) from error
 
@@ -211,7 +212,7 @@ def _unusable(state_dir: Path, error: OSError) -> MarketError:
 def _is_held(state_dir: Path) -> bool:
     """Say whether a living process holds the folder's lock."""
     try:
-        with (state_dir / LOCK_FILE).open("rb") as lock:
+        with os.fdopen(open_own(state_dir / LOCK_FILE, os.O_RDONLY), "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -222,7 +223,7 @@ def _is_held(state_dir: Path) -> bool:
 
 def _read_port(state_dir: Path) -> dict[str, Any] | None:
     try:
-        port = json.loads((state_dir / PORT_FILE).read_text(encoding="utf-8"))
+        port = json.loads(read_own(state_dir / PORT_FILE))
     except (FileNotFoundError, ValueError):
         return None
     complete = isinstance(port, dict) and {"url", "pid", "instance"} <= set(port)

@@ -1,5 +1,6 @@
 """So many requests a minute for each key, of trading and of market data apart, as Alpaca counts them.
 
+Every answer tells what is left of them; beyond a limit that was not asked for, nothing is left and nothing refused.
 The minute is a real one: in lock-step no time passes, and a client is no slower for it.
 """
 
@@ -15,8 +16,10 @@ from tradebot.exchange.faces.keys import credentials_of
 from tradebot.exchange.jsontext import encode
 
 MINUTE_S = 60
+ALPACA_LIMIT = 200
+"""Requests a minute that Alpaca grants a key."""
 _DATA = ("/v2/stocks", "/v1/corporate-actions", "/v1beta")
-_TRADING = ("/v1/", "/v2/", "/v3/")
+_TRADING = ("/v1/", "/v2/", "/v2beta1/", "/v3/")
 _TOO_MANY = {
     "trading": encode({"code": 42910000, "message": "rate limit exceeded"}),
     "data": encode({"message": "too many requests."}),
@@ -31,17 +34,21 @@ class Window(NamedTuple):
 
 
 class RateLimit:
-    """Counts requests with a known key, and refuses those beyond the limit; `known` says whether a key is one."""
+    """Counts requests with a known key, and refuses those beyond a limit; `known` says whether a key is one.
+
+    Without a limit they are counted against Alpaca's, and none is refused.
+    """
 
     def __init__(
         self,
         application: ASGIApp,
-        limit: int,
+        limit: int | None,
         known: Callable[[str], bool],
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._application = application
-        self._limit = limit
+        self._limit = ALPACA_LIMIT if limit is None else limit
+        self._enforced = limit is not None
         self._known = known
         self._now_s = now_s
         self._windows: dict[tuple[str, str], Window] = {}
@@ -61,7 +68,7 @@ class RateLimit:
                 message = {**message, "headers": [*message.get("headers", ()), *headers]}
             await send(message)
 
-        if window.requests > self._limit:
+        if self._enforced and window.requests > self._limit:
             await _refuse(_TOO_MANY[kind], send_with_headers)
         else:
             await self._application(scope, receive, send_with_headers)

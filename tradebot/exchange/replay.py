@@ -32,12 +32,13 @@ class Replayed(Protocol):
         ...
 
 
-def replay(log: Log, world: Replayed, made: deque[bytes]) -> None:
-    """Run a log again. `made` is where the lines go; those left in it at the end are what a crash has lost.
+def replay(log: Log, world: Replayed, made: deque[bytes], after: int = 0) -> None:
+    """Run a log again, without its first lines where the world is what `after` of them have led to.
 
-    Raises MarketError where a line is not what the commands before it give.
+    `made` is where the lines go; those left in it at the end are what a crash has lost. Raises MarketError where a
+    line is not what the commands before it give.
     """
-    for number, line in enumerate(log.read(), start=1):
+    for number, line in enumerate(log.read(after), start=after + 1):
         if number == 1:
             _check_format(read_event(line, number))
         if not made:

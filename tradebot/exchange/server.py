@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.exchange.clock import LOCK_STEP, REAL, Pace
 from tradebot.exchange.commands.command import Command
-from tradebot.exchange.commands.control import ACCOUNTS, find
+from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, find
 from tradebot.exchange.control_token import issue, withdraw
 from tradebot.exchange.descriptors import raise_limit
 from tradebot.exchange.exchange import Exchange, open_exchange, tick_to
@@ -42,14 +42,18 @@ from tradebot.exchange.faults.streaming import StreamFaults
 from tradebot.exchange.faults.wire import Protocol
 from tradebot.exchange.feeds import flow_source
 from tradebot.exchange.jsontext import decode_object, encode
+from tradebot.exchange.latency import latency_name
 from tradebot.exchange.log import LogError
 from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.page.face import PageFace
+from tradebot.exchange.private_files import open_own, write_atomically
 from tradebot.exchange.process import HeldError
 from tradebot.exchange.rate_limit import RateLimit
 from tradebot.exchange.recording import Recording
-from tradebot.exchange.state import LOCK_FILE, PORT_FILE, write_atomically
+from tradebot.exchange.snapshot.keeper import Keeper
+from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 from tradebot.exchange.streams.protocol import LONGEST_MESSAGE, StreamProtocol
+from tradebot.exchange.streams.server_sent import ServerSent
 from tradebot.exchange.streams.streams import Streams
 from tradebot.exchange.times import SECOND
 
@@ -67,12 +71,14 @@ class Terms(NamedTuple):
     """How an exchange is served: its pace, the requests a minute that a key has, and accounts beside the main one.
 
     An account is its name and its cash in USD, None for as much as the main one has. `faults` are scripts to arm.
+    `latency_us` is how long cancels and replacements take, None for as long as they took.
     """
 
     pace: Pace = LOCK_STEP
     rate_limit: int | None = None
     accounts: tuple[tuple[str, Decimal | None], ...] = ()
     faults: tuple[str, ...] = ()
+    latency_us: int | None = None
 
 
 AS_EVER = Terms()
@@ -110,11 +116,9 @@ class Application:
         self._exchange = exchange
         router: ASGIApp = Paths(routes, Endpoint(_EVERY_METHOD))
         self._recording = Recording(_by_kind(router, streams), exchange, _end_at_once)
-        self._inner: ASGIApp = self._recording
-        if rate_limit is not None:
-            self._inner = RateLimit(self._inner, rate_limit, self._is_known)
-        faults = FaultDoor(self._inner, exchange, self._recording.record, OlderData(exchange))
-        self._inner = Framing(Guard(faults, token))
+        limited = RateLimit(self._recording, rate_limit, self._is_known)
+        faults = FaultDoor(limited, exchange, self._recording.record, OlderData(exchange))
+        self._inner: ASGIApp = Framing(Guard(faults, token))
         self._active = 0
         self._last_s = time.monotonic()
 
@@ -135,10 +139,11 @@ class Application:
         """Return the seconds since the last request ended, 0 while one is in progress."""
         return 0.0 if self._active else time.monotonic() - self._last_s
 
-    async def keep_time(self) -> None:
+    async def keep_time(self, in_between: Callable[[], None]) -> None:
         """Let time that runs by itself go on between requests too, for as long as this is awaited."""
         while True:
             await asyncio.sleep(_TIME_STEP_S)
+            in_between()
             try:
                 self._exchange.catch_up()
                 self._exchange.faults.book.note_counts(at_once=False)
@@ -197,6 +202,7 @@ def serve(
         with _listen(port) as listener:
             arm_at_start(exchange, terms.faults)
             _open_accounts(exchange, terms.accounts)
+            _set_latency(exchange, terms.latency_us)
             if detach and os.fork():
                 os._exit(0)
             asyncio.run(_run(state_dir, exchange, feed, listener, idle_exit_s, ready, terms))
@@ -220,6 +226,13 @@ def _open_accounts(exchange: Exchange, wanted: tuple[tuple[str, Decimal | None],
                     "name it such as --account alice=50000",
                 )
     exchange.commit()
+
+
+def _set_latency(exchange: Exchange, wanted_us: int | None) -> None:
+    """Let cancels and replacements take so long from now on."""
+    if wanted_us not in (None, exchange.engine.latency_us):
+        exchange.run(Command("POST", LATENCY, body=encode({"latency": latency_name(wanted_us)}).decode()))
+        exchange.commit()
 
 
 def _listen(port: int) -> socket.socket:
@@ -246,6 +259,7 @@ async def _run(
 ) -> None:
     instance = secrets.token_hex(8)
     application = build_application(exchange, feed, instance, terms.rate_limit, issue(state_dir))
+    keeper = Keeper(exchange, state_dir)
     server = Server(configuration(application))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -259,12 +273,13 @@ async def _run(
     lock = state_dir / LOCK_FILE
     tasks = (
         asyncio.create_task(_stop_when_unwanted(server, application, idle_exit_s, lock)),
-        asyncio.create_task(application.keep_time()),
+        asyncio.create_task(application.keep_time(keeper.consider)),
     )
     await server.serve(sockets=[listener])
     for task in tasks:
         task.cancel()
     _stand_still(exchange)
+    keeper.finish()
 
 
 def _stand_still(exchange: Exchange) -> None:
@@ -288,7 +303,8 @@ def build_application(
     trading, data = TradingFace(exchange), DataFace(exchange)
     own = [*control.routes(), *FaultFace(exchange).routes(), *PageFace(exchange).routes()]
     streams = Streams(exchange, StreamFaults(exchange.engine, exchange.faults.book))
-    routes = [*flow.routes(), *data.routes(), *trading.routes(), *own]
+    events = ServerSent(exchange, streams.updates)
+    routes = [*flow.routes(), *data.routes(), *trading.routes(), *events.routes(), *own]
     return Application(exchange, routes, streams, rate_limit, token)
 
 
@@ -332,7 +348,7 @@ def configuration(application: ASGIApp) -> uvicorn.Config:
 @contextlib.contextmanager
 def _held(state_dir: Path) -> Iterator[None]:
     """Hold the folder's lock for as long as the block runs; the file itself stays for ever."""
-    with (state_dir / LOCK_FILE).open("a") as lock:
+    with os.fdopen(open_own(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT), "r+b") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

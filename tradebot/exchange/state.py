@@ -1,19 +1,21 @@
-"""What an exchange keeps in its folder: the market, its bars if recorded, the log, and who is serving it."""
+"""What an exchange keeps in its folder: the market, recorded bars, the log, a snapshot, and who is serving it."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError, MarketSpec
+from tradebot.exchange.private_files import write_atomically
 
 MARKET_FILE = "market.json"
 BARS_FILE = "bars.csv"
 ACTIONS_FILE = "actions.csv"
 CAPTURES_FOLDER = "captured"
 LOG_FILE = "log.jsonl"
+SNAPSHOT_FILE = "snapshot"
+"""Where the log has led to, so that a start need not replay all of it; it may be removed at any time."""
 ACCOUNTS_FILE = "accounts.json"
 """The names of the accounts, for a shell that completes them; the log alone decides which there are."""
 LOCK_FILE = "exchange.lock"
@@ -36,16 +38,6 @@ class StoredMarket(NamedTuple):
     skipped_rows: dict[str, int]
     first_lines: dict[str, int]
     extended_rows: int = 0
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file's content so that a reader sees the old or the new one, never a part."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def write_market(state_dir: Path, stored: StoredMarket) -> None:

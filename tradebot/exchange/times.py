@@ -52,6 +52,11 @@ def stamp(us: int) -> str:
     return nanoseconds(to_datetime(us))
 
 
+def stamp_ns(ns: int) -> str:
+    """Return nanoseconds of engine time as a moment that is told to the last of them."""
+    return f"{stamp(ns // 1000)[:-4]}{ns % 1000:03}Z"
+
+
 def new_york(us: int) -> datetime:
     """Return engine time as an aware New York datetime."""
     return to_datetime(us).astimezone(NEW_YORK)

@@ -1,6 +1,6 @@
 """When a position is closed: stop, trailing stop, profit target, time. Gains are signed by the position's side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -53,22 +53,27 @@ def evaluate(
     rules: ExitRules,
     state: TradingState,
     ratio: Decimal = Decimal(1),
+    clocks: Decision | None = None,
 ) -> Decision:
     """Return PASS with the reason to close, or FAIL with HOLD and the rule that stands nearest.
 
     Time and flatten need no price; the price rules without a quote are UNKNOWN, so that the absence is seen. `ratio` is
     the broker's shares as a multiple of the books': where it is not one it may be a split, which restates every price
-    that the books remember, or it may be none. Then a price rule closes where it would close either way.
+    that the books remember, or it may be none. Then a price rule closes where it would close either way. Where `clocks`
+    did not pass, nobody knows how old the position is, and only the price rules close it.
     """
     age = (now - held.position.opened_at).total_seconds()
     if state is TradingState.FLATTEN:
         return Decision(Gate.EXIT, Verdict.PASS, Reason.FLATTEN, state.value)
-    if age >= rules.time_exit_s:
+    timed = clocks is None or clocks.passed
+    if timed and age >= rules.time_exit_s:
         return Decision(Gate.EXIT, Verdict.PASS, Reason.TIME_EXIT, age, rules.time_exit_s, age)
     if quote is None:
         return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.QUOTE_MISSING)
     price = exit_price(held.position, quote)
     decision = _by_price(held, price, rules, quote.age_s(now))
+    if clocks is not None and not (timed or decision.passed):
+        return replace(clocks, gate=Gate.EXIT, verdict=Verdict.UNKNOWN)
     if ratio == 1 or ratio <= 0 or _by_price(held, price * ratio, rules, 0).passed is decision.passed:
         return decision
     return Decision(Gate.EXIT, Verdict.UNKNOWN, Reason.SPLIT_UNPROVEN, ratio, 1, quote.age_s(now))

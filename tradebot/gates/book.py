@@ -13,6 +13,21 @@ from tradebot.model.reasons import Reason
 
 NOTHING = Decimal(0)
 
+UNEXPLAINED = Decimal("0.25")
+"""How far equity may lie from cash plus positions, as a share of the larger of the two.
+
+The venue computes one from the other, so an honest account shows a few percent at most: fees, and trades between the
+two readings. Beyond a quarter one of the readings is wrong.
+"""
+
+
+def equity_explained(book: Book) -> bool:
+    """Tell whether cash and positions come near the equity; what has no market value may be worth twice its cost."""
+    if book.worth is None:
+        return True
+    total, unsure = book.worth.total, book.worth.at_cost
+    return abs(book.equity - total) <= UNEXPLAINED * max(book.equity, total) + unsure
+
 
 def open_positions(book: Book, limits: Limits, more: int = 0) -> Decision:
     """Compare the symbols held, or perhaps soon held, with their limit."""
@@ -53,8 +68,9 @@ def daily_loss_halt(book: Book, halts: HaltRules) -> Decision:
 def drawdown(book: Book, halts: HaltRules) -> Decision:
     """Compare the fall from the highest equity with its limit; at the first look there is none to fall from."""
     limit, peak = halts.drawdown_fraction, book.peak_equity or book.equity
-    if book.equity <= 0:
-        return Decision(Gate.DRAWDOWN, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    unknown = _unknown_equity(book, Gate.DRAWDOWN, limit)
+    if unknown:
+        return unknown
     fallen = max(peak - book.equity, NOTHING) / peak
     return answer(Gate.DRAWDOWN, fallen < limit, Reason.DRAWDOWN_REACHED, fallen, limit)
 
@@ -72,16 +88,30 @@ def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str
 
 
 def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
-    if book.equity <= 0:
-        return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    unknown = _unknown_equity(book, Gate.DAILY_LOSS, limit)
+    if unknown:
+        return unknown
     # The base is the equity that the day began with: what is left plus what was lost.
-    loss = book.day_loss / (book.equity + book.day_loss)
+    began, highest = book.equity + book.day_loss, max(book.peak_equity or book.equity, book.equity)
+    if book.peak_equity and began * (1 - UNEXPLAINED) > highest:
+        return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED, began, highest)
+    loss = book.day_loss / began
     return answer(Gate.DAILY_LOSS, loss < limit, reason, loss, limit)
 
 
 def _share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
     """Compare a value with a fraction of equity; shares, so that the numbers read alike."""
-    if book.equity <= 0:
-        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    unknown = _unknown_equity(book, gate, limit)
+    if unknown:
+        return unknown
     share = value_usd / book.equity
     return answer(gate, share <= limit, reason, share, limit)
+
+
+def _unknown_equity(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
+    """Return why no share of the equity can be told, or None where it can."""
+    if book.equity <= 0:
+        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
+    if book.worth is not None and not equity_explained(book):
+        return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED, book.equity, book.worth.total)
+    return None

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from tradebot.limits import Limits
 from tradebot.model.decision import Decision, Gate, Number, Verdict
 from tradebot.model.desk import Book, Desk
 from tradebot.model.reasons import Reason
@@ -58,8 +59,38 @@ def session_open(desk: Desk) -> Decision:
     if by_calendar != desk.clock.is_open:
         said = f"venue {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
         return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, said)
+    return _closed(desk)
+
+
+def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
+    """Ask the same for orders that only reduce risk; while two clocks disagree, the venue's own word is enough.
+
+    On which day the calendar is to be read is then unknown, and a wrong date must not hold a stop back.
+    """
+    if clocks_agree(desk.clock_ahead_s, limits).passed:
+        return session_open(desk)
+    return Decision(Gate.SESSION, Verdict.PASS) if desk.clock.is_open else _closed(desk)
+
+
+def _closed(desk: Desk) -> Decision:
     opens = desk.clock.next_open.strftime("%Y-%m-%dT%H:%MZ")
     return Decision(Gate.SESSION, Verdict.FAIL, Reason.MARKET_CLOSED, f"opens {opens}")
+
+
+def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
+    """Fail while any order on the symbol may still fill, and say where it is one of ours that the venue omits."""
+    if symbol in desk.left_out:
+        return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
+    return working(book.working, symbol)
+
+
+def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
+    """Compare how far the venue's clock and a second one are apart with their limit; alone, the venue is believed.
+
+    Neither can be told to be the right one, so nothing is decided by the time while they differ.
+    """
+    limit = limits.max_clock_disagreement_s
+    return answer(Gate.SESSION, ahead_s is None or abs(ahead_s) <= limit, Reason.CLOCKS_DISAGREE, ahead_s, limit)
 
 
 def working(symbols: frozenset[str], symbol: str) -> Decision:
@@ -82,7 +113,9 @@ def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
 
 
 def still_held(desk: Desk, symbol: str, quantity: Decimal) -> Decision:
-    """Fail where the broker holds nothing of a signed quantity that is to be closed."""
+    """Fail where the broker holds nothing of a signed quantity to be closed, or did not confirm what it holds."""
+    if symbol in desk.unproven:
+        return Decision(Gate.POSITIONED, Verdict.UNKNOWN, Reason.POSITION_UNPROVEN, 0, abs(quantity))
     there = closable(desk, symbol, quantity)
     return answer(Gate.POSITIONED, there > 0, Reason.POSITION_GONE, there, abs(quantity))
 

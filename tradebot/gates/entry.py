@@ -7,7 +7,15 @@ from decimal import Decimal
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
 from tradebot.gates import rates
-from tradebot.gates.common import answer, permission_to_enter, session_open, trading_state, unresolved, working
+from tradebot.gates.common import (
+    answer,
+    clocks_agree,
+    permission_to_enter,
+    session_open,
+    trading_state,
+    unresolved,
+    working_for_entry,
+)
 from tradebot.gates.sizing import Size
 from tradebot.limits import HaltRules, Limits
 from tradebot.model.bar import Quote
@@ -52,10 +60,23 @@ def decide(ask: Ask) -> tuple[Decision, ...]:
     return tuple(sorted(answers, key=lambda decision: _PLACES[decision.gate]))
 
 
+def _session(ask: Ask) -> Decision:
+    decision = session_open(ask.desk)
+    return clocks_agree(ask.desk.clock_ahead_s, ask.limits) if decision.passed else decision
+
+
 def _reconciled(ask: Ask) -> Decision:
     mark, limit = ask.desk.reconcile, ask.limits.max_reconcile_age_s
-    if ask.desk.unreadable:
-        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, ask.desk.unreadable, 0)
+    if ask.desk.unreadable or ask.desk.untold:
+        missing = ask.desk.unreadable + ask.desk.untold
+        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, missing, 0)
+    if not ask.desk.steady:
+        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_UNSTEADY)
+    if ask.desk.differences:
+        first, *others = ask.desk.differences
+        found = f"{first.symbol}: broker {first.broker:f}, books {first.books:f}"
+        more = f", and {len(others)} more" if others else ""
+        return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.POSITIONS_DIFFER, f"{found}{more}")
     if mark is None:
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.NOT_RECONCILED)
     if mark.blocking:
@@ -217,8 +238,9 @@ def _duplicate(ask: Ask) -> Decision:
 _GATES: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.PERMISSION: lambda ask: permission_to_enter(ask.desk),
     Gate.TRADING_STATE: lambda ask: trading_state(ask.desk),
-    Gate.SESSION: lambda ask: session_open(ask.desk),
+    Gate.SESSION: _session,
     Gate.SECOND_WRITER: lambda ask: halts_of.second_writer(ask.desk),
+    Gate.BOOKS_OLD: lambda ask: halts_of.books_old(ask.desk),
     Gate.VENUE_DRIFT: lambda ask: halts_of.venue_drift(ask.desk, ask.halts),
     Gate.REFUSALS: lambda ask: halts_of.refusals(ask.desk, ask.halts),
     Gate.UNANSWERED: lambda ask: halts_of.unanswered(ask.desk, ask.halts),
@@ -227,7 +249,7 @@ _GATES: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.FLOW_FRESH: _flow_fresh,
     Gate.QUOTE_FRESH: _quote_fresh,
     Gate.POSITIONED: _positioned,
-    Gate.WORKING: lambda ask: working(ask.book.working, ask.candidate.symbol),
+    Gate.WORKING: lambda ask: working_for_entry(ask.desk, ask.book, ask.candidate.symbol),
     Gate.UNRESOLVED: lambda ask: unresolved(ask.book, ask.candidate.symbol),
     Gate.SCORE: _score,
     Gate.COVERAGE: _coverage,

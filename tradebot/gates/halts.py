@@ -29,6 +29,7 @@ CLEARED_BY = {
     Reason.REJECT_STORM: "the end of halts.storm_window_s",
     Reason.UNKNOWN_STORM: "reconcile, which looks the orders up, or the end of halts.storm_window_s",
     Reason.SECOND_WRITER: "the end of the stranger's orders; of one that filled or holds our id, unhalt --override",
+    Reason.BOOKS_OLD: "reconcile --apply PLAN, which takes those orders over",
     Reason.VENUE_DRIFT: "an answer that can be read",
     Reason.PASS_FAULT: "a person who has read it",
 }
@@ -53,6 +54,12 @@ def second_writer(desk: Desk) -> Decision:
     return answer(Gate.SECOND_WRITER, not seen, Reason.SECOND_WRITER, ", ".join(seen[:3]) or len(seen), 0)
 
 
+def books_old(desk: Desk) -> Decision:
+    """Fail where the account holds what our own orders made that these books do not know: the books are too old."""
+    seen = desk.signs.forgotten
+    return answer(Gate.BOOKS_OLD, not seen, Reason.BOOKS_OLD, ", ".join(seen[:3]) or len(seen), 0)
+
+
 def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
     """Compare the venue's rows that cannot be read with their limit."""
     count, limit = desk.signs.unreadable, halts.unreadable_rows
@@ -63,6 +70,7 @@ def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
     """Return the answer of every rule on what was seen."""
     return (
         second_writer(desk),
+        books_old(desk),
         venue_drift(desk, halts),
         refusals(desk, halts),
         unanswered(desk, halts),

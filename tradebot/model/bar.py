@@ -61,3 +61,7 @@ class VenueClock:
     is_open: bool
     next_open: datetime
     next_close: datetime
+
+    def ahead_s(self, other: datetime | None) -> float | None:
+        """Return by how many seconds this clock is ahead of another one; None where there is no other."""
+        return None if other is None else (self.now - other).total_seconds()

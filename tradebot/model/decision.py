@@ -25,6 +25,7 @@ class Gate(StrEnum):
     TRADING_STATE = "trading_state"
     SESSION = "session"
     SECOND_WRITER = "second_writer"
+    BOOKS_OLD = "books_old"
     VENUE_DRIFT = "venue_drift"
     REFUSALS = "refusals"
     UNANSWERED = "unanswered"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.model.account import Account
+from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import Instrument, notional
@@ -26,18 +26,29 @@ class Entered:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A position on which books and broker differ, and no fill on its way explains it; signed shares."""
+
+    symbol: str
+    books: Decimal
+    broker: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Signs:
     """What was seen that may halt the bot.
 
     `refused` are the times at which the venue refused orders, `unanswered` those at which orders were promised that
     still have no answer. `strangers` are the ids of orders under our mark that the books never promised, or that the
-    venue holds with other content; `unreadable` counts its rows that could not be read.
+    venue holds with other content; `unreadable` counts its rows that could not be read. `forgotten` are the ids of our
+    own orders from before, which books that were put back or made anew do not know.
     """
 
     refused: tuple[datetime, ...] = ()
     unanswered: tuple[datetime, ...] = ()
     strangers: tuple[str, ...] = ()
     unreadable: int = 0
+    forgotten: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,7 @@ class Book:
 
     `exposure` is the absolute notional by symbol, of positions and of working orders, ours and foreign alike; `working`
     holds the symbols of all working orders, `own_working` those of ours. `entries` are the session's, `peak_equity` is
-    the highest equity that was ever seen, None at the first look.
+    the highest equity that was ever seen, None at the first look. `worth` is what the equity is held against.
     """
 
     equity: Decimal
@@ -64,6 +75,7 @@ class Book:
     new_entries: int = 0
     entries: tuple[Entered, ...] = ()
     peak_equity: Decimal | None = None
+    worth: Worth | None = None
 
     @property
     def open_positions(self) -> int:
@@ -109,6 +121,12 @@ class Desk:
     latter as a multiple of what the books hold, ours and others', where they differ and no activity says why.
     `rejected_quotes` says why a symbol has no quote, where the venue sent an unusable one; `unreadable` counts the
     venue's rows of positions and orders that could not be read; `taken_s` is the stopwatch's reading when it was taken.
+
+    `orders` are those that may still fill by the venue or by the books; `left_out` are symbols of our orders that the
+    venue's list omits. `differences` are positions on which the two contradict each other; `unproven` are symbols that
+    the venue did not confirm when it was asked directly. `steady` is False where our orders moved during each reading.
+    `untold` counts foreign fills whose order the venue did not tell: they may be our own.
+    `clock_ahead_s` is how far the venue's clock is ahead of a second one, None where there is none.
     """
 
     now: datetime
@@ -132,6 +150,12 @@ class Desk:
     taken_s: float = 0.0
     signs: Signs = field(default_factory=Signs)
     astray: Mapping[str, Decimal] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
+    differences: tuple[Difference, ...] = ()
+    unproven: frozenset[str] = frozenset()
+    steady: bool = True
+    untold: int = 0
+    clock_ahead_s: float | None = None
 
     @property
     def session_open(self) -> bool:

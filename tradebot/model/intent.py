@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.instrument import Instrument
@@ -18,6 +19,34 @@ NEVER_SENT = "halted"
 """The code of a refusal that is ours: a halt came between the promise and the request."""
 TARGET_DONE = "target_done"
 """The code of a refusal that is proven by the order that was to be replaced: it has ended, so nothing can follow it."""
+
+
+def is_marked(client_order_id: str) -> bool:
+    """Return True if a client order id carries our mark, which is all that a venue keeps to tell our orders."""
+    return client_order_id.startswith(ID_PREFIX)
+
+
+class Mark(NamedTuple):
+    """What a client order id of ours says in clear text; `strategy` is cut to five letters, in capitals.
+
+    `purpose` is None for one that this version doesn't know.
+    """
+
+    strategy: str
+    purpose: Purpose | None
+
+    def is_of(self, strategy: str) -> bool:
+        """Return True if a strategy of this name may have sent the order."""
+        return strategy[:5].upper() == self.strategy
+
+
+def mark_of(client_order_id: str) -> Mark | None:
+    """Read our mark in a client order id; None for an order that isn't ours."""
+    parts = client_order_id.split(".")
+    if not is_marked(client_order_id) or len(parts) < 6:
+        return None
+    # A symbol may hold dots of its own, so what follows it is counted from the end.
+    return Mark(parts[2], next((purpose for purpose in Purpose if purpose[:5].upper() == parts[-2]), None))
 
 
 class Operation(StrEnum):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
@@ -104,6 +105,13 @@ class Order:
         if self.status.terminal or self.quantity is None:
             return Decimal(0)
         return self.quantity - self.filled_quantity
+
+
+class OrdersTold(NamedTuple):
+    """A list of orders, each once, and how many of its rows could not be read."""
+
+    orders: tuple[Order, ...]
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,10 @@ class Position:
         return self.entered_at
 
 
+ADOPTED = "adopted"
+"""The strategy name of what was taken over: its lots are managed, and its profit is told apart."""
+
+
 @dataclass(frozen=True, slots=True)
 class OwnedFill:
     """A fill with the strategy that it belongs to."""

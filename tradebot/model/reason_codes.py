@@ -1,5 +1,6 @@
 """The names of all reasons, and whose turn each leaves it; what each means stands in the table beside them."""
 
+from dataclasses import dataclass
 from enum import StrEnum, auto
 
 
@@ -28,12 +29,17 @@ class Reason(StrEnum):
     OUTSIDE_TIMETABLE = auto()
     SLOT_MISSED = auto()
     CALENDAR_DISAGREES = auto()
+    CLOCKS_DISAGREE = auto()
     STATE_ON_NETWORK = auto()
     ORDER_GATE_CLOSED = auto()
     LIVE_MODE_UNSAID = auto()
     LIVE_ACCOUNT_UNSAID = auto()
     LIVE_NOT_ARMED = auto()
     LIVE_ARMING_EXPIRED = auto()
+    SHADOW_LIFTED = auto()
+    CONFIG_LOOSENED = auto()
+    CONFIG_NOT_ACCEPTED = auto()
+    CONFIG_UNREADABLE = auto()
     DRY_RUN = auto()
     SHADOW = auto()
     ACCOUNT_BLOCKED = auto()
@@ -45,6 +51,8 @@ class Reason(StrEnum):
     RECONCILE_FROM_FUTURE = auto()
     RECONCILE_FINDINGS = auto()
     VIEW_INCOMPLETE = auto()
+    VIEW_UNSTEADY = auto()
+    POSITIONS_DIFFER = auto()
     FLOW_CONTRACT_FAILED = auto()
     FLOW_MISSING = auto()
     FLOW_STALE = auto()
@@ -65,8 +73,10 @@ class Reason(StrEnum):
     ALREADY_POSITIONED = auto()
     FOREIGN_POSITION = auto()
     POSITION_GONE = auto()
+    POSITION_UNPROVEN = auto()
     SPLIT_UNPROVEN = auto()
     ORDER_WORKING = auto()
+    ORDER_LEFT_OUT = auto()
     INTENT_UNRESOLVED = auto()
     SCORE_BELOW_MIN = auto()
     COVERAGE_BELOW_MIN = auto()
@@ -86,12 +96,14 @@ class Reason(StrEnum):
     GROSS_NOTIONAL_ABOVE_MAX = auto()
     BUYING_POWER_SHORT = auto()
     EQUITY_UNKNOWN = auto()
+    EQUITY_UNEXPLAINED = auto()
     DAILY_LOSS_REACHED = auto()
     DAILY_LOSS_HALT = auto()
     DRAWDOWN_REACHED = auto()
     REJECT_STORM = auto()
     UNKNOWN_STORM = auto()
     SECOND_WRITER = auto()
+    BOOKS_OLD = auto()
     VENUE_DRIFT = auto()
     COOLDOWN = auto()
     DUPLICATE_INTENT = auto()
@@ -109,3 +121,17 @@ class Reason(StrEnum):
     HOLD = auto()
     STALE_ENTRY = auto()
     STALE_EXIT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    """One row of the table: whose turn it is, what it means, what would change it."""
+
+    cause: Cause
+    meaning: str
+    remedy: str
+
+
+def row(cause: Cause, meaning: str, remedy: str) -> ReasonRow:
+    """Return one row of the table."""
+    return ReasonRow(cause, meaning, remedy)

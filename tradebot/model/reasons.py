@@ -1,23 +1,10 @@
 """Every reason code once, with its cause, its meaning and its remedy. Documents and tests read this table."""
 
-from dataclasses import dataclass
-
-from tradebot.model.reason_codes import Cause, Reason
+from tradebot.model.order_reasons import ORDER_REASONS
+from tradebot.model.reason_codes import Cause, Reason, ReasonRow
+from tradebot.model.reason_codes import row as _row
 
 __all__ = ["REASONS", "Cause", "Reason", "ReasonRow"]
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonRow:
-    """One row of the table: whose turn it is, what it means, what would change it."""
-
-    cause: Cause
-    meaning: str
-    remedy: str
-
-
-def _row(cause: Cause, meaning: str, remedy: str) -> ReasonRow:
-    return ReasonRow(cause, meaning, remedy)
 
 
 _SIZE_LIMIT = "Wait for positions to close, or change the limit in the configuration."
@@ -60,6 +47,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "The venue's clock and our calendar disagree about the session.",
         "Compare tradebot status with the venue's calendar; entries stay shut until they agree.",
     ),
+    Reason.CLOCKS_DISAGREE: _row(
+        Cause.BROKEN,
+        "The venue's clock and this machine's are too far apart to trust either: no entries, no exits by time. "
+        "Exits by price go on.",
+        "tradebot doctor compares them. Set this machine's clock (timedatectl set-ntp true), or wait for the venue's.",
+    ),
     Reason.STATE_ON_NETWORK: _row(
         Cause.BLOCKED,
         "The state folder lies on a network file system (WSL's /mnt/c is one): its locks keep no other machine out.",
@@ -90,11 +83,31 @@ REASONS: dict[Reason, ReasonRow] = {
         "The sessions for which real money was armed are over: entries are closed, exits go on.",
         "tradebot live arm in a terminal",
     ),
+    Reason.SHADOW_LIFTED: _row(
+        Cause.BLOCKED,
+        "The bot was accepted in shadow and is not in it any more: nothing is sent, exits included.",
+        "Set shadow: true again, or approve trading: tradebot config accept",
+    ),
+    Reason.CONFIG_LOOSENED: _row(
+        Cause.BLOCKED,
+        "A setting is looser than the one that was accepted: entries are closed, exits go on.",
+        "tradebot config accept shows each one, or set it back. serve keeps what it started with: restart it after.",
+    ),
+    Reason.CONFIG_NOT_ACCEPTED: _row(
+        Cause.BLOCKED,
+        "Nobody has accepted a configuration for these books: entries are closed, exits go on.",
+        "tradebot config accept",
+    ),
+    Reason.CONFIG_UNREADABLE: _row(
+        Cause.BROKEN,
+        "The configuration can't be read: entries are closed, and exits go by the accepted one.",
+        "tradebot config check says what is wrong; fix it. serve keeps what it started with: restart it after.",
+    ),
     Reason.DRY_RUN: _row(Cause.IDLE, "A dry run sends nothing.", "Run the verb without --dry-run."),
     Reason.SHADOW: _row(
         Cause.IDLE,
         "The bot is in shadow: this order was decided and recorded, and is not sent.",
-        "Nothing to do; to send orders, set shadow: false in the configuration.",
+        "Nothing to do; to send orders, set shadow: false in the configuration, then tradebot config accept.",
     ),
     Reason.ACCOUNT_BLOCKED: _row(
         Cause.BLOCKED,
@@ -134,6 +147,16 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BROKEN,
         "The venue told of a position or an order that cannot be read, so the book may be larger than it looks.",
         "Read the event in state/system_events.jsonl; look at the account at the venue.",
+    ),
+    Reason.VIEW_UNSTEADY: _row(
+        Cause.UNKNOWN,
+        "Our own orders changed during each reading of the account, so positions and orders may not belong together.",
+        "Nothing to do: the next pass reads again. Exits go on.",
+    ),
+    Reason.POSITIONS_DIFFER: _row(
+        Cause.BLOCKED,
+        "The broker's positions are not what the books hold, and no fill on its way explains it. Exits go on.",
+        "tradebot reconcile shows each difference; if the broker corrects itself, the next pass opens entries again.",
     ),
     Reason.FLOW_CONTRACT_FAILED: _row(
         Cause.BROKEN,
@@ -219,6 +242,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "The books hold a position that the broker does not hold.",
         "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN",
     ),
+    Reason.POSITION_UNPROVEN: _row(
+        Cause.BROKEN,
+        "The broker's list differs from the books, and asked directly the broker did not confirm this position: no exit"
+        " is sent, and one that is working is left alone.",
+        "Look at the position at the broker, then tradebot reconcile. The next pass asks again.",
+    ),
     Reason.SPLIT_UNPROVEN: _row(
         Cause.UNKNOWN,
         "The broker holds a multiple of what the books hold: prices may be of other shares than the entry.",
@@ -226,6 +255,11 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.ORDER_WORKING: _row(
         Cause.IDLE, "An order on this symbol is still working.", "Wait for it to fill or to be cancelled."
+    ),
+    Reason.ORDER_LEFT_OUT: _row(
+        Cause.BLOCKED,
+        "The broker's list of open orders leaves out an order of ours on this symbol that is not proven to be over.",
+        "Nothing to do: each pass asks the broker for it by its id. tradebot reconcile names it.",
     ),
     Reason.INTENT_UNRESOLVED: _row(
         Cause.BLOCKED,
@@ -286,6 +320,12 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.EQUITY_UNKNOWN: _row(
         Cause.UNKNOWN, "The account's equity is absent or not positive.", "Look at the account at the venue."
     ),
+    Reason.EQUITY_UNEXPLAINED: _row(
+        Cause.UNKNOWN,
+        "The equity that the venue states, now or for the last session, is far from what its cash and positions or the "
+        "highest equity seen bear out.",
+        "Compare equity, cash and positions at the venue; entries stay shut until they agree.",
+    ),
     Reason.DAILY_LOSS_REACHED: _row(
         Cause.BLOCKED,
         "The day's loss has reached its limit.",
@@ -313,68 +353,20 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.SECOND_WRITER: _row(
         Cause.BROKEN,
-        "The account holds an order under our mark that these books never promised, or another one under our id.",
-        "Stop the other copy of the bot, end its orders at the broker, then tradebot unhalt.",
+        "The account holds an order under our mark that came while these books were at work and that they do not know,"
+        " or another one under our id: another copy of the bot runs, or an older copy of the folder was put back.",
+        "Stop the other copy, if there is one; tradebot adopt SYMBOL --manage takes a position over; tradebot unhalt.",
+    ),
+    Reason.BOOKS_OLD: _row(
+        Cause.BROKEN,
+        "The account holds orders under our mark from before that these books do not know: an older copy of the state"
+        " folder was put back, or the books were made anew.",
+        "tradebot reconcile names the positions; reconcile --apply PLAN takes them over; then tradebot unhalt.",
     ),
     Reason.VENUE_DRIFT: _row(
         Cause.BROKEN,
         "Too many of the venue's rows of positions and orders cannot be read: its answers are not what we know.",
         "tradebot events names the fields; get a version that knows them, then tradebot unhalt.",
     ),
-    Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
-    Reason.DUPLICATE_INTENT: _row(
-        Cause.IDLE,
-        "This very order was promised before.",
-        "Nothing to do: an order is sent once or not at all.",
-    ),
-    Reason.DUPLICATE_ORDER: _row(
-        Cause.BLOCKED,
-        "The same side of the same symbol was sent moments ago, by another slot or strategy.",
-        "Nothing to do: it may be proposed again once limits.duplicate_window_s has passed.",
-    ),
-    Reason.DESK_STALE: _row(
-        Cause.BLOCKED,
-        "The pass took so long that prices and book may have changed before the order could go out.",
-        "Nothing to do: the next pass looks anew. If it happens often, tradebot doctor.",
-    ),
-    Reason.SENT: _row(Cause.IDLE, "The order was sent and accepted.", "tradebot status shows it."),
-    Reason.VENUE_REJECTED: _row(
-        Cause.BLOCKED,
-        "The venue refused the order.",
-        "Its own words are in the record: tradebot why-no-orders SYMBOL",
-    ),
-    Reason.VENUE_UNKNOWN: _row(
-        Cause.UNKNOWN, "The venue did not answer, so the order may or may not exist.", "tradebot reconcile"
-    ),
-    Reason.STOP_LOSS: _row(Cause.IDLE, "The loss reached the stop.", "Nothing to do; the position is being closed."),
-    Reason.TRAILING_STOP: _row(
-        Cause.IDLE,
-        "The price fell back from its best by the trailing stop.",
-        "Nothing to do; the position is being closed.",
-    ),
-    Reason.PROFIT_TARGET: _row(
-        Cause.IDLE, "The profit target was reached.", "Nothing to do; the position is being closed."
-    ),
-    Reason.TIME_EXIT: _row(
-        Cause.IDLE, "The position was held as long as it may be.", "Nothing to do; it is being closed."
-    ),
-    Reason.FLATTEN: _row(
-        Cause.BLOCKED,
-        "Everything is being closed.",
-        "tradebot status shows who asked; tradebot unhalt ends it.",
-    ),
-    Reason.CLOSED_BY_HAND: _row(
-        Cause.IDLE, "A person asked to close it.", "Nothing to do; tradebot orders --all shows what became of it."
-    ),
-    Reason.HOLD: _row(Cause.IDLE, "No exit rule is met.", "Nothing to do."),
-    Reason.STALE_ENTRY: _row(
-        Cause.IDLE,
-        "An entry stayed unfilled too long and is being cancelled.",
-        "Nothing to do; a later cycle may try again.",
-    ),
-    Reason.STALE_EXIT: _row(
-        Cause.IDLE,
-        "An exit stayed unfilled and is being re-priced.",
-        "Nothing to do; it works on while its price changes, or the next pass sends another.",
-    ),
+    **ORDER_REASONS,
 }

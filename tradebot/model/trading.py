@@ -54,11 +54,13 @@ class Arming:
 class Permission:
     """Whether anything may be sent to the broker; each closed door has its reason and what was found there.
 
-    After `entries_until` (None: for ever) only entries are closed: exits, cancels and protection go on.
+    `entries_closed` are doors that only entries find closed, and after `entries_until` (None: for ever) one more is:
+    exits, cancels and protection go on.
     """
 
     closed: tuple[tuple[Reason, str], ...] = ()
     entries_until: datetime | None = None
+    entries_closed: tuple[tuple[Reason, str], ...] = ()
 
     @property
     def open(self) -> bool:
@@ -66,11 +68,12 @@ class Permission:
         return not self.closed
 
     def closed_to_entries(self, now: datetime) -> tuple[tuple[Reason, str], ...]:
-        """Return the doors that an entry finds closed at `now`: those of every order, and an arming that has ended."""
+        """Return the doors that an entry finds closed at `now`: those of every order, then those of entries alone."""
+        closed = (*self.closed, *self.entries_closed)
         if self.entries_until is None or now <= self.entries_until:
-            return self.closed
+            return closed
         ended = f"entries ended {self.entries_until:%Y-%m-%d %H:%M} UTC"
-        return (*self.closed, (Reason.LIVE_ARMING_EXPIRED, ended))
+        return (*closed, (Reason.LIVE_ARMING_EXPIRED, ended))
 
 
 @dataclass(frozen=True, slots=True)

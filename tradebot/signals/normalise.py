@@ -23,7 +23,10 @@ from tradebot.model.instrument import Right
 Row = Mapping[str, object]
 
 FUTURE_TOLERANCE_S = 5.0
+LONGEST_TEXT = 128
+LONGEST_NUMBER = 100
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
+_MOST_PLACES = 99
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
 
 
@@ -169,9 +172,12 @@ def _text(row: Row, name: str) -> str:
     value = _present(row, name)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BadRowError(f"{name} is not text")
-    if not str(value).strip():
+    text = str(value)
+    if not text.strip():
         raise BadRowError(f"{name} is empty")
-    return str(value)
+    if len(text) > LONGEST_TEXT:
+        raise BadRowError(f"{name} is longer than {LONGEST_TEXT} characters")
+    return text
 
 
 def _number(row: Row, name: str) -> Decimal:
@@ -179,11 +185,14 @@ def _number(row: Row, name: str) -> Decimal:
     value = _present(row, name)
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
         raise BadRowError(f"{name} is not a number")
+    text = str(value)
+    if len(text) > LONGEST_NUMBER:
+        raise BadRowError(f"{name} is longer than {LONGEST_NUMBER} characters")
     try:
-        number = Decimal(str(value))
+        number = Decimal(text)
     except InvalidOperation:
         raise BadRowError(f"{name} is not a number") from None
-    if not number.is_finite() or abs(number) > Decimal("1e18"):
+    if not number.is_finite() or abs(number) > Decimal("1e18") or number.adjusted() < -_MOST_PLACES:
         raise BadRowError(f"{name} is not a usable number")
     return number
 

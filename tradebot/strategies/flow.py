@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tradebot.limits import Frozen, Seconds
+from tradebot.limits import Frozen, Seconds, Tighter
 from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.flow import Direction, FlowAlert, TideTick
@@ -24,14 +24,15 @@ Weight = Annotated[float, Field(ge=0, le=100)]
 class FlowSettings(Frozen):
     """What the strategy may be told; see config/base.yaml for each value."""
 
-    weights: dict[ComponentName, Weight]
-    lookback_s: Seconds
-    min_alert_premium_usd: Annotated[float, Field(ge=0)]
-    max_days_to_expiry: Annotated[int, Field(ge=0, le=3660)]
-    cluster_window_s: Seconds
-    min_cluster: Annotated[int, Field(ge=1, le=1000)]
-    premium_scale_usd: Annotated[float, Field(gt=0)]
-    long_only: bool
+    # What shapes a score can raise one symbol's and lower another's: there only the same is no looser.
+    weights: Annotated[dict[ComponentName, Weight], Tighter.SAME]
+    lookback_s: Annotated[Seconds, Tighter.SAME]
+    min_alert_premium_usd: Annotated[float, Field(ge=0), Tighter.SAME]
+    max_days_to_expiry: Annotated[int, Field(ge=0, le=3660), Tighter.SAME]
+    cluster_window_s: Annotated[Seconds, Tighter.SAME]
+    min_cluster: Annotated[int, Field(ge=1, le=1000), Tighter.HIGHER]
+    premium_scale_usd: Annotated[float, Field(gt=0), Tighter.SAME]
+    long_only: Annotated[bool, Tighter.HIGHER]
 
 
 class FlowStrategy:

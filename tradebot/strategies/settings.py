@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from tradebot.limits import Frozen
+from tradebot.limits import Frozen, Tighter
 from tradebot.model.candidate import ComponentName
 from tradebot.strategies.flow import FlowSettings
 
@@ -41,5 +41,5 @@ class StrategySettings(Frozen):
 class PluginSettings(Frozen):
     """What one answer of a plug-in may cost: real seconds, and mebibytes of address space."""
 
-    timeout_s: Annotated[float, Field(gt=0, le=600)]
-    memory_mb: Annotated[int, Field(ge=128, le=1_048_576)]
+    timeout_s: Annotated[float, Field(gt=0, le=600), Tighter.LOWER]
+    memory_mb: Annotated[int, Field(ge=128, le=1_048_576), Tighter.LOWER]

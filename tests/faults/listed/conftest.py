@@ -2,6 +2,6 @@
 
 from tests.adapters.conftest import wire
 from tests.cli.conftest import bot, copy, folder, new_bot
-from tests.faults.listed.ground import at_a_point, stage, trader
+from tests.faults.listed.ground import at_a_point, lies, stage, trader
 
-__all__ = ["at_a_point", "bot", "copy", "folder", "new_bot", "stage", "trader", "wire"]
+__all__ = ["at_a_point", "bot", "copy", "folder", "lies", "new_bot", "stage", "trader", "wire"]

@@ -4,6 +4,7 @@ Verbs run in this process, behind the boundary of the command line, so that a te
 that a person sees. What was sent is asked of the exchange's own log.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import requests
@@ -23,10 +24,12 @@ from commands.boundary import bounded
 from tests.faults import judge
 from tests.faults.stage import Bot, Stage, Verb, set_up
 from tradebot.adapters import failpoint, state_folder
+from tradebot.adapters.alpaca_wire import AlpacaReads
 from tradebot.adapters.clock import LockStepClock
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.model.intent import IntentRecord
 from tradebot.model.position import FOREIGN, fold_positions
+from tradebot.model.record import CycleRecord, Job
 from tradebot.wiring import App, FolderLook
 
 MORNING_S = 1800
@@ -98,6 +101,14 @@ class Trader:
         file = self.bot.candidates(dict.fromkeys(symbols, "buy"))
         return lambda app: int(trade_once.run(app, by="test", candidates=file, force_slot=again).exit_code)
 
+    def holds(self, *symbols: str) -> None:
+        """Buy these, and look at them once."""
+        assert self.buys(*symbols).code == 0
+        self.stage.tick(seconds=UNTIL_FILLED_S)
+        assert self.reconciles().code == 0
+        assert self.exits().code == 0
+        assert self.held().keys() == set(symbols)
+
     def goes_on(self, *, again: bool = False) -> None:
         """Buy, and see that the day ends well: one order, sent once and filled, and nothing unexplained."""
         assert self.buys("AAPL", again=again).code == 0
@@ -114,6 +125,11 @@ class Trader:
     def reconciles(self) -> Said:
         """Compare books and broker."""
         return self.does(lambda app: int(reconcile.run(app, by="test").exit_code))
+
+    def last(self, job: Job) -> CycleRecord:
+        """Return the last recorded pass of a job."""
+        with closing(self.bot.app()) as app:
+            return app.facts.cycles(job=job, last=1)[0]
 
     def trouble(self, what: object, **when: object) -> None:
         """Let the exchange do something to this bot's account alone."""
@@ -162,27 +178,27 @@ class Trader:
 
 
 @contextmanager
-def as_another_user(trader: Trader) -> Iterator[Callable[[Verb], Verb]]:
-    """Yield what turns a verb into one of a user for whom permissions hold, to whom the bot belongs meanwhile."""
+def as_another_user(trader: Trader) -> Iterator[None]:
+    """Let a bot belong to a user for whom permissions hold; what `run` does with it is done by that user."""
+    # That user may not be allowed to read what Python would import later.
+    importlib.import_module("tradebot.adapters.facts")
     root = not os.geteuid()
     if root:
-        for path in (trader.folder, *trader.folder.rglob("*")):
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        trader.bot.runs_as = NOBODY
+        _give(trader.folder, NOBODY)
         trader.stage.folder.chmod(0o755)
-
-    def unprivileged(verb: Verb) -> Verb:
-        def of(app: App) -> int:
-            if root:
-                # In a process of its own, which never has to come back from this.
-                os.seteuid(NOBODY)
-            return verb(app)
-
-        return of
-
     try:
-        yield unprivileged
+        yield
     finally:
+        if root:
+            trader.bot.runs_as = None
+            _give(trader.folder, 0)
         trader.stage.folder.chmod(0o700)
+
+
+def _give(folder: Path, user: int) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user, user, follow_symlinks=False)
 
 
 AtAPoint = Callable[[str, Callable[[], object]], None]
@@ -218,4 +234,32 @@ def trader(stage: Stage, request: pytest.FixtureRequest, capsys: pytest.CaptureF
     fault = request.node.name.removeprefix("test_fault_").partition("_")[0]
     made = Trader(stage, stage.bot(f"fault-{fault}-{next(NUMBERS)}"), capsys)
     assert made.reconciles().code == 0
+    return made
+
+
+class Lies:
+    """What the venue's answers are changed to, path by path, before the bot reads them."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, tuple[Callable[[Any], Any], Iterator[int]]] = {}
+
+    def tell(self, path: str, change: Callable[[Any], Any], times: int = 1000) -> None:
+        """Lie on this path so many times."""
+        self._changes[path] = (change, iter(range(times)))
+
+    def end(self) -> None:
+        """Lie no more."""
+        self._changes.clear()
+
+    def of(self, path: str, answer: Any) -> Any:
+        """Return what the bot is told in place of a right answer."""
+        change, left = self._changes.get(path, (None, iter(())))
+        return answer if change is None or next(left, None) is None else change(answer)
+
+
+@pytest.fixture
+def lies(monkeypatch: pytest.MonkeyPatch) -> Lies:
+    """Return a liar that stands between the venue and the bots of this process."""
+    made, right = Lies(), AlpacaReads.json
+    monkeypatch.setattr(AlpacaReads, "json", lambda reads, path, params=None: made.of(path, right(reads, path, params)))
     return made

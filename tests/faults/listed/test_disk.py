@@ -172,8 +172,8 @@ def test_fault_149_events_cannot_be_written(trader: Trader, harm: str, tmp_path:
         path.symlink_to(tmp_path / "no" / "such" / "folder")
     else:
         path.touch(mode=0o400)
-    with as_another_user(trader) as unprivileged:
-        assert run(trader.bot, unprivileged(trader.entries("AAPL")), None).code == 0
+    with as_another_user(trader):
+        assert run(trader.bot, trader.entries("AAPL"), None).code == 0
     assert trader.posts() == 1
 
 
@@ -186,11 +186,11 @@ def test_fault_150_no_inode_for_a_new_file(trader: Trader) -> None:
         switch.halt(app.folder.path, "test", "a storm", datetime.now(UTC), "REDUCE_ONLY")
         return 0
 
-    with as_another_user(trader) as unprivileged:
+    with as_another_user(trader):
         trader.folder.chmod(0o500)
         for verb in (trader.entries("AAPL"), exits(trader.bot)):
-            assert run(trader.bot, unprivileged(verb), None).code == NEEDS_A_PERSON
-        assert run(trader.bot, unprivileged(halt), None).code == 0
+            assert run(trader.bot, verb, None).code == NEEDS_A_PERSON
+        assert run(trader.bot, halt, None).code == 0
         trader.folder.chmod(0o700)
-        assert run(trader.bot, unprivileged(trader.entries("AAPL", again=True)), None).code == 3
+        assert run(trader.bot, trader.entries("AAPL", again=True), None).code == 3
     assert trader.posts() == 0

@@ -16,9 +16,9 @@ from tradebot.__main__ import main
 from tradebot.adapters.alpaca_venue import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
 from tradebot.errors import OperatorError
 from tradebot.gates.permission import Told, permission_of
+from tradebot.keys import load_secrets
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
-from tradebot.settings import load_secrets
 
 # Put together here, so that no text in the tree looks like a key.
 PAPER_KEY, LIVE_KEY = "PK" + "0" * 18, "AK" + "0" * 18
@@ -61,11 +61,18 @@ def closed_to_real_money(**changes: str | None) -> bool:
 
 
 def test_fault_023_order_gate_with_a_blank(trader: Bot, tmp_path: Path) -> None:
-    """Nothing is sent: a word with a blank is no yes, while the same word without one is."""
+    """Nothing is sent, in the environment and in .env: a word with a blank is no yes; `live status` shows the blank."""
     wanted = tmp_path / "wanted.jsonl"
     assert ordering(trader, wanted, "AAPL", OPEN | {"ALLOW_ORDERS": "true "}) == KEPT_BACK
     assert ordering(trader, wanted, "AAPL", OPEN) == (0, None, 1)
+    assert ordering(trader, wanted, "AAPL", OPEN | {"DRY_RUN": "false "}) == KEPT_BACK
+    with environment({"DRY_RUN": "false "}):
+        assert "DRY_RUN says no clear word: 'false ' has a blank" in " ".join(trader.says("live", "status").out.split())
+    with environment({"TRADING_MODE": "sandbox "}):
+        said = trader.says("trade-once", "--force-slot")
+    assert (said.code, "TRADING_MODE says 'sandbox ', but" in said.err) == (2, True)
     assert closed_to_real_money(ALLOW_ORDERS="true ")
+    assert closed_to_real_money(DRY_RUN="\tfalse")
     assert not closed_to_real_money()
 
 
@@ -165,11 +172,15 @@ def test_fault_032_address_with_a_user_or_a_path(nobody: Bot, url: str) -> None:
 
 
 def test_fault_033_file_of_keys_that_others_may_read(nobody: Bot) -> None:
-    """Exit 2 with the command that closes it; no key is taken from it."""
+    """Exit 2 with the command that closes it, or takes over what is another user's; no key is taken from it."""
     file = Path(".env")
     file.write_text(f"ALPACA_KEY={LIVE_KEY}\nALPACA_SECRET=never-to-be-shown\n")
     file.chmod(0o644)
     assert ".env can be read by others than its owner\n  next: chmod 600 .env" in begun(nobody, "live").err
+    file.chmod(0o600)
+    if not os.geteuid():
+        os.chown(file, 54_321, 54_321)
+        assert ".env belongs to another user" in begun(nobody, "live").err
 
 
 @pytest.mark.parametrize("kind", ["link to a wider file", "link to nowhere", "folder", "pipe"])

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.faults.listed.ground import UNTIL_FILLED_S, Trader
-from tradebot.adapters.alpaca import AlpacaOrders, AlpacaReader
+from tradebot.adapters.alpaca import AlpacaReader
+from tradebot.adapters.alpaca_orders import AlpacaOrders
 from tradebot.adapters.alpaca_venue import DATA_URL, PAPER_URL, AlpacaVenue
 from tradebot.adapters.http import Bounds, RetryPolicy
 from tradebot.adapters.ledger import SqliteLedger

@@ -82,6 +82,33 @@ def test_fault_117_ledger_of_0_bytes(keeper: Trader) -> None:
     is_refused(keeper, "empty: the books are lost, not new", "tradebot recover")
 
 
+@pytest.mark.parametrize("kind", ["a folder", "a pipe"])
+def test_a_ledger_that_is_no_file_is_damaged_halts_and_is_moved_whole(keeper: Trader, kind: str) -> None:
+    (keeper.folder / LEDGER).unlink()
+    (os.mkfifo if kind == "a pipe" else os.mkdir)(keeper.folder / LEDGER)
+    is_refused(keeper, f"it is {kind}, not a regular file", "was moved to", "tradebot recover")
+    (place,) = quarantine.places(keeper.folder)
+    assert (place / LEDGER).exists()
+    assert not switch.armed(keeper.folder)
+    assert keeper.does(lambda app: int(recover.run(app, by="test").exit_code), state_folder.read_marker).code in (0, 10)
+    assert keeper.held()
+
+
+def test_a_journal_that_is_a_pipe_halts_and_keeps_no_pass_waiting(keeper: Trader) -> None:
+    (keeper.folder / JOURNAL).unlink()
+    os.mkfifo(keeper.folder / JOURNAL)
+    is_refused(keeper, code=3)
+    assert not switch.armed(keeper.folder)
+    assert "it is a pipe, not a regular file" in switch.read(keeper.folder).why
+
+
+def test_a_state_that_others_can_write_is_refused_by_every_pass_until_it_is_closed(trader: Trader) -> None:
+    trader.folder.chmod(0o770)
+    is_refused(trader, "can be written by others than its owner", f"chmod go-w {trader.folder}")
+    trader.folder.chmod(0o700)
+    trader.goes_on(again=True)
+
+
 def test_fault_118_ledger_missing_under_its_marker(keeper: Trader) -> None:
     """Lost books are never begun anew by a pass; recover makes them from journal and broker, and entries stay shut."""
     held = keeper.held()
@@ -113,9 +140,9 @@ def test_fault_120_one_byte_flipped_in_a_payload(keeper: Trader) -> None:
     is_quarantined(keeper)
 
 
-@pytest.mark.parametrize("version", [ledger_schema.VERSION - 1, ledger_schema.VERSION + 1])
+@pytest.mark.parametrize("version", [ledger_schema.BEFORE_BASELINES - 1, ledger_schema.VERSION + 1])
 def test_fault_121_older_or_newer_schema(keeper: Trader, version: int) -> None:
-    """Books of another version are neither read, changed nor moved: exit 2, naming both versions."""
+    """Books of a version that is not known are neither read, changed nor moved: exit 2, naming both versions."""
     path = keeper.folder / LEDGER
     edit(path, f"PRAGMA user_version = {version}")
     found = path.read_bytes()
@@ -203,12 +230,12 @@ def test_fault_128_halt_is_a_folder(trader: Trader) -> None:
 
 def test_fault_129_armed_belongs_to_another_user(trader: Trader) -> None:
     """What arms and may not be read does not arm: entries stay shut, exits go on."""
-    with as_another_user(trader) as unprivileged:
+    with as_another_user(trader):
         (trader.folder / "ARMED").chmod(0)
         if not os.geteuid():
             os.chown(trader.folder / "ARMED", 0, 0)
-        assert run(trader.bot, unprivileged(trader.entries("AAPL", again=True)), None).code == 3
-        assert run(trader.bot, unprivileged(exits(trader.bot)), None).code == 0
+        assert run(trader.bot, trader.entries("AAPL", again=True), None).code == 3
+        assert run(trader.bot, exits(trader.bot), None).code == 0
     assert trader.posts() == 0
 
 

@@ -4,30 +4,37 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from commands.checks.row import Mark
+from commands.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
 from jobs.timetable import slot_at, slots
 from tests.core.builders import CASH, SESSION
 from tests.core.worlds import Scene, call, wanted
 from tests.fakes import MemoryLedger
-from tests.faults.listed.ground import Trader
+from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
 from tradebot.adapters.calendar import exchange_sessions
+from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.pace import BEHIND, RealTime
 from tradebot.adapters.rows import RowError, utc
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.job_times import parse
 from tradebot.model.bar import Session
+from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.trading import SlotClaim
 
 NEW_YORK = ZoneInfo("America/New_York")
 TIMETABLE = {
@@ -38,6 +45,8 @@ TIMETABLE = {
     Job.RECONCILE: parse("at open+1m, at close-10m"),
 }
 ENTRIES = TIMETABLE[Job.TRADE_ONCE]
+FALLEN = Decimal("0.85")
+"""What is left of a price that has fallen far below every stop."""
 
 
 class Hours:
@@ -195,11 +204,64 @@ def _sends_nothing_while(trader: Trader, what: object) -> None:
     assert trader.posts() == 1
 
 
-def test_fault_111_clock_set_forward_a_day(trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trading time is the venue's: no slot of tomorrow is used up today; on a venue's wrong day nothing is sent."""
+def test_fault_111_clock_set_forward_a_day(trader: Trader, lies: Lies, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two clocks must agree on the day: until then no entry, no exit by time, no slot claimed; exits by price go on."""
     with monkeypatch.context() as patch:
         believes_the_venue(Machine(patch), timedelta(days=1))
     _sends_nothing_while(trader, {"clock_skew": "24h"})
+    goes_by_prices_alone(trader, lies, 1)
+
+
+def test_a_venue_a_day_behind_is_not_believed_either(trader: Trader, lies: Lies) -> None:
+    trader.holds("MSFT", "AAPL")
+    goes_by_prices_alone(trader, lies, -1)
+
+
+def goes_by_prices_alone(trader: Trader, lies: Lies, days: int) -> None:
+    """Let a bot that holds AAPL meet a venue on another day, then a fallen price, then the right day again."""
+    trader.stage.tick(seconds=120)
+    assert (trader.reconciles().code, trader.exits().code) == (0, 0)
+    claimed, before = _claims(trader, days), trader.intents()
+    lies.tell("/clock", partial(_shifted, days))
+    said = [trader.buys("JPM", again=True), trader.exits(), trader.reconciles()]
+    assert [one.code for one in said] == [5, 0, 5]
+    assert all("CLOCKS_DISAGREE" in one.err for one in (said[0], said[2]))
+    with closing(trader.bot.app()) as app:
+        assert clock_skew(app).mark is Mark.FAIL
+    refused = trader.last(Job.TRADE_ONCE).job_decision
+    assert refused is not None
+    assert (refused.reason, refused.observed, refused.limit) == (Reason.CLOCKS_DISAGREE, 86_400.0 * days, 60)
+    assert (_claims(trader, days), trader.intents()) == (claimed, before)
+    lies.tell("/stocks/snapshots", _fallen)
+    assert trader.exits().code == 0
+    (sent,) = trader.intents()[len(before) :]
+    assert (sent.intent.purpose, sent.intent.instrument.symbol) == (Purpose.CLOSE, "AAPL")
+    lies.end()
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert [one.code for one in (trader.reconciles(), trader.exits(), trader.buys("JPM", again=True))] == [0, 0, 0]
+    trader.is_whole()
+
+
+def _shifted(days: int, row: dict[str, str]) -> dict[str, str]:
+    """Return a clock's answer with all its times moved by so many days."""
+    shifted = ("timestamp", "next_open", "next_close")
+    return row | {name: (datetime.fromisoformat(row[name]) + timedelta(days=days)).isoformat() for name in shifted}
+
+
+def _fallen(snapshots: dict[str, Any]) -> dict[str, Any]:
+    """Return snapshots in which AAPL has fallen far below its stop, wherever its price has walked to by then."""
+    fallen = snapshots["AAPL"]
+    bid = (Decimal(str(fallen["latestTrade"]["p"])) * FALLEN).quantize(Decimal("0.01"))
+    fallen["latestQuote"] |= {"bp": bid, "ap": bid + Decimal("0.05")}
+    fallen["latestTrade"] |= {"p": bid}
+    return snapshots
+
+
+def _claims(trader: Trader, days: int) -> Sequence[SlotClaim]:
+    """Return the claimed slots of the session that the venue would have."""
+    day = trader.intents()[-1].intent.key.session + timedelta(days=days)
+    with closing(SqliteLedger.open(trader.folder, read_only=True)) as ledger:
+        return ledger.slot_claims(day)
 
 
 def test_fault_112_suspended_for_8_hours_across_the_open(monkeypatch: pytest.MonkeyPatch) -> None:

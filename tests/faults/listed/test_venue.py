@@ -272,13 +272,13 @@ def test_fault_079_pages_that_repeat_or_never_end(wire: Wire) -> None:
 
 
 def test_fault_080_no_positions_while_orders_have_filled() -> None:
-    """Entries are shut by the difference, and nothing is sold that the broker says it does not hold."""
+    """Entries are shut in that very pass; an exit asks for the position directly and sells what the answer confirms."""
     scene = holding()
     scene.venue.held.clear()
+    assert reasons(trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))) == [Reason.POSITIONS_DIFFER]
     assert kinds(scene)[:1] == [FindingKind.PHANTOM]
     assert blocking(scene)
-    assert reasons(trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))) == [Reason.RECONCILE_FINDINGS]
-    assert reasons(leaving(scene)) == [Reason.POSITION_GONE]
+    assert reasons(leaving(scene)) == [Reason.POSITION_UNPROVEN]
     assert closes(scene) == []
 
 

@@ -6,14 +6,14 @@ from decimal import Decimal
 from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
-from tradebot.exchange.commands.control import MAIN, check_fields, find
+from tradebot.exchange.commands.control import NINE_PLACES, account_of, check_fields, positive, signed
 from tradebot.exchange.engine import actions, expiry
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.holdings import Entry as Booked
 from tradebot.exchange.engine.holdings import enter, move
 from tradebot.exchange.engine.options import contract_of, last_session, underlying, value
-from tradebot.exchange.jsontext import encode, plain, to_decimal
+from tradebot.exchange.jsontext import encode, plain
 from tradebot.exchange.market.actions import CASH_MERGER, FORWARD_SPLIT, KINDS, NAME_CHANGE, SPLITS, Action
 from tradebot.exchange.market.actions import before_trading as effect_of
 from tradebot.exchange.market.bars import usd
@@ -25,8 +25,6 @@ from tradebot.exchange.times import rfc3339
 ACTIONS = "/exchange/v1/actions"
 JOURNAL = "/exchange/v1/journal"
 OPTION_ENDS = ("option_expiry", "option_exercise", "option_assignment")
-_NINE_PLACES = Decimal("1e-9")
-_LARGEST = Decimal(10) ** 9
 _LARGEST_RATIO = 1_000
 _FIELDS = {"type", "symbol", "new_symbol", "rate", "new_rate", "old_rate", "date", "payable_date"}
 
@@ -78,7 +76,7 @@ def _with_terms(engine: Engine, body: dict[str, Any], action: Action) -> Action:
         return action._replace(new_rate=new, old_rate=old)
     if action.kind == NAME_CHANGE:
         return action._replace(new_symbol=_new_symbol(engine, body))
-    action = action._replace(rate=_positive(body, "rate"))
+    action = action._replace(rate=positive(body, "rate"))
     if action.kind == CASH_MERGER:
         return action
     paid = _payable(engine.market.calendar, action.ex_date, body.get("payable_date"))
@@ -86,7 +84,7 @@ def _with_terms(engine: Engine, body: dict[str, Any], action: Action) -> Action:
 
 
 def _ratio(body: dict[str, Any], kind: str) -> tuple[Decimal, Decimal]:
-    new, old = _positive(body, "new_rate"), _positive(body, "old_rate")
+    new, old = positive(body, "new_rate"), positive(body, "old_rate")
     if (new > old) != (kind == FORWARD_SPLIT) or new == old:
         raise invalid("new_rate is above old_rate in a forward_split, below it in a reverse_split")
     if max(new / old, old / new) > _LARGEST_RATIO:
@@ -116,13 +114,13 @@ def _payable(calendar: Calendar, ex_date: str, given: object) -> str:
 
 def _end_option(engine: Engine, body: dict[str, Any], kind: str) -> Answer:
     check_fields(body, {"type", "account", "symbol", "qty"})
-    account, symbol = _account(engine, body), str(body.get("symbol"))
+    account, symbol = account_of(engine, body), str(body.get("symbol"))
     contract, held = contract_of(symbol), account.qty(symbol)
     if contract is None or not held:
         raise not_found("position does not exist")
     if (kind == "option_exercise" and held < 0) or (kind == "option_assignment" and held > 0):
         raise unprocessable("contracts are exercised by who holds them, and assigned to who is short of them")
-    qty = abs(held) if body.get("qty") is None else _whole(_positive(body, "qty"))
+    qty = abs(held) if body.get("qty") is None else _whole(positive(body, "qty"))
     if qty > abs(held):
         raise unprocessable(f"qty must be at most {plain(abs(held))}")
     if kind != "option_expiry" and underlying(engine.market, contract) is None:
@@ -135,9 +133,9 @@ def _end_option(engine: Engine, body: dict[str, Any], kind: str) -> Answer:
 def _journal(asked: Asked) -> Answer:
     body, engine = asked.body, asked.engine
     check_fields(body, {"account", "symbol", "qty", "price", "amount"})
-    account = _account(engine, body)
+    account = account_of(engine, body)
     if "amount" in body:
-        amount = _signed(body, "amount", Decimal("0.01"))
+        amount = signed(body, "amount", Decimal("0.01"))
         enter(engine, account, Booked("JNLC", None, None, "cash journal", net_amount=amount))
     else:
         _journal_shares(engine, account, body)
@@ -145,12 +143,12 @@ def _journal(asked: Asked) -> Answer:
 
 
 def _journal_shares(engine: Engine, account: Account, body: dict[str, Any]) -> None:
-    symbol, qty = body.get("symbol"), _signed(body, "qty", _NINE_PLACES)
+    symbol, qty = body.get("symbol"), signed(body, "qty", NINE_PLACES)
     worth = value(engine.market, symbol, engine.now_us) if isinstance(symbol, str) else None
     contract = contract_of(symbol) if isinstance(symbol, str) else None
     if not isinstance(symbol, str) or worth is None or (contract is None and symbol not in engine.market.known):
         raise unprocessable(f"asset {str(symbol)[:24]!r} not found")
-    price = usd(worth) if body.get("price") is None else _positive(body, "price")
+    price = usd(worth) if body.get("price") is None else positive(body, "price")
     if contract is not None:
         _whole(qty)
         if last_session(engine.market.calendar, contract).close_us <= engine.now_us:
@@ -158,28 +156,6 @@ def _journal_shares(engine: Engine, account: Account, body: dict[str, Any]) -> N
     move(engine, account, Booked("JNLS", None, symbol, "stock journal", qty, price))
     if contract is not None:
         expiry.watch(engine, account, symbol, contract)
-
-
-def _account(engine: Engine, body: dict[str, Any]) -> Account:
-    name = body.get("account", MAIN)
-    found = find(engine, name) or (engine.accounts.get(name) if isinstance(name, str) else None)
-    if found is None:
-        raise not_found(f"there is no account {str(name)[:40]!r}")
-    return found
-
-
-def _signed(body: dict[str, Any], name: str, step: Decimal) -> Decimal:
-    number = to_decimal(body.get(name))
-    if number is None or not number or abs(number) > _LARGEST or number != number.quantize(step):
-        raise invalid(f"{name} must be a number other than 0, in steps of {plain(step)}")
-    return number
-
-
-def _positive(body: dict[str, Any], name: str) -> Decimal:
-    number = _signed(body, name, _NINE_PLACES)
-    if number < 0:
-        raise invalid(f"{name} must be > 0")
-    return number
 
 
 def _whole(qty: Decimal) -> Decimal:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.acknowledging import Acknowledgement
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.jsontext import decode_object, encode
 from tradebot.exchange.refusal import Refusal, not_found
@@ -68,6 +69,12 @@ class Asked(NamedTuple):
     def fate(self) -> str | None:
         """Return what a script has decided to become of the order of this command."""
         return next((str(effect["fate"]) for effect in self.effects if "fate" in effect), None)
+
+    @property
+    def acknowledgement(self) -> Acknowledgement | None:
+        """Return when a script lets the venue acknowledge this command's order, None where it does so at once."""
+        found = (effect["acknowledged"] for effect in self.effects if "acknowledged" in effect)
+        return next((Acknowledgement(*one) for one in found), None)
 
 
 Handler = Callable[[Asked], Answer]

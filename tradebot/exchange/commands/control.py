@@ -10,7 +10,9 @@ from typing import Any
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.events import Event
 from tradebot.exchange.jsontext import encode, plain, to_decimal
+from tradebot.exchange.latency import latency_name, read_latency
 from tradebot.exchange.refusal import invalid, malformed, not_found, unprocessable
 from tradebot.exchange.times import DAY, SECOND, parse_time, rfc3339
 
@@ -19,6 +21,9 @@ MAIN_KEY = "sandbox"
 """The name of the account that is always there, and its key and secret: a bot on the same machine knows them."""
 MOST_ACCOUNTS = 100
 TICK, ACCOUNTS, RESET = "/exchange/v1/tick", "/exchange/v1/accounts", "/exchange/v1/reset"
+LATENCY = "/exchange/v1/latency"
+NINE_PLACES = Decimal("1e-9")
+_LARGEST = Decimal(10) ** 9
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TAKEN = (MAIN, MAIN_KEY)
 _MOST_CASH = Decimal(10) ** 12
@@ -41,6 +46,7 @@ class ControlCommands:
             Entry("POST", TICK, self._tick),
             Entry("POST", ACCOUNTS, self._open),
             Entry("POST", RESET, self._reset),
+            Entry("POST", LATENCY, _set_latency),
         ]
 
     def began_with(self, name: str) -> Decimal:
@@ -77,9 +83,47 @@ class ControlCommands:
         return 200, encode(account_summary(asked.engine, fresh) | {"gone": gone})
 
 
+def _set_latency(asked: Asked) -> Answer:
+    """Let cancels and replacements be on their way for so long; those that are stay on their way as they were."""
+    check_fields(asked.body, {"latency"})
+    try:
+        latency_us = read_latency(str(asked.body.get("latency")))
+    except ValueError as error:
+        raise invalid(str(error)) from error
+    engine, name = asked.engine, latency_name(latency_us)
+    engine.latency_us = latency_us
+    engine.emit(Event(engine.now_us, "latency_set", {"latency": name}))
+    return 200, encode({"latency": name})
+
+
 def find(engine: Engine, name: object) -> Account | None:
     """Return the account of a name."""
     return next((account for account in engine.accounts.values() if account.name == name), None)
+
+
+def account_of(engine: Engine, body: dict[str, Any]) -> Account:
+    """Return the account that a body names by name or number, by default the main one; raises a 404 Refusal."""
+    name = body.get("account", MAIN)
+    found = find(engine, name) or (engine.accounts.get(name) if isinstance(name, str) else None)
+    if found is None:
+        raise not_found(f"there is no account {str(name)[:40]!r}")
+    return found
+
+
+def signed(body: dict[str, Any], name: str, step: Decimal) -> Decimal:
+    """Read a number other than 0 in steps of another one; raises a 422 Refusal."""
+    number = to_decimal(body.get(name))
+    if number is None or not number or abs(number) > _LARGEST or number != number.quantize(step):
+        raise invalid(f"{name} must be a number other than 0, in steps of {plain(step)}")
+    return number
+
+
+def positive(body: dict[str, Any], name: str) -> Decimal:
+    """Read a number above 0; raises a 422 Refusal."""
+    number = signed(body, name, NINE_PLACES)
+    if number < 0:
+        raise invalid(f"{name} must be > 0")
+    return number
 
 
 def account_summary(engine: Engine, account: Account) -> dict[str, Any]:

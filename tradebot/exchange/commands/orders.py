@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
+from tradebot.exchange.engine.acknowledging import settle_late
 from tradebot.exchange.engine.orders import OrderRequest
 from tradebot.exchange.engine.reading import read_order, read_replacement
 from tradebot.exchange.faces.trading_json import asset_id, legs_json, order_json
@@ -27,7 +28,10 @@ def _submit(asked: Asked) -> Answer:
     order = asked.engine.submit(account, _read(asked), asked.fate)
     answer = encode(order_json(order, nested=True))
     # What happens to an order happens after its reply: a client sees it as it was taken in.
-    asked.engine.settle(order)
+    if asked.acknowledgement is None:
+        asked.engine.settle(order)
+    else:
+        settle_late(asked.engine, order, asked.acknowledgement)
     return 200, answer
 
 
@@ -58,7 +62,10 @@ def _with_symbol(asked: Asked) -> dict[str, Any]:
 def _replace(asked: Asked) -> Answer:
     account = asked.account
     order = account.order(asked.names["id"].lower())
+    if asked.fate == "refuse":
+        raise unprocessable("unable to replace order")
     replaced = asked.engine.replace(account, order.id, read_replacement(asked.body))
+    replaced.fate = asked.fate
     # The legs go over to the replacing order when it arrives; to who reads the answer they are its own.
     answer = encode(order_json(replaced, nested=True) | {"legs": legs_json(order)})
     asked.engine.settle(replaced)
@@ -66,10 +73,16 @@ def _replace(asked: Asked) -> Answer:
 
 
 def _cancel(asked: Asked) -> Answer:
-    order = asked.account.order(asked.names["id"].lower())
+    _cancel_one(asked, asked.names["id"].lower())
+    return 204, b""
+
+
+def _cancel_one(asked: Asked, order_id: str) -> None:
+    order = asked.account.order(order_id)
+    if asked.fate == "refuse":
+        raise unprocessable("order is not cancelable")
     order.fate = asked.fate or order.fate
     asked.engine.cancel(asked.account, order.id)
-    return 204, b""
 
 
 def _cancel_all(asked: Asked) -> Answer:
@@ -83,7 +96,7 @@ def cancel_all(asked: Asked) -> list[dict[str, Any]]:
 
 def _canceled(asked: Asked, order_id: str) -> dict[str, Any]:
     try:
-        asked.engine.cancel(asked.account, order_id)
+        _cancel_one(asked, order_id)
     except Refusal as refusal:
         return {"id": order_id, "status": 500, "body": refusal.body}
     return {"id": order_id, "status": 200}

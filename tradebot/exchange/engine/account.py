@@ -8,7 +8,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.exchange.engine.options import shares_of
-from tradebot.exchange.engine.orders import Fill, Order
+from tradebot.exchange.engine.orders import Execution, Holding, Order
+from tradebot.exchange.engine.tables import History, OrderTable
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.refusal import not_found
 
@@ -18,6 +19,7 @@ _INITIAL = Decimal("0.5")
 _MAINTENANCE_LONG = Decimal("0.25")
 _MAINTENANCE_SHORT = Decimal("0.30")
 _ZERO = Decimal(0)
+_NOTHING = (_ZERO, _ZERO, _ZERO)
 
 Prices = Callable[[str], int]
 
@@ -112,6 +114,11 @@ class Activity(NamedTuple):
     side: str | None = None
     sub_type: str | None = None
 
+    @property
+    def moves_shares(self) -> bool:
+        """Say whether its shares came or went; those of a dividend are what it was paid on."""
+        return self.qty is not None and self.kind != "DIV"
+
 
 @dataclass(slots=True, eq=False)
 class Account:
@@ -129,10 +136,10 @@ class Account:
     created_us: int
     cash: Decimal
     positions: dict[str, Position] = field(default_factory=dict)
-    orders: dict[str, Order] = field(default_factory=dict)
+    orders: OrderTable = field(default_factory=OrderTable)
     open: dict[str, Order] = field(default_factory=dict)
-    by_client_id: dict[str, Order] = field(default_factory=dict)
-    activities: list[Fill | Activity] = field(default_factory=list)
+    by_client_id: OrderTable = field(default_factory=OrderTable)
+    activities: History[Execution | Activity] = field(default_factory=History)
     configuration: Configuration = field(default_factory=Configuration)
     watchlists: dict[str, Watchlist] = field(default_factory=dict)
     closing: Balances = field(init=False)
@@ -154,6 +161,11 @@ class Account:
         held = self.positions.get(symbol)
         return held.qty if held else _ZERO
 
+    def holding(self, symbol: str) -> Holding:
+        """Return what is held of a symbol, nothing included."""
+        held = self.positions.get(symbol)
+        return (held.qty, held.average, held.overnight) if held else _NOTHING
+
     def order(self, order_id: str) -> Order:
         """Return an order by its id; raises a 404 Refusal."""
         found = self.orders.get(order_id)
@@ -169,24 +181,43 @@ class Account:
         """Return the shares of a position that open orders to close it have claimed."""
         return self._claimed.get(symbol, _ZERO)
 
-    def add(self, order: Order, replaced: Order | None = None) -> None:
-        """Take in a new order, as open, with what it reserves and claims beyond an order that it is to replace."""
-        self.orders[order.id] = self.by_client_id[order.client_order_id] = self.open[order.id] = order
+    def add(self, order: Order) -> None:
+        """Take in a new order, as open, with what it reserves and claims."""
+        self.orders.add(order.id, order)
+        self.by_client_id.add(order.client_order_id, order)
+        self.open[order.id] = order
         self._working.setdefault((order.symbol, order.side), {})[order.id] = order
-        self.hold(order, replaced)
+        self.hold(order)
+
+    def to_be_replaced(self, new: Order) -> Order | None:
+        """Return the order whose place another is on its way to take, None where it is not on its way."""
+        old = self.orders.get(new.replaces) if new.replaces is not None else None
+        return old if old is not None and old.replacement is new else None
 
     def close(self, order: Order) -> None:
         """Let go of an order that is over, and of what it reserved and claimed."""
         del self.open[order.id]
         del self._working[order.symbol, order.side][order.id]
         self._hold(order, _ZERO, _ZERO)
+        if order.replacement is not None:
+            # What was to replace it comes too late, and will never need anything.
+            self._hold(order.replacement, _ZERO, _ZERO)
 
-    def hold(self, order: Order, replaced: Order | None = None) -> None:
-        """Reserve the buying power and claim the shares that an open order needs as it stands now."""
-        power, shares = order.reserved_usd, _claim(order)
-        if replaced is not None:
-            power, shares = max(power - replaced.held_usd, _ZERO), max(shares - replaced.claimed, _ZERO)
-        self._hold(order, power, shares)
+    def hold(self, order: Order) -> None:
+        """Reserve the buying power and claim the shares that an open order needs as it stands now.
+
+        While one order is on its way to replace another, they hold together what the larger of the two needs.
+        """
+        old = self.to_be_replaced(order) or order
+        if not old.is_open:
+            return
+        left = old.remaining
+        self._hold(old, old.power_for(left), _claim(old, left))
+        new = old.replacement
+        if new is not None and new.is_open:
+            left = old.left_for(new.request)
+            more = _ZERO if new.opens or new.request.order_class != "simple" else left - old.claimed
+            self._hold(new, max(new.power_for(left) - old.held_usd, _ZERO), max(more, _ZERO))
 
     def _hold(self, order: Order, usd_needed: Decimal, shares: Decimal) -> None:
         self.reserved += usd_needed - order.held_usd
@@ -261,8 +292,8 @@ def _within(part: Decimal, whole: Decimal) -> Decimal:
     return min(part, whole, key=abs)
 
 
-def _claim(order: Order) -> Decimal:
-    """Return the shares that an order keeps from others.
+def _claim(order: Order, left: Decimal) -> Decimal:
+    """Return the shares that an order with so many left keeps from others.
 
     The first of two exits claims for both. One that is held for its entry claims what that has filled so far.
     """
@@ -270,4 +301,4 @@ def _claim(order: Order) -> Decimal:
     second = parent is not None and parent.request.order_class != "oto" and order.request.type != "limit"
     if order.opens or second:
         return _ZERO
-    return parent.filled_qty if parent is not None and order.status == "held" else order.remaining
+    return parent.filled_qty if parent is not None and order.status == "held" else left

@@ -35,10 +35,11 @@ _PAID_AT_HOUR = 4
 
 def schedule(floor: Floor, action: Action) -> None:
     """Have an action take effect at its time."""
-    floor.agenda.note(action.at_us, lambda: _take_effect(floor, action))
+    floor.agenda.note(action.at_us, "take_effect", action)
 
 
-def _take_effect(floor: Floor, announced: Action) -> None:
+def take_effect(floor: Floor, announced: Action) -> None:
+    """Let an action change prices, orders and positions."""
     symbol = floor.market.listed_name(announced.symbol)
     if symbol is None:
         # The company was bought in the meantime.
@@ -90,7 +91,7 @@ def _go_ex(floor: Floor, action: Action) -> None:
     entitled = [(account.number, held.qty) for account, held in _holders(floor, action.symbol)]
     if entitled:
         paid_us = max(at_new_york(action.payable_date, _PAID_AT_HOUR) - 1, action.at_us)
-        floor.agenda.note(paid_us, lambda: _pay(floor, action, entitled))
+        floor.agenda.note(paid_us, "pay", action, entitled)
 
 
 def _reducible(order: Order) -> bool:
@@ -98,7 +99,8 @@ def _reducible(order: Order) -> bool:
     return reducing and order.request.time_in_force == "gtc"
 
 
-def _pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
+def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
+    """Pay a dividend to those who were entitled to it: account numbers and the shares they held."""
     for number, qty in entitled:
         account = floor.accounts.get(number)
         if account is None:

@@ -81,8 +81,8 @@ class Case(NamedTuple):
     @property
     def unfilled(self) -> Decimal:
         """Return the shares asked for that a replaced order has not filled already."""
-        filled = self.desk.replaced.filled_qty if self.desk.replaced else _ZERO
-        return (self.request.qty or _ZERO) - filled
+        old = self.desk.replaced
+        return (self.request.qty or _ZERO) if old is None else old.left_for(self.request)
 
     @property
     def whole(self) -> bool:

@@ -10,11 +10,10 @@ from decimal import Decimal
 from functools import partial
 
 from tradebot.exchange.chance import number_of
-from tradebot.exchange.engine import life
+from tradebot.exchange.engine import actions, expiry, life
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.admission import Desk, admit
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.matching import UNBOUNDED
 from tradebot.exchange.engine.orders import Order, OrderRequest, Replacement
 from tradebot.exchange.engine.playing import advance
 from tradebot.exchange.engine.replacing import replaced_request
@@ -25,8 +24,8 @@ from tradebot.exchange.refusal import unprocessable
 from tradebot.exchange.times import rfc3339
 
 _IMMEDIATE = frozenset({"ioc", "fok"})
+_UNACKNOWLEDGED = frozenset({"pending_new", "accepted"})
 _LIVE = frozenset({"new", "partially_filled"})
-_AT_THE_MARKET = _LIVE | {"pending_replace"}
 
 
 class Engine(Floor):
@@ -38,6 +37,17 @@ class Engine(Floor):
         super().__init__(market, start_us, emit, spec)
         self._identity = identity
         self._opened = 0
+        self._arrives_us = 0
+        self.agenda.learn(
+            acknowledge=Engine._acknowledge,
+            cancel=life.cancel,
+            cancel_arrives=Engine._cancel_arrives,
+            end_option=expiry.end,
+            fill_stopped=life.fill_stopped,
+            pay=actions.pay,
+            replacement_arrives=Engine._replacement_arrives,
+            take_effect=actions.take_effect,
+        )
 
     def open_account(self, name: str, key_id: str, secret: str, cash: Decimal) -> Account:
         """Open an account; the first one of an exchange has the exchange's own number."""
@@ -62,7 +72,7 @@ class Engine(Floor):
 
     def submit(self, account: Account, request: OrderRequest, fate: str | None = None) -> Order:
         """Accept an order or raise the Refusal that says why not; `settle` is what then becomes of it."""
-        admission = admit(request, self._desk(account))
+        admission = admit(request, self.desk(account))
         order = life.book(self, account, request, admission.intent, admission.reserve)
         order.fate = fate
         self.tell("order_accepted", order, order.status)
@@ -70,7 +80,8 @@ class Engine(Floor):
             self.tell("order_held", leg, "held")
         return order
 
-    def _desk(self, account: Account, replaced: Order | None = None) -> Desk:
+    def desk(self, account: Account, replaced: Order | None = None) -> Desk:
+        """Return what the rules look at when an account asks for an order, or for one in the place of another."""
         worth = partial(self.balances, account)
         return Desk(self.market, account, worth, self.last_price, self.model.ask, self.now_us, replaced)
 
@@ -78,14 +89,20 @@ class Engine(Floor):
         """Do what follows the answer to an order: it comes to the market, and fills at once where it can."""
         if not order.is_open:
             return
-        if order.fate == "reject":
+        if order.replaces is not None:
+            self.agenda.note(self._arrival_us(), "replacement_arrives", order)
+            self.agenda.do_until(self.now_us, self)
+        elif order.fate == "reject":
             life.reject(self, order)
-        elif order.replaces is not None:
-            self.agenda.note(self.now_us + self.latency_us, lambda: self._replacement_arrives(order))
-            self.agenda.do_until(self.now_us)
         elif order.status == "pending_new":
             life.bring(self, order)
             self._fill_now(order)
+
+    def _acknowledge(self, order: Order) -> None:
+        """Bring an order to the market late, unless it was canceled meanwhile or came there with a session's open."""
+        if order.status in _UNACKNOWLEDGED:
+            order.status = "pending_new" if life.tradable(self, order.request) else "accepted"
+            self.settle(order)
 
     def _fill_now(self, order: Order) -> None:
         request = order.request
@@ -103,38 +120,44 @@ class Engine(Floor):
         return self.model.depth(self.market.last_bar(symbol, self.now_us) if bounded else None)
 
     def cancel(self, account: Account, order_id: str) -> None:
-        """Cancel an open order; one already canceled stays so, any other end is refused."""
+        """Cancel an open order; one already canceled stays so, any other end is refused.
+
+        Requests reach the market in the order of their coming: the cancel of a replacement that is on its way
+        comes behind it.
+        """
         order = account.order(order_id)
         if order.status == "canceled":
             return
-        if not order.is_open:
-            raise unprocessable(f'order is already in "{order.status}" state')
-        if order.status == "pending_cancel":
-            raise unprocessable("order pending cancel")
-        late = order.status in _AT_THE_MARKET and (self.latency_us or order.fate == "fill_on_cancel")
-        if not late:
+        _check_cancelable(order)
+        live, overtaken, refused = order.status in _LIVE, order.fate == "fill_on_cancel", order.fate == "reject"
+        if not (account.to_be_replaced(order) or refused or (live and (self.latency_us or overtaken))):
             life.cancel(self, order)
             return
-        self._pend(order, "pending_cancel")
-        if order.fate == "fill_on_cancel":
-            self._fill_whole(order)
-        self.agenda.note(self.now_us + self.latency_us, lambda: self._cancel_arrives(order))
-        self.agenda.do_until(self.now_us)
+        before = order.status
+        if before != "held":
+            self._pend(order, "pending_cancel")
+        if live and overtaken:
+            life.fill_whole(self, order)
+        self.agenda.note(self._arrival_us(), "cancel_arrives", order, before)
+        self.agenda.do_until(self.now_us, self)
+
+    def _arrival_us(self) -> int:
+        """Return when a request arrives that is made now: never before one that was made earlier."""
+        self._arrives_us = max(self._arrives_us, self.now_us + self.latency_us)
+        return self._arrives_us
 
     def _pend(self, order: Order, status: str) -> None:
         order.status, order.updated_us = status, self.now_us
         self.tell(f"order_{status}", order, status)
 
-    def _fill_whole(self, order: Order) -> None:
-        """Fill what a script wants filled while its cancel is on its way, never worse than its limit."""
-        last = self.last_price(order.symbol)
-        quoted = None if last is None else self.model.quoted(order, last)
-        price = order.request.limit if quoted is None else quoted
-        if price is not None:
-            life.fill(self, order, price, UNBOUNDED)
-
-    def _cancel_arrives(self, order: Order) -> None:
-        if order.is_open:
+    def _cancel_arrives(self, order: Order, before: str) -> None:
+        if order.is_open and order.fate == "reject":
+            order.fate, order.updated_us = None, self.now_us
+            # What was on its way to replace another may have taken its place since.
+            arrived = before == "pending_new" and order.live_us > 0
+            order.status = life.at_the_market(order) if order.filled_qty or arrived else before
+            self.tell("order_cancel_rejected", order, "order_cancel_rejected")
+        elif order.is_open:
             life.cancel(self, order)
         elif order.status != "canceled":
             self.tell("order_cancel_rejected", order, "order_cancel_rejected")
@@ -142,8 +165,8 @@ class Engine(Floor):
     def replace(self, account: Account, order_id: str, replacement: Replacement) -> Order:
         """Accept a replacement of an order or raise the Refusal that says why not; `settle` lets it arrive."""
         old = account.order(order_id)
-        request = replaced_request(old, replacement)
-        intent, reserve = admit(request, self._desk(account, old))
+        request = replaced_request(old, replacement, account.to_be_replaced(old) is not None)
+        intent, reserve = admit(request, self.desk(account, old))
         new = life.book_replacement(self, account, request, intent, reserve, old)
         if old.status in _LIVE:
             self._pend(old, "pending_replace")
@@ -156,7 +179,7 @@ class Engine(Floor):
         if account is None or not new.is_open:
             return
         old = account.order(new.replaces)
-        if old.is_open and (new.qty is None or new.qty > old.filled_qty):
+        if new.fate != "reject" and old.is_open and old.left_for(new.request):
             life.replace(self, old, new)
             if new.status != "held" and life.tradable(self, new.request):
                 self._fill_now(new)
@@ -172,3 +195,14 @@ class Engine(Floor):
         from_us = self.now_us
         self.advance(to_us)
         self.emit(Event(to_us, "ticked", {"from": rfc3339(from_us), "to": rfc3339(to_us)}))
+
+
+def _check_cancelable(order: Order) -> None:
+    """Refuse a cancel of an order that is over, that is being canceled, or that is being replaced."""
+    if not order.is_open:
+        raise unprocessable(f'order is already in "{order.status}" state')
+    if order.status == "pending_cancel":
+        raise unprocessable("order pending cancel")
+    # An exit that waits for its entry is held all the while.
+    if order.replacement is not None:
+        raise unprocessable("order pending replace")

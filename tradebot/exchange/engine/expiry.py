@@ -20,12 +20,12 @@ _IN_THE_MONEY = UNITS // 100
 
 def watch(floor: Floor, account: Account, symbol: str, contract: Contract) -> None:
     """Have a position in a contract end at the close of its last session."""
-    number = account.number
     ends_us = last_session(floor.market.calendar, contract).close_us
-    floor.agenda.note(ends_us, lambda: _end(floor, number, symbol, contract))
+    floor.agenda.note(ends_us, "end_option", account.number, symbol, contract)
 
 
-def _end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
+def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
+    """Let an account's position in a contract that is over expire, or exercise it."""
     account = floor.accounts.get(number)
     if account is None or symbol not in account.positions:
         return

@@ -10,7 +10,7 @@ from tradebot.exchange.engine.account import Account, Balances
 from tradebot.exchange.engine.agenda import Agenda
 from tradebot.exchange.engine.matching import FillModel
 from tradebot.exchange.engine.options import value
-from tradebot.exchange.engine.orders import Fill, Order
+from tradebot.exchange.engine.orders import Amendment, Fill, Order
 from tradebot.exchange.events import Emit, Event, Update
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
@@ -98,8 +98,20 @@ class Floor:
             "cash": plain(account.cash),
             "position": plain(fill.position_qty),
         }
-        word = "fill" if fill.complete else "partial_fill"
-        self.emit(Event(self.now_us, "fill", fields, account.number, Update(word, fill.order, fill)))
+        self.emit(Event(self.now_us, "fill", fields, account.number, Update(fill.word, fill.order, fill)))
+
+    def tell_amendment(self, amendment: Amendment, account: Account) -> None:
+        """Emit the bust or the correction of an execution."""
+        fields = described(amendment.order) | {
+            "activity_id": amendment.id,
+            "previous_id": amendment.previous.id,
+            "fill_qty": plain(amendment.qty),
+            "price": plain(usd(amendment.price)),
+            "cash": plain(account.cash),
+            "position": plain(amendment.position_qty),
+        }
+        update = Update(amendment.word, amendment.order, amendment)
+        self.emit(Event(self.now_us, amendment.word, fields, account.number, update))
 
 
 def described(order: Order) -> dict[str, Any]:

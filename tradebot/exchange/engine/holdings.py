@@ -33,8 +33,7 @@ def enter(floor: Floor, account: Account, entry: Entry) -> None:
     """Book an entry's cash, add its activity and tell it, with cash and position as they are after it."""
     account.cash += entry.net_amount
     account.version += 1
-    stamp = to_datetime(floor.now_us).strftime("%Y%m%d%H%M%S%f")[:17]
-    identity = f"{stamp}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
+    identity = activity_id(floor, account)
     account.activities.append(
         Activity(
             id=identity,
@@ -50,6 +49,12 @@ def enter(floor: Floor, account: Account, entry: Entry) -> None:
         )
     )
     floor.emit(Event(floor.now_us, "activity", _described(account, entry, identity), account.number))
+
+
+def activity_id(floor: Floor, account: Account) -> str:
+    """Return the id of an account's next activity."""
+    stamp = to_datetime(floor.now_us).strftime("%Y%m%d%H%M%S%f")[:17]
+    return f"{stamp}::{uuid_of(account.number, 'activity', len(account.activities) + 1)}"
 
 
 def _described(account: Account, entry: Entry, identity: str) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from tradebot.exchange.chance import uuid_of
 from tradebot.exchange.engine import brackets, matching
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.floor import Floor
-from tradebot.exchange.engine.orders import Fill, Order, OrderRequest
+from tradebot.exchange.engine.orders import Fill, Holding, Order, OrderRequest
 from tradebot.exchange.engine.stops import first_stop
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.market.sessions import Session
@@ -54,23 +54,25 @@ def _bring_legs(floor: Floor, account: Account, order: Order) -> None:
 def book_replacement(
     floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, old: Order
 ) -> Order:
-    """Make the order that is to replace another; until it does, it holds only what it needs beyond that one."""
+    """Make the order that is to replace another; until it does, that one fills, and not this."""
     new = _made(floor, account, request, intent, reserve)
     new.replaces, new.parent, new.status = old.id, old.parent, "held" if old.status == "held" else "pending_new"
     old.replacement = new
-    _carry_over(old, new)
-    new.elected = old.elected and request.stop == old.request.stop
-    if old.hwm is not None:
-        new.stop, new.hwm = first_stop(request, old.hwm)
-    account.add(new, old)
+    _go_on_from(old, new)
+    account.add(new)
     return new
 
 
-def _carry_over(old: Order, new: Order) -> None:
-    """Take over what was filled, and the shares that are left where the other exit of a group has filled some."""
-    new.filled_qty, new.filled_usd = old.filled_qty, old.filled_usd
+def _go_on_from(old: Order, new: Order) -> None:
+    """Take over how far a stop has come, and the shares that are left where another exit of the group has filled."""
     if new.request.qty == old.request.qty:
         new.qty = old.qty
+    if old.hwm is not None:
+        new.stop, new.hwm = first_stop(new.request, old.hwm)
+    new.elected = old.elected and new.request.stop == old.request.stop
+    if new.elected:
+        # The election of a purchase may have given it a limit.
+        new.request = new.request._replace(type=old.request.type, limit=new.request.limit or old.request.limit)
 
 
 def _made(floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int) -> Order:
@@ -122,7 +124,8 @@ def _in_progress(floor: Floor, session: Session) -> Session:
 
 def bring(floor: Floor, order: Order) -> None:
     """Let an order come to the market, with the legs that come with it."""
-    order.status = "partially_filled" if order.filled_qty else "new"
+    if order.status != "pending_cancel":
+        order.status = at_the_market(order)
     order.updated_us = order.live_us = floor.now_us
     floor.book.add(order)
     if order.parent is not None:
@@ -131,8 +134,15 @@ def bring(floor: Floor, order: Order) -> None:
     if order.request.time_in_force in ("ioc", "fok"):
         # The first whole minute is the last that such an order may see.
         end_us = -(-floor.now_us // MINUTE) * MINUTE + MINUTE
-        floor.agenda.note(end_us, lambda: cancel(floor, order))
+        floor.agenda.note(end_us, "cancel", order)
     _release(floor, order)
+
+
+def at_the_market(order: Order) -> str:
+    """Return the status of an order that is at the market and that nobody cancels."""
+    if order.replacement is not None:
+        return "pending_replace"
+    return "partially_filled" if order.filled_qty else "new"
 
 
 def _release(floor: Floor, order: Order) -> None:
@@ -152,13 +162,31 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
         return qty
     order.filled_qty += qty
     order.filled_usd += qty * usd(price)
+    before = account.holding(order.symbol)
     account.apply(order.symbol, qty * order.side, price)
     # A notional order to close may ask for more shares than are held once the price has moved.
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held)
     _mark_filled(floor, order, complete)
-    _record(floor, order, qty, price, identity)
+    _record(floor, order, qty, price, identity, before)
     _after_fill(floor, order)
     return qty
+
+
+def fill_whole(floor: Floor, order: Order) -> None:
+    """Fill what is left of an order whatever the market has, at the quote and never worse than its limit."""
+    last = floor.last_price(order.symbol)
+    quoted = None if last is None else floor.model.quoted(order, last)
+    price = order.request.limit if quoted is None else quoted
+    if price is not None:
+        fill(floor, order, price, matching.UNBOUNDED)
+
+
+def fill_stopped(floor: Floor, order: Order, since_us: int) -> None:
+    """Fill an order as was guaranteed, if it is stopped still and was not resumed and stopped again."""
+    if order.status == "stopped" and order.live_us == since_us:
+        # What a fill in parts leaves is at the market again.
+        floor.book.add(order)
+        fill_whole(floor, order)
 
 
 def _allowed(floor: Floor, order: Order, qty: Decimal, identity: str) -> Decimal:
@@ -178,7 +206,7 @@ def _mark_filled(floor: Floor, order: Order, complete: bool) -> None:
     floor.accounts[order.account].hold(order)
 
 
-def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str) -> None:
+def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str, before: Holding) -> None:
     account = floor.accounts[order.account]
     complete = order.status == "filled"
     made = Fill(
@@ -191,6 +219,7 @@ def _record(floor: Floor, order: Order, qty: Decimal, price: int, identity: str)
         leaves_qty=_ZERO if complete else order.remaining.quantize(_NINE_PLACES),
         position_qty=account.qty(order.symbol),
         complete=complete,
+        before=before,
     )
     account.activities.append(made)
     floor.tell_fill(made, account)
@@ -256,7 +285,8 @@ def replace(floor: Floor, old: Order, new: Order) -> None:
     old.replaced_us, old.replaced_by, old.replacement = floor.now_us, new.id, None
     _end(floor, old, "replaced")
     floor.tell("order_replaced", old, "replaced")
-    _carry_over(old, new)
+    new.filled_qty, new.filled_usd = old.filled_qty, old.filled_usd
+    _go_on_from(old, new)
     brackets.succeed(old, new)
     if not waits:
         bring(floor, new)
@@ -286,15 +316,15 @@ def _finish(floor: Floor, order: Order, status: str) -> None:
     """End an order otherwise than by a fill; one that was to replace another leaves that as it was."""
     _end(floor, order, status)
     floor.tell(f"order_{status}", order, status)
-    old = floor.accounts[order.account].orders.get(order.replaces or "")
-    if old is not None and old.replacement is order:
+    old = floor.accounts[order.account].to_be_replaced(order)
+    if old is not None:
         _stay(floor, old)
 
 
 def _stay(floor: Floor, old: Order) -> None:
     old.replacement = None
     if old.status == "pending_replace":
-        old.status, old.updated_us = "partially_filled" if old.filled_qty else "new", floor.now_us
+        old.status, old.updated_us = at_the_market(old), floor.now_us
     floor.tell("order_replace_rejected", old, "order_replace_rejected")
 
 

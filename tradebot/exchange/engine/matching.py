@@ -20,6 +20,7 @@ Both models, bar by bar, but for what is said of `paper` below:
 - opg orders fill at the ask or bid around the open of the session's first bar, cls orders around the close of its
   last; what that leaves is canceled. Bars outside of the session fill limit orders marked for extended hours only.
 - A partially filled order waits for later bars; a fok order fills whole or not at all.
+- A minute at whose end its symbol is halted fills nothing, and neither does one that ends with the halt.
 
 `next-bar` adds nothing: even ioc and fok orders see the first whole minute after them, and are canceled at its end.
 

@@ -16,6 +16,8 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 """An order of these is over for good."""
 WAITING = frozenset({"accepted", "pending_new", "held"})
 """An order of these has not reached the book yet and cannot fill."""
+BUST, CORRECT = "trade_bust", "trade_correct"
+"""What the venue may do to an execution, in the stream's words."""
 _ZERO = Decimal(0)
 _NINE_PLACES = Decimal("1e-9")
 """Shares come in billionths; amounts that are no finer can be added and taken away without a remainder."""
@@ -76,7 +78,8 @@ class Order:
     price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
     power, `held_usd` what it reserves now, `claimed` the shares that it keeps from other orders now. `sequence` is
     its place in time among the orders of all accounts, `live_us` when it came to the market. `replacement` is the
-    order that is on its way to take its place. `fate` is what a script has decided for it.
+    order that is on its way to take its place, which has no fills until it does. `fate` is what a script has decided
+    for it.
     """
 
     id: str
@@ -150,18 +153,32 @@ class Order:
         assert self.request.notional is not None
         return self.request.notional - self.filled_usd
 
-    @property
-    def reserved_usd(self) -> Decimal:
-        """Return the buying power that the unfilled rest needs."""
+    def left_for(self, request: OrderRequest) -> Decimal:
+        """Return the shares that a request would have left if it took the order's place now.
+
+        Where it asks for the same shares, it gets what another exit of the order's group has left of them.
+        """
+        qty = self.qty if request.qty == self.request.qty else request.qty
+        return max((qty or _ZERO) - self.filled_qty, _ZERO)
+
+    def power_for(self, shares: Decimal) -> Decimal:
+        """Return the buying power in USD that the order needs while so many of its shares are unfilled."""
         if not self.opens:
             return _ZERO
         if self.request.notional is not None:
             return self.remaining_usd
-        return self.remaining * usd(self.reserve)
+        return shares * usd(self.reserve)
+
+
+Holding = tuple[Decimal, Decimal, Decimal]
+"""Signed shares, their average price in USD, and how many of them were held at the last close."""
 
 
 class Fill(NamedTuple):
-    """One execution, with the state of its order and its account's position after it."""
+    """One execution, with the state of its order and its account's position after it.
+
+    `before` is the position that it met.
+    """
 
     id: str
     at_us: int
@@ -172,6 +189,71 @@ class Fill(NamedTuple):
     leaves_qty: Decimal
     position_qty: Decimal
     complete: bool
+    before: Holding
+
+    @property
+    def execution_id(self) -> str:
+        """Return the part of the id by which the stream names the execution."""
+        return self.id.rpartition("::")[2]
+
+    @property
+    def fill(self) -> Fill:
+        """Return the execution itself, as an amendment returns what it amends."""
+        return self
+
+    @property
+    def word(self) -> str:
+        """Return the stream's word."""
+        return "fill" if self.complete else "partial_fill"
+
+    @property
+    def shares(self) -> Decimal:
+        """Return what the position gained, negative for a sale."""
+        return self.qty * self.order.side
+
+    @property
+    def net_amount(self) -> Decimal:
+        """Return the USD that came in, negative where they went out."""
+        return -self.shares * usd(self.price)
+
+
+class Amendment(NamedTuple):
+    """The bust or the correction of an execution: `word` says which, `previous` is what was amended.
+
+    `qty` and `price` are what was executed after all, and what is taken back in a bust. `shares` and `net_amount` are
+    what position and cash gained by it; the rest is as it stood afterwards.
+    """
+
+    id: str
+    at_us: int
+    word: str
+    previous: Execution
+    qty: Decimal
+    price: int
+    shares: Decimal
+    net_amount: Decimal
+    cum_qty: Decimal
+    leaves_qty: Decimal
+    position_qty: Decimal
+    order_status: str
+
+    @property
+    def execution_id(self) -> str:
+        """Return the part of the id by which the stream names the execution."""
+        return self.id.rpartition("::")[2]
+
+    @property
+    def fill(self) -> Fill:
+        """Return the fill that was amended first."""
+        return self.previous.fill
+
+    @property
+    def order(self) -> Order:
+        """Return the order that was filled."""
+        return self.fill.order
+
+
+Execution = Fill | Amendment
 
 
 def duplicate_client_id() -> Refusal:

@@ -46,7 +46,7 @@ def advance(floor: Floor, to_us: int) -> None:
         from_us = floor.now_us
         _play_bars(floor, from_us, at_us)
         floor.now_us = at_us
-        floor.agenda.do_until(at_us)
+        floor.agenda.do_until(at_us, floor)
         for mark in _marks_between(floor, from_us, at_us):
             _reach(floor, mark)
 
@@ -124,8 +124,12 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> None:
     """Match the bars that end in a span without marks, in the order of their ends and then of their symbols."""
     bars = [(bar.end_us, symbol, bar) for symbol, bar in _bars_between(floor, from_us, to_us)]
     for end_us, symbol, bar in sorted(bars):
+        # A minute is over before the moment at which it ends: a halt that ends with it covers it, one that begins
+        # then does not.
+        floor.now_us = end_us - 1
+        halted = symbol in floor.halted
         floor.now_us = end_us
-        if symbol not in floor.halted:
+        if not halted:
             _match(floor, symbol, bar)
 
 

@@ -106,6 +106,8 @@ def _read_class(body: Body) -> str:
     order_class = "simple" if body.get("order_class") in (None, "") else _choice(body, "order_class", CLASSES)
     if order_class == "mleg":
         raise _no_options()
+    if body.get("legs") not in (None, []):
+        raise invalid("legs are only accepted for mleg orders")
     return order_class
 
 

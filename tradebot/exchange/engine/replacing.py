@@ -17,15 +17,16 @@ _CHANGEABLE = {
     "trailing_stop": ("qty", "time_in_force", "trail"),
 }
 _NAMES = {"limit": "limit_price", "stop": "stop_price"}
-_NOT_YET = ("accepted", "pending_new", "pending_cancel", "pending_replace")
+_NOT_YET = ("accepted", "pending_new", "pending_cancel", "pending_replace", "suspended", "stopped")
 
 
-def replaced_request(order: Order, wanted: Replacement) -> OrderRequest:
+def replaced_request(order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
     """Return the request of the order that would replace another; raises the Refusal where that cannot be.
 
-    What the account allows is for `admission.admit` to say.
+    `on_its_way` says that the order has not taken another's place yet. What the account allows is for
+    `admission.admit` to say.
     """
-    _check_replaceable(order)
+    _check_replaceable(order, on_its_way)
     given = [name for name in ("qty", "limit", "stop", "trail", "time_in_force") if getattr(wanted, name) is not None]
     _check_fields(order, given)
     changed = order.request._replace(client_order_id=wanted.client_order_id, **_changes(order, wanted, given))
@@ -35,13 +36,15 @@ def replaced_request(order: Order, wanted: Replacement) -> OrderRequest:
     return changed
 
 
-def _check_replaceable(order: Order) -> None:
+def _check_replaceable(order: Order, on_its_way: bool) -> None:
     if order.status == "replaced":
         raise unprocessable("order already replaced")
     if order.status in TERMINAL:
         raise unprocessable("unable to replace order, order is not open")
-    # A leg that is held for its entry stays so while its replacement is on its way.
     status = order.status if order.replacement is None else "pending_replace"
+    if on_its_way and status == "held":
+        # A leg that is held for its entry stays so while its replacement is on its way, and so does that.
+        status = "pending_new"
     if status in _NOT_YET:
         raise unprocessable(f"cannot replace order in {status} status")
     if order.request.notional is not None:

@@ -9,7 +9,8 @@ from starlette.routing import Route
 
 from tradebot.exchange.clock import Pace, read_pace
 from tradebot.exchange.commands.actions import ACTIONS, JOURNAL
-from tradebot.exchange.commands.control import ACCOUNTS, RESET, TICK, account_summary
+from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, RESET, TICK, account_summary
+from tradebot.exchange.commands.venue import EXECUTIONS, ORDERS
 from tradebot.exchange.engine.actions import action_fields
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import command_of
@@ -38,8 +39,10 @@ class ControlFace:
             route("/exchange/v1/clock", GET=self._clock, POST=self._set_pace),
             route(ACCOUNTS, GET=self._accounts, POST=self._run),
             route(RESET, POST=self._run),
+            route(LATENCY, POST=self._run),
             route(ACTIONS, GET=self._actions, POST=self._run),
             route(JOURNAL, POST=self._run),
+            *(route(path, POST=self._run) for path in (ORDERS, EXECUTIONS)),
             route("/exchange/v1/log", GET=self._log),
             route("/exchange/v1/instance", GET=self._show_instance),
             route("/exchange/v1/stop", POST=self._stopped),

@@ -11,7 +11,7 @@ from tradebot.exchange.engine.account import Account, Activity, Configuration, P
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.options import contract_of, shares_of
 from tradebot.exchange.engine.options import value as option_value
-from tradebot.exchange.engine.orders import Fill, Order
+from tradebot.exchange.engine.orders import Amendment, Execution, Fill, Order
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import Market, usd
 from tradebot.exchange.market.profiles import profile
@@ -19,6 +19,7 @@ from tradebot.exchange.market.sessions import Session
 from tradebot.exchange.times import nanoseconds, new_york, new_york_date, rfc3339, stamp
 
 _RATIO = Decimal("1e-9")
+_ZERO = Decimal(0)
 _AVERAGE = Decimal("1e-6")
 
 
@@ -88,9 +89,11 @@ def legs_json(order: Order) -> list[dict[str, Any]] | None:
     return [order_json(leg) for leg in order.legs] or None
 
 
-def activity_json(activity: Fill | Activity) -> dict[str, Any]:
-    """Return the TradeActivity object of a fill, or the NonTradeActivity object of anything else."""
-    return fill_json(activity) if isinstance(activity, Fill) else _non_trade_json(activity)
+def activity_json(activity: Execution | Activity) -> dict[str, Any]:
+    """Return the TradeActivity object of an execution, or the NonTradeActivity object of anything else."""
+    if isinstance(activity, Activity):
+        return _non_trade_json(activity)
+    return fill_json(activity) if isinstance(activity, Fill) else amendment_json(activity)
 
 
 def fill_json(fill: Fill) -> dict[str, Any]:
@@ -108,6 +111,30 @@ def fill_json(fill: Fill) -> dict[str, Any]:
         "order_id": fill.order.id,
         "cum_qty": plain(fill.cum_qty),
         "order_status": "filled" if fill.complete else "partially_filled",
+    }
+
+
+def amendment_json(amendment: Amendment) -> dict[str, Any]:
+    """Return the row of an execution that was taken back or corrected.
+
+    Alpaca documents `execution_type` and `previous_id` for its stream of activities alone. `type` has the same word:
+    who sums up the rows that are fills must not take this one for another.
+    """
+    return {
+        "id": amendment.id,
+        "activity_type": "FILL",
+        "transaction_time": rfc3339(amendment.at_us),
+        "type": amendment.word,
+        "execution_type": amendment.word,
+        "previous_id": amendment.previous.execution_id,
+        "price": plain(usd(amendment.price)),
+        "qty": plain(amendment.qty),
+        "side": _side(amendment.order),
+        "symbol": amendment.order.symbol,
+        "leaves_qty": plain(amendment.leaves_qty),
+        "order_id": amendment.order.id,
+        "cum_qty": plain(amendment.cum_qty),
+        "order_status": amendment.order_status,
     }
 
 
@@ -179,12 +206,16 @@ def _last_session(engine: Engine) -> Session:
 
 
 def configuration_json(settings: Configuration) -> dict[str, Any]:
-    """Return the AccountConfigurations object, without the day-trading checks that Alpaca removed in 2026."""
+    """Return the AccountConfigurations object, without the day-trading checks that Alpaca removed in 2026.
+
+    A level for options is there once one was set.
+    """
+    level = settings.max_options_trading_level
     return {
         "disable_overnight_trading": settings.disable_overnight_trading,
         "fractional_trading": settings.fractional_trading,
         "max_margin_multiplier": str(settings.max_margin_multiplier),
-        "max_options_trading_level": settings.max_options_trading_level,
+        **({} if level is None else {"max_options_trading_level": level}),
         "no_shorting": settings.no_shorting,
         "ptp_no_exception_entry": settings.ptp_no_exception_entry,
         "suspend_trade": settings.suspend_trade,
@@ -212,7 +243,7 @@ def position_json(engine: Engine, account: Account, held: Position) -> dict[str,
         "asset_marginable": not option,
         "avg_entry_price": plain(_rounded(held.average, _AVERAGE)),
         "qty": plain(held.qty),
-        "qty_available": plain((abs(held.qty) - account.held(held.symbol)) * sign),
+        "qty_available": plain(max(abs(held.qty) - account.held(held.symbol), _ZERO) * sign),
         "side": "long" if held.qty > 0 else "short",
         "market_value": plain(value),
         "cost_basis": plain(_rounded(cost, _RATIO)),
@@ -273,6 +304,7 @@ def asset_json(market: Market, symbol: str) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=20_000)
 def calendar_json(session: Session, settles: str) -> dict[str, str]:
     """Return the calendar row of a session, its times in New York."""
     return {

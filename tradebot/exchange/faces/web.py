@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +19,8 @@ LONGEST_BODY = 64 * 1024
 """Bytes of a request body that are kept; no request of these faces needs more than a few hundred."""
 EFFECTS = "tradebot.effects"
 """Where in the scope a fault script leaves what shall become of a request, a JSON list."""
+CONNECTION = "connection"
+"""Where in the scope's state the connection is, which a server that ends does not wait for while it is held."""
 _JSON = "application/json; charset=utf-8"
 
 
@@ -44,12 +46,25 @@ class Call(NamedTuple):
         return [value for key, value in pairs if key == name]
 
 
+class Stream(Protocol):
+    """The body of an answer that goes on."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield its parts."""
+        ...
+
+    def close(self) -> None:
+        """Be told that nobody reads any more, or ever did."""
+        ...
+
+
 class Reply(NamedTuple):
-    """An answer: status, body bytes, further headers."""
+    """An answer: status, body bytes, further headers, and a stream in the body's place where there is one."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = {}
+    stream: Stream | None = None
 
 
 Handler = Callable[[Call], Reply]
@@ -77,7 +92,10 @@ class Endpoint:
         headers = {"x-request-id": secrets.token_hex(16), **reply.headers}
         if reply.body:
             headers.setdefault("content-type", _JSON)
-        await Response(reply.body, reply.status, headers)(scope, receive, send)
+        if reply.stream is None:
+            await Response(reply.body, reply.status, headers)(scope, receive, send)
+        else:
+            await _go_on(reply.stream, StreamingResponse(reply.stream, reply.status, headers), scope, receive, send)
 
     def _answer(self, call: Call) -> Reply:
         handler = self._handlers.get(call.method) or (self._handlers.get("GET") if call.method == "HEAD" else None)
@@ -101,6 +119,17 @@ class Paths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         await self._literal.get(scope["path"], self._patterns)(scope, receive, send)
+
+
+async def _go_on(stream: Stream, response: StreamingResponse, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a stream until it ends or its client leaves; a server that ends leaves it."""
+    connection = scope.get("state", {}).get(CONNECTION)
+    if connection is not None:
+        connection.hold()
+    try:
+        await response(scope, receive, send)
+    finally:
+        stream.close()
 
 
 def route(path: str, **handlers: Handler) -> Route:

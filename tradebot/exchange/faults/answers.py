@@ -12,6 +12,7 @@ from tradebot.exchange.times import SECOND
 
 _DRIPS_A_SECOND = 10
 _UNAUTHORIZED = encode({"message": "unauthorized."})
+_NOT_FOUND = encode({"code": 40410000, "message": "not found"})
 
 Told = Mapping[str, Any]
 
@@ -88,6 +89,10 @@ async def _expired_keys(turn: Turn, told: Told) -> None:
     await give(turn, Answered(401, bodies.headed([], _UNAUTHORIZED, bodies.JSON), _UNAUTHORIZED))
 
 
+async def _not_found(turn: Turn, told: Told) -> None:
+    await give(turn, Answered(404, bodies.headed([], _NOT_FOUND, bodies.JSON), _NOT_FOUND))
+
+
 async def _truncated_json(turn: Turn, told: Told) -> None:
     status, headers, whole = await turn.answer()
     kept = len(whole) // 2 if told["value"] is None else told["value"]
@@ -150,6 +155,7 @@ ANSWERS: Mapping[str, Answering] = {
     "hang": _hang,
     "reset": _reset,
     "expired_keys": _expired_keys,
+    "not_found": _not_found,
     "late_arrival": _late_arrival,
 }
 """Faults by name; the others answer rightly."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -23,15 +24,15 @@ _COUNTS_EVERY_S = 1.0
 Note = Callable[[str, dict[str, Any]], None]
 
 
+@dataclass(slots=True)
 class Armed:
     """A rule since it was armed; `began_us` is when it first fired."""
 
-    def __init__(self, rule: Rule, armed_us: int) -> None:
-        self.rule = rule
-        self.armed_us = armed_us
-        self.seen = 0
-        self.fired = 0
-        self.began_us: int | None = None
+    rule: Rule
+    armed_us: int
+    seen: int = 0
+    fired: int = 0
+    began_us: int | None = None
 
     @property
     def spent(self) -> bool:
@@ -63,10 +64,11 @@ class Armed:
 
 
 class Firing(NamedTuple):
-    """A rule that fires on a request or an event; `since_us` is when its trouble began."""
+    """A rule that fires on a request or an event for the `number`-th time; `since_us` is when its trouble began."""
 
     rule: Rule
     since_us: int
+    number: int
 
     @property
     def role(self) -> str:
@@ -166,6 +168,11 @@ class FaultBook:
         for armed in owed.values():
             self._note(COUNTED, {"rule": armed.rule.name, "seen": armed.seen})
 
+    @property
+    def owes(self) -> bool:
+        """Say whether something was counted that is not noted yet."""
+        return bool(self._owed)
+
     def in_force(self, fault: str, now_us: int) -> Iterator[Armed]:
         """Go through the rules of a fault whose time it is, whatever else they wait for."""
         return (one for one in self if one.rule.fault == fault and self._is_time(one, now_us))
@@ -189,7 +196,7 @@ class FaultBook:
         armed.began_us = now_us if armed.began_us is None else armed.began_us
         self._note(FIRED, _described(armed, facts))
         self._owed.pop(armed.rule.name, None)
-        return Firing(armed.rule, self.began(armed, now_us))
+        return Firing(armed.rule, self.began(armed, now_us), armed.fired)
 
     def began(self, armed: Armed, now_us: int) -> int:
         """Return when a rule's trouble began: when its time came, or else with its first firing."""

@@ -10,15 +10,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.web import EFFECTS, LONGEST_BODY
-from tradebot.exchange.faults import bodies
+from tradebot.exchange.faults import bodies, rows
 from tradebot.exchange.faults.answers import ANSWERS, Answered, rightly
 from tradebot.exchange.faults.book import Firing
+from tradebot.exchange.faults.earlier import earlier
 from tradebot.exchange.faults.effects import effects_of
 from tradebot.exchange.faults.facts import facts_of
 from tradebot.exchange.faults.kinds import Facts, is_of_kind, kind_of
 from tradebot.exchange.faults.wire import Connection
 
 _DECIDING = ("answer", "order")
+_ROWS = {
+    "missing_rows": rows.left_out,
+    "opposite_side": rows.turned,
+    "position_value": rows.misvalued,
+    "restless_orders": rows.restless,
+}
+"""Faults that change what rows of orders and positions say."""
 
 Older = Callable[[Scope, int], Awaitable[tuple[int, bytes]]]
 """(a data request, engine time) -> the status and the body of its answer as it was then."""
@@ -97,6 +105,8 @@ class _Turn:
         told, fault = firing.rule.settings, firing.rule.fault
         if fault == "clock_skew":
             self.connection.shift_date(told["value"])
+        if fault == "stale_account":
+            return await self._as_then(firing, answered)
         if answered.status != 200:
             return answered
         if fault == "stale_quotes":
@@ -110,6 +120,8 @@ class _Turn:
             return bodies.changed(body, lambda value: bodies.crossed(value, wanted, float(told["value"])))
         if firing.rule.fault == "unknown_enum":
             return bodies.changed(body, lambda value: bodies.unknown(value, told["value"], told["word"]))
+        if firing.rule.fault in _ROWS:
+            return bodies.changed(body, lambda value: _ROWS[firing.rule.fault](value, told, firing.number))
         if firing.rule.fault == "missing_field":
             return bodies.changed(body, lambda value: bodies.missing(value, told["value"]))
         if is_of_kind(self.target, "clock"):
@@ -118,15 +130,27 @@ class _Turn:
 
     async def _older(self, firing: Firing, answered: Answered) -> Answered:
         """Return an answer with what it says of the firing's symbols as it was then, an error of then included."""
-        age_us = firing.rule.settings["value"]
-        then_us = firing.since_us if age_us is None else self._door.engine.now_us - age_us
         wanted = _wanted(firing)
-        status, older = await self._door.older(self.connection.scope, then_us)
+        status, older = await self._door.older(self.connection.scope, self._then_us(firing))
         if status == 200:
             return answered.with_body(bodies.merged(answered.body, older, wanted))
         # An error is all of an answer, so that it may stand for no symbol that the rule does not name.
         all_wanted = all(wanted(symbol) for symbol in self._facts.symbols)
         return answered._replace(status=status).with_body(older) if all_wanted else answered
+
+    async def _as_then(self, firing: Firing, answered: Answered) -> Answered:
+        """Return the answer that the account's owner would have had then; whose keys are unknown has no account."""
+        if not self._facts.account:
+            return answered
+        self._body, caught = b"", _Caught()
+        with earlier(self._door.engine, self._facts.account[0], self._then_us(firing)):
+            await self._door.inner({**self.connection.scope}, self.again, caught)
+        return caught.answered()
+
+    def _then_us(self, firing: Firing) -> int:
+        """Return the engine time whose data a firing shows."""
+        age_us = firing.rule.settings["value"]
+        return firing.since_us if age_us is None else self._door.engine.now_us - age_us
 
 
 class _Caught:

@@ -11,18 +11,19 @@ from tradebot.exchange.faults.book import Firing
 from tradebot.exchange.faults.kinds import Facts
 from tradebot.exchange.jsontext import encode
 
-LATE, TWICE, HALT, FATE = "late_us", "twice", "halt", "fate"
+LATE, TWICE, HALT, FATE, ACKNOWLEDGED = "late_us", "twice", "halt", "fate", "acknowledged"
 _FATES = {
+    "refused": "refuse",
     "reject_after_acceptance": "reject",
     "partial_then_cancel": "partial_then_cancel",
     "fill_during_cancel": "fill_on_cancel",
 }
-"""What becomes of an order, in the engine's word, by fault. The last is laid on it when its cancel comes."""
+"""What becomes of an order or of a request to change one, in the engine's word, by fault."""
 _ON_ITS_WAY = (202, b"")
 
 CarryOut = Callable[[Command], Answer]
-Later = Callable[[int, Callable[[], None]], None]
-"""(microseconds from now, what is to be done then)."""
+Later = Callable[[int, Command], None]
+"""(microseconds from now, the command that arrives then)."""
 
 
 def effects_of(firings: Iterable[Firing], facts: Facts, now_us: int) -> str:
@@ -35,6 +36,8 @@ def _effects(firing: Firing, facts: Facts, now_us: int) -> list[dict[str, Any]]:
     name, fault, told = firing.rule.name, firing.rule.fault, firing.rule.settings
     if fault == "late_arrival":
         return [{LATE: told["value"]}]
+    if fault == "late_acknowledgement":
+        return [{ACKNOWLEDGED: [told["value"], told["status"]]}]
     if fault == "delivered_twice":
         return [{TWICE: told["answer"]}]
     if fault == "halt_symbol":
@@ -48,7 +51,7 @@ def delivered(command: Command, carry_out: CarryOut, later: Later) -> Answer:
     effects = effects_in(command)
     late_us = next((effect[LATE] for effect in effects if LATE in effect), None)
     if late_us is not None:
-        later(late_us, lambda: _arrive(command, carry_out))
+        later(late_us, command)
         return _ON_ITS_WAY
     first = carry_out(command)
     wanted = next((effect[TWICE] for effect in effects if TWICE in effect), None)
@@ -56,10 +59,6 @@ def delivered(command: Command, carry_out: CarryOut, later: Later) -> Answer:
         return first
     second = carry_out(command)
     return first if wanted == "first" else second
-
-
-def _arrive(command: Command, carry_out: CarryOut) -> None:
-    carry_out(command)
 
 
 def effects_in(command: Command) -> list[Mapping[str, Any]]:

@@ -38,6 +38,8 @@ QUOTED = ("quotes", "snapshots")
 CHANGES = ("submit", "replace", "cancel", "cancel_all", "close", "close_all")
 STREAMS = ("trade_updates", "market_data")
 
+_STREAMED = ("/v2/events/", "/v2beta1/events/")
+"""Paths of answers without an end: rules change the events that they tell, and not the answers."""
 _PATTERN = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|\*) /[!-~]*")
 _COMPILED = {name: re.compile(pattern, re.DOTALL) for name, pattern in KINDS.items()}
 _WILDCARD = re.compile(r"[*?\[]")
@@ -76,12 +78,19 @@ def is_change(target: str) -> bool:
 
 def kind_of(target: str) -> str:
     """Return the narrowest named kind of a request, empty for one that no rule may touch."""
+    if target.partition(" ")[2].startswith(_STREAMED):
+        return ""
     return next((name for name, pattern in _COMPILED.items() if pattern.fullmatch(target)), "")
 
 
 def is_in_reach(pattern: str) -> bool:
-    """Say whether a pattern can meet any request at all: the exchange's own control is out of every rule's reach."""
+    """Say whether a pattern can meet any request at all: the exchange's own control is out of every rule's reach.
+
+    So are the requests for event streams.
+    """
     path = pattern.partition(" ")[2]
+    if path.startswith(_STREAMED):
+        return False
     literal = _WILDCARD.split(path, maxsplit=1)[0]
     begun = len(literal) < len(path)
     return any(literal.startswith(root) or (begun and root.startswith(literal)) for root in _ROOTS)

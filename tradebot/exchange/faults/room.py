@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Command, Entry
-from tradebot.exchange.engine.agenda import Deed
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.events import Emit, Event
 from tradebot.exchange.faults.book import NOTES, FaultBook, Note
@@ -16,14 +15,19 @@ from tradebot.exchange.faults.halts import Halts
 
 
 class Faults:
-    """What an exchange keeps of its faults. `note` writes what is decided outside of the engine into the log."""
+    """What an exchange keeps of its faults.
 
-    def __init__(self, engine: Engine, note: Note, emit: Emit) -> None:
+    `note` writes what is decided outside of the engine into the log, `carry_out` runs a command.
+    """
+
+    def __init__(self, engine: Engine, note: Note, emit: Emit, carry_out: CarryOut) -> None:
         self.book = FaultBook(engine.market.calendar, note)
         self.halts = Halts(self.book, engine)
         engine.halted = self.halts
         self._engine = engine
         self._emit = emit
+        self._carry_out = carry_out
+        engine.agenda.learn(arrive=lambda _, command: carry_out(command))
 
     def entries(self) -> list[Entry]:
         """Return the handlers of the commands that arm and clear rules."""
@@ -34,15 +38,15 @@ class Faults:
         if event["event"] in NOTES:
             self.book.restore(event)
 
-    def deliver(self, command: Command, carry_out: CarryOut) -> Answer:
+    def deliver(self, command: Command) -> Answer:
         """Carry a command out as its effects say."""
         if not command.effects:
-            return carry_out(command)
+            return self._carry_out(command)
         self.halts.take(effects_in(command))
-        return delivered(command, carry_out, self._later)
+        return delivered(command, self._carry_out, self._later)
 
-    def _later(self, late_us: int, deed: Deed) -> None:
-        self._engine.agenda.note(self._engine.now_us + late_us, deed)
+    def _later(self, late_us: int, command: Command) -> None:
+        self._engine.agenda.note(self._engine.now_us + late_us, "arrive", command)
 
     def _line(self, name: str, fields: dict[str, Any]) -> None:
         self._emit(Event(self._engine.now_us, name, fields))

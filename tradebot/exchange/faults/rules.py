@@ -31,6 +31,10 @@ class RuleError(Exception):
         self.hint = hint
 
 
+PARTS = ("name", "when", "what")
+"""The words of a rule."""
+
+
 class When(NamedTuple):
     """What a rule waits for; an empty tuple asks for nothing. Counts are of what meets all the rest, from 1."""
 
@@ -117,7 +121,7 @@ class _Reader:
         self._fault = ""
 
     def rule(self, item: object) -> Rule:
-        fields = self._mapping(item, (), ("name", "when", "what"))
+        fields = self._mapping(item, (), PARTS)
         self._name = self._read(("name",), fields.get("name"), _read_name)
         if "what" not in fields:
             self._refuse(("what",), f"is missing; it is one of {', '.join(FAULTS)}")

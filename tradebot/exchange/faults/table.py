@@ -17,8 +17,10 @@ _GATEWAY = (500, 502, 503, 504)
 _STATUSES = (429, *_GATEWAY)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_GLOB = re.compile(r"[!-~]{1,128}")
 _LONGEST_WORD = 80
 _LONGEST_WAIT = HOUR
+_LARGEST_VALUE = 10**9
 
 Read = Callable[[object], Any]
 
@@ -101,15 +103,32 @@ def _word(value: object) -> str:
     return value
 
 
+def _pattern(value: object) -> str:
+    if not isinstance(value, str) or not _GLOB.fullmatch(value):
+        raise ValueError("a text without spaces, in which * stands for anything")
+    return value
+
+
 def _dollars(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 < value <= 1000:
         raise ValueError("dollars, from 0.01 to 1000")
     return Decimal(value)
 
 
+def _amount(value: object) -> Decimal:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | Decimal)
+        or not -_LARGEST_VALUE <= value <= _LARGEST_VALUE
+    ):
+        raise ValueError(f"dollars, at most {_LARGEST_VALUE}, also negative")
+    return Decimal(value)
+
+
 _BEFORE = _one_of("before", "after")
 _AFTER = _one_of("after", "before")
 _NAME = Parameter(_field, "the name of a field")
+_WHICH = Parameter(_pattern, "a text without spaces, in which * stands for anything", "*")
 
 FAULTS: Mapping[str, Fault] = {
     "reply_lost": Fault("answer", "carries the request out and closes the connection without a byte"),
@@ -142,6 +161,9 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "reset": Fault("answer", "resets the connection, before or after carrying the request out", _AFTER),
     "expired_keys": Fault("answer", "answers 401, as if the keys were no longer valid"),
+    "not_found": Fault(
+        "answer", "answers 404, as if there were no such order or position", goes_with=("order", "positions")
+    ),
     "late_arrival": Fault(
         "order",
         "lets the request arrive so much engine time later; its sender gets no good answer",
@@ -156,7 +178,23 @@ FAULTS: Mapping[str, Fault] = {
         {"answer": _one_of("second", "first")},
         CHANGES,
     ),
-    "reject_after_acceptance": Fault("order", "accepts the order, then rejects it", goes_with=("submit",)),
+    "refused": Fault(
+        "order",
+        "refuses with 422 to cancel or replace the order, which goes on",
+        goes_with=("cancel", "cancel_all", "replace"),
+    ),
+    "reject_after_acceptance": Fault(
+        "order",
+        "accepts the order, the replacement or the cancel, then rejects it; an order that it was to change goes on",
+        goes_with=("submit", "replace", "cancel", "cancel_all"),
+    ),
+    "late_acknowledgement": Fault(
+        "order",
+        "accepts the order at once, and lets it come to the market so much engine time later",
+        _duration(),
+        {"status": _one_of("pending_new", "accepted")},
+        ("submit",),
+    ),
     "partial_then_cancel": Fault("order", "fills a part of the order, then cancels the rest", goes_with=("submit",)),
     "fill_during_cancel": Fault("order", "fills the order while its cancel is under way", goes_with=("cancel",)),
     "halt_symbol": Fault("market", "halts the symbol: nothing of it fills", _duration(None), goes_with=CHANGES),
@@ -180,6 +218,36 @@ FAULTS: Mapping[str, Fault] = {
         {"word": Parameter(_word, "a text", "unheard_of")},
     ),
     "missing_field": Fault("data", "takes a field out, wherever it stands", _NAME),
+    "missing_rows": Fault(
+        "data",
+        "leaves rows out of a list, all of them unless told",
+        options={"symbol": _WHICH, "client_order_id": _WHICH},
+        goes_with=("orders", "positions", "activities"),
+    ),
+    "restless_orders": Fault(
+        "data",
+        "shows another limit price, quantity, status or time of change of orders at each reading",
+        _one_of("limit_price", "qty", "status", "updated_at"),
+        {"symbol": _WHICH, "client_order_id": _WHICH},
+        ("orders", "order"),
+    ),
+    "opposite_side": Fault(
+        "data", "shows positions on the other side", options={"symbol": _WHICH}, goes_with=("positions",)
+    ),
+    "position_value": Fault(
+        "data",
+        "shows positions at another market value, nothing unless told; quantities and prices stay",
+        Parameter(_amount, f"dollars, at most {_LARGEST_VALUE}, also negative", Decimal(0)),
+        {"symbol": _WHICH},
+        ("positions",),
+    ),
+    "stale_account": Fault(
+        "data",
+        "shows orders, positions, activities and cash as they were so much engine time ago, or frozen since the rule's"
+        " beginning unless told",
+        _duration(None),
+        goes_with=("orders", "order", "positions", "activities", "account"),
+    ),
     "mute_stream": Fault("stream", "keeps the event back for ever; the connection stays up"),
     "duplicate_events": Fault("stream", "sends the event twice"),
     "reordered_events": Fault("stream", "sends the event after the next one"),

@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from tradebot.exchange.descriptors import most_connections
+from tradebot.exchange.faces.web import CONNECTION
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 """SO_LINGER on with no time: closing the socket sends a reset at once."""
-_STATE = "connection"
 REQUEST_S = 30.0
 """Seconds in which a request must have arrived, from the connection or its first byte to the last of its body."""
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -31,7 +31,7 @@ class Protocol(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.app_state = {**self.app_state, _STATE: self}
+        self.app_state = {**self.app_state, CONNECTION: self}
         self._deadline: asyncio.TimerHandle | None = None
         self._held: RequestResponseCycle | None = None
 
@@ -71,11 +71,11 @@ class Protocol(H11Protocol):
         self.transport.close()
 
     def hold(self) -> None:
-        """Mark the request in progress as one that waits because a script says so."""
+        """Mark the request in progress as one without an end: a script lets it wait, or its answer goes on."""
         self._held = self.cycle
 
     def shutdown(self) -> None:
-        """Let the request in progress end, but neither wait for the rest of one nor for what a script lets wait."""
+        """Let the request in progress end, but neither wait for the rest of one nor for what is held."""
         super().shutdown()
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete and (cycle.more_body or cycle is self._held):
@@ -93,7 +93,7 @@ class Connection:
         self.receive = receive
         self._send = send
         self._record = record
-        found = scope.get("state", {}).get(_STATE)
+        found = scope.get("state", {}).get(CONNECTION)
         self._protocol: Protocol | None = found if isinstance(found, Protocol) else None
 
     @property

@@ -7,7 +7,6 @@ of Alpaca's GET /v1/corporate-actions.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -59,7 +58,7 @@ class ActionBook:
 
     def __init__(self) -> None:
         self._all: list[Action] = []
-        self._of: dict[str, list[Action]] = defaultdict(list)
+        self._of: dict[str, list[Action]] = {}
         self._entities: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Action]:
@@ -77,7 +76,7 @@ class ActionBook:
         if action.kind == NAME_CHANGE:
             self._entities[action.new_symbol] = entity
         self._all.append(action)
-        self._of[entity].append(action)
+        self._of.setdefault(entity, []).append(action)
         return entity
 
     def entity(self, symbol: str) -> str:

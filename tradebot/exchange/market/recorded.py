@@ -7,6 +7,7 @@ usable, or ends in the middle of a row, is refused.
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
@@ -18,6 +19,7 @@ from tradebot.exchange.jsontext import to_decimal
 from tradebot.exchange.market.bars import UNITS, Bar
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import FIRST_YEAR, LAST_YEAR, NEW_EXCHANGE, TICKER, MarketError, MarketSpec, Source
+from tradebot.exchange.private_files import open_own
 from tradebot.exchange.times import MINUTE, NEW_YORK, at_new_york, new_york, parse_time
 
 COLUMNS = ("ts", "symbol", "open", "high", "low", "close", "volume")
@@ -279,7 +281,8 @@ def _parquet_rows(path: Path) -> Iterator[Raw]:
 
 def keep_bars(path: Path, bars: Bars) -> None:
     """Write bars, sorted, to the state folder's own file: a restart needs no source and no extra."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    own = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    with os.fdopen(own, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         for (symbol, index), session_bars in sorted(bars.items()):
             writer.writerows((symbol, index, *bar) for bar in session_bars)

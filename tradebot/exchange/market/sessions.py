@@ -1,6 +1,7 @@
 """The sessions of a market: built once from the exchange calendar, then kept with the exchange's state.
 
-Building loads exchange_calendars (half a second); a running or restarted server reads the kept list instead.
+Building loads exchange_calendars (half a second); a running or restarted server reads the kept list instead, until
+somebody asks it for sessions beyond those.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 from tradebot.exchange.market.spec import MarketError
-from tradebot.exchange.times import HOUR, at_new_york, from_datetime, parse_time, rfc3339
+from tradebot.exchange.times import HOUR, at_new_york, parse_time, rfc3339
 
 HISTORY_SESSIONS = 300
 """Sessions before the market's first: a year of daily rows, and a year before those to rank against."""
+FIRST_DAY, LAST_DAY = "1970-01-01", "2029-12-31"
+"""What Alpaca's calendar reaches, whatever has prices."""
 _FOLLOWING_SESSIONS = 10
+_LONGEST_PAUSE = timedelta(days=10)
 _AFTER_LAST_DAY = 12 * HOUR
 _POST_MARKET = 4 * HOUR
 _PRE_MARKET_HOUR = 4
@@ -114,15 +119,9 @@ def calendar_from_rows(rows: Sequence[dict[str, str]], first: int, count: int) -
 
 def build_calendar(start: date, count: int) -> Calendar:
     """Return `count` NYSE sessions from `start` on, with the history before and a few after them."""
-    from exchange_calendars import get_calendar
-
     before = start - timedelta(days=HISTORY_SESSIONS * 3 // 2 + 30)
     after = start + timedelta(days=(count + _FOLLOWING_SESSIONS) * 3 // 2 + 30)
-    schedule = get_calendar("XNYS", start=before.isoformat(), end=after.isoformat()).schedule
-    sessions = [
-        Session(day.date().isoformat(), from_datetime(opens), from_datetime(closes))
-        for day, opens, closes in zip(schedule.index, schedule["open"], schedule["close"], strict=True)
-    ]
+    sessions = _nyse(before.isoformat(), after.isoformat())
     first = sum(session.date < start.isoformat() for session in sessions)
     if first < HISTORY_SESSIONS or len(sessions) < first + count + 1:
         raise MarketError(
@@ -130,3 +129,25 @@ def build_calendar(start: date, count: int) -> Calendar:
         )
     kept = sessions[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
     return Calendar(kept, HISTORY_SESSIONS, count)
+
+
+@lru_cache(maxsize=4)
+def full_calendar(calendar: Calendar) -> Calendar:
+    """Return a calendar with the NYSE sessions around its own: all of Alpaca's, and one more to settle on."""
+    own = calendar.all
+    last = max(LAST_DAY, own[-1].date)
+    known = _nyse(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())
+    before = [session for session in known if session.date < own[0].date]
+    after = [session for session in known if session.date > own[-1].date]
+    settling = sum(session.date <= last for session in after)
+    return Calendar((*before, *own, *after[: settling + 1]), len(before) + calendar.first, len(calendar.market))
+
+
+def _nyse(first: str, last: str) -> list[Session]:
+    """Return the NYSE sessions between two dates, both inclusive."""
+    from exchange_calendars import get_calendar
+
+    schedule = get_calendar("XNYS", start=first, end=last).schedule
+    days = map(date.isoformat, schedule.index.date)
+    opens, closes = (schedule[name].dt.as_unit("us").astype("int64").tolist() for name in ("open", "close"))
+    return [Session(*row) for row in zip(days, opens, closes, strict=True)]

@@ -19,6 +19,7 @@ DataPlan = Literal["free", "paid"]
 _DEFAULT_SYMBOLS = (
     *("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AMD", "NFLX", "INTC"),
     *("SPY", "QQQ", "IWM", "JPM", "BAC", "XOM", "CVX", "UNH", "WMT", "COIN"),
+    "GOOG",
 )
 TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 NEW_EXCHANGE = "make another: tradebot init --state-dir NEW"
@@ -188,7 +189,7 @@ def _check_ranges(spec: MarketSpec) -> None:
 
 
 def default_symbols(n: int) -> tuple[str, ...]:
-    """Return n tickers: twenty well-known names first, made-up ones (ZAAA, ZAAB, …) after them."""
+    """Return n tickers: well-known names first, made-up ones (ZAAA, ZAAB, …) after them."""
     made_up = (_made_up(i) for i in range(max(0, n - len(_DEFAULT_SYMBOLS))))
     return (*_DEFAULT_SYMBOLS[:n], *made_up)
 

@@ -159,7 +159,7 @@ def _orders(engine: Engine, accounts: list[Account]) -> list[dict[str, Any]]:
 
 def _newest_of_each(accounts: list[Account]) -> Iterator[Order]:
     for account in accounts:
-        yield from islice(reversed(account.orders.values()), MOST_ORDERS)
+        yield from islice(account.orders.newest(), MOST_ORDERS)
 
 
 def _order(order: Order, account: str, now_us: int) -> dict[str, Any]:

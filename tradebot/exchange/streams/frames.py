@@ -27,7 +27,7 @@ class Message:
     __slots__ = ("_as_json", "_packed", "value")
 
     def __init__(self, value: object) -> None:
-        self.value = value
+        self.value: Any = value
         self._as_json: bytes | None = None
         self._packed: bytes | None = None
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.extensions.base import Extension
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
+from websockets.typing import ExtensionParameter
 
 LONGEST_MESSAGE = 1024 * 1024
 """Bytes of a client's message: a subscription to every symbol there is fits several times."""
@@ -11,10 +17,33 @@ TRANSPORT = "transport"
 _GOODBYE_S = 0.5
 _INVALID_DATA = 1007
 _BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_WINDOW_BITS = 12
+"""Compression looks back 4 kB: a client that could look back further reads it too, and a connection costs little."""
+
+
+class Deflate(ServerPerMessageDeflateFactory):
+    """Agrees to compression with no parameter that the client did not offer: some clients know none but their own."""
+
+    def process_request_params(
+        self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
+    ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
+        """Return the parameters of the answer, and the extension; raises NegotiationError."""
+        answer, agreed = super().process_request_params(params, accepted_extensions)
+        return answer, PerMessageDeflate(
+            agreed.remote_no_context_takeover,
+            agreed.local_no_context_takeover,
+            agreed.remote_max_window_bits,
+            min(agreed.local_max_window_bits, _WINDOW_BITS),
+            {"memLevel": 5},
+        )
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
     """The protocol of every websocket; its application can reach the transport."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.conn.available_extensions = [Deflate()]
 
     def data_received(self, data: bytes) -> None:
         """Refuse a handshake that cannot be read, such as one with a body, where uvicorn would stay silent."""

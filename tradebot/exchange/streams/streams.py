@@ -16,11 +16,11 @@ class Streams:
     """The ASGI application of every websocket."""
 
     def __init__(self, exchange: Exchange, delivery: Delivery = AS_IT_IS) -> None:
-        trade_updates = TradeUpdates(exchange.engine, delivery)
+        self.updates = TradeUpdates(exchange.engine, delivery)
         market = MarketStreams(exchange.engine, exchange.stored.spec.data_plan == "free", delivery)
-        exchange.listeners.append(trade_updates)
+        exchange.listeners.append(self.updates)
         exchange.moved.append(lambda from_us, to_us: market.wake())
-        self._applications: dict[str, ASGIApp] = {PATH: trade_updates, **dict.fromkeys(FEEDS, market)}
+        self._applications: dict[str, ASGIApp] = {PATH: self.updates, **dict.fromkeys(FEEDS, market)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or refuse its handshake with a 404."""

@@ -64,7 +64,8 @@ class Subscription:
 def _wanted(message: dict[str, Any]) -> dict[str, list[str]]:
     wanted = {}
     for channel, symbols in message.items():
-        if channel in _NOT_CHANNELS:
+        # Some clients name the channels of every feed in each message, those of other feeds as null.
+        if channel in _NOT_CHANNELS or (channel not in CHANNELS and symbols in (None, [])):
             continue
         if channel not in CHANNELS:
             raise SubscriptionError(410, "invalid subscribe action for this feed")

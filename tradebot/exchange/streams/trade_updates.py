@@ -6,22 +6,23 @@ replay: what happens while nobody listens is told by the REST API alone.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.events import Event, Update
+from tradebot.exchange.engine.orders import Amendment
+from tradebot.exchange.events import Event, Place, Update
 from tradebot.exchange.faces.keys import Credentials, account_with
 from tradebot.exchange.faces.trading_json import order_json
 from tradebot.exchange.jsontext import plain
 from tradebot.exchange.market.bars import usd
 from tradebot.exchange.streams.delivery import AS_IT_IS, TRADE_UPDATES, Delivery, Recipient
+from tradebot.exchange.streams.event_ids import ulid
 from tradebot.exchange.streams.frames import Message
 from tradebot.exchange.streams.socket import Socket
-from tradebot.exchange.times import stamp
+from tradebot.exchange.times import stamp, stamp_ns
 
 PATH = "/stream"
 _AUTHENTICATE = "authenticate"
@@ -29,8 +30,14 @@ _LOGINS = ("auth", _AUTHENTICATE)
 _POLICY_VIOLATION = 1008
 _SYNTAX = Message({"stream": "error", "data": {"code": 400, "message": "invalid syntax"}})
 _SLOW = Message({"stream": "error", "data": {"code": 407, "message": "slow client"}})
-_BASE_32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_RANDOM_BITS = 80
+
+
+class Hearer(Protocol):
+    """A client that is told of updates."""
+
+    def tell(self, place: Place, messages: Sequence[Message]) -> None:
+        """Tell it of one, in what is delivered in its place."""
+        ...
 
 
 class Captured(NamedTuple):
@@ -38,6 +45,7 @@ class Captured(NamedTuple):
 
     key_id: str
     account: str
+    place: Place
     message: dict[str, Any]
 
 
@@ -47,52 +55,51 @@ class TradeUpdates:
     def __init__(self, engine: Engine, delivery: Delivery = AS_IT_IS) -> None:
         self._engine = engine
         self._delivery = delivery
-        self._listening: dict[str, set[Socket]] = {}
+        self._listening: dict[str, set[Hearer]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         socket = Socket(scope, receive, send, binary=True, farewell=_SLOW)
-        client = _Client(socket, self._engine, self._listen)
+        client = _Client(socket, self._engine, self.listen)
         try:
             await socket.serve(client.hear)
         finally:
-            self._listen(client.key_id, socket, False)
+            self.listen(client.key_id, client, False)
 
-    def _listen(self, key_id: str, socket: Socket, wanted: bool) -> None:
-        sockets = self._listening.setdefault(key_id, set())
+    def listen(self, key_id: str, hearer: Hearer, wanted: bool) -> None:
+        """Tell a client of a key's updates from now on, or no longer."""
+        hearers = self._listening.setdefault(key_id, set())
         if wanted:
-            sockets.add(socket)
+            hearers.add(hearer)
         else:
-            sockets.discard(socket)
-        if not sockets:
+            hearers.discard(hearer)
+        if not hearers:
             del self._listening[key_id]
             self._delivery.forget(Recipient("", key_id))
 
-    def capture(self, event: Event) -> Captured | None:
+    def capture(self, event: Event, place: Place) -> Captured | None:
         """Return the message of an event as things stand now, or None where nobody listens to it."""
         if not self._listening or event.update is None or event.account is None:
             return None
         account = self._engine.accounts.get(event.account)
         if account is None or account.key_id not in self._listening:
             return None
-        return Captured(
-            account.key_id, account.number, {"stream": TRADE_UPDATES, "data": _data(event.at_us, event.update)}
-        )
+        message = {"stream": TRADE_UPDATES, "data": update_json(event.update, place)}
+        return Captured(account.key_id, account.number, place, message)
 
     def publish(self, captured: Captured) -> None:
         """Tell the account's listening clients."""
-        key_id, account, given = captured
+        key_id, account, place, given = captured
         delivered = self._delivery.deliver(TRADE_UPDATES, account, given, Recipient("", key_id))
         messages = [Message(one) for one in delivered]
-        for socket in self._listening.get(key_id, ()):
-            for message in messages:
-                socket.put(message)
+        for hearer in self._listening.get(key_id, ()):
+            hearer.tell(place, messages)
 
 
 class _Client:
     """What one connection says, and what it is answered. `key_id` is empty until it has authenticated."""
 
-    def __init__(self, socket: Socket, engine: Engine, listen: Callable[[str, Socket, bool], None]) -> None:
+    def __init__(self, socket: Socket, engine: Engine, listen: Callable[[str, Hearer, bool], None]) -> None:
         self.key_id = ""
         self._socket = socket
         self._engine = engine
@@ -112,6 +119,11 @@ class _Client:
         else:
             self._socket.put(_SYNTAX)
 
+    def tell(self, place: Place, messages: Sequence[Message]) -> None:
+        """Tell of an update."""
+        for message in messages:
+            self._socket.put(message)
+
     def _authenticate(self, message: dict[str, Any]) -> None:
         account = account_with(_credentials(message), self._engine)
         status = "unauthorized" if account is None else "authorized"
@@ -119,7 +131,7 @@ class _Client:
         if account is None:
             self._socket.close(_POLICY_VIOLATION, status)
         elif account.key_id != self.key_id:
-            self._listen(self.key_id, self._socket, False)
+            self._listen(self.key_id, self, False)
             self.key_id = account.key_id
 
     def _listen_to(self, data: object) -> None:
@@ -128,7 +140,7 @@ class _Client:
             self._socket.put(_SYNTAX)
             return
         known = [TRADE_UPDATES] if TRADE_UPDATES in streams else []
-        self._listen(self.key_id, self._socket, bool(known))
+        self._listen(self.key_id, self, bool(known))
         self._say("listening", streams=known)
 
     def _say(self, stream: str, **data: object) -> None:
@@ -143,29 +155,23 @@ def _credentials(message: dict[str, Any]) -> Credentials | None:
     return Credentials(key_id, secret) if isinstance(key_id, str) and isinstance(secret, str) else None
 
 
-def _data(at_us: int, update: Update) -> dict[str, Any]:
-    order, execution = update.order, update.execution
-    at = stamp(at_us)
-    execution_id = "" if execution is None else execution.id.rpartition("::")[2]
+def update_json(update: Update, place: Place) -> dict[str, Any]:
+    """Return what a stream tells of an update: the order as it is now, and the execution where it is one."""
+    execution = update.execution
     data = {
-        "at": at,
-        "event_id": _ulid(at_us, order.id, update.event, execution_id),
+        "at": stamp_ns(place.at_ns),
+        "event_id": ulid(place.at_us, place.number),
         "event": update.event,
-        "timestamp": at,
-        "order": order_json(order),
+        "timestamp": stamp(place.at_us),
+        "order": order_json(update.order),
     }
     if execution is None:
         return data
+    amended = {"previous_execution_id": execution.previous.execution_id} if isinstance(execution, Amendment) else {}
     return data | {
-        "execution_id": execution_id,
+        "execution_id": execution.execution_id,
+        **amended,
         "price": plain(usd(execution.price)),
         "qty": plain(execution.qty),
         "position_qty": plain(execution.position_qty),
     }
-
-
-def _ulid(at_us: int, *names: str) -> str:
-    """Return the sortable id of an event: 48 bits of milliseconds and 80 that follow from what it is."""
-    digest = hashlib.sha256("\n".join(names).encode()).digest()
-    bits = (at_us // 1000 << _RANDOM_BITS) | int.from_bytes(digest[: _RANDOM_BITS // 8])
-    return "".join(_BASE_32[bits >> shift & 31] for shift in range(125, -1, -5))

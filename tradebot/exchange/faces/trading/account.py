@@ -10,7 +10,7 @@ from typing import Any
 from tradebot.exchange.commands.positions import position_symbol
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import Fill
+from tradebot.exchange.engine.orders import Execution
 from tradebot.exchange.faces.trading.query import day, params
 from tradebot.exchange.faces.trading_json import (
     account_json,
@@ -82,13 +82,13 @@ def _members(word: str) -> tuple[str, ...]:
     return ACTIVITY_GROUPS.get(word, (word,))
 
 
-def _wanted(account: Account, query: Params, kinds: frozenset[str]) -> Iterator[Fill | Activity]:
+def _wanted(account: Account, query: Params, kinds: frozenset[str]) -> Iterator[Execution | Activity]:
     trades = _CATEGORIES[query.choice("category", tuple(_CATEGORIES))]
     after, until, on = query.moment("after"), query.moment("until"), day(query, "date")
     for activity in account.activities:
         if (
             (not kinds or kind_of(activity) in kinds)
-            and trades in (None, isinstance(activity, Fill))
+            and trades in (None, isinstance(activity, Execution))
             and (after is None or activity.at_us > after)
             and (until is None or activity.at_us < until)
             and (on is None or new_york_date(activity.at_us) == on)
@@ -96,12 +96,12 @@ def _wanted(account: Account, query: Params, kinds: frozenset[str]) -> Iterator[
             yield activity
 
 
-def kind_of(activity: Fill | Activity) -> str:
+def kind_of(activity: Execution | Activity) -> str:
     """Return Alpaca's word for the kind of an activity."""
-    return "FILL" if isinstance(activity, Fill) else activity.kind
+    return "FILL" if isinstance(activity, Execution) else activity.kind
 
 
-def _page(account: Account, found: list[Fill | Activity], query: Params) -> Iterator[Fill | Activity]:
+def _page(account: Account, found: list[Execution | Activity], query: Params) -> Iterator[Execution | Activity]:
     """Return the page after the activity that `page_token` names, whether or not the filters keep that one."""
     token, size = query.text("page_token"), query.count("page_size", _MOST_ACTIVITIES, _MOST_ACTIVITIES)
     if not token:

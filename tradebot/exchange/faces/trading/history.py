@@ -1,7 +1,7 @@
 """Portfolio history: the equity of an account over time, found again from what happened to it and the market's prices.
 
 Stamps are the beginnings of windows, values those at their ends, as in Alpaca's own document: a session in steps
-ends with a stamp at its close, a day is stamped at eight in the evening, New York.
+ends with a stamp at its close, a day is stamped at eight in the evening, New York; one that is not over ends now.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from tradebot.exchange.engine import options
 from tradebot.exchange.engine.account import Account, Activity
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.engine.orders import Fill
+from tradebot.exchange.engine.orders import Execution
 from tradebot.exchange.faces.trading.account import ACTIVITY_KINDS
 from tradebot.exchange.faces.trading.history_span import Span, read_span
 from tradebot.exchange.faces.trading.query import params
@@ -71,11 +71,17 @@ def _points(span: Span, engine: Engine) -> Iterator[Point]:
         if ends < span.start_us or begins > until:
             continue
         if not span.step_us:
-            yield Point(at_new_york(session.date, _EVENING), min(session.close_us, engine.now_us), session)
+            yield _day(session, engine.now_us)
             continue
         for stamp in range(begins, ends + 1, span.step_us):
             if span.start_us <= stamp <= until:
                 yield Point(stamp, min(stamp + span.step_us, ends, engine.now_us), session)
+
+
+def _day(session: Session, now_us: int) -> Point:
+    """Return the point of a day: its close in the evening, or what is now until then."""
+    evening_us = at_new_york(session.date, _EVENING)
+    return Point(now_us, now_us, session) if now_us < evening_us else Point(evening_us, session.close_us, session)
 
 
 class Worth(NamedTuple):
@@ -165,12 +171,10 @@ class _Change(NamedTuple):
 
 def _changes(engine: Engine, account: Account) -> Iterator[_Change]:
     for activity in account.activities:
-        if isinstance(activity, Fill):
-            signed = activity.qty * activity.order.side
-            yield _Change(activity.at_us, -signed * usd(activity.price), activity.order.symbol, signed, Decimal(0))
+        if isinstance(activity, Execution):
+            yield _Change(activity.at_us, activity.net_amount, activity.order.symbol, activity.shares, Decimal(0))
         else:
-            # The shares of a dividend are what it was paid on, those of any other activity came or went.
-            qty = None if activity.kind == "DIV" else activity.qty
+            qty = activity.qty if activity.moves_shares else None
             yield _Change(
                 activity.at_us,
                 activity.net_amount,
@@ -202,7 +206,7 @@ def _cashflow(account: Account, points: Sequence[Point], query: Params) -> dict[
     for kind in kinds:
         flows[kind] = [Decimal(0)] * len(points)
     for activity in account.activities:
-        if isinstance(activity, Fill) or not activity.net_amount or (kinds and activity.kind not in kinds):
+        if isinstance(activity, Execution) or not activity.net_amount or (kinds and activity.kind not in kinds):
             continue
         place = bisect_right(ends, activity.at_us - 1)
         if place < len(points):

@@ -36,7 +36,6 @@ _OPTIONS = "option contracts are not traded here; a position in one can only be 
 _CRYPTO = "crypto, its wallets and its perpetual futures are not traded here"
 _BONDS = "bonds are not traded here"
 _TOKENS = "shares are not tokenized here"
-_EVENTS = "activities are polled here, and orders are streamed by trade_updates; there is no stream of activities"
 
 
 def _general(what: str) -> dict[str, Any]:
@@ -58,7 +57,6 @@ LEFT_OUT: tuple[LeftOut, ...] = (
     LeftOut("/v1/locates", _GET_POST, 403, _NO_LOCATES, _LOCATES),
     LeftOut("/v1/locates/quotes", _GET, 403, _NO_LOCATES, _LOCATES),
     LeftOut("/v1/locates/{locate_id}", _GET, 404, {"message": "locate not found"}, _LOCATES),
-    LeftOut("/v2beta1/events/activities", _GET, 403, _general("subscribe to events"), _EVENTS),
     LeftOut("/v2/assets/fixed_income/us_corporates", _GET, 403, _NO_BONDS, _BONDS),
     LeftOut("/v2/assets/fixed_income/us_treasuries", _GET, 403, _NO_BONDS, _BONDS),
     LeftOut("/v2/options/contracts", _GET, 403, _NO_OPTIONS, _OPTIONS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.trading.query import day, params
 from tradebot.exchange.faces.trading_json import calendar_json, clock_json
 from tradebot.exchange.faces.web import Call
-from tradebot.exchange.market.sessions import Calendar, Session
+from tradebot.exchange.market.sessions import Calendar, Session, full_calendar
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import MALFORMED, Refusal
 from tradebot.exchange.times import new_york, new_york_date, rfc3339
@@ -39,7 +39,7 @@ def show_calendar(engine: Engine, account: Account, call: Call) -> list[dict[str
     query = params(call)
     by = {"trading": "date", "settlement": "settlement_date"}[query.choice("date_type", ("trading", "settlement"))]
     start, end = day(query, "start") or "0000", day(query, "end") or "9999"
-    rows = (calendar_json(session, following.date) for session, following in pairwise(engine.market.calendar.all))
+    rows = (calendar_json(session, following.date) for session, following in _days(engine, start, end))
     return [row for row in rows if start <= row[by] <= end]
 
 
@@ -48,10 +48,13 @@ def show_clocks(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
     query = params(call)
     at_us = query.moment("time")
     now = engine.now_us if at_us is None else at_us
-    if not _covered(engine.market.calendar, now):
+    calendar = engine.market.calendar
+    if not _covered(calendar, now):
+        calendar = full_calendar(calendar)
+    if not _covered(calendar, now):
         raise _unserved("time is outside of the calendar")
     asked = [_acronym(name) for name in query.words("markets")] or list(_MARKETS)
-    return {"clocks": [_clock(engine.market.calendar, name, now) for name in asked]}
+    return {"clocks": [_clock(calendar, name, now) for name in asked]}
 
 
 def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
@@ -61,10 +64,17 @@ def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[s
     show = rfc3339 if query.choice("timezone", ("", "utc")) else _in_new_york
     days = [
         _calendar_day(session, following, show)
-        for session, following in pairwise(engine.market.calendar.all)
+        for session, following in _days(engine, start, end)
         if start <= session.date <= end
     ]
     return {"market": _market(acronym), "calendar": days}
+
+
+def _days(engine: Engine, start: str, end: str) -> Iterator[tuple[Session, Session]]:
+    """Return sessions, each with the one after it: the market's own where these span two dates, else all there are."""
+    own = engine.market.calendar
+    spanned = own.all[0].date < start and end < own.all[-1].date
+    return pairwise((own if spanned else full_calendar(own)).all)
 
 
 def _span(engine: Engine, query: Params) -> tuple[str, str]:

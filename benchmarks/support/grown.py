@@ -1,0 +1,335 @@
+"""Books that have grown for years, made in seconds, and a venue on loopback that tells what they tell.
+
+The rows and the journal are written by the ledger itself, in one transaction. The venue is no exchange: it answers
+from the same fills, page by page, takes cancels, and stands in the folder as the embedded exchange would.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from tradebot.adapters import state_folder, switch
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.replaying import Replayed
+from tradebot.exchange.state import LOCK_FILE, PORT_FILE
+from tradebot.model.bar import Session
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.instrument import AssetClass, Instrument
+from tradebot.model.intent import Intent, IntentKey, Operation
+from tradebot.model.order import Fill, Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
+from tradebot.model.position import OwnedFill
+from tradebot.model.trading import ReconcileMark
+
+ACCOUNT = "SBX000000042"
+CASH = Decimal(1_000_000)
+SYMBOLS = tuple(f"SYM{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTU")
+A_SESSION = 400
+"""Fills of one session: books of 100,000 have seen a year."""
+WORKING = 20
+"""Entries that are working at the end, for a halt to cancel."""
+CANCELLED = "cancelled"
+"""The stand-in touches this file of the state folder whenever it has taken a cancel."""
+NOW = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
+OPENING = timedelta(hours=14, minutes=30)
+LENGTH = timedelta(hours=6, minutes=30)
+BUSY = timedelta(minutes=25)
+"""All orders of a session come in its first minutes: what is held now was bought today, and no rule closes it yet."""
+GATES = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
+ENTRY_VERDICTS, EXIT_VERDICTS = 34, 5
+"""As many as an entry and an exit of a day of the demo carry."""
+
+
+class Traded(NamedTuple):
+    """One order of the books: what was sent, what the venue made of it, its one fill."""
+
+    intent: Intent
+    order: Order
+    fill: OwnedFill
+
+
+def sessions(count: int) -> list[Session]:
+    """Return so many weekdays before today, oldest first, and those around it that a calendar needs."""
+    days = [NOW.date() - timedelta(days=n) for n in range(-70, 2 * count + 70)]
+    opens = [datetime.combine(day, datetime.min.time(), UTC) + OPENING for day in sorted(days) if day.weekday() < 5]
+    return [Session(at.date(), at, at + LENGTH) for at in opens]
+
+
+def traded(first: int, last: int, of: int) -> Iterator[Traded]:
+    """Yield the orders `first` to `last` of so many, the newest of today; each symbol is bought, then sold."""
+    past = [session for session in sessions(of // A_SESSION + 2) if session.open < NOW]
+    begins = len(past) - ((of - 1) // A_SESSION + 1)
+    for number in range(first, last):
+        day, place = divmod(number, A_SESSION)
+        session = past[begins + day]
+        yield _traded(number, session.date, session.open + BUSY * place / A_SESSION)
+
+
+def _traded(number: int, day: date, at: datetime) -> Traded:
+    turn, place = divmod(number, len(SYMBOLS))
+    side = Side.SELL if turn % 2 else Side.BUY
+    intent = _intent(day, at, f"open+{number}s", SYMBOLS[place], side)
+    venue_id, price = f"{number:08x}-2222-4333-8444-555555555555", Decimal(10_000 + number % 97) / 100
+    order = _order(intent, venue_id, OrderStatus.FILLED, price)
+    activity = f"{at:%Y%m%d%H%M%S}000::{number:08x}-aaaa-4bbb-8ccc-dddddddddddd"
+    fill = Fill(activity, venue_id, order.symbol, side, Decimal(10), price, at + timedelta(seconds=1))
+    return Traded(intent, order, OwnedFill("flow", fill))
+
+
+def _intent(day: date, at: datetime, slot: str, symbol: str, side: Side) -> Intent:
+    purpose = Purpose.OPEN if side is Side.BUY else Purpose.CLOSE
+    key = IntentKey(ACCOUNT, "flow", day, slot, symbol, side, purpose)
+    return Intent(
+        key=key,
+        client_order_id=key.client_order_id(),
+        operation=Operation.SUBMIT,
+        purpose=purpose,
+        instrument=Instrument(symbol),
+        side=side,
+        quantity=Decimal(10),
+        order_type=OrderType.LIMIT,
+        limit_price=Decimal("101.25"),
+        time_in_force=TimeInForce.DAY,
+        cycle_id=f"trade-once.{day}.{slot}",
+        at=at,
+    )
+
+
+def _order(intent: Intent, venue_id: str, status: OrderStatus, price: Decimal | None) -> Order:
+    return Order(
+        venue_id=venue_id,
+        client_order_id=intent.client_order_id,
+        symbol=intent.instrument.symbol,
+        asset_class=AssetClass.US_EQUITY,
+        side=intent.side,
+        quantity=intent.quantity,
+        filled_quantity=intent.quantity if price else Decimal(0),
+        filled_average_price=price,
+        order_type=intent.order_type,
+        limit_price=intent.limit_price,
+        time_in_force=intent.time_in_force,
+        status=status,
+        submitted_at=intent.at,
+        updated_at=intent.at + timedelta(seconds=1),
+    )
+
+
+def working() -> Iterator[tuple[Intent, Order]]:
+    """Yield the entries that work now, each far below the market."""
+    for number in range(WORKING):
+        sent = _intent(NOW.date(), NOW - timedelta(seconds=60), f"open+{number}m", SYMBOLS[number], Side.BUY)
+        yield sent, _order(sent, f"{number:08x}-9999-4333-8444-555555555555", OrderStatus.NEW, None)
+
+
+def _verdicts(purpose: Purpose) -> tuple[Decision, ...]:
+    count = ENTRY_VERDICTS if purpose is Purpose.OPEN else EXIT_VERDICTS
+    passed = (Decision(gate, Verdict.PASS, None, Decimal("0.0731"), Decimal("0.1"), 12.5) for gate in GATES * 2)
+    return tuple(decision for decision, _ in zip(passed, range(count), strict=False))
+
+
+def make(folder: Path, count: int) -> None:
+    """Make a sandbox's folder whose books hold so many fills, and orders that work."""
+    state_folder.prepare(folder)
+    began = next(traded(0, 1, count)).intent.at - timedelta(days=1)
+    SqliteLedger.create(folder, ACCOUNT, began).close()
+    with closing(Replayed.open(folder, ACCOUNT)) as books, books.all_at_once():
+        books.open_books(CASH, began)
+        books.put_sessions(sessions(count // A_SESSION + 2))
+        _write(books, traded(0, count, count))
+        for intent, order in working():
+            books.promise(intent, _verdicts(Purpose.OPEN))
+            books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), intent.at)
+        books.mark_reconciled(ReconcileMark(NOW, 0, 0))
+    state_folder.create(folder, "sandbox", ACCOUNT, "user", began)
+    switch.arm(folder, "benchmark", began)
+
+
+def add(folder: Path, first: int, count: int) -> None:
+    """Add fills to books, as a session does; the venue knows nothing of them."""
+    with closing(Replayed.open(folder, ACCOUNT)) as books, books.all_at_once():
+        _write(books, traded(first, first + count, first + count))
+
+
+def _write(books: Replayed, orders: Iterator[Traded]) -> None:
+    verdicts = {purpose: _verdicts(purpose) for purpose in (Purpose.OPEN, Purpose.CLOSE)}
+    for intent, order, fill in orders:
+        books.promise(intent, verdicts[intent.purpose])
+        books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), intent.at)
+        books.apply_fills((fill,), fill.fill.at)
+
+
+class Venue:
+    """What the account holds by the fills of the books, and the orders that work."""
+
+    def __init__(self, count: int, instance: str) -> None:
+        self.instance = instance
+        self.fills: list[dict[str, object]] = []
+        self.orders = {order.venue_id: _order_row(order) for _, order in working()}
+        self.held = dict.fromkeys(SYMBOLS, Decimal(0))
+        self.cash = CASH
+        for one in traded(0, count, count):
+            fill = one.fill.fill
+            self.held[fill.symbol] += fill.signed_quantity
+            self.cash -= fill.signed_quantity * fill.price
+            if fill.at > NOW - timedelta(days=12):
+                self.fills.append(_fill_row(fill))
+
+    def answer(self, method: str, path: str, query: dict[str, list[str]]) -> tuple[int, object]:
+        """Return status and body of one request."""
+        at = NOW.isoformat()
+        if path == "/exchange/v1/instance":
+            return 200, {"instance": self.instance}
+        if path == "/v2/clock":
+            close, opens = NOW.replace(hour=21), NOW + timedelta(days=3)
+            return 200, {
+                "timestamp": at,
+                "is_open": True,
+                "next_open": opens.isoformat(),
+                "next_close": close.isoformat(),
+            }
+        if path == "/v2/account":
+            return 200, self._account()
+        if path == "/v2/positions":
+            return 200, [_position_row(symbol, held) for symbol, held in self.held.items() if held]
+        if path.startswith("/v2/account/activities"):
+            return 200, self._activities(path, query)
+        if path.startswith("/v2/orders"):
+            return self._orders(method, path.removeprefix("/v2/orders").lstrip("/"), query)
+        if path == "/v2/stocks/snapshots":
+            return 200, {symbol: _snapshot(at) for symbol in query["symbols"][0].split(",")}
+        return 404, {"code": 40410000, "message": f"{method} {path}"}
+
+    def _account(self) -> dict[str, object]:
+        value = self.cash + sum(self.held.values(), Decimal(0)) * 100
+        return {
+            "id": "11111111-2222-4333-8444-555555555555",
+            "account_number": ACCOUNT,
+            "status": "ACTIVE",
+            "currency": "USD",
+            "cash": str(self.cash),
+            "equity": str(value),
+            "last_equity": str(value),
+            "buying_power": str(value),
+            "trading_blocked": False,
+            "account_blocked": False,
+            "trade_suspended_by_user": False,
+        }
+
+    def _activities(self, path: str, query: dict[str, list[str]]) -> list[dict[str, object]]:
+        if not path.endswith("/FILL"):
+            return []
+        after = query.get("after", [""])[0].replace("Z", "+00:00")
+        rows = [row for row in self.fills if str(row["transaction_time"]) > after]
+        token, size = query.get("page_token", [""])[0], int(query["page_size"][0])
+        begins = next((n + 1 for n, row in enumerate(rows) if row["id"] == token), 0)
+        return rows[begins : begins + size]
+
+    def _orders(self, method: str, name: str, query: dict[str, list[str]]) -> tuple[int, object]:
+        if not name:
+            return 200, [
+                row for row in self.orders.values() if (row["status"] == "new") == (query["status"] == ["open"])
+            ]
+        wanted = query.get("client_order_id", [""])[0]
+        row = self.orders.get(name) or next((r for r in self.orders.values() if r["client_order_id"] == wanted), None)
+        if row is None:
+            return 404, {"code": 40410000, "message": "order not found"}
+        if method == "DELETE":
+            row |= {"status": "canceled", "updated_at": (NOW + timedelta(seconds=1)).isoformat()}
+            return 204, None
+        return 200, row
+
+
+def _order_row(order: Order) -> dict[str, Any]:
+    assert order.submitted_at is not None
+    return {
+        "id": order.venue_id,
+        "client_order_id": order.client_order_id,
+        "created_at": order.submitted_at.isoformat(),
+        "updated_at": (order.submitted_at + timedelta(seconds=1)).isoformat(),
+        "submitted_at": order.submitted_at.isoformat(),
+        "asset_class": "us_equity",
+        "symbol": order.symbol,
+        "qty": str(order.quantity),
+        "filled_qty": "0",
+        "filled_avg_price": None,
+        "type": "limit",
+        "side": order.side.value,
+        "time_in_force": "day",
+        "limit_price": str(order.limit_price),
+        "status": "new",
+    }
+
+
+def _fill_row(fill: Fill) -> dict[str, object]:
+    return {
+        "id": fill.activity_id,
+        "activity_type": "FILL",
+        "type": "fill",
+        "order_id": fill.venue_order_id,
+        "symbol": fill.symbol,
+        "side": fill.side.value,
+        "qty": str(fill.quantity),
+        "price": str(fill.price),
+        "transaction_time": fill.at.isoformat(),
+    }
+
+
+def _position_row(symbol: str, held: Decimal) -> dict[str, object]:
+    return {
+        "symbol": symbol,
+        "asset_class": "us_equity",
+        "side": "long",
+        "qty": str(held),
+        "avg_entry_price": "100",
+        "market_value": str(held * 100),
+    }
+
+
+def _snapshot(at: str) -> dict[str, object]:
+    quote = {"t": at, "bp": 100.0, "ap": 100.02}
+    return {"latestQuote": quote, "latestTrade": {"t": at, "p": 100.01}, "prevDailyBar": {"t": at, "c": 100.0}}
+
+
+def serve(folder: Path, count: int) -> None:
+    """Stand in for the exchange of a folder until this process is ended."""
+    exchange = folder / state_folder.EXCHANGE
+    exchange.mkdir(exist_ok=True)
+    venue = Venue(count, f"stand-in-{os.getpid()}")
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            """Answer whatever was asked."""
+            parts = urlsplit(self.path)
+            status, body = venue.answer(self.command, parts.path, parse_qs(parts.query))
+            text = b"" if body is None else json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+            if self.command == "DELETE":
+                (folder / CANCELLED).touch()
+
+        do_DELETE = do_GET  # noqa: N815 - the standard library's own names
+
+        def log_message(self, *args: object) -> None:
+            """Keep still."""
+
+    with (exchange / LOCK_FILE).open("wb") as lock, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        url = f"http://127.0.0.1:{server.server_port}"
+        port = {"url": url, "pid": os.getpid(), "instance": venue.instance}
+        (exchange / PORT_FILE).write_text(json.dumps(port))
+        print("ready", flush=True)
+        server.serve_forever()

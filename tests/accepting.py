@@ -1,0 +1,19 @@
+"""A configuration accepted without the command line, for bots that no `init` has made."""
+
+import os
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.state_folder import open_state
+from tradebot.baseline import effective
+from tradebot.model.baseline import Baseline
+from tradebot.wiring import Options, load_for
+
+
+def accept(folder: Path, at: datetime | None = None) -> None:
+    """Accept the configuration of a bot as it is now."""
+    settings = load_for(open_state(folder), Options(str(folder)), os.environ).settings
+    with closing(SqliteLedger.open(folder)) as ledger:
+        ledger.approve(Baseline(effective(settings), "test", at or datetime.now(UTC)))

@@ -1,0 +1,287 @@
+"""A snapshot is believed only for the log, the market and the program that it was made with; the log decides alone."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.exchange.random_commands import Commands
+from tests.exchange.worlds import World, open_world
+from tradebot.exchange import private_files
+from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.snapshot import file
+from tradebot.exchange.snapshot.file import Snapshot, forget_drafts, identity_of, write
+from tradebot.exchange.snapshot.state import taken
+from tradebot.exchange.state import LOG_FILE, MARKET_FILE, SNAPSHOT_FILE
+
+NewFolder = Callable[[], Path]
+
+
+def keep(world: World, folder: Path) -> None:
+    write(folder, Snapshot(identity_of(folder), world.exchange.log.prefix(), taken(world.exchange)))
+
+
+def traded(folder: Path, seed: int = 5, steps: int = 30) -> World:
+    """Return a world in which something happened, with a snapshot in the middle of it."""
+    world = open_world(folder)
+    world.tick(to="open")
+    commands = Commands(world, seed)
+    for number in range(steps):
+        if number == steps // 2:
+            keep(world, folder)
+        commands.step()
+    return world
+
+
+@pytest.fixture(scope="module")
+def busy(new_folder: NewFolder) -> Path:
+    folder = new_folder()
+    traded(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(busy: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(busy, tmp_path / "exchange", copy_function=shutil.copy2))
+
+
+def state_of(exchange: Exchange) -> bytes:
+    exchange.past.read_all()
+    for account in exchange.engine.accounts.values():
+        assert len([*account.orders.values()]) == len(account.orders) == len([*account.by_client_id.values()])
+        assert len([*account.activities]) == len(account.activities)
+    return taken(exchange)
+
+
+def replayed(folder: Path) -> bytes:
+    """Return the state that a folder's log leads to by itself."""
+    (folder / SNAPSHOT_FILE).unlink(missing_ok=True)
+    return state_of(open_exchange(folder))
+
+
+def test_a_start_uses_a_snapshot(folder: Path) -> None:
+    exchange = open_exchange(folder)
+    assert 0 < exchange.log.known_lines < exchange.log.count
+    assert state_of(exchange) == replayed(folder)
+
+
+def test_what_is_left_for_later_is_read_when_it_is_asked_for(folder: Path) -> None:
+    world = open_world(folder)
+    assert world.exchange.past.later
+    shown = [world.get("/v2/orders?status=all&limit=500"), world.get("/v2/account/activities")]
+    assert not world.exchange.past.later
+    (folder / SNAPSHOT_FILE).unlink()
+    again = open_world(folder)
+    assert [again.get("/v2/orders?status=all&limit=500"), again.get("/v2/account/activities")] == shown
+
+
+def test_an_old_order_is_found_by_either_id_and_its_client_id_is_never_free_again(new_folder: NewFolder) -> None:
+    folder = new_folder()
+    world = open_world(folder)
+    world.tick(to="open")
+    placed = world.order("AAPL", "buy", 1, client_order_id="mine").json
+    world.tick(seconds=120)
+    keep(world, folder)
+    again = open_world(folder)
+    assert again.order("AAPL", "buy", 1, client_order_id="mine").json["message"] == "client_order_id must be unique"
+    assert again.exchange.past.later
+    assert again.get(f"/v2/orders/{placed['id']}")["filled_qty"] == "1"
+    assert again.get("/v2/orders:by_client_order_id?client_order_id=mine")["id"] == placed["id"]
+
+
+def test_what_nobody_asked_for_goes_from_one_snapshot_into_the_next_as_it_is(folder: Path) -> None:
+    for _ in range(3):
+        world = open_world(folder)
+        earlier = world.exchange.past.later
+        world.order("SPY", "buy", 1)
+        world.tick(seconds=120)
+        keep(world, folder)
+        assert world.exchange.past.later == earlier
+    exchange = open_exchange(folder)
+    assert exchange.log.known_lines == exchange.log.count
+    assert len(exchange.past.later) > 1
+    assert state_of(exchange) == replayed(folder)
+
+
+def test_it_is_its_owners_alone(folder: Path) -> None:
+    assert (folder / SNAPSHOT_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def not_believed(folder: Path) -> None:
+    """Assert that a start replays the whole log, and that a snapshot made after it is believed again."""
+    world = open_world(folder)
+    assert world.exchange.log.known_lines == 0
+    state = state_of(world.exchange)
+    keep(world, folder)
+    again = open_exchange(folder)
+    assert again.log.known_lines == again.log.count
+    assert state_of(again) == state == replayed(folder)
+
+
+def size_of_log_in(folder: Path) -> int:
+    """Return how many bytes of the log a folder's snapshot stands for."""
+    snapshot = file.read(folder)
+    assert snapshot is not None
+    return snapshot.log.size
+
+
+def test_none_is_needed(folder: Path) -> None:
+    (folder / SNAPSHOT_FILE).unlink()
+    not_believed(folder)
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, 60, 150, 400, -2000, -1])
+def test_one_that_lost_a_bit_is_not_believed(folder: Path, place: int) -> None:
+    content = bytearray((folder / SNAPSHOT_FILE).read_bytes())
+    content[place] ^= 0x10
+    (folder / SNAPSHOT_FILE).write_bytes(content)
+    not_believed(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 31, 32, 100, 0.5, 0.999])
+def test_one_that_was_cut_is_not_believed(folder: Path, kept: float) -> None:
+    content = (folder / SNAPSHOT_FILE).read_bytes()
+    (folder / SNAPSHOT_FILE).write_bytes(content[: kept if isinstance(kept, int) else int(len(content) * kept)])
+    not_believed(folder)
+
+
+@pytest.mark.parametrize("content", [b"\0" * 5000, b"x" * 5000, b"{}", b""])
+def test_something_else_under_its_name_is_not_believed(folder: Path, content: bytes) -> None:
+    (folder / SNAPSHOT_FILE).write_bytes(content)
+    not_believed(folder)
+
+
+def test_a_link_or_a_folder_under_its_name_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    real = (folder / SNAPSHOT_FILE).rename(tmp_path / "elsewhere")
+    (folder / SNAPSHOT_FILE).symlink_to(real)
+    assert open_exchange(folder).log.known_lines == 0
+    (folder / SNAPSHOT_FILE).unlink()
+    (folder / SNAPSHOT_FILE).mkdir()
+    assert open_exchange(folder).log.known_lines == 0
+
+
+def test_one_of_another_program_is_not_believed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "_program", lambda: b"of tomorrow")
+    not_believed(folder)
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_one_of_another_log_is_not_believed(folder: Path, new_folder: NewFolder, seed: int) -> None:
+    """The other exchange is of an equal market; with the same seed it even did the same, one command less."""
+    other = new_folder()
+    world = open_world(other)
+    world.tick(to="open")
+    if seed == 5:
+        world.tick(seconds=1)
+    commands = Commands(world, seed)
+    for _ in range(10):
+        commands.step()
+    keep(world, other)
+    shutil.copy2(other / SNAPSHOT_FILE, folder)
+    not_believed(folder)
+
+
+def test_one_of_another_market_is_not_believed(folder: Path) -> None:
+    market = (folder / MARKET_FILE).read_text()
+    (folder / MARKET_FILE).write_text(market + " ")
+    not_believed(folder)
+
+
+def test_a_log_that_was_replaced_by_an_older_copy_is_replayed(folder: Path) -> None:
+    lines = (folder / LOG_FILE).read_bytes().splitlines(keepends=True)
+    (folder / LOG_FILE).write_bytes(b"".join(lines[: len(lines) // 4]))
+    not_believed(folder)
+
+
+def test_an_older_copy_that_went_on_differently_is_replayed(folder: Path) -> None:
+    snapshot = (folder / SNAPSHOT_FILE).read_bytes()
+    lines = (folder / LOG_FILE).read_bytes().splitlines(keepends=True)
+    (folder / LOG_FILE).write_bytes(b"".join(lines[: len(lines) // 4]))
+    (folder / SNAPSHOT_FILE).unlink()
+    world = open_world(folder)
+    commands = Commands(world, 99)
+    while world.exchange.log.count < 2 * len(lines):
+        commands.step()
+    (folder / SNAPSHOT_FILE).write_bytes(snapshot)
+    not_believed(folder)
+
+
+def test_a_log_that_was_cut_within_a_line_is_completed_as_ever(folder: Path) -> None:
+    exchange = open_exchange(folder)
+    whole = exchange.log.path.read_bytes()
+    known = exchange.log.known_lines
+    size = size_of_log_in(folder)
+    for cut in range(size, len(whole), 211):
+        (folder / LOG_FILE).write_bytes(whole[:cut])
+        again = open_exchange(folder)
+        assert again.log.known_lines == known
+        assert whole.startswith(again.log.path.read_bytes())
+    (folder / LOG_FILE).write_bytes(whole[: size - 1])
+    assert open_exchange(folder).log.known_lines == 0
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_log_that_was_changed_by_hand_is_found_out_as_ever(folder: Path, behind: bool) -> None:
+    log = (folder / LOG_FILE).read_bytes()
+    size = size_of_log_in(folder)
+    place = log.index(b'"cash":"', size if behind else 0) + len(b'"cash":"')
+    (folder / LOG_FILE).write_bytes(log[:place] + bytes([log[place] ^ 1]) + log[place + 1 :])
+    with pytest.raises(MarketError, match="is not what its commands give"):
+        open_exchange(folder)
+
+
+STEPS: dict[str, tuple[object, str]] = {
+    "before it is opened": (private_files, "open_own"),
+    "before it is synced": (os, "fsync"),
+    "before it is there": (Path, "replace"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_while_one_is_written_leaves_the_one_before(folder: Path, step: str) -> None:
+    world = open_world(folder)
+    believed = world.exchange.log.known_lines
+    child = os.fork()
+    if not child:
+        owner, name = STEPS[step]
+        setattr(owner, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        keep(world, folder)
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    drafts = [*folder.glob(f"{SNAPSHOT_FILE}.*")]
+    assert len(drafts) == (step != "before it is opened")
+    exchange = open_exchange(folder)
+    assert exchange.log.known_lines == believed
+    forget_drafts(folder)
+    assert not [*folder.glob(f"{SNAPSHOT_FILE}.*")]
+    assert state_of(exchange) == replayed(folder)
+
+
+def test_a_kill_after_it_is_there_leaves_the_new_one(folder: Path) -> None:
+    world = open_world(folder)
+    child = os.fork()
+    if not child:
+        keep(world, folder)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    exchange = open_exchange(folder)
+    assert exchange.log.known_lines == exchange.log.count
+    assert exchange.at_rest
+    assert state_of(exchange) == replayed(folder)
+
+
+@pytest.mark.parametrize("state", [b"", b"\xc1", b"\x90", b"\x93\x80\x92\x90\x90\x90", None])
+def test_where_a_believed_one_leads_astray_the_whole_log_is_replayed(folder: Path, state: bytes | None) -> None:
+    """That would be a fault of ours, and nobody should have to know that there is a file to remove."""
+    snapshot = file.read(folder)
+    assert snapshot is not None
+    if state is None:
+        world = open_world(folder)
+        world.tick(seconds=3600)
+        state = taken(world.exchange)
+    write(folder, snapshot._replace(state=state))
+    assert open_exchange(folder).log.known_lines == 0

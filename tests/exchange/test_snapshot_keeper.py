@@ -1,0 +1,333 @@
+"""Snapshots are made aside while an exchange serves, and at its end; whatever kills it, the next start works."""
+
+import fcntl
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import hypothesis
+import pytest
+
+from tests.exchange.worlds import KEYS, World, open_world
+from tradebot.exchange import process
+from tradebot.exchange.chance import stream
+from tradebot.exchange.clock import REAL, read_pace
+from tradebot.exchange.exchange import open_exchange
+from tradebot.exchange.process import create
+from tradebot.exchange.snapshot import file, keeper
+from tradebot.exchange.snapshot.keeper import Keeper
+from tradebot.exchange.snapshot.state import taken
+from tradebot.exchange.state import SNAPSHOT_FILE
+
+NewFolder = Callable[[], Path]
+KILLS = hypothesis.settings().max_examples // 16
+OFTEN = """
+import sys
+from tradebot.exchange import __main__
+from tradebot.exchange.snapshot import keeper
+keeper.MOST_LINES = 10
+sys.exit(__main__.main())
+"""
+"""Serves like ever, but for snapshots that follow each other as fast as they can."""
+
+
+@pytest.fixture
+def folder(new_folder: NewFolder) -> Path:
+    return new_folder()
+
+
+@pytest.fixture
+def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(keeper, "MOST_LINES", 20)
+    world = open_world(folder)
+    world.tick(to="open")
+    world.exchange.commit()
+    return world
+
+
+class Stopwatch:
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+def lines_kept(folder: Path) -> int:
+    snapshot = file.read(folder)
+    return snapshot.log.lines if snapshot else 0
+
+
+def work(world: World, orders: int = 10) -> None:
+    for _ in range(orders):
+        world.order("AAPL", "buy", 1)
+
+
+def is_writing(kept: Keeper) -> bool:
+    return kept._child is not None
+
+
+def wait_for_child(kept: Keeper) -> None:
+    """Go on as the server does until the child that writes has ended."""
+    until_s = time.monotonic() + 20
+    while is_writing(kept):
+        assert time.monotonic() < until_s
+        kept.consider()
+        time.sleep(0.005)
+
+
+def test_one_is_made_once_there_are_many_lines_without(world: World, folder: Path) -> None:
+    kept = Keeper(world.exchange, folder, Stopwatch())
+    kept.consider()
+    assert not is_writing(kept)
+    work(world)
+    lines = world.exchange.log.count
+    kept.consider()
+    work(world, 3)
+    wait_for_child(kept)
+    assert lines_kept(folder) == lines < world.exchange.log.count
+    assert open_exchange(folder).log.known_lines == lines
+    kept.consider()
+    assert not is_writing(kept)
+
+
+def test_one_is_made_after_a_while_however_few_the_lines_are(world: World, folder: Path) -> None:
+    now_s = Stopwatch()
+    kept = Keeper(world.exchange, folder, now_s)
+    now_s.s = 61.0
+    kept.consider()
+    wait_for_child(kept)
+    assert lines_kept(folder) == world.exchange.log.count
+    now_s.s = 200.0
+    kept.consider()
+    assert not is_writing(kept)
+
+
+def test_writing_rests_for_as_long_as_it_took(world: World, folder: Path) -> None:
+    now_s = Stopwatch()
+    kept = Keeper(world.exchange, folder, now_s)
+    work(world)
+    kept.consider()
+    now_s.s = 5.0
+    wait_for_child(kept)
+    work(world)
+    now_s.s = 9.9
+    kept.consider()
+    assert not is_writing(kept)
+    now_s.s = 10.1
+    kept.consider()
+    assert is_writing(kept)
+    wait_for_child(kept)
+
+
+def test_none_is_made_of_what_the_log_does_not_say(world: World, folder: Path) -> None:
+    kept = Keeper(world.exchange, folder, Stopwatch())
+    work(world)
+    exchange = world.exchange
+    exchange.note("waiting", {})
+    kept.consider()
+    assert not is_writing(kept)
+    exchange.commit()
+    world.ask(
+        "POST",
+        "/exchange/v1/faults",
+        b'[{"name": "a", "when": {"request": "account", "nth": 9}, "what": {"status": 503}}]',
+    )
+    world.get("/v2/account")
+    assert not exchange.at_rest
+    kept.consider()
+    assert not is_writing(kept)
+    exchange.commit()
+    exchange.engine.advance(exchange.engine.now_us + 1)
+    kept.consider()
+    assert not is_writing(kept)
+    exchange.note("told", {})
+    exchange.commit()
+    kept.consider()
+    wait_for_child(kept)
+    assert lines_kept(folder) == exchange.log.count
+
+
+def test_one_that_cannot_be_written_costs_nothing_but_time(
+    world: World, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = Stopwatch()
+    kept = Keeper(world.exchange, folder, now_s)
+    (folder / SNAPSHOT_FILE).mkdir()
+    work(world)
+    kept.consider()
+    wait_for_child(kept)
+    kept.consider()
+    assert not is_writing(kept)
+    kept.finish()
+    assert "snapshot: not written" in capsys.readouterr().err
+    (folder / SNAPSHOT_FILE).rmdir()
+    now_s.s = 61.0
+    kept.consider()
+    wait_for_child(kept)
+    assert lines_kept(folder) == world.exchange.log.count
+
+
+def test_a_full_disk_is_not_filled_further(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    kept = Keeper(world.exchange, folder, Stopwatch())
+    work(world)
+    monkeypatch.setattr(os, "fsync", full)
+    kept.consider()
+    wait_for_child(kept)
+    assert not [*folder.glob(f"{SNAPSHOT_FILE}*")]
+    kept.finish()
+    assert not [*folder.glob(f"{SNAPSHOT_FILE}*")]
+
+
+def test_the_end_waits_for_no_child_and_leaves_all_that_there_is(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Keeper(world.exchange, folder, Stopwatch())
+    work(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper, "write", lambda *_: time.sleep(60))
+        kept.consider()
+    work(world, 2)
+    began = time.monotonic()
+    kept.finish()
+    assert time.monotonic() - began < 30
+    assert lines_kept(folder) == world.exchange.log.count
+    written = (folder / SNAPSHOT_FILE).stat().st_mtime_ns
+    Keeper(open_exchange(folder), folder, Stopwatch()).finish()
+    assert (folder / SNAPSHOT_FILE).stat().st_mtime_ns == written
+
+
+def test_a_child_that_outlives_its_parent_holds_neither_its_lock_nor_its_port(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Keeper(world.exchange, folder, Stopwatch())
+    work(world)
+    monkeypatch.setattr(keeper, "write", lambda *_: time.sleep(60))
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    lock = (folder / "lock").open("wb")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    kept.consider()
+    signal.signal(signal.SIGTERM, before)
+    child = kept._child
+    assert child is not None
+    lock.close()
+    until_s = time.monotonic() + 20
+    with (folder / "lock").open("wb") as again:
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            assert time.monotonic() < until_s
+    os.kill(child, 0)
+    os.kill(child, signal.SIGTERM)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+
+
+def test_drafts_of_a_killed_process_are_removed(world: World, folder: Path) -> None:
+    draft = folder / f"{SNAPSHOT_FILE}.0123456789abcdef.tmp"
+    draft.write_bytes(b"half of")
+    Keeper(world.exchange, folder, Stopwatch())
+    assert not draft.exists()
+
+
+def test_time_that_runs_by_itself_is_as_the_log_has_it(folder: Path) -> None:
+    """What passes within a minute is in no line, and a snapshot that knew more than the log would go on differently."""
+    world = open_world(folder)
+    world.tick(to="open")
+    world.exchange.set_pace(read_pace(REAL))
+    world.exchange.commit()
+    time.sleep(0.01)
+    world.get("/v2/clock")
+    assert not world.exchange.at_rest
+    work(world, 1)
+    assert world.exchange.at_rest
+
+
+@contextmanager
+def served(folder: Path, *program: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Serve a folder by a process of its own, killed at the end if it is still there."""
+    with subprocess.Popen([sys.executable, *program, "--state", folder], stderr=subprocess.PIPE) as running:
+        try:
+            until_s = time.monotonic() + 30
+            while (found := process.running(folder)) is None:
+                assert time.monotonic() < until_s
+                assert running.poll() is None, running.stderr and running.stderr.read()
+                time.sleep(0.01)
+            yield running, urlsplit(found.url).netloc
+        finally:
+            running.kill()
+
+
+def order_until(address: str, end_s: float) -> int:
+    """Send orders to a server until it is time, and return how many."""
+    connection, sent = http.client.HTTPConnection(address, timeout=10), 0
+    body = '{"symbol":"AAPL","qty":"1","side":"buy","type":"market","time_in_force":"day"}'
+    while time.monotonic() < end_s:
+        connection.request("POST", "/v2/orders", body, KEYS)
+        assert connection.getresponse().read()
+        sent += 1
+        if sent % 20 == 0:
+            connection.request("POST", "/exchange/v1/tick", '{"seconds": 60}', KEYS)
+            connection.getresponse().read()
+    connection.close()
+    return sent
+
+
+def same_without_snapshot(folder: Path, copy: Path) -> None:
+    """Assert that a start with the snapshot is a start without it; the lines that a kill has cut are made again."""
+    states = []
+    shutil.copytree(folder, copy)
+    (copy / SNAPSHOT_FILE).unlink(missing_ok=True)
+    for place in (folder, copy):
+        exchange = open_exchange(place)
+        exchange.past.read_all()
+        for account in exchange.engine.accounts.values():
+            assert len([*account.orders.values(), *account.activities]) > 0
+            assert len([*account.by_client_id.values()]) == len(account.orders)
+        states.append((taken(exchange), exchange.log.path.read_bytes()))
+    assert states[0] == states[1]
+
+
+def test_kills_while_snapshots_are_written_lose_nothing(folder: Path, tmp_path: Path) -> None:
+    chance, used = stream("kills", 11), 0
+    for number in range(KILLS):
+        with served(folder, "-c", OFTEN) as (running, address):
+            if number == 0:
+                process.ask(folder, "POST", "/exchange/v1/tick", {"to": "open"})
+            assert order_until(address, time.monotonic() + chance.uniform(0.05, 0.5))
+            running.kill()
+        same_without_snapshot(folder, tmp_path / f"copy-{number}")
+        used += open_exchange(folder).log.known_lines > 0
+    assert used >= KILLS - 1
+
+
+def test_a_clean_end_leaves_nothing_to_replay(folder: Path) -> None:
+    with served(folder, "-m", "tradebot.exchange") as (running, address):
+        process.ask(folder, "POST", "/exchange/v1/tick", {"to": "open"})
+        order_until(address, time.monotonic() + 0.1)
+        process.stop(folder)
+        assert running.wait(20) == 0
+    exchange = open_exchange(folder)
+    assert exchange.log.known_lines == exchange.log.count > 4
+
+
+def test_a_folder_that_is_made_anew_has_no_snapshot_of_the_old_one(folder: Path) -> None:
+    world = open_world(folder)
+    world.tick(to="open")
+    Keeper(world.exchange, folder).finish()
+    (folder / "log.jsonl").unlink()
+    (folder / "market.json").unlink()
+    spec = world.exchange.stored.spec
+    create(folder, spec)
+    assert open_exchange(folder).log.known_lines == 0

@@ -1,0 +1,120 @@
+"""A start from a snapshot and the lines behind it ends where a start from all lines ends, whatever was done before."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.exchange.random_commands import Commands
+from tests.exchange.worlds import SPEC, open_world
+from tradebot.exchange.exchange import Exchange, open_exchange
+from tradebot.exchange.market.fill import NEXT_BAR, PAPER
+from tradebot.exchange.process import create
+from tradebot.exchange.snapshot.file import Snapshot, identity_of, write
+from tradebot.exchange.snapshot.state import taken
+from tradebot.exchange.state import SNAPSHOT_FILE
+
+FILLS = {"next-bar": NEXT_BAR, "paper": PAPER, "slow": NEXT_BAR._replace(latency_s=40)}
+
+
+@pytest.fixture(scope="module")
+def markets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a fresh exchange by fill model."""
+    folder = tmp_path_factory.mktemp("markets")
+    for name, fill in FILLS.items():
+        create(folder / name, replace(SPEC, fill=fill))
+    return {name: folder / name for name in FILLS}
+
+
+class Cut(NamedTuple):
+    """A snapshot that was taken on the way, and how many commands came before it."""
+
+    after: int
+    snapshot: Snapshot
+
+
+def keep(exchange: Exchange, folder: Path) -> Snapshot:
+    """Return a snapshot of an exchange as it stands."""
+    assert exchange.at_rest
+    return Snapshot(identity_of(folder), exchange.log.prefix(), taken(exchange))
+
+
+def read_whole(exchange: Exchange) -> bytes:
+    """Return an exchange's state after all that a snapshot leaves for later has been read.
+
+    Orders of an account that was reset are still in there, and are left out of what is taken.
+    """
+    exchange.past.read_all()
+    for account in exchange.engine.accounts.values():
+        assert [*account.orders.values()] == [*account.by_client_id.values()]
+        assert len([*account.activities]) == len(account.activities)
+    return taken(exchange)
+
+
+def without_snapshot(folder: Path, copy: Path) -> Path:
+    shutil.copytree(folder, copy)
+    (copy / SNAPSHOT_FILE).unlink(missing_ok=True)
+    return copy
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(
+    seed=st.integers(0, 10**9),
+    model=st.sampled_from(sorted(FILLS)),
+    cuts=st.sets(st.integers(0, 60), min_size=1, max_size=3),
+)
+def test_a_snapshot_and_what_follows_it_give_the_state_of_the_whole_log(
+    markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, cuts: set[int]
+) -> None:
+    place = tmp_path_factory.mktemp("law")
+    shutil.copytree(markets[model], place / "live")
+    world = open_world(place / "live")
+    commands, snapshots = Commands(world, seed), list[Cut]()
+    world.tick(to="open")
+    for number in range(61):
+        if number in cuts:
+            snapshots.append(Cut(number, keep(world.exchange, place / "live")))
+        commands.step()
+    log = world.exchange.log.path.read_bytes()
+    expected = read_whole(open_exchange(without_snapshot(place / "live", place / "whole")))
+    assert read_whole(world.exchange) == expected
+    for after, snapshot in snapshots:
+        folder = without_snapshot(place / "live", place / f"cut-{after}")
+        write(folder, snapshot)
+        again = open_exchange(folder)
+        assert again.log.known_lines == snapshot.log.lines
+        assert again.log.path.read_bytes() == log
+        assert read_whole(again) == expected
+
+
+@settings(max_examples=settings().max_examples // 5)
+@given(
+    seed=st.integers(0, 10**9),
+    model=st.sampled_from(sorted(FILLS)),
+    stops=st.sets(st.integers(0, 60), min_size=2, max_size=8),
+)
+def test_an_exchange_that_is_stopped_and_started_again_goes_on_as_if_nothing_had_been(
+    markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, stops: set[int]
+) -> None:
+    place = tmp_path_factory.mktemp("law")
+    logs, states = [], []
+    for name, at in (("once", set[int]()), ("again", stops)):
+        shutil.copytree(markets[model], place / name)
+        world = open_world(place / name)
+        commands = Commands(world, seed)
+        world.tick(to="open")
+        for number in range(61):
+            if number in at:
+                write(place / name, keep(world.exchange, place / name))
+                commands.world = open_world(place / name)
+                assert commands.world.exchange.log.known_lines == world.exchange.log.count
+                world = commands.world
+            commands.step()
+        logs.append(world.exchange.log.path.read_bytes())
+        states.append(read_whole(world.exchange))
+    assert logs[0] == logs[1]
+    assert states[0] == states[1]

@@ -1,0 +1,119 @@
+"""Lists that lack something, once or for long: nothing of ours becomes a stranger's for it, and nothing is given up."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from commands import adopt, reconcile
+from tests.faults.listed.ground import Said, Trader
+from tests.faults.listed.test_books_of_an_earlier_day import buys_and_fills, confirmed, kinds, lost, opened, put_back
+from tests.faults.listed.test_lying_reads import closed, leave
+from tradebot.wiring import App
+
+MISSING = "missing_rows"
+ORDERS, POSITIONS, POSITION = "GET /v2/orders", "GET /v2/positions", "GET /v2/positions/*"
+
+
+def planned(trader: Trader) -> list[str | None]:
+    """Compare, and return the plan that is offered."""
+    plans: list[str | None] = []
+
+    def compares(app: App) -> int:
+        report = reconcile.run(app, by="test")
+        plans.append(report.data.plan)
+        return int(report.exit_code)
+
+    trader.does(compares)
+    return plans
+
+
+def notes_as_known(trader: Trader, symbol: str) -> Said:
+    """Let a person note a position as known and left alone."""
+    return trader.does(lambda app: int(adopt.run(app, symbol, take_over=False, by="test", confirmed=None).exit_code))
+
+
+def test_a_list_of_orders_that_lacks_ours_once_makes_our_position_no_strangers(trader: Trader, tmp_path: Path) -> None:
+    trader.trouble(MISSING, request=ORDERS, symbol="AAPL")
+    lost(trader, tmp_path)
+    trader.calm()
+    before = trader.fired()
+    trader.trouble(MISSING, request=ORDERS, symbol="AAPL", nth=1)
+    assert kinds(trader) == {"AAPL": "forgotten"}
+    assert trader.fired() == before + 1
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+def test_a_position_noted_as_known_is_ours_again_when_its_orders_are_told(
+    trader: Trader, tmp_path: Path, later: bool
+) -> None:
+    trader.trouble(MISSING, request=ORDERS, symbol="AAPL")
+    lost(trader, tmp_path)
+    assert kinds(trader) == {"AAPL": "foreign_position"}
+    bought = Decimal(trader.told().fills[-1]["position"])
+    assert confirmed(trader).code == 0
+    assert (kinds(trader), trader.held()) == ({}, {})
+    trader.calm()
+    if later:
+        trader.stage.tick(seconds=60)
+    assert kinds(trader) == {"AAPL": "forgotten"}
+    trader.buys("MSFT", again=True)
+    assert opened(trader) == ["AAPL"], "entries wait for a person"
+    assert confirmed(trader).code == 0
+    assert (kinds(trader), trader.held()) == ({}, {"AAPL": bought})
+    leave(trader)
+    trader.exits()
+    assert [name.split(".")[3] for name in closed(trader)] == ["AAPL"]
+
+
+def test_an_order_that_is_denied_until_its_position_was_adopted_as_a_strangers_is_ours_when_it_is_told(
+    trader: Trader, tmp_path: Path
+) -> None:
+    for request in ("GET /v2/orders/*", ORDERS):
+        trader.trouble("not_found" if "*" in request else MISSING, request=request)
+    put_back(trader, tmp_path)
+    assert kinds(trader) == {"AAPL": "by_hand"}
+    assert notes_as_known(trader, "AAPL").code == 0
+    bought = Decimal(trader.told().fills[-1]["position"])
+    assert (kinds(trader), trader.held()) == ({}, {})
+    trader.calm()
+    trader.stage.tick(seconds=60)
+    assert kinds(trader) == {"AAPL": "forgotten"}
+    assert confirmed(trader).code == 0
+    assert (kinds(trader), trader.held()) == ({}, {"AAPL": bought})
+
+
+@pytest.mark.parametrize("rows", [{"missing_rows": None}, {"missing_rows": None, "symbol": "AAPL"}, "opposite_side"])
+def test_a_position_that_only_the_list_lacks_is_never_given_up(trader: Trader, rows: object) -> None:
+    buys_and_fills(trader, "AAPL")
+    held = trader.held()
+    trader.trouble(rows, request=POSITIONS)
+    assert planned(trader) == [None]
+    assert kinds(trader) == {"AAPL": "view_unsteady"}
+    trader.buys("MSFT", again=True)
+    assert opened(trader) == ["AAPL"]
+    trader.calm()
+    assert (kinds(trader), trader.held()) == ({}, held)
+
+
+def test_a_list_that_was_wrong_about_one_position_is_believed_of_no_other(trader: Trader) -> None:
+    trader.holds("AAPL", "MSFT")
+    trader.trouble({"missing_rows": None}, request=POSITIONS)
+    assert planned(trader) == [None]
+    assert kinds(trader) == {"AAPL": "view_unsteady", "MSFT": "view_unsteady"}
+
+
+def test_a_position_of_which_the_venue_does_not_answer_alone_is_not_given_up(trader: Trader) -> None:
+    buys_and_fills(trader, "AAPL")
+    trader.trouble(MISSING, request=POSITIONS)
+    trader.trouble({"status": 503}, request=POSITION)
+    assert planned(trader) == [None]
+    assert kinds(trader) == {"AAPL": "view_unsteady"}
+
+
+def test_a_position_that_list_and_direct_question_deny_may_be_given_up_by_a_person(trader: Trader) -> None:
+    buys_and_fills(trader, "AAPL")
+    trader.trouble(MISSING, request=POSITIONS)
+    trader.trouble("not_found", request=POSITION)
+    assert planned(trader) != [None]
+    assert kinds(trader) == {"AAPL": "phantom"}

@@ -1,0 +1,196 @@
+"""What the venue refuses, delays, changes or takes back by itself: the bot sends nothing twice and hides nothing."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.faults.listed.ground import UNTIL_FILLED_S, Trader
+from tradebot.adapters import switch
+from tradebot.errors import ExitCode
+from tradebot.model.intent import IntentState
+from tradebot.model.trading import TradingState
+from tradebot.reconcile import FindingKind
+from tradebot.reconciling import Reconciled, apply_plan, reconcile
+
+TOO_OLD_S = 660
+"""After so long an order that rests is canceled, or priced anew."""
+
+
+@pytest.fixture(autouse=True)
+def _ended(trader: Trader) -> Iterator[None]:
+    """End what was armed, however a test ends: a halted symbol is halted for all."""
+    yield
+    trader.calm()
+
+
+def venue(trader: Trader, path: str, **body: object) -> Any:
+    """Let the venue do something to this account unasked."""
+    return trader.stage.control(path, account=trader.bot.name, **body)
+
+
+def rests(trader: Trader) -> Any:
+    """Order while nothing fills, and return what the log tells of the order."""
+    trader.trouble("halt_symbol", symbol="AAPL")
+    assert trader.buys("AAPL").code == 0
+    return trader.told().accepted[-1]
+
+
+def leaves(trader: Trader) -> None:
+    """Begin to close all that is held."""
+    switch.halt(trader.folder, "test", "a person", datetime.now(UTC), TradingState.FLATTEN)
+    assert trader.exits().code == 0
+
+
+def status(trader: Trader) -> list[str]:
+    """Return how the orders stand, the oldest first."""
+    told = trader.told()
+    return [told.status[order["order_id"]] for order in told.accepted]
+
+
+def compared(trader: Trader) -> Reconciled:
+    with closing(trader.bot.app()) as app:
+        return reconcile(app.reader, app.ledger)
+
+
+def found(trader: Trader) -> set[FindingKind]:
+    """Return the kinds of findings that close entries."""
+    return {finding.kind for finding in compared(trader).findings if finding.blocking}
+
+
+@pytest.mark.parametrize("shown", ["pending_new", "accepted"])
+def test_an_order_that_is_acknowledged_late_is_not_sent_again(trader: Trader, shown: str) -> None:
+    trader.trouble({"late_acknowledgement": "3m", "status": shown}, request="submit")
+    assert trader.buys("AAPL").code == 0
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.buys("AAPL", again=True).code == 0
+    assert (status(trader), trader.posts()) == ([shown], 1)
+    trader.stage.tick(seconds=UNTIL_FILLED_S * 2)
+    assert trader.reconciles().code == 0
+    assert (status(trader), set(trader.held())) == (["filled"], {"AAPL"})
+    trader.is_whole()
+
+
+@pytest.mark.parametrize(
+    ("what", "states"),
+    [
+        ("refused", [IntentState.REJECTED, IntentState.REJECTED, IntentState.ACKED]),
+        ("reject_after_acceptance", [IntentState.ACKED] * 3),
+    ],
+)
+def test_a_cancel_that_the_venue_refuses_is_asked_for_again_and_no_second_entry_goes_out(
+    trader: Trader, what: str, states: list[IntentState]
+) -> None:
+    rests(trader)
+    trader.trouble(what, request="cancel", to=2)
+    trader.stage.tick(seconds=TOO_OLD_S)
+    for _ in range(2):
+        assert trader.exits().code == trader.buys("AAPL", again=True).code == 0
+        assert status(trader) == ["new"]
+        trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.exits().code == 0
+    assert status(trader) == ["canceled"]
+    assert [record.state for record in trader.intents()][1:] == states
+    assert (trader.fired(), trader.posts()) == (2, 1)
+    trader.is_whole()
+
+
+@pytest.mark.parametrize("what", ["refused", "reject_after_acceptance"])
+def test_an_exit_whose_new_price_the_venue_refuses_goes_on_and_closes_once(trader: Trader, what: str) -> None:
+    trader.holds("AAPL")
+    trader.trouble("halt_symbol", symbol="AAPL")
+    trader.trouble(what, request=["replace", "cancel"], to=2)
+    leaves(trader)
+    while trader.fired() < 2:
+        trader.stage.tick(seconds=UNTIL_FILLED_S)
+        assert trader.exits().code == 0
+        assert status(trader)[1] == "new"
+    trader.calm()
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.reconciles().code == 0
+    assert (trader.held(), len(trader.told().fills)) == ({}, 2)
+    trader.is_whole()
+
+
+@pytest.mark.parametrize(
+    ("do", "first", "last"),
+    [("suspend", "suspended", "canceled"), ("stop", "stopped", "filled"), ("cancel", "canceled", "canceled")],
+)
+def test_an_entry_that_the_venue_suspends_stops_or_cancels_is_followed(
+    trader: Trader, do: str, first: str, last: str
+) -> None:
+    order = rests(trader)
+    venue(trader, "orders", order=order["order_id"], do=do)
+    assert trader.buys("AAPL", again=True).code == 0
+    assert status(trader) == [first]
+    trader.stage.tick(seconds=TOO_OLD_S)
+    assert trader.exits().code == 0
+    assert status(trader) == [last]
+    assert trader.reconciles().code == 0
+    assert (trader.posts(), bool(trader.held())) == (1, do == "stop")
+    trader.is_whole()
+
+
+@pytest.mark.parametrize("more", [3, -2])
+def test_an_entry_that_the_venue_makes_larger_or_smaller_is_booked_as_it_fills(trader: Trader, more: int) -> None:
+    order = rests(trader)
+    qty = Decimal(order["qty"]) + more
+    venue(trader, "orders", order=order["order_id"], do="restate", qty=str(qty))
+    trader.calm()
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.reconciles().code == trader.buys("AAPL", again=True).code == 0
+    assert (trader.held(), trader.posts()) == ({"AAPL": qty}, 1)
+    trader.is_whole()
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        ({"do": "bust"}, {FindingKind.PHANTOM, FindingKind.CASH}),
+        ({"do": "correct", "qty": 1}, {FindingKind.QUANTITY, FindingKind.CASH}),
+        ({"do": "correct", "price": "1.00"}, {FindingKind.CASH}),
+    ],
+)
+@pytest.mark.parametrize("booked", [True, False])
+def test_an_execution_that_the_venue_busts_or_corrects_closes_entries_until_a_person_accepts_it(
+    trader: Trader, change: dict[str, object], kinds: set[FindingKind], booked: bool
+) -> None:
+    assert trader.buys("AAPL").code == 0
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    if booked:
+        assert trader.reconciles().code == 0
+    venue(trader, "executions", execution=trader.told().fills[0]["activity_id"], **change)
+    assert trader.reconciles().code == ExitCode.FINDINGS
+    assert found(trader) == kinds
+    assert trader.buys("MSFT", again=True).code == trader.exits().code == 0
+    assert trader.posts() == 1
+    with closing(trader.bot.app()) as app:
+        plan = compared(trader).plan
+        assert plan is not None
+        assert apply_plan(app.reader, app.ledger, plan, "ada").findings == ()
+    assert trader.reconciles().code == trader.buys("MSFT", again=True).code == 0
+    assert trader.posts() == 2
+
+
+def test_a_busted_exit_is_no_silent_position(trader: Trader) -> None:
+    trader.holds("AAPL")
+    leaves(trader)
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.reconciles().code == 0
+    assert trader.held() == {}
+    venue(trader, "executions", execution=trader.told().fills[-1]["activity_id"], do="bust")
+    assert trader.reconciles().code == ExitCode.FINDINGS
+    assert found(trader) == {FindingKind.ORPHAN, FindingKind.CASH}
+
+
+def test_shares_whose_purchase_was_busted_are_not_sold(trader: Trader) -> None:
+    trader.holds("AAPL")
+    venue(trader, "executions", execution=trader.told().fills[0]["activity_id"], do="bust")
+    switch.halt(trader.folder, "test", "a person", datetime.now(UTC), TradingState.FLATTEN)
+    assert trader.exits().code == 0
+    trader.stage.tick(seconds=UNTIL_FILLED_S)
+    assert trader.exits().code == 0
+    assert (trader.posts(), found(trader)) == (1, {FindingKind.PHANTOM, FindingKind.CASH})

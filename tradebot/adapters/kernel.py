@@ -1,0 +1,58 @@
+"""Linux system calls that Python's own library doesn't offer."""
+
+import ctypes
+import errno
+import os
+import sys
+from functools import cache
+from typing import Any
+
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
+CAPABILITY_VERSION_3 = 0x20080522
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def call(name: str, *arguments: Any) -> int:
+    """Call a function of the C library and return its result; OSError where it fails or the system lacks it."""
+    function = getattr(_library(), name, None) if sys.platform == "linux" else None
+    if function is None:
+        raise OSError(errno.ENOSYS, f"{name}: {os.strerror(errno.ENOSYS)}")
+    # Without this a number would be cut to 32 bits.
+    result = int(function(*(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)))
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+    return result
+
+
+def system_call(number: int, *arguments: Any) -> int:
+    """Make a system call that the C library has no function for."""
+    return call("syscall", number, *arguments)
+
+
+def end_with_parent(signal_number: int) -> None:
+    """Have this process sent a signal when the thread that started it ends, however that happens."""
+    call("prctl", PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent has ended, instead of the system's first process."""
+    call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def gain_nothing() -> None:
+    """Let no program started from here on gain rights, by a set-user-id bit or otherwise."""
+    call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, root's included."""
+    call("capset", ctypes.byref(_CapabilityHeader(CAPABILITY_VERSION_3, 0)), (ctypes.c_uint32 * 6)())

@@ -1,0 +1,70 @@
+"""Open the files of a state folder: regular files only, never through a link, and without waiting for anybody.
+
+A pipe in the place of a file would keep a reader waiting for ever, and a link would have us write to another file than
+the one we named. `halt` imports this, so it uses the cheap part of the standard library only.
+"""
+
+import errno
+import os
+import stat
+from io import DEFAULT_BUFFER_SIZE, BufferedReader, BufferedWriter, FileIO
+from pathlib import Path
+
+FOUND = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFLNK: "a link", stat.S_IFSOCK: "a socket"}
+
+
+class NotPlainError(OSError):
+    """Something other than a regular file stands at the path of one; `strerror` says what."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        found = FOUND.get(stat.S_IFMT(mode), "a device")
+        super().__init__(errno.EINVAL, f"it is {found}, not a regular file", str(path))
+
+
+def require_plain(path: Path) -> None:
+    """Raise NotPlainError if anything but a regular file is at the path; nothing at all is fine."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISREG(mode):
+        raise NotPlainError(path, mode)
+
+
+def is_plain(path: Path) -> bool:
+    """Return True if a regular file is at the path itself."""
+    return path.is_file() and not path.is_symlink()
+
+
+def open_plain(path: Path, flags: int) -> int:
+    """Open a regular file for its owner alone and return its descriptor; NotPlainError for anything else."""
+    require_plain(path)
+    # What took the file's place since is neither followed nor waited for.
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise NotPlainError(path, mode)
+    return descriptor
+
+
+def opened_plain(path: Path, at_once: int = DEFAULT_BUFFER_SIZE) -> BufferedReader:
+    """Open a regular file for reading, `at_once` bytes at a time."""
+    return BufferedReader(FileIO(open_plain(path, os.O_RDONLY), "rb"), at_once)
+
+
+def written_plain(path: Path) -> BufferedWriter:
+    """Open a regular file for writing it anew."""
+    return os.fdopen(open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb")
+
+
+def read_plain(path: Path) -> bytes:
+    """Return the content of a regular file."""
+    with opened_plain(path) as file:
+        return file.read()
+
+
+def create_draft(path: Path) -> tuple[Path, int]:
+    """Create an empty file beside `path`, under a name nobody can guess, and return it with its descriptor."""
+    draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
+    return draft, os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,143 @@
+"""Compare the configuration in force with the one that a person approved: what is looser closes entries."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from types import NoneType
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from tradebot.limits import ExitRules, Frozen, Tighter
+from tradebot.model.baseline import Baseline, Difference
+
+Keys = tuple[str, ...]
+SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml"})
+"""Sources of values that come with a release."""
+_ABSENT = object()
+
+
+def effective(settings: Frozen) -> dict[str, Any]:
+    """Return every value of the settings in the form that a baseline keeps."""
+    values: dict[str, Any] = _plain(settings.model_dump())
+    return values
+
+
+def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:
+    """Return each setting whose value is not the approved one, in the order of the configuration."""
+    return tuple(_differences(type(settings), _leaves(effective(settings)), _leaves(baseline.values), origins))
+
+
+def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
+    """Return the exit rules as they were accepted.
+
+    A rule without an accepted value, or with one that this version no longer takes, is as configured: some stop must
+    act.
+    """
+    for name, value in baseline.values.get("exits", {}).items():
+        with suppress(ValidationError):
+            rules = ExitRules.model_validate({**rules.model_dump(), name: value})
+    return rules
+
+
+def declared(model: type[Frozen], path: Keys) -> Tighter | None:
+    """Return the direction that a setting, or a section above it, declares; None where neither does."""
+    if not path or path[0] not in model.model_fields:
+        return None
+    field = model.model_fields[path[0]]
+    direction = next((mark for mark in field.metadata if isinstance(mark, Tighter)), None)
+    section = section_of(field.annotation)
+    if direction is None and isinstance(section, type) and issubclass(section, Frozen):
+        return declared(section, path[1:])
+    return direction
+
+
+def section_of(annotation: object) -> object:
+    """Return what an annotation holds beside None."""
+    members = [member for member in get_args(annotation) if member is not NoneType]
+    return members[0] if NoneType in get_args(annotation) and len(members) == 1 else annotation
+
+
+def origin_of(origins: Mapping[str, str], name: str) -> str:
+    """Return the source of a value: its own, or that of the section that brought it."""
+    while name:
+        if name in origins:
+            return origins[name]
+        name = name.rpartition(".")[0]
+    return "built in"
+
+
+def _differences(
+    model: type[Frozen], now: Mapping[Keys, Any], approved: Mapping[Keys, Any], origins: Mapping[str, str]
+) -> Iterator[Difference]:
+    for path in dict.fromkeys((*now, *approved)):
+        is_now, was = now.get(path, _ABSENT), approved.get(path, _ABSENT)
+        if _same(was, is_now):
+            continue
+        # A direction that nobody declared, a plug-in's setting for example, is none: any change counts.
+        direction = declared(model, path) or Tighter.SAME
+        if direction is Tighter.ALWAYS:
+            continue
+        name = ".".join(path)
+        yield Difference(
+            name,
+            None if was is _ABSENT else was,
+            None if is_now is _ABSENT else is_now,
+            "nothing sets it" if is_now is _ABSENT else _source(origins, name),
+            _looser(direction, was, is_now),
+            was is not _ABSENT,
+            is_now is not _ABSENT,
+        )
+
+
+def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
+    """Tell whether a changed value allows more than the approved one; what cannot be compared does."""
+    if direction is Tighter.FEWER and isinstance(approved, list) and isinstance(now, list):
+        return not set(now) <= set(approved)
+    was, is_now = _number(approved), _number(now)
+    if was is None or is_now is None or direction not in (Tighter.LOWER, Tighter.HIGHER):
+        return True
+    return is_now > was if direction is Tighter.LOWER else is_now < was
+
+
+def _same(approved: Any, now: Any) -> bool:
+    """Compare with the type, because Python holds that true equals 1."""
+    return type(approved) is type(now) and bool(approved == now)
+
+
+def _number(value: Any) -> Decimal | None:
+    """Return a number, or a switch as 0 or 1; None for everything else."""
+    try:
+        number = Decimal(int(value) if isinstance(value, bool) else str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _source(origins: Mapping[str, str], name: str) -> str:
+    """Return in words where a value comes from: the variable by its name, and a release by its file."""
+    origin = origin_of(origins, name)
+    if origin == "environment":
+        return f"environment: TRADEBOT_{name.upper().replace('.', '__').replace('-', '_')}"
+    return f"release default: {origin}" if origin in SHIPPED else origin
+
+
+def _leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
+    """Return the single values by their path; an empty mapping is one."""
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    return {inner: leaf for key, item in value.items() for inner, leaf in _leaves(item, (*path, str(key))).items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it; equal numbers get equal text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

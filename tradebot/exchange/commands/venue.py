@@ -1,0 +1,73 @@
+"""What the venue's own people do: to an order that nobody asked them to touch, and to an execution that was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tradebot.exchange.commands.command import Answer, Asked, Entry
+from tradebot.exchange.commands.control import account_of, check_fields, positive
+from tradebot.exchange.engine import amending, unasked
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.engine.engine import Engine
+from tradebot.exchange.engine.orders import Order
+from tradebot.exchange.engine.reading import price_units, read_replacement
+from tradebot.exchange.faces.trading_json import amendment_json, order_json
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.refusal import invalid, not_found
+
+ORDERS, EXECUTIONS = "/exchange/v1/orders", "/exchange/v1/executions"
+RESTATE = "restate"
+_ACTS: Mapping[str, Callable[[Engine, Order], None]] = {
+    "suspend": unasked.suspend,
+    "stop": unasked.stop,
+    "resume": unasked.resume,
+    "cancel": unasked.cancel,
+}
+_CHANGES = {"qty", "limit_price", "stop_price"}
+_CORRECTIONS = {"qty", "price"}
+
+
+def entries() -> list[Entry]:
+    """Return the handlers of these commands."""
+    return [Entry("POST", ORDERS, _act), Entry("POST", EXECUTIONS, _amend)]
+
+
+def _act(asked: Asked) -> Answer:
+    body, engine = asked.body, asked.engine
+    word = body.get("do")
+    check_fields(body, {"account", "order", "do"} | (_CHANGES if word == RESTATE else set()))
+    order = _order(account_of(engine, body), body)
+    if word == RESTATE:
+        unasked.restate(engine, order, read_replacement({name: body[name] for name in _CHANGES & set(body)}))
+    elif isinstance(word, str) and word in _ACTS:
+        _ACTS[word](engine, order)
+    else:
+        raise invalid(f"do is one of {', '.join((*_ACTS, RESTATE))}")
+    return 200, encode(order_json(order))
+
+
+def _amend(asked: Asked) -> Answer:
+    body, engine = asked.body, asked.engine
+    word, name = body.get("do"), str(body.get("execution"))
+    check_fields(body, {"account", "execution", "do"} | (_CORRECTIONS if word == "correct" else set()))
+    account = account_of(engine, body)
+    if word == "bust":
+        made = amending.bust(engine, account, name)
+    elif word == "correct":
+        qty = positive(body, "qty") if "qty" in body else None
+        made = amending.correct(
+            engine, account, name, qty, price_units("price", body["price"]) if "price" in body else None
+        )
+    else:
+        raise invalid("do is one of bust, correct")
+    return 200, encode(amendment_json(made))
+
+
+def _order(account: Account, body: dict[str, Any]) -> Order:
+    """Return the order that either of its ids names; raises a 404 Refusal."""
+    name = str(body.get("order"))
+    found = account.orders.get(name.lower()) or account.by_client_id.get(name)
+    if found is None:
+        raise not_found(f"order not found for {name[:128]}")
+    return found

@@ -1,0 +1,192 @@
+"""Write the values of an exchange as MessagePack, and read them again.
+
+Records are lists of all their fields, in the order of their declaration, so that a new field is written as soon as it
+is declared. Reading makes objects of the classes in `RECORDS` and of no others. An order is written as a row of its
+own; wherever else it occurs stands its sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from functools import lru_cache, partial
+from operator import attrgetter
+from typing import Any
+
+import msgpack
+
+from tradebot.exchange.commands.command import Command
+from tradebot.exchange.engine.account import Account, Activity, Balances, Configuration, Position, Watchlist
+from tradebot.exchange.engine.options import Contract
+from tradebot.exchange.engine.orders import Amendment, Fill, Order, OrderRequest, StopLoss
+from tradebot.exchange.engine.tables import Find, History, OrderTable
+from tradebot.exchange.faults.book import Armed
+from tradebot.exchange.faults.moments import Moment
+from tradebot.exchange.faults.rules import Rule, When
+from tradebot.exchange.market.actions import Action
+
+RECORDS: tuple[type, ...] = (
+    Account,
+    Action,
+    Activity,
+    Amendment,
+    Armed,
+    Balances,
+    Command,
+    Configuration,
+    Contract,
+    Fill,
+    Moment,
+    OrderRequest,
+    Position,
+    Rule,
+    StopLoss,
+    Watchlist,
+    When,
+)
+WORKED_OUT: Mapping[type, frozenset[str]] = {Account: frozenset({"_valued", "_values", "_stale", "_long", "_short"})}
+"""Fields that say nothing new: what an account has worked out about its worth, it works out again."""
+_DECIMAL, _ORDER, _TUPLE, _SET, _FROZENSET, _TABLE, _HISTORY, _FIRST_RECORD = range(8)
+_FORGIVING = "surrogatepass"
+"""Texts are kept as they came, whatever they hold."""
+
+
+def field_names(record: type) -> tuple[str, ...]:
+    """Return the fields of a record that are written."""
+    if not is_dataclass(record):
+        names: tuple[str, ...] = record._fields  # type: ignore[attr-defined]
+        return names
+    return tuple(field.name for field in fields(record) if field.name not in WORKED_OUT.get(record, ()))
+
+
+_ORDER_FIELDS = attrgetter(*field_names(Order))
+
+
+class Packer:
+    """Packs values; `met` gathers the orders that they refer to."""
+
+    def __init__(self) -> None:
+        self.met: dict[int, Order] = {}
+        self._how: dict[type, Callable[[Any], msgpack.ExtType]] = {
+            Decimal: lambda value: msgpack.ExtType(_DECIMAL, str(value).encode()),
+            Order: self._order,
+            tuple: lambda value: self._extended(_TUPLE, [*value]),
+            set: lambda value: self._extended(_SET, sorted(value)),
+            frozenset: lambda value: self._extended(_FROZENSET, sorted(value)),
+            OrderTable: lambda value: self._extended(_TABLE, [[*value], value.sequences()]),
+            History: self._history,
+        }
+        for code, record in enumerate(RECORDS, start=_FIRST_RECORD):
+            self._how[record] = partial(self._record, code, attrgetter(*field_names(record)))
+
+    def pack(self, value: object) -> bytes:
+        """Return a value as bytes; raises TypeError for one of a class that is not known here."""
+        # Strict, so that named tuples and the like arrive in `_default` instead of passing for lists.
+        packed: bytes = msgpack.packb(value, default=self._default, strict_types=True, unicode_errors=_FORGIVING)
+        return packed
+
+    def rows(self, orders: Iterable[Order]) -> bytes:
+        """Return orders as `Past.read` takes them: their sequences, then their fields."""
+        found = sorted(orders, key=attrgetter("sequence"))
+        rows = self.pack([[*_ORDER_FIELDS(order)] for order in found])
+        return self.pack([[order.sequence for order in found], rows])
+
+    def _default(self, value: object) -> msgpack.ExtType:
+        how = self._how.get(type(value))
+        if how is None:
+            raise TypeError(f"a snapshot cannot hold a {type(value).__name__}")
+        return how(value)
+
+    def _extended(self, code: int, value: object) -> msgpack.ExtType:
+        return msgpack.ExtType(code, self.pack(value))
+
+    def _order(self, order: Order) -> msgpack.ExtType:
+        self.met[order.sequence] = order
+        return self._extended(_ORDER, order.sequence)
+
+    def _record(self, code: int, values: Callable[[object], tuple[object, ...]], record: object) -> msgpack.ExtType:
+        return self._extended(code, [*values(record)])
+
+    def _history(self, history: History[Any]) -> msgpack.ExtType:
+        """Pack what was not packed yet. The orders of executions are over, or are met elsewhere."""
+        newer = (Packer().pack(history.newer),) if history.newer else ()
+        return self._extended(_HISTORY, [len(history), [*history.packed, *newer]])
+
+
+class Unpacker:
+    """Unpacks values; `find` fetches the orders that they refer to."""
+
+    def __init__(self, find: Find) -> None:
+        self._how: dict[int, Callable[[bytes], object]] = {
+            _DECIMAL: _decimal,
+            _ORDER: lambda data: find(self.unpack(data)),
+            _TUPLE: lambda data: tuple(self.unpack(data)),
+            _SET: lambda data: set(self.unpack(data)),
+            _FROZENSET: lambda data: frozenset(self.unpack(data)),
+            _TABLE: lambda data: OrderTable(dict(zip(*self.unpack(data), strict=True)), find),
+            _HISTORY: self._history,
+        }
+        for code, record in enumerate(RECORDS, start=_FIRST_RECORD):
+            make = partial(_made, record, field_names(record)) if is_dataclass(record) else record._make  # type: ignore[attr-defined]
+            self._how[code] = partial(self._record, make)
+
+    def unpack(self, data: bytes) -> Any:
+        """Return a value; raises ValueError, TypeError or KeyError where the bytes are no such value."""
+        return msgpack.unpackb(data, ext_hook=self._extended, strict_map_key=False, unicode_errors=_FORGIVING)
+
+    def _extended(self, code: int, data: bytes) -> object:
+        return self._how[code](data)
+
+    def _record(self, make: Callable[[Sequence[Any]], object], data: bytes) -> object:
+        return make(self.unpack(data))
+
+    def _history(self, data: bytes) -> History[Any]:
+        count, packed = self.unpack(data)
+        return History(packed=tuple(packed), count=count, unpack=self.unpack)
+
+
+def _made(record: type, names: Sequence[str], values: Sequence[Any]) -> object:
+    """Return a dataclass with its fields, those that its construction does not ask for set afterwards."""
+    given = dict(zip(names, values, strict=True))
+    made = record(
+        **{field.name: given.pop(field.name) for field in fields(record) if field.init and field.name in given}
+    )
+    for name, value in given.items():
+        setattr(made, name, value)
+    return made
+
+
+@lru_cache(maxsize=4096)
+def _decimal(data: bytes) -> Decimal:
+    return Decimal(data.decode())
+
+
+class Past:
+    """The orders that a snapshot holds: some are there, others are read all together when one of them is asked for."""
+
+    def __init__(self, later: tuple[bytes, ...] = ()) -> None:
+        self.orders: dict[int, Order] = {}
+        self.later = later
+        self.unpacker = Unpacker(self.find)
+
+    def find(self, sequence: int) -> Order:
+        """Return an order; raises KeyError."""
+        if sequence not in self.orders:
+            self.read_all()
+        return self.orders[sequence]
+
+    def read_all(self) -> None:
+        """Read the orders that were left for later."""
+        later, self.later = self.later, ()
+        self.read(later)
+
+    def read(self, packed: Iterable[bytes]) -> None:
+        """Read orders that may refer to each other: each is there before the fields of any are."""
+        parts = [self.unpacker.unpack(part) for part in packed]
+        for sequences, _ in parts:
+            for sequence in sequences:
+                self.orders[sequence] = Order.__new__(Order)
+        for sequences, rows in parts:
+            for sequence, row in zip(sequences, self.unpacker.unpack(rows), strict=True):
+                Order.__init__(self.orders[sequence], *row)

@@ -1,0 +1,102 @@
+"""When a snapshot is made: while an exchange serves, by a child process; once it has stopped, by itself."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.snapshot.file import Snapshot, forget_drafts, identity_of, write
+from tradebot.exchange.snapshot.state import taken
+
+MOST_LINES = 5_000
+"""So many lines are replayed in about a tenth of a second; beyond them a snapshot is made."""
+_AT_LATEST_S = 60.0
+"""A snapshot is made after so long too where there is any line that it lacks: time that passes may be in a few."""
+_LEAST_URGENT = 19
+
+
+class Keeper:
+    """Keeps the snapshot of a folder that this process serves.
+
+    A child is a copy of this process at one moment, so that no order waits for the writing.
+    """
+
+    def __init__(self, exchange: Exchange, state_dir: Path, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._exchange = exchange
+        self._state_dir = state_dir
+        self._identity = identity_of(state_dir)
+        self._now_s = now_s
+        self._kept_lines = self._tried_lines = exchange.log.known_lines
+        self._tried_s = self._rested_s = now_s()
+        self._child: int | None = None
+        forget_drafts(state_dir)
+
+    def consider(self) -> None:
+        """Begin a snapshot if it is time for one and none is being made."""
+        if self._child is None and self._is_due() and self._exchange.at_rest:
+            self._tried_lines, self._tried_s = self._exchange.log.count, self._now_s()
+            self._child = self._begun()
+        elif self._child is not None:
+            self._look_after(self._child, os.WNOHANG)
+
+    def finish(self) -> None:
+        """Make a snapshot of what there is at the end."""
+        if self._child is not None:
+            os.kill(self._child, signal.SIGKILL)
+            self._look_after(self._child, 0)
+        if self._exchange.log.count > self._kept_lines and self._exchange.at_rest:
+            try:
+                self._write()
+            except OSError as error:
+                forget_drafts(self._state_dir)
+                sys.stderr.write(f"snapshot: not written, so that the next start takes longer: {error}\n")
+
+    def _is_due(self) -> bool:
+        lines, now_s = self._exchange.log.count, self._now_s()
+        late = now_s - self._tried_s >= _AT_LATEST_S and lines > self._kept_lines
+        return now_s >= self._rested_s and (late or lines - self._tried_lines >= MOST_LINES)
+
+    def _look_after(self, child: int, how: int) -> None:
+        ended, status = os.waitpid(child, how)
+        if ended:
+            self._child = None
+            # Writing may keep one processor busy for half of the time at most.
+            self._rested_s = self._now_s() + (self._now_s() - self._tried_s)
+            if status:
+                forget_drafts(self._state_dir)
+            else:
+                self._kept_lines = self._tried_lines
+
+    def _begun(self) -> int:
+        child = os.fork()
+        if not child:
+            try:
+                _leave_all_to_the_parent()
+                self._write()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        return child
+
+    def _write(self) -> None:
+        exchange = self._exchange
+        write(self._state_dir, Snapshot(self._identity, exchange.log.prefix(), taken(exchange)))
+
+
+def _leave_all_to_the_parent() -> None:
+    """Let go of lock, connections and signals: nobody shall take this process for the one that serves."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nowhere, standard)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    gc.disable()
+    os.nice(_LEAST_URGENT)

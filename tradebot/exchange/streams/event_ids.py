@@ -1,0 +1,25 @@
+"""The ids of streamed events: ULIDs, which sort as text in the order in which the events happened.
+
+The first 48 bits are milliseconds of engine time, the other 80 say which of its events it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+_BASE_32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_NUMBER_BITS = 80
+_LENGTH = 26
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
+_MS = 1_000
+
+
+def ulid(at_us: int, number: int) -> str:
+    """Return the id of an event by its time and its number among all."""
+    bits = at_us // _MS << _NUMBER_BITS | number
+    return "".join(_BASE_32[bits >> 5 * place & 31] for place in reversed(range(_LENGTH)))
+
+
+def is_ulid(text: str) -> bool:
+    """Say whether a text can be an id."""
+    return _ULID.fullmatch(text) is not None

@@ -1,0 +1,73 @@
+"""Trade updates of the past, each with its order as it was then: a copy of the log is run again, and tells them.
+
+The log decides what has happened, and nobody who does not ask for the past pays for its being kept.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tradebot.exchange.events import Event, Place
+from tradebot.exchange.exchange import Exchange, open_market
+from tradebot.exchange.jsontext import encode
+from tradebot.exchange.log import LogError
+from tradebot.exchange.market.spec import MarketError
+from tradebot.exchange.private_files import open_own
+from tradebot.exchange.state import LOG_FILE
+from tradebot.exchange.streams.event_ids import ulid
+from tradebot.exchange.streams.trade_updates import update_json
+from tradebot.exchange.streams.window import StreamEvent, Window
+
+
+class PastUpdates:
+    """The updates of an account that lie in a window, up to a number of lines of the log."""
+
+    def __init__(self, exchange: Exchange, account: str, window: Window) -> None:
+        self._log = exchange.log
+        self._stored = exchange.stored
+        self._account = account
+        self._window = window
+        self._lines = exchange.sequence
+        self._found: list[StreamEvent] = []
+        self.unwanted = False
+
+    def read(self) -> list[StreamEvent]:
+        """Return them, the oldest first; raises PastError. It takes as long as a start, and may run in a thread."""
+        try:
+            self._replay()
+        except (OSError, LogError, MarketError, _UnwantedError) as error:
+            raise PastError from error
+        return self._found
+
+    def _replay(self) -> None:
+        state_dir = self._log.path.parent
+        with TemporaryDirectory(prefix="exchange-past-") as copy:
+            copied = open_own(Path(copy) / LOG_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            with os.fdopen(copied, "wb") as file:
+                file.writelines(line + b"\n" for line in islice(self._log.read(), self._lines))
+            Exchange(Path(copy), self._stored, open_market(state_dir, self._stored), listeners=[self])
+
+    def capture(self, event: Event, place: Place) -> None:
+        """Take an update in; the replay of a market in motion goes on beyond what has happened."""
+        if self.unwanted:
+            raise _UnwantedError
+        if event.update is None or event.account != self._account or place.number > self._lines:
+            return
+        event_id = ulid(place.at_us, place.number)
+        if self._window.holds(event_id, place.at_ns):
+            data = encode(update_json(event.update, place))
+            self._found.append(StreamEvent(event_id, place.at_us, place.at_ns, lambda: data))
+
+    def publish(self, captured: object) -> None:
+        """Nothing was captured."""
+
+
+class PastError(Exception):
+    """The past cannot be read: there is no room for a copy, or nobody waits for it any more."""
+
+
+class _UnwantedError(Exception):
+    """Whoever asked for the past has left."""

@@ -1,0 +1,139 @@
+"""The event streams over plain HTTP, as server-sent events: what has happened since a moment, then what happens.
+
+A client that was away asks for what came after the last event that it had, by its id or its time. One that asks for
+an end gets a whole answer; any other stream goes on until either side leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from starlette.routing import Route
+
+from tradebot.exchange.engine.account import Account
+from tradebot.exchange.events import Event, Place
+from tradebot.exchange.exchange import Exchange
+from tradebot.exchange.faces.keys import account_of
+from tradebot.exchange.faces.trading.query import params
+from tradebot.exchange.faces.web import Call, Handler, Reply, route
+from tradebot.exchange.streams.event_feeds import ActivityFeed, Feed, UpdateFeed
+from tradebot.exchange.streams.event_ids import ulid
+from tradebot.exchange.streams.past_updates import PastError
+from tradebot.exchange.streams.trade_updates import TradeUpdates
+from tradebot.exchange.streams.window import StreamEvent, Window, read_window
+
+HEARTBEAT_S = 10.0
+_HEARTBEAT = b":heartbeat\n\n"
+_FAILED = b": internal server error\n\n"
+_SOON_S = 0.005
+_HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache"}
+
+
+class ServerSent:
+    """The routes of the event streams, and the listener that wakes their clients."""
+
+    def __init__(self, exchange: Exchange, updates: TradeUpdates) -> None:
+        self._exchange = exchange
+        self._updates = updates
+        self._streams: set[EventStream] = set()
+        exchange.listeners.append(self)
+        exchange.moved.append(lambda from_us, to_us: self.publish(None))
+
+    def routes(self) -> list[Route]:
+        """Return the routes: Alpaca's path of the trade updates, its earlier one, and the activities'."""
+        trades, activities = self._answering(self._update_feed), self._answering(self._activity_feed)
+        return [
+            route("/v2/events/trades", GET=trades),
+            route("/v2beta1/events/trades", GET=trades),
+            route("/v2beta1/events/activities", GET=activities),
+        ]
+
+    def capture(self, event: Event, place: Place) -> bool | None:
+        """Have the clients woken where there are any, once the event's line is written."""
+        return True if self._streams else None
+
+    def publish(self, captured: object) -> None:
+        """Let every client look what has happened."""
+        for stream in self._streams:
+            stream.wake()
+
+    def _answering(self, feed_of: Callable[[Account, Window], Feed]) -> Handler:
+        def answer(call: Call) -> Reply:
+            account, window = account_of(call, self._exchange.engine), read_window(params(call))
+            if call.method == "HEAD":
+                return Reply(200, b"", _HEADERS)
+            stream = EventStream(self._exchange, feed_of(account, window), window, self._streams.discard)
+            self._streams.add(stream)
+            return Reply(200, b"", _HEADERS, stream)
+
+        return answer
+
+    def _update_feed(self, account: Account, window: Window) -> Feed:
+        return UpdateFeed(self._exchange, account, self._updates, window)
+
+    def _activity_feed(self, account: Account, window: Window) -> Feed:
+        return ActivityFeed(self._exchange.engine, account)
+
+
+class EventStream:
+    """The events that one client is sent; `leave` is called with it when that ends."""
+
+    def __init__(self, exchange: Exchange, feed: Feed, window: Window, leave: Callable[[EventStream], None]) -> None:
+        self._exchange = exchange
+        self._feed = feed
+        self._window = window
+        self._leave = leave
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look again what there is to send."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Nobody reads any more."""
+        self._feed.close()
+        self._leave(self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the parts of the answer's body."""
+        if self._window.wants_past:
+            try:
+                past = await self._feed.past()
+            except PastError:
+                yield _FAILED
+                return
+            async for part in self._parts(past):
+                yield part
+        while True:
+            self._woken.clear()
+            # What has happened and is not written yet may not be told, nor may its time be taken for over.
+            if self._exchange.unrecorded:
+                await asyncio.sleep(_SOON_S)
+                continue
+            now_us = self._exchange.engine.now_us
+            over = self._window.is_over(now_us, ulid(now_us, self._exchange.sequence))
+            async for part in self._parts(self._feed.fresh()):
+                yield part
+            if over:
+                return
+            if self._feed.dropped:
+                yield f": you are reading too slowly, dropped {self._feed.dropped} messages\n\n".encode()
+                self._feed.dropped = 0
+            if not await self._more():
+                yield _HEARTBEAT
+
+    async def _parts(self, events: Iterable[StreamEvent]) -> AsyncIterator[bytes]:
+        for event in events:
+            if self._window.holds(event.id, event.at_ns):
+                yield b"data: " + event.encoded() + b"\n\n"
+            # Sending returns at once while the client reads fast: the others get their turn here.
+            await asyncio.sleep(0)
+
+    async def _more(self) -> bool:
+        """Wait until there may be something to send; return False where the client has heard nothing for long."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), HEARTBEAT_S)
+        except TimeoutError:
+            return False
+        return True

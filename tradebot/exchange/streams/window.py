@@ -1,0 +1,82 @@
+"""Which events a client of an event stream asks for, as Alpaca's document of these streams has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tradebot.exchange.params import Params
+from tradebot.exchange.refusal import invalid
+from tradebot.exchange.streams.event_ids import is_ulid
+
+_NANOSECONDS = re.compile(r"\.\d{6}(\d{1,3})", re.ASCII)
+_NS = 1_000
+
+
+class StreamEvent(NamedTuple):
+    """An event of a stream: its id, when it happened, its moment to the nanosecond, and what gives it as JSON."""
+
+    id: str
+    at_us: int
+    at_ns: int
+    encoded: Callable[[], bytes]
+
+
+class Window(NamedTuple):
+    """Bounds of time or of ids: from a time on, after an id, up to a time or an id; None where there is none."""
+
+    since_ns: int | None
+    until_ns: int | None
+    since_id: str | None
+    until_id: str | None
+
+    @property
+    def wants_past(self) -> bool:
+        """Say whether events are asked for that have happened already."""
+        return self.since_ns is not None or self.since_id is not None
+
+    def holds(self, event_id: str, at_ns: int) -> bool:
+        """Say whether an event is asked for."""
+        return (
+            (self.since_ns is None or at_ns >= self.since_ns)
+            and (self.since_id is None or event_id > self.since_id)
+            and (self.until_ns is None or at_ns <= self.until_ns)
+            and (self.until_id is None or event_id <= self.until_id)
+        )
+
+    def is_over(self, now_us: int, newest_id: str) -> bool:
+        """Say whether no other event will be asked for, by the time that it is and the id that an event has at most."""
+        if self.until_ns is not None:
+            return now_us >= self.until_ns // _NS
+        return self.until_id is not None and newest_id >= self.until_id
+
+
+def read_window(query: Params) -> Window:
+    """Read the bounds that a query names; raises the 422 Refusal of what Alpaca rules out."""
+    since_ns, until_ns = _moment(query, "since", 0), _moment(query, "until", _NS - 1)
+    since_id, until_id = _id(query, "since_id"), _id(query, "until_id")
+    if since_ns is not None and since_id is not None:
+        raise invalid("since and since_id cannot be used together")
+    if until_ns is not None and since_ns is None:
+        raise invalid("since is required if until is specified")
+    if until_id is not None and since_id is None:
+        raise invalid("since_id is required if until_id is specified")
+    return Window(since_ns, until_ns, since_id, until_id)
+
+
+def _moment(query: Params, name: str, unsaid_ns: int) -> int | None:
+    """Return a time in nanoseconds: a client that goes on where it was asks from one after its last event.
+
+    Where a time has no nanoseconds, `unsaid_ns` are meant: the first of its microsecond, or the last.
+    """
+    at_us = query.moment(name)
+    finer = _NANOSECONDS.search(query.text(name))
+    return None if at_us is None else at_us * _NS + (int(finer[1].ljust(3, "0")) if finer else unsaid_ns)
+
+
+def _id(query: Params, name: str) -> str | None:
+    text = query.text(name).upper()
+    if text and not is_ulid(text):
+        raise invalid(f"invalid {name}")
+    return text or None
