@@ -107,6 +107,25 @@ def test_what_nobody_asked_for_goes_from_one_snapshot_into_the_next_as_it_is(fol
     assert state_of(exchange) == replayed(folder)
 
 
+def test_an_order_of_an_account_that_was_reset_stays_for_those_that_refer_to_it(new_folder: NewFolder) -> None:
+    """A leg that was repriced names the entry of its group, which is nobody's any more at the second snapshot."""
+    folder = new_folder()
+    world = open_world(folder)
+    world.tick(to="open")
+    stop = {"order_class": "oto", "stop_loss": {"stop_price": "50"}, "time_in_force": "gtc"}
+    leg = world.order("AAPL", "buy", 1, **stop).json["legs"][0]
+    world.tick(seconds=120)
+    assert world.ask("PATCH", f"/v2/orders/{leg['id']}", {"stop_price": "51"}).status == 200
+    world.tick(seconds=1)
+    keep(world, folder)
+    again = open_world(folder)
+    assert again.exchange.past.later
+    assert again.ask("POST", "/exchange/v1/reset", {"account": "main"}).status == 200
+    again.tick(seconds=1)
+    keep(again, folder)
+    assert state_of(open_exchange(folder)) == replayed(folder)
+
+
 def test_it_is_its_owners_alone(folder: Path) -> None:
     assert (folder / SNAPSHOT_FILE).stat().st_mode & 0o777 == 0o600
 

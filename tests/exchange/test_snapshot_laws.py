@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.exchange.random_commands import Commands
@@ -97,6 +97,7 @@ def test_a_snapshot_and_what_follows_it_give_the_state_of_the_whole_log(
     model=st.sampled_from(sorted(FILLS)),
     stops=st.sets(st.integers(0, 60), min_size=2, max_size=8),
 )
+@example(seed=272519, model="next-bar", stops={0, 39, 42})  # an account is reset between two stops
 def test_an_exchange_that_is_stopped_and_started_again_goes_on_as_if_nothing_had_been(
     markets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory, seed: int, model: str, stops: set[int]
 ) -> None:

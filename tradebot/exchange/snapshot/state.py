@@ -45,15 +45,20 @@ def taken(exchange: Exchange) -> bytes:
     while fresh := [order for sequence, order in packer.met.items() if sequence not in live]:
         live |= {order.sequence: order for order in fresh}
         packer.rows(fresh)
-    over = [order for order in _orders(exchange) if order.sequence not in live]
+    over = {order.sequence: order for order in _orders(exchange) if order.sequence not in live}.values()
     later = [*exchange.past.later, *([packer.rows(over)] if over else [])]
     packed: bytes = msgpack.packb([state, packer.rows(live.values()), later])
     return packed
 
 
 def _orders(exchange: Exchange) -> Iterator[Order]:
-    """Yield every order of an account that is in memory."""
+    """Yield every order of an account that is in memory, and any that an order not yet read may refer to.
+
+    The account of the latter may have been reset since.
+    """
     there = exchange.past.orders
+    if exchange.past.later:
+        yield from there.values()
     for account in exchange.engine.accounts.values():
         yield from account.orders.fetched()
         yield from (there[sequence] for sequence in account.orders.unfetched() if sequence in there)
