@@ -87,9 +87,13 @@ def _problem(app: "App") -> str | None:
     Raises TemporaryError where they are only locked, OperatorError where the system does not let them be read: then
     they may be whole, and a person opens the way to them.
     """
+    from tradebot.adapters import journal
     from tradebot.adapters.soundness import problem
+    from tradebot.adapters.state_folder import JOURNAL
 
     try:
+        # Looked at first: a ledger need not be read through to know that the journal beside it is lost.
+        next(journal.records(app.folder.path / JOURNAL))
         problem(app.folder)
     except DamagedBooksError as damaged:
         return damaged.message

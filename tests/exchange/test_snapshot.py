@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_an_order_of_an_account_that_was_reset_stays_for_those_that_refer_to_it(
     folder = new_folder()
     world = open_world(folder)
     world.tick(to="open")
-    stop = {"order_class": "oto", "stop_loss": {"stop_price": "50"}, "time_in_force": "gtc"}
+    stop: dict[str, Any] = {"order_class": "oto", "stop_loss": {"stop_price": "50"}, "time_in_force": "gtc"}
     leg = world.order("AAPL", "buy", 1, **stop).json["legs"][0]
     world.tick(seconds=120)
     assert world.ask("PATCH", f"/v2/orders/{leg['id']}", {"stop_price": "51"}).status == 200

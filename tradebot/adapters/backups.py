@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime
@@ -20,7 +19,7 @@ from tradebot.adapters import backup_parts, journal_reading
 from tradebot.adapters.backup_parts import AGAIN, PARTS, Hashed, Recipe
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.ledger import SqliteLedger
-from tradebot.adapters.ledger_schema import open_database, translated
+from tradebot.adapters.ledger_schema import copy_database, open_database, translated
 from tradebot.adapters.plain_files import NotPlainError, opened_plain, read_plain, written_plain
 from tradebot.adapters.quarantine import MANIFEST, SCHEMA, describe, stamp, write_manifest
 from tradebot.adapters.state_folder import (
@@ -317,10 +316,8 @@ def _copy(source: Path, target: Path) -> None:
     The journal is copied without the lock, as far as it went while it was held: nothing before that changes.
     """
     with opened_plain(source / JOURNAL) as read, written_plain(target / JOURNAL) as written:
-        with _written_by_nobody(source / LEDGER), translated(source / LEDGER):
-            ledger = open_database(source / LEDGER, read_only=True)
-            with closing(ledger), closing(sqlite3.connect(target / LEDGER)) as copied:
-                ledger.backup(copied)
+        with _written_by_nobody(source / LEDGER):
+            copy_database(source / LEDGER, target / LEDGER)
             size = os.fstat(read.fileno()).st_size
         while block := read.read(min(size, backup_parts.LARGE)):
             size -= written.write(block)

@@ -4,7 +4,6 @@ Where the ledger is sealed with a record of the journal, all that the journal te
 never committed: nothing is left to be written but the records that follow. Else both are compared row by row.
 """
 
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -16,9 +15,8 @@ from tradebot.adapters.canonical import parse_time
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.journal import Head, Journal, Record
 from tradebot.adapters.ledger import SqliteLedger
-from tradebot.adapters.ledger_schema import open_database, translated
+from tradebot.adapters.ledger_schema import copy_database
 from tradebot.adapters.ledger_upkeep import Journalled
-from tradebot.adapters.plain_files import written_plain
 from tradebot.adapters.rebuild_sources import KINDS, NAMED, Compared, Doubt, Place, Sources, compare, identity, words_of
 from tradebot.adapters.replaying import Replayed, replay
 from tradebot.adapters.state_folder import JOURNAL, LEDGER, StateFolder
@@ -41,7 +39,7 @@ def lay(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> 
         head = _lay_journal(folder, scratch / JOURNAL, sources, old, lacking, now)
         rest = _rest(sources, old)
     if copy == sources.ledger:
-        _lay_ledger(copy / LEDGER, scratch / LEDGER)
+        copy_database(copy / LEDGER, scratch / LEDGER)
     else:
         with around("joining.take_ledger"):
             (copy / LEDGER).rename(scratch / LEDGER)
@@ -109,14 +107,6 @@ def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, str]
         yield {"state": str(halt.state), "who": halt.who, "why": halt.why}, halt.at or now
     if not halts:
         yield {"state": "ACTIVE", "who": "recover", "why": "no halt was in force by the ledger"}, now
-
-
-def _lay_ledger(source: Path, target: Path) -> None:
-    with translated(source), closing(open_database(source, read_only=True)) as old:
-        # It is made before SQLite opens it, so that nobody else may ever read it.
-        written_plain(target).close()
-        with closing(sqlite3.connect(target)) as new:
-            old.backup(new)
 
 
 def _play_rest(sources: Sources, head: Head, rest: Iterable[Record], books: Replayed) -> None:

@@ -7,7 +7,7 @@ what `ledger_sums` writes and checks.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tradebot.adapters import ledger_sums
 from tradebot.adapters.canonical import time_text
 from tradebot.adapters.failpoint import around
 from tradebot.adapters.interruption import held
-from tradebot.adapters.plain_files import NotPlainError, require_plain
+from tradebot.adapters.plain_files import NotPlainError, require_plain, written_plain
 from tradebot.adapters.state_folder import REBUILD, cannot_write, lost_ledger, sync_folder
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 
@@ -158,6 +158,18 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
             database.close()
             raise
     return database
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a ledger into a new file. It is durable once whoever asked for it has synced it."""
+    with translated(source), closing(open_database(source, read_only=True)) as old:
+        # It is made before SQLite opens it, so that nobody else may ever read it.
+        written_plain(target).close()
+        with closing(sqlite3.connect(target)) as new:
+            # A copy that was cut short is made anew: no page of it is journalled, and none synced by itself.
+            new.execute("PRAGMA journal_mode = OFF")
+            new.execute("PRAGMA synchronous = OFF")
+            old.backup(new)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +68,7 @@ class Sources:
     this account: a ledger whose seal is none of them is of elsewhere. `generation` counts the rebuilds that the
     journals tell of, because the one of the last rebuild is the newer. `copies` are the folders that hold the whole
     file of a place and a name; `compared` is what the journal and the ledger of such a folder hold alone, where it was
-    asked for.
+    asked for; `told` is what `told_by` gives of the journal, where its chain holds and it was asked for in time.
     """
 
     journal: Path | None = None
@@ -79,6 +79,7 @@ class Sources:
     generation: int = 0
     copies: dict[tuple[Path, str], Path] = field(default_factory=dict)
     compared: dict[Path, Compared] = field(default_factory=dict)
+    told: Mapping[bytes, bool] | None = None
 
     @property
     def approval_unsure(self) -> bool:
@@ -139,7 +140,8 @@ def _find_journal(
         if end.last in found.met and place != only:
             # All of its records stand in a journal that was read: each names the one before it.
             continue
-        lineage = Lineage(folder.account_number)
+        # A copy's journal commonly ends before the ledger does, and is then held against it.
+        lineage = Lineage(folder.account_number, digesting=place != folder.path)
         if only not in (None, place):
             # Nothing is taken from it. It may tell of rebuilds that what is taken knows nothing of.
             for record in journal_reading.rebuilds(place / JOURNAL):
@@ -155,6 +157,7 @@ def _find_journal(
         found.generation = max(found.generation, lineage.generation)
         if (lineage.generation, reading.whole) > best:
             best, found.journal, found.reading = (lineage.generation, reading.whole), place, reading
+            found.told = None if reading.breaks else lineage.told
     found.doubts += _breaks(found) or []
 
 
@@ -192,13 +195,16 @@ class Lineage:
     Whose it is tells its first record, or, where that is lost, any order that it promised.
     """
 
-    def __init__(self, account: str) -> None:
+    def __init__(self, account: str, digesting: bool = False) -> None:
         self.ours: bool | None = None
         self.generation = 0
+        self.told: dict[bytes, bool] | None = {} if digesting else None
         self._account = account
 
     def see(self, record: Record) -> None:
         """Take one more record into account."""
+        if self.told is not None and record.kind in AS_JOURNALLED:
+            self.told[identity(record)] = record.kind in LASTING
         if record.kind == "rebuilt":
             self.generation = max(self.generation, int(json.loads(record.payload)["generation"]))
         elif record.kind == "created" and record.head.sequence == 1:
@@ -247,12 +253,17 @@ def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
 
 def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
     """Hold each record of money against the rows of a whole ledger, by what makes it itself."""
-    told = {identity(record): record.kind in LASTING for record in found.records() if record.kind in AS_JOURNALLED}
+    told = dict(found.told if found.told is not None else told_by(found.records()))
     lacking = list[Place]()
     for row in ledger.identities():
         if told.pop(digest(row.kind, row.words), None) is None:
             lacking.append(Place(row.at, KINDS.index(row.kind), row.sequence))
     return Compared(sorted(lacking), frozenset(told), any(told.values()))
+
+
+def told_by(records: Iterable[Record]) -> dict[bytes, bool]:
+    """Return the digests of the records of money, each with whether a ledger keeps every one of its kind."""
+    return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALLED}
 
 
 def identity(record: Record, kind: str | None = None) -> bytes:
