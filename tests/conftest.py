@@ -2,6 +2,7 @@
 
 import fnmatch
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
@@ -90,6 +91,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 forget_outside_settings(os.environ)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and so would all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # A failing example is printed as a line that replays it. There is no database of examples, so that
 # a run never depends on what an earlier one left behind.
 # The suite draws the same examples in each run, so that a change is held up by its own faults alone; `fresh` draws as

@@ -131,11 +131,15 @@ def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hash
 
     Where there is none, or what it needs is not whole any more, the file itself becomes the part. The caller syncs it.
     """
+    hashed = {} if hashed is None else hashed
     if before is not None and len(before.parts) < MOST_PARTS:
         with suppress(OperatorError), Assembled(root, before) as known:
-            require_parts(root, before, {} if hashed is None else hashed)
+            require_parts(root, before, hashed)
             return _written(root, name, file, known)
-    return _moved(root, name, file)
+    recipe = _moved(root, name, file)
+    # Its digest is of what was read from it just now.
+    hashed |= {root / name: digest for name, digest in recipe.parts.items()}
+    return recipe
 
 
 def require_whole(root: Path, recipe: Recipe) -> None:

@@ -1,4 +1,4 @@
-"""Where the listed faults befall a bot: one exchange for a process of tests, and on it a trader for each test.
+"""Where the listed faults befall a bot: one exchange for a file of tests, and on it a trader for each test.
 
 Verbs run in this process, behind the boundary of the command line, so that a test sees the exit code and the sentence
 that a person sees. What was sent is asked of the exchange's own log.
@@ -220,9 +220,9 @@ def at_a_point() -> Iterator[AtAPoint]:
     failpoint.hook = None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    """Yield the exchange of this process of tests; its time only ever goes forward."""
+    """Yield the exchange of a file of tests; its time only ever goes forward, and it has room for 100 accounts."""
     with set_up(SESSIONS) as made:
         yield made
 
