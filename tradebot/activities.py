@@ -23,9 +23,7 @@ from tradebot.model.activity import (
     Entry,
     Restated,
 )
-from tradebot.model.candidate import Side
-from tradebot.model.order import Fill
-from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
+from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions, unreported_fill
 
 CASH_ONLY = frozenset(
     [
@@ -179,7 +177,7 @@ def _foreign_trade(one: Activity) -> Booking:
     assert one.symbol is not None
     assert one.quantity is not None
     price = one.price or abs(one.net_amount / one.quantity)
-    fills = [_fill(FOREIGN, one.symbol, one.quantity, price, one.at)] if price else []
+    fills = [unreported_fill(FOREIGN, "", one.symbol, one.quantity, price, one.at)] if price else []
     told = _named(one.id, fills)
     return Booking(_entries([one], told), told)
 
@@ -196,7 +194,8 @@ def _of_others(held: Held, broker: Broker, rows: list[Activity]) -> Booking | No
     if not traded:
         # Their cash is a fact; of shares that nobody here knows the activity stays what a finding can show.
         return Booking(_entries(rows)) if any(row.net_amount for row in rows) else None
-    told = _named(first.id, [_fill(FOREIGN, symbol, change, first.price or traded[0].average_price, first.at)])
+    price = first.price or traded[0].average_price
+    told = _named(first.id, [unreported_fill(FOREIGN, "", symbol, change, price, first.at)])
     booking = Booking(_entries(rows, told), told)
     return booking if _agrees(held.after(booking), broker, symbol) else None
 
@@ -265,10 +264,10 @@ def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[Owne
         before += Fraction(lot.quantity)
         total = shares(before * ratio)
         if total != done:
-            yield _fill(owner, symbol, total - done, lot.quantity * lot.price / (total - done), at)
+            yield unreported_fill(owner, "", symbol, total - done, lot.quantity * lot.price / (total - done), at)
         done = total
     for lot in position.lots:
-        yield _fill(owner, symbol, -lot.quantity, lot.price, at)
+        yield unreported_fill(owner, "", symbol, -lot.quantity, lot.price, at)
 
 
 def shares(exact: Fraction) -> Decimal:
@@ -283,7 +282,7 @@ def _fraction(position: Position, ratio: Fraction, change: Decimal, rows: Sequen
         return []
     paid = sum((row.net_amount for row in rows), _ZERO)
     price = abs(paid / rest) if paid else abs(position.cost / shares(Fraction(position.quantity) * ratio))
-    return [_fill(position.strategy, position.symbol, -rest, price, rows[0].at)]
+    return [unreported_fill(position.strategy, "", position.symbol, -rest, price, rows[0].at)]
 
 
 def marks(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)) -> Iterator[Restated]:
@@ -312,8 +311,8 @@ def _rename(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
 def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
     for place, lot in enumerate(position.lots):
         since = lot.at if place else position.opened_at
-        yield _fill(position.strategy, position.symbol, -lot.quantity, lot.price, at)
-        yield _fill(position.strategy, to, lot.quantity, lot.price, since)
+        yield unreported_fill(position.strategy, "", position.symbol, -lot.quantity, lot.price, at)
+        yield unreported_fill(position.strategy, "", to, lot.quantity, lot.price, since)
 
 
 def _merger(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
@@ -323,15 +322,13 @@ def _merger(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
     if len(rows) != 1 or not first.price:
         return None
     positions = held.positions(symbol, first.at)
-    fills = [_fill(position.strategy, symbol, -position.quantity, first.price, first.at) for position in positions]
+    fills = [
+        unreported_fill(position.strategy, "", symbol, -position.quantity, first.price, first.at)
+        for position in positions
+    ]
     told = _named(first.id, fills)
     booking = Booking(_entries(rows, told), told, ((symbol, _ZERO),) if known else ())
     return booking if _agrees(held.after(booking), broker, symbol) else None
-
-
-def _fill(owner: str, symbol: str, change: Decimal, price: Decimal, at: datetime) -> OwnedFill:
-    side = Side.BUY if change > 0 else Side.SELL
-    return OwnedFill(owner, Fill("", "", symbol, side, abs(change), price, at))
 
 
 def _named(activity_id: str, fills: Sequence[OwnedFill]) -> tuple[OwnedFill, ...]:

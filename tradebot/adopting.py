@@ -7,10 +7,8 @@ from decimal import Decimal
 from tradebot.agreement import require_account
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
-from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
-from tradebot.model.order import Fill
-from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, fold_positions
+from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, fold_positions, unreported_fill
 from tradebot.ports import BrokerReader, Ledger
 from tradebot.reconcile import FindingKind
 from tradebot.reconciling import Reconciled, reconcile
@@ -43,8 +41,7 @@ def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> 
     require_account(ledger, current.view.account)
     found = stranger(current, ledger, symbol)
     if found.explained:
-        name = _name(found, current.at)
-        ledger.apply_fills([_fill(FOREIGN, f"{name}:from", found, -found.explained, current.at)], current.at)
+        ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained, current.at)], current.at)
         ledger.adjust_cash(-found.explained * found.average_price, f"{symbol} was acknowledged by {who}", current.at)
     if ledger.acknowledged().get(symbol) != found.quantity:
         ledger.acknowledge(symbol, found.quantity, f"acknowledged by {who}", current.at)
@@ -157,15 +154,10 @@ def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
 
 def _handed_over(found: Stranger, at: datetime) -> list[OwnedFill]:
     """Return the fills that no venue reported: what foreign fills had bought goes out, all of it comes in."""
-    name = _name(found, at)
-    out = [_fill(FOREIGN, f"{name}:from", found, -found.explained, at)] if found.explained else []
-    return [*out, _fill(ADOPTED, f"{name}:to", found, found.quantity, at)]
+    out = [_adoption(FOREIGN, "from", found, -found.explained, at)] if found.explained else []
+    return [*out, _adoption(ADOPTED, "to", found, found.quantity, at)]
 
 
-def _name(found: Stranger, at: datetime) -> str:
-    return f"adoption:{found.symbol}:{at:%Y%m%dT%H%M%S%fZ}"
-
-
-def _fill(owner: str, name: str, found: Stranger, change: Decimal, at: datetime) -> OwnedFill:
-    side = Side.BUY if change > 0 else Side.SELL
-    return OwnedFill(owner, Fill(name, "", found.symbol, side, abs(change), found.average_price, at))
+def _adoption(owner: str, way: str, found: Stranger, change: Decimal, at: datetime) -> OwnedFill:
+    name = f"adoption:{found.symbol}:{at:%Y%m%dT%H%M%S%fZ}:{way}"
+    return unreported_fill(owner, name, found.symbol, change, found.average_price, at)

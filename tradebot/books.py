@@ -7,10 +7,9 @@ from datetime import date, datetime
 from tradebot.errors import TemporaryError
 from tradebot.missing import WATCHED
 from tradebot.model.account import BrokerView
-from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
 from tradebot.new_fills import is_ahead, new_fills, owned_fills
 from tradebot.ports import BrokerReader, Ledger
 from tradebot.strangers import behind
@@ -244,9 +243,9 @@ def _given_back(ledger: Ledger) -> Iterator[OwnedFill]:
 
 def given_to(owner: str, fill: Fill) -> Iterator[OwnedFill]:
     """Yield the pair that gives a foreign fill to its owner, at the time and price that it traded at."""
-    name, opposite = f"{GIVEN_BACK}{fill.activity_id}", Side.SELL if fill.side is Side.BUY else Side.BUY
-    yield OwnedFill(FOREIGN, replace(fill, activity_id=f"{name}:from", venue_order_id="", side=opposite))
-    yield OwnedFill(owner, replace(fill, activity_id=f"{name}:to", venue_order_id=""))
+    name = f"{GIVEN_BACK}{fill.activity_id}"
+    yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -fill.signed_quantity, fill.price, fill.at)
+    yield unreported_fill(owner, f"{name}:to", fill.symbol, fill.signed_quantity, fill.price, fill.at)
 
 
 def _settled_since(foreign: Sequence[Fill], fill: Fill) -> bool:

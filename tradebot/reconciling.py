@@ -16,9 +16,7 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotErr
 from tradebot.missing import WATCHED, missing_fills
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import SPLIT, Activity, Booking, Entry
-from tradebot.model.candidate import Side
-from tradebot.model.order import Fill
-from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
+from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions, unreported_fill
 from tradebot.model.trading import ReconcileMark
 from tradebot.plans import Plan, fingerprint, plan_of
 from tradebot.ports import BrokerReader, Ledger
@@ -255,7 +253,7 @@ def _write(ledger: Ledger, finding: Finding, name: str, why: str, at: datetime) 
         return
     owner, parts = _adjustments(ledger.fills(), finding.subject, change)
     ledger.apply_fills(
-        [_adjustment(owner, f"{name}:{n}", finding.subject, part, at) for n, part in enumerate(parts)], at
+        [unreported_fill(owner, f"{name}:{n}", finding.subject, *part, at) for n, part in enumerate(parts)], at
     )
 
 
@@ -271,12 +269,6 @@ def _against(ledger: Ledger, symbol: str) -> bool:
     return own_quantities(fills).get(symbol, none) * others < 0
 
 
-def _adjustment(owner: str, name: str, symbol: str, part: tuple[Decimal, Decimal], at: datetime) -> OwnedFill:
-    change, price = part
-    side = Side.BUY if change > 0 else Side.SELL
-    return OwnedFill(owner, Fill(name, "", symbol, side, abs(change), price, at))
-
-
 def _hand_over(ledger: Ledger, symbol: str, name: str, why: str, at: datetime) -> None:
     """Give our position what others hold against it: their trades at their prices, older shares at our cost."""
     fills, known = ledger.fills(), ledger.acknowledged().get(symbol, Decimal(0))
@@ -287,7 +279,9 @@ def _hand_over(ledger: Ledger, symbol: str, name: str, why: str, at: datetime) -
     traded = min(amount, abs(foreign.quantity)) if foreign.quantity * held.quantity < 0 else Decimal(0)
     older = (amount - traded).copy_sign(held.quantity)
     handed = list(_handed_over(owner, foreign, traded.copy_sign(held.quantity), name, at))
-    rest = [_adjustment(owner, f"{name}:old:{n}", symbol, part, at) for n, part in enumerate(_at_cost(held, -older))]
+    rest = [
+        unreported_fill(owner, f"{name}:old:{n}", symbol, *part, at) for n, part in enumerate(_at_cost(held, -older))
+    ]
     ledger.apply_fills(handed + rest, at)
     if older:
         ledger.acknowledge(symbol, known + older, why, at)
@@ -296,8 +290,8 @@ def _hand_over(ledger: Ledger, symbol: str, name: str, why: str, at: datetime) -
 def _handed_over(owner: str, foreign: Position, amount: Decimal, name: str, at: datetime) -> Iterator[OwnedFill]:
     """Yield the pairs that give foreign trades to the position that they closed."""
     for n, (part, price) in enumerate(_at_cost(foreign, amount)):
-        yield _adjustment(FOREIGN, f"{name}:from:{n}", foreign.symbol, (part, price), at)
-        yield _adjustment(owner, f"{name}:to:{n}", foreign.symbol, (-part, price), at)
+        yield unreported_fill(FOREIGN, f"{name}:from:{n}", foreign.symbol, part, price, at)
+        yield unreported_fill(owner, f"{name}:to:{n}", foreign.symbol, -part, price, at)
 
 
 def _adjustments(fills: Sequence[OwnedFill], symbol: str, change: Decimal) -> tuple[str, list[tuple[Decimal, Decimal]]]:

@@ -13,10 +13,9 @@ from decimal import Decimal
 from tradebot.books import GIVEN_BACK, given_to
 from tradebot.gates.halts import override_of
 from tradebot.model.account import BrokerPosition, BrokerView
-from tradebot.model.candidate import Side
 from tradebot.model.intent import is_marked, mark_of
 from tradebot.model.order import Fill, Order
-from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, Position
+from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, Position, unreported_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.ports import BrokerReader, Ledger
@@ -250,16 +249,8 @@ def _from_before(ledger: Ledger, orders: Sequence[Order], position: BrokerPositi
     last = max(orders, key=lambda order: str(order.submitted_at))
     at = last.updated_at or last.submitted_at
     assert at is not None, "an order from before the books says when it was sent"
-    fill = Fill(
-        activity_id=_taken_in(last),
-        venue_order_id="",
-        symbol=position.symbol,
-        side=Side.BUY if rest > 0 else Side.SELL,
-        quantity=min(abs(rest), abs(brought)),
-        price=position.average_price,
-        at=at,
-    )
-    yield OwnedFill(_owner(ledger, last), fill)
+    taken = min(abs(rest), abs(brought)).copy_sign(rest)
+    yield unreported_fill(_owner(ledger, last), _taken_in(last), position.symbol, taken, position.average_price, at)
 
 
 def _owner(ledger: Ledger, order: Order) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 
 FOREIGN = ""
@@ -65,6 +66,14 @@ class OwnedFill:
 
     strategy: str
     fill: Fill
+
+
+def unreported_fill(
+    owner: str, activity_id: str, symbol: str, change: Decimal, price: Decimal, at: datetime
+) -> OwnedFill:
+    """Return a fill that no venue reported: it changes a position by `change` signed shares and is of no order."""
+    side = Side.BUY if change > 0 else Side.SELL
+    return OwnedFill(owner, Fill(activity_id, "", symbol, side, abs(change), price, at))
 
 
 def apply_fill(position: Position, fill: Fill) -> Position:
