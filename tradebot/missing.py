@@ -1,12 +1,12 @@
 """Executions that an order tells of and the broker's list of fills has not brought: a hole in the books."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.order import Order
+from tradebot.model.order import Order, chain
 from tradebot.model.position import OwnedFill
 
 WATCHED = timedelta(days=4)
@@ -39,16 +39,10 @@ def missing_fills(
     before = {order.replaced_by: order.venue_id for order in orders if order.replaced_by}
     own = frozenset(ours)
     young = (order for order in orders if order.venue_id in own and _told_at(order, now) > now - WATCHED)
-    counted = (MissingFill(order, _of_chain(order.venue_id, before, booked)) for order in young)
+    chains = ((order, (order.venue_id, *chain(order.venue_id, before))) for order in young)
+    counted = (MissingFill(order, sum((booked[one] for one in ids), Decimal(0))) for order, ids in chains)
     return tuple(one for one in counted if one.order.filled_quantity > one.booked)
 
 
 def _told_at(order: Order, now: datetime) -> datetime:
     return order.updated_at or order.submitted_at or now
-
-
-def _of_chain(venue_id: str, before: Mapping[str, str], booked: Mapping[str, Decimal]) -> Decimal:
-    chain = [venue_id]
-    while chain[-1] in before and before[chain[-1]] not in chain:
-        chain.append(before[chain[-1]])
-    return sum((booked.get(one, Decimal(0)) for one in chain), Decimal(0))

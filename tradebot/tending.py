@@ -17,7 +17,7 @@ from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
-from tradebot.model.order import Order, OrderStatus
+from tradebot.model.order import Order, OrderStatus, chain
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.trading import TradingState
@@ -30,7 +30,6 @@ from tradebot.orders import (
     send,
     send_again,
 )
-from tradebot.ports import Ledger
 from tradebot.world import Call, World
 
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
@@ -95,23 +94,15 @@ def ours(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
 
     An order that somebody put in the place of ours at the venue has an id of its own and is ours all the same.
     """
-    before = {order.replaced_by: order for order in world.ledger.orders(since=desk.now) if order.replaced_by}
+    replaced = [order for order in world.ledger.orders(since=desk.now) if order.replaced_by]
+    before = {str(order.replaced_by): order.venue_id for order in replaced}
+    names = {order.venue_id: order.client_order_id for order in replaced}
     for order in (*desk.orders, *_sent_again(world, desk)):
-        record = _promised(world.ledger, order, before)
+        # What was promised of it, or of the last one before it in whose place it stands.
+        promised = (order.client_order_id, *(names[one] for one in chain(order.venue_id, before)))
+        record = next(filter(None, map(world.ledger.intent, promised)), None)
         if record is not None:
             yield order, record
-
-
-def _promised(ledger: Ledger, order: Order, before: Mapping[str, Order]) -> IntentRecord | None:
-    """Return what was promised of an order, or of the last one before it in whose place it stands."""
-    found: Order | None = order
-    # No chain is longer than all of its links, even where the venue closes it to a ring.
-    for _ in range(len(before) + 1):
-        record = ledger.intent(found.client_order_id) if found else None
-        if found is None or record is not None:
-            return record
-        found = before.get(found.venue_id)
-    return None
 
 
 def _sent_again(world: World, desk: Desk) -> Iterator[Order]:

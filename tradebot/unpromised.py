@@ -12,7 +12,7 @@ from datetime import datetime
 from tradebot.errors import TradebotError
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
-from tradebot.model.order import Order, Outcome
+from tradebot.model.order import Order, Outcome, chain
 from tradebot.orders import cancel_unpromised
 from tradebot.ports import BrokerReader, Ledger, OrderPort
 
@@ -51,10 +51,9 @@ def _listed(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterat
     view = reader.view()
     if view.account.number != account:
         raise TradebotError(f"the keys are those of another account, …{view.account.tail}: nothing was cancelled there")
-    followers = set[str]()
-    for known in ledger.orders() if ledger else ():
-        if known.replaced_by and (_is_entry(known) or known.venue_id in followers):
-            followers.add(known.replaced_by)
+    known = ledger.orders() if ledger else ()
+    following = {order.venue_id: order.replaced_by for order in known if order.replaced_by}
+    followers = {follower for order in known if _is_entry(order) for follower in chain(order.venue_id, following)}
     yield from (order for order in view.orders if _is_entry(order) or order.venue_id in followers)
 
 

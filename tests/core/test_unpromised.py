@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tests.core.worlds import Scene, call, wanted
+from tests.fakes import MemoryLedger
 from tests.venues import LOST, FakeReader
 from tradebot.cycle import trade_once
 from tradebot.errors import TemporaryError
@@ -88,6 +89,20 @@ def test_what_somebody_put_in_the_place_of_our_entry_ends_too() -> None:
     scene.ledger.apply_orders([gone], scene.venue.now)
     del scene.venue.book[ours.client_order_id]
     assert (ended(scene), cancelled(scene)) == (Ended(1, ()), [follower.venue_id])
+
+
+def test_what_took_the_place_of_our_entry_twice_ends_in_whatever_order_the_books_learned_of_it() -> None:
+    scene = Scene()
+    (ours,) = entered(scene, "AAPL")
+    promised = scene.ledger.intents()[0].intent
+    second = scene.venue.rest("changed-by-hand", "AAPL", promised)
+    third = scene.venue.rest("changed-again", "AAPL", promised)
+    second = replace(second, status=OrderStatus.REPLACED, replaced_by=third.venue_id)
+    first = replace(ours, status=OrderStatus.REPLACED, replaced_by=second.venue_id)
+    scene.ledger = MemoryLedger()
+    scene.ledger.apply_orders([second, first], scene.venue.now)
+    del scene.venue.book[ours.client_order_id], scene.venue.book["changed-by-hand"]
+    assert (ended(scene), cancelled(scene)) == (Ended(1, ()), [third.venue_id])
 
 
 def test_a_list_that_does_not_come_keeps_no_cancel_back_and_is_told() -> None:

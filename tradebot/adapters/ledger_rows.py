@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from tradebot.adapters.canonical import parse_time, time_text
@@ -13,7 +14,7 @@ from tradebot.adapters.ledger_money import Money
 from tradebot.adapters.state_folder import REBUILD
 from tradebot.errors import DamagedBooksError
 from tradebot.model.intent import Intent, IntentRecord, IntentState
-from tradebot.model.order import Order
+from tradebot.model.order import Order, chain
 from tradebot.model.position import OwnedFill
 
 T = TypeVar("T")
@@ -104,10 +105,8 @@ class Rows(Money):
         owned = {venue_id: sys.intern(strategy) for venue_id, strategy in self._streamed(OWNED)}
         following = dict(self._rows(REPLACED))
         for first in [venue_id for venue_id in following if venue_id in owned]:
-            strategy, follower = owned[first], following[first]
-            while follower is not None and follower not in owned:
-                owned[follower] = strategy
-                follower = following.get(follower)
+            for follower in takewhile(lambda one: one not in owned, chain(first, following)):
+                owned[follower] = owned[first]
         return owned
 
     def fills(self) -> Sequence[OwnedFill]:

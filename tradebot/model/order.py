@@ -1,5 +1,6 @@
 """What the venue holds of ours: orders and fills, and how it answers."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -105,6 +106,18 @@ class Order:
         if self.status.terminal or self.quantity is None:
             return Decimal(0)
         return self.quantity - self.filled_quantity
+
+
+def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
+    """Yield the venue's ids that `links` leads to from an order's, nearest first; a ring is gone through once.
+
+    The links go from each order to the one that took its place, or the other way around.
+    """
+    passed, here = {venue_id}, links.get(venue_id)
+    while here is not None and here not in passed:
+        passed.add(here)
+        yield here
+        here = links.get(here)
 
 
 class OrdersTold(NamedTuple):
