@@ -14,8 +14,8 @@ IDS = {
     replace(KEY, leg=1): "tb1.261116.MOMEN.AAPL.OPEN.MVKY23GLWU3T7E2A",
     replace(KEY, generation=2): "tb1.261116.MOMEN.AAPL.OPEN.P7STHKA6QHXTNRUE",
     replace(
-        KEY, symbol="BRK.B.WHENISSUED", side=Side.SELL, role=Purpose.PROTECT
-    ): "tb1.261116.MOMEN.BRK.B.WH.PROTE.CFD5STSP6RN2YICA",
+        KEY, symbol="BRK.B.WHENISSUED", side=Side.SELL, role=Purpose.CLOSE
+    ): "tb1.261116.MOMEN.BRK.B.WH.CLOSE.RRPCRW73SARTW777",
     replace(KEY, strategy="ada", target="0a1b", role=Purpose.REDUCE): "tb1.261116.ADA.AAPL.REDUC.WIZHDZBRA4VTT7BU",
 }
 

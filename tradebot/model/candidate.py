@@ -17,7 +17,6 @@ class Purpose(StrEnum):
     OPEN = "open"
     REDUCE = "reduce"
     CLOSE = "close"
-    PROTECT = "protect"
 
 
 class Side(StrEnum):
