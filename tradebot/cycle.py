@@ -174,8 +174,7 @@ def _without(desk: Desk, record: CandidateRecord) -> Desk:
     if last.gate is not Gate.SEND or last.reason in NEVER_FILLS:
         return desk
     assert candidate.quantity is not None, "an exit knows its quantity"
-    left = desk.net[candidate.symbol] + candidate.quantity * candidate.side.sign
-    return replace(desk, net={**desk.net, candidate.symbol: left})
+    return desk.with_filled(candidate.symbol, candidate.quantity * candidate.side.sign)
 
 
 def _exit(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:

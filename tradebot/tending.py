@@ -4,7 +4,6 @@ An exit keeps its place while it is priced anew: the venue replaces it in one st
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
@@ -179,8 +178,7 @@ def _left(world: World, desk: Desk, due: Due, told: Sequence[CandidateRecord]) -
     only_listed = not told and _is_followed(world, order)
     if why is not Reason.STALE_EXIT or ended or only_listed:
         return desk
-    left = desk.net.get(order.symbol, Decimal(0)) + order.open_quantity * order.side.sign
-    return replace(desk, net={**desk.net, order.symbol: left})
+    return desk.with_filled(order.symbol, order.open_quantity * order.side.sign)
 
 
 def _covered(desk: Desk, order: Order, record: IntentRecord) -> bool:

@@ -157,6 +157,10 @@ class Desk:
     untold: int = 0
     clock_ahead_s: float | None = None
 
+    def with_filled(self, symbol: str, change: Decimal) -> "Desk":
+        """Return the desk as if an order of so many signed shares were filled: the next one sees what it leaves."""
+        return replace(self, net={**self.net, symbol: self.net.get(symbol, Decimal(0)) + change})
+
     @property
     def session_open(self) -> bool:
         """Tell whether venue and stored calendar both say that the session is open."""

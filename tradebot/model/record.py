@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.candidate import Candidate
-from tradebot.model.decision import Decision
+from tradebot.model.decision import Decision, first_failure
 from tradebot.model.flow import FlowAlert, IvRank, Quota, SignedPrint, TideTick
 
 
@@ -75,7 +75,7 @@ class CandidateRecord:
     @property
     def terminal(self) -> Decision | None:
         """Return the first decision that did not pass, or None where an order was sent and accepted."""
-        return next((decision for decision in self.decisions if not decision.passed), None)
+        return first_failure(self.decisions)
 
 
 @dataclass(frozen=True, slots=True)
