@@ -316,7 +316,8 @@ def test_without_its_journal_a_ledger_promises_nothing(folder: Path, harm: Calla
 
 def test_the_more_restrictive_of_files_and_rows_is_in_force(folder: Path, books: SqliteLedger) -> None:
     books.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
-    switch.clear(folder, "someone", minutes(2), switch.seen(folder))
+    assert switch.lift(folder, switch.seen(folder))
+    switch.arm(folder, "someone", minutes(2))
     assert books.trading_state().state is TradingState.FLATTEN
     books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3))
     assert books.trading_state().why == "calm"
@@ -325,7 +326,8 @@ def test_the_more_restrictive_of_files_and_rows_is_in_force(folder: Path, books:
         TradingState.REDUCE_ONLY,
         "typed halt",
     )
-    switch.clear(folder, "someone", minutes(5), switch.seen(folder))
+    assert switch.lift(folder, switch.seen(folder))
+    switch.arm(folder, "someone", minutes(5))
     (folder / "ARMED").unlink()
     assert (books.trading_state().state, books.armed()) == (TradingState.REDUCE_ONLY, False)
 

@@ -84,7 +84,8 @@ def set_going(folder: Path, judge: Judge, process: "subprocess.Popen[bytes]") ->
     now, mark = datetime.now(UTC), judge.mark()
     with closing(Books.open(folder)) as books:
         books.record_state("ACTIVE", "test", "again", now)
-    switch.clear(folder, "test", now, switch.seen(folder))
+    assert switch.lift(folder, switch.seen(folder))
+    switch.arm(folder, "test", now)
     until(lambda: judge.entries_since(mark) > 0, process)
 
 

@@ -65,8 +65,7 @@ def unhalt_another(folder: Path) -> None:
     """End a halt that was shown, although another came since."""
     shown = switch.seen(folder)
     os.utime(folder / "HALT", ns=(0, 0))
-    with pytest.raises(OperatorError, match="a newer halt came"):
-        switch.clear(folder, "ada", minutes(30), shown)
+    assert not switch.lift(folder, shown)
 
 
 class Case(NamedTuple):

@@ -60,22 +60,12 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str) -> str:
 
 
 def seen(folder: Path) -> Seen:
-    """Return which HALT is there, so that `clear` can tell whether it is still the same; None where there is none."""
+    """Return which HALT is there, so that `lift` can tell whether it is still the same; None where there is none."""
     try:
         found = os.lstat(folder / HALT)
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
-
-
-def clear(folder: Path, who: str, at: datetime, shown: Seen) -> None:
-    """End the halt that was shown: `lift`, then `arm`, last of all.
-
-    OperatorError, exit 3, where another HALT has come, which stays in force.
-    """
-    if not lift(folder, shown):
-        raise newer_halt()
-    arm(folder, who, at)
 
 
 def lift(folder: Path, shown: Seen) -> bool:
