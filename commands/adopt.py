@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.completing import strangers
-from commands.plain import clean, confirm
-from commands.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.plain import clean
+from commands.surface import Config, Json, Report, StateDir, caller, confirm_for, console, finish, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,20 +92,12 @@ def _met_already(app: "App", there: "BrokerPosition") -> str | None:
 
 
 def _confirm(app: "App", there: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
-    from commands.surface import console
-    from tradebot.model.trading import Mode
-
     screen = console(err=True)
     screen.print(f"The broker holds {there.quantity:f} {there.symbol} at {there.average_price:f} USD", markup=False)
     if closes:
         screen.print(f"Its price meets {closes} already: the next evaluate-exits would close it", markup=False)
-    confirm(
-        there.symbol,
-        confirmed,
-        what=f"Letting the bot's exit rules close {there.symbol}",
-        command=f"tradebot adopt {there.symbol} --manage",
-        by_hand=app.mode is Mode.LIVE,
-    )
+    what, command = f"Letting the bot's exit rules close {there.symbol}", f"tradebot adopt {there.symbol} --manage"
+    confirm_for(app, confirmed, what=what, command=command, word=there.symbol)
 
 
 def _render(console: "Console", data: Adopted) -> None:

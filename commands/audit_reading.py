@@ -29,12 +29,12 @@ from tradebot.books import read_view
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.missing import WATCHED, missing_fills
 from tradebot.model.event import Severity
-from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
+from tradebot.model.position import OwnedFill, Position, own_positions
 from tradebot.model.record import CycleRecord, Job
 from tradebot.new_fills import new_fills
 from tradebot.reconcile import LedgerView, compare
-from tradebot.session_dates import session_of
-from tradebot.snapshot import book, entries_of, peak_equity, session_submits
+from tradebot.session_dates import session_date
+from tradebot.snapshot import book, with_history
 from tradebot.unknown_orders import unknown_orders
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from tradebot.model.account import BrokerView
     from tradebot.model.activity import Booking
     from tradebot.model.bar import Session, VenueClock
-    from tradebot.model.desk import Book
     from tradebot.model.intent import IntentRecord
     from tradebot.model.order import Order
     from tradebot.model.trading import SlotClaim
@@ -78,7 +77,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
     pending = () if isinstance(venue, Silence) else venue.pending
     fills = (*ledger.fills(), *pending, *(owned for booking in proven for owned in booking.fills))
     fills = tuple(sorted(fills, key=lambda owned: owned.fill.at))
-    positions = tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
+    positions = own_positions(fills)
     moment = _moment(app, ledger, since_s, None if isinstance(venue, Silence) else venue.clock.now)
     recorded = app.recorded
     ahead = ledger.sessions(moment.now.date(), (moment.now + AHEAD).date())
@@ -139,7 +138,7 @@ def _broker(
     return Broker(
         clock=venue.clock,
         view=view,
-        book=_with_history(seen, ledger, view.at),
+        book=with_history(seen, ledger, session_date(ledger, view.at)),
         findings=compare(_ledger_view(ledger, fills, venue), view, venue.booked.doubtful),
         unapplied=len(venue.pending) + len(venue.booked.proven) + done,
         quotes=quotes,
@@ -147,12 +146,6 @@ def _broker(
         rejected_quotes=app.reader.rejected_quotes,
         astray=astray(fills, {**ledger.acknowledged(), **_acknowledged(venue.booked.proven)}, view),
     )
-
-
-def _with_history(seen: "Book", ledger: "SqliteLedger", now: datetime) -> "Book":
-    session = session_of(ledger, now)
-    submits = session_submits(ledger, session.date if session else now.date())
-    return replace(seen, entries=entries_of(submits), peak_equity=peak_equity(ledger))
 
 
 def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], venue: Venue) -> LedgerView:

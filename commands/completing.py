@@ -177,10 +177,9 @@ def _dotted(values: dict[str, object], prefix: str) -> Iterator[str]:
 
 
 def _held(context: typer.Context) -> list[str]:
-    from tradebot.model.position import FOREIGN, fold_positions
+    from tradebot.model.position import own_positions
 
-    positions = fold_positions(_fills(_folder(context))).values()
-    return [position.symbol for position in positions if position.quantity and position.strategy != FOREIGN]
+    return [position.symbol for position in own_positions(_fills(_folder(context)))]
 
 
 def _fills(folder: Path) -> "Iterable[OwnedFill]":

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from commands.plain import clean, confirm
-from commands.surface import Config, Json, Report, StateDir, caller, console, finish, opened
+from commands.plain import clean
+from commands.surface import AccountTail, Config, Json, Report, StateDir, caller, confirm_for, console, finish, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,16 +38,13 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
     """
     from tradebot.baseline import differences, effective
     from tradebot.model.baseline import Baseline
-    from tradebot.model.trading import Mode
 
     before = app.ledger_view.baseline()
     found = differences(app.settings, before, app.loaded.origins) if before else ()
     if before and not found:
         return _report(app, before, (), before)
     _show(console(err=True), before, found)
-    live = app.mode is Mode.LIVE
-    what = "Accepting this configuration"
-    confirm(app.account_tail, confirmed, what=what, command="tradebot config accept", by_hand=live)
+    confirm_for(app, confirmed, what="Accepting this configuration", command="tradebot config accept")
     with app.pass_lock("config accept"):
         app.ledger.approve(Baseline(effective(app.settings), by, datetime.now(UTC)))
         after = app.ledger.baseline()
@@ -120,9 +117,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command("accept", epilog="Example: tradebot config accept --confirm 4321     (the account's last four)")
     def accept(
-        confirmed: Annotated[
-            str | None, typer.Option("--confirm", help="The account's last four characters, where no terminal asks.")
-        ] = None,
+        confirmed: AccountTail = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,

@@ -192,12 +192,12 @@ def _data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Dem
 
     from tradebot.explain import funnel
     from tradebot.model.decision import Gate
-    from tradebot.model.position import FOREIGN, fold_positions
+    from tradebot.model.position import own_positions
     from tradebot.model.record import Job
     from tradebot.sandbox import remarks_on
 
     fills = app.ledger.fills()
-    held = [p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN]
+    held = own_positions(fills)
     marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
     profit, differences = check(app, marks)
     exits = Counter(

@@ -1,13 +1,11 @@
 """`tradebot flatten`: close what is the bot's own, by hand, on the same road as every order."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.completing import own
-from commands.plain import confirm
-from commands.surface import Config, DryRun, Json, Report, StateDir, caller, finish, opened_to_leave
+from commands.surface import Config, DryRun, Json, Report, StateDir, caller, confirm_for, finish, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -31,7 +29,8 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
     named = _named(app, symbol)
     if named and not dry_run:
-        _confirm(app, symbol, named, confirmed)
+        what, command = f"Closing {', '.join(named)}", f"tradebot flatten {symbol or '--all'}"
+        confirm_for(app, confirmed, what=what, command=command, word=symbol or ALL)
     with app.pass_lock("flatten"):
         data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
     code = _exit_code(data)
@@ -40,11 +39,11 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
 def _named(app: "App", symbol: str | None) -> list[str]:
     """Return our positions and working orders in words, as last recorded; OperatorError where a symbol has none."""
-    from tradebot.model.position import FOREIGN, fold_positions
+    from tradebot.model.position import own_positions
 
     ledger = app.ledger_view
     ours = {record.intent.client_order_id for record in ledger.intents()}
-    positions = [p for p in fold_positions(ledger.fills()).values() if p.quantity and p.strategy != FOREIGN]
+    positions = own_positions(ledger.fills())
     orders = [order for order in ledger.orders(working=True) if order.client_order_id in ours]
     unsure = {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
     held = {p.symbol for p in positions} | {order.symbol for order in orders} | unsure
@@ -58,19 +57,6 @@ def _named(app: "App", symbol: str | None) -> list[str]:
     return words + [
         f"what an order of unknown fate left in {name}" for name in sorted(unsure) if symbol in (None, name)
     ]
-
-
-def _confirm(app: "App", symbol: str | None, named: Sequence[str], confirmed: str | None) -> None:
-    from tradebot.model.trading import Mode
-
-    arguments = "--all" if symbol is None else symbol
-    confirm(
-        symbol or ALL,
-        confirmed,
-        what=f"Closing {', '.join(named)}",
-        command=f"tradebot flatten {arguments}",
-        by_hand=app.mode is Mode.LIVE,
-    )
 
 
 def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":

@@ -115,10 +115,10 @@ def holdings(
 def _own(
     ledger: "Ledger", rules: "ExitRules", position: "Position", priced: Priced | None, now: datetime | None
 ) -> Holding:
-    from tradebot.exits.rules import Held
+    from tradebot.exits.rules import Held, best_price
 
     stored = ledger.high_water(position.strategy, position.symbol, position.opened_at)
-    held = Held(position, position.average_price if stored is None else stored)
+    held = Held(position, best_price(position, None, stored))
     # A price from before the position was opened says nothing of it.
     price = priced.price if priced and priced.at >= position.opened_at else None
     rows = stop_rows(held, rules, price, now)

@@ -13,8 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.plain import clean, confirm
-from commands.surface import Config, Json, Report, StateDir, caller, finish, jsonable, opened_as_found
+from commands.plain import clean
+from commands.surface import (
+    AccountTail,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    caller,
+    confirm_for,
+    console,
+    finish,
+    jsonable,
+    opened_as_found,
+)
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -196,9 +208,6 @@ def _file(app: "App", name: str) -> Path:
 
 def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     """Show what could not be proven, ask for the account's tail, and let the books count."""
-    from commands.surface import console
-    from tradebot.model.trading import Mode
-
     waiting = app.ledger.rebuilt()
     if waiting != name:
         raise OperatorError(
@@ -210,13 +219,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     screen = console(err=True)
     for doubt in kept.doubts[:SHOWN]:
         screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False, soft_wrap=True)
-    confirm(
-        app.account_tail,
-        confirmed,
-        what=f"Accepting {name}",
-        command=f"tradebot recover --accept {name}",
-        by_hand=app.mode is Mode.LIVE,
-    )
+    confirm_for(app, confirmed, what=f"Accepting {name}", command=f"tradebot recover --accept {name}")
     app.ledger.accept_rebuilt(name, by, datetime.now(UTC))
     _note(app, "accepted", {"name": name, "by": by})
     return replace(kept, accepted=True)
@@ -295,10 +298,7 @@ def register(app: typer.Typer) -> None:
         accept: Annotated[
             str | None, typer.Option("--accept", metavar="NAME", help="Let the rebuilt books of this name count.")
         ] = None,
-        confirmed: Annotated[
-            str | None,
-            typer.Option("--confirm", help="The account's last four characters, where no terminal asks."),
-        ] = None,
+        confirmed: AccountTail = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.completing import backups as backup_names
-from commands.plain import confirm
-from commands.surface import Config, Json, Report, StateDir, caller, finish, opened_as_found
+from commands.surface import AccountTail, Config, Json, Report, StateDir, caller, confirm_for, finish, opened_as_found
 
 if TYPE_CHECKING:
     from tradebot.wiring import App
@@ -22,16 +21,10 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     """
     from commands.recover import at_rest, remade, report_of
     from tradebot.adapters import backups
-    from tradebot.model.trading import Mode
 
     found = backups.verified(app.folder, name)
-    confirm(
-        app.account_tail,
-        confirmed,
-        what=f"Putting {found.path.name} in the place of the books",
-        command=f"tradebot restore {found.path.name}",
-        by_hand=app.mode is Mode.LIVE,
-    )
+    what = f"Putting {found.path.name} in the place of the books"
+    confirm_for(app, confirmed, what=what, command=f"tradebot restore {found.path.name}")
     with at_rest(app, "restore"):
         data = remade(app, f"restored from {found.path.name}", by, found.path)
     return report_of(app, "restore", data)
@@ -43,10 +36,7 @@ def register(app: typer.Typer) -> None:
     @app.command("restore", epilog="Example: tradebot restore 20261116T210000Z-session-2026-11-16")
     def restore(
         backup: Annotated[str, typer.Argument(help="A name that `backup --list` shows.", autocompletion=backup_names)],
-        confirmed: Annotated[
-            str | None,
-            typer.Option("--confirm", help="The account's last four characters, where no terminal asks."),
-        ] = None,
+        confirmed: AccountTail = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,

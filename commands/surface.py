@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.hints import SAID_BY_OTHERS, aimed_all
-from commands.plain import caller, document, note, print_error, say, say_parts
+from commands.plain import caller, confirm, document, note, print_error, say, say_parts
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ __all__ = ["caller"]
 StateDir = Annotated[str | None, typer.Option("--state-dir", help="The bot's folder [TRADEBOT_STATE, ./state].")]
 Config = Annotated[str | None, typer.Option("--config", help="Your configuration file [TRADEBOT_CONFIG].")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+AccountTail = Annotated[
+    str | None, typer.Option("--confirm", help="The account's last four characters, where no terminal asks.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, send and write nothing.")]
 ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run in a recorded extra slot if this one is taken.")]
 
@@ -133,6 +136,13 @@ def progress_bar(what: str) -> "Iterator[Progress]":
     with Progress(*columns, console=console(err=True), transient=True) as bars:
         task = bars.add_task(what, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def confirm_for(app: "App", given: str | None, *, what: str, command: str, word: str | None = None) -> None:
+    """Have a person type `word`, or else the account's tail; real money is confirmed at a terminal alone."""
+    from tradebot.model.trading import Mode
+
+    confirm(word or app.account_tail, given, what=what, command=command, by_hand=app.mode is Mode.LIVE)
 
 
 def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.plain import clean, confirm
-from commands.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.plain import clean
+from commands.surface import AccountTail, Config, Json, Report, StateDir, caller, confirm_for, console, finish, opened
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -90,17 +90,14 @@ def _noted(app: "App", before: "TradingStateRecord", by: str, reason: str) -> No
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
-    from commands.surface import console
     from tradebot.halting import under
-    from tradebot.model.trading import Mode
 
     at = f" at {before.at:%Y-%m-%d %H:%M:%S} UTC" if before.at else ""
     who = f" by {clean(before.who)}" if before.who else ""
     console(err=True).print(f"In force: {before.state}{who}{at}: {clean(before.why)}", markup=False)
     for cause in under(app.ledger, before):
         console(err=True).print(f"Under it: {clean(cause.why)}", markup=False)
-    live = app.mode is Mode.LIVE
-    confirm(app.account_tail, confirmed, what="Ending the halt", command="tradebot unhalt", by_hand=live)
+    confirm_for(app, confirmed, what="Ending the halt", command="tradebot unhalt")
 
 
 def _compared(app: "App", by: str) -> None:
@@ -159,10 +156,7 @@ def register(app: typer.Typer) -> None:
         override: Annotated[
             bool, typer.Option("--override", help="End it without comparing books and broker; needs --reason.")
         ] = False,
-        confirmed: Annotated[
-            str | None,
-            typer.Option("--confirm", help="The account's last four characters, where no terminal asks."),
-        ] = None,
+        confirmed: AccountTail = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,

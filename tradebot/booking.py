@@ -9,7 +9,7 @@ from tradebot.activities import Booked, Held, book_all
 from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerView
 from tradebot.model.activity import Activity
-from tradebot.model.position import FOREIGN, OwnedFill, fold_positions
+from tradebot.model.position import OwnedFill, own_positions
 from tradebot.ports import BrokerReader, Ledger
 
 LISTED_LATE = timedelta(days=31)
@@ -63,7 +63,7 @@ def explained(
 
 def astray(fills: Sequence[OwnedFill], known: Mapping[str, Decimal], view: BrokerView) -> dict[str, Decimal]:
     """Return the multiples of what is ours by symbol: zero where nothing is left, less where it turned its side."""
-    ours = {symbol for (owner, symbol), p in fold_positions(fills).items() if p.quantity and owner != FOREIGN}
+    ours = {position.symbol for position in own_positions(fills)}
     totals = {symbol: known.get(symbol, Decimal(0)) for symbol in ours}
     for owned in fills:
         if owned.fill.symbol in ours:

@@ -183,8 +183,7 @@ def _exit(world: World, call: Call, desk: Desk, position: Position) -> Candidate
     stored = world.ledger.high_water(position.strategy, position.symbol, position.opened_at)
     ratio = desk.astray.get(position.symbol, Decimal(1))
     # A price that may be of other shares than the entry is not the best of anything.
-    seen = quote if ratio == 1 else None
-    best = exit_rules.best_price(position, seen, stored) if seen else (stored or position.average_price)
+    best = exit_rules.best_price(position, quote if ratio == 1 else None, stored)
     if not world.dry_run and best != stored and ratio == 1:
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
     held = exit_rules.Held(position, best)

@@ -7,13 +7,13 @@ from decimal import Decimal
 
 from tradebot.booking import astray
 from tradebot.books import may_fill
-from tradebot.exits.rules import Held, evaluate
+from tradebot.exits.rules import Held, best_price, evaluate
 from tradebot.limits import ExitRules
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.intent import is_marked
-from tradebot.model.position import FOREIGN, Position, fold_positions
+from tradebot.model.position import Position, own_positions
 from tradebot.model.record import Job
 from tradebot.ports import Ledger, Market
 from tradebot.reconcile import Finding, FindingKind
@@ -32,7 +32,7 @@ class Watch:
 def unprotected(clock: VenueClock, view: BrokerView, ledger: Ledger, watch: Watch) -> Iterator[Finding]:
     """Yield the positions of ours that no rule can judge now, or that are past a rule with no exit under way."""
     fills = ledger.fills()
-    ours = [p for (owner, _), p in sorted(fold_positions(fills).items()) if p.quantity and owner != FOREIGN]
+    ours = sorted(own_positions(fills), key=lambda position: (position.strategy, position.symbol))
     if not ours or not clock.is_open:
         return
     quotes, ratios = watch.market.quotes(tuple(p.symbol for p in ours)), astray(fills, ledger.acknowledged(), view)
@@ -48,7 +48,7 @@ def unprotected(clock: VenueClock, view: BrokerView, ledger: Ledger, watch: Watc
 
 def _held(ledger: Ledger, position: Position) -> Held:
     stored = ledger.high_water(position.strategy, position.symbol, position.opened_at)
-    return Held(position, position.average_price if stored is None else stored)
+    return Held(position, best_price(position, None, stored))
 
 
 def _under_way(view: BrokerView, ledger: Ledger) -> set[str]:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from tradebot.agreement import confirmed, read_venue
+from tradebot.agreement import Reading, confirmed, read_venue
 from tradebot.books import CaughtUp, catch_up
 from tradebot.missing import MissingFill
 from tradebot.model.account import Account, BrokerView, Worth
@@ -17,7 +17,7 @@ from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
+from tradebot.model.position import OwnedFill, Position, own_positions
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission
 from tradebot.ports import BrokerReader, Ledger
@@ -47,13 +47,11 @@ def take(world: World, *, with_flow: bool) -> Desk:
     reading = read_venue(world, clock.now, begun, closing=not with_flow)
     view = reading.view
     fills = world.ledger.fills()
-    positions = tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
+    positions = own_positions(fills)
     symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
     flow = flow_desk(world, clock.now) if with_flow else None
-    unresolved, unknown = world.ledger.intents(unresolved=True), unknown_orders(world.ledger, view.positions, view.at)
-    submits = session_submits(world.ledger, today)
+    unknown = unknown_orders(world.ledger, view.positions, view.at)
     priced = prices(world, clock.now, tuple(symbols), positions, entering=with_flow)
-    seen = book(view, positions, fills, unresolved, world.rules.sectors, reading.missing, priced.quotes)
     return Desk(
         now=clock.now,
         clock=clock,
@@ -62,12 +60,7 @@ def take(world: World, *, with_flow: bool) -> Desk:
         permission=_permission(world.permission, view.account),
         state=world.ledger.trading_state(),
         reconcile=world.ledger.last_reconcile(),
-        book=replace(
-            seen,
-            own_working=_own_working(world.ledger, reading.orders),
-            entries=entries_of(submits),
-            peak_equity=peak_equity(world.ledger),
-        ),
+        book=_own_book(world, reading, positions, priced.quotes, today),
         positions=positions,
         net=still_ours(
             confirmed(reading, quantities(fills, world.ledger.acknowledged())), positions, unknown.forgotten
@@ -92,6 +85,21 @@ def take(world: World, *, with_flow: bool) -> Desk:
     )
 
 
+def _own_book(
+    world: World, reading: Reading, positions: Sequence[Position], quotes: Mapping[str, Quote], session: date
+) -> Book:
+    """Return the book with what only the ledger tells of it: our working orders, the session's entries, the peak."""
+    ledger, sectors = world.ledger, world.rules.sectors
+    unresolved = ledger.intents(unresolved=True)
+    seen = book(reading.view, positions, ledger.fills(), unresolved, sectors, reading.missing, quotes)
+    return replace(with_history(seen, ledger, session), own_working=_own_working(ledger, reading.orders))
+
+
+def with_history(seen: Book, ledger: Ledger, session: date) -> Book:
+    """Return the book with the entries of a session, and with the highest equity that was ever seen."""
+    return replace(seen, entries=_entries_of(_session_submits(ledger, session)), peak_equity=peak_equity(ledger))
+
+
 def _own_working(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
     """Return the symbols on which an order of ours works, or one that somebody put in the place of ours."""
     working = tuple(orders)
@@ -99,12 +107,12 @@ def _own_working(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
     return frozenset(o.symbol for o in working if is_marked(o.client_order_id) or o.venue_id in ours)
 
 
-def session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
+def _session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
     """Return the orders promised in a session, without cancels, in the order promised."""
     return tuple(r for r in ledger.intents(session=session) if r.intent.operation is Operation.SUBMIT)
 
 
-def entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
+def _entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
     """Return the entries among promised orders, whatever became of them."""
     intents = (record.intent for record in submits if record.intent.purpose is Purpose.OPEN)
     return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in intents)

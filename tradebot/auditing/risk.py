@@ -119,8 +119,7 @@ def _exit(position: Position, told: Broker, evidence: Evidence) -> Decision:
     quote = told.quotes.get(position.symbol)
     stored = evidence.best.get((position.strategy, position.symbol))
     ratio = told.astray.get(position.symbol, Decimal(1))
-    seen = quote if ratio == 1 else None
-    best = best_price(position, seen, stored) if seen else (stored or position.average_price)
+    best = best_price(position, quote if ratio == 1 else None, stored)
     now, rules, state = evidence.moment.now, evidence.rules.exits, evidence.state.state
     return evaluate(Held(position, best), quote, now, rules, state, ratio)
 

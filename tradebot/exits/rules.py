@@ -39,10 +39,12 @@ def exit_price(position: Position, quote: Quote) -> Decimal:
     return quote.bid if position.quantity > 0 else quote.ask
 
 
-def best_price(position: Position, quote: Quote, stored: Decimal | None) -> Decimal:
-    """Return the best price so far: it only ever moves the position's way, whatever the quote does."""
-    price = exit_price(position, quote)
+def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
+    """Return the best price so far, at first the entry's: whatever a quote does, it only moves the position's way."""
     known = stored if stored is not None else position.average_price
+    if quote is None:
+        return known
+    price = exit_price(position, quote)
     return max(known, price) if position.quantity > 0 else min(known, price)
 
 

@@ -108,6 +108,11 @@ def fold_positions(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], Posit
     return book
 
 
+def own_positions(fills: Iterable[OwnedFill]) -> tuple[Position, ...]:
+    """Return the open positions that are ours, in the order in which each was first held."""
+    return tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
+
+
 def fold_cash(opening: Decimal, fills: Iterable[OwnedFill]) -> Decimal:
     """Return opening cash less what was bought plus what was sold, USD, exact."""
     return opening - sum((o.fill.signed_quantity * o.fill.price for o in fills), Decimal(0))
