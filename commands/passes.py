@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from commands.plain import clean
+from commands.plain import clean, did_you_mean
 from commands.surface import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -167,12 +167,9 @@ def _failure(failed: TradebotError) -> Decision:
 
 def in_universe(app: "App", symbol: str) -> str:
     """Return a symbol of the universe as it is written there; OperatorError naming the nearest ones."""
-    import difflib
-
     wanted, universe = symbol.strip().upper(), app.settings.universe
     if wanted not in universe:
-        near = difflib.get_close_matches(wanted, universe, 3, cutoff=0.5)
-        meant = f"did you mean {' or '.join(near)}" if near else f"it holds {', '.join(universe[:8])} …"
+        meant = did_you_mean(wanted, universe) or f"it holds {', '.join(universe[:8])} …"
         raise OperatorError(
             f"{word(wanted)} is not in the universe", f"{meant}. The universe: tradebot config show universe"
         )

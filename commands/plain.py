@@ -8,7 +8,7 @@ import json
 import os
 import pwd
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from commands.hints import aimed, aimed_all
@@ -41,6 +41,14 @@ def clean(text: str) -> str:
 def clean_lines(text: str) -> str:
     """Return foreign text without control characters other than the ends of its lines."""
     return "\n".join(map(clean, text.split("\n")))
+
+
+def did_you_mean(typed: str, names: Sequence[str]) -> str:
+    """Return "did you mean A or B" with the names nearest to what was typed; empty if none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(typed, names, 3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}" if near else ""
 
 
 def document(verb: str, mode: str | None, account: str | None, code: int, data: object) -> dict[str, Any]:

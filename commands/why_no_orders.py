@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.completing import reasons, symbols
-from commands.plain import clean
+from commands.plain import clean, did_you_mean
 from commands.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import ExitCode, OperatorError, word
 
@@ -200,13 +200,11 @@ def _reasons(cycle: "CycleRecord") -> frozenset[object]:
 
 def _known(app: "App", symbol: str) -> str:
     """Return the symbol as the universe spells it; OperatorError with the nearest names for another."""
-    import difflib
-
     name, universe = symbol.strip().upper(), app.settings.universe
     if name in universe or _recorded(app, name):
         return name
-    near = difflib.get_close_matches(name, universe, 3, cutoff=0.5)
-    meant = f"did you mean {' or '.join(near)}?" if near else f"it looks at {', '.join(universe[:5])} …"
+    near = did_you_mean(name, universe)
+    meant = f"{near}?" if near else f"it looks at {', '.join(universe[:5])} …"
     raise OperatorError(
         f"{word(name)} is not a symbol that this bot looks at",
         f"{meant} (universe: in the configuration names them all)",

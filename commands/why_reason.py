@@ -1,12 +1,11 @@
 """`tradebot why-no-orders --reason CODE`: which candidates ended at one reason, those that came nearest first."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from commands.plain import clean
+from commands.plain import clean, did_you_mean
 from commands.surface import Report
 from tradebot.errors import ExitCode, OperatorError
 
@@ -50,8 +49,8 @@ def reason_of(text: str) -> "Reason":
     code = text.strip().upper().replace("-", "_")
     if code in set(Reason):
         return Reason(code)
-    near = difflib.get_close_matches(code, list(Reason), 3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "docs/RUNBOOK.md lists them all"
+    near = did_you_mean(code, list(Reason))
+    hint = f"{near}?" if near else "docs/RUNBOOK.md lists them all"
     raise OperatorError(f"{clean(text)[:40]!r} is no reason code", hint)
 
 
