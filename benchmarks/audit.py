@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
+from benchmarks.support.traded import GATES, Traded, filled, intent_of
 from tradebot.adapters import state_folder
 from tradebot.adapters.events import JsonlEvents
 from tradebot.adapters.facts import SqliteFacts
@@ -22,10 +23,8 @@ from tradebot.exchange import process
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.instrument import AssetClass, Instrument
-from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import Fill, Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
-from tradebot.model.position import OwnedFill
+from tradebot.model.instrument import Instrument
+from tradebot.model.order import Outcome, Reply
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
 from tradebot.model.trading import ReconcileMark
@@ -41,7 +40,6 @@ DECISIONS = 25
 DAY = date(2026, 11, 16)
 SESSION = Session(DAY, datetime(2026, 11, 16, 14, 30, tzinfo=UTC), datetime(2026, 11, 16, 21, 0, tzinfo=UTC))
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AMD", "NFLX", "INTC")
-GATES = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
 
 
 def verdicts(last: Reason | None) -> tuple[Decision, ...]:
@@ -56,64 +54,23 @@ def at(number: int, of: int) -> datetime:
     return SESSION.open + timedelta(minutes=389) * number / of
 
 
-def intent(account: str, number: int) -> Intent:
-    """Return one of the orders; a symbol is bought and sold in turn."""
-    symbol, side = SYMBOLS[number % len(SYMBOLS)], (Side.BUY, Side.SELL)[number // len(SYMBOLS) % 2]
-    purpose = Purpose.OPEN if side is Side.BUY else Purpose.CLOSE
-    key = IntentKey(account, "flow", DAY, f"open+{number}m", symbol, side, purpose)
-    return Intent(
-        key=key,
-        client_order_id=key.client_order_id(),
-        operation=Operation.SUBMIT,
-        purpose=purpose,
-        instrument=Instrument(symbol),
-        side=side,
-        quantity=Decimal(10),
-        order_type=OrderType.LIMIT,
-        limit_price=Decimal("100.25"),
-        time_in_force=TimeInForce.DAY,
-        cycle_id=f"trade-once.{number}",
-        at=at(number, ORDERS),
-    )
-
-
-def filled(sent: Intent, number: int) -> Order:
-    """Return the order that came of an intent."""
-    return Order(
-        venue_id=f"venue-{number}",
-        client_order_id=sent.client_order_id,
-        symbol=sent.instrument.symbol,
-        asset_class=AssetClass.US_EQUITY,
-        side=sent.side,
-        quantity=sent.quantity,
-        filled_quantity=sent.quantity,
-        filled_average_price=Decimal("100.2"),
-        order_type=sent.order_type,
-        limit_price=sent.limit_price,
-        time_in_force=sent.time_in_force,
-        status=OrderStatus.FILLED,
-        submitted_at=sent.at,
-        updated_at=sent.at + timedelta(seconds=1),
-    )
-
-
-def fill(sent: Intent, number: int) -> OwnedFill:
-    """Return the one fill of an order."""
-    when = sent.at + timedelta(seconds=1)
-    price = Decimal("100.2") + number % 7
-    return OwnedFill(
-        "flow", Fill(f"fill-{number}", f"venue-{number}", sent.instrument.symbol, sent.side, sent.quantity, price, when)
-    )
+def orders(account: str) -> Iterator[Traded]:
+    """Yield the orders, filled; a symbol is bought and sold in turn."""
+    for number in range(ORDERS):
+        turn, place = divmod(number, len(SYMBOLS))
+        side = Side.SELL if turn % 2 else Side.BUY
+        sent = intent_of(account, DAY, at(number, ORDERS), f"open+{number}m", SYMBOLS[place], side)
+        yield filled(sent, f"venue-{number}", f"fill-{number}", Decimal("100.2") + number % 7)
 
 
 def write_books(folder: Path, account: str) -> None:
     """Write the orders the way that the bot does, each promise by itself."""
     ledger = SqliteLedger.open(folder, account)
-    sent = [intent(account, number) for number in range(ORDERS)]
-    for number, one in enumerate(sent):
-        ledger.promise(one, verdicts(None))
-        ledger.settle(one.client_order_id, Reply(Outcome.ACCEPTED, filled(one, number)), one.at)
-    ledger.apply_fills([fill(one, number) for number, one in enumerate(sent)], SESSION.close)
+    done = list(orders(account))
+    for one in done:
+        ledger.promise(one.intent, verdicts(None))
+        ledger.settle(one.intent.client_order_id, Reply(Outcome.ACCEPTED, one.order), one.intent.at)
+    ledger.apply_fills([one.fill for one in done], SESSION.close)
     ledger.put_sessions([SESSION])
     ledger.mark_reconciled(ReconcileMark(SESSION.close, 0, 0))
     ledger.close()

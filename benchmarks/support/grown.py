@@ -13,20 +13,19 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
 from tradebot.adapters import state_folder, switch
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.adapters.replaying import Replayed
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.instrument import AssetClass, Instrument
-from tradebot.model.intent import Intent, IntentKey, Operation
-from tradebot.model.order import Fill, Order, OrderStatus, OrderType, Outcome, Reply, TimeInForce
-from tradebot.model.position import OwnedFill
+from tradebot.model.decision import Decision, Verdict
+from tradebot.model.intent import Intent
+from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply
 from tradebot.model.trading import ReconcileMark
 
 ACCOUNT = "SBX000000042"
@@ -43,17 +42,8 @@ OPENING = timedelta(hours=14, minutes=30)
 LENGTH = timedelta(hours=6, minutes=30)
 BUSY = timedelta(minutes=25)
 """All orders of a session come in its first minutes: what is held now was bought today, and no rule closes it yet."""
-GATES = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
 ENTRY_VERDICTS, EXIT_VERDICTS = 34, 5
 """As many as an entry and an exit of a day of the demo carry."""
-
-
-class Traded(NamedTuple):
-    """One order of the books: what was sent, what the venue made of it, its one fill."""
-
-    intent: Intent
-    order: Order
-    fill: OwnedFill
 
 
 def sessions(count: int) -> list[Session]:
@@ -76,57 +66,17 @@ def traded(first: int, last: int, of: int) -> Iterator[Traded]:
 def _traded(number: int, day: date, at: datetime) -> Traded:
     turn, place = divmod(number, len(SYMBOLS))
     side = Side.SELL if turn % 2 else Side.BUY
-    intent = _intent(day, at, f"open+{number}s", SYMBOLS[place], side)
-    venue_id, price = f"{number:08x}-2222-4333-8444-555555555555", Decimal(10_000 + number % 97) / 100
-    order = _order(intent, venue_id, OrderStatus.FILLED, price)
+    intent = intent_of(ACCOUNT, day, at, f"open+{number}s", SYMBOLS[place], side)
     activity = f"{at:%Y%m%d%H%M%S}000::{number:08x}-aaaa-4bbb-8ccc-dddddddddddd"
-    fill = Fill(activity, venue_id, order.symbol, side, Decimal(10), price, at + timedelta(seconds=1))
-    return Traded(intent, order, OwnedFill("flow", fill))
-
-
-def _intent(day: date, at: datetime, slot: str, symbol: str, side: Side) -> Intent:
-    purpose = Purpose.OPEN if side is Side.BUY else Purpose.CLOSE
-    key = IntentKey(ACCOUNT, "flow", day, slot, symbol, side, purpose)
-    return Intent(
-        key=key,
-        client_order_id=key.client_order_id(),
-        operation=Operation.SUBMIT,
-        purpose=purpose,
-        instrument=Instrument(symbol),
-        side=side,
-        quantity=Decimal(10),
-        order_type=OrderType.LIMIT,
-        limit_price=Decimal("101.25"),
-        time_in_force=TimeInForce.DAY,
-        cycle_id=f"trade-once.{day}.{slot}",
-        at=at,
-    )
-
-
-def _order(intent: Intent, venue_id: str, status: OrderStatus, price: Decimal | None) -> Order:
-    return Order(
-        venue_id=venue_id,
-        client_order_id=intent.client_order_id,
-        symbol=intent.instrument.symbol,
-        asset_class=AssetClass.US_EQUITY,
-        side=intent.side,
-        quantity=intent.quantity,
-        filled_quantity=intent.quantity if price else Decimal(0),
-        filled_average_price=price,
-        order_type=intent.order_type,
-        limit_price=intent.limit_price,
-        time_in_force=intent.time_in_force,
-        status=status,
-        submitted_at=intent.at,
-        updated_at=intent.at + timedelta(seconds=1),
-    )
+    price = Decimal(10_000 + number % 97) / 100
+    return filled(intent, f"{number:08x}-2222-4333-8444-555555555555", activity, price)
 
 
 def working() -> Iterator[tuple[Intent, Order]]:
     """Yield the entries that work now, each far below the market."""
     for number in range(WORKING):
-        sent = _intent(NOW.date(), NOW - timedelta(seconds=60), f"open+{number}m", SYMBOLS[number], Side.BUY)
-        yield sent, _order(sent, f"{number:08x}-9999-4333-8444-555555555555", OrderStatus.NEW, None)
+        sent = intent_of(ACCOUNT, NOW.date(), NOW - timedelta(seconds=60), f"open+{number}m", SYMBOLS[number], Side.BUY)
+        yield sent, order_of(sent, f"{number:08x}-9999-4333-8444-555555555555", OrderStatus.NEW, None)
 
 
 def _verdicts(purpose: Purpose) -> tuple[Decision, ...]:
