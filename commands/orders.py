@@ -79,11 +79,9 @@ def run(app: "App", *, every: bool, last: int) -> Report:
 
 def _may_fill(promised: "dict[str, IntentRecord]", told: "dict[str, Order]") -> Iterable[bool]:
     """Yield for each row whether it may still fill: the venue's word, else a promise whose fate is unknown."""
-    from tradebot.model.intent import IntentState
-
     for name, record in promised.items():
         order = told.get(name)
-        yield not order.status.terminal if order else record.state in (IntentState.SENT, IntentState.UNKNOWN)
+        yield not order.status.terminal if order else record.state.unresolved
     for name, order in told.items():
         if name not in promised:
             yield not order.status.terminal

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from commands.plain import clean, did_you_mean
 from commands.surface import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
-from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
 from tradebot.world import Call
@@ -318,7 +318,7 @@ def render_rows(console: "Console", data: PassData) -> None:
         table.add_column(name, justify="right" if name in ("score", "observed", "limit") else "left")
     table.add_column("reason", no_wrap=True)
     for row in data.rows:
-        ended = next((decision for decision in row.decisions if not decision.passed), None)
+        ended = first_failure(row.decisions)
         gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
         numbers = (plain(ended.observed), plain(ended.limit)) if ended else (_quantity(row), plain(row.price))
         score = "" if row.score is None else f"{row.score:+.3f}"

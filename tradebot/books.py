@@ -219,9 +219,9 @@ def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> I
 def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> bool:
     """Tell whether a fill that no order of ours explains may be of one whose fate is unknown, or that was given up."""
     foreign = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
-    lost = (IntentState.SENT, IntentState.UNKNOWN, IntentState.ABANDONED)
-    promised = (r for r in ledger.intents(since=session - WATCHED) if r.state in lost) if foreign else ()
-    recent = (record.intent for record in promised if record.intent.makes_order)
+    promised = ledger.intents(since=session - WATCHED) if foreign else ()
+    lost = (r for r in promised if r.state.unresolved or r.state is IntentState.ABANDONED)
+    recent = (record.intent for record in lost if record.intent.makes_order)
     return any(intent.instrument.symbol in foreign for intent in recent)
 
 

@@ -132,10 +132,9 @@ def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord],
     earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     submits = [record for record in promised if record.intent.operation is Operation.SUBMIT]
-    silent = (IntentState.SENT, IntentState.UNKNOWN)
     return Signs(
         refused=tuple(_refusals(ledger, submits, view.at)),
-        unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state in silent),
+        unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
         strangers=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
         unreadable=view.unreadable,

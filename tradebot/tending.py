@@ -15,7 +15,7 @@ from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
-from tradebot.model.intent import Intent, IntentRecord, IntentState, Operation
+from tradebot.model.intent import Intent, IntentRecord, Operation
 from tradebot.model.order import Order, OrderStatus, chain
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
@@ -248,8 +248,7 @@ def _settled(world: World, order: Order) -> list[IntentRecord]:
     """Return the replaces of an order whose fate is known."""
     since = order.submitted_at.date() - timedelta(days=1) if order.submitted_at else None
     promised = (r for r in world.ledger.intents(since=since) if r.intent.operation is Operation.REPLACE)
-    unknown = (IntentState.SENT, IntentState.UNKNOWN)
-    return [r for r in promised if r.intent.target_venue_id == order.venue_id and r.state not in unknown]
+    return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.unresolved]
 
 
 def _is_followed(world: World, order: Order) -> bool:

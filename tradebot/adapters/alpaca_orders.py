@@ -57,11 +57,7 @@ class AlpacaOrders:
 
     def submit(self, intent: Intent) -> Reply:
         """Send one order once; anything but a clear yes or no is Outcome.UNKNOWN."""
-        answer = self._send("POST", "/orders", order_body(intent))
-        if isinstance(answer, Reply):
-            return answer
-        reply = submit_reply(answer, intent, self._tally)
-        return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
+        return self._make(intent, "POST", "/orders", order_body(intent))
 
     def replace(self, intent: Intent) -> Reply:
         """Ask the venue once for `intent.target_venue_id` at another price; the quantity is not touched.
@@ -69,11 +65,7 @@ class AlpacaOrders:
         An order is replaced once at most, so a refusal may be the answer to a second delivery: it is looked up.
         """
         assert intent.target_venue_id is not None, "a replace names the venue's order"
-        answer = self._send("PATCH", order_path(intent.target_venue_id), price_body(intent))
-        if isinstance(answer, Reply):
-            return answer
-        reply = submit_reply(answer, intent, self._tally)
-        return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
+        return self._make(intent, "PATCH", order_path(intent.target_venue_id), price_body(intent))
 
     def cancel(self, intent: Intent) -> Reply:
         """Ask the venue once to end `intent.target_venue_id`; an order done or ending counts as accepted."""
@@ -88,6 +80,14 @@ class AlpacaOrders:
         if refused is None:
             return unknown(f"http_{answer.status}", answer.excerpt)
         return self._already_done(path, refused) if answer.status == 422 else refused
+
+    def _make(self, intent: Intent, method: str, path: str, body: Mapping[str, str]) -> Reply:
+        """Send the request that makes an order of an intent; where its id is taken already, that order is the reply."""
+        answer = self._send(method, path, body)
+        if isinstance(answer, Reply):
+            return answer
+        reply = submit_reply(answer, intent, self._tally)
+        return self._look_up(intent, reply) if may_be_duplicate(answer) else reply
 
     def _send(self, method: str, path: str, body: Mapping[str, str] | None = None) -> Answer | Reply:
         try:

@@ -126,9 +126,7 @@ class SqliteLedger(Rows):
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
         """Give up an unresolved intent that the venue has been proven not to hold."""
         with self._write():
-            state = self._state_of(client_order_id)
-            if state not in (IntentState.SENT, IntentState.UNKNOWN):
-                raise AssertionError(f"{client_order_id} is {state}, not unresolved")
+            self._require_unresolved(client_order_id)
             self._note("abandoned", {"client_order_id": client_order_id, "why": why}, at)
             self._seal()
             self._move(client_order_id, IntentState.ABANDONED, None, why, at)
@@ -136,9 +134,7 @@ class SqliteLedger(Rows):
     def retry(self, client_order_id: str, at: datetime) -> None:
         """Write that an unresolved intent is sent once more under its own id; durable before it is."""
         with self._write():
-            state = self._state_of(client_order_id)
-            if state not in (IntentState.SENT, IntentState.UNKNOWN):
-                raise AssertionError(f"{client_order_id} is {state}, not unresolved")
+            self._require_unresolved(client_order_id)
             self._note("retried", {"client_order_id": client_order_id}, at)
             self._seal()
             self._move(client_order_id, IntentState.SENT, None, None, at)
@@ -280,6 +276,11 @@ class SqliteLedger(Rows):
         """Return the last reconcile; None where there was none."""
         found = self._row("SELECT at, blocking, findings FROM last_reconcile WHERE account = ?")
         return ReconcileMark(parse_time(found[0]), found[1], found[2]) if found else None
+
+    def _require_unresolved(self, client_order_id: str) -> None:
+        state = self._state_of(client_order_id)
+        if not state.unresolved:
+            raise AssertionError(f"{client_order_id} is {state}, not unresolved")
 
     def _state_of(self, client_order_id: str) -> IntentState:
         found = self._row("SELECT state FROM intents WHERE account = ? AND client_order_id = ?", (client_order_id,))

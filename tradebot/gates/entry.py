@@ -82,9 +82,15 @@ def _reconciled(ask: Ask) -> Decision:
     if mark.blocking:
         return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.RECONCILE_FINDINGS, mark.blocking, 0)
     age = (ask.desk.now - mark.at).total_seconds()
+    return _young(ask, Gate.RECONCILED, age, limit, (Reason.RECONCILE_STALE, Reason.RECONCILE_FROM_FUTURE))
+
+
+def _young(ask: Ask, gate: Gate, age: float, limit: int, reasons: tuple[Reason, Reason]) -> Decision:
+    """Compare an age in seconds with its limit; `reasons` are those of what is too old, and of what is dated ahead."""
+    stale, ahead = reasons
     if age < -ask.limits.max_clock_skew_s:
-        return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.RECONCILE_FROM_FUTURE, age, 0, age)
-    return answer(Gate.RECONCILED, age <= limit, Reason.RECONCILE_STALE, age, limit, age)
+        return Decision(gate, Verdict.FAIL, ahead, age, 0, age)
+    return answer(gate, age <= limit, stale, age, limit, age)
 
 
 def _flow_contract(ask: Ask) -> Decision:
@@ -105,9 +111,7 @@ def _flow_fresh(ask: Ask) -> Decision:
     if fetched is None:
         return Decision(Gate.FLOW_FRESH, Verdict.UNKNOWN, Reason.FLOW_MISSING)
     age = (ask.desk.now - fetched).total_seconds()
-    if age < -ask.limits.max_clock_skew_s:
-        return Decision(Gate.FLOW_FRESH, Verdict.FAIL, Reason.FLOW_FROM_FUTURE, age, 0, age)
-    return answer(Gate.FLOW_FRESH, age <= limit, Reason.FLOW_STALE, age, limit, age)
+    return _young(ask, Gate.FLOW_FRESH, age, limit, (Reason.FLOW_STALE, Reason.FLOW_FROM_FUTURE))
 
 
 def _quote_fresh(ask: Ask) -> Decision:
@@ -115,9 +119,7 @@ def _quote_fresh(ask: Ask) -> Decision:
         why = ask.desk.rejected_quotes.get(ask.candidate.symbol)
         return Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
     age, limit = ask.quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
-    if age < -ask.limits.max_clock_skew_s:
-        return Decision(Gate.QUOTE_FRESH, Verdict.FAIL, Reason.QUOTE_FROM_FUTURE, age, 0, age)
-    return answer(Gate.QUOTE_FRESH, age <= limit, Reason.QUOTE_STALE, age, limit, age)
+    return _young(ask, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 
 
 def _positioned(ask: Ask) -> Decision:

@@ -66,6 +66,11 @@ class IntentState(StrEnum):
     UNKNOWN = "unknown"
     ABANDONED = "abandoned"
 
+    @property
+    def unresolved(self) -> bool:
+        """Tell whether nobody knows yet what became of it."""
+        return self in (IntentState.SENT, IntentState.UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True)
 class IntentKey:
