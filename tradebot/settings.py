@@ -18,6 +18,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, 
 from tradebot.adapters.yaml_loader import load_yaml
 from tradebot.baseline import section_of
 from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.expected import SYMBOL_PATTERN, URL_PATTERN, expected
 from tradebot.gates import permission
 from tradebot.job_times import JobTimes, longest_wait_s, parse
 from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, contradictions, halts_by_itself
@@ -33,8 +34,8 @@ NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG",
 MOST_UNWATCHED_S = 900
 """Stops are rules of the bot's own, nothing rests at the venue: a quarter of an hour is the longest they may sleep."""
 
-Symbol = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.]{0,9}$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")]
+Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -208,7 +209,8 @@ def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str,
         return Loaded(Settings.model_validate(merged), origins, mode_said(user.get("mode")))
     except ValidationError as bad:
         raise ConfigurationError(
-            _explain(bad, origins), "mend the value named; config/base.yaml documents each one"
+            _explain(bad, origins),
+            "fix it where it is set (config/base.yaml documents each value), then run it again",
         ) from None
 
 
@@ -319,14 +321,17 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
         return f"{name} ({source}): there is no such setting{_meant(location)}"
     if not location:
         return str(error["msg"]).removeprefix("Value error, ")
-    expected = str(error["msg"]).removeprefix("Value error, ")
-    return f"{name} ({source}): {expected}, not {_shown(error['input'])}"
+    if error["type"] == "missing":
+        return f"{name} ({source}): {expected(error)}"
+    return f"{name} ({source}): {expected(error)}, not {_shown(error['input'])}"
 
 
 def _shown(value: object) -> str:
     """Return a value as a message may repeat it: an address with a name in it can hold a password too."""
     if isinstance(value, str) and "://" in value and "@" in value:
         return "an address with a name or a password in it"
+    if isinstance(value, Decimal):
+        return str(value)
     # A letter that only looks like another one is spelled out: it may be all that is wrong.
     return reprlib.repr(value).encode("ascii", "backslashreplace").decode()
 

@@ -12,6 +12,7 @@ from typing import IO, Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 
 from tradebot.errors import OperatorError
+from tradebot.expected import LABEL_PATTERN, SYMBOL_PATTERN, expected
 from tradebot.limits import Frozen
 from tradebot.model.candidate import Side
 from tradebot.model.submitted import BadLine, Submission, Submitted
@@ -33,12 +34,12 @@ OUR_SOURCES = frozenset({"strategy", "exit", "cancel", "flatten"})
 OUR_STRATEGIES = frozenset({"foreign", "adopted", "doctor"})
 """Names under which the bot itself keeps lots and orders; a line from outside may not add to them."""
 
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
+Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 Magnitude = Annotated[float, Field(ge=-1, le=1)]
 
 
 class _Line(Frozen):
-    symbol: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9.]{0,9}$")]
+    symbol: Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
     side: Literal["buy", "sell"]
     score: Magnitude
     source: Label = "candidates"
@@ -167,4 +168,4 @@ def _first(error: ValidationError) -> tuple[str, str]:
         return f"{name}_missing", f"{name} is required"
     if found["type"] == "extra_forbidden":
         return "unknown_key", f"{name!r} is not one of {', '.join(_Line.model_fields)}"
-    return f"{name}_invalid", f"{name}: {found['msg']}, not {found['input']!r}"
+    return f"{name}_invalid", f"{name}: {expected(found)}, not {found['input']!r}"

@@ -118,7 +118,7 @@ def test_fault_042_symbol_of_four_kilobytes(bot: Bot, verb: str) -> None:
 
 def test_fault_043_day_that_no_calendar_has(bot: Bot) -> None:
     """Exit 2, wherever a day may be typed."""
-    assert "sandbox.start (flag): Input should be a valid date" in refused(bot, "init", "--start", "2026-02-30")
+    assert "sandbox.start (flag): must be a date, such as 2026-11-16" in refused(bot, "init", "--start", "2026-02-30")
     assert "is no span of time" in refused(bot, "fills", "--since", "2026-02-30")
     assert "refused tick" in refused(bot, "exchange", "tick", "2026-02-30T15:00Z")
 

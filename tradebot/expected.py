@@ -1,0 +1,53 @@
+"""What a value had to be, in the words of a person who writes a configuration; never in those of the validator."""
+
+from collections.abc import Mapping
+
+EXPECTED: Mapping[str, str] = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "date_from_datetime_inexact": "must be a date, such as 2026-11-16",
+    "date_from_datetime_parsing": "must be a date, such as 2026-11-16",
+    "date_parsing": "must be a date, such as 2026-11-16",
+    "date_type": "must be a date, such as 2026-11-16",
+    "datetime_from_date_parsing": "must be a time with its offset, such as 2026-11-16T15:00:00Z",
+    "datetime_parsing": "must be a time with its offset, such as 2026-11-16T15:00:00Z",
+    "datetime_type": "must be a time with its offset, such as 2026-11-16T15:00:00Z",
+    "decimal_parsing": "must be a number",
+    "decimal_type": "must be a number",
+    "dict_type": "must be a section with its own KEY: VALUE lines",
+    "finite_number": "must be a finite number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a smaller whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list, such as [AAPL, MSFT]",
+    "missing": "must be set",
+    "model_attributes_type": "must be a section with its own KEY: VALUE lines",
+    "model_type": "must be a section with its own KEY: VALUE lines",
+    "string_too_short": "must not be empty",
+    "string_type": "must be text",
+    "timezone_aware": "must be a time with its offset, such as 2026-11-16T15:00:00Z",
+    "too_short": "must not be empty",
+}
+"""By the kind of error, for those kinds whose own message speaks of Python or of parsing."""
+SYMBOL_PATTERN = r"^[A-Z][A-Z0-9.]{0,9}$"
+LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,19}$"
+URL_PATTERN = r"^https?://[^\s/@]+$"
+PATTERNS: Mapping[object, str] = {
+    SYMBOL_PATTERN: "must be a symbol in capital letters, such as AAPL or BRK.B",
+    LABEL_PATTERN: "must be at most 20 lower-case letters, digits and _, a letter first",
+    URL_PATTERN: "must be an http or https address with nothing after the host, such as http://127.0.0.1:8787",
+}
+
+
+def expected(error: Mapping[str, object]) -> str:
+    """Return what a validator's error asks for, beginning with `must` where the validator said it."""
+    if error["type"] == "string_pattern_mismatch":
+        context = error.get("ctx")
+        pattern = context.get("pattern") if isinstance(context, Mapping) else None
+        return PATTERNS.get(pattern, f"must match {pattern}")
+    plain = EXPECTED.get(str(error["type"]))
+    own = str(error["msg"]).removeprefix("Value error, ")
+    return plain or own.replace("Input should be", "must be").replace("Input should have", "must have")
