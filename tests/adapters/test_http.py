@@ -67,8 +67,21 @@ def test_every_spoiled_answer_is_a_fault_within_the_bounds(wire: Wire, fault: st
 def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire) -> None:
     wire.answer(Scripted(200, b"[]", fault="hang"))
     patient = Bounds(connect_s=1.0, read_s=0.1, total_s=60.0)
-    with pytest.raises(WireError, match="Timeout"):
+    with pytest.raises(WireError, match="took too long"):
         exchange(bounded_session(patient), patient, "GET", wire.url)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:9", "no answer from 127.0.0.1:9: the connection was refused"),
+        ("http://nothing.invalid", "no answer from nothing.invalid: its name could not be looked up"),
+    ],
+)
+def test_no_answer_names_the_host_and_says_why_in_plain_words(url: str, why: str) -> None:
+    with pytest.raises(WireError) as failed:
+        exchange(bounded_session(QUICK), QUICK, "GET", f"{url}/v2/clock")
+    assert str(failed.value) == why
 
 
 def test_a_packed_body_is_unpacked_and_a_broken_or_swelling_one_is_a_fault(wire: Wire) -> None:

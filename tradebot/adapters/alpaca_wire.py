@@ -8,6 +8,8 @@ from alpaca.common.rest import RESTClient
 from tradebot.adapters.alpaca_replies import error_code
 from tradebot.adapters.alpaca_venue import AlpacaVenue
 from tradebot.adapters.http import (
+    LATER,
+    NETWORK,
     Answer,
     BodyError,
     Bounds,
@@ -82,14 +84,14 @@ class AlpacaReads:
         """Return an answer that must be a list."""
         answer = self.json(path, params)
         if not isinstance(answer, list):
-            raise TemporaryError(f"GET {path} answered something else than a list")
+            raise TemporaryError(f"GET {path} answered something else than a list", LATER)
         return answer
 
     def _once(self, path: str, params: Mapping[str, str] | None) -> object:
         try:
             answer = self._client.ask("GET", path, params)
         except WireError as fault:
-            raise RetryableError(f"GET {path}: {fault}") from fault
+            raise RetryableError(f"GET {path}: {fault}", NETWORK) from fault
         return readable(f"GET {path}", answer)
 
 
@@ -97,18 +99,18 @@ def readable(what: str, answer: Answer) -> object:
     """Return the body of a good answer, decoded; raise what any other answer means for a read."""
     status = answer.status
     if status in (408, 429) or status >= 500:
-        raise RetryableError(f"{what} answered {status}: {answer.excerpt}")
+        raise RetryableError(f"{what} answered {status}: {answer.excerpt}", LATER)
     if status in (401, 403):
         raise _not_permitted(what, answer)
     if status >= 400:
         raise RefusedReadError(what, answer)
     if not 200 <= status < 300:
-        raise TemporaryError(f"{what} answered {status}, and redirects are not followed")
+        raise TemporaryError(f"{what} answered {status}, and redirects are not followed", NETWORK)
     try:
         return answer.json()
     except BodyError as error:
         # A body that was cut on its way is whole the next time.
-        raise RetryableError(f"{what}: {error}") from error
+        raise RetryableError(f"{what}: {error}", LATER) from error
 
 
 def _not_permitted(what: str, answer: Answer) -> OperatorError:
@@ -119,6 +121,6 @@ def _not_permitted(what: str, answer: Answer) -> OperatorError:
         )
     return OperatorError(
         f"{what}: the venue refused the keys ({answer.status})",
-        "Check ALPACA_KEY, ALPACA_SECRET and TRADING_MODE; a key belongs to one account.",
+        "Check ALPACA_KEY and ALPACA_SECRET: both must come from this one account, paper or live. Then run it again.",
         code=ExitCode.AUTHENTICATION,
     )

@@ -18,6 +18,7 @@ from tradebot.adapters.http import (
 from tradebot.adapters.rows import DriftTally, Row, RowError
 from tradebot.errors import OperatorError, TemporaryError, TradebotError
 
+SEE = "tradebot exchange status, then run it again; tradebot exchange faults shows what keeps it from answering"
 REFUSED = "tradebot exchange tick next_open moves on while its market lasts; tradebot exchange status shows its time"
 _STEP_S = 1.0
 _TICK_S = 300.0
@@ -91,11 +92,11 @@ class LockStepClock:
         try:
             answer = exchange(self._session, self._bounds, method, url, headers=headers, body=body)
         except WireError as fault:
-            raise RetryableError(f"the embedded exchange does not answer: {fault}") from fault
+            raise RetryableError(f"the embedded exchange does not answer: {fault}", SEE) from fault
         if 400 <= answer.status < 500:
             raise OperatorError(f"the embedded exchange refused {name}: {answer.excerpt}", REFUSED)
         if answer.status != 200:
-            raise RetryableError(f"the embedded exchange answered {name} with {answer.status}: {answer.excerpt}")
+            raise RetryableError(f"the embedded exchange answered {name} with {answer.status}: {answer.excerpt}", SEE)
         return _read_status(answer)
 
 

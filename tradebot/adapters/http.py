@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -26,6 +27,23 @@ LONGEST_NUMBER = 100
 
 class WireError(Exception):
     """No whole answer came back; whether the request arrived is not known."""
+
+
+WHY: Mapping[str, str] = {
+    "NameResolutionError": "its name could not be looked up",
+    "ConnectionRefusedError": "the connection was refused",
+    "ConnectionResetError": "the connection was broken off",
+    "RemoteDisconnected": "the connection was broken off",
+    "IncompleteRead": "the answer was cut short",
+    "ConnectTimeoutError": "no connection in time",
+    "ReadTimeoutError": "it took too long",
+    "ReadTimeout": "it took too long",
+    "DecodeError": "the answer can't be unpacked",
+    "SSLError": "no trusted connection, its certificate can't be verified",
+}
+"""What an error of the libraries below says, by its name; the innermost one that stands here counts."""
+NETWORK = "Check this machine's network and the service's status page, then run it again."
+LATER = "Run it again in a few minutes; the service's status page may say more."
 
 
 class BodyError(ValueError):
@@ -161,8 +179,19 @@ def exchange(
         with response, around("http.reply"):
             content = _read_body(response, bounds, deadline)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise WireError(f"no answer ({type(error).__name__})") from error
+        raise WireError(f"no answer from {urlsplit(url).netloc}: {_why(error)}") from error
     return Answer(response.status_code, response.headers, content)
+
+
+def _why(error: BaseException) -> str:
+    """Return why no answer came: the innermost of the errors within each other that has a plain word."""
+    chain, inner = [error], error
+    while (deeper := getattr(inner, "reason", None) or inner.__cause__ or inner.__context__) is not None:
+        if not isinstance(deeper, BaseException) or deeper in chain:
+            break
+        chain.append(inner := deeper)
+    names = [type(each).__name__ for each in reversed(chain)]
+    return next((WHY[name] for name in names if name in WHY), names[-1])
 
 
 def _prepared(

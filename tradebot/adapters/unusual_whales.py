@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 from tradebot.adapters.budget import TokenBucket
 from tradebot.adapters.hosts import check_secret, check_url, is_loopback
 from tradebot.adapters.http import (
+    LATER,
+    NETWORK,
     Answer,
     BodyError,
     Bounds,
@@ -76,9 +78,9 @@ class UnusualWhales:
         try:
             answer = exchange(self._session, self._bounds, "GET", url, headers=self._headers, params=params)
         except WireError as fault:
-            raise RetryableError(f"GET {path}: {fault}") from fault
+            raise RetryableError(f"GET {path}: {fault}", NETWORK) from fault
         if answer.status >= 500:
-            raise RetryableError(f"GET {path} answered {answer.status}: {answer.excerpt}")
+            raise RetryableError(f"GET {path} answered {answer.status}: {answer.excerpt}", LATER)
         return answer
 
     def _check_allowance(self, path: str) -> None:
