@@ -55,13 +55,26 @@ def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, A
 
     path = state_folder.resolve(state_dir, os.environ)
     _refuse_marked(path)
-    settings = load(user_file(Options(state_dir, config), path, os.environ), os.environ, flags).settings
+    file = user_file(Options(state_dir, config), path, os.environ)
+    _refuse_other_mode(path, flags["mode"], file)
+    settings = load(file, os.environ, flags).settings
     look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
     if look is not None:
         # Books that begin on a wrong day would ignore all that the venue dates before it.
         require(look[0], datetime.now(UTC), settings)
     with setting_up(path, "init"):
         return make(path, settings, kind, flags, look)
+
+
+def _refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
+    """Refuse a mode that environment or file contradict: each later verb would refuse the folder that was made."""
+    from tradebot.model.trading import Mode
+    from tradebot.settings import modes_said
+
+    for said, where, remedy in modes_said(os.environ, file):
+        if said in set(Mode) and said != mode:
+            message = f"{where} says {said}, and a bot of mode {mode} was asked for"
+            raise OperatorError(message, f"tradebot init --mode {said} --state-dir {path}, or {remedy}")
 
 
 @contextmanager

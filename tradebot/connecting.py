@@ -45,7 +45,7 @@ def venue_of(settings: Settings, secrets: Secrets, sandbox_url: str | None) -> A
     if not secrets.alpaca_key or not secrets.alpaca_secret:
         raise OperatorError(
             f"mode {settings.mode} needs keys: ALPACA_KEY or ALPACA_SECRET is not set",
-            "set both in the environment or in .env (chmod 600 .env), or use the sandbox: tradebot init --mode sandbox",
+            "set both in the environment or in .env (chmod 600 .env), then run it again; tradebot demo needs none",
         )
     url = sandbox_url or secrets.alpaca_url or settings.alpaca.url
     data_url = sandbox_url or settings.alpaca.data_url

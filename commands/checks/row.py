@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from tradebot.errors import TradebotError
 
-READ_AGAIN = "Mend what it says, then: tradebot doctor"
+READ_AGAIN = "Fix what it says, then: tradebot doctor"
 
 
 class Mark(StrEnum):
@@ -56,4 +56,5 @@ def attempt(name: str, look: Callable[[], Check]) -> Check:
     except TradebotError as error:
         return failed(name, error)
     except OSError as error:
-        return Check(name, Mark.FAIL, str(error), age_s=None, fix=READ_AGAIN)
+        found = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
+        return Check(name, Mark.FAIL, found, age_s=None, fix=READ_AGAIN)

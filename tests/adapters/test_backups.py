@@ -125,7 +125,7 @@ def test_a_session_is_copied_once_and_the_oldest_copies_of_sessions_are_let_go(
 
 def test_a_disk_that_takes_no_copy_says_so(folder: StateFolder) -> None:
     (folder.path / "backups").write_text("not a folder")
-    with pytest.raises(OperatorError, match="cannot be written"):
+    with pytest.raises(OperatorError, match="is not a folder"):
         backups.make(folder, "by-hand", NOW)
 
 

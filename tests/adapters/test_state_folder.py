@@ -93,7 +93,7 @@ def test_a_marked_folder_without_its_ledger_is_lost_and_not_new(folder: Path, si
 
 def test_a_file_where_the_folder_should_be_needs_a_person(tmp_path: Path) -> None:
     (tmp_path / "bot").write_text("")
-    with pytest.raises(OperatorError, match="cannot be written"):
+    with pytest.raises(OperatorError, match="is not a folder"):
         state_folder.create(tmp_path / "bot", "sandbox", ACCOUNT, "user", NOW)
-    with pytest.raises(OperatorError, match="no state"):
+    with pytest.raises(OperatorError, match="is not a folder"):
         state_folder.open_state(tmp_path / "bot", {})

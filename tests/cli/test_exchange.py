@@ -153,7 +153,8 @@ def test_a_port_that_is_taken_is_a_usage_error(bot: Bot, place: Path) -> None:
     port = bot.url.rpartition(":")[2]
     served = start(serve(place, "--symbols", "AAPL", "--port", port))
     _, err = served.communicate(timeout=20)
-    assert (served.returncode, "choose another --port" in err) == (2, True)
+    assert (served.returncode, f"exchange serve --state-dir {place} --port 0 takes" in err) == (2, True)
+    assert f"port {port} of 127.0.0.1 can't be used: Address already in use\n" in err
 
 
 def test_time_moves_by_durations_and_to_named_moments(bot: Bot) -> None:

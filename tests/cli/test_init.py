@@ -1,13 +1,17 @@
 """`tradebot init`: what it makes, what it leaves untouched, and what it does where another run was cut short."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.adapters.samples import ACCOUNT, NOW, make_intent
+from tests.adapters.wire import Scripted, serving
 from tests.cli.bot import Bot
+from tests.cli.real_money import bent_to
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.exchange import process
 
@@ -108,3 +112,67 @@ def test_a_mode_in_the_users_file_that_is_not_the_folders_is_refused(bot: Bot, t
     assert f"{config} (mode:) says paper, but {bot.folder} was made for sandbox" in said.err
     config.write_text("mode: sandbox\n")
     assert bot.says("status", "--config", str(config)).code == 0
+
+
+def keys(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    for name, value in (("ALPACA_KEY", key), ("ALPACA_SECRET", "s" * 40), ("UW_API_KEY", "u" * 36)):
+        monkeypatch.setenv(name, value)
+
+
+def test_paper_without_a_network_names_the_host_and_leaves_nothing_behind(
+    place: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lost)
+    keys(monkeypatch, "PK" + "0" * 18)
+    said = place.says("init", "--mode", "paper")
+    assert (said.code, place.folder.exists()) == (5, False)
+    assert "no answer from paper-api.alpaca.markets: its name could not be looked up" in said.err
+    assert "next: Check this machine's network" in said.err
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_keys_that_the_venue_refuses_leave_nothing_behind(
+    place: Bot, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    keys(monkeypatch, "PK" + "0" * 18)
+    with serving() as venue:
+        venue.answer(Scripted(status, {"message": "forbidden."}))
+        with bent_to(venue.url) as turned:
+            said = place.says("init", "--mode", "paper")
+    assert turned == ["GET paper-api.alpaca.markets/v2/clock"]
+    assert (said.code, place.folder.exists()) == (4, False)
+    assert "next: Check ALPACA_KEY and ALPACA_SECRET" in said.err
+
+
+def test_a_key_of_the_wrong_kind_leaves_nothing_behind(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys(monkeypatch, "AK" + "0" * 18)
+    said = place.says("init", "--mode", "paper")
+    assert (said.code, place.folder.exists(), "begins as a live key does" in said.err) == (2, False, True)
+
+
+def test_a_mode_that_the_environment_contradicts_makes_nothing(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADING_MODE", "paper")
+    said = place.says("init", "--symbols", "2")
+    assert (said.code, place.folder.exists()) == (2, False)
+    assert "next: tradebot init --mode paper, or unset TRADING_MODE" in said.err
+
+
+@pytest.mark.parametrize("verb", ["doctor", "status", "why-no-orders", "serve"])
+def test_a_folder_named_after_a_mode_is_not_made_as_a_sandbox(place: Bot, verb: str) -> None:
+    assert "init --mode paper --state-dir paper" in place.says(verb, "--state-dir", "paper").err
+    assert "init --state-dir mine" in place.says(verb, "--state-dir", "mine").err
+
+
+@pytest.mark.parametrize("verb", ["init", "doctor", "status", "demo", "halt"])
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_file_in_the_place_of_the_folder_is_named_by_every_verb(place: Bot, verb: str, below: str) -> None:
+    Path("taken").write_text("mine")
+    said = place.says(verb, "--state-dir", f"taken{below}")
+    assert (said.code, said.err) == (
+        2,
+        "error: taken is not a folder, and a folder must be there.\n"
+        "  next: move it away: mv taken taken.aside, or name another folder with --state-dir\n",
+    )

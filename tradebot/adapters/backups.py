@@ -293,8 +293,10 @@ def _manifest(place: Path) -> dict[str, Any]:
         raise OperatorError(
             f"there is no backup {place}", "tradebot backup --list shows those that there are"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OperatorError(f"{place / MANIFEST} cannot be read: {error}", AGAIN) from error
+    except OSError as error:
+        raise OperatorError(f"{place / MANIFEST} can't be read: {error.strerror}", AGAIN) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise OperatorError(f"{place / MANIFEST} is damaged", AGAIN) from error
     raise OperatorError(f"{place} is not a backup of this version", AGAIN)
 
 

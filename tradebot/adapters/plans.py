@@ -44,8 +44,10 @@ def _content(path: Path) -> dict[str, object]:
             content = json.loads(file.read(LONGEST))
     except FileNotFoundError as error:
         raise OperatorError(f"there is no plan {path}", AGAIN) from error
-    except (OSError, ValueError) as error:
-        raise OperatorError(f"{path} cannot be read as a plan: {error}", AGAIN) from error
+    except OSError as error:
+        raise OperatorError(f"{path} can't be read: {error.strerror}", AGAIN) from error
+    except ValueError as error:
+        raise OperatorError(f"{path} can't be read as a plan: it is not JSON", AGAIN) from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise OperatorError(f"{path} is not a plan of this version", AGAIN)
     return content

@@ -273,10 +273,22 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
     if isinstance(error, NotPlainError):
         place = error.filename
         return OperatorError(f"{place} cannot be used: {error.strerror}.", f"move it away: mv {place} {place}.aside")
+    if isinstance(error, NotADirectoryError | FileExistsError) and (taken := _in_the_way(path)):
+        return _not_a_folder(taken)
     return OperatorError(
         f"The state folder {path} cannot be written: {error.strerror or error}.",
         "Make room on the disk, or the folder writable (see ls -ld), or name another: --state-dir",
     )
+
+
+def _in_the_way(path: Path) -> Path | None:
+    """Return what stands in the place of a state folder, or of one above it, and is no folder."""
+    return next((place for place in (path, *path.parents) if os.path.lexists(place) and not os.path.isdir(place)), None)
+
+
+def _not_a_folder(place: Path) -> OperatorError:
+    hint = f"move it away: mv {place} {place}.aside, or name another folder with --state-dir"
+    return OperatorError(f"{place} is not a folder, and a folder must be there.", hint)
 
 
 def _cannot_read(path: Path, error: OSError) -> OperatorError:
@@ -315,14 +327,27 @@ def _parse_marker(path: Path, text: str) -> StateFolder:
 
 
 def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
+    taken = _in_the_way(path)
+    if taken is not None:
+        return _not_a_folder(taken)
     if os.path.isfile(path / LEDGER):
         return OperatorError(
             f"{path} holds books ({LEDGER}) and no marker ({MARKER}): it was never finished, or its marker is lost.",
-            f"tradebot init --state-dir {path}: it moves books aside that were never used, and leaves others untouched",
+            f"{_init(path, environ)}: it moves books aside that were never used, and leaves others untouched",
         )
     known = ", ".join(str(place) for place in known_states(environ))
     return OperatorError(
         f"There is no state at {path.absolute()}. "
         + (f"States known here: {known}." if known else "None is known here."),
-        f"tradebot init --state-dir {path}" + (", or name a known one with --state-dir" if known else ""),
+        _init(path, environ) + (", or name a known one with --state-dir" if known else ""),
     )
+
+
+def _init(path: Path, environ: Mapping[str, str]) -> str:
+    """Return the command that makes this folder, of the mode that the environment or its own name says.
+
+    A folder named paper must not become a sandbox because somebody followed a hint.
+    """
+    said = (environ.get("TRADING_MODE") or environ.get("TRADEBOT_MODE") or path.name).lower()
+    mode = f" --mode {said}" if said in ("paper", "live") else ""
+    return f"tradebot init{mode} --state-dir {path}"

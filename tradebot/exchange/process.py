@@ -157,10 +157,14 @@ def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | No
         shown = control_token.headers(state_dir)
         status, answer = _exchanged(method, found.url, path, _ANSWER_TIMEOUT_S * 10, body, shown)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise MarketError(f"the exchange at {found.url} gave no answer: {error}", _AGAIN) from error
+        raise MarketError(f"the exchange at {found.url} gave no answer: {_why(error)}", _AGAIN) from error
     if status >= http.HTTPStatus.BAD_REQUEST:
         raise _refused(status, answer)
     return answer
+
+
+def _why(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or type(error).__name__
 
 
 def _refused(status: int, answer: object) -> MarketError:

@@ -243,7 +243,9 @@ def _listen(port: int) -> socket.socket:
         listener.bind((HOST, port))
     except (OSError, OverflowError) as error:
         listener.close()
-        raise MarketError(f"port {port} of {HOST} cannot be used: {error}", "choose another --port") from error
+        why = error.strerror if isinstance(error, OSError) else "there is no such port"
+        hint = "tradebot exchange serve --port 0 takes a free one; or name another --port"
+        raise MarketError(f"port {port} of {HOST} can't be used: {why}", hint) from error
     listener.listen(_BACKLOG)
     return listener
 
