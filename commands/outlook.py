@@ -121,8 +121,19 @@ def health(
         _books(mark, now, limits.max_reconcile_age_s, is_open=is_open),
         _age("flow", fetched, now, limits.max_flow_age_s, is_open=is_open),
         *([_age("exits", looked, now, EXITS_LATE_S, is_open=is_open)] if held else []),
+        *_strategies(passes),
         *_fates(app),
     )
+
+
+def _strategies(passes: "Sequence[CycleRecord]") -> "Iterator[Check]":
+    """Yield a warning for each strategy whose answer the last pass of entries refused as a whole."""
+    from tradebot.model.record import Job
+
+    last = next((cycle for cycle in reversed(passes) if cycle.job is Job.TRADE_ONCE), None)
+    for refusal in last.refused_strategies if last else ():
+        found = f"{refusal.strategy} is BROKEN ({refusal.decision.reason}): tradebot strategy list"
+        yield Check("strategy", "warn", found)
 
 
 def _last_whole(passes: "Sequence[CycleRecord]", job: "Job") -> datetime | None:

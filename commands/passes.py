@@ -341,9 +341,8 @@ def render_refusal(console: "Console", refusal: "StrategyRefusal") -> None:
     """Print that a strategy's whole answer was refused, with what was seen and what to do."""
     found = refusal.decision
     assert found.reason is not None, "a refusal has a reason"
-    limit = "" if found.limit is None else f" against {found.limit}"
-    row = REASONS[found.reason]
-    said = f"Strategy {refusal.strategy}: {found.reason} ({clean(str(found.observed))}{limit})"
+    row, limit = REASONS[found.reason], "" if found.limit is None else f" against {found.limit}"
+    said = f"Strategy {refusal.strategy} is {row.cause.upper()}: {found.reason} ({clean(str(found.observed))}{limit})"
     console.print(said, style="red", markup=False, soft_wrap=True)
     console.print(f"  {row.meaning}\n  Next: {row.remedy}", markup=False, soft_wrap=True)
 

@@ -178,9 +178,12 @@ def _did(recorded: "SqliteFacts", cycle: "CycleRecord") -> str:
         answers = recorded.intakes(cycle.at)
         return f"{len(answers)} answers, {sum(answer.received for answer in answers)} rows"
     orders = sum(record.terminal is None for record in cycle.candidates)
+    failed = "".join(
+        f"; strategy {refusal.strategy} is BROKEN ({refusal.decision.reason})" for refusal in cycle.refused_strategies
+    )
     if cycle.job == "score":
-        return f"{len(cycle.candidates)} scored, {orders} candidates"
-    return f"{len(cycle.candidates)} looked at, {orders} sent"
+        return f"{len(cycle.candidates)} scored, {orders} candidates{failed}"
+    return f"{len(cycle.candidates)} looked at, {orders} sent{failed}"
 
 
 def _compared(mark: "ReconcileMark | None", as_of: datetime | None) -> Compared | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.confinement import Protections
     from tradebot.adapters.plugin import Surroundings
     from tradebot.model.decision import Decision
+    from tradebot.model.record import StrategyRefusal
     from tradebot.settings import Settings
 
 app = typer.Typer(help="Strategies: begin one of your own, list those that are installed.", no_args_is_help=True)
@@ -123,12 +124,30 @@ def _render_new(console: "Console", data: Written) -> None:
         console.print(f"  {step}", markup=False, soft_wrap=True)
 
 
-def listing(settings: "Settings", folder: Path, mode: str | None, account: str | None) -> Report:
-    """Ask each strategy in use once, on a desk without facts; exit 10 where one is missing or answers badly."""
-    data = Strategies(look(settings, folder, ask=True))
+def listing(
+    settings: "Settings",
+    folder: Path,
+    mode: str | None,
+    account: str | None,
+    refused: "Mapping[str, StrategyRefusal]",
+) -> Report:
+    """Ask each strategy in use once, on a desk without facts; exit 10 where one is missing or answers badly.
+
+    `refused` are those whose answer the last pass refused: what fails on real facts may answer well without any.
+    """
+    rows = look(settings, folder, ask=True)
+    data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))
     well = all(row.state in (OFF, WELL) for row in data.rows)
     code = ExitCode.DONE if well else ExitCode.FINDINGS
     return Report("strategy-list", data, lambda console: _render_list(console, data), code, mode, account)
+
+
+def _as_in_the_last_pass(row: StrategyRow, refusal: "StrategyRefusal | None") -> StrategyRow:
+    if row.state != WELL or refusal is None:
+        return row
+    found = refusal.decision
+    observed = f"in the last pass of trade-once: {found.observed}; asked now, without facts, it answers"
+    return replace(row, state=str(found.reason), observed=observed)
 
 
 def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow, ...]:
@@ -193,7 +212,8 @@ def _render_list(console: "Console", data: Strategies) -> None:
         colour = {WELL: "green", OFF: "dim"}.get(row.state, "red")
         package = escape(f"{row.package} {row.version}") if row.package else "·"
         runs = "a process of its own" if row.own_process else "this process"
-        table.add_row(escape(row.name), package, runs, f"[{colour}]{row.state}[/]")
+        state = row.state if row.state in (OFF, WELL, MISSING) else f"BROKEN: {row.state}"
+        table.add_row(escape(row.name), package, runs, f"[{colour}]{state}[/]")
     console.print(table)
     for row in data.rows:
         _render_fault(console, row)
@@ -238,9 +258,11 @@ def _listing_of(state_dir: str | None, config: str | None) -> Report:
     folder = resolve(state_dir, os.environ)
     if state_dir is None and not (folder / MARKER).exists():
         settings = load(user_file(Options(None, config), folder, os.environ), os.environ).settings
-        return listing(settings, folder, None, None)
+        return listing(settings, folder, None, None, {})
     with opened(state_dir, config) as bot:
-        return listing(bot.settings, bot.folder.path, bot.mode_name, bot.account_tail)
+        cycles = bot.recorded.cycles(job="trade-once", last=1) if bot.recorded else ()
+        refused = {refusal.strategy: refusal for cycle in cycles for refusal in cycle.refused_strategies}
+        return listing(bot.settings, bot.folder.path, bot.mode_name, bot.account_tail, refused)
 
 
 @app.command("new", epilog="Example: tradebot strategy new momentum --path ../momentum")

@@ -52,7 +52,8 @@ class Why:
 class SymbolWhy:
     """One symbol's way through the last pass that looked at it; `passes` counts those in the span that did.
 
-    Quantities are shares, prices USD; `sentence` says where it ended, `remedy` what would change that.
+    Quantities are shares, prices USD; `sentence` says where it ended, `remedy` what would change that, `then` what
+    would refuse it next.
     """
 
     symbol: str
@@ -68,6 +69,7 @@ class SymbolWhy:
     reason: str | None
     sentence: str
     remedy: str
+    then: str | None
     now: str | None
 
 
@@ -230,12 +232,15 @@ def _way(app: "App", symbol: str, span: Span) -> SymbolWhy:
 
 
 def _seen(app: "App", ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
+    from tradebot.explain import remedy_for
     from tradebot.model.reasons import REASONS, Reason
 
     way = ways[-1]
     candidate, terminal = way.record.candidate, way.record.terminal
     row = REASONS[terminal.reason] if terminal and terminal.reason else None
-    more, remedy = "", row.remedy if row else "tradebot status"
+    more, remedy = "", "tradebot status"
+    if terminal and terminal.reason:
+        remedy = remedy_for(terminal.reason, terminal.observed)
     if terminal and terminal.reason is Reason.HALTED:
         more, remedy = _why_halted(app, way.at)
     return SymbolWhy(
@@ -254,7 +259,20 @@ def _seen(app: "App", ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
         if terminal and row
         else "The order was sent and accepted.",
         remedy=remedy,
+        then=_then(way),
         now=now,
+    )
+
+
+def _then(way: "Way") -> str | None:
+    """Say what would refuse the candidate next; every gate was asked, so it is on record."""
+    from tradebot.explain import next_refusal, remedy_for
+
+    following = next_refusal(way.record)
+    if following is None or following.reason is None:
+        return None
+    return (
+        f"{following.gate} would refuse it next, {following.reason}: {remedy_for(following.reason, following.observed)}"
     )
 
 
@@ -265,7 +283,7 @@ def _unseen(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", now: str |
     refused = cycles[-1].job_decision if cycles else None
     answer = _remedied(app, why_no_orders(cycles), cycles[-1] if cycles else None)
     sentence, remedy = answer.sentence, answer.remedy
-    if cycles and refused is None:
+    if cycles and refused is None and not cycles[-1].refused_strategies:
         sentence, remedy = "The strategy proposed nothing for it: no flow is known of it.", "tradebot score"
     last = cycles[-1] if cycles else None
     return SymbolWhy(
@@ -282,6 +300,7 @@ def _unseen(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", now: str |
         reason=refused.reason.value if refused and refused.reason else None,
         sentence=sentence,
         remedy=remedy,
+        then=None,
         now=now,
     )
 

@@ -39,6 +39,8 @@ def show(console: "Console", data: "Why") -> None:
     style = VERDICT_STYLE[answer.verdict]
     console.print(f"[bold {style}]{answer.verdict.upper()}[/bold {style}]  {escape(answer.sentence)}")
     console.print(f"Next: {answer.remedy}", markup=False)
+    if answer.then:
+        console.print(f"Then: {answer.then}", markup=False)
     if data.now:
         console.print(f"Since then: {data.now}", markup=False)
     if data.last_at and data.first_at:
@@ -84,6 +86,8 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
     ended = f"[red]{way.reason}[/red]  " if way.reason else "[green]SENT[/green]  " if way.at else ""
     console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
     console.print(f"Next: {way.remedy}", markup=False)
+    if way.then:
+        console.print(f"Then: {way.then}", markup=False)
     if way.now:
         console.print(f"Since then: {way.now}", markup=False)
     if way.at:

@@ -11,7 +11,7 @@ from tradebot.model.decision import Decision, Gate
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.position import OwnedFill, fold_cash, fold_positions
 from tradebot.model.reasons import REASONS, Cause, Reason
-from tradebot.model.record import CandidateRecord, CycleRecord
+from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class Explanation:
     sentence: str
     remedy: str
     funnel: Funnel
+    then: str | None = None
+    """Where most candidates would end next, once what decided it is out of the way; None where nothing stands there."""
 
 
 def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
@@ -147,24 +149,71 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     """Return the verdict over some passes of trade-once: what decided it, and what would change it.
 
     A cause decides when it ended more than half of the candidates; otherwise the worst cause among the reasons does,
-    unless some candidate got through.
+    unless some candidate got through. Whatever is broken outranks what is idle by design, and a strategy that failed is
+    told beside the orders of the others.
     """
     seen = funnel(cycles)
     if not cycles:
         return Explanation(
             Verdict.UNKNOWN, "Nothing was recorded: trade-once has not run.", "tradebot trade-once", seen
         )
+    failed = _failed_strategy(cycles)
+    blame = _blame(failed) if failed else ""
     if seen.orders:
-        sentence = f"{seen.orders} of {seen.candidates} candidates became orders."
-        return Explanation(Verdict.TRADED, sentence, "tradebot status", seen)
+        sentence = f"{seen.orders} of {seen.candidates} candidates became orders. {blame}".rstrip()
+        remedy = REASONS[_reason(failed.decision)].remedy if failed else "tradebot status"
+        return Explanation(Verdict.TRADED, sentence, remedy, seen)
     if not seen.reasons:
         return Explanation(Verdict.UNKNOWN, "The strategy proposed nothing.", "tradebot score", seen)
     decisive = _decisive(seen.reasons)
+    verdict = Verdict(decisive.cause.value)
+    if failed and failed.decision.reason is decisive.reason:
+        return Explanation(verdict, blame, decisive.remedy, seen)
     share = (
         f"{decisive.count} of {seen.candidates} candidates" if seen.candidates > seen.refused_passes else "Each pass"
     )
-    sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}{_said(cycles, decisive.reason)}"
-    return Explanation(Verdict(decisive.cause.value), sentence, decisive.remedy, seen)
+    sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}{_said(cycles, decisive.reason)} {blame}"
+    nearest = decisive.nearest
+    remedy = remedy_for(decisive.reason, nearest.observed if nearest else None)
+    return Explanation(verdict, sentence.rstrip(), remedy, seen, _then(cycles, decisive.reason))
+
+
+FROM_NOTHING = "Nothing to do but wait: none was seen, and no value that the configuration takes would let that pass."
+_ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.SCORE_BELOW_MIN})
+"""Reasons whose limit is always above zero, so that a candidate with nothing at all passes under none."""
+
+
+def remedy_for(reason: Reason, observed: object) -> str:
+    """Return what would change a decision with this observation; for some no setting would."""
+    return FROM_NOTHING if reason in _ABOVE_ZERO and plain(observed) == "0" else REASONS[reason].remedy
+
+
+def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
+    """Return the newest refusal of a strategy's whole answer."""
+    return next((refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies), None)
+
+
+def _blame(refusal: StrategyRefusal) -> str:
+    reason = _reason(refusal.decision)
+    said = f" It said: {refusal.decision.observed}" if refusal.decision.observed else ""
+    return f"Strategy {refusal.strategy} is {REASONS[reason].cause}: {reason}: {REASONS[reason].meaning}{said}"
+
+
+def next_refusal(record: CandidateRecord) -> Decision | None:
+    """Return the decision that would end a candidate next, if the one that ended it had passed."""
+    failures = [decision for decision in record.decisions if not decision.passed]
+    return failures[1] if len(failures) > 1 else None
+
+
+def _then(cycles: Sequence[CycleRecord], reason: Reason) -> str | None:
+    """Say where most of the candidates that ended at a reason would end next: every gate was asked about each."""
+    records = (record for cycle in cycles for record in cycle.candidates)
+    ended = [record for record in records if record.terminal is not None and record.terminal.reason is reason]
+    following = Counter(_reason(refusal) for record in ended if (refusal := next_refusal(record)))
+    if not following:
+        return None
+    worst, count = following.most_common(1)[0]
+    return f"{count} of these {len(ended)} would end next at {worst}: {REASONS[worst].remedy}"
 
 
 def _said(cycles: Sequence[CycleRecord], reason: Reason) -> str:
@@ -180,8 +229,9 @@ def _decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:
         by_cause[row.cause] += row.count
     total = sum(by_cause.values())
     majority = next((cause for cause, count in by_cause.items() if 2 * count > total), None)
-    cause = majority or min(by_cause, key=_ORDER_OF_BLAME.index)
-    return next(row for row in reasons if row.cause is cause)
+    if majority is None or (majority is Cause.IDLE and Cause.BROKEN in by_cause):
+        majority = min(by_cause, key=_ORDER_OF_BLAME.index)
+    return next(row for row in reasons if row.cause is majority)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -59,17 +59,22 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def misbehaving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install a package whose strategies each do another wrong thing, and one that is well."""
     folder = tmp_path_factory.mktemp("misbehaving")
+    install(folder, {**BAD, "well": "return list(self.well(desk))"}, "misbehaving")
+    return folder
+
+
+def install(folder: Path, bodies: Mapping[str, str], package: str) -> None:
+    """Install a package of strategies into a folder, each with its own way to propose."""
     text, points = [MODULE], []
-    for name, body in {**BAD, "well": "return list(self.well(desk))"}.items():
+    for name, body in bodies.items():
         lines = "\n".join(f"        {line}" for line in body.splitlines())
         text.append(f"class {name.title()}(Base):\n    name = {name!r}\n    def propose(self, desk):\n{lines}\n")
-        points.append(f"{name} = misbehaving:{name.title()}")
-    (folder / "misbehaving.py").write_text("\n".join(text))
-    info = folder / "misbehaving-1.0.dist-info"
+        points.append(f"{name} = {package}:{name.title()}")
+    (folder / f"{package}.py").write_text("\n".join(text))
+    info = folder / f"{package}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: misbehaving\nVersion: 1.0\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("\n".join(["[tradebot.strategies]", *points]))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +218,9 @@ def test_plug_ins_that_misbehave_cost_their_own_cycles_and_no_others(
     shown = said.out
     assert said.code == 0, said.err
     assert re.search(r"^AAPL +well +\+0\.900 +100% +· +· +· +· +· +· +a candidate", shown, re.MULTILINE), shown
-    assert "Strategy raising: STRATEGY_FAILED (RuntimeError: no [bold]mood[/bold] today (misbehaving.py" in shown
+    assert (
+        "Strategy raising is BROKEN: STRATEGY_FAILED (RuntimeError: no [bold]mood[/bold] today (misbehaving.py" in shown
+    )
     # The flow strategy and the one that is well looked at each of the four symbols.
     assert done["candidates"] == 8
     events = [json.loads(line) for line in (trading.folder / "system_events.jsonl").read_text().splitlines()]
@@ -237,6 +244,38 @@ def test_the_list_says_what_each_did_and_what_to_do(
     assert set(row["protections"]) == {"files", "names", "processes", "network", "leftovers"}
     reached = "can't reach your keys" if all(row["protections"].values()) else "can "
     assert f"well: {reached}" in said.out
+
+
+def test_a_strategy_that_raises_on_real_facts_alone_is_broken_on_every_screen(
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, {"picky": "assert not desk.facts, 'facts'\nreturn []"}, "picking")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = ("--config", str(tmp_path / "mine.yaml"))
+    Path(config[1]).write_text("strategies: {picky: {}}\n")
+    assert "BROKEN" not in trading.says("strategy", "list", *config).out
+    sent = trading.says("trade-once", "--force-slot", *config)
+    assert "Strategy picky is BROKEN: STRATEGY_FAILED (AssertionError: facts" in sent.out
+    why = trading.json("why-no-orders", *config)["explanation"]
+    assert "Strategy picky is broken: STRATEGY_FAILED" in why["sentence"]
+    status = trading.json("status", *config)
+    assert "sent; strategy picky is BROKEN (STRATEGY_FAILED)" in json.dumps(status["passes"])
+    assert ("strategy", "warn") in [(check["name"], check["state"]) for check in status["health"]]
+    assert "Health warn" in trading.says("status", *config).out
+    listed = trading.says("strategy", "list", *config)
+    assert (listed.code, "BROKEN: STRATEGY_FAILED" in listed.out) == (10, True)
+    assert "picky: in the last pass of trade-once: AssertionError: facts" in listed.out
+
+
+def test_what_a_plug_in_was_told_wrong_is_said_without_the_words_of_a_validator(
+    trading: Bot, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(elsewhere / "site")
+    config = tmp_path / "mine.yaml"
+    config.write_text("strategies: {leaning: {lookback_s: soon}}\n")
+    shown = trading.says("strategy", "list", "--config", str(config)).out
+    assert "ValidationError: lookback_s must be a whole number" in shown
+    assert "pydantic" not in shown
 
 
 def test_a_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(trading: Bot) -> None:

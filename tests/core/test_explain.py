@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.core.builders import DAY, NOW, ago, candidate
+from tradebot.explain import FROM_NOTHING, funnel, plain, way_of, why_no_orders
 from tradebot.explain import Verdict as Why
-from tradebot.explain import funnel, plain, way_of, why_no_orders
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
-from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
 
 PASSED = Decision(Gate.PERMISSION, Verdict.PASS)
 
@@ -130,6 +130,8 @@ def test_a_reason_is_demanded_of_everything_that_ends_a_candidate() -> None:
         ([Reason.SCORE_BELOW_MIN, Reason.SCORE_BELOW_MIN, Reason.HALTED, Reason.FLOW_STALE], Why.BROKEN,
          Reason.FLOW_STALE),
         ([Reason.SCORE_BELOW_MIN, Reason.HALTED], Why.BLOCKED, Reason.HALTED),
+        # What is broken is never covered by what is idle by design, however many that is.
+        ([*[Reason.SCORE_BELOW_MIN] * 9, Reason.FLOW_STALE], Why.BROKEN, Reason.FLOW_STALE),
     ],
 )  # fmt: skip
 def test_the_verdict_names_whose_turn_it_is_and_what_would_unblock(
@@ -139,6 +141,42 @@ def test_the_verdict_names_whose_turn_it_is_and_what_would_unblock(
     assert told.verdict is verdict
     assert told.remedy == REASONS[decided_by].remedy
     assert f"of {len(reasons)} candidates ended at {decided_by}" in told.sentence
+
+
+BROKEN = StrategyRefusal("mine", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, "KeyError: 'x'"))
+BLAMED = f"Strategy mine is broken: STRATEGY_FAILED: {REASONS[Reason.STRATEGY_FAILED].meaning} It said: KeyError: 'x'"
+
+
+def test_a_strategy_that_raised_is_broken_however_many_of_the_others_are_idle() -> None:
+    told = why_no_orders([replace(ended(*[Reason.CLUSTER_TOO_SMALL] * 20), refused_strategies=(BROKEN,))])
+    assert (told.verdict, told.sentence) == (Why.BROKEN, BLAMED)
+
+
+def test_a_strategy_that_raised_is_told_beside_what_blocks_the_others() -> None:
+    told = why_no_orders([replace(ended(*[Reason.HALTED] * 3), refused_strategies=(BROKEN,))])
+    halted = f"3 of 4 candidates ended at HALTED: {REASONS[Reason.HALTED].meaning}"
+    assert (told.verdict, told.sentence) == (Why.BLOCKED, f"{halted} {BLAMED}")
+
+
+def test_a_strategy_that_raised_is_told_beside_the_orders_of_the_others() -> None:
+    told = why_no_orders([replace(cycle(record("AAPL")), refused_strategies=(BROKEN,))])
+    assert (told.verdict, told.sentence) == (Why.TRADED, f"1 of 2 candidates became orders. {BLAMED}")
+    assert told.remedy == REASONS[Reason.STRATEGY_FAILED].remedy
+
+
+def test_where_most_would_end_next_is_told_with_its_own_remedy() -> None:
+    weak, wide = failed(Reason.CLUSTER_TOO_SMALL), failed(Reason.SPREAD_TOO_WIDE)
+    many = [record(f"S{n}", weak, wide, failed(Reason.SIZE_BELOW_ONE)) for n in range(3)]
+    told = why_no_orders([cycle(*many, record("T", weak), record("U", wide))])
+    assert told.then == f"3 of these 4 would end next at SPREAD_TOO_WIDE: {REASONS[Reason.SPREAD_TOO_WIDE].remedy}"
+    assert why_no_orders([ended(Reason.CLUSTER_TOO_SMALL)]).then is None
+
+
+@pytest.mark.parametrize(("observed", "helps"), [(0, False), (1, True)])
+def test_no_setting_is_advised_where_none_that_the_loader_takes_would_help(observed: int, helps: bool) -> None:
+    told = why_no_orders([cycle(record("AAPL", failed(Reason.CLUSTER_TOO_SMALL, observed, 2)))])
+    assert ("strategies.flow.min_cluster" in told.remedy) is helps
+    assert told.remedy == (REASONS[Reason.CLUSTER_TOO_SMALL].remedy if helps else FROM_NOTHING)
 
 
 def test_passes_that_were_refused_as_a_whole_say_so() -> None:

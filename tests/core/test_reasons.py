@@ -1,11 +1,13 @@
 """The table of reasons and the code hold each other."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
 from tradebot.model.reasons import REASONS, Reason
+from tradebot.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = [ROOT / "tradebot" / "model" / name for name in ("reasons.py", "order_reasons.py")]
@@ -32,6 +34,25 @@ def reasons_in(tree: ast.AST) -> list[str]:
 def test_every_reason_has_its_row_and_its_name_for_a_value() -> None:
     assert list(REASONS) == list(Reason)
     assert [reason.value for reason in Reason] == [reason.name for reason in Reason]
+
+
+def test_every_setting_that_a_remedy_names_is_one_that_the_loader_takes() -> None:
+    settings = load(None, {}).settings.model_dump()
+    named = [
+        name for row in REASONS.values() for name in re.findall(r"(?:limits|plugins|strategies\.flow)\.\w+", row.remedy)
+    ]
+    for name in named:
+        section = settings
+        for part in name.split(".")[:-1]:
+            section = section[part]
+        assert name.rpartition(".")[2] in section, name
+    assert len(named) >= 8
+
+
+def test_a_remedy_that_loosens_a_setting_says_that_it_needs_approval() -> None:
+    loosening = [row.remedy for row in REASONS.values() if re.search(r"\b([Rr]aise|[Ll]ower|long_only)\b", row.remedy)]
+    assert len(loosening) >= 8
+    assert all("tradebot config accept" in remedy for remedy in loosening), loosening
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -27,6 +27,7 @@ from tradebot.adapters.failpoint import around
 from tradebot.adapters.kernel import end_with_parent
 from tradebot.adapters.plugin import GRACE_S, GROUP, Answer, Bounds, Request
 from tradebot.adapters.reach import reach_of
+from tradebot.expected import expected
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import FlowDesk
 from tradebot.model.reasons import Reason
@@ -186,8 +187,16 @@ def told_of(error: Exception, target: str) -> str:
     frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame) == package]
     places = [f" ({Path(frame.f_code.co_filename).name} line {line})" for frame, line in frames[-1:]]
     place = "".join(places)
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+    said = " ".join(f"{type(error).__name__}: {_plainly(error)}".split())
     return said[: MAX_TEXT - len(place)] + place
+
+
+def _plainly(error: Exception) -> str:
+    """Return an error's text; what a validator says of settings, in the words of a configuration."""
+    validator = sys.modules.get("pydantic")
+    if validator is None or not isinstance(error, validator.ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, found['loc']))} {expected(found)}" for found in error.errors())
 
 
 def _package(frame: FrameType) -> str:

@@ -317,7 +317,9 @@ def _parse_marker(path: Path, text: str) -> StateFolder:
         identity, kind, mode, number = (str(content[n]) for n in ("id", "kind", "mode", "account_number"))
         created_at = datetime.fromisoformat(content["created_at"])
     except (ValueError, KeyError, TypeError) as error:
-        raise OperatorError(f"The marker {path / MARKER} is damaged: {error!r}.", DAMAGED) from error
+        raise OperatorError(
+            f"The marker {path / MARKER} is damaged: it is not as tradebot wrote it.", DAMAGED
+        ) from error
     if schema != SCHEMA:
         raise OperatorError(
             f"{path} was written by another version of tradebot (schema {schema}, this one reads {SCHEMA}).",

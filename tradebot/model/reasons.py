@@ -7,7 +7,8 @@ from tradebot.model.reason_codes import row as _row
 __all__ = ["REASONS", "Cause", "Reason", "ReasonRow"]
 
 
-_SIZE_LIMIT = "Wait for positions to close, or change the limit in the configuration."
+_APPROVE = "tradebot config check says whether it fits the other limits, tradebot config accept approves it."
+_SIZE_LIMIT = f"Wait for positions to close, or raise the limit: {_APPROVE}"
 
 REASONS: dict[Reason, ReasonRow] = {
     Reason.CUT_SHORT: _row(
@@ -18,9 +19,9 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.VENUE_UNREACHABLE: _row(
         Cause.BROKEN, "The venue or its data did not answer.", "tradebot doctor, then run the verb again later"
     ),
-    Reason.KEYS_REFUSED: _row(Cause.BROKEN, "The venue refused the keys.", "Mend the keys: tradebot doctor"),
+    Reason.KEYS_REFUSED: _row(Cause.BROKEN, "The venue refused the keys.", "Fix the keys, then: tradebot doctor"),
     Reason.PASS_FAILED: _row(
-        Cause.BROKEN, "The pass ended in an error.", "Mend what the error names, then run the verb again."
+        Cause.BROKEN, "The pass ended in an error.", "Fix what the error names, then run the verb again."
     ),
     Reason.MARKET_CLOSED: _row(
         Cause.IDLE,
@@ -146,7 +147,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.VIEW_INCOMPLETE: _row(
         Cause.BROKEN,
         "The venue told of a position or an order that cannot be read, so the book may be larger than it looks.",
-        "Read the event in state/system_events.jsonl; look at the account at the venue.",
+        "Read tradebot events; look at the account at the venue.",
     ),
     Reason.VIEW_UNSTEADY: _row(
         Cause.UNKNOWN,
@@ -194,7 +195,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.LONG_ONLY: _row(
         Cause.IDLE,
         "The signal is bearish and the strategy may only buy.",
-        "Set strategies.flow.long_only: false to allow shorts.",
+        "Set strategies.flow.long_only: false to allow shorts, then tradebot config accept.",
     ),
     Reason.CANDIDATE_STALE: _row(
         Cause.IDLE,
@@ -204,7 +205,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.CLUSTER_TOO_SMALL: _row(
         Cause.IDLE,
         "Too few alerts point the same way within the cluster window.",
-        "Nothing to do; or lower strategies.flow.min_cluster.",
+        "Nothing to do; or lower strategies.flow.min_cluster (at least 1), then tradebot config accept.",
     ),
     Reason.STRATEGY_DECLINED: _row(
         Cause.IDLE,
@@ -214,22 +215,22 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.STRATEGY_FAILED: _row(
         Cause.BROKEN,
         "A plug-in strategy raised an error, or its process ended; it loses this cycle, the others go on.",
-        "Mend the plug-in (tradebot strategy list asks it anew), or turn it off under strategies:.",
+        "Fix the plug-in (tradebot strategy list asks it again), or set it to null if another strategy is in use.",
     ),
     Reason.STRATEGY_TIMEOUT: _row(
         Cause.BROKEN,
         "A plug-in strategy did not answer in time and was ended; it loses this cycle, the others go on.",
-        "Mend the plug-in, or raise plugins.timeout_s.",
+        "Fix the plug-in, or raise plugins.timeout_s (at most 600), then tradebot config accept.",
     ),
     Reason.STRATEGY_INVALID: _row(
         Cause.BROKEN,
         "A strategy answered what cannot be a candidate; all its answers of this cycle are refused, the others' go on.",
-        "Mend the plug-in: what is wrong stands beside the reason.",
+        "Fix the plug-in: what is wrong stands beside the reason.",
     ),
     Reason.STRATEGY_TOO_MANY: _row(
         Cause.BROKEN,
         "A strategy proposed more candidates than there are symbols; all of this cycle are refused, the others' go on.",
-        "Mend the plug-in: at most one candidate for each symbol of the universe.",
+        "Fix the plug-in: at most one candidate for each symbol of the universe.",
     ),
     Reason.ALREADY_POSITIONED: _row(Cause.IDLE, "The symbol is already held.", "Nothing to do; exits manage it."),
     Reason.FOREIGN_POSITION: _row(
@@ -267,7 +268,9 @@ REASONS: dict[Reason, ReasonRow] = {
         "tradebot reconcile looks it up by its id.",
     ),
     Reason.SCORE_BELOW_MIN: _row(
-        Cause.IDLE, "The score is too weak.", "Nothing to do; or lower limits.min_score after measuring it."
+        Cause.IDLE,
+        "The score is too weak.",
+        "Nothing to do; or lower limits.min_score (above 0) after measuring it, then tradebot config accept.",
     ),
     Reason.COVERAGE_BELOW_MIN: _row(
         Cause.BROKEN,
@@ -277,15 +280,15 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.SIZE_BELOW_ONE: _row(
         Cause.IDLE,
         "One share costs more than an order may.",
-        "Raise limits.max_order_fraction, or leave the name out.",
+        f"Leave the name out of universe:, or raise limits.max_order_fraction: {_APPROVE}",
     ),
     Reason.PRICE_MOVED: _row(
         Cause.BLOCKED,
         "The price is too far from the previous close.",
-        "Look at the news; the collar is limits.price_collar.",
+        f"Look at the news; or raise limits.price_collar_fraction: {_APPROVE}",
     ),
     Reason.SPREAD_TOO_WIDE: _row(
-        Cause.IDLE, "The spread would cost too much.", "Wait; or raise limits.max_spread_fraction."
+        Cause.IDLE, "The spread would cost too much.", f"Wait; or raise limits.max_spread_fraction: {_APPROVE}"
     ),
     Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The book is full.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: _row(Cause.IDLE, "This cycle has opened all it may.", "Wait for the next cycle."),
@@ -304,14 +307,16 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.ORDER_NOTIONAL_ABOVE_MAX: _row(Cause.BLOCKED, "The order is larger than one order may be.", _SIZE_LIMIT),
     Reason.ORDER_NOTIONAL_BELOW_MIN: _row(
-        Cause.IDLE, "The order is too small to be worth sending.", "Lower limits.min_order_notional_usd."
+        Cause.IDLE,
+        "The order is too small to be worth sending.",
+        "Lower limits.min_order_notional_usd (above 0), then tradebot config accept.",
     ),
     Reason.SYMBOL_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The symbol would take too much of the equity.", _SIZE_LIMIT),
     Reason.SECTOR_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The sector would take too much of the equity.", _SIZE_LIMIT),
     Reason.SECTOR_UNKNOWN: _row(
         Cause.BLOCKED,
         "The symbol has no sector in the configuration.",
-        "Name its sector under sectors: in your configuration.",
+        "Name its sector under sectors: in your configuration, then tradebot config accept.",
     ),
     Reason.GROSS_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The whole book would be too large.", _SIZE_LIMIT),
     Reason.BUYING_POWER_SHORT: _row(
