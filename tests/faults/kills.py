@@ -199,7 +199,7 @@ class Campaign:
             self.tally.runs += 1
             if end.code == DIED:
                 died.append(one)
-                self.tally.hit[end.points[-1]] += 1
+                self.tally.hit[end.points[-1]] += not one.bot.control
                 self.tally.note(one.bot, judge.unpromised(self._news(one.bot), self._promises(one.bot)))
             else:
                 self._expect(one.bot, end.code)

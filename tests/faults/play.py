@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bots", type=int, default=20, help="how many bots are killed, or stopped")
     parser.add_argument("--only", action="append", help="play this bot; again for another one")
+    parser.add_argument("--control", action="append", default=[], help="play this one too, broken on purpose")
     asked = parser.parse_args()
     numbers = range(1, asked.bots + 1)
     every = [f"bot{n}" for n in numbers]
@@ -52,7 +53,7 @@ def main() -> int:
         every = [f"{('halt', stopping.TWIN)[n % 2]}-{n}" for n in numbers]
     if asked.campaign == "prices":
         every = [*TROUBLES, TWINS]
-    tally = played(asked.campaign, asked.seed, asked.only or every)
+    tally = played(asked.campaign, asked.seed, [*(asked.only or every), *asked.control])
     replay = f"python -m tests.faults.play {asked.campaign} --seed {asked.seed} --only"
     problems = [f"{problem} [{replay} {problem.partition(':')[0]}]" for problem in dict.fromkeys(tally.problems)]
     print(json.dumps({"hits": tally.hits, "runs": tally.runs, "hit": tally.hit, "problems": problems}))

@@ -44,7 +44,7 @@ def stops(stage: Stage, seed: int, names: list[str]) -> Tally:
     for name, bot in bots.items():
         last = [point for point in points if point[0] == LAST_CHANCE.get(bot.control)]
         where = random.Random(f"{seed}.{name}").choice(last[:1] or points)
-        tally.hit[where[0]] += 1
+        tally.hit[where[0]] += not bot.control
         if name in twins:
             _meets_its_twin(stage, bot, twins[name], where, tally)
         else:

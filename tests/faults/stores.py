@@ -40,7 +40,7 @@ Write = Callable[[Path], None]
 ROUNDS = 6
 FEW_POINTS, MOST_POINTS = 2, 5
 """A process dies within so many points, so that each round of writes sees many deaths."""
-TOGETHER = 11
+TOGETHER = 16
 """In so many folders one process stands at a point when SIGKILL ends it."""
 
 

@@ -19,7 +19,7 @@ from tests.faults.disk import Disk
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 41) if SOAK else range(1, 2)
-BOTS, FOLDERS = 3, 15
+BOTS, FOLDERS = (3, 15) if SOAK else (2, 9)
 """One bot loses its power about sixty times in a day, one folder about twenty times."""
 SEEN_IN_DAYS = ("synchronous-off", "journal-not-synced")
 SEEN_IN_FOLDERS = (*SEEN_IN_DAYS, "folder-not-synced")

@@ -14,8 +14,8 @@ from tests.faults.failpoints import OFF_THE_ROAD, every_point
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 19) if SOAK else range(1, 2)
-FOLDERS, KILLS = 21, 4_650
-"""One folder is about two hundred and thirty kills."""
+FOLDERS = 21 if SOAK else 16
+KILLS = 250 * FOLDERS
 STORES = ("ledger.", "ledger_books.", "journal.", "switch.", "state_folder.", "events.", "facts_schema.create")
 
 pytestmark = pytest.mark.timeout(0 if SOAK else 600)
