@@ -10,7 +10,15 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-LONG = ("tests/faults/", "tests/docs/", "tests/cli/", "tests/package/", "tests/clients/", "tests/deploy/")
+LONG = (
+    "tests/faults/test_schedules.py",
+    "tests/faults/",
+    "tests/docs/",
+    "tests/cli/",
+    "tests/package/",
+    "tests/clients/",
+    "tests/deploy/",
+)
 """Where the tests stand that take long."""
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 OUTSIDE_SETTINGS = (

@@ -2,11 +2,11 @@
 
     python -m tests.faults.schedules --count 2000
     python -m tests.faults.schedules --first 17 --count 1 --tell
-    python -m tests.faults.schedules --control retry-on-post
+    python -m tests.faults.schedules --control retry-on-post --control no-second-look=140
 
 It prints one JSON line: what was played, which troubles befell which ends, and every broken promise with the command
 that replays its schedule. It ends with 1 where there was one. With a control the bot is broken on purpose, and the
-schedules go on until that was seen.
+schedules go on, from the first or from a later one, until that was seen.
 """
 
 import argparse
@@ -31,7 +31,20 @@ from tests.faults import judge, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
 from tests.faults.lies import RESTLESS, STRANGER
-from tests.faults.troubles import DATES, LIMITS, Fate, Trouble, drawn, fired, limit_of, rules_of
+from tests.faults.troubles import (
+    CARDS,
+    DATES,
+    LIMITS,
+    Card,
+    Fate,
+    Trouble,
+    drawn,
+    fired,
+    limit_of,
+    met_by,
+    placed,
+    rules_of,
+)
 from tradebot.adapters.ledger import SqliteLedger
 from tradebot.model.trading import TradingState
 
@@ -55,13 +68,20 @@ WAITS: Sequence[Mapping[str, Any]] = (
     {"to": "close"},
     {"to": "next_open"},
 )
-VERBS = ("entries", "exits", "exits", "compare", "unhalt")
+VERBS = ("entries", "entries", "exits", "exits", "compare", "unhalt")
+BEGINS = {
+    "entries": ("flat", "flat", "flat", "flat", "long", "resting"),
+    "exits": ("long", "resting", "resting"),
+    "compare": ("long", "resting", "resting"),
+}
+"""With which books a day begins, by its first verb."""
 UNTIL_ALL_HAS_ARRIVED_S = 13 * 60
 LAST_MINUTES_S = 10 * 60
 BETWEEN_EXITS_S = 360
 """Longer than an exit of unknown fate is only looked up."""
 PASSES = 2
 SHARE_OF_NARROW = 0.3
+ROUND = len(CARDS)
 
 
 @dataclass(frozen=True)
@@ -86,26 +106,31 @@ class Script:
 
 
 def script(seed: int) -> Script:
-    """Draw a schedule from its seed alone."""
-    chance = random.Random(f"schedule {seed}")
-    begins = chance.choice(("flat", "flat", "long", "resting", "resting"))
-    verbs = chance.choices(("entries", *VERBS), k=chance.choice((1, 1, 1, 1, 1, 1, 2, 3)))
-    if begins == "flat":
-        verbs[0] = "entries"
+    """Draw a schedule from its seed alone; the first trouble of its first act is not drawn but dealt."""
+    chance, card = random.Random(f"schedule {seed}"), dealt(seed)
+    verbs = chance.choices(VERBS, k=chance.choice((1, 1, 1, 1, 1, 1, 2, 3)))
+    verbs[0] = chance.choice(met_by(card.name))
     return Script(
-        begins,
+        chance.choice(BEGINS[verbs[0]]),
         chance.random() < SHARE_OF_NARROW,
-        tuple(_act(chance, number, verb) for number, verb in enumerate(verbs)),
+        tuple(_act(chance, number, verb, () if number else (card,)) for number, verb in enumerate(verbs)),
     )
 
 
-def _act(chance: random.Random, number: int, verb: str) -> Act:
+def dealt(seed: int) -> Card:
+    """Return the trouble whose turn it is: a round of seeds is dealt each of them once."""
+    turn, place = divmod(seed - 1, ROUND)
+    return random.Random(f"round {turn}").sample(CARDS, ROUND)[place]
+
+
+def _act(chance: random.Random, number: int, verb: str, cards: Sequence[Card]) -> Act:
     symbols = chance.sample(SYMBOLS, chance.choice((1, 2)))
-    amount = chance.choice((1, 2, 2, 3))
+    amount = chance.choice((0, 0, 1, 2) if cards else (1, 2, 2, 3))
+    others = (drawn(chance, f"{number}.{place}", verb) for place in range(amount))
     return Act(
         verb=verb,
         wanted={symbol: chance.choice(("buy", "buy", "sell")) for symbol in symbols},
-        troubles=tuple(drawn(chance, f"{number}.{place}", verb) for place in range(amount)),
+        troubles=(*(placed(chance, card, f"{number}.dealt", verb) for card in cards), *others),
         clears=chance.random() < 0.6,
         again=chance.random() < 0.7,
         wait=chance.choice(WAITS),
@@ -299,18 +324,27 @@ def standing() -> Iterator[Ground]:
         yield ground
 
 
+def _control(text: str) -> tuple[str, int]:
+    """Return the name of a control, and the first schedule that it is to be seen in, 0 where none is named."""
+    name, _, first = text.partition("=")
+    if name not in CONTROLS:
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(CONTROLS)}")
+    return name, int(first or 0)
+
+
 def main() -> int:
     """Play what the arguments say, print one JSON line, and tell whether every promise held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--first", type=int, default=1, help="the seed of the first schedule")
     parser.add_argument("--count", type=int, default=100, help="how many schedules")
-    parser.add_argument("--control", action="append", choices=CONTROLS, help="break the bot so; again for another way")
+    parser.add_argument("--control", action="append", type=_control, help="break the bot so; again for another way")
     parser.add_argument("--tell", action="store_true", help="say what happens")
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.count)
     with standing() as ground:
         if asked.control:
-            found = {name: caught(ground, name, seeds) for name in asked.control}
+            begun = {name: first or asked.first for name, first in asked.control}
+            found = {name: caught(ground, name, range(first, first + asked.count)) for name, first in begun.items()}
             print(json.dumps({name: [tally.schedules, tally.problems] for name, tally in found.items()}))
             return 0 if all(tally.problems for tally in found.values()) else 1
         tally = played(ground, seeds, asked.tell)

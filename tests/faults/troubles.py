@@ -27,6 +27,10 @@ WRITTEN_BY = {"entries": {"submit"}, "exits": set(WRITES)}
 """What a verb asks the venue to do; the others only read."""
 SELDOM = {"cancel", "replace"}
 READS = ("clock", "account", "positions", "orders", "order", "activities", "snapshots")
+SURE = {"clock", "account", "positions", "orders"}
+"""What every run reads."""
+SENT_BY = {"entries": {"submit"}, "exits": SELDOM, "compare": set[str]()}
+"""What a verb asks the venue to do in most of its runs."""
 BOTH = (*WRITES, *WRITES, *READS)
 ORDERS = ("submit", "orders", "order")
 
@@ -103,10 +107,28 @@ HALTS = {"halted meanwhile": TradingState.REDUCE_ONLY, "flatten meanwhile": Trad
 UNASKED = {"suspended by the venue": "suspend", "stopped by the venue": "stop", "canceled by the venue": "cancel"}
 KILL = "killed"
 AT_THE_DISK = (*DISK, "EFBIG")
+SOON, LATEST = 12, 26
+"""Points that every run reaches, and that the longest do; what fails at the first is nothing that a pass needs."""
 TWIN = "another copy orders"
 AT_A_POINT = (*DISK, *JUMPS, *HALTS, *UNASKED, TWIN, KILL)
 EVERY = (*RULES, *LIES, *AT_A_POINT, *LIMITS, *DATES)
 """The names of all troubles."""
+READ_AGAIN = tuple(name for name, rule in RULES.items() if "clock" in rule.befalls and "clock" not in name)
+"""Troubles of reads, which are tried again and, where that is no use, end the pass."""
+
+
+class Card(NamedTuple):
+    """A trouble to be dealt, and whether it lasts: on the disk to the end of the run, in reads until it is lifted."""
+
+    name: str
+    lasting: bool = False
+
+
+OF_WRITES = tuple(name for name, rule in RULES.items() if set(rule.befalls) <= set(WRITES))
+RARE = (*OF_WRITES, *AT_THE_DISK, "redirect before", "redirect after", "503 before", "reset before")
+"""Troubles that miss many a run, or end most that they befall."""
+CARDS = (*map(Card, (*EVERY, *RARE)), *(Card(name, lasting=True) for name in (*READ_AGAIN, *DISK)))
+"""What is dealt in turn, so that each trouble is met as often, and those that end a pass have ended some."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +240,29 @@ class Fate:
         error = sqlite3.OperationalError(os.strerror(number))
         error.sqlite_errorname, error.sqlite_errorcode = SQLITE[number], getattr(sqlite3, SQLITE[number])
         raise error
+
+
+def met_by(name: str) -> Sequence[str]:
+    """Return the verbs whose runs a trouble befalls, if not all of them."""
+    if name in OF_WRITES:
+        return ("entries", "entries", "exits") if "submit" in RULES[name].befalls else ("exits",)
+    return ("entries", "exits", "compare")
+
+
+def placed(chance: random.Random, card: Card, tag: str, verb: str) -> Trouble:
+    """Return the trouble of a card, placed where a run of the verb is likely to meet it."""
+    name, lasting = card
+    if name in LIES:
+        return Trouble(name, rules=list(lies.rules(chance, name, tag)))
+    if name not in RULES:
+        at_socket = name in (KILL, *HALTS) and verb == "entries" and chance.random() < 0.5
+        at = chance.choice((1, chance.randint(1, LATEST))) if name in DISK and not lasting else chance.randint(1, SOON)
+        return Trouble(name, at, lasting, at_socket)
+    befalls = RULES[name].befalls
+    written = [kind for kind in befalls if kind in SENT_BY[verb] and not lasting]
+    request = chance.choice(written or [kind for kind in befalls if kind in SURE] or befalls)
+    place = {"from": 1} if lasting else {"nth": 1}
+    return Trouble(name, rules=[{"name": tag, "when": {"request": request, **place}, "what": RULES[name].what}])
 
 
 def limit_of(day: Day, troubles: Sequence[Trouble]) -> Limit | None:
