@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-TICK_TIMEOUT_S = 20
+TICK_TIMEOUT_S = 60
 
 
 class Lab(NamedTuple):

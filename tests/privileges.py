@@ -13,7 +13,7 @@ PASS_BY_PERMISSIONS = (1, 2)
 def without_privileges(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run a program for which the permissions of files hold, whoever runs the tests."""
     drop = _drop if os.geteuid() == 0 else None
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, preexec_fn=drop)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, preexec_fn=drop)
 
 
 def _drop() -> None:

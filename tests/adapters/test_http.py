@@ -116,7 +116,9 @@ def test_neither_netrc_nor_a_certificate_store_of_the_environment_counts(
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
     wire.answer(Scripted(200, b"[]"))
-    assert requests.get(wire.url, timeout=5).request.headers["Authorization"], "the file is one that requests would use"
+    assert requests.get(wire.url, timeout=60).request.headers["Authorization"], (
+        "the file is one that requests would use"
+    )
     assert ask(wire) == b"[]"
     assert "Authorization" not in wire.asked[-1].headers
     session = bounded_session(QUICK)

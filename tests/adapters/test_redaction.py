@@ -80,7 +80,7 @@ def test_memory_that_holds_a_key_is_not_dumped() -> None:
 
 def test_a_process_without_keys_pays_for_nothing() -> None:
     code = "import sys; from tradebot.adapters.redaction import hide; hide('x'); print('json' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "False\n"
 
 

@@ -51,8 +51,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def answering(state: Path, child: subprocess.Popen[bytes]) -> str:
-    """Return the address once the process answers; its own exit or twenty seconds end the wait."""
-    end = time.monotonic() + 20
+    """Return the address once the process answers; its own exit or a minute ends the wait."""
+    end = time.monotonic() + 60
     while child.poll() is None and time.monotonic() < end:
         if endpoint := running(state):
             return endpoint.url

@@ -46,13 +46,8 @@ class Bot:
 
     def says(self, *arguments: str) -> Said:
         """Run a command line in this process; the bot's own folder is taken out of the commands that it proposes."""
-        before = signal.getsignal(signal.SIGTERM)
-        self._capture.readouterr()
-        try:
-            code = main([*arguments, *self._place(arguments)])
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        return Said(code, *(text.replace(f" --state-dir {self.folder}", "") for text in self._capture.readouterr()))
+        code, *texts = typed(self._capture, *arguments, *self._place(arguments))
+        return Said(code, *(text.replace(f" --state-dir {self.folder}", "") for text in texts))
 
     def json(self, *arguments: str) -> Any:
         """Run a command line with --json and return the document's data."""
@@ -78,6 +73,17 @@ class Bot:
 
     def _place(self, arguments: Sequence[str]) -> list[str]:
         return [] if "--state-dir" in arguments else ["--state-dir", str(self.folder)]
+
+
+def typed(capture: pytest.CaptureFixture[str], *arguments: str) -> Said:
+    """Run a command line in this process."""
+    before = signal.getsignal(signal.SIGTERM)
+    capture.readouterr()
+    try:
+        code = main(list(arguments))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return Said(code, *capture.readouterr())
 
 
 def blank(text: str, folder: Path) -> str:
@@ -120,11 +126,11 @@ def second_session(bot: Bot) -> None:
 def order_by_hand(url: str, symbol: str, quantity: str, name: str, side: str = "buy") -> None:
     """Send a market order past the bot, as its owner might from elsewhere."""
     body = {"symbol": symbol, "qty": quantity, "side": side, "type": "market", "time_in_force": "day"}
-    answer = requests.post(f"{url}/v2/orders", headers=KEYS, json={**body, "client_order_id": name}, timeout=10)
+    answer = requests.post(f"{url}/v2/orders", headers=KEYS, json={**body, "client_order_id": name}, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
 def log(url: str) -> list[dict[str, Any]]:
     """Return the exchange's log: the judge of what was sent."""
-    answer = requests.get(f"{url}/exchange/v1/log", params={"limit": "10000"}, timeout=10).json()
+    answer = requests.get(f"{url}/exchange/v1/log", params={"limit": "10000"}, timeout=60).json()
     return list(answer["events"])

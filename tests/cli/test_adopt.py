@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         order_by_hand(url, "MSFT", "3", "by-hand-1")
         order_by_hand(url, "AAPL", "2", "by-hand-2")
         for to in ({"to": "open"}, {"seconds": 120}):
-            assert requests.post(f"{url}/exchange/v1/tick", json=to, timeout=20).status_code == 200
+            assert requests.post(f"{url}/exchange/v1/tick", json=to, timeout=60).status_code == 200
         assert main(["init", "--state-dir", str(path), "--symbols", UNIVERSE, "--sessions", "2"]) == 0
         yield path
     finally:

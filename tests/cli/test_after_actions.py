@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def post(bot: Bot, path: str, **body: object) -> None:
-    answer = requests.post(f"{bot.url}{path}", json=body, timeout=10)
+    answer = requests.post(f"{bot.url}{path}", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
@@ -39,7 +39,7 @@ def own(bot: Bot) -> dict[str, Any]:
 
 
 def there(bot: Bot) -> dict[str, str]:
-    rows = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=10).json()
+    rows = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=60).json()
     return {row["symbol"]: row["qty"] for row in rows}
 
 
@@ -93,7 +93,7 @@ def test_audit_before_the_next_comparison_sees_what_it_will_book(bot: Bot) -> No
 
 def test_a_new_name_carries_the_position_over_and_an_assignment_is_told_as_one(bot: Bot) -> None:
     before = own(bot)
-    today = requests.get(f"{bot.url}/exchange/v1/status", timeout=10).json()["now"][2:10].replace("-", "")
+    today = requests.get(f"{bot.url}/exchange/v1/status", timeout=60).json()["now"][2:10].replace("-", "")
     other = "MSFT" if before["symbol"] != "MSFT" else "NVDA"
     post(bot, "/exchange/v1/journal", symbol=f"{other}{today}P00400000", qty=-1)
     post(bot, ACTIONS, type="name_change", symbol=before["symbol"], new_symbol="PEAR")

@@ -10,12 +10,12 @@ from tests.cli.bot import KEYS, Bot, log, order_by_hand
 
 def fails(bot: Bot, rule: str) -> None:
     """Let the exchange fail by one rule."""
-    answer = requests.post(f"{bot.url}/exchange/v1/faults", data=f"- {{name: rule, {rule}}}", timeout=10)
+    answer = requests.post(f"{bot.url}/exchange/v1/faults", data=f"- {{name: rule, {rule}}}", timeout=60)
     assert answer.status_code == 200, answer.text
 
 
 def heals(bot: Bot) -> None:
-    requests.delete(f"{bot.url}/exchange/v1/faults", timeout=10)
+    requests.delete(f"{bot.url}/exchange/v1/faults", timeout=60)
 
 
 def ticks(bot: Bot, step: str) -> None:
@@ -56,9 +56,9 @@ def test_two_owners_close_no_more_than_the_broker_holds(trader: Bot) -> None:
 def test_a_halt_ends_an_entry_that_its_owner_repriced_at_the_broker(trader: Bot) -> None:
     fails(trader, "when: {request: any}, what: halt_symbol")
     entry(trader)
-    (order,) = requests.get(f"{trader.url}/v2/orders", headers=KEYS, timeout=10).json()
+    (order,) = requests.get(f"{trader.url}/v2/orders", headers=KEYS, timeout=60).json()
     price = {"limit_price": str(Decimal(order["limit_price"]) + (1 if order["side"] == "buy" else -1))}
-    done = requests.patch(f"{trader.url}/v2/orders/{order['id']}", headers=KEYS, json=price, timeout=10)
+    done = requests.patch(f"{trader.url}/v2/orders/{order['id']}", headers=KEYS, json=price, timeout=60)
     assert done.status_code == 200, done.text
     ticks(trader, "1s")
     trader.says("reconcile")

@@ -31,7 +31,7 @@ def shell(bot: Bot, line: str, **environ: str) -> subprocess.CompletedProcess[st
     """Run `$T verb …` in a shell, on the bot's folder."""
     settings = {**os.environ, "T": " ".join(PROGRAM), "TRADEBOT_STATE": str(bot.folder), **environ}
     command = ["/bin/bash", "-c", line]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, timeout=120)
 
 
 @pytest.mark.parametrize("line", ["$T status > /dev/full", "$T status --json > /dev/full", "$T --help > /dev/full"])

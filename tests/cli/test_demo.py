@@ -6,13 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from commands import demo
 from commands.init import flags_of
 from tests.adapters import by_hand
+from tests.cli.bot import typed
 from tradebot import sandbox
 from tradebot.adapters import lock
 from tradebot.wiring import Options, opened
@@ -27,29 +27,14 @@ SELDOM = {
 """A long day in a short time."""
 
 
-def tradebot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "tradebot", *arguments]
-    environ = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False)
-
-
-def document(done: subprocess.CompletedProcess[str]) -> Any:
-    """Return the data of the document that a demo has printed."""
-    assert done.returncode == 0, done.stdout + done.stderr
-    printed = json.loads(done.stdout)
-    assert (printed["schema"], printed["mode"]) == ("tradebot.demo/1", "sandbox")
-    return printed["data"]
-
-
 @pytest.fixture(scope="module")
 def played(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
     folder = tmp_path_factory.mktemp("demo")
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in EASY.items():
-            patch.setenv(name, value)
-        done = tradebot(folder, "demo", "--minutes", MINUTES, "--edge", "0")
+    program = [sys.executable, "-m", "tradebot", "demo", "--minutes", MINUTES, "--edge", "0"]
+    environ = {**os.environ, **EASY, "COLUMNS": "100"}
+    done = subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
     yield folder, done
     sandbox.stop(folder / "state" / "exchange")
 
@@ -64,8 +49,13 @@ def test_it_plays_a_session_and_says_that_the_books_agree(
     assert "the ledger's own fold equals the exchange's account to the cent" in done.stdout
 
 
-def test_the_commands_that_it_proposes_work(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_the_commands_that_it_proposes_work(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     folder, done = played
+    monkeypatch.chdir(folder)
     proposed = [
         line.partition("tradebot ")[2].split()
         for line in done.stdout.partition("Try next")[2].splitlines()
@@ -74,56 +64,67 @@ def test_the_commands_that_it_proposes_work(played: tuple[Path, subprocess.Compl
     assert len(proposed) == 3
     for arguments in proposed:
         if arguments[0] != "demo":  # that one is this very test again
-            again = tradebot(folder, *arguments)
-            assert again.returncode in {0, 10}, again.stderr
-            assert again.stdout.strip()
+            again = typed(capsys, *arguments)
+            assert again.code in {0, 10}, again.err
+            assert again.out.strip()
 
 
-def test_it_leaves_a_bot_of_the_users_untouched(tmp_path: Path) -> None:
-    assert tradebot(tmp_path, "init", "--symbols", "2").returncode == 0
+def test_it_leaves_a_bot_of_the_users_untouched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert typed(capsys, "init", "--symbols", "2").code == 0
     before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir())
-    done = tradebot(tmp_path, "demo", "--minutes", "3")
-    assert done.returncode == 2
-    assert "holds a bot of yours" in done.stderr
-    assert "tradebot demo --state-dir state/demo\n" in done.stderr
+    said = typed(capsys, "demo", "--minutes", "3")
+    assert said.code == 2
+    assert "holds a bot of yours" in said.err
+    assert "tradebot demo --state-dir state/demo\n" in said.err
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir()) == before
     sandbox.stop(tmp_path / "state" / "exchange")
 
 
-def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance(tmp_path: Path) -> None:
+def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "state").mkdir()
     with lock.hold(tmp_path / "state", "demo", name=lock.SETUP_LOCK):
         for verb in (("demo", "--minutes", "3"), ("init",)):
-            done = tradebot(tmp_path, *verb)
-            assert (done.returncode, "demo, process" in done.stderr) == (6, True)
+            said = typed(capsys, *verb)
+            assert (said.code, "demo, process" in said.err) == (6, True)
     assert not (tmp_path / "state" / "state.id").exists()
 
 
 def test_a_demo_takes_the_place_of_another_keeps_what_a_person_edited_and_plays_a_half_day_to_its_close(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     for name, times in SELDOM.items():
         monkeypatch.setenv(name, times)
-    assert tradebot(tmp_path, "demo", "--minutes", "1", "--symbols", "2").returncode == 0
+    assert typed(capsys, "demo", "--minutes", "1", "--symbols", "2").code == 0
     edited = tmp_path / "state" / "tradebot.yaml"
     edited.write_text(edited.read_text() + "# mine\n")
-    done = tradebot(tmp_path, "demo", "--start", "2026-11-27", "--symbols", "1")
-    assert "note: your tradebot.yaml was moved to state/aside-1" in done.stderr
+    said = typed(capsys, "demo", "--start", "2026-11-27", "--symbols", "1")
+    assert "note: your tradebot.yaml was moved to state/aside-1" in said.err
     assert (tmp_path / "state" / "aside-1" / "tradebot.yaml").read_text().endswith("# mine\n")
-    assert "210 minutes, 1 symbols" in done.stdout
-    again = tradebot(tmp_path, "demo", "--minutes", "3", "--symbols", "2", "--json")
-    data = document(again)
-    assert (again.stderr, data["minutes"], data["symbols"]) == ("", 3, 2)
+    assert "210 minutes, 1 symbols" in said.out
+    again = typed(capsys, "demo", "--minutes", "3", "--symbols", "2", "--json")
+    printed = json.loads(again.out)
+    assert (again.code, again.err, printed["schema"], printed["mode"]) == (0, "", "tradebot.demo/1", "sandbox")
+    data = printed["data"]
+    assert (data["minutes"], data["symbols"]) == (3, 2)
     assert data["funnel"]["candidates"] == data["funnel"]["orders"] + sum(r["count"] for r in data["funnel"]["reasons"])
     sandbox.stop(tmp_path / "state" / "exchange")
 
 
 def test_a_wrong_configuration_leaves_the_earlier_demo_alone(
     played: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder, _ = played
-    assert tradebot(folder, "demo", "--seed", "-1").returncode == 2
-    assert tradebot(folder, "status").returncode == 0
+    monkeypatch.chdir(played[0])
+    assert typed(capsys, "demo", "--seed", "-1").code == 2
+    assert typed(capsys, "status").code == 0
 
 
 def test_one_corrupted_fill_is_seen_and_fails_the_demo(

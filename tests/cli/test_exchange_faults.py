@@ -32,7 +32,7 @@ def test_a_script_is_armed_from_a_file_seen_to_fire_and_cleared(bot: Bot, tmp_pa
     assert said.splitlines()[0] == "armed: slow, dark"
     assert [line.split() for line in said.splitlines()[1:]] == [line.split() for line in TABLE.strip().splitlines()]
 
-    statuses = [requests.get(f"{bot.url}/v2/clock", headers=KEYS, timeout=10).status_code for _ in range(4)]
+    statuses = [requests.get(f"{bot.url}/v2/clock", headers=KEYS, timeout=60).status_code for _ in range(4)]
     assert statuses == [503, 200, 503, 200]
     slow, dark = bot.json("exchange", "faults")["armed"]
     assert (slow["seen"], slow["fired"], slow["spent"], dark["spent"]) == (3, 2, True, False)
@@ -46,10 +46,10 @@ def test_a_script_is_armed_from_a_file_seen_to_fire_and_cleared(bot: Bot, tmp_pa
 
 def test_armed_rules_and_their_counts_outlive_the_process(bot: Bot) -> None:
     assert bot.says("exchange", "faults", "add", "rate-limited").code == 0
-    codes = [requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=10).status_code for _ in range(2)]
+    codes = [requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=60).status_code for _ in range(2)]
     process.stop(bot.folder / "exchange")
     assert [row["seen"] for row in bot.json("exchange", "faults")["armed"]] == [0, 2]
-    codes += [requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=10).status_code for _ in range(3)]
+    codes += [requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=60).status_code for _ in range(3)]
     assert codes == [200, 200, 200, 429, 200]
     assert bot.json("exchange", "faults", "clear")["changed"] == ["rate-limited-orders", "rate-limited-reads"]
 
@@ -110,12 +110,12 @@ def test_an_exchange_is_served_with_faults_and_goes_on_counting_when_served_so_a
             assert served.stdout is not None
             data = json.loads(served.stdout.readline())["data"]
             assert data["faults"] == ["clock-skew"]
-            assert requests.get(f"{data['url']}/v2/clock", headers=KEYS, timeout=10).status_code == 200
-            (rule,) = requests.get(f"{data['url']}/exchange/v1/faults", timeout=10).json()["faults"]
+            assert requests.get(f"{data['url']}/v2/clock", headers=KEYS, timeout=60).status_code == 200
+            (rule,) = requests.get(f"{data['url']}/exchange/v1/faults", timeout=60).json()["faults"]
             assert (rule["seen"], rule["fired"]) == (seen, seen)
             served.send_signal(signal.SIGTERM)
-            assert served.wait(timeout=20) == 0
+            assert served.wait(timeout=120) == 0
     (tmp_path / "bad.yaml").write_text("- {name: x, what: nonsense}")
     with start([*command, "--faults", str(tmp_path / "bad.yaml")]) as refused:
-        _, err = refused.communicate(timeout=20)
+        _, err = refused.communicate(timeout=120)
     assert (refused.returncode, err.splitlines()[0][:52]) == (2, "error: the faults cannot be armed: line 1: rule x: w")

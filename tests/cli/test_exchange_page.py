@@ -14,9 +14,9 @@ def test_the_address_is_told_and_the_exchange_started_for_it(bot: Bot) -> None:
     assert bot.shown("exchange", "page") == "http://127.0.0.1:PORT/"
     data = bot.json("exchange", "page")
     assert data == {"url": bot.url + "/", "opened": None}
-    answer = requests.get(data["url"], timeout=10)
+    answer = requests.get(data["url"], timeout=60)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert requests.get(f"{bot.url}/exchange/v1/page", timeout=10).json()["accounts"][0]["name"] == "main"
+    assert requests.get(f"{bot.url}/exchange/v1/page", timeout=60).json()["accounts"][0]["name"] == "main"
 
 
 def test_a_browser_opens_it(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +27,7 @@ def test_a_browser_opens_it(bot: Bot, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("BROWSER", str(browser))
     monkeypatch.setenv("ALPACA_SECRET", "not-for-a-browser")
     url = bot.url
-    out, err = bot.process("exchange", "page", "--open").communicate(timeout=20)
+    out, err = bot.process("exchange", "page", "--open").communicate(timeout=120)
     assert (out, err) == (f"{url}/\n", "")
     assert seen.read_text().startswith(f"{url}/\n")
     assert "PATH=" in seen.read_text()
@@ -42,7 +42,7 @@ def test_without_a_browser_the_address_is_told_and_the_exit_code_says_so(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     running = bot.process("exchange", "page", "--open")
-    out, _ = running.communicate(timeout=20)
+    out, _ = running.communicate(timeout=120)
     assert running.returncode == 1
     assert out.splitlines() == [f"{url}/", "No browser could be opened here: open the address yourself"]
 

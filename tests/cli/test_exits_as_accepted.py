@@ -124,7 +124,7 @@ def test_serve_goes_on_with_exits_and_opens_nothing(holder: Bot, monkeypatch: py
         if (ran[-1]["job"], ran[-1]["kind"]) == ("trade-once", "ran"):
             break
     served.terminate()
-    _, told = served.communicate(timeout=60)
+    _, told = served.communicate(timeout=120)
     assert named in told
     assert "CONFIG_UNREADABLE" in ran[-1]["said"]
     assert sold(holder) > 0

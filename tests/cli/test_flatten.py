@@ -30,7 +30,7 @@ def own(bot: Bot) -> dict[str, str]:
 
 
 def held_there(bot: Bot) -> dict[str, Decimal]:
-    rows = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=10).json()
+    rows = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=60).json()
     return {row["symbol"]: Decimal(row["qty"]) for row in rows}
 
 

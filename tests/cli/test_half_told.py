@@ -23,11 +23,11 @@ def test_a_fill_that_could_not_be_read_is_ours_as_soon_as_it_can_whatever_filled
     second_session(bot)
     assert bot.says("trade-once").code == ExitCode.DONE
     (order,) = of(bot, "order_accepted")
-    assert requests.post(f"{bot.url}/exchange/v1/faults", data=NO_PRICE, timeout=10).status_code == 200
+    assert requests.post(f"{bot.url}/exchange/v1/faults", data=NO_PRICE, timeout=60).status_code == 200
     bot.says("exchange", "tick", "2m")
     told = bot.json("reconcile")
     assert ({"unreadable", "missing_fill", "orphan"} <= kinds(told), told["plan"]) == (True, None)
-    assert requests.delete(f"{bot.url}/exchange/v1/faults", timeout=10).status_code == 200
+    assert requests.delete(f"{bot.url}/exchange/v1/faults", timeout=60).status_code == 200
     other = "MSFT" if order["symbol"] != "MSFT" else "NVDA"
     order_by_hand(bot.url, other, "1", "typed by hand")
     bot.says("exchange", "tick", "10m")

@@ -84,7 +84,7 @@ def test_flattening_asks_at_a_terminal(bot: Bot) -> None:
     ours, theirs = pty.openpty()
     running = bot.process("halt", "--flatten", stdin=theirs)
     os.write(ours, b"FLATTEN\n")
-    out, err = running.communicate(timeout=20)
+    out, err = running.communicate(timeout=120)
     os.close(ours)
     os.close(theirs)
     assert "type FLATTEN to go on" in err
@@ -322,7 +322,7 @@ def test_a_full_disk_does_not_stop_a_halt(copy: Bot) -> None:
 def test_an_output_that_takes_no_more_does_not_stop_a_halt(copy: Bot) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=20)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr.count("error:")) == (1, 1)
     assert "the output cannot be written" in done.stderr
     assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
@@ -332,7 +332,7 @@ def test_a_reader_who_went_away_does_not_stop_a_halt(copy: Bot) -> None:
     running = start([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)])
     assert running.stdout is not None
     running.stdout.close()
-    _, err = running.communicate(timeout=20)
+    _, err = running.communicate(timeout=120)
     assert (running.returncode, err) == (0, "")
     assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
 

@@ -32,7 +32,7 @@ def test_before_anything_was_traded_each_says_how_little_there_is(bot: Bot) -> N
 
 def test_positions_are_those_of_the_exchange_foreign_ones_told_apart(traded: Bot) -> None:
     found = traded.json("positions")
-    theirs = requests.get(f"{traded.url}/v2/positions", headers=KEYS, timeout=10).json()
+    theirs = requests.get(f"{traded.url}/v2/positions", headers=KEYS, timeout=60).json()
     ours: dict[str, Decimal] = {}
     for held in found["positions"]:
         ours[held["symbol"]] = ours.get(held["symbol"], Decimal(0)) + Decimal(held["quantity"])
@@ -70,7 +70,7 @@ def test_positions_fit_the_screen(traded: Bot, monkeypatch: pytest.MonkeyPatch, 
 
 def test_every_order_has_its_fate_and_those_that_are_done_need_all(traded: Bot) -> None:
     every = traded.json("orders", "--all")
-    theirs = requests.get(f"{traded.url}/v2/orders", params={"status": "all"}, headers=KEYS, timeout=10).json()
+    theirs = requests.get(f"{traded.url}/v2/orders", params={"status": "all"}, headers=KEYS, timeout=60).json()
     assert {row["client_order_id"]: row["status"] for row in every["orders"] if row["strategy"] != "foreign"} == {
         row["client_order_id"]: row["status"] for row in theirs if row["client_order_id"].startswith("tb1.")
     }
@@ -82,7 +82,7 @@ def test_every_order_has_its_fate_and_those_that_are_done_need_all(traded: Bot) 
 
 def test_fills_sum_to_the_cash_of_the_exchange(traded: Bot) -> None:
     found = traded.json("fills")
-    cash = Decimal(requests.get(f"{traded.url}/v2/account", headers=KEYS, timeout=10).json()["cash"])
+    cash = Decimal(requests.get(f"{traded.url}/v2/account", headers=KEYS, timeout=60).json()["cash"])
     assert cash == 100_000 + sum(Decimal(row["cash_usd"]) for row in found["fills"])
     assert Decimal(found["sold_usd"]) - Decimal(found["bought_usd"]) == cash - 100_000
     assert {row["strategy"] for row in found["fills"]} == {"flow", "foreign"}

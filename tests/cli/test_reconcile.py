@@ -35,7 +35,7 @@ def tick(url: str) -> None:
     import requests
 
     for to in ({"to": "open"}, {"seconds": 120}):
-        assert requests.post(f"{url}/exchange/v1/tick", json=to, timeout=20).status_code == 200
+        assert requests.post(f"{url}/exchange/v1/tick", json=to, timeout=60).status_code == 200
 
 
 def test_a_position_from_before_the_books_is_found_and_named(bot: Bot) -> None:

@@ -122,7 +122,7 @@ def running(line: str) -> Iterator["subprocess.Popen[str]"]:
         yield program
     finally:
         program.send_signal(signal.SIGINT)
-        program.communicate(timeout=20)
+        program.communicate(timeout=120)
 
 
 def session(bot: Keeper, lines: Path) -> None:
@@ -142,7 +142,7 @@ def session(bot: Keeper, lines: Path) -> None:
 
 def exchange(bot: Keeper) -> None:
     """Ask the bot's exchange all that it can be asked, refusals among it."""
-    requests.post(f"{bot.url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=10)
+    requests.post(f"{bot.url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=60)
     bot.all_say("exchange faults add rate-limited", "exchange faults", "exchange faults clear", "exchange faults ready")
     bot.all_say("exchange status", "exchange page", "exchange reset alice --confirm alice", "exchange reset nobody")
 

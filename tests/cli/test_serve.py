@@ -92,7 +92,7 @@ def test_a_week_with_one_shots_between_runs_each_slot_once_and_no_entry_outside_
     process = week.process("serve", "--speed", "1000000", "--json")
     told = until(process, "trade-once")
     shots = [week.says(verb) for verb in ("evaluate-exits", "trade-once", "reconcile")]
-    rest, errors = process.communicate(timeout=50)
+    rest, errors = process.communicate(timeout=120)
     told += [json.loads(line) for line in rest.splitlines()]
     assert (process.returncode, [shot.code for shot in shots]) == (0, [0, 0, 0]), errors
     assert "the market has ended" in told[-1]["data"]["said"]
@@ -165,13 +165,13 @@ def test_a_second_one_is_refused_naming_the_first_and_a_signal_ends_the_first_we
     assert second.code == 6
     assert f"serve, process {process.pid}, since 20" in second.err
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "stopped by a signal" in json.loads(rest.splitlines()[-1])["data"]["said"]
 
 
 def test_a_second_signal_ends_the_process_at_once() -> None:
-    done = subprocess.run([sys.executable, "-c", QUIT], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", QUIT], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "asked True\n")
 
 

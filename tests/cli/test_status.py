@@ -34,7 +34,7 @@ def test_working_orders_then_positions_are_those_of_the_exchange(bot: Bot) -> No
     bot.says("exchange", "tick", "2m")
     bot.says("reconcile")
     found = bot.json("status")
-    theirs = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=10).json()
+    theirs = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=60).json()
     ours = {held["symbol"]: (Decimal(held["quantity"]), Decimal(held["cost_usd"])) for held in found["positions"]}
     assert ours == {row["symbol"]: (Decimal(row["qty"]), Decimal(row["cost_basis"])) for row in theirs}
     assert len(ours) + len(found["orders"]) == sent
@@ -76,7 +76,7 @@ def test_health_quota_and_equity_are_those_that_were_recorded(bot: Bot) -> None:
     }
     quota, equity = found["quota"], found["equity"]
     assert quota["left_today"] == quota["daily_limit"] - quota["used_today"] > 0
-    theirs = requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=10).json()
+    theirs = requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=60).json()
     assert Decimal(equity["last_usd"]) == Decimal(theirs["equity"]) == Decimal(equity["plot"][-1])
     assert (equity["session"], equity["passes"]) == ("2026-11-17", 2)
     shown = bot.shown("status")

@@ -16,7 +16,7 @@ from tradebot.__main__ import main
 
 BAD = {
     "raising": "raise RuntimeError('no [bold]mood[/bold] today')",
-    "hanging": "while True: pass",
+    "hanging": "import time\ntime.sleep(600)",
     "nan": "return [replace(found, score=float('nan')) for found in self.well(desk)]",
     "million": "return [next(self.well(desk))] * 1_000_000",
     "changing": "desk.facts.clear()\nobject.__setattr__(desk, 'universe', ())\nreturn []",
@@ -39,7 +39,7 @@ class Base:
 
 def run(*command: str, cwd: Path, **environ: str) -> str:
     done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=cwd, env={**os.environ, **environ}, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -23,7 +23,7 @@ def test_two_runs_at_once_end_as_one(bot: Bot) -> None:
     for verb in ("trade-once", "evaluate-exits", "fetch-flow", "reconcile", "score"):
         bot.says("exchange", "tick", "5m")
         both = [bot.process(verb, "--json") for _ in range(2)]
-        said = [run.communicate(timeout=60) for run in both]
+        said = [run.communicate(timeout=120) for run in both]
         assert [run.returncode for run in both] == [0, 0], said
         if verb in ("trade-once", "evaluate-exits", "fetch-flow"):
             assert sum("SLOT_TAKEN" in out for out, _ in said) == 1, (verb, said)

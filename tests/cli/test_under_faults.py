@@ -23,7 +23,7 @@ PASSES = ("trade-once", "tick", "evaluate-exits", "flatten --all --confirm ALL",
 
 
 def control(bot: Bot, method: str, path: str, body: str = "") -> None:
-    answer = requests.request(method, f"{bot.url}/exchange/v1/{path}", data=body, timeout=20)
+    answer = requests.request(method, f"{bot.url}/exchange/v1/{path}", data=body, timeout=60)
     assert answer.status_code == 200, answer.text
 
 

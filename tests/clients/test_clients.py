@@ -48,7 +48,7 @@ def live(lab: Lab, *command: str) -> dict[str, Any]:
     """Run a client's story and return its steps; the last line of its output is its report."""
     settings = {"EXCHANGE_URL": lab.url, "APCA_API_KEY_ID": "sandbox", "APCA_API_SECRET_KEY": "sandbox"}
     environment = {"PATH": os.environ["PATH"], **settings}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
     report = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
     assert done.returncode == 0, (report, done.stderr)
     return dict(report["steps"])

@@ -42,7 +42,6 @@ def refusal(changed: dict[str, str]) -> str:
     return ""
 
 
-@pytest.mark.timeout(120)
 @settings(max_examples=5)
 @given(changed=configurations)
 def test_an_accepted_configuration_runs_and_its_books_agree(changed: dict[str, str]) -> None:

@@ -110,7 +110,7 @@ def run(command: str, state: Path, **environment: str) -> "subprocess.CompletedP
     placed = command.replace(INSTALLED, str(PROGRAM.parent))
     program = ["/bin/sh", "-c", placed]
     return subprocess.run(
-        program, env={**environment, **here}, cwd=state.parent, capture_output=True, text=True, timeout=50, check=False
+        program, env={**environment, **here}, cwd=state.parent, capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -191,6 +191,6 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
         (tmp_path / path.name).write_text(path.read_text().replace(f"{INSTALLED}/tradebot", "/bin/true"))
     named = [path.name.replace("@.", "@score.") for path in UNITS]
     program = [checker, "verify", "--man=no", *(str(tmp_path / name) for name in named)]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=50, check=False, env=dict(os.environ))
+    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
     said = [line for line in done.stderr.splitlines() if str(tmp_path) in line or "tradebot" in line]
     assert (done.returncode, said) == (0, []), done.stderr

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.bot import typed
 from tradebot import sandbox
-from tradebot.__main__ import main
 from tradebot.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,12 +35,6 @@ BARS = """ts,symbol,open,high,low,close,volume
 """
 
 
-def tradebot(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-m", "tradebot", *arguments]
-    environ = {**os.environ, "COLUMNS": "100"}
-    return subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
-
-
 def timeless(text: str) -> str:
     """Return the demo's screen without what differs between runs and machines."""
     text = re.sub(r"played in \d+ s", "played in N s", text)
@@ -51,7 +44,8 @@ def timeless(text: str) -> str:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     folder = tmp_path_factory.mktemp("readme")
-    done = tradebot(folder, "demo")
+    program, environ = [sys.executable, "-m", "tradebot", "demo"], {**os.environ, "COLUMNS": "100"}
+    done = subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (folder / "bars.csv").write_text(BARS)
     yield folder, done.stdout
@@ -59,16 +53,21 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
         sandbox.stop(exchange)
 
 
-@pytest.mark.timeout(180)
 def test_the_readme_shows_the_real_output_of_the_demo(demo: tuple[Path, str]) -> None:
     _, printed = demo
     shown = README.partition("<!-- demo -->\n```\n")[2].partition("\n```")[0]
     assert timeless(shown).split() == timeless(printed).split()
 
 
-@pytest.mark.timeout(180)
-def test_the_readmes_commands_run(demo: tuple[Path, str]) -> None:
-    folder, _ = demo
+@pytest.fixture
+def there(demo: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in the folder where the demo was played, and return it."""
+    monkeypatch.chdir(demo[0])
+    monkeypatch.setenv("COLUMNS", "100")
+    return demo[0]
+
+
+def test_the_readmes_commands_run(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^\$ (tradebot [^#\n]+)", README, flags=re.MULTILINE)
     assert len(commands) >= 7
     with ExitStack() as terminals:
@@ -77,11 +76,11 @@ def test_the_readmes_commands_run(demo: tuple[Path, str]) -> None:
             if arguments[0] == "demo":
                 arguments += ["--minutes", "2"]
             if arguments[:2] == ["exchange", "serve"]:
-                terminals.enter_context(another_terminal(folder, arguments))
+                terminals.enter_context(another_terminal(there, arguments))
                 continue
-            done = tradebot(folder, *arguments)
-            assert done.returncode in {0, 10}, f"{command}\n{done.stdout}{done.stderr}"
-            assert done.stdout.strip(), command
+            said = typed(capsys, *arguments)
+            assert said.code in {0, 10}, f"{command}\n{said.out}{said.err}"
+            assert said.out.strip(), command
 
 
 @contextmanager
@@ -96,15 +95,14 @@ def another_terminal(folder: Path, arguments: list[str]) -> Iterator[None]:
         served.terminate()
 
 
-@pytest.mark.timeout(180)
-def test_the_loop_for_programs_runs_and_prints_documents(demo: tuple[Path, str]) -> None:
-    folder, _ = demo
+@pytest.mark.usefixtures("there")
+def test_the_loop_for_programs_runs_and_prints_documents(capsys: pytest.CaptureFixture[str]) -> None:
     commands = re.findall(r"^\$ (tradebot [^#\n]+)", AGENTS, flags=re.MULTILINE)
     assert len(commands) >= 6
     for command in commands:
-        done = tradebot(folder, *shlex.split(command)[1:])
-        document = json.loads(done.stdout)
-        assert document["exit_code"] == done.returncode, command
+        said = typed(capsys, *shlex.split(command)[1:])
+        document = json.loads(said.out)
+        assert document["exit_code"] == said.code, command
         assert (document["mode"], len(document["account"])) == ("sandbox", 4), command
 
 
@@ -133,10 +131,9 @@ def test_every_setting_that_the_migration_guide_names_exists() -> None:
 def test_every_verb_has_help_with_an_example_and_stands_in_the_readme(
     capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]
 ) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    assert main([*verb, "--help"]) == 0
-    signal.signal(signal.SIGTERM, before)
-    assert "Example: tradebot" in capsys.readouterr().out
+    said = typed(capsys, *verb, "--help")
+    assert said.code == 0
+    assert "Example: tradebot" in said.out
     assert f"`{' '.join(verb)}`" in README
 
 

@@ -42,7 +42,7 @@ def test_every_example_of_an_action_or_a_journal_is_taken(tmp_path: Path) -> Non
     assert len(examples) >= 4
     with served(tmp_path, "--symbols", "AAPL") as lab:
         for path, body in examples:
-            with closing(http.client.HTTPConnection(lab.url.removeprefix("http://"), timeout=20)) as connection:
+            with closing(http.client.HTTPConnection(lab.url.removeprefix("http://"), timeout=60)) as connection:
                 connection.request("POST", path, body)
                 answer = connection.getresponse()
                 assert answer.status == 200, (path, body, answer.read())

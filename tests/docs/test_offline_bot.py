@@ -33,7 +33,7 @@ def example(language: str, lab: Lab) -> str:
 
 def run(*command: str) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, check=False, env={"PATH": os.environ["PATH"]}
+        command, capture_output=True, text=True, timeout=120, check=False, env={"PATH": os.environ["PATH"]}
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -20,7 +20,7 @@ from tradebot.exchange import server
 from tradebot.exchange.exchange import Exchange, open_exchange
 from tradebot.exchange.flow.derived import DerivedFlow
 
-_TIMEOUT_S = 10
+_TIMEOUT_S = 60
 
 
 class Client:

@@ -42,7 +42,7 @@ class Clients:
         self._url = url
 
     def tick(self, **body: object) -> None:
-        answer = self.trading._session.post(f"{self._url}/exchange/v1/tick", json=body, timeout=5)
+        answer = self.trading._session.post(f"{self._url}/exchange/v1/tick", json=body, timeout=60)
         assert answer.status_code == 200
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ def written(end: tuple[str, int]) -> str:
 @contextmanager
 def connected(place: Served, told: Row | None, table: Path) -> Iterator[http.client.HTTPConnection]:
     """Yield a connection of which the kernel's table says this."""
-    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
     with closing(connection), pytest.MonkeyPatch.context() as patch:
         connection.connect()
         if told is not None:
@@ -115,8 +115,8 @@ def test_where_it_tells_its_word_decides_whatever_is_shown(
 @pytest.mark.allow_hosts(["127.0.0.1", "::ffff:127.0.0.1"])
 @pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="needs /proc/net/tcp6")
 def test_a_connection_over_an_ipv6_socket_is_known_too(place: tuple[Served, str]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", place[0].port, timeout=10)
-    connection.sock = socket.create_connection(("::ffff:127.0.0.1", place[0].port), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", place[0].port, timeout=60)
+    connection.sock = socket.create_connection(("::ffff:127.0.0.1", place[0].port), timeout=60)
     assert connection.sock.family == socket.AF_INET6
     with closing(connection):
         assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 200

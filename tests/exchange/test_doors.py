@@ -132,7 +132,7 @@ def test_another_user_of_this_machine_reads_and_trades_and_does_not_control(
         assert place.get("/exchange/v1/status") == before
         assert asked(foreign, "GET", "/v2/account") == 200
         monkeypatch.undo()
-        own = http.client.HTTPConnection("127.0.0.1", place.port, timeout=10)
+        own = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
         assert asked(own, "POST", "/exchange/v1/tick", {"seconds": 60}) == 200
         foreign.close()
         own.close()
@@ -140,7 +140,7 @@ def test_another_user_of_this_machine_reads_and_trades_and_does_not_control(
 
 def connected(port: int, monkeypatch: pytest.MonkeyPatch) -> http.client.HTTPConnection:
     """Return a connection that is another user's: as root a real one's, else whoever serves is taken for another."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     if os.geteuid() == 0:
         os.seteuid(NOBODY)
         connection.connect()

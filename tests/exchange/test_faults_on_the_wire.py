@@ -163,7 +163,7 @@ def test_a_slow_drip_gives_the_right_answer_slowly_while_others_are_served(clien
     client.arm({"when": {"request": "clock"}, "what": {"slow_drip": 400}})
     whole = len(client.ask("GET", "/v2/account").body)
     assert whole
-    with socket.create_connection(("127.0.0.1", client.place.port), timeout=5) as slow:
+    with socket.create_connection(("127.0.0.1", client.place.port), timeout=60) as slow:
         head = "".join(f"{name}: {value}\r\n" for name, value in KEYS.items())
         slow.sendall(f"GET /v2/clock HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n".encode())
         first = slow.recv(65536)
@@ -476,7 +476,7 @@ def test_a_seeded_chance_falls_the_same_way_again(client: Client) -> None:
 
 def test_control_is_never_touched_and_the_next_request_on_a_kept_connection_is_served(client: Client) -> None:
     client.arm({"when": {"request": "any", "nth": [1, 2]}, "what": {"status": 503}})
-    with closing(http.client.HTTPConnection("127.0.0.1", client.place.port, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", client.place.port, timeout=60)) as connection:
         statuses = []
         for path in ("/exchange/v1/status", "/v2/clock", "/v2/account", "/v2/clock", FAULTS):
             connection.request("GET", path, headers=KEYS)
@@ -488,7 +488,7 @@ def test_control_is_never_touched_and_the_next_request_on_a_kept_connection_is_s
 
 def test_a_client_that_resets_in_the_middle_of_its_body_has_asked_for_nothing(client: Client) -> None:
     client.arm(submit("reply_lost"))
-    with socket.create_connection(("127.0.0.1", client.place.port), timeout=5) as half:
+    with socket.create_connection(("127.0.0.1", client.place.port), timeout=60) as half:
         half.sendall(b"POST /v2/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 400\r\n\r\n{")
         half.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert client.ask("GET", FAULTS).json["faults"][0]["seen"] == 0

@@ -39,7 +39,7 @@ class Websocket:
     """A client that speaks what its handshake agreed upon, and nothing else."""
 
     def __init__(self, place: Served, path: str, offer: str) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", place.port), timeout=10)
+        self.connection = socket.create_connection(("127.0.0.1", place.port), timeout=60)
         key = base64.b64encode(os.urandom(16)).decode()
         self.connection.sendall(
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{place.port}\r\nUser-Agent: APCA-GO/v3.9.0\r\n"
@@ -115,7 +115,7 @@ def test_a_subscription_that_names_the_channels_of_all_feeds(place: Served) -> N
 
 def updates(place: Served, query: str, key: str) -> tuple[socket.socket, HTTPResponse]:
     """Ask for trade updates in the very bytes of the SDK, and return the answer once its head has come."""
-    connection = socket.create_connection(("127.0.0.1", place.port), timeout=5)
+    connection = socket.create_connection(("127.0.0.1", place.port), timeout=60)
     connection.sendall(
         f"GET /v2/events/trades{query} HTTP/1.1\r\nHost: 127.0.0.1:{place.port}\r\nUser-Agent: Go-http-client/1.1\r\n"
         f"{key}Accept-Encoding: gzip\r\n\r\n".encode()

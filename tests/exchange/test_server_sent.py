@@ -44,7 +44,7 @@ class Reader:
 
 @contextmanager
 def reading(place: Served, target: str, key: str = "sandbox") -> Iterator[Reader]:
-    connection = HTTPConnection("127.0.0.1", place.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", place.port, timeout=60)
     try:
         connection.request("GET", target, headers={"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": key})
         answer = connection.getresponse()

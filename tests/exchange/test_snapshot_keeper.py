@@ -78,7 +78,7 @@ def is_writing(kept: Keeper) -> bool:
 
 def wait_for_child(kept: Keeper) -> None:
     """Go on as the server does until the child that writes has ended."""
-    until_s = time.monotonic() + 20
+    until_s = time.monotonic() + 60
     while is_writing(kept):
         assert time.monotonic() < until_s
         kept.consider()
@@ -228,7 +228,7 @@ def test_a_child_that_outlives_its_parent_holds_neither_its_lock_nor_its_port(
     child = kept._child
     assert child is not None
     lock.close()
-    until_s = time.monotonic() + 20
+    until_s = time.monotonic() + 60
     with (folder / "lock").open("wb") as again:
         while True:
             with suppress(BlockingIOError):
@@ -265,7 +265,7 @@ def served(folder: Path, *program: str) -> Iterator[tuple[subprocess.Popen[bytes
     """Serve a folder by a process of its own, killed at the end if it is still there."""
     with subprocess.Popen([sys.executable, *program, "--state", folder], stderr=subprocess.PIPE) as running:
         try:
-            until_s = time.monotonic() + 30
+            until_s = time.monotonic() + 60
             while (found := process.running(folder)) is None:
                 assert time.monotonic() < until_s
                 assert running.poll() is None, running.stderr and running.stderr.read()
@@ -277,7 +277,7 @@ def served(folder: Path, *program: str) -> Iterator[tuple[subprocess.Popen[bytes
 
 def order_until(address: str, end_s: float) -> int:
     """Send orders to a server until it is time, and return how many."""
-    connection, sent = http.client.HTTPConnection(address, timeout=10), 0
+    connection, sent = http.client.HTTPConnection(address, timeout=60), 0
     body = '{"symbol":"AAPL","qty":"1","side":"buy","type":"market","time_in_force":"day"}'
     while time.monotonic() < end_s:
         connection.request("POST", "/v2/orders", body, KEYS)

@@ -241,7 +241,7 @@ HANDSHAKE = (
 def raw(place: Served, frame: bytes, *headers: str) -> bytes:
     """Send a handshake and then a frame byte for byte; return all that comes until the server closes."""
     head = "\r\n".join(("GET /stream HTTP/1.1", *(headers or HANDSHAKE))) + "\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", place.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", place.port), timeout=60) as connection:
         connection.sendall(head.encode())
         answer = connection.recv(4096)
         connection.sendall(frame)

@@ -41,7 +41,7 @@ def run(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str]
     """Run one command in a process of its own; return how it ended and the top-level modules it loaded."""
     report = folder / "modules.json"
     program = [sys.executable, "-c", PROGRAM, str(report), *arguments]
-    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     return done, set(json.loads(report.read_text()))
 
 
@@ -55,7 +55,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_help_of_no_verb_loads_anything_heavy(tmp_path: Path) -> None:
     program = [sys.executable, "-c", HELPS, json.dumps([(), *VERBS])]
-    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stderr.splitlines()]
     assert [verb for verb, code, _ in told if code] == []
@@ -80,5 +80,5 @@ def test_halt_acts_before_the_command_line_library_is_loaded(state: Path) -> Non
 def test_the_guard_sees_a_heavy_module(tmp_path: Path) -> None:
     report = tmp_path / "modules.json"
     program = PROGRAM.replace("from tradebot.__main__ import main", "import numpy; main = lambda: 0")
-    subprocess.run([sys.executable, "-c", program, str(report)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", program, str(report)], check=True, timeout=120)
     assert "numpy" in json.loads(report.read_text())

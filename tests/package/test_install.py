@@ -17,7 +17,7 @@ def install(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     command = [str(ROOT / "deploy" / "install"), "environment", "one.lock"]
     return subprocess.run(
-        command, cwd=folder, env=kept | unreachable, capture_output=True, text=True, timeout=50, check=False
+        command, cwd=folder, env=kept | unreachable, capture_output=True, text=True, timeout=120, check=False
     )
 
 

@@ -38,7 +38,7 @@ class Installed:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         return subprocess.run(
             [str(self.environment / "bin" / program), *arguments],
-            cwd=self.elsewhere, env=kept, capture_output=True, text=True, timeout=110, check=False,
+            cwd=self.elsewhere, env=kept, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
 
@@ -57,14 +57,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 def python(arguments: list[str]) -> None:
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, timeout=110)
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, timeout=120)
 
 
-def inspect(installed: Installed) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def found(installed: Installed) -> dict[str, Any]:
+    """Return what the fresh environment says of its packages."""
     done = installed.run("python", "-c", OWNERS)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 def share_dependencies(environment: Path) -> None:
@@ -77,8 +79,9 @@ def share_dependencies(environment: Path) -> None:
     (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
 
 
-def test_each_package_is_in_the_wheel_and_owned_by_one_distribution(installed: Installed) -> None:
-    found = inspect(installed)
+def test_each_package_is_in_the_wheel_and_owned_by_one_distribution(
+    installed: Installed, found: dict[str, Any]
+) -> None:
     assert found["owners"] == {name: ["tradebot"] for name in ("tradebot", "commands", "jobs")}
     assert all(Path(home).resolve().is_relative_to(installed.environment.resolve()) for home in found["homes"])
 
@@ -97,8 +100,7 @@ def test_the_ready_made_fault_scripts_are_in_the_wheel_byte_for_byte(installed: 
     assert installed.run("tradebot", "exchange", "faults", "show", "lost-reply").stdout.endswith("what: reply_lost\n")
 
 
-def test_nothing_but_the_three_packages_is_in_the_wheel(installed: Installed) -> None:
-    found = inspect(installed)
+def test_nothing_but_the_three_packages_is_in_the_wheel(found: dict[str, Any]) -> None:
     tops = {Path(file).parts[0] for file in found["files"]} - {".."}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tradebot", "commands", "jobs"}
 
@@ -109,7 +111,6 @@ def test_help_is_printed_from_an_empty_folder(installed: Installed) -> None:
     assert "trade-once" in done.stdout
 
 
-@pytest.mark.timeout(120)
 def test_ten_minutes_of_demo_run_from_an_empty_folder(installed: Installed) -> None:
     state = installed.elsewhere / "state"
     done = installed.run("tradebot", "demo", "--minutes", "10", "--state-dir", str(state), "--json")

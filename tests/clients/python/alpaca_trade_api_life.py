@@ -23,7 +23,7 @@ def saw(step: str, value: object) -> None:
 
 def tick(seconds: int) -> None:
     """Let engine time pass."""
-    connection = http.client.HTTPConnection(URL.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(URL.removeprefix("http://"), timeout=60)
     connection.request("POST", "/exchange/v1/tick", json.dumps({"seconds": seconds}))
     assert connection.getresponse().status == 200
 
