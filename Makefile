@@ -31,7 +31,8 @@ soak: $(VENV)/.dev  ## long random campaigns, a line for each: the exchange agai
 	$(BIN)/python -m pytest -v --hypothesis-profile=soak --timeout=0 -n 2 --dist worksteal \
 		tests/exchange/test_against_the_obvious_model.py tests/exchange/test_trading_openapi.py \
 		tests/exchange/test_schemathesis.py tests/exchange/test_snapshot_laws.py tests/exchange/test_snapshot_keeper.py tests/faults tests/adapters/test_ledger_sums.py tests/adapters/test_redaction.py tests/cli/test_foreign_text.py \
-		tests/core/test_no_self_halt.py tests/core/test_leaving_laws.py tests/core/test_gates_rates.py $(ARGS)
+		tests/core/test_no_self_halt.py tests/core/test_leaving_laws.py tests/core/test_gates_rates.py \
+		tests/config/test_configurations_run.py $(ARGS)
 
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)

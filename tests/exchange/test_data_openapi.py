@@ -106,7 +106,7 @@ def test_every_answer_of_a_long_session_is_documented(
         asked = {"type": "cash_dividend", "symbol": symbol, "rate": f"0.{number + 1}"}
         assert world.ask("POST", "/exchange/v1/actions", asked).status == 200
     session = Session(world, data_api(), seed=20250303)
-    for _ in range(SOAK_STEPS if pytestconfig.getoption("--hypothesis-profile") == "soak" else STEPS):
+    for _ in range(SOAK_STEPS if pytestconfig.getoption("--soak", default=False) else STEPS):
         session.step()
     served = {path for path, status in session.seen if status == 200}
     left_out = {row.path for row in LEFT_OUT}

@@ -16,7 +16,7 @@ from schemathesis.transport.requests import REQUESTS_TRANSPORT
 from tests.exchange.openapi import METHODS, Api, data_api, trading_api
 from tests.exchange.worlds import KEYS, SYMBOLS, World, open_world
 
-EXAMPLES, SOAK_EXAMPLES = 2, 40
+EXAMPLES, SOAK_EXAMPLES = 1, 40
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 SYMBOL_NAMES = ("symbol", "symbols", "symbol_or_asset_id")
 
