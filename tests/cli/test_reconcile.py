@@ -68,7 +68,7 @@ def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
     ("text", "says"),
     [
         (None, "there is no plan"),
-        ("", "cannot be read as a plan"),
+        ("", "can't be read as a plan"),
         ("[]", "is not a plan of this version"),
         ('{"schema": "tradebot.plan/2", "account": "OTHER1234"}', "was made for another account"),
     ],

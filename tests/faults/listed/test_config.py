@@ -156,7 +156,7 @@ def test_fault_016_all_limits_absent(bot: Bot, mine: Path) -> None:
 
 def test_fault_017_a_list_where_a_mapping_is_expected(bot: Bot, mine: Path) -> None:
     """Exit 2 naming the section, or the file where it is the whole of it."""
-    refused(bot, mine, "limits: [1, 2]\n", f"limits ({mine})", "dictionary")
+    refused(bot, mine, "limits: [1, 2]\n", f"limits ({mine})", "must be a section with its own KEY: VALUE lines")
     refused(bot, mine, "- limits\n", str(mine), "a mapping is expected at the top, not a list")
 
 
