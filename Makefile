@@ -22,7 +22,7 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 	$(COMPILED) $(CODE)
 	$(BIN)/tradebot demo $(ARGS)
 
-test: $(VENV)/.dev  ## run the tests (ARGS="tests/core -k funnel")
+test: $(VENV)/.dev  ## run the tests (ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -30,9 +30,9 @@ soak: $(VENV)/.dev  ## long random campaigns, a line for each: the exchange agai
 	$(COMPILED) $(CODE) tests
 	$(BIN)/python -m pytest -v --hypothesis-profile=soak --timeout=0 -n 2 --dist worksteal \
 		tests/exchange/test_against_the_obvious_model.py tests/exchange/test_trading_openapi.py \
-		tests/exchange/test_schemathesis.py tests/exchange/test_snapshot_laws.py tests/exchange/test_snapshot_keeper.py tests/faults tests/adapters/test_ledger_sums.py tests/adapters/test_redaction.py tests/cli/test_foreign_text.py \
-		tests/core/test_no_self_halt.py tests/core/test_leaving_laws.py tests/core/test_gates_rates.py \
-		tests/config/test_configurations_run.py $(ARGS)
+		tests/exchange/test_schemathesis.py tests/exchange/test_snapshot_laws.py tests/exchange/test_snapshot_keeper.py tests/faults tests/adapters/ledger/test_sums.py tests/adapters/text/test_redaction.py tests/scenarios/test_terminal_escapes.py \
+		tests/test_limits.py tests/scenarios/test_each_position_is_sold_once.py tests/gates/test_rates.py \
+		tests/scenarios/test_configurations_run.py $(ARGS)
 
 mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
 from benchmarks.support.traded import GATES, Traded, filled, intent_of
-from tradebot.adapters import state_folder
-from tradebot.adapters.events import JsonlEvents
-from tradebot.adapters.facts import SqliteFacts
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.events import JsonlEvents
 from tradebot.exchange import process
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
@@ -112,9 +112,8 @@ def prepare(folder: Path) -> None:
 
 def child(folder: str, offline: bool) -> None:
     """Import what an audit needs, then print the seconds that one takes."""
-    from commands import audit, audit_reading, audit_screen  # noqa: F401
-    from tradebot.adapters import alpaca  # noqa: F401
-    from tradebot.wiring import Options, opened
+    from commands.audit import verb as audit
+    from tradebot.app.wiring import Options, opened
 
     with opened(Options(folder), {}) as app:
         began = time.perf_counter()

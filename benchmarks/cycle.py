@@ -18,17 +18,17 @@ from typing import NamedTuple
 from benchmarks.support.figures import Figure, show
 from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
 from tests.venues import FakeFlow, FakeReader, FakeVenue
+from tradebot.app.settings import load as load_settings
+from tradebot.app.wiring import rules_of
 from tradebot.cycle import trade_once
 from tradebot.model.bar import Quote, Session
 from tradebot.model.flow import DarkPoolPrint, FlowAlert, GreekExposure, IvRank, OiChange, TideTick
 from tradebot.model.instrument import Right
 from tradebot.model.record import Job, SymbolFacts, TideFacts
 from tradebot.model.trading import Permission, ReconcileMark
-from tradebot.settings import load as load_settings
+from tradebot.ports.world import Call, World
 from tradebot.signals import condense
 from tradebot.strategies.flow import FlowStrategy
-from tradebot.wiring import rules_of
-from tradebot.world import Call, World
 
 RUNS = 7
 BOUNDS_MS: Mapping[int, float | None] = {50: None, 500: 100, 5_000: 1_000}

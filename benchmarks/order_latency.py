@@ -19,9 +19,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.support.figures import Figure, show
-from commands import init
-from tradebot.connecting import SANDBOX_KEY
+from commands.init import verb as init
+from tradebot.app.connecting import SANDBOX_KEY
+from tradebot.app.wiring import App, Options, opened
 from tradebot.cycle import trade_once
+from tradebot.desk.snapshot import take
 from tradebot.exchange import process
 from tradebot.exchange.state import LOG_FILE
 from tradebot.model.candidate import Side
@@ -29,11 +31,9 @@ from tradebot.model.desk import Desk
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.record import CandidateRecord, Job
-from tradebot.orders import send, submit_intent
-from tradebot.ports import OrderPort
-from tradebot.snapshot import take
-from tradebot.wiring import App, Options, opened
-from tradebot.world import Call, World
+from tradebot.orders.sending import send, submit_intent
+from tradebot.ports.broker import OrderPort
+from tradebot.ports.world import Call, World
 
 ORDERS = 60
 REPLY_BOUND, SETTLED_BOUND = 2, 3

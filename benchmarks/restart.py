@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.support.figures import Figure, show
-from commands import init
-from tradebot.adapters.ledger import SqliteLedger
+from commands.init import verb as init
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.wiring import App, Options, opened
+from tradebot.desk.snapshot import take
 from tradebot.exchange import process
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
 from tradebot.model.position import fold_positions
 from tradebot.model.record import Job
-from tradebot.orders import send, submit_intent
-from tradebot.snapshot import take
-from tradebot.wiring import App, Options, opened
-from tradebot.world import Call, World
+from tradebot.orders.sending import send, submit_intent
+from tradebot.ports.world import Call, World
 
 PROGRAM = Path(sys.executable).with_name("tradebot")
 STATE = Path(__file__).parents[1] / "state"

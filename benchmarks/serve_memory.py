@@ -10,10 +10,11 @@ import tracemalloc
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
-from commands import init, serve
+from commands.init import verb as init
+from commands.serve import verb as serve
 from jobs.runner import Kind, Line
+from tradebot.app.wiring import Options, opened
 from tradebot.exchange import process
-from tradebot.wiring import Options, opened
 
 A_SESSION = 646
 """Passes that the shipped timetable holds for a whole session."""

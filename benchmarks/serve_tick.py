@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
-from commands import init
+from commands.init import verb as init
 from jobs.duty import Duty
 from jobs.runner import Done, Runner, Station
 from jobs.timetable import slots
-from tradebot.adapters.pace import RealTime
+from tradebot.adapters.time.pace import RealTime
+from tradebot.app.wiring import App, Options, opened
 from tradebot.errors import ExitCode
 from tradebot.exchange import process
 from tradebot.model.record import Job
-from tradebot.session_dates import session_of
-from tradebot.wiring import App, Options, opened
+from tradebot.timetable.sessions import session_of
 
 TICKS = 2000
 BOUND_MS = 5

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from benchmarks.support.figures import Figure, show
-from commands import demo
+from commands.demo import verb as demo
 from tradebot.exchange import process
 
 BOUND_S = 60

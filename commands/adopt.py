@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.completing import strangers
-from commands.plain import clean
-from commands.surface import Config, Json, Report, StateDir, caller, confirm_for, console, finish, opened
+from commands.shared.completing import strangers
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, caller, confirm_for, console, finish, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.app.wiring import App
     from tradebot.model.account import BrokerPosition
-    from tradebot.wiring import App
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     from the broker there, the position moved since it was shown, an order that is not the bot's works on it, or it is
     of a kind that is not traded.
     """
-    from commands.holdings import FOREIGN_OWNER
-    from commands.passes import begin
-    from tradebot.adopting import acknowledge, broker_position, manage
+    from commands.shared.holdings import FOREIGN_OWNER
+    from commands.shared.passes import begin
     from tradebot.model.position import ADOPTED
     from tradebot.model.record import Job
+    from tradebot.reconciliation.adoption import acknowledge, broker_position, manage
 
     there = broker_position(app.reader.view(), symbol)
     closes = _met_already(app, there) if take_over else None

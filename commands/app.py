@@ -10,38 +10,38 @@ from typer.main import get_command
 
 from commands import (
     adopt,
-    audit,
     backup,
     completion,
-    config,
-    demo,
-    doctor,
-    evaluate_exits,
     events,
     exchange,
-    fetch_flow,
     fills,
     flatten,
-    halt,
-    init,
     journal,
     live,
     orders,
     positions,
-    reconcile,
-    recover,
     restore,
     schedule,
-    schema,
-    score,
-    serve,
-    status,
-    strategy,
-    trade_once,
     unhalt,
-    why_no_orders,
 )
-from commands.plain import clean
+from commands.audit import verb as audit
+from commands.config import verb as config
+from commands.demo import verb as demo
+from commands.doctor import verb as doctor
+from commands.evaluate_exits import verb as evaluate_exits
+from commands.fetch_flow import verb as fetch_flow
+from commands.halt import verb as halt
+from commands.init import verb as init
+from commands.reconcile import verb as reconcile
+from commands.recover import verb as recover
+from commands.score import verb as score
+from commands.serve import verb as serve
+from commands.shared import schema
+from commands.shared.plain import clean
+from commands.status import verb as status
+from commands.strategy import verb as strategy
+from commands.trade_once import verb as trade_once
+from commands.why_no_orders import verb as why_no_orders
 from tradebot import __version__
 from tradebot.errors import ExitCode, OperatorError
 

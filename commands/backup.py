@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.plain import clean
-from commands.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import ExitCode, TradebotError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.wiring import App
+    from tradebot.app.wiring import App
 
 BY_HAND = "by-hand"
 
@@ -55,8 +55,8 @@ def run(app: "App", *, only_list: bool = False) -> Report:
 
     OperatorError where the disk does not take the copy.
     """
-    from tradebot.adapters import backups
-    from tradebot.adapters.backup_parts import Hashed
+    from tradebot.adapters.recovery import backups
+    from tradebot.adapters.recovery.backup_parts import Hashed
 
     made, hashed = None, Hashed()
     if not only_list:
@@ -76,8 +76,8 @@ def of_ended_session(app: "App", now: datetime) -> None:
     """
     from datetime import timedelta
 
-    from tradebot.adapters import backups
-    from tradebot.adapters.backup_parts import Hashed
+    from tradebot.adapters.recovery import backups
+    from tradebot.adapters.recovery.backup_parts import Hashed
     from tradebot.model.event import Severity, SystemEvent
 
     ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
@@ -99,7 +99,7 @@ def of_ended_session(app: "App", now: datetime) -> None:
 
 
 def _render(console: "Console", data: Backups) -> None:
-    from tradebot.adapters.backups import LET_GO, REMEDY
+    from tradebot.adapters.recovery.backups import LET_GO, REMEDY
 
     if data.made:
         console.print(f"Copied and read through: {data.made.path}", markup=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.surface import Json, Report, finish
+from commands.shared.surface import Json, Report, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.plain import clean, document, say
-from commands.surface import Config, Json, Report, StateDir, console, finish, jsonable, opened
+from commands.shared.plain import clean, document, say
+from commands.shared.surface import Config, Json, Report, StateDir, console, finish, jsonable, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.app.wiring import App
     from tradebot.model.event import SystemEvent
-    from tradebot.wiring import App
 
 POLL_S = 0.25
 STYLE = {"INFO": "default", "WARN": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
@@ -30,8 +30,8 @@ class Events:
 
 def run(app: "App", last: int) -> Report:
     """Read the end of the files; OperatorError where something else stands in their place."""
-    from tradebot.adapters.events import last_events, require_file
-    from tradebot.adapters.state_folder import EVENTS
+    from tradebot.adapters.state.events import last_events, require_file
+    from tradebot.adapters.state.state_folder import EVENTS
 
     path = app.folder.path / EVENTS
     require_file(path)
@@ -42,8 +42,8 @@ def run(app: "App", last: int) -> Report:
 
 def follow(app: "App", as_json: bool) -> None:
     """Print each event as it comes, one line or one JSON document, until a signal or a closed pipe ends it."""
-    from tradebot.adapters.events import Tail
-    from tradebot.adapters.state_folder import EVENTS
+    from tradebot.adapters.state.events import Tail
+    from tradebot.adapters.state.state_folder import EVENTS
 
     screen, tail = console(), Tail(app.folder.path / EVENTS)
     while all(say(_told(app, screen, event, as_json)) for event in tail.news()):

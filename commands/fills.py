@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.plain import clean
-from commands.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.why_no_orders import Span
+    from commands.why_no_orders.verb import Span
+    from tradebot.app.wiring import App
     from tradebot.model.position import OwnedFill
-    from tradebot.wiring import App
 
 VENUE = "venue"
 SOURCES = {
@@ -74,7 +74,7 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
 
 def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "Iterable[OwnedFill]":
     """Keep the fills of a span that ends at the last recorded trading time, or of the session of the last fill."""
-    from commands.holdings import last_passes, trading_now
+    from commands.shared.holdings import last_passes, trading_now
 
     if span is None or not fills:
         return fills
@@ -86,14 +86,14 @@ def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "I
 
 
 def _session_open(app: "App", at: datetime) -> datetime:
-    from tradebot.session_dates import session_of
+    from tradebot.timetable.sessions import session_of
 
     session = session_of(app.ledger_view, at)
     return session.open if session else at.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _row(owned: "OwnedFill") -> FillRow:
-    from commands.holdings import FOREIGN_OWNER
+    from commands.shared.holdings import FOREIGN_OWNER
 
     fill = owned.fill
     return FillRow(
@@ -135,7 +135,7 @@ def _render(console: "Console", data: Fills) -> None:
 
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
-    from commands.completing import symbols
+    from commands.shared.completing import symbols
 
     @app.command("fills", epilog="Example: tradebot fills --since session")
     def fills(
@@ -148,7 +148,7 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Show what was bought and sold, and what it did to the cash; the venue is not asked."""
-        from commands.why_no_orders import span_of
+        from commands.why_no_orders.verb import span_of
 
         span = span_of(None, since) if since else None
         with opened(state_dir, config) as bot:

@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.completing import own
-from commands.surface import Config, DryRun, Json, Report, StateDir, caller, confirm_for, finish, opened_to_leave
+from commands.shared.completing import own
+from commands.shared.surface import Config, DryRun, Json, Report, StateDir, caller, confirm_for, finish, opened_to_leave
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.passes import PassData
+    from commands.shared.passes import PassData
+    from tradebot.app.wiring import App
     from tradebot.model.record import CycleRecord
-    from tradebot.wiring import App
 
 ALL = "ALL"
 NOT_SENT_RIGHTLY = frozenset({"DRY_RUN", "SHADOW"})
@@ -25,7 +25,7 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     Exit 0 where every closing order was accepted, 3 where permission is closed, 5 where something is left to close.
     Raises OperatorError: exit 2 for a symbol that is not the bot's own, or without a confirmation.
     """
-    from commands.passes import pass_data
+    from commands.shared.passes import pass_data
 
     named = _named(app, symbol)
     if named and not dry_run:
@@ -64,8 +64,8 @@ def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleR
     from jobs.claims import claim_by_hand
     from tradebot.cycle import flatten
     from tradebot.model.record import Job
-    from tradebot.session_dates import last_session
-    from tradebot.world import Call
+    from tradebot.ports.world import Call
+    from tradebot.timetable.sessions import last_session
 
     now = app.now()
     if dry_run:
@@ -77,7 +77,7 @@ def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleR
 
 
 def _exit_code(data: "PassData") -> ExitCode:
-    from commands.passes import pass_exit_code
+    from commands.shared.passes import pass_exit_code
 
     if pass_exit_code(data):
         return ExitCode.REFUSED
@@ -86,7 +86,7 @@ def _exit_code(data: "PassData") -> ExitCode:
 
 
 def _render(console: "Console", data: "PassData") -> None:
-    from commands.passes import render_not_run, render_rows
+    from commands.shared.passes import render_not_run, render_rows
 
     if data.not_run:
         render_not_run(console, data.not_run)

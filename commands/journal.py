@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.surface import Config, Json, Report, StateDir, finish, opened_as_found
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_as_found
 from tradebot.errors import ExitCode, TradebotError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.journal_reading import Reading
-    from tradebot.wiring import App
+    from tradebot.adapters.ledger.journal_reading import Reading
+    from tradebot.app.wiring import App
 
 app = typer.Typer(help="The hash-chained journal of money records.", no_args_is_help=True, rich_markup_mode=None)
 SHOWN = 20
@@ -49,8 +49,8 @@ class Verified:
 
 def run(bot: "App", file: str | None) -> Report:
     """Read a journal through, and ask the ledger about it; exit 10 where the chain or the ledger says no."""
-    from tradebot.adapters.journal_reading import read
-    from tradebot.adapters.state_folder import JOURNAL
+    from tradebot.adapters.ledger.journal_reading import read
+    from tradebot.adapters.state.state_folder import JOURNAL
 
     path = Path(file) if file else bot.folder.path / JOURNAL
     found, ledger = read(path), None if file else _ledger_says(bot)
@@ -63,7 +63,7 @@ def run(bot: "App", file: str | None) -> Report:
 
 
 def _data(path: Path, found: "Reading", ledger: str | None) -> Verified:
-    from tradebot.adapters.canonical import parse_time
+    from tradebot.adapters.text.canonical import parse_time
 
     last = found.last
     breaks = tuple(Broken(*broken) for broken in found.breaks)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.plain import clean, confirm
-from commands.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.plain import clean, confirm
+from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.app.wiring import App
     from tradebot.gates.permission import Door
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import Arming, Mode, Permission
-    from tradebot.wiring import App
 
 app = typer.Typer(help="Show and give the permission to send orders.", no_args_is_help=True, rich_markup_mode=None)
 OPEN, ENTRIES, CLOSED = "open", "entries closed", "closed"
@@ -179,7 +179,7 @@ def _keys(app: "App") -> Condition:
 
 def _account(app: "App") -> tuple[datetime | None, Condition]:
     """Ask the venue whose keys these are, and whether it lets that account trade."""
-    from tradebot.agreement import require_account
+    from tradebot.reconciliation.account import require_account
 
     try:
         account, now = app.reader.account(), app.now()
@@ -212,7 +212,7 @@ def _require_others(app: "App") -> None:
 
 def _armed(app: "App", count: int, by: str) -> "Arming":
     """Write the arming into whole books, durably, and tell of it among the events."""
-    from commands.clocks import require
+    from commands.shared.clocks import require
     from tradebot.gates.permission import arming_of
     from tradebot.model.event import Severity, SystemEvent
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.plain import clean
-from commands.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.app.wiring import App
     from tradebot.model.intent import IntentRecord
     from tradebot.model.order import Order
-    from tradebot.wiring import App
 
 STYLE = {"filled": "green", "rejected": "red", "unknown": "yellow", "sent": "yellow"}
 
@@ -108,7 +108,7 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
 
 
 def _foreign(order: "Order") -> OrderRow:
-    from commands.holdings import FOREIGN_OWNER
+    from commands.shared.holdings import FOREIGN_OWNER
 
     return OrderRow(
         at=order.submitted_at,

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.drawing import duration, time_left, way_there
-from commands.holdings import FOREIGN_OWNER, Holding, StopRow
-from commands.plain import clean
-from commands.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.drawing import duration, time_left, way_there
+from commands.shared.holdings import FOREIGN_OWNER, Holding, StopRow
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from tradebot.wiring import App
+    from tradebot.app.wiring import App
 
 UNBOUNDED = 1000
 """Columns in which a table is measured."""
@@ -39,8 +39,8 @@ class Positions:
 
 def run(app: "App") -> Report:
     """Fold the fills, and measure each position against the exit rules at the last recorded prices."""
-    from commands.holdings import holdings, last_passes, prices, trading_now
-    from commands.notes import notes
+    from commands.shared.holdings import holdings, last_passes, prices, trading_now
+    from commands.shared.notes import notes
 
     passes, fills, mark = last_passes(app), app.ledger_view.fills(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))

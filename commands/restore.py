@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.completing import backups as backup_names
-from commands.surface import AccountTail, Config, Json, Report, StateDir, caller, confirm_for, finish, opened_as_found
+from commands.shared.completing import backups as backup_names
+from commands.shared.surface import (
+    AccountTail,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    caller,
+    confirm_for,
+    finish,
+    opened_as_found,
+)
 
 if TYPE_CHECKING:
-    from tradebot.wiring import App
+    from tradebot.app.wiring import App
 
 
 def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
@@ -19,8 +29,8 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 
     Raises OperatorError: exit 2 for a backup that is none or is damaged, and without a confirmation.
     """
-    from commands.recover import at_rest, remade, report_of
-    from tradebot.adapters import backups
+    from commands.recover.verb import at_rest, remade, report_of
+    from tradebot.adapters.recovery import backups
 
     found = backups.verified(app.folder, name)
     what = f"Putting {found.path.name} in the place of the books"

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from jobs.timetable import Slot
+    from tradebot.app.wiring import App
     from tradebot.model.bar import Session
-    from tradebot.wiring import App
 
 NEXT = 20
 MOST = 2000
@@ -105,7 +105,7 @@ def _sessions(app: "App", since: datetime, count: int) -> "list[Session]":
     held = list(app.ledger_view.sessions(start, end))
     if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + REACH / 2:
         return held
-    from tradebot.adapters.calendar import exchange_sessions
+    from tradebot.adapters.time.calendar import exchange_sessions
 
     return list(exchange_sessions(start, end))
 

@@ -10,16 +10,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.plain import clean
-from commands.surface import AccountTail, Config, Json, Report, StateDir, caller, confirm_for, console, finish, opened
+from commands.shared.plain import clean
+from commands.shared.surface import (
+    AccountTail,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    caller,
+    confirm_for,
+    console,
+    finish,
+    opened,
+)
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.app.wiring import App
     from tradebot.model.trading import TradingStateRecord
-    from tradebot.reconciling import Reconciled
-    from tradebot.wiring import App
+    from tradebot.reconciliation.reconcile import Reconciled
 
 
 UNSAID = "no reason given"
@@ -50,9 +61,9 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
     confirmation, blocking findings, a cause that stands, or a newer halt.
     """
-    from tradebot.adapters.switch import left_aside
+    from tradebot.adapters.state.switch import left_aside
+    from tradebot.desk.halting import accept
     from tradebot.gates.halts import plain_words
-    from tradebot.halting import accept
     from tradebot.model.trading import TradingState
 
     if override and not _said(reason):
@@ -90,7 +101,7 @@ def _noted(app: "App", before: "TradingStateRecord", by: str, reason: str) -> No
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
-    from tradebot.halting import under
+    from tradebot.desk.halting import under
 
     at = f" at {before.at:%Y-%m-%d %H:%M:%S} UTC" if before.at else ""
     who = f" by {clean(before.who)}" if before.who else ""
@@ -102,7 +113,7 @@ def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) ->
 
 def _compared(app: "App", by: str) -> None:
     """Reconcile as its own verb does; raise where what differs would shut entries anyway."""
-    from commands.reconcile import compare
+    from commands.reconcile.verb import compare
 
     result = compare(app, by)
     blocking = _blocking(result)
@@ -119,7 +130,7 @@ def _compared(app: "App", by: str) -> None:
 
 def _gone(app: "App") -> None:
     """Raise where the bot would halt itself again, for causes that still stand."""
-    from tradebot.halting import what_stands
+    from tradebot.desk.halting import what_stands
 
     causes = what_stands(app.world(dry_run=True, proposing=False))
     if causes:

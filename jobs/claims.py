@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.timetable import next_slot, slot_at
-from tradebot.job_times import JobTimes
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.ports import Ledger
-from tradebot.session_dates import last_session, session_of
-from tradebot.world import Call
+from tradebot.ports.stores import Ledger
+from tradebot.ports.world import Call
+from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.sessions import last_session, session_of
 
 MAX_EXTRA = 1000
 REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})

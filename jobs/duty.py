@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from jobs.timetable import CHAIN, Slot, slots
-from tradebot.job_times import JobTimes
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.ports import Ledger
-from tradebot.session_dates import session_of
+from tradebot.ports.stores import Ledger
+from tradebot.timetable.job_times import JobTimes
+from tradebot.timetable.sessions import session_of
 
 ENTRIES = Job.TRADE_ONCE
 """The job that opens positions: late, it is missed. The others look, compare or reduce risk, and may be late."""

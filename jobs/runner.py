@@ -18,7 +18,7 @@ from jobs.timetable import Slot
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.record import CycleRecord, Job
-from tradebot.ports import Events
+from tradebot.ports.stores import Events
 
 TICK_S = 1.0
 """Real seconds between two ticks, and the longest that a signal waits to be seen."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 
-from tradebot.job_times import JobTimes
 from tradebot.model.bar import Session
 from tradebot.model.record import Job
+from tradebot.timetable.job_times import JobTimes
 
 CHAIN = (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE)
 """The order in which jobs that are due together run: facts first, exits before entries, the comparison last."""

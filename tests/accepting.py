@@ -5,11 +5,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tradebot.adapters.ledger import SqliteLedger
-from tradebot.adapters.state_folder import open_state
-from tradebot.baseline import effective
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.state_folder import open_state
+from tradebot.app.baseline import effective
+from tradebot.app.wiring import Options, load_for
 from tradebot.model.baseline import Baseline
-from tradebot.wiring import Options, load_for
 
 
 def accept(folder: Path, at: datetime | None = None) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ["tests.bot_fixtures"]
+
 LONG = (
     "tests/faults/test_schedules.py",
     "tests/faults/",
     "tests/docs/",
-    "tests/cli/",
+    "tests/scenarios/",
+    "tests/commands/",
     "tests/package/",
     "tests/clients/",
     "tests/deploy/",

@@ -14,7 +14,7 @@ from tradebot.model.flow import Endpoint, FlowPage, Quota
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold, OrderType, Outcome, Reply, TimeInForce
-from tradebot.ports import StrategyDesk
+from tradebot.ports.strategy import StrategyDesk
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
 REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")

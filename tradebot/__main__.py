@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         gc.set_threshold(UNCOLLECTED)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        from commands.boundary import bounded
+        from commands.shared.boundary import bounded
     except ImportError as error:
         return _explain(error)
     return bounded(lambda: _run(given), given)
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: list[str]) -> int:
     try:
         if "halt" in given and not {"-h", "--help", "--schema"} & set(given):
-            from commands.halt import act, without_verb
+            from commands.halt.verb import act, without_verb
 
             words = without_verb(given)
             if words is not None:

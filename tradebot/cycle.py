@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
+from tradebot.desk.halting import after, watched
+from tradebot.desk.proposals import propose
+from tradebot.desk.snapshot import flow_desk, take
 from tradebot.exits import rules as exit_rules
-from tradebot.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.gates.common import (
     clocks_agree,
     closable,
@@ -18,7 +21,6 @@ from tradebot.gates.common import (
 )
 from tradebot.gates.entry import Ask, decide
 from tradebot.gates.sizing import entry_size, marketable_limit
-from tradebot.halting import after, watched
 from tradebot.model.bar import VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
@@ -29,12 +31,10 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
-from tradebot.orders import EXIT_LOOKUP, closing_side, send, send_again, submit_intent
-from tradebot.proposals import propose
-from tradebot.session_dates import last_session
-from tradebot.snapshot import flow_desk, take
-from tradebot.tending import AGAIN, cancelled, ours, tended
-from tradebot.world import Call, World
+from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, send_again, submit_intent
+from tradebot.orders.working_orders import AGAIN, cancelled, ours, tended
+from tradebot.ports.world import Call, World
+from tradebot.timetable.sessions import last_session
 
 NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
 """Ends at SEND after which the next candidate sees an unchanged book; a lost reply may still be a fill."""

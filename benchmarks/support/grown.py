@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
-from tradebot.adapters import state_folder, switch
-from tradebot.adapters.ledger import SqliteLedger
-from tradebot.adapters.replaying import Replayed
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery.replaying import Replayed
+from tradebot.adapters.state import state_folder, switch
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side

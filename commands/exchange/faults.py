@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.completing import fault_actions, fault_names
 from commands.exchange.place import exchange_of, start_told
-from commands.plain import clean
-from commands.surface import Json, Report, StateDir, finish
+from commands.shared.completing import fault_actions, fault_names
+from commands.shared.plain import clean
+from commands.shared.surface import Json, Report, StateDir, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -82,14 +82,14 @@ def _looked_up(action: str, name: str | None) -> Faults:
 
 
 def _ready() -> tuple[ReadyScript, ...]:
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     return tuple(ReadyScript(*row) for row in sandbox.ready_faults())
 
 
 def _shown(name: str) -> str:
     """Return a ready-made script, or what a fault of the scripts' language does."""
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     text = sandbox.fault_script(name) or sandbox.fault_explained(name)
     if text is None:
@@ -99,7 +99,7 @@ def _shown(name: str) -> str:
 
 
 def _asked(path: Path, action: str, name: str | None) -> Faults:
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     folder = exchange_of(path)
     script = script_of(name or "") if action == "add" else ""
@@ -115,14 +115,14 @@ def _asked(path: Path, action: str, name: str | None) -> Faults:
 
 
 def _added(folder: Path, script: str) -> tuple[str, ...]:
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     told = sandbox.ask(folder, "POST", PATH, {"script": script})
     return tuple(row["name"] for row in told["armed"])
 
 
 def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     if name is None:
         return tuple(sandbox.ask(folder, "DELETE", PATH)["cleared"])
@@ -135,7 +135,7 @@ def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
 
 def script_of(name: str) -> str:
     """Return the text of a script: a ready-made one by its name, a file's, or what comes on standard input for `-`."""
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     if name == STDIN:
         return sys.stdin.read(_LONGEST)
@@ -229,6 +229,6 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Make the embedded exchange misbehave by a script, and see what fired; `ready` lists ready-made scripts."""
-        from tradebot.adapters import state_folder
+        from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ), action, name), as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.exchange.place import exchange_of, start_told
-from commands.surface import Json, Report, StateDir, finish
+from commands.shared.surface import Json, Report, StateDir, finish
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def page(path: "Path", browser: bool) -> Report:
 
     OperatorError where there is no exchange.
     """
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     folder = exchange_of(path)
     with start_told(folder):
@@ -43,7 +43,7 @@ def _open(url: str) -> bool:
     """Open the address in a browser, which lives on and is handed no key."""
     import webbrowser
 
-    from tradebot.wiring import without_keys
+    from tradebot.app.wiring import without_keys
 
     for name in os.environ.keys() - without_keys(os.environ).keys():
         del os.environ[name]
@@ -66,6 +66,6 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Print the address of the embedded exchange's page: clock, book, accounts, orders, log and faults."""
-        from tradebot.adapters import state_folder
+        from tradebot.adapters.state import state_folder
 
         finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from commands.plain import note
+from commands.shared.plain import note
 from tradebot.errors import OperatorError
 
 MAKE_ONE = "tradebot exchange serve"
@@ -14,8 +14,8 @@ ANOTHER = "tradebot exchange serve --state-dir NEW --sessions 250"
 
 def exchange_of(path: Path) -> Path:
     """Return the folder of the exchange beside a state; OperatorError where there is none."""
-    from tradebot import sandbox
-    from tradebot.adapters.state_folder import EXCHANGE
+    from tradebot.adapters.state.state_folder import EXCHANGE
+    from tradebot.app import sandbox
 
     if not sandbox.holds_market(path / EXCHANGE):
         raise OperatorError(f"no exchange in {path / EXCHANGE}", f"make one: {MAKE_ONE}")
@@ -25,7 +25,7 @@ def exchange_of(path: Path) -> Path:
 @contextmanager
 def start_told(folder: Path) -> Iterator[None]:
     """Say in a line on stderr where the block has started the exchange of a folder."""
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     before = sandbox.running(folder)
     yield

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.completing import accounts as account_names
-from commands.completing import reset_account
 from commands.exchange.place import exchange_of
-from commands.plain import clean, confirm, note
-from commands.surface import Json, Report, StateDir, finish
+from commands.shared.completing import accounts as account_names
+from commands.shared.completing import reset_account
+from commands.shared.plain import clean, confirm, note
+from commands.shared.surface import Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Reset:
 
 def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Report:
     """Say what goes, have it confirmed by the account's name, and reset it on the running exchange."""
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     _refuse_books(path, name)
     folder = exchange_of(path)
@@ -62,7 +62,7 @@ def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Repor
 
 def _refuse_books(path: Path, name: str) -> None:
     """Refuse to take the account away under a bot: its books belong to that very account number."""
-    from tradebot.adapters import state_folder
+    from tradebot.adapters.state import state_folder
 
     if name == MAIN and state_folder.marked(path):
         raise OperatorError(
@@ -122,6 +122,6 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Begin an account anew: new number, same key, cash alone; its orders and positions go. Asks first."""
-        from tradebot.adapters import state_folder
+        from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)

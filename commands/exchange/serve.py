@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.completing import paces, ready_names
 from commands.exchange.faults import script_of
 from commands.exchange.place import ANOTHER
-from commands.init import (
+from commands.init.verb import (
     WELL_KNOWN,
     Actions,
     Bars,
@@ -28,15 +27,16 @@ from commands.init import (
     Start,
     Symbols,
 )
-from commands.plain import clean, note
-from commands.surface import Config, Json, Report, StateDir, finish
+from commands.shared.completing import paces, ready_names
+from commands.shared.plain import clean, note
+from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.settings import Loaded, Settings
-    from tradebot.wiring import Options
+    from tradebot.app.settings import Loaded, Settings
+    from tradebot.app.wiring import Options
 
 A_WEEK = timedelta(days=7)
 SERVED_SESSIONS = 60
@@ -108,8 +108,8 @@ class Wish:
 
 def serve(path: Path, wish: Wish, as_json: bool) -> None:
     """Serve the exchange of a folder until a signal ends it, making its market first where it has none."""
-    from tradebot import sandbox
-    from tradebot.adapters.state_folder import EXCHANGE, prepare
+    from tradebot.adapters.state.state_folder import EXCHANGE, prepare
+    from tradebot.app import sandbox
 
     prepare(path)
     folder = path / EXCHANGE
@@ -147,8 +147,8 @@ def _note_other_cash(wanted: Sequence[tuple[str, Decimal | None]], accounts: Seq
 
 
 def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | None) -> Serving:
-    from tradebot.adapters.state_folder import EXCHANGE
-    from tradebot.connecting import SANDBOX_KEY
+    from tradebot.adapters.state.state_folder import EXCHANGE
+    from tradebot.app.connecting import SANDBOX_KEY
 
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}
     step = "5m" if status["is_open"] else "open"
@@ -230,10 +230,10 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
 
     None where there is a market and no flag asks for another; of one that is there, all that no flag names is as it is.
     """
-    from tradebot import sandbox
-    from tradebot.adapters.state_folder import EXCHANGE
-    from tradebot.settings import load
-    from tradebot.wiring import user_file
+    from tradebot.adapters.state.state_folder import EXCHANGE
+    from tradebot.app import sandbox
+    from tradebot.app.settings import load
+    from tradebot.app.wiring import user_file
 
     file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
     if not sandbox.holds_market(path / EXCHANGE):
@@ -252,7 +252,7 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
 
 def _every_default(configured: "Loaded") -> dict[str, Any]:
     """Return all well-known names, of which a bot looks at fewer, as the universe where nobody named one."""
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     if configured.settings.sandbox.source != "generated" or configured.origins.get("universe") not in SHIPPED:
         return {}
@@ -327,9 +327,9 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Serve the embedded exchange to other clients until Ctrl-C; a folder without a market gets one."""
-        from commands.init import MarketWish, flags_of, market_flags, symbol_flags
-        from tradebot.adapters import state_folder
-        from tradebot.wiring import Options
+        from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
+        from tradebot.adapters.state import state_folder
+        from tradebot.app.wiring import Options
 
         path = state_folder.resolve(state_dir, os.environ)
         accounts = accounts_of(account or ())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from commands.exchange.place import ANOTHER, exchange_of
-from commands.surface import Json, Report, StateDir, finish
+from commands.shared.surface import Json, Report, StateDir, finish
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +72,7 @@ class ExchangeStatus:
 
 def run(path: Path) -> Report:
     """Ask the exchange of a folder, or its files where it does not run; OperatorError where there is none."""
-    from tradebot import sandbox
+    from tradebot.app import sandbox
 
     folder = exchange_of(path)
     market = _market(sandbox.described(folder))
@@ -172,6 +172,6 @@ def register(app: typer.Typer) -> None:
     @app.command("status", epilog="Example: tradebot exchange status --json")
     def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
         """Show the embedded exchange: address, time, accounts, market and armed faults. Changes nothing."""
-        from tradebot.adapters import state_folder
+        from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ)), as_json)

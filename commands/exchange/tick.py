@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.completing import steps
 from commands.exchange.place import ANOTHER, exchange_of, start_told
-from commands.plain import clean
-from commands.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.completing import steps
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from tradebot.adapters.clock import LockStepClock
-    from tradebot.wiring import App
+    from tradebot.adapters.time.clock import LockStepClock
+    from tradebot.app.wiring import App
 
 MOMENTS = frozenset({"open", "close", "next_open"})
 ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d[0-9:.]{0,12}(Z|[+-]\d\d:\d\d)")
@@ -48,8 +48,8 @@ def tick(bot: "App", step: str) -> Report:
 
 def tick_served(path: "Path", step: str) -> Report:
     """Let the time of an exchange pass that no bot lives with, started on demand."""
-    from tradebot import sandbox
-    from tradebot.adapters.clock import LockStepClock
+    from tradebot.adapters.time.clock import LockStepClock
+    from tradebot.app import sandbox
 
     def clock() -> LockStepClock:
         folder = exchange_of(path)
@@ -111,7 +111,7 @@ def register(app: typer.Typer) -> None:
         as_json: Json = False,
     ) -> None:
         """Move the embedded exchange's time; it stands still otherwise."""
-        from tradebot.adapters import state_folder
+        from tradebot.adapters.state import state_folder
 
         path = state_folder.resolve(state_dir, os.environ)
         with start_told(path / state_folder.EXCHANGE):

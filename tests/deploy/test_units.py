@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs.timetable import CHAIN, slots
-from tests.cli.bot import PROGRAM, made
-from tests.core.builders import SESSION
+from tests.bot import PROGRAM, made
+from tests.builders import SESSION
+from tradebot.app.settings import load
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
-from tradebot.settings import load
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())

@@ -10,13 +10,13 @@ from tradebot.model.decision import Gate
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "LIMITS.md"
 BOOK, RATES, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "rates", "halts", "entry", "common"))
-GATES, ON_BOOK, ON_RATES = (f"tests/core/{name}.py" for name in ("test_gates", "test_gates_book", "test_gates_rates"))
-ON_HALTS, HALTING, UNHALTED = (
-    f"tests/core/{name}.py" for name in ("test_gates_halts", "test_halting", "test_no_self_halt")
+GATES, ON_BOOK, ON_RATES, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "rates", "halts"))
+HALTING, UNHALTED, RUNAWAY = (
+    f"tests/{name}.py" for name in ("desk/test_halting", "test_limits", "scenarios/test_runaway_strategy")
 )
-LOOKS = "tests/core/test_second_look.py"
-PEAK = "tests/core/test_peak.py"
-SNAPSHOT = "tests/core/test_snapshot.py"
+LOOKS = "tests/desk/test_second_look.py"
+PEAK = "tests/desk/test_peak_equity.py"
+SNAPSHOT = "tests/desk/test_snapshot.py"
 REFUSES = f"{GATES}::test_a_gate_refuses_with_its_reason_and_its_numbers"
 SHARED = f"{ON_BOOK}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it"
 ALIKE = f"{ON_RATES}::test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_entries_after_it"
@@ -48,7 +48,7 @@ ROWS = (
         (Gate.PERMISSION, Gate.TRADING_STATE), (f"{COMMON}.permission", f"{COMMON}.trading_state"), (REFUSES,)),
     Row("nothing looser than the accepted configuration", "every setting", (Gate.PERMISSION,),
         ("tradebot.gates.permission.configuration", f"{COMMON}.permission_to_enter"),
-        ("tests/config/test_baseline.py::test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always",)),
+        ("tests/app/test_baseline.py::test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always",)),
     Row("session open, by the broker's clock and by the calendar", "timetable", (Gate.SESSION,),
         (f"{COMMON}.session_open",), (REFUSES,)),
     Row("two clocks agree on the time: the venue's and this machine's", "limits.max_clock_disagreement_s",
@@ -59,8 +59,8 @@ ROWS = (
     Row("data is what was asked for", "limits.max_foreign_share, min_coverage", (Gate.FLOW_CONTRACT, Gate.COVERAGE),
         (f"{ENTRY}._flow_contract", f"{ENTRY}._coverage"), (REFUSES,)),
     Row("symbol allowed: the universe only, with a sector", "universe, sectors",
-        (Gate.STRATEGY, Gate.SECTOR_NOTIONAL), ("tradebot.proposals.propose", f"{ENTRY}._sector_notional"),
-        ("tests/core/test_proposals.py::*", REFUSES)),
+        (Gate.STRATEGY, Gate.SECTOR_NOTIONAL), ("tradebot.desk.proposals.propose", f"{ENTRY}._sector_notional"),
+        ("tests/desk/test_proposals.py::*", REFUSES)),
     Row("fat finger: size and notional of one order",
         "limits.max_order_fraction, max_order_notional_usd, min_order_notional_usd", (Gate.SIZE, Gate.ORDER_NOTIONAL),
         (f"{ENTRY}._size", f"{ENTRY}._order_notional", "tradebot.gates.sizing.entry_size"),
@@ -70,13 +70,13 @@ ROWS = (
         (f"{ENTRY}._price_collar", "tradebot.gates.sizing.marketable_limit"),
         (REFUSES, f"{GATES}::test_a_limit_price_is_on_its_tick_and_never_inside_the_touch")),
     Row("a price that jumped is asked for once more, and the second answer stands; it delays an exit, never vetoes it",
-        "limits.price_jump_fraction", (Gate.QUOTE_FRESH,), ("tradebot.second_look.prices",),
+        "limits.price_jump_fraction", (Gate.QUOTE_FRESH,), ("tradebot.desk.second_look.prices",),
         (f"{LOOKS}::test_an_exit_waits_for_one_question_at_most_and_is_decided_by_the_second_answer",)),
     Row("position after the fill, open and unknown orders at their worst", "limits.max_symbol_fraction",
         (Gate.SYMBOL_NOTIONAL, Gate.POSITIONED), (f"{BOOK}.symbol_notional", f"{ENTRY}._positioned"), (SHARED,)),
     Row("a position counts at the venue's value or at quantity times price, whichever is more",
         "limits.max_symbol_fraction, max_sector_fraction, max_gross_fraction",
-        (Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL), ("tradebot.snapshot.book",),
+        (Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL), ("tradebot.desk.snapshot.book",),
         (f"{SNAPSHOT}::test_a_position_counts_at_the_worst_of_what_the_venue_and_this_passs_quote_say",)),
     Row("gross exposure and buying power after the fill", "limits.max_gross_fraction",
         (Gate.GROSS_NOTIONAL, Gate.BUYING_POWER), (f"{BOOK}.gross_notional", f"{ENTRY}._buying_power"), (SHARED,)),
@@ -86,7 +86,7 @@ ROWS = (
         (Gate.DAILY_LOSS,), (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
         (SHARED, f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event")),
     Row("drawdown, from the highest equity; a tenfold jump counts once two passes in a row saw it",
-        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.peak.remember"),
+        "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.peak_equity.remember"),
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
          f"{PEAK}::test_no_single_reading_moves_the_peak_more_than_tenfold")),
     Row("equity within a quarter of cash plus positions; otherwise nothing is measured by it, and it halts nobody",
@@ -97,7 +97,7 @@ ROWS = (
         (ALIKE, REFUSES)),
     Row("orders a second and a minute", "limits.max_orders_per_second, max_orders_per_minute", (Gate.ORDER_RATE,),
         (f"{RATES}.order_rate",),
-        (ALIKE, "tests/cli/test_runaway.py::test_whoever_asks_again_and_again_is_stopped_at_five_orders")),
+        (ALIKE, f"{RUNAWAY}::test_whoever_asks_again_and_again_is_stopped_at_five_orders")),
     Row("repeated execution: one strategy, symbol and side in a session", "limits.max_symbol_entries",
         (Gate.SYMBOL_ENTRIES,), (f"{RATES}.symbol_entries",), (ALIKE, REFUSES)),
     Row("duplicate: the same id, or the same side of a symbol from another one", "limits.duplicate_window_s",
@@ -117,7 +117,7 @@ ROWS = (
     Row("second writer, and an id with other content", "always", (Gate.SECOND_WRITER,), (f"{HALTS}.second_writer",),
         (STANDS, f"{HALTING}::test_another_order_under_our_id_halts_whenever_it_is_seen")),
     Row("books older than the account", "always", (Gate.BOOKS_OLD,), (f"{HALTS}.books_old",),
-        (STANDS, "tests/core/test_unknown_orders.py::*")),
+        (STANDS, "tests/reconciliation/test_unknown_orders.py::*")),
     Row("drift of the venue's answers", "halts.unreadable_rows", (Gate.VENUE_DRIFT,), (f"{HALTS}.venue_drift",),
         (STANDS, f"{HALTING}::test_rows_that_nobody_can_read_halt_until_they_can_be_read")),
 )  # fmt: skip
@@ -139,19 +139,19 @@ CLAUSES = (
            (f"{ENTRY}.decide",), (f"{GATES}::test_every_gate_is_asked_even_after_a_no",)),
     Clause("(c)(2)(ii)", "no order in what the account may not trade",
            "the universe; what the venue restricts it refuses",
-           ("tradebot.proposals.propose",), ("tests/core/test_proposals.py::*",)),
+           ("tradebot.desk.proposals.propose",), ("tests/desk/test_proposals.py::*",)),
     Clause("(c)(2)(iii)", "access for those who are authorized", "the account's number must be that of the books",
-           ("tradebot.agreement.require_account",), ("tests/core/test_snapshot.py::*",)),
+           ("tradebot.reconciliation.account.require_account",), ("tests/desk/test_snapshot.py::*",)),
     Clause("(c)(2)(iv)", "executions are reported at once to those who watch",
            "fills in the ledger, halts as CRITICAL events",
-           ("tradebot.books.catch_up", "tradebot.halting.watched"),
+           ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.watched"),
            (f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event",)),
     Clause("(d)", "direct and exclusive control", "no flag skips a gate; limits that contradict each other do not load",
            ("tradebot.limits.contradictions", "tradebot.limits.halts_by_itself"),
            (f"{UNHALTED}::test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_never_halted",)),
     Clause("(e)", "regular review of what the controls do",
            "every verdict is recorded; `audit` asks the same predicates",
-           (f"{BOOK}.monitors", f"{RATES}.monitors"), ("tests/core/test_auditing.py::*",)),
+           (f"{BOOK}.monitors", f"{RATES}.monitors"), ("tests/auditing/test_audit.py::*",)),
 )  # fmt: skip
 """The clauses of 17 CFR 240.15c3-5 that a bot for one account can hold to; the rule itself binds broker-dealers."""
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.bot import typed
-from tradebot import sandbox
-from tradebot.settings import load
+from tests.bot import typed
+from tradebot.app import sandbox
+from tradebot.app.settings import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

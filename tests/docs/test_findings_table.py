@@ -3,7 +3,7 @@
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
-from tradebot.reconcile import TERMS, FindingKind
+from tradebot.reconciliation.findings import TERMS, FindingKind
 
 RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "RUNBOOK.md"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.exchange.served import served
 from tests.exchange.worlds import World
-from tradebot.adapters.rows import utc
+from tradebot.adapters.wire.rows import utc
 from tradebot.exchange.times import nanoseconds, stamp
 
 NANOSECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z")

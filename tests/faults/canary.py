@@ -21,16 +21,16 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from commands.serve import Stop
+from commands.serve.verb import Stop
 from tests.accepting import accept
-from tests.adapters.wire import Asked, Scripted, Wire, serving
-from tests.cli.bot import made
-from tests.cli.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
+from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
+from tests.bot import made
+from tests.real_money import SETTINGS, at_a_terminal, environment, lines_for, real_folder, spoken
 from tradebot.__main__ import main
-from tradebot.adapters import failpoint
-from tradebot.adapters.clock import LockStepClock
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.time.clock import LockStepClock
+from tradebot.app.wiring import App
 from tradebot.exchange import process
-from tradebot.wiring import App
 
 KEY, SECRET, FLOW = (
     "".join(parts) for parts in (("AK", "CANARY7Q" * 2), ("Ca+na/ry9", "Z" * 3) * 3, ("flow-c4-n4ry-",) * 3)

@@ -9,13 +9,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from commands import reconcile
-from tradebot import agreement, books, cycle, orders, protection, reconciling
-from tradebot.adapters import backups, journal, ledger_schema, quarantine, rebuild, state_folder, switch
-from tradebot.adapters.alpaca_orders import AlpacaOrders
-from tradebot.adapters.journal import Journal
-from tradebot.adapters.ledger import SqliteLedger
-from tradebot.adapters.send_lock import FolderSendLock
+from commands.reconcile import verb as reconcile
+from tradebot import cycle
+from tradebot.adapters.alpaca.orders import AlpacaOrders
+from tradebot.adapters.ledger import journal
+from tradebot.adapters.ledger import schema as ledger_schema
+from tradebot.adapters.ledger.journal import Journal
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import backups, quarantine, rebuild
+from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state.send_lock import FolderSendLock
+from tradebot.app.wiring import App
+from tradebot.desk import agreement
 from tradebot.exits import rules
 from tradebot.limits import ExitRules
 from tradebot.model.candidate import Purpose
@@ -26,11 +31,14 @@ from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingStateRecord
-from tradebot.orders import closing_side
-from tradebot.ports import BrokerReader, Ledger
-from tradebot.strangers import Behind
-from tradebot.wiring import App
-from tradebot.world import World
+from tradebot.orders import sending
+from tradebot.orders.sending import closing_side
+from tradebot.ports.broker import BrokerReader
+from tradebot.ports.stores import Ledger
+from tradebot.ports.world import World
+from tradebot.reconciliation import catch_up, protection
+from tradebot.reconciliation import reconcile as reconcile_story
+from tradebot.reconciliation.orders_behind_fills import Behind
 
 
 def random_ids() -> None:
@@ -107,7 +115,7 @@ def gate_after_the_post() -> None:
         world.ledger.settle(intent.client_order_id, reply, desk.now)
         return Decision(Gate.SEND, Verdict.PASS, Reason.SENT)
 
-    honest = orders.send
+    honest = sending.send
     vars(cycle)["send"] = send
 
 
@@ -118,9 +126,9 @@ def unknown_is_rejected() -> None:
         for record in ledger.intents(unresolved=True):
             ledger.settle(record.intent.client_order_id, Reply(Outcome.REJECTED, code="assumed"), now)
 
-    books._resolve = resolve
+    catch_up._resolve = resolve
     # An order that fills all the same is recognised by its fill, unless nobody asks whose that is.
-    books.behind = lambda *given: Behind((), 0)  # type: ignore[attr-defined]
+    catch_up.behind = lambda *given: Behind((), 0)  # type: ignore[attr-defined]
 
 
 def cancel_and_send_anew() -> None:
@@ -155,7 +163,7 @@ def folder_not_synced() -> None:
 
 def no_second_look() -> None:
     """Believe that it is as late as when the desk was taken, however long the process slept since."""
-    vars(orders)["_too_late"] = lambda world, desk, intent: None
+    vars(sending)["_too_late"] = lambda world, desk, intent: None
 
 
 def one_fill_an_order() -> None:
@@ -182,12 +190,12 @@ def no_stop() -> None:
 
 def fate_not_asked() -> None:
     """Never look up an order whose answer was lost."""
-    vars(books)["_resolve"] = lambda *asked: None
+    vars(catch_up)["_resolve"] = lambda *asked: None
 
 
 def believe_the_orders() -> None:
     """Take an order that the venue's list leaves out for one that is over."""
-    for module in (agreement, reconciling, protection):
+    for module in (agreement, reconcile_story, protection):
         vars(module)["may_fill"] = lambda ledger, session: ()
 
 

@@ -15,17 +15,17 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 
+from tradebot.app.wiring import Options, opened
+from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
 from tradebot.model.record import Job
-from tradebot.orders import send, submit_intent
-from tradebot.ports import OrderPort
-from tradebot.snapshot import take
-from tradebot.wiring import Options, opened
-from tradebot.world import Call, World
+from tradebot.orders.sending import send, submit_intent
+from tradebot.ports.broker import OrderPort
+from tradebot.ports.world import Call, World
 
 LOCKED, UNLOCKED = "locked", "unlocked"
 REFUSED_PRICE = Decimal("1.001")

@@ -53,7 +53,7 @@ class Effect(NamedTuple):
 
 def effects() -> Iterator[Effect]:
     """Yield every effect of the adapters."""
-    for path in sorted(ADAPTERS.glob("*.py")):
+    for path in sorted(ADAPTERS.rglob("*.py")):
         yield from effects_of(ast.parse(path.read_text()), path.name)
 
 
@@ -94,7 +94,7 @@ def _is_effect(call: ast.Call) -> bool:
 def names() -> list[str]:
     """Return the name of every `around` in the adapters, as often as it stands there."""
     found = []
-    for path in sorted(ADAPTERS.glob("*.py")):
+    for path in sorted(ADAPTERS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("around") and node.args:
                 found.append(ast.literal_eval(node.args[0]))

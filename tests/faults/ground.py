@@ -21,16 +21,22 @@ from typing import Any, NamedTuple
 
 import requests
 
-from commands import evaluate_exits, reconcile, trade_once
+from commands.evaluate_exits import verb as evaluate_exits
+from commands.reconcile import verb as reconcile
+from commands.trade_once import verb as trade_once
 from tests.accepting import accept
 from tests.faults import lies
 from tests.faults.machine import Limit, Machine
 from tests.faults.wire import Wire, lay
-from tradebot.adapters import failpoint, send_lock, state_folder, switch
-from tradebot.adapters.alpaca import AlpacaReader
-from tradebot.adapters.alpaca_orders import AlpacaOrders
-from tradebot.adapters.http import RetryPolicy
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.alpaca.orders import AlpacaOrders
+from tradebot.adapters.alpaca.reader import AlpacaReader
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import send_lock, state_folder, switch
+from tradebot.adapters.wire.http import RetryPolicy
+from tradebot.app.keys import Secrets
+from tradebot.app.settings import Loaded
+from tradebot.app.wiring import CALENDAR_BEHIND, App, Options, load_for
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command
@@ -40,10 +46,7 @@ from tradebot.exchange.exchange import Exchange, open_market
 from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.state import read_market
-from tradebot.keys import Secrets
 from tradebot.model.trading import TradingState
-from tradebot.settings import Loaded
-from tradebot.wiring import CALENDAR_BEHIND, App, Options, load_for
 
 CASH = 100_000
 CALENDAR_HERE = timedelta(days=21)

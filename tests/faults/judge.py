@@ -11,10 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.ledger import SqliteLedger
-from tradebot.books import GIVEN_BACK
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation
+from tradebot.reconciliation.catch_up import GIVEN_BACK
 
 Event = Mapping[str, Any]
 ENDED = ("filled", "canceled", "expired", "rejected", "replaced")

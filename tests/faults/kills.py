@@ -14,15 +14,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from commands import evaluate_exits, reconcile, trade_once, unhalt
+from commands import unhalt
+from commands.evaluate_exits import verb as evaluate_exits
+from commands.reconcile import verb as reconcile
+from commands.trade_once import verb as trade_once
 from tests.faults import judge
 from tests.faults.controls import CONTROLS
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run_all
 from tests.faults.together import DIED
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN, fold_positions
 from tradebot.model.trading import TradingState
-from tradebot.wiring import App
 
 REFERENCE = "spared"
 MOST_IN_A_ROW = 12

@@ -10,8 +10,9 @@ from itertools import count, islice
 from typing import NamedTuple, Self
 
 from commands import backup, unhalt
-from tradebot import wiring
-from tradebot.adapters import lock, send_lock, soundness
+from tradebot.adapters.recovery import soundness
+from tradebot.adapters.state import lock, send_lock
+from tradebot.app import wiring
 
 TOLD_THE_TIME = (wiring, soundness, lock, send_lock, unhalt, backup)
 """Modules that ask the machine for its date."""

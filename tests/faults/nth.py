@@ -28,7 +28,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from tenacity import Retrying
 
-from commands.boundary import bounded
+from commands.shared.boundary import bounded
 from tests.faults import judge
 from tests.faults.calls import DATABASE, HTTP, Call, Watcher
 from tests.faults.kills import REFERENCE, Campaign, Line, Tally, entries, exits, reconciled
@@ -36,9 +36,9 @@ from tests.faults.play import warm_up
 from tests.faults.power import damaged
 from tests.faults.sqlite_calls import watch
 from tests.faults.stage import CONFIGURATION, Bot, Run, Stage, Verb, set_up
-from tradebot.adapters import http
+from tradebot.adapters.wire import http
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode
-from tradebot.wiring import App
 
 ERRORS = {
     "open": (errno.EMFILE, errno.EACCES, errno.EIO),

@@ -24,7 +24,8 @@ from tests.faults.sqlite_calls import watch
 from tests.faults.together import alone
 from tests.faults.typed import Typist, broken_promises, sat_down
 from tradebot.__main__ import main as tradebot
-from tradebot.adapters import soundness, state_folder
+from tradebot.adapters.recovery import soundness
+from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
 
 KEPT = shutil.ignore_patterns("exchange")

@@ -33,11 +33,14 @@ from tests.faults.play import warm_up
 from tests.faults.sqlite_calls import watch
 from tests.faults.stage import Bot, End, Run, Stage, Verb, set_up
 from tests.faults.together import DIED, Child, Ended, Turn, alone, together
-from tradebot.adapters import backups, failpoint, journal_reading, rebuild, soundness, state_folder, switch
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger import journal_reading
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import backups, rebuild, soundness
+from tradebot.adapters.state import state_folder, switch
+from tradebot.app.wiring import App
 from tradebot.errors import TradebotError
 from tradebot.model.trading import TradingState
-from tradebot.wiring import App
 
 RECORDING, ANEW = ".calls", "made anew"
 AT_ONCE, CHANCES, FEW = 8, 40, 8

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 
-from commands import evaluate_exits
+from commands.evaluate_exits import verb as evaluate_exits
 from tests.faults import judge
 from tests.faults.controls import CONTROLS
 from tests.faults.kills import ENDS, STUCK, Tally, entries, exits, left, reconciled
 from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run, run_all
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.app.wiring import App
 from tradebot.model.trading import TradingState
-from tradebot.wiring import App
 
 TROUBLES: Mapping[str, str] = {
     "reply-lost": "reply_lost",

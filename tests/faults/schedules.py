@@ -26,7 +26,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from commands import evaluate_exits, reconcile, trade_once, unhalt
+from commands import unhalt
+from commands.evaluate_exits import verb as evaluate_exits
+from commands.reconcile import verb as reconcile
+from commands.trade_once import verb as trade_once
 from tests.faults import judge, verdicts
 from tests.faults.controls import CONTROLS
 from tests.faults.ground import KILLED, NARROW_USD, SYMBOLS, Ground, Verb, candidates, laid
@@ -45,7 +48,7 @@ from tests.faults.troubles import (
     placed,
     rules_of,
 )
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.trading import TradingState
 
 ENDS = {

@@ -25,16 +25,17 @@ import requests
 from tests.accepting import accept
 from tests.faults.controls import CONTROLS
 from tests.faults.together import ERRED, Child, Turn, together
-from tradebot.adapters import failpoint, state_folder, switch
-from tradebot.adapters.clock import LockStepClock
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.time.clock import LockStepClock
+from tradebot.app.keys import Secrets
+from tradebot.app.settings import Loaded
+from tradebot.app.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, FolderLook, Options, load_for
 from tradebot.errors import TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.market.fill import NEXT_BAR
 from tradebot.exchange.market.spec import MarketSpec
-from tradebot.keys import Secrets
-from tradebot.settings import Loaded
-from tradebot.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, FolderLook, Options, load_for
 
 CASH = 100_000
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN", "JPM", "XOM")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from tests.faults import judge
 from tests.faults.kills import FIRST, REFERENCE, Tally, entries, reconciled
 from tests.faults.stage import Bot, Fatal, Run, Stage, run, run_all
-from tradebot.adapters import send_lock, switch
+from tradebot.adapters.state import send_lock, switch
 from tradebot.model.trading import TradingState
 
 TWIN = "twin"

@@ -26,10 +26,11 @@ from typing import NamedTuple
 
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
 from tests.faults.together import DIED, Child, Ended, Turn, alone, together
-from tradebot.adapters import leftovers, state_folder, switch
-from tradebot.adapters.events import JsonlEvents
-from tradebot.adapters.facts import SqliteFacts
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import leftovers
+from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state.events import JsonlEvents
 from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.baseline import Baseline
 from tradebot.model.event import Severity, SystemEvent

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.failpoints import ADAPTERS, effects, effects_of, every_point, names
-from tradebot.adapters import failpoint
-from tradebot.adapters.failpoint import around
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.faults.failpoint import around
 
 
 @pytest.fixture
@@ -27,7 +27,8 @@ def test_every_commit_sync_rename_removal_and_request_of_the_adapters_stands_bet
 
 def test_each_point_is_named_after_its_module_and_stands_in_one_place() -> None:
     assert [name for name, count in Counter(names()).items() if count > 1] == []
-    modules = {path.stem for path in ADAPTERS.glob("*.py")}
+    rooms = [(path.parent.name, path.stem) for path in ADAPTERS.rglob("*.py")]
+    modules = {name for room, module in rooms for name in (room, module, f"{room}_{module}")}
     assert [name for name in names() if name.partition(".")[0] not in modules or name.count(".") != 1] == []
     assert len(every_point()) >= 60
 
@@ -75,9 +76,9 @@ def test_nothing_is_armed_and_one_object_stands_at_every_point() -> None:
 
 
 def test_no_file_flag_or_variable_arms_a_point() -> None:
-    tree = ast.parse((ADAPTERS / "failpoint.py").read_text())
+    tree = ast.parse((ADAPTERS / "faults" / "failpoint.py").read_text())
     imports = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert imports == ["collections.abc"]
     assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
-    for path in ADAPTERS.glob("*.py"):
+    for path in ADAPTERS.rglob("*.py"):
         assert path.stem == "failpoint" or "failpoint.hook" not in path.read_text(), path

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.cli.bot import PROGRAM, made
+from tests.bot import PROGRAM, made
 from tests.faults.entry_sender import LOCKED, UNLOCKED, chance
 from tradebot.__main__ import main
-from tradebot.adapters import send_lock, switch
-from tradebot.adapters.ledger_books import Books
+from tradebot.adapters.ledger.books import Books
+from tradebot.adapters.state import send_lock, switch
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = settings().max_examples

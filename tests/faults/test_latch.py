@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.adapters import old_books
+from tests.adapters.ledger import old_books
 from tests.adapters.samples import minutes
-from tradebot.adapters import failpoint, switch
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError
 from tradebot.model.trading import TradingState
 

@@ -1,6 +1,8 @@
 """Reconcile holds nothing that could send: by its types, by its imports, and by the log of an exchange gone wild."""
 
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -11,15 +13,19 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commands import reconcile as verb
-from tests.cli.bot import KEYS, made
-from tradebot import activities, adopting, booking, ports, protection, reconcile, reconciling
+from commands.reconcile import verb
+from tests.bot import KEYS, made
+from tradebot import reconciliation
 from tradebot.__main__ import main
+from tradebot.app.wiring import App, Options, opened
 from tradebot.exchange import process
-from tradebot.wiring import App, Options, opened
+from tradebot.ports import broker, stores
 
-SENDS = {name for name in vars(ports.OrderPort) if not name.startswith("_")}
-HOLDERS = (reconcile, reconciling, activities, booking, protection, adopting)
+SENDS = {name for name in vars(broker.OrderPort) if not name.startswith("_")}
+HOLDERS = [
+    importlib.import_module(f"{reconciliation.__name__}.{module.name}")
+    for module in pkgutil.iter_modules(reconciliation.__path__)
+]
 SYMBOLS = ("AAPL", "MSFT", "NVDA", "AMZN")
 SOAK = settings().max_examples > 1000
 PLAYS = 1500 if SOAK else 12
@@ -27,7 +33,7 @@ PLAYS = 1500 if SOAK else 12
 
 @pytest.mark.parametrize("module", HOLDERS, ids=lambda module: module.__name__)
 def test_nothing_that_reconciles_is_handed_or_imports_what_can_send(module: ModuleType) -> None:
-    named = {name for name, value in vars(module).items() if value in (ports.OrderPort, ports.SendLock)}
+    named = {name for name, value in vars(module).items() if value in (broker.OrderPort, broker.SendLock)}
     handed = {
         kind
         for _, function in inspect.getmembers(module, inspect.isfunction)
@@ -40,7 +46,7 @@ def test_nothing_that_reconciles_is_handed_or_imports_what_can_send(module: Modu
 
 def test_the_guard_knows_what_sends() -> None:
     assert {"submit", "cancel"} <= SENDS
-    assert not SENDS & {*vars(ports.BrokerReader), *vars(ports.Ledger), *vars(ports.Market)}
+    assert not SENDS & {*vars(broker.BrokerReader), *vars(stores.Ledger), *vars(broker.Market)}
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 
-from commands.hints import ON_A_STATE
+from commands.shared.hints import ON_A_STATE
 from tests.faults.canary import CANARIES, SECRET, Life, environments, found_in, left_in, lived
-from tradebot.adapters.redaction import HIDDEN
+from tradebot.adapters.text.redaction import HIDDEN
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_no_file_that_a_full_life_left_holds_a_key(life: Life, record_property: 
 
 def test_no_process_was_started_with_a_key_in_its_arguments_or_its_environment(life: Life) -> None:
     assert [text for text in life.started if found_in(text.encode())] == []
-    assert any("tradebot.adapters.plugin_worker" in text for text in life.started)
+    assert any("tradebot.adapters.plugins.plugin_worker" in text for text in life.started)
     told = [path for path in environments(life.place) if path.exists()]
     assert [path for path in told if found_in(path.read_bytes())] == []
 

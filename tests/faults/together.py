@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from tradebot.adapters import failpoint
+from tradebot.adapters.faults import failpoint
 
 DIED, ERRED = -int(signal.SIGKILL), 70
 """How a run ends that was killed, and one that raised what nothing may raise."""

@@ -19,7 +19,7 @@ from tests.faults import lies
 from tests.faults.ground import Day, Killed
 from tests.faults.lies import LIES
 from tests.faults.machine import Limit, descriptors
-from tradebot.adapters import state_folder
+from tradebot.adapters.state import state_folder
 from tradebot.model.trading import TradingState
 
 WRITES = ("submit", "submit", "cancel", "replace")

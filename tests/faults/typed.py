@@ -17,7 +17,7 @@ from tests.accepting import accept
 from tests.faults import judge
 from tests.faults.stage import SYMBOLS
 from tradebot.__main__ import main
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
 from tradebot.model.position import fold_positions
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.faults import judge, lies
 from tests.faults.ground import STOP, Day, Span
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.times import parse_time
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from jobs.duty import Duty
 from jobs.timetable import slots
-from tests.core.builders import CASH, SESSION
+from tests.builders import CASH, SESSION
 from tests.fakes import MemoryLedger
-from tradebot.job_times import parse
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.timetable.job_times import parse
 
 TIMETABLE = {
     Job.FETCH_FLOW: parse("every 10m from open+2m"),

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.duty import Duty
 from jobs.runner import Done, Kind, Line, Runner, Station, tick_until
-from tests.core.builders import CASH, SESSION
+from tests.builders import CASH, SESSION
 from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger
 from tests.jobs.test_duty import GRACE_S, TIMETABLE
 from tradebot.errors import ExitCode, OperatorError, TemporaryError

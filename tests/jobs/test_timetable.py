@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.timetable import CHAIN, due_at, next_slot, slot_at, slots
-from tests.core.builders import SESSION
-from tradebot.job_times import parse
+from tests.builders import SESSION
+from tradebot.app.settings import load
 from tradebot.model.record import Job
-from tradebot.settings import load
+from tradebot.timetable.job_times import parse
 
 HALF_DAY = replace(SESSION, close=SESSION.open + timedelta(hours=3, minutes=30))
 TIMETABLE = load(None, {}).settings.timetable

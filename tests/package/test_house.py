@@ -12,14 +12,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = ("tradebot", "commands", "jobs")
-SHELL = {
-    *("accepted", "adapters", "connecting", "exchange", "keys", "sandbox", "settings", "told", "wiring"),
-    *("__main__", "__init__"),
-}
+SHELL = {"adapters", "app", "exchange", "__main__", "__init__"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "deploy").glob("*.lock"))
 FETCHED = {"__pycache__", "node_modules", ".venv"}
 """Folders of what was built or fetched, which git ignores."""
+ACROSS_ROOMS = {"clients", "deploy", "docs", "exchange", "faults", "package", "scenarios"}
+"""Folders of tests that look at several modules together; the exchange is judged as a whole."""
 ROOMS = (*CODE, "config", "tests", "docs", "deploy", "benchmarks", ".ci")
 
 # What reads a clock, chance or the environment. Each is matched by its last part alone, so that an alias
@@ -199,3 +198,22 @@ def test_each_lock_uses_the_versions_of_the_one_before_it() -> None:
 
 def test_locks_that_name_an_index_are_ignored() -> None:
     assert {"uv.lock", "pylock.toml"} <= set((ROOT / ".gitignore").read_text().splitlines())
+
+
+def module_tested_by(test: Path) -> Path | None:
+    """Return the module or room that a test is named after, itself or with what it looks at added to the name."""
+    place = test.relative_to(ROOT / "tests").parent
+    for room in (ROOT / "tradebot" / place, ROOT / place):
+        names = {path.stem for path in room.glob("*") if path.suffix == ".py" or path.is_dir()} | {room.name}
+        for name in sorted(names, key=len, reverse=True):
+            if test.stem == f"test_{name}" or test.stem.startswith(f"test_{name}_"):
+                return room / name
+    return None
+
+
+def test_a_test_stands_where_its_module_does_and_bears_its_name() -> None:
+    rooms = [path for path in (ROOT / "tests").iterdir() if path.name not in ACROSS_ROOMS]
+    tests = [path for room in rooms for path in ([room] if room.is_file() else room.rglob("test_*.py"))]
+    named = [path for path in tests if path.name.startswith("test_") and path.name != "test_conftest.py"]
+    assert len(named) > 100
+    assert [str(path.relative_to(ROOT)) for path in named if module_tested_by(path) is None] == []

@@ -15,8 +15,8 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
-from tradebot.reconcile import Finding
-from tradebot.world import Rules
+from tradebot.ports.world import Rules
+from tradebot.reconciliation.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)

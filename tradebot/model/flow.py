@@ -1,4 +1,4 @@
-"""Facts about options flow, normalised; money is Decimal, times are aware UTC, dates are New York trading dates."""
+"""Facts about options flow, normalized; money is Decimal, times are aware UTC, dates are New York trading dates."""
 
 from dataclasses import dataclass
 from datetime import date, datetime

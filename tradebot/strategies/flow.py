@@ -14,7 +14,7 @@ from tradebot.model.inputs import ComponentInputs
 from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.ports import StrategyDesk
+from tradebot.ports.strategy import StrategyDesk
 from tradebot.signals import cluster, features
 from tradebot.strategies.flow_inputs import gather
 

@@ -9,7 +9,7 @@ from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.instrument import Instrument
 from tradebot.model.reasons import Reason
 from tradebot.model.submitted import Submitted
-from tradebot.ports import StrategyDesk
+from tradebot.ports.strategy import StrategyDesk
 
 
 class SubmittedStrategy:

@@ -19,18 +19,21 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-from commands import evaluate_exits, reconcile, trade_once
-from commands.boundary import bounded
+from commands.evaluate_exits import verb as evaluate_exits
+from commands.reconcile import verb as reconcile
+from commands.shared.boundary import bounded
+from commands.trade_once import verb as trade_once
 from tests.faults import judge
 from tests.faults.stage import Bot, Stage, Verb, set_up
-from tradebot.adapters import failpoint, state_folder
-from tradebot.adapters.alpaca_wire import AlpacaReads
-from tradebot.adapters.clock import LockStepClock
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.alpaca.wire import AlpacaReads
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.time.clock import LockStepClock
+from tradebot.app.wiring import App, FolderLook
 from tradebot.model.intent import IntentRecord
 from tradebot.model.position import FOREIGN, fold_positions
 from tradebot.model.record import CycleRecord, Job
-from tradebot.wiring import App, FolderLook
 
 MORNING_S = 1800
 EARLIEST, LATEST = timedelta(hours=6), timedelta(hours=2)
@@ -181,7 +184,7 @@ class Trader:
 def as_another_user(trader: Trader) -> Iterator[None]:
     """Let a bot belong to a user for whom permissions hold; what `run` does with it is done by that user."""
     # That user may not be allowed to read what Python would import later.
-    importlib.import_module("tradebot.adapters.facts")
+    importlib.import_module("tradebot.adapters.facts.facts")
     root = not os.geteuid()
     if root:
         trader.bot.runs_as = NOBODY

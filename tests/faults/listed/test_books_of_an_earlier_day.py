@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from commands import reconcile, recover, unhalt
+from commands import unhalt
+from commands.reconcile import verb as reconcile
+from commands.recover import verb as recover
 from tests.faults import verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader, in_a_session
 from tests.faults.stage import Stage
-from tradebot.adapters import state_folder, switch
+from tradebot.adapters.state import state_folder, switch
+from tradebot.app.wiring import App
 from tradebot.model.trading import TradingState
-from tradebot.reconcile import Finding
-from tradebot.wiring import App
+from tradebot.reconciliation.findings import Finding
 
 BOOKS = ("ledger.db", "journal.jsonl")
 STRANGERS = {"by_hand", "foreign_position", "foreign_order"}

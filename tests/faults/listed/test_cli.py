@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.bot import PROGRAM, Bot
-from tests.cli.real_money import writes
-from tests.core.builders import LIMITS, ask
-from tradebot.adapters import switch
+from tests.bot import PROGRAM, Bot
+from tests.builders import LIMITS, ask
+from tests.real_money import writes
+from tradebot.adapters.state import switch
 from tradebot.exchange import process
 from tradebot.gates.entry import decide
 from tradebot.model.decision import Gate

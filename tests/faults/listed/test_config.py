@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from commands import evaluate_exits
-from tests.cli.bot import Bot
-from tests.cli.real_money import writes
-from tradebot.adapters import switch
+from commands.evaluate_exits import verb as evaluate_exits
+from tests.bot import Bot
+from tests.real_money import writes
+from tradebot.adapters.state import switch
+from tradebot.app.settings import Loaded, load
+from tradebot.app.wiring import Options, opened
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.trading import TradingState
-from tradebot.settings import Loaded, load
-from tradebot.wiring import Options, opened
 
 
 @pytest.fixture

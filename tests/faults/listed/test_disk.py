@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from commands.boundary import bounded
-from commands.checks.machine import disk
-from commands.checks.row import Mark
+from commands.doctor.checks.machine import disk
+from commands.doctor.checks.row import Mark
+from commands.shared.boundary import bounded
 from tests.faults.kills import exits
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user
 from tests.faults.stage import Verb, run
 from tests.mounts import mounted
-from tradebot.adapters import state_folder, switch
+from tradebot.adapters.state import state_folder, switch
+from tradebot.app.wiring import App, Options, opened
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
-from tradebot.wiring import App, Options, opened
 
 NEEDS_A_PERSON = 2
 

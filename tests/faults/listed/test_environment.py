@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.alpaca_samples import account_row, reader
-from tests.adapters.wire import Scripted, Wire
-from tests.cli.bot import PROGRAM, Bot, Said
-from tests.cli.real_money import environment, lines_for, spoken, writes
+from tests.adapters.alpaca.samples import account_row, reader
+from tests.adapters.wire.scripted import Scripted, Wire
+from tests.bot import PROGRAM, Bot, Said
+from tests.real_money import environment, lines_for, spoken, writes
 from tradebot.__main__ import main
-from tradebot.adapters.alpaca_venue import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
+from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
+from tradebot.app.keys import load_secrets
 from tradebot.errors import OperatorError
 from tradebot.gates.permission import Told, permission_of
-from tradebot.keys import load_secrets
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
 

@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from commands import fetch_flow
-from commands.surface import finish
-from tests.adapters.alpaca_samples import AT_ONCE, QUICK
-from tests.adapters.wire import Asked, Scripted, Wire
-from tests.cli.bot import Bot
-from tests.core.builders import DAY, NOW
-from tests.core.worlds import NAMES, Scene
+from commands.fetch_flow import verb as fetch_flow
+from commands.shared.surface import finish
+from tests.adapters.alpaca.samples import AT_ONCE, QUICK
+from tests.adapters.wire.scripted import Asked, Scripted, Wire
+from tests.bot import Bot
+from tests.builders import DAY, NOW
 from tests.fakes import MemoryFacts
-from tradebot.adapters.http import RetryPolicy, printable
-from tradebot.adapters.unusual_whales import UnusualWhales
+from tests.worlds import NAMES, Scene
+from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.adapters.wire.http import RetryPolicy, printable
+from tradebot.app.wiring import Options, opened
+from tradebot.desk.fetching import Fetched, fetch_all
 from tradebot.errors import ExitCode
-from tradebot.fetching import Fetched, fetch_all
 from tradebot.model.flow import FlowAlert
-from tradebot.wiring import Options, opened
 
 BAD_SYMBOL = "AAPL"
 HTML = b"<html><body>Bad gateway</body></html>"

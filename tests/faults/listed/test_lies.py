@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.alpaca_samples import order_row
+from tests.adapters.alpaca.samples import order_row
 from tests.faults.listed.ground import Lies, Trader
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job

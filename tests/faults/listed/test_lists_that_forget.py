@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from commands import adopt, reconcile
+from commands import adopt
+from commands.reconcile import verb as reconcile
 from tests.faults.listed.ground import Said, Trader
 from tests.faults.listed.test_books_of_an_earlier_day import buys_and_fills, confirmed, kinds, lost, opened, put_back
 from tests.faults.listed.test_lying_reads import closed, leave
-from tradebot.wiring import App
+from tradebot.app.wiring import App
 
 MISSING = "missing_rows"
 ORDERS, POSITIONS, POSITION = "GET /v2/orders", "GET /v2/positions", "GET /v2/positions/*"

@@ -17,10 +17,10 @@ import requests
 from tests.faults import judge, verdicts
 from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader
 from tests.faults.stage import CONFIGURATION, Stage
-from tradebot.adapters import state_folder, switch
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder, switch
+from tradebot.app.wiring import Options, load_for
 from tradebot.model.trading import TradingState
-from tradebot.wiring import Options, load_for
 
 ORDERS, POSITIONS = "GET /v2/orders", "GET /v2/positions"
 MISSING, MISSING_AAPL = "missing_rows", {"missing_rows": None, "symbol": "AAPL"}

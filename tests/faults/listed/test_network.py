@@ -15,17 +15,17 @@ from typing import Any
 import pytest
 
 from tests.faults.listed.ground import UNTIL_FILLED_S, Trader
-from tradebot.adapters.alpaca import AlpacaReader
-from tradebot.adapters.alpaca_orders import AlpacaOrders
-from tradebot.adapters.alpaca_venue import DATA_URL, PAPER_URL, AlpacaVenue
-from tradebot.adapters.http import Bounds, RetryPolicy
-from tradebot.adapters.ledger import SqliteLedger
-from tradebot.adapters.rows import DriftTally
+from tradebot.adapters.alpaca.orders import AlpacaOrders
+from tradebot.adapters.alpaca.reader import AlpacaReader
+from tradebot.adapters.alpaca.venue import DATA_URL, PAPER_URL, AlpacaVenue
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.wire.http import Bounds, RetryPolicy
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TemporaryError
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus
 from tradebot.model.trading import Mode
-from tradebot.wiring import App
 
 ROOT = Path(__file__).resolve().parents[3]
 CODE = [

@@ -13,22 +13,23 @@ from pathlib import Path
 
 import pytest
 
-from commands import serve
-from commands.boundary import bounded
-from tests.adapters.test_plugin import Ask, ask
+from commands.serve import verb as serve
+from commands.shared.boundary import bounded
+from tests.adapters.plugins.test_plugin import Ask, ask
 from tests.faults import test_campaigns, test_stores
 from tests.faults.failpoints import OFF_THE_ROAD, every_point, names
 from tests.faults.listed.ground import Trader
 from tests.faults.stage import Fatal, Verb, run
 from tests.faults.together import DIED
 from tradebot import cycle
-from tradebot.adapters import failpoint, lock, switch
-from tradebot.adapters.ledger import SqliteLedger
-from tradebot.adapters.plugin import Bounds
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.plugins.plugin import Bounds
+from tradebot.adapters.state import lock, switch
+from tradebot.app.wiring import App
 from tradebot.model.decision import Decision
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
-from tradebot.wiring import App
 
 __all__ = ["ask"]
 

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from commands import recover, unhalt
-from tests.adapters.by_hand import edit, opened
+from commands import unhalt
+from commands.recover import verb as recover
+from tests.adapters.ledger.by_hand import edit, opened
 from tests.faults.judge import accounts
 from tests.faults.kills import entries, exits, reconciled
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user, in_a_session
 from tests.faults.stage import Bot, Stage, run
-from tradebot.adapters import ledger_schema, quarantine, state_folder, switch
-from tradebot.adapters.ledger import SqliteLedger
+from tradebot.adapters.ledger import schema as ledger_schema
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import quarantine
+from tradebot.adapters.state import state_folder, switch
 from tradebot.model.intent import IntentState
 from tradebot.model.trading import TradingState
 

@@ -14,27 +14,27 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from commands.checks.row import Mark
-from commands.checks.venue import clock_skew
+from commands.doctor.checks.row import Mark
+from commands.doctor.checks.venue import clock_skew
 from jobs.claims import Refused, claim
 from jobs.duty import Duty
 from jobs.timetable import slot_at, slots
-from tests.core.builders import CASH, SESSION
-from tests.core.worlds import Scene, call, wanted
+from tests.builders import CASH, SESSION
 from tests.fakes import MemoryLedger
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
-from tradebot.adapters.calendar import exchange_sessions
-from tradebot.adapters.ledger import SqliteLedger
-from tradebot.adapters.pace import BEHIND, RealTime
-from tradebot.adapters.rows import RowError, utc
+from tests.worlds import Scene, call, wanted
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.time.calendar import exchange_sessions
+from tradebot.adapters.time.pace import BEHIND, RealTime
+from tradebot.adapters.wire.rows import RowError, utc
 from tradebot.cycle import evaluate_exits, trade_once
-from tradebot.job_times import parse
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import SlotClaim
+from tradebot.timetable.job_times import parse
 
 NEW_YORK = ZoneInfo("America/New_York")
 TIMETABLE = {

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tests.faults.listed.ground import UNTIL_FILLED_S, Trader
-from tradebot.adapters import switch
+from tradebot.adapters.state import switch
 from tradebot.errors import ExitCode
 from tradebot.model.intent import IntentState
 from tradebot.model.trading import TradingState
-from tradebot.reconcile import FindingKind
-from tradebot.reconciling import Reconciled, apply_plan, reconcile
+from tradebot.reconciliation.findings import FindingKind
+from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 
 TOO_OLD_S = 660
 """After so long an order that rests is canceled, or priced anew."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 import requests
 
-from tests.adapters.alpaca_samples import (
+from tests.adapters.alpaca.samples import (
     account_row,
     clock_row,
     fill_row,
@@ -18,15 +18,15 @@ from tests.adapters.alpaca_samples import (
     position_row,
     reader,
 )
-from tests.adapters.wire import Asked, Script, Scripted, Wire
-from tests.cli.bot import Bot
-from tests.cli.real_money import writes
-from tests.core.builders import NOW, ask, book, desk, quote
-from tests.core.worlds import Scene, call, wanted
+from tests.adapters.wire.scripted import Asked, Script, Scripted, Wire
+from tests.bot import Bot
+from tests.builders import NOW, ask, book, desk, quote
+from tests.real_money import writes
 from tests.venues import FakeReader
-from tradebot.adapters.alpaca_models import read_account, read_order, read_position
-from tradebot.adapters.alpaca_replies import order_body
-from tradebot.adapters.rows import DriftTally
+from tests.worlds import Scene, call, wanted
+from tradebot.adapters.alpaca.models import read_account, read_order, read_position
+from tradebot.adapters.alpaca.replies import order_body
+from tradebot.adapters.wire.rows import DriftTally
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
 from tradebot.exchange.faults import library
@@ -38,8 +38,8 @@ from tradebot.model.order import OrderStatus, OrderType, Outcome, Reply
 from tradebot.model.position import FOREIGN, fold_positions
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
-from tradebot.reconcile import FindingKind
-from tradebot.reconciling import Reconciled, apply_plan, reconcile
+from tradebot.reconciliation.findings import FindingKind
+from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 
 
 def view_of(wire: Wire, **answers: object) -> Script:

@@ -1,0 +1,288 @@
+"""What `tradebot audit` looks at: every record and answer read once, nothing written."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from jobs.timetable import CHAIN, slots
+from tradebot.adapters.recovery import backups
+from tradebot.adapters.state import lock
+from tradebot.adapters.state.events import worth_seeing
+from tradebot.adapters.state.state_folder import EVENTS
+from tradebot.auditing.evidence import (
+    Answers,
+    Backups,
+    Broker,
+    Evidence,
+    JobRun,
+    Journal,
+    Moment,
+    Passes,
+    Silence,
+    Watched,
+)
+from tradebot.desk.snapshot import book, with_history
+from tradebot.errors import OperatorError, TradebotError
+from tradebot.model.event import Severity
+from tradebot.model.position import OwnedFill, Position, own_positions
+from tradebot.model.record import CycleRecord, Job
+from tradebot.reconciliation.account import require_account
+from tradebot.reconciliation.apply_activities import astray, unbooked
+from tradebot.reconciliation.catch_up import read_view
+from tradebot.reconciliation.findings import LedgerView, compare
+from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
+from tradebot.reconciliation.new_fills import new_fills
+from tradebot.reconciliation.unknown_orders import unknown_orders
+from tradebot.timetable.sessions import session_date
+
+if TYPE_CHECKING:
+    from tradebot.adapters.ledger.ledger import SqliteLedger
+    from tradebot.app.wiring import App
+    from tradebot.model.account import BrokerView
+    from tradebot.model.activity import Booking
+    from tradebot.model.bar import Session, VenueClock
+    from tradebot.model.intent import IntentRecord
+    from tradebot.model.order import Order
+    from tradebot.model.trading import SlotClaim
+    from tradebot.reconciliation.activities import Booked
+    from tradebot.timetable.job_times import JobTimes
+
+BACK = timedelta(days=10)
+AHEAD = timedelta(days=120)
+DAY = timedelta(days=1)
+LOOKED_BACK = 5
+"""So many passes of exits are searched for one that was not refused as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """The broker's first answers: its time, account, positions and open orders, and the fills still to be applied."""
+
+    clock: "VenueClock"
+    view: "BrokerView"
+    pending: tuple[OwnedFill, ...]
+    booked: "Booked"
+
+
+def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
+    """Return the evidence; a broker that does not answer is part of it. `since_s` None counts from the session's open.
+
+    Raises OperatorError where the ledger itself cannot be opened.
+    """
+    ledger, rules = app.ledger_view, app.rules
+    venue = Silence("left out: --offline", None, on_request=True) if offline else _venue(app, ledger)
+    proven = () if isinstance(venue, Silence) else venue.booked.proven
+    pending = () if isinstance(venue, Silence) else venue.pending
+    fills = (*ledger.fills(), *pending, *(owned for booking in proven for owned in booking.fills))
+    fills = tuple(sorted(fills, key=lambda owned: owned.fill.at))
+    positions = own_positions(fills)
+    moment = _moment(app, ledger, since_s, None if isinstance(venue, Silence) else venue.clock.now)
+    recorded = app.recorded
+    ahead = ledger.sessions(moment.now.date(), (moment.now + AHEAD).date())
+    return Evidence(
+        moment=moment,
+        rules=rules,
+        values=len(app.loaded.origins),
+        calendar_until=max((session.date for session in ahead), default=None),
+        sessions=len(ahead),
+        serving=lock.holder(app.folder.path, lock.SERVE_LOCK),
+        jobs=tuple(_runs(app, ledger, moment)),
+        data=tuple(_answers(app, moment)),
+        score=next(iter(recorded.cycles(job=Job.SCORE, last=1)), None) if recorded else None,
+        passes=_passes(app, moment),
+        exits=_last_exits(app),
+        events=_events(app, moment),
+        permission=app.permission,
+        state=ledger.trading_state(),
+        mark=ledger.last_reconcile(),
+        fills=len(fills),
+        newest_fill=fills[-1].fill.at if fills else None,
+        positions=positions,
+        best=_best(ledger, positions, proven),
+        intents=ledger.intent_states(),
+        rejected=ledger.rejected_since(moment.since),
+        working=_working(ledger),
+        unresolved=ledger.intents(unresolved=True),
+        journal=_journal(ledger),
+        backups=Backups(len(backups.places(app.folder.path)), dict(backups.damaged(app.folder.path))),
+        broker=venue if isinstance(venue, Silence) else _broker(app, ledger, venue, fills, positions),
+    )
+
+
+def _venue(app: "App", ledger: "SqliteLedger") -> Venue | Silence:
+    """Ask the broker; refused keys, another account or silence are something to report, and no end of the audit."""
+    try:
+        clock, view = app.reader.clock(), read_view(app.reader, ledger)
+        require_account(ledger, view.account)
+        pending, unreadable = new_fills(app.reader, ledger, clock.now)
+        view = replace(view, unreadable=view.unreadable + unreadable)
+        return Venue(clock, view, pending, unbooked(app.reader, ledger, view, (*ledger.fills(), *pending)))
+    except TradebotError as error:
+        return Silence(error.message, error.hint, on_request=False)
+
+
+def _broker(
+    app: "App", ledger: "SqliteLedger", venue: Venue, fills: Sequence[OwnedFill], positions: Sequence[Position]
+) -> Broker | Silence:
+    symbols = tuple(dict.fromkeys((*app.settings.universe, *(position.symbol for position in positions))))
+    unresolved, view = ledger.intents(unresolved=True), venue.view
+    try:
+        quotes = app.reader.quotes(symbols)
+    except TradebotError as error:
+        return Silence(error.message, error.hint, on_request=False)
+    seen = book(view, positions, fills, unresolved, app.settings.sectors, quotes=quotes)
+    listed = {order.venue_id for order in view.orders}
+    done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
+    return Broker(
+        clock=venue.clock,
+        view=view,
+        book=with_history(seen, ledger, session_date(ledger, view.at)),
+        findings=compare(_ledger_view(ledger, fills, venue), view, venue.booked.doubtful),
+        unapplied=len(venue.pending) + len(venue.booked.proven) + done,
+        quotes=quotes,
+        asked_quotes=len(symbols),
+        rejected_quotes=app.reader.rejected_quotes,
+        astray=astray(fills, {**ledger.acknowledged(), **_acknowledged(venue.booked.proven)}, view),
+    )
+
+
+def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], venue: Venue) -> LedgerView:
+    """Return what the ledger will hold once the venue's facts are applied."""
+    bookings, now = venue.booked.proven, venue.view.at
+    entries = [entry for booking in bookings for entry in booking.entries]
+    return LedgerView(
+        opening_cash=ledger.opening_cash(),
+        cash_adjustments=ledger.cash_adjustments() + sum((entry.amount for entry in entries), Decimal(0)),
+        fills=fills,
+        acknowledged={**ledger.acknowledged(), **_acknowledged(bookings)},
+        unresolved=ledger.intents(unresolved=True),
+        known_orders=ledger.promised_ids(),
+        booked={**ledger.booked(), **{entry.activity_id: entry.words for entry in entries}},
+        missing=missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now),
+        unknown=unknown_orders(ledger, venue.view.positions, now),
+    )
+
+
+def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
+    return {symbol: quantity for booking in bookings for symbol, quantity in booking.acknowledged}
+
+
+def _moment(app: "App", ledger: "SqliteLedger", since_s: int | None, told: datetime | None) -> Moment:
+    now = told or _last_recorded(app, ledger)
+    begun = [session for session in ledger.sessions((now - BACK).date(), now.date()) if session.open <= now]
+    session = begun[-1] if begun else None
+    if since_s is not None:
+        return Moment(now, now - timedelta(seconds=since_s), session)
+    return Moment(now, session.open if session else now - DAY, session)
+
+
+def _last_recorded(app: "App", ledger: "SqliteLedger") -> datetime:
+    """Return the time that ages are told at without a broker; a sandbox's clock stands still at the last one."""
+    from commands.shared.holdings import trading_now
+
+    mark, facts = ledger.last_reconcile(), app.recorded
+    passes = [cycle.at for job in Job for cycle in facts.cycles(job=job, last=1)] if facts else []
+    answers = [row.at for row in facts.answers(datetime.now(UTC))] if facts else []
+    return trading_now(app, (*passes, *answers, mark.at if mark else None)) or datetime.now(UTC)
+
+
+def _runs(app: "App", ledger: "SqliteLedger", moment: Moment) -> Iterator[JobRun]:
+    """Yield how each job kept to the slots of the session; one whose slot is not over yet is not late."""
+    claims = _last_claims(ledger, moment)
+    for job in CHAIN:
+        last, times = claims.get(job), app.settings.timetable[job]
+        due = [] if moment.session is None else _over(job, times, moment.session, moment.now)
+        missed = sum(last is None or start > last.at for start in due)
+        yield JobRun(
+            job=job,
+            due=len(due),
+            missed=missed,
+            last_at=last.at if last else None,
+            last_slot=last.slot if last else None,
+            by=last.by if last else None,
+        )
+
+
+def _over(job: Job, times: "JobTimes", session: "Session", now: datetime) -> list[datetime]:
+    return [slot.start for slot in slots(job, times, session) if slot.end <= now]
+
+
+def _last_claims(ledger: "SqliteLedger", moment: Moment) -> "dict[str, SlotClaim]":
+    """Return the last claim of each job, of this session or of an earlier one."""
+    near = ledger.sessions((moment.now - BACK).date(), moment.now.date())
+    return {claim.job: claim for session in near for claim in ledger.slot_claims(session.date)}
+
+
+def _answers(app: "App", moment: Moment) -> Iterator[Answers]:
+    rows = app.recorded.answers(moment.since) if app.recorded else ()
+    universe = set(app.settings.universe)
+    for endpoint in app.settings.unusual_whales.poll_s:
+        seen = [row for row in rows if row.endpoint is endpoint and (endpoint.market_wide or row.symbol in universe)]
+        yield Answers(
+            endpoint=endpoint,
+            wanted=1 if endpoint.market_wide else len(universe),
+            answered=len(seen),
+            oldest=min((row.at for row in seen), default=None),
+            newest=max((row.at for row in seen), default=None),
+            answers=sum(row.answers for row in seen),
+            received=sum(row.received for row in seen),
+            foreign=sum(row.foreign for row in seen),
+            rejected=sum(row.rejected for row in seen),
+        )
+
+
+def _passes(app: "App", moment: Moment) -> Passes:
+    """Count the candidates by where they ended; a strategy refused as a whole counts as one."""
+    if app.recorded is None:
+        return Passes((), 0, {})
+    cycles = [cycle for cycle in app.recorded.passes(moment.since) if cycle.job is Job.TRADE_ONCE]
+    candidates, ends = app.recorded.ends(Job.TRADE_ONCE, moment.since)
+    lost = Counter(
+        refusal.decision.reason for cycle in cycles for refusal in cycle.refused_strategies if refusal.decision.reason
+    )
+    return Passes(cycles, candidates + lost.total(), Counter(ends) + lost)
+
+
+def _last_exits(app: "App") -> CycleRecord | None:
+    """Return the last pass of exits that looked at positions; one after the close looks at none."""
+    if app.recorded is None:
+        return None
+    found = app.recorded.cycles(job=Job.EVALUATE_EXITS, last=LOOKED_BACK)
+    return next((cycle for cycle in reversed(found) if cycle.job_decision is None), None)
+
+
+def _events(app: "App", moment: Moment) -> Watched:
+    """Look at the events of the span in trading time, and of the last day by a person's clock: some carry this one."""
+    today = datetime.now(UTC)
+    spans = ((moment.since, moment.now), (today - DAY, today))
+    lines, found = worth_seeing(app.folder.path / EVENTS, spans)
+    counts = Counter(f"{event.subsystem} {event.event_type}" for event in found)
+    newest = max((event.timestamp for event in found), default=None)
+    errors = sum(event.severity in (Severity.ERROR, Severity.CRITICAL) for event in found)
+    return Watched(lines, newest, dict(counts.most_common()), errors)
+
+
+def _best(
+    ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
+) -> dict[tuple[str, str], Decimal]:
+    """Return the best prices, those of positions that a booking will restate as they will be."""
+    stored = {(p.strategy, p.symbol): ledger.high_water(p.strategy, p.symbol, p.opened_at) for p in positions}
+    for one in (one for booking in bookings for one in booking.restated):
+        best = ledger.high_water(one.strategy, one.symbol, one.opened_at)
+        stored[one.strategy, one.to_symbol] = best * one.old / one.new if best is not None else None
+    return {key: price for key, price in stored.items() if price is not None}
+
+
+def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None], ...]":
+    return tuple((order, ledger.intent(order.client_order_id)) for order in ledger.orders(working=True))
+
+
+def _journal(ledger: "SqliteLedger") -> Journal:
+    """Read both books whole; damage is what an audit is there to find."""
+    try:
+        return Journal(*ledger.compare_journal())
+    except OperatorError as damaged:
+        return Journal(0, 0, 0, 0, damaged.message)

@@ -1,0 +1,139 @@
+"""`tradebot config accept`: approve the configuration in force, so that it no longer closes entries."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.shared.plain import clean
+from commands.shared.surface import (
+    AccountTail,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    caller,
+    confirm_for,
+    console,
+    finish,
+    opened,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.model.baseline import Baseline, Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The accepted configuration by its fingerprint; `accepted` is False where nothing differed.
+
+    `before` is the fingerprint that it replaced, None where nothing had been accepted yet. `at` is the machine's time.
+    """
+
+    accepted: bool
+    differences: "tuple[Difference, ...]"
+    before: str | None
+    fingerprint: str
+    who: str
+    at: datetime
+
+
+def run(app: "App", *, by: str, confirmed: str | None) -> Report:
+    """Show what differs, and accept the configuration in force once the account's tail is typed; halted or not.
+
+    Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
+    """
+    from tradebot.app.baseline import differences, effective
+    from tradebot.model.baseline import Baseline
+
+    before = app.ledger_view.baseline()
+    found = differences(app.settings, before, app.loaded.origins) if before else ()
+    if before and not found:
+        return _report(app, before, (), before)
+    _show(console(err=True), before, found)
+    confirm_for(app, confirmed, what="Accepting this configuration", command="tradebot config accept")
+    with app.pass_lock("config accept"):
+        app.ledger.approve(Baseline(effective(app.settings), by, datetime.now(UTC)))
+        after = app.ledger.baseline()
+    assert after is not None, "what was written is there"
+    _noted(app, after, found)
+    return _report(app, before, found, after)
+
+
+def _report(app: "App", before: "Baseline | None", found: "tuple[Difference, ...]", after: "Baseline") -> Report:
+    data = Accepted(
+        accepted=after is not before,
+        differences=found,
+        before=before.fingerprint if before else None,
+        fingerprint=after.fingerprint,
+        who=clean(after.who),
+        at=after.at,
+    )
+    return Report("config-accept", data, lambda c: _render(c, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _noted(app: "App", after: "Baseline", found: "tuple[Difference, ...]") -> None:
+    from tradebot.model.event import Severity, SystemEvent
+
+    looser = ", ".join(difference.name for difference in found if difference.looser)
+    details = {"by": after.who, "fingerprint": after.fingerprint, "differences": str(len(found)), "looser": looser}
+    app.events.emit(SystemEvent(after.at, "permission", "config_accepted", Severity.WARN, None, details))
+
+
+def _show(screen: "Console", before: "Baseline | None", found: "tuple[Difference, ...]") -> None:
+    """Print what a person is about to accept."""
+    if before is None:
+        screen.print("No accepted configuration is on record for these books: the one in force becomes it.")
+        screen.print("To see it: tradebot config show --origin", style="dim", markup=False)
+        return
+    screen.print(f"Accepted {before.at:%Y-%m-%d %H:%M:%S} UTC by {clean(before.who)}", markup=False)
+    screen.print(table_of(found))
+
+
+def table_of(found: "tuple[Difference, ...]") -> object:
+    """Return the differences as a table, the looser ones first."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from commands.config.verb import text_of
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("setting", "accepted", "now", "", "from"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("setting", "name"))
+    for row in sorted(found, key=lambda row: not row.looser):
+        was = text_of(row.approved) if row.known else "no value"
+        now = text_of(row.now) if row.given else "gone"
+        change = "[red]looser[/red]" if row.looser else "[green]tighter[/green]"
+        table.add_row(escape(row.name), escape(was), escape(now), change, escape(row.origin))
+    return table
+
+
+def _render(screen: "Console", data: Accepted) -> None:
+    if not data.accepted:
+        screen.print("Nothing to accept: every setting is as it was accepted.")
+        return
+    looser = sum(difference.looser for difference in data.differences)
+    tighter = len(data.differences) - looser
+    changes = f": {looser} looser, {tighter} tighter" if data.before else ""
+    screen.print(f"[green]Accepted[/green]: this configuration counts from now on{changes}")
+    screen.print("  a running serve keeps the configuration it started with: restart it", style="dim")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb among those of the configuration."""
+
+    @app.command("accept", epilog="Example: tradebot config accept --confirm 4321     (the account's last four)")
+    def accept(
+        confirmed: AccountTail = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Accept the configuration in force: entries close wherever a later one is looser."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, by=caller(), confirmed=confirmed)
+        finish(report, as_json)

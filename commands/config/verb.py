@@ -1,0 +1,263 @@
+"""`tradebot config`: each value of the configuration with its source, and whether a file would be accepted."""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.config import accept as config_accept
+from commands.shared.completing import settings as setting_names
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish
+from tradebot.errors import OperatorError, TradebotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.adapters.state.state_folder import StateFolder
+    from tradebot.app.settings import Loaded
+    from tradebot.model.baseline import Difference
+
+app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True, rich_markup_mode=None)
+STANDARD_INPUT = Path("/dev/stdin")
+LONG = 12
+"""A section of more values than this is told by its size, unless it is asked for by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value by its dotted name, its source, and how it differs from the accepted value, if it does."""
+
+    key: str
+    value: Any
+    origin: str
+    difference: "Difference | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The values asked for; `state_dir` is None where no bot was found and the shipped layers are shown."""
+
+    state_dir: str | None
+    key: str | None
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value that differs from the shipped one of the mode."""
+
+    key: str
+    shipped: Any
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
+
+    `differences` compare it with the accepted one; None where nothing was accepted yet.
+    """
+
+    file: str | None
+    values: int
+    changes: tuple[Change, ...]
+    differences: "tuple[Difference, ...] | None"
+
+
+def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:
+    """Return each value with its source; OperatorError for a name that is none."""
+    folder, loaded = _loaded(state_dir, config)
+    differ = {row.name: row for row in _differences(folder, loaded) or ()}
+    every = [replace(row, difference=differ.get(row.key)) for row in values(loaded)]
+    chosen = [row for row in every if key is None or row.key == key or row.key.startswith(f"{key}.")]
+    if not chosen and key is not None:
+        raise _unknown(key, every)
+    data = Shown(str(folder.path) if folder else None, key, tuple(chosen))
+    return _report("config-show", data, folder, loaded, lambda console: _render(console, data, origin=origin))
+
+
+def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
+    """Load the configuration, or a file in its place, as a verb would; OperatorError says what is wrong."""
+    from tradebot.adapters.plugins.plugin import require_installed
+    from tradebot.app.settings import load
+
+    folder, loaded = _loaded(state_dir, config, None if file is None else STANDARD_INPUT if file == "-" else Path(file))
+    require_installed(loaded.settings.strategies.in_use())
+    shipped = {row.key: row.value for row in values(load(None, {}, {"mode": loaded.settings.mode.value}))}
+    every = list(values(loaded))
+    changes = tuple(
+        Change(row.key, shipped.get(row.key), row.value, row.origin)
+        for row in every
+        if row.key not in shipped or shipped[row.key] != row.value
+    )
+    data = Checked(file, len(every), changes, _differences(folder, loaded))
+    return _report("config-check", data, folder, loaded, lambda console: _render_check(console, data))
+
+
+def _report(verb: str, data: object, folder: "StateFolder | None", loaded: "Loaded", render: Any) -> Report:
+    from tradebot.model.trading import mode_name
+
+    mode = mode_name(loaded.settings.mode, shadow=loaded.settings.shadow)
+    return Report(verb, data, render, mode=mode, account=folder.tail if folder else None)
+
+
+def _loaded(state_dir: str | None, config: str | None, file: Path | None = None) -> "tuple[StateFolder | None, Loaded]":
+    """Return the bot's folder and settings; without a folder, which only a named one must be, the shipped layers."""
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.settings import load
+    from tradebot.app.wiring import Options, load_for, user_file
+
+    path, options = state_folder.resolve(state_dir, os.environ), Options(state_dir, config)
+    if not state_dir and not (path / state_folder.MARKER).exists():
+        return None, load(file or user_file(options, path, os.environ), os.environ)
+    folder = state_folder.open_state(path, os.environ)
+    if file is None:
+        return folder, load_for(folder, options, os.environ)
+    return folder, load(file, os.environ, {"mode": folder.mode})
+
+
+def _differences(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
+    """Compare with the accepted configuration; None where no bot or no readable books hold one."""
+    from tradebot.adapters.ledger.ledger import SqliteLedger
+    from tradebot.app.baseline import differences
+
+    if folder is None:
+        return None
+    try:
+        with closing(SqliteLedger.open(folder.path, folder.account_number, read_only=True)) as ledger:
+            accepted = ledger.baseline()
+    except TradebotError:
+        return None
+    return differences(loaded.settings, accepted, loaded.origins) if accepted else None
+
+
+def values(loaded: "Loaded") -> Iterator[Value]:
+    """Yield every value of the settings by its dotted name, in the order of the configuration."""
+    from tradebot.app.baseline import origin_of
+
+    for key, value in _leaves(loaded.settings, ""):
+        yield Value(key, value, origin_of(loaded.origins, key))
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    from pydantic import BaseModel
+
+    items: Any = value if isinstance(value, BaseModel) else value.items() if isinstance(value, Mapping) else None
+    if items is None:
+        # Values with a form of their own are shown as they are written.
+        yield name, str(value) if is_dataclass(value) else value
+        return
+    for key, item in items:
+        yield from _leaves(item, f"{name}.{key}" if name else str(key))
+
+
+def _unknown(key: str, every: list[Value]) -> OperatorError:
+    names = {row.key for row in every} | {row.key.rpartition(".")[0] for row in every}
+    near = [name for name in sorted(names) if key and key in name] or difflib.get_close_matches(key, sorted(names), 3)
+    meant = f"did you mean {' or '.join(near[:3])}?" if near else "tradebot config show names them all"
+    return OperatorError(f"there is no setting {clean(key)[:60]!r}", meant)
+
+
+def _render(console: "Console", data: Shown, *, origin: bool) -> None:
+    from rich.table import Table
+
+    if data.state_dir is None:
+        console.print("No bot is here: these are the shipped values. Next: tradebot init", style="dim")
+    table = Table(box=None, pad_edge=False, show_header=origin)
+    for name in ("name", "value", *(("from",) if origin else ())):
+        table.add_column(name, overflow="fold", no_wrap=name in ("setting", "name"))
+    for key, text, source in _condensed(data):
+        table.add_row(key, text, *((source,) if origin else ()))
+    console.print(table)
+
+
+def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
+    """Yield what is shown of each value; a long section is told by its size."""
+    from rich.markup import escape
+
+    sizes: dict[str, int] = {}
+    for row in data.values:
+        section = row.key.rpartition(".")[0]
+        sizes[section] = sizes.get(section, 0) + 1
+    told: set[str] = set()
+    for row in data.values:
+        section = row.key.rpartition(".")[0]
+        if data.key is None and section == "sectors" and sizes[section] > LONG:
+            if section not in told:
+                told.add(section)
+                yield section, f"{sizes[section]} names; tradebot config show {section}", ""
+            continue
+        yield row.key, escape(text_of(row.value)), escape(_source(row))
+
+
+def _source(row: Value) -> str:
+    if row.difference is None:
+        return row.origin
+    change = "looser" if row.difference.looser else "tighter"
+    accepted = f"accepted as {text_of(row.difference.approved)}" if row.difference.known else "never accepted"
+    return f"{row.origin}; {change}, {accepted}"
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it is written in the configuration."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(text_of, value))}]"
+    return str(value)
+
+
+def _render_check(console: "Console", data: Checked) -> None:
+    from tradebot.gates.permission import described
+
+    what = "the configuration in force" if data.file is None else "standard input" if data.file == "-" else data.file
+    console.print("[green]Accepted[/green]: ", end="")
+    console.print(f"{what} makes a whole of {data.values} coherent values", markup=False, soft_wrap=True)
+    for change in data.changes:
+        line = f"  {change.key}: {text_of(change.value)} (shipped {text_of(change.shipped)}; {change.origin})"
+        console.print(line, markup=False, soft_wrap=True)
+    if not data.changes:
+        console.print("  every value is as shipped")
+    if data.differences is None:
+        return
+    looser = [row for row in data.differences if row.looser]
+    console.print("Looser than accepted, so entries are closed:" if looser else "Nothing is looser than accepted.")
+    for row in looser:
+        console.print(f"  {described(row)}", markup=False, soft_wrap=True)
+    if looser:
+        console.print("Next: tradebot config accept, or set it back", markup=False)
+
+
+config_accept.register(app)
+
+
+@app.command("show", epilog="Example: tradebot config show limits --origin")
+def _show(
+    key: Annotated[str | None, typer.Argument(help="One value or section.", autocompletion=setting_names)] = None,
+    origin: Annotated[bool, typer.Option("--origin", help="Where each value comes from.")] = False,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show the values in force, with --origin the layer that each comes from; keys are never among them."""
+    finish(show(state_dir, config, key, origin=origin), as_json)
+
+
+@app.command("check", epilog="Example: tradebot config check mine.yaml     or: tradebot config check -")
+def _check(
+    file: Annotated[str | None, typer.Argument(help="A file to try in place of yours; - reads it.")] = None,
+    state_dir: StateDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Tell whether the configuration, or a file in its place, is accepted, and what it changes."""
+    finish(check(state_dir, config, file), as_json)

@@ -1,0 +1,312 @@
+"""`tradebot demo`: play one session on the embedded exchange with the very functions that the verbs run."""
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.init.verb import Bars, BarStamp, Edge, FlowFolder, Seed, Sessions, Start, Symbols
+from commands.shared.plain import note
+from commands.shared.surface import Json, Report, StateDir, finish, progress_bar
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.app.wiring import App
+    from tradebot.explain import Funnel, Profit
+    from tradebot.model.bar import Session
+    from tradebot.model.position import Position
+    from tradebot.ports.world import Progress
+
+SESSION_MINUTES = 390
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTotals:
+    """What was fetched over the session."""
+
+    answers: int
+    rows: int
+    kept: int
+    foreign: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """One position at the end, marked at the last price; prices and value in USD."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    mark: Decimal
+    unrealized: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """One played session. `differences` is empty where ledger and exchange agree to the cent."""
+
+    state_dir: str
+    session: date
+    minutes: int
+    symbols: int
+    seed: int
+    edge: float
+    flow: FlowTotals
+    funnel: "Funnel"
+    exits: dict[str, int]
+    orders: dict[str, int]
+    fills: int
+    positions: tuple[OpenPosition, ...]
+    profit: "Profit"
+    equity: Decimal
+    differences: tuple[str, ...]
+    elapsed_s: float
+    next_commands: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "Progress") -> Report:
+    """Make a fresh demo state, play its first session, and check the books against the exchange."""
+    from commands.init import verb as init
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.settings import load
+    from tradebot.app.wiring import Options
+    from tradebot.app.wiring import opened as open_app
+
+    started = time.monotonic()
+    path = state_folder.resolve(state_dir, os.environ)
+    _refuse_users(path)
+    settings = load(_configuration(path), os.environ, flags).settings
+    with init.setting_up(path, "demo"):
+        _clear(path)
+        init.make(path, settings, "demo", flags)
+        with open_app(Options(str(path)), os.environ) as app:
+            session, played = play(app, minutes, progress)
+            return report(app, session, played, time.monotonic() - started)
+
+
+def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Report:
+    """Report what was played; exit 1 where the books and the exchange do not agree."""
+    from commands.demo.screen import render
+
+    data = _data(app, session, minutes, elapsed_s)
+    code = ExitCode.ERROR if data.differences else ExitCode.DONE
+    return Report("demo", data, lambda console: render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _refuse_users(path: Path) -> None:
+    """Only an earlier demo makes room for the next one."""
+    from tradebot.adapters.state import state_folder
+
+    folder = state_folder.open_state(path) if state_folder.marked(path) else None
+    if folder and folder.kind != "demo":
+        raise OperatorError(
+            f"{path} holds a bot of yours (mode {folder.mode}), which a demo does not replace",
+            "tradebot demo --state-dir state/demo",
+        )
+
+
+def _configuration(path: Path) -> Path | None:
+    """Return the user's configuration file; what lies in an earlier demo was that demo's, and goes with it."""
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.wiring import USER_FILE, Options, user_file
+
+    file = user_file(Options(), path, os.environ)
+    return None if file == path / USER_FILE and state_folder.marked(path) else file
+
+
+def _clear(path: Path) -> None:
+    """Take an earlier demo away, with nobody at work on it; a configuration that a person has edited is kept."""
+    from shutil import rmtree
+
+    from commands.init.verb import written_here
+    from tradebot.adapters.state import lock, state_folder
+    from tradebot.app import sandbox
+    from tradebot.app.wiring import USER_FILE
+
+    _refuse_users(path)
+    if not state_folder.marked(path):
+        return
+    with lock.hold(path, "demo", name=lock.SERVE_LOCK), lock.hold(path, "demo"):
+        sandbox.stop(path / state_folder.EXCHANGE)
+        if (path / USER_FILE).exists() and not written_here(path / USER_FILE):
+            note(f"note: your {USER_FILE} was moved to {state_folder.set_aside(path, [USER_FILE])}")
+        for folder in state_folder.FOLDERS:
+            rmtree(path / folder, ignore_errors=True)
+        for name in state_folder.OWN_FILES:
+            (path / name).unlink(missing_ok=True)
+    state_folder.prepare(path)
+
+
+def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]":
+    """Tick the engine minute by minute and run what is due; return the session and the minutes played of it.
+
+    The last minute is the session's close, which comes earlier on a half day.
+    """
+    from commands.reconcile import verb as reconcile
+    from jobs.timetable import due_at
+    from tradebot.timetable.sessions import session_of
+
+    app.engine.tick_to("open")
+    if app.settings.sandbox.source != "generated" and app.settings.sandbox.sessions > 1:
+        # Recorded bars know no close before their first session, and nothing is bought without one.
+        app.engine.tick_to("next_open")
+    now = app.now()
+    app.ensure_calendar(now)
+    session = session_of(app.ledger, now)
+    assert session is not None, "the exchange opened on a day that the calendar has no session for"
+    minutes = min(minutes, int((session.close - now).total_seconds()) // 60)
+    for minute in range(1, minutes + 1):
+        app.engine.sleep(60)
+        for slot in due_at(app.settings.timetable, session, app.engine.now()):
+            _run_job(app, slot.job)
+        progress(minute, minutes)
+    reconcile.run(app, by="demo")
+    return session, minutes
+
+
+def _run_job(app: "App", job: str) -> None:
+    from commands.evaluate_exits import verb as evaluate_exits
+    from commands.fetch_flow import verb as fetch_flow
+    from commands.reconcile import verb as reconcile
+    from commands.score import verb as score
+    from commands.trade_once import verb as trade_once
+
+    verbs = {
+        "fetch-flow": fetch_flow.run,
+        "score": score.run,
+        "evaluate-exits": evaluate_exits.run,
+        "trade-once": trade_once.run,
+        "reconcile": reconcile.run,
+    }
+    verbs[job](app, by="demo")
+
+
+def _data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> DemoData:
+    from collections import Counter
+
+    from tradebot.app.sandbox import remarks_on
+    from tradebot.explain import funnel
+    from tradebot.model.decision import Gate
+    from tradebot.model.position import own_positions
+    from tradebot.model.record import Job
+
+    fills = app.ledger.fills()
+    held = own_positions(fills)
+    marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
+    profit, differences = check(app, marks)
+    exits = Counter(
+        str(decision.reason)
+        for cycle in app.facts.cycles(job=Job.EVALUATE_EXITS, since=session.open)
+        for record in cycle.candidates
+        for decision in record.decisions
+        if decision.gate is Gate.EXIT and decision.passed and record.client_order_id
+    )
+    sandbox = app.settings.sandbox
+    traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)
+    submitted = {record.intent.client_order_id for record in app.ledger.intents() if record.intent.makes_order}
+    return DemoData(
+        state_dir=str(app.folder.path),
+        session=session.date,
+        minutes=minutes,
+        symbols=len(app.settings.universe),
+        seed=sandbox.seed,
+        edge=sandbox.edge,
+        flow=_flow(app, session),
+        funnel=funnel(traded),
+        exits=dict(exits.most_common()),
+        orders=dict(
+            Counter(str(o.status) for o in app.ledger.orders() if o.client_order_id in submitted).most_common()
+        ),
+        fills=len(fills),
+        positions=tuple(_open_position(position, marks) for position in held),
+        profit=profit,
+        equity=profit.equity,
+        differences=differences,
+        elapsed_s=elapsed_s,
+        next_commands=_next(app, traded),
+        notes=remarks_on(app.folder.exchange)[0],
+    )
+
+
+def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":
+    """Return the profit folded from the ledger, and each difference from the exchange's account of a cent or more."""
+    from tradebot.explain import profit
+    from tradebot.reconciliation.findings import compare
+    from tradebot.reconciliation.reconcile import ledger_view
+
+    ours, view = ledger_view(app.ledger), app.reader.view()
+    held = set(ours.quantities())
+    missing = tuple(f"{symbol}: no price to mark it with" for symbol in sorted(held - set(marks)))
+    folded = profit(ours.opening_cash, ours.fills, {**dict.fromkeys(held, Decimal(0)), **marks}, ours.cash_adjustments)
+    found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in compare(ours, view))
+    if abs(folded.equity - view.account.equity) >= CENT:
+        found += (f"equity: ledger {folded.equity}, exchange {view.account.equity}",)
+    return folded, missing + found
+
+
+def _flow(app: "App", session: "Session") -> FlowTotals:
+    answers = app.facts.intakes(session.open)
+    return FlowTotals(
+        answers=len(answers),
+        rows=sum(answer.received for answer in answers),
+        kept=sum(answer.received - answer.foreign - answer.duplicates - len(answer.rejected) for answer in answers),
+        foreign=sum(answer.foreign for answer in answers),
+        rejected=sum(len(answer.rejected) for answer in answers),
+    )
+
+
+def _open_position(position: "Position", marks: dict[str, Decimal]) -> OpenPosition:
+    mark = marks.get(position.symbol, position.average_price)
+    unrealized = position.quantity * mark - position.cost
+    return OpenPosition(position.symbol, position.quantity, position.average_price, mark, unrealized)
+
+
+def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
+    """Return three commands that work on this very state: why a refused name was not bought, the state, a zero edge."""
+    refused = (
+        [r.candidate.symbol for r in traded[-1].candidates if r.terminal] if traded else list(app.settings.universe)
+    )
+    return (
+        f"tradebot why-no-orders {(refused or list(app.settings.universe))[0]}",
+        "tradebot status",
+        "tradebot demo --edge 0 --state-dir state/noise",
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("demo", epilog="Example: tradebot demo --edge 0     (flow without foresight)")
+    def demo(
+        minutes: Annotated[int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Minutes to play.")] = (
+            SESSION_MINUTES
+        ),
+        bars: Bars = None,
+        bar_stamp: BarStamp = None,
+        sessions: Sessions = None,
+        start: Start = None,
+        seed: Seed = None,
+        edge: Edge = None,
+        flow_folder: FlowFolder = None,
+        symbols: Symbols = None,
+        state_dir: StateDir = None,
+        as_json: Json = False,
+    ) -> None:
+        """Play one session on the embedded exchange and check the books against it. No keys, no account."""
+        from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
+
+        sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))
+        flags = flags_of("sandbox", sandbox, symbol_flags(symbols))
+        with progress_bar("playing the session") as progress:
+            report = run(state_dir, flags, minutes, progress)
+        finish(report, as_json)

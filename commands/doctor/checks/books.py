@@ -1,0 +1,169 @@
+"""The bot's own records: ledger, journal, facts, trading state, calendar. Looking changes nothing."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.doctor.checks.row import Check, Mark, attempt, skipped
+from commands.shared.plain import clean
+from tradebot.adapters.state.state_folder import EVENTS, FACTS
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.model.trading import TradingStateRecord
+
+
+def books_checks(app: "App") -> Iterator[Check]:
+    """Yield the rows of the records; where the ledger cannot be opened, the rows that need it say so."""
+    opened = attempt("ledger", lambda: ledger(app))
+    yield opened
+    if opened.mark is Mark.FAIL:
+        yield from (skipped(name, "the ledger cannot be read") for name in ("journal", "calendar"))
+    else:
+        yield attempt("journal", lambda: journal(app))
+        yield attempt("calendar", lambda: calendar(app))
+    yield attempt("backups", lambda: backups(app.folder.path))
+    yield attempt("facts", lambda: facts(app))
+    yield attempt("events", lambda: events(app.folder.path / EVENTS))
+    yield attempt("plans", lambda: plans(app.folder.plans))
+    yield attempt("trading state", lambda: trading_state(app))
+
+
+def ledger(app: "App") -> Check:
+    """Read every page of the ledger, its version and its tables."""
+    pages = app.ledger_view.check_pages()
+    mark = app.ledger_view.last_reconcile()
+    if mark is not None and mark.blocking:
+        found = (
+            f"whole; the comparison of {mark.at:%Y-%m-%d %H:%M} UTC left {mark.blocking} differences with the broker"
+        )
+        fix = "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN"
+        return Check("ledger", Mark.WARN, found, "pages of ledger.db", pages, fix=fix)
+    compared = f"compared with the broker {mark.at:%Y-%m-%d %H:%M} UTC" if mark else "never compared with the broker"
+    return Check("ledger", Mark.OK, f"whole, its account fits; {compared}", "pages of ledger.db", pages)
+
+
+def journal(app: "App") -> Check:
+    """Read the whole chain of the journal, up to what the ledger knows to be durable."""
+    head = app.ledger_view.check_journal()
+    return Check("journal", Mark.OK, f"its chain holds to record {head.sequence}", "records", head.sequence)
+
+
+def backups(folder: Path) -> Check:
+    """Read everything that the backups are made of, and compare it with the digests in their manifests."""
+    from tradebot.adapters.recovery.backups import REMEDY, damaged, places
+
+    kept = len(places(folder))
+    if not kept:
+        return skipped("backups", "no backup was made yet: each ended session gets one, and so does tradebot backup")
+    broken, what = damaged(folder), "backup" if kept == 1 else "backups"
+    if not broken:
+        return Check("backups", Mark.OK, "as they were made", what, kept)
+    found = f"{len(broken)} of {kept} cannot be put back as made: {clean(broken[0].name)}: {clean(broken[0].why)}"
+    return Check("backups", Mark.FAIL, found, what, kept, fix=REMEDY)
+
+
+def facts(app: "App") -> Check:
+    """Look at the version and the tables of the facts, and at the last answer in them."""
+    path = app.folder.path / FACTS
+    if not path.exists():
+        return skipped("facts", "nothing was fetched or decided yet")
+    from tradebot.adapters.facts.schema import look
+
+    count, newest = look(path)
+    if not count:
+        return skipped("facts", "its tables fit; no answer of the flow source is in it yet")
+    said = f"its tables fit; the last answer is of {newest:%Y-%m-%d %H:%M} UTC"
+    return Check("facts", Mark.OK, said, "answers", count)
+
+
+def events(path: Path) -> Check:
+    """Read each line of the file of events, and look whether the next one can be appended."""
+    from tradebot.adapters.state.events import read_through, require_file
+
+    require_file(path)
+    if not path.exists():
+        return skipped("events", "nothing has happened yet")
+    if not os.access(path, os.R_OK | os.W_OK):
+        return Check("events", Mark.FAIL, f"{path} cannot be appended to", "file", 1, fix=f"chmod 600 {path}")
+    count, bad = read_through(path)
+    if bad:
+        found, fix = f"{bad} of {count} lines are no events", f"mv {path} {path}.aside: the next event begins a new one"
+        return Check("events", Mark.WARN, found, "lines", count, fix=fix)
+    return Check("events", Mark.OK, f"can be appended to; lines read: {count}, each an event", "file", 1)
+
+
+def plans(path: Path) -> Check:
+    """Look whether plans to mend the books can be written where they belong."""
+    if not os.path.lexists(path):
+        return skipped("plans", "the folder is made with the first plan")
+    if not path.is_dir():
+        return Check("plans", Mark.FAIL, f"{path} is not a folder", "entry", 1, fix=f"mv {path} {path}.aside")
+    return Check("plans", Mark.OK, f"{path} is a folder", "folder", 1)
+
+
+def trading_state(app: "App") -> Check:
+    """Look at ARMED, HALT and the last recorded state, of which the strictest counts, and at permission."""
+    from tradebot.adapters.state import switch
+    from tradebot.errors import TradebotError
+    from tradebot.model.reasons import REASONS
+
+    permission = app.permission
+    for reason, found in permission.closed_to_entries(datetime.now(UTC)):
+        kept_back = "no entry is sent" if permission.open else "nothing is sent"
+        said = f"permission is closed, {kept_back}: {reason} ({clean(found)})"
+        return Check(
+            "trading state",
+            Mark.WARN,
+            said,
+            "places: permission, ARMED, HALT, the ledger",
+            4,
+            fix=REASONS[reason].remedy,
+        )
+    try:
+        state = app.ledger_view.trading_state()
+    except TradebotError:
+        # Without a ledger the two files still say what is in force.
+        state = switch.read(app.folder.path)
+    return _state(state, shadow=app.settings.shadow)
+
+
+def _state(state: "TradingStateRecord", *, shadow: bool) -> Check:
+    who = f" by {clean(state.who)}" if state.who else ""
+    said = f"{state.state}{who}: {clean(state.why)}" + ("; in shadow, nothing is sent" if shadow else "")
+    if state.state == "ACTIVE":
+        return Check("trading state", Mark.OK, said, "places: ARMED, HALT, the ledger", 3)
+    lost = not state.who and state.at is None
+    mark = Mark.FAIL if lost else Mark.WARN
+    return Check(
+        "trading state", mark, said, "places: ARMED, HALT, the ledger", 3, fix="tradebot status, then tradebot unhalt"
+    )
+
+
+def calendar(app: "App") -> Check:
+    """Look how far the stored sessions reach past trading time."""
+    from tradebot.app.wiring import CALENDAR_LEAST
+
+    now = _trading_time(app)
+    ahead = app.ledger_view.sessions(now.date(), now.date() + timedelta(days=400))
+    if not ahead:
+        found, fix = f"no session is stored from {now.date()} on", "tradebot reconcile: each pass stores the calendar"
+        return Check("calendar", Mark.WARN, found, "sessions", 0, fix=fix)
+    reach = ahead[-1].date
+    if reach < now.date() + CALENDAR_LEAST:
+        found, fix = f"it ends on {reach}", "tradebot reconcile: each pass extends the calendar"
+        return Check("calendar", Mark.WARN, found, "sessions", len(ahead), fix=fix)
+    return Check("calendar", Mark.OK, f"it reaches from {now.date()} to {reach}", "sessions", len(ahead))
+
+
+def _trading_time(app: "App") -> datetime:
+    """Return the machine's time, and on the embedded exchange the last recorded one, because nobody is asked."""
+    from tradebot.model.trading import Mode
+
+    if app.mode is not Mode.SANDBOX:
+        return datetime.now(UTC)
+    mark, opened = app.ledger_view.last_reconcile(), app.ledger_view.books_opened_at()
+    known = [at for at in (mark.at if mark else None, opened, app.folder.created_at) if at is not None]
+    return max(known)

@@ -1,0 +1,80 @@
+"""What the bot was told: its configuration, its keys, and whether they belong to its mode. No key is ever shown."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from commands.doctor.checks.row import Check, Mark, attempt, skipped
+
+if TYPE_CHECKING:
+    from tradebot.app.settings import Loaded
+    from tradebot.app.wiring import App
+
+SESSION_S = 23_400
+
+
+def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Check]:
+    """Yield the rows of configuration and keys; nobody is asked whether the keys are good."""
+    yield attempt("configuration", lambda: configuration(app.loaded))
+    if app.mode == "sandbox":
+        yield skipped("keys", "the embedded exchange has its own; no other is read")
+        yield skipped("flow key", "the embedded exchange serves its own flow; no key is read")
+        return
+    yield attempt("keys", lambda: keys(app, environ))
+    yield attempt("flow key", lambda: flow_key(app, environ))
+
+
+def configuration(loaded: "Loaded") -> Check:
+    """Say where the values come from; that they agree was checked as they were loaded."""
+    inner = {name.rpartition(".")[0] for name in loaded.origins}
+    values = {name: source for name, source in loaded.origins.items() if name not in inner}
+    layers = ", ".join(f"{count} from {source}" for source, count in Counter(values.values()).most_common())
+    settings = loaded.settings
+    homeless = [symbol for symbol in settings.universe if symbol not in settings.sectors]
+    if homeless:
+        found = f"{len(homeless)} symbols of the universe have no sector and are not bought: {', '.join(homeless[:5])}"
+        fix = "Name their sectors under sectors: in your configuration"
+        return Check("configuration", Mark.WARN, found, "values", len(values), fix=fix)
+    return Check("configuration", Mark.OK, f"no contradiction and no unknown key; {layers}", "values", len(values))
+
+
+def keys(app: "App", environ: Mapping[str, str]) -> Check:
+    """Look whether key, secret and address are there and belong to the mode."""
+    venue = app.venue
+    sources = ", ".join(_source(field, environ) for field in ("alpaca_key", "alpaca_secret"))
+    return Check("keys", Mark.OK, f"{sources}; they fit mode {app.mode} and {venue.base_url}", "keys", 2)
+
+
+def flow_key(app: "App", environ: Mapping[str, str]) -> Check:
+    """Look whether the flow source has a key that can be sent."""
+    from tradebot.adapters.wire.hosts import check_secret
+
+    if not app.secrets.uw_key:
+        return Check(
+            "flow key",
+            Mark.FAIL,
+            "options flow is NOT CONFIGURED: UW_API_KEY is not set",
+            "places: the environment and .env",
+            2,
+            fix="Set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
+        )
+    check_secret("UW_API_KEY", app.secrets.uw_key)
+    return Check("flow key", Mark.OK, _source("uw_key", environ), "key", 1)
+
+
+def _source(field: str, environ: Mapping[str, str]) -> str:
+    """Return a key's name and where it was found, never what it is."""
+    from tradebot.app.keys import SECRET_NAMES
+
+    names = SECRET_NAMES[field]
+    named = next((name for name in names if environ.get(name, "").strip()), None)
+    return f"{named} from the environment" if named else f"{names[0]} from .env"
+
+
+def calls_a_session(app: "App") -> int:
+    """Return how many flow answers the configuration asks for in a whole session, at most."""
+    settings = app.settings
+    return sum(
+        (1 if endpoint.market_wide else len(settings.universe)) * -(-SESSION_S // every_s)
+        for endpoint, every_s in settings.unusual_whales.poll_s.items()
+    )

@@ -1,0 +1,37 @@
+"""The strategies that the configuration names: whether each is installed, and where asked, whether it answers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.doctor.checks.row import Check, Mark
+from commands.shared.plain import clean
+from commands.strategy.verb import MISSING, OFF, WELL, StrategyRow, guarded, look, remedy
+
+if TYPE_CHECKING:
+    from tradebot.app.settings import Settings
+
+UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5.13 or later"
+
+
+def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Check:
+    """Look for each strategy in use, and where `ask`, ask it once on a desk without facts.
+
+    One that can read our keys answers all the same, so it is a warning.
+    """
+    used = [row for row in look(settings, folder, ask=ask) if row.state != OFF]
+    ill = [row for row in used if row.state != WELL]
+    if ill:
+        found = "; ".join(map(_fault, ill))
+        return Check("strategies", Mark.FAIL, found, "strategies", len(used), fix=f"{ill[0].name}: {remedy(ill[0])}")
+    for row in used:
+        if row.protections and not row.protections.keep_keys:
+            found = f"{row.name} {guarded(row.protections)}"
+            return Check("strategies", Mark.WARN, found, "strategies", len(used), fix=UNPROTECTED)
+    found = f"{'answers' if ask else 'installed, not asked'}: {', '.join(row.name for row in used)}"
+    return Check("strategies", Mark.OK, found, "strategies", len(used))
+
+
+def _fault(row: StrategyRow) -> str:
+    if row.state == MISSING:
+        return f"{row.name} is configured, and no installed package has it"
+    return f"{row.name}: {row.state} ({clean(row.observed or '')})"

@@ -1,0 +1,234 @@
+"""The world outside, asked: the broker, its data, the flow source. Only reads; no order port is made here."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from commands.doctor.checks.keys import calls_a_session
+from commands.doctor.checks.row import Check, Mark, attempt, skipped
+from tradebot.errors import TradebotError
+from tradebot.model.trading import Mode
+
+if TYPE_CHECKING:
+    from tradebot.adapters.flow.unusual_whales import UnusualWhales
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import VenueClock
+    from tradebot.model.flow import Endpoint, FlowPage
+
+LOW_QUOTA = 0.1
+"""The share of the day's allowance below which a row warns."""
+COMPARED = timedelta(days=14)
+ASKED = ("account", "other copies", "quotes", "bars", "data plan", "clock", "venue calendar")
+
+
+def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Check]:
+    """Yield the rows of the broker, then of the flow source; a broker that does not answer is asked once."""
+    looks: Sequence[Callable[[App], Check]] = (
+        account, other_copies, quotes, bars, data_plan, clock_skew, venue_calendar,
+    )  # fmt: skip
+    first = attempt("venue", lambda: venue(app)) if with_keys else skipped("venue", "there are no keys to ask it with")
+    yield first
+    for name, look in zip(ASKED, looks, strict=True):
+        if first.mark in (Mark.FAIL, Mark.SKIP):
+            yield skipped(name, "the venue gave no answer to go on with")
+        else:
+            yield attempt(name, partial(look, app))
+    yield attempt("flow", lambda: flow(app))
+
+
+def venue(app: "App") -> Check:
+    """Ask for the venue's clock."""
+    began = time.monotonic()
+    clock = app.reader.clock()
+    took_ms = (time.monotonic() - began) * 1000
+    if app.mode is Mode.SANDBOX and app.engine.status().finished:
+        found, fix = "the embedded exchange's market has ended", "tradebot init --state-dir NEW"
+        return Check("venue", Mark.WARN, found, "clock", 1, fix=fix)
+    session = "open" if clock.is_open else f"closed until {clock.next_open:%Y-%m-%d %H:%M} UTC"
+    found = (
+        f"{app.venue.base_url} answers in {took_ms:.0f} ms: {clock.now:%Y-%m-%d %H:%M:%S} UTC, the session is {session}"
+    )
+    return Check("venue", Mark.OK, found, "clock", 1)
+
+
+def account(app: "App") -> Check:
+    """Compare the account that the keys open with the one whose books these are."""
+    from tradebot.reconciliation.account import require_account
+
+    held = app.reader.account()
+    require_account(app.ledger_view, held)
+    if held.blocked or held.status != "ACTIVE":
+        found = f"…{held.tail} is {held.status}" + (f", blocked: {', '.join(held.blocked)}" if held.blocked else "")
+        return Check(
+            "account", Mark.FAIL, found, "account", 1, fix="Ask the broker: nothing can be traded until it is lifted"
+        )
+    found = f"…{held.tail} is the books' own, {held.status}; cash {held.cash:,.2f}, equity {held.equity:,.2f} USD"
+    return Check("account", Mark.OK, found, "account", 1)
+
+
+def other_copies(app: "App") -> Check:
+    """Look for open orders that carry our prefix and were never promised in these books."""
+    from tradebot.model.intent import is_marked
+
+    orders = app.reader.view().orders
+    names = [order.client_order_id for order in orders if is_marked(order.client_order_id)]
+    strange = [name for name in names if app.ledger_view.intent(name) is None]
+    if strange:
+        found = f"{len(strange)} open orders are a tradebot's and not these books': {', '.join(strange[:2])}"
+        fix = "Stop the other copy, end its orders at the broker, then: tradebot reconcile"
+        return Check("other copies", Mark.FAIL, found, "open orders", len(orders), fix=fix)
+    found = f"{len(names)} of {len(orders)} open orders are ours, each promised in these books"
+    return Check("other copies", Mark.OK, found, "list of open orders", 1)
+
+
+def quotes(app: "App") -> Check:
+    """Ask for the quote of every symbol of the universe."""
+    wanted = app.settings.universe
+    found = app.reader.quotes(wanted)
+    lost = [f"{symbol} ({why})" for symbol, why in app.reader.rejected_quotes.items()]
+    return _prices(app, "quotes", {symbol: quote.at for symbol, quote in found.items()}, lost)
+
+
+def bars(app: "App") -> Check:
+    """Ask for the latest minute bar of every symbol of the universe."""
+    found = app.reader.bar_times(app.settings.universe)
+    lost = [symbol for symbol in app.settings.universe if symbol not in found]
+    return _prices(app, "bars", found, lost)
+
+
+def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Check:
+    """Judge prices by how many there are, and in an open session by the age of the newest."""
+    clock = app.reader.clock()
+    said = f"feed {app.venue.feed}: {len(times)} of {len(app.settings.universe)} symbols have one"
+    if not times:
+        fix = _no_prices(app, clock)
+        return Check(what, Mark.FAIL if clock.is_open else Mark.WARN, said, what, 0, None, fix)
+    age_s = (clock.now - max(times.values())).total_seconds()
+    limit_s = app.settings.limits.max_quote_age_s
+    if clock.is_open and age_s > limit_s:
+        fix = "Compare with the venue's status page; entries wait for newer prices"
+        return Check(what, Mark.FAIL, f"{said}, none younger than {limit_s} s", what, len(times), age_s, fix)
+    if lost:
+        fix = "Look at the symbols at the venue, or leave them out of universe:"
+        return Check(what, Mark.WARN, f"{said}; not {', '.join(lost[:3])}", what, len(times), age_s, fix)
+    return Check(what, Mark.OK, said, what, len(times), age_s)
+
+
+def _no_prices(app: "App", clock: "VenueClock") -> str:
+    if app.mode is Mode.SANDBOX and not clock.is_open:
+        return "tradebot exchange tick open, then: tradebot exchange tick 5m"
+    return "Check alpaca.feed and universe: in the configuration"
+
+
+def data_plan(app: "App") -> Check:
+    """Ask what the data plan includes: IEX is one exchange's prices, SIP those of the whole market."""
+    if app.mode is Mode.SANDBOX:
+        return skipped("data plan", "the embedded exchange has one feed, and no plan")
+    from tradebot.adapters.alpaca.wire import NotInPlanError
+
+    feed = app.venue.feed
+    try:
+        count = len(app.reader.bar_times(app.settings.universe[:1], "sip"))
+    except NotInPlanError as refused:
+        if feed == "sip":
+            fix = "Set alpaca.feed: iex, or book the plan that has SIP"
+            return Check("data plan", Mark.FAIL, refused.message, "answer", 1, fix=fix)
+        return Check("data plan", Mark.OK, "the plan has IEX and not SIP; feed iex fits it", "answer", 1)
+    better = "" if feed == "sip" else "; alpaca.feed: sip would use it, iex sees one exchange only"
+    return Check("data plan", Mark.OK, f"the plan includes SIP, feed is {feed}{better}", "answer", max(count, 1))
+
+
+def clock_skew(app: "App") -> Check:
+    """Compare this machine's clock with the venue's, at the middle of the request."""
+    if app.mode is Mode.SANDBOX:
+        return _engine_clock(app)
+    before = datetime.now(UTC)
+    venue_now = app.reader.clock().now
+    after = datetime.now(UTC)
+    skew_s = ((before + (after - before) / 2) - venue_now).total_seconds()
+    limit_s = app.settings.limits.max_clock_skew_s
+    which = "ahead of" if skew_s > 0 else "behind"
+    found = f"this machine is {abs(skew_s):.1f} s {which} the venue, allowed are {limit_s} s"
+    if abs(skew_s) > limit_s:
+        return Check(
+            "clock", Mark.FAIL, found, "clocks", 2, fix="Let the machine keep its time: timedatectl set-ntp true"
+        )
+    return Check("clock", Mark.OK, found, "clocks", 2)
+
+
+def _engine_clock(app: "App") -> Check:
+    """Compare the time that the embedded exchange tells a client with the one that its engine stands at."""
+    ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
+    limit_s = app.settings.limits.max_clock_disagreement_s
+    found = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart, allowed are {limit_s} s"
+    if abs(ahead_s) > limit_s:
+        fix = "tradebot exchange faults shows what shifts it; no entry and no exit by time until they agree"
+        return Check("clock", Mark.FAIL, found, "clocks", 2, fix=fix)
+    return Check("clock", Mark.OK, found, "clocks", 2)
+
+
+def venue_calendar(app: "App") -> Check:
+    """Compare the stored sessions of the next two weeks with the venue's."""
+    from tradebot.model.reasons import REASONS, Reason
+
+    today = app.now().date()
+    theirs = {day.date: day for day in app.reader.calendar(today, today + COMPARED)}
+    ours = {day.date: day for day in app.ledger_view.sessions(today, today + COMPARED)}
+    if not (theirs and ours):
+        said = "the venue names no session ahead" if ours else "no calendar is stored yet; the first pass stores it"
+        return skipped("venue calendar", said)
+    last = min(max(theirs), max(ours))
+    days = sorted(day for day in theirs.keys() | ours.keys() if day <= last)
+    differ = [day for day in days if theirs.get(day) != ours.get(day)]
+    if differ:
+        found = f"venue and calendar differ on {', '.join(map(str, differ[:3]))}"
+        fix = REASONS[Reason.CALENDAR_DISAGREES].remedy
+        return Check("venue calendar", Mark.FAIL, found, "sessions", len(days), fix=fix)
+    return Check("venue calendar", Mark.OK, f"stored and venue's sessions agree to {last}", "sessions", len(days))
+
+
+def flow(app: "App") -> Check:
+    """Ask each endpoint once, and read from the answers how much of the plan's allowance is left."""
+    from tradebot.model.flow import Endpoint
+    from tradebot.timetable.sessions import last_session
+
+    if app.mode is not Mode.SANDBOX and not app.secrets.uw_key:
+        return skipped("flow", "options flow is NOT CONFIGURED")
+    source = app.flow
+    session = last_session(app.ledger_view, datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now())
+    # The first question raises where nothing can be asked at all: the others would only wait as long.
+    pages = [source.fetch(Endpoint.MARKET_TIDE, None, session)]
+    answers = [
+        _asked(source, endpoint, app.settings.universe[0], session) for endpoint in Endpoint if not endpoint.market_wide
+    ]
+    refused = [answer.message for answer in answers if isinstance(answer, TradebotError)]
+    pages += [answer for answer in answers if not isinstance(answer, TradebotError)]
+    return _flow_row(app, pages, refused)
+
+
+def _asked(source: "UnusualWhales", endpoint: "Endpoint", symbol: str, session: date) -> "FlowPage | TradebotError":
+    try:
+        return source.fetch(endpoint, symbol, session)
+    except TradebotError as error:
+        return error
+
+
+def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Check:
+    quota, needed, count = pages[-1].quota, calls_a_session(app), len(pages)
+    used, limit = quota.used_today, quota.daily_limit
+    plan = (
+        "its answers do not tell the plan" if limit is None else f"plan of {limit:,} answers a day, {used or 0:,} used"
+    )
+    said = f"{count} of {count + len(refused)} endpoints answer; {plan}; a session asks for at most {needed:,}"
+    if refused:
+        fix = "Book the plan that has it; without it the score's coverage is lower"
+        return Check("flow", Mark.FAIL, f"{said}; {refused[0]}", "endpoints", count, fix=fix)
+    if limit is not None and limit - (used or 0) < LOW_QUOTA * limit:
+        fix = "Wait until 20:00 New York, when the day of the plan begins anew"
+        return Check("flow", Mark.WARN, said, "endpoints", count, fix=fix)
+    if limit is not None and needed > limit:
+        fix = "Raise unusual_whales.poll_s, or shorten universe:"
+        return Check("flow", Mark.WARN, said, "endpoints", count, fix=fix)
+    return Check("flow", Mark.OK, said, "endpoints", count)

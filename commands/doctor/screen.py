@@ -1,0 +1,47 @@
+"""The screen of `tradebot doctor`."""
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from commands.shared.plain import clean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.doctor.checks.row import Check
+    from commands.doctor.verb import Health
+
+STYLE = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim"}
+
+
+def show(console: "Console", data: "Health", mode: str | None, tail: str | None) -> None:
+    """Print a row for each check, what was looked at under it, and the fix where one is needed."""
+    whose = f"{mode}, account …{tail}, state" if mode else "state"
+    asked = "venue and flow source were asked" if data.asked else "nobody was asked"
+    console.print(f"[bold]{whose}[/bold] {escape(data.state_dir)}; {asked}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in data.rows:
+        table.add_row(f"[{STYLE[row.mark]}]{row.mark}[/]", row.name, _words(row))
+    console.print(table)
+    colour = "red" if data.fail else "yellow" if data.warn else "green"
+    console.print(f"[{colour}]{data.ok} ok, {data.warn} warn, {data.fail} fail[/], {data.skip} not looked at")
+
+
+def _words(row: "Check") -> str:
+    seen = f" [dim]({row.count:,} {row.looked_at}{_age(row.age_s)})[/]" if row.looked_at else ""
+    fix = f"\n[bold]fix:[/] {escape(clean(row.fix))}" if row.fix else ""
+    return f"{escape(clean(row.found))}{seen}{fix}"
+
+
+def _age(age_s: float | None) -> str:
+    """Return how old the newest of what was looked at is; what was read this moment says nothing."""
+    if not age_s:
+        return ""
+    if age_s < 120:
+        return f", {age_s:.0f} s old"
+    return f", {age_s / 60:.0f} min old" if age_s < 7200 else f", {age_s / 3600:.0f} h old"

@@ -1,0 +1,155 @@
+"""`tradebot doctor`: whether everything that trading needs is there, each row with its evidence and its fix."""
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from commands.doctor.checks.row import Check
+    from tradebot.adapters.state.state_folder import StateFolder
+    from tradebot.app.settings import Loaded
+    from tradebot.app.wiring import App, Options
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The rows, and how many ended how; `asked` tells whether venue and flow source were spoken to."""
+
+    state_dir: str
+    asked: bool
+    ok: int
+    warn: int
+    fail: int
+    skip: int
+    rows: "tuple[Check, ...]"
+
+
+def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False, order: bool = False) -> Report:
+    """Look at everything and change nothing, but for the order that `order` asks for; exit 10 where a row failed.
+
+    OperatorError where there is no state at all, and exit 3 for an order that would be real money's.
+    """
+    from commands.doctor.checks.machine import machine_checks, state
+    from commands.doctor.checks.row import failed
+    from tradebot.adapters.state import state_folder
+
+    path = state_folder.resolve(options.state_dir, environ)
+    folder = state(path, environ)
+    rows = list(machine_checks(path, environ))
+    if isinstance(folder, TradebotError):
+        return _report(path, [failed("state", folder), *rows], asked=False)
+    rows.insert(0, _marked(folder))
+    loaded = _loaded(folder, options, environ)
+    if isinstance(loaded, TradebotError):
+        rows.insert(1, failed("configuration", loaded))
+        return _report(path, rows, asked=False, mode=folder.mode, tail=folder.tail)
+    return _looked_at(folder, loaded, environ, rows, offline=offline, order=order)
+
+
+def _looked_at(
+    folder: "StateFolder",
+    loaded: "Loaded",
+    environ: Mapping[str, str],
+    rows: "list[Check]",
+    *,
+    offline: bool,
+    order: bool,
+) -> Report:
+    from commands.doctor.checks.books import books_checks
+    from commands.doctor.checks.keys import keys_checks
+    from commands.doctor.checks.machine import instances
+    from commands.doctor.checks.row import attempt
+    from commands.doctor.checks.strategies import strategies
+    from tradebot.app.wiring import App
+
+    with closing(App(folder, loaded, environ)) as app:
+        if order:
+            _require_play_money(app)
+        rows += [attempt("second instance", lambda: instances(folder, environ))]
+        rows += keys_checks(app, environ)
+        rows += [
+            attempt("strategies", lambda: strategies(app.settings, folder.path, ask=not offline)),
+            *books_checks(app),
+        ]
+        if not offline:
+            rows += _asked(app, rows, order)
+        return _report(folder.path, rows, asked=not offline, mode=app.mode_name, tail=app.account_tail)
+
+
+def _require_play_money(app: "App") -> None:
+    from commands.doctor.checks.order import require_play_money
+
+    require_play_money(app)
+
+
+def _asked(app: "App", before: "list[Check]", order: bool) -> "list[Check]":
+    """Return the rows for which somebody is asked."""
+    from commands.doctor.checks.row import Mark
+    from commands.doctor.checks.venue import venue_checks
+
+    with_keys = not any(row.name == "keys" and row.mark is Mark.FAIL for row in before)
+    rows = list(venue_checks(app, with_keys=with_keys))
+    if order:
+        from commands.doctor.checks.order import order_checks
+
+        rows += order_checks(app, caller())
+    return rows
+
+
+def _marked(folder: "StateFolder") -> "Check":
+    from commands.doctor.checks.row import Check, Mark
+
+    found = f"a {folder.kind} bot, mode {folder.mode}, account …{folder.tail}"
+    return Check("state", Mark.OK, found, "marker", 1)
+
+
+def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str]) -> "Loaded | TradebotError":
+    from tradebot.app.wiring import load_for
+
+    try:
+        return load_for(folder, options, environ)
+    except OperatorError as wrong:
+        return wrong
+
+
+def _report(
+    path: "Path", rows: "list[Check]", *, asked: bool, mode: str | None = None, tail: str | None = None
+) -> Report:
+    from collections import Counter
+
+    from commands.doctor.screen import show
+
+    ended = Counter(row.mark.value for row in rows)
+    data = Health(str(path), asked, ended["ok"], ended["warn"], ended["fail"], ended["skip"], tuple(rows))
+    code = ExitCode.FINDINGS if data.fail else ExitCode.DONE
+    return Report("doctor", data, lambda console: show(console, data, mode, tail), code, mode, tail)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("doctor", epilog="Example: tradebot doctor     or: tradebot doctor --order")
+    def doctor(
+        offline: Annotated[bool, typer.Option("--offline", help="Ask no venue, start no exchange.")] = False,
+        order: Annotated[
+            bool, typer.Option("--order", help="Also place one order that cannot fill, and cancel it; never live.")
+        ] = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Check everything that trading needs, each with its evidence and its fix; exit 10 where something fails."""
+        if offline and order:
+            raise OperatorError("--offline asks no venue, and --order needs one", "tradebot doctor --order")
+        from tradebot.app.wiring import Options
+
+        finish(run(Options(state_dir, config), os.environ, offline=offline, order=order), as_json)

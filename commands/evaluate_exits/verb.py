@@ -1,0 +1,92 @@
+"""`tradebot evaluate-exits`: close what a rule says to close, end orders past their time; also while halted."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.shared.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened_to_leave
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from commands.shared.passes import PassData
+    from tradebot.app.wiring import App
+    from tradebot.model.record import CandidateRecord
+
+
+def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, entries_first: bool = False) -> Report:
+    """Run one pass of exits; exit 3 where permission kept them shut.
+
+    With `entries_first`, which a halt asks for, our entries are cancelled before the books are read through.
+    """
+    from dataclasses import replace
+
+    from commands.shared.notes import notes
+    from commands.shared.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
+    from jobs.claims import Refused
+    from tradebot.cycle import evaluate_exits
+    from tradebot.model.record import CandidateRecord, Job
+
+    ended = dict[str, CandidateRecord]()
+
+    def end_entries() -> None:
+        if entries_first:
+            ended.update(_entries_ended(app, by))
+
+    with app.pass_lock("evaluate-exits", end_entries):
+        clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=dry_run)
+        # Before the slot is claimed: what keeps the world from being built must not use the slot up.
+        world = app.world(dry_run=dry_run, proposing=False)
+        call, _ = begin(app, Job.EVALUATE_EXITS, by, clock=clock, force=force_slot, dry_run=dry_run)
+        if isinstance(call, Refused):
+            return refused_report(app, "evaluate-exits", call)
+        with recorded(app, call, clock.now, dry_run=dry_run):
+            data = pass_data(app, evaluate_exits(world, call, ended))
+        data = replace(data, notes=notes(app, clock.now))
+    code = pass_exit_code(data)
+    return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _entries_ended(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
+    """Cancel our working entries at once. This claims no slot: nobody has looked at an exit yet."""
+    from commands.shared.passes import venue_clock
+    from tradebot.model.record import Job
+    from tradebot.orders.working_orders import entries_ended
+    from tradebot.ports.world import Call
+    from tradebot.timetable.sessions import last_session
+
+    clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=False)
+    world = app.world(proposing=False)
+    call = Call(Job.EVALUATE_EXITS, last_session(world.ledger, clock.now), f"halt {clock.now:%H:%M:%SZ}", by)
+    return entries_ended(world, call, clock)
+
+
+def _render(console: "Console", data: "PassData") -> None:
+    from commands.shared.passes import render_not_run, render_rows
+
+    if data.not_run:
+        render_not_run(console, data.not_run)
+    else:
+        console.print(f"Exits at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} looked at")
+        render_rows(console, data)
+    for line in data.notes:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("evaluate-exits", epilog="Example: tradebot evaluate-exits --dry-run")
+    def evaluate_exits(
+        dry_run: DryRun = False,
+        force_slot: ForceSlot = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Close what a rule says to close, and end orders that have lived too long; works while halted too."""
+        with opened_to_leave(state_dir, config) as bot:
+            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run)
+        finish(report, as_json)

@@ -1,0 +1,231 @@
+"""`tradebot fetch-flow`: ask the flow endpoints that are due, keep the good rows, count the rest."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.surface import Config, ForceSlot, Json, Report, StateDir, caller, finish, opened, progress_bar
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from jobs.claims import Refused
+    from tradebot.app.wiring import App
+    from tradebot.desk.fetching import Failure, Fetched, Wanted
+    from tradebot.model.bar import VenueClock
+    from tradebot.model.flow import Intake
+    from tradebot.ports.world import Call, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCount:
+    """What one endpoint gave over all symbols; `rejected` counts bad rows by reason.
+
+    `newest` is the time of the newest row kept, or its trading date where rows are of a day and have no age in seconds.
+    """
+
+    endpoint: str
+    calls: int
+    received: int
+    kept: int
+    foreign: int
+    duplicates: int
+    rejected: dict[str, int]
+    newest: datetime | date | None
+    newest_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFetched:
+    """One pass of fetching; `new` counts facts that were not stored before."""
+
+    at: datetime
+    session: date
+    calls: int
+    not_due: int
+    new: int
+    endpoints: tuple[EndpointCount, ...]
+    failures: tuple["Failure", ...]
+    given_up: bool
+    quota_used_today: int | None
+    quota_daily_limit: int | None
+    quota_left_this_minute: int | None
+
+
+def run(
+    app: "App",
+    *,
+    by: str,
+    force_slot: bool = False,
+    progress: "Progress | None" = None,
+    endpoints: "Sequence[str]" = (),
+    symbols: "Sequence[str]" = (),
+) -> Report:
+    """Fetch what is due in this slot; exit 5 where nothing at all could be fetched.
+
+    What is named is asked at once, due or not, and leaves the slot to the timetable's own run.
+    """
+    from commands.shared.passes import refused_report
+    from jobs.claims import Refused
+    from tradebot.cycle import fetch_flow
+
+    wanted = _wanted(app, endpoints, symbols)
+    named = bool(endpoints or symbols)
+    with app.pass_lock("fetch-flow"):
+        call, clock = _call(app, by, named, force_slot)
+        if isinstance(call, Refused):
+            return refused_report(app, "fetch-flow", call)
+        world = app.world(progress=progress, proposing=False, with_flow=True)
+        fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=wanted)
+        if not (fetched.skipped or named):
+            # A session's first fetch asks for everything: the moment to forget what is past keeping.
+            app.facts.prune(clock.now)
+    data = _data(fetched)
+    nothing = bool(fetched.failures) and not fetched.intakes
+    code = ExitCode.UNAVAILABLE if nothing else ExitCode.DONE
+    return Report("fetch-flow", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, VenueClock]":
+    from commands.shared.clocks import require
+    from commands.shared.passes import begin
+    from jobs.claims import claim_by_hand
+    from tradebot.model.record import Job
+
+    if not named:
+        return begin(app, Job.FETCH_FLOW, by, force=force_slot)
+    clock = app.reader.clock()
+    require(clock, app.second_time(), app.settings)
+    app.ensure_calendar(clock.now)
+    return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clock.now, by), clock
+
+
+def _wanted(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
+    """Return which questions are meant; OperatorError for an endpoint or a symbol that there is not."""
+    import difflib
+
+    from commands.shared.passes import in_universe
+    from tradebot.desk.fetching import Wanted
+    from tradebot.model.flow import Endpoint
+
+    names = [name.strip().lower().replace("-", "_") for name in endpoints]
+    for name in names:
+        if name not in set(Endpoint):
+            near = difflib.get_close_matches(name, list(Endpoint), 1)
+            meant = f"did you mean {near[0]}?" if near else f"one of {', '.join(Endpoint)}"
+            raise OperatorError(f"there is no endpoint {name!r}", meant)
+    return Wanted(frozenset(map(Endpoint, names)), frozenset(in_universe(app, symbol) for symbol in symbols))
+
+
+def _data(fetched: "Fetched") -> FlowFetched:
+    quota = fetched.quota
+    return FlowFetched(
+        at=fetched.at,
+        session=fetched.session,
+        calls=fetched.calls,
+        not_due=fetched.skipped,
+        new=fetched.new,
+        endpoints=tuple(_count(fetched.intakes, fetched.at)),
+        failures=fetched.failures,
+        given_up=fetched.given_up,
+        quota_used_today=quota.used_today if quota else None,
+        quota_daily_limit=quota.daily_limit if quota else None,
+        quota_left_this_minute=quota.left_this_minute if quota else None,
+    )
+
+
+def _count(intakes: "Iterable[Intake]", now: datetime) -> "Iterable[EndpointCount]":
+    from collections import Counter, defaultdict
+
+    by_endpoint: dict[str, list[Intake]] = defaultdict(list)
+    for intake in intakes:
+        by_endpoint[intake.endpoint.value].append(intake)
+    for endpoint, answers in by_endpoint.items():
+        rejected = Counter(row.reason for answer in answers for row in answer.rejected)
+        newest = _newest(answers)
+        yield EndpointCount(
+            endpoint,
+            calls=len(answers),
+            received=sum(answer.received for answer in answers),
+            kept=sum(len(answer.facts) for answer in answers),
+            foreign=sum(answer.foreign for answer in answers),
+            duplicates=sum(answer.duplicates for answer in answers),
+            rejected=dict(rejected),
+            newest=newest,
+            newest_age_s=(now - newest).total_seconds() if isinstance(newest, datetime) else None,
+        )
+
+
+def _newest(answers: "Iterable[Intake]") -> datetime | date | None:
+    """Return the time, or the trading date, of the newest row kept."""
+    from tradebot.model.flow import DarkPoolPrint, FlowAlert, TideTick
+
+    facts = [fact for answer in answers for fact in answer.facts]
+    times = [fact.at for fact in facts if isinstance(fact, FlowAlert | DarkPoolPrint | TideTick)]
+    dates = [fact.date for fact in facts if not isinstance(fact, FlowAlert | DarkPoolPrint | TideTick)]
+    return max(times, default=None) or max(dates, default=None)
+
+
+def _render(console: "Console", data: FlowFetched) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print(
+        f"Flow of session {data.session}, asked at {data.at:%H:%M:%S} UTC: {data.calls} calls, {data.new} new facts"
+    )
+    if data.not_due:
+        console.print(f"  {data.not_due} calls were not due yet")
+    table = Table(box=None, pad_edge=False)
+    for name in ("endpoint", "calls", "rows", "kept", "foreign", "duplicates", "newest", "bad rows"):
+        table.add_column(name, justify="left" if name in ("endpoint", "bad rows") else "right")
+    for row in data.endpoints:
+        bad = ", ".join(f"{count} {reason}" for reason, count in sorted(row.rejected.items()))
+        counts = (row.calls, row.received, row.kept, row.foreign, row.duplicates)
+        table.add_row(row.endpoint, *map(str, counts), _age(row), bad)
+    if data.endpoints:
+        console.print(table)
+    for failure in data.failures:
+        console.print(f"  [red]failed[/red] {failure.endpoint} {failure.symbol or ''}: {escape(failure.message)}")
+    if data.given_up:
+        console.print("  The source seems to be down; the rest is left for the next slot.")
+    if data.quota_daily_limit is not None:
+        minute = "" if data.quota_left_this_minute is None else f", {data.quota_left_this_minute} left this minute"
+        console.print(f"Quota: {data.quota_used_today} of {data.quota_daily_limit} calls used today{minute}")
+
+
+def _age(row: EndpointCount) -> str:
+    if row.newest is None:
+        return "no row"
+    return f"of {row.newest:%m-%d}" if row.newest_age_s is None else f"{row.newest_age_s:,.0f} s old"
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("fetch-flow", epilog="Example: tradebot fetch-flow --json")
+    def fetch_flow(
+        endpoint: Annotated[list[str] | None, typer.Option("--endpoint", help="Ask this one now; repeatable.")] = None,
+        symbol: Annotated[
+            list[str] | None, typer.Option("--symbol", help="Ask about this one now; repeatable.")
+        ] = None,
+        force_slot: ForceSlot = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Ask the flow endpoints that are due, keep the good rows, count the rest."""
+        with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
+            report = run(
+                bot,
+                by=caller(),
+                force_slot=force_slot,
+                progress=progress,
+                endpoints=endpoint or (),
+                symbols=symbol or (),
+            )
+        finish(report, as_json)

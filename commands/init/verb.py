@@ -1,0 +1,391 @@
+"""`tradebot init`: make a bot's folder, its books and, for the sandbox, its market; arm sandbox and paper."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from commands.shared.completing import data_plans, fills, played
+from commands.shared.plain import clean, note
+from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.settings import Settings
+    from tradebot.model.account import Account
+    from tradebot.model.bar import VenueClock
+
+MOST_SYMBOLS = 5000
+WELL_KNOWN = 21
+"""How many of the embedded exchange's own names are real tickers; those after them are made up."""
+MADE_UP_SECTORS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made; times are trading time, cash in USD."""
+
+    state_dir: str
+    mode: str
+    account_tail: str
+    cash: Decimal
+    now: datetime
+    symbols: int
+    armed: bool
+    shadow: bool
+    notes: tuple[str, ...]
+
+
+def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any]) -> Report:
+    """Check everything, reach a real venue, and only then write."""
+    from commands.shared.clocks import require
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.connecting import first_look
+    from tradebot.app.settings import load
+    from tradebot.app.wiring import Options, user_file
+
+    path = state_folder.resolve(state_dir, os.environ)
+    _refuse_marked(path)
+    file = user_file(Options(state_dir, config), path, os.environ)
+    _refuse_other_mode(path, flags["mode"], file)
+    settings = load(file, os.environ, flags).settings
+    look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
+    if look is not None:
+        # Books that begin on a wrong day would ignore all that the venue dates before it.
+        require(look[0], datetime.now(UTC), settings)
+    with setting_up(path, "init"):
+        return make(path, settings, kind, flags, look)
+
+
+def _refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
+    """Refuse a mode that environment or file contradict: each later verb would refuse the folder that was made."""
+    from tradebot.app.settings import modes_said
+    from tradebot.model.trading import Mode
+
+    for said, where, remedy in modes_said(os.environ, file):
+        if said in set(Mode) and said != mode:
+            message = f"{where} says {said}, and a bot of mode {mode} was asked for"
+            raise OperatorError(message, f"tradebot init --mode {said} --state-dir {path}, or {remedy}")
+
+
+@contextmanager
+def setting_up(path: Path, verb: str) -> Iterator[None]:
+    """Make the folder and hold it, so that two who would make a state of it do not mix theirs: the second leaves."""
+    from tradebot.adapters.state import lock, state_folder
+
+    state_folder.prepare(path)
+    with lock.hold(path, verb, wait_s=0.0, name=lock.SETUP_LOCK):
+        yield
+
+
+def _refuse_marked(path: Path) -> None:
+    from tradebot.adapters.state import state_folder
+
+    if state_folder.marked(path):
+        raise OperatorError(f"{path} is a state folder already", f"tradebot status --state-dir {path}, or name another")
+
+
+def make(
+    path: Path,
+    settings: "Settings",
+    kind: str,
+    flags: dict[str, Any],
+    look: "tuple[VenueClock, Account] | None" = None,
+) -> Report:
+    """Make a state in a folder that is held, the marker last: what has no marker is no state.
+
+    `look` is a real venue's clock and account; the embedded exchange is asked once its market is made.
+    """
+    from tradebot.adapters.state import state_folder
+    from tradebot.app.connecting import first_look
+
+    _refuse_marked(path)
+    _refuse_foreign_settings(path, flags)
+    _set_leftovers_aside(path)
+    accepted = settings
+    if settings.mode == "sandbox":
+        universe = make_market(path, settings, flags)
+        settings = settings.model_copy(update={"universe": universe})
+        if "sandbox" in flags:
+            flags, accepted = flags | {"universe": universe}, settings
+    made = _make(path, accepted, kind, *(look or first_look(path, settings, os.environ)))
+    if len(flags) > 1:
+        _keep_flags(path, flags)
+    state_folder.create(path, settings.mode, made.number, kind, made.at)
+    return _report(path, settings, made)
+
+
+def _refuse_foreign_settings(path: Path, flags: dict[str, Any]) -> None:
+    from tradebot.app.wiring import USER_FILE
+
+    own = path / USER_FILE
+    if len(flags) > 1 and own.exists() and not written_here(own):
+        raise OperatorError(
+            f"{own} is yours, and what the flags ask for would be written over it",
+            f"put it into that file and leave the flags out, or move the file: mv {own} {own}.mine",
+        )
+
+
+def _set_leftovers_aside(path: Path) -> None:
+    """Make room where an earlier run was cut short before its books were used."""
+    from tradebot.adapters.recovery import leftovers
+    from tradebot.adapters.state import state_folder
+    from tradebot.app import sandbox
+
+    if leftovers.found(path):
+        sandbox.stop(path / state_folder.EXCHANGE)
+        aside = state_folder.set_aside(path, leftovers.MOVED)
+        state_folder.prepare(path)
+        note(f"note: what an interrupted run had left unused in {path} was moved to {aside}")
+
+
+def _report(path: Path, settings: "Settings", made: "_Books") -> Report:
+    from tradebot.model.trading import mode_name
+
+    data = Made(
+        state_dir=str(path),
+        mode=mode_name(settings.mode, shadow=settings.shadow),
+        account_tail=made.number[-4:],
+        cash=made.cash,
+        now=made.at,
+        symbols=len(settings.universe),
+        armed=made.armed,
+        shadow=settings.shadow,
+        notes=_notes(path) if settings.mode == "sandbox" else (),
+    )
+    return Report("init", data, lambda console: _render(console, data), mode=data.mode, account=data.account_tail)
+
+
+def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
+    """Make the embedded exchange's market and return its symbols: recorded bars bring their own."""
+    from tradebot.adapters.state.state_folder import EXCHANGE
+    from tradebot.app import sandbox
+
+    recorded = settings.sandbox.source != "generated"
+    return list(sandbox.create(path / EXCHANGE, settings, every_symbol=recorded and "universe" not in flags))
+
+
+def _notes(path: Path) -> tuple[str, ...]:
+    """Return what the market leaves out of its files, and how to reach flow that was captured after a close."""
+    from tradebot.adapters.state.state_folder import EXCHANGE
+    from tradebot.app import sandbox
+
+    sentences, complete_at = sandbox.remarks_on(path / EXCHANGE)
+    if complete_at is None:
+        return sentences
+    tick = f"tradebot exchange tick {complete_at} --state-dir {path}"
+    return (*sentences, f"some of it came after the close; to have all of it: {tick}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    number: str
+    cash: Decimal
+    at: datetime
+    armed: bool
+
+
+def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", account: "Account") -> _Books:
+    """Begin the books of the account that the venue named, with these settings as the accepted ones.
+
+    Real money gets its latch here in shadow only.
+
+    There the latch opens no door: permission stays closed for live orders until `live arm`, whenever shadow ends.
+    """
+    from tradebot.adapters.ledger.ledger import SqliteLedger
+    from tradebot.adapters.state import switch
+    from tradebot.app.baseline import effective
+    from tradebot.model.baseline import Baseline
+    from tradebot.model.trading import Mode
+
+    ledger = SqliteLedger.create(path, account.number, clock.now)
+    ledger.open_books(account.cash, clock.now)
+    ledger.approve(Baseline(effective(settings), f"{kind} {caller()}", datetime.now(UTC)))
+    ledger.close()
+    armed = settings.mode is not Mode.LIVE or settings.shadow
+    if armed:
+        switch.arm(path, f"{kind} {caller()}", clock.now)
+    return _Books(account.number, account.cash, clock.now, armed)
+
+
+def _keep_flags(path: Path, flags: dict[str, Any]) -> None:
+    """Write what was asked for into the folder's own configuration, where the next verb finds it."""
+    import yaml
+
+    from tradebot.adapters.state.state_folder import write_durably
+    from tradebot.app.wiring import USER_FILE
+
+    kept = {key: value for key, value in flags.items() if key != "mode"}
+    text = yaml.safe_dump(kept, sort_keys=False, default_flow_style=None)
+    write_durably(path / USER_FILE, _first_line(text) + text)
+
+
+def written_here(path: Path) -> bool:
+    """Tell whether a configuration is as `init` wrote it, untouched since."""
+    first, newline, rest = path.read_bytes().partition(b"\n")
+    return first + newline == _first_line(rest.decode(errors="replace")).encode()
+
+
+def _first_line(text: str) -> str:
+    """Return the line that begins a configuration of `init`'s: its digest tells whether a person has edited it."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"# Written by init ({digest}); goes over the shipped configuration, see config/base.yaml for every value.\n"
+
+
+def _render(console: "Console", made: Made) -> None:
+    from rich.markup import escape
+
+    where = escape(str(made.state_dir))
+    console.print(f"Made [bold]{where}[/bold]: mode {made.mode}, account …{made.account_tail}", soft_wrap=True)
+    console.print(f"  cash {made.cash:,.2f} USD, {made.symbols} symbols, trading time {made.now:%Y-%m-%d %H:%M:%S} UTC")
+    console.print(f"  {_permitted(made)}")
+    for remark in made.notes:
+        console.print(f"  {remark}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"Next: tradebot reconcile --state-dir {made.state_dir}", soft_wrap=True, markup=False)
+
+
+def _permitted(made: Made) -> str:
+    if made.shadow:
+        return "in shadow: everything is decided and recorded, nothing is sent"
+    if made.armed:
+        return "armed: entries may be sent"
+    return "not armed: nothing is sent; tradebot live status says what real money takes"
+
+
+class MarketWish(NamedTuple):
+    """What the flags ask of the embedded exchange's market; None leaves a value to the configuration."""
+
+    bars: str | None = None
+    bar_stamp: str | None = None
+    sessions: int | None = None
+    start: str | None = None
+    seed: int | None = None
+    edge: float | None = None
+    flow_folder: str | None = None
+    fill: str | None = None
+    corporate_actions: bool | None = None
+    data_plan: str | None = None
+
+
+def market_flags(wish: MarketWish) -> dict[str, Any]:
+    """Return the sandbox section that the flags ask for; a recorded file names its own source by its ending.
+
+    With no start given the market begins where its recorded bars do, or else its captured flow.
+    """
+    source, start, sessions = None, wish.start, wish.sessions
+    if wish.bars:
+        from tradebot.app import sandbox
+
+        source, first, held = sandbox.recorded(wish.bars, wish.bar_stamp)
+        start, sessions = start or first.isoformat(), sessions or held
+    elif wish.flow_folder and start is None:
+        from tradebot.app import sandbox
+
+        shown = sandbox.captured_session(wish.flow_folder)
+        start = shown.isoformat() if shown else None
+    given = {
+        "source": source,
+        "path": _absolute(wish.bars),
+        "bar_stamp": wish.bar_stamp,
+        "sessions": sessions,
+        "start": start,
+        "seed": wish.seed,
+        "edge": wish.edge,
+        "flow_folder": _absolute(wish.flow_folder),
+        "corporate_actions": wish.corporate_actions,
+        "data_plan": wish.data_plan,
+        "fill": None if wish.fill is None else {"model": wish.fill},
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _absolute(path: str | None) -> str | None:
+    return str(Path(path).resolve()) if path else None
+
+
+Bars = Annotated[str | None, typer.Option("--bars", help="Recorded minute bars, CSV or Parquet.")]
+BarStamp = Annotated[str | None, typer.Option("--bar-stamp", help="start or end: where the recorded bars are stamped.")]
+Sessions = Annotated[int | None, typer.Option("--sessions", help="How many sessions the market has.")]
+Start = Annotated[str | None, typer.Option("--start", help="First session, YYYY-MM-DD.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the generated market and flow.")]
+Edge = Annotated[float | None, typer.Option("--edge", help="Made-up foresight of the flow, 0 to 1; 0 is noise.")]
+FlowFolder = Annotated[str | None, typer.Option("--flow-folder", help="Captured flow responses to serve instead.")]
+Fill = Annotated[
+    str | None,
+    typer.Option("--fill", help="How orders fill: paper (at once, as Alpaca's) or next-bar.", autocompletion=fills),
+]
+Actions = Annotated[
+    bool | None,
+    typer.Option("--corporate-actions/--no-corporate-actions", help="Dividends and splits of the generated market."),
+]
+DataPlan = Annotated[
+    str | None,
+    typer.Option(
+        "--data-plan", help="free: consolidated prices come 15 minutes late; or paid.", autocompletion=data_plans
+    ),
+]
+Symbols = Annotated[
+    str | None,
+    typer.Option("--symbols", help="How many symbols, or their names with commas.", autocompletion=played),
+]
+
+
+def symbol_flags(text: str | None) -> dict[str, Any]:
+    """Return the universe that a number or a list of names asks for, nothing where neither was given."""
+    if text is None:
+        return {}
+    if not (text.isascii() and text.isdigit()):
+        return {"universe": [name.strip().upper() for name in text.split(",") if name.strip()]}
+    if len(text) > len(str(MOST_SYMBOLS)) or not 1 <= int(text) <= MOST_SYMBOLS:
+        raise OperatorError(f"--symbols takes 1 to {MOST_SYMBOLS:,} symbols, not {clean(text)[:20]}", "--symbols 20")
+    from tradebot.app import sandbox
+
+    names = sandbox.default_symbols(int(text))
+    # Made-up names are dealt over made-up sectors, because a name without a sector is not bought.
+    sectors = {name: f"made_up_{n % MADE_UP_SECTORS}" for n, name in enumerate(names[WELL_KNOWN:])}
+    return {"universe": list(names), "sectors": sectors}
+
+
+def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any]) -> dict[str, Any]:
+    """Return the flag layer of the configuration."""
+    return {"mode": mode, **({"sandbox": sandbox} if sandbox else {}), **symbols}
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("init", epilog="Example: tradebot init --state-dir paper --mode paper")
+    def init(
+        mode: Annotated[str, typer.Option("--mode", help="sandbox, paper or live.")] = "sandbox",
+        bars: Bars = None,
+        bar_stamp: BarStamp = None,
+        sessions: Sessions = None,
+        start: Start = None,
+        seed: Seed = None,
+        edge: Edge = None,
+        flow_folder: FlowFolder = None,
+        fill: Fill = None,
+        corporate_actions: Actions = None,
+        data_plan: DataPlan = None,
+        symbols: Symbols = None,
+        shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record everything, send nothing.")] = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Make a bot's folder: its books, its market on the sandbox, and its arming."""
+        asked = MarketWish(
+            bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan
+        )
+        sandbox = market_flags(asked)
+        flags = flags_of(mode, sandbox, symbol_flags(symbols)) | ({"shadow": True} if shadow else {})
+        finish(run(state_dir, config, "user", flags), as_json)

@@ -1,0 +1,207 @@
+"""`tradebot reconcile`: apply what the venue did, compare books and broker, write down an accepted plan.
+
+Nothing here can send an order: the order port is never made.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completing import plans
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.reconciliation.findings import Finding
+    from tradebot.reconciliation.plans import Plan
+    from tradebot.reconciliation.reconcile import Reconciled
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One difference as it is reported; `applicable` tells whether a plan can settle it, `writes` what it would write.
+
+    `evidence` is what the broker's activities, or the exit rules, say of it.
+    """
+
+    kind: str
+    subject: str
+    meaning: str
+    ours: Decimal | None
+    broker: Decimal | None
+    blocking: bool
+    applicable: bool
+    evidence: tuple[str, ...]
+    writes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One comparison: what was looked at, what the venue's facts changed, what differs, which plan settles it.
+
+    `applied` names the plan that was written into the books before.
+    """
+
+    at: datetime
+    positions: int
+    open_orders: int
+    orders_changed: int
+    fills_added: int
+    activities_booked: int
+    findings: tuple[FindingRow, ...]
+    plan: str | None
+    plan_file: str | None
+    applied: str | None
+
+
+def run(app: "App", *, by: str, apply: str | None = None) -> Report:
+    """Compare, or write an accepted plan and compare again; exit 10 while anything differs.
+
+    Raises OperatorError: exit 2 for a plan that cannot be read or is another account's, 3 where the broker
+    has moved.
+    """
+    from tradebot.adapters.state import plans
+
+    plan = plans.read(app.folder, apply) if apply else None
+    with app.pass_lock("reconcile"):
+        result = compare(app, by, plan)
+        kept = plans.write(app.folder, result.plan) if result.plan else None
+    data = Compared(
+        at=result.at,
+        positions=len(result.view.positions),
+        open_orders=len(result.view.orders),
+        orders_changed=result.applied.orders,
+        fills_added=result.applied.fills,
+        activities_booked=result.bookings,
+        findings=tuple(_row(finding) for finding in result.findings),
+        plan=result.plan.id if result.plan else None,
+        plan_file=str(kept) if kept else None,
+        applied=plan.id if plan else None,
+    )
+    code = ExitCode.FINDINGS if data.findings else ExitCode.DONE
+    return Report("reconcile", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
+    """Claim the slot, then compare; a plan is written down first. The caller holds the pass lock."""
+    from commands.shared.passes import begin
+    from tradebot.model.record import Job
+    from tradebot.reconciliation.protection import Watch
+    from tradebot.reconciliation.reconcile import apply_plan, reconcile
+
+    begin(app, Job.RECONCILE, by)
+    watch = Watch(app.reader, app.rules.exits, app.settings.limits.exit_life_s)
+    return apply_plan(app.reader, app.ledger, plan, by, watch) if plan else reconcile(app.reader, app.ledger, watch)
+
+
+def _row(finding: "Finding") -> FindingRow:
+    return FindingRow(
+        kind=finding.kind.value,
+        subject=clean(finding.subject),
+        meaning=finding.meaning,
+        ours=finding.ours,
+        broker=finding.broker,
+        blocking=finding.blocking,
+        applicable=finding.applicable,
+        evidence=tuple(clean(said) for said in finding.evidence),
+        writes=finding.writes,
+    )
+
+
+def _render(console: "Console", data: Compared) -> None:
+    console.print(f"Books and broker at {data.at:%Y-%m-%d %H:%M:%S} UTC")
+    if data.applied:
+        console.print(f"  {data.applied} is written into the books")
+    console.print(f"  looked at {data.positions} positions and {data.open_orders} open orders at the broker")
+    console.print(f"  applied {data.orders_changed} changed orders and {data.fills_added} new fills")
+    if data.activities_booked:
+        console.print(f"  booked {data.activities_booked} activities of the broker: dividends, splits, new names, cash")
+    if not data.findings:
+        console.print("[green]They agree[/green]: nothing differs.")
+        return
+    _render_findings(console, data.findings)
+    _render_evidence(console, data.findings)
+    if data.plan:
+        console.print(
+            f"Next: tradebot reconcile --apply {data.plan}   ({data.plan_file})", markup=False, soft_wrap=True
+        )
+        for row in data.findings:
+            if row.applicable:
+                console.print(f"  {row.subject}: {row.writes}", markup=False)
+    next_steps = list(_next(data.findings))
+    for step in next_steps:
+        console.print(f"Next: {step}", markup=False, soft_wrap=True)
+    if not data.plan and not next_steps:
+        console.print("No plan can settle this; each finding says what becomes of it.")
+
+
+def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
+    """Yield the steps beside a plan: what others brought may be adopted, another account needs other books."""
+    others = ("by_hand", "another_copy", "expiry_or_assignment")
+    for symbol in sorted({row.subject for row in findings if row.kind in others}):
+        yield f"tradebot adopt {symbol} --manage   would let the exit rules close it"
+    if any(row.kind == "account_reset" for row in findings):
+        yield "the keys of that account; or new books: tradebot init --state-dir NEW"
+    if any(row.kind in ("unreadable", "view_unsteady", "missing_fill") for row in findings):
+        yield "tradebot reconcile   once more, when the broker tells all of it"
+    if any(row.kind == "missing_stop" for row in findings):
+        yield "tradebot evaluate-exits"
+
+
+def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> None:
+    for row in findings:
+        for said in row.evidence:
+            console.print(f"  {row.subject}: {said}", markup=False, soft_wrap=True)
+
+
+def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    blocking = sum(row.blocking for row in findings)
+    console.print(f"[red]{len(findings)} differ[/red], {blocking} of them keep entries shut:")
+    table = Table(box=None, pad_edge=False)
+    for name in ("what", "subject", "books", "broker", "entries"):
+        table.add_column(name, justify="right" if name in ("books", "broker") else "left")
+    table.add_column("meaning", overflow="fold")
+    for row in findings:
+        shut = "[red]shut[/red]" if row.blocking else "open"
+        table.add_row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), shut, row.meaning)
+    console.print(table)
+
+
+def _number(value: Decimal | None) -> str:
+    return "" if value is None else f"{value:,f}"
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("reconcile", epilog="Example: tradebot reconcile, then: tradebot reconcile --apply plan-1a2b3c4d")
+    def reconcile(
+        apply: Annotated[
+            str | None,
+            typer.Option(
+                "--apply",
+                metavar="PLAN",
+                help="Write this plan into the books first: id or file.",
+                autocompletion=plans,
+            ),
+        ] = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Compare the books with the broker's: facts are applied, the rest needs a plan that you accept."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, by=caller(), apply=apply)
+        finish(report, as_json)

@@ -1,0 +1,310 @@
+"""`tradebot recover`: make the books anew from backup, journal and broker, and let a person accept them.
+
+Nothing here can send an order: the order port is never made.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.shared.plain import clean
+from commands.shared.surface import (
+    AccountTail,
+    Config,
+    Json,
+    Report,
+    StateDir,
+    caller,
+    confirm_for,
+    console,
+    finish,
+    jsonable,
+    opened_as_found,
+)
+from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.adapters.recovery.rebuild import Rebuilt
+    from tradebot.app.wiring import App
+
+SHOWN = 40
+"""So many doubts are shown on a screen; the file of the rebuild holds them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtRow:
+    """Something that could not be proven: of what kind, where, and why."""
+
+    what: str
+    where: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of the books. `why` is what was wrong with the old ones, None where they were whole and are kept.
+
+    `name` is the rebuild that waits to be accepted, None where none does; `quarantine` is where the old books lie;
+    `journal` and `ledger` are the folders that the new ones were made of; `compared` tells whether the broker answered.
+    """
+
+    why: str | None
+    name: str | None
+    accepted: bool
+    quarantine: str | None
+    journal: str | None
+    ledger: str | None
+    records: int
+    intents: int
+    fills: int
+    compared: bool
+    doubts: tuple[DoubtRow, ...]
+
+
+def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None = None) -> Report:
+    """Rebuild damaged books, or accept rebuilt ones; exit 10 where something could not be proven.
+
+    Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one or a wrong name.
+    """
+    with at_rest(app, "recover"):
+        if accept:
+            data = _accept(app, accept, by, confirmed)
+        else:
+            why = _problem(app)
+            data = _whole(app) if why is None else remade(app, why, by)
+    return report_of(app, "recover", data)
+
+
+@contextmanager
+def at_rest(app: "App", verb: str) -> Iterator[None]:
+    """Hold the bot while nobody is at work on it, `serve` included: its books are about to be changed for others."""
+    from tradebot.adapters.state import lock
+
+    path = app.folder.path
+    with lock.hold(path, verb, wait_s=0.0, name=lock.SERVE_LOCK), lock.hold(path, verb):
+        yield
+
+
+def _problem(app: "App") -> str | None:
+    """Return what is wrong with the books, None where they are whole.
+
+    Raises TemporaryError where they are only locked, OperatorError where the system does not let them be read: then
+    they may be whole, and a person opens the way to them.
+    """
+    from tradebot.adapters.ledger import journal
+    from tradebot.adapters.recovery.soundness import problem
+    from tradebot.adapters.state.state_folder import JOURNAL
+
+    try:
+        # Looked at first: a ledger need not be read through to know that the journal beside it is lost.
+        next(journal.records(app.folder.path / JOURNAL))
+        problem(app.folder)
+    except DamagedBooksError as damaged:
+        return damaged.message
+    except OperatorError as refused:
+        # Of another version or account: what the system itself refused has its own error behind it.
+        if refused.__cause__ is not None:
+            raise
+        return refused.message
+    return None
+
+
+def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered:
+    """Halt, make the books anew, and compare them with the broker; the caller holds the bot at rest."""
+    from tradebot.adapters.recovery import rebuild
+    from tradebot.adapters.state import switch
+    from tradebot.model.reasons import Reason
+    from tradebot.reconciliation.findings import FindingKind
+
+    now, halted = datetime.now(UTC), f"the books are made anew: {clean(why)}"
+    switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
+    made = rebuild.rebuild(app.folder, "damaged" if only is None else "restored-over", now, only=only)
+    doubts = [DoubtRow(*doubt) for doubt in made.doubts]
+    compared = _compare(app, doubts)
+    old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
+    if old:
+        # What ends this halt is what ends one that the bot's next pass would have made of it.
+        halted += f"; {Reason.BOOKS_OLD}: they do not know orders of ours in {', '.join(old)}"
+        switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
+    data = _data(why, made, compared, tuple(doubts))
+    _keep(app, data)
+    _note(app, "rebuilt", {"name": made.name, "by": by, "why": clean(why), "not_proven": str(len(doubts))})
+    return data
+
+
+def _note(app: "App", what: str, details: dict[str, str]) -> None:
+    """Leave an event behind: books that were made anew are looked for first when something goes wrong after it."""
+    from tradebot.model.event import Severity, SystemEvent
+
+    app.events.emit(SystemEvent(datetime.now(UTC), "ledger", what, Severity.WARN, None, details))
+
+
+def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...]) -> Recovered:
+    return Recovered(
+        why=why,
+        name=made.name,
+        accepted=False,
+        quarantine=str(made.quarantine) if made.quarantine else None,
+        journal=str(made.journal) if made.journal else None,
+        ledger=str(made.ledger) if made.ledger else None,
+        records=made.records,
+        intents=made.intents,
+        fills=made.fills,
+        compared=compared,
+        doubts=doubts,
+    )
+
+
+def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
+    """Apply the broker's facts to the new books; what differs, and what is of unknown fate, becomes a doubt."""
+    from commands.shared.clocks import require
+    from tradebot.reconciliation.account import require_account
+    from tradebot.reconciliation.reconcile import reconcile
+
+    try:
+        if app.ledger.books_opened_at() is None:
+            account = app.reader.account()
+            require_account(app.ledger, account)
+            clock = app.reader.clock()
+            require(clock, app.second_time(), app.settings)
+            app.ledger.open_books(account.cash, clock.now)
+            doubts.append(DoubtRow("cash", "opening balance", "it is the broker's of now: earlier profit is not known"))
+        result = reconcile(app.reader, app.ledger)
+    except TradebotError as failed:
+        doubts.append(DoubtRow("broker", "comparison", clean(failed.message)))
+        return False
+    doubts += [DoubtRow(str(found.kind), clean(found.subject), found.meaning) for found in result.findings]
+    return True
+
+
+def _accepting(app: "App", name: str) -> str:
+    """Return the command that accepts rebuilt books; real money is asked about at a terminal alone."""
+    from tradebot.model.trading import Mode
+
+    return f"tradebot recover --accept {name}{'' if app.mode is Mode.LIVE else f' --confirm {app.account_tail}'}"
+
+
+def _keep(app: "App", data: Recovered) -> None:
+    """Write down what was found, so that it can be shown once more before it is accepted."""
+    from tradebot.adapters.state.state_folder import write_durably
+
+    place = _file(app, str(data.name))
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    write_durably(place, json.dumps(jsonable(data), indent=2) + "\n")
+
+
+def _file(app: "App", name: str) -> Path:
+    from tradebot.adapters.state.state_folder import QUARANTINE
+
+    return app.folder.path / QUARANTINE / f"{name}.json"
+
+
+def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
+    """Show what could not be proven, ask for the account's tail, and let the books count."""
+    waiting = app.ledger.rebuilt()
+    if waiting != name:
+        raise OperatorError(
+            f"{clean(name)} does not wait to be accepted: " + (f"{waiting} does" if waiting else "nothing does"),
+            _accepting(app, waiting) if waiting else "tradebot status",
+            code=ExitCode.REFUSED,
+        )
+    kept = _kept(app, name)
+    screen = console(err=True)
+    for doubt in kept.doubts[:SHOWN]:
+        screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False, soft_wrap=True)
+    confirm_for(app, confirmed, what=f"Accepting {name}", command=f"tradebot recover --accept {name}")
+    app.ledger.accept_rebuilt(name, by, datetime.now(UTC))
+    _note(app, "accepted", {"name": name, "by": by})
+    return replace(kept, accepted=True)
+
+
+def _kept(app: "App", name: str) -> Recovered:
+    """Return what was written down at the rebuild; without that file the books say nothing of what they lack."""
+    try:
+        content: dict[str, Any] = json.loads(_file(app, name).read_text(encoding="utf-8"))
+        doubts = tuple(DoubtRow(**row) for row in content["doubts"])
+        return Recovered(**{**content, "doubts": doubts})
+    except (OSError, ValueError, KeyError, TypeError):
+        lost = DoubtRow("report", str(_file(app, name)), "what the rebuild could not prove can no longer be read")
+        return Recovered("rebuilt", name, False, None, None, None, 0, 0, 0, False, (lost,))
+
+
+def _whole(app: "App") -> Recovered:
+    waiting = app.ledger.rebuilt()
+    return Recovered(None, waiting, False, None, None, None, 0, 0, 0, False, ())
+
+
+def report_of(app: "App", verb: str, data: Recovered) -> Report:
+    """Report new books; exit 10 while anything about them could not be proven and is not accepted."""
+    code = ExitCode.FINDINGS if data.doubts and not data.accepted else ExitCode.DONE
+    accepting = _accepting(app, data.name) if data.name else ""
+    return Report(verb, data, lambda c: _render(c, data, accepting), code, app.mode_name, app.account_tail)
+
+
+def _render(console: "Console", data: Recovered, accepting: str) -> None:
+    if data.why is None:
+        console.print("The books are whole: nothing was changed.")
+        if data.name:
+            console.print(f"Next: {accepting}   they were rebuilt and wait", markup=False)
+        return
+    if data.accepted:
+        console.print(f"[green]{data.name} is accepted.[/green] Entries stay shut until the halt is ended.")
+        console.print(f"Next: {_then(data)}", markup=False, soft_wrap=True)
+        return
+    console.print(f"What was wrong: {clean(data.why)}", markup=False, soft_wrap=True)
+    if data.quarantine:
+        console.print(f"  the old books lie untouched in {data.quarantine}", markup=False, soft_wrap=True)
+    made_of = [
+        part for part in (data.journal and f"journal {data.journal}", data.ledger and f"ledger {data.ledger}") if part
+    ]
+    console.print(f"  made anew of {', '.join(made_of) or 'nothing but the broker'}", markup=False, soft_wrap=True)
+    console.print(f"  {data.records:,} records, {data.intents:,} intents, {data.fills:,} fills")
+    console.print("  compared with the broker" if data.compared else "  [red]not compared with the broker[/red]")
+    _render_doubts(console, data.doubts)
+    console.print("[red]Entries stay shut[/red] until a person has accepted these books; exits go on.")
+    console.print(f"Next: {accepting}", markup=False)
+    console.print(f"Then: {_then(data)}", markup=False, soft_wrap=True)
+
+
+def _then(data: Recovered) -> str:
+    """Return what opens entries once these books are accepted; too old ones first take over what they do not know."""
+    from tradebot.model.reasons import REASONS, Reason
+    from tradebot.reconciliation.findings import FindingKind
+
+    old = any(doubt.what == FindingKind.FORGOTTEN for doubt in data.doubts)
+    return REASONS[Reason.BOOKS_OLD].remedy if old else "tradebot reconcile, then tradebot unhalt"
+
+
+def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
+    console.print(f"  could not be proven: {len(doubts)}")
+    for doubt in doubts[:SHOWN]:
+        console.print(f"    {doubt.what} {doubt.where}: {doubt.why}", markup=False, soft_wrap=True)
+    if len(doubts) > SHOWN:
+        console.print(f"    … and {len(doubts) - SHOWN} more in the file of the rebuild, in the quarantine")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("recover", epilog="Example: tradebot recover, then: tradebot recover --accept rebuilt-1a2b3c4d")
+    def recover(
+        accept: Annotated[
+            str | None, typer.Option("--accept", metavar="NAME", help="Let the rebuilt books of this name count.")
+        ] = None,
+        confirmed: AccountTail = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Make damaged books anew from backup, journal and broker; entries stay shut until you accept them."""
+        with opened_as_found(state_dir, config) as bot:
+            report = run(bot, by=caller(), accept=accept, confirmed=confirmed)
+        finish(report, as_json)

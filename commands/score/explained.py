@@ -1,0 +1,183 @@
+"""`score --explain SYMBOL`: how one symbol's score is made, from the numbers that went in. It only looks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from commands.shared.surface import Report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.model.candidate import Candidate, Component
+    from tradebot.model.decision import Decision
+    from tradebot.model.inputs import ComponentInputs, Input
+    from tradebot.ports.strategy import Strategy, StrategyDesk
+
+SHOWN = 9
+"""Inputs of one component that a screen shows; the document has all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedComponent:
+    """One part of a score: contribution = value x weight / sum of all weights; None where its data is absent."""
+
+    name: str
+    value: float | None
+    weight: float
+    contribution: float | None
+    formula: str | None
+    absent: str | None
+    inputs: "tuple[Input, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedScore:
+    """One strategy's score of the symbol: the sum of its contributions; `decisions` are the strategy's own filters.
+
+    `coverage` is the share of the weight whose data is there. Side and score are None where a strategy gave no answer;
+    the decision says why.
+    """
+
+    strategy: str
+    side: str | None
+    score: float | None
+    coverage: float | None
+    components: tuple[ExplainedComponent, ...]
+    decisions: "tuple[Decision, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """How a symbol is scored now; `flow_age_s` is up to `at`, None where its flow was never fetched."""
+
+    symbol: str
+    at: datetime
+    flow_fetched_at: datetime | None
+    flow_age_s: float | None
+    scores: tuple[ExplainedScore, ...]
+
+
+def run(app: "App", symbol: str) -> Report:
+    """Score the universe as `score` does, record nothing, and take one symbol's score apart."""
+    from commands.shared.passes import in_universe
+    from tradebot.desk.snapshot import flow_desk
+
+    symbol = in_universe(app, symbol)
+    desk = flow_desk(app.world(dry_run=True), app.now())
+    facts = desk.facts.get(symbol)
+    fetched = facts.alerts_fetched_at if facts else None
+    data = Explained(
+        symbol=symbol,
+        at=desk.now,
+        flow_fetched_at=fetched,
+        flow_age_s=(desk.now - fetched).total_seconds() if fetched else None,
+        scores=tuple(score for strategy in app.strategies for score in _scores(strategy, desk, symbol)),
+    )
+    return Report("score-explain", data, lambda out: _render(out, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _scores(strategy: "Strategy", desk: "StrategyDesk", symbol: str) -> "Iterator[ExplainedScore]":
+    from tradebot.model.decision import Decision
+
+    proposed = strategy.propose(desk)
+    if isinstance(proposed, Decision):
+        yield ExplainedScore(strategy.name, None, None, None, (), (proposed,))
+        return
+    for candidate in proposed:
+        if candidate.symbol == symbol:
+            yield _explained(candidate, _inputs(strategy, desk, symbol))
+
+
+def _inputs(strategy: "Strategy", desk: "StrategyDesk", symbol: str) -> "Sequence[ComponentInputs]":
+    from tradebot.ports.strategy import ExplainedStrategy
+
+    return strategy.inputs(desk, symbol) if isinstance(strategy, ExplainedStrategy) else ()
+
+
+def _explained(candidate: "Candidate", inputs: "Sequence[ComponentInputs]") -> ExplainedScore:
+    total = sum(component.weight for component in candidate.components)
+    by_name = {found.component: found for found in inputs}
+    return ExplainedScore(
+        strategy=candidate.strategy,
+        side=candidate.side.value,
+        score=candidate.score,
+        coverage=candidate.coverage,
+        components=tuple(_component(part, by_name.get(part.name), total) for part in candidate.components),
+        decisions=candidate.decisions,
+    )
+
+
+def _component(part: "Component", found: "ComponentInputs | None", total: float) -> ExplainedComponent:
+    there = part.value is not None and total > 0
+    return ExplainedComponent(
+        name=part.name.value,
+        value=part.value,
+        weight=part.weight,
+        contribution=part.value * part.weight / total if there and part.value is not None else None,
+        formula=found.formula if found else None,
+        absent=found.absent if found else None,
+        inputs=found.values if found else (),
+    )
+
+
+def _render(out: "Console", data: Explained) -> None:
+    fetched = data.flow_fetched_at
+    age = f"fetched at {fetched:%H:%M:%S}, {data.flow_age_s:,.0f} s before" if fetched else "never fetched"
+    out.print(f"{data.symbol} at {data.at:%Y-%m-%d %H:%M:%S} UTC; its flow was {age}")
+    for score in data.scores:
+        _render_score(out, score)
+    if not data.scores:
+        out.print("No strategy proposes anything about it. Next: tradebot strategy list")
+
+
+def _render_score(out: "Console", score: ExplainedScore) -> None:
+    from rich.table import Table
+
+    from tradebot.explain import plain
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("component")
+    for name in ("value", "weight", "contribution"):
+        table.add_column(name, justify="right")
+    for part in score.components:
+        table.add_row(part.name, _signed(part.value), f"{part.weight:g}", _signed(part.contribution))
+    coverage = "·" if score.coverage is None else f"{score.coverage:.0%}"
+    table.add_row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed(score.score)}[/bold]")
+    made = "contribution = value x weight / sum of weights"
+    out.print(f"Strategy {score.strategy}: {score.side or 'no answer'}; {made}", markup=False)
+    if score.components:
+        out.print(table)
+    for decision in score.decisions:
+        numbers = f"observed {plain(decision.observed)}, limit {plain(decision.limit)}"
+        out.print(f"  its own filter: {decision.verdict} {decision.reason or ''} ({numbers})", markup=False)
+    for part in score.components:
+        _render_inputs(out, part)
+
+
+def _render_inputs(out: "Console", part: ExplainedComponent) -> None:
+    if part.formula is None:
+        return
+    out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
+    for found in part.inputs[:SHOWN]:
+        out.print(
+            f"  {found.name:<24}{_number(found.value):>16} {found.unit:<12}{_when(found.at)}".rstrip(), markup=False
+        )
+    if len(part.inputs) > SHOWN:
+        out.print(f"  and {len(part.inputs) - SHOWN} more; --json shows all")
+
+
+def _signed(value: float | None) -> str:
+    return "·" if value is None else f"{value + 0.0:+.4f}"
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def _when(at: datetime | date | None) -> str:
+    if at is None:
+        return ""
+    return f"at {at:%H:%M:%S}" if isinstance(at, datetime) else f"of {at.isoformat()}"

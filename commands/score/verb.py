@@ -1,0 +1,104 @@
+"""`tradebot score`: score the universe from the facts known now; nothing is bought."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.completing import symbols
+from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import Console
+
+    from commands.shared.passes import CandidateRow, PassData
+    from tradebot.app.wiring import App
+
+Explain = Annotated[
+    str | None,
+    typer.Option(
+        "--explain",
+        metavar="SYMBOL",
+        help="Take one symbol's score apart; nothing is recorded.",
+        autocompletion=symbols,
+    ),
+]
+SHORT = {
+    "dark_pool": "dark",
+    "market_tide": "tide",
+    "greek_exposure": "gamma",
+    "iv_rank": "iv",
+    "oi_change": "oi",
+}
+"""Component names cut to what a narrow column holds."""
+
+
+def run(app: "App", *, by: str) -> Report:
+    """Score every symbol, record the scores, report them strongest first."""
+    from commands.shared.passes import begin, pass_data
+    from jobs.claims import Refused
+    from tradebot.cycle import score
+    from tradebot.model.record import Job
+
+    with app.pass_lock("score"):
+        call, clock = begin(app, Job.SCORE, by)
+        assert not isinstance(call, Refused), "a score may always be asked for"
+        data = pass_data(app, score(app.world(), call, clock))
+    return Report("score", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
+
+
+def _render(console: "Console", data: "PassData") -> None:
+    from rich.table import Table
+
+    from commands.shared.passes import legend
+
+    console.print(f"Scores at {data.at:%Y-%m-%d %H:%M:%S} UTC: -1 is bearish, 1 is bullish, a dot is absent data")
+    # A plug-in may name no components, or only some.
+    names = list(dict.fromkeys(component.name.value for row in data.rows for component in row.components))
+    several = len({row.strategy for row in data.rows}) > 1
+    table = Table(box=None, pad_edge=False)
+    for name in ("symbol", *(("strategy",) if several else ())):
+        table.add_column(name)
+    for name in ("score", "coverage", *(SHORT.get(name, name) for name in names)):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("the strategy says", overflow="fold")
+    for row in data.rows:
+        who = (row.symbol, row.strategy) if several else (row.symbol,)
+        found = {c.name.value: c.value for c in row.components}
+        coverage = "·" if row.coverage is None else f"{row.coverage:.0%}"
+        table.add_row(*who, _score(row), coverage, *_values(names, found), str(row.reason or "a candidate"))
+    console.print(table)
+    legend(console, data)
+
+
+def _values(names: "Sequence[str]", found: "Mapping[str, float | None]") -> "Iterator[str]":
+    """Yield each column's value; -0.0 reads +0.00."""
+    for name in names:
+        value = found.get(name)
+        yield "·" if value is None else f"{value + 0.0:+.2f}"
+
+
+def _score(row: "CandidateRow") -> str:
+    if row.score is None:
+        return "·"
+    colour = "green" if row.score > 0 else "red" if row.score < 0 else "dim"
+    return f"[{colour}]{row.score:+.3f}[/{colour}]"
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("score", epilog="Example: tradebot score --explain AAPL")
+    def score(
+        explain: Explain = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Score the universe from the facts known now; nothing is bought."""
+        from commands.score.explained import run as run_explained
+
+        with opened(state_dir, config) as bot:
+            report = run_explained(bot, explain) if explain else run(bot, by=caller())
+        finish(report, as_json)

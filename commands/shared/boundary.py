@@ -1,0 +1,99 @@
+"""The boundary around every command: whatever ends it becomes an exit code, a sentence, and the next step.
+
+`halt` goes through this file too, so it uses the cheap part of the standard library only.
+"""
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from commands.shared import hints
+from commands.shared.plain import OutputError, complain, mend_streams, mute, print_error, print_error_document
+from tradebot.adapters.ledger import interruption
+from tradebot.adapters.state import state_folder
+from tradebot.errors import ExitCode, TradebotError
+
+WHAT_IS_KEPT = "what was done until then is recorded: tradebot status"
+
+
+class TerminatedError(BaseException):
+    """SIGTERM arrived; like KeyboardInterrupt it passes by whoever handles errors on the way."""
+
+
+def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
+    """Run a command line's work and return its exit code; every error ends here as a sentence with its next step."""
+    mend_streams()
+    hints.aim(arguments)
+    signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # A shell that puts a command into the background has it ignore SIGINT, and so it stays.
+        signal.signal(signal.SIGINT, _interrupted)
+    try:
+        code = work()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader went away (| head): not an error, and nothing more can be said to it.
+        mute(sys.stdout)
+        return ExitCode.DONE
+    except TradebotError as expected:
+        error = expected
+    except (KeyboardInterrupt, TerminatedError) as signalled:
+        error = _cut_short(signalled)
+    except OSError as refused:
+        error = _unusable(refused)
+    except Exception as fault:  # noqa: BLE001 - the boundary of a command: whatever else happens is our own fault
+        error = _fault(fault, show="--debug" in arguments or bool(os.environ.get("TRADEBOT_DEBUG")))
+    if "--json" in arguments:
+        print_error_document(error, *_whose(arguments))
+    else:
+        print_error(error)
+    return error.code
+
+
+def _whose(arguments: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return mode and account tail from the marker of the folder that is meant; None for both where none is told."""
+    try:
+        folder = state_folder.open_state(hints.meant(arguments), os.environ)
+    except (TradebotError, OSError, ValueError, RecursionError):
+        # Another error is being told already: what hides the marker is none, or is that very error.
+        return None, None
+    return folder.mode, folder.tail
+
+
+def _cut_short(signalled: BaseException) -> TradebotError:
+    code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
+    return TradebotError("cut short", WHAT_IS_KEPT, code=code)
+
+
+def _unusable(refused: OSError) -> TradebotError:
+    """Name the file that the system refused; files of ours are named, so without a name it was the output."""
+    said = refused.strerror or str(refused)
+    if refused.filename is None:
+        mute(sys.stdout)
+        return OutputError(f"the output cannot be written: {said}", WHAT_IS_KEPT)
+    if refused.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return TradebotError(f"{refused.filename}: {said}", f"ls -ld {refused.filename}: it must be yours to use")
+    return TradebotError(f"{refused.filename}: {said}", "see whether the disk is full, and whether the path is right")
+
+
+def _fault(fault: Exception, *, show: bool) -> TradebotError:
+    if show:
+        import traceback
+
+        complain("".join(traceback.format_exception(fault)).rstrip())
+    message = f"this is a fault of tradebot: {type(fault).__name__}: {fault}"
+    return TradebotError(message, "run it again with tradebot --debug VERB, and report what it prints")
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    # A second signal ends the process at once, whatever it is saying.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    interruption.interrupt(TerminatedError())
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    interruption.interrupt(KeyboardInterrupt())

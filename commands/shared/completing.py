@@ -1,0 +1,205 @@
+"""Live values for the shell's completion, quickly: from files beside the bot, never from a venue.
+
+A completion that finds nothing offers nothing; it never prints an error into a half-typed line.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tradebot.errors import TradebotError
+
+if TYPE_CHECKING:
+    from tradebot.model.position import OwnedFill
+
+NEWEST = 50
+"""A symbol is looked for in so many of the newest plans."""
+
+
+def symbols(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names that the bot looks at or holds."""
+    universe = next((layer["universe"] for layer in _layers(context) if "universe" in layer), None)
+    names = map(str, universe) if isinstance(universe, list) else ()
+    return _matching([*names, *_held(context)], incomplete)
+
+
+def played(context: typer.Context, incomplete: str) -> list[str]:
+    """Return lists of symbols, the last of them completed: the exchange's own, and where there is none the bot's."""
+    held = _strings(_exchange_file(context, "market.json").get("symbols"))
+    before, comma, last = incomplete.rpartition(",")
+    taken = {*before.split(",")}
+    names = _matching(held, last) if held else symbols(context, last)
+    return [f"{before}{comma}{name}" for name in names if name not in taken]
+
+
+def accounts(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the embedded exchange's accounts."""
+    return _matching(_strings(_exchange_file(context, "accounts.json").get("accounts")), incomplete)
+
+
+def fault_actions(incomplete: str) -> list[str]:
+    """Return what can be done with faults."""
+    return _matching(("list", "add", "clear", "show", "ready"), incomplete)
+
+
+def fault_names(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the ready-made fault scripts, where one is to be shown the faults too; nothing for other actions."""
+    action = context.params.get("action")
+    if action == "show":
+        from tradebot.app.sandbox import fault_words
+
+        return _matching([*ready_names(incomplete), *fault_words()], incomplete)
+    return ready_names(incomplete) if action == "add" else []
+
+
+def reset_account(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the account that is to be reset: its name confirms it."""
+    return _matching([context.params.get("account") or "main"], incomplete)
+
+
+def steps(incomplete: str) -> list[str]:
+    """Return how far time can be moved."""
+    return _matching(("5m", "1h", "open", "close", "next_open"), incomplete)
+
+
+def paces(incomplete: str) -> list[str]:
+    """Return how the embedded exchange's time can pass."""
+    return _matching(("step", "real", "60x"), incomplete)
+
+
+def fills(incomplete: str) -> list[str]:
+    """Return how orders can fill on the embedded exchange."""
+    return _matching(("paper", "next-bar"), incomplete)
+
+
+def data_plans(incomplete: str) -> list[str]:
+    """Return the subscriptions to market data."""
+    return _matching(("free", "paid"), incomplete)
+
+
+def ready_names(incomplete: str) -> list[str]:
+    """Return the names of the ready-made fault scripts."""
+    from tradebot.app.sandbox import ready_faults
+
+    return _matching((name for name, _ in ready_faults()), incomplete)
+
+
+def own(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names that the bot holds itself."""
+    return _matching(_held(context), incomplete)
+
+
+def strangers(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of foreign positions that plans have found."""
+    found = (finding for name in _plan_files(context)[:NEWEST] for finding in _findings(name))
+    return _matching((text for kind, text in found if kind == "foreign_position"), incomplete)
+
+
+def plans(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the ids of plans, the newest first."""
+    return [path.stem for path in _plan_files(context) if path.stem.startswith(incomplete)]
+
+
+def backups(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of the bot's backups, the newest first."""
+    from tradebot.adapters.recovery.backups import places
+
+    return [path.name for path in places(_folder(context)) if path.name.startswith(incomplete)]
+
+
+def reasons(incomplete: str) -> list[str]:
+    """Return the reason codes."""
+    from tradebot.model.reasons import Reason
+
+    return _matching(Reason, incomplete)
+
+
+def settings(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the dotted names of settings, sections among them, one level beyond what is typed."""
+    depth = incomplete.count(".") + 1
+    known = (name for layer in _layers(context) for name in _dotted(layer, ""))
+    return _matching((".".join(name.split(".")[:depth]) for name in known), incomplete)
+
+
+def _matching(names: Iterable[str], incomplete: str) -> list[str]:
+    # A name that a broker or a file tells goes to the terminal as it is: only one that can be typed is offered.
+    return sorted({str(name) for name in names if name.startswith(incomplete) and name.isprintable()})
+
+
+def _folder(context: typer.Context) -> Path:
+    from tradebot.adapters.state.state_folder import resolve
+
+    return resolve(context.params.get("state_dir"), os.environ)
+
+
+def _exchange_file(context: typer.Context, name: str) -> dict[str, object]:
+    try:
+        content = json.loads((_folder(context) / "exchange" / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _strings(found: object) -> list[str]:
+    return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def _layers(context: typer.Context) -> list[dict[str, object]]:
+    """Return the bot's own file and under it the shipped configuration, unchecked."""
+    from tradebot.adapters.text.yaml_loader import load_yaml
+
+    own_file = _folder(context) / "tradebot.yaml"
+    try:
+        return [*([load_yaml(own_file)] if own_file.exists() else []), load_yaml(_base())]
+    except TradebotError:
+        return []
+
+
+def _base() -> Path:
+    """Return base.yaml without the settings' module, whose types take longer to load than a person waits."""
+    import tradebot
+
+    here = Path(tradebot.__file__).parent
+    installed = here / "config" / "base.yaml"
+    return installed if installed.exists() else here.parent / "config" / "base.yaml"
+
+
+def _dotted(values: dict[str, object], prefix: str) -> Iterator[str]:
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+def _held(context: typer.Context) -> list[str]:
+    from tradebot.model.position import own_positions
+
+    return [position.symbol for position in own_positions(_fills(_folder(context)))]
+
+
+def _fills(folder: Path) -> "Iterable[OwnedFill]":
+    from tradebot.adapters.ledger.ledger import SqliteLedger
+
+    try:
+        with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
+            return ledger.fills()
+    except TradebotError:
+        return ()
+
+
+def _plan_files(context: typer.Context) -> list[Path]:
+    found = (_folder(context) / "plans").glob("*.json")
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def _findings(path: Path) -> list[tuple[str, str]]:
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))["plan"]
+        return [(str(finding["kind"]), str(finding["subject"])) for finding in plan["findings"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

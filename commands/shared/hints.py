@@ -1,0 +1,132 @@
+"""Commands that the bot proposes, as they must be typed to act on the same bot.
+
+Texts name a command as `tradebot VERB …`, wherever they are written down. What prints them puts in how this program
+was started, and the folder where it is not the default one. `halt` goes through this file: cheap imports only.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+from tradebot.adapters.state import state_folder
+
+PROGRAM = "tradebot"
+ON_A_STATE = frozenset(
+    {
+        "adopt",
+        "audit",
+        "backup",
+        "config check",
+        "config accept",
+        "config show",
+        "doctor",
+        "evaluate-exits",
+        "events",
+        "exchange faults",
+        "exchange page",
+        "exchange reset",
+        "exchange serve",
+        "exchange status",
+        "exchange tick",
+        "fetch-flow",
+        "fills",
+        "flatten",
+        "halt",
+        "journal verify",
+        "live arm",
+        "live status",
+        "orders",
+        "positions",
+        "reconcile",
+        "recover",
+        "restore",
+        "schedule",
+        "score",
+        "serve",
+        "status",
+        "strategy list",
+        "trade-once",
+        "unhalt",
+        "why-no-orders",
+    }
+)
+"""The verbs that act on a bot which is there already, all of which take --state-dir."""
+ELSEWHERE = frozenset({"completion", "demo", "init", "strategy new"})
+"""The verbs that do not: they make something new, where the text says."""
+COMMAND = re.compile(r"(?<![\w./-])tradebot ((?:exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)")
+SAID_BY_OTHERS = frozenset({"by", "details", "reason", "who", "why"})
+"""Fields of a document whose text stays as a person or a venue said it."""
+
+_flag: ContextVar[str] = ContextVar("_flag", default="")
+
+
+def aim(arguments: Sequence[str]) -> None:
+    """Remember which folder this command line acts on."""
+    folder = meant(arguments)
+    _flag.set("" if folder == state_folder.DEFAULT else f" --state-dir {_quoted(str(folder))}")
+
+
+def meant(arguments: Sequence[str]) -> Path:
+    """Return the state folder that this command line acts on."""
+    return state_folder.resolve(_named(arguments), os.environ)
+
+
+def aimed(text: str, written: Callable[[str], str] = str) -> str:
+    """Return a text with each command in it as it must be typed; `written` escapes what is put in."""
+    return COMMAND.sub(partial(_typed, written), text) if f"{PROGRAM} " in text else text
+
+
+def aimed_all(value: object) -> object:
+    """Return JSON data with each command in its texts as it must be typed."""
+    if isinstance(value, str):
+        return aimed(value)
+    if isinstance(value, Mapping):
+        return {key: item if key in SAID_BY_OTHERS else aimed_all(item) for key, item in value.items()}
+    return [aimed_all(item) for item in value] if isinstance(value, list) else value
+
+
+def invoked_as() -> str:
+    """Return how this program was started, so that a command shown to a person works when it is typed again."""
+    started = sys.argv[0]
+    folder, name = os.path.split(started)
+    if name == "__main__.py" and os.path.basename(folder) == PROGRAM:
+        return f"python -m {PROGRAM}"
+    if name != PROGRAM or not os.path.exists(started):
+        return PROGRAM
+    found = next((path for path in _on_the_path() if os.access(path, os.X_OK)), None)
+    same = found is not None and os.path.samefile(found, started)
+    return PROGRAM if same else min(os.path.relpath(started), os.path.abspath(started), key=len)
+
+
+def _on_the_path() -> list[str]:
+    return [os.path.join(folder, PROGRAM) for folder in os.get_exec_path()]
+
+
+def _named(arguments: Sequence[str]) -> str | None:
+    """Return the folder that a command line names; the last one wins, as on every command line."""
+    named = [
+        word.partition("=")[2] or following
+        for word, following in pairwise([*arguments, ""])
+        if word == "--state-dir" or word.startswith("--state-dir=")
+    ]
+    return named[-1] if named else None
+
+
+def _quoted(path: str) -> str:
+    from shlex import quote
+
+    return quote(path)
+
+
+def _typed(written: Callable[[str], str], found: re.Match[str]) -> str:
+    verb, rest = found[1], found.string[found.end() :]
+    if verb not in ON_A_STATE | ELSEWHERE:
+        return found[0]
+    own_words = rest.partition(f"{PROGRAM} ")[0]
+    placed = verb in ELSEWHERE or "--state-dir" in own_words or own_words.startswith(" --help")
+    return written(f"{invoked_as()} {verb}{'' if placed else _flag.get()}")

@@ -1,0 +1,56 @@
+"""What a person who looks at positions and exits must know beside them, one line each."""
+
+from typing import TYPE_CHECKING
+
+from commands.shared.plain import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from tradebot.app.wiring import App
+    from tradebot.model.reasons import Reason
+
+
+def notes(app: "App", now: "datetime | None") -> tuple[str, ...]:
+    """Return a line with what to type for each thing that exits leave alone, or do otherwise than configured."""
+    return (*map(clean, _rules(app)), *_forgotten(app, now))
+
+
+def _rules(app: "App") -> "Iterator[str]":
+    from tradebot.app.baseline import differences
+    from tradebot.gates.permission import EXITS, described
+
+    unread, accepted = app.loaded.unread, app.accepted
+    if unread is not None:
+        yield f"Everything goes by the accepted configuration, and no entry is sent: {unread.message}. {unread.hint}"
+    found = differences(app.settings, accepted, app.loaded.origins) if accepted else ()
+    changed = [described(difference) for difference in found if difference.name.startswith(EXITS)]
+    if changed:
+        yield f"Exits go by the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
+
+
+def _forgotten(app: "App", now: "datetime | None") -> "Iterator[str]":
+    from tradebot.reconciliation.unknown_orders import forgotten_symbols
+
+    symbols = forgotten_symbols(app.ledger_view, now) if now else ()
+    if symbols:
+        names = clean(", ".join(symbols))
+        yield f"No exit rule watches what earlier orders of ours left in {names}. Next: tradebot reconcile"
+
+
+def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
+    """Return why entries are really halted: the newest cause of the bot's own, or books that are too old; else None."""
+    from tradebot.desk.halting import under
+    from tradebot.gates.halts import causes_of
+    from tradebot.model.reasons import Reason
+    from tradebot.model.trading import TradingState
+    from tradebot.reconciliation.unknown_orders import forgotten_symbols
+
+    state = app.ledger_view.trading_state()
+    if state.state is TradingState.ACTIVE:
+        return None
+    causes = [Reason(cause) for one in (*under(app.ledger_view, state), state) for cause in sorted(causes_of(one))]
+    if causes:
+        return causes[-1]
+    return Reason.BOOKS_OLD if forgotten_symbols(app.ledger_view, at) else None

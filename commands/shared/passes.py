@@ -1,0 +1,356 @@
+"""What the verbs of the timetable share: claiming their slot, and reporting a pass with all its decisions."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from commands.shared.plain import clean, did_you_mean
+from commands.shared.surface import Report
+from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.model.decision import Decision, Gate, Verdict, first_failure
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import Job
+from tradebot.ports.world import Call
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jobs.claims import Refused
+    from tradebot.app.wiring import App
+    from tradebot.model.bar import VenueClock
+    from tradebot.model.candidate import Component
+    from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
+
+AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
+MARKET_ENDED = "The market has ended with its last session; begin another: tradebot init --state-dir NEW"
+BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
+"""Jobs that record their pass before it begins: of these a claim without a record has done nothing yet."""
+SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
+VERDICT_STYLE: Mapping[Verdict, str] = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
+
+
+def begin(
+    app: "App",
+    job: Job,
+    by: str,
+    *,
+    clock: "VenueClock | None" = None,
+    force: bool = False,
+    dry_run: bool = False,
+    part: str = "",
+) -> "tuple[Call | Refused, VenueClock]":
+    """Return the call that fills the slot of now, or why there is none, with the venue's clock, asked for if absent."""
+    from commands.backup import of_ended_session
+    from jobs.claims import Refused, claim
+    from tradebot.gates.common import clocks_agree
+
+    clock = clock or venue_clock(app, job, dry_run=dry_run)
+    apart = clocks_agree(clock.ahead_s(app.second_time()), app.settings.limits)
+    if not (dry_run or apart.passed):
+        return _without_slot(app, job, clock, by, apart), clock
+    if not dry_run:
+        app.ensure_calendar(clock.now)
+    if not dry_run and not force:
+        # What is forced out of its slot is in a hurry, a halt that has entries to end most of all.
+        of_ended_session(app, clock.now)
+    call = claim(
+        app.ledger,
+        app.settings.timetable,
+        job,
+        clock.now,
+        by,
+        force=force,
+        dry_run=dry_run,
+        part=part,
+        unfinished=lambda taken: unfinished(app, taken, clock.now),
+    )
+    if isinstance(call, Refused) and call.decision.reason is Reason.OUTSIDE_TIMETABLE:
+        outside = Call(job, clock.now.date(), f"at {clock.now:%H:%M:%SZ}", by)
+        app.facts.record(replace(_begun(app, outside, clock.now), job_decision=call.decision))
+    return call, clock
+
+
+def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
+    """Return the call of a pass of exits that claims no slot, because nobody knows the day; refuse every other job.
+
+    What it sends is named after the later of the two days, so that it is not given up as of an earlier one.
+    """
+    from commands.shared.clocks import disagreement
+    from tradebot.timetable.sessions import last_session
+
+    second = app.second_time() or clock.now
+    if job is Job.EVALUATE_EXITS:
+        session = max(last_session(app.ledger, clock.now), last_session(app.ledger, second))
+        return Call(job, session, f"at {clock.now:%H:%M:%SZ}", by)
+    # Dated by neither clock's future, and after what is recorded already: it is the last thing that happened.
+    at = max((min(clock.now, second), *(cycle.at for cycle in app.facts.cycles(job=job, last=1))))
+    refused = Call(job, at.date(), f"clocks apart at {at:%H:%M:%SZ}", by)
+    app.facts.record(replace(_begun(app, refused, at), job_decision=replace(apart, gate=Gate.JOB)))
+    raise disagreement(apart)
+
+
+def unfinished(app: "App", call: Call, now: datetime) -> bool:
+    """Tell whether a claimed slot's pass was cut short, or is at work now: only the pass lock tells these apart."""
+    return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun(app, call, now))
+
+
+def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
+    """Ask the venue for its time; that it did not say is recorded, because it is why nothing was traded."""
+    try:
+        return app.reader.clock()
+    except TradebotError as failed:
+        if not dry_run:
+            last = app.facts.cycles(job=job, last=1)
+            at = max(last[-1].at, app.folder.created_at) if last else app.folder.created_at
+            lost = Call(job, at.date(), f"unreachable after {at:%H:%M:%SZ}", "")
+            app.facts.record(replace(_begun(app, lost, at), job_decision=_failure(failed)))
+        raise
+
+
+@contextmanager
+def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Iterator[None]":
+    """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces that.
+
+    An error that ends it is recorded as its reason, and raised. Where nothing can be recorded nothing is sent either.
+    """
+    if dry_run:
+        yield
+        return
+    begun = _begun(app, call, at)
+    app.facts.record(begun)
+    try:
+        with HaltOnFault(app, at):
+            yield
+    except TradebotError as failed:
+        # What ended the pass is told, whether or not it can be recorded any more.
+        with suppress(TradebotError):
+            app.facts.record(replace(begun, job_decision=_failure(failed)))
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class HaltOnFault:
+    """Halts where the bot's own fault ends what stands within, a gate's for example; the fault itself goes on.
+
+    An error that was raised on purpose is none, nor is what the system refused or a signal.
+    """
+
+    app: "App"
+    at: datetime
+
+    def __enter__(self) -> None:
+        """Halt nothing yet."""
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Latch for a fault; that the history may not be writable any more must not hide the fault."""
+        from tradebot.desk.halting import halt_for
+
+        if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
+            with suppress(TradebotError):
+                halt_for(self.app.ledger, self.app.events, fault, self.at)
+
+
+def _begun(app: "App", call: "Call", at: datetime) -> "CycleRecord":
+    from tradebot.model.record import CycleRecord
+
+    cut_short = Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT)
+    return CycleRecord(call.cycle_id, call.job, call.session, call.slot, at, app.mode_name, job_decision=cut_short)
+
+
+def _failure(failed: TradebotError) -> Decision:
+    known = {ExitCode.UNAVAILABLE: Reason.VENUE_UNREACHABLE, ExitCode.AUTHENTICATION: Reason.KEYS_REFUSED}
+    return Decision(Gate.JOB, Verdict.UNKNOWN, known.get(failed.code, Reason.PASS_FAILED), clean(failed.message))
+
+
+def in_universe(app: "App", symbol: str) -> str:
+    """Return a symbol of the universe as it is written there; OperatorError naming the nearest ones."""
+    wanted, universe = symbol.strip().upper(), app.settings.universe
+    if wanted not in universe:
+        meant = did_you_mean(wanted, universe) or f"it holds {', '.join(universe[:8])} …"
+        raise OperatorError(
+            f"{word(wanted)} is not in the universe", f"{meant}. The universe: tradebot config show universe"
+        )
+    return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """A pass that did not run, and why."""
+
+    reason: Reason
+    meaning: str
+    found: str | None
+    remedy: str
+
+
+def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
+    """Report a pass that has no slot: a normal end, because nothing was left undone."""
+    data = _not_run(app, refused.decision, app.now())
+    return Report(
+        verb, data, lambda console: render_not_run(console, data), ExitCode.DONE, app.mode_name, app.account_tail
+    )
+
+
+def _not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
+    assert decision.reason is not None, "a refusal has a reason"
+    found = decision.observed if decision.observed is None else str(decision.observed)
+    return NotRun(decision.reason, REASONS[decision.reason].meaning, found, remedy_of(app, decision.reason, at))
+
+
+def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
+    """Return what would change a decision of that time; no waiting helps once the sandbox's market is over."""
+    from tradebot.app import sandbox
+    from tradebot.model.trading import Mode
+
+    ended = reason in AWAITS_THE_MARKET and app.mode is Mode.SANDBOX and sandbox.ended(app.folder.exchange, at)
+    return MARKET_ENDED if ended else REASONS[reason].remedy
+
+
+def render_not_run(console: "Console", data: NotRun) -> None:
+    """Print why a pass did not run."""
+    console.print(f"{data.reason}: {data.meaning}" + (f" ({data.found})" if data.found else ""))
+    console.print(f"Next: {data.remedy}", markup=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRow:
+    """One candidate as the pass left it; quantity in shares, price in USD."""
+
+    symbol: str
+    strategy: str
+    side: str
+    purpose: str
+    source: str
+    score: float | None
+    coverage: float | None
+    quantity: Decimal | None
+    price: Decimal | None
+    client_order_id: str | None
+    ended_at: Gate | None
+    reason: Reason | None
+    decisions: tuple[Decision, ...]
+    components: "tuple[Component, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class PassData:
+    """One pass: candidates = orders + sum of `refused` by reason; `not_run` where the pass itself was refused.
+
+    `notes` are what a person must know of the exits beside that.
+    """
+
+    id: str
+    at: datetime
+    slot: str
+    dry_run: bool
+    candidates: int
+    orders: int
+    refused: dict[Reason, int]
+    rows: tuple[CandidateRow, ...]
+    not_run: NotRun | None
+    refused_strategies: "tuple[StrategyRefusal, ...]"
+    notes: tuple[str, ...]
+
+
+def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
+    """Return a pass as it is reported."""
+    from collections import Counter
+
+    rows = tuple(_row(record) for record in cycle.candidates)
+    ended = Counter(row.reason for row in rows if row.reason is not None)
+    return PassData(
+        id=cycle.id,
+        at=cycle.at,
+        slot=cycle.slot,
+        dry_run=cycle.dry_run,
+        candidates=len(rows),
+        orders=sum(row.reason is None for row in rows),
+        refused=dict(ended.most_common()),
+        rows=rows,
+        not_run=_not_run(app, cycle.job_decision, cycle.at) if cycle.job_decision else None,
+        refused_strategies=cycle.refused_strategies,
+        notes=(),
+    )
+
+
+def _row(record: "CandidateRecord") -> CandidateRow:
+    candidate, terminal = record.candidate, record.terminal
+    return CandidateRow(
+        symbol=candidate.symbol,
+        strategy=candidate.strategy,
+        side=candidate.side.value,
+        purpose=candidate.purpose.value,
+        source=candidate.source,
+        score=candidate.score,
+        coverage=candidate.coverage,
+        quantity=candidate.quantity,
+        price=record.reference_price,
+        client_order_id=record.client_order_id,
+        ended_at=terminal.gate if terminal else None,
+        reason=terminal.reason if terminal else None,
+        decisions=record.decisions,
+        components=candidate.components,
+    )
+
+
+def pass_exit_code(data: PassData) -> ExitCode:
+    """Return 3 where a closed permission or the trading state stopped a candidate, 0 for everything else."""
+    stopped = any(decision.gate in SHUT and not decision.passed for row in data.rows for decision in row.decisions)
+    return ExitCode.REFUSED if stopped else ExitCode.DONE
+
+
+def render_rows(console: "Console", data: PassData) -> None:
+    """Print what passed, then what ended where, with the numbers of the decision that ended it."""
+    from rich.table import Table
+
+    from tradebot.explain import plain
+
+    unsent = {reason: data.refused.get(reason, 0) for reason in (Reason.DRY_RUN, Reason.SHADOW)}
+    passed = data.orders + sum(unsent.values())
+    what = "would be sent" if data.dry_run else "in shadow, not sent" if unsent[Reason.SHADOW] else "sent"
+    console.print(f"  {data.candidates} = {passed} {what} + {data.candidates - passed} refused")
+    several = len({row.strategy for row in data.rows}) > 1
+    table = Table(box=None, pad_edge=False)
+    for name in ("symbol", *(("strategy",) if several else ()), "side", "score", "ended at", "observed", "limit"):
+        table.add_column(name, justify="right" if name in ("score", "observed", "limit") else "left")
+    table.add_column("reason", no_wrap=True)
+    for row in data.rows:
+        ended = first_failure(row.decisions)
+        gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
+        numbers = (plain(ended.observed), plain(ended.limit)) if ended else (_quantity(row), plain(row.price))
+        score = "" if row.score is None else f"{row.score:+.3f}"
+        who = (row.symbol, row.strategy) if several else (row.symbol,)
+        table.add_row(*who, row.side, score, gate, *numbers, str(row.reason or _why_sent(row)))
+    if data.rows:
+        console.print(table)
+    legend(console, data)
+
+
+def legend(console: "Console", data: PassData) -> None:
+    """Print what each reason in the table means, once."""
+    for reason in data.refused:
+        console.print(f"  {reason}: {REASONS[reason].meaning}", style="dim", markup=False, soft_wrap=True)
+    for refusal in data.refused_strategies:
+        render_refusal(console, refusal)
+
+
+def render_refusal(console: "Console", refusal: "StrategyRefusal") -> None:
+    """Print that a strategy's whole answer was refused, with what was seen and what to do."""
+    found = refusal.decision
+    assert found.reason is not None, "a refusal has a reason"
+    row, limit = REASONS[found.reason], "" if found.limit is None else f" against {found.limit}"
+    said = f"Strategy {refusal.strategy} is {row.cause.upper()}: {found.reason} ({clean(str(found.observed))}{limit})"
+    console.print(said, style="red", markup=False, soft_wrap=True)
+    console.print(f"  {row.meaning}\n  Next: {row.remedy}", markup=False, soft_wrap=True)
+
+
+def _why_sent(row: CandidateRow) -> str:
+    """Return the rule that an exit or a cancel was sent for; an entry has none but its passes."""
+    return next((str(d.reason) for d in row.decisions if d.gate is Gate.EXIT and d.reason), "")
+
+
+def _quantity(row: CandidateRow) -> str:
+    return "" if row.quantity is None else f"{row.quantity:f}"

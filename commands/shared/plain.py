@@ -1,0 +1,176 @@
+"""What a verb needs before anything heavy is imported: who calls, documents, errors, typed confirmation.
+
+`halt` goes through this file alone, so it uses the cheap part of the standard library only.
+"""
+
+import io
+import json
+import os
+import pwd
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from commands.shared.hints import aimed, aimed_all
+from tradebot.adapters.text.redaction import hide
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+
+class OutputError(TradebotError):
+    """What was to be said could not be written, to a full disk for example. What was done stays done."""
+
+
+def caller() -> str:
+    """Return who calls, for the records: the user's name and the process."""
+    return f"{os.environ.get('USER') or _user_name()}/{os.getpid()}"
+
+
+def _user_name() -> str:
+    """Cron and systemd set no USER; a container's user may have no name at all."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def clean(text: str) -> str:
+    """Return foreign text without control characters, which could repaint a terminal."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def clean_lines(text: str) -> str:
+    """Return foreign text without control characters other than the ends of its lines."""
+    return "\n".join(map(clean, text.split("\n")))
+
+
+def did_you_mean(typed: str, names: Sequence[str]) -> str:
+    """Return "did you mean A or B" with the names nearest to what was typed; empty if none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(typed, names, 3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}" if near else ""
+
+
+def document(verb: str, mode: str | None, account: str | None, code: int, data: object) -> dict[str, Any]:
+    """Return a verb's versioned JSON document around data that JSON holds; `account` is the number's tail."""
+    return {
+        "schema": f"tradebot.{verb}/1",
+        "verb": verb,
+        "mode": mode,
+        "account": account,
+        "exit_code": int(code),
+        "data": aimed_all(data),
+    }
+
+
+def error_document(error: TradebotError, mode: str | None, account: str | None) -> dict[str, Any]:
+    """Return an error as every verb prints it with --json; mode and account are None where no state was found."""
+    described = {
+        "code": int(error.code),
+        "message": error.message,
+        "hint": aimed(error.hint),
+        "retryable": error.retryable,
+    }
+    return {"schema": "tradebot.error/1", "mode": mode, "account": account, "error": described}
+
+
+def mend_streams() -> None:
+    """Give a stream that the caller closed somewhere to go, and write what its encoding lacks as a question mark."""
+    sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.closed:
+            stream.reconfigure(errors="replace")
+
+
+def mute(stream: TextIO) -> None:
+    """Let what is still said to a stream go nowhere: Python flushes it once more as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def say(text: str) -> bool:
+    """Print to stdout at once; False where the reader has gone away (| head), which undoes nothing that was done.
+
+    Raises OutputError, once, where it cannot be written; what is said after that goes nowhere.
+    """
+    return say_parts([text])
+
+
+def say_parts(parts: Iterable[str]) -> bool:
+    """Print a text that comes in parts, as `say` does one that is whole."""
+    try:
+        for part in parts:
+            print(hide(part), end="")
+        print(flush=True)
+    except BrokenPipeError:
+        mute(sys.stdout)
+        return False
+    except OSError as error:
+        mute(sys.stdout)
+        raise OutputError(
+            f"the output cannot be written: {error.strerror}",
+            "what was done stays done: tradebot status, and send its output elsewhere",
+        ) from error
+    return True
+
+
+def note(text: str) -> None:
+    """Say something beside the data, on stderr."""
+    complain(aimed(text))
+
+
+def print_error(error: TradebotError) -> None:
+    """Print an error for people: sentences on stderr."""
+    complain(_sentences(error))
+
+
+def print_error_document(error: TradebotError, mode: str | None, account: str | None) -> None:
+    """Print an error for programs: a document on stdout, or sentences on stderr where stdout takes nothing."""
+    if isinstance(error, OutputError):
+        print_error(error)
+        return
+    try:
+        say(json.dumps(error_document(error, mode, account)))
+    except OutputError as lost:
+        print_error(lost)
+
+
+def _sentences(error: TradebotError) -> str:
+    return f"error: {error.message}" + (f"\n  next: {aimed(error.hint)}" if error.hint else "")
+
+
+def complain(text: str) -> None:
+    """Print plain text to stderr, without what would repaint a terminal: it may quote a file, a plug-in or a venue."""
+    try:
+        print(hide(clean_lines(text)), file=sys.stderr, flush=True)
+    except OSError:
+        # There is nobody left to tell; the exit code says it.
+        mute(sys.stderr)
+
+
+def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: bool) -> None:
+    """Return where `word` was typed, as --confirm or at a terminal; `by_hand` takes it from a terminal only.
+
+    Raises OperatorError: exit 2 where it was not said, 3 where another word was.
+    """
+    if by_hand and not sys.stdin.isatty():
+        raise OperatorError(f"{what} with real money behind it needs a person at a terminal", command)
+    if given is None or by_hand:
+        given = _typed(word, what, command)
+    if given != word:
+        # At a terminal alone there is no such option: the command is typed again, and asks again.
+        raise OperatorError(
+            f"{what} was not confirmed: {clean(given)!r} is not {word}",
+            command if by_hand else f"{command} --confirm {word}",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _typed(word: str, what: str, command: str) -> str:
+    if not sys.stdin.isatty():
+        raise OperatorError(
+            f"{what} needs confirmation, and there is no terminal to ask at", f"{command} --confirm {word}"
+        )
+    print(f"{what}: type {word} to go on: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()

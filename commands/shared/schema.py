@@ -1,0 +1,165 @@
+"""`VERB --schema`: the JSON Schema of what a verb prints with --json, on every verb from this one place."""
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperOption
+
+from commands.shared.plain import document, error_document, say
+from tradebot.errors import ExitCode, TradebotError
+
+if TYPE_CHECKING:
+    from commands.shared.schema_types import Definitions, Schema
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+NOT_RUN = "commands.shared.passes:NotRun"
+PASS = "commands.shared.passes:PassData"
+
+DATA: Mapping[str, tuple[str, ...]] = {
+    "init": ("commands.init.verb:Made",),
+    "demo": ("commands.demo.verb:DemoData",),
+    "serve": ("jobs.runner:Line",),
+    "schedule": ("commands.schedule:Schedule",),
+    "fetch-flow": ("commands.fetch_flow.verb:FlowFetched", NOT_RUN),
+    "score": (PASS,),
+    "score-explain": ("commands.score.explained:Explained",),
+    "trade-once": ("commands.trade_once.own_candidates:EntriesData", NOT_RUN),
+    "evaluate-exits": (PASS, NOT_RUN),
+    "reconcile": ("commands.reconcile.verb:Compared",),
+    "why-no-orders": (
+        "commands.why_no_orders.verb:Why",
+        "commands.why_no_orders.verb:SymbolWhy",
+        "commands.why_no_orders.reason:Ended",
+    ),
+    "status": ("commands.status.verb:Status",),
+    "doctor": ("commands.doctor.verb:Health",),
+    "audit": ("commands.audit.verb:Audited",),
+    "halt": ("commands.halt.report:Halted",),
+    "unhalt": ("commands.unhalt:Unhalted",),
+    "positions": ("commands.positions:Positions",),
+    "orders": ("commands.orders:Orders",),
+    "fills": ("commands.fills:Fills",),
+    "events": ("commands.events:Events", "tradebot.model.event:SystemEvent"),
+    "backup": ("commands.backup:Backups",),
+    "restore": ("commands.recover.verb:Recovered",),
+    "recover": ("commands.recover.verb:Recovered",),
+    "journal-verify": ("commands.journal:Verified",),
+    "adopt": ("commands.adopt:Adopted",),
+    "flatten": (PASS,),
+    "completion": ("commands.completion:Completion",),
+    "config-show": ("commands.config.verb:Shown",),
+    "config-accept": ("commands.config.accept:Accepted",),
+    "config-check": ("commands.config.verb:Checked",),
+    "live-status": ("commands.live:LiveStatus",),
+    "live-arm": ("commands.live:Armed",),
+    "exchange-serve": ("commands.exchange.serve:Serving",),
+    "exchange-tick": ("commands.exchange.tick:Ticked",),
+    "exchange-status": ("commands.exchange.status:ExchangeStatus",),
+    "exchange-faults": ("commands.exchange.faults:Faults",),
+    "exchange-page": ("commands.exchange.page:Page",),
+    "exchange-reset": ("commands.exchange.reset:Reset",),
+    "strategy-new": ("commands.strategy.verb:Written",),
+    "strategy-list": ("commands.strategy.verb:Strategies",),
+}
+"""What the data of each document may be, by where the type stands: it is imported only when a schema is asked for."""
+
+FURTHER: Mapping[str, tuple[str, ...]] = {"score": ("score-explain",)}
+"""Verbs that print another document under some option."""
+
+
+def schema_of(verb: str) -> "Schema":
+    """Return the schema of every document that a verb, written as it is typed, may print; an error is one of them."""
+    from commands.shared.schema_types import Definitions
+
+    name = verb.replace(" ", "-")
+    known = Definitions()
+    documents = [_document(each, known) for each in (name, *FURTHER.get(name, ()))]
+    return {
+        "$schema": DRAFT,
+        "title": f"What tradebot {verb} --json prints",
+        "anyOf": [*documents, _error(known)],
+        "$defs": known.schemas,
+    }
+
+
+def _document(name: str, known: "Definitions") -> "Schema":
+    from commands.shared.schema_types import closed
+
+    said = document(name, None, None, ExitCode.DONE, None)
+    return closed(
+        schema={"const": said["schema"]},
+        verb={"const": said["verb"]},
+        **_whose(),
+        exit_code=known.of(ExitCode),
+        data={"anyOf": [known.of(_type(place)) for place in DATA[name]]},
+    )
+
+
+def _whose() -> "dict[str, Schema]":
+    """Return the two fields that tell whose document it is."""
+    from tradebot.model.trading import Mode, mode_name
+
+    modes = [mode_name(mode, shadow=shadow) for mode in Mode for shadow in (False, True)]
+    return {
+        "mode": {"enum": [*modes, None]},
+        "account": {"type": ["string", "null"], "description": "The number's last four characters."},
+    }
+
+
+def _error(known: "Definitions") -> "Schema":
+    from commands.shared.schema_types import closed
+
+    said = error_document(TradebotError(""), None, None)
+    described = closed(
+        code=known.of(ExitCode),
+        message={"type": "string"},
+        hint={"type": "string", "description": "The next command; empty where there is none."},
+        retryable={"type": "boolean"},
+    )
+    return closed(schema={"const": said["schema"]}, **_whose(), error=described)
+
+
+def _type(place: str) -> type:
+    module, _, name = place.partition(":")
+    found: type = getattr(import_module(module), name)
+    return found
+
+
+class Verb(TyperCommand):
+    """A command that also takes --schema, before any other option is looked at: it needs neither state nor argument."""
+
+    def __init__(self, name: str | None, **given: Any) -> None:
+        super().__init__(name, **given)
+        self.params.append(
+            TyperOption(
+                param_decls=["--schema"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show,
+                help="Print the JSON Schema of the --json document.",
+            )
+        )
+
+
+def _show(context: typer.Context, _option: object, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        program = context.find_root().command_path
+        say(json.dumps(schema_of(context.command_path.removeprefix(f"{program} ")), indent=2))
+        raise typer.Exit
+
+
+def offer(app: typer.Typer) -> None:
+    """Let every verb of the command line take --schema, those of its groups too."""
+    for command in _commands(app):
+        command.cls = Verb
+
+
+def _commands(app: typer.Typer) -> Iterable[Any]:
+    yield from app.registered_commands
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            yield from _commands(group.typer_instance)

@@ -1,0 +1,175 @@
+"""What every verb shares: its options, its report, and how errors become sentences and exit codes.
+
+Only cheap imports stand here, because each verb's help goes through this file.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields, is_dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.shared.hints import SAID_BY_OTHERS, aimed_all
+from commands.shared.plain import caller, confirm, document, note, print_error, say, say_parts
+from tradebot.errors import ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.ports.world import Progress
+
+__all__ = ["caller"]
+"""`caller` lives in `commands.shared.plain`, because `halt` may not load this file; the other verbs import it here."""
+
+StateDir = Annotated[str | None, typer.Option("--state-dir", help="The bot's folder [TRADEBOT_STATE, ./state].")]
+Config = Annotated[str | None, typer.Option("--config", help="Your configuration file [TRADEBOT_CONFIG].")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+AccountTail = Annotated[
+    str | None, typer.Option("--confirm", help="The account's last four characters, where no terminal asks.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, send and write nothing.")]
+ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run in a recorded extra slot if this one is taken.")]
+
+LONG = 1_000
+"""Rows that are made into text at once: a list of all fills would otherwise stand in memory three times."""
+WIDTH, NARROWEST = 100, 40
+"""Columns where nobody says how many there are, and the fewest that a table can be read in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a verb found: the same data goes to a person as text and to a program as JSON."""
+
+    verb: str
+    data: Any
+    render: "Callable[[Console], None]"
+    exit_code: ExitCode = ExitCode.DONE
+    mode: str | None = None
+    account: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the versioned JSON document."""
+        return document(self.verb, self.mode, self.account, self.exit_code, jsonable(self.data))
+
+
+def jsonable(value: object) -> Any:
+    """Return a value as JSON has it: decimals as text, times as UTC ending in Z, dataclasses and mappings by name."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(jsonable(key)): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    return value
+
+
+def console(*, err: bool = False) -> "Console":
+    """Return a rich console: colour and width as the terminal has them, plain and 100 columns wide elsewhere."""
+    from commands.shared.console import Screen
+
+    terminal, asked = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
+    width = int(asked) if asked.isascii() and asked.isdigit() else None if terminal else WIDTH
+    screen = Screen(stderr=err, width=width, highlight=False, emoji=False, soft_wrap=False)
+    screen.width = max(screen.width, NARROWEST)
+    return screen
+
+
+def finish(report: Report, as_json: bool) -> None:
+    """Print a report and leave with its exit code."""
+    if as_json:
+        say_parts(_json_parts(report))
+    else:
+        screen = console()
+        with screen.capture() as shown:
+            report.render(screen)
+        say(shown.get().removesuffix("\n"))
+    if report.exit_code:
+        raise typer.Exit(int(report.exit_code))
+
+
+def _json_parts(report: Report) -> "Iterator[str]":
+    """Yield the document's text in parts: of a long list only some rows are made into text at a time."""
+    long = {name: rows for name, rows in _fields(report.data) if isinstance(rows, tuple) and len(rows) > LONG}
+    marks = {name: f"{name}\0" for name in long}
+    rest = replace(report, data=replace(report.data, **marks)) if long else report
+    text = json.dumps(rest.document(), allow_nan=False)
+    for name, rows in long.items():
+        before, _, text = text.partition(json.dumps(marks[name]))
+        yield f"{before}["
+        for first in range(0, len(rows), LONG):
+            some = jsonable(rows[first : first + LONG])
+            part = json.dumps(some if name in SAID_BY_OTHERS else aimed_all(some), allow_nan=False)
+            yield (", " if first else "") + part[1:-1]
+        yield "]"
+    yield text
+
+
+def _fields(data: Any) -> "Iterator[tuple[str, Any]]":
+    return ((field.name, getattr(data, field.name)) for field in (fields(data) if is_dataclass(data) else ()))
+
+
+@contextmanager
+def progress_bar(what: str) -> "Iterator[Progress]":
+    """Yield a callable (done, total) that draws a bar on stderr where that is a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(err=True), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def confirm_for(app: "App", given: str | None, *, what: str, command: str, word: str | None = None) -> None:
+    """Have a person type `word`, or else the account's tail; real money is confirmed at a terminal alone."""
+    from tradebot.model.trading import Mode
+
+    confirm(word or app.account_tail, given, what=what, command=command, by_hand=app.mode is Mode.LIVE)
+
+
+def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot that the options and the environment name."""
+    from tradebot.app.wiring import Options
+    from tradebot.app.wiring import opened as open_app
+
+    return open_app(Options(state_dir, config), os.environ)
+
+
+@contextmanager
+def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
+    """Open the bot for what closes positions; a configuration that can't be read is told, and the accepted one used."""
+    from tradebot.app.wiring import Options, load_to_leave
+    from tradebot.app.wiring import opened as open_app
+
+    with open_app(Options(state_dir, config), os.environ, loads=load_to_leave) as app:
+        if app.loaded.unread is not None:
+            print_error(app.loaded.unread)
+            note("  until then the accepted configuration is used instead, and no entry is sent")
+        yield app
+
+
+def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
+    """Open the bot that the options and the environment name, whatever became of its books."""
+    from tradebot.adapters.state.state_folder import read_marker
+    from tradebot.app.wiring import Options
+    from tradebot.app.wiring import opened as open_app
+
+    return open_app(Options(state_dir, config), os.environ, read_marker)

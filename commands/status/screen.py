@@ -1,0 +1,155 @@
+"""The screen of `tradebot status`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from commands.shared.drawing import duration, sparkline, time_left, way_there
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.shared.holdings import Holding
+    from commands.status.verb import OpenOrder, Status
+
+HEALTH_STYLE = {"ok": "green", "warn": "yellow", "unknown": "magenta"}
+STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
+
+
+def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
+    """Print the screen: who and where, what may be done, what was done, what is held."""
+    console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
+    console.print(f"  last recorded trading time {_when(data.as_of)}; the venue was not asked")
+    if mode.startswith("sandbox"):
+        served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
+        console.print(f"  embedded exchange {served}")
+    _may(console, data)
+    _health(console, data)
+    _passes(console, data)
+    _equity(console, data)
+    _positions(console, data)
+    _orders(console, "working orders", data.orders)
+    _orders(console, "orders of unknown fate", data.unresolved)
+    console.print(f"Realized profit {data.realized_usd:,.2f} USD")
+    seen = data.looked_at
+    console.print(
+        f"Looked at {seen.fills} fills, {seen.intents} intents, {seen.orders} working orders, "
+        f"{seen.passes} last passes",
+        style="dim",
+    )
+
+
+def _may(console: "Console", data: "Status") -> None:
+    colour = STATE_STYLE[data.trading_state]
+    who = f" by {escape(data.trading_who)}" if data.trading_who else ""
+    at = f" at {_when(data.trading_at)}" if data.trading_at else ""
+    console.print(f"Trading state [{colour}]{data.trading_state}[/{colour}]{who}{at}: {escape(data.trading_why)}")
+    for cause in data.halted_itself:
+        console.print(f"  under it the bot halted itself: {escape(cause)}")
+    for door in data.doors:
+        kept_back = "no entry is sent, exits go on" if door.entries_only else "nothing is sent"
+        console.print(f"Permission [red]closed[/red]: {door.reason} ({escape(door.found)}): {kept_back}")
+    if not data.doors:
+        console.print("Permission open")
+    if data.reconcile is None:
+        console.print("Books [yellow]never compared[/yellow] with the broker's. Next: tradebot reconcile")
+        return
+    found = data.reconcile
+    words = f"{found.findings} findings, {found.blocking} keep entries shut" if found.findings else "they agree"
+    console.print(f"Books compared {_when(found.at)}, {found.age_s / 60:.0f} min before the last record: {words}")
+
+
+def _health(console: "Console", data: "Status") -> None:
+    """One line: the worst in words, and how much was looked at."""
+    bad = [check for check in data.health if check.state != "ok"]
+    worst = "warn" if any(check.state == "warn" for check in bad) else "unknown" if bad else "ok"
+    style = HEALTH_STYLE[worst]
+    words = "; ".join(f"{check.name} {check.found}" for check in bad or data.health)
+    console.print(f"Health [{style}]{worst}[/{style}], {len(data.health)} looked at: {escape(words)}")
+    if data.quota is not None:
+        told = data.quota
+        left = "" if told.left_today is None else f" of {told.daily_limit:,}, {told.left_today:,} left"
+        console.print(f"Flow quota {told.used_today:,} calls used today{left} (told {_when(told.at)})")
+
+
+def _passes(console: "Console", data: "Status") -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("job", "last pass", "slot", "did", "next UTC"):
+        table.add_column(name, overflow="fold")
+    last = {row.job: row for row in data.passes}
+    coming = {row.job: row for row in data.next_slots}
+    for job in dict.fromkeys((*last, *coming)):
+        done, due = last.get(job), coming.get(job)
+        told = (_when(done.at), done.slot or "", done.did) if done else ("none yet", "", "")
+        table.add_row(job, *told, f"{due.at:%m-%d %H:%M}" if due else "")
+    if last or coming:
+        console.print(table)
+
+
+def _equity(console: "Console", data: "Status") -> None:
+    seen = data.equity
+    if seen is None:
+        return
+    change = seen.last_usd - seen.first_usd
+    colour = "green" if change >= 0 else "red"
+    console.print(
+        f"Equity {seen.last_usd:,.2f} USD, [{colour}]{change:+,.2f}[/{colour}] since the first of {seen.passes} passes "
+        f"of {seen.session}"
+    )
+    line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
+    console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
+
+
+def _positions(console: "Console", data: "Status") -> None:
+    console.print(f"{len(data.positions)} positions")
+    table = Table(box=None, pad_edge=False)
+    for name in ("symbol", "quantity", "average", "now", "gain", "nearest stop", "age", "strategy"):
+        table.add_column(name, justify="left" if name in ("symbol", "nearest stop", "strategy") else "right")
+    for held in data.positions:
+        gain = "" if held.gain is None else f"{held.gain:+.2%}"
+        age = "" if held.age_s is None else duration(held.age_s)
+        numbers = (f"{held.quantity:,f}", _usd(held.average_price), _usd(held.price), gain, nearest_rule(held), age)
+        table.add_row(escape(held.symbol), *numbers, held.strategy)
+    if data.positions:
+        console.print(table)
+
+
+def nearest_rule(held: "Holding") -> str:
+    """Return the rule that acts first, and how far it is; nothing where no price is known."""
+    stop = next((stop for stop in held.stops if stop.rule == held.nearest), None)
+    if stop is None:
+        return ""
+    if stop.left_s is not None:
+        return f"{stop.rule} {time_left(stop.left_s)}"
+    if stop.distance is None:
+        return ""
+    away = " away" if stop.distance > 0 else ""
+    return f"{stop.rule} {_usd(stop.price)}, {way_there(stop.distance)}{away}"
+
+
+def _usd(price: Decimal | None) -> str:
+    return "" if price is None else f"{price:,.2f}"
+
+
+def _orders(console: "Console", title: str, orders: "Sequence[OpenOrder]") -> None:
+    console.print(f"{len(orders)} {title}")
+    table = Table(box=None, pad_edge=False)
+    for name in ("symbol", "side", "open", "limit", "status", "id"):
+        table.add_column(name, justify="right" if name in ("open", "limit") else "left")
+    for order in orders:
+        numbers = (f"{order.quantity:,f}", _price(order.limit_price))
+        table.add_row(escape(order.symbol), order.side, *numbers, order.status, escape(order.client_order_id))
+    if orders:
+        console.print(table)
+
+
+def _price(price: Decimal | None) -> str:
+    return "market" if price is None else f"{price:,f}"
+
+
+def _when(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "none yet"

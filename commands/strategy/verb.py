@@ -1,0 +1,281 @@
+"""`tradebot strategy new|list`: begin a strategy of one's own, and see which are installed, in use and well."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.plain import clean
+from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from rich.console import Console
+
+    from tradebot.adapters.plugins.confinement import Protections
+    from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.app.settings import Settings
+    from tradebot.model.decision import Decision
+    from tradebot.model.record import StrategyRefusal
+
+app = typer.Typer(help="Strategies: begin one of your own, list those that are installed.", no_args_is_help=True)
+
+YAML_WORDS = frozenset({"null", "none", "true", "false"})
+"""Words that a configuration file or a variable takes for no value or for a truth, or that look as if it did."""
+OFF, MISSING, WELL = "off", "not installed", "ok"
+DOORS = {
+    "files": "can read or change this user's files",
+    "names": "can see the names, sizes and times of this user's files",
+    "processes": "can read or disturb this user's processes",
+    "network": "can use the network",
+    "leftovers": "can leave processes running after its answer",
+}
+"""What a plug-in can do where nothing here prevents it, by the field of its protections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A new package: its folder, its files, and what to type next."""
+
+    name: str
+    folder: str
+    files: tuple[str, ...]
+    next: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyRow:
+    """One strategy; `state` is ok, off, not installed, or the reason that refused its answer when it was asked.
+
+    `protections` is what keeps our keys from a plug-in here; a built-in strategy is our own code and needs none.
+    """
+
+    name: str
+    package: str | None
+    version: str | None
+    own_process: bool
+    state: str
+    observed: str | None
+    protections: "Protections | None"
+
+
+@dataclass(frozen=True, slots=True)
+class Strategies:
+    """What is installed or configured, by name."""
+
+    rows: tuple[StrategyRow, ...]
+
+
+def new(name: str, path: Path) -> Report:
+    """Write the package. OperatorError where the name or the folder cannot serve."""
+    from commands.strategy.package import package_files
+    from tradebot.adapters.plugins.plugin import installed
+    from tradebot.strategies.settings import STRATEGY_NAME
+
+    if not re.fullmatch(STRATEGY_NAME, name):
+        rule = "a strategy's name is lower-case letters, digits and _, at most 20, a letter first"
+        raise OperatorError(f"{clean(name)[:40]!r}: {rule}", "tradebot strategy new momentum")
+    if name in YAML_WORDS:
+        raise OperatorError(
+            f"{name}: a configuration cannot name it, the word has a meaning there", f"tradebot strategy new my_{name}"
+        )
+    if name in installed():
+        raise OperatorError(f"a strategy named {name} is installed already", "tradebot strategy list")
+    files = tuple(package_files(name))
+    _write(path, {path / place: text for place, text in files})
+    data = Written(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path)))
+    return Report("strategy-new", data, lambda console: _render_new(console, data))
+
+
+def _write(folder: Path, files: Mapping[Path, str]) -> None:
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            raise OperatorError(f"{folder} is there already, and is not empty", "name another folder: --path DIR")
+        for place, text in files.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(
+            f"{folder} cannot be written: {error.strerror}", "name another folder: --path DIR"
+        ) from error
+
+
+def _steps(name: str, path: Path) -> Iterator[str]:
+    python = os.path.relpath(sys.executable)
+    yield f"{python} -m pip install --no-build-isolation --no-deps -e {path}"
+    yield f"add to tradebot.yaml in the state folder:  strategies: {{{name}: {{}}}}"
+    yield "tradebot strategy list"
+
+
+def _render_new(console: "Console", data: Written) -> None:
+    console.print(f"{data.folder}: the strategy {data.name}, with its test", markup=False)
+    for place in data.files:
+        console.print(f"  {place}", markup=False)
+    console.print("Next")
+    for step in data.next:
+        console.print(f"  {step}", markup=False, soft_wrap=True)
+
+
+def listing(
+    settings: "Settings",
+    folder: Path,
+    mode: str | None,
+    account: str | None,
+    refused: "Mapping[str, StrategyRefusal]",
+) -> Report:
+    """Ask each strategy in use once, on a desk without facts; exit 10 where one is missing or answers badly.
+
+    `refused` are those whose answer the last pass refused: what fails on real facts may answer well without any.
+    """
+    rows = look(settings, folder, ask=True)
+    data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))
+    well = all(row.state in (OFF, WELL) for row in data.rows)
+    code = ExitCode.DONE if well else ExitCode.FINDINGS
+    return Report("strategy-list", data, lambda console: _render_list(console, data), code, mode, account)
+
+
+def _as_in_the_last_pass(row: StrategyRow, refusal: "StrategyRefusal | None") -> StrategyRow:
+    if row.state != WELL or refusal is None:
+        return row
+    found = refusal.decision
+    observed = f"in the last pass of trade-once: {found.observed}; asked now, without facts, it answers"
+    return replace(row, state=str(found.reason), observed=observed)
+
+
+def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow, ...]:
+    """Return what is installed or configured, by name, for the bot whose state is in `folder`.
+
+    Where `ask`, each in use is asked, and the protections against each plug-in are tried out.
+    """
+    from tradebot.adapters.plugins.plugin import installed
+    from tradebot.app.wiring import plugin_surroundings
+
+    found, wanted = installed(), settings.strategies.in_use()
+    surroundings = plugin_surroundings(settings, folder, os.environ)
+    names = sorted({*found, *wanted})
+    rows = [_row(name, found.get(name), in_use=name in wanted) for name in names]
+    return tuple(_asked(row, settings, surroundings) if ask else row for row in rows)
+
+
+def _row(name: str, point: "EntryPoint | None", *, in_use: bool) -> StrategyRow:
+    from tradebot.adapters.plugins.plugin import is_built_in, package_of
+
+    if point is None:
+        return StrategyRow(name, None, None, True, MISSING, None, None)
+    version = point.dist.version if point.dist else None
+    state = WELL if in_use else OFF
+    return StrategyRow(name, package_of(point), version, not is_built_in(point), state, None, None)
+
+
+def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
+    from tradebot.adapters.plugins.plugin import protections_from
+
+    if row.state == MISSING:
+        return row
+    if row.own_process:
+        row = replace(row, protections=protections_from(row.name, surroundings))
+    refusal = _refusal(row.name, settings, surroundings) if row.state != OFF else None
+    return replace(row, state=str(refusal.reason), observed=str(refusal.observed)) if refusal else row
+
+
+def _refusal(name: str, settings: "Settings", surroundings: "Surroundings") -> "Decision | None":
+    """Return why a strategy's answer to a desk without facts is refused, or None where it is not."""
+    from tradebot.adapters.plugins.plugin import strategies
+    from tradebot.desk.proposals import checked
+    from tradebot.model.decision import Decision
+    from tradebot.model.desk import FlowDesk
+    from tradebot.model.record import TideFacts
+
+    (strategy,) = strategies({name: settings.strategies.in_use()[name]}, surroundings)
+    desk = FlowDesk(datetime.now(UTC), tuple(settings.universe), {}, TideFacts())
+    answer = strategy.propose(desk)
+    found = answer if isinstance(answer, Decision) else checked(name, desk, answer)
+    return found if isinstance(found, Decision) else None
+
+
+def _render_list(console: "Console", data: Strategies) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("strategy", "package", "runs in", "state"):
+        table.add_column(name)
+    for row in data.rows:
+        colour = {WELL: "green", OFF: "dim"}.get(row.state, "red")
+        package = escape(f"{row.package} {row.version}") if row.package else "·"
+        runs = "a process of its own" if row.own_process else "this process"
+        state = row.state if row.state in (OFF, WELL, MISSING) else f"BROKEN: {row.state}"
+        table.add_row(escape(row.name), package, runs, f"[{colour}]{state}[/]")
+    console.print(table)
+    for row in data.rows:
+        _render_fault(console, row)
+        if row.protections:
+            console.print(f"{row.name}: {guarded(row.protections)}", markup=False, soft_wrap=True)
+    console.print("Next: tradebot strategy new NAME begins one of your own")
+
+
+def _render_fault(console: "Console", row: StrategyRow) -> None:
+    if row.state == MISSING:
+        console.print(f"{row.name}: configured, and no installed package has it.", markup=False)
+        console.print(f"  Next: {remedy(row)}", markup=False)
+    elif row.state not in (OFF, WELL):
+        console.print(f"{row.name}: {clean(row.observed or '')}", markup=False, soft_wrap=True)
+        console.print(f"  Next: {remedy(row)}", markup=False, soft_wrap=True)
+
+
+def guarded(protections: "Protections") -> str:
+    """Say in one sentence what a plug-in can and can't reach."""
+    open_doors = [words for name, words in DOORS.items() if not getattr(protections, name)]
+    if not open_doors:
+        return "can't reach your keys, files, processes or the network, and nothing it starts outlives its answer."
+    keys = "" if protections.keep_keys else ": your keys are NOT protected from it"
+    return f"{', and '.join(open_doors)}{keys}."
+
+
+def remedy(row: StrategyRow) -> str:
+    """Return what to do about a strategy that is not well."""
+    from tradebot.model.reasons import REASONS, Reason
+
+    if row.state == MISSING:
+        return f"install its package here, or set strategies.{row.name}: null"
+    return REASONS[Reason(row.state)].remedy
+
+
+def _listing_of(state_dir: str | None, config: str | None) -> Report:
+    """List with the bot's configuration, or with the shipped one where there is no bot yet."""
+    from tradebot.adapters.state.state_folder import MARKER, resolve
+    from tradebot.app.settings import load
+    from tradebot.app.wiring import Options, user_file
+
+    folder = resolve(state_dir, os.environ)
+    if state_dir is None and not (folder / MARKER).exists():
+        settings = load(user_file(Options(None, config), folder, os.environ), os.environ).settings
+        return listing(settings, folder, None, None, {})
+    with opened(state_dir, config) as bot:
+        cycles = bot.recorded.cycles(job="trade-once", last=1) if bot.recorded else ()
+        refused = {refusal.strategy: refusal for cycle in cycles for refusal in cycle.refused_strategies}
+        return listing(bot.settings, bot.folder.path, bot.mode_name, bot.account_tail, refused)
+
+
+@app.command("new", epilog="Example: tradebot strategy new momentum --path ../momentum")
+def _new(
+    name: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits and _.")],
+    path: Annotated[Path | None, typer.Option("--path", help="The folder to write [./NAME].")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a small package with a strategy, its test and how to install it."""
+    finish(new(name, path or Path(name)), as_json)
+
+
+@app.command("list", epilog="Example: tradebot strategy list")
+def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+    """List the strategies that are installed or configured, each asked once; exit 10 where one is not well."""
+    finish(_listing_of(state_dir, config), as_json)

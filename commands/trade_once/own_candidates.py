@@ -1,0 +1,106 @@
+"""`trade-once --candidates`: one's own candidates, read, counted, and handed in by the door of every strategy."""
+
+import sys
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from commands.shared.passes import PassData
+from commands.shared.plain import clean
+from tradebot.errors import OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.model.submitted import BadLine, Submission
+    from tradebot.ports.world import World
+
+STANDARD_INPUT = "-"
+SHOWN = 10
+"""Bad lines that a screen shows; the document has all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinesRead:
+    """What was read: lines = candidates + duplicates + bad lines."""
+
+    origin: str
+    lines: int
+    candidates: int
+    duplicates: int
+    bad: "tuple[BadLine, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class EntriesData(PassData):
+    """One pass of entries; `submitted` is None where the strategies proposed."""
+
+    submitted: LinesRead | None
+
+
+def read(app: "App", origin: str) -> "Submission":
+    """Return what a file, or standard input for "-", holds; OperatorError where nothing in it is a candidate."""
+    from tradebot.adapters.flow.candidate_lines import read as read_lines
+
+    in_use = app.settings.strategies.in_use()
+    try:
+        with _open(origin) as stream:
+            found = read_lines(stream, origin, in_use)
+    except OSError as error:
+        name = "standard input" if origin == STANDARD_INPUT else origin
+        said = error.strerror or str(error)
+        raise OperatorError(f"{name} cannot be read: {said}", "name a file, or - for standard input") from error
+    if found.bad and not found.candidates:
+        first = found.bad[0]
+        raise OperatorError(
+            f"none of the {found.lines} lines of {origin} is a candidate; "
+            f"line {first.line}: {first.reason} ({clean(first.detail)})",
+            """a line is {"symbol": "AAPL", "side": "buy", "score": 0.6}, or an alert with ticker and action""",
+        )
+    return found
+
+
+def _open(origin: str) -> IO[bytes]:
+    return sys.stdin.buffer if origin == STANDARD_INPUT else Path(origin).open("rb")
+
+
+def world_of(world: "World", submission: "Submission") -> "World":
+    """Return the world in which the submission is what is proposed, about its own symbols."""
+    from tradebot.strategies.submitted import strategies_of
+
+    symbols = tuple(dict.fromkeys(wanted.symbol for wanted in submission.candidates))
+    strategies = strategies_of(submission.candidates, world.rules.limits)
+    return replace(world, strategies=strategies, rules=replace(world.rules, universe=symbols))
+
+
+def note_bad_lines(world: "World", origin: str, submission: "Submission", now: datetime) -> None:
+    """Keep the bad lines as one event, because whoever sent them may never see this screen."""
+    from tradebot.model.event import Severity, SystemEvent
+
+    if world.dry_run or not submission.bad:
+        return
+    lines = "; ".join(f"{bad.line}: {bad.reason} ({bad.detail})" for bad in submission.bad[:SHOWN])
+    details = {"origin": origin, "lines": str(submission.lines), "bad": str(len(submission.bad)), "first": lines}
+    world.events.emit(SystemEvent(now, "candidates", "lines_refused", Severity.WARN, None, details))
+
+
+def entries(data: PassData, origin: str | None, submission: "Submission | None") -> EntriesData:
+    """Return a pass with what was read for it."""
+    read_in = None
+    if submission is not None:
+        counts = (submission.lines, len(submission.candidates), submission.duplicates)
+        read_in = LinesRead(origin or "", *counts, submission.bad)
+    kept = {field.name: getattr(data, field.name) for field in fields(data)}
+    return EntriesData(**kept, submitted=read_in)
+
+
+def render_read(console: "Console", found: LinesRead) -> None:
+    """Print how many lines were read, and why those that were refused were."""
+    counts = f"{found.candidates} candidates + {found.duplicates} duplicates + {len(found.bad)} bad lines"
+    console.print(f"Read {found.lines} lines of {clean(found.origin)} = {counts}", markup=False, soft_wrap=True)
+    for bad in found.bad[:SHOWN]:
+        console.print(f"  line {bad.line}: {bad.reason}: {clean(bad.detail)}", markup=False, soft_wrap=True)
+    if len(found.bad) > SHOWN:
+        console.print(f"  and {len(found.bad) - SHOWN} more; --json shows all")

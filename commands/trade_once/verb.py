@@ -1,0 +1,81 @@
+"""`tradebot trade-once`: ask every gate about every candidate, and send those that pass."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.shared.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened
+
+Candidates = Annotated[
+    str | None,
+    typer.Option("--candidates", metavar="FILE|-", help="Propose these JSON lines instead of the strategies' own."),
+]
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from commands.trade_once.own_candidates import EntriesData
+    from tradebot.app.wiring import App
+
+
+def run(
+    app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, candidates: str | None = None
+) -> Report:
+    """Run one pass of entries; exit 3 where permission or the trading state kept entries shut.
+
+    With `candidates`, a file or "-", its lines are proposed instead of the strategies' own: once in each slot.
+    """
+    from commands.shared.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
+    from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
+    from jobs.claims import Refused
+    from tradebot.cycle import trade_once
+    from tradebot.model.record import Job
+
+    submission = None if candidates is None else read(app, candidates)
+    part = f"candidates-{submission.digest}" if submission else ""
+    with app.pass_lock("trade-once"):
+        clock = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
+        # Before the slot is claimed: a strategy that is not there must not use the slot up.
+        world = app.world(dry_run=dry_run, proposing=submission is None)
+        world = world_of(world, submission) if submission else world
+        call, _ = begin(app, Job.TRADE_ONCE, by, clock=clock, force=force_slot, dry_run=dry_run, part=part)
+        if isinstance(call, Refused):
+            return refused_report(app, "trade-once", call)
+        if candidates is not None and submission is not None:
+            note_bad_lines(world, candidates, submission, clock.now)
+        with recorded(app, call, clock.now, dry_run=dry_run):
+            data = entries(pass_data(app, trade_once(world, call)), candidates, submission)
+    code = pass_exit_code(data)
+    return Report("trade-once", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
+
+
+def _render(console: "Console", data: "EntriesData") -> None:
+    from commands.shared.passes import render_not_run, render_rows
+    from commands.trade_once.own_candidates import render_read
+
+    if data.submitted:
+        render_read(console, data.submitted)
+    if data.not_run:
+        render_not_run(console, data.not_run)
+        return
+    console.print(f"Entries at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} candidates")
+    render_rows(console, data)
+    console.print("Next: tradebot why-no-orders SYMBOL shows one symbol's way through every gate")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the verb on the command line."""
+
+    @app.command("trade-once", epilog="Example: tradebot trade-once --dry-run")
+    def trade_once(
+        dry_run: DryRun = False,
+        force_slot: ForceSlot = False,
+        candidates: Candidates = None,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
+        """Ask every gate about every candidate, and send those that pass, once each."""
+        with opened(state_dir, config) as bot:
+            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, candidates=candidates)
+        finish(report, as_json)

@@ -1,0 +1,95 @@
+"""`tradebot why-no-orders --reason CODE`: which candidates ended at one reason, those that came nearest first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from commands.shared.plain import clean, did_you_mean
+from commands.shared.surface import Report
+from tradebot.errors import ExitCode, OperatorError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tradebot.app.wiring import App
+    from tradebot.model.reasons import Reason
+    from tradebot.model.record import CycleRecord
+
+SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRow:
+    """One candidate that ended there; `distance` is how far it was from passing, as a fraction of the limit."""
+
+    symbol: str
+    at: datetime
+    gate: str
+    observed: str
+    limit: str
+    distance: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """All candidates of some passes that ended at one reason, the nearest first."""
+
+    reason: str
+    meaning: str
+    remedy: str
+    passes: int
+    rows: tuple[EndedRow, ...]
+
+
+def reason_of(text: str) -> "Reason":
+    """Return the reason of a code; OperatorError with the nearest ones for another text."""
+    from tradebot.model.reasons import Reason
+
+    code = text.strip().upper().replace("-", "_")
+    if code in set(Reason):
+        return Reason(code)
+    near = did_you_mean(code, list(Reason))
+    hint = f"{near}?" if near else "docs/RUNBOOK.md lists them all"
+    raise OperatorError(f"{clean(text)[:40]!r} is no reason code", hint)
+
+
+def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report:
+    """Pick the candidates out of the records; exit 10 where any ended there."""
+    from tradebot.model.reasons import REASONS
+
+    rows = sorted(_rows(reason, cycles), key=lambda row: (row.distance is None, row.distance or 0.0, row.symbol))
+    data = Ended(reason.value, REASONS[reason].meaning, REASONS[reason].remedy, len(cycles), tuple(rows))
+    code = ExitCode.FINDINGS if rows else ExitCode.DONE
+    return Report("why-no-orders", data, lambda c: _render(c, data), code, app.mode_name, app.account_tail)
+
+
+def _rows(reason: "Reason", cycles: "Sequence[CycleRecord]") -> list[EndedRow]:
+    from tradebot.explain import plain
+
+    ends = ((cycle, record.candidate.symbol, record.terminal) for cycle in cycles for record in cycle.candidates)
+    return [
+        EndedRow(symbol, cycle.at, end.gate.value, plain(end.observed), plain(end.limit), end.distance)
+        for cycle, symbol, end in ends
+        if end is not None and end.reason is reason
+    ]
+
+
+def _render(console: "Console", data: Ended) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print(f"[bold]{data.reason}[/bold]  {data.meaning}")
+    console.print(f"Next: {data.remedy}", markup=False)
+    console.print(f"{len(data.rows)} candidates ended there in {data.passes} passes")
+    table = Table(box=None, pad_edge=False)
+    for name in ("symbol", "at UTC", "gate", "observed", "limit", "off by"):
+        table.add_column(name, justify="right" if name in ("observed", "limit", "off by") else "left")
+    for row in data.rows[:SHOWN]:
+        off = "" if row.distance is None else f"{row.distance:.1%}"
+        at = f"{row.at:%Y-%m-%d %H:%M}"
+        table.add_row(escape(row.symbol), at, row.gate, escape(clean(row.observed)), escape(clean(row.limit)), off)
+    if data.rows:
+        console.print(table)
+    if len(data.rows) > SHOWN:
+        console.print(f"  and {len(data.rows) - SHOWN} more: --json has them all")

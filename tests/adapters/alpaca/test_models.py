@@ -1,0 +1,133 @@
+"""Whatever stands in a row, a reader returns a value or raises its documented error."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adapters.alpaca.samples import (
+    account_row,
+    activity_row,
+    clock_row,
+    fill_row,
+    order_row,
+    position_row,
+    snapshot_row,
+)
+from tradebot.adapters.alpaca.models import (
+    read_account,
+    read_activity,
+    read_clock,
+    read_fill,
+    read_order,
+    read_position,
+    read_quote,
+    read_session,
+)
+from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.errors import OperatorError
+from tradebot.model.instrument import AssetClass
+from tradebot.model.order import OrderStatus, OrderType, TimeInForce
+
+SESSION = {"date": "2026-11-27", "open": "09:30", "close": "13:00", "session_open": "0400"}
+READERS: list[tuple[Any, dict[str, Any], type[Exception]]] = [
+    (read_account, account_row(), OperatorError),
+    (read_order, order_row(), RowError),
+    (read_position, position_row(), RowError),
+    (read_fill, fill_row(), RowError),
+    (read_activity, activity_row(), RowError),
+    (read_clock, clock_row(), RowError),
+    (read_session, SESSION, RowError),
+    (lambda raw, tally: read_quote("AAPL", raw, "iex", tally), snapshot_row(), RowError),
+]
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals()
+    | st.text(max_size=12)
+    | st.sampled_from(["NaN", "-1", "1e999999", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "\uff11"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@st.composite
+def garbled(draw: st.DrawFn) -> tuple[Any, Any, type[Exception]]:
+    """Return a reader with a row of its kind, some fields dropped, replaced or added."""
+    read, row, error = draw(st.sampled_from(READERS))
+    dropped = draw(st.sets(st.sampled_from(sorted(row)), max_size=3))
+    replaced = draw(st.dictionaries(st.sampled_from(sorted(row)), JUNK, max_size=3))
+    added = draw(st.dictionaries(st.text(max_size=6), JUNK, max_size=2))
+    return (
+        read,
+        {name: value for name, value in (row | replaced | added).items() if name not in dropped},
+        error,
+    )
+
+
+@given(garbled())
+def test_a_garbled_row_raises_nothing_but_the_documented_error(
+    case: tuple[Any, Any, type[Exception]],
+) -> None:
+    read, row, error = case
+    try:
+        value = read(row, DriftTally())
+    except error:
+        return
+    assert value is not None
+
+
+@given(st.sampled_from(READERS), JUNK)
+def test_no_row_at_all_raises_nothing_but_the_documented_error(
+    reader: tuple[Any, Any, type[Exception]], junk: Any
+) -> None:
+    read, _, error = reader
+    with pytest.raises(error):
+        read(junk, DriftTally())
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=6).map("new_".__add__), JUNK, min_size=1, max_size=3))
+def test_new_fields_change_nothing_and_are_counted(added: dict[str, Any]) -> None:
+    tally = DriftTally()
+    assert read_order(order_row(**added), tally) == read_order(order_row(), DriftTally())
+    assert sum(tally.counts.values()) == len(added)
+
+
+def test_new_enum_values_are_unknown_and_counted() -> None:
+    tally = DriftTally()
+    row = order_row(status="restated", type="iceberg", time_in_force="gtd", asset_class="ipo")
+    order = read_order(row, tally)
+    assert (order.status, order.order_type) == (OrderStatus.UNKNOWN, OrderType.UNKNOWN)
+    assert (order.time_in_force, order.asset_class) == (TimeInForce.UNKNOWN, AssetClass.UNKNOWN)
+    assert not order.status.terminal
+    assert sum(tally.counts.values()) == 4
+
+
+def test_an_account_without_the_day_trading_fields_is_whole_and_its_blocks_are_named() -> None:
+    tally = DriftTally()
+    account = read_account(account_row(trading_blocked=True, account_blocked="yes"), tally)
+    assert account.blocked == ("trading_blocked", "account_blocked")
+    assert not tally.counts
+
+
+def test_a_position_called_short_is_negative_whatever_its_sign() -> None:
+    tally = DriftTally()
+    signs = [read_position(position_row(side="short", qty=qty), tally).quantity for qty in ("7", "-7")]
+    assert signs == [Decimal(-7), Decimal(-7)]
+
+
+def test_a_position_that_is_called_long_and_is_negative_is_not_read() -> None:
+    with pytest.raises(RowError, match="called long"):
+        read_position(position_row(side="long", qty="-7"), DriftTally())
+
+
+def test_differences_are_told_apart_only_up_to_a_limit() -> None:
+    tally = DriftTally()
+    for number in range(2_000):
+        tally.note("order", f"field{number}", "is an unknown field")
+    assert len(tally.counts) <= 501
+    assert sum(tally.counts.values()) == 2_000

@@ -1,0 +1,49 @@
+"""A second look at prices is one request, and over within five seconds of a real venue's time."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.adapters.alpaca.samples import snapshot_row, venue
+from tests.adapters.wire.scripted import Scripted, Wire
+from tradebot.adapters.alpaca.second_look import HASTY, MOST_SYMBOLS, WAIT_S, ask_again
+from tradebot.adapters.alpaca.venue import AlpacaVenue
+from tradebot.adapters.wire.rows import DriftTally
+from tradebot.errors import TradebotError
+from tradebot.model.trading import Mode
+
+
+def real(wire: Wire) -> AlpacaVenue:
+    """Return a venue in real time at the scripted server."""
+    made = venue(wire)
+    object.__setattr__(made, "mode", Mode.PAPER)
+    return made
+
+
+def test_a_real_venue_is_given_a_moment_and_all_of_it_stays_below_five_seconds(wire: Wire) -> None:
+    slept: list[float] = []
+    wire.answer(Scripted(200, {"AAPL": snapshot_row(), "MSFT": snapshot_row(bid=0), "JPM": None}))
+    quotes = ask_again(real(wire), DriftTally(), ["AAPL", "MSFT", "JPM", "XOM"], slept.append)
+    assert {symbol: found.bid for symbol, found in quotes.items()} == {"AAPL": Decimal("100.1")}
+    assert (slept, wire.count("GET")) == ([WAIT_S], 1)
+    assert WAIT_S + HASTY.connect_s + HASTY.read_s + HASTY.total_s <= 5
+
+
+def test_in_lock_step_nobody_waits(wire: Wire) -> None:
+    slept: list[float] = []
+    wire.answer(Scripted(200, {"AAPL": snapshot_row()}))
+    assert list(ask_again(venue(wire), DriftTally(), ["AAPL"], slept.append)) == ["AAPL"]
+    assert slept == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Scripted(503), Scripted(422, {"message": "no"}), Scripted(200, []), Scripted(200, b"{"), Scripted(fault="hang")],
+    ids=["busy", "refused", "a list", "cut", "silent"],
+)
+def test_whatever_is_no_answer_is_one_error_after_one_request(wire: Wire, answer: Scripted) -> None:
+    wire.answer(answer)
+    with pytest.raises(TradebotError):
+        ask_again(real(wire), DriftTally(), [f"S{number}" for number in range(150)], lambda seconds: None)
+    assert wire.count("GET") == 1
+    assert len(wire.asked[0].query["symbols"].split(",")) == MOST_SYMBOLS

@@ -1,0 +1,178 @@
+"""What only facts on disk can show: damage that costs explanations only, other processes, and age."""
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import DAY, NOW, PASSED, make_alert, make_cycle, make_intake, make_iv, make_tick, minutes
+from tests.fakes import MemoryEvents
+from tradebot.adapters.facts import schema as facts_schema
+from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT, SqliteFacts
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.event import Severity
+from tradebot.model.flow import Endpoint
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Iterator[SqliteFacts]:
+    store = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    store.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1"), make_alert("2")))
+    yield store
+    store.close()
+
+
+def test_facts_outlive_the_process(facts: SqliteFacts, tmp_path: Path) -> None:
+    facts.record(make_cycle("c1"))
+    facts.close()
+    events = MemoryEvents()
+    again = SqliteFacts(tmp_path, events, NOW)
+    assert len(again.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
+    assert again.cycles(job="trade-once") == (make_cycle("c1"),)
+    assert events.emitted == []
+    again.close()
+
+
+def test_what_another_process_stores_is_seen_at_the_next_load(facts: SqliteFacts, tmp_path: Path) -> None:
+    assert len(facts.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
+    other = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    other.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("3"), at=minutes(1)))
+    other.store(make_intake(Endpoint.IV_RANK, make_iv(DAY, symbol="MSFT"), symbol="MSFT", at=minutes(1)))
+    other.close()
+    known = facts.load(["AAPL", "MSFT"], DAY, minutes(1))
+    assert len(known["AAPL"].alerts) == 3
+    assert known["MSFT"].iv_rank == make_iv(DAY, symbol="MSFT")
+    assert len(facts.load(["AAPL"], DAY, NOW)["AAPL"].alerts) == 2
+
+
+def test_a_new_file_is_said_to_be_new(tmp_path: Path) -> None:
+    events = MemoryEvents()
+    SqliteFacts(tmp_path, events, NOW).close()
+    (event,) = events.emitted
+    assert (event.event_type, event.severity, event.details["why"]) == (
+        "FACTS_BEGUN_ANEW",
+        Severity.INFO,
+        "missing",
+    )
+    assert (tmp_path / "facts.db").stat().st_mode & 0o777 == 0o600
+
+
+def other_application(path: Path) -> None:
+    database = sqlite3.connect(path)
+    database.execute("PRAGMA application_id = 7")
+    database.close()
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut to one page": lambda path: os.truncate(path, 4096),
+    "garbage": lambda path: path.write_bytes(b"garbage!" * 1000),
+    "other application": other_application,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_moved_aside_and_begun_anew(facts: SqliteFacts, tmp_path: Path, damage: str) -> None:
+    facts.close()
+    path, events = tmp_path / "facts.db", MemoryEvents()
+    for number in (1, 2):
+        DAMAGE[damage](path)
+        before = path.read_bytes()
+        again = SqliteFacts(tmp_path, events, NOW)
+        assert (tmp_path / f"facts.db.damaged-{number}").read_bytes() == before
+        assert again.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1"))) == 1
+        again.close()
+    assert [event.severity for event in events.emitted] == [Severity.WARN, Severity.WARN]
+
+
+def test_damage_found_in_the_middle_of_a_pass_asks_for_another_pass(tmp_path: Path) -> None:
+    events = MemoryEvents()
+    store = SqliteFacts(tmp_path, events, NOW)
+    store.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1")))
+    with sqlite3.connect(tmp_path / "facts.db") as database:
+        database.execute("UPDATE facts SET body = '[1, 2]'")
+    database.close()
+    with pytest.raises(TemporaryError, match="begun anew"):
+        store.load(["AAPL"], DAY, NOW)
+    assert store.load(["AAPL"], DAY, NOW)["AAPL"].alerts == ()
+    assert [event.severity for event in events.emitted] == [Severity.INFO, Severity.WARN]
+    store.close()
+
+
+def test_a_folder_in_place_of_the_file_needs_a_person(tmp_path: Path) -> None:
+    (tmp_path / "facts.db").mkdir()
+    with pytest.raises(OperatorError, match="not a file"):
+        SqliteFacts(tmp_path, MemoryEvents(), NOW)
+
+
+def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> None:
+    facts.store(make_intake(Endpoint.MARKET_TIDE, make_tick("1"), symbol=None, at=minutes(5)))
+    facts.record(make_cycle("old"))
+    facts.record(make_cycle("new", minutes(5)))
+    facts.load(["AAPL"], DAY, minutes(5))
+    facts.prune(minutes(1) + FACTS_KEPT)
+    assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts == ()
+    assert len(facts.tide(DAY, minutes(5)).ticks) == 1
+    assert [cycle.id for cycle in facts.cycles(job="trade-once")] == ["old", "new"]
+    assert len(facts.intakes(NOW)) == 1
+    facts.prune(minutes(1) + DECISIONS_KEPT)
+    assert [cycle.id for cycle in facts.cycles(job="trade-once")] == ["new"]
+    assert not facts.intakes(NOW)
+
+
+def test_a_look_counts_answers_and_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Path) -> None:
+    assert facts_schema.look(tmp_path / "facts.db") == (1, NOW)
+    facts.close()
+    (tmp_path / "facts.db").write_text("no database" * 99)
+    with pytest.raises(OperatorError, match="are damaged"):
+        facts_schema.look(tmp_path / "facts.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["facts.db"]
+
+
+def test_a_look_finds_a_damaged_page_that_its_own_question_would_not_read(facts: SqliteFacts, tmp_path: Path) -> None:
+    facts.close()
+    path = tmp_path / "facts.db"
+    database = sqlite3.connect(path)
+    ((size,),) = database.execute("PRAGMA page_size")
+    ((root,),) = database.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'facts'")
+    database.close()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(OperatorError, match="are damaged") as found:
+        facts_schema.look(path)
+    assert "tradebot fetch-flow --force-slot" in found.value.hint
+
+
+def test_ends_counts_each_candidate_by_the_first_decision_that_stopped_it(facts: SqliteFacts) -> None:
+    passed = make_cycle("sent", minutes(2), symbols=1)
+    way = replace(passed.candidates[0], decisions=(PASSED,))
+    facts.record(make_cycle("old", minutes(-1), symbols=4))
+    facts.record(make_cycle("now", minutes(1), symbols=3))
+    facts.record(make_cycle("exits", minutes(1), Job.EVALUATE_EXITS, symbols=5))
+    facts.record(replace(passed, candidates=(way,)))
+    assert facts.ends(Job.TRADE_ONCE, NOW) == (4, {Reason.BUYING_POWER_SHORT: 3})
+    assert facts.ends(Job.TRADE_ONCE, minutes(9)) == (0, {})
+
+
+def test_ends_says_what_the_records_themselves_say(facts: SqliteFacts) -> None:
+    for minute in range(3):
+        facts.record(make_cycle(f"cycle-{minute}", minutes(minute), symbols=minute + 1))
+    records = [record for cycle in facts.cycles(job=Job.TRADE_ONCE) for record in cycle.candidates]
+    reasons = Counter(record.terminal.reason for record in records if record.terminal)
+    assert facts.ends(Job.TRADE_ONCE, NOW) == (len(records), reasons)
+
+
+def test_the_newest_answer_of_each_endpoint_and_symbol_comes_with_the_counts_of_a_span(facts: SqliteFacts) -> None:
+    for minute in (0, 5, 10):
+        facts.store(make_intake(Endpoint.FLOW_ALERTS, at=minutes(minute), foreign=2))
+    facts.store(make_intake(Endpoint.MARKET_TIDE, symbol=None, at=minutes(1)))
+    alerts, tide = facts.answers(minutes(5))
+    assert alerts == (Endpoint.FLOW_ALERTS, "AAPL", minutes(10), 2, 6, 4, 2)
+    assert tide == (Endpoint.MARKET_TIDE, None, minutes(1), 0, 0, 0, 0)

@@ -1,0 +1,184 @@
+"""What every store of facts does, whatever it is made of."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adapters.samples import (
+    DAY,
+    NOW,
+    make_alert,
+    make_cycle,
+    make_greek,
+    make_intake,
+    make_iv,
+    make_oi,
+    make_print,
+    make_tick,
+    minutes,
+)
+from tests.fakes import MemoryEvents, MemoryFacts
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.flow import Endpoint
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job, SymbolFacts
+from tradebot.ports.stores import Facts
+from tradebot.signals.condense import signed_print
+
+YESTERDAY = date(2026, 1, 2)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def facts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Facts]:
+    if request.param == "memory":
+        yield MemoryFacts()
+        return
+    store = SqliteFacts(tmp_path, MemoryEvents(), NOW)
+    yield store
+    store.close()
+
+
+def test_a_symbol_never_asked_for_is_known_to_be_empty(facts: Facts) -> None:
+    assert facts.load(["AAPL"], DAY, NOW) == {"AAPL": SymbolFacts("AAPL")}
+    assert facts.tide(DAY, NOW).ticks == ()
+    assert facts.last_fetch(Endpoint.FLOW_ALERTS, "AAPL") is None
+
+
+def test_each_fact_is_new_once(facts: Facts) -> None:
+    alerts = (make_alert("1"), make_alert("2"))
+    assert facts.store(make_intake(Endpoint.FLOW_ALERTS, *alerts)) == 2
+    assert facts.store(make_intake(Endpoint.FLOW_ALERTS, *alerts, make_alert("3"), at=minutes(5))) == 1
+    assert len(facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts) == 3
+
+
+def test_an_alert_keeps_its_first_form(facts: Facts) -> None:
+    facts.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1")))
+    changed = replace(make_alert("1"), volume=9)
+    assert facts.store(make_intake(Endpoint.FLOW_ALERTS, changed, at=minutes(5))) == 0
+    assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].alerts == (make_alert("1"),)
+
+
+def test_the_last_alert_answer_lends_its_counts(facts: Facts) -> None:
+    facts.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1"), foreign=4))
+    facts.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("2"), foreign=1, at=minutes(5)))
+    facts.store(make_intake(Endpoint.DARK_POOL, make_print("1"), foreign=9, at=minutes(6)))
+    known = facts.load(["AAPL"], DAY, minutes(6))["AAPL"]
+    counts = (known.alerts_fetched_at, known.received, known.foreign, known.rejected)
+    assert counts == (minutes(5), 3, 1, 1)
+    earlier = facts.load(["AAPL"], DAY, minutes(4))["AAPL"]
+    assert (earlier.alerts_fetched_at, earlier.foreign) == (NOW, 4)
+
+
+def test_events_belong_to_their_new_york_date_and_come_oldest_first(facts: Facts) -> None:
+    late, early, old = (
+        make_alert("a", at=minutes(-1)),
+        make_alert("b", at=minutes(-9)),
+        make_alert("c", at=minutes(-1440)),
+    )
+    # 20:30 in New York is the next day in UTC, and still the same session.
+    evening = make_print("p", at=minutes(630))
+    facts.store(make_intake(Endpoint.FLOW_ALERTS, late, early, old))
+    facts.store(make_intake(Endpoint.DARK_POOL, evening, at=minutes(640)))
+    known = facts.load(["AAPL"], DAY, minutes(700))["AAPL"]
+    assert (known.alerts, known.prints) == ((early, late), (signed_print(evening),))
+
+
+def test_the_latest_dated_facts_up_to_the_session_count(facts: Facts) -> None:
+    days = (DAY, "12"), (YESTERDAY, "10.5"), (date(2025, 12, 31), "0"), (date(2026, 1, 6), "99")
+    facts.store(make_intake(Endpoint.GREEK_EXPOSURE, *(make_greek(day, call) for day, call in days)))
+    facts.store(make_intake(Endpoint.IV_RANK, make_iv(YESTERDAY), make_iv(date(2026, 1, 6))))
+    facts.store(make_intake(Endpoint.OI_CHANGE, make_oi("1", YESTERDAY), make_oi("2", DAY), make_oi("3", DAY)))
+    known = facts.load(["AAPL"], DAY, NOW)["AAPL"]
+    assert (known.gex, known.gex_scale, known.gex_sessions) == (7.75, (6.25 + 4.25) / 2, 2)
+    assert known.iv_rank == make_iv(YESTERDAY)
+    assert (known.oi_net, known.oi_gross, known.oi_contracts) == (500, 500, 2)
+
+
+def test_a_revised_fact_is_known_in_the_version_of_its_time(facts: Facts) -> None:
+    assert facts.store(make_intake(Endpoint.IV_RANK, make_iv(DAY, "40"))) == 1
+    assert facts.store(make_intake(Endpoint.IV_RANK, make_iv(DAY, "60"), at=minutes(5))) == 1
+    assert facts.store(make_intake(Endpoint.IV_RANK, make_iv(DAY, "60"), at=minutes(6))) == 0
+    assert facts.load(["AAPL"], DAY, minutes(4))["AAPL"].iv_rank == make_iv(DAY, "40")
+    assert facts.load(["AAPL"], DAY, minutes(5))["AAPL"].iv_rank == make_iv(DAY, "60")
+
+
+def test_the_tide_is_the_sessions_oldest_first(facts: Facts) -> None:
+    first, second, old = (
+        make_tick("1", minutes(-9)),
+        make_tick("2", minutes(-4)),
+        make_tick("0", minutes(-1440)),
+    )
+    facts.store(make_intake(Endpoint.MARKET_TIDE, second, first, old, symbol=None))
+    assert facts.tide(DAY, NOW).ticks == (first, second)
+    assert facts.tide(DAY, minutes(-1)).ticks == ()
+    assert facts.last_fetch(Endpoint.MARKET_TIDE, None) == NOW
+
+
+def test_cycles_come_back_whole_by_job_span_and_number(facts: Facts) -> None:
+    cycles = [make_cycle(f"c{n}", minutes(n)) for n in range(4)]
+    for cycle in (cycles[1], cycles[0], cycles[2], cycles[3]):
+        facts.record(cycle)
+    facts.record(make_cycle("other", job=Job.SCORE, symbols=0))
+    assert facts.cycles(job="trade-once") == tuple(cycles)
+    assert facts.cycles(job="trade-once", last=2) == tuple(cycles[2:])
+    assert facts.cycles(job="trade-once", since=minutes(1)) == tuple(cycles[1:])
+    assert facts.cycles(job="trade-once", since=minutes(1), last=1) == tuple(cycles[3:])
+    assert facts.cycles(job="trade-once", last=0) == ()
+    assert len(facts.cycles(job="score")) == 1
+
+
+def test_a_pass_is_unfinished_until_its_own_record_stands(facts: Facts) -> None:
+    whole = make_cycle("c")
+    begun = replace(whole, candidates=(), job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.CUT_SHORT))
+    assert facts.unfinished(whole), "a claim without a record has done nothing yet"
+    facts.record(begun)
+    assert facts.unfinished(whole)
+    assert facts.unfinished(make_cycle("other"))
+    facts.record(whole)
+    assert not facts.unfinished(whole)
+    assert facts.cycles(job="trade-once") == (whole,)
+
+
+def test_passes_of_all_jobs_come_back_by_time_without_their_candidates(facts: Facts) -> None:
+    jobs = (Job.EVALUATE_EXITS, Job.SCORE, Job.TRADE_ONCE)
+    for minute, job in enumerate(jobs):
+        facts.record(make_cycle(f"c{minute}", minutes(minute), job=job))
+    found = facts.passes(minutes(1))
+    assert [(cycle.job, cycle.candidates) for cycle in found] == [(Job.SCORE, ()), (Job.TRADE_ONCE, ())]
+
+
+def test_intakes_are_counted_without_their_facts(facts: Facts) -> None:
+    facts.store(make_intake(Endpoint.FLOW_ALERTS, make_alert("1"), foreign=2))
+    facts.store(make_intake(Endpoint.MARKET_TIDE, symbol=None, at=minutes(5)))
+    first, second = facts.intakes(NOW)
+    assert (first.symbol, first.received, first.foreign, first.facts) == ("AAPL", 4, 2, ())
+    assert (second.endpoint, second.symbol, second.rejected[0].detail) == (Endpoint.MARKET_TIDE, None, "NaN")
+    assert facts.intakes(minutes(1)) == (second,)
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 5)), max_size=15), st.integers(0, 60))
+def test_what_is_learnt_after_a_moment_changes_nothing_known_at_it(learnt: list[tuple[int, int]], moment: int) -> None:
+    """Both stores agree, and neither looks ahead, whichever facts come at whichever time."""
+    with tempfile.TemporaryDirectory() as folder:
+        real, short = SqliteFacts(Path(folder), MemoryEvents(), NOW), MemoryFacts()
+        whole = MemoryFacts()
+        for minute, number in sorted(learnt):
+            intakes = (
+                make_intake(Endpoint.FLOW_ALERTS, make_alert(str(number)), at=minutes(minute), foreign=number),
+                make_intake(Endpoint.IV_RANK, make_iv(DAY, str(minute)), at=minutes(minute)),
+            )
+            for intake in intakes:
+                assert real.store(intake) == whole.store(intake)
+                if minute <= moment:
+                    short.store(intake)
+            real.load(["AAPL"], DAY, minutes(minute))
+        at = minutes(moment)
+        assert real.load(["AAPL"], DAY, at) == whole.load(["AAPL"], DAY, at) == short.load(["AAPL"], DAY, at)
+        real.close()

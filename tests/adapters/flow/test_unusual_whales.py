@@ -1,0 +1,203 @@
+"""The flow source: what is asked, what each answer means, and the captured bodies as pages."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adapters.alpaca.samples import AT_ONCE, QUICK
+from tests.adapters.wire.scripted import Scripted, Wire
+from tradebot.adapters.flow.unusual_whales import (
+    UNUSUAL_WHALES_URL,
+    UnusualWhales,
+    next_quota_day,
+    request_of,
+    rows_of,
+)
+from tradebot.adapters.wire.http import Answer
+from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.flow import Endpoint, FlowPage, Quota
+
+SESSION = date(2026, 11, 20)
+NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
+DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "uw"
+EMPTY = Scripted(200, {"data": []})
+HTML = b"<html></html>"
+
+
+def source(wire: Wire, now: datetime = NOW) -> UnusualWhales:
+    return UnusualWhales(wire.url, "token", now=lambda: now, bounds=QUICK, policy=AT_ONCE)
+
+
+def fetch(wire: Wire) -> FlowPage:
+    return source(wire).fetch(Endpoint.IV_RANK, "AAPL", SESSION)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "symbol", "path", "query"),
+    [
+        (
+            Endpoint.FLOW_ALERTS,
+            "BRK.B",
+            "/api/option-trades/flow-alerts",
+            {"ticker_symbol": "BRKB", "limit": "200", "newer_than": "2026-11-20T14:30:00Z"},
+        ),
+        (Endpoint.DARK_POOL, "AAPL", "/api/darkpool/AAPL", {"date": "2026-11-20", "limit": "500"}),
+        (
+            Endpoint.MARKET_TIDE,
+            None,
+            "/api/market/market-tide",
+            {"date": "2026-11-20", "interval_5m": "true"},
+        ),
+        (Endpoint.GREEK_EXPOSURE, "AAPL", "/api/stock/AAPL/greek-exposure", {}),
+        (Endpoint.IV_RANK, "AAPL", "/api/stock/AAPL/iv-rank", {}),
+        (Endpoint.OI_CHANGE, "../x", "/api/stock/x%2F/oi-change", {}),
+    ],
+)
+def test_each_endpoint_is_asked_by_its_own_names_with_the_bearer_token(
+    wire: Wire, endpoint: Endpoint, symbol: str | None, path: str, query: dict[str, str]
+) -> None:
+    wire.answer(EMPTY)
+    source(wire).fetch(endpoint, symbol, SESSION)
+    (asked,) = wire.asked
+    if symbol != "../x":
+        assert (asked.path, asked.query) == (path, query)
+    assert asked.path.startswith("/api/")
+    assert ".." not in asked.path
+    assert asked.headers["Authorization"] == "Bearer token"
+    assert asked.headers["Accept"] == "application/json"
+
+
+def test_an_endpoint_of_one_symbol_is_not_asked_without_one() -> None:
+    with pytest.raises(ValueError, match="one symbol"):
+        request_of(Endpoint.IV_RANK, None, SESSION)
+
+
+def test_a_page_holds_the_rows_as_they_came_and_the_quota(wire: Wire) -> None:
+    headers = {
+        "x-uw-daily-req-count": "41",
+        "X-UW-Token-Req-Limit": "15000",
+        "x-uw-req-per-minute-remaining": "many",
+    }
+    wire.answer(Scripted(200, b'{"data": [{"a": 0.1, "b": "0.10"}, 7, null], "date": "x"}', headers))
+    page = fetch(wire)
+    assert page.rows == ({"a": Decimal("0.1"), "b": "0.10"}, 7, None)
+    assert page.quota == Quota(41, 15_000, None)
+
+
+BAD = [
+    (Scripted(200, {"data": None}), "answered with no data"),
+    (Scripted(200, {"data": {"a": 1}}), "data that is no list"),
+    (Scripted(200, {"error": "boom"}), "no data: boom"),
+    (Scripted(200, []), "something else than an object"),
+    (Scripted(200, HTML), "not JSON"),
+    (Scripted(200), "not JSON"),
+    (Scripted(200, b'{"data": [{"a"'), "not JSON"),
+    (Scripted(302, headers={"Location": "/"}), "answered 302"),
+    (Scripted(403, {"code": "advanced_tier_required", "message": "not in your plan"}), "not in your plan"),
+    (Scripted(422, {"msg": "Invalid path input"}), "Invalid path input"),
+    (Scripted(422, b'"text"'), "text"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), BAD)
+def test_an_answer_without_rows_is_a_temporary_error_naming_the_endpoint_asked_once(
+    wire: Wire, answer: Scripted, words: str
+) -> None:
+    wire.answer(answer)
+    with pytest.raises(TemporaryError, match=words) as raised:
+        fetch(wire)
+    assert "/api/stock/AAPL/iv-rank" in raised.value.message
+    assert len(wire.asked) == 1
+
+
+def test_server_errors_and_lost_answers_are_tried_three_times(wire: Wire) -> None:
+    wire.answer(Scripted(500, b"oops"), Scripted(200, {"data": []}, fault="truncate"), EMPTY)
+    assert fetch(wire).rows == ()
+    wire.answer(Scripted(500, b"Internal Server Error"))
+    with pytest.raises(TemporaryError, match="Internal Server Error"):
+        fetch(wire)
+    assert len(wire.asked) == 6
+
+
+def test_refused_keys_need_a_person_and_an_unknown_ticker_has_no_rows(wire: Wire) -> None:
+    wire.answer(Scripted(401, b"no"))
+    with pytest.raises(OperatorError) as raised:
+        fetch(wire)
+    assert raised.value.code is ExitCode.AUTHENTICATION
+    wire.answer(Scripted(404, {"msg": "unknown"}))
+    assert fetch(wire).rows == ()
+
+
+def test_a_spent_minute_says_when_it_begins_again_and_is_asked_once(wire: Wire) -> None:
+    wire.answer(Scripted(429, headers={"x-uw-req-per-minute-reset": "51395", "x-uw-daily-req-count": "9"}))
+    with pytest.raises(TemporaryError, match=r"minute is used up; it begins again in 51 s"):
+        fetch(wire)
+    assert len(wire.asked) == 1
+
+
+def test_a_spent_day_is_not_asked_again_before_eight_in_the_evening_in_new_york(wire: Wire) -> None:
+    times = [NOW, NOW, datetime(2026, 11, 21, 1, 0, tzinfo=UTC)]
+    client = UnusualWhales(wire.url, "token", now=lambda: times.pop(0), bounds=QUICK, policy=AT_ONCE)
+    wire.answer(Scripted(429, headers={"x-uw-daily-req-count": "100", "x-uw-token-req-limit": "100"}), EMPTY)
+    for _ in range(2):
+        with pytest.raises(TemporaryError, match="2026-11-21T01:00:00"):
+            client.fetch(Endpoint.IV_RANK, "AAPL", SESSION)
+    assert len(wire.asked) == 1
+    assert client.fetch(Endpoint.IV_RANK, "AAPL", SESSION).rows == ()
+
+
+@given(st.datetimes(min_value=datetime(2005, 1, 1), max_value=datetime(2035, 1, 1)))  # noqa: DTZ001
+def test_the_next_quota_day_is_later_and_at_most_25_hours_away(naive: datetime) -> None:
+    now = naive.replace(tzinfo=UTC)
+    assert 0 < (next_quota_day(now) - now).total_seconds() <= 25 * 3600
+
+
+@pytest.mark.parametrize(
+    "url", ["", UNUSUAL_WHALES_URL + "/api", "http://api.unusualwhales.com", "http://evil.example"]
+)
+def test_the_key_goes_to_no_other_host(url: str) -> None:
+    with pytest.raises(OperatorError):
+        UnusualWhales(url, "token", now=lambda: NOW)
+
+
+def test_a_key_that_no_header_can_carry_is_refused() -> None:
+    with pytest.raises(OperatorError, match="UW_API_KEY"):
+        UnusualWhales(UNUSUAL_WHALES_URL, "token\n", now=lambda: NOW)
+
+
+def recorded(folder: str) -> list[Path]:
+    return sorted(path for path in (DATA / folder).glob("*.json") if not path.name.startswith("_"))
+
+
+def test_captured_answers_are_pages_of_objects_with_every_row() -> None:
+    if not DATA.exists():
+        pytest.skip("no ../shared/data/uw to read")
+    for path in recorded("live"):
+        captured = json.loads(path.read_text())
+        answer = Answer(200, {}, json.dumps(captured["response"]).encode())
+        rows = rows_of(captured["endpoint"], answer)
+        assert len(rows) == len(captured["response"]["data"])
+        assert all(isinstance(row, dict) for row in rows)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "option-trades__flow-alerts",
+        "darkpool__ticker",
+        "market__market-tide",
+        "stock__ticker__greek-exposure",
+        "stock__ticker__iv-rank",
+        "stock__ticker__oi-change",
+    ],
+)
+def test_the_documented_example_of_each_endpoint_is_a_page(name: str) -> None:
+    path = DATA / "examples" / f"{name}.json"
+    if not path.exists():
+        pytest.skip("no ../shared/data/uw to read")
+    assert rows_of(name, Answer(200, {}, path.read_bytes()))

@@ -1,0 +1,45 @@
+"""Armings of real money: appended, journalled before they hold, the last one in force."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import ACCOUNT, DAY, NOW
+from tradebot.adapters.ledger import journal
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.state_folder import JOURNAL
+from tradebot.model.trading import Arming
+
+ARMING = Arming(2, DAY, DAY + timedelta(days=1), NOW + timedelta(days=1, hours=3), "ann/1", NOW)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
+    books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    yield books
+    books.close()
+
+
+def test_new_books_are_not_armed(ledger: SqliteLedger) -> None:
+    assert ledger.arming() is None
+
+
+def test_the_last_arming_holds_and_the_journal_has_each(ledger: SqliteLedger, tmp_path: Path) -> None:
+    later = replace(ARMING, sessions=1, last=DAY, until=NOW + timedelta(hours=3), at=NOW + timedelta(minutes=1))
+    ledger.arm_live(ARMING)
+    assert ledger.arming() == ARMING
+    ledger.arm_live(later)
+    assert ledger.arming() == later
+    kinds = [record.kind for record in journal.records(tmp_path / JOURNAL)]
+    assert kinds.count("live_armed") == 2
+    ledger.check_whole()
+
+
+def test_an_arming_outlives_the_process_and_can_be_read_without_writing(ledger: SqliteLedger, tmp_path: Path) -> None:
+    ledger.arm_live(ARMING)
+    reader = SqliteLedger.open(tmp_path, ACCOUNT, read_only=True)
+    assert reader.arming() == ARMING
+    reader.close()

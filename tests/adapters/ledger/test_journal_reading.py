@@ -1,0 +1,63 @@
+"""Where a chain breaks is said by line and byte, and what is whole after it is still read."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.ledger import old_books
+from tradebot.adapters.ledger import journal_reading
+from tradebot.errors import DamagedJournalError
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return old_books.make(tmp_path / "state").path / "journal.jsonl"
+
+
+def test_a_whole_chain_has_no_break(path: Path) -> None:
+    found = journal_reading.read(path)
+    assert (found.breaks, found.torn) == ([], 0)
+    assert found.whole == len(path.read_bytes().splitlines())
+
+
+def test_a_changed_line_is_named_and_the_others_are_read(path: Path) -> None:
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    lines[4] = lines[4].replace(b'"kind":"', b'"kind":"x')
+    path.write_bytes(b"".join(lines))
+    found = journal_reading.read(path)
+    (line,) = found.breaks
+    assert (line.number, line.offset) == (5, sum(map(len, lines[:4])))
+    assert "hash" in str(line.problem)
+    assert found.whole == len(lines) - 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[:3] + lines[4:], "record 5, and 4 was due"),
+        (lambda lines: [*lines[:3], lines[4], lines[3], *lines[5:]], "record 5, and 4 was due"),
+        (lambda lines: [*lines[:4], lines[3], *lines[4:]], "record 4, and 5 was due"),
+        (lambda lines: [*lines[:2], b"{}\n", *lines[3:]], "not what its hash"),
+        (lambda lines: [*lines[:2], b"\xff\n", *lines[3:]], "not what its hash"),
+    ],
+    ids=["removed", "exchanged", "doubled", "forged", "no text"],
+)
+def test_each_break_says_what_is_wrong(path: Path, change: object, said: str) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(change(lines)))  # type: ignore[operator]
+    found = journal_reading.read(path)
+    assert said in str(found.breaks[0].problem)
+
+
+def test_a_torn_last_line_is_no_break(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b'{"schema":2,"se')
+    found = journal_reading.read(path)
+    assert (found.breaks, found.torn) == ([], 15)
+
+
+def test_without_a_file_there_is_nothing_to_read(path: Path) -> None:
+    path.unlink()
+    with pytest.raises(DamagedJournalError):
+        journal_reading.read(path)

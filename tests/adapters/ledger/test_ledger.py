@@ -1,0 +1,357 @@
+"""What only a ledger on disk can show: durability, damage, two processes, and the journal beside it."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from tests.adapters.ledger.by_hand import edit
+from tests.adapters.ledger.chain_end import verify
+from tests.adapters.samples import (
+    ACCOUNT,
+    DAY,
+    FAILED,
+    NOW,
+    PASSED,
+    make_fill,
+    make_intent,
+    make_order,
+    minutes,
+)
+from tests.adapters.words import INTENTS, OWNED_FILLS
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import switch
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.intent import Intent, IntentState
+from tradebot.model.order import Outcome, Reply
+from tradebot.model.position import OwnedFill
+from tradebot.model.trading import TradingState
+
+ROOT = Path(__file__).parents[3]
+PREFACE = (
+    "import os, signal, sys; from pathlib import Path\n"
+    "from tests.adapters.samples import *; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
+    "from tradebot.adapters.ledger import journal; from tradebot.adapters.state import switch\n"
+    "from tradebot.model.order import *\n"
+    "folder = Path(sys.argv[1]); books = SqliteLedger.open(folder)\n"
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    SqliteLedger.create(tmp_path, ACCOUNT, NOW).close()
+    switch.arm(tmp_path, "init", NOW)
+    return tmp_path
+
+
+@pytest.fixture
+def books(folder: Path) -> Iterator[SqliteLedger]:
+    opened = SqliteLedger.open(folder)
+    yield opened
+    opened.close()
+
+
+def start(code: str, folder: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", PREFACE + code, str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def kinds(folder: Path) -> list[str]:
+    return [json.loads(line)["kind"] for line in (folder / "journal.jsonl").read_text().splitlines()]
+
+
+def test_a_promise_outlives_the_process_that_made_it(folder: Path) -> None:
+    process = start("books.promise(make_intent(), (PASSED,)); os.kill(os.getpid(), signal.SIGKILL)", folder)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    books = SqliteLedger.open(folder)
+    (record,) = books.intents(unresolved=True)
+    assert (record.intent, record.state) == (make_intent(), IntentState.SENT)
+    assert not books.promise(make_intent(), (PASSED,))
+    books.close()
+
+
+def test_a_promise_is_in_the_journal_before_it_is_in_the_ledger(folder: Path) -> None:
+    # The process dies between the two: the journal holds the promise, the ledger can make it again.
+    code = (
+        "class Dies(journal.Journal):\n"
+        "    def sync(self):\n        super().sync(); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "journal.Journal = Dies; books.promise(make_intent(), ())"
+    )
+    process = start(code, folder)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert kinds(folder) == ["created", "promised"]
+    quick = SqliteLedger.open(folder, read_only=True)
+    assert quick.intents() == ()
+    quick.close()
+    books = SqliteLedger.open(folder)
+    assert books.promise(make_intent(), ())
+    books.close()
+    assert verify(folder / "journal.jsonl").sequence == 3
+
+
+def test_a_promise_is_synced_in_the_journal_while_the_ledger_does_not_show_it_yet(
+    folder: Path, books: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What a power failure would leave of the journal is what it held when it was last synced.
+    path, survives, shown = folder / "journal.jsonl", [], []
+    kernel_fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        kernel_fsync(descriptor)
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            survives.append(path.read_bytes())
+            quick = SqliteLedger.open(folder, read_only=True)
+            shown.append(len(quick.intents()))
+            quick.close()
+
+    monkeypatch.setattr(os, "fsync", watched)
+    books.promise(make_intent(), (PASSED,))
+    assert survives == [path.read_bytes()]
+    assert shown == [0]
+
+
+@pytest.mark.parametrize("make", [SqliteLedger.open, lambda folder: SqliteLedger.create(folder / "new", ACCOUNT, NOW)])
+def test_every_commit_is_synced_in_full(folder: Path, make: Callable[[Path], SqliteLedger]) -> None:
+    (folder / "new").mkdir()
+    books = make(folder)
+    asked = ("synchronous", "journal_mode", "foreign_keys")
+    found = [books._database.execute(f"PRAGMA {name}").fetchone()[0] for name in asked]
+    assert found == [2, "truncate", 1]
+    books.close()
+
+
+def test_of_two_processes_one_wins_each_slot(folder: Path) -> None:
+    code = (
+        "name = str(os.getpid())\n"
+        "print(sum(books.claim_slot('score', DAY, f'slot{n}', name, NOW).won for n in range(25)))"
+    )
+    processes = [start(code, folder) for _ in range(2)]
+    won = [int(process.communicate()[0]) for process in processes]
+    assert sum(won) == 25
+
+
+@settings(max_examples=15)
+@given(INTENTS, OWNED_FILLS)
+def test_any_intent_and_fill_comes_back_as_it_was(intent: Intent, owned: OwnedFill) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        books = SqliteLedger.create(Path(name), ACCOUNT, NOW)
+        assert books.promise(intent, (PASSED, FAILED))
+        assert books.apply_fills((owned,), NOW) == 1
+        record = books.intent(intent.client_order_id)
+        assert record is not None
+        assert record.intent == intent
+        assert books.fills() == (owned,)
+        books.close()
+
+
+def test_money_records_are_journalled_in_order(folder: Path, books: SqliteLedger) -> None:
+    books.open_books(Decimal(100_000), NOW)
+    books.promise(make_intent(), (PASSED,))
+    books.promise(make_intent(), (PASSED,))
+    books.settle(make_intent().client_order_id, Reply(Outcome.UNKNOWN), NOW)
+    books.abandon(make_intent().client_order_id, "not there", NOW)
+    books.apply_fills((make_fill(), make_fill()), NOW)
+    books.adjust_cash(Decimal(-1), "fee", NOW)
+    books.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", NOW)
+    books.set_trading_state(TradingState.ACTIVE, "me", "calm", NOW)
+    expected = "created opening promised settled abandoned fill cash_adjusted trading_state trading_state"
+    assert kinds(folder) == expected.split()
+    assert verify(folder / "journal.jsonl").sequence == 9
+
+
+def test_the_verdicts_stand_beside_the_intent(folder: Path, books: SqliteLedger) -> None:
+    books.promise(make_intent(), (PASSED, FAILED))
+    with sqlite3.connect(folder / "ledger.db") as database:
+        ((text,),) = database.execute("SELECT verdicts FROM intents").fetchall()
+    database.close()
+    assert [verdict["gate"] for verdict in json.loads(text)] == ["score", "buying_power"]
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def pragma(statement: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        edit(path, statement)
+
+    return change
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": truncate,
+    "cut to one page": lambda path: os.truncate(path, 4096),
+    "garbage header": lambda path: path.write_bytes(b"garbage!" * 8 + path.read_bytes()[64:]),
+    "text": lambda path: path.write_text("these are not the books"),
+    "other application": pragma("PRAGMA application_id = 7"),
+    "newer version": pragma("PRAGMA user_version = 4"),
+    "version before, with the tables of this one": pragma("PRAGMA user_version = 2"),
+    "older version": pragma("PRAGMA user_version = 0"),
+    "lost table": pragma("DROP TABLE fills"),
+    "changed table": pragma("ALTER TABLE fills ADD COLUMN extra"),
+    "no owner": pragma("DELETE FROM book"),
+}
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_ledger_is_refused_and_left_as_it_is(folder: Path, damage: str, read_only: bool) -> None:
+    path = folder / "ledger.db"
+    DAMAGE[damage](path)
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(OperatorError) as caught:
+        SqliteLedger.open(folder, read_only=read_only)
+    assert caught.value.hint
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_the_books_of_another_account_stay_shut(folder: Path) -> None:
+    SqliteLedger.open(folder, ACCOUNT).close()
+    with pytest.raises(OperatorError, match="0042, not to"):
+        SqliteLedger.open(folder, "SBX000000043")
+
+
+def test_a_row_changed_by_hand_is_damage(folder: Path, books: SqliteLedger) -> None:
+    books.promise(make_intent(), ())
+    pragma("UPDATE intents SET intent = replace(intent, '187.25', 'lots')")(folder / "ledger.db")
+    with pytest.raises(OperatorError, match=r"Intent\.limit_price"):
+        books.intents()
+
+
+def test_quick_reads_change_nothing_and_cannot_write(folder: Path, books: SqliteLedger) -> None:
+    books.promise(make_intent(), ())
+    before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
+    quick = SqliteLedger.open(folder, read_only=True)
+    assert len(quick.intents()) == 1
+    assert quick.trading_state().state is TradingState.ACTIVE
+    with pytest.raises(OperatorError):
+        quick.put_high_water("flow", "AAPL", NOW, Decimal(1))
+    quick.close()
+    assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()} == before
+
+
+def test_the_first_reader_after_a_kill_inside_a_commit_rolls_it_back(folder: Path) -> None:
+    # The process dies with the change half in the file and the rollback journal hot beside it.
+    code = (
+        "books.promise(make_intent('kept'), ())\n"
+        "db = books._database; db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN IMMEDIATE')\n"
+        "db.executemany('INSERT INTO slots (account, job, session, slot, holder, at) VALUES (?,?,?,?,?,?)',"
+        " [(ACCOUNT, 'x' * 900, 'd', str(n), 'h', 'a') for n in range(200)])\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    process = start(code, folder)
+    process.communicate()
+    assert (folder / "ledger.db-journal").stat().st_size > 0
+    quick = SqliteLedger.open(folder, read_only=True)
+    assert [record.intent for record in quick.intents()] == [make_intent("kept")]
+    quick.close()
+    assert not (folder / "ledger.db-journal").exists()
+
+
+def test_a_full_disk_refuses_the_promise_and_keeps_the_books(folder: Path) -> None:
+    code = (
+        "import resource; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "books.promise(make_intent('s0'), ())\n"
+        "size = (folder / 'journal.jsonl').stat().st_size\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (size + int(sys.argv[2]),) * 2)\n"
+        "for n in range(1, 100): books.promise(make_intent(f's{n}'), (PASSED,) * 20)"
+    )
+    for spare in ("0", "100", "30000"):
+        command = [sys.executable, "-c", PREFACE + code, str(folder), spare]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        assert "OperatorError: The state folder" in done.stderr
+        books = SqliteLedger.open(folder)
+        assert make_intent("s0") in [record.intent for record in books.intents()]
+        assert books.promise(make_intent(f"after {spare}"), ())
+        books.close()
+        verify(folder / "journal.jsonl")
+        assert not list(folder.glob("journal.torn-*"))
+
+
+def test_a_ledger_held_by_a_reader_asks_for_patience(folder: Path, books: SqliteLedger) -> None:
+    books._database.execute("PRAGMA busy_timeout = 10")
+    reader = sqlite3.connect(folder / "ledger.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM intents").fetchall()
+    with pytest.raises(TemporaryError):
+        books.promise(make_intent(), ())
+    reader.close()
+    assert books.promise(make_intent(), ())
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes().replace(b"promised", b"promisec")),
+        lambda path: path.write_bytes(path.read_bytes().splitlines(keepends=True)[0]),
+    ],
+    ids=["missing", "empty", "changed", "behind the ledger"],
+)
+def test_without_its_journal_a_ledger_promises_nothing(folder: Path, harm: Callable[[Path], object]) -> None:
+    books = SqliteLedger.open(folder)
+    books.promise(make_intent("before"), ())
+    books.close()
+    harm(folder / "journal.jsonl")
+    books = SqliteLedger.open(folder)
+    with pytest.raises(OperatorError) as caught:
+        books.promise(make_intent(), ())
+    assert "RUNBOOK" in caught.value.hint
+    assert [record.intent for record in books.intents()] == [make_intent("before")]
+    books.close()
+
+
+def test_the_more_restrictive_of_files_and_rows_is_in_force(folder: Path, books: SqliteLedger) -> None:
+    books.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
+    assert switch.lift(folder, switch.seen(folder))
+    switch.arm(folder, "someone", minutes(2))
+    assert books.trading_state().state is TradingState.FLATTEN
+    books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3))
+    assert books.trading_state().why == "calm"
+    switch.halt(folder, "quick", "typed halt", minutes(4), "REDUCE_ONLY")
+    assert (books.trading_state().state, books.trading_state().why) == (
+        TradingState.REDUCE_ONLY,
+        "typed halt",
+    )
+    assert switch.lift(folder, switch.seen(folder))
+    switch.arm(folder, "someone", minutes(5))
+    (folder / "ARMED").unlink()
+    assert (books.trading_state().state, books.armed()) == (TradingState.REDUCE_ONLY, False)
+
+
+def test_a_trading_state_that_cannot_be_read_only_reduces(folder: Path, books: SqliteLedger) -> None:
+    books.set_trading_state(TradingState.ACTIVE, "me", "calm", NOW)
+    pragma("UPDATE trading_states SET state = 'WILD'")(folder / "ledger.db")
+    assert books.trading_state().state is TradingState.REDUCE_ONLY
+
+
+def test_risk_opens_again_only_over_a_whole_journal(folder: Path, books: SqliteLedger) -> None:
+    books.promise(make_intent(), ())
+    books.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", NOW)
+    path = folder / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"187.25", b"187.26"))
+    with pytest.raises(OperatorError, match="broken at record 2"):
+        books.set_trading_state(TradingState.ACTIVE, "me", "calm", NOW)
+    assert books.trading_state().state is TradingState.REDUCE_ONLY
+
+
+def test_a_failed_write_leaves_nothing_half_done(folder: Path, books: SqliteLedger) -> None:
+    with pytest.raises(TypeError):
+        books.apply_fills([make_fill("a1"), None], NOW)  # type: ignore[list-item]
+    assert books.fills() == ()
+    books.apply_orders((make_order(),), NOW)
+    assert books.claim_slot("score", DAY, "s", "me", NOW).won

@@ -1,0 +1,352 @@
+"""What every ledger does, whatever it is made of."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import (
+    ACCOUNT,
+    DAY,
+    FAILED,
+    NOW,
+    PASSED,
+    make_fill,
+    make_intent,
+    make_order,
+    minutes,
+)
+from tests.fakes import MemoryLedger
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import switch
+from tradebot.errors import OperatorError
+from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.bar import Session
+from tradebot.model.intent import IntentRecord, IntentState, Operation
+from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
+from tradebot.ports.stores import Ledger
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    if request.param == "memory":
+        yield MemoryLedger(ACCOUNT)
+        return
+    books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    switch.arm(tmp_path, "init", NOW)
+    yield books
+    books.close()
+
+
+def test_the_ledger_knows_its_account(ledger: Ledger) -> None:
+    assert ledger.account_number == ACCOUNT
+
+
+def test_books_open_once_and_say_when(ledger: Ledger) -> None:
+    assert ledger.books_opened_at() is None
+    with pytest.raises(OperatorError):
+        ledger.opening_cash()
+    ledger.open_books(Decimal("100000.01"), NOW)
+    assert (ledger.opening_cash(), ledger.books_opened_at()) == (Decimal("100000.01"), NOW)
+    with pytest.raises(AssertionError):
+        ledger.open_books(Decimal(1), NOW)
+    assert ledger.opening_cash() == Decimal("100000.01")
+
+
+def test_orders_of_late_are_told_without_those_of_all_years(ledger: Ledger) -> None:
+    replaced = replace(make_order("v1", OrderStatus.REPLACED), replaced_by="v2")
+    ledger.apply_orders([replaced, make_order("v2"), make_order("v3", OrderStatus.FILLED)], NOW)
+    ledger.apply_orders([make_order("v2", at=minutes(9)), make_order("v4")], minutes(9))
+    assert [order.venue_id for order in ledger.orders(since=minutes(9))] == ["v1", "v2", "v4"]
+    assert [order.venue_id for order in ledger.orders(since=NOW)] == ["v1", "v2", "v3", "v4"]
+    assert [order.venue_id for order in ledger.orders(working=True)] == ["v2", "v4"]
+
+
+def test_intents_are_told_from_a_session_on(ledger: Ledger) -> None:
+    days = [DAY + timedelta(days=number) for number in range(3)]
+    for day in days:
+        ledger.promise(make_intent(session=day), ())
+    assert [record.intent.key.session for record in ledger.intents(since=days[1])] == days[1:]
+    assert [record.intent.key.session for record in ledger.intents(session=days[1])] == [days[1]]
+    assert set(ledger.promised_ids()) == {record.intent.client_order_id for record in ledger.intents()}
+
+
+def test_an_order_of_ours_has_its_owner_and_so_has_what_took_its_place(ledger: Ledger) -> None:
+    intent = make_intent()
+    ledger.promise(intent, ())
+    ours = replace(make_order("v1", OrderStatus.REPLACED), client_order_id=intent.client_order_id, replaced_by="v2")
+    second = replace(make_order("v2", OrderStatus.REPLACED), replaced_by="v3")
+    ledger.apply_orders([ours, second, make_order("v9")], NOW)
+    assert ledger.owners() == {"v1": "flow", "v2": "flow", "v3": "flow"}
+
+
+def test_fills_stay_in_the_order_of_their_times_whenever_they_come(ledger: Ledger) -> None:
+    ledger.apply_fills([make_fill("a1", minutes(5)), make_fill("a2", minutes(1))], NOW)
+    assert [owned.fill.activity_id for owned in ledger.fills()] == ["a2", "a1"]
+    ledger.apply_fills([make_fill("a3", minutes(3)), make_fill("a4", minutes(5))], NOW)
+    assert [owned.fill.activity_id for owned in ledger.fills()] == ["a2", "a3", "a1", "a4"]
+
+
+def test_a_promise_is_kept_whole_and_made_once(ledger: Ledger) -> None:
+    intent = make_intent()
+    assert ledger.promise(intent, (PASSED, FAILED))
+    assert not ledger.promise(intent, ())
+    expected = IntentRecord(intent, IntentState.SENT, None, None, NOW)
+    assert ledger.intents() == (expected,)
+    assert ledger.intent(intent.client_order_id) == expected
+    assert ledger.intent("tb1.none") is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.ACCEPTED, IntentState.ACKED),
+        (Outcome.REJECTED, IntentState.REJECTED),
+        (Outcome.UNKNOWN, IntentState.UNKNOWN),
+    ],
+)
+def test_a_reply_settles_the_intent(ledger: Ledger, outcome: Outcome, state: IntentState) -> None:
+    intent = make_intent()
+    ledger.promise(intent, ())
+    ledger.settle(intent.client_order_id, Reply(outcome, None, "40310000", "its words"), minutes(1))
+    assert ledger.intents() == (IntentRecord(intent, state, "40310000", "its words", minutes(1)),)
+
+
+def test_an_accepted_reply_brings_its_order(ledger: Ledger) -> None:
+    ledger.promise(make_intent(), ())
+    ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), NOW)
+    assert ledger.orders() == (make_order(),)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ACCEPTED, Outcome.REJECTED])
+def test_an_unknown_answer_never_takes_back_a_known_one(ledger: Ledger, outcome: Outcome) -> None:
+    ledger.promise(make_intent(), ())
+    ledger.settle(make_intent().client_order_id, Reply(outcome), NOW)
+    known = ledger.intents()
+    ledger.settle(make_intent().client_order_id, Reply(Outcome.UNKNOWN), minutes(1))
+    assert ledger.intents() == known
+
+
+def test_what_was_never_promised_cannot_be_settled_or_abandoned(ledger: Ledger) -> None:
+    with pytest.raises(KeyError):
+        ledger.settle("tb1.none", Reply(Outcome.ACCEPTED), NOW)
+    with pytest.raises(KeyError):
+        ledger.abandon("tb1.none", "why", NOW)
+
+
+def test_intents_are_found_by_session_and_by_being_unresolved(ledger: Ledger) -> None:
+    first, second = make_intent("s1"), make_intent("s2")
+    other = make_intent("s1", session=DAY + timedelta(days=1))
+    for intent in (first, second, other):
+        ledger.promise(intent, ())
+    ledger.settle(first.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(other.client_order_id, Reply(Outcome.UNKNOWN), NOW)
+    assert [r.intent for r in ledger.intents()] == [first, second, other]
+    assert [r.intent for r in ledger.intents(session=DAY)] == [first, second]
+    assert [r.intent for r in ledger.intents(unresolved=True)] == [second, other]
+    assert [r.intent for r in ledger.intents(session=DAY, unresolved=True)] == [second]
+
+
+def test_only_an_unresolved_intent_can_be_abandoned(ledger: Ledger) -> None:
+    intent = make_intent()
+    ledger.promise(intent, ())
+    ledger.abandon(intent.client_order_id, "not at the venue", minutes(1))
+    assert ledger.intents() == (IntentRecord(intent, IntentState.ABANDONED, None, "not at the venue", minutes(1)),)
+    with pytest.raises(AssertionError):
+        ledger.abandon(intent.client_order_id, "again", minutes(2))
+
+
+def test_an_abandoned_intent_that_arrives_late_is_acknowledged(ledger: Ledger) -> None:
+    ledger.promise(make_intent(), ())
+    ledger.abandon(make_intent().client_order_id, "not found", NOW)
+    ledger.settle(make_intent().client_order_id, Reply(Outcome.ACCEPTED, make_order()), minutes(1))
+    record = ledger.intent(make_intent().client_order_id)
+    assert record is not None
+    assert record.state is IntentState.ACKED
+
+
+def test_orders_take_the_latest_word_and_never_return_from_their_end(ledger: Ledger) -> None:
+    assert ledger.apply_orders((make_order("v1"), make_order("v2")), NOW) == 2
+    assert ledger.apply_orders((make_order("v1"), make_order("v2")), NOW) == 0
+    filled = make_order("v1", OrderStatus.FILLED, minutes(2))
+    assert ledger.apply_orders((filled, make_order("v2", OrderStatus.HELD, minutes(-1))), NOW) == 1
+    assert ledger.apply_orders((make_order("v1", OrderStatus.NEW, minutes(3)),), NOW) == 0
+    assert ledger.orders() == (filled, make_order("v2"))
+    assert ledger.orders(working=True) == (make_order("v2"),)
+
+
+def test_each_fill_counts_once_and_the_oldest_comes_first(ledger: Ledger) -> None:
+    late, early = make_fill("a2", minutes(2)), make_fill("a1", minutes(1))
+    assert ledger.apply_fills((late,), NOW) == 1
+    assert ledger.apply_fills((late, early, early), NOW) == 1
+    assert ledger.fills() == (early, late)
+
+
+def test_cash_adjustments_add_up_exactly(ledger: Ledger) -> None:
+    assert ledger.cash_adjustments() == 0
+    ledger.adjust_cash(Decimal("0.1"), "dividend", NOW)
+    ledger.adjust_cash(Decimal("-30.02"), "fee", NOW)
+    assert ledger.cash_adjustments() == Decimal("-29.92")
+
+
+def booking(fill: str = "activity:2026::1:0") -> Booking:
+    return Booking(
+        entries=(Entry("2026::1", Decimal("-0.5"), "SPLIT AAPL"), Entry("2026::2", Decimal(95), "SPLIT AAPL cash")),
+        fills=(make_fill(fill),),
+        acknowledged=(("XOM", Decimal(8)),),
+        restated=(Restated("flow", "AAPL", NOW, "PEAR", Decimal(2), Decimal(1)),),
+    )
+
+
+def test_what_activities_prove_is_written_as_a_whole_and_once(ledger: Ledger) -> None:
+    ledger.put_high_water("flow", "AAPL", NOW, Decimal(120))
+    ledger.adjust_cash(Decimal(1), "a fee", NOW)
+    assert ledger.booked() == {}
+    assert ledger.book(booking(), minutes(1))
+    assert not ledger.book(booking("another"), minutes(2))
+    assert not ledger.book(Booking((Entry("2026::2", Decimal(7), "again"),)), minutes(2))
+    assert ledger.booked() == {"2026::1": "SPLIT AAPL", "2026::2": "SPLIT AAPL cash"}
+    assert (ledger.cash_adjustments(), ledger.acknowledged()) == (Decimal("95.5"), {"XOM": Decimal(8)})
+    assert ledger.fills() == booking().fills
+    assert ledger.high_water("flow", "PEAR", NOW) == 60
+
+
+def test_what_cannot_be_written_whole_is_not_written_at_all(tmp_path: Path) -> None:
+    books = SqliteLedger.create(tmp_path, ACCOUNT, NOW)
+    with pytest.raises(TypeError, match="codec does not know"):
+        books.book(replace(booking(), fills=(make_fill(), None)), NOW)  # type: ignore[arg-type]
+    assert (books.booked(), books.fills(), books.cash_adjustments()) == ({}, (), Decimal(0))
+    assert books.book(booking(), NOW)
+    books.close()
+
+
+def test_the_first_claim_of_a_slot_wins_for_ever(ledger: Ledger) -> None:
+    won = ledger.claim_slot("trade-once", DAY, "open+5m", "serve", NOW)
+    lost = ledger.claim_slot("trade-once", DAY, "open+5m", "cron", minutes(1))
+    assert won == SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, True)
+    assert lost == SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, False)
+    assert ledger.claim_slot("score", DAY, "open+5m", "cron", NOW).won
+
+
+def test_the_claims_of_a_session_are_told_in_their_order_with_who_holds_them(ledger: Ledger) -> None:
+    ledger.claim_slot("trade-once", DAY, "open+5m", "serve", NOW)
+    ledger.claim_slot("score", DAY, "open+5m", "cron", minutes(1))
+    ledger.claim_slot("score", DAY + timedelta(days=1), "open+5m", "cron", minutes(2))
+    assert ledger.slot_claims(DAY) == (
+        SlotClaim("trade-once", DAY, "open+5m", "serve", NOW, False),
+        SlotClaim("score", DAY, "open+5m", "cron", minutes(1), False),
+    )
+
+
+def test_a_halt_disarms_and_only_active_arms_again(ledger: Ledger) -> None:
+    assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
+    ledger.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
+    record = ledger.trading_state()
+    assert (record.state, record.who, record.why, record.at) == (
+        TradingState.FLATTEN,
+        "me",
+        "storm",
+        minutes(1),
+    )
+    assert not ledger.armed()
+    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(2), over=record)
+    assert (ledger.trading_state().state, ledger.armed()) == (TradingState.ACTIVE, True)
+
+
+def test_a_halt_over_everything_closed_keeps_its_state_and_takes_the_newest_reason(ledger: Ledger) -> None:
+    ledger.set_trading_state(TradingState.FLATTEN, "me", "storm", minutes(1))
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
+    record = ledger.trading_state()
+    assert (record.state, record.why) == (TradingState.FLATTEN, "fire")
+    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3), over=record)
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "again", minutes(4))
+    assert ledger.trading_state().state is TradingState.REDUCE_ONLY
+
+
+def test_a_halt_that_came_after_the_one_that_was_shown_stays(ledger: Ledger) -> None:
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", minutes(1))
+    shown = ledger.trading_state()
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
+    with pytest.raises(OperatorError, match="a newer halt came"):
+        ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3), over=shown)
+    assert (ledger.trading_state().why, ledger.armed()) == ("fire", False)
+
+
+def test_each_halt_since_entries_were_open_is_told_and_none_from_before(ledger: Ledger) -> None:
+    assert ledger.halts() == ()
+    for minute, state in enumerate(("REDUCE_ONLY", "ACTIVE", "REDUCE_ONLY", "FLATTEN"), 1):
+        ledger.set_trading_state(TradingState(state), "me", f"at {minute}", minutes(minute))
+    assert [(halt.state, halt.why, halt.at) for halt in ledger.halts()] == [
+        (TradingState.REDUCE_ONLY, "at 3", minutes(3)),
+        (TradingState.FLATTEN, "at 4", minutes(4)),
+    ]
+    ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(5))
+    assert ledger.halts() == ()
+
+
+def test_sessions_are_replaced_by_date(ledger: Ledger) -> None:
+    first = Session(DAY, NOW, minutes(390))
+    half = Session(DAY + timedelta(days=1), minutes(1440), minutes(1650))
+    ledger.put_sessions((half, first))
+    ledger.put_sessions((Session(DAY, NOW, minutes(210)),))
+    assert ledger.sessions(DAY, DAY + timedelta(days=1)) == (Session(DAY, NOW, minutes(210)), half)
+    assert ledger.sessions(date(2026, 1, 6), date(2026, 1, 6)) == (half,)
+
+
+def test_the_last_reconcile_is_remembered(ledger: Ledger) -> None:
+    assert ledger.last_reconcile() is None
+    ledger.mark_reconciled(ReconcileMark(NOW, 2, 3))
+    ledger.mark_reconciled(ReconcileMark(minutes(1), 0, 1))
+    assert ledger.last_reconcile() == ReconcileMark(minutes(1), 0, 1)
+
+
+def test_the_best_price_belongs_to_one_position(ledger: Ledger) -> None:
+    ledger.put_high_water("flow", "AAPL", NOW, Decimal("190.10"))
+    ledger.put_high_water("flow", "AAPL", NOW, Decimal("191.5"))
+    assert ledger.high_water("flow", "AAPL", NOW) == Decimal("191.5")
+    assert ledger.high_water("flow", "AAPL", minutes(1)) is None
+
+
+def test_an_acknowledged_position_can_be_forgotten(ledger: Ledger) -> None:
+    ledger.acknowledge("XOM", Decimal("-5"), "mine", NOW)
+    ledger.acknowledge("JPM", Decimal("1.5"), "mine", NOW)
+    ledger.acknowledge("XOM", Decimal(0), "sold", NOW)
+    assert ledger.acknowledged() == {"JPM": Decimal("1.5")}
+
+
+def test_an_acknowledged_position_is_so_since_it_was_first_noted(ledger: Ledger) -> None:
+    ledger.acknowledge("XOM", Decimal(5), "mine", NOW)
+    ledger.acknowledge("JPM", Decimal(1), "mine", NOW)
+    ledger.acknowledge("XOM", Decimal(10), "split", minutes(1))
+    ledger.acknowledge("JPM", Decimal(0), "sold", minutes(2))
+    ledger.acknowledge("JPM", Decimal(2), "bought again", minutes(3))
+    assert ledger.acknowledged_since() == {"XOM": NOW, "JPM": minutes(3)}
+
+
+def test_the_last_acknowledged_order_is_the_last_promised_of_them_whatever_was_settled_last(ledger: Ledger) -> None:
+    assert ledger.last_acknowledged() is None
+    first, second, refused, silent, ending = (make_intent(f"open+{n}m") for n in (30, 35, 40, 45, 50))
+    ending = replace(ending, operation=Operation.CANCEL, target_venue_id="v-1")
+    for intent in (first, second, refused, silent, ending):
+        ledger.promise(intent, (PASSED,))
+    assert ledger.last_acknowledged() is None
+    ledger.settle(ending.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(second.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(first.client_order_id, Reply(Outcome.ACCEPTED), NOW)
+    ledger.settle(refused.client_order_id, Reply(Outcome.REJECTED), NOW)
+    ledger.settle(silent.client_order_id, Reply(Outcome.UNKNOWN), NOW)
+    assert ledger.last_acknowledged() == second.client_order_id
+
+
+def test_orders_that_were_never_promised_are_told_apart(ledger: Ledger) -> None:
+    ours, ended = make_intent("open+30m"), make_intent("open+35m")
+    for intent in (ours, ended):
+        ledger.promise(intent, (PASSED,))
+    known, *others = map(make_order, ("ours", "other-1", "other-2"))
+    ledger.apply_orders([replace(known, client_order_id=ours.client_order_id), *others], NOW)
+    ledger.settle(ended.client_order_id, Reply(Outcome.REJECTED), NOW)
+    assert list(ledger.unpromised_orders()) == others

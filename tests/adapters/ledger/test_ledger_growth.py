@@ -1,0 +1,151 @@
+"""What is read of grown books costs memory by the record and not by the byte, and is read once."""
+
+import json
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
+from tradebot.adapters.ledger import journal_reading
+from tradebot.adapters.ledger import rows as ledger_rows
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery.replaying import Replayed
+from tradebot.errors import DamagedBooksError
+
+FEW, MANY = 150, 600
+VERDICTS = (PASSED,) * 34
+"""As many as an entry carries: its record is some four thousand bytes long."""
+
+
+def books(folder: Path, count: int) -> Path:
+    """Make books of so many intents, one a session, each with its fill."""
+    folder.mkdir()
+    SqliteLedger.create(folder, ACCOUNT, NOW).close()
+    with closing(Replayed.open(folder, ACCOUNT)) as ledger, ledger.all_at_once():
+        for number in range(count):
+            ledger.promise(make_intent(f"open+{number}m", session=DAY + timedelta(days=number)), VERDICTS)
+            ledger.apply_fills([make_fill(f"a{number}")], NOW)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("grown")
+    return books(root / "few", FEW), books(root / "many", MANY)
+
+
+def peak(read: Callable[[], object]) -> int:
+    """Return the most memory that reading takes, bytes."""
+    read()
+    tracemalloc.start()
+    try:
+        read()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def compared(folder: Path) -> None:
+    with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
+        assert ledger.compare_journal().missing == 0
+
+
+def checked(folder: Path) -> None:
+    with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
+        ledger.check()
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "verified": lambda folder: journal_reading.read(folder / "journal.jsonl"),
+    "played": lambda folder: sum(1 for _ in journal_reading.read(folder / "journal.jsonl").records()),
+    "compared": compared,
+    "checked": checked,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_reading_books_keeps_a_few_bytes_of_each_record(sizes: tuple[Path, Path], name: str) -> None:
+    few, many = (peak(lambda folder=folder: READERS[name](folder)) for folder in sizes)  # type: ignore[misc]
+    assert (many - few) / (MANY - FEW) < 1_000
+    assert (sizes[1] / "journal.jsonl").stat().st_size / MANY > 4_000
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Yield the rows that are parsed from here on."""
+    found, decoded = list[str](), ledger_rows.decoded
+
+    def counted(kind: type[Any], text: str) -> object:
+        found.append(text)
+        return decoded(kind, text)
+
+    monkeypatch.setattr(ledger_rows, "decoded", counted)
+    ledger_rows._remembered.cache_clear()
+    yield found
+    ledger_rows._remembered.cache_clear()
+
+
+def test_fills_are_parsed_once_and_later_ones_alone(tmp_path: Path, parsed: list[str]) -> None:
+    with closing(SqliteLedger.open(books(tmp_path / "state", 5))) as ledger:
+        assert [len(ledger.fills()) for _ in range(3)] == [5, 5, 5]
+        ledger.apply_fills([make_fill("later")], NOW)
+        assert [json.loads(text)["fill"]["activity_id"] for text in parsed] == [f"a{number}" for number in range(5)]
+        assert len(ledger.fills()) == 6
+    assert len(parsed) == 6
+
+
+def test_fills_that_were_taken_back_are_not_remembered(tmp_path: Path) -> None:
+    with closing(SqliteLedger.open(books(tmp_path / "state", 2))) as ledger:
+        with suppress(KeyboardInterrupt), ledger._write():
+            ledger._apply_fill(make_fill("never"), NOW)
+            assert len(ledger.fills()) == 3
+            raise KeyboardInterrupt
+        ledger.apply_fills([make_fill("another")], NOW)
+        assert [owned.fill.activity_id for owned in ledger.fills()] == ["a0", "a1", "another"]
+
+
+def test_a_session_s_intents_and_unresolved_ones_are_found_by_their_index(sizes: tuple[Path, Path]) -> None:
+    with closing(SqliteLedger.open(sizes[0], read_only=True)) as ledger:
+        for query in (ledger_rows.OF_SESSIONS, ledger_rows.UNRESOLVED, ledger_rows.WORKING):
+            values = ("", "", "")[: query.count("?")]
+            plan = " ".join(row[3] for row in ledger._database.execute(f"EXPLAIN QUERY PLAN {query}", values))
+            assert "USING INDEX" in plan
+
+
+def test_whole_books_are_read_through_once_until_another_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, read = books(tmp_path / "state", 2), list[str]()
+    check = SqliteLedger.check_pages
+
+    def counted(self: SqliteLedger) -> int:
+        read.append("pages")
+        return check(self)
+
+    monkeypatch.setattr(SqliteLedger, "check_pages", counted)
+    with closing(SqliteLedger.open(folder)) as ledger:
+        for _ in range(2):
+            ledger.check_whole()
+        ledger.apply_fills([make_fill("own")], NOW)
+        ledger.check_whole()
+        assert read == ["pages"]
+        with closing(SqliteLedger.open(folder)) as another:
+            another.apply_fills([replace(make_fill("its"), strategy="")], NOW)
+        ledger.check_whole()
+    assert read == ["pages"] * 2
+
+
+def test_a_file_that_was_put_in_the_place_of_read_books_is_not_taken_for_them(tmp_path: Path) -> None:
+    folder = books(tmp_path / "state", 2)
+    with closing(SqliteLedger.open(folder)) as ledger:
+        ledger.check()
+        (folder / "ledger.db").rename(folder / "other.db")
+        assert not ledger.in_place
+        with pytest.raises(DamagedBooksError):
+            ledger.apply_fills([make_fill("own")], NOW)

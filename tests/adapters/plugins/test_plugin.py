@@ -1,0 +1,163 @@
+"""A plug-in's own process: whatever happens in there is one refusal here."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from tests.builders import NOW
+from tradebot.adapters.plugins.plugin import GRACE_S, GROUP, Bounds, PluginStrategy, Surroundings, strategies
+from tradebot.errors import OperatorError
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision
+from tradebot.model.desk import FlowDesk
+from tradebot.model.reasons import Reason
+from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.strategies.flow import FlowStrategy
+
+HEAD = """
+import json, os, signal, subprocess, sys, time
+from itertools import repeat
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.instrument import Instrument
+
+def wanted(desk, symbol="AAPL", score=0.5):
+    return Candidate("odd", Instrument(symbol), Side.BUY, Purpose.OPEN, desk.now, score, 0.9)
+
+class Odd:
+    name = "odd"
+    def __init__(self, settings):
+        self.settings = settings
+    def propose(self, desk):
+"""
+BOUNDS = Bounds(20.0, 2**31)
+SURROUNDINGS = Surroundings(BOUNDS, os.environ, ())
+DESK = FlowDesk(NOW, ("AAPL", "MSFT"), {"AAPL": SymbolFacts("AAPL")}, TideFacts())
+Ask = Callable[..., object]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Return a callable that asks a plug-in whose `propose` has this body."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def asked(
+        body: str,
+        *,
+        bounds: Bounds = BOUNDS,
+        settings: Mapping[str, object] | None = None,
+        environ: Mapping[str, str] | None = None,
+        target: str = "odd_plugin:Odd",
+    ) -> object:
+        indented = "\n".join(f"        {line}" for line in body.splitlines())
+        (tmp_path / "odd_plugin.py").write_text(f"{HEAD}{indented}\n")
+        point = EntryPoint("odd", target, GROUP)
+        return PluginStrategy(point, settings or {}, Surroundings(bounds, environ or os.environ, ())).propose(DESK)
+
+    return asked
+
+
+MISBEHAVING = [
+    ("raise KeyError('AAPL')", Reason.STRATEGY_FAILED, "KeyError: 'AAPL' (odd_plugin.py line 15)"),
+    ("json.loads('x')", Reason.STRATEGY_FAILED, "char 0) (odd_plugin.py line 15)"),
+    ("sys.exit(0)", Reason.STRATEGY_FAILED, "without an answer, exit code 0"),
+    ("os._exit(3)", Reason.STRATEGY_FAILED, "without an answer, exit code 3"),
+    ("os.kill(os.getpid(), signal.SIGSEGV)", Reason.STRATEGY_FAILED, "without an answer, exit code -11"),
+    # Who crashes leaves no picture of the memory, in which a key may stand.
+    ("import resource; raise ValueError(resource.getrlimit(resource.RLIMIT_CORE))", Reason.STRATEGY_FAILED, "(0, 0)"),
+    ("return ['buy AAPL']", Reason.STRATEGY_INVALID, "it is no Candidate"),
+]
+
+
+@pytest.mark.parametrize(("body", "reason", "observed"), MISBEHAVING, ids=[row[0] for row in MISBEHAVING])
+def test_a_plug_in_that_misbehaves_is_one_refusal(ask: Ask, body: str, reason: Reason, observed: str) -> None:
+    found = ask(body)
+    assert isinstance(found, Decision), found
+    assert (found.reason, observed in str(found.observed)) == (reason, True), found
+
+
+def test_a_plug_in_that_hangs_is_ended_in_time(ask: Ask) -> None:
+    began = time.monotonic()
+    found = ask("while True: pass", bounds=Bounds(3.0, 2**31))
+    assert isinstance(found, Decision)
+    assert (found.reason, found.limit) == (Reason.STRATEGY_TIMEOUT, 3.0)
+    assert time.monotonic() - began < 60
+
+
+def test_a_plug_in_alone_is_ended_by_the_kernel_when_nobody_is_left_to_end_it(tmp_path: Path) -> None:
+    program = (
+        "from tradebot.adapters.plugins.plugin import Bounds\n"
+        "from tradebot.adapters.plugins.plugin_worker import confine\n"
+        f"confine(Bounds({0.1 - GRACE_S}, 2**31))\nwhile True: pass"
+    )
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", program], timeout=120, check=False)
+    assert done.returncode == -signal.SIGALRM
+
+
+def test_what_a_plug_in_changes_prints_and_reads_stays_in_its_process(ask: Ask) -> None:
+    body = """\
+desk.facts.clear()
+desk.facts["MSFT"] = None
+print("[]" * 100_000)
+sys.stderr.write("noise")
+assert sys.stdin.read() == ""
+Candidate.symbol = None
+return (wanted(desk, symbol) for symbol in desk.universe)"""
+    found = ask(body)
+    assert isinstance(found, tuple), found
+    assert [(c.symbol, c.side, c.score, c.at) for c in found] == [
+        ("AAPL", Side.BUY, 0.5, NOW),
+        ("MSFT", Side.BUY, 0.5, NOW),
+    ]
+    assert list(DESK.facts) == ["AAPL"]
+
+
+def test_a_plug_in_gets_its_settings_and_the_environment_that_it_was_given(ask: Ask) -> None:
+    body = "assert os.environ.get('UW_API_KEY') is None\nassert self.settings == {'least': 3}\nreturn []"
+    assert ask(body, settings={"least": 3}, environ={"PATH": os.environ["PATH"]}) == ()
+
+
+@pytest.mark.parametrize("target", ["odd_plugin:Even", "no_such_module:Odd"])
+def test_a_plug_in_that_cannot_be_loaded_is_one_refusal(ask: Ask, target: str) -> None:
+    found = ask("return []", target=target)
+    assert isinstance(found, Decision)
+    assert found.reason is Reason.STRATEGY_FAILED
+
+
+def test_the_built_in_comes_through_the_door_and_runs_here() -> None:
+    from tradebot.app.settings import load
+
+    (found,) = strategies(load(None, {}).settings.strategies.in_use(), SURROUNDINGS)
+    assert isinstance(found, FlowStrategy)
+
+
+def test_a_name_that_is_not_installed_is_refused_with_those_that_are() -> None:
+    with pytest.raises(OperatorError, match=r"strategies\.flw is configured") as caught:
+        strategies({"flw": {}}, SURROUNDINGS)
+    assert "installed: flow" in caught.value.hint
+
+
+def test_two_packages_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "rival-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rival\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\nflow = rival:Flow\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(OperatorError, match="two packages install a strategy named flow"):
+        strategies({"flow": {}}, SURROUNDINGS)
+
+
+def test_a_machine_that_starts_no_process_costs_the_plug_in_its_cycle(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    found = ask("return []")
+    assert isinstance(found, Decision)
+    assert found.observed == "no process could be started for it: No such file or directory"

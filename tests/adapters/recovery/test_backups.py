@@ -1,0 +1,361 @@
+"""A backup counts once it was read through, and is what the books were at one moment."""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.ledger import old_books
+from tests.adapters.ledger.chain_end import verify
+from tests.adapters.samples import DAY, NOW, PASSED, make_intent
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import backup_parts, backups, quarantine, rebuild
+from tradebot.adapters.recovery.backups import Backup
+from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.errors import DamagedBooksError, OperatorError
+
+BOTH = ("ledger.db", "journal.jsonl")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    return old_books.make(tmp_path / "state")
+
+
+def test_a_backup_holds_what_the_books_held(folder: StateFolder) -> None:
+    made = backups.make(folder, "by-hand", NOW)
+    with backups.whole(made.path) as copy:
+        found, kept = old_books.content(copy), old_books.content(folder.path)
+        # The copy is no state of its own: it has no ARMED.
+        assert old_books.part(found, *old_books.MONEY, *old_books.BESIDE) == old_books.part(
+            kept, *old_books.MONEY, *old_books.BESIDE
+        )
+        assert (copy / "journal.jsonl").read_bytes() == (folder.path / "journal.jsonl").read_bytes()
+    assert backups.verified(folder, made.path.name) == made
+    assert (made.intents, made.fills, made.record) == (5, 2, verify(folder.path / "journal.jsonl").sequence)
+
+
+def test_a_backup_between_two_writes_of_another_is_of_one_moment(folder: StateFolder) -> None:
+    def write() -> None:
+        books = SqliteLedger.open(folder.path)
+        for number in range(12):
+            books.promise(make_intent(f"open+{number}h"), (PASSED,))
+        books.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    made = [backups.make(folder, f"number-{number}", NOW) for number in range(4)]
+    writer.join()
+    for copy in made:
+        assert backups.verified(folder, copy.path.name) == copy
+
+
+def part_of(made: Backup, name: str) -> Path:
+    """Return the part that a backup added for a file."""
+    return made.path.parent / "parts" / f"{made.path.name}.{name}"
+
+
+def test_two_copies_in_one_second_have_names_of_their_own(folder: StateFolder) -> None:
+    made = [backups.make(folder, "by-hand", NOW).path for _ in range(3)]
+    assert sorted(backups.places(folder.path)) == sorted(set(made))
+    assert made[2].name == f"{made[0].name}-3"
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl", "state.id"])
+def test_a_backup_that_is_not_as_it_was_made_is_refused(folder: StateFolder, name: str) -> None:
+    made = backups.make(folder, "by-hand", NOW)
+    path = made.path / name if name == "state.id" else part_of(made, name)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(OperatorError, match="not as it was"):
+        backups.verified(folder, made.path.name)
+    path.unlink()
+    with pytest.raises(OperatorError, match="not as it was"):
+        backups.verified(folder, made.path.name)
+
+
+def test_the_backup_of_another_bot_is_refused(folder: StateFolder) -> None:
+    made = backups.make(folder, "by-hand", NOW)
+    with pytest.raises(OperatorError, match="another bot"):
+        backups.verified(folder._replace(id="another"), made.path.name)
+    with pytest.raises(OperatorError, match="there is no backup"):
+        backups.verified(folder, "nonsense")
+
+
+def test_damaged_books_become_no_backup(folder: StateFolder) -> None:
+    path = folder.path / "ledger.db"
+    path.write_bytes(path.read_bytes().replace(b"187.25", b"187.26"))
+    with pytest.raises(DamagedBooksError):
+        backups.make(folder, "by-hand", NOW)
+    assert backups.places(folder.path) == []
+
+
+def test_a_backup_that_was_cut_short_does_not_count_and_is_made_again(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(point: str) -> None:
+        if point == "backups.name.before":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(failpoint, "hook", dies)
+    with pytest.raises(KeyboardInterrupt):
+        backups.of_session(folder, DAY, NOW)
+    assert backups.places(folder.path) == []
+    monkeypatch.setattr(failpoint, "hook", None)
+    assert backups.of_session(folder, DAY, NOW) is not None
+
+
+def test_a_session_is_copied_once_and_the_oldest_copies_of_sessions_are_let_go(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "KEPT", 2)
+    by_hand = backups.make(folder, "by-hand", NOW - timedelta(days=9))
+    days = [date(2026, 1, day) for day in (5, 6, 7)]
+    for number, day in enumerate(days):
+        assert backups.of_session(folder, day, NOW + timedelta(days=number)) is not None
+        assert backups.of_session(folder, day, NOW + timedelta(days=number, hours=1)) is None
+    names = [path.name for path in backups.places(folder.path)]
+    assert [name.partition("-")[2] for name in names] == ["session-2026-01-07", "session-2026-01-06", "by-hand"]
+    assert backups.verified(folder, by_hand.path.name) == by_hand
+
+
+def test_a_disk_that_takes_no_copy_says_so(folder: StateFolder) -> None:
+    (folder.path / "backups").write_text("not a folder")
+    with pytest.raises(OperatorError, match="is not a folder"):
+        backups.make(folder, "by-hand", NOW)
+
+
+def grown(folder: StateFolder, number: int) -> None:
+    """Let the books hold one intent more."""
+    books = SqliteLedger.open(folder.path)
+    books.promise(make_intent(f"open+{number}h"), (PASSED,))
+    books.close()
+
+
+def test_a_backup_keeps_only_what_the_one_before_it_lacks(folder: StateFolder) -> None:
+    first = backups.make(folder, "by-hand", NOW)
+    grown(folder, 1)
+    second = backups.make(folder, "by-hand", NOW + timedelta(hours=1))
+    whole, added = (sum(part_of(made, name).stat().st_size for name in BOTH) for made in (first, second))
+    assert added < whole / 2
+    assert [backups.verified(folder, made.path.name) for made in (first, second)] == [first, second]
+
+
+def test_what_a_person_takes_away_costs_no_other_backup(folder: StateFolder) -> None:
+    first = backups.make(folder, "by-hand", NOW)
+    grown(folder, 1)
+    second = backups.make(folder, "by-hand", NOW + timedelta(hours=1))
+    shutil.rmtree(first.path)
+    assert backups.verified(folder, second.path.name) == second
+
+
+def test_parts_go_when_no_backup_needs_them_and_not_before(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "KEPT", 2)
+    monkeypatch.setattr(backup_parts, "MOST_PARTS", 3)
+    for number in range(6):
+        grown(folder, number)
+        made = backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number))
+        kept = backups.places(folder.path)
+        assert [backups.verified(folder, place.name).path for place in kept] == kept
+        assert made is not None
+    parts = {path.name.partition("Z")[0] for path in (folder.path / "backups" / "parts").iterdir()}
+    assert 2 <= len(parts) <= 4
+
+
+def test_a_backup_of_the_first_version_is_listed_verified_and_restored(folder: StateFolder) -> None:
+    place = of_the_first_version(folder)
+    grown(folder, 1)
+    assert backups.places(folder.path) == [place]
+    assert backups.verified(folder, place.name).intents == 5
+    rebuild.rebuild(folder, "restored", NOW, only=place)
+    with closing(SqliteLedger.open(folder.path, read_only=True)) as books:
+        assert len(books.intents()) == 5
+
+
+def flip(path: Path, at: int = 0) -> None:
+    """Change one byte of a file, and neither its size nor its times."""
+    content, found = bytearray(path.read_bytes()), path.stat()
+    content[at] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+@pytest.fixture
+def both(folder: StateFolder) -> tuple[Backup, Backup]:
+    """Return two backups, of which the second is made of parts of both."""
+    first = backups.make(folder, "by-hand", NOW)
+    grown(folder, 1)
+    return first, backups.make(folder, "by-hand", NOW + timedelta(hours=1))
+
+
+def damaged(folder: StateFolder) -> dict[str, str]:
+    return dict(backups.damaged(folder.path))
+
+
+def test_backups_that_are_as_they_were_made_are_not_called_damaged(
+    folder: StateFolder, both: tuple[Backup, Backup]
+) -> None:
+    assert damaged(folder) == {}
+    assert damaged(old_books.make(folder.path.with_name("without"))) == {}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_a_damaged_part_damages_every_backup_that_needs_it(
+    folder: StateFolder, both: tuple[Backup, Backup], name: str
+) -> None:
+    first, second = both
+    flip(part_of(second, name))
+    assert damaged(folder) == {second.path.name: f"{part_of(second, name)} is not as it was when the copy was made"}
+    flip(part_of(first, name))
+    assert damaged(folder).keys() == {first.path.name, second.path.name}
+
+
+@pytest.mark.parametrize("name", ["state.id", "manifest.json", "part"])
+@pytest.mark.parametrize("harm", [flip, Path.unlink])
+def test_a_backup_with_a_damaged_or_lost_file_is_named_and_no_other(
+    folder: StateFolder, both: tuple[Backup, Backup], name: str, harm: Callable[[Path], None]
+) -> None:
+    _, second = both
+    harm(part_of(second, "journal.jsonl") if name == "part" else second.path / name)
+    assert damaged(folder).keys() == {second.path.name}
+
+
+def of_the_first_version(folder: StateFolder, name: str = "20260101T000000Z-by-hand") -> Path:
+    """Return a backup as the first version made it: whole files and a manifest."""
+    place = folder.path / "backups" / name
+    place.mkdir(parents=True)
+    for file in (*BOTH, "state.id"):
+        shutil.copy(folder.path / file, place / file)
+    quarantine.write_manifest(place, {"state": folder.id, "account": folder.account_number, "record": 1})
+    return place
+
+
+@pytest.mark.parametrize("name", [*BOTH, "state.id"])
+def test_a_backup_of_the_first_version_is_held_against_its_manifest_too(folder: StateFolder, name: str) -> None:
+    place = of_the_first_version(folder)
+    assert damaged(folder) == {}
+    flip(place / name, at=20)
+    assert damaged(folder).keys() == {place.name}
+
+
+def test_a_ledger_of_the_first_version_that_was_changed_is_no_source_of_new_books(folder: StateFolder) -> None:
+    older = of_the_first_version(folder, "20260101T000000Z-by-hand")
+    newer = of_the_first_version(folder, "20260102T000000Z-by-hand")
+    grown(folder, 1)
+    shutil.copy(folder.path / "ledger.db", newer / "ledger.db")
+    for name in BOTH:
+        (folder.path / name).unlink()
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    assert (made.ledger, made.fills) == (older, 2)
+    why = f"{newer / 'ledger.db'} is not as it was when the copy was made"
+    assert (str(newer / "ledger.db"), why) in {(doubt.where, doubt.why) for doubt in made.doubts}
+
+
+def test_a_journal_of_the_first_version_that_was_changed_is_told_and_what_its_chain_holds_is_used(
+    folder: StateFolder,
+) -> None:
+    place = of_the_first_version(folder)
+    with (place / "journal.jsonl").open("ab") as file:
+        file.write(b"{")
+    for name in BOTH:
+        (folder.path / name).unlink()
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    assert (made.journal, made.intents) == (place, 5)
+    assert any(doubt.what == "journal" and "is not as it was" in doubt.why for doubt in made.doubts)
+
+
+POINTS = (
+    "backups.sync.before",
+    "backups.drop_copy.after",
+    "state_folder.replace.before",
+    "backups.name.before",
+    "backups.name.after",
+    "backups.forget_old.before",
+    "backups.forget_old.after",
+    "backups.forget_part.before",
+    "backups.forget_part.after",
+)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_backup_that_dies_anywhere_leaves_the_others_whole(
+    folder: StateFolder, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backups, "KEPT", 1)
+    monkeypatch.setattr(backup_parts, "MOST_PARTS", 1)
+    by_hand = backups.make(folder, "by-hand", NOW)
+    for number in (1, 2):
+        grown(folder, number)
+        backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number))
+    last, reached = backups.places(folder.path)[0], list[str]()
+
+    def dies(at: str) -> None:
+        reached.append(at)
+        if at == point:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(failpoint, "hook", dies)
+    with pytest.raises(KeyboardInterrupt):
+        backups.of_session(folder, DAY + timedelta(days=3), NOW + timedelta(days=3))
+    monkeypatch.setattr(failpoint, "hook", None)
+    assert point in reached
+    assert backups.verified(folder, by_hand.path.name) == by_hand
+    newest = backups.places(folder.path)[0]
+    assert backups.verified(folder, newest.name).path == newest
+    assert newest >= last
+    assert backups.make(folder, "by-hand", NOW + timedelta(days=4)).intents == 7
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl"])
+def test_of_a_backup_with_a_damaged_part_the_other_file_is_used_and_an_older_one_for_that_one(
+    folder: StateFolder, name: str
+) -> None:
+    first = backups.make(folder, "by-hand", NOW)
+    grown(folder, 1)
+    second = backups.make(folder, "by-hand", NOW + timedelta(hours=1))
+    part = part_of(second, name)
+    part.write_bytes(bytes([part.read_bytes()[0] ^ 1]) + part.read_bytes()[1:])
+    for lost in BOTH:
+        (folder.path / lost).unlink()
+    with pytest.raises(OperatorError, match=f"{part.name} is not as it was"):
+        backups.verified(folder, second.path.name)
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    whole = {"ledger.db": second.path, "journal.jsonl": second.path} | {name: first.path}
+    assert (made.ledger, made.journal, made.intents) == (whole["ledger.db"], whole["journal.jsonl"], 6)
+    assert any(part.name in doubt.why for doubt in made.doubts)
+
+
+def test_the_next_backup_clears_the_files_that_a_killed_reader_left_and_none_that_are_read(folder: StateFolder) -> None:
+    made = backups.make(folder, "by-hand", NOW)
+    left = made.path.parent / f"{backups.SCRATCH}killed"
+    left.mkdir()
+    (left / "ledger.db").write_bytes(b"a whole copy")
+    with backups.whole(made.path) as read:
+        backups.make(folder, "by-hand", NOW + timedelta(hours=1))
+        assert (read / "ledger.db").exists()
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("name", ["parts", "manifest"])
+def test_a_pipe_among_the_files_of_a_backup_is_not_waited_for(folder: StateFolder, name: str) -> None:
+    made = backups.make(folder, "by-hand", NOW)
+    path = part_of(made, "journal.jsonl") if name == "parts" else made.path / quarantine.MANIFEST
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(OperatorError):
+        backups.verified(folder, made.path.name)
+    assert backups.make(folder, "by-hand", NOW + timedelta(hours=1)).intents == made.intents
+
+
+def test_a_pipe_in_the_place_of_the_journal_keeps_no_backup_waiting(folder: StateFolder) -> None:
+    (folder.path / "journal.jsonl").unlink()
+    os.mkfifo(folder.path / "journal.jsonl")
+    with pytest.raises(DamagedBooksError, match="it is a pipe, not a regular file"):
+        backups.make(folder, "by-hand", NOW)

@@ -1,0 +1,334 @@
+"""Books made anew are what they were, or say what they could not prove."""
+
+import ast
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.ledger import old_books
+from tests.adapters.ledger.chain_end import verify
+from tests.adapters.ledger.old_books import BESIDE, MONEY, content, part
+from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_fill, make_intent, minutes
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger import journal
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import backups, quarantine, rebuild, replaying, soundness
+from tradebot.adapters.state.state_folder import StateFolder, open_state, read_marker
+from tradebot.adapters.text.canonical import json_text
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.intent import IntentState
+from tradebot.model.order import Outcome, Reply
+from tradebot.model.position import OwnedFill
+from tradebot.model.trading import TradingState
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    return old_books.make(tmp_path / "state")
+
+
+def flip(path: Path, text: bytes = b"187.25") -> None:
+    path.write_bytes(path.read_bytes().replace(text, bytes([text[0] ^ 1]) + text[1:]))
+
+
+HARM: dict[str, Callable[[Path], object]] = {
+    "lost": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "bit-flipped": flip,
+    "garbage": lambda path: path.write_bytes(os.urandom(9000)),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_from_the_journal_alone_all_money_comes_back(folder: StateFolder, harm: str) -> None:
+    before = content(folder.path)
+    HARM[harm](folder.path / "ledger.db")
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    after = content(folder.path)
+    assert part(after, *MONEY) == part(before, *MONEY)
+    assert (made.intents, made.fills) == (5, 2)
+    assert {doubt.what for doubt in made.doubts} == {"ledger"}
+    assert after["state"].state is TradingState.REDUCE_ONLY
+
+
+def test_an_activity_that_the_journal_holds_twice_is_booked_once(folder: StateFolder) -> None:
+    before = content(folder.path)["cash"]
+    with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
+        paid = Booking((Entry("2026::1", Decimal("12.5"), "DIV AAPL"),))
+        # Whoever is killed between journal and ledger leaves a record of what the next one books again.
+        books._note("cash_adjusted", {"amount": "12.5", "why": paid.entries[0].why}, minutes(30))
+        assert books.book(paid, minutes(31))
+    (folder.path / "ledger.db").unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    assert len(content(folder.path)["cash"]) == len(before) + 1
+    with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
+        assert books.booked() == {"2026::1": "DIV AAPL"}
+
+
+def test_a_best_price_from_before_a_split_does_not_come_back_with_an_older_ledger(folder: StateFolder) -> None:
+    with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
+        for strategy in ("flow", "other"):
+            books.put_high_water(strategy, "AAPL", NOW, Decimal(180))
+        backups.make(folder, "before the split", minutes(30))
+        split = OwnedFill("flow", replace(make_fill("activity:2026::1:0").fill, venue_order_id=""))
+        marks = (Restated("flow", "AAPL", NOW, "AAPL", Decimal(2)),)
+        assert books.book(Booking((Entry("2026::1", Decimal(0), "SPLIT AAPL"),), (split,), (), marks), minutes(31))
+    (folder.path / "ledger.db").unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
+        assert [books.high_water(strategy, "AAPL", NOW) for strategy in ("flow", "other")] == [None, 180]
+
+
+def test_an_answer_that_the_journal_lost_is_known_from_the_ledger_though_it_came_in_the_same_pass(
+    folder: StateFolder,
+) -> None:
+    intent, at = make_intent("open+40m"), make_intent("open+40m").at
+    with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
+        books.promise(intent, (PASSED,))
+        before = (folder.path / "journal.jsonl").read_bytes()
+        books.settle(intent.client_order_id, Reply(Outcome.REJECTED, None, "40310000", "not enough"), at)
+    (folder.path / "journal.jsonl").write_bytes(before)
+    rebuild.rebuild(folder, "a loss of power", NOW)
+    with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
+        found = books.intent(intent.client_order_id)
+    assert found is not None
+    assert (found.state, found.code) == (IntentState.REJECTED, "40310000")
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_from_an_old_backup_and_the_journal_everything_comes_back(folder: StateFolder, harm: str) -> None:
+    backups.make(folder, "by-hand", NOW)
+    books = SqliteLedger.open(folder.path)
+    books.promise(make_intent("open+90m"), (PASSED,))
+    books.close()
+    before = content(folder.path)
+    HARM[harm](folder.path / "ledger.db")
+    rebuild.rebuild(folder, "damaged", NOW)
+    assert part(content(folder.path), *MONEY, *BESIDE) == part(before, *MONEY, *BESIDE)
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_from_a_whole_ledger_without_its_journal_everything_comes_back(folder: StateFolder, harm: str) -> None:
+    before = content(folder.path)
+    HARM[harm](folder.path / "journal.jsonl")
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    assert part(content(folder.path), *MONEY, *BESIDE) == part(before, *MONEY, *BESIDE)
+    assert made.doubts
+    assert made.ledger == folder.path
+
+
+def test_with_both_lost_the_last_backup_is_what_is_left(folder: StateFolder) -> None:
+    before = content(folder.path)
+    backups.make(folder, "by-hand", NOW)
+    for name in quarantine.BOOKS:
+        (folder.path / name).unlink(missing_ok=True)
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    told = [name for name in (*MONEY, *BESIDE) if name != "approved"]
+    assert part(content(folder.path), *told) == part(before, *told)
+    # What a backup holds as accepted may have been tightened since.
+    assert content(folder.path)["approved"] is None
+    assert [doubt.what for doubt in made.doubts] == ["configuration"]
+    assert made.quarantine is None
+
+
+def test_with_nothing_left_new_books_are_empty_and_say_so(folder: StateFolder) -> None:
+    for name in quarantine.BOOKS:
+        (folder.path / name).unlink(missing_ok=True)
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    assert {doubt.what for doubt in made.doubts} == {"ledger", "journal"}
+    books = SqliteLedger.open(folder.path, ACCOUNT)
+    assert (books.intents(), books.fills(), books.books_opened_at()) == ((), (), None)
+    books.close()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 8, 11, 13, 14, 16, 17, 18])
+def test_one_damaged_record_costs_no_other(folder: StateFolder, number: int) -> None:
+    path = folder.path / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    before = content(folder.path)
+    lines[number - 1] = lines[number - 1].replace(b'"at":"2', b'"at":"3', 1)
+    path.write_bytes(b"".join(lines))
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    assert part(content(folder.path), *MONEY, *BESIDE) == part(before, *MONEY, *BESIDE)
+    assert any(doubt.where.endswith(f"journal.jsonl:{number}") for doubt in made.doubts)
+    soundness.problem(folder)
+
+
+def test_new_books_wait_for_a_person_before_risk_is_added(folder: StateFolder) -> None:
+    (folder.path / "ledger.db").unlink()
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    books = SqliteLedger.open(folder.path)
+    with pytest.raises(OperatorError, match=made.name) as caught:
+        books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(60))
+    assert caught.value.code is ExitCode.REFUSED
+    with pytest.raises(AssertionError):
+        books.accept_rebuilt("rebuilt-another", "me", minutes(60))
+    books.accept_rebuilt(made.name, "me", minutes(60))
+    books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(61))
+    assert books.trading_state().state is TradingState.ACTIVE
+    books.close()
+
+
+@pytest.mark.parametrize("lost", ["ledger.db", "journal.jsonl"])
+def test_what_was_to_be_closed_is_to_be_closed_by_new_books_too(folder: StateFolder, lost: str) -> None:
+    with closing(SqliteLedger.open(folder.path)) as books:
+        books.record_state("FLATTEN", "me", "a storm", minutes(50))
+    (folder.path / lost).unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    with closing(SqliteLedger.open(folder.path)) as books:
+        assert books.trading_state().state is TradingState.FLATTEN
+
+
+def test_the_rebuilt_books_are_sound_and_the_old_ones_lie_untouched(folder: StateFolder) -> None:
+    flip(folder.path / "ledger.db")
+    before = {name: (folder.path / name).read_bytes() for name in ("ledger.db", "journal.jsonl")}
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    soundness.problem(folder)
+    assert made.quarantine is not None
+    assert {name: (made.quarantine / name).read_bytes() for name in before} == before
+    assert open_state(folder.path) == folder
+
+
+def test_books_can_be_rebuilt_again_and_again(folder: StateFolder) -> None:
+    before = content(folder.path)
+    for harm in HARM.values():
+        harm(folder.path / "ledger.db")
+        rebuild.rebuild(folder, "damaged", NOW)
+    assert part(content(folder.path), *MONEY) == part(before, *MONEY)
+    assert len(quarantine.places(folder.path)) == len(HARM)
+
+
+def test_what_was_written_after_a_rebuild_is_not_lost_in_the_next(folder: StateFolder) -> None:
+    flip(folder.path / "ledger.db")
+    rebuild.rebuild(folder, "damaged", NOW)
+    books = SqliteLedger.open(folder.path)
+    books.promise(make_intent("open+90m"), (PASSED,))
+    books.close()
+    before = content(folder.path)
+    flip(folder.path / "ledger.db")
+    rebuild.rebuild(folder, "damaged", NOW)
+    assert part(content(folder.path), *MONEY) == part(before, *MONEY)
+
+
+POINTS = (
+    ("quarantine.move.before", 1),
+    ("quarantine.move.before", 2),
+    ("rebuild.install.before", 1),
+    ("rebuild.install.before", 2),
+    ("rebuild.install.after", 2),
+    ("ledger_books.commit.before", 1),
+)
+"""Where a rebuild dies, and at which time that it comes there: with all of the old books in place, with half, none."""
+
+
+@pytest.mark.parametrize(("point", "times"), POINTS)
+def test_a_rebuild_that_dies_is_finished_by_the_next(
+    folder: StateFolder, point: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, left = content(folder.path), [times]
+
+    def dies(reached: str) -> None:
+        left[0] -= reached == point
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    flip(folder.path / "ledger.db")
+    monkeypatch.setattr(failpoint, "hook", dies)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild.rebuild(folder, "damaged", NOW)
+    monkeypatch.setattr(failpoint, "hook", None)
+    state = read_marker(folder.path)
+    rebuild.rebuild(state, "damaged", NOW)
+    assert part(content(folder.path), *MONEY) == part(before, *MONEY)
+    soundness.problem(state)
+
+
+def test_a_full_disk_leaves_the_damaged_books_where_they_are(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(reached: str) -> None:
+        if reached == "journal.sync.before":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    flip(folder.path / "ledger.db")
+    before = (folder.path / "ledger.db").read_bytes()
+    monkeypatch.setattr(failpoint, "hook", full)
+    with pytest.raises(OperatorError, match="cannot be written"):
+        rebuild.rebuild(folder, "damaged", NOW)
+    assert (folder.path / "ledger.db").read_bytes() == before
+    assert quarantine.places(folder.path) == []
+
+
+def test_the_ledger_of_another_bot_on_the_same_account_is_no_source(folder: StateFolder, tmp_path: Path) -> None:
+    before = content(folder.path)
+    books = SqliteLedger.create(tmp_path, ACCOUNT, minutes(90))
+    books.open_books(Decimal(5), minutes(90))
+    for number in range(30):
+        books.promise(make_intent(f"open+{number}h"), (PASSED,))
+    books.close()
+    shutil.copy(tmp_path / "ledger.db", folder.path / "ledger.db")
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    assert part(content(folder.path), *MONEY) == part(before, *MONEY)
+    assert "no journal" in " ".join(doubt.why for doubt in made.doubts)
+
+
+def test_the_journal_of_another_account_is_no_source(folder: StateFolder) -> None:
+    path = folder.path / "journal.jsonl"
+    path.unlink()
+    journal.Journal.create(path, {"account": "SBX000000043"}, NOW).close()
+    before = content(folder.path)
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    assert part(content(folder.path), *MONEY) == part(before, *MONEY)
+    assert any("no record of this account" in doubt.why for doubt in made.doubts)
+
+
+def test_a_journal_of_the_version_before_is_played_too(folder: StateFolder) -> None:
+    before = content(folder.path)
+    path, head = folder.path / "journal.jsonl", journal.GENESIS
+    lines = []
+    for line in path.read_bytes().splitlines():
+        record = json.loads(line)
+        old = {"schema": 1, **{key: record[key] for key in ("seq", "at", "kind", "payload")}, "prev": head}
+        body = json_text(old).encode()
+        head = hashlib.sha256(body).hexdigest()
+        lines.append(body[:-1] + journal.HASH_FIELD + head.encode() + journal.HASH_END + b"\n")
+    path.write_bytes(b"".join(lines))
+    assert verify(path).sequence == len(lines)
+    (folder.path / "ledger.db").unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    assert part(content(folder.path), *MONEY) == part(before, *MONEY)
+
+
+def test_every_record_that_is_ever_journalled_is_played_or_left_out_by_name() -> None:
+    written = {"created"}
+    for path in (ROOT / "tradebot" / "adapters" / "ledger").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_note":
+                kind = node.args[0]
+                assert isinstance(kind, ast.Constant), f"{path.name}:{node.lineno} names no kind"
+                written.add(str(kind.value))
+    assert written == {"promised", *replaying.PLAYED} | replaying.NOT_PLAYED
+
+
+def test_a_record_of_a_kind_from_the_future_becomes_a_doubt(folder: StateFolder) -> None:
+    path = folder.path / "journal.jsonl"
+    chain = journal.Journal.open(path, verify(path))
+    chain.append("teleported", {}, minutes(30))
+    chain.sync()
+    chain.close()
+    (folder.path / "ledger.db").unlink()
+    made = rebuild.rebuild(folder, "damaged", NOW)
+    assert any("teleported" in doubt.why for doubt in made.doubts)

@@ -1,0 +1,243 @@
+"""Damage is seen before a pass, halts the bot, and moves the books aside whole."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.ledger import old_books
+from tests.adapters.ledger.by_hand import edit
+from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_intent, minutes
+from tests.fakes import MemoryEvents
+from tradebot.adapters.ledger import schema as ledger_schema
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import quarantine, soundness
+from tradebot.adapters.state import switch
+from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    return old_books.make(tmp_path / "state")
+
+
+def flip(path: Path, text: bytes) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(text, bytes([text[0] ^ 1]) + text[1:], 1))
+
+
+def older(path: Path) -> None:
+    """Put a copy back that was taken before the last two things were written."""
+    kept = path.read_bytes()
+    books = SqliteLedger.open(path.parent)
+    books.promise(make_intent("open+60m"), (PASSED,))
+    books.promise(make_intent("open+65m"), (PASSED,))
+    books.close()
+    path.write_bytes(kept)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "garbage": lambda path: path.write_bytes(b"garbage!" * 8 + path.read_bytes()[64:]),
+    "bit-flipped": lambda path: flip(path, b"187.25"),
+    "older": older,
+    "no owner": lambda path: edit(path, "DELETE FROM book"),
+    "halts emptied": lambda path: edit(path, "DELETE FROM trading_states"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_books_halt_and_move_whole_into_the_quarantine(folder: StateFolder, damage: str) -> None:
+    path, events = folder.path, MemoryEvents()
+    DAMAGE[damage](path / "ledger.db")
+    before = {name: (path / name).read_bytes() for name in quarantine.BOOKS if (path / name).exists()}
+    with pytest.raises(DamagedBooksError, match="was moved to") as caught:
+        soundness.require_sound(folder, events)
+    assert "tradebot recover" in caught.value.hint
+    assert not switch.armed(path)
+    assert [event.event_type for event in events.emitted] == ["damaged"]
+    (place,) = quarantine.places(path)
+    assert {name: (place / name).read_bytes() for name in before} == before
+    manifest = json.loads((place / "manifest.json").read_text())
+    assert {name: quarantine.describe(place / name) for name in before} == manifest["files"]
+    assert not any((path / name).exists() for name in quarantine.BOOKS)
+
+
+def test_a_hot_rollback_journal_moves_with_its_ledger(folder: StateFolder) -> None:
+    (folder.path / "ledger.db-journal").write_bytes(b"half a commit")
+    place = quarantine.move(folder.path, "why not", NOW)
+    assert place is not None
+    assert (place / "ledger.db-journal").read_bytes() == b"half a commit"
+    assert not (folder.path / "ledger.db-journal").exists()
+
+
+def test_a_second_quarantine_never_lands_on_the_first(folder: StateFolder) -> None:
+    first = quarantine.move(folder.path, "why", NOW)
+    assert quarantine.move(folder.path, "why", NOW) is None
+    (folder.path / "ledger.db").write_bytes(b"again")
+    assert quarantine.move(folder.path, "why", NOW) != first
+
+
+def test_sound_books_stay_where_they_are_and_armed(folder: StateFolder) -> None:
+    soundness.require_sound(folder, MemoryEvents())
+    assert switch.armed(folder.path)
+    assert quarantine.places(folder.path) == []
+
+
+def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> None:
+    # The journal runs ahead by what was never committed, twice over, as two crashes at the same place leave it.
+    code = (
+        "import os, signal, sys; from pathlib import Path; from tests.adapters.samples import *\n"
+        "from tradebot.adapters.faults import failpoint; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
+        "def dies(point):\n    if point == 'ledger_books.commit.before': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "failpoint.hook = dies; SqliteLedger.open(Path(sys.argv[1])).promise(make_intent('open+90m'), (PASSED,))"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", code, str(folder.path)], cwd=ROOT, check=False)
+        assert done.returncode == -signal.SIGKILL
+    soundness.problem(folder)
+    books = SqliteLedger.open(folder.path)
+    assert books.promise(make_intent("open+90m"), (PASSED,))
+    books.close()
+    soundness.problem(folder)
+
+
+def test_the_ledger_of_another_journal_is_foreign(folder: StateFolder, tmp_path: Path) -> None:
+    other = old_books.make(tmp_path / "other")
+    books = SqliteLedger.open(other.path)
+    books.adjust_cash(Decimal(1), "elsewhere", minutes(20))
+    books.close()
+    books = SqliteLedger.open(folder.path)
+    books.adjust_cash(Decimal(2), "here", minutes(20))
+    books.close()
+    shutil.copy(other.path / "ledger.db", folder.path / "ledger.db")
+    with pytest.raises(DamagedBooksError, match="not of one another"):
+        soundness.problem(folder)
+
+
+def test_the_ledger_of_another_account_is_refused_and_left_alone(folder: StateFolder) -> None:
+    stranger = folder._replace(account_number="SBX000000043")
+    with pytest.raises(OperatorError, match="belong to account"):
+        soundness.require_sound(stranger, MemoryEvents())
+    assert quarantine.places(folder.path) == []
+
+
+def test_a_newer_ledger_is_refused_and_left_alone(folder: StateFolder) -> None:
+    edit(folder.path / "ledger.db", f"PRAGMA user_version = {ledger_schema.VERSION + 1}")
+    with pytest.raises(OperatorError, match="another version"):
+        soundness.require_sound(folder, MemoryEvents())
+    assert quarantine.places(folder.path) == []
+
+
+def test_a_locked_ledger_asks_for_patience_and_is_not_called_damaged(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = ledger_schema._connect
+    holder = sqlite3.connect(folder.path / "ledger.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(ledger_schema, "_connect", lambda path, mode, _: connect(path, mode, 0.01))
+    with pytest.raises(TemporaryError):
+        soundness.require_sound(folder, MemoryEvents())
+    holder.close()
+    assert quarantine.places(folder.path) == []
+    assert switch.armed(folder.path)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: os.replace(shutil.copy(path, f"{path}.other"), path)])
+@pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl"])
+def test_nothing_is_promised_in_a_file_that_was_removed_or_replaced_while_open(
+    folder: StateFolder, name: str, harm: Callable[[Path], object]
+) -> None:
+    books = SqliteLedger.open(folder.path)
+    books.promise(make_intent("open+90m"), (PASSED,))
+    harm(folder.path / name)
+    with pytest.raises(DamagedBooksError, match="removed or replaced"):
+        books.promise(make_intent("open+95m"), (PASSED,))
+    books.close()
+
+
+READ_WITH_FAILURES = """
+import sys
+from pathlib import Path
+from tests.faults.calls import Calls
+from tests.faults.nth import Failing
+from tests.faults.sqlite_calls import SqliteCalls
+from tradebot.adapters.recovery import soundness
+from tradebot.adapters.state.state_folder import open_state
+from tradebot.errors import TradebotError
+
+folder, lasting = open_state(Path(sys.argv[1])), sys.argv[2] == "lasting"
+calls = Calls(folder.path, Failing(1, lasting=lasting, each=True))
+calls.install()
+SqliteCalls(calls).install()
+for nth in range(1, 1000):
+    calls._watcher = watcher = Failing(nth, lasting=lasting, each=True)
+    try:
+        soundness.problem(folder)
+    except TradebotError as error:
+        print(type(error).__name__)
+    if watcher.failed is None:
+        break
+"""
+
+
+@pytest.mark.parametrize("how", ["once", "lasting"])
+def test_what_cannot_be_read_now_is_never_taken_for_damage(folder: StateFolder, how: str) -> None:
+    command = [sys.executable, "-c", READ_WITH_FAILURES, str(folder.path), how]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert set(done.stdout.split()) == {"OperatorError", "TemporaryError"}
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: flip(path, b"a storm"), lambda path: path.write_bytes(b"")])
+def test_a_damaged_journal_halts_and_leaves_a_whole_ledger_to_the_exits(
+    folder: StateFolder, harm: Callable[[Path], object]
+) -> None:
+    harm(folder.path / "journal.jsonl")
+    with pytest.raises(DamagedJournalError):
+        soundness.problem(folder)
+    soundness.require_sound(folder, MemoryEvents())
+    assert not switch.armed(folder.path)
+    assert "journal" in switch.read(folder.path).why
+    assert SqliteLedger.open(folder.path, ACCOUNT).fills()
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (Path.unlink, "no marker"),
+        (lambda path: path.write_text("{"), "is damaged"),
+        (lambda path: flip(path, b'id": "'), "is damaged"),
+        (lambda path: path.write_text(path.read_text().replace(ACCOUNT, "PA0000000000")), "the state of another bot"),
+        (lambda path: path.write_text(re.sub('"id": ".', '"id": "x', path.read_text())), "the state of another bot"),
+    ],
+)
+def test_a_folder_whose_marker_is_no_longer_that_of_the_bot_at_work_gets_no_pass(
+    folder: StateFolder, harm: Callable[[Path], object], said: str
+) -> None:
+    with soundness.hold(folder, "trade-once", MemoryEvents()):
+        pass
+    harm(folder.path / "state.id")
+    with pytest.raises(OperatorError, match=said), soundness.hold(folder, "trade-once", MemoryEvents()):
+        raise AssertionError("a pass began")
+    assert (folder.path / "ledger.db").exists()
+
+
+def test_a_halt_that_is_in_force_keeps_its_own_reason(folder: StateFolder) -> None:
+    switch.halt(folder.path, "me", "a storm", NOW, "REDUCE_ONLY")
+    (folder.path / "journal.jsonl").unlink()
+    events = MemoryEvents()
+    soundness.require_sound(folder, events)
+    assert switch.read(folder.path).why == "a storm"
+    assert events.emitted == []

@@ -1,0 +1,281 @@
+"""A state folder that somebody else can write, or exchange for another one, is refused with what closes it."""
+
+import grp
+import os
+import pwd
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import ACCOUNT, NOW
+from tests.mounts import mounted
+from tests.privileges import without_privileges
+from tradebot.adapters.state import doors, state_folder
+from tradebot.adapters.state.doors import open_door
+from tradebot.errors import OperatorError
+
+SOMEBODY = 54_321
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Path:
+    path = tmp_path / "above"
+    path.mkdir(mode=0o755)
+    return path
+
+
+@pytest.fixture
+def folder(parent: Path) -> Path:
+    state_folder.create(parent / "bot", "paper", ACCOUNT, "user", NOW)
+    return parent / "bot"
+
+
+def refusal(folder: Path) -> tuple[str, str]:
+    """Return how every verb and `init` refuse the folder: in the same words."""
+    with pytest.raises(OperatorError) as refused:
+        state_folder.read_marker(folder)
+    with pytest.raises(OperatorError) as prepared:
+        state_folder.prepare(folder)
+    assert (prepared.value.message, prepared.value.hint) == (refused.value.message, refused.value.hint)
+    return refused.value.message, refused.value.hint.partition(", or name another folder")[0]
+
+
+def test_a_folder_of_ours_alone_is_fine_under_any_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        state_folder.create(tmp_path / "a" / "b" / "bot", "paper", ACCOUNT, "user", NOW)
+    finally:
+        os.umask(before)
+    made = [tmp_path / "a", tmp_path / "a" / "b", *(tmp_path / "a" / "b" / "bot").glob("**/")]
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o700}
+    assert state_folder.read_marker(tmp_path / "a" / "b" / "bot").account_number == ACCOUNT
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o1777])
+def test_a_folder_that_others_can_write_is_refused(folder: Path, mode: int) -> None:
+    folder.chmod(mode)
+    assert refusal(folder) == (f"{folder} can be written by others than its owner.", f"chmod go-w {folder}")
+
+
+@pytest.mark.parametrize(("mode", "members"), [(0o775, ["ada", "ben"]), (0o757, [])])
+def test_a_folder_above_that_others_can_write_is_refused(
+    folder: Path, parent: Path, mode: int, members: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group_of(members, monkeypatch)
+    parent.chmod(mode)
+    said = f"{parent} lies above the state folder and can be written by others."
+    assert refusal(folder) == (said, f"chmod go-w {parent}")
+
+
+def test_a_group_of_this_user_alone_may_write_a_folder_above(
+    folder: Path, parent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many systems make folders writable for a group that nobody else is in, a fresh clone among them."""
+    group_of([], monkeypatch)
+    parent.chmod(0o775)
+    assert state_folder.read_marker(folder).account_number == ACCOUNT
+
+
+def group_of(members: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this user's own group have these members beside the user."""
+    user = pwd.getpwuid(os.geteuid())
+    own = grp.struct_group((user.pw_name, "x", user.pw_gid, members))
+    monkeypatch.setattr(grp, "getgrgid", lambda group: own)
+
+
+def test_a_sticky_folder_above_is_fine_as_tmp_is(folder: Path, parent: Path) -> None:
+    parent.chmod(0o1777)
+    assert state_folder.read_marker(folder).account_number == ACCOUNT
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return what lets a folder belong to somebody else, whoever runs the tests."""
+
+    def give(path: Path) -> None:
+        found = doors._found
+
+        def owned(place: Path, look: Callable[[Path], os.stat_result] = os.stat) -> os.stat_result | None:
+            there = found(place, look)
+            given = there and place == path
+            return os.stat_result((*there[:4], SOMEBODY, *there[5:])) if given and there else there
+
+        monkeypatch.setattr(doors, "_found", owned)
+
+    return give
+
+
+def test_a_folder_of_another_user_is_refused(folder: Path, given: Callable[[Path], None]) -> None:
+    given(folder)
+    us = os.geteuid()
+    said = f"{folder} belongs to another user (uid {SOMEBODY}, and this is uid {us})."
+    remedy = f"type it as that user: sudo -u '#{SOMEBODY}' …, or take the folder over: sudo chown -R {us} {folder}"
+    assert refusal(folder) == (said, remedy)
+
+
+def test_a_folder_above_that_belongs_to_another_user_is_refused(
+    folder: Path, parent: Path, given: Callable[[Path], None]
+) -> None:
+    given(parent)
+    assert f"{parent} belongs to another user" in refusal(folder)[0]
+
+
+def test_the_way_through_a_link_counts_at_both_ends(folder: Path, parent: Path, tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "open" / "link").symlink_to(folder)
+    assert f"{tmp_path / 'open'} lies above" in refusal(tmp_path / "open" / "link")[0]
+    (tmp_path / "open").chmod(0o755)
+    parent.chmod(0o777)
+    assert f"{parent} lies above" in refusal(tmp_path / "open" / "link")[0]
+
+
+def test_where_the_bits_are_the_mounts_own_they_say_nothing(folder: Path) -> None:
+    folder.chmod(0o777)
+    put(folder, "ledger.db", 0o666)
+    with mounted(folder, "9p"):
+        assert state_folder.open_door(folder) is None
+    with mounted(folder, "ext4"):
+        assert open_door(folder) is not None
+    folder.chmod(0o755)
+    with mounted(folder, "ext4"):
+        assert state_folder.open_door(folder) is not None
+
+
+FILES = ("tradebot.yaml", ".env", "ledger.db", "ledger.db-wal", "journal.jsonl", "HALT", "ARMED", "state.id", "plans/p",
+         "backups/a/manifest.json", "backups/parts/p", "quarantine/q/ledger.db")  # fmt: skip
+
+
+def put(folder: Path, name: str, mode: int = 0o600) -> Path:
+    """Return a file in a folder whose bits are these, whatever stood there."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    path.chmod(mode)
+    return path
+
+
+def open_to_readers(folder: Path) -> None:
+    """Let others pass through every folder from here on."""
+    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        path.chmod(0o755)
+
+
+def is_fine(folder: Path) -> bool:
+    return state_folder.read_marker(folder).account_number == ACCOUNT
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("mode", [0o622, 0o602])
+def test_a_file_that_others_can_write_is_refused(folder: Path, name: str, mode: int) -> None:
+    path = put(folder, name, mode)
+    open_to_readers(folder)
+    assert refusal(folder) == (f"{path} can be written by others than its owner.", f"chmod go-w {path}")
+    path.chmod(mode & ~0o022)
+    assert is_fine(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_where_the_folder_lets_nobody_pass_the_bits_of_its_files_open_nothing(folder: Path, name: str) -> None:
+    put(folder, name, 0o666)
+    assert is_fine(folder)
+
+
+def test_a_folder_in_between_that_lets_nobody_pass_closes_what_is_below(folder: Path) -> None:
+    put(folder, "backups/parts/p", 0o666)
+    open_to_readers(folder)
+    (folder / "backups").chmod(0o700)
+    assert is_fine(folder)
+
+
+@pytest.mark.parametrize("name", ["backups", "backups/parts", "quarantine"])
+def test_a_folder_of_the_state_that_others_can_write_is_refused(folder: Path, name: str) -> None:
+    put(folder, f"{name}/file")
+    open_to_readers(folder)
+    (folder / name).chmod(0o777)
+    said = f"{folder / name} can be written by others than its owner."
+    assert refusal(folder) == (said, f"chmod go-w {folder / name}")
+
+
+@pytest.mark.parametrize("members", [[], ["ada", "ben"]])
+def test_a_file_that_the_group_can_write_is_fine_if_nobody_else_is_in_it(
+    folder: Path, members: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an editor writes under the usual umask of a Debian system."""
+    group_of(members, monkeypatch)
+    put(folder, "tradebot.yaml", 0o664)
+    open_to_readers(folder)
+    assert (state_folder.open_door(folder) is None) == (members == [])
+
+
+@pytest.mark.parametrize("name", [*FILES, "backups"])
+def test_what_belongs_to_another_user_is_refused_behind_closed_folders_too(
+    folder: Path, name: str, given: Callable[[Path], None]
+) -> None:
+    for file in FILES:
+        put(folder, file)
+    given(folder / name)
+    us = os.geteuid()
+    said = f"{folder / name} belongs to another user (uid {SOMEBODY}, and this is uid {us})."
+    assert refusal(folder) == (said, f"take it over: sudo chown -h {us} {folder / name}, or move it away")
+
+
+def test_what_belongs_to_the_administrator_is_fine(
+    folder: Path, given: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.adapters.state.test_doors.SOMEBODY", 0)
+    given(put(folder, "ARMED"))
+    assert is_fine(folder)
+
+
+def test_a_second_name_of_a_file_leads_around_the_folder(folder: Path, tmp_path: Path) -> None:
+    path = put(folder, "ledger.db", 0o666)
+    os.link(path, tmp_path / "other name")
+    assert refusal(folder) == (f"{path} can be written by others than its owner.", f"chmod go-w {path}")
+    path.chmod(0o600)
+    assert is_fine(folder)
+
+
+def test_what_a_link_leads_to_is_judged_and_so_is_every_folder_above_it(folder: Path, tmp_path: Path) -> None:
+    elsewhere = put(tmp_path, "elsewhere/bot.yaml")
+    link = folder / "tradebot.yaml"
+    link.symlink_to(elsewhere)
+    assert is_fine(folder)
+    elsewhere.chmod(0o606)
+    assert refusal(folder) == (f"{link} can be written by others than its owner.", f"chmod go-w {link}")
+    elsewhere.chmod(0o600)
+    elsewhere.parent.chmod(0o777)
+    said = f"{elsewhere.parent} lies above what {link} leads to and can be written by others."
+    assert refusal(folder) == (said, f"chmod go-w {elsewhere.parent}")
+
+
+@pytest.mark.parametrize("target", ["nowhere", "system_events.jsonl"])
+def test_a_link_that_leads_nowhere_opens_nothing(folder: Path, target: str) -> None:
+    (folder / "system_events.jsonl").symlink_to(target)
+    assert is_fine(folder)
+
+
+def test_a_folder_that_we_may_not_look_into_opens_nothing(folder: Path) -> None:
+    (folder / "quarantine").mkdir(mode=0)
+    code = (
+        "import sys, pathlib; from tradebot.adapters.state.state_folder import read_marker\n"
+        "read_marker(pathlib.Path(sys.argv[1]))"
+    )
+    done = without_privileges([sys.executable, "-c", code, str(folder)])
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_another_state_in_a_folder_is_judged_by_itself(folder: Path) -> None:
+    state_folder.create(folder / "demo", "sandbox", ACCOUNT, "demo", NOW)
+    put(folder, "demo/tradebot.yaml", 0o666)
+    open_to_readers(folder)
+    assert is_fine(folder)
+    assert "tradebot.yaml can be written" in refusal(folder / "demo")[0]
+
+
+def test_a_file_that_goes_while_it_is_looked_at_opens_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = folder / "ledger.db-journal"
+    monkeypatch.setattr(doors, "_entries", lambda place: [gone, *sorted(place.iterdir())])
+    assert is_fine(folder)

@@ -1,0 +1,143 @@
+"""The file of keys and gates: each line means what its writer meant, or nothing is read."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradebot.adapters.state.env_file import looked_for, read_env_file
+from tradebot.app.keys import load_gates
+from tradebot.errors import OperatorError
+from tradebot.gates.permission import NAMES, Told, permission_of
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Mode
+
+SECRET = "s3cret-of-mine"
+UNREADABLE = {
+    "a colon": (f"UW_API_KEY={SECRET}\n\nDRY_RUN: true\n", "line 3: it is not NAME=VALUE"),
+    "a blank": ("DRY_RUN true\n", "line 1: it is not NAME=VALUE"),
+    "a quote left open": (f'A=1\n# note\nALPACA_SECRET="{SECRET}\n', "line 3: it is not NAME=VALUE"),
+    "a quote closed by a later line": (
+        f'ALPACA_SECRET="{SECRET}\nDRY_RUN=true\nOTHER=x"\n', "line 1: its quote is not closed before the next line"
+    ),
+    "another shell": ('$env:DRY_RUN="true"\n', "line 1: it is not NAME=VALUE"),
+    "a name that only looks like one": ("DRY_RUN\u200b=true\n", "line 1: it is not NAME=VALUE"),
+    "quotes around the name": ('"DRY_RUN"=true\n', "line 1: it is not NAME=VALUE"),
+    "small letters": ("\r\n\r\ndry_run=true\n", "line 3: DRY_RUN counts in exactly these letters alone"),
+    "a dash": ("Allow-Orders=false\n", "line 1: ALLOW_ORDERS counts in exactly these letters alone"),
+}  # fmt: skip
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / ".env"
+    path.write_bytes(text.encode())
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_a_line_that_cannot_be_read_is_named_without_its_text_and_what_to_do(case: str, tmp_path: Path) -> None:
+    text, said = UNREADABLE[case]
+    path = written(tmp_path, text)
+    with pytest.raises(OperatorError) as caught:
+        load_gates({}, path)
+    assert caught.value.message == f"{path}, {said}"
+    assert caught.value.hint == f"write each line of {path} as NAME=VALUE, quotes closed"
+    assert SECRET not in caught.value.message
+
+
+def test_what_people_write_is_read(tmp_path: Path) -> None:
+    text = (
+        "\ufeff# keys\r\nexport DRY_RUN = 'false' # never\r\n\r\nALLOW_ORDERS=\nENABLE_ORDER_EXEC\n"
+        'PEM="a\nb"\nmy.own-name=1\n'
+    )
+    assert read_env_file(written(tmp_path, text)) == {
+        "DRY_RUN": "false", "ALLOW_ORDERS": "", "ENABLE_ORDER_EXEC": "", "PEM": "a\nb", "my.own-name": "1",
+    }  # fmt: skip
+
+
+LETTERS = {
+    "DRY_RUN=false ": "false ",
+    "DRY_RUN= false": " false",
+    "DRY_RUN=\tfalse\t": "\tfalse\t",
+    "DRY_RUN=false\u00a0": "false\u00a0",
+    "DRY_RUN='false '": "false ",
+    "DRY_RUN=false   # never": "false",
+    'DRY_RUN = "false"': "false",
+    "\n\nexport DRY_RUN=false": "false",
+    "DRY_RUN=": "",
+}
+"""Lines of a gate, and what each says: blanks beside a bare word are part of it, as in the environment."""
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("line", LETTERS)
+def test_a_gate_in_the_file_says_what_it_would_say_in_the_environment(line: str, ending: str, tmp_path: Path) -> None:
+    said = load_gates({}, written(tmp_path, f"{line}{ending}"))["DRY_RUN"]
+    assert said == LETTERS[line]
+    for mode in Mode:
+        closed = dict(permission_of(Told(mode, "", "912345678", {"DRY_RUN": said}, None)).closed)
+        found = next((text for text in closed.values() if text.startswith("DRY_RUN")), None)
+        blank = bool(said) and said != said.strip()
+        assert (found is None) is (said == "false")
+        assert blank is (found == f"DRY_RUN says no clear word: {said!r} has a blank beside the word")
+
+
+def test_another_thing_keeps_its_word_without_the_blanks(tmp_path: Path) -> None:
+    assert read_env_file(written(tmp_path, "UW_API_KEY= key-of-mine \n")) == {"UW_API_KEY": "key-of-mine"}
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["the file", "the link to it"])
+def test_a_file_of_another_user_is_refused(link: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, us = written(tmp_path, "DRY_RUN=false\n"), os.geteuid()
+    read = os.lstat if link else os.fstat
+
+    def of_somebody(place: object) -> os.stat_result:
+        found = read(place)  # type: ignore[arg-type]
+        return os.stat_result((*found[:4], 54_321, *found[5:]))
+
+    monkeypatch.setattr(os, read.__name__, of_somebody)
+    with pytest.raises(OperatorError) as refused:
+        read_env_file(path)
+    assert refused.value.message == f"{path} belongs to another user (uid 54321, and this is uid {us})"
+    assert f"sudo chown {us} {path}" in refused.value.hint
+
+
+@given(
+    line=st.text(st.characters(codec="utf-8", categories=("L", "P", "S", "Z")), max_size=12),
+    name=st.sampled_from(NAMES),
+)
+def test_a_name_of_permission_in_a_file_is_read_or_the_file_is_refused(
+    line: str, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever stands between a name and a word: a file that holds both never counts as one that says nothing."""
+    path = written(tmp_path_factory.mktemp("env"), f"{name}{line}no\n")
+    try:
+        found = load_gates({}, path)
+    except OperatorError:
+        return
+    assert name in found or not line.startswith("=")
+
+
+def test_a_name_that_the_environment_sets_is_its_word_even_an_empty_one(tmp_path: Path) -> None:
+    path = written(tmp_path, "ALLOW_ORDERS=true\nENABLE_ORDER_EXEC=true\nDRY_RUN=\n")
+    found = load_gates({"ALLOW_ORDERS": ""}, path)
+    assert found == {"ALLOW_ORDERS": "", "ENABLE_ORDER_EXEC": "true", "DRY_RUN": ""}
+    for mode in Mode:
+        closed = permission_of(Told(mode, "", "912345678", found, None)).closed
+        assert (Reason.ORDER_GATE_CLOSED, "ALLOW_ORDERS is set, and empty") in closed
+        assert (Reason.ORDER_GATE_CLOSED, "DRY_RUN is set, and empty") in closed
+
+
+def test_which_file_is_read_is_told_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert looked_for(Path(".env")) == f"the environment alone: no {tmp_path / '.env'}"
+    written(tmp_path, "")
+    assert looked_for(Path(".env")) == f"the environment, then {tmp_path / '.env'}"
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert looked_for(Path(".env")) == "the environment alone: the current folder is gone"

@@ -1,0 +1,124 @@
+"""Events are written as long as there is room, and never stand in the way."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tests.adapters.samples import NOW, minutes
+from tradebot.adapters.state.events import KEPT, JsonlEvents, Tail, last_events, worth_seeing
+from tradebot.model.event import Severity, SystemEvent
+
+
+def make_event(number: int = 0) -> SystemEvent:
+    return SystemEvent(NOW, "cycle", "PASS_DONE", Severity.INFO, "AAPL", {"number": str(number)})
+
+
+def test_an_event_is_one_line_with_every_field(tmp_path: Path) -> None:
+    path = tmp_path / "system_events.jsonl"
+    events = JsonlEvents(path)
+    events.emit(make_event(1))
+    events.emit(make_event(2))
+    first, second = (json.loads(line) for line in path.read_text().splitlines())
+    assert first == {
+        "timestamp": "2026-01-05T15:00:00.000000Z",
+        "subsystem": "cycle",
+        "event_type": "PASS_DONE",
+        "severity": "INFO",
+        "symbol": "AAPL",
+        "details": {"number": "1"},
+    }
+    assert second["details"] == {"number": "2"}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_full_files_are_rotated_and_the_newest_kept(tmp_path: Path) -> None:
+    events = JsonlEvents(tmp_path / "events.jsonl", max_bytes=400)
+    for number in range(40):
+        events.emit(make_event(number))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["events.jsonl", *(f"events.jsonl.{n}" for n in range(1, KEPT + 1))]
+    assert all(path.stat().st_size <= 400 for path in tmp_path.iterdir())
+    lines = [
+        json.loads(line)["details"]["number"]
+        for name in reversed([names[0], *names[1:]])
+        for line in (tmp_path / name).read_text().splitlines()
+    ]
+    assert lines == [str(number) for number in range(40 - len(lines), 40)]
+
+
+def test_a_place_that_cannot_be_written_is_passed_over(tmp_path: Path) -> None:
+    JsonlEvents(tmp_path / "none" / "events.jsonl").emit(make_event())
+    (tmp_path / "events.jsonl").mkdir()
+    JsonlEvents(tmp_path / "events.jsonl").emit(make_event())
+
+
+def test_a_full_disk_is_passed_over(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from tests.adapters.state.test_events import JsonlEvents, make_event\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "JsonlEvents(Path(sys.argv[1])).emit(make_event())\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "events.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "events.jsonl").read_bytes() == b""
+
+
+def numbers(events: Sequence[SystemEvent]) -> list[int]:
+    return [int(event.details["number"]) for event in events]
+
+
+def test_the_last_events_are_found_across_rotated_files(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events = JsonlEvents(path, max_bytes=400)
+    for number in range(9):
+        events.emit(make_event(number))
+    assert [numbers(last_events(path, count)[0]) for count in (1, 4, 99)] == [[8], [5, 6, 7, 8], list(range(9))]
+    assert last_events(tmp_path / "absent", 3) == ((), 0)
+
+
+def test_lines_that_are_no_events_are_counted_and_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    JsonlEvents(path).emit(make_event(1))
+    with path.open("ab") as file:
+        file.write(b'{"half": \n\xff\n[]\n')
+    found, unreadable = last_events(path, 10)
+    assert (numbers(found), unreadable) == ([1], 3)
+
+
+def test_a_tail_tells_what_comes_after_it_once_and_across_a_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events = JsonlEvents(path, max_bytes=400)
+    events.emit(make_event(0))
+    tail = Tail(path)
+    told: list[int] = []
+    for number in range(1, 7):
+        events.emit(make_event(number))
+        told += numbers(tail.news()) if number % 2 else []
+    assert (told + numbers(tail.news()), tail.news()) == ([1, 2, 3, 4, 5, 6], [])
+    tail.close()
+
+
+def test_a_tail_may_begin_before_there_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    tail = Tail(path)
+    assert tail.news() == []
+    JsonlEvents(path).emit(make_event(4))
+    assert numbers(tail.news()) == [4]
+    tail.close()
+
+
+def test_of_a_span_all_events_are_counted_and_those_that_ask_for_attention_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "system_events.jsonl"
+    events = JsonlEvents(path)
+    for minute, severity in enumerate((Severity.WARN, Severity.INFO, Severity.ERROR, Severity.WARN)):
+        events.emit(replace(make_event(minute), timestamp=minutes(minute), severity=severity))
+    path.write_bytes(path.read_bytes() + b'{"timestamp":"2026-01-05T15:01:30.000000Z","torn')
+    count, found = worth_seeing(path, [(minutes(1), minutes(2))])
+    assert (count, [event.details["number"] for event in found]) == (3, ["2"])
+    assert worth_seeing(path, [(minutes(0), minutes(0)), (minutes(3), minutes(9))])[0] == 2
+    assert worth_seeing(tmp_path / "none", [(minutes(0), minutes(9))]) == (0, ())

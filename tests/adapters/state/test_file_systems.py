@@ -1,0 +1,62 @@
+"""Which file system a place lies on, and which kinds are another machine's."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.mounts import mounted, table
+from tradebot.adapters.state.file_systems import kind_of, network_kind
+
+NETWORK = (
+    *("nfs", "nfs3", "nfs4", "cifs", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "davfs"),
+    *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse", "fuse.juicefs"),
+)
+OWN = (
+    *("ext4", "xfs", "btrfs", "zfs", "apfs", "overlay", "tmpfs", "fuse", "fuseblk", "fuse.fuse-overlayfs", "fuse.ntfs"),
+    *("ecryptfs", "vfat", "f2fs", "fuse.gocryptfs", "nfsd", "fuse.portal", "configfs", "virtiofs", "autofs", "tracefs"),
+)
+
+
+@pytest.mark.parametrize("kind", NETWORK)
+def test_a_network_is_known_by_its_kind(kind: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, kind):
+        assert network_kind(tmp_path / "state") == kind
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_a_disk_of_this_machine_is_none(kind: str, tmp_path: Path) -> None:
+    with mounted(tmp_path, kind):
+        assert (network_kind(tmp_path / "state"), kind_of(tmp_path / "state")) == (None, kind)
+
+
+def test_the_nearest_mount_counts_and_of_two_on_one_place_the_later() -> None:
+    mounts = b"/dev/vda / ext4 rw 0 0\nh:/x /mnt/a nfs4 rw 0 0\n/dev/vdb /mnt/a/b xfs rw 0 0\nx /mnt/a cifs rw 0 0\n"
+    with table(mounts):
+        places = ("/mnt/a/c", "/mnt/a/b/c", "/mnt/ab", "/mnt", "/mnt/a", "/mnt/a/b/../c")
+        assert [kind_of(Path(place)) for place in places] == ["cifs", "xfs", "ext4", "ext4", "cifs", "cifs"]
+
+
+def test_a_link_to_a_network_lies_on_it(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "near").symlink_to(tmp_path / "far")
+    with mounted(tmp_path / "far", "nfs4"):
+        assert network_kind(tmp_path / "near" / "state") == "nfs4"
+
+
+@pytest.mark.parametrize("name", ["a b", "a\tb", "a\\b", "a\\040b", "ä", os.fsdecode(b"a\xff")])
+def test_a_name_that_the_kernel_writes_otherwise_is_read(name: str, tmp_path: Path) -> None:
+    place = tmp_path / name
+    written = os.fsencode(place).replace(b"\\", b"\\134").replace(b" ", b"\\040").replace(b"\t", b"\\011")
+    with table(b"/dev/vda / ext4 rw 0 0\nh:/x " + written + b" nfs rw 0 0\n"):
+        assert (kind_of(place), kind_of(tmp_path / "other")) == ("nfs", "ext4")
+
+
+def test_a_system_without_a_table_does_not_say() -> None:
+    with table(None):
+        assert (kind_of(Path("/")), network_kind(Path("/"))) == (None, None)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mounts").exists(), reason="needs /proc/self/mounts")
+def test_the_kernels_own_table_is_read() -> None:
+    assert kind_of(Path("/proc/self")) == "proc"

@@ -1,0 +1,107 @@
+"""One writer per state folder."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tradebot.adapters.state import lock
+from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+HOLD = (
+    "import sys; from pathlib import Path; from tradebot.adapters.state import lock\n"
+    "with lock.hold(Path(sys.argv[1]), 'serve'):\n    print('held', flush=True); sys.stdin.read(1)\n"
+)
+
+
+@contextmanager
+def another_process_holding(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_waits_and_then_names_the_holder(tmp_path: Path) -> None:
+    with another_process_holding(tmp_path) as holder:
+        with pytest.raises(TradebotError) as caught, lock.hold(tmp_path, "trade-once", wait_s=0.05):
+            pass
+        assert caught.value.code is ExitCode.ANOTHER_INSTANCE
+        assert f"serve, process {holder.pid}, since 20" in caught.value.message
+
+
+def test_a_lock_set_free_while_waiting_is_taken(tmp_path: Path) -> None:
+    with another_process_holding(tmp_path) as holder:
+        assert holder.stdin is not None
+        holder.stdin.close()
+        with lock.hold(tmp_path, "trade-once"):
+            assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+
+
+def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
+    with another_process_holding(tmp_path) as holder:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        with lock.hold(tmp_path, "trade-once", wait_s=0.0):
+            pass
+
+
+def test_the_lock_is_free_again_after_a_pass_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lock.hold(tmp_path, "score"):
+        _ = 1 / 0
+    with lock.hold(tmp_path, "score", wait_s=0.0):
+        assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_holder_that_left_garbage_is_still_a_holder(tmp_path: Path) -> None:
+    with lock.hold(tmp_path, "score"):
+        (tmp_path / "lock").write_bytes(b"\xff")
+        with pytest.raises(TradebotError, match="has not said"), lock.hold(tmp_path, "halt", wait_s=0.0):
+            pass
+
+
+def test_a_lock_on_a_file_that_was_replaced_meanwhile_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked: list[int] = []
+    kernel_flock = fcntl.flock
+
+    def replace_then_flock(descriptor: int, operation: int) -> None:
+        if not locked:
+            (tmp_path / "new").touch()
+            (tmp_path / "new").replace(tmp_path / "lock")
+        locked.append(os.fstat(descriptor).st_ino)
+        kernel_flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", replace_then_flock)
+    with lock.hold(tmp_path, "score"):
+        assert len(locked) == 2
+        assert locked[-1] == (tmp_path / "lock").stat().st_ino
+
+
+def test_a_folder_that_is_missing_needs_a_person(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError), lock.hold(tmp_path / "none", "score", wait_s=0.0):
+        pass
+
+
+def test_a_look_names_the_holder_and_neither_waits_nor_makes_a_file(tmp_path: Path) -> None:
+    assert lock.holder(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    with another_process_holding(tmp_path) as holder:
+        assert str(lock.holder(tmp_path)).startswith(f"serve, process {holder.pid}, since 20")
+    assert lock.holder(tmp_path) is None

@@ -1,0 +1,58 @@
+"""Plans on disk: what is read is what was written, or an error that says what to do."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tradebot.adapters.state import plans
+from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.errors import OperatorError
+from tradebot.reconciliation.findings import Finding, FindingKind
+from tradebot.reconciliation.plans import Plan
+
+AMOUNTS = st.none() | st.decimals(-(10**9), 10**9, places=4).map(lambda amount: amount.normalize() + 0)
+FINDINGS = st.builds(Finding, st.sampled_from(FindingKind), st.text(min_size=1, max_size=48), AMOUNTS, AMOUNTS)
+
+
+def folder_of(path: Path, number: str = "PA0000001234") -> StateFolder:
+    return StateFolder(path, "id", "user", "paper", number, datetime(2026, 11, 16, tzinfo=UTC))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StateFolder:
+    return folder_of(tmp_path)
+
+
+@given(findings=st.lists(FINDINGS, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+def test_a_plan_comes_back_as_it_was_by_its_id_and_by_its_file(folder: StateFolder, findings: list[Finding]) -> None:
+    plan = Plan("plan-1a2b3c4d", "0123456789ab", tuple(findings))
+    path = plans.write(folder, plan)
+    assert plans.read(folder, plan.id) == plans.read(folder, str(path)) == plan
+
+
+def test_a_plan_of_another_account_is_refused(folder: StateFolder) -> None:
+    finding = Finding(FindingKind.PHANTOM, "AAPL", Decimal(5), Decimal(0))
+    path = plans.write(folder, Plan("plan-1a2b3c4d", "0123456789ab", (finding,)))
+    with pytest.raises(OperatorError, match=r"another account than …9999"):
+        plans.read(folder_of(folder.path, "PA0000009999"), str(path))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"schema": "tradebot.plan/1", "account": "PA0000001234"}', "\x00"]
+)
+def test_what_is_no_plan_is_refused_with_the_next_command(folder: StateFolder, text: str) -> None:
+    (folder.path / "odd.json").write_text(text)
+    with pytest.raises(OperatorError) as refused:
+        plans.read(folder, str(folder.path / "odd.json"))
+    assert refused.value.hint.startswith("tradebot reconcile")
+
+
+@pytest.mark.parametrize("name", ["none", "../../etc/passwd", "plan.json", "/"])
+def test_a_plan_that_is_not_there_is_refused(folder: StateFolder, name: str) -> None:
+    with pytest.raises(OperatorError):
+        plans.read(folder, name)

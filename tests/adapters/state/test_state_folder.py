@@ -1,0 +1,99 @@
+"""One bot's folder: found, marked, and never mistaken for a new one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import ACCOUNT, NOW
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
+from tradebot.errors import ExitCode, OperatorError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "bot"
+    state_folder.create(path, "sandbox", ACCOUNT, "user", NOW)
+    SqliteLedger.create(path, ACCOUNT, NOW).close()
+    return path
+
+
+def test_the_flag_wins_over_the_environment_and_that_over_the_default() -> None:
+    environ = {"TRADEBOT_STATE": "there"}
+    assert state_folder.resolve("here", environ) == Path("here")
+    assert state_folder.resolve(None, environ) == Path("there")
+    assert state_folder.resolve(None, {}) == Path("state")
+
+
+def test_what_was_created_is_what_is_opened(folder: Path) -> None:
+    state = state_folder.open_state(folder)
+    assert (state.kind, state.mode, state.account_number) == ("user", "sandbox", ACCOUNT)
+    assert (state.created_at, state.tail) == (NOW, ACCOUNT[-4:])
+    assert state.exchange.is_dir()
+    assert state.plans.is_dir()
+
+
+def test_only_the_owner_may_look(folder: Path) -> None:
+    assert folder.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()}
+    assert modes.keys() >= {"state.id", "ledger.db", "journal.jsonl"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_folder_that_holds_other_files_can_become_a_state(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*")
+    assert state_folder.create(tmp_path, "paper", ACCOUNT, "user", NOW).path == tmp_path
+
+
+def test_a_state_is_created_once(folder: Path) -> None:
+    with pytest.raises(OperatorError, match="already"):
+        state_folder.create(folder, "paper", "OTHER", "user", NOW)
+    assert state_folder.open_state(folder).account_number == ACCOUNT
+
+
+def test_no_state_names_the_place_the_known_ones_and_the_next_command(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    state_folder.create(tmp_path / "state" / "second", "sandbox", ACCOUNT, "demo", NOW)
+    with pytest.raises(OperatorError) as caught:
+        state_folder.open_state(tmp_path / "none", {"TRADEBOT_STATE": str(folder)})
+    assert caught.value.code is ExitCode.USAGE
+    assert str(tmp_path / "none") in caught.value.message
+    assert f"state/second, {folder}" in caught.value.message
+    assert "tradebot init" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '"x"', '{"schema": 1}', '{"schema": "x"}', "\udcff", '{"schema": 2}']
+)
+def test_a_marker_that_cannot_be_understood_needs_a_person(folder: Path, text: str) -> None:
+    marker = folder / "state.id"
+    if text == '{"schema": 2}':
+        text = json.dumps(json.loads(marker.read_text()) | {"schema": 2})
+    marker.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(OperatorError) as caught:
+        state_folder.open_state(folder)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("size", [None, 0])
+def test_a_marked_folder_without_its_ledger_is_lost_and_not_new(folder: Path, size: int | None) -> None:
+    (folder / "ledger.db").unlink()
+    if size is not None:
+        (folder / "ledger.db").touch()
+    with pytest.raises(OperatorError, match="lost, not new") as caught:
+        state_folder.open_state(folder)
+    assert "RUNBOOK" in caught.value.hint
+    with pytest.raises(OperatorError):
+        SqliteLedger.create(folder, ACCOUNT, NOW)
+    assert (folder / "ledger.db").exists() is (size is not None)
+
+
+def test_a_file_where_the_folder_should_be_needs_a_person(tmp_path: Path) -> None:
+    (tmp_path / "bot").write_text("")
+    with pytest.raises(OperatorError, match="is not a folder"):
+        state_folder.create(tmp_path / "bot", "sandbox", ACCOUNT, "user", NOW)
+    with pytest.raises(OperatorError, match="is not a folder"):
+        state_folder.open_state(tmp_path / "bot", {})

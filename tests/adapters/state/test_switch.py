@@ -1,0 +1,227 @@
+"""ARMED must be there and HALT must not: everything else adds no risk."""
+
+import errno
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.samples import NOW, minutes
+from tests.privileges import without_privileges
+from tradebot.adapters.state import switch
+from tradebot.errors import OperatorError
+from tradebot.model.trading import TradingState, TradingStateRecord
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    switch.arm(tmp_path, "init", NOW)
+    return tmp_path
+
+
+def halt(folder: Path, state: str = "REDUCE_ONLY") -> None:
+    switch.halt(folder, "me", "storm", minutes(1), state)
+
+
+def end_halt(folder: Path) -> None:
+    """End the halt that is there, as the ledger does between its own rows."""
+    assert switch.lift(folder, switch.seen(folder))
+    switch.arm(folder, "me", minutes(2))
+
+
+def test_an_armed_folder_is_active(folder: Path) -> None:
+    assert switch.armed(folder)
+    assert switch.read(folder) == TradingStateRecord(TradingState.ACTIVE, "init", "armed", NOW)
+
+
+def test_a_folder_that_was_never_armed_only_reduces(tmp_path: Path) -> None:
+    record = switch.read(tmp_path)
+    assert (record.state, record.at) == (TradingState.REDUCE_ONLY, None)
+
+
+@pytest.mark.parametrize("state", ["REDUCE_ONLY", "FLATTEN"])
+def test_a_halt_says_who_why_and_when(folder: Path, state: str) -> None:
+    halt(folder, state)
+    assert not switch.armed(folder)
+    assert switch.read(folder) == TradingStateRecord(TradingState(state), "me", "storm", minutes(1))
+
+
+def test_clearing_a_halt_arms_again(folder: Path) -> None:
+    halt(folder)
+    end_halt(folder)
+    assert switch.read(folder) == TradingStateRecord(TradingState.ACTIVE, "me", "armed", minutes(2))
+
+
+def test_a_halt_file_made_by_hand_halts(folder: Path) -> None:
+    (folder / "HALT").touch()
+    laid = datetime.fromtimestamp((folder / "HALT").stat().st_mtime, UTC)
+    assert switch.read(folder) == TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", laid)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"\xff\xfe", b"[1]", b'{"state": "ACTIVE"}', b"null", b'{"state":"x","who":1,"why":2,"at":3}'],
+)
+def test_a_halt_file_that_cannot_be_read_halts(folder: Path, content: bytes) -> None:
+    (folder / "HALT").write_bytes(content)
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+
+
+def test_a_halt_record_that_claims_to_be_active_halts(folder: Path) -> None:
+    halt(folder, "ACTIVE")
+    switch.arm(folder, "someone", NOW)
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+
+
+def test_a_directory_named_halt_halts_until_it_is_cleared(folder: Path) -> None:
+    (folder / "HALT").mkdir()
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+    halt(folder)
+    end_halt(folder)
+    assert switch.read(folder).state is TradingState.ACTIVE
+
+
+def test_a_folder_named_halt_that_holds_something_is_left_beside_and_told(folder: Path) -> None:
+    (folder / "HALT").mkdir()
+    (folder / "HALT" / "note").write_text("not yet")
+    end_halt(folder)
+    assert switch.read(folder).state is TradingState.ACTIVE
+    (aside,) = switch.left_aside(folder)
+    assert [path.name for path in aside.iterdir()] == ["note"]
+
+
+def test_what_a_killed_unhalt_has_left_is_removed_by_the_next(folder: Path) -> None:
+    (folder / "HALT.1.taken").write_text("")
+    end_halt(folder)
+    assert [path.name for path in folder.iterdir()] == ["ARMED"]
+
+
+def test_a_halt_that_cannot_be_looked_at_holds(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halt(folder)
+    switch.arm(folder, "someone", NOW)
+
+    def broken(path: Path) -> os.stat_result:
+        raise OSError(errno.EIO, "the disk", str(path))
+
+    monkeypatch.setattr(os, "lstat", broken)
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_newer_halt_is_not_cleared(folder: Path, first: bool) -> None:
+    if first:
+        halt(folder)
+    shown = switch.seen(folder)
+    switch.halt(folder, "another", "fire", minutes(2), "REDUCE_ONLY")
+    assert not switch.lift(folder, shown)
+    assert switch.read(folder) == TradingStateRecord(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
+    assert [path.name for path in folder.iterdir()] == ["HALT"]
+
+
+def test_a_dangling_link_named_halt_halts(folder: Path) -> None:
+    (folder / "HALT").symlink_to(folder / "nowhere")
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Path.mkdir,
+        Path.touch,
+        lambda path: path.symlink_to("nowhere"),
+        lambda path: path.write_bytes(b"\xff"),
+        lambda path: path.write_text('{"state": "ACTIVE"}'),
+        lambda path: path.write_text('{"state":"REDUCE_ONLY","who":"a","why":"b","at":"2026-01-05T00:00:00+00:00"}'),
+    ],
+)
+def test_an_armed_that_is_no_record_of_arming_does_not_arm(tmp_path: Path, make: object) -> None:
+    assert callable(make)
+    make(tmp_path / "ARMED")
+    assert not switch.armed(tmp_path)
+    assert switch.read(tmp_path).state is TradingState.REDUCE_ONLY
+
+
+def run_with_full_disk(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in a process whose files may not grow at all, as on a full disk."""
+    limit = (
+        "import resource, signal, sys; from datetime import datetime, UTC; from pathlib import Path\n"
+        "from tradebot.adapters.state import switch\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "folder, now = Path(sys.argv[1]), datetime(2026, 1, 5, tzinfo=UTC)\n"
+    )
+    command = [sys.executable, "-c", limit + code, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
+
+
+def test_a_halt_works_on_a_full_disk(folder: Path) -> None:
+    done = run_with_full_disk("switch.halt(folder, 'me', 'full', now, 'REDUCE_ONLY')", folder)
+    assert done.returncode == 0, done.stderr
+    # The disk was full indeed: the reason could not be written, and no half of it is left.
+    assert list(folder.iterdir()) == []
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+
+
+@pytest.mark.parametrize(("before", "held"), [([], "REDUCE_ONLY"), (["FLATTEN"], "FLATTEN")])
+def test_closing_everything_on_a_full_disk_says_what_the_files_hold(folder: Path, before: list[str], held: str) -> None:
+    for state in before:
+        halt(folder, state)
+    done = run_with_full_disk("print(switch.halt(folder, 'me', 'full', now, 'FLATTEN'))", folder)
+    assert (done.stdout.strip(), switch.read(folder).state.value) == (held, held), done.stderr
+
+
+def test_arming_on_a_full_disk_fails_and_stays_halted(folder: Path) -> None:
+    halt(folder)
+    done = run_with_full_disk("switch.lift(folder, switch.seen(folder)); switch.arm(folder, 'me', now)", folder)
+    assert "OperatorError" in done.stderr
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+
+
+HALT_IT = (
+    "import sys; from datetime import datetime, UTC; from pathlib import Path\n"
+    "from tradebot.adapters.state import switch\n"
+    "print(switch.halt(Path(sys.argv[1]), 'me', 'why', datetime(2026, 1, 5, tzinfo=UTC), 'REDUCE_ONLY'))"
+)
+
+
+def halted_where_nothing_can_be_made(folder: Path) -> subprocess.CompletedProcess[str]:
+    folder.chmod(0o500)
+    try:
+        return without_privileges([sys.executable, "-c", HALT_IT, str(folder)])
+    finally:
+        folder.chmod(0o700)
+
+
+def test_a_halt_in_a_folder_that_cannot_be_written_empties_armed_in_its_place(folder: Path) -> None:
+    done = halted_where_nothing_can_be_made(folder)
+    assert (done.stdout, [path.name for path in folder.iterdir()]) == ("REDUCE_ONLY\n", ["ARMED"]), done.stderr
+    assert switch.read(folder).state is TradingState.REDUCE_ONLY
+    end_halt(folder)
+    assert switch.read(folder).state is TradingState.ACTIVE
+
+
+def test_a_pipe_named_armed_keeps_no_halt_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ARMED")
+    assert "OperatorError" in halted_where_nothing_can_be_made(tmp_path).stderr
+    assert switch.read(tmp_path).state is TradingState.REDUCE_ONLY
+
+
+def test_a_halt_that_changed_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "bot").write_text("")
+    with pytest.raises(OperatorError) as caught:
+        halt(tmp_path / "bot")
+    assert isinstance(caught.value.__cause__, OSError)
+    assert caught.value.__cause__.errno == errno.ENOTDIR
+
+
+def test_the_switch_needs_nothing_but_the_cheap_part_of_the_standard_library() -> None:
+    code = (
+        "import sys; import tradebot.adapters.state.switch; "
+        "heavy = {'sqlite3', 'dataclasses', 'requests', 'typer', 'tradebot.model'}; "
+        "print(*(heavy & sys.modules.keys()))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert done.stdout.split() == []

@@ -1,0 +1,159 @@
+"""Round trips, canonical text, and clear errors."""
+
+import json
+import math
+from dataclasses import fields, replace
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.adapters.samples import NOW, PASSED, make_alert, make_cycle, make_fill, make_intent, make_order
+from tests.adapters.words import MONEY, TIMES
+from tradebot.adapters.text.canonical import CodecError, decimal_text, json_text, parse_time, time_text
+from tradebot.adapters.text.codec import decode, encode, pack, unpack
+from tradebot.model.decision import Decision
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.flow import Fact, FlowAlert, GreekExposure, OiChange, Quota
+from tradebot.model.intent import Intent
+from tradebot.model.order import Fill, Order, Reply
+from tradebot.model.position import OwnedFill
+from tradebot.model.record import CandidateRecord, CycleRecord, Mark
+
+KINDS = [
+    Intent,
+    Order,
+    Fill,
+    OwnedFill,
+    Reply,
+    Decision,
+    FlowAlert,
+    GreekExposure,
+    OiChange,
+    CandidateRecord,
+    CycleRecord,
+]
+
+
+@settings(max_examples=15)
+@given(st.data())
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_word_survives_the_way_to_text_and_back(kind: type[Any], data: st.DataObject) -> None:
+    value = data.draw(st.from_type(kind))
+    assert decode(kind, json.loads(json_text(encode(value)))) == value
+    assert unpack(kind, json.loads(json_text(pack(value)))) == value
+
+
+@given(MONEY)
+def test_equal_numbers_have_one_text_and_keep_every_digit(value: Decimal) -> None:
+    text = decimal_text(value)
+    assert Decimal(text) == value
+    assert "E" not in text
+    assert decimal_text(value * Decimal("1.000")) == text or len(value.as_tuple().digits) > 25
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("1.500", "1.5"), ("1E+3", "1000"), ("-0.00", "0"), ("100", "100"), ("0.000000001", "0.000000001")],
+)
+def test_decimal_text_is_canonical(value: str, text: str) -> None:
+    assert decimal_text(Decimal(value)) == text
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1E+999999", "1E-999999"])
+def test_a_number_that_is_none_has_no_text(value: str) -> None:
+    with pytest.raises(CodecError):
+        decimal_text(Decimal(value))
+
+
+@given(TIMES, TIMES)
+def test_stored_times_sort_as_the_times_do(first: datetime, second: datetime) -> None:
+    assert parse_time(time_text(first)) == first
+    assert (time_text(first) < time_text(second)) == (first < second)
+
+
+def test_a_time_is_stored_as_utc_and_must_carry_a_zone() -> None:
+    new_york = timezone(timedelta(hours=-5))
+    assert time_text(datetime(2026, 1, 5, 10, tzinfo=new_york)) == "2026-01-05T15:00:00.000000Z"
+    with pytest.raises(CodecError):
+        time_text(NOW.replace(tzinfo=None))
+    with pytest.raises(CodecError):
+        parse_time("2026-01-05T15:00:00")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_refused(value: float) -> None:
+    with pytest.raises(CodecError):
+        encode(replace(PASSED, observed=value))
+    with pytest.raises(CodecError):
+        json_text({"score": value})
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"quantity": None}, "Order.updated"),
+        ({"venue_id": 5}, "Order.venue_id"),
+        ({"filled_quantity": "many"}, "Order.filled_quantity"),
+        ({"filled_quantity": "NaN"}, "Order.filled_quantity"),
+        ({"filled_quantity": 1.5}, "Order.filled_quantity"),
+        ({"side": "hold"}, "Order.side"),
+        ({"updated_at": "yesterday"}, "Order.updated_at"),
+        ({"surprise": 1}, "unknown fields ['surprise']"),
+    ],
+)
+def test_text_that_does_not_fit_is_an_error_naming_the_place(change: dict[str, Any], named: str) -> None:
+    body = encode(make_order()) | change
+    if named == "Order.updated":
+        del body["updated_at"]
+        named = "missing fields ['updated_at']"
+    with pytest.raises(CodecError) as caught:
+        decode(Order, body)
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [None, [], "x", 5, {}, [1, 2]])
+def test_a_wrong_shape_is_an_error(body: object) -> None:
+    for read in (decode, unpack):
+        with pytest.raises(CodecError):
+            read(Decision, body)
+
+
+def test_what_a_later_venue_may_say_becomes_unknown_and_not_an_error() -> None:
+    assert decode(Order, encode(make_order()) | {"status": "teleported"}).status == "unknown"
+
+
+def test_a_packed_value_is_half_the_size() -> None:
+    record = make_cycle("c").candidates[0]
+    assert len(json_text(pack(record))) < 0.6 * len(json_text(encode(record)))
+
+
+def test_the_samples_survive() -> None:
+    alert: Fact = make_alert("1")
+    event = SystemEvent(NOW, "facts", "X", Severity.INFO, None, {"why": "text"})
+    for value in (make_intent(), make_order(), make_fill(), alert, event, make_cycle("c")):
+        assert decode(type(value), json.loads(json_text(encode(value)))) == value
+    assert date.fromisoformat(encode(make_intent())["key"]["session"]) == make_intent().key.session
+    assert list(encode(PASSED)) == [field.name for field in fields(Decision)]
+
+
+def test_an_object_from_before_a_field_was_added_reads_as_nothing_recorded() -> None:
+    body = encode(make_order())
+    del body["replaced_by"]
+    assert decode(Order, body) == make_order()
+    del body["updated_at"]
+    with pytest.raises(CodecError, match=r"missing fields \['updated_at'\]"):
+        decode(Order, body)
+
+
+def test_a_record_from_before_a_field_was_added_reads_as_nothing_recorded() -> None:
+    cycle = replace(make_cycle("c"), equity=Decimal(5), marks=(Mark("AAPL", Decimal(7)),), quota=Quota(1, 2, None))
+    packed = json.loads(json_text(pack(cycle)))
+    assert unpack(CycleRecord, packed) == cycle
+    before = [field.name for field in fields(CycleRecord)].index("equity")
+    assert unpack(CycleRecord, packed[:before]) == replace(cycle, equity=None, marks=(), quota=None)
+    with pytest.raises(CodecError):
+        unpack(CycleRecord, [*packed, None])

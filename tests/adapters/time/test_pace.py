@@ -1,0 +1,105 @@
+"""Trading time: a real venue's follows our corrected clock, the embedded exchange's is driven from slot to slot."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.builders import SESSION
+from tradebot.adapters.time.clock import EngineStatus
+from tradebot.adapters.time.pace import EngineTime, RealTime
+from tradebot.errors import TemporaryError
+
+NEXT = SESSION.open + timedelta(days=1)
+
+
+class FakeEngine:
+    """One session and the open of a second one, after which the market has ended."""
+
+    def __init__(self, now: datetime) -> None:
+        self.at = now
+
+    def status(self) -> EngineStatus:
+        is_open = SESSION.open <= self.at < SESSION.close
+        opens = SESSION.open if self.at < SESSION.open else NEXT
+        return EngineStatus(self.at, SESSION.date, opens, SESSION.close, is_open, "TEST00001", self.at >= NEXT)
+
+    def sleep(self, seconds: float) -> EngineStatus:
+        self.at += timedelta(seconds=seconds)
+        return self.status()
+
+    def tick_to(self, moment: datetime | str) -> EngineStatus:
+        assert moment == "next_open"
+        self.at = replace(self.status()).next_open or self.at
+        return self.status()
+
+
+def pace(engine: FakeEngine, share_s: float, due_each_m: int = 10) -> tuple[EngineTime, list[str]]:
+    said: list[str] = []
+    due = [SESSION.open + timedelta(minutes=m) for m in range(0, 390, due_each_m)]
+    times = EngineTime(
+        engine, share_s, lambda now: min((d for d in due if d > now), default=None), lambda at, text: said.append(text)
+    )
+    return times, said
+
+
+def minutes(moments: list[datetime]) -> list[float]:
+    return [(moment - SESSION.open).total_seconds() / 60 for moment in moments]
+
+
+def test_the_engine_is_looked_at_where_it_stands_and_then_at_each_due_moment_of_the_ticks_share() -> None:
+    times, _ = pace(FakeEngine(SESSION.open + timedelta(minutes=3)), share_s=1500)
+    assert minutes(list(times.moments())) == [3, 10, 20, 28]
+    assert minutes(list(times.moments())) == [30, 40, 50, 53]
+    assert minutes([times.now]) == [53]
+
+
+@pytest.mark.parametrize(("ahead_s", "believed"), [(0, True), (50, True), (86_400, False), (-86_400, False)])
+def test_a_venue_is_believed_where_this_machines_clock_bears_it_out(ahead_s: int, believed: bool) -> None:
+    assert RealTime(lambda: datetime.now(UTC) + timedelta(seconds=ahead_s)).believed is believed
+
+
+def test_a_night_costs_no_share_of_time_and_is_told() -> None:
+    times, said = pace(FakeEngine(SESSION.open - timedelta(hours=5)), share_s=600)
+    assert minutes(list(times.moments())) == [-300, 0, 10]
+    assert said == ["the session is closed; the next one opens 2026-11-16 14:30 UTC"]
+
+
+def test_each_close_is_a_moment_and_the_markets_end_ends_it() -> None:
+    times, _ = pace(FakeEngine(SESSION.close - timedelta(minutes=15)), share_s=1_000_000)
+    assert minutes(list(times.moments()))[:4] == [375, 380, 390, 1440]
+    assert times.finished
+
+
+def test_a_tick_by_somebody_else_is_followed() -> None:
+    engine = FakeEngine(SESSION.open)
+    times, _ = pace(engine, share_s=60)
+    list(times.moments())
+    engine.sleep(3600)
+    assert minutes(list(times.moments())) == [62]
+
+
+def test_real_time_is_the_venues_a_second_behind() -> None:
+    ahead = timedelta(minutes=7)
+    times = RealTime(lambda: datetime.now(UTC) + ahead)
+    off = times.now - datetime.now(UTC) - ahead
+    assert timedelta(seconds=-2) < off < timedelta(seconds=-0.9)
+    assert len(list(times.moments())) == 1
+    assert not times.finished
+
+
+def test_real_time_begins_only_where_the_venue_answers_and_serves_on_where_it_is_away_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = [datetime.now(UTC)]
+
+    def ask() -> datetime:
+        if not answers:
+            raise TemporaryError("away")
+        return answers.pop()
+
+    times = RealTime(ask)
+    monkeypatch.setattr("tradebot.adapters.time.pace.ASK_AGAIN", timedelta(0))
+    assert len(list(times.moments())) == 1
+    with pytest.raises(TemporaryError, match="away"):
+        RealTime(ask)

@@ -1,0 +1,42 @@
+"""No minute holds more requests than burst and rate allow."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradebot.adapters.wire.budget import TokenBucket
+
+
+class Timer:
+    """Time that passes when somebody sleeps or a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@given(st.lists(st.floats(min_value=0, max_value=20), min_size=1, max_size=400))
+def test_no_minute_holds_more_requests_than_the_burst_and_the_rate(pauses: list[float]) -> None:
+    timer = Timer()
+    bucket = TokenBucket(160, 30, monotonic=timer.monotonic, sleep=timer.sleep)
+    taken = []
+    for pause in [*pauses, *[0.0] * 400]:
+        timer.sleep(pause)
+        bucket.take()
+        taken.append(timer.now)
+    most = max(sum(start <= at < start + 60 for at in taken) for start in taken[::20])
+    assert most <= 191
+
+
+def test_the_burst_goes_at_once_and_the_next_request_waits_one_interval() -> None:
+    timer = Timer()
+    bucket = TokenBucket(60, 5, monotonic=timer.monotonic, sleep=timer.sleep)
+    for _ in range(5):
+        bucket.take()
+    assert timer.now == 0
+    bucket.take()
+    assert timer.now == 1

@@ -1,0 +1,162 @@
+"""One exchange is bounded in everything, and numbers survive it exactly."""
+
+import gzip
+import json
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adapters.alpaca.samples import QUICK
+from tests.adapters.wire.scripted import Scripted, Wire, serving
+from tradebot.adapters.wire.http import (
+    BodyError,
+    Bounds,
+    RetryableError,
+    RetryPolicy,
+    WireError,
+    bounded_session,
+    decode,
+    exchange,
+)
+
+IMPATIENT = Bounds(connect_s=5.0, read_s=0.15, total_s=0.4)
+"""For answers that are spoiled in any case: a busy machine can only spoil them more."""
+
+
+def ask(wire: Wire, bounds: Bounds = QUICK) -> bytes:
+    return exchange(bounded_session(bounds), bounds, "GET", wire.url + "/x").body
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=6))
+def test_fractions_survive_decoding_exactly(number: Decimal) -> None:
+    assert decode(f'[{number:f}, {number:e}, "{number:f}"]'.encode()) == [number, number, f"{number:f}"]
+
+
+def test_what_is_no_number_is_left_for_the_rows_to_refuse() -> None:
+    decoded = decode(b"[NaN, Infinity, -Infinity, 1e99999999999999999999]")
+    assert isinstance(decoded, list)
+    assert not any(number.is_finite() for number in decoded)
+
+
+@given(st.binary(max_size=30))
+def test_any_bytes_are_json_or_a_body_error(body: bytes) -> None:
+    try:
+        json.dumps(decode(body), default=str)
+    except BodyError:
+        return
+
+
+@pytest.mark.parametrize("body", [b"", b"[" * 200_000, b"\xef\xbb\xbf{}", b'{"a": 1'])
+def test_a_body_that_is_no_json_is_a_body_error(body: bytes) -> None:
+    with pytest.raises(BodyError):
+        decode(body)
+
+
+@pytest.mark.parametrize("fault", ["hang", "reset", "truncate", "trickle"])
+def test_every_spoiled_answer_is_a_fault_within_the_bounds(wire: Wire, fault: str) -> None:
+    wire.answer(Scripted(200, {"a": "b" * 40}, fault=fault))
+    with pytest.raises(WireError):
+        ask(wire, IMPATIENT)
+
+
+def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire) -> None:
+    wire.answer(Scripted(200, b"[]", fault="hang"))
+    patient = Bounds(connect_s=1.0, read_s=0.1, total_s=60.0)
+    with pytest.raises(WireError, match="took too long"):
+        exchange(bounded_session(patient), patient, "GET", wire.url)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:9", "no answer from 127.0.0.1:9: the connection was refused"),
+        ("http://nothing.invalid", "no answer from nothing.invalid: its name could not be looked up"),
+    ],
+)
+def test_no_answer_names_the_host_and_says_why_in_plain_words(url: str, why: str) -> None:
+    with pytest.raises(WireError) as failed:
+        exchange(bounded_session(QUICK), QUICK, "GET", f"{url}/v2/clock")
+    assert str(failed.value) == why
+
+
+def test_a_packed_body_is_unpacked_and_a_broken_or_swelling_one_is_a_fault(wire: Wire) -> None:
+    packed = {"Content-Encoding": "gzip"}
+    wire.answer(Scripted(200, gzip.compress(b"[1]"), packed))
+    assert ask(wire) == b"[1]"
+    wire.answer(Scripted(200, gzip.compress(b"[1]" * 50)[:-14], packed))
+    assert len(ask(wire)) < 150
+    wire.answer(Scripted(200, b"not packed", packed))
+    with pytest.raises(WireError):
+        ask(wire)
+    wire.answer(Scripted(200, gzip.compress(b" " * 30_000_000), packed))
+    with pytest.raises(WireError, match="larger"):
+        ask(wire)
+
+
+def test_a_proxy_of_the_environment_sees_nothing(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert "HTTP_PROXY" in os.environ
+    wire.answer(Scripted(200, b"[]"))
+    assert ask(wire) == b"[]"
+
+
+def test_neither_netrc_nor_a_certificate_store_of_the_environment_counts(
+    wire: Wire, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login stranger password strange\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "absent.pem"))
+    wire.answer(Scripted(200, b"[]"))
+    assert requests.get(wire.url, timeout=60).request.headers["Authorization"], (
+        "the file is one that requests would use"
+    )
+    assert ask(wire) == b"[]"
+    assert "Authorization" not in wire.asked[-1].headers
+    session = bounded_session(QUICK)
+    assert session.merge_environment_settings("https://x.example", {}, None, None, None)["verify"] is True
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_an_answer_and_where_it_points_to_sees_no_key(wire: Wire, status: int) -> None:
+    with serving() as elsewhere:
+        wire.answer(Scripted(status, b"{}", {"Location": f"{elsewhere.url}/taken"}))
+        keys = {"APCA-API-KEY-ID": "k" * 20, "APCA-API-SECRET-KEY": "s" * 40, "Authorization": "Bearer " + "t" * 30}
+        for method, body in (("GET", None), ("POST", {"symbol": "AAPL"}), ("DELETE", None)):
+            answer = exchange(bounded_session(QUICK), QUICK, method, wire.url, headers=keys, body=body)
+            assert answer.status == status
+        assert elsewhere.asked == []
+
+
+def test_a_cookie_is_not_kept_and_a_packed_answer_is_asked_for(wire: Wire) -> None:
+    wire.answer(Scripted(200, b"[]", headers={"Set-Cookie": "session=1"}))
+    session = bounded_session(QUICK)
+    for _ in range(2):
+        exchange(session, QUICK, "GET", wire.url, headers={"X-Key": "k"}, params={"of": "a b&c"})
+    assert [("Cookie" in asked.headers, asked.headers["X-Key"], asked.query) for asked in wire.asked] == [
+        (False, "k", {"of": "a b&c"})
+    ] * 2
+    assert "gzip" in wire.asked[0].headers["Accept-Encoding"]
+
+
+def test_tries_are_counted_waits_grow_and_the_last_failure_is_told() -> None:
+    waits: list[float] = []
+    tries: list[int] = []
+
+    def failing() -> None:
+        tries.append(1)
+        raise RetryableError("not now")
+
+    with pytest.raises(RetryableError, match="not now"):
+        RetryPolicy(attempts=4, sleep=waits.append).run(failing)
+    assert len(tries) == 4
+    assert waits == sorted(waits)
+    assert 0 < sum(waits) < 8

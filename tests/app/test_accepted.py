@@ -1,0 +1,65 @@
+"""The accepted configuration takes the place of one that can't be read, and opens nothing that only a file may."""
+
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.app.accepted import in_its_place
+from tradebot.app.baseline import accepted_exits, effective
+from tradebot.app.settings import load
+from tradebot.errors import ConfigurationError
+from tradebot.model.baseline import Baseline
+
+AT = datetime(2026, 11, 16, tzinfo=UTC)
+NUMBER = "912345678"
+ERROR = ConfigurationError("the file is empty", "write KEY: VALUE lines")
+
+
+def folder(path: Path, mode: str, accepted: str | None = None) -> StateFolder:
+    """Return a folder whose books hold an accepted configuration."""
+    settings = load(None, {}, {"mode": accepted or mode}).settings
+    with closing(SqliteLedger.create(path, NUMBER, AT)) as ledger:
+        ledger.approve(Baseline(effective(settings), "ann/1", AT))
+    return StateFolder(path, "0" * 16, "user", mode, NUMBER, AT)
+
+
+@pytest.mark.parametrize("mode", ["sandbox", "paper", "live"])
+def test_what_was_accepted_comes_back_value_by_value(mode: str, tmp_path: Path) -> None:
+    loaded = in_its_place(folder(tmp_path, mode), [tmp_path / "tradebot.yaml"], {}, ERROR)
+    assert loaded.settings == load(None, {}, {"mode": mode}).settings
+    assert (loaded.unread, loaded.file_mode) == (ERROR, "")
+
+
+def test_only_a_file_that_can_be_read_says_that_real_money_is_meant(tmp_path: Path) -> None:
+    own, live = tmp_path / "tradebot.yaml", folder(tmp_path, "live")
+    own.write_text("mode: live\n")
+    assert in_its_place(live, [own], {}, ERROR).file_mode == "live"
+    other = tmp_path / "empty.yaml"
+    other.touch()
+    assert in_its_place(live, [other, own], {}, ERROR).file_mode == "", "the file in use is the first one"
+
+
+def test_what_was_accepted_for_another_mode_takes_no_place(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="the file is empty"):
+        in_its_place(folder(tmp_path, "paper", accepted="sandbox"), [tmp_path / "none"], {}, ERROR)
+
+
+def test_values_that_this_version_no_longer_takes_are_named_beside_the_error(tmp_path: Path) -> None:
+    state, values = folder(tmp_path, "paper"), effective(load(None, {}, {"mode": "paper"}).settings)
+    values["limits"]["min_score"] = 7
+    with closing(SqliteLedger.open(tmp_path)) as ledger:
+        ledger.approve(Baseline(values, "ann/1", AT))
+    with pytest.raises(ConfigurationError, match=r"(?s)the file is empty.*limits\.min_score"):
+        in_its_place(state, [tmp_path / "none"], {}, ERROR)
+
+
+def test_an_exit_rule_is_as_accepted_unless_this_version_does_not_take_it() -> None:
+    exits = load(None, {}).settings.exits
+    values = {"time_exit_s": 60, "stop_loss_fraction": "7", "unheard_of": 1}
+    found = accepted_exits(exits, Baseline({"exits": values}, "ann/1", AT))
+    assert found == exits.model_copy(update={"time_exit_s": 60})
+    assert accepted_exits(exits, Baseline({}, "ann/1", AT)) == exits

@@ -1,0 +1,230 @@
+"""Whatever is looser than what was accepted closes entries and is named; what is tighter closes nothing."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import desk
+from tradebot.app.baseline import declared, differences, effective, section_of
+from tradebot.app.settings import Loaded, Settings, load
+from tradebot.gates.common import permission, permission_to_enter
+from tradebot.gates.permission import Told, permission_of
+from tradebot.limits import Frozen, Tighter
+from tradebot.model.baseline import Baseline, Difference
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Mode
+
+AT = datetime(2026, 11, 17, 15, tzinfo=UTC)
+MINE = "limits: {max_order_notional_usd: 500}\nshadow: true\n"
+
+
+def accepted(found: Loaded) -> Baseline:
+    return Baseline(effective(found.settings), "ann/1", AT)
+
+
+def told(found: tuple[Difference, ...] | None) -> Told:
+    return Told(Mode.PAPER, "", "912345678", {}, None, differences=found)
+
+
+def leaves(model: type[Frozen], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Return the path of every setting that is no section."""
+    found = []
+    for name, field in model.model_fields.items():
+        inner: Any = section_of(field.annotation)
+        section = isinstance(inner, type) and issubclass(inner, Frozen)
+        found += leaves(inner, (*path, name)) if section else [(*path, name)]
+    return found
+
+
+def undeclared(model: type[Frozen]) -> list[str]:
+    return [".".join(path) for path in leaves(model) if declared(model, path) is None]
+
+
+def test_every_setting_declares_which_way_it_is_tighter() -> None:
+    assert undeclared(Settings) == []
+    assert len(leaves(Settings)) > 70
+
+
+def test_a_setting_without_a_declaration_is_found_wherever_it_stands() -> None:
+    class Inner(Frozen):
+        told: Annotated[int, Tighter.LOWER]
+        forgotten: int
+
+    class Outer(Frozen):
+        inner: Inner | None
+        whole: Annotated[Inner, Tighter.ALWAYS]
+        bare: dict[str, int]
+
+    assert undeclared(Outer) == ["inner.forgotten", "bare"]
+
+
+def test_only_the_market_of_the_sandbox_has_no_influence_on_what_is_sent() -> None:
+    free = {path[0] for path in leaves(Settings) if declared(Settings, path) is Tighter.ALWAYS}
+    assert free == {"sandbox"}
+
+
+LIMITS = st.dictionaries(
+    st.sampled_from(sorted(load(None, {}).settings.limits.model_dump())), st.sampled_from(("0.5", "1", "2")), max_size=6
+)
+"""By what each limit is multiplied."""
+BASE = load(None, {}).settings
+LOWER_IS_LOOSER = frozenset({"duplicate_window_s", "min_order_notional_usd", "cooldown_s", "min_score", "min_coverage"})
+"""Said once more: of all limits these are looser where they are lower."""
+
+
+def scaled(factors: dict[str, str]) -> Settings:
+    """Return the shipped settings with some limits scaled, unchecked."""
+    was = BASE.limits.model_dump()
+    limits = {name: type(was[name])(Decimal(str(was[name])) * Decimal(by)) for name, by in factors.items()}
+    return BASE.model_copy(update={"limits": BASE.limits.model_copy(update=limits)})
+
+
+@given(LIMITS, LIMITS)
+def test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always(
+    before: dict[str, str], after: dict[str, str]
+) -> None:
+    was, now = scaled(before), scaled(after)
+    baseline = Baseline(effective(was), "ann/1", AT)
+    found = differences(now, baseline, {})
+    looser = set()
+    for name in before.keys() | after.keys():
+        one, other = getattr(was.limits, name), getattr(now.limits, name)
+        if (other < one) if name in LOWER_IS_LOOSER else (other > one):
+            looser.add(f"limits.{name}")
+    assert {difference.name for difference in found if difference.looser} == looser
+    at = desk(permission=permission_of(told(found)))
+    assert permission_to_enter(at).passed is not bool(looser)
+    assert permission(at).passed
+    assert baseline == Baseline(effective(was), "ann/1", AT), "nothing moves it but a person"
+
+
+def test_nothing_differs_from_itself_however_a_number_is_written(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("limits: {max_order_notional_usd: 500, max_order_fraction: 0.010}\n")
+    second.write_text("limits: {max_order_notional_usd: '500.00', max_order_fraction: 0.01}\n")
+    assert differences(load(second, {}).settings, accepted(load(first, {})), {}) == ()
+
+
+def closed(baseline: Baseline, now: Loaded) -> dict[str, tuple[Any, Any, str]]:
+    """Return what is looser, and see that the door says each by its name and source."""
+    found = differences(now.settings, baseline, now.origins)
+    looser = [difference for difference in found if difference.looser]
+    ((reason, words),) = permission_of(told(found)).entries_closed
+    assert reason is Reason.CONFIG_LOOSENED
+    assert all(difference.name in words and difference.origin in words for difference in looser)
+    return {row.name: (row.approved, row.now, row.origin) for row in looser}
+
+
+def test_a_file_that_says_more_is_named_with_both_values(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(MINE)
+    before = accepted(load(mine, {}))
+    mine.write_text(MINE.replace("500", "4981"))
+    assert closed(before, load(mine, {})) == {"limits.max_order_notional_usd": ("500", "4981", str(mine))}
+
+
+def test_a_file_that_is_gone_leaves_the_release_s_own_values_which_are_named(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(MINE)
+    assert closed(accepted(load(mine, {})), load(None, {})) == {
+        "shadow": (True, False, "release default: base.yaml"),
+        "limits.max_order_notional_usd": ("500", "10000", "release default: base.yaml"),
+    }
+
+
+def test_a_variable_is_named_by_its_name() -> None:
+    before = accepted(load(None, {}))
+    environ = {"TRADEBOT_LIMITS__MIN_SCORE": "0.1", "TRADEBOT_TIMETABLE__FETCH_FLOW": "every 1m while open"}
+    assert closed(before, load(None, environ)) == {
+        "limits.min_score": (0.2, 0.1, "environment: TRADEBOT_LIMITS__MIN_SCORE"),
+        "timetable.fetch-flow": (
+            "every 5m from open+2m until close",
+            "every 1m while open",
+            "environment: TRADEBOT_TIMETABLE__FETCH_FLOW",
+        ),
+    }
+
+
+def test_a_variable_that_is_gone_is_seen_too() -> None:
+    before = accepted(load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "3"}))
+    assert closed(before, load(None, {})) == {"limits.max_open_positions": (3, 10, "release default: base.yaml")}
+
+
+def test_a_flag_is_named_as_one() -> None:
+    before = accepted(load(None, {}))
+    now = load(None, {}, {"exits": {"time_exit_s": 20_000}})
+    assert closed(before, now) == {"exits.time_exit_s": (14400, 20_000, "flag")}
+
+
+def test_a_release_that_loosens_adds_or_drops_a_setting_is_asked_about() -> None:
+    now = load(None, {})
+    values = effective(now.settings)
+    values["halts"]["rejects"] = 4
+    del values["limits"]["max_spread_fraction"]
+    values["limits"]["max_of_old"] = 7
+    found = closed(Baseline(values, "ann/1", AT), now)
+    assert found == {
+        "halts.rejects": (4, 5, "release default: base.yaml"),
+        "limits.max_spread_fraction": (None, "0.005", "release default: base.yaml"),
+        "limits.max_of_old": (7, None, "nothing sets it"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "looser"),
+    [
+        ("universe: [MSFT, AAPL]\n", False),
+        ("universe: [AAPL, MSFT, NVDA, PLTR]\n", True),
+        ("sectors: {AAPL: media}\n", True),
+        ("sectors: {NEWNAME: media}\n", True),
+        ("strategies: {flow: {long_only: true}}\n", False),
+        ("strategies: {flow: {weights: {flow: 0.41}}}\n", True),
+        ("strategies: {mine: {a: {b: 1}}}\n", True),
+        ("strategies: {mine: {}}\n", True),
+        ("strategies: {flow: null, mine: {}}\n", True),
+        ("plugins: {timeout_s: 5}\n", False),
+        ("alpaca: {feed: iex}\n", True),
+        ("sandbox: {seed: 9, cash_usd: 5}\n", None),
+    ],
+)
+def test_lists_names_sections_and_switches_are_compared_as_they_are_declared(
+    text: str, looser: bool | None, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    found = differences(load(tmp_path / "mine.yaml", {}).settings, accepted(load(None, {})), {})
+    assert {difference.looser for difference in found} == ({looser} if looser is not None else set())
+
+
+def test_a_plug_in_s_names_cannot_be_rearranged_unseen(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("strategies: {mine: {a.b: 1}}\n")
+    before = accepted(load(mine, {}))
+    mine.write_text("strategies: {mine: {a: {b: 1}}}\n")
+    assert [row.name for row in differences(load(mine, {}).settings, before, {})] == ["strategies.mine.a.b"] * 2
+
+
+def test_where_nobody_has_accepted_anything_entries_are_closed_and_exits_go_on() -> None:
+    at = desk(permission=permission_of(told(None)))
+    assert permission_to_enter(at).reason is Reason.CONFIG_NOT_ACCEPTED
+    assert permission(at).passed
+
+
+def test_a_bot_that_was_accepted_in_shadow_sends_nothing_at_all_without_it() -> None:
+    found = differences(BASE, Baseline(effective(BASE.model_copy(update={"shadow": True})), "ann/1", AT), {})
+    lifted = permission_of(told(found))
+    assert [reason for reason, _ in lifted.closed] == [Reason.SHADOW_LIFTED]
+    assert not permission(desk(permission=lifted)).passed
+    assert permission_of(told(tuple(replace(row, looser=False) for row in found))).open
+
+
+def test_a_door_names_the_first_few_and_counts_the_rest() -> None:
+    rows = tuple(Difference(f"sectors.S{n}", "a", "b" * 200, "environment", looser=True) for n in range(40))
+    ((_, words),) = permission_of(told(rows)).entries_closed
+    assert words.endswith("; and 35 more")
+    assert len(words) < 1000

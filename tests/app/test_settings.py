@@ -1,0 +1,415 @@
+"""The configuration: layers and where each value came from, and each way to get it wrong said plainly."""
+
+import os
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tests.builders import exit_rules, limits
+from tradebot.app.keys import Secrets, load_gates, load_secrets
+from tradebot.app.settings import Loaded, Settings, load
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.limits import ExitRules, HaltRules, Limits, contradictions
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode
+
+
+@pytest.fixture
+def user_file(tmp_path: Path) -> Path:
+    return tmp_path / "mine.yaml"
+
+
+def loaded(path: Path, text: str | bytes, **environ: str) -> Loaded:
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return load(path, environ)
+
+
+def refused(path: Path, text: str | bytes) -> OperatorError:
+    with pytest.raises(OperatorError) as caught:
+        loaded(path, text)
+    return caught.value
+
+
+def test_the_shipped_configuration_of_each_mode_loads() -> None:
+    for mode in Mode:
+        settings = load(None, {"TRADING_MODE": mode.value.upper()}).settings
+        assert settings.mode is mode
+        assert set(settings.timetable) == set(Job)
+
+
+def test_later_layers_win_and_each_value_names_its_source(user_file: Path) -> None:
+    user_file.write_text("limits:\n  max_open_positions: 8\n  max_new_entries: 2\n")
+    environ = {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "7", "TRADING_MODE": "paper"}
+    found = load(user_file, environ, {"exits": {"time_exit_s": 600}})
+    assert (found.settings.limits.max_open_positions, found.settings.limits.max_new_entries) == (7, 2)
+    assert found.settings.exits.time_exit_s == 600
+    assert {
+        name: found.origins[name]
+        for name in ("limits.max_open_positions", "limits.max_new_entries", "limits.min_score", "alpaca.feed")
+    } == {
+        "limits.max_open_positions": "environment",
+        "limits.max_new_entries": str(user_file),
+        "limits.min_score": "base.yaml",
+        "alpaca.feed": "paper.yaml",
+    }
+    assert found.origins["exits.time_exit_s"] == "flag"
+
+
+def test_the_environment_reaches_names_with_a_dash_and_lists_and_truths() -> None:
+    environ = {
+        "TRADEBOT_TIMETABLE__TRADE_ONCE": "every 10m  from open+2m until close-15m",
+        "TRADEBOT_UNIVERSE": "[AAPL, NO]",
+        "TRADEBOT_STRATEGIES__FLOW__LONG_ONLY": "true",
+        "TRADEBOT_STATE": "elsewhere",
+    }
+    settings = load(None, environ).settings
+    assert str(settings.timetable[Job.TRADE_ONCE]) == "every 10m from open+2m until close-15m"
+    assert (settings.universe, settings.strategies.in_use()["flow"]["long_only"]) == (["AAPL", "NO"], True)
+
+
+def test_the_user_file_may_name_the_mode_and_the_environment_overrules_it(user_file: Path) -> None:
+    assert loaded(user_file, "mode: paper\n").settings.alpaca.feed == "iex"
+    assert loaded(user_file, "mode: paper\n", TRADING_MODE="sandbox").settings.alpaca.feed == "sandbox"
+
+
+def test_decimals_are_exact(user_file: Path) -> None:
+    text = "limits: {max_order_fraction: 0.1, max_symbol_fraction: 0.1}\n"
+    assert loaded(user_file, text).settings.limits.max_order_fraction == Decimal("0.1")
+
+
+UNREADABLE = [
+    ("limits:\n  cooldown_s: 1\n  cooldown_s: 2\n", "line 3, column 3: the key 'cooldown_s' stands twice"),
+    ("a: &x {b: 1}\nc: *x\n", "line 2, column 4: aliases are not read"),
+    ("mode: !!python/object/apply:os.getcwd []\n", "line 1, column 7: tags are not read"),
+    ("mode: !!int paper\n", "line 1, column 7: tags are not read"),
+    ("- mode\n", "a mapping is expected at the top, not a list"),
+    ("paper\n", "a mapping is expected at the top, not a str"),
+    ("1: paper\n", "line 1, column 1: the key 1 is not text"),
+    ("limits: [1\n", "line 2, column 1: expected ',' or ']'"),
+    ("mode: paper\n---\nmode: live\n", "line 2, column 1"),
+    ("universe: " + "[" * 5000, "column 30: more than 20 levels are not read"),
+    ("universe: [" + "A, " * 20_000 + "B]", "more than 20000 values are not read"),
+    ("limits: {cooldown_s: " + "9" * 5000 + "}", "digits"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), UNREADABLE, ids=lambda part: str(part)[:24])
+def test_a_file_that_cannot_be_read_is_named_with_its_line_and_what_to_do(
+    user_file: Path, text: str | bytes, said: str
+) -> None:
+    error = refused(user_file, text)
+    assert str(user_file) in error.message
+    assert said in error.message
+    assert error.hint
+    assert error.code is ExitCode.USAGE
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(OperatorError, match=str(path)) as caught:
+            load(path, {})
+        assert caught.value.hint == "check the path and its permissions"
+
+
+BAD_VALUES = [
+    ("limits: {max_open_position: 3}", "limits.max_open_position", "did you mean max_open_positions?"),
+    ("limit: {}", "limit", "did you mean limits?"),
+    ("limits: {stop_loss_fraction: 0.1}", "limits.stop_loss_fraction", "stop_loss_fraction stands under exits"),
+    ("edge: 1", "edge", "edge stands under sandbox"),
+    ("exits: {limits: {}}", "exits.limits", "limits stands under no section"),
+    ("timetable: {trade-once: {every_s: 60}}", "timetable.trade-once", "'every 5m from open+2m until close-15m'"),
+    ("timetable: {trade-onse: every 5m}", "timetable.trade-onse", "'trade-once'"),
+    ("timetable: {score: every now and then}", "timetable.score", "'every now and then' is not a time"),
+    ("limits: {max_order_fraction: 0}", "limits.max_order_fraction", "greater than 0"),
+    ("limits: {min_score: .nan}", "limits.min_score", "must be a number, not"),
+    ("limits: {max_order_fraction: NaN}", "limits.max_order_fraction", "finite number"),
+    ("limits: {min_score: inf}", "limits.min_score", "finite number"),
+    ("limits: {max_open_positions: true}", "limits.max_open_positions", "a number or a word is expected"),
+    ("limits: {min_score: true}", "limits.min_score", "a number or a word is expected"),
+    ("limits: {max_open_positions: few}", "limits.max_open_positions", "must be a whole number, not"),
+    ("strategies: {flow: {min_clustr: 1}}", "strategies.flow.min_clustr", "did you mean min_cluster?"),
+    ("strategies: {flow: {min_cluster: few}}", "strategies.flow.min_cluster", "must be a whole number, not"),
+    ("strategies: {mine: 3}", "strategies.mine", "must be a section with its own KEY: VALUE lines"),
+    ("plugins: {timeout_s: 0}", "plugins.timeout_s", "greater than 0"),
+    ("universe: AAPL", "universe", "must be a list, such as [AAPL, MSFT]"),
+    ("universe: []", "universe", "must not be empty"),
+    ("universe: [aapl]", "universe.0", "must be a symbol in capital letters"),
+    ("alpaca: {url: ftp://example.test}", "alpaca.url", "must be an http or https address"),
+    ("sandbox: {start: tomorrow}", "sandbox.start", "must be a date, such as"),
+    ("sandbox: {source: kraken}", "sandbox.source", "'generated', 'csv' or 'parquet'"),
+    ("timetable: {score: every 90s}", "timetable.score", "a multiple of 60s"),
+    ("limits: 3", "limits", "must be a section"),
+    ("strategies: {flow: {min_cluster: 1.5}}", "strategies.flow.min_cluster", "must be a whole number, not 1.5"),
+    ("strategies: {flow: {long_only: maybe}}", "strategies.flow.long_only", "must be true or false, not 'maybe'"),
+    ("sectors: {aapl: tech}", "sectors.aapl", "must be a symbol in capital letters"),
+    ("serve: {grace_s: 0}", "serve.grace_s", "greater than or equal to 1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "name", "said"), BAD_VALUES, ids=[row[0] for row in BAD_VALUES])
+def test_a_bad_value_is_named_with_its_file_and_what_was_expected(
+    user_file: Path, text: str, name: str, said: str
+) -> None:
+    error = refused(user_file, text)
+    line = next(line for line in error.message.splitlines() if line.startswith(f"{name} "))
+    assert f"({user_file})" in line
+    assert said in line
+    assert error.hint
+    assert not re.search("Input should|valid dictionary|unable to|String should|pattern|Decimal", error.message)
+
+
+@pytest.mark.parametrize("mode", ["demo", "", "null", "[live]"])
+def test_a_mode_that_is_none_names_the_modes(user_file: Path, mode: str) -> None:
+    assert "sandbox, paper" in refused(user_file, f"mode: {mode}\n").message
+
+
+def test_every_bad_value_is_told_at_once(user_file: Path) -> None:
+    error = refused(user_file, "limits: {cooldown_s: 0, min_score: 2, cooldwn_s: 1}\n")
+    assert len(error.message.splitlines()) == 3
+
+
+def test_a_value_and_a_section_of_one_name_contradict_each_other() -> None:
+    environ = {"TRADEBOT_LIMITS": "5", "TRADEBOT_LIMITS__COOLDOWN_S": "60"}
+    with pytest.raises(OperatorError, match="TRADEBOT_LIMITS") as caught:
+        load(None, environ)
+    assert caught.value.hint == "unset TRADEBOT_LIMITS"
+
+
+def test_an_unknown_name_in_the_environment_is_an_error() -> None:
+    with pytest.raises(OperatorError, match=r"limits\.max_open_position \(environment\).*did you mean"):
+        load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITION": "3"})
+
+
+SCENARIOS = [
+    ("limits: {max_order_fraction: 0.2}", "would always be refused by max_symbol_fraction"),
+    ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
+    ("limits: {max_sector_fraction: 0.7}", "would always be refused by max_gross_fraction"),
+    ("limits: {max_new_entries: 11}", "one cycle could never open what it may"),
+    ("limits: {max_new_entries: 6}", "whoever sends what max_new_entries allows would be stopped by"),
+    ("limits: {max_orders_per_minute: 31}", "would be stopped by max_session_entries on the way"),
+    ("limits: {max_symbol_entries: 31}", "no symbol could ever come near its own limit"),
+    ("halts: {daily_loss_fraction: 0.035}", "filling its own budget would halt the bot"),
+    ("halts: {drawdown_fraction: 0.04}", "one permitted day would trip the halt that no new day ends"),
+    ("halts: {rejects: 6}", "less than or equal to 5"),
+    ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
+    ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would shut the bot"),
+    (
+        "exits: {stop_loss_fraction: 0.05}",
+        "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
+    ),
+    ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),
+    ("limits: {max_spread_fraction: 0.009}", "loses 0.0204 of equity, not less than max_daily_loss_fraction 0.02"),
+    ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
+    ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
+    ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),
+    ("limits: {max_flow_age_s: 300}", "entries would be shut by age before each renewal"),
+    ("limits: {max_reconcile_age_s: 900}", "entries would be shut by age before each renewal"),
+    ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is asked for again"),
+    ("universe: [AAPL, AAPL]", "universe names a symbol twice"),
+    ("strategies: {flow: null}", "strategies are all off"),
+    ("strategies: {Mine: {}}", "strategies.Mine: a name is lower-case letters, digits and _"),
+]
+
+
+@pytest.mark.parametrize(("text", "scenario"), SCENARIOS, ids=[row[0] for row in SCENARIOS])
+def test_limits_that_contradict_each_other_are_refused_with_the_scenario(
+    user_file: Path, text: str, scenario: str
+) -> None:
+    assert scenario in refused(user_file, text).message
+
+
+fractions = st.decimals("0.001", 1, places=3)
+
+
+@given(
+    ladder=st.lists(fractions, min_size=4, max_size=4),
+    loss=fractions,
+    stop=fractions,
+    spread=fractions,
+    arm=fractions,
+    target=fractions,
+    counts=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    notionals=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+)
+def test_whatever_is_accepted_satisfies_every_relation(
+    ladder: list[Decimal], loss: Decimal, stop: Decimal, spread: Decimal, arm: Decimal, target: Decimal,
+    counts: tuple[int, int], notionals: tuple[int, int],
+) -> None:  # fmt: skip
+    order, symbol, sector, gross = ladder
+    rules = limits(
+        max_order_fraction=order, max_symbol_fraction=symbol, max_sector_fraction=sector,
+        max_gross_fraction=gross, max_daily_loss_fraction=loss, max_new_entries=counts[0],
+        max_open_positions=counts[1], max_spread_fraction=spread,
+        min_order_notional_usd=notionals[0], max_order_notional_usd=notionals[1],
+    )  # fmt: skip
+    exits = exit_rules(stop_loss_fraction=stop, trailing_arm_fraction=arm, profit_target_fraction=target)
+    holds = (
+        order <= symbol <= sector <= gross
+        and counts[0] <= min(counts[1], rules.max_orders_per_second)
+        and notionals[0] < notionals[1]
+        and gross * (max(stop, rules.limit_offset_fraction) + spread + exits.limit_offset_fraction) < loss
+        and arm < target
+    )
+    assert (not list(contradictions(rules, exits))) == holds
+
+
+@pytest.mark.parametrize("model", [Limits, ExitRules, HaltRules])
+def test_no_limit_has_a_default(model: type[Limits] | type[ExitRules] | type[HaltRules]) -> None:
+    assert all(field.is_required() for field in model.model_fields.values())
+    with pytest.raises(ValidationError):
+        model.model_validate({})
+
+
+def test_settings_cannot_be_changed_once_loaded() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load(None, {}).settings.limits.cooldown_s = 1  # type: ignore[misc]
+
+
+def env_file(folder: Path, text: str, mode: int = 0o600) -> Path:
+    path = folder / ".env"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def none(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "absent.env"  # noqa: PT022 - a fixture of a path that is never made
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ALPACA_KEY", "ALPACA_SECRET"),
+        ("ALPACA_API_KEY", "ALPACA_SECRET_KEY"),
+        ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"),
+    ],
+)
+def test_each_alias_of_a_key_is_read_with_quotes_and_blanks_taken_off(none: Path, names: tuple[str, str]) -> None:
+    secrets = load_secrets({names[0]: '  "abc"\n', names[1]: "' xyz '"}, none)
+    assert (secrets.alpaca_key, secrets.alpaca_secret, secrets.uw_key) == ("abc", "xyz", None)
+
+
+def test_the_first_alias_that_says_something_wins(none: Path) -> None:
+    environ = {"ALPACA_KEY": " '' ", "ALPACA_API_KEY": "second", "APCA_API_KEY_ID": "third"}
+    assert load_secrets(environ, none).alpaca_key == "second"
+
+
+def test_any_alias_in_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "ALPACA_KEY=filed\nALPACA_SECRET=filed\n")
+    environ = {"APCA_API_KEY_ID": "typed", "APCA_API_SECRET_KEY": "typed"}
+    secrets = load_secrets(environ, path)
+    assert (secrets.alpaca_key, secrets.alpaca_secret) == ("typed", "typed")
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "UW_API_KEY='from $HOME file'\nALPACA_KEY=filed\n")
+    secrets = load_secrets({"ALPACA_KEY": "environment"}, path)
+    assert (secrets.alpaca_key, secrets.uw_key) == ("environment", "from $HOME file")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
+    path = env_file(tmp_path, "UW_API_KEY=x\n", mode)
+    with pytest.raises(OperatorError, match="others than its owner") as caught:
+        load_secrets({}, path)
+    assert caught.value.hint == f"chmod 600 {path}"
+
+
+def test_what_is_no_plain_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env", 0o600)
+    with pytest.raises(OperatorError, match="not a regular file"):
+        load_secrets({}, tmp_path / ".env")
+
+
+def test_a_link_is_as_private_as_the_file_that_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    path, link = env_file(tmp_path / "keys", "UW_API_KEY=linked\n", 0o644), tmp_path / ".env"
+    link.symlink_to(path)
+    with pytest.raises(OperatorError, match="others than its owner"):
+        load_secrets({}, link)
+    path.chmod(0o600)
+    assert load_secrets({}, link).uw_key == "linked"
+    path.unlink()
+    with pytest.raises(OperatorError, match="No such file") as caught:
+        load_secrets({}, link)
+    assert caught.value.hint.startswith(f"ls -l {link}")
+
+
+@pytest.mark.parametrize("what", ["folder", "loop", "device", "endless"])
+def test_what_only_looks_like_a_file_of_keys_is_refused(tmp_path: Path, what: str) -> None:
+    path = tmp_path / ".env"
+    if what == "folder":
+        path.mkdir(0o700)
+    elif what == "endless":
+        env_file(tmp_path, "A=" + "x" * 70_000)
+    else:
+        path.symlink_to({"loop": path, "device": Path("/dev/null")}[what])
+    with pytest.raises(OperatorError, match=str(path)):
+        load_secrets({}, path)
+    with pytest.raises(OperatorError, match=str(path)):
+        load_gates({}, path)
+
+
+def test_nothing_is_executed_or_filled_in_from_a_file_of_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER", "filled")
+    path = env_file(tmp_path, "export UW_API_KEY='${OTHER}$(id)`id`'\nALPACA_KEY=${OTHER}\n")
+    secrets = load_secrets({}, path)
+    assert (secrets.uw_key, secrets.alpaca_key) == ("${OTHER}$(id)`id`", "${OTHER}")
+    assert "UW_API_KEY" not in os.environ, "what was read is handed to nobody"
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = env_file(tmp_path, "")
+    path.write_bytes(b"UW_API_KEY=\xff\xfe\n")
+    with pytest.raises(OperatorError, match="not UTF-8 text"):
+        load_secrets({}, path)
+
+
+def test_secrets_never_show_what_they_are() -> None:
+    secrets = Secrets("abc", None, "xyz", None)
+    for text in (repr(secrets), str(secrets), f"{secrets}", repr([secrets])):
+        assert "abc" not in text
+        assert "xyz" not in text
+    assert repr(secrets) == "Secrets(set: alpaca_key, uw_key)"
+
+
+def test_an_address_that_carries_a_password_is_refused_and_not_repeated() -> None:
+    with pytest.raises(OperatorError, match="a name or a password in it") as caught:
+        load(None, {"TRADEBOT_ALPACA__URL": "https://ann:pass-w0rd@api.alpaca.markets"})
+    assert "pass-w0rd" not in caught.value.message + caught.value.hint
+
+
+def test_settings_hold_no_secret() -> None:
+    names = {name.lower() for name in Settings.model_fields}
+    assert not any("key" in name or "secret" in name for name in names)
+
+
+def test_the_gates_of_permission_are_read_letter_for_letter_from_the_environment_then_from_the_file(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("ALLOW_ORDERS=false\nDRY_RUN=false\nTRADEBOT_LIVE=5678\nOTHER=1\n")
+    file.chmod(0o600)
+    outside = {"ALLOW_ORDERS": "true ", "ENABLE_ORDER_EXEC": "", "UNRELATED": "x"}
+    said = {"ALLOW_ORDERS": "true ", "ENABLE_ORDER_EXEC": ""}
+    assert load_gates(outside, file) == {**said, "DRY_RUN": "false", "TRADEBOT_LIVE": "5678"}
+    assert load_gates(outside, None) == said
+    file.chmod(0o644)
+    with pytest.raises(OperatorError, match="can be read by others"):
+        load_gates(outside, file)
+
+
+def test_what_the_file_says_of_the_mode_is_kept_apart_from_what_the_mode_is(tmp_path: Path) -> None:
+    silent, speaking = tmp_path / "silent.yaml", tmp_path / "speaking.yaml"
+    silent.write_text("shadow: false\n")
+    speaking.write_text("mode: Live\n")
+    flags = {"mode": "live"}
+    assert [load(file, {}, flags).file_mode for file in (None, silent, speaking)] == ["", "", "live"]
+    assert load(None, {"TRADEBOT_LIVE": "5678"}).settings.mode is Mode.SANDBOX, "a name that is no setting"

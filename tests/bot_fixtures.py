@@ -1,0 +1,67 @@
+"""One bot a module, and how a test talks to it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, made, second_session
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import switch
+from tradebot.exchange import process
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a new sandbox bot, shared by the tests of a module in their order."""
+    with made(tmp_path_factory.mktemp("cli") / "state") as path:
+        yield path
+
+
+@pytest.fixture
+def bot(folder: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return the module's bot."""
+    return Bot(folder, capsys)
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return a copy of the module's bot, ACTIVE and without an exchange, to do damage to."""
+    shutil.copytree(folder, tmp_path / "state", ignore=shutil.ignore_patterns("exchange", "HALT"))
+    now = datetime.now(UTC)
+    with closing(SqliteLedger.open(tmp_path / "state")) as ledger:
+        if ledger.halts():
+            ledger.record_state("ACTIVE", "test", "a copy", now)
+    switch.arm(tmp_path / "state", "test", now)
+    return Bot(tmp_path / "state", capsys)
+
+
+@pytest.fixture
+def new_bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    """Yield a bot of one test alone."""
+    with made(tmp_path / "state") as path:
+        yield Bot(path, capsys)
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot that the tests of a module copy."""
+    with made(tmp_path_factory.mktemp("cli") / "state") as folder:
+        yield folder
+
+
+@pytest.fixture
+def trader(ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    """Yield a copy of one bot, half an hour into its second session and about to trade."""
+    brought = ready / "brought"
+    if not brought.exists():
+        second_session(Bot(ready, capsys))
+        process.stop(ready / "exchange")
+        brought.touch()
+    place = tmp_path / "state"
+    shutil.copytree(ready, place)
+    yield Bot(place, capsys)
+    process.stop(place / "exchange")

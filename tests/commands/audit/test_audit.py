@@ -1,0 +1,150 @@
+"""`tradebot audit`: evidence for each thing, findings ranked with their commands, nothing changed."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.ledger import by_hand
+from tests.bot import UNIVERSE, Bot, order_by_hand, second_session
+from tradebot.exchange import process
+
+
+def item(data: Any, name: str) -> Any:
+    (found,) = (row for row in data["items"] if row["name"] == name)
+    return found
+
+
+def findings(data: Any) -> dict[str, str]:
+    return {row["name"]: row["command"] for row in data["findings"]}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the books and switches of a state folder; what SQLite keeps beside an open file comes and goes."""
+    names = ("ledger.db", "journal.jsonl", "facts.db", "ARMED", "HALT", "system_events.jsonl", "state.id")
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()}
+
+
+def test_of_a_new_bot_nothing_is_called_ok_that_nobody_could_look_at(bot: Bot) -> None:
+    said = bot.says("audit", "--json")
+    assert said.code == 10
+    assert said.data["states"]["fail"] == 0
+    assert findings(said.data)["last reconcile"] == "tradebot reconcile"
+    assert item(said.data, "ledger against broker")["state"] == "ok"
+    for row in said.data["items"]:
+        assert row["count"] or row["state"] == "unknown", row
+
+
+def test_its_screen_names_the_commands_in_the_order_of_need(bot: Bot) -> None:
+    said = bot.says("audit")
+    shown = bot.shown("audit").splitlines()
+    assert said.code == 10
+    assert shown[0] == "Audit of sandbox, account …TAIL, at 2026-11-16 14:00:00 UTC"
+    ranks = [line.split(". ")[1] for line in shown if re.match(r"^ \d+\. ", line)]
+    assert ranks[0] == "tradebot reconcile"
+    assert "tradebot fetch-flow" in ranks
+
+
+def test_a_trading_bot_is_judged_by_its_books_and_by_the_broker(bot: Bot) -> None:
+    second_session(bot)
+    bot.says("trade-once")
+    bot.says("exchange", "tick", "2m")
+    for verb in ("evaluate-exits", "score", "reconcile"):
+        assert bot.says(verb).code == 0
+    data = bot.json("audit")
+    good = ("ledger against journal", "ledger against broker", "last reconcile", "exits as recorded", "exits at quotes")
+    assert {name: item(data, name)["state"] for name in (*good, "gross_notional", "daily_loss")} == dict.fromkeys(
+        (*good, "gross_notional", "daily_loss"), "ok"
+    )
+    assert item(data, "own positions")["count"] > 0
+    assert item(data, "passes of trade-once")["count"] == 1
+    assert item(data, "flow_alerts")["count"] == 4
+    assert [row["state"] for row in data["findings"]] == sorted(
+        (row["state"] for row in data["findings"]), key=["fail", "unknown", "warn"].index
+    )
+
+
+def test_what_filled_since_the_last_pass_is_counted_and_is_no_difference(bot: Bot) -> None:
+    bot.says("exchange", "tick", "30m")
+    bot.says("fetch-flow")
+    bot.says("reconcile")
+    sent = bot.json("trade-once")["orders"]
+    bot.says("exchange", "tick", "2m")
+    found = item(bot.json("audit"), "ledger against broker")
+    assert found["state"] == "ok"
+    assert sent == 0 or "wait for the next pass" in found["found"]
+
+
+def test_looking_changes_nothing_with_the_broker_or_without(bot: Bot) -> None:
+    bot.says("reconcile")
+    before = contents(bot.folder)
+    bot.says("audit")
+    bot.says("audit", "--offline", "--since", "2h")
+    assert contents(bot.folder) == before
+
+
+def test_offline_the_exchange_is_not_started_and_what_it_could_tell_is_left_out(copy: Bot) -> None:
+    said = copy.says("audit", "--offline", "--json")
+    assert process.running(copy.folder / "exchange") is None
+    left_out = {row["name"] for row in said.data["items"] if row["left_out"]}
+    assert {"ledger against broker", "quotes", "limits on the book"} <= left_out
+    assert said.data["broker_asked"] is False
+    assert not left_out & set(findings(said.data))
+    assert "the broker was left out" in copy.says("audit", "--offline").out
+
+
+def test_one_corrupted_fill_is_the_first_thing_to_deal_with(copy: Bot) -> None:
+    database = by_hand.opened(copy.folder / "ledger.db")
+    ((body,),) = database.execute("SELECT body FROM fills WHERE sequence = 1").fetchall()
+    fill = json.loads(body)
+    fill["fill"]["quantity"] = "1000"
+    database.execute("UPDATE fills SET body = ? WHERE sequence = 1", (json.dumps(fill, separators=(",", ":")),))
+    database.commit()
+    database.close()
+    data = copy.json("audit", "--offline")
+    assert data["findings"][0]["name"] == "ledger against journal"
+    assert data["findings"][0]["state"] == "fail"
+    assert "1 of" in data["findings"][0]["found"]
+    assert data["findings"][0]["command"] == "tradebot halt"
+
+
+def test_a_halt_is_a_finding_until_it_is_lifted(copy: Bot) -> None:
+    copy.says("halt")
+    assert findings(copy.json("audit", "--offline"))["trading state"] == "tradebot unhalt"
+
+
+def test_a_position_of_somebody_else_is_a_difference_and_counts_in_the_limits(bot: Bot) -> None:
+    held = {row["symbol"] for row in bot.json("status")["positions"]}
+    before = item(bot.json("audit"), "symbol_notional")["count"]
+    order_by_hand(bot.url, min(set(UNIVERSE.split(",")) - held), "10", "by-hand")
+    bot.says("exchange", "tick", "1m")
+    data = bot.json("audit")
+    assert item(data, "ledger against broker")["state"] in ("warn", "fail")
+    assert findings(data)["ledger against broker"] == "tradebot reconcile"
+    assert item(data, "symbol_notional")["count"] == before + 1
+
+
+def test_a_broker_that_cannot_be_asked_is_a_finding_and_not_an_end(copy: Bot) -> None:
+    said = copy.says("audit", "--json")
+    assert said.code == 10
+    assert item(said.data, "ledger against broker")["state"] == "fail"
+    assert item(said.data, "ledger against journal")["state"] == "ok"
+
+
+@pytest.mark.parametrize("width", ["40", "200"])
+def test_narrow_and_wide_screens_hold_every_item(bot: Bot, monkeypatch: pytest.MonkeyPatch, width: str) -> None:
+    monkeypatch.setitem(os.environ, "COLUMNS", width)
+    said = bot.says("audit", "--offline")
+    assert max(map(len, said.out.splitlines())) <= max(int(width), 60)
+    words = "".join(said.out.split())
+    for name in ("serve", "trading state", "unresolved intents"):
+        assert width == "40" or name.replace(" ", "") in words
+
+
+def test_a_span_that_cannot_be_read_is_said_so(bot: Bot) -> None:
+    said = bot.says("audit", "--since", "soon", "--json")
+    assert said.code == 2
+    assert json.loads(said.out)["error"]["message"] == "'soon' is no span of time"

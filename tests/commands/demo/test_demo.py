@@ -1,0 +1,159 @@
+"""The demo: one command from nothing to a session whose books agree, or say that they do not."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands.demo import verb as demo
+from commands.init.verb import flags_of
+from tests.adapters.ledger import by_hand
+from tests.bot import typed
+from tradebot.adapters.state import lock
+from tradebot.app import sandbox
+from tradebot.app.wiring import Options, opened
+
+MINUTES = "40"
+EASY = {"TRADEBOT_LIMITS__MIN_SCORE": "0.05", "TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER": "1"}
+"""Settings under which something is traded, noise or not."""
+SELDOM = {
+    "TRADEBOT_TIMETABLE__EVALUATE_EXITS": "every 15m from open+1m until close",
+    "TRADEBOT_TIMETABLE__SCORE": "every 60m from open+2m until close",
+}
+"""A long day in a short time."""
+
+
+@pytest.fixture(scope="module")
+def played(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
+    folder = tmp_path_factory.mktemp("demo")
+    program = [sys.executable, "-m", "tradebot", "demo", "--minutes", MINUTES, "--edge", "0"]
+    environ = {**os.environ, **EASY, "COLUMNS": "100"}
+    done = subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    yield folder, done
+    sandbox.stop(folder / "state" / "exchange")
+
+
+def test_it_plays_a_session_and_says_that_the_books_agree(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = played
+    assert done.returncode == 0, done.stderr
+    assert f"{MINUTES} minutes, 20 symbols, seed 7" in done.stdout
+    assert "Its flow is noise" in done.stdout
+    assert "the ledger's own fold equals the exchange's account to the cent" in done.stdout
+
+
+def test_the_commands_that_it_proposes_work(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, done = played
+    monkeypatch.chdir(folder)
+    proposed = [
+        line.partition("tradebot ")[2].split()
+        for line in done.stdout.partition("Try next")[2].splitlines()
+        if line.strip()
+    ]
+    assert len(proposed) == 3
+    for arguments in proposed:
+        if arguments[0] != "demo":  # that one is this very test again
+            again = typed(capsys, *arguments)
+            assert again.code in {0, 10}, again.err
+            assert again.out.strip()
+
+
+def test_it_leaves_a_bot_of_the_users_untouched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert typed(capsys, "init", "--symbols", "2").code == 0
+    before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir())
+    said = typed(capsys, "demo", "--minutes", "3")
+    assert said.code == 2
+    assert "holds a bot of yours" in said.err
+    assert "tradebot demo --state-dir state/demo\n" in said.err
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir()) == before
+    sandbox.stop(tmp_path / "state" / "exchange")
+
+
+def test_a_second_demo_at_the_same_time_leaves_with_the_code_of_another_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "state").mkdir()
+    with lock.hold(tmp_path / "state", "demo", name=lock.SETUP_LOCK):
+        for verb in (("demo", "--minutes", "3"), ("init",)):
+            said = typed(capsys, *verb)
+            assert (said.code, "demo, process" in said.err) == (6, True)
+    assert not (tmp_path / "state" / "state.id").exists()
+
+
+def test_a_demo_takes_the_place_of_another_keeps_what_a_person_edited_and_plays_a_half_day_to_its_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, times in SELDOM.items():
+        monkeypatch.setenv(name, times)
+    assert typed(capsys, "demo", "--minutes", "1", "--symbols", "2").code == 0
+    edited = tmp_path / "state" / "tradebot.yaml"
+    edited.write_text(edited.read_text() + "# mine\n")
+    said = typed(capsys, "demo", "--start", "2026-11-27", "--symbols", "1")
+    assert "note: your tradebot.yaml was moved to state/aside-1" in said.err
+    assert (tmp_path / "state" / "aside-1" / "tradebot.yaml").read_text().endswith("# mine\n")
+    assert "210 minutes, 1 symbols" in said.out
+    again = typed(capsys, "demo", "--minutes", "3", "--symbols", "2", "--json")
+    printed = json.loads(again.out)
+    assert (again.code, again.err, printed["schema"], printed["mode"]) == (0, "", "tradebot.demo/1", "sandbox")
+    data = printed["data"]
+    assert (data["minutes"], data["symbols"]) == (3, 2)
+    assert data["funnel"]["candidates"] == data["funnel"]["orders"] + sum(r["count"] for r in data["funnel"]["reasons"])
+    sandbox.stop(tmp_path / "state" / "exchange")
+
+
+def test_a_wrong_configuration_leaves_the_earlier_demo_alone(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(played[0])
+    assert typed(capsys, "demo", "--seed", "-1").code == 2
+    assert typed(capsys, "status").code == 0
+
+
+def test_one_corrupted_fill_is_seen_and_fails_the_demo(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    state = played[0] / "state"
+    with opened(Options(str(state)), os.environ) as app:
+        session = app.ledger.sessions(app.now().date(), app.now().date())[0]
+        assert app.ledger.fills(), "nothing was traded, so nothing can be corrupted"
+        assert demo.report(app, session, int(MINUTES), 0.0).exit_code == 0
+
+    with by_hand.opened(state / "ledger.db") as ledger:
+        sequence, body = ledger.execute("SELECT sequence, body FROM fills ORDER BY sequence LIMIT 1").fetchone()
+        fill = json.loads(body)
+        fill["fill"]["price"] = str(float(fill["fill"]["price"]) + 0.01)
+        ledger.execute("UPDATE fills SET body = ? WHERE sequence = ?", (json.dumps(fill), sequence))
+    ledger.close()
+
+    with opened(Options(str(state)), os.environ) as app:
+        report = demo.report(app, session, int(MINUTES), 0.0)
+    assert report.exit_code == 1
+    differences = " ".join(report.data.differences)
+    assert "cash account" in differences
+    assert "equity" in differences
+
+
+def test_flags_of_a_demo_are_the_last_layer_of_its_configuration() -> None:
+    assert flags_of("sandbox", {"seed": 9}, {"universe": ["AAPL"]}) == {
+        "mode": "sandbox",
+        "sandbox": {"seed": 9},
+        "universe": ["AAPL"],
+    }

@@ -1,0 +1,264 @@
+"""The doctor's rows one by one, on a scripted venue and flow source: what fails, what warns, and with which fix."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commands.doctor.checks import machine, venue
+from commands.doctor.checks.row import Check, Mark, attempt, skipped
+from tests.adapters.alpaca.samples import account_row, order_row, reader
+from tests.adapters.alpaca.samples import venue as scripted_venue
+from tests.adapters.wire.scripted import Asked, Scripted, Wire, serving
+from tests.fakes import MemoryLedger
+from tradebot.adapters.alpaca.reader import AlpacaReader
+from tradebot.adapters.alpaca.venue import AlpacaVenue
+from tradebot.adapters.flow.unusual_whales import UnusualWhales
+from tradebot.app.keys import Secrets
+from tradebot.app.settings import Settings, load
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.bar import Session
+from tradebot.model.trading import Mode
+
+NUMBER = "SBX123456789"
+SUBSCRIPTION = {"code": 42210000, "message": "subscription does not permit querying recent SIP data"}
+ANSWERS = "x-uw-token-req-limit"
+USED = "x-uw-daily-req-count"
+
+
+@dataclass
+class FakeApp:
+    """A paper bot whose venue and flow source are scripted; its ledger is in memory."""
+
+    wire: Wire
+    mode: Mode = Mode.PAPER
+    settings: Settings = field(default_factory=lambda: load(None, {}, {"universe": ["AAPL", "MSFT"]}).settings)
+    secrets: Secrets = field(default_factory=lambda: Secrets("key", "secret", "flow", None))
+    ledger_view: MemoryLedger = field(default_factory=lambda: MemoryLedger(NUMBER))
+
+    feed: str = "iex"
+
+    @property
+    def venue(self) -> AlpacaVenue:
+        return replace(scripted_venue(self.wire), feed=self.feed)
+
+    @cached_property
+    def reader(self) -> AlpacaReader:
+        return reader(self.wire)
+
+    @property
+    def flow(self) -> UnusualWhales:
+        return UnusualWhales(self.wire.url, "flow", now=self.now)
+
+    def now(self) -> datetime:
+        return self.reader.clock().now
+
+
+@pytest.fixture
+def app() -> Iterator[FakeApp]:
+    with serving() as wire:
+        yield FakeApp(wire)
+
+
+def clock_row(now: datetime, *, is_open: bool = True) -> dict[str, object]:
+    later = {name: (now + timedelta(hours=n)).isoformat() for n, name in enumerate(("next_close", "next_open"), 1)}
+    return {"timestamp": now.isoformat(), "is_open": is_open, **later}
+
+
+def says(app: FakeApp, **paths: object) -> None:
+    """Let each path (its last part, dashes as underscores) give an answer; the clock tells this machine's time."""
+    answers = {"clock": clock_row(datetime.now(UTC))} | paths
+
+    def answer(asked: Asked) -> Scripted:
+        found = answers.get(asked.path.rpartition("/")[2].replace("-", "_"))
+        if callable(found):
+            found = found(asked)
+        return found if isinstance(found, Scripted) else Scripted(200, found)
+
+    app.wire.script = answer
+
+
+def looked(look: Callable[..., Check], app: FakeApp) -> Check:
+    return attempt("row", lambda: look(app))
+
+
+def snapshot(at: datetime) -> dict[str, object]:
+    stamp = at.isoformat()
+    return {"latestQuote": {"t": stamp, "bp": 99, "ap": 101}, "latestTrade": {"t": stamp, "p": 100}}
+
+
+def test_keys_of_another_account_fail(app: FakeApp) -> None:
+    says(app, account=account_row(account_number="PA9OTHER"))
+    assert "the broker answers for account …THER, these books belong to …6789" in looked(venue.account, app).found
+    says(app, account=account_row(account_number=NUMBER))
+    assert looked(venue.account, app).mark is Mark.OK
+
+
+@pytest.mark.parametrize("change", [{"trading_blocked": True}, {"status": "ACCOUNT_CLOSED"}])
+def test_a_blocked_account_fails(app: FakeApp, change: dict[str, object]) -> None:
+    says(app, account=account_row(account_number=NUMBER, **change))
+    assert looked(venue.account, app).mark is Mark.FAIL
+
+
+def test_refused_keys_fail_and_nobody_else_is_asked(app: FakeApp) -> None:
+    says(app, clock=Scripted(401, {"message": "unauthorized."}), market_tide={"data": []})
+    rows = {row.name: row for row in venue.venue_checks(app, with_keys=True)}  # type: ignore[arg-type]
+    assert rows["venue"].mark is Mark.FAIL
+    assert "ALPACA_KEY" in rows["venue"].fix
+    assert {rows[name].mark for name in venue.ASKED} == {Mark.SKIP}
+    assert {asked.path for asked in app.wire.asked if asked.path.startswith("/v2")} == {"/v2/clock"}
+
+
+def test_an_open_order_of_another_copy_of_the_bot_fails(app: FakeApp) -> None:
+    ours = order_row(client_order_id="tb1.261120.FLOW.AAPL.OPEN.STRANGE")
+    says(
+        app,
+        account=account_row(account_number=NUMBER),
+        positions=[],
+        orders=[ours, order_row(client_order_id="mine", id="2")],
+    )
+    found = looked(venue.other_copies, app)
+    assert (found.mark, found.count) == (Mark.FAIL, 2)
+    says(app, account=account_row(account_number=NUMBER), positions=[], orders=[order_row(client_order_id="mine")])
+    assert looked(venue.other_copies, app).mark is Mark.OK
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_open", "mark"), [(5, True, Mark.OK), (500, True, Mark.FAIL), (500, False, Mark.OK)]
+)
+def test_old_quotes_fail_in_an_open_session_only(app: FakeApp, age_s: int, is_open: bool, mark: Mark) -> None:
+    now = datetime.now(UTC)
+    quote = snapshot(now - timedelta(seconds=age_s))
+    says(app, clock=clock_row(now, is_open=is_open), snapshots={"AAPL": quote, "MSFT": quote})
+    found = looked(venue.quotes, app)
+    assert (found.mark, found.count, round(found.age_s or 0)) == (mark, 2, age_s)
+
+
+def test_a_symbol_without_a_quote_warns_and_is_named_and_none_at_all_fails(app: FakeApp) -> None:
+    says(app, snapshots={"AAPL": snapshot(datetime.now(UTC))})
+    found = looked(venue.quotes, app)
+    assert (found.mark, "MSFT" in found.found) == (Mark.WARN, True)
+    says(app, snapshots={})
+    assert looked(venue.quotes, app).mark is Mark.FAIL
+
+
+def test_bars_are_counted_and_aged(app: FakeApp) -> None:
+    stamp = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
+    says(app, latest={"bars": {"AAPL": {"t": stamp}, "MSFT": {"t": stamp}}})
+    found = looked(venue.bars, app)
+    assert (found.mark, found.count, round(found.age_s or 0)) == (Mark.OK, 2, 60)
+    says(app, latest={"bars": {"AAPL": {"t": "noon"}}})
+    assert looked(venue.bars, app).mark is Mark.FAIL
+
+
+def test_a_plan_without_sip_is_told_from_keys_that_are_refused(app: FakeApp) -> None:
+    says(app, latest=Scripted(403, SUBSCRIPTION))
+    found = looked(venue.data_plan, app)
+    assert (found.mark, found.found) == (Mark.OK, "the plan has IEX and not SIP; feed iex fits it")
+    assert app.wire.asked[-1].query["feed"] == "sip"
+    app.feed = "sip"
+    assert looked(venue.data_plan, app).fix == "Set alpaca.feed: iex, or book the plan that has SIP"
+    says(app, latest=Scripted(403, {"message": "forbidden."}))
+    assert "ALPACA_KEY" in looked(venue.data_plan, app).fix
+    says(app, latest={"bars": {}})
+    assert "the plan includes SIP" in looked(venue.data_plan, app).found
+
+
+@pytest.mark.parametrize(("ahead_s", "mark"), [(0, Mark.OK), (60, Mark.FAIL), (-60, Mark.FAIL)])
+def test_a_clock_that_differs_from_the_venues_fails(app: FakeApp, ahead_s: int, mark: Mark) -> None:
+    says(app, clock=lambda asked: clock_row(datetime.now(UTC) - timedelta(seconds=ahead_s)))
+    found = looked(venue.clock_skew, app)
+    assert found.mark is mark
+    assert ahead_s <= 0 or "60.0 s ahead of the venue" in found.found
+
+
+def test_a_calendar_that_differs_from_the_venues_fails(app: FakeApp) -> None:
+    now = datetime(2026, 11, 20, 15, tzinfo=UTC)
+    days = [{"date": "2026-11-20", "open": "09:30", "close": "16:00"}]
+    says(app, clock=clock_row(now), calendar=days)
+    assert looked(venue.venue_calendar, app).mark is Mark.SKIP
+    opens = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+    for hours, mark in ((6.5, Mark.OK), (3.5, Mark.FAIL)):
+        app.ledger_view.put_sessions([Session(date(2026, 11, 20), opens, opens + timedelta(hours=hours))])
+        assert looked(venue.venue_calendar, app).mark is mark
+
+
+@pytest.mark.parametrize(
+    ("used", "limit", "mark"), [(10, 15_000, Mark.OK), (14_000, 15_000, Mark.WARN), (0, 100, Mark.WARN)]
+)
+def test_the_flow_plan_and_what_is_left_of_it_come_from_the_answers(
+    app: FakeApp, used: int, limit: int, mark: Mark
+) -> None:
+    page = Scripted(200, {"data": []}, {ANSWERS: str(limit), USED: str(used)})
+    app.wire.script = lambda asked: page
+    found = looked(venue.flow, app)
+    assert (found.mark, found.count) == (mark, 6)
+    assert f"plan of {limit:,} answers a day, {used:,} used" in found.found
+
+
+def test_an_endpoint_that_the_flow_plan_lacks_fails(app: FakeApp) -> None:
+    def answer(asked: Asked) -> Scripted:
+        lacking = asked.path.endswith("greek-exposure")
+        return Scripted(403, {"message": "not in your plan"}) if lacking else Scripted(200, {"data": []})
+
+    app.wire.script = answer
+    found = looked(venue.flow, app)
+    assert (found.mark, found.count) == (Mark.FAIL, 5)
+    assert "5 of 6 endpoints answer" in found.found
+    assert "not in your plan" in found.found
+
+
+def test_a_flow_source_that_is_down_or_refuses_the_key_is_asked_once(app: FakeApp) -> None:
+    app.wire.script = lambda asked: Scripted(401, {})
+    found = looked(venue.flow, app)
+    assert (found.mark, len(app.wire.asked)) == (Mark.FAIL, 1)
+    assert "UW_API_KEY" in found.fix
+
+
+def test_a_row_without_evidence_is_never_ok_and_a_failure_never_without_a_fix() -> None:
+    with pytest.raises(AssertionError, match="nothing looked at is not ok"):
+        Check("row", Mark.OK, "fine")
+    with pytest.raises(AssertionError, match="says no fix"):
+        Check("row", Mark.FAIL, "broken")
+    assert skipped("row", "why").age_s is None
+
+
+@pytest.mark.parametrize("error", [OperatorError("bad"), TemporaryError("bad"), OSError("bad")])
+def test_what_is_raised_on_purpose_becomes_a_row(error: Exception) -> None:
+    def look() -> Check:
+        raise error
+
+    found = attempt("row", look)
+    assert (found.mark, found.found, bool(found.fix)) == (Mark.FAIL, "bad", True)
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=3), st.lists(st.integers(0, 30), min_size=1, max_size=3))
+def test_versions_compare_as_their_numbers_do(held: list[int], bound: list[int]) -> None:
+    longest = [[*parts, 0, 0, 0][:3] for parts in (held, bound)]
+    text = ".".join(map(str, bound))
+    found = {sign: machine._within(tuple(held), f"{sign}{text}") for sign in ("<", "<=", "==", ">=", ">")}
+    assert found == {
+        "<": longest[0] < longest[1],
+        "<=": longest[0] <= longest[1],
+        "==": longest[0] == longest[1],
+        ">=": longest[0] >= longest[1],
+        ">": longest[0] > longest[1],
+    }
+
+
+def test_a_missing_package_and_one_out_of_its_range_are_named() -> None:
+    assert machine._out_of_range("no-such-package>=1") == "no-such-package is missing"
+    assert str(machine._out_of_range("pytest<1")).startswith("pytest ")
+    assert machine._out_of_range("pytest>=1,<1000") is None
+
+
+def test_a_file_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ledger.db").touch()
+    monkeypatch.setattr("os.geteuid", lambda: 4242)
+    found = machine.permissions(tmp_path)
+    assert (found.mark, "ledger.db" in found.found) == (Mark.FAIL, True)

@@ -1,0 +1,375 @@
+"""`tradebot doctor`: each row has evidence, each failure its fix, and looking changes nothing."""
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.doctor.checks.strategies import strategies
+from tests.accepting import accept
+from tests.bot import Bot, blank, log, second_session
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import lock, state_folder, switch
+from tradebot.app.settings import load
+from tradebot.exchange import process
+
+AT = datetime(2026, 11, 16, 14, tzinfo=UTC)
+# Put together here, so that no text in the tree looks like a key.
+PAPER_KEY, LIVE_KEY = "PK" + "0" * 18, "AK" + "0" * 18
+SECRET, FLOW_KEY = "s" * 40, "u" * 36
+NOT_NEEDED_OFFLINE = ("alpaca", "requests", "pandas", "exchange_calendars", "uvicorn")
+Hurt = Callable[[Path], object]
+
+
+def rows(bot: Bot, *arguments: str) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in bot.json("doctor", *arguments)["rows"]}
+
+
+def marks(bot: Bot, *arguments: str) -> dict[str, str]:
+    return {name: row["mark"] for name, row in rows(bot, *arguments).items()}
+
+
+def steady(text: str) -> str:
+    """Return a screen without what differs between machines and runs."""
+    text = re.sub(r"tradebot [\d.]+, Python [\d.]+, SQLite [\d.]+, alpaca-py [\d.]+", "VERSIONS", text)
+    text = re.sub(r"\(\d+ versions", "(N versions", text)
+    text = re.sub(r"[\d,.]+ GB free( on \w+)?", "ROOM", text)
+    text = re.sub(r"answers in \d+ ms", "answers in N ms", text)
+    text = re.sub(r"no /\S+/\.env", "no ENV", text)
+    text = re.sub(r"by user \w+/\d+: armed", "by WHO: armed", text)
+    text = re.sub(r"\d+ from base.yaml", "N from base.yaml", text)
+    text = re.sub(r"[\d,]+ used", "N used", text)
+    text = re.sub(r"\(\d+ values\)", "(N values)", text)
+    return re.sub(r"\(\d+ (pages|records|answers|files)", r"(N \1", text)
+
+
+def real(folder: Path, mode: str = "paper", number: str = "PA3TESTTEST") -> Path:
+    """Make the state of a real account's bot, without asking anybody."""
+    state_folder.prepare(folder)
+    ledger = SqliteLedger.create(folder, number, AT)
+    ledger.open_books(Decimal(100_000), AT)
+    ledger.close()
+    switch.arm(folder, "test", AT)
+    state_folder.create(folder, mode, number, "user", AT)
+    accept(folder)
+    return folder
+
+
+@pytest.fixture
+def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bot:
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("ALPACA_KEY", PAPER_KEY), ("ALPACA_SECRET", SECRET), ("UW_API_KEY", FLOW_KEY)):
+        monkeypatch.setenv(name, value)
+    return Bot(real(tmp_path / "paper"), capsys)
+
+
+def test_a_new_bot_is_told_what_is_not_there_yet(bot: Bot) -> None:
+    found = marks(bot)
+    assert [name for name, mark in found.items() if mark == "warn"] == ["calendar"]
+    assert "fail" not in found.values()
+    assert bot.says("doctor").code == 0
+
+
+def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    second_session(bot)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "500")
+    screen = steady(blank(bot.says("doctor").out, bot.folder)).replace(bot.tail(), "TAIL")
+    shown = [line.split(maxsplit=1) for line in screen.splitlines()]
+    said = [(mark, re.sub(r"\s+", " ", rest)) for mark, rest in shown]
+    assert said == [
+        ("sandbox,", "account …TAIL, state STATE; venue and flow source were asked"),
+        ("ok", "state a user bot, mode sandbox, account …TAIL (1 marker)"),
+        ("ok", "versions VERSIONS (N versions with their supported ranges)"),
+        ("ok", "disk ROOM (1 disk)"),
+        ("ok", "permissions STATE is its owner's alone (drwx------) (N files of the state folder)"),
+        ("skip", ".env no ENV: keys can only come from the environment"),
+        ("ok", "second instance nobody else is at work (3 locks and other states)"),
+        (
+            "ok",
+            "configuration no contradiction and no unknown key; N from base.yaml, 6 from STATE/tradebot.yaml, "
+            "1 from flag, 1 from sandbox.yaml (N values)",
+        ),
+        ("skip", "keys the embedded exchange has its own; no other is read"),
+        ("skip", "flow key the embedded exchange serves its own flow; no key is read"),
+        ("ok", "strategies answers: flow (1 strategies)"),
+        (
+            "ok",
+            "ledger whole, its account fits; compared with the broker 2026-11-17 15:00 UTC (N pages of ledger.db)",
+        ),
+        ("ok", "journal its chain holds to record 4 (N records)"),
+        ("ok", "calendar it reaches from 2026-11-17 to 2027-01-15 (41 sessions)"),
+        ("ok", "backups as they were made (1 backup)"),
+        ("ok", "facts its tables fit; the last answer is of 2026-11-17 15:00 UTC (N answers)"),
+        ("ok", "events can be appended to; lines read: 2, each an event (1 file)"),
+        ("ok", "plans STATE/plans is a folder (1 folder)"),
+        ("ok", "trading state ACTIVE by WHO: armed (3 places: ARMED, HALT, the ledger)"),
+        (
+            "ok",
+            "venue http://127.0.0.1:PORT answers in N ms: 2026-11-17 15:00:00 UTC, the session is open (1 clock)",
+        ),
+        ("ok", "account …TAIL is the books' own, ACTIVE; cash 100,000.00, equity 100,000.00 USD (1 account)"),
+        ("ok", "other copies 0 of 0 open orders are ours, each promised in these books (1 list of open orders)"),
+        ("ok", "quotes feed sandbox: 4 of 4 symbols have one (4 quotes)"),
+        ("ok", "bars feed sandbox: 4 of 4 symbols have one (4 bars, 60 s old)"),
+        ("skip", "data plan the embedded exchange has one feed, and no plan"),
+        ("ok", "clock the exchange's clock and its engine are 0.0 s apart, allowed are 60 s (2 clocks)"),
+        ("ok", "venue calendar stored and venue's sessions agree to 2026-12-01 (10 sessions)"),
+        (
+            "ok",
+            "flow 6 of 6 endpoints answer; plan of 50,000 answers a day, N used; a session asks for at most 678 "
+            "(6 endpoints)",
+        ),
+        ("23", "ok, 0 warn, 0 fail, 4 not looked at"),
+    ]
+
+
+def test_a_narrow_screen_loses_no_word(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    said = bot.says("doctor", "--offline").out
+    assert "skip  flow key" in said
+    words = " ".join(line[23:].strip() for line in said.splitlines()[1:])
+    assert "the embedded exchange serves its own flow; no key is read" in words
+
+
+def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agree(bot: Bot) -> None:
+    before = len(log(bot.url))
+    said = bot.says("doctor", "--order", "--json")
+    order, cancel = said.data["rows"][-2:]
+    happened = [event for event in log(bot.url)[before:] if event["event"].startswith("order_")]
+    assert [event["event"] for event in happened] == ["order_accepted", "order_new", "order_canceled"]
+    assert (said.code, order["mark"], cancel["mark"]) == (0, "ok", "ok")
+    assert "promised, sent, and new at the venue" in order["found"]
+    assert cancel["found"] == "canceled at the venue, 0 filled"
+    assert bot.json("reconcile")["findings"] == []
+    kinds = [json.loads(line)["kind"] for line in (bot.folder / "journal.jsonl").read_text().splitlines()]
+    assert kinds[4:] == ["promised", "settled"] * 2
+
+
+def test_a_second_order_at_the_same_standing_moment_is_another_one(bot: Bot) -> None:
+    assert [row["mark"] for row in bot.json("doctor", "--order")["rows"][-2:]] == ["ok", "ok"]
+
+
+def test_looking_changes_no_file_of_the_bot(bot: Bot) -> None:
+    def kept() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in bot.folder.iterdir() if path.is_file()}
+
+    before = kept()
+    assert bot.says("doctor").code == 0
+    assert kept() == before
+
+
+def test_whoever_is_at_work_is_named(bot: Bot) -> None:
+    with lock.hold(bot.folder, "a test"), lock.hold(bot.folder, "serve", name=lock.SERVE_LOCK):
+        found = rows(bot, "--offline")["second instance"]
+    assert found["mark"] == "ok"
+    assert re.match(r"at work now: a test, process \d+, since .*; serve, process \d+, since ", found["found"])
+
+
+def test_offline_starts_no_exchange_and_loads_nothing_heavy(bot: Bot) -> None:
+    process.stop(bot.folder / "exchange")
+    code = (
+        "import sys; from tradebot.__main__ import main; done = main(sys.argv[1:]); "
+        f"loaded = [n for n in {NOT_NEEDED_OFFLINE!r} if n in sys.modules]; sys.exit(repr(loaded) if loaded else done)"
+    )
+    arguments = ["doctor", "--offline", "--state-dir", str(bot.folder)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert process.running(bot.folder / "exchange") is None
+
+
+def test_an_order_cannot_be_asked_for_offline(bot: Bot) -> None:
+    assert bot.says("doctor", "--offline", "--order").code == 2
+
+
+def no_ledger(folder: Path) -> None:
+    (folder / "ledger.db").unlink()
+
+
+def other_ledger(folder: Path) -> None:
+    with sqlite3.connect(folder / "ledger.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+
+def broken_chain(folder: Path) -> None:
+    path = folder / "journal.jsonl"
+    path.write_text(path.read_text().replace('"cash"', '"Cash"', 1))
+
+
+def short_journal(folder: Path) -> None:
+    path = folder / "journal.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+
+
+def dangling(folder: Path) -> None:
+    (folder / "tradebot.yaml").unlink()
+    (folder / "tradebot.yaml").symlink_to(folder / "gone.yaml")
+
+
+def replaced_by_folder(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "hurt", "says"),
+    [
+        ("state", lambda folder: (folder / "state.id").write_text("{"), "is damaged"),
+        ("state", no_ledger, "the books are lost, not new"),
+        ("ledger", other_ledger, "was written by another version"),
+        ("journal", broken_chain, "is broken at record 2"),
+        ("journal", short_journal, "ends before record"),
+        ("facts", lambda folder: (folder / "facts.db").write_text("no database" * 99), "are damaged"),
+        ("trading state", lambda folder: (folder / "ARMED").unlink(), "absent or unreadable"),
+        ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}"), "did you mean limits"),
+        ("configuration", dangling, "leads nowhere"),
+        ("permissions", lambda folder: (folder.chmod(0o711), (folder / "ledger.db").chmod(0o620)), "change ledger.db"),
+        ("strategies", lambda folder: (folder / "tradebot.yaml").write_text("strategies: {gone: {}}"), "gone is"),
+        ("events", lambda folder: replaced_by_folder(folder / "system_events.jsonl"), "is not a file"),
+        (
+            "plans",
+            lambda folder: ((folder / "plans").rename(folder / ".p"), (folder / "plans").touch()),
+            "not a folder",
+        ),
+    ],
+)
+def test_what_is_damaged_fails_with_a_fix_and_is_left_as_it_is(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
+    hurt(copy.folder)
+    said = copy.says("doctor", "--offline", "--json")
+    found = {row["name"]: row for row in said.data["rows"]}
+    assert (said.code, found[name]["mark"]) == (10, "fail")
+    assert says in found[name]["found"]
+    assert found[name]["fix"]
+    assert [row["name"] for row in said.data["rows"] if row["mark"] == "fail"] == [name]
+    assert list(copy.folder.glob("*.damaged*")) == []
+
+
+def test_a_folder_that_others_can_write_fails_as_a_state_and_by_its_permissions(copy: Bot) -> None:
+    copy.folder.chmod(0o777)
+    said = copy.says("doctor", "--offline", "--json")
+    failed = {row["name"]: (row["found"], row["fix"]) for row in said.data["rows"] if row["mark"] == "fail"}
+    assert (said.code, set(failed)) == (10, {"state", "permissions"})
+    assert failed["state"][1].startswith(f"chmod go-w {copy.folder}")
+    assert "others may change" in failed["permissions"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "hurt", "says"),
+    [
+        ("permissions", lambda folder: folder.chmod(0o755), "others may read"),
+        ("trading state", lambda folder: (folder / "HALT").touch(), "REDUCE_ONLY"),
+        ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("universe: [ZZZ]"), "no sector"),
+        ("events", lambda folder: (folder / "system_events.jsonl").write_text("torn\n"), "1 of 1 lines are no events"),
+    ],
+)
+def test_what_deserves_a_look_warns_and_does_not_fail(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
+    hurt(copy.folder)
+    said = copy.says("doctor", "--offline", "--json")
+    found = {row["name"]: row for row in said.data["rows"]}
+    assert (said.code, found[name]["mark"]) == (0, "warn")
+    assert says in found[name]["found"]
+
+
+def test_a_strategy_that_raises_fails_where_it_is_asked_and_is_only_looked_up_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "raising.py").write_text(
+        "class Raising:\n    def __init__(self, settings):\n        raise OSError('no')\n"
+    )
+    info = tmp_path / "raising-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: raising\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tradebot.strategies]\nraising = raising:Raising\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    used = load(None, {}, {"strategies": {"raising": {}}}).settings
+    assert strategies(used, tmp_path / "state", ask=False).found == "installed, not asked: flow, raising"
+    asked = strategies(used, tmp_path / "state", ask=True)
+    assert (asked.mark, "raising: STRATEGY_FAILED (OSError: no" in asked.found) == ("fail", True)
+    assert "tradebot strategy list" in asked.fix
+
+
+def test_paper_keys_that_fit_are_named_and_never_shown(paper: Bot) -> None:
+    said = paper.says("doctor", "--offline", "--json")
+    found = {row["name"]: row for row in said.data["rows"]}
+    assert (found["keys"]["mark"], found["flow key"]["mark"], said.code) == ("ok", "ok", 0)
+    assert found["keys"]["found"].startswith("ALPACA_KEY from the environment, ALPACA_SECRET from the environment")
+    assert not [key for key in (PAPER_KEY, SECRET, FLOW_KEY) if key in said.out + said.err]
+
+
+def test_without_a_flow_key_flow_is_not_configured_and_nothing_takes_its_place(
+    paper: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("UW_API_KEY", "ALPACA_KEY"):
+        monkeypatch.delenv(name)
+    said = paper.says("doctor", "--json")
+    found = {row["name"]: row for row in said.data["rows"]}
+    assert said.code == 10
+    assert (found["flow key"]["mark"], found["keys"]["mark"]) == ("fail", "fail")
+    assert "NOT CONFIGURED" in found["flow key"]["found"]
+    assert "made-up flow never takes its place" in found["flow key"]["fix"]
+    # Without keys nobody is asked.
+    assert {found[name]["mark"] for name in ("venue", "account", "quotes", "data plan", "clock", "flow")} == {"skip"}
+
+
+def test_a_live_key_in_paper_fails(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALPACA_KEY", LIVE_KEY)
+    found = rows(paper, "--offline")["keys"]
+    assert (found["mark"], found["found"]) == ("fail", "ALPACA_KEY begins as a live key does, and the mode is paper")
+
+
+def test_an_env_file_that_others_read_fails_and_an_owner_only_one_gives_the_keys(
+    paper: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UW_API_KEY")
+    Path(".env").write_text(f"UW_API_KEY={FLOW_KEY}\n")
+    Path(".env").chmod(0o644)
+    assert rows(paper, "--offline")[".env"]["fix"] == "chmod 600 .env"
+    Path(".env").rename("keys")
+    Path(".env").symlink_to("nowhere")
+    assert rows(paper, "--offline")[".env"]["found"] == ".env: No such file or directory"
+    Path("keys").rename(".env")
+    Path(".env").chmod(0o600)
+    found = rows(paper, "--offline")
+    assert (found[".env"]["mark"], found["flow key"]["found"]) == ("ok", "UW_API_KEY from .env")
+
+
+def test_a_second_state_of_one_account_fails(paper: Bot, tmp_path: Path) -> None:
+    assert marks(paper, "--offline")["second instance"] == "ok"
+    real(tmp_path / "state" / "copy")
+    found = rows(paper, "--offline")["second instance"]
+    assert (found["mark"], "state/copy" in found["found"]) == ("fail", True)
+
+
+@pytest.mark.parametrize("mode", ["live", "shadow"])
+def test_no_order_is_placed_with_real_money_or_in_shadow(
+    mode: str, paper: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bot = paper
+    if mode == "live":
+        monkeypatch.setenv("ALPACA_KEY", LIVE_KEY)
+        bot = Bot(real(tmp_path / "live", "live", "912345678"), capsys)
+        assert marks(bot, "--offline")["trading state"] == "warn"
+    else:
+        (bot.folder / "tradebot.yaml").write_text("shadow: true")
+    said = bot.says("doctor", "--order")
+    assert (said.code, "doctor --order places an order" in said.err) == (3, True)
+
+
+def test_a_halted_bot_places_no_order(bot: Bot) -> None:
+    bot.says("halt", "--reason", "test")
+    before = log(bot.url)
+    said = bot.says("doctor", "--order", "--json")
+    found = {row["name"]: row for row in said.data["rows"]}
+    assert said.code == 10
+    assert (found["trading state"]["mark"], found["order"]["mark"], found["cancel"]["mark"]) == ("warn", "fail", "skip")
+    assert "HALTED" in found["order"]["found"]
+    assert log(bot.url) == before

@@ -1,0 +1,255 @@
+"""`tradebot exchange serve|status|tick|reset`: the exchange for other clients, its time and its accounts."""
+
+import json
+import signal
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.bot import PROGRAM, Bot, start, typed
+from tradebot.__main__ import main
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
+from tradebot.exchange import process
+from tradebot.exchange.market.spec import MarketSpec, fill_spec
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Yield a folder for a served exchange, and stop what serves it."""
+    yield tmp_path / "served"
+    process.stop(tmp_path / "served" / "exchange")
+
+
+@pytest.fixture
+def market(place: Path) -> Path:
+    """Return the folder with a market in it, made here: only its process is started anew."""
+    spec = MarketSpec(start=date(2026, 11, 16), symbols=("AAPL", "MSFT"), sessions=1, fill=fill_spec("paper"))
+    process.create(place / "exchange", spec)
+    return place
+
+
+def serve(place: Path, *flags: str) -> list[str]:
+    return [str(PROGRAM), "exchange", "serve", "--state-dir", str(place), *flags]
+
+
+def test_another_client_is_served_with_the_keys_told_until_an_interrupt(market: Path) -> None:
+    served = start(serve(market, "--symbols", "AAPL,MSFT", "--sessions", "1", "--json"))
+    assert served.stdout is not None
+    told = json.loads(served.stdout.readline())
+    data = told["data"]
+    keys = {"APCA-API-KEY-ID": data["key"], "APCA-API-SECRET-KEY": data["secret"]}
+    clock = requests.get(f"{data['url']}/v2/clock", headers=keys, timeout=60)
+    flow = {"Authorization": f"Bearer {data['flow_key']}"}
+    tide = requests.get(f"{data['url']}/api/market/market-tide", headers=flow, timeout=60)
+    assert (told["schema"], clock.status_code, tide.status_code) == ("tradebot.exchange-serve/1", 200, 200)
+
+    # No bot lives in this folder, and its time moves all the same.
+    _, verb = data["tick"].split(" ", 1)
+    assert verb == f"exchange tick open --state-dir {market}"
+    assert main(verb.split()) == 0
+    assert requests.get(f"{data['url']}/v2/clock", headers=keys, timeout=60).json()["is_open"]
+    assert data["page"] == f"{data['url']}/"
+    assert requests.get(data["page"], timeout=60).status_code == 200
+
+    second = start(serve(market, "--symbols", "AAPL,MSFT"))
+    _, err = second.communicate(timeout=120)
+    assert (second.returncode, "is already served by process" in err) == (6, True)
+
+    served.send_signal(signal.SIGINT)
+    out, err = served.communicate(timeout=120)
+    assert (served.returncode, out, err) == (0, "", "")
+
+
+def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
+    served = start(serve(market, "--account", "alice=5000", "--rate-limit", "200"))
+    assert served.stdout is not None
+    told = [served.stdout.readline().rstrip() for _ in range(9)]
+    url = told[0].split(" answers at ")[1].split()[0]
+    served.send_signal(signal.SIGTERM)
+    served.communicate(timeout=120)
+    assert told[1:6] == [
+        "  orders and prices (Alpaca's API), trading and data at that one address:",
+        "    key sandbox, secret sandbox: account main, 100,000.00 USD",
+        "    key alice, secret alice: account alice, 5,000.00 USD",
+        "  options flow (Unusual Whales' API): Authorization: Bearer sandbox",
+        f"  in a browser: {url}/",
+    ]
+    assert (
+        told[6]
+        == "  orders fill at once at the quote, as Alpaca's paper accounts do; 200 requests a minute for each key"
+    )
+    assert told[7].endswith("UTC there, and the market is closed until 11-16 14:30")
+    assert told[8].startswith("  its time stands still until: ")
+
+
+def test_a_new_market_that_names_no_symbols_plays_all_well_known_ones(place: Path) -> None:
+    served = start(serve(place, "--sessions", "1", "--json"))
+    assert served.stdout is not None
+    data = json.loads(served.stdout.readline())["data"]
+    keys = {"APCA-API-KEY-ID": data["key"], "APCA-API-SECRET-KEY": data["secret"]}
+    assets = requests.get(f"{data['url']}/v2/assets", headers=keys, timeout=60).json()
+    assert len(assets) == 21
+    assert {"AAPL", "COIN", "GOOG", "GOOGL"} <= {asset["symbol"] for asset in assets}
+    served.send_signal(signal.SIGTERM)
+    served.communicate(timeout=120)
+
+
+def test_a_market_that_is_there_is_served_again_without_saying_what_it_is(place: Path) -> None:
+    for flags, fill in ((("--symbols", "AAPL", "--sessions", "1", "--fill", "next-bar"), "next-bar"), ((), "next-bar")):
+        served = start(serve(place, *flags, "--json"))
+        assert served.stdout is not None
+        assert json.loads(served.stdout.readline())["data"]["fill"] == fill
+        served.send_signal(signal.SIGTERM)
+        served.communicate(timeout=120)
+        assert served.returncode == 0
+
+
+def test_time_runs_by_itself_and_does_not_run_backwards_over_a_kill(market: Path) -> None:
+    newest = ""
+    for _ in range(2):
+        served = start(serve(market, "--time", "1000x", "--json"))
+        assert served.stdout is not None
+        data = json.loads(served.stdout.readline())["data"]
+        assert data["pace"] == "1000x"
+        while (now := requests.get(f"{data['url']}/exchange/v1/clock", timeout=60).json()["now"]) <= newest[:17]:
+            pass
+        assert now > newest
+        newest = now
+        served.kill()
+        served.communicate(timeout=120)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--time", "fast"),
+        ("--time", "0x"),
+        ("--time", ""),
+        ("--rate-limit", "0"),
+        ("--account", "Alice"),
+        ("--account", "alice=much"),
+        ("--account", "alice=0"),
+        ("--account", "main"),
+        ("--fill", "kindly"),
+    ],
+)
+def test_what_cannot_be_served_is_a_usage_error(
+    tmp_path: Path, flags: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "served"
+    assert main(["exchange", "serve", "--state-dir", str(place), "--symbols", "AAPL", "--sessions", "1", *flags]) == 2
+    assert "next:" in capsys.readouterr().err
+
+
+def test_a_folder_with_another_market_is_refused(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = typed(capsys, *serve(market, "--symbols", "MSFT")[1:])
+    assert (said.code, "another market" in said.err) == (2, True)
+
+
+def test_a_port_that_is_taken_is_a_usage_error(bot: Bot, market: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = bot.url.rpartition(":")[2]
+    said = typed(capsys, *serve(market, "--port", port)[1:])
+    assert (said.code, f"exchange serve --state-dir {market} --port 0 takes" in said.err) == (2, True)
+    assert f"port {port} of 127.0.0.1 can't be used: Address already in use\n" in said.err
+
+
+def test_time_moves_by_durations_and_to_named_moments(bot: Bot) -> None:
+    steps = ("open", "90s", "5m", "2h", "close", "next_open")
+    ends = [bot.json("exchange", "tick", step)["end"][5:19] for step in steps]
+    assert ends == [
+        "11-16T14:30:00",
+        "11-16T14:31:30",
+        "11-16T14:36:30",
+        "11-16T16:36:30",
+        "11-16T21:00:00",
+        "11-17T14:30:00",
+    ]
+
+
+def test_a_tick_shows_where_the_session_stands(bot: Bot) -> None:
+    assert bot.shown("exchange", "tick") == (
+        "2026-11-17 14:30:00 -> 2026-11-17 14:35:00 UTC\n  session 2026-11-17 is open until 21:00:00 UTC"
+    )
+    assert bot.shown("exchange", "tick", "close") == (
+        "2026-11-17 14:35:00 -> 2026-11-17 21:00:00 UTC\n"
+        "The market has ended: its last session is over. Next: tradebot init --state-dir NEW"
+    )
+
+
+@pytest.mark.parametrize("step", ["0m", "5", "-5m", "5 m", "1.5h", "5w", "yesterday", "", "\x1b[31m", "99999999h"])
+def test_a_step_that_cannot_be_read_moves_nothing(bot: Bot, step: str) -> None:
+    said = bot.says("exchange", "tick", step)
+    assert (said.code, said.out, "\x1b" in said.err) == (2, "", False)
+
+
+def test_the_status_names_what_is_there_and_starts_nothing(bot: Bot) -> None:
+    shown = bot.shown("exchange", "status").splitlines()
+    assert shown[0] == "The exchange of STATE/exchange answers at http://127.0.0.1:PORT"
+    assert "UTC, standing still; " in shown[1]
+    assert shown[2] == "  market: generated, 4 symbols, 2 sessions from 2026-11-16, orders fill by the next-bar model"
+    assert shown[4].split()[:2] == ["main", "sandbox"]
+    process.stop(bot.folder / "exchange")
+    stopped = bot.json("exchange", "status")
+    assert (stopped["url"], stopped["time"], stopped["accounts"]) == (None, None, [])
+    assert stopped["market"]["symbols"] == ["AAPL", "MSFT", "NVDA", "AMZN"]
+    assert bot.shown("exchange", "status").splitlines()[0] == "No process serves the exchange of STATE/exchange"
+    assert process.running(bot.folder / "exchange") is None
+
+
+def test_the_status_of_a_folder_without_an_exchange_is_a_usage_error(bot: Bot, tmp_path: Path) -> None:
+    said = bot.says("exchange", "status", "--state-dir", str(tmp_path))
+    assert (said.code, "no exchange in" in said.err) == (2, True)
+
+
+def test_a_reset_says_what_goes_and_needs_the_account_s_name(bot: Bot) -> None:
+    url = bot.url
+    requests.post(f"{url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=60)
+    keys = {"APCA-API-KEY-ID": "alice", "APCA-API-SECRET-KEY": "alice"}
+    order = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "limit", "limit_price": 1, "time_in_force": "gtc"}
+    assert requests.post(f"{url}/v2/orders", headers=keys, json=order, timeout=60).status_code == 200
+
+    unsaid, wrong = bot.says("exchange", "reset", "alice"), bot.says("exchange", "reset", "alice", "--confirm", "yes")
+    assert (unsaid.code, wrong.code) == (2, 3)
+    assert "5,000.00 USD of equity, 0 positions, 1 open orders and 1 orders in all go" in unsaid.err
+    assert len(requests.get(f"{url}/v2/orders", headers=keys, timeout=60).json()) == 1
+
+    done = bot.says("exchange", "reset", "alice", "--cash", "7000", "--confirm", "alice")
+    assert (done.code, "7,000.00 USD, key alice" in done.out) == (0, True)
+    assert requests.get(f"{url}/v2/orders", headers=keys, timeout=60).json() == []
+    assert requests.get(f"{url}/v2/account", headers=keys, timeout=60).json()["cash"] == "7000"
+
+
+def test_a_reset_leaves_an_account_alone_that_a_bot_keeps_books_of(bot: Bot) -> None:
+    said = bot.says("exchange", "reset", "--confirm", "main")
+    assert (said.code, "its books belong to account main" in said.err) == (3, True)
+    assert bot.says("exchange", "reset", "nobody", "--confirm", "nobody").code == 2
+    assert bot.says("exchange", "reset", "nobody", "--cash", "x", "--confirm", "nobody").code == 2
+
+
+def test_accounts_and_symbols_are_completed_from_files(bot: Bot) -> None:
+    from types import SimpleNamespace
+
+    from commands.shared.completing import accounts, played
+
+    context = SimpleNamespace(params={"state_dir": str(bot.folder)})
+    assert accounts(context, "") == ["alice", "main"]  # type: ignore[arg-type]
+    assert played(context, "A") == ["AAPL", "AMZN"]  # type: ignore[arg-type]
+    assert played(context, "AAPL,A") == ["AAPL,AMZN"]  # type: ignore[arg-type]
+    nowhere = SimpleNamespace(params={"state_dir": str(bot.folder / "nowhere")})
+    assert (accounts(nowhere, ""), played(nowhere, "GO")) == ([], ["GOOGL"])  # type: ignore[arg-type]
+
+
+def test_a_real_venue_has_no_time_to_move(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at = datetime(2026, 11, 16, 15, tzinfo=UTC)
+    state_folder.prepare(tmp_path / "paper")
+    ledger = SqliteLedger.create(tmp_path / "paper", "PA0000001234", at)
+    ledger.open_books(Decimal(1000), at)
+    ledger.close()
+    state_folder.create(tmp_path / "paper", "paper", "PA0000001234", "user", at)
+    assert main(["exchange", "tick", "--state-dir", str(tmp_path / "paper")]) == 2
+    assert "mode paper trades in real time" in capsys.readouterr().err

@@ -1,0 +1,52 @@
+"""`tradebot exchange page`: the address of the page, and a browser that opens it."""
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.bot import Bot
+from tradebot.exchange import process
+
+
+def test_the_address_is_told_and_the_exchange_started_for_it(bot: Bot) -> None:
+    process.stop(bot.folder / "exchange")
+    assert bot.shown("exchange", "page") == "http://127.0.0.1:PORT/"
+    data = bot.json("exchange", "page")
+    assert data == {"url": bot.url + "/", "opened": None}
+    answer = requests.get(data["url"], timeout=60)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert requests.get(f"{bot.url}/exchange/v1/page", timeout=60).json()["accounts"][0]["name"] == "main"
+
+
+def test_a_browser_opens_it(bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = tmp_path / "seen"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\nenv >> {seen}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(browser))
+    monkeypatch.setenv("ALPACA_SECRET", "not-for-a-browser")
+    url = bot.url
+    out, err = bot.process("exchange", "page", "--open").communicate(timeout=120)
+    assert (out, err) == (f"{url}/\n", "")
+    assert seen.read_text().startswith(f"{url}/\n")
+    assert "PATH=" in seen.read_text()
+    assert "not-for-a-browser" not in seen.read_text()
+
+
+def test_without_a_browser_the_address_is_told_and_the_exit_code_says_so(
+    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = bot.url
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    running = bot.process("exchange", "page", "--open")
+    out, _ = running.communicate(timeout=120)
+    assert running.returncode == 1
+    assert out.splitlines() == [f"{url}/", "No browser could be opened here: open the address yourself"]
+
+
+def test_a_folder_without_an_exchange_is_a_usage_error(bot: Bot, tmp_path: Path) -> None:
+    said = bot.says("exchange", "page", "--state-dir", str(tmp_path))
+    assert (said.code, "no exchange in" in said.err) == (2, True)

@@ -1,0 +1,402 @@
+"""`tradebot halt`: what it must do whatever else is broken, and what it must not load."""
+
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from commands.halt.report import Asked, Latch, undone
+from commands.halt.unwritten import lines_of
+from tests.adapters.alpaca.samples import intent
+from tests.adapters.ledger import version_2
+from tests.adapters.ledger.by_hand import edit
+from tests.bot import Bot, blank, log, order_by_hand, second_session, start
+from tests.privileges import without_privileges
+from tradebot.adapters.state import switch
+from tradebot.adapters.state.send_lock import FolderSendLock
+
+HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "dataclasses")
+NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+"""Every write to a file fails after this, as on a full disk."""
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def state_of(folder: Path) -> str:
+    return switch.read(folder).state.value
+
+
+def history(folder: Path) -> list[str]:
+    """Return the last trading state that the ledger's journal holds, with its reason."""
+    record = json.loads((folder / "journal.jsonl").read_text().splitlines()[-1])
+    assert record["kind"] == "trading_state"
+    return [record["payload"]["state"], record["payload"]["why"]]
+
+
+def test_a_halt_says_what_is_in_force_and_what_comes_next(bot: Bot) -> None:
+    said = bot.says("halt", "--reason", "odd fills")
+    assert said.code == 0
+    assert blank(said.out, bot.folder) == (
+        "Halted: REDUCE_ONLY by WHO at WHEN: odd fills\n"
+        "Only orders that reduce risk go out. Next: tradebot status, then tradebot unhalt"
+    )
+    assert (state_of(bot.folder), history(bot.folder)) == ("REDUCE_ONLY", ["REDUCE_ONLY", "odd fills"])
+    assert not (bot.folder / "ARMED").exists()
+
+
+def test_a_second_halt_keeps_the_newest_reason(bot: Bot) -> None:
+    assert bot.json("halt", "--reason=newer")["why"] == "newer"
+    assert history(bot.folder) == ["REDUCE_ONLY", "newer"]
+
+
+def test_flattening_without_a_terminal_halts_and_names_the_command_that_confirms(bot: Bot) -> None:
+    said = bot.says("halt", "--flatten")
+    assert said.code == 2
+    assert "next: tradebot halt --flatten --confirm FLATTEN" in said.err
+    assert state_of(bot.folder) == "REDUCE_ONLY"
+
+
+def test_a_wrong_confirmation_halts_and_does_not_flatten(bot: Bot) -> None:
+    assert bot.says("halt", "--flatten", "--confirm", "flatten").code == 3
+    assert state_of(bot.folder) == "REDUCE_ONLY"
+
+
+def test_flatten_is_never_weakened_by_a_later_halt(bot: Bot) -> None:
+    said = bot.says("halt", "--flatten", "--confirm", "FLATTEN", "--json")
+    # The session is closed, so the positions, if there were any, could not be closed now.
+    assert json.loads(said.out)["data"]["orders"]["problem"] == "The session is closed."
+    assert (said.code, state_of(bot.folder)) == (5, "FLATTEN")
+    assert bot.json("halt", "--reason", "and again")["state"] == "FLATTEN"
+    assert state_of(bot.folder) == "FLATTEN"
+
+
+def test_flattening_asks_at_a_terminal(bot: Bot) -> None:
+    ours, theirs = pty.openpty()
+    running = bot.process("halt", "--flatten", stdin=theirs)
+    os.write(ours, b"FLATTEN\n")
+    out, err = running.communicate(timeout=120)
+    os.close(ours)
+    os.close(theirs)
+    assert "type FLATTEN to go on" in err
+    assert "Halted: FLATTEN" in out
+
+
+def test_without_a_state_nothing_is_halted_and_known_states_are_named(
+    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
+    said = bot.says("halt", "--state-dir", str(tmp_path / "none"))
+    assert said.code == 2
+    assert f"States known here: {bot.folder}" in said.err
+    assert not (tmp_path / "none").exists()
+
+
+MISTYPED = {
+    "now": ["now"],
+    "AAPL": ["AAPL"],
+    "--forse": ["--forse"],
+    "--flaten --confirm FLATTEN": ["--flaten"],
+    "--flatten=yes": ["--flatten=yes"],
+    "--resaon odd": ["--resaon", "odd"],
+    "--reason": ["--reason"],
+    "--confirm= now": ["--confirm=", "now"],
+    "--": ["--"],
+}
+"""What people type in a hurry, and the words of it that say nothing."""
+
+
+@pytest.mark.parametrize("typed", MISTYPED)
+def test_words_that_are_not_understood_halt_all_the_same_and_are_named(copy: Bot, typed: str) -> None:
+    said = copy.says("halt", *typed.split(), "--json")
+    document = json.loads(said.out)
+    assert (said.code, document["exit_code"], document["data"]["not_understood"]) == (2, 2, MISTYPED[typed])
+    assert (state_of(copy.folder), document["data"]["why"]) == ("REDUCE_ONLY", "no reason given")
+    words = ", ".join(map(repr, MISTYPED[typed]))
+    assert said.err == f"error: not understood, and passed over: {words}\n  next: tradebot halt --help\n"
+
+
+def test_a_word_too_many_halts_and_closes_nothing(copy: Bot) -> None:
+    said = copy.says("halt", "--flatten", "AAPL", "--confirm", "FLATTEN")
+    assert (said.code, state_of(copy.folder)) == (2, "REDUCE_ONLY")
+    assert "error: not understood, and passed over: 'AAPL'; so nothing is closed" in said.err
+
+
+def test_a_missing_value_takes_no_option_for_it_and_an_empty_word_halts_too(copy: Bot) -> None:
+    said = copy.says("--debug", "halt", "--reason", "--state-dir", str(copy.folder), "", "--json")
+    assert (said.code, said.data["not_understood"]) == (2, ["--reason", ""])
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+@pytest.mark.parametrize("asking", [["--help"], ["now", "-h"], ["--schema"]])
+def test_asking_what_halt_does_halts_nothing(copy: Bot, asking: list[str]) -> None:
+    assert copy.says("halt", *asking).out
+    assert state_of(copy.folder) == "ACTIVE"
+
+
+@pytest.mark.parametrize("name", ["state.id", "ledger.db", "journal.jsonl", "HALT", "ARMED", "lock", "sending"])
+def test_a_pipe_in_the_place_of_a_file_keeps_no_halt_waiting(copy: Bot, name: str) -> None:
+    (copy.folder / name).unlink(missing_ok=True)
+    os.mkfifo(copy.folder / name)
+    assert copy.says("halt").out.startswith("Halted: REDUCE_ONLY")
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+def test_a_folder_that_others_can_write_is_halted_by_its_files_alone(copy: Bot, tmp_path: Path) -> None:
+    (copy.folder / "ledger.db-journal").unlink()
+    (copy.folder / "ledger.db-journal").symlink_to(tmp_path / "victim")
+    copy.folder.chmod(0o777)
+    said = copy.says("halt", "--json")
+    assert (state_of(copy.folder), said.data["unwritten"]) == ("REDUCE_ONLY", None)
+    assert f"{copy.folder} can be written by others than its owner: chmod go-w" in said.data["unrecorded"]
+    assert not (tmp_path / "victim").exists()
+    for verb in ("status", "evaluate-exits"):
+        refused = copy.says(verb)
+        assert (refused.code, f"next: chmod go-w {copy.folder}" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "harm", ["an empty configuration, and none accepted", "a lost ledger", "a configuration of everybody's"]
+)
+def test_where_no_pass_can_run_our_entries_are_cancelled_by_their_ids(new_bot: Bot, harm: str) -> None:
+    second_session(new_bot)
+    assert new_bot.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
+    if harm == "a lost ledger":
+        (new_bot.folder / "ledger.db").unlink()
+    elif harm == "a configuration of everybody's":
+        (new_bot.folder / "tradebot.yaml").write_text("mode: [")
+        (new_bot.folder / "tradebot.yaml").chmod(0o666)
+        new_bot.folder.chmod(0o755)
+    else:
+        (new_bot.folder / "tradebot.yaml").write_text("")
+        version_2.turn_back(new_bot.folder)
+    said = new_bot.says("halt", "--json")
+    assert (said.code, said.data["orders"]["cancelled"]) == (5, 1)
+    assert [event["event"] for event in log(new_bot.url)].count("order_canceled") == 1
+    assert not switch.armed(new_bot.folder)
+
+
+@pytest.mark.parametrize("before", [(), ("--debug",), ("--json",), ("--reason", "odd fills"), ("--flutten",)])
+def test_options_before_the_verb_halt_the_folder_that_they_name(copy: Bot, before: tuple[str, ...]) -> None:
+    said = copy.says(*before, "--state-dir", str(copy.folder), "halt")
+    assert (said.code in (0, 5), switch.armed(copy.folder)) == ("--flutten" not in before, False)
+    why = switch.read(copy.folder).why
+    assert why == ("odd fills" if "--reason" in before else "no reason given")
+
+
+def test_a_folder_or_a_reason_named_halt_halts_nothing(copy: Bot) -> None:
+    for typed in (("--state-dir", "halt", "status"), ("status", "halt"), ("halt", "--help")):
+        copy.says(*typed, "--state-dir", str(copy.folder))
+        assert switch.armed(copy.folder), typed
+
+
+def test_a_file_that_others_can_write_halts_no_less_and_is_told(copy: Bot) -> None:
+    journal = copy.folder / "journal.jsonl"
+    journal.chmod(0o666)
+    copy.folder.chmod(0o755)
+    said = copy.says("halt", "--json")
+    assert (state_of(copy.folder), said.data["unwritten"]) == ("REDUCE_ONLY", None)
+    assert f"{journal} can be written by others than its owner: chmod go-w {journal}" in said.data["unrecorded"]
+    for verb in ("status", "trade-once", "evaluate-exits", "unhalt"):
+        refused = copy.says(verb)
+        assert (refused.code, f"next: chmod go-w {journal}" in refused.err) == (2, True)
+
+
+def unwritable(folder: Path) -> None:
+    """Let nothing of a folder be changed, as on a disk that became read-only."""
+    for path in (*folder.iterdir(), folder):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+
+
+def test_a_halt_that_nothing_can_remember_says_so_first_and_cancels_our_entries_by_id(new_bot: Bot) -> None:
+    second_session(new_bot)
+    assert new_bot.json("trade-once")["orders"] == 1, "no entry was working, so this test would show nothing"
+    order_by_hand(new_bot.url, "MSFT", "1", "by-hand")
+    order_by_hand(new_bot.url, "AAPL", "1", "tb1.261117.FLOW.AAPL.CLOSE.ABCDEFGHIJKLMNOP")
+    unwritable(new_bot.folder)
+    halting = ("-m", "tradebot", "halt", "--state-dir", str(new_bot.folder))
+    said = without_privileges([sys.executable, *halting])
+    ended = [event for event in log(new_bot.url) if event["event"] == "order_canceled"]
+    program = without_privileges([sys.executable, *halting, "--json", "--flatten", "--confirm", "FLATTEN"])
+    for path in (new_bot.folder, *new_bot.folder.iterdir()):
+        path.chmod(0o700)
+    assert switch.armed(new_bot.folder), "a file could be changed, so this shows nothing"
+    first, *rest = said.stdout.splitlines()
+    assert first.startswith("NOT REMEMBERED: this halt could not be written."), said.stderr
+    assert any(line.startswith("  what holds: while the bot cannot write") for line in rest)
+    assert "  working entries: 1 cancelled by id; exits, protection and others' orders stay" in rest
+    assert (said.returncode, len(ended)) == (2, 1)
+    data = json.loads(program.stdout)["data"]
+    assert (program.returncode, data["state"], data["orders"]["closing"]) == (2, "ACTIVE", 0)
+    assert "cannot be written: " in data["unwritten"]
+
+
+def test_a_closed_permission_lets_no_cancel_out_where_nothing_can_be_remembered(copy: Bot) -> None:
+    unwritable(copy.folder)
+    closed = "import os; os.environ['DRY_RUN'] = 'true'; from tradebot.__main__ import main; raise SystemExit(main())"
+    said = without_privileges([sys.executable, "-c", closed, "halt", "--state-dir", str(copy.folder)])
+    copy.folder.chmod(0o700)
+    assert said.stdout.startswith("NOT REMEMBERED"), said.stderr
+    assert "not all is done: permission is closed, so nothing is sent, entries and cancels included" in said.stdout
+    assert "ORDER_GATE_CLOSED (DRY_RUN says yes)" in said.stdout
+    assert f"what does not: as soon as {copy.folder} can be written again, entries go out as before" in said.stdout
+    latch = Latch(
+        "REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY", "ada", "lunch", datetime.now(UTC), None, told=True, in_flight=None
+    )
+    halted = list(lines_of(copy.folder, Asked(flatten=True), latch, undone("nothing to do")))
+    assert "  FLATTEN was not carried out: nothing is closed, and every position stays open" in halted
+    assert "  what holds too: REDUCE_ONLY is in force already, by an earlier halt" in halted
+    assert not any("what does not" in line for line in halted)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "empty", "missing"])
+@pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl"])
+def test_damaged_books_do_not_stop_a_halt(copy: Bot, name: str, damage: str) -> None:
+    path = copy.folder / name
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"no book at all" * 100 if damage == "garbage" else b"")
+    said = copy.says("halt", "--reason", "damage", "--json")
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+    assert not (copy.folder / "ARMED").exists()
+    assert said.data["unrecorded"]
+
+
+def test_a_damaged_marker_does_not_stop_a_halt(copy: Bot) -> None:
+    (copy.folder / "state.id").write_text("{")
+    assert "Halted: REDUCE_ONLY" in copy.says("halt").out
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+@pytest.mark.parametrize("left", ["ARMED", "ledger.db", "journal.jsonl"])
+def test_a_lost_marker_does_not_stop_a_halt_where_anything_of_a_bot_is_left(copy: Bot, left: str) -> None:
+    for name in {"state.id", "ARMED", "ledger.db", "journal.jsonl"} - {left}:
+        (copy.folder / name).unlink()
+    assert "Halted: REDUCE_ONLY" in copy.says("halt").out
+    assert ((copy.folder / "HALT").exists(), (copy.folder / "ARMED").exists()) == (True, False)
+
+
+def test_closing_everything_on_a_full_disk_says_that_only_entries_are_kept_back(copy: Bot) -> None:
+    code = f"{NO_ROOM}from tradebot.__main__ import main; raise SystemExit(main())"
+    words = ("halt", "--flatten", "--confirm", "FLATTEN", "--state-dir", str(copy.folder))
+    done = python(code, *words)
+    assert "REDUCE_ONLY is in force; FLATTEN could not be written: type it again" in done.stdout, done.stderr
+    assert (done.returncode, "Halted: FLATTEN" in done.stdout) == (5, False)
+    assert copy.json("status")["trading_state"] == "REDUCE_ONLY"
+    switch.arm(copy.folder, "test", datetime.now(UTC))
+    assert json.loads(python(code, *words, "--json").stdout)["data"]["state"] == "REDUCE_ONLY"
+
+
+def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -> None:
+    (copy.folder / "ARMED").chmod(0o400)
+    copy.folder.chmod(0o500)
+    try:
+        words = ("halt", "--flatten", "--confirm", "FLATTEN", "--state-dir", str(copy.folder))
+        done = without_privileges([sys.executable, "-m", "tradebot", *words])
+        assert "Halted: FLATTEN" in done.stdout, done.stderr
+    finally:
+        copy.folder.chmod(0o700)
+    assert not (copy.folder / "HALT").exists(), "the file could be written, so this shows nothing"
+    assert "FLATTEN is in force: the ledger's history holds it" in copy.says("halt", "--reason", "again").out
+    assert (state_of(copy.folder), copy.json("status")["trading_state"]) == ("FLATTEN", "FLATTEN")
+
+
+def test_a_full_disk_does_not_stop_a_halt(copy: Bot) -> None:
+    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(copy.folder))
+    assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
+    assert not (copy.folder / "HALT").exists(), "the fault did not fire"
+    assert state_of(copy.folder) == "REDUCE_ONLY"
+
+
+def test_an_output_that_takes_no_more_does_not_stop_a_halt(copy: Bot) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr.count("error:")) == (1, 1)
+    assert "the output cannot be written" in done.stderr
+    assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
+
+
+def test_a_reader_who_went_away_does_not_stop_a_halt(copy: Bot) -> None:
+    running = start([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)])
+    assert running.stdout is not None
+    running.stdout.close()
+    _, err = running.communicate(timeout=120)
+    assert (running.returncode, err) == (0, "")
+    assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
+
+
+def test_a_process_that_was_stopped_in_the_middle_of_a_commit_keeps_no_halt_waiting_for_long(copy: Bot) -> None:
+    with closing(sqlite3.connect(copy.folder / "ledger.db", isolation_level=None)) as stopped:
+        stopped.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        said = copy.says("halt", "--json")
+        took_s = time.monotonic() - began
+        assert (state_of(copy.folder), said.data["in_flight"]) == ("REDUCE_ONLY", None)
+        assert "is in use by another process" in said.data["unrecorded"]
+    assert "another process holds the ledger" in said.data["orders"]["problem"]
+    # Half a second for the history; the rest is this machine's.
+    assert took_s < 4
+
+
+def test_an_order_that_is_going_out_is_named_and_what_to_do_about_it(copy: Bot) -> None:
+    with FolderSendLock(copy.folder).hold(intent()):
+        said = copy.says("halt")
+        data = copy.json("halt")
+    assert said.code == 5
+    assert f"an order that began before is in flight: buy AAPL, {intent().client_order_id}, by process" in said.out
+    assert "next: tradebot evaluate-exits ends it" in said.out
+    assert data["orders"] == {
+        "cancelled": 0,
+        "closing": 0,
+        "failed": 0,
+        "problem": "an order is in flight, and its pass still holds the lock of this folder",
+    }
+    assert copy.json("halt")["in_flight"] is None
+
+
+def test_a_halt_loads_nothing_heavy(copy: Bot) -> None:
+    code = (
+        "import sys; from tradebot.__main__ import main; main();"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = python(code, "halt", "--state-dir", str(copy.folder))
+    assert (done.stderr.strip(), state_of(copy.folder)) == ("[]", "REDUCE_ONLY")
+
+
+def test_a_halt_ends_working_entries_at_the_exchange_and_lets_no_new_one_out(new_bot: Bot) -> None:
+    second_session(new_bot)
+    sent = new_bot.json("trade-once")["orders"]
+    assert sent, "no entry was working, so this test would show nothing"
+    halted = new_bot.json("halt")
+    assert (halted["orders"]["cancelled"], halted["orders"]["problem"]) == (sent, None)
+    events = [event["event"] for event in log(new_bot.url)]
+    assert events.count("order_canceled") == sent
+    new_bot.says("exchange", "tick", "5m")
+    refused = new_bot.says("trade-once", "--json")
+    assert refused.code == 3
+    assert set(refused.data["refused"]) == {"HALTED"}
+    assert [event["event"] for event in log(new_bot.url)].count("order_accepted") == sent
+
+
+def test_a_halt_ends_working_entries_before_it_reads_the_books_through(new_bot: Bot) -> None:
+    second_session(new_bot)
+    sent = new_bot.json("trade-once")["orders"]
+    assert sent, "no entry was working, so this test would show nothing"
+    edit(new_bot.folder / "ledger.db", "UPDATE sessions SET close = open")
+    halted = new_bot.says("halt", "--json")
+    assert [event["event"] for event in log(new_bot.url)].count("order_canceled") == sent
+    # What needs the whole books was decided on none: they were read through after the cancels, and moved away.
+    assert (halted.code, (new_bot.folder / "ledger.db").exists()) == (5, False)
+    assert "rows of sessions are not as they were written" in halted.data["orders"]["problem"]

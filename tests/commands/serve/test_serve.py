@@ -1,0 +1,181 @@
+"""`tradebot serve`: a week by its own clock with one-shots between, signals, and the second one that is refused."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from commands.serve.verb import _pace
+from tests.accepting import accept
+from tests.bot import Bot, blank, log, made
+from tradebot.app.wiring import App
+from tradebot.errors import OperatorError
+from tradebot.model.trading import Mode
+
+HOURLY = """
+timetable:
+  fetch-flow: every 1h from open+2m until close
+  score: at open+2m
+  evaluate-exits: every 15m from open+2m until close
+  trade-once: every 1h from open+2m until close-15m
+  reconcile: every 1h from open+1m until close, at close-1m
+"""
+ONCE = """
+timetable: {fetch-flow: at open+2m, score: at open+2m, evaluate-exits: every 15m from open+2m, trade-once: at open+2m,
+            reconcile: at open+1m}
+"""
+OPEN = timedelta(hours=14, minutes=30)
+NINE_THIRTY, MINUTE = datetime(2026, 11, 16, 14, 30, tzinfo=UTC), timedelta(minutes=1)
+CLOSES = {
+    "2026-11-23": timedelta(hours=21),
+    "2026-11-24": timedelta(hours=21),
+    "2026-11-25": timedelta(hours=21),
+    "2026-11-27": timedelta(hours=18),
+}
+"""The sessions of Thanksgiving's week and their closes in UTC: the Thursday is a holiday, the Friday half a day."""
+QUIT = """
+import os, signal, sys, time
+from commands.serve.verb import Stop
+stop = Stop()
+with stop.listening():
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("asked", stop.asked, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def week(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+    monkeypatch.setenv("TRADEBOT_LIMITS__MAX_FLOW_AGE_S", "7200")
+    monkeypatch.setenv("TRADEBOT_LIMITS__MAX_RECONCILE_AGE_S", "7200")
+    flags = ("--symbols", "AAPL,MSFT", "--start", "2026-11-23", "--sessions", "4")
+    yield from bot_with(HOURLY, flags, tmp_path, capsys)
+
+
+@pytest.fixture
+def day(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    yield from bot_with(ONCE, ("--symbols", "AAPL", "--sessions", "1"), tmp_path, capsys)
+
+
+def bot_with(
+    timetable: str, flags: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Bot]:
+    with made(tmp_path / "state", *flags) as path:
+        with (path / "tradebot.yaml").open("a") as file:
+            file.write(timetable)
+        accept(path)
+        yield Bot(path, capsys)
+
+
+def until(process: "subprocess.Popen[str]", job: str) -> list[dict[str, Any]]:
+    """Read the lines of a running serve up to the first that tells of this job."""
+    found: list[dict[str, Any]] = []
+    assert process.stdout is not None
+    for text in process.stdout:
+        found.append(json.loads(text))
+        if found[-1]["data"]["job"] == job:
+            return found
+    raise AssertionError(f"it ended without {job}: {process.communicate()}")
+
+
+def test_a_week_with_one_shots_between_runs_each_slot_once_and_no_entry_outside_its_hours(week: Bot) -> None:
+    process = week.process("serve", "--speed", "1000000", "--json")
+    told = until(process, "trade-once")
+    shots = [week.says(verb) for verb in ("evaluate-exits", "trade-once", "reconcile")]
+    rest, errors = process.communicate(timeout=120)
+    told += [json.loads(line) for line in rest.splitlines()]
+    assert (process.returncode, [shot.code for shot in shots]) == (0, [0, 0, 0]), errors
+    assert "the market has ended" in told[-1]["data"]["said"]
+    assert {(line["schema"], line["mode"], line["account"]) for line in told} == {
+        ("tradebot.serve/1", "sandbox", week.tail())
+    }
+    assert {line["data"]["kind"] for line in told} == {"note", "ran"}
+    passes = Counter((line["data"]["at"][:10], line["data"]["job"], line["data"]["slot"]) for line in told)
+    assert [key for key, count in passes.items() if key[2] and count > 1] == []
+    assert passes[("2026-11-27", "reconcile", "close-1m")] == 1
+    judge(log(week.url))
+
+
+def judge(events: list[dict[str, Any]]) -> None:
+    """Ask the exchange: each order came once, and the entries of a day inside its hours."""
+    posts = [e for e in events if e["event"] == "request" and (e["method"], e["path"]) == ("POST", "/v2/orders")]
+    ids = [json.loads(post["body"])["client_order_id"] for post in posts]
+    entries = [datetime.fromisoformat(p["at"]) for p, name in zip(posts, ids, strict=True) if ".OPEN." in name]
+    assert len(ids) == len(set(ids))
+    assert {f"{at:%Y-%m-%d}" for at in entries} > {"2026-11-27"}
+    for at in entries:
+        midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0)
+        close = midnight + CLOSES[f"{at:%Y-%m-%d}"]
+        assert midnight + OPEN + timedelta(minutes=2) <= at < close - timedelta(minutes=15)
+
+
+def test_a_person_sees_a_row_for_each_pass_and_how_it_ended(day: Bot) -> None:
+    said = day.says("serve", "--speed", "1000000")
+    shown = re.sub(r"  \[\d+\.\d\d s\]", "", blank(said.out, day.folder))
+    shown = re.sub(r"serve \w+/\d+", "serve WHO", shown)
+    shown = re.sub(r"(fetch-flow|trade-once|score) {5,}.*", r"\1 …", shown)
+    assert (said.code, said.err) == (0, "")
+    assert shown.splitlines() == [
+        "11-16 14:00:00  started by serve WHO; Ctrl-C stops it after the pass at work",
+        "11-16 14:00:00  -         reconcile       no difference; 0 positions",
+        "11-16 14:00:00  the session is closed; the next one opens 2026-11-16 14:30 UTC",
+        "11-16 14:31:00  open+1m   reconcile       no difference; 0 positions",
+        "11-16 14:32:00  open+2m   fetch-flow …",
+        "11-16 14:32:00  open+2m   score …",
+        "11-16 14:32:00  open+2m   evaluate-exits  0 looked at = 0 sent",
+        "11-16 14:32:00  open+2m   trade-once …",
+        *(
+            f"11-16 {NINE_THIRTY + minutes * MINUTE:%H:%M:%S}  {f'open+{minutes}m':<9} evaluate-exits"
+            "  0 looked at = 0 sent"
+            for minutes in range(17, 390, 15)
+        ),
+        "11-16 21:00:00  the market has ended: its last session is over. Next: tradebot init --state-dir NEW",
+    ]
+
+
+def test_it_begins_amid_a_session_with_what_was_missed_said_and_recorded(day: Bot) -> None:
+    assert day.says("exchange", "tick", "open").code == 0
+    assert day.says("exchange", "tick", "1h").code == 0
+    said = [json.loads(line)["data"] for line in day.says("serve", "--speed", "1000000", "--json").out.splitlines()]
+    assert [(line["kind"], line["job"], line["slot"]) for line in said if line["job"]] == [
+        ("ran", "reconcile", None),
+        ("missed", "trade-once", "open+2m"),
+        ("ran", "fetch-flow", "open+2m"),
+        ("ran", "score", "open+2m"),
+        *(("ran", "evaluate-exits", f"open+{minutes}m") for minutes in range(47, 390, 15)),
+    ]
+    why = day.says("why-no-orders")
+    assert "SLOT_MISSED" in why.out
+
+
+def test_a_second_one_is_refused_naming_the_first_and_a_signal_ends_the_first_well(week: Bot) -> None:
+    process = week.process("serve", "--speed", "60", "--json")
+    until(process, "reconcile")
+    second = week.says("serve")
+    assert second.code == 6
+    assert f"serve, process {process.pid}, since 20" in second.err
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "stopped by a signal" in json.loads(rest.splitlines()[-1])["data"]["said"]
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    done = subprocess.run([sys.executable, "-c", QUIT], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "asked True\n")
+
+
+def test_a_real_venue_has_no_speed() -> None:
+    app = cast(App, SimpleNamespace(mode=Mode.PAPER))
+    with pytest.raises(OperatorError, match="trades in real time"):
+        _pace(app, cast(Any, None), 5.0, lambda line: None)

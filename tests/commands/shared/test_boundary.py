@@ -1,0 +1,161 @@
+"""The boundary of a command: full disks, closed streams, poor encodings, signals, folders of others."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from commands.shared.boundary import bounded
+from tests.adapters.samples import NOW
+from tests.bot import Bot
+from tests.privileges import without_privileges
+from tradebot.adapters.facts.facts import SqliteFacts
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.errors import OperatorError
+
+PROGRAM = (sys.executable, "-m", "tradebot")
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def shell(bot: Bot, line: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run `$T verb …` in a shell, on the bot's folder."""
+    settings = {**os.environ, "T": " ".join(PROGRAM), "TRADEBOT_STATE": str(bot.folder), **environ}
+    command = ["/bin/bash", "-c", line]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=settings, timeout=120)
+
+
+@pytest.mark.parametrize("line", ["$T status > /dev/full", "$T status --json > /dev/full", "$T --help > /dev/full"])
+def test_an_output_that_takes_no_more_is_one_sentence(bot: Bot, line: str) -> None:
+    done = shell(bot, line)
+    assert (done.returncode, done.stderr.count("error:"), "Traceback" in done.stderr) == (1, 1, False)
+    assert "the output cannot be written: No space left on device" in done.stderr
+
+
+def test_errors_that_nobody_can_read_leave_their_exit_code(bot: Bot) -> None:
+    assert shell(bot, "$T status --nonsense > /dev/full 2> /dev/full").returncode == 2
+    assert shell(bot, "$T status --nonsense >&- 2>&-").returncode == 2
+
+
+@pytest.mark.parametrize(("verb", "code"), [("halt --flatten", 2), ("unhalt", 2), ("status", 0)])
+def test_closed_streams_are_no_fault_of_ours(copy: Bot, verb: str, code: int) -> None:
+    shell(copy, "$T halt")
+    done = shell(copy, f"$T {verb} <&-")
+    assert (done.returncode, "fault" in done.stderr, "Traceback" in done.stderr) == (code, False, False)
+    assert shell(copy, f"$T {verb} <&- >&-").returncode == code
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_encoding_that_lacks_a_letter_gets_a_question_mark(bot: Bot, encoding: str) -> None:
+    done = shell(bot, "$T status", PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "account ?" in done.stdout
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "none"])
+def test_no_width_is_too_odd(bot: Bot, columns: str) -> None:
+    done = shell(bot, "$T status", COLUMNS=columns)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(len(line) for line in done.stdout.splitlines()) >= 30
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_told_of_with_its_own_code(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        signal.raise_signal(number)
+        return 0
+
+    code = bounded(work, ["demo", "--json"])
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (code, error["code"], error["message"]) == (128 + number, 128 + number, "cut short")
+    assert error["hint"].endswith("tradebot status")
+
+
+def raiser(fault: Exception) -> Callable[[], int]:
+    def work() -> int:
+        raise fault
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        (OperatorError("no", "do this"), 2, "error: no\n  next: do this\n"),
+        (PermissionError(13, "Permission denied", "/x"), 1, "error: /x: Permission denied\n  next: ls -ld /x"),
+        (
+            ZeroDivisionError("odd"),
+            1,
+            "error: this is a fault of tradebot: ZeroDivisionError: odd\n  next: run it again",
+        ),
+    ],
+)
+def test_whatever_is_raised_becomes_a_sentence(
+    fault: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bounded(raiser(fault), ["status"]) == code
+    assert capsys.readouterr().err.startswith(said)
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str | None, str | None]:
+    """Return mode and account of the error document that a command line ends in."""
+    bounded(raiser(OperatorError("no")), ["status", "--json", *arguments])
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["message"] == "no"
+    return document["mode"], document["account"]
+
+
+def test_an_error_document_says_whose_it_is(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(capsys, "--state-dir", str(bot.folder)) == ("sandbox", bot.tail())
+    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
+    assert told(capsys) == ("sandbox", bot.tail())
+    assert told(capsys, "--state-dir", str(bot.folder / "nothing")) == (None, None)
+
+
+@pytest.mark.parametrize("marker", ["", "{}", "[" * 100_000, "\udcff"])
+def test_a_marker_that_tells_nothing_does_not_hide_the_error(
+    copy: Bot, marker: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copy.folder / "state.id").write_text(marker, errors="surrogateescape")
+    assert told(capsys, "--state-dir", str(copy.folder)) == (None, None)
+    assert told(capsys, "--state-dir", "\0") == (None, None)
+
+
+@pytest.mark.parametrize("verb", ["halt", "status", "init", "demo"])
+def test_a_folder_that_one_may_not_enter_is_one_sentence(copy: Bot, verb: str) -> None:
+    copy.folder.chmod(0)
+    done = without_privileges([*PROGRAM, verb, "--state-dir", str(copy.folder)])
+    copy.folder.chmod(0o700)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: The state folder {copy.folder} cannot be read: Permission denied.\n  next: ")
+
+
+@pytest.mark.parametrize("ended", ["cleanly", "killed"])
+@pytest.mark.parametrize(("verb", "code"), [("status", 0), ("why-no-orders", 10)])
+def test_a_folder_that_is_read_only_can_be_looked_at(copy: Bot, verb: str, code: int, ended: str) -> None:
+    facts = SqliteFacts(copy.folder, JsonlEvents(copy.folder / "system_events.jsonl"), NOW)
+    facts.prune(NOW)
+    if ended == "cleanly":
+        facts.close()
+    before = sorted(path.name for path in copy.folder.iterdir())
+    assert ("facts.db-wal" in before) is (ended == "killed")
+    modes = {path: path.stat().st_mode for path in (copy.folder, *copy.folder.iterdir())}
+    for path, mode in modes.items():
+        path.chmod(mode & 0o555)
+    done = without_privileges([*PROGRAM, verb, "--state-dir", str(copy.folder)])
+    for path, mode in modes.items():
+        path.chmod(mode)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert sorted(path.name for path in copy.folder.iterdir()) == before
+    facts.close()

@@ -1,0 +1,55 @@
+"""The exit rule that acts first: passed or overdue where it is, in the documents as on the screens."""
+
+import io
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from commands import positions
+from commands.shared import holdings
+from commands.shared.holdings import Holding
+from commands.status import screen as status_screen
+from tests.builders import EXITS, NOW, ago
+from tradebot.exits.rules import Held
+from tradebot.model.position import Lot, Position
+
+
+def holding(price: str, *, held_for_s: float = 600) -> Holding:
+    """Return ten shares bought at 100 USD, at a price."""
+    opened_at, now = ago(600), ago(600) + timedelta(seconds=held_for_s)
+    position = Position("flow", "AAPL", (Lot(Decimal(10), Decimal(100), opened_at),), Decimal(0), opened_at)
+    rows = holdings.stop_rows(Held(position, Decimal(100)), EXITS, Decimal(price), now)
+    numbers = (Decimal(price), NOW, Decimal(0), Decimal(0), None)
+    bought = (Decimal(10), Decimal(100), Decimal(1000), opened_at, held_for_s)
+    return Holding("AAPL", "flow", *bought, *numbers, rows, holdings.nearest_of(rows))
+
+
+LOSS = 100 * (1 - EXITS.stop_loss_fraction)
+OVERDUE_S = EXITS.time_exit_s + 14 * 3600 + 27 * 60
+
+
+@pytest.mark.parametrize(
+    ("price", "held_for_s", "rule", "said"),
+    [
+        (LOSS * Decimal("0.996"), 600, "STOP_LOSS", f"STOP_LOSS {LOSS:,.2f}, passed by 0.4%"),
+        (LOSS * Decimal("1.004"), 600, "STOP_LOSS", f"STOP_LOSS {LOSS:,.2f}, 0.4% away"),
+        (LOSS * Decimal("0.996"), OVERDUE_S, "TIME_EXIT", "TIME_EXIT due 14h27m ago"),
+    ],
+)
+def test_status_tells_the_rule_that_acts_first(price: Decimal, held_for_s: float, rule: str, said: str) -> None:
+    held = holding(str(price), held_for_s=held_for_s)
+    assert held.nearest == rule
+    assert status_screen.nearest_rule(held) == said
+
+
+@pytest.mark.parametrize("columns", [50, 80, 100, 160])
+def test_positions_tell_what_is_passed_and_overdue_on_every_screen(columns: int) -> None:
+    held = holding(str(LOSS * Decimal("0.996")), held_for_s=OVERDUE_S)
+    console = Console(file=io.StringIO(), width=columns)
+    positions.show_own(console, [held])
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert ("passed by 0.4%" in shown, "due 14h27m ago" in shown, "…" in shown) == (True, True, False)
+    assert max(map(len, shown.splitlines())) <= columns

@@ -1,0 +1,55 @@
+"""A slot is used up by a pass that ends, not by one that cannot begin or is killed."""
+
+from pathlib import Path
+
+import pytest
+
+from commands.shared.passes import begin, recorded, unfinished
+from commands.status.outlook import health
+from tests.bot import Bot, second_session
+from tradebot.app.wiring import App, Options, opened
+from tradebot.errors import ExitCode
+from tradebot.model.record import Job
+from tradebot.ports.world import Call
+
+
+def claimed(app: App, job: Job) -> Call:
+    call, _ = begin(app, job, "test")
+    assert isinstance(call, Call), call
+    return call
+
+
+def test_a_pass_that_cannot_begin_claims_nothing(new_bot: Bot, tmp_path: Path) -> None:
+    second_session(new_bot)
+    settings = (new_bot.folder / "tradebot.yaml").read_text()
+    away = tmp_path / "away.yaml"
+    away.write_text(settings.replace("strategies: {", "strategies: {not_installed: {}, "))
+    failed = new_bot.says("trade-once", "--config", str(away))
+    assert (failed.code, "not_installed" in failed.err) == (ExitCode.USAGE, True), failed.err
+    assert new_bot.json("trade-once")["not_run"] is None
+    # An answer about a taken slot is of another shape than a pass, and has the reason itself.
+    assert new_bot.json("trade-once")["reason"] == "SLOT_TAKEN"
+
+
+def test_a_killed_pass_goes_on_in_its_slot_and_is_no_sign_of_health(new_bot: Bot) -> None:
+    second_session(new_bot)
+    with opened(Options(str(new_bot.folder)), {}) as app:
+        now = app.now()
+        call = claimed(app, Job.EVALUATE_EXITS)
+        assert unfinished(app, call, now), "a claim without a record has done nothing yet"
+        with pytest.raises(KeyboardInterrupt), recorded(app, call, now, dry_run=False):
+            raise KeyboardInterrupt
+        assert unfinished(app, call, now)
+        assert claimed(app, Job.EVALUATE_EXITS) == call
+        checks = {check.name: check.state for check in health(app, now, None, app.facts.passes(now), 1)}
+    assert checks["exits"] == "unknown"
+    assert new_bot.json("evaluate-exits")["not_run"] is None
+    assert new_bot.json("evaluate-exits")["reason"] == "SLOT_TAKEN"
+
+
+def test_a_comparison_has_no_record_to_go_on_from_and_gets_a_slot_of_its_own(new_bot: Bot) -> None:
+    second_session(new_bot)
+    with opened(Options(str(new_bot.folder)), {}) as app:
+        first = claimed(app, Job.RECONCILE)
+        assert not unfinished(app, first, app.now())
+        assert claimed(app, Job.RECONCILE).slot != first.slot

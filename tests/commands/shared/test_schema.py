@@ -1,0 +1,272 @@
+"""`VERB --schema`: every document that a verb prints is what its schema says, and nothing looser."""
+
+import copy
+import io
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+import typer
+from jsonschema import Draft202012Validator
+
+from commands.app import app
+from commands.shared.schema import DATA, FURTHER
+from tests.bot import PROGRAM, Bot, Said, made, order_by_hand, second_session, start
+from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
+from tradebot.__main__ import main
+from tradebot.exchange import process
+
+SMALL = "--symbols AAPL --sessions 1"
+SEARCHED = 2
+"""Lists of a document are cut to this length before every field of it is damaged in turn."""
+FREE = frozenset({"value", "shipped"})
+"""Fields that hold whatever a configuration holds."""
+
+
+class Printed(NamedTuple):
+    """One document, and the command line that printed it."""
+
+    line: str
+    document: dict[str, Any]
+
+
+class Keeper(Bot):
+    """A bot that keeps every document that its verbs print."""
+
+    def __init__(self, folder: Path, kept: list[Printed]) -> None:
+        self.folder = folder
+        self.kept = kept
+
+    def says(self, *arguments: str) -> Said:
+        out = said(" ".join([*arguments, *self._place(arguments)]))
+        keep(self.kept, " ".join(arguments), out)
+        document = json.loads(out.splitlines()[-1])
+        return Said(document["exit_code"] if "data" in document else document["error"]["code"], out, "")
+
+    def all_say(self, *lines: str) -> None:
+        """Run command lines one after another."""
+        for line in lines:
+            self.says(*line.split())
+
+
+def keep(kept: list[Printed], line: str, out: str) -> None:
+    kept += [Printed(line, json.loads(text)) for text in out.splitlines()]
+
+
+def verbs(command: Any, words: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield every verb of the command line as it is typed."""
+    for name, found in getattr(command, "commands", {}).items():
+        yield from verbs(found, (*words, name)) if hasattr(found, "commands") else [" ".join((*words, name))]
+
+
+VERBS = tuple(verbs(typer.main.get_command(app)))
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
+    """Return what every verb prints over the life of one small bot, refusals, findings and errors among it."""
+    kept: list[Printed] = []
+    place = tmp_path_factory.mktemp("schema")
+    served = f"exchange serve --state-dir {place / 'served'} {SMALL}"
+    (place / "lines").write_text('{"symbol": "AAPL", "side": "buy", "score": 0.6}\nnonsense\n')
+    with ExitStack() as stack:
+        with redirect_stdout(io.StringIO()) as out:
+            folder = stack.enter_context(made(place / "state", "--json"))
+        keep(kept, "init", out.getvalue())
+        bot = Keeper(folder, kept)
+        beside = {line: stack.enter_context(running(line)) for line in (f"events -f --state-dir {folder}", served)}
+        session(bot, place / "lines")
+        bot.all_say("config show", "config check", "config show nonsense", "strategy list")
+        bot.all_say("config accept", f"config accept --confirm {bot.tail()}")
+        exchange(bot)
+        real_money(bot, place / "real")
+        bot.all_say("flatten --all --dry-run", "flatten --all --confirm ALL", "halt --flatten --confirm FLATTEN")
+        bot.all_say("status", "audit", "unhalt", f"unhalt --confirm {bot.tail()}")
+        bot.all_say("exchange tick close", "serve --speed 1000000")
+        damaged(bot)
+        for line, program in beside.items():
+            assert program.stdout is not None
+            keep(kept, line, program.stdout.readline())
+    for line in ("completion bash", "completion nonsense", f"strategy new mine --path {place / 'mine'}"):
+        keep(kept, line, said(line))
+    try:
+        line = f"demo --minutes 1 --state-dir {place / 'demo'} {SMALL}"
+        keep(kept, line, said(line))
+    finally:
+        process.stop(place / "demo" / "exchange")
+    return kept
+
+
+def said(line: str) -> str:
+    """Run a command line in this process and return what it prints on stdout."""
+    before, out = signal.getsignal(signal.SIGTERM), io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(io.StringIO()):
+            main([*line.split(), "--json"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return out.getvalue()
+
+
+@contextmanager
+def running(line: str) -> Iterator["subprocess.Popen[str]"]:
+    """Run a command line in a process of its own until it is interrupted."""
+    program = start([str(PROGRAM), *line.split(), "--json"])
+    try:
+        yield program
+    finally:
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=120)
+
+
+def session(bot: Keeper, lines: Path) -> None:
+    """Trade from nothing known to positions held, asking everything that only looks, before and after."""
+    looks = ("status", "positions", "orders --all", "fills", "events", "audit", "doctor --offline", "why-no-orders")
+    bot.all_say(*looks, "fetch-flow", "trade-once")
+    second_session(bot)
+    bot.all_say("score", "score --explain AAPL", "trade-once --dry-run", "trade-once", "trade-once", "evaluate-exits")
+    order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
+    bot.all_say(f"trade-once --candidates {lines}", "fetch-flow", "evaluate-exits", "exchange tick 2m")
+    bot.all_say("reconcile", "adopt MSFT", "adopt MSFT --manage --confirm MSFT", "evaluate-exits --force-slot")
+    bot.all_say(
+        *looks, "why-no-orders AAPL", "why-no-orders --reason SLOT_TAKEN", "why-no-orders --reason SCORE_BELOW_MIN"
+    )
+    bot.all_say("why-no-orders NOPE", "schedule --next 5", "adopt NOPE", "orders --nonsense", "halt --nonsense")
+
+
+def exchange(bot: Keeper) -> None:
+    """Ask the bot's exchange all that it can be asked, refusals among it."""
+    requests.post(f"{bot.url}/exchange/v1/accounts", json={"name": "alice", "cash": 5000}, timeout=60)
+    bot.all_say("exchange faults add rate-limited", "exchange faults", "exchange faults clear", "exchange faults ready")
+    bot.all_say("exchange status", "exchange page", "exchange reset alice --confirm alice", "exchange reset nobody")
+
+
+def damaged(bot: Keeper) -> None:
+    """Copy the books, damage them, and get them back both ways, refusals among it."""
+    bot.all_say("backup", "backup --list", "journal verify", "journal verify nonsense", "recover", "restore nonsense")
+    (copied,) = (path.name for path in (bot.folder / "backups").glob("*-by-hand"))
+    bot.all_say(f"restore {copied}", f"restore {copied} --confirm {bot.tail()}", "recover")
+    chain = bot.folder / "journal.jsonl"
+    chain.write_bytes(chain.read_bytes().replace(b'"promised"', b'"Promised"', 1))
+    bot.all_say("journal verify", "recover")
+    (name,) = {path.stem for path in (bot.folder / "quarantine").glob("rebuilt-*.json")} - {
+        each.document["data"]["name"] for each in of("restore", bot.kept) if "data" in each.document
+    }
+    bot.all_say(f"recover --accept {name}", f"recover --accept {name} --confirm {bot.tail()}")
+
+
+def real_money(bot: Keeper, folder: Path) -> None:
+    """Arm a bot of real money whose account is that of the exchange, and ask what it takes, with and without."""
+    real = Keeper(real_folder(bot.folder, folder), bot.kept)
+    bot.all_say("live status", "live arm")
+    with bent_to(bot.url), environment({**KEYS, **spoken(real.tail())}):
+        for typed in (real.tail(), "another"):
+            with at_a_terminal(typed):
+                real.all_say("live status", "live arm")
+        with environment({"DRY_RUN": "yes"}):
+            real.all_say("live status", "status")
+
+
+@pytest.fixture
+def schema(verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a verb's schema, asked for where there is no bot."""
+    monkeypatch.chdir(tmp_path)
+    assert main([*verb.split(), "--schema"]) == 0
+    said = capsys.readouterr()
+    assert (said.err, list(tmp_path.iterdir())) == ("", [])
+    return json.loads(said.out)
+
+
+def of(verb: str, printed: list[Printed]) -> list[Printed]:
+    return [each for each in printed if f"{each.line} ".startswith(f"{verb} ")]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_a_verb_prints_is_what_its_schema_says(verb: str, schema: Any, printed: list[Printed]) -> None:
+    Draft202012Validator.check_schema(schema)
+    validator, found = Draft202012Validator(schema), of(verb, printed)
+    assert {each.document["schema"] for each in found} - {"tradebot.error/1"}
+    for line, document in found:
+        assert [error.message for error in validator.iter_errors(document)] == [], line
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_document_with_one_field_missing_odd_or_too_many_is_none(
+    verb: str, schema: Any, printed: list[Printed]
+) -> None:
+    validator = Draft202012Validator(schema)
+    records = {frozenset(each["properties"]) for each in schema["$defs"].values() if "properties" in each}
+    newest = {shape_of(document): document for _, document in of(verb, printed)}
+    for document in map(short, newest.values()):
+        assert validator.is_valid(document)
+        for what, damaged in damages(document, records):
+            assert not validator.is_valid(damaged), what
+
+
+def shape_of(document: Any) -> str:
+    """Return what kind of document this is: its name and the names in its data."""
+    return f"{document['schema']} {sorted(document.get('data', ()))}"
+
+
+def short(value: Any) -> Any:
+    """Cut every list."""
+    if isinstance(value, list):
+        return [short(item) for item in value[:SEARCHED]]
+    return {key: short(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def damages(document: Any, records: set[frozenset[str]]) -> Iterator[tuple[str, Any]]:
+    """Yield the document with one field of a record dropped, of another type, or one field more, each in turn."""
+    done = set[frozenset[str]]()
+    for path, found in nodes(document):
+        names = frozenset(found)
+        if names in done or (path[:1] == ("data",) and names not in records):
+            # One of each kind is enough, and counts by name are no record.
+            continue
+        done.add(names)
+        for name in [*found, "one_more"]:
+            dropped, odd = copy.deepcopy(document), copy.deepcopy(document)
+            at(dropped, path).pop(name, None)
+            at(odd, path)[name] = [[["odd"]]]
+            if name in found:
+                yield f"{path} without {name}", dropped
+            if name not in FREE:
+                yield f"{path} with an odd {name}", odd
+
+
+def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Yield every object in a document with the way to it."""
+    if isinstance(value, dict):
+        yield path, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from nodes(item, (*path, key))
+
+
+def at(document: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        document = document[key]
+    return document
+
+
+def test_every_kind_of_document_was_seen(printed: list[Printed]) -> None:
+    seen = {each.document["schema"] for each in printed}
+    assert seen == {f"tradebot.{name}/1" for name in [*DATA, "error"]}
+    assert set(DATA) == {verb.replace(" ", "-") for verb in VERBS} | {
+        name for more in FURTHER.values() for name in more
+    }
+    refused = {each.line.split()[0] for each in printed if "remedy" in each.document.get("data", ())}
+    assert refused >= {"fetch-flow", "trade-once", "evaluate-exits"}
+
+
+def test_help_tells_of_it_and_it_needs_no_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["adopt", "--help"]) == 0
+    assert "--schema" in capsys.readouterr().out
+    assert main(["--debug", "halt", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "What tradebot halt --json prints"

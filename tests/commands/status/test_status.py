@@ -1,0 +1,101 @@
+"""`tradebot status`: one screen from the bot's own records."""
+
+from decimal import Decimal
+
+import requests
+
+from tests.bot import KEYS, Bot, second_session
+from tradebot.exchange import process
+
+
+def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
+    assert bot.shown("status") == (
+        "sandbox, account …TAIL, state STATE\n"
+        "  last recorded trading time 2026-11-16 14:00:00 UTC; the venue was not asked\n"
+        "  embedded exchange running at http://127.0.0.1:PORT\n"
+        "Trading state ACTIVE by user WHO at WHEN: armed\n"
+        "Permission open\n"
+        "Books never compared with the broker's. Next: tradebot reconcile\n"
+        "Health unknown, 3 looked at: books never looked at; flow not looked at in the last day\n"
+        "0 positions\n"
+        "0 working orders\n"
+        "0 orders of unknown fate\n"
+        "Realized profit 0.00 USD\n"
+        "Looked at 0 fills, 0 intents, 0 working orders, 0 last passes"
+    )
+
+
+def test_working_orders_then_positions_are_those_of_the_exchange(bot: Bot) -> None:
+    second_session(bot)
+    sent = bot.json("trade-once")["orders"]
+    working = bot.json("status")["orders"]
+    # As the venue answered: an order is new once it has reached the market, which a later look would show.
+    assert [order["status"] for order in working] == ["pending_new"] * sent
+    bot.says("exchange", "tick", "2m")
+    bot.says("reconcile")
+    found = bot.json("status")
+    theirs = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=60).json()
+    ours = {held["symbol"]: (Decimal(held["quantity"]), Decimal(held["cost_usd"])) for held in found["positions"]}
+    assert ours == {row["symbol"]: (Decimal(row["qty"]), Decimal(row["cost_basis"])) for row in theirs}
+    assert len(ours) + len(found["orders"]) == sent
+    assert found["looked_at"]["intents"] == sent
+
+
+def test_the_last_pass_of_each_job_is_told_with_its_slot(bot: Bot) -> None:
+    bot.says("score")
+    bot.says("evaluate-exits")
+    found = bot.json("status")
+    assert [last["job"] for last in found["passes"]] == [
+        "fetch-flow",
+        "score",
+        "evaluate-exits",
+        "trade-once",
+        "reconcile",
+    ]
+    assert {last["slot"] for last in found["passes"][1:4]} == {"open+27m", "open+32m"}
+    assert found["as_of"] == "2026-11-17T15:02:00Z"
+    assert found["reconcile"] == {"at": "2026-11-17T15:02:00Z", "age_s": 0.0, "findings": 0, "blocking": 0}
+    assert bot.says("status").code == 0
+
+
+def test_what_comes_next_stands_beside_what_was_done_last(bot: Bot) -> None:
+    found = bot.json("status")
+    due = {slot["job"]: (slot["slot"], slot["at"]) for slot in found["next_slots"]}
+    assert list(due) == ["fetch-flow", "score", "evaluate-exits", "trade-once", "reconcile"]
+    assert due["evaluate-exits"] == ("open+33m", "2026-11-17T15:03:00Z")
+    assert due["trade-once"] == ("open+37m", "2026-11-17T15:07:00Z")
+
+
+def test_health_quota_and_equity_are_those_that_were_recorded(bot: Bot) -> None:
+    found = bot.json("status")
+    assert {check["name"]: check["state"] for check in found["health"]} == {
+        "books": "ok",
+        "flow": "ok",
+        "exits": "ok",
+        "orders": "ok",
+    }
+    quota, equity = found["quota"], found["equity"]
+    assert quota["left_today"] == quota["daily_limit"] - quota["used_today"] > 0
+    theirs = requests.get(f"{bot.url}/v2/account", headers=KEYS, timeout=60).json()
+    assert Decimal(equity["last_usd"]) == Decimal(theirs["equity"]) == Decimal(equity["plot"][-1])
+    assert (equity["session"], equity["passes"]) == ("2026-11-17", 2)
+    shown = bot.shown("status")
+    assert f"{equity['passes']} passes of 2026-11-17" in shown
+    assert all(held["nearest"] in shown for held in found["positions"])
+
+
+def test_a_cancel_that_was_sent_shows_before_the_venue_confirms_it(bot: Bot) -> None:
+    bot.says("exchange", "tick", "30m")
+    bot.says("fetch-flow")
+    bot.says("reconcile")
+    if bot.json("trade-once")["orders"]:
+        (bot.folder / "HALT").touch()
+        bot.says("evaluate-exits", "--force-slot")
+        assert {order["status"] for order in bot.json("status")["orders"]} == {"cancel sent"}
+
+
+def test_a_stopped_exchange_is_said_to_be_stopped_and_is_not_started(bot: Bot) -> None:
+    process.stop(bot.folder / "exchange")
+    assert bot.json("status")["exchange_url"] is None
+    assert "embedded exchange not running" in bot.shown("status")
+    assert process.running(bot.folder / "exchange") is None

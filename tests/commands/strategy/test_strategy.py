@@ -1,0 +1,293 @@
+"""`tradebot strategy`, and a plug-in's whole way: written, installed elsewhere, turned on, trading, misbehaving."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.accepting import accept
+from tests.bot import UNIVERSE, Bot, log, made, second_session
+from tradebot.__main__ import main
+
+BAD = {
+    "raising": "raise RuntimeError('no [bold]mood[/bold] today')",
+    "hanging": "import time\ntime.sleep(600)",
+    "nan": "return [replace(found, score=float('nan')) for found in self.well(desk)]",
+    "million": "return [next(self.well(desk))] * 1_000_000",
+    "changing": "desk.facts.clear()\nobject.__setattr__(desk, 'universe', ())\nreturn []",
+}
+YAML = [(name, "cannot name it") for name in ("null", "none", "true", "false")]
+MODULE = """
+from dataclasses import replace
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.instrument import Instrument
+
+class Base:
+    def __init__(self, settings):
+        assert not settings, settings
+
+    def well(self, desk):
+        for symbol in desk.universe:
+            yield Candidate(self.name, Instrument(symbol), Side.BUY, Purpose.OPEN, desk.now, 0.9, 1.0)
+"""
+
+
+def run(*command: str, cwd: Path, **environ: str) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environ}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a strategy in a folder of its own, and install it with pip into another, as beside the bot."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    assert main(["strategy", "new", "leaning", "--path", str(folder / "leaning"), "--json"]) == 0
+    install = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-index"]
+    run(*install, "--no-build-isolation", "--no-deps", "--target", "site", "./leaning", cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def misbehaving(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install a package whose strategies each do another wrong thing, and one that is well."""
+    folder = tmp_path_factory.mktemp("misbehaving")
+    install(folder, {**BAD, "well": "return list(self.well(desk))"}, "misbehaving")
+    return folder
+
+
+def install(folder: Path, bodies: Mapping[str, str], package: str) -> None:
+    """Install a package of strategies into a folder, each with its own way to propose."""
+    text, points = [MODULE], []
+    for name, body in bodies.items():
+        lines = "\n".join(f"        {line}" for line in body.splitlines())
+        text.append(f"class {name.title()}(Base):\n    name = {name!r}\n    def propose(self, desk):\n{lines}\n")
+        points.append(f"{name} = {package}:{name.title()}")
+    (folder / f"{package}.py").write_text("\n".join(text))
+    info = folder / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("\n".join(["[tradebot.strategies]", *points]))
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot half an hour into its second session."""
+    with made(tmp_path_factory.mktemp("ready") / "state") as path:
+        yield path
+
+
+@pytest.fixture
+def trading(ready: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    bot = Bot(ready, capsys)
+    if not (ready / "facts.db").exists():
+        second_session(bot)
+    return bot
+
+
+def test_a_new_package_holds_a_strategy_its_test_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["strategy", "new", "mean_reversion"]) == 0
+    out = capsys.readouterr().out
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert files == [
+        "mean_reversion/README.md",
+        "mean_reversion/pyproject.toml",
+        "mean_reversion/tests/test_mean_reversion.py",
+        "mean_reversion/tradebot_mean_reversion/__init__.py",
+        "mean_reversion/tradebot_mean_reversion/strategy.py",
+    ]
+    assert "pip install --no-build-isolation --no-deps -e mean_reversion" in out
+    assert "strategies: {mean_reversion: {}}" in out
+    assert (
+        "class MeanReversionStrategy:" in (tmp_path / "mean_reversion/tradebot_mean_reversion/strategy.py").read_text()
+    )
+
+
+def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
+    said = run(
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"),
+        cwd=elsewhere / "leaning",
+        PYTHONPATH=str(elsewhere / "site"),
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+    )
+    assert "3 passed" in said
+
+
+@pytest.mark.parametrize("name", ["settings", "candidate", "strategy_desk", "mapping", "class"])
+def test_a_name_that_the_template_uses_too_gives_a_package_that_works(name: str, tmp_path: Path) -> None:
+    assert main(["strategy", "new", name, "--path", str(tmp_path / name), "--json"]) == 0
+    run(
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"),
+        cwd=tmp_path / name,
+        PYTHONPATH=str(tmp_path / name),
+        PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Momentum", "lower-case"),
+        ("../x", "lower-case"),
+        ("x" * 21, "lower-case"),
+        ("flow", "installed already"),
+        *YAML,
+    ],
+)
+def test_a_name_that_cannot_serve_is_refused(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["strategy", "new", name]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.txt").write_text("kept")
+    for path in (tmp_path, tmp_path / "mine.txt"):
+        assert main(["strategy", "new", "leaning", "--path", str(path)]) == 2
+        assert "next: name another folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_the_list_needs_no_bot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TRADEBOT_STATE", raising=False)
+    assert main(["strategy", "list"]) == 0
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["strategy", "package", "runs", "in", "state"],
+        ["flow", "tradebot", "0.1.0", "this", "process", "ok"],
+        ["Next:", "tradebot", "strategy", "new", "NAME", "begins", "one", "of", "your", "own"],
+    ]
+
+
+def test_a_plug_in_from_another_folder_trades_through_the_same_road(
+    trading: Bot, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(elsewhere / "site")
+    off = trading.json("strategy", "list")["rows"]
+    assert [(row["name"], row["own_process"], row["state"], row["protections"] is None) for row in off] == [
+        ("flow", False, "ok", True),
+        ("leaning", True, "off", False),
+    ]
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__LEANING__LOOKBACK_S", "7200")
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__LEANING__MIN_PREMIUM_USD", "1")
+    accept(trading.folder)
+    done = trading.json("trade-once", "--force-slot")
+    assert done["refused_strategies"] == []
+    sent = [row["client_order_id"] for row in done["rows"] if row["reason"] is None]
+    assert sent, done["refused"]
+    assert all(".LEANI." in name for name in sent)
+    told = json.dumps(log(trading.url))
+    assert all(told.count(f'"{name}"') for name in sent)
+
+
+def test_plug_ins_that_misbehave_cost_their_own_cycles_and_no_others(
+    trading: Bot, misbehaving: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(misbehaving)
+    config = trading.folder / "all.yaml"
+    section = ", ".join(f"{name}: {{}}" for name in (*BAD, "well"))
+    # Time enough for those that are well, on a machine that is busy.
+    lines = (f"universe: [{UNIVERSE}]", "plugins: {timeout_s: 4}", f"strategies: {{{section}}}")
+    config.write_text("\n".join(lines))
+    done = trading.json("trade-once", "--force-slot", "--config", str(config))
+    refused = {r["strategy"]: r["decision"]["reason"] for r in done["refused_strategies"]}
+    assert refused == {
+        "raising": "STRATEGY_FAILED",
+        "hanging": "STRATEGY_TIMEOUT",
+        "nan": "STRATEGY_INVALID",
+        "million": "STRATEGY_TOO_MANY",
+    }
+    config.write_text("\n".join(lines).replace(" hanging: {}", " hanging: null"))
+    said = trading.says("score", "--config", str(config))
+    shown = said.out
+    assert said.code == 0, said.err
+    assert re.search(r"^AAPL +well +\+0\.900 +100% +· +· +· +· +· +· +a candidate", shown, re.MULTILINE), shown
+    assert (
+        "Strategy raising is BROKEN: STRATEGY_FAILED (RuntimeError: no [bold]mood[/bold] today (misbehaving.py" in shown
+    )
+    # The flow strategy and the one that is well looked at each of the four symbols.
+    assert done["candidates"] == 8
+    events = [json.loads(line) for line in (trading.folder / "system_events.jsonl").read_text().splitlines()]
+    assert {e["details"]["strategy"] for e in events if e["event_type"] == "proposal_refused"} == set(refused)
+    why = trading.json("why-no-orders")
+    assert set(refused.values()) <= {row["reason"] for row in why["explanation"]["funnel"]["reasons"]}
+
+
+def test_the_list_says_what_each_did_and_what_to_do(
+    trading: Bot, misbehaving: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(misbehaving)
+    config = trading.folder / "one.yaml"
+    config.write_text("strategies: {raising: {}, gone: {}, well: {surprise: 1}}\n")
+    said = trading.says("strategy", "list", "--config", str(config))
+    assert said.code == 10
+    assert "raising: RuntimeError: no [bold]mood[/bold] today (misbehaving.py line" in said.out
+    assert "AssertionError: {'surprise': 1}" in said.out
+    assert "gone: configured, and no installed package has it." in said.out
+    row = next(r for r in trading.json("strategy", "list")["rows"] if r["name"] == "well")
+    assert set(row["protections"]) == {"files", "names", "processes", "network", "leftovers"}
+    reached = "can't reach your keys" if all(row["protections"].values()) else "can "
+    assert f"well: {reached}" in said.out
+
+
+def test_a_strategy_that_raises_on_real_facts_alone_is_broken_on_every_screen(
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, {"picky": "assert not desk.facts, 'facts'\nreturn []"}, "picking")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = ("--config", str(tmp_path / "mine.yaml"))
+    Path(config[1]).write_text("strategies: {picky: {}}\n")
+    assert "BROKEN" not in trading.says("strategy", "list", *config).out
+    sent = trading.says("trade-once", "--force-slot", *config)
+    assert "Strategy picky is BROKEN: STRATEGY_FAILED (AssertionError: facts" in sent.out
+    why = trading.json("why-no-orders", *config)["explanation"]
+    assert "Strategy picky is broken: STRATEGY_FAILED" in why["sentence"]
+    status = trading.json("status", *config)
+    assert "sent; strategy picky is BROKEN (STRATEGY_FAILED)" in json.dumps(status["passes"])
+    assert ("strategy", "warn") in [(check["name"], check["state"]) for check in status["health"]]
+    assert "Health warn" in trading.says("status", *config).out
+    listed = trading.says("strategy", "list", *config)
+    assert (listed.code, "BROKEN: STRATEGY_FAILED" in listed.out) == (10, True)
+    assert "picky: in the last pass of trade-once: AssertionError: facts" in listed.out
+
+
+def test_what_a_plug_in_was_told_wrong_is_said_without_the_words_of_a_validator(
+    trading: Bot, elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(elsewhere / "site")
+    config = tmp_path / "mine.yaml"
+    config.write_text("strategies: {leaning: {lookback_s: soon}}\n")
+    shown = trading.says("strategy", "list", "--config", str(config)).out
+    assert "ValidationError: lookback_s must be a whole number" in shown
+    assert "pydantic" not in shown
+
+
+def test_a_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(trading: Bot) -> None:
+    config = trading.folder / "gone.yaml"
+    config.write_text("strategies: {gone: {}}\n")
+    said = trading.says("trade-once", "--force-slot", "--config", str(config))
+    assert (said.code, "strategies.gone is configured" in said.err) == (2, True)
+    for verb in ("evaluate-exits", "fetch-flow"):
+        assert trading.says(verb, "--force-slot", "--config", str(config)).code == 0
+
+
+def test_all_strategies_off_is_refused_with_what_stops_entries(trading: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
+    said = trading.says("score")
+    assert (said.code, "tradebot halt is how entries are stopped" in said.err) == (2, True)

@@ -1,0 +1,137 @@
+"""What holds for every verb: help, documents, exit codes, one run at a time, and an interrupt at any point."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot
+from tradebot.__main__ import main
+from tradebot.adapters.state import lock
+from tradebot.exchange import process
+
+VERBS = (
+    "init",
+    "demo",
+    "fetch-flow",
+    "score",
+    "trade-once",
+    "evaluate-exits",
+    "reconcile",
+    "why-no-orders",
+    "status",
+    "doctor",
+    "halt",
+    "unhalt",
+    "exchange serve",
+    "exchange tick",
+    "exchange status",
+    "exchange reset",
+    "exchange faults",
+    "exchange page",
+    "strategy new",
+    "strategy list",
+    "live status",
+    "live arm",
+    "positions",
+    "orders",
+    "fills",
+    "events",
+    "config show",
+    "config check",
+    "adopt",
+    "flatten",
+    "backup",
+    "restore",
+    "recover",
+    "journal verify",
+    "completion",
+)
+# The exchange's own verbs work on a folder without a bot too.
+ELSEWHERE = {f"exchange {verb}" for verb in ("serve", "status", "tick", "reset", "faults", "page")}
+ON_A_STATE = tuple(
+    verb
+    for verb in VERBS
+    if verb not in {"init", "demo", "strategy new", "adopt", "flatten", "restore", "completion"} | ELSEWHERE
+)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*verb.split(), "--help"]) == 0
+    assert f"Example: tradebot {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ON_A_STATE)
+def test_without_a_state_every_verb_names_those_it_knows(
+    verb: str, bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRADEBOT_STATE", str(bot.folder))
+    said = bot.says(*verb.split(), "--state-dir", "nothing", "--json")
+    error = json.loads(said.out)["error"]
+    assert (said.code, error["code"]) == (2, 2)
+    assert str(bot.folder) in error["message"]
+    assert error["hint"].startswith("tradebot init --state-dir nothing")
+
+
+@pytest.mark.parametrize("verb", ON_A_STATE)
+def test_every_verb_prints_one_versioned_document_and_nothing_else(verb: str, bot: Bot) -> None:
+    said = bot.says(*verb.split(), "--json")
+    document = json.loads(said.out)
+    if verb in ("unhalt", "live arm"):
+        # Halted by the verb before it in the list, and no terminal to confirm at; and no real money to arm.
+        assert (document["schema"], document["error"]["code"]) == ("tradebot.error/1", 2)
+        return
+    assert document["schema"] == f"tradebot.{verb.replace(' ', '-')}/1"
+    assert (document["mode"], document["account"]) == ("sandbox", bot.tail())
+    assert document["exit_code"] == said.code
+    assert set(document) == {"schema", "verb", "mode", "account", "exit_code", "data"}
+
+
+def test_a_run_that_finds_another_at_work_leaves_after_five_seconds(bot: Bot) -> None:
+    with lock.hold(bot.folder, "a test"):
+        began = time.monotonic()
+        said = bot.says("reconcile")
+        waited_s = time.monotonic() - began
+    assert said.code == 6
+    assert "a test, process" in said.err
+    assert 5 <= waited_s < 60
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_pass_leaves_a_state_that_works(bot: Bot, number: signal.Signals) -> None:
+    (bot.folder / lock.LOCK).write_text("")
+    running = bot.process("fetch-flow", "--force-slot")
+    deadline = time.monotonic() + 60
+    while "fetch-flow" not in (bot.folder / lock.LOCK).read_text() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    running.send_signal(number)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 128 + number, err
+    assert err.startswith("error: cut short")
+    assert bot.says("fetch-flow", "--force-slot").code == 0
+    assert bot.says("status").code == 0
+
+
+def test_an_exchange_whose_market_is_damaged_says_what_to_do(bot: Bot) -> None:
+    process.stop(bot.folder / "exchange")
+    market = bot.folder / "exchange" / "market.json"
+    kept = market.read_bytes()
+    market.write_bytes(b"{")
+    said = bot.says("reconcile")
+    market.write_bytes(kept)
+    assert (said.code, "next: restore it" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize("wrong", ["status --nonsense", "nonsense", "exchange", "why-no-orders --last no"])
+def test_a_command_line_that_cannot_be_read_is_a_usage_error(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(wrong.split()) == 2
+    assert "--help" in capsys.readouterr().err
+
+
+def test_typing_nothing_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert "why-no-orders" in capsys.readouterr().out

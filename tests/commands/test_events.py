@@ -1,0 +1,75 @@
+"""`tradebot events`: the last ones, and each one as it comes."""
+
+import json
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bot import PROGRAM, Bot
+from tradebot.adapters.state.events import JsonlEvents
+from tradebot.model.event import Severity, SystemEvent
+
+AT = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
+
+
+def emit(bot: Bot, kind: str, symbol: str | None = None, **details: str) -> None:
+    events = JsonlEvents(bot.folder / "system_events.jsonl")
+    events.emit(SystemEvent(AT, "flow", kind, Severity.WARN, symbol, details))
+
+
+def _holds(descriptors: Path, path: Path) -> bool:
+    """Tell whether a process has a file open, by its folder of descriptors."""
+    return any(link.exists() and link.resolve() == path.resolve() for link in descriptors.iterdir())
+
+
+def test_without_events_it_says_so(bot: Bot) -> None:
+    (bot.folder / "system_events.jsonl").unlink(missing_ok=True)
+    assert bot.shown("events") == "No events are recorded."
+
+
+def test_an_event_is_a_line_with_its_details_and_no_control_characters(bot: Bot) -> None:
+    emit(bot, "fetch_failed", "AAPL", message="503 \x1b[31m[red]ink")
+    with (bot.folder / "system_events.jsonl").open("a") as file:
+        file.write("torn\n")
+    assert bot.shown("events") == (
+        "2026-11-16 15:00:00 WARN     flow fetch_failed  AAPL message 503  [31m[red]ink\n"
+        "1 lines are no events and were left out"
+    )
+
+
+def test_only_the_last_ones_asked_for_are_shown(bot: Bot) -> None:
+    for number in range(5):
+        emit(bot, f"kind_{number}")
+    assert [event["event_type"] for event in bot.json("events", "-n", "2")["events"]] == ["kind_3", "kind_4"]
+
+
+def test_following_prints_a_document_for_each_new_event_until_the_reader_goes_away(bot: Bot) -> None:
+    command = [str(PROGRAM), "events", "--follow", "--json", "--state-dir", str(bot.folder)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    deadline = time.monotonic() + 60
+    descriptors = Path(f"/proc/{running.pid}/fd")
+    while not _holds(descriptors, bot.folder / "system_events.jsonl") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    emit(bot, "news")
+    document = json.loads(running.stdout.readline())
+    assert (document["schema"], document["account"], document["data"]["event_type"]) == (
+        "tradebot.events/1",
+        bot.tail(),
+        "news",
+    )
+    running.stdout.close()
+    emit(bot, "unheard")
+    assert running.wait(timeout=120) == 0
+    assert running.stderr is not None
+    assert running.stderr.read() == ""
+    running.stderr.close()
+
+
+def test_a_folder_in_the_place_of_the_events_is_an_error_and_not_an_empty_list(copy: Bot) -> None:
+    path = copy.folder / "system_events.jsonl"
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    said = copy.says("events", "--json")
+    assert (said.code, "is not a file" in json.loads(said.out)["error"]["message"]) == (2, True)

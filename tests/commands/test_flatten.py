@@ -1,0 +1,91 @@
+"""`tradebot flatten`: typed, through the same road, and judged by the exchange's own log."""
+
+import json
+from decimal import Decimal
+
+import pytest
+import requests
+
+from tests.bot import KEYS, Bot, log, order_by_hand, second_session
+
+
+@pytest.fixture
+def traded(bot: Bot) -> Bot:
+    """Return the module's bot, at first with a position that it opened, one that it adopted, and a foreign share."""
+    if not bot.json("fills")["known"]:
+        second_session(bot)
+        assert bot.json("trade-once")["orders"] > 0
+        order_by_hand(bot.url, "MSFT", "3", "by-hand-1")
+        order_by_hand(bot.url, "NVDA", "1", "by-hand-2")
+        bot.says("exchange", "tick", "2m")
+        assert bot.says("adopt", "MSFT", "--manage", "--confirm", "MSFT").code == 0
+        assert bot.says("adopt", "NVDA").code == 0
+    return bot
+
+
+def own(bot: Bot) -> dict[str, str]:
+    """Return what the bot holds of its own."""
+    rows = bot.json("positions")["positions"]
+    return {row["symbol"]: row["quantity"] for row in rows if row["strategy"] != "foreign"}
+
+
+def held_there(bot: Bot) -> dict[str, Decimal]:
+    rows = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=60).json()
+    return {row["symbol"]: Decimal(row["qty"]) for row in rows}
+
+
+def test_nothing_is_sent_without_the_word(traded: Bot) -> None:
+    symbol, quantity = next(iter(own(traded).items()))
+    before = len(log(traded.url))
+    said = traded.says("flatten", symbol)
+    assert (said.code, said.err) == (
+        2,
+        f"error: Closing {quantity} {symbol} needs confirmation, and there is no terminal to ask at\n"
+        f"  next: tradebot flatten {symbol} --confirm {symbol}\n",
+    )
+    assert traded.says("flatten", symbol, "--confirm", "yes").code == 3
+    assert len(log(traded.url)) == before
+
+
+@pytest.mark.parametrize("wrong", ["", "AMZN --all", "ZZZZ --confirm ZZZZ"])
+def test_a_symbol_that_is_not_the_bots_own_or_none_is_a_usage_error(traded: Bot, wrong: str) -> None:
+    said = traded.says("flatten", *wrong.split())
+    assert (said.code, "next: " in said.err) == (2, True)
+
+
+def test_a_dry_run_tells_the_order_and_takes_no_slot(traded: Bot) -> None:
+    symbol, quantity = next(iter(own(traded).items()))
+    before = len(log(traded.url))
+    said = traded.says("flatten", symbol, "--dry-run", "--json")
+    (row,) = said.data["rows"]
+    assert (said.code, row["symbol"], row["reason"]) == (0, symbol, "DRY_RUN")
+    assert Decimal(row["quantity"]) == abs(Decimal(quantity))
+    assert len(log(traded.url)) == before
+
+
+def test_one_symbol_is_closed_and_the_timetables_slot_stays_free(traded: Bot) -> None:
+    symbol, *others = own(traded)
+    said = traded.says("flatten", symbol.lower(), "--confirm", symbol, "--json")
+    (row,) = said.data["rows"]
+    assert (said.code, row["symbol"], row["reason"]) == (0, symbol, None)
+    assert traded.json("evaluate-exits")["not_run"] is None
+    traded.says("exchange", "tick", "1m")
+    traded.says("reconcile")
+    assert list(own(traded)) == others
+
+
+def test_all_closes_what_is_the_bots_own_and_leaves_the_foreign_share(traded: Bot) -> None:
+    said = traded.says("flatten", "--all", "--confirm", "ALL")
+    assert said.code == 0
+    assert said.out.rstrip().endswith("Entries may open it again; tradebot halt stops them. Next: tradebot orders")
+    traded.says("exchange", "tick", "1m")
+    assert traded.says("reconcile").code == 0
+    assert (own(traded), held_there(traded)) == ({}, {"NVDA": Decimal(1)})
+    assert traded.shown("flatten", "--all") == "Nothing is the bot's own: there is nothing to close."
+
+
+def test_a_closed_session_leaves_it_undone_and_says_so(traded: Bot) -> None:
+    assert traded.says("adopt", "NVDA", "--manage", "--confirm", "NVDA").code == 0
+    traded.says("exchange", "tick", "close")
+    said = traded.says("flatten", "NVDA", "--confirm", "NVDA", "--json")
+    assert (said.code, json.loads(said.out)["data"]["not_run"]["reason"]) == (5, "MARKET_CLOSED")

@@ -1,0 +1,178 @@
+"""`tradebot init`: what it makes, what it leaves untouched, and what it does where another run was cut short."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.samples import ACCOUNT, NOW, make_intent
+from tests.adapters.wire.scripted import Scripted, serving
+from tests.bot import Bot
+from tests.real_money import bent_to
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.exchange import process
+
+
+@pytest.fixture
+def place(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Bot]:
+    """Yield where a bot may be made, with no account's keys about."""
+    for name in [name for name in os.environ if name.startswith(("ALPACA_", "APCA_", "TRADEBOT_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    yield Bot(tmp_path / "bot", capsys)
+    process.stop(tmp_path / "bot" / "exchange")
+
+
+def mode_of(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_a_folder_with_files_of_others_is_refused_as_it_is(place: Bot) -> None:
+    place.folder.mkdir(mode=0o755)
+    (place.folder / "notes.txt").write_text("mine")
+    said = place.says("init", "--symbols", "2")
+    assert said.code == 2
+    assert f"{place.folder} is not empty and not a state: it holds notes.txt." in said.err
+    assert (mode_of(place.folder), os.listdir(place.folder)) == (0o755, ["notes.txt"])
+
+
+def test_a_folder_is_not_touched_before_keys_and_configuration_are_right(place: Bot) -> None:
+    place.folder.mkdir(mode=0o755)
+    assert place.says("init", "--mode", "paper").code == 2
+    assert place.says("init", "--seed", "-1").code == 2
+    assert (mode_of(place.folder), os.listdir(place.folder)) == (0o755, [])
+
+
+def test_flags_are_not_written_over_a_configuration_of_the_users(place: Bot) -> None:
+    place.folder.mkdir()
+    own = place.folder / "tradebot.yaml"
+    own.write_text("shadow: true\n")
+    said = place.says("init", "--symbols", "2")
+    assert (said.code, f"mv {own} {own}.mine" in said.err, own.read_text()) == (2, True, "shadow: true\n")
+
+
+@pytest.mark.parametrize("cut_short", ["before the first commit", "before the marker"])
+def test_what_an_interrupted_run_left_unused_is_moved_aside(place: Bot, cut_short: str) -> None:
+    place.folder.mkdir()
+    if cut_short == "before the marker":
+        SqliteLedger.create(place.folder, ACCOUNT, NOW).close()
+    else:
+        (place.folder / "ledger.db").touch()
+    assert "next: tradebot init: it moves books aside" in place.says("status").err
+    said = place.says("init", "--symbols", "2")
+    assert (said.code, f"was moved to {place.folder}/aside-1" in said.err) == (0, True)
+    assert (place.folder / "aside-1" / "ledger.db").exists()
+    assert place.says("status").code == 0
+
+
+@pytest.mark.parametrize("lost", ["state.id", "journal.jsonl", "ledger.db"])
+def test_books_in_use_whose_marker_is_lost_are_never_moved(place: Bot, lost: str) -> None:
+    place.folder.mkdir()
+    ledger = SqliteLedger.create(place.folder, ACCOUNT, NOW)
+    ledger.promise(make_intent(), ())
+    ledger.close()
+    (place.folder / lost).unlink(missing_ok=True)
+    before = sorted(os.listdir(place.folder))
+    for verb in ("init", "demo"):
+        said = place.says(verb, "--symbols", "2")
+        assert (said.code, "books that were used" in said.err) == (2, True)
+        assert (
+            f"next: put state.id back from a copy, or keep the books elsewhere and begin anew: mv {place.folder}"
+            in said.err
+        )
+    assert set(os.listdir(place.folder)) - {"exchange", "plans", "setup.lock"} == set(before)
+
+
+@pytest.mark.parametrize("count", ["0", "5001", "99999", "999999999", "²", "-5", "", "A" * 3000])
+def test_a_count_of_symbols_that_cannot_be_is_one_short_sentence(place: Bot, count: str) -> None:
+    said = place.says("init", "--symbols", count)
+    assert (said.code, said.err.startswith("error: "), "fault" in said.err) == (2, True, False)
+    assert len(said.err) < 300
+    assert not place.folder.exists()
+
+
+def test_a_market_that_has_ended_is_not_waited_for(place: Bot) -> None:
+    assert place.says("init", "--symbols", "2", "--sessions", "1").code == 0
+    assert place.says("exchange", "tick", "close").code == 0
+    for verb in ("trade-once", "why-no-orders"):
+        assert "Next: The market has ended with its last session; begin another: tradebot init" in place.says(verb).out
+    assert place.json("trade-once")["not_run"]["remedy"].startswith("The market has ended")
+    far = place.says("exchange", "tick", "9999999h")
+    assert (far.code, "next: tradebot exchange tick next_open" in far.err) == (2, True)
+
+
+def test_a_mode_in_the_users_file_that_is_not_the_folders_is_refused(bot: Bot, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("mode: Paper\n")
+    said = bot.says("status", "--config", str(config))
+    assert said.code == 2
+    assert f"{config} (mode:) says paper, but {bot.folder} was made for sandbox" in said.err
+    config.write_text("mode: sandbox\n")
+    assert bot.says("status", "--config", str(config)).code == 0
+
+
+def keys(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    for name, value in (("ALPACA_KEY", key), ("ALPACA_SECRET", "s" * 40), ("UW_API_KEY", "u" * 36)):
+        monkeypatch.setenv(name, value)
+
+
+def test_paper_without_a_network_names_the_host_and_leaves_nothing_behind(
+    place: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", lost)
+    keys(monkeypatch, "PK" + "0" * 18)
+    said = place.says("init", "--mode", "paper")
+    assert (said.code, place.folder.exists()) == (5, False)
+    assert "no answer from paper-api.alpaca.markets: its name could not be looked up" in said.err
+    assert "next: Check this machine's network" in said.err
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_keys_that_the_venue_refuses_leave_nothing_behind(
+    place: Bot, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    keys(monkeypatch, "PK" + "0" * 18)
+    with serving() as venue:
+        venue.answer(Scripted(status, {"message": "forbidden."}))
+        with bent_to(venue.url) as turned:
+            said = place.says("init", "--mode", "paper")
+    assert turned == ["GET paper-api.alpaca.markets/v2/clock"]
+    assert (said.code, place.folder.exists()) == (4, False)
+    assert "next: Check ALPACA_KEY and ALPACA_SECRET" in said.err
+
+
+def test_a_key_of_the_wrong_kind_leaves_nothing_behind(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys(monkeypatch, "AK" + "0" * 18)
+    said = place.says("init", "--mode", "paper")
+    assert (said.code, place.folder.exists(), "begins as a live key does" in said.err) == (2, False, True)
+
+
+def test_a_mode_that_the_environment_contradicts_makes_nothing(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADING_MODE", "paper")
+    said = place.says("init", "--symbols", "2")
+    assert (said.code, place.folder.exists()) == (2, False)
+    assert "next: tradebot init --mode paper, or unset TRADING_MODE" in said.err
+
+
+@pytest.mark.parametrize("verb", ["doctor", "status", "why-no-orders", "serve"])
+def test_a_folder_named_after_a_mode_is_not_made_as_a_sandbox(place: Bot, verb: str) -> None:
+    assert "init --mode paper --state-dir paper" in place.says(verb, "--state-dir", "paper").err
+    assert "init --state-dir mine" in place.says(verb, "--state-dir", "mine").err
+
+
+@pytest.mark.parametrize("verb", ["init", "doctor", "status", "demo", "halt"])
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_a_file_in_the_place_of_the_folder_is_named_by_every_verb(place: Bot, verb: str, below: str) -> None:
+    Path("taken").write_text("mine")
+    said = place.says(verb, "--state-dir", f"taken{below}")
+    assert (said.code, said.err) == (
+        2,
+        "error: taken is not a folder, and a folder must be there.\n"
+        "  next: move it away: mv taken taken.aside, or name another folder with --state-dir\n",
+    )

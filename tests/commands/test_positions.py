@@ -1,0 +1,104 @@
+"""`tradebot positions`, `orders` and `fills`: the books, told without a venue."""
+
+import re
+from decimal import Decimal
+
+import pytest
+import requests
+
+from tests.bot import KEYS, Bot, order_by_hand, second_session
+from tradebot.exchange import process
+
+
+@pytest.fixture
+def traded(bot: Bot) -> Bot:
+    """Return the module's bot with positions whose prices a pass of exits has seen, and one foreign position."""
+    if not bot.json("fills")["known"]:
+        second_session(bot)
+        assert bot.json("trade-once")["orders"] > 0
+        order_by_hand(bot.url, "MSFT", "1", "by-hand-1")
+        bot.says("exchange", "tick", "2m")
+        bot.says("evaluate-exits")
+    return bot
+
+
+def test_before_anything_was_traded_each_says_how_little_there_is(bot: Bot) -> None:
+    assert bot.shown("positions") == (
+        "0 positions at 2026-11-16 14:00:00 UTC, folded from 0 fills; the venue was not asked"
+    )
+    assert bot.shown("orders") == "0 orders that may still fill; the books know 0; the venue was not asked"
+    assert bot.shown("fills") == "0 of 0 fills; the venue was not asked"
+
+
+def test_positions_are_those_of_the_exchange_foreign_ones_told_apart(traded: Bot) -> None:
+    found = traded.json("positions")
+    theirs = requests.get(f"{traded.url}/v2/positions", headers=KEYS, timeout=60).json()
+    ours: dict[str, Decimal] = {}
+    for held in found["positions"]:
+        ours[held["symbol"]] = ours.get(held["symbol"], Decimal(0)) + Decimal(held["quantity"])
+    assert ours == {row["symbol"]: Decimal(row["qty"]) for row in theirs}
+    (foreign,) = [held for held in found["positions"] if held["strategy"] == "foreign"]
+    assert (foreign["symbol"], foreign["stops"], foreign["price"]) == ("MSFT", [], None)
+
+
+def test_each_position_tells_its_way_to_every_exit_rule(traded: Bot) -> None:
+    rules = traded.json("config", "show", "exits")["values"]
+    loss = next(Decimal(row["value"]) for row in rules if row["key"] == "exits.stop_loss_fraction")
+    for held in traded.json("positions")["positions"]:
+        if held["strategy"] == "foreign":
+            continue
+        stops = {stop["rule"]: stop for stop in held["stops"]}
+        assert set(stops) == {"STOP_LOSS", "TRAILING_STOP", "PROFIT_TARGET", "TIME_EXIT"}
+        side = 1 if Decimal(held["quantity"]) > 0 else -1
+        assert Decimal(stops["STOP_LOSS"]["price"]) == Decimal(held["average_price"]) * (1 - side * loss)
+        price = Decimal(held["price"])
+        assert Decimal(held["unrealized_usd"]) == Decimal(held["quantity"]) * price - Decimal(held["cost_usd"])
+        assert stops["TIME_EXIT"]["left_s"] == 14_400 - held["age_s"]
+        armed = [stop for stop in stops.values() if stop["armed"] and stop["distance"] is not None]
+        assert held["nearest"] == min(armed, key=lambda stop: Decimal(stop["distance"]))["rule"]
+
+
+@pytest.mark.parametrize(("columns", "prices"), [("140", True), ("100", False), ("50", True)])
+def test_positions_fit_the_screen(traded: Bot, monkeypatch: pytest.MonkeyPatch, columns: str, prices: bool) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = traded.shown("positions")
+    stop = next(row for row in traded.json("positions")["positions"] if row["stops"])["stops"][1]
+    assert max(map(len, shown.splitlines())) <= int(columns)
+    assert (f"{Decimal(stop['price']):,.2f}" in shown, "…" in shown) == (prices, False)
+    assert "MSFT 1 is foreign, and left alone" in shown
+
+
+def test_every_order_has_its_fate_and_those_that_are_done_need_all(traded: Bot) -> None:
+    every = traded.json("orders", "--all")
+    theirs = requests.get(f"{traded.url}/v2/orders", params={"status": "all"}, headers=KEYS, timeout=60).json()
+    assert {row["client_order_id"]: row["status"] for row in every["orders"] if row["strategy"] != "foreign"} == {
+        row["client_order_id"]: row["status"] for row in theirs if row["client_order_id"].startswith("tb1.")
+    }
+    working = [row for row in every["orders"] if row["status"] == "new"]
+    assert traded.json("orders")["orders"] == working
+    last = traded.json("orders", "--all", "--last", "1")
+    assert (last["orders"], last["left_out"]) == (every["orders"][-1:], every["known"] - 1)
+
+
+def test_fills_sum_to_the_cash_of_the_exchange(traded: Bot) -> None:
+    found = traded.json("fills")
+    cash = Decimal(requests.get(f"{traded.url}/v2/account", headers=KEYS, timeout=60).json()["cash"])
+    assert cash == 100_000 + sum(Decimal(row["cash_usd"]) for row in found["fills"])
+    assert Decimal(found["sold_usd"]) - Decimal(found["bought_usd"]) == cash - 100_000
+    assert {row["strategy"] for row in found["fills"]} == {"flow", "foreign"}
+
+
+@pytest.mark.parametrize(("span", "part"), [("session", 1), ("1s", 0), ("1h", 1)])
+def test_fills_of_a_span_end_at_the_last_record(traded: Bot, span: str, part: int) -> None:
+    found = traded.json("fills", "--since", span)
+    assert len(found["fills"]) == part * found["known"]
+    assert {row["symbol"] for row in traded.json("fills", "MSFT")["fills"]} == {"MSFT"}
+    assert traded.says("fills", "--since", "soon").code == 2
+
+
+def test_the_books_are_told_without_an_exchange_and_none_is_started(traded: Bot) -> None:
+    before = [traded.shown(verb) for verb in ("positions", "orders", "fills")]
+    process.stop(traded.folder / "exchange")
+    assert [traded.shown(verb) for verb in ("positions", "orders", "fills")] == before
+    assert process.running(traded.folder / "exchange") is None
+    assert re.search(r"^\d+ positions at 2026-11-17 15:02:00 UTC", before[0])

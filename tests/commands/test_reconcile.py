@@ -1,0 +1,133 @@
+"""`tradebot reconcile`: findings, plans, and no way to send an order."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands.reconcile import verb as reconcile
+from tests.bot import UNIVERSE, Bot, order_by_hand
+from tradebot.__main__ import main
+from tradebot.app import sandbox
+from tradebot.app.settings import load
+from tradebot.app.wiring import Options, opened
+from tradebot.exchange import process
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield a bot whose account held three shares before its books began: nobody's fill explains them."""
+    path = tmp_path_factory.mktemp("cli") / "state"
+    flags = {"mode": "sandbox", "universe": UNIVERSE.split(","), "sandbox": {"sessions": 2}}
+    sandbox.create(path / "exchange", load(None, {}, flags).settings)
+    try:
+        url = sandbox.start(path / "exchange")
+        order_by_hand(url, "MSFT", "3", "by-hand-1")
+        tick(url)
+        assert main(["init", "--state-dir", str(path), "--symbols", UNIVERSE, "--sessions", "2"]) == 0
+        yield path
+    finally:
+        process.stop(path / "exchange")
+
+
+def tick(url: str) -> None:
+    import requests
+
+    for to in ({"to": "open"}, {"seconds": 120}):
+        assert requests.post(f"{url}/exchange/v1/tick", json=to, timeout=60).status_code == 200
+
+
+def test_a_position_from_before_the_books_is_found_and_named(bot: Bot) -> None:
+    said = bot.says("reconcile", "--json")
+    (finding,) = said.data["findings"]
+    assert said.code == 10
+    assert (finding["kind"], finding["subject"]) == ("foreign_position", "MSFT")
+    assert (finding["ours"], finding["broker"], finding["blocking"]) == ("0", "3", False)
+    assert (bot.folder / "plans" / f"{said.data['plan']}.json").is_file()
+    assert bot.json("status")["reconcile"]["findings"] == 1
+
+
+def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
+    shown = bot.shown("reconcile")
+    plan = bot.json("reconcile")["plan"]
+    assert shown == (
+        "Books and broker at 2026-11-16 14:32:00 UTC\n"
+        "  looked at 1 positions and 0 open orders at the broker\n"
+        "  applied 0 changed orders and 0 new fills\n"
+        "1 differ, 0 of them keep entries shut:\n"
+        "what              subject  books  broker  entries  meaning\n"
+        "foreign_position  MSFT         0       3  open     a position that we did not open; counted in the\n"
+        "                                                   limits, left alone\n"
+        f"Next: tradebot reconcile --apply {plan}   (STATE/plans/{plan}.json)\n"
+        "  MSFT: notes it as known and left alone"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "there is no plan"),
+        ("", "can't be read as a plan"),
+        ("[]", "is not a plan of this version"),
+        ('{"schema": "tradebot.plan/2", "account": "OTHER1234"}', "was made for another account"),
+    ],
+)
+def test_a_plan_that_cannot_be_used_changes_nothing(bot: Bot, tmp_path: Path, text: str | None, says: str) -> None:
+    path = tmp_path / "plan.json"
+    if text is not None:
+        path.write_text(text)
+    said = bot.says("reconcile", "--apply", str(path))
+    assert said.code == 2
+    assert says in said.err
+
+
+def test_a_damaged_plan_of_this_account_is_refused(bot: Bot, tmp_path: Path) -> None:
+    plan = bot.json("reconcile")["plan"]
+    content = json.loads((bot.folder / "plans" / f"{plan}.json").read_text())
+    content["plan"]["findings"][0]["broker"] = "NaN"
+    (tmp_path / "plan.json").write_text(json.dumps(content))
+    said = bot.says("reconcile", "--apply", str(tmp_path / "plan.json"))
+    assert (said.code, "is damaged" in said.err) == (2, True)
+
+
+def test_a_foreign_order_is_found_and_no_plan_settles_it(bot: Bot) -> None:
+    order_by_hand(bot.url, "AMZN", "1", "by-hand-2")
+    said = bot.says("reconcile", "--json")
+    kinds = {finding["kind"]: finding["applicable"] for finding in said.data["findings"]}
+    assert (said.code, kinds) == (10, {"foreign_order": False, "foreign_position": True})
+
+
+def test_a_plan_of_an_older_view_is_refused_when_the_broker_has_moved(bot: Bot) -> None:
+    plan = bot.json("reconcile")["plan"]
+    bot.says("exchange", "tick", "2m")
+    said = bot.says("reconcile", "--apply", plan)
+    assert said.code == 3
+    assert "the broker or the books have moved since" in said.err
+
+
+def test_an_accepted_plan_settles_what_it_names_and_leaves_what_was_traded_by_hand(bot: Bot) -> None:
+    plan = bot.json("reconcile")["plan"]
+    applied = bot.says("reconcile", "--apply", plan, "--json")
+    left = [(finding["kind"], finding["subject"], finding["blocking"]) for finding in applied.data["findings"]]
+    assert (applied.code, applied.data["applied"], left) == (10, plan, [("by_hand", "AMZN", False)])
+    assert bot.says("reconcile", "--json").data["plan"] is None
+    assert bot.says("reconcile", "--apply", plan).code == 3
+
+
+def test_what_was_traded_by_hand_can_be_taken_over_and_then_the_books_agree(bot: Bot) -> None:
+    assert "Next: tradebot adopt AMZN --manage" in bot.shown("reconcile")
+    assert bot.says("adopt", "AMZN", "--manage", "--confirm", "AMZN").code == 0
+    assert bot.shown("reconcile") == (
+        "Books and broker at 2026-11-16 14:34:00 UTC\n"
+        "  looked at 2 positions and 0 open orders at the broker\n"
+        "  applied 0 changed orders and 0 new fills\n"
+        "They agree: nothing differs."
+    )
+
+
+def test_reconciling_never_makes_an_order_port(bot: Bot) -> None:
+    with opened(Options(str(bot.folder)), {}) as app:
+        reconcile.run(app, by="test")
+        assert "reader" in vars(app)
+        assert "orders" not in vars(app)

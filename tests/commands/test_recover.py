@@ -1,0 +1,243 @@
+"""Damaged books, from the first refusal to the next order, judged by the exchange's own log."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.ledger.by_hand import edit
+from tests.bot import Bot, log, made, second_session
+from tradebot.adapters.state import lock
+from tradebot.exchange import process
+
+BEFORE = ("ledger.db", "journal.jsonl", "ARMED")
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot that holds positions; each test damages its books and puts them back."""
+    with made(tmp_path_factory.mktemp("recover") / "state") as path:
+        yield path
+
+
+@pytest.fixture
+def bot(traded: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Bot]:
+    bot = Bot(traded, capsys)
+    if not (traded / "backups").exists():
+        second_session(bot)
+        assert bot.says("trade-once").code == 0
+        assert bot.says("exchange", "tick", "2m").code == 0
+        assert bot.says("reconcile").code == 0
+        assert bot.json("fills")["fills"], "nothing was traded, so there is nothing to lose"
+    for name in BEFORE:
+        shutil.copy2(traded / name, tmp_path / name)
+    yield bot
+    for name in ("quarantine", "rebuilding"):
+        shutil.rmtree(traded / name, ignore_errors=True)
+    (traded / "HALT").unlink(missing_ok=True)
+    (traded / "ledger.db-journal").unlink(missing_ok=True)
+    for name in BEFORE:
+        shutil.copy2(tmp_path / name, traded / name)
+
+
+def older(path: Path) -> None:
+    shutil.copy(next(path.parent.glob("backups/parts/*session*.ledger.db")), path)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "lost": Path.unlink,
+    "bit-flipped": lambda path: path.write_bytes(path.read_bytes().replace(b'"price":"', b'"qrice":"')),
+    "older": older,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_books_send_nothing_until_they_are_rebuilt_and_accepted(bot: Bot, damage: str) -> None:
+    positions, fills, judged = bot.json("positions"), bot.json("fills"), len(log(bot.url))
+    DAMAGE[damage](bot.folder / "ledger.db")
+    refused = bot.says("trade-once", "--force-slot")
+    assert refused.code == 2, refused.out + refused.err
+    assert "tradebot recover" in refused.err
+    assert bot.says("evaluate-exits", "--force-slot").code == 2
+    rebuilt = bot.says("recover", "--json").data
+    assert rebuilt["compared"] is True
+    assert rebuilt["name"]
+    assert {doubt["what"] for doubt in rebuilt["doubts"]} <= {"ledger"}
+    assert (positions, fills) == (bot.json("positions"), bot.json("fills"))
+    assert bot.says("trade-once", "--force-slot", "--json").data["orders"] == 0
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
+    assert [event for event in log(bot.url)[judged:] if str(event["event"]).startswith("order_")] == []
+
+    assert bot.says("recover", "--accept", rebuilt["name"], "--confirm", "nope").code == 3
+    accepted = bot.says("recover", "--accept", rebuilt["name"], "--confirm", bot.tail())
+    assert accepted.code == 0, accepted.err
+    assert bot.says("reconcile").code == 0
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
+    assert bot.says("recover").out.startswith("The books are whole")
+
+
+def test_the_quarantine_keeps_what_was_damaged(bot: Bot) -> None:
+    path = bot.folder / "ledger.db"
+    DAMAGE["bit-flipped"](path)
+    damaged = path.read_bytes()
+    assert "was moved to" in bot.says("trade-once", "--force-slot").err
+    bot.says("recover")
+    (place,) = (entry for entry in (bot.folder / "quarantine").iterdir() if entry.is_dir())
+    assert (place / "ledger.db").read_bytes() == damaged
+    assert (place / "manifest.json").exists()
+
+
+def test_each_ended_session_was_copied_by_itself(bot: Bot) -> None:
+    (name,) = [name for name in bot.json("backup", "--list")["kept"] if "session" in name]
+    assert name.endswith("session-2026-11-16")
+    said = bot.says("events", "--json").out
+    assert "backup" in said
+
+
+def test_a_backup_is_made_and_put_back(bot: Bot) -> None:
+    fills, made = bot.json("fills"), bot.json("backup")["made"]
+    assert made["fills"] == fills["known"]
+    assert bot.says("restore", "nonsense", "--confirm", bot.tail()).code == 2
+    assert bot.says("restore", made["name"]).code == 2
+    restored = bot.says("restore", made["name"], "--confirm", bot.tail(), "--json")
+    assert (restored.code, [doubt["what"] for doubt in restored.data["doubts"]]) == (10, ["configuration"])
+    assert restored.data["ledger"].endswith(made["name"])
+    assert "CONFIG_NOT_ACCEPTED" in bot.says("status").out
+    assert bot.json("fills") == fills
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
+    shutil.rmtree(bot.folder / "backups" / made["name"])
+
+
+def _flipped(lines: list[bytes], at: int) -> None:
+    lines[at] = lines[at].replace(b'"values"', b'"walues"')
+
+
+def _cut(lines: list[bytes], at: int) -> None:
+    lines[at:] = [lines[at][:200]]
+
+
+@pytest.mark.parametrize("damage", [_flipped, _cut])
+def test_an_approval_that_a_damaged_journal_lost_brings_no_older_one_back(
+    bot: Bot, damage: Callable[[list[bytes], int], None]
+) -> None:
+    settings = bot.folder / "tradebot.yaml"
+    before = settings.read_text()
+    settings.write_text(before.replace("limits: {", "limits: {max_open_positions: 4, "))
+    try:
+        assert bot.says("config", "accept", "--confirm", bot.tail()).code == 0
+        lines = (bot.folder / "journal.jsonl").read_bytes().split(b"\n")
+        damage(lines, max(at for at, line in enumerate(lines) if b'"kind":"approved"' in line))
+        (bot.folder / "journal.jsonl").write_bytes(b"\n".join(lines))
+        (bot.folder / "ledger.db").unlink()
+        doubts = {doubt["what"] for doubt in bot.says("recover", "--json").data["doubts"]}
+    finally:
+        settings.write_text(before)
+    assert "configuration" in doubts
+    assert "CONFIG_NOT_ACCEPTED" in bot.says("status").out
+
+
+def test_a_damaged_backup_is_told_before_anybody_needs_it(bot: Bot) -> None:
+    assert bot.says("backup", "--list").code == 0
+    (part,) = bot.folder.glob("backups/parts/*session*.journal.jsonl")
+    whole, (name,) = part.read_bytes(), bot.json("backup", "--list")["kept"]
+    part.write_bytes(whole[:-1] + b" ")
+    why = f"{part} is not as it was when the copy was made"
+    listed = bot.says("backup", "--list", "--json")
+    assert (listed.code, listed.data["damaged"]) == (10, [{"name": name, "why": why}])
+    made = bot.says("backup")
+    assert (made.code, f"Damaged: {name}: {why}" in made.out) == (10, True)
+    (health,) = [row for row in bot.says("doctor", "--offline", "--json").data["rows"] if row["name"] == "backups"]
+    assert (health["mark"], health["count"], why in health["found"]) == ("fail", 2, True)
+    (finding,) = [i for i in bot.says("audit", "--offline", "--json").data["findings"] if i["name"] == "backups"]
+    assert (finding["state"], finding["command"], why in finding["found"]) == ("fail", "tradebot backup", True)
+    part.write_bytes(whole)
+    assert bot.says("backup", "--list").code == 0
+    for place in bot.folder.glob("backups/*by-hand"):
+        shutil.rmtree(place)
+
+
+def test_the_copy_of_a_session_leaves_an_event_for_each_damaged_backup(bot: Bot) -> None:
+    made = bot.json("backup")["made"]
+    (bot.folder / "backups" / made["name"] / "state.id").write_text("{")
+    for place in bot.folder.glob("backups/*session*"):
+        shutil.rmtree(place)
+    assert bot.says("reconcile").code == 0
+    assert list(bot.folder.glob("backups/*session*")), "the session was not copied again, so this shows nothing"
+    lines = (json.loads(line) for line in (bot.folder / "system_events.jsonl").read_text().splitlines())
+    damaged = [line for line in lines if (line["subsystem"], line["event_type"]) == ("backup", "damaged")]
+    told = [(line["severity"], line["details"]["name"]) for line in damaged]
+    assert told == [("ERROR", made["name"])]
+    shutil.rmtree(bot.folder / "backups" / made["name"])
+
+
+def test_an_old_backup_put_back_says_what_it_cannot_prove(bot: Bot) -> None:
+    (name,) = [name for name in bot.json("backup", "--list")["kept"] if "session" in name]
+    restored = bot.says("restore", name, "--confirm", bot.tail(), "--json")
+    assert restored.code == 10
+    assert restored.data["doubts"]
+    assert bot.says("trade-once", "--force-slot", "--json").data["orders"] == 0
+
+
+def test_recover_over_whole_books_changes_nothing(bot: Bot) -> None:
+    before = (bot.folder / "ledger.db").read_bytes()
+    said = bot.says("recover")
+    assert (said.code, said.out) == (0, "The books are whole: nothing was changed.\n")
+    assert (bot.folder / "ledger.db").read_bytes() == before
+    assert bot.says("recover", "--accept", "rebuilt-nonsense").code == 3
+
+
+def test_a_ledger_of_another_version_is_rebuilt_when_a_person_asks(bot: Bot) -> None:
+    fills = bot.json("fills")
+    edit(bot.folder / "ledger.db", "PRAGMA user_version = 99")
+    assert "another version" in bot.says("trade-once", "--force-slot").err
+    assert not (bot.folder / "quarantine").exists()
+    assert bot.says("recover", "--json").data["compared"] is True
+    assert bot.json("fills") == fills
+
+
+def test_while_serve_is_at_work_nothing_is_rebuilt(bot: Bot) -> None:
+    (bot.folder / "ledger.db").unlink()
+    with lock.hold(bot.folder, "serve", name=lock.SERVE_LOCK):
+        said = bot.says("recover")
+    assert said.code == 6
+    assert not (bot.folder / "quarantine").exists()
+
+
+def test_a_damaged_journal_halts_the_bot_and_recover_makes_a_whole_one(bot: Bot) -> None:
+    path = bot.folder / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"price":"', b'"qrice":"', 1))
+    found = bot.says("journal", "verify", "--json")
+    assert found.code == 10
+    assert [place["problem"] for place in found.data["breaks"]] == ["its text is not what its hash was made of"]
+    assert bot.says("trade-once", "--force-slot", "--json").data["orders"] == 0
+    assert not (bot.folder / "ARMED").exists()
+    assert bot.says("recover").code == 10
+    assert bot.says("journal", "verify").code == 0
+    assert "The chain holds" in bot.says("journal", "verify").out
+
+
+def test_an_end_in_pieces_that_was_never_synced_is_no_damage_and_is_set_aside(bot: Bot) -> None:
+    path = bot.folder / "journal.jsonl"
+    before, pieces = path.read_bytes(), b'{"schema":2,' + bytes(500) + b'"}\n'
+    path.write_bytes(before + pieces)
+    found = bot.says("journal", "verify", "--json")
+    assert (found.code, found.data["torn_bytes"], found.data["breaks"]) == (0, len(pieces), [])
+    assert bot.says("halt").code == 0
+    assert (bot.folder / "journal.torn-1").read_bytes() == pieces
+    assert path.read_bytes().startswith(before)
+    assert bot.says("journal", "verify", "--json").data["torn_bytes"] == 0
+
+
+def test_without_an_exchange_the_books_are_rebuilt_and_say_that_nobody_was_asked(bot: Bot) -> None:
+    market = bot.folder / "exchange" / "market.json"
+    kept = market.read_bytes()
+    process.stop(bot.folder / "exchange")
+    market.write_bytes(b"{")
+    (bot.folder / "ledger.db").unlink()
+    said = bot.says("recover", "--json")
+    market.write_bytes(kept)
+    assert said.code == 10
+    assert said.data["compared"] is False
+    assert any(doubt["what"] == "broker" for doubt in said.data["doubts"])

@@ -1,0 +1,52 @@
+"""`tradebot schedule`: what comes next, on whole and half days, and what is taken."""
+
+from tests.bot import Bot
+
+TIMES = """They follow from timetable: in the configuration:
+  fetch-flow      every 5m from open+2m until close
+  score           every 5m from open+2m until close
+  evaluate-exits  every 1m from open+1m until close
+  trade-once      every 5m from open+2m until close-15m
+  reconcile       every 15m from open+1m until close
+An entry more than 90 s late is recorded as missed; the other jobs run once for the latest slot."""
+
+
+def test_a_person_sees_each_moment_with_its_jobs_in_their_order(bot: Bot) -> None:
+    assert bot.shown("schedule", "--next", "3") == (
+        "Session Mon 2026-11-16\n"
+        "  09:31 New York  14:31 UTC  open+1m   evaluate-exits > reconcile\n"
+        "  09:32 New York  14:32 UTC  open+2m   fetch-flow > score > evaluate-exits > trade-once\n"
+        f"  09:33 New York  14:33 UTC  open+3m   evaluate-exits\n{TIMES}"
+    )
+
+
+def test_a_half_day_ends_its_slots_early_and_the_next_session_follows(bot: Bot) -> None:
+    moments = bot.json("schedule", "--next", "220", "--at", "2026-11-26")["moments"]
+    half = [row for row in moments if row["session"] == "2026-11-27"]
+    assert {row["half_day"] for row in half} == {True}
+    assert (half[0]["at"], half[-1]["at"]) == ("2026-11-27T14:31:00Z", "2026-11-27T17:59:00Z")
+    entries = [row["at"] for row in half if "trade-once" in [job["job"] for job in row["jobs"]]]
+    assert entries[-1] == "2026-11-27T17:42:00Z"
+    assert moments[len(half)]["session"] == "2026-11-30"
+
+
+def test_a_date_beyond_the_stored_calendar_is_answered_too(bot: Bot) -> None:
+    first = bot.json("schedule", "--next", "1", "--at", "2027-07-04")["moments"][0]
+    assert (first["at"], first["session"]) == ("2027-07-06T13:31:00Z", "2027-07-06")
+
+
+def test_a_taken_slot_names_who_took_it(bot: Bot) -> None:
+    assert bot.says("exchange", "tick", "open").code == 0
+    assert bot.says("exchange", "tick", "1m").code == 0
+    assert bot.says("evaluate-exits").code == 0
+    first = bot.json("schedule", "--next", "1")["moments"][0]
+    assert [(job["job"], job["taken_by"] is not None) for job in first["jobs"]] == [
+        ("evaluate-exits", True),
+        ("reconcile", False),
+    ]
+    assert "evaluate-exits (taken) > reconcile" in bot.shown("schedule", "--next", "1")
+
+
+def test_what_is_no_date_is_refused_with_how_to_write_one(bot: Bot) -> None:
+    said = bot.says("schedule", "--at", "friday")
+    assert (said.code, said.err) == (2, "error: 'friday' is no date\n  next: write it as 2026-11-27\n")

@@ -1,0 +1,178 @@
+"""`tradebot unhalt`: books that agree, and a person who says so."""
+
+import os
+import pty
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from tests.bot import Bot
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import switch
+from tradebot.model.candidate import Side
+from tradebot.model.order import Fill
+from tradebot.model.position import OwnedFill
+from tradebot.model.trading import TradingState
+
+
+def state_of(bot: Bot) -> str:
+    return switch.read(bot.folder).state.value
+
+
+def test_without_a_halt_there_is_nothing_to_do(bot: Bot) -> None:
+    assert bot.says("unhalt") == (
+        0,
+        "Nothing was halted. Next: tradebot status shows what else may keep entries shut\n",
+        "",
+    )
+
+
+def test_without_a_terminal_the_command_that_confirms_is_named(bot: Bot) -> None:
+    bot.says("halt", "--reason", "odd fills")
+    said = bot.says("unhalt")
+    assert said.code == 2
+    assert "odd fills" in said.err
+    assert f"next: tradebot unhalt --confirm {bot.tail()}" in said.err
+    assert state_of(bot) == "REDUCE_ONLY"
+
+
+def test_another_word_than_the_account_is_no_confirmation(bot: Bot) -> None:
+    assert bot.says("unhalt", "--confirm", "yes").code == 3
+    assert state_of(bot) == "REDUCE_ONLY"
+
+
+def test_a_confirmation_and_books_that_agree_end_the_halt(bot: Bot) -> None:
+    said = bot.says("unhalt", "--confirm", bot.tail(), "--reason", "feed is back")
+    assert said.code == 0
+    assert said.out.startswith("ACTIVE: REDUCE_ONLY is ended")
+    assert state_of(bot) == "ACTIVE"
+    assert bot.json("status")["trading_why"] == "feed is back"
+    assert bot.json("status")["reconcile"]["findings"] == 0
+
+
+def test_the_account_is_asked_for_at_a_terminal(bot: Bot) -> None:
+    bot.says("halt")
+    ours, theirs = pty.openpty()
+    running = bot.process("unhalt", stdin=theirs)
+    os.write(ours, f"{bot.tail()}\n".encode())
+    _, err = running.communicate(timeout=120)
+    os.close(ours)
+    os.close(theirs)
+    assert f"type {bot.tail()} to go on" in err
+    assert (running.returncode, state_of(bot)) == (0, "ACTIVE")
+
+
+def test_a_halt_that_comes_while_another_is_being_ended_stays_in_force(bot: Bot) -> None:
+    bot.says("halt", "--reason", "first")
+    ours, theirs = pty.openpty()
+    running = bot.process("unhalt", stdin=theirs)
+    assert running.stderr is not None
+    assert "first" in running.stderr.readline()
+    bot.says("halt", "--reason", "second")
+    os.write(ours, f"{bot.tail()}\n".encode())
+    _, err = running.communicate(timeout=120)
+    os.close(ours)
+    os.close(theirs)
+    assert (running.returncode, "a newer halt came" in err) == (3, True)
+    assert switch.read(bot.folder).why == "second"
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
+
+
+def test_a_difference_that_blocks_keeps_the_halt_until_its_plan_is_accepted(bot: Bot) -> None:
+    ledger = SqliteLedger.open(bot.folder)
+    at = datetime(2026, 11, 16, 15, tzinfo=UTC)
+    made_up = Fill("made-up", "", "AAPL", Side.BUY, Decimal(5), Decimal(100), at)
+    ledger.apply_fills([OwnedFill("flow", made_up)], at)
+    ledger.close()
+    bot.says("halt")
+    refused = bot.says("unhalt", "--confirm", bot.tail())
+    assert refused.code == 3
+    assert "AAPL: the books hold a position that the broker does not" in refused.err
+    assert "next: tradebot reconcile" in refused.err
+    assert state_of(bot) == "REDUCE_ONLY"
+
+    accept_plan(bot)
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
+    assert state_of(bot) == "ACTIVE"
+
+
+def accept_plan(bot: Bot) -> None:
+    """Accept what books and broker differ in."""
+    assert bot.says("reconcile", "--apply", bot.json("reconcile")["plan"]).code == 0
+
+
+def disagree(bot: Bot) -> None:
+    """Put a fill into the books that the broker knows nothing of."""
+    ledger = SqliteLedger.open(bot.folder)
+    at = datetime(2026, 11, 16, 15, tzinfo=UTC)
+    made_up = Fill("made-up-too", "", "MSFT", Side.BUY, Decimal(5), Decimal(100), at)
+    ledger.apply_fills([OwnedFill("flow", made_up)], at)
+    ledger.close()
+
+
+def test_an_override_needs_a_reason_and_the_account(bot: Bot) -> None:
+    disagree(bot)
+    bot.says("halt", "--reason", "odd fills")
+    assert bot.says("unhalt", "--confirm", bot.tail()).code == 3
+    for reason in ((), ("--reason", " ")):
+        said = bot.says("unhalt", "--override", *reason, "--confirm", bot.tail())
+        assert (said.code, "an override needs a reason" in said.err) == (2, True)
+    assert bot.says("unhalt", "--override", "--reason", "venue is down").code == 2
+    assert state_of(bot) == "REDUCE_ONLY"
+
+
+def test_an_override_ends_the_halt_says_so_for_ever_and_opens_nothing_else(bot: Bot) -> None:
+    said = bot.says("unhalt", "--override", "--reason", "venue is down", "--confirm", bot.tail(), "--json")
+    assert (said.code, said.data["cleared"], said.data["overridden"]) == (0, True, True)
+    assert (state_of(bot), bot.json("status")["trading_why"]) == ("ACTIVE", "override: venue is down")
+    (event,) = [row for row in bot.json("events")["events"] if row["event_type"] == "overridden"]
+    assert (event["severity"], event["details"]["halted_because"]) == ("WARN", "odd fills")
+    # The gates ask for themselves: what differs keeps entries shut as it did before.
+    assert bot.says("reconcile").code == 10
+    assert bot.json("status")["reconcile"]["blocking"] > 0
+
+
+def test_words_like_an_override_typed_as_a_plain_reason_are_a_reason_and_no_more(bot: Bot) -> None:
+    accept_plan(bot)
+    words = "override DAILY_LOSS_HALT,REJECT_STORM at 2026-11-16T15:00:00+00:00: x"
+    bot.says("halt", "--reason", words)
+    assert bot.says("unhalt", "--confirm", bot.tail(), "--reason", words).code == 0
+    assert bot.json("status")["trading_why"] == f"reason: {words}"
+
+
+def test_the_bots_own_halt_under_a_persons_is_shown_and_an_override_takes_it_over(bot: Bot) -> None:
+    own, at = "DAILY_LOSS_HALT: 0.05 against 0.04", datetime(2026, 11, 16, 15, tzinfo=UTC)
+    ledger = SqliteLedger.open(bot.folder)
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "tradebot", own, at)
+    ledger.close()
+    assert bot.json("status")["halted_itself"] == []
+    bot.says("halt", "--reason", "mine too")
+    assert bot.json("status")["halted_itself"] == [own]
+    shown = bot.says("status").out
+    assert f": mine too\n  under it the bot halted itself: {own}\n" in shown
+    said = bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail())
+    assert (said.code, f"Under it: {own}\n" in said.err) == (0, True)
+    status = bot.json("status")
+    assert status["trading_why"] == f"override DAILY_LOSS_HALT at {at.isoformat()}: small"
+    assert status["halted_itself"] == []
+
+
+def test_a_folder_in_the_place_of_halt_is_ended_like_a_halt_and_left_beside(copy: Bot) -> None:
+    (copy.folder / "HALT").mkdir()
+    (copy.folder / "HALT" / "note").write_text("not yet")
+    said = copy.says("unhalt", "--override", "--reason", "read it", "--confirm", copy.tail())
+    assert (said.code, state_of(copy)) == (0, "ACTIVE"), said.err
+    (aside,) = copy.json("unhalt")["aside"]
+    assert f"{aside} stood in the place of HALT, and holds something: it was left there.\n" in said.out
+    assert (Path(aside) / "note").exists()
+
+
+def test_an_override_does_not_end_a_halt_over_a_journal_that_is_damaged(bot: Bot) -> None:
+    bot.says("halt")
+    path = bot.folder / "journal.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"kind":"opening"', b'"kind":"openinG"', 1))
+    said = bot.says("unhalt", "--override", "--reason", "I know", "--confirm", bot.tail())
+    path.write_bytes(whole)
+    assert (said.code, state_of(bot)) == (2, "REDUCE_ONLY")
+    assert "broken at record" in said.err

@@ -1,0 +1,145 @@
+"""`tradebot why-no-orders`: true answers from what was recorded."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bot import PROGRAM, UNIVERSE, Bot, second_session
+from tradebot.model.decision import Gate
+from tradebot.model.reasons import REASONS, Reason
+
+HEAVY = ("pandas", "numpy", "alpaca", "requests", "exchange_calendars", "uvicorn", "starlette")
+
+
+@pytest.fixture
+def traded(bot: Bot) -> Bot:
+    """Return the module's bot after a pass that sent at least one order."""
+    if not bot.json("status")["positions"]:
+        second_session(bot)
+        assert bot.json("trade-once")["orders"] > 0
+        bot.says("exchange", "tick", "2m")
+        bot.says("evaluate-exits")
+    return bot
+
+
+def test_without_a_pass_the_verdict_is_unknown(bot: Bot) -> None:
+    assert bot.shown("why-no-orders") == (
+        "UNKNOWN  Nothing was recorded: trade-once has not run.\nNext: tradebot trade-once"
+    )
+    assert bot.says("why-no-orders").code == 10
+    assert not (bot.folder / "facts.db").exists(), "looking made a file"
+
+
+def test_a_closed_session_is_idle_by_design(bot: Bot) -> None:
+    bot.says("trade-once")
+    assert bot.shown("why-no-orders") == (
+        "IDLE BY DESIGN  Each pass ended at MARKET_CLOSED: The session is closed.\n"
+        "Next: Wait for the next open; on the sandbox: tradebot exchange tick next_open\n"
+        "\n"
+        "Looked at: pass of 2026-11-16 14:00:00 UTC, slot at 14:00:00Z\n"
+        "Funnel: 1 candidates = 0 orders + 1\n"
+        "reason         count            nearest miss  observed  limit  off by  meaning\n"
+        "MARKET_CLOSED      1  ████████                                         The session is closed."
+    )
+
+
+def test_a_symbol_is_told_that_the_pass_was_refused_as_a_whole(bot: Bot) -> None:
+    way = bot.json("why-no-orders", "AAPL")
+    assert (way["reason"], way["sentence"]) == (
+        "MARKET_CLOSED",
+        "Each pass ended at MARKET_CLOSED: The session is closed.",
+    )
+
+
+def test_a_pass_with_orders_is_no_finding_and_its_funnel_adds_up(traded: Bot) -> None:
+    said = traded.says("why-no-orders", "--json")
+    seen = said.data["explanation"]["funnel"]
+    assert (said.code, said.data["explanation"]["verdict"]) == (0, "traded")
+    assert seen["candidates"] == seen["orders"] + sum(row["count"] for row in seen["reasons"]) == 4
+    assert all(row["meaning"] == REASONS[Reason(row["reason"])].meaning for row in seen["reasons"])
+
+
+def test_a_symbol_is_shown_its_way_through_every_gate_in_the_order_of_asking(traded: Bot) -> None:
+    way = traded.json("why-no-orders", "aapl")
+    asked = [Gate(decision["gate"]) for decision in way["decisions"]]
+    assert asked == [gate for gate in Gate if gate in asked]
+    assert len(asked) >= 20
+    failed = [decision["reason"] for decision in way["decisions"] if decision["verdict"] != "PASS"]
+    assert way["reason"] == (failed[0] if failed else None)
+    assert {part["name"] for part in way["components"]} >= {"flow", "dark_pool", "market_tide"}
+    assert traded.says("why-no-orders", "AAPL").code == (10 if failed else 0)
+    shown = traded.shown("why-no-orders", "AAPL")
+    assert all(f"\n{gate.value} " in shown for gate in asked)
+
+
+def test_a_span_holds_every_pass_of_it(traded: Bot) -> None:
+    every = traded.json("why-no-orders", "--last", "50")["explanation"]["funnel"]["passes"]
+    session = traded.json("why-no-orders", "--since", "session")["explanation"]["funnel"]["passes"]
+    hour = traded.json("why-no-orders", "--since", "1h")["explanation"]["funnel"]["passes"]
+    assert (every, session, hour) == (2, 1, 1)
+
+
+def test_an_unknown_symbol_is_an_error_that_names_the_nearest(traded: Bot) -> None:
+    said = traded.says("why-no-orders", "APL")
+    assert said.code == 2
+    assert said.err == (
+        "error: APL is not a symbol that this bot looks at\n"
+        "  next: did you mean AAPL? (universe: in the configuration names them all)\n"
+    )
+    assert UNIVERSE.replace(",", ", ") in traded.says("why-no-orders", "ZZZZZ").err
+
+
+@pytest.mark.parametrize("span", ["--since soon", "--since 2w", "--last 1 --since 2h", "--last 0"])
+def test_a_span_that_cannot_be_read_is_a_usage_error(traded: Bot, span: str) -> None:
+    assert traded.says("why-no-orders", *span.split()).code == 2
+
+
+def test_a_halt_that_came_later_is_mentioned_and_one_that_ended_too(traded: Bot) -> None:
+    traded.says("halt", "--reason", "red \x1b[31m[red]ink")
+    assert "Since then: Trading is halted now" in traded.shown("why-no-orders")
+    assert "\x1b" not in traded.says("why-no-orders").out + traded.says("status").out
+    traded.says("exchange", "tick", "5m")
+    traded.says("fetch-flow")
+    assert traded.says("trade-once").code == 3
+    assert traded.shown("why-no-orders").startswith("BLOCKED  4 of 4 candidates ended at HALTED: ")
+    traded.says("unhalt", "--confirm", traded.tail())
+    assert "Since then: That halt has ended" in traded.shown("why-no-orders")
+
+
+def test_it_answers_without_an_exchange_and_loads_nothing_heavy(traded: Bot, tmp_path: Path) -> None:
+    shutil.copytree(traded.folder, tmp_path / "copy", ignore=shutil.ignore_patterns("exchange"))
+    code = (
+        "import sys; from tradebot.__main__ import main; main();"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    for verb in (("why-no-orders",), ("why-no-orders", "AAPL"), ("status",)):
+        command = [sys.executable, "-c", code, *verb, "--state-dir", str(tmp_path / "copy")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.stderr.strip(), done.stdout != "") == ("[]", True)
+
+
+def test_a_reader_who_went_away_is_no_error(traded: Bot) -> None:
+    line = f"{PROGRAM} why-no-orders AAPL --state-dir {traded.folder} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["/bin/bash", "-c", line], capture_output=True, text=True, check=False)
+    first, code = done.stdout.splitlines()
+    assert (first.startswith("AAPL"), code in ("0", "10"), done.stderr) == (True, True, "")
+
+
+def test_damaged_facts_lose_the_explanation_and_nothing_else(traded: Bot) -> None:
+    (traded.folder / "facts.db").write_bytes(b"no facts" * 100)
+    for name in ("facts.db-wal", "facts.db-shm"):
+        (traded.folder / name).unlink(missing_ok=True)
+    said = traded.says("why-no-orders", "--json")
+    assert (said.code, json.loads(said.out)["data"]["explanation"]["verdict"]) == (10, "unknown")
+    assert traded.says("status").code == 0
+
+
+def test_what_to_type_never_repeats_a_code_that_is_none(traded: Bot) -> None:
+    said = traded.says("why-no-orders", "AAPL", "--reason", "SPREDD_WIDE")
+    assert (said.code, "SPREDD_WIDE" in said.err.partition("next:")[2]) == (2, False)
+    said = traded.says("why-no-orders", "AAPL", "--reason", "halted")
+    assert "next: tradebot why-no-orders --reason HALTED" in said.err

@@ -1,0 +1,76 @@
+"""Fetching: what is due is asked, a failing endpoint costs only itself, a source that is down is left."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tests.builders import DAY, NOW
+from tests.worlds import NAMES, Scene, call
+from tradebot.cycle import fetch_flow
+from tradebot.desk.fetching import MAX_FAILURES, Fetched
+from tradebot.model.flow import Endpoint
+from tradebot.model.record import Job
+from tradebot.ports.world import World
+
+POLL = {Endpoint.FLOW_ALERTS: 240, Endpoint.MARKET_TIDE: 240, Endpoint.IV_RANK: 86_400}
+TIDE = {"timestamp": NOW.isoformat(), "net_call_premium": 1, "net_put_premium": 2, "net_volume": 3}
+
+
+def fresh(**changes: object) -> tuple[Scene, World]:
+    scene = Scene()
+    scene.facts.__init__()  # type: ignore[misc]
+    world = scene.world(dry_run=bool(changes))
+    return scene, replace(world, rules=replace(world.rules, poll_s=POLL))
+
+
+def fetched(scene: Scene, world: World, *, only_due: bool = True) -> Fetched:
+    return fetch_flow(world, call(Job.FETCH_FLOW), scene.venue.clock(), only_due=only_due)
+
+
+def test_every_endpoint_is_asked_once_a_symbol_and_the_tide_once_for_all() -> None:
+    scene, world = fresh()
+    found = fetched(scene, world)
+    assert scene.flow.asked.count((Endpoint.MARKET_TIDE, None)) == 1
+    assert (found.calls, found.skipped, len(scene.flow.asked)) == (2 * len(NAMES) + 1, 0, 2 * len(NAMES) + 1)
+    assert (found.session, found.quota and found.quota.used_today) == (DAY, found.calls)
+
+
+def test_an_endpoint_is_asked_again_only_when_its_interval_has_passed() -> None:
+    scene, world = fresh()
+    fetched(scene, world)
+    scene.venue.now += timedelta(seconds=239)
+    assert fetched(scene, world).calls == 0
+    scene.venue.now += timedelta(seconds=1)
+    again = fetched(scene, world)
+    assert (again.calls, again.skipped) == (len(NAMES) + 1, len(NAMES))
+    assert fetched(scene, world, only_due=False).calls == 2 * len(NAMES) + 1
+
+
+def test_good_rows_are_stored_and_bad_ones_counted() -> None:
+    scene, world = fresh()
+    scene.flow.rows[(Endpoint.MARKET_TIDE, None)] = [TIDE, TIDE, TIDE | {"net_put_premium": "NaN"}]
+    found = fetched(scene, world)
+    (intake,) = [i for i in found.intakes if i.endpoint is Endpoint.MARKET_TIDE]
+    assert (found.new, intake.duplicates, len(intake.rejected)) == (1, 1, 1)
+    assert len(scene.facts.tide(DAY, NOW).ticks) == 1
+
+
+def test_a_failing_endpoint_costs_only_itself_and_is_reported() -> None:
+    scene, world = fresh()
+    scene.flow.down = {Endpoint.MARKET_TIDE}
+    found = fetched(scene, world)
+    assert [(f.endpoint, f.symbol) for f in found.failures] == [(Endpoint.MARKET_TIDE, None)]
+    assert (len(found.intakes), found.given_up) == (2 * len(NAMES), False)
+    assert [event.event_type for event in scene.events.emitted] == ["fetch_failed"]
+
+
+def test_a_source_that_fails_again_and_again_is_left_for_the_next_slot() -> None:
+    scene, world = fresh()
+    scene.flow.down = set(Endpoint)
+    found = fetched(scene, world)
+    assert (len(scene.flow.asked), found.given_up, found.calls) == (MAX_FAILURES, True, MAX_FAILURES)
+
+
+def test_a_dry_run_asks_and_stores_nothing() -> None:
+    scene, world = fresh(dry_run=True)
+    scene.flow.rows[(Endpoint.MARKET_TIDE, None)] = [TIDE]
+    assert (fetched(scene, world).new, scene.facts.last_fetch(Endpoint.MARKET_TIDE, None)) == (0, None)

@@ -1,0 +1,226 @@
+"""The desk is one reading of everything, and its book counts at its worst what may still happen."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import CASH, DAY, NOW, SECTORS, SESSION, ago, quote
+from tests.fakes import MemoryLedger
+from tests.venues import LOST
+from tests.worlds import NAMES, Scene, call, wanted
+from tradebot.cycle import trade_once
+from tradebot.desk.snapshot import book, take
+from tradebot.gates.book import equity_explained
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.bar import Session
+from tradebot.model.candidate import Side
+from tradebot.model.desk import Book
+from tradebot.model.instrument import AssetClass
+from tradebot.model.intent import IntentState
+from tradebot.model.order import Order, OrderStatus
+from tradebot.timetable.sessions import last_session, session_of
+
+TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SESSION.close + timedelta(days=1))
+
+
+def view(*held: BrokerPosition, orders: tuple[Order, ...] = (), **changes: object) -> BrokerView:
+    account = Account("TEST00001", "ACTIVE", CASH, CASH, CASH, CASH, ())
+    return BrokerView(NOW, replace(account, **changes), held, orders)  # type: ignore[arg-type]
+
+
+def position(
+    symbol: str, quantity: str, *, price: str = "10", value: str | None = None, current: str | None = None
+) -> BrokerPosition:
+    worth, now = (Decimal(text) if text else None for text in (value, current))
+    return BrokerPosition(symbol, AssetClass.US_EQUITY, Decimal(quantity), Decimal(price), worth, now)
+
+
+def resting(symbol: str = "AAPL") -> Order:
+    """Return an order of 49 shares at 100.20 that a bot has at the venue."""
+    scene = Scene()
+    trade_once(scene.world(wanted(symbol)), call())
+    return next(iter(scene.venue.book.values()))
+
+
+def seen(told: BrokerView) -> Book:
+    return book(told, (), (), (), SECTORS)
+
+
+def test_exposure_is_absolute_by_symbol_and_sector_strangers_included() -> None:
+    found = seen(view(position("AAPL", "-5"), position("MSFT", "3", value="31"), position("ZZZZ", "1")))
+    assert found.exposure == {"AAPL": 50, "MSFT": 31, "ZZZZ": 10}
+    assert found.sector_exposure == {"technology": 81, "": 10}
+    assert (found.gross, found.foreign) == (Decimal(91), frozenset({"AAPL", "MSFT", "ZZZZ"}))
+
+
+@pytest.mark.parametrize("value", ["0", "-4900", "0.01", "1000000", None])
+@pytest.mark.parametrize("quantity", ["49", "-49"])
+def test_a_position_counts_at_the_worst_of_what_the_venue_and_this_passs_quote_say(
+    value: str | None, quantity: str
+) -> None:
+    told = view(position("AAPL", quantity, price="0.01", value=value, current="0.01"))
+    found = book(told, (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")})
+    worst = max(abs(Decimal(value or 0)), 49 * quote("AAPL").middle)
+    assert (found.exposure, found.sector_exposure) == ({"AAPL": worst}, {"technology": worst})
+    assert found.gross == worst
+
+
+@pytest.mark.parametrize(("current", "price"), [("12", 12), ("0", 10), ("-3", 10), (None, 10)])
+def test_without_a_quote_the_venues_price_counts_and_then_what_the_position_cost(
+    current: str | None, price: int
+) -> None:
+    assert seen(view(position("XOM", "5", value="0", current=current))).gross == 5 * price
+
+
+def test_what_our_fills_say_a_position_cost_counts_where_the_venue_says_that_it_cost_nothing() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.later(60)
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    take(scene.world(), with_flow=False)
+    told = view(position("AAPL", "49", price="0.01", value="0", current="0"))
+    assert book(told, (), scene.ledger.fills(), (), SECTORS).gross == 4900
+
+
+def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
+    told = replace(position("AAPL261218C00250000", "2", value="0", current="3"), asset_class=AssetClass.US_OPTION)
+    assert seen(view(told)).gross == 600
+
+
+def test_our_own_order_counts_at_the_market_where_the_venue_says_it_has_a_lower_limit() -> None:
+    told = replace(resting(), limit_price=Decimal("0.01"))
+    found = book(view(orders=(told,)), (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")})
+    assert found.gross == 49 * quote("AAPL").middle
+
+
+def test_an_order_without_a_limit_counts_at_the_quote_where_nothing_of_it_is_held() -> None:
+    market = replace(resting(), limit_price=None, client_order_id="by-hand")
+    assert book(view(orders=(market,)), (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")}).gross == 49 * Decimal(
+        "99.99"
+    )
+
+
+def test_an_equity_that_only_the_venues_own_values_explain_is_not_explained() -> None:
+    told = view(position("AAPL", "50", value="55000"), equity=Decimal(150_000), cash=Decimal(95_000))
+    assert equity_explained(seen(told))
+    assert not equity_explained(book(told, (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")}))
+
+
+def test_what_a_working_order_may_still_fill_counts_on_top_of_what_is_held() -> None:
+    order = replace(resting(), filled_quantity=Decimal(9))
+    found = seen(view(position("AAPL", "9", value="900"), orders=(order,)))
+    assert found.exposure == {"AAPL": 900 + 40 * Decimal("100.20")}
+    assert found.working == frozenset({"AAPL"})
+
+
+def test_an_order_without_a_limit_counts_at_what_it_filled_or_is_held_at() -> None:
+    market = replace(resting(), limit_price=None)
+    assert seen(view(position("AAPL", "1", price="7"), orders=(market,))).exposure["AAPL"] == 7 + 49 * 7
+    partly = replace(market, filled_average_price=Decimal(8), filled_quantity=Decimal(1))
+    assert seen(view(position("AAPL", "1", price="7"), orders=(partly,))).exposure["AAPL"] == 7 + 48 * 8
+
+
+def test_an_order_that_has_ended_may_fill_no_more() -> None:
+    ended = replace(resting(), status=OrderStatus.CANCELED)
+    assert seen(view(orders=(ended,))).gross == 0
+
+
+def test_an_order_of_unknown_fate_counts_as_if_it_were_filled() -> None:
+    scene = Scene()
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    trade_once(scene.world(wanted("AAPL")), call())
+    found = take(scene.world(), with_flow=False).book
+    assert found.exposure == {"AAPL": 49 * Decimal("100.20")}
+    assert (found.unresolved, found.open_positions) == (frozenset({"AAPL"}), 1)
+
+
+@pytest.mark.parametrize(("equity", "loss"), [(99_000, 1000), (100_000, 0), (101_000, 0)])
+def test_the_days_loss_is_what_equity_lost_since_yesterday_and_never_negative(equity: int, loss: int) -> None:
+    assert seen(view(equity=Decimal(equity))).day_loss == loss
+
+
+def test_what_we_hold_is_ours_and_its_last_fill_begins_the_cooldown() -> None:
+    scene = Scene()
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.later(60)
+    scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
+    scene.venue.held["XOM"] = Decimal(5)
+    desk = take(scene.world(), with_flow=True)
+    assert [(p.symbol, p.quantity) for p in desk.positions] == [("AAPL", Decimal(49))]
+    assert (desk.book.held, desk.book.foreign) == (frozenset({"AAPL"}), frozenset({"XOM"}))
+    assert desk.book.last_fill_at == {"AAPL": scene.venue.now}
+    assert desk.net == {"AAPL": 49, "XOM": 5}
+    assert desk.session is not None
+    assert desk.session.date == DAY
+
+
+def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:
+    scene = Scene()
+    desk = take(scene.world(), with_flow=False)
+    assert (desk.quotes, desk.facts, desk.tide.ticks) == ({}, {}, ())
+    assert set(take(scene.world(), with_flow=True).quotes) == set(NAMES)
+
+
+def test_without_a_stored_calendar_the_desk_has_no_session_and_is_not_open() -> None:
+    ledger = MemoryLedger()
+    ledger.open_books(CASH, ago(600))
+    desk = take(replace(Scene().world(), ledger=ledger), with_flow=False)
+    assert (desk.session, desk.session_open) == (None, False)
+
+
+def at(hour: int, minute: int = 0, *, days: int = 0) -> datetime:
+    return datetime(DAY.year, DAY.month, DAY.day, hour, minute, tzinfo=UTC) + timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("now", "session", "last"),
+    [
+        (at(14), SESSION, DAY),
+        (at(14, 30), SESSION, DAY),
+        (at(23), SESSION, DAY),
+        (at(14, days=1), TOMORROW, DAY),
+        (at(14, 30, days=1), TOMORROW, DAY + timedelta(days=1)),
+        (at(12, days=3), None, DAY + timedelta(days=1)),
+    ],
+)
+def test_the_session_is_the_days_own_and_flow_is_asked_for_the_last_that_began(
+    now: datetime, session: Session | None, last: object
+) -> None:
+    ledger = MemoryLedger()
+    ledger.put_sessions([SESSION, TOMORROW])
+    assert session_of(ledger, now) == session
+    assert last_session(ledger, now) == last
+
+
+def test_a_ledger_without_a_calendar_knows_no_session() -> None:
+    assert session_of(MemoryLedger(), NOW) is None
+    assert last_session(MemoryLedger(), ago(0)) == DAY
+
+
+def test_an_order_that_only_closes_a_position_adds_nothing_and_one_that_turns_it_adds_the_rest() -> None:
+    scene = Scene()
+    bought = Scene()
+    trade_once(bought.world(wanted("AAPL", 0.9)), call())
+    order = next(iter(bought.venue.book.values()))
+    scene.venue.held["AAPL"] = Decimal(40)
+    held = take(scene.world(), with_flow=False).book.exposure["AAPL"]
+    for quantity, more in ((Decimal(40), Decimal(0)), (Decimal(45), Decimal(5))):
+        closing = replace(order, side=Side.SELL, quantity=quantity, filled_quantity=Decimal(0), client_order_id="x")
+        scene.venue.book = {"x": closing}
+        assert order.limit_price is not None
+        assert take(scene.world(), with_flow=False).book.exposure["AAPL"] == held + more * order.limit_price
+
+
+@pytest.mark.parametrize("second", [NOW, None], ids=["two clocks", "the venue alone"])
+def test_an_order_is_given_up_only_where_its_day_is_over_by_both_clocks(second: datetime | None) -> None:
+    scene = Scene()
+    scene.ledger.put_sessions([SESSION, TOMORROW])
+    scene.venue.script, scene.venue.swallows = {"AAPL": LOST}, True
+    trade_once(scene.world(wanted("AAPL")), call())
+    scene.venue.now += timedelta(days=1)
+    desk = take(replace(scene.world(), second_clock=lambda: second), with_flow=False)
+    (record,) = scene.ledger.intents()
+    assert record.state is (IntentState.UNKNOWN if second else IntentState.ABANDONED)
+    assert desk.clock_ahead_s == (86_400 if second else None)

@@ -1,0 +1,212 @@
+"""When a position is closed: each rule at its edge, longs and shorts as mirrors of each other."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import EXITS, LIMITS, NOW, ago, quote
+from tradebot.exits.rules import Held, best_price, evaluate, exit_price
+from tradebot.gates.common import clocks_agree
+from tradebot.model.bar import Quote
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.position import Lot, Position
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState
+
+ACTIVE = TradingState.ACTIVE
+prices = st.decimals(50, 150, places=2)
+
+
+def position(quantity: int = 10, price: str = "100", *, age_s: float = 60) -> Position:
+    since = ago(age_s)
+    return Position("flow", "AAPL", (Lot(Decimal(quantity), Decimal(price), since),), Decimal(0), since)
+
+
+def at(price: Decimal | str) -> Quote:
+    """Return a quote without a spread, so that both sides exit at the same price."""
+    return quote(bid=str(price), ask=str(price))
+
+
+def decided(
+    price: str | None,
+    *,
+    quantity: int = 10,
+    best: str = "100",
+    age_s: float = 60,
+    state: TradingState = ACTIVE,
+) -> Decision:
+    held = Held(position(quantity, age_s=age_s), Decimal(best))
+    return evaluate(held, at(price) if price else None, NOW, EXITS, state)
+
+
+CASES = [
+    # price, quantity, best, reason, verdict
+    ("98.01", 10, "100", Reason.HOLD, Verdict.FAIL),
+    ("98.00", 10, "100", Reason.STOP_LOSS, Verdict.PASS),
+    ("101.99", -10, "100", Reason.HOLD, Verdict.FAIL),
+    ("102.00", -10, "100", Reason.STOP_LOSS, Verdict.PASS),
+    ("102.99", 10, "102.99", Reason.HOLD, Verdict.FAIL),
+    ("103.00", 10, "103", Reason.PROFIT_TARGET, Verdict.PASS),
+    ("97.00", -10, "97", Reason.PROFIT_TARGET, Verdict.PASS),
+    ("99.70", 10, "100.99", Reason.HOLD, Verdict.FAIL),  # a pullback of 1.28 %, and not armed
+    ("100.70", 10, "101.90", Reason.HOLD, Verdict.FAIL),  # armed, and back by 1.18 % only
+    ("99.70", 10, "101", Reason.TRAILING_STOP, Verdict.PASS),  # armed at exactly 1 %
+    ("98.80", 10, "100", Reason.HOLD, Verdict.FAIL),
+    ("100.60", 10, "102", Reason.TRAILING_STOP, Verdict.PASS),
+    ("99.40", -10, "98", Reason.TRAILING_STOP, Verdict.PASS),
+]
+
+
+@pytest.mark.parametrize(("price", "quantity", "best", "reason", "verdict"), CASES)
+def test_each_rule_acts_at_its_edge_and_not_before(
+    price: str, quantity: int, best: str, reason: Reason, verdict: Verdict
+) -> None:
+    said = decided(price, quantity=quantity, best=best)
+    assert (said.reason, said.verdict) == (reason, verdict)
+
+
+def test_the_numbers_of_a_stop_are_the_loss_and_its_limit() -> None:
+    said = decided("97.5")
+    assert (said.observed, said.limit, said.age_s) == (Decimal("-0.025"), Decimal("-0.02"), 0)
+
+
+def test_the_stop_stands_before_every_other_price_rule() -> None:
+    assert decided("97", best="103").reason is Reason.STOP_LOSS
+
+
+def test_time_closes_a_position_at_the_second_it_may_be_held_no_longer() -> None:
+    assert decided("100", age_s=14_399).reason is Reason.HOLD
+    said = decided("100", age_s=14_400)
+    assert (said.verdict, said.reason, said.observed, said.limit) == (
+        Verdict.PASS, Reason.TIME_EXIT, 14_400, 14_400,
+    )  # fmt: skip
+
+
+def test_while_the_clocks_disagree_no_time_closes_a_position_and_prices_and_flatten_do() -> None:
+    apart = clocks_agree(86_400.0, LIMITS)
+
+    def said(price: str, state: TradingState = ACTIVE) -> Decision:
+        return evaluate(Held(position(age_s=86_400), Decimal(100)), at(price), NOW, EXITS, state, clocks=apart)
+
+    held = said("100")
+    assert (held.gate, held.verdict, held.reason) == (Gate.EXIT, Verdict.UNKNOWN, Reason.CLOCKS_DISAGREE)
+    assert (held.observed, held.limit) == (86_400.0, 60)
+    assert (said("98").reason, said("103").reason) == (Reason.STOP_LOSS, Reason.PROFIT_TARGET)
+    assert said("100", TradingState.FLATTEN).reason is Reason.FLATTEN
+
+
+def test_flatten_closes_everything_and_needs_no_price() -> None:
+    assert decided(None, state=TradingState.FLATTEN).reason is Reason.FLATTEN
+
+
+def test_reduce_only_changes_no_exit() -> None:
+    assert decided("98", state=TradingState.REDUCE_ONLY) == decided("98")
+
+
+def test_without_a_quote_the_price_rules_are_unknown_and_time_still_acts() -> None:
+    said = decided(None)
+    assert (said.verdict, said.reason) == (Verdict.UNKNOWN, Reason.QUOTE_MISSING)
+    assert decided(None, age_s=14_400).reason is Reason.TIME_EXIT
+
+
+def test_a_stale_quote_is_no_veto_and_shows_its_age() -> None:
+    old = replace(at("97"), at=ago(3600))
+    said = evaluate(Held(position(), Decimal(100)), old, NOW, EXITS, ACTIVE)
+    assert (said.reason, said.age_s) == (Reason.STOP_LOSS, 3600)
+
+
+def test_a_long_leaves_at_the_bid_and_a_short_at_the_ask() -> None:
+    seen = quote(bid="99", ask="101")
+    assert (exit_price(position(10), seen), exit_price(position(-10), seen)) == (Decimal(99), Decimal(101))
+
+
+@given(seen=st.lists(prices, min_size=1, max_size=10), quantity=st.sampled_from([10, -10]))
+def test_the_best_price_only_ever_moves_the_positions_way(seen: list[Decimal], quantity: int) -> None:
+    held, stored = position(quantity), None
+    for price in seen:
+        best = best_price(held, at(price), stored)
+        before = stored if stored is not None else held.average_price
+        assert best >= before if quantity > 0 else best <= before
+        stored = best
+    extreme = max(*seen, Decimal(100)) if quantity > 0 else min(*seen, Decimal(100))
+    assert stored == extreme
+
+
+@given(price=prices, entry=prices, quantity=st.sampled_from([10, -10]))
+def test_a_stop_acts_at_exactly_its_fraction(price: Decimal, entry: Decimal, quantity: int) -> None:
+    held = Held(position(quantity, str(entry)), best_price(position(quantity, str(entry)), at(price), None))
+    lost = (entry - price) / entry * (1 if quantity > 0 else -1)
+    said = evaluate(held, at(price), NOW, EXITS, ACTIVE)
+    assert (said.reason is Reason.STOP_LOSS) == (lost >= EXITS.stop_loss_fraction)
+
+
+@given(moves=st.lists(st.decimals(-5, 5, places=2), min_size=1, max_size=8))
+def test_a_short_is_the_mirror_of_a_long_but_for_the_base_of_the_pullback(moves: list[Decimal]) -> None:
+    """The trailing stop is a fraction of the best price, which is no mirror: unarmed, it is kept out."""
+    rules = EXITS.model_copy(update={"trailing_arm_fraction": Decimal(1)})
+    for move in moves:
+        up, down = at(100 + move), at(100 - move)
+        long, short = Held(position(10), Decimal(100)), Held(position(-10), Decimal(100))
+        assert evaluate(long, up, NOW, rules, ACTIVE) == evaluate(short, down, NOW, rules, ACTIVE)
+
+
+@given(price=prices, best=prices, quantity=st.sampled_from([10, -10]))
+def test_a_trailing_stop_acts_only_once_it_is_armed(price: Decimal, best: Decimal, quantity: int) -> None:
+    held = Held(position(quantity), best)
+    said = evaluate(held, at(price), NOW, EXITS, ACTIVE)
+    if said.reason is Reason.TRAILING_STOP:
+        assert held.gain(best) >= EXITS.trailing_arm_fraction
+        assert held.pullback(price) >= EXITS.trailing_stop_fraction
+
+
+@given(price=prices, seconds=st.integers(0, 20_000), quantity=st.sampled_from([10, -10]))
+def test_whatever_closes_a_position_is_one_of_the_rules(price: Decimal, seconds: int, quantity: int) -> None:
+    held = Held(position(quantity, age_s=seconds), best_price(position(quantity), at(price), None))
+    said = evaluate(held, at(price), NOW + timedelta(0), EXITS, ACTIVE)
+    closing = {Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.PROFIT_TARGET, Reason.TIME_EXIT}
+    assert said.reason in closing if said.passed else said.reason is Reason.HOLD
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "ratio", "said"),
+    [
+        (10, "50", "2", Reason.SPLIT_UNPROVEN),
+        (10, "48", "2", Reason.STOP_LOSS),
+        (10, "1000", "0.1", Reason.SPLIT_UNPROVEN),
+        (10, "100", "2", Reason.SPLIT_UNPROVEN),
+        (-10, "50", "2", Reason.SPLIT_UNPROVEN),
+        (-10, "1000", "0.1", Reason.SPLIT_UNPROVEN),
+        (10, "97", "0.7", Reason.STOP_LOSS),
+        (10, "97", "0", Reason.STOP_LOSS),
+        (10, "97", "-1", Reason.STOP_LOSS),
+    ],
+)
+def test_where_a_split_may_have_happened_a_price_closes_only_what_it_would_close_either_way(
+    quantity: int, price: str, ratio: str, said: Reason
+) -> None:
+    held = Held(position(quantity), Decimal(100))
+    decision = evaluate(held, at(price), NOW, EXITS, ACTIVE, Decimal(ratio))
+    assert decision.reason is said
+    assert decision.verdict is (Verdict.UNKNOWN if said is Reason.SPLIT_UNPROVEN else Verdict.PASS)
+
+
+@given(price=prices, ratio=st.sampled_from(["2", "1.5", "0.1", "3", "0.9"]), quantity=st.sampled_from([10, -10]))
+def test_what_closes_at_an_unproven_ratio_closes_with_and_without_the_split(
+    price: Decimal, ratio: str, quantity: int
+) -> None:
+    held, times = Held(position(quantity), Decimal(100)), Decimal(ratio)
+    readings = [evaluate(held, at(p), NOW, EXITS, ACTIVE).passed for p in (price, price * times)]
+    assert evaluate(held, at(price), NOW, EXITS, ACTIVE, times).passed == all(readings)
+
+
+def test_time_and_flatten_close_at_an_unproven_ratio_too() -> None:
+    old, two = Held(position(age_s=14_400), Decimal(100)), Decimal(2)
+    assert evaluate(old, at("50"), NOW, EXITS, ACTIVE, two).reason is Reason.TIME_EXIT
+    assert (
+        evaluate(Held(position(), Decimal(100)), at("50"), NOW, EXITS, TradingState.FLATTEN, two).reason
+        is Reason.FLATTEN
+    )

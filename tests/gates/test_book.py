@@ -1,0 +1,92 @@
+"""The limits on a whole book: one predicate serves the gate and the monitor."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import CASH, HALTS, LIMITS, ask, book, candidate
+from tradebot.gates import book as limits_of
+from tradebot.gates.entry import decide
+from tradebot.model.account import Worth
+from tradebot.model.decision import Gate, Verdict
+from tradebot.model.desk import Book
+from tradebot.model.reasons import Reason
+
+SHARED = (
+    Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS, Gate.DAILY_LOSS,
+    Gate.DRAWDOWN,
+)  # fmt: skip
+
+
+def held(usd: int, loss: int = 0) -> Book:
+    value = Decimal(usd)
+    return book(
+        exposure={"AAPL": value}, sector_exposure={"technology": value}, gross=value, day_loss=Decimal(loss),
+        held=frozenset({"AAPL"}),
+    )  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(usd=st.integers(0, 90_000), loss=st.integers(0, 5_000))
+def test_a_gate_says_of_an_entry_what_the_monitor_says_of_the_book_after_it(usd: int, loss: int) -> None:
+    before = held(usd, loss)
+    asked = ask(book=before, candidate=candidate("MSFT"))
+    assert asked.size is not None
+    size = asked.size
+    after = before.with_entry(asked.candidate.instrument, size.quantity, size.limit_price, "technology")
+    gates = {decision.gate: decision for decision in decide(asked)}
+    monitors = {(d.gate, subject): d for subject, d in limits_of.monitors(after, LIMITS, HALTS)}
+    subjects = {Gate.SYMBOL_NOTIONAL: "MSFT", Gate.SECTOR_NOTIONAL: "technology"}
+    for gate in SHARED:
+        assert gates[gate] == monitors[gate, subjects.get(gate, "")]
+
+
+@pytest.mark.parametrize(
+    ("usd", "loss", "broken"),
+    [
+        (9_000, 0, set()),
+        (11_000, 0, {Gate.SYMBOL_NOTIONAL}),
+        (31_000, 0, {Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL}),
+        (61_000, 3_000, {Gate.SYMBOL_NOTIONAL, Gate.SECTOR_NOTIONAL, Gate.GROSS_NOTIONAL, Gate.DAILY_LOSS}),
+    ],
+)
+def test_a_monitor_fails_where_the_book_itself_is_beyond_its_limit(usd: int, loss: int, broken: set[Gate]) -> None:
+    answers = limits_of.monitors(held(usd, loss), LIMITS, HALTS)
+    assert {decision.gate for _, decision in answers if not decision.passed} == broken
+
+
+def test_without_equity_no_monitor_of_shares_knows_anything() -> None:
+    answers = limits_of.monitors(book(equity=Decimal(0), exposure={"AAPL": Decimal(1)}), LIMITS, HALTS)
+    unsure = {decision.gate for _, decision in answers if decision.verdict is Verdict.UNKNOWN}
+    assert unsure == {Gate.GROSS_NOTIONAL, Gate.SYMBOL_NOTIONAL, Gate.DAILY_LOSS, Gate.DRAWDOWN}
+    unknown = {d.reason for _, d in limits_of.monitors(book(equity=Decimal(0)), LIMITS, HALTS)}
+    assert unknown == {Reason.EQUITY_UNKNOWN, None}
+
+
+def stated(equity: int, total: int, at_cost: int = 0) -> Book:
+    return book(
+        equity=Decimal(equity), worth=Worth(Decimal(total), Decimal(at_cost)), peak_equity=CASH, day_loss=Decimal(9_000)
+    )
+
+
+@pytest.mark.parametrize(("equity", "total"), [(74, 100), (100, 74), (10_000, 100), (100, -5)])
+def test_equity_that_cash_and_positions_do_not_explain_fails_no_rule_and_passes_none(equity: int, total: int) -> None:
+    seen = stated(equity, total)
+    answers = [limits_of.daily_loss_halt(seen, HALTS), *(found for _, found in limits_of.monitors(seen, LIMITS, HALTS))]
+    judged = [found for found in answers if found.gate is not Gate.OPEN_POSITIONS]
+    assert {(found.verdict, found.reason) for found in judged} == {(Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED)}
+    assert {(found.observed, found.limit) for found in judged} == {(equity, total)}
+
+
+@pytest.mark.parametrize(("equity", "total", "at_cost"), [(76, 100, 0), (100, 76, 0), (100, 10, 70), (60, 100, 20)])
+def test_equity_near_enough_to_cash_and_positions_is_judged(equity: int, total: int, at_cost: int) -> None:
+    assert limits_of.drawdown(stated(equity, total, at_cost), HALTS).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("yesterday", "verdict"), [(130_000, Verdict.FAIL), (140_000, Verdict.UNKNOWN)])
+def test_a_day_that_began_far_above_the_highest_equity_halts_nobody(yesterday: int, verdict: Verdict) -> None:
+    seen = book(peak_equity=CASH, day_loss=yesterday - CASH)
+    assert limits_of.daily_loss_halt(seen, HALTS).verdict is verdict
+    assert limits_of.daily_loss_halt(book(day_loss=yesterday - CASH), HALTS).verdict is Verdict.FAIL

@@ -1,0 +1,152 @@
+"""What a passing gate shows: the same numbers as a refusing one, so that a yes can be questioned as well as a no."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import CASH, NOW, ago, ask, book, desk, fetched_facts, quote
+from tradebot.gates.common import closable, still_held
+from tradebot.gates.entry import Ask, decide
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import Entered
+from tradebot.model.reasons import Reason
+from tradebot.model.record import SymbolFacts
+from tradebot.model.trading import ReconcileMark
+
+ENTERED = (Entered("flow", "MSFT", Side.BUY, ago(600)), Entered("flow", "AAPL", Side.BUY, ago(90)))
+SHOWN = {
+    Gate.TRADING_STATE: ("ACTIVE", None, None),
+    Gate.RECONCILED: (60.0, 2700, 60.0),
+    Gate.FLOW_CONTRACT: (Decimal("0.1"), Decimal("0.20"), None),
+    Gate.FLOW_FRESH: (30.0, 900, 30.0),
+    Gate.QUOTE_FRESH: (7.0, 120, 7.0),
+    Gate.SCORE: (0.5, 0.25, None),
+    Gate.COVERAGE: (0.9, 0.6, None),
+    Gate.OPEN_POSITIONS: (1, 5, None),
+    Gate.NEW_ENTRIES: (1, 3, None),
+    Gate.COOLDOWN: (2000.0, 1800, 2000.0),
+    Gate.DUPLICATE: (90.0, 60, 90.0),
+    Gate.SESSION_ENTRIES: (3, 30, None),
+    Gate.SYMBOL_ENTRIES: (2, 4, None),
+    Gate.DAILY_LOSS: (Decimal(0), Decimal("0.02"), None),
+    Gate.DRAWDOWN: (Decimal(0), Decimal("0.10"), None),
+}
+STALE = {
+    Gate.RECONCILED: (2701.0, Reason.RECONCILE_STALE),
+    Gate.FLOW_FRESH: (901.0, Reason.FLOW_STALE),
+    Gate.QUOTE_FRESH: (121.0, Reason.QUOTE_STALE),
+    Gate.COOLDOWN: (10.0, Reason.COOLDOWN),
+}
+
+
+def facts(**changes: object) -> dict[str, SymbolFacts]:
+    return {"AAPL": fetched_facts("AAPL", **changes)}
+
+
+def said(asked: Ask) -> dict[Gate, Decision]:
+    return {decision.gate: decision for decision in decide(asked)}
+
+
+def numbers(decision: Decision) -> tuple[object, object, object]:
+    return decision.observed, decision.limit, decision.age_s
+
+
+@pytest.mark.parametrize("gate", SHOWN)
+def test_a_gate_that_passes_shows_what_it_saw_its_limit_and_its_age(gate: Gate) -> None:
+    asked = ask(
+        desk=desk(facts(foreign=1, alerts_fetched_at=ago(30)), reconcile=ReconcileMark(ago(60), 0, 0)),
+        book=book(entries=ENTERED, last_fill_at={"AAPL": ago(2000)}, peak_equity=CASH),
+        quote=quote(at=ago(7)),
+    )
+    decision = said(asked)[gate]
+    assert decision.verdict is Verdict.PASS
+    assert numbers(decision) == SHOWN[gate]
+
+
+@pytest.mark.parametrize("gate", STALE)
+def test_a_gate_that_fails_for_an_age_carries_it(gate: Gate) -> None:
+    asked = ask(
+        desk=desk(facts(alerts_fetched_at=ago(901)), reconcile=ReconcileMark(ago(2701), 0, 0)),
+        book=book(last_fill_at={"AAPL": ago(10)}),
+        quote=quote(at=ago(121)),
+    )
+    decision = said(asked)[gate]
+    assert (decision.age_s, decision.reason) == STALE[gate]
+
+
+@pytest.mark.parametrize("gate", [Gate.RECONCILED, Gate.FLOW_FRESH, Gate.QUOTE_FRESH])
+def test_what_comes_from_the_future_carries_its_age(gate: Gate) -> None:
+    ahead = desk(facts(alerts_fetched_at=ago(-6)), reconcile=ReconcileMark(ago(-6), 0, 0))
+    assert said(ask(desk=ahead, quote=quote(at=ago(-6))))[gate].age_s == -6.0
+
+
+def test_what_the_venue_said_of_a_refused_quote_is_what_the_gate_saw() -> None:
+    refused = desk(rejected_quotes={"AAPL": "bid above ask", "MSFT": "no bid"})
+    decision = said(ask(quote=None, desk=refused))[Gate.QUOTE_FRESH]
+    assert (decision.verdict, decision.observed) == (Verdict.UNKNOWN, "bid above ask")
+
+
+def test_without_rows_the_contract_of_the_flow_has_seen_none_foreign() -> None:
+    assert numbers(said(ask(desk=desk(facts(received=0))))[Gate.FLOW_CONTRACT]) == (0, Decimal("0.20"), None)
+
+
+def test_a_candidate_that_uses_no_components_still_shows_the_limit_of_coverage() -> None:
+    ordinary = ask()
+    outside = replace(ordinary.candidate, source="research", coverage=None)
+    decision = said(replace(ordinary, candidate=outside))[Gate.COVERAGE]
+    assert decision.limit == 0.6
+
+
+def test_what_cannot_be_priced_shows_the_limit_that_it_could_not_be_held_against() -> None:
+    unpriced = said(ask(quote=None))
+    limits = {
+        Gate.PRICE_COLLAR: Decimal("0.10"),
+        Gate.SYMBOL_NOTIONAL: Decimal("0.10"),
+        Gate.SECTOR_NOTIONAL: Decimal("0.30"),
+        Gate.GROSS_NOTIONAL: Decimal("0.60"),
+    }
+    shown = {gate: (unpriced[gate].observed, unpriced[gate].limit) for gate in limits}
+    assert shown == {gate: (None, limit) for gate, limit in limits.items()}
+
+
+def test_a_size_without_a_quote_is_no_price_for_the_collar() -> None:
+    assert said(replace(ask(), quote=None))[Gate.PRICE_COLLAR].verdict is Verdict.UNKNOWN
+
+
+def test_an_entry_never_made_before_shows_the_cooldown_it_was_held_against() -> None:
+    assert numbers(said(ask())[Gate.COOLDOWN]) == (None, 1800, None)
+
+
+def test_equity_of_less_than_a_dollar_is_known() -> None:
+    tiny = said(ask(book=book(equity=Decimal("0.5"))))
+    assert tiny[Gate.DAILY_LOSS].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "closes"),
+    [
+        ("10", "10", "10"),
+        ("4", "10", "4"),
+        ("10", "4", "4"),
+        ("0.25", "0.5", "0.25"),
+        ("0.5", "0.25", "0.25"),
+        ("-0.25", "-0.5", "0.25"),
+        ("-3", "5", "0"),
+        ("3", "-5", "0"),
+        ("0", "5", "0"),
+        ("0", "-5", "0"),
+    ],
+)
+def test_only_what_both_hold_on_the_same_side_can_be_closed(there: str, wanted: str, closes: str) -> None:
+    held = desk(net={"AAPL": Decimal(there)})
+    assert closable(held, "AAPL", Decimal(wanted)) == Decimal(closes)
+    decision = still_held(held, "AAPL", Decimal(wanted))
+    shown = (decision.gate, decision.observed, decision.limit)
+    assert shown == (Gate.POSITIONED, Decimal(closes), abs(Decimal(wanted)))
+    assert decision.reason is (None if Decimal(closes) else Reason.POSITION_GONE)
+
+
+def test_a_symbol_that_the_broker_does_not_name_is_not_held() -> None:
+    assert closable(desk(now=NOW), "AAPL", Decimal(5)) == 0

@@ -1,0 +1,85 @@
+"""Permission is one explained state: every door, open and shut, with its name, its reason and its evidence."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tests.builders import NOW, SESSION
+from tests.gates.test_permission import ALL_SAID, ARMING, EVERY
+from tradebot.gates.permission import Told, arming_of, doors
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Mode
+
+PLACE = ("state folder", Reason.STATE_ON_NETWORK, True, "it lies on no network file system that is known")
+GATE = Reason.ORDER_GATE_CLOSED
+
+
+def told(known: Told) -> list[tuple[str, Reason, bool, str]]:
+    return [(door.name, door.reason, door.open, door.found) for door in doors(known)]
+
+
+def test_everything_said_opens_every_door_of_real_money() -> None:
+    assert told(EVERY) == [
+        PLACE,
+        ("mode", Reason.LIVE_MODE_UNSAID, True, "the configuration file says mode: live"),
+        ("TRADEBOT_LIVE", Reason.LIVE_ACCOUNT_UNSAID, True, "TRADEBOT_LIVE is the account's …5678"),
+        ("ALLOW_ORDERS", GATE, True, "ALLOW_ORDERS says yes"),
+        ("ENABLE_ORDER_EXEC", GATE, True, "ENABLE_ORDER_EXEC says yes"),
+        ("DRY_RUN", GATE, True, "DRY_RUN says no"),
+        ("LIVE_TRADING_ACK", GATE, True, "LIVE_TRADING_ACK is not set: live arm takes its place"),
+        (
+            "arming",
+            Reason.LIVE_NOT_ARMED,
+            True,
+            "armed by ann/1 for 1 session, entries until 2026-11-17 21:00 UTC",
+        ),
+    ]
+
+
+def test_nothing_said_shuts_every_door_of_real_money_but_the_consent_that_arming_replaced() -> None:
+    assert told(Told(Mode.LIVE, "", "912345678", {}, None, "it is a folder", "nfs4")) == [
+        ("environment", GATE, False, "it is a folder"),
+        ("state folder", Reason.STATE_ON_NETWORK, False, "the state folder lies on a network: nfs4"),
+        ("mode", Reason.LIVE_MODE_UNSAID, False, "the configuration file does not say mode: live"),
+        ("TRADEBOT_LIVE", Reason.LIVE_ACCOUNT_UNSAID, False, "TRADEBOT_LIVE is not set"),
+        ("ALLOW_ORDERS", GATE, False, "ALLOW_ORDERS is not set"),
+        ("ENABLE_ORDER_EXEC", GATE, False, "ENABLE_ORDER_EXEC is not set"),
+        ("DRY_RUN", GATE, False, "DRY_RUN is not set"),
+        ("LIVE_TRADING_ACK", GATE, True, "LIVE_TRADING_ACK is not set: live arm takes its place"),
+        ("arming", Reason.LIVE_NOT_ARMED, False, "nobody has armed this account"),
+    ]
+
+
+def test_what_is_said_wrongly_is_named_without_being_repeated() -> None:
+    wrong = {**ALL_SAID, "TRADEBOT_LIVE": "0000", "ALLOW_ORDERS": "maybe", "DRY_RUN": "yes", "LIVE_TRADING_ACK": "ok"}
+    shown = {name: (is_open, found) for name, _, is_open, found in told(replace(EVERY, environment=wrong))}
+    assert shown["TRADEBOT_LIVE"] == (False, "TRADEBOT_LIVE is not the account's …5678")
+    assert shown["ALLOW_ORDERS"] == (False, "ALLOW_ORDERS says no clear word")
+    assert shown["DRY_RUN"] == (False, "DRY_RUN says yes")
+    assert shown["LIVE_TRADING_ACK"] == (False, "LIVE_TRADING_ACK is not YES_I_UNDERSTAND")
+
+
+def test_the_earlier_consent_counts_where_somebody_gives_it() -> None:
+    consent = replace(EVERY, environment={**ALL_SAID, "LIVE_TRADING_ACK": "YES_I_UNDERSTAND"})
+    assert ("LIVE_TRADING_ACK", GATE, True, "LIVE_TRADING_ACK is YES_I_UNDERSTAND") in told(consent)
+
+
+def test_outside_of_real_money_only_the_place_and_the_order_gates_are_asked() -> None:
+    gates = [(name, GATE, True, f"{name} is not set") for name in ("ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN")]
+    assert told(Told(Mode.PAPER, "", "912345678", {}, None)) == [PLACE, *gates]
+    assert told(Told(Mode.SANDBOX, "", "912345678", {}, None, network="nfs4")) == gates
+
+
+def test_an_arming_of_several_sessions_says_how_many_by_whom_and_when() -> None:
+    later = replace(
+        SESSION,
+        date=SESSION.date + timedelta(days=1),
+        open=SESSION.open + timedelta(days=1),
+        close=SESSION.close + timedelta(days=1),
+    )
+    arming = arming_of([later, SESSION], 2, "ann/1", NOW)
+    assert arming == replace(
+        ARMING, sessions=2, first=SESSION.date, last=later.date, until=later.close, who="ann/1", at=NOW
+    )
+    assert told(replace(EVERY, arming=arming))[-1][3] == (
+        "armed by ann/1 for 2 sessions, entries until 2026-11-17 21:00 UTC"
+    )

@@ -1,0 +1,108 @@
+"""A bot of real money in a test: its wire, and nothing of ours, is bent to an exchange on loopback.
+
+The adapters keep their exact list of hosts. What they send to Alpaca's live addresses is turned round in the library
+below them, at the transport, to the sandbox of another bot, whose log is the judge; any other host is refused.
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from tests.accepting import accept
+from tests.bot import EASY
+from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.time.clock import LockStepClock
+from tradebot.app.wiring import App, Options, opened
+
+HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, PAPER_URL, DATA_URL)})
+SETTINGS = (
+    f"mode: live\nalpaca: {{feed: iex}}\nuniverse: [AAPL, MSFT, NVDA, AMZN]\nexits: {{time_exit_s: 1800}}\n{EASY}"
+)
+KEYS = {"ALPACA_KEY": "sandbox", "ALPACA_SECRET": "sandbox", "UW_API_KEY": "sandbox"}
+
+
+def spoken(tail: str) -> dict[str, str]:
+    """Return all that the environment has to say before real money is traded."""
+    return {"TRADEBOT_LIVE": tail, "ALLOW_ORDERS": "true", "ENABLE_ORDER_EXEC": "1", "DRY_RUN": "false"}
+
+
+@contextmanager
+def bent_to(url: str) -> Iterator[list[str]]:
+    """Turn requests for Alpaca's hosts round to an address on loopback; yield what was turned, as it goes."""
+    turned, send = list[str](), HTTPAdapter.send
+
+    def bent(self: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        parts = urlsplit(str(request.url))
+        if parts.hostname != "127.0.0.1":
+            assert parts.netloc in HOSTS, f"a request for {parts.netloc}"
+            turned.append(f"{request.method} {parts.netloc}{parts.path}")
+            request.url = f"{url}{str(request.url).removeprefix(f'https://{parts.netloc}')}"
+        return send(self, request, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HTTPAdapter, "send", bent)
+        # These bots trade in real time: to them, the machine's clock has to be the exchange's.
+        patch.setattr(App, "second_time", lambda app: LockStepClock(url).now_or_none())
+        yield turned
+
+
+def real_folder(sandbox: Path, folder: Path, mode: str = "live") -> Path:
+    """Make the state of a bot of real money, or of paper, whose account is the one of a sandbox."""
+    with opened(Options(str(sandbox)), {}) as app:
+        clock, account = app.reader.clock(), app.reader.account()
+    state_folder.prepare(folder)
+    ledger = SqliteLedger.create(folder, account.number, clock.now)
+    ledger.open_books(account.cash, clock.now)
+    ledger.close()
+    switch.arm(folder, "test", clock.now)
+    (folder / "tradebot.yaml").write_text(SETTINGS.replace("mode: live", f"mode: {mode}"))
+    state_folder.create(folder, mode, account.number, "user", clock.now)
+    accept(folder)
+    return folder
+
+
+class Terminal(io.StringIO):
+    """A person at a keyboard, who has typed this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def at_a_terminal(typed: str) -> Iterator[None]:
+    """Let the verbs of this process find a person who types these words."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", Terminal(f"{typed}\n"))
+        yield
+
+
+@contextmanager
+def environment(values: Mapping[str, str | None]) -> Iterator[None]:
+    """Set, or with None unset, these names for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in values.items():
+            patch.delenv(name, raising=False) if text is None else patch.setenv(name, text)
+        yield
+
+
+def writes(folder: Path) -> list[tuple[str, str]]:
+    """Return each order and cancel that the exchange was ever asked for, by its own log."""
+    lines = (folder / "exchange" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    asked = [event for event in map(json.loads, lines) if event["event"] == "request"]
+    return [(event["method"], event["path"]) for event in asked if event["path"].startswith("/v2/")]
+
+
+def lines_for(path: Path, symbol: str) -> Path:
+    """Write a candidate of a person's own."""
+    path.write_text(json.dumps({"symbol": symbol, "side": "buy", "score": 0.9}) + "\n")
+    return path

@@ -1,0 +1,144 @@
+"""Adopting: a foreign position becomes known or ours; no money is made or lost, and nothing is sent."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOW, fill
+from tests.reconciliation.test_activities import activity
+from tests.venues import FakeReader
+from tests.worlds import Scene, call, wanted
+from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.candidate import Side
+from tradebot.model.position import ADOPTED, FOREIGN, fold_positions
+from tradebot.reconciliation.adoption import Stranger, acknowledge, manage
+from tradebot.reconciliation.reconcile import Reconciled, ledger_view, reconcile
+
+AT = NOW - timedelta(minutes=5)
+QUANTITIES = st.integers(-50, 50)
+
+
+def scene_of(*, before: int = 0, foreign: int = 0, own: int = 0) -> Scene:
+    """Return books whose AAPL was held before they began, traded by others since, and by the bot."""
+    scene = Scene()
+    for number, (owner, quantity) in enumerate(((FOREIGN, foreign), ("flow", own)), start=1):
+        if quantity:
+            side = Side.BUY if quantity > 0 else Side.SELL
+            owned = fill(number, strategy=owner, side=side, quantity=str(abs(quantity)), price="90", at=AT)
+            scene.ledger.apply_fills([owned], AT)
+            scene.venue.cash -= quantity * Decimal(90)
+    scene.venue.held = {"AAPL": Decimal(before + foreign + own)}
+    return scene
+
+
+def take_over(scene: Scene) -> tuple[Stranger, Reconciled]:
+    """Take over what the broker holds now."""
+    return manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann", scene.venue.held["AAPL"])
+
+
+def positions(scene: Scene) -> dict[str, Decimal]:
+    folded = fold_positions(scene.ledger.fills())
+    return {owner: position.quantity for (owner, _), position in folded.items() if position.quantity}
+
+
+@given(QUANTITIES, QUANTITIES)
+def test_what_is_taken_over_is_all_that_was_foreign_and_the_cash_stays(before: int, foreign: int) -> None:
+    scene = scene_of(before=before, foreign=foreign)
+    cash = ledger_view(scene.ledger).cash
+    if not before + foreign:
+        with pytest.raises(OperatorError, match="the broker holds no AAPL"):
+            take_over(scene)
+        return
+    if before and foreign:
+        # Books that know of trades in it do not take what is older for a stranger: a plan settles that first.
+        with pytest.raises(OperatorError, match=r"different quantities|opposite sides"):
+            take_over(scene)
+        return
+    found, after = take_over(scene)
+    assert found.quantity == before + foreign
+    assert positions(scene) == {ADOPTED: Decimal(before + foreign)}
+    assert ledger_view(scene.ledger).cash == cash
+    assert after.findings == ()
+
+
+def test_a_position_that_was_acknowledged_before_is_taken_over_whole() -> None:
+    scene = scene_of(before=7)
+    reader = FakeReader(scene.venue)
+    acknowledge(reader, scene.ledger, "AAPL", "ann")
+    assert scene.ledger.acknowledged() == {"AAPL": Decimal(7)}
+    assert reconcile(reader, scene.ledger).findings == ()
+    _, after = take_over(scene)
+    assert (scene.ledger.acknowledged(), positions(scene), after.findings) == ({}, {ADOPTED: Decimal(7)}, ())
+
+
+@given(QUANTITIES.filter(bool))
+def test_what_was_traded_by_hand_becomes_known_once_and_leaves_the_books_alone(foreign: int) -> None:
+    scene, quantity = scene_of(foreign=foreign), Decimal(foreign)
+    reader, cash = FakeReader(scene.venue), ledger_view(scene.ledger).cash
+    _, after = acknowledge(reader, scene.ledger, "AAPL", "ann")
+    assert (scene.ledger.acknowledged(), positions(scene), after.findings) == ({"AAPL": quantity}, {}, ())
+    written = scene.ledger.fills()
+    acknowledge(reader, scene.ledger, "AAPL", "ann")
+    assert (ledger_view(scene.ledger).cash, scene.ledger.fills()) == (cash, written)
+    take_over(scene)
+    assert (ledger_view(scene.ledger).cash, positions(scene)) == (cash, {ADOPTED: quantity})
+
+
+def test_what_was_taken_over_is_closed_by_the_exit_rules_like_any_other() -> None:
+    scene = scene_of(before=10)
+    take_over(scene)
+    scene.price("AAPL", "80")
+    (record,) = evaluate_exits(scene.world(), call()).candidates
+    (intent,) = scene.venue.submitted
+    assert (record.terminal, intent.key.strategy, intent.quantity) == (None, ADOPTED, Decimal(10))
+    scene.venue.fill(intent.client_order_id, "80")
+    assert reconcile(FakeReader(scene.venue), scene.ledger).findings == ()
+    assert positions(scene) == {}
+
+
+def test_only_the_foreign_part_of_a_shared_symbol_is_taken_over() -> None:
+    scene = scene_of(foreign=4, own=6)
+    found, after = take_over(scene)
+    assert (found.quantity, after.findings) == (Decimal(4), ())
+    assert positions(scene) == {"flow": Decimal(6), ADOPTED: Decimal(4)}
+
+
+@pytest.mark.parametrize(("foreign", "own", "code"), [(0, 6, ExitCode.USAGE), (-2, 6, ExitCode.REFUSED)])
+def test_what_is_the_bots_own_or_stands_against_it_is_refused(foreign: int, own: int, code: ExitCode) -> None:
+    scene = scene_of(foreign=foreign, own=own)
+    before = scene.ledger.fills()
+    with pytest.raises(OperatorError) as refused:
+        take_over(scene)
+    assert (refused.value.code, scene.ledger.fills()) == (code, before)
+
+
+def test_another_quantity_than_was_confirmed_is_not_taken_over() -> None:
+    scene = scene_of(before=10)
+    with pytest.raises(OperatorError, match="it moved; look again") as refused:
+        manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann", Decimal(7))
+    assert (refused.value.code, scene.ledger.fills()) == (ExitCode.REFUSED, ())
+
+
+def test_a_symbol_on_which_somebody_elses_order_works_is_not_taken_over() -> None:
+    scene, other = scene_of(before=10), Scene()
+    trade_once(other.world(wanted("AAPL")), call())
+    for name, symbol in (("by-hand-1", "MSFT"), ("by-hand-2", "AAPL")):
+        scene.venue.rest(name, symbol, other.venue.submitted[0])
+    with pytest.raises(OperatorError, match="the order by-hand-2 is not the bot's") as refused:
+        take_over(scene)
+    assert (refused.value.code, scene.ledger.fills()) == (ExitCode.REFUSED, ())
+    del scene.venue.book["by-hand-2"]
+    take_over(scene)
+    assert positions(scene) == {ADOPTED: Decimal(10)}
+
+
+def test_shares_that_an_assignment_brought_can_be_taken_over_like_any_others() -> None:
+    scene = scene_of()
+    scene.venue.happened = [activity("OPTRD", quantity="100", price="90", net="-9000")]
+    scene.venue.held["AAPL"], scene.venue.cash = Decimal(100), scene.venue.cash - 9000
+    found, after = take_over(scene)
+    assert (found.quantity, positions(scene), after.findings) == (Decimal(100), {ADOPTED: Decimal(100)}, ())

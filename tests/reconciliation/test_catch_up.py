@@ -1,0 +1,319 @@
+"""Catching up applies what the venue has done, each thing once; it gives up what can no longer arrive."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import CASH, DAY, NOW
+from tests.fakes import MemoryLedger
+from tests.venues import ACCEPTED, LOST
+from tests.worlds import Scene, call, wanted
+from tradebot.cycle import trade_once
+from tradebot.model.candidate import Purpose, Side
+from tradebot.model.intent import Intent, IntentState, Operation
+from tradebot.model.order import Order, OrderStatus
+from tradebot.model.position import FOREIGN, OwnedFill, fold_cash, fold_positions
+from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill
+from tradebot.reconciliation.new_fills import FILL_OVERLAP
+
+LATER = NOW + timedelta(minutes=6)
+
+
+def caught(scene: Scene, session_offset: int = 0) -> CaughtUp:
+    session = DAY + timedelta(days=session_offset)
+    return catch_up(scene.venue, scene.ledger, scene.venue.view().orders, session, scene.venue.now)
+
+
+def opened_long_ago() -> Scene:
+    """Return a scene whose books began before the time over which fills are asked for again."""
+    ledger = MemoryLedger()
+    scene = Scene(ledger=ledger)
+    ledger._opening = (CASH, NOW - timedelta(days=10))
+    return scene
+
+
+def sent(scene: Scene, symbol: str = "AAPL") -> Intent:
+    trade_once(scene.world(wanted(symbol)), call())
+    return scene.venue.submitted[-1]
+
+
+def lost(scene: Scene, **changes: object) -> str:
+    """Promise an order that the venue never got; return its id."""
+    scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
+    intent = replace(sent(scene), client_order_id="tb1.lost", **changes)  # type: ignore[arg-type]
+    scene.ledger.promise(intent, ())
+    return intent.client_order_id
+
+
+def sent_by_hand(scene: Scene, symbol: str = "MSFT", name: str = "typed by hand") -> str:
+    """Put an order of somebody else's into the venue's book; return its id."""
+    other = Scene()
+    scene.venue.rest(name, symbol, sent(other, symbol))
+    return name
+
+
+def state_of(scene: Scene, client_order_id: str) -> IntentState:
+    record = scene.ledger.intent(client_order_id)
+    assert record is not None
+    return record.state
+
+
+def test_fills_and_terminal_orders_are_applied_once() -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.later(60)
+    scene.venue.fill(intent.client_order_id, "100.10")
+    assert caught(scene) == CaughtUp(orders=1, fills=1, unresolved=())
+    assert caught(scene) == CaughtUp(orders=0, fills=0, unresolved=())
+    assert [o.status for o in scene.ledger.orders()] == [OrderStatus.FILLED]
+    assert [(f.strategy, f.fill.price) for f in scene.ledger.fills()] == [("flow", Decimal("100.10"))]
+    assert fold_cash(CASH, scene.ledger.fills()) == scene.venue.cash
+
+
+def test_fills_are_asked_for_from_the_opening_and_then_from_days_before_the_last() -> None:
+    scene = opened_long_ago()
+    intent = sent(scene)
+    scene.later(600)
+    scene.venue.fill(intent.client_order_id, "100")
+    caught(scene)
+    caught(scene)
+    last = scene.venue.executions[-1].at
+    assert scene.venue.fills_asked_after[-2:] == [scene.ledger.books_opened_at(), last - FILL_OVERLAP]
+
+
+def test_a_fill_listed_late_within_the_overlap_is_still_found() -> None:
+    scene = Scene()
+    first, second = sent(scene), sent(scene, "JPM")
+    scene.later(60)
+    scene.venue.fill(first.client_order_id, "100")
+    scene.venue.fill(second.client_order_id, "100")
+    hidden = scene.venue.executions.pop()
+    caught(scene)
+    scene.venue.executions.append(hidden)
+    assert caught(scene).fills == 1
+
+
+def test_a_fill_that_could_not_be_read_for_days_is_no_less_found_when_it_can() -> None:
+    scene = opened_long_ago()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    unread = replace(scene.venue.executions.pop(), activity_id="act-unread")
+    scene.venue.unreadable_fills = 1
+    scene.later(3 * 86_400)
+    scene.venue.fill(sent_by_hand(scene), "90")
+    assert (caught(scene).fills, caught(scene).unreadable) == (1, 1)
+    scene.venue.executions.append(unread)
+    scene.venue.unreadable_fills = 0
+    assert caught(scene) == CaughtUp(orders=0, fills=1, unresolved=())
+    assert {owned.strategy for owned in scene.ledger.fills()} == {FOREIGN, "flow"}
+
+
+def test_a_fill_that_its_order_contradicts_for_days_is_taken_as_the_venue_tells_it() -> None:
+    scene = opened_long_ago()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    scene.venue.executions[0] = replace(scene.venue.executions[0], symbol="RENAMED")
+    assert (caught(scene).fills, caught(scene).unreadable) == (0, 1)
+    scene.later(5 * 86_400)
+    assert (caught(scene).fills, caught(scene).unreadable) == (1, 0)
+
+
+def test_fills_are_believed_although_the_clock_stands_a_day_behind() -> None:
+    scene = Scene()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    scene.later(-86_400)
+    assert (caught(scene).fills, caught(scene).unreadable) == (1, 0)
+
+
+def test_a_foreign_fill_of_years_ahead_hides_none_that_comes_after_it() -> None:
+    scene = opened_long_ago()
+    scene.venue.fill(sent_by_hand(scene), "100")
+    scene.venue.executions[0] = replace(scene.venue.executions[0], at=NOW + timedelta(days=9999))
+    assert caught(scene).fills == 1
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    assert caught(scene).fills == 1
+
+
+def test_fills_of_others_are_kept_as_foreign() -> None:
+    scene = Scene()
+    by_hand = replace(sent(scene), client_order_id="typed by hand")
+    scene.later(60)
+    scene.venue.rest("typed by hand", "TSLA", by_hand)
+    scene.venue.fill("typed by hand", "200")
+    caught(scene)
+    assert [owned.strategy for owned in scene.ledger.fills()] == [FOREIGN]
+
+
+def test_what_happened_before_the_books_were_opened_is_no_fill_of_theirs() -> None:
+    scene = Scene()
+    scene.venue.now = NOW - timedelta(days=1)
+    scene.venue.rest("old", "AAPL", replace(sent(Scene()), client_order_id="old"))
+    scene.venue.fill("old", "100")
+    scene.venue.now = NOW
+    assert caught(scene).fills == 0
+
+
+@pytest.mark.parametrize(
+    ("purpose", "session_offset", "later", "state"),
+    [
+        (Purpose.OPEN, 0, timedelta(minutes=1), IntentState.SENT),
+        (Purpose.OPEN, 0, timedelta(hours=5), IntentState.SENT),
+        (Purpose.OPEN, 1, timedelta(hours=23), IntentState.ABANDONED),
+        (Purpose.CLOSE, 0, timedelta(hours=5), IntentState.SENT),
+        (Purpose.CLOSE, 1, timedelta(hours=23), IntentState.ABANDONED),
+    ],
+)
+def test_an_order_that_the_venue_does_not_know_is_given_up_only_when_it_cannot_arrive(
+    purpose: Purpose, session_offset: int, later: timedelta, state: IntentState
+) -> None:
+    scene = Scene()
+    name = lost(scene, purpose=purpose)
+    scene.venue.now = NOW + later
+    caught(scene, session_offset)
+    assert state_of(scene, name) is state
+
+
+def test_an_order_that_arrives_late_is_found_by_its_id() -> None:
+    scene = Scene()
+    name = lost(scene)
+    assert caught(scene).unresolved
+    scene.venue.rest(name, "AAPL", scene.venue.submitted[-1])
+    scene.later(60)
+    scene.venue.fill(name, "100")
+    assert state_of(scene, name) is IntentState.SENT
+    caught(scene)
+    assert state_of(scene, name) is IntentState.ACKED
+    assert [owned.strategy for owned in scene.ledger.fills()] == ["flow"]
+
+
+def test_a_cancel_of_unknown_fate_is_told_by_the_order_itself() -> None:
+    scene = Scene()
+    name = lost(scene, operation=Operation.CANCEL)
+    caught(scene)
+    assert state_of(scene, name) is IntentState.ACKED
+
+
+def test_an_order_that_ended_unseen_is_asked_for_by_its_id() -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.later(60)
+    told = scene.venue.book[intent.client_order_id]
+    scene.venue.book[intent.client_order_id] = replace(told, status=OrderStatus.EXPIRED, updated_at=LATER)
+    assert caught(scene).orders == 1
+    assert scene.ledger.orders(working=True) == ()
+
+
+class NoReadingInside(MemoryLedger):
+    """Takes no orders that are still to be asked for: its file would be locked for as long as the venue takes."""
+
+    def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
+        assert not isinstance(orders, Iterator)
+        return super().apply_orders(orders, at)
+
+
+def test_the_venue_is_asked_for_nothing_while_the_ledger_is_being_written() -> None:
+    scene = Scene(ledger=NoReadingInside())
+    sent(scene)
+    assert caught(scene).orders == 0
+
+
+@pytest.mark.parametrize(("count", "lists"), [(LOOKED_UP_SINGLY, 0), (LOOKED_UP_SINGLY + 1, 1)])
+def test_many_orders_that_ended_while_nobody_looked_are_read_from_one_list(count: int, lists: int) -> None:
+    scene, singly, listed = Scene(), list[str](), list[datetime]()
+    intent = sent(scene)
+    order = scene.venue.book[intent.client_order_id]
+    for number in range(count):
+        name = f"{intent.client_order_id}.{number}"
+        scene.venue.book[name] = replace(order, client_order_id=name, venue_id=f"gone-{number}", submitted_at=NOW)
+    caught(scene)
+    scene.venue.book = {
+        name: replace(known, status=OrderStatus.CANCELED) if known.venue_id.startswith("gone-") else known
+        for name, known in scene.venue.book.items()
+    }
+    # One of them is behind what the list was cut to.
+    one, ended = scene.venue.order, scene.venue.ended
+    scene.venue.order = lambda name: singly.append(name) or one(name)  # type: ignore
+    scene.venue.ended = lambda since: listed.append(since) or ended(since)[1:]  # type: ignore
+    assert caught(scene).orders == count
+    assert (len(listed), len(singly)) == (lists, count if not lists else 1)
+    assert listed in ([], [NOW])
+
+
+def arriving_between(scene: Scene, name: str, *, looks: int) -> None:
+    """Let a lost order arrive, and fill, after it was looked up so many times and before fills are read."""
+    order, asked = scene.venue.order, list[str]()
+
+    def late(client_order_id: str) -> Order | None:
+        asked.append(client_order_id)
+        found = order(client_order_id)
+        if len(asked) <= looks:
+            if len(asked) == looks:
+                scene.venue.rest(name, "AAPL", scene.venue.submitted[-1])
+                scene.venue.fill(name, "100")
+            return None
+        return found
+
+    scene.venue.order = late  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("given_up", [False, True], ids=["unknown", "given up"])
+def test_an_order_that_arrives_and_fills_after_it_was_looked_up_is_ours_all_the_same(given_up: bool) -> None:
+    scene = Scene()
+    name = lost(scene)
+    scene.ledger.settle(scene.venue.submitted[-1].client_order_id, ACCEPTED, NOW)
+    if given_up:
+        scene.ledger.abandon(name, "a test", NOW)
+    scene.later(60)
+    arriving_between(scene, name, looks=1)
+    assert caught(scene) == CaughtUp(orders=0, fills=1, unresolved=())
+    assert state_of(scene, name) is IntentState.ACKED
+    assert [owned.strategy for owned in scene.ledger.fills()] == ["flow"]
+
+
+def foreign_for_want_of_its_order(scene: Scene) -> str:
+    """Let a fill of ours be applied as foreign, because its order is known only later; return the order's id."""
+    name = lost(scene)
+    scene.later(60)
+    scene.venue.rest(name, "AAPL", scene.venue.submitted[-1])
+    scene.venue.fill(name, "100")
+    scene.ledger.apply_fills([OwnedFill(FOREIGN, fill) for fill in scene.venue.executions], scene.venue.now)
+    return name
+
+
+def held(scene: Scene) -> dict[str, Decimal]:
+    return {owner: p.quantity for (owner, _), p in fold_positions(scene.ledger.fills()).items() if p.quantity}
+
+
+def test_a_fill_that_was_foreign_for_want_of_its_order_is_given_to_its_owner_once() -> None:
+    scene = Scene()
+    foreign_for_want_of_its_order(scene)
+    before = fold_cash(CASH, scene.ledger.fills())
+    for _ in range(3):
+        caught(scene)
+    (bought,) = scene.venue.executions
+    assert held(scene) == {"flow": bought.quantity}
+    assert (len(scene.ledger.fills()), fold_cash(CASH, scene.ledger.fills())) == (3, before)
+    position = fold_positions(scene.ledger.fills())["flow", "AAPL"]
+    assert (position.average_price, position.opened_at) == (Decimal(100), bought.at)
+
+
+def test_what_a_person_has_settled_since_is_not_given_to_anybody() -> None:
+    scene = Scene()
+    foreign_for_want_of_its_order(scene)
+    (bought,) = scene.venue.executions
+    out = replace(bought, activity_id="adoption:out", venue_order_id="", side=Side.SELL, at=scene.venue.now)
+    adopted = replace(out, activity_id="adoption:to", side=Side.BUY)
+    scene.ledger.apply_fills([OwnedFill(FOREIGN, out), OwnedFill("adopted", adopted)], scene.venue.now)
+    caught(scene)
+    assert held(scene) == {"adopted": bought.quantity}
+
+
+def test_an_order_promised_before_a_night_and_sent_after_it_is_not_over_while_its_own_session_lasts() -> None:
+    scene, tomorrow = Scene(), NOW + timedelta(days=1)
+    sent(scene)
+    (order,) = scene.ledger.orders()
+    woken = replace(order, submitted_at=tomorrow, updated_at=tomorrow)
+    scene.ledger.apply_orders((woken,), tomorrow)
+    assert may_fill(scene.ledger, DAY + timedelta(days=1)) == (woken,)
+    assert may_fill(scene.ledger, DAY + timedelta(days=2)) == ()

@@ -1,0 +1,162 @@
+"""What the broker does not tell whole is no difference that a plan may settle: no books are made of half the facts."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import CASH, NOW, fill
+from tests.reconciliation.test_catch_up import caught, opened_long_ago, sent
+from tests.venues import FakeReader
+from tests.worlds import Scene, call
+from tradebot.cycle import evaluate_exits, flatten
+from tradebot.desk.snapshot import take
+from tradebot.errors import ExitCode, OperatorError
+from tradebot.model.account import BrokerView
+from tradebot.model.candidate import Side
+from tradebot.model.decision import first_failure
+from tradebot.model.order import Order
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.reconciliation.findings import FindingKind
+from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
+from tradebot.reconciliation.plans import plan_of
+from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
+
+
+def compared(scene: Scene) -> Reconciled:
+    return reconcile(FakeReader(scene.venue), scene.ledger)
+
+
+def kinds(found: Reconciled) -> list[FindingKind]:
+    return [finding.kind for finding in found.findings]
+
+
+def unlisted() -> Scene:
+    """Return a scene in which an order of ours has filled, and the broker lists no fill."""
+    scene = opened_long_ago()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    scene.venue.executions.clear()
+    return scene
+
+
+def test_a_fill_that_is_not_listed_is_named_and_nothing_of_it_is_settled_or_taken_for_foreign() -> None:
+    scene = unlisted()
+    found = compared(scene)
+    assert kinds(found) == [FindingKind.MISSING_FILL, FindingKind.ORPHAN, FindingKind.CASH]
+    missing, held = found.findings[0], scene.venue.held["AAPL"]
+    assert (missing.subject, missing.ours, missing.broker, missing.blocking) == ("AAPL", Decimal(0), held, True)
+    assert missing.evidence == (f"order {scene.venue.submitted[0].client_order_id}",)
+    assert (str(missing.ours), found.plan) == ("0", None)
+    mark = scene.ledger.last_reconcile()
+    assert mark is not None
+    assert mark.blocking == 3
+
+
+def test_a_plan_made_before_is_refused_while_a_fill_is_missing() -> None:
+    scene = unlisted()
+    found = compared(scene)
+    ordinary = tuple(one for one in found.findings if one.kind is not FindingKind.MISSING_FILL)
+    plan = plan_of(ordinary, found.view)
+    assert plan is not None
+    with pytest.raises(OperatorError) as refused:
+        apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
+    assert refused.value.code == ExitCode.REFUSED
+    assert (scene.ledger.acknowledged(), scene.ledger.fills(), scene.ledger.cash_adjustments()) == ({}, (), Decimal(0))
+
+
+def test_a_fill_that_never_comes_leaves_an_ordinary_difference_after_some_days() -> None:
+    scene = unlisted()
+    scene.venue.now += WATCHED
+    found = compared(scene)
+    assert kinds(found) == [FindingKind.FOREIGN_POSITION, FindingKind.CASH]
+    assert found.plan is not None
+
+
+def test_the_fills_of_an_order_that_was_replaced_count_for_the_one_in_its_place() -> None:
+    scene = opened_long_ago()
+    intent = sent(scene)
+    scene.venue.fill(intent.client_order_id, "100", Decimal(9))
+    caught(scene)
+    (target,) = scene.venue.view().orders
+    repriced = replace(intent, client_order_id="typed by hand", target_venue_id=target.venue_id)
+    (new,) = [scene.venue.replacement(repriced).order]
+    assert new is not None
+    assert new.filled_quantity == 9
+    assert kinds(compared(scene)) == [FindingKind.FOREIGN_ORDER]
+    scene.venue.fill("typed by hand", "100", Decimal(5))
+    late = scene.venue.executions.pop()
+    assert FindingKind.MISSING_FILL in kinds(compared(scene))
+    scene.venue.executions.append(late)
+    assert kinds(compared(scene)) == [FindingKind.FOREIGN_ORDER]
+
+
+@given(filled=st.integers(0, 9), booked=st.integers(0, 9), ours=st.booleans(), age=st.integers(0, 6))
+def test_an_order_is_missing_fills_exactly_where_it_is_ours_young_and_told_more_than_is_booked(
+    filled: int, booked: int, ours: bool, age: int
+) -> None:
+    order: Order = next(iter(unlisted().venue.book.values()))
+    order = replace(order, filled_quantity=Decimal(filled), updated_at=NOW - timedelta(days=age))
+    told = fill(1, quantity=str(booked))
+    fills = [replace(told, fill=replace(told.fill, venue_order_id=order.venue_id))] if booked else []
+    found = missing_fills([order], [order.venue_id] if ours else [], fills, NOW)
+    assert found == (((order, Decimal(booked)),) if ours and filled > booked and timedelta(age) < WATCHED else ())
+
+
+def refusals(cycle: CycleRecord) -> list[Reason | None]:
+    """Return why each candidate was not sent, None where it was."""
+    failed = (first_failure(record.decisions) for record in cycle.candidates)
+    return [decision.reason if decision else None for decision in failed]
+
+
+class HalfRead(FakeReader):
+    """Leaves rows out of its answers, and says so."""
+
+    def __init__(self, scene: Scene, *, positions: bool, orders: bool) -> None:
+        super().__init__(scene.venue)
+        self._left = positions, orders
+        self.view = self._half
+
+    def _half(self) -> BrokerView:
+        view, (positions, orders) = self._venue.view(), self._left
+        kept = view.positions if positions else (), view.orders if orders else ()
+        return replace(view, positions=kept[0], orders=kept[1], unreadable=2 - sum(self._left))
+
+
+def test_books_are_not_given_up_because_the_broker_cannot_be_read() -> None:
+    scene = opened_long_ago()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    assert compared(scene).findings == ()
+    found = reconcile(HalfRead(scene, positions=False, orders=True), scene.ledger)
+    assert (kinds(found), found.plan) == ([FindingKind.UNREADABLE, FindingKind.VIEW_UNSTEADY], None)
+    assert found.findings[0].evidence == ("rows left out: 1",)
+    assert found.findings[0].blocking
+    assert compared(scene).findings == ()
+
+
+def test_agreement_is_no_agreement_where_rows_were_left_out() -> None:
+    scene = Scene()
+    scene.venue.unreadable_fills = 3
+    found = compared(scene)
+    assert (kinds(found), found.view.unreadable) == ([FindingKind.UNREADABLE], 3)
+    desk = take(scene.world(), with_flow=False)
+    assert (desk.unreadable, desk.signs.unreadable) == (3, 3)
+
+
+def test_a_working_exit_that_cannot_be_read_is_not_sent_a_second_time() -> None:
+    scene = opened_long_ago()
+    scene.venue.fill(sent(scene).client_order_id, "100")
+    leave = call(Job.EVALUATE_EXITS, "by hand")
+    assert refusals(flatten(scene.world(), leave, None)) == [None]
+    world = scene.world()
+    world = replace(world, reader=HalfRead(scene, positions=True, orders=False))
+    assert refusals(evaluate_exits(world, replace(leave, slot="open+35m"))) == [Reason.HOLD]
+    again = flatten(world, replace(leave, slot="by hand again"), None)
+    first, second = (intent for intent in scene.venue.submitted if intent.side is Side.SELL)
+    assert refusals(again) == [None, None], "the working exit is ended by its id before another one is sent"
+    assert [one.target_venue_id for one in scene.venue.cancelled] == [scene.venue.book[first.client_order_id].venue_id]
+    assert [order.client_order_id for order in scene.venue.view().orders] == [second.client_order_id]
+    assert scene.ledger.opening_cash() == CASH

@@ -1,0 +1,143 @@
+"""Who orders under our mark without a promise is noticed though his order has ended, and nobody else is."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import CASH, DAY, NOW, ago
+from tests.reconciliation.test_catch_up import caught, sent, sent_by_hand
+from tests.venues import FakeReader
+from tests.worlds import Scene, call, wanted
+from tradebot.cycle import trade_once
+from tradebot.desk.snapshot import take
+from tradebot.errors import TemporaryError
+from tradebot.gates.halts import override_words
+from tradebot.model.order import Order
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState
+from tradebot.reconciliation.findings import FindingKind
+from tradebot.reconciliation.orders_behind_fills import ASKED_SINGLY
+from tradebot.reconciliation.reconcile import reconcile
+from tradebot.reconciliation.unknown_orders import unknown_orders
+
+COPY = "tb1.261116.FLOW.MSFT.OPEN.ABCDEFGHIJKLMNOP"
+
+
+def filled(scene: Scene, name: str = COPY, symbol: str = "MSFT") -> str:
+    """Let somebody's order come and fill between two looks of ours."""
+    scene.venue.fill(sent_by_hand(scene, symbol, name), "100")
+    return name
+
+
+def asked(scene: Scene) -> list[str]:
+    """Return the list into which the orders are written that the venue is asked for by its own id."""
+    ids, follower = list[str](), scene.venue.follower
+    scene.venue.follower = lambda venue_id: ids.append(venue_id) or follower(venue_id)  # type: ignore
+    return ids
+
+
+def kinds(scene: Scene) -> list[tuple[FindingKind, str]]:
+    return [(one.kind, one.subject) for one in reconcile(FakeReader(scene.venue), scene.ledger).findings]
+
+
+@pytest.mark.parametrize(("name", "noticed"), [(COPY, True), ("typed by hand", False)])
+def test_a_copy_whose_order_has_filled_already_halts_the_bot_and_a_person_does_not(name: str, noticed: bool) -> None:
+    scene = Scene()
+    filled(scene, name)
+    ids = asked(scene)
+    trade_once(scene.world(wanted("AAPL")), call())
+    state = scene.ledger.trading_state()
+    assert (state.state is TradingState.REDUCE_ONLY, COPY in state.why) == (noticed, noticed)
+    assert len(scene.venue.submitted) == (0 if noticed else 1)
+    assert kinds(scene) == [(FindingKind.UNKNOWN_ORDER, name)] * noticed + [
+        (FindingKind.ANOTHER_COPY if noticed else FindingKind.BY_HAND, "MSFT")
+    ]
+    assert len(ids) == 1, "each order is asked for once"
+
+
+def test_many_orders_are_read_from_a_list() -> None:
+    scene = Scene()
+    names = [filled(scene, f"{COPY}.{number}") for number in range(ASKED_SINGLY + 1)]
+    ids = asked(scene)
+    caught(scene)
+    assert ([order.client_order_id for order in unknown_orders(scene.ledger, (), NOW).strangers], ids) == (names, [])
+
+
+def test_entries_wait_until_the_venue_tells_whose_fill_it_is_however_old_it_is() -> None:
+    scene, silent = Scene(), [True]
+    scene.venue.now -= timedelta(days=3)
+    filled(scene)
+    scene.venue.now += timedelta(days=3)
+    scene.ledger._opening = (CASH, ago(10 * 86_400))
+    follower = scene.venue.follower
+
+    def answering(venue_id: str) -> Order | None:
+        if silent:
+            raise TemporaryError("503")
+        return follower(venue_id)
+
+    scene.venue.follower = answering  # type: ignore[method-assign]
+    for minute in (30, 35):
+        (refused,) = trade_once(scene.world(wanted("AAPL")), call(slot=f"open+{minute}m")).candidates
+        assert refused.terminal is not None
+        assert refused.terminal.reason is Reason.VIEW_INCOMPLETE
+        scene.later(300)
+    assert (FindingKind.UNREADABLE, "account") in kinds(scene)
+    silent.clear()
+    trade_once(scene.world(wanted("AAPL")), call(slot="open+40m"))
+    assert scene.ledger.trading_state().why == f"BOOKS_OLD: {COPY} against 0"
+    assert scene.venue.submitted == []
+
+
+def test_an_order_that_the_venue_does_not_tell_of_is_asked_for_again_and_ends_no_pass() -> None:
+    scene, silent = Scene(), [True]
+    filled(scene)
+    follower = scene.venue.follower
+
+    def answering(venue_id: str) -> Order | None:
+        if silent:
+            raise TemporaryError("no")
+        return follower(venue_id)
+
+    scene.venue.follower = answering  # type: ignore[method-assign]
+    assert (caught(scene).fills, unknown_orders(scene.ledger, (), NOW).strangers) == (1, ())
+    silent.clear()
+    caught(scene)
+    assert [order.client_order_id for order in unknown_orders(scene.ledger, (), NOW).strangers] == [COPY]
+
+
+def test_what_a_person_has_accepted_or_was_of_another_day_counts_no_more_and_the_next_one_does() -> None:
+    scene = Scene()
+    filled(scene)
+    assert take(scene.world(), with_flow=False).signs.strangers == (COPY,)
+    assert unknown_orders(scene.ledger, (), NOW + timedelta(days=1)).strangers == ()
+    trade_once(scene.world(wanted("AAPL")), call())
+    halt = scene.ledger.trading_state()
+    assert halt.why.startswith(Reason.SECOND_WRITER)
+    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", override_words([halt], "I stopped it"), NOW)
+    assert take(scene.world(), with_flow=False).signs.strangers == ()
+    assert (FindingKind.UNKNOWN_ORDER, COPY) not in kinds(scene)
+    scene.later(60)
+    scene.venue.now += timedelta(seconds=1)
+    filled(scene, f"{COPY}.2")
+    assert take(scene.world(), with_flow=False).signs.strangers == (f"{COPY}.2",)
+
+
+def test_a_stranger_that_is_open_and_filled_in_part_is_told_once() -> None:
+    scene = Scene()
+    scene.ledger.claim_slot("trade-once", DAY, "open+10m", "cron", ago(600))
+    scene.venue.fill(sent_by_hand(scene, "MSFT", COPY), "100", Decimal(1))
+    assert take(scene.world(), with_flow=False).signs.strangers == (COPY,)
+    assert kinds(scene)[0] == (FindingKind.UNKNOWN_ORDER, COPY)
+    assert [kind for kind, _ in kinds(scene)].count(FindingKind.UNKNOWN_ORDER) == 1
+
+
+def test_our_own_order_is_no_stranger() -> None:
+    scene = Scene()
+    intent = sent(scene)
+    scene.venue.fill(intent.client_order_id, "100")
+    caught(scene)
+    assert replace(scene.ledger.orders()[0]).filled_quantity
+    assert unknown_orders(scene.ledger, (), NOW).strangers == ()

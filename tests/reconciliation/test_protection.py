@@ -1,0 +1,148 @@
+"""Positions that nobody protects are found, and exits are not judged by prices of other shares."""
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.builders import DAY, EXITS, SESSION, ago
+from tests.reconciliation.test_activities import activity, holding
+from tests.venues import LOST, FakeReader
+from tests.worlds import Scene, call, wanted
+from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.desk.snapshot import take
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.activity import Activity
+from tradebot.model.reasons import Reason
+from tradebot.model.record import Job
+from tradebot.reconciliation.findings import Finding, FindingKind
+from tradebot.reconciliation.protection import Watch
+from tradebot.reconciliation.reconcile import reconcile
+
+EXIT_CALL = call(Job.EVALUATE_EXITS, "open+31m")
+
+
+def found(scene: Scene) -> tuple[Finding, ...]:
+    return reconcile(FakeReader(scene.venue), scene.ledger, Watch(scene.venue, EXITS, 180)).findings
+
+
+def closed_for(scene: Scene, name: str = "open+31m") -> Reason | None:
+    """Run a pass of exits and return the reason for which the one position was, or was not, closed."""
+    (record,) = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, name)).candidates
+    return record.decisions[1].reason
+
+
+@pytest.mark.parametrize(("price", "missing"), [("100", False), ("97.90", True), ("103.10", True)])
+def test_a_position_past_a_rule_without_an_exit_is_found_once_no_pass_looks_any_more(price: str, missing: bool) -> None:
+    scene = holding("10")
+    scene.price("AAPL", price)
+    told = found(scene)
+    assert [(one.kind, one.subject, one.blocking) for one in told] == [
+        (FindingKind.MISSING_STOP, "AAPL", False)
+    ] * missing
+    scene.ledger.claim_slot(Job.EVALUATE_EXITS, DAY, "open+31m", "test", ago(170))
+    assert found(scene) == ()
+
+
+def test_nobody_has_missed_an_exit_just_after_the_open() -> None:
+    scene = holding("10")
+    scene.price("AAPL", "90")
+    scene.venue.now = SESSION.open + timedelta(seconds=170)
+    assert found(scene) == ()
+    scene.venue.now += timedelta(seconds=20)
+    assert [one.kind for one in found(scene)] == [FindingKind.MISSING_STOP]
+
+
+def test_an_exit_under_way_is_protection_and_one_of_unknown_fate_too() -> None:
+    for reply in ({}, {"AAPL": LOST}):
+        scene = holding("10")
+        scene.price("AAPL", "90")
+        scene.venue.script = dict(reply)
+        evaluate_exits(scene.world(), EXIT_CALL)
+        assert [one for one in found(scene) if one.kind is FindingKind.MISSING_STOP] == []
+
+
+def test_a_position_that_no_rule_can_judge_is_found_at_once() -> None:
+    scene = holding("10")
+    scene.ledger.claim_slot(Job.EVALUATE_EXITS, DAY, "open+31m", "test", ago(10))
+    scene.venue.prices = {}
+    (finding,) = found(scene)
+    assert (finding.kind, finding.evidence) == (
+        FindingKind.MISSING_STOP,
+        ("QUOTE_MISSING: no rule can judge it by price",),
+    )
+    scene.venue.is_open = False
+    assert found(scene) == ()
+
+
+@pytest.mark.parametrize(("quantity", "split", "price"), [("10", "2", "50"), ("-10", "2", "50"), ("10", "0.1", "1000")])
+def test_after_an_unproven_split_an_unmoved_price_closes_nothing(quantity: str, split: str, price: str) -> None:
+    scene = holding(quantity)
+    scene.venue.held["AAPL"] *= Decimal(split)
+    scene.price("AAPL", price)
+    assert closed_for(scene) is Reason.SPLIT_UNPROVEN
+    assert (scene.venue.submitted, scene.ledger.high_water("flow", "AAPL", ago(300))) == ([], None)
+
+
+def test_after_an_unproven_split_no_price_closes_the_position_and_no_best_price_is_kept() -> None:
+    scene = holding("10")
+    scene.venue.held["AAPL"] = Decimal(20)
+    scene.price("AAPL", "50")
+    assert closed_for(scene) is Reason.SPLIT_UNPROVEN
+    assert scene.ledger.high_water("flow", "AAPL", ago(300)) is None
+    assert scene.venue.submitted == []
+    assert {one.kind for one in found(scene)} == {FindingKind.QUANTITY, FindingKind.MISSING_STOP}
+    scene.price("AAPL", "48")
+    assert closed_for(scene, "open+32m") is Reason.STOP_LOSS
+    assert [intent.quantity for intent in scene.venue.submitted] == [10]
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_split_that_the_broker_tells_of_is_booked_by_the_pass_of_exits_itself(dry_run: bool) -> None:
+    scene = holding("10")
+    scene.venue.happened.append(activity("SPLIT", quantity="10"))
+    scene.venue.held["AAPL"], scene.venue.averages["AAPL"] = Decimal(20), Decimal(50)
+    scene.price("AAPL", "50.10")
+    (record,) = evaluate_exits(scene.world(dry_run=dry_run), EXIT_CALL).candidates
+    assert record.decisions[1].reason is (Reason.SPLIT_UNPROVEN if dry_run else Reason.HOLD)
+    assert scene.venue.submitted == []
+    assert len(scene.ledger.booked()) == (0 if dry_run else 1)
+    if not dry_run:
+        scene.price("AAPL", "48")
+        assert closed_for(scene, "open+32m") is Reason.STOP_LOSS
+        assert [intent.quantity for intent in scene.venue.submitted] == [20]
+
+
+@pytest.mark.parametrize("silent", [TemporaryError("busy"), OperatorError("refused", "look")])
+def test_activities_that_cannot_be_read_keep_no_exit_from_going_out(silent: Exception) -> None:
+    scene = holding("10")
+    scene.venue.held["AAPL"] = Decimal(7)
+
+    def refuse(after: object) -> list[Activity]:
+        raise silent
+
+    scene.venue.activities = refuse  # type: ignore[method-assign]
+    scene.price("AAPL", "97")
+    assert closed_for(scene) is Reason.STOP_LOSS
+    assert [intent.quantity for intent in scene.venue.submitted] == [7]
+
+
+def test_the_broker_is_asked_for_activities_only_where_something_differs() -> None:
+    scene, asked = holding("10"), list[object]()
+    scene.venue.activities = lambda after: asked.append(after) or []  # type: ignore[method-assign,func-returns-value]
+    assert closed_for(scene) is Reason.HOLD
+    trade_once(scene.world(wanted("JPM")), call())
+    assert asked == []
+    scene.venue.held["AAPL"] = Decimal(7)
+    assert closed_for(scene, "open+32m") is Reason.SPLIT_UNPROVEN
+    assert len(asked) == 1
+
+
+def test_a_split_starts_no_cooldown() -> None:
+    scene = holding("10")
+    scene.venue.happened.append(replace(activity("SPLIT", quantity="10"), at=ago(60)))
+    scene.venue.held["AAPL"], scene.venue.averages["AAPL"] = Decimal(20), Decimal(50)
+    desk = take(scene.world(), with_flow=False)
+    assert desk.positions[0].quantity == 20
+    assert desk.book.last_fill_at == {"AAPL": ago(300)}

@@ -1,0 +1,127 @@
+"""What the bot says and does when its broker changes the books by itself: split, dividend, new name, assignment.
+
+What the broker's own activities prove is booked, entries stay open, and no exit is judged by prices of other shares.
+The tests run in their order on one bot with one position of its own.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.accepting import accept
+from tests.bot import KEYS, Bot, log, made, second_session
+
+ACTIONS = "/exchange/v1/actions"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with made(tmp_path_factory.mktemp("cli") / "state", "--sessions", "6") as path:
+        with (path / "tradebot.yaml").open("a") as file:
+            file.write("exits: {time_exit_s: 604800}\n")
+        accept(path)
+        yield path
+
+
+def post(bot: Bot, path: str, **body: object) -> None:
+    answer = requests.post(f"{bot.url}{path}", json=body, timeout=60)
+    assert answer.status_code == 200, answer.text
+
+
+def own(bot: Bot) -> dict[str, Any]:
+    """Return the one position of the books that is the bot's own."""
+    (row,) = [row for row in bot.json("positions")["positions"] if row["strategy"] != "foreign"]
+    return dict(row)
+
+
+def there(bot: Bot) -> dict[str, str]:
+    rows = requests.get(f"{bot.url}/v2/positions", headers=KEYS, timeout=60).json()
+    return {row["symbol"]: row["qty"] for row in rows}
+
+
+def next_session(bot: Bot) -> None:
+    for to in ("close", "next_open", "30m"):
+        assert bot.says("exchange", "tick", to).code == 0
+
+
+def sent(bot: Bot, before: int) -> list[dict[str, Any]]:
+    return [event for event in log(bot.url)[before:] if event["event"] == "order_accepted"]
+
+
+def differing(bot: Bot) -> list[dict[str, Any]]:
+    """Compare, and return what differs; where a price stands meanwhile is not what these tests are about."""
+    findings = bot.says("reconcile", "--json").data["findings"]
+    return [finding for finding in findings if finding["kind"] != "missing_stop"]
+
+
+def test_exits_after_a_split_are_judged_by_the_new_shares(bot: Bot) -> None:
+    second_session(bot)
+    assert bot.json("trade-once")["orders"] == 1
+    assert bot.says("exchange", "tick", "5m").code == 0
+    assert bot.says("evaluate-exits").code == 0
+    before, count = own(bot), len(log(bot.url))
+    post(bot, ACTIONS, type="cash_dividend", symbol=before["symbol"], rate="0.25")
+    post(bot, ACTIONS, type="forward_split", symbol=before["symbol"], new_rate=2, old_rate=1)
+    next_session(bot)
+    # Nobody has compared books and broker yet: the pass itself asks why they differ.
+    assert bot.json("evaluate-exits")["orders"] == 0
+    after = own(bot)
+    assert Decimal(after["quantity"]) == 2 * Decimal(before["quantity"])
+    assert Decimal(after["average_price"]) == Decimal(before["average_price"]) / 2
+    assert after["opened_at"] == before["opened_at"]
+    assert abs(2 * Decimal(after["high_water"]) / Decimal(before["high_water"]) - 1) < Decimal("0.1")
+    assert sent(bot, count) == []
+
+
+def test_a_dividend_is_booked_and_leaves_nothing_to_find_and_entries_open(bot: Bot) -> None:
+    next_session(bot)
+    assert "booked 1 activities" in bot.shown("reconcile")
+    assert differing(bot) == []
+    assert bot.says("fetch-flow").code == 0
+    assert "RECONCILE_FINDINGS" not in bot.json("trade-once", "--dry-run")["refused"]
+
+
+def test_audit_before_the_next_comparison_sees_what_it_will_book(bot: Bot) -> None:
+    post(bot, "/exchange/v1/journal", amount="250")
+    row = next(row for row in bot.json("audit")["items"] if row["name"] == "ledger against broker")
+    assert (row["state"], row["found"]) == ("ok", "they agree; 1 new facts wait for the next pass")
+
+
+def test_a_new_name_carries_the_position_over_and_an_assignment_is_told_as_one(bot: Bot) -> None:
+    before = own(bot)
+    today = requests.get(f"{bot.url}/exchange/v1/status", timeout=60).json()["now"][2:10].replace("-", "")
+    other = "MSFT" if before["symbol"] != "MSFT" else "NVDA"
+    post(bot, "/exchange/v1/journal", symbol=f"{other}{today}P00400000", qty=-1)
+    post(bot, ACTIONS, type="name_change", symbol=before["symbol"], new_symbol="PEAR")
+    next_session(bot)
+    assert there(bot) == {other: "100", "PEAR": before["quantity"]}
+    (finding,) = differing(bot)
+    assert (finding["kind"], finding["subject"], finding["blocking"]) == ("expiry_or_assignment", other, False)
+    assert finding["evidence"][0].startswith(f"OPTRD {other} +100 shares")
+    after = own(bot)
+    assert (after["symbol"], after["quantity"], after["opened_at"]) == (
+        "PEAR",
+        before["quantity"],
+        before["opened_at"],
+    )
+    assert f"tradebot adopt {other} --manage" in bot.shown("reconcile")
+
+
+def test_an_account_that_was_begun_anew_is_refused_by_name_and_the_old_books_stay_readable(bot: Bot) -> None:
+    held = [(row["symbol"], row["quantity"]) for row in bot.json("positions")["positions"]]
+    post(bot, "/exchange/v1/reset", account="main")
+    said = bot.says("reconcile", "--json")
+    (finding,) = said.data["findings"]
+    assert (said.code, finding["kind"], finding["blocking"]) == (10, "account_reset", True)
+    assert "tradebot init --state-dir NEW" in bot.shown("reconcile")
+    before = len(log(bot.url))
+    for verb in ("trade-once", "evaluate-exits"):
+        refused = bot.says(verb)
+        assert (refused.code, "it was begun anew" in refused.err) == (3, True)
+    assert sent(bot, before) == []
+    assert [(row["symbol"], row["quantity"]) for row in bot.json("positions")["positions"]] == held
+    assert bot.says("fills").code == 0

@@ -1,0 +1,166 @@
+"""Exits go by the rules that were accepted, whatever file and environment say, and also where they cannot be read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.accepting import accept
+from tests.adapters.ledger import version_2
+from tests.bot import Bot, Said
+from tests.commands.config.test_accept import orders
+
+TIME = "TRADEBOT_EXITS__TIME_EXIT_S"
+STRAY = "TRADEBOT_FOO"
+
+
+@pytest.fixture
+def holder(trader: Bot) -> Bot:
+    """Return a bot that holds positions, an hour before the session is over for entries."""
+    assert trader.json("trade-once")["orders"] > 0
+    trader.says("exchange", "tick", "2m")
+    assert trader.says("reconcile").code == 0
+    assert trader.json("positions")["positions"]
+    return trader
+
+
+def sold(bot: Bot) -> int:
+    """Return how many closing orders the exchange was sent: each symbol was entered once."""
+    return len(orders(bot)) - len({order["symbol"] for order in orders(bot)})
+
+
+def exits(bot: Bot, *arguments: str) -> Said:
+    return bot.says("evaluate-exits", "--force-slot", *arguments)
+
+
+def test_an_exit_rule_that_nobody_accepted_closes_nothing_and_is_named(
+    holder: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TIME, "1")
+    done = exits(holder)
+    assert (done.code, sold(holder)) == (0, 0)
+    line = f"exits.time_exit_s was accepted as 14400 and is 1 (environment: {TIME})"
+    assert f"Exits go by the accepted rules: {line}. Next: tradebot config accept" in done.out
+    assert exits(holder, "--json").data["notes"] == [
+        f"Exits go by the accepted rules: {line}. Next: tradebot config accept"
+    ]
+    for verb in (("status",), ("positions",), ("why-no-orders",), ("doctor", "--offline")):
+        assert line in " ".join(holder.says(*verb).out.split()), verb
+    stops = {stop["rule"]: stop for stop in holder.json("positions")["positions"][0]["stops"]}
+    assert stops["TIME_EXIT"]["left_s"] > 10_000
+    assert set(holder.json("trade-once")["refused"]) == {"CONFIG_LOOSENED"}, "nearer is no tighter: any change counts"
+    accept(holder.folder)
+    assert "accepted rules" not in exits(holder).out
+    assert sold(holder) > 0, "accepted, it acts"
+
+
+def test_a_stop_that_a_file_took_away_still_closes(holder: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TIME, "60")
+    accept(holder.folder)
+    monkeypatch.delenv(TIME)
+    done = exits(holder)
+    assert "exits.time_exit_s was accepted as 60 and is 14400" in done.out
+    assert sold(holder) > 0
+
+
+def unreadable(bot: Bot, how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Make the configuration unreadable, and return what must be named."""
+    own = bot.folder / "tradebot.yaml"
+    if how == "stray":
+        monkeypatch.setenv(STRAY, "1")
+        return "foo (environment): there is no such setting"
+    if how == "blank":
+        monkeypatch.setenv("TRADEBOT_CONFIG", " ")
+        return "TRADEBOT_CONFIG names ' '"
+    own.unlink()
+    if how == "dangling":
+        own.symlink_to(tmp_path / "gone.yaml")
+        return "a link that leads nowhere"
+    own.write_text({"empty": "", "tab": "limits:\n\tmin_score: 1\n", "value": "limits: {min_score: 7}\n"}[how])
+    return {"empty": "the file is empty", "tab": "line 2", "value": "limits.min_score"}[how]
+
+
+@pytest.mark.parametrize("how", ["empty", "dangling", "tab", "value", "stray", "blank"])
+def test_an_unreadable_configuration_keeps_no_exit_from_going_out(
+    holder: Bot, how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(TIME, "60")
+    accept(holder.folder)
+    monkeypatch.delenv(TIME)
+    named = unreadable(holder, how, monkeypatch, tmp_path)
+    assert holder.says("trade-once").code == 2
+    done = exits(holder)
+    assert done.code == 0, done.err
+    assert sold(holder) > 0
+    assert named in done.err
+    assert "the accepted configuration is used instead, and no entry is sent" in done.err
+    assert "next: " in done.err
+    assert any(named in note for note in exits(holder, "--json").data["notes"])
+    event = holder.says("events", "--last", "20")
+    assert event.code == 2, "who only looks is told of the file, as before"
+
+
+@pytest.mark.parametrize(
+    "command", [("flatten", "--all", "--confirm", "ALL"), ("halt", "--flatten", "--confirm", "FLATTEN")]
+)
+def test_flatten_and_halt_close_by_the_accepted_values_too(
+    holder: Bot, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    named = unreadable(holder, "empty", monkeypatch, tmp_path)
+    done = holder.says(*command)
+    assert (done.code, named in done.err) == (0, True)
+    assert sold(holder) > 0
+
+
+def test_serve_goes_on_with_exits_and_opens_nothing(holder: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TIME, "60")
+    accept(holder.folder)
+    monkeypatch.delenv(TIME)
+    named = unreadable(holder, "stray", monkeypatch, holder.folder)
+    served, ran = holder.process("serve", "--json"), list[dict[str, str]]()
+    assert served.stdout is not None
+    for line in served.stdout:
+        ran.append(json.loads(line)["data"])
+        if (ran[-1]["job"], ran[-1]["kind"]) == ("trade-once", "ran"):
+            break
+    served.terminate()
+    _, told = served.communicate(timeout=120)
+    assert named in told
+    assert "CONFIG_UNREADABLE" in ran[-1]["said"]
+    assert sold(holder) > 0
+
+
+def test_without_an_accepted_configuration_it_stays_an_error(
+    holder: Bot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    version_2.turn_back(holder.folder)
+    named = unreadable(holder, "empty", monkeypatch, tmp_path)
+    for verb in (("evaluate-exits", "--force-slot"), ("flatten", "--all", "--confirm", "ALL")):
+        said = holder.says(*verb)
+        assert (said.code, named in said.err) == (2, True)
+    assert sold(holder) == 0
+
+
+@pytest.mark.parametrize(("name", "word"), [("TRADEBOT_MODE", "paper"), ("TRADING_MODE", "live")])
+def test_a_mode_that_contradicts_the_folder_is_refused_also_where_the_file_cannot_be_read(
+    holder: Bot, name: str, word: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    unreadable(holder, "empty", monkeypatch, tmp_path)
+    monkeypatch.setenv(name, word)
+    said = exits(holder)
+    assert (said.code, f"{name} says {word}" in said.err) == (2, True)
+
+
+def test_who_asks_for_shadow_is_not_taken_out_of_it_by_a_stray_variable(
+    holder: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TIME, "60")
+    accept(holder.folder)
+    monkeypatch.setenv(STRAY, "1")
+    monkeypatch.setenv("TRADEBOT_SHADOW", "true")
+    assert exits(holder).code == 2
+    monkeypatch.delenv("TRADEBOT_SHADOW")
+    with (holder.folder / "tradebot.yaml").open("a") as file:
+        file.write("shadow: true\n")
+    assert exits(holder).code == 2
+    assert sold(holder) == 0

@@ -1,0 +1,186 @@
+"""A halt holds whatever becomes of the folder afterwards, by the exchange's log; and it falls in a damaged one."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, log, made, second_session
+from tests.commands.halt.test_halt import NO_ROOM, python
+from tests.privileges import without_privileges
+from tradebot.adapters.state import switch
+
+BOOKS = ("ledger.db", "journal.jsonl")
+PASS = ("trade-once", "--force-slot", "--json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot; its first test brings it to where it would trade."""
+    with made(tmp_path_factory.mktemp("force") / "state") as path:
+        yield path
+
+
+@pytest.fixture
+def ready(bot: Bot) -> Bot:
+    """Return the module's bot, half an hour into its second session and armed, with a copy of its books beside."""
+    kept = bot.folder.with_name("kept")
+    if not kept.exists():
+        second_session(bot)
+        assert "DRY_RUN" in bot.json("trade-once", "--dry-run")["refused"], "nothing would trade, so nothing is shown"
+        kept.mkdir()
+        for name in BOOKS:
+            shutil.copy(bot.folder / name, kept)
+    if not switch.armed(bot.folder):
+        assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
+    return bot
+
+
+def entries(bot: Bot) -> int:
+    requests = [line for line in log(bot.url) if line["event"] == "request"]
+    return sum((line["method"], line["path"]) == ("POST", "/v2/orders") for line in requests)
+
+
+def restore(bot: Bot) -> None:
+    """Put books over the bot's that were copied before it was halted."""
+    for name in BOOKS:
+        shutil.copy(bot.folder.with_name("kept") / name, bot.folder)
+
+
+def lose(bot: Bot) -> None:
+    (bot.folder / "ledger.db").unlink()
+
+
+def change_configuration(bot: Bot) -> None:
+    with (bot.folder / "tradebot.yaml").open("a") as file:
+        file.write("halts: {rejects: 4}\n")
+
+
+def forget_the_file(bot: Bot) -> None:
+    (bot.folder / "HALT").unlink()
+
+
+def forge(bot: Bot) -> None:
+    """Arm by hand what was halted by the verb."""
+    (bot.folder / "HALT").unlink(missing_ok=True)
+    (bot.folder / "ARMED").touch()
+
+
+def garble(bot: Bot) -> None:
+    (bot.folder / "HALT").write_bytes(b"\xff\x00")
+
+
+def put_a_folder_there(bot: Bot) -> None:
+    (bot.folder / "HALT").unlink()
+    (bot.folder / "HALT").mkdir()
+
+
+AFTERWARDS: tuple[tuple[Callable[[Bot], None], int], ...] = (
+    (change_configuration, 3),
+    (forget_the_file, 3),
+    (forge, 3),
+    (garble, 3),
+    (put_a_folder_there, 3),
+    (restore, 3),
+)
+"""What is done to a halted folder, and how the next pass ends: 3 says that the trading state kept entries shut."""
+
+
+@pytest.mark.parametrize(("damage", "code"), AFTERWARDS)
+def test_a_halt_is_in_force_after(ready: Bot, damage: Callable[[Bot], None], code: int) -> None:
+    before = entries(ready)
+    assert ready.says("halt", "--reason", "hold").code == 0
+    damage(ready)
+    said = ready.says(*PASS)
+    assert (said.code, set(said.data["refused"]) & {"HALTED", "DRY_RUN", "SENT"}) == (code, {"HALTED"})
+    assert entries(ready) == before
+
+
+def test_a_halt_is_in_force_while_the_ledger_is_lost_and_after_it_came_back(ready: Bot) -> None:
+    before = entries(ready)
+    ready.says("halt")
+    lose(ready)
+    assert ready.says(*PASS).code == 2
+    assert ready.says("halt", "--reason", "again").code in (0, 5)
+    restore(ready)
+    assert ready.says(*PASS).code == 3
+    assert entries(ready) == before
+
+
+def test_a_halt_typed_on_a_full_disk_is_in_force(ready: Bot) -> None:
+    before = entries(ready)
+    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(ready.folder))
+    assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
+    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
+
+
+def test_a_halt_typed_in_a_read_only_folder_is_in_force_there_and_after_it_was_opened_again(ready: Bot) -> None:
+    before = entries(ready)
+    ready.folder.chmod(0o500)
+    try:
+        done = without_privileges([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(ready.folder)])
+        assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
+        assert (ready.folder / "ARMED").read_bytes() == b""
+        command = [sys.executable, "-m", "tradebot", *PASS, "--state-dir", str(ready.folder)]
+        assert without_privileges(command).returncode != 0
+    finally:
+        ready.folder.chmod(0o700)
+    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
+
+
+def test_a_halt_typed_where_no_file_can_be_changed_but_the_books_is_in_force(ready: Bot) -> None:
+    before = entries(ready)
+    (ready.folder / "ARMED").chmod(0o400)
+    ready.folder.chmod(0o500)
+    try:
+        done = without_privileges([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(ready.folder)])
+        assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
+    finally:
+        ready.folder.chmod(0o700)
+    assert switch.armed(ready.folder), "the file could be changed, so this showed nothing"
+    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
+
+
+@pytest.mark.parametrize("name", ["ARMED", "HALT"])
+def test_a_file_that_may_not_be_read_counts_as_a_halt(ready: Bot, name: str) -> None:
+    before = entries(ready)
+    (ready.folder / name).touch()
+    (ready.folder / name).chmod(0)
+    try:
+        command = [sys.executable, "-m", "tradebot", *PASS, "--state-dir", str(ready.folder)]
+        assert without_privileges(command).returncode == 3
+    finally:
+        (ready.folder / name).chmod(0o600)
+    assert entries(ready) == before
+    assert ready.says("halt").code == 0
+
+
+def test_a_halt_file_that_a_pass_has_seen_holds_after_it_was_removed(ready: Bot) -> None:
+    before = entries(ready)
+    (ready.folder / "HALT").touch()
+    ready.says("trade-once", "--force-slot", "--dry-run")
+    assert switch.armed(ready.folder), "a dry run halted"
+    for _ in range(2):
+        assert ready.says("evaluate-exits", "--force-slot").code in (0, 3)
+    (ready.folder / "HALT").unlink()
+    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
+    told = [row for row in ready.json("events")["events"] if row["event_type"] == "halted_by_file"]
+    assert [row["severity"] for row in told if row["details"] == {"who": "file", "why": "HALT file"}] == ["WARN"]
+    assert (ready.json("status")["trading_state"], ready.json("status")["trading_who"]) == ("REDUCE_ONLY", "file")
+
+
+def test_a_halt_file_touched_by_hand_holds_until_it_is_ended_by_the_verb(ready: Bot) -> None:
+    before = entries(ready)
+    (ready.folder / "HALT").touch()
+    said = ready.says(*PASS)
+    assert (said.code, "HALTED" in said.data["refused"], entries(ready)) == (3, True, before)
+    assert "STATE_UNREADABLE" not in said.data["refused"]
+    shown = ready.json("status")
+    assert (shown["trading_state"], shown["trading_why"], shown["trading_at"] is None) == (
+        "REDUCE_ONLY", "HALT file", False
+    )  # fmt: skip
+    assert ready.says("unhalt", "--confirm", ready.tail()).code == 0
+    assert ready.says(*PASS).code == 0
+    assert entries(ready) > before, "nothing but the halt kept entries back in all of these tests"

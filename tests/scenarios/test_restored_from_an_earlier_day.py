@@ -1,0 +1,103 @@
+"""Books that do not know orders of ours: every verb tells one story, and names the same way out."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bot import Bot, made, order_by_hand
+from tradebot.exchange import process
+
+BOOKS = ("ledger.db", "journal.jsonl")
+WAY_OUT = "tradebot reconcile names the positions; reconcile --apply PLAN takes them over; then tradebot unhalt."
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot that traded on its second session and is in its third, with older books beside."""
+    with made(tmp_path_factory.mktemp("old") / "state", "--sessions", "3") as path:
+        yield path
+
+
+@pytest.fixture
+def old(traded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    """Return a copy of that bot; its exchange is its own."""
+    kept, bot = traded.with_name("kept"), Bot(traded, capsys)
+    if not kept.exists():
+        bot.says("exchange", "tick", "close")
+        bot.says("reconcile")
+        kept.mkdir()
+        for name in BOOKS:
+            shutil.copy(traded / name, kept)
+        for step in ("next_open", "30m"):
+            bot.says("exchange", "tick", step)
+        bot.says("fetch-flow")
+        bot.says("reconcile")
+        assert bot.json("trade-once")["orders"] > 0
+        for step in ("2m", "close", "next_open", "30m"):
+            bot.says("exchange", "tick", step)
+            bot.says("reconcile")
+        process.stop(traded / "exchange")
+    shutil.copytree(traded, tmp_path / "state")
+    shutil.copytree(kept, tmp_path / "kept")
+    yield Bot(tmp_path / "state", capsys)
+    process.stop(tmp_path / "state" / "exchange")
+
+
+def watched(bot: Bot) -> None:
+    """See that nobody who looks at positions and exits misses what no exit rule watches."""
+    for verb in (("positions",), ("evaluate-exits", "--force-slot")):
+        said = bot.says(*verb)
+        assert "No exit rule watches what earlier orders of ours left in " in said.out
+        assert said.out.endswith(". Next: tradebot reconcile\n")
+
+
+def test_an_older_copy_of_the_folder_is_told_alike_by_every_verb(old: Bot) -> None:
+    for name in BOOKS:
+        shutil.copy(old.folder.with_name("kept") / name, old.folder)
+    assert old.json("trade-once", "--force-slot")["orders"] == 0
+    watched(old)
+    why = old.json("why-no-orders")["explanation"]
+    assert "BOOKS_OLD: The account holds orders under our mark" in why["sentence"]
+    assert why["remedy"].replace(f" --state-dir {old.folder}", "") == WAY_OUT
+    one = old.json("why-no-orders", "AAPL")
+    assert ("BOOKS_OLD: " in one["sentence"], one["remedy"] == why["remedy"]) == (True, True)
+    plan = old.json("reconcile")["plan"]
+    refused = old.says("unhalt", "--confirm", old.tail())
+    assert (refused.code, f"tradebot reconcile --apply {plan}, then tradebot unhalt" in refused.err) == (3, True)
+    assert old.says("reconcile", "--apply", plan).code == 0
+    assert old.says("unhalt", "--confirm", old.tail()).code == 0
+    assert "No exit rule" not in old.says("positions").out
+
+
+def test_books_made_of_nothing_tell_the_same_story(old: Bot) -> None:
+    for name in BOOKS:
+        (old.folder / name).unlink()
+    shutil.rmtree(old.folder / "backups")
+    made_anew = old.says("recover")
+    accept = f"tradebot recover --accept rebuilt-{made_anew.out.partition('rebuilt-')[2][:8]} --confirm {old.tail()}"
+    assert f"Next: {accept}\nThen: {WAY_OUT}\n" in made_anew.out
+    assert "BOOKS_OLD: they do not know orders of ours in " in old.json("status")["trading_why"]
+    watched(old)
+    assert f"Next: {accept}   they were rebuilt and wait" in old.says("recover").out
+    assert f"next: {accept}, which shows" in old.says("unhalt", "--confirm", old.tail()).err
+    assert f"Next: {WAY_OUT}\n" in old.says(*accept.split()[1:]).out
+    assert old.says("config", "accept", "--confirm", old.tail()).code == 0
+    assert old.json("trade-once", "--force-slot")["orders"] == 0
+    why = old.json("why-no-orders")["explanation"]
+    assert ("BOOKS_OLD: " in why["sentence"], why["remedy"].replace(f" --state-dir {old.folder}", "")) == (
+        True,
+        WAY_OUT,
+    )
+
+
+def test_a_finding_without_a_plan_sends_nobody_to_one(old: Bot) -> None:
+    old.says("reconcile")
+    assert old.says("halt").code == 0
+    order_by_hand(old.url, "AAPL", "1", "tb1.261118.FLOW.AAPL.OPEN.ABCDEFGHIJKLMNOP")
+    refused = old.says("unhalt", "--confirm", old.tail())
+    assert refused.code == 3
+    assert old.json("reconcile")["plan"] is None
+    assert "--apply" not in refused.err
+    assert "next: tradebot reconcile, read the findings, do what it says, then tradebot unhalt" in refused.err

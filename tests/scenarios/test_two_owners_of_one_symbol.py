@@ -1,0 +1,131 @@
+"""Two owners of ours in one symbol close no more between them than the broker holds, in one pass or in several."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import NOW, fill
+from tests.venues import LOST, REJECTED
+from tests.worlds import Scene, call
+from tradebot.cycle import evaluate_exits, flatten
+from tradebot.model.candidate import Side
+from tradebot.model.order import Reply
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import TradingState
+
+AT = NOW - timedelta(minutes=5)
+
+
+def owned(*lots: int, there: int) -> Scene:
+    """Let each lot have an owner of its own in one symbol, of which the broker holds as many as are there."""
+    scene = Scene()
+    for number, lot in enumerate(lots, start=1):
+        side = Side.BUY if lot > 0 else Side.SELL
+        bought = fill(number, strategy=f"owner{number}", side=side, quantity=str(abs(lot)), at=AT)
+        scene.ledger.apply_fills([bought], AT)
+    scene.venue.held["AAPL"] = Decimal(there)
+    return scene
+
+
+def by_hand(scene: Scene) -> CycleRecord:
+    return flatten(scene.world(), call(Job.EVALUATE_EXITS, "flatten"), None)
+
+
+def by_rule(scene: Scene) -> CycleRecord:
+    """Close whatever the price: the trading state says so."""
+    scene.ledger.set_trading_state(TradingState.FLATTEN, "ada", "out", NOW)
+    return exits(scene, "open+31m")
+
+
+def exits(scene: Scene, slot: str) -> CycleRecord:
+    return evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, slot))
+
+
+def ends(record: CycleRecord) -> list[Reason | None]:
+    return [found.terminal.reason if found.terminal else None for found in record.candidates]
+
+
+def sent(scene: Scene) -> list[int]:
+    return [int(intent.quantity * intent.side.sign) for intent in scene.venue.submitted]
+
+
+CLOSES = pytest.mark.parametrize("closes", [by_hand, by_rule])
+
+
+@CLOSES
+@pytest.mark.parametrize(
+    ("lots", "there", "orders", "reasons"),
+    [
+        ((-33, -33), -33, [33], [None, Reason.POSITION_GONE]),
+        ((-33, -33), -40, [33, 7], [None, None]),
+        ((33, 33), 66, [-33, -33], [None, None]),
+        ((50, -20), 30, [-30], [None, Reason.POSITION_GONE]),
+    ],
+)
+def test_what_one_owner_closes_is_not_there_for_the_next(
+    closes: Callable[[Scene], CycleRecord],
+    lots: tuple[int, ...],
+    there: int,
+    orders: list[int],
+    reasons: list[Reason | None],
+) -> None:
+    scene = owned(*lots, there=there)
+    assert ends(closes(scene)) == reasons
+    assert sent(scene) == orders
+
+
+@CLOSES
+@given(lots=st.lists(st.integers(-9, 9).filter(bool), max_size=4), there=st.integers(-30, 30))
+def test_a_pass_never_turns_what_the_broker_holds_to_the_other_side(
+    closes: Callable[[Scene], CycleRecord], lots: list[int], there: int
+) -> None:
+    scene = owned(*lots, there=there)
+    closes(scene)
+    orders = sent(scene)
+    assert all(order * there < 0 for order in orders)
+    assert abs(sum(orders)) <= abs(there)
+
+
+@CLOSES
+@pytest.mark.parametrize(("reply", "second"), [(REJECTED, None), (LOST, Reason.POSITION_GONE)])
+def test_only_an_order_that_never_fills_leaves_its_shares_to_the_next(
+    closes: Callable[[Scene], CycleRecord], reply: Reply, second: Reason | None
+) -> None:
+    scene = owned(33, 33, there=33)
+    scene.venue.script["AAPL"] = reply
+    scene.venue.before_submit = lambda intent: scene.venue.script.clear() if scene.venue.submitted else None
+    assert ends(closes(scene))[1] is second
+
+
+def test_a_dry_run_shows_what_would_be() -> None:
+    scene = owned(33, 33, there=33)
+    record = flatten(scene.world(dry_run=True), call(Job.EVALUATE_EXITS, "flatten"), None)
+    assert ends(record) == [Reason.DRY_RUN, Reason.POSITION_GONE]
+
+
+@pytest.mark.parametrize("price", ["95", "97"])
+def test_of_two_old_exits_only_what_is_still_held_keeps_working(price: str) -> None:
+    scene = owned(33, 33, there=66)
+    scene.price("AAPL", "97")
+    exits(scene, "open+31m")
+    scene.venue.held["AAPL"] = Decimal(33)
+    scene.later(180)
+    scene.price("AAPL", price)
+    exits(scene, "open+35m")
+    working = scene.venue.view().orders
+    assert [order.open_quantity for order in working] == [Decimal(33)]
+
+
+def test_two_old_exits_of_what_is_all_there_are_both_priced_anew() -> None:
+    scene = owned(33, 33, there=66)
+    scene.price("AAPL", "97")
+    exits(scene, "open+31m")
+    scene.later(180)
+    scene.price("AAPL", "95")
+    exits(scene, "open+35m")
+    assert [intent.limit_price for intent in scene.venue.replaced] == [Decimal("94.52")] * 2

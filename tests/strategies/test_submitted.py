@@ -1,0 +1,81 @@
+"""Candidates from outside go through all gates and the same road, under their own source and name."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from tests.builders import LIMITS, ago
+from tests.worlds import Scene, call
+from tradebot.cycle import trade_once
+from tradebot.model.candidate import Side
+from tradebot.model.decision import Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord
+from tradebot.model.submitted import Submitted
+from tradebot.ports.world import World
+from tradebot.strategies.submitted import strategies_of
+
+FLOW_GATES = (Gate.FLOW_CONTRACT, Gate.FLOW_FRESH, Gate.COVERAGE)
+
+
+def submitted(symbol: str = "AAPL", strategy: str = "own", **changes: object) -> Submitted:
+    usual = Submitted(symbol, Side.BUY, 0.6, "my_model", strategy, None, None)
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def world_of(scene: Scene, *wanted: Submitted) -> World:
+    return replace(scene.world(), strategies=strategies_of(wanted, LIMITS))
+
+
+def traded(*wanted: Submitted) -> tuple[Scene, tuple[CandidateRecord, ...]]:
+    scene = Scene()
+    return scene, trade_once(world_of(scene, *wanted), call()).candidates
+
+
+def test_a_candidate_from_outside_is_sent_once_under_its_own_name() -> None:
+    scene, (record,) = traded(submitted())
+    assert (record.terminal, record.candidate.source) == (None, "my_model")
+    (intent,) = scene.venue.submitted
+    assert (intent.key.strategy, intent.instrument.symbol, intent.side) == ("own", "AAPL", Side.BUY)
+
+
+def test_every_gate_is_asked_and_those_of_the_flow_say_that_they_were_not_used() -> None:
+    scene = Scene()
+    scene.facts.__init__()  # type: ignore[misc]
+    (record,) = trade_once(world_of(scene, submitted()), call()).candidates
+    asked = {decision.gate: decision for decision in record.decisions}
+    assert set(Gate) - set(asked) == {Gate.JOB, Gate.EXIT}
+    assert {(asked[gate].verdict, asked[gate].observed) for gate in FLOW_GATES} == {(Verdict.PASS, "not used")}
+
+
+def test_coverage_is_held_to_its_limit_where_it_is_given() -> None:
+    _, (record,) = traded(submitted(coverage=0.1))
+    assert record.terminal
+    assert record.terminal.reason is Reason.COVERAGE_BELOW_MIN
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        (ago(LIMITS.max_flow_age_s), None),
+        (ago(LIMITS.max_flow_age_s + 1), Reason.CANDIDATE_STALE),
+        (ago(-LIMITS.max_clock_skew_s), None),
+        (ago(-LIMITS.max_clock_skew_s - 1), Reason.CANDIDATE_STALE),
+    ],
+)
+def test_a_signal_that_states_its_time_must_be_young(at: datetime, reason: Reason | None) -> None:
+    _, (record,) = traded(submitted(at=at))
+    assert (record.terminal.reason if record.terminal else None) is reason
+
+
+def test_the_weak_and_the_halted_are_refused_like_any_other() -> None:
+    _, (record,) = traded(submitted(score=LIMITS.min_score / 2))
+    assert record.terminal
+    assert record.terminal.reason is Reason.SCORE_BELOW_MIN
+
+
+def test_two_names_on_one_symbol_open_it_once() -> None:
+    scene, records = traded(submitted(), submitted(strategy="other", side=Side.SELL, score=-0.5))
+    assert len(scene.venue.submitted) == 1
+    assert [record.terminal and record.terminal.reason for record in records] == [None, Reason.ORDER_WORKING]

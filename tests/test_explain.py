@@ -1,0 +1,227 @@
+"""Folds over what was recorded: every candidate ends at one reason, and the verdict follows from them."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import DAY, NOW, ago, candidate
+from tradebot.explain import FROM_NOTHING, funnel, plain, way_of, why_no_orders
+from tradebot.explain import Verdict as Why
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
+
+PASSED = Decision(Gate.PERMISSION, Verdict.PASS)
+
+
+def failed(
+    reason: Reason, observed: Decimal | float | str | None = None, limit: Decimal | float | None = None
+) -> Decision:
+    return Decision(Gate.SCORE, Verdict.FAIL, reason, observed, limit)
+
+
+def record(symbol: str, *decisions: Decision) -> CandidateRecord:
+    return CandidateRecord(candidate(symbol), (PASSED, *decisions))
+
+
+def cycle(*records: CandidateRecord, job_decision: Decision | None = None) -> CycleRecord:
+    return CycleRecord("id", Job.TRADE_ONCE, DAY, "open+2m", NOW, "sandbox", records, job_decision)
+
+
+def ended(*reasons: Reason) -> CycleRecord:
+    return cycle(*(record(f"S{n}", failed(reason)) for n, reason in enumerate(reasons)))
+
+
+decisions = st.one_of(
+    st.just(PASSED),
+    st.builds(
+        Decision,
+        st.sampled_from(Gate),
+        st.sampled_from([Verdict.FAIL, Verdict.UNKNOWN]),
+        st.sampled_from(Reason),
+        st.one_of(st.none(), st.floats(-9, 9), st.decimals(-9, 9), st.text(max_size=3)),
+        st.one_of(st.none(), st.floats(-9, 9), st.decimals(-9, 9)),
+    ),
+)
+records = st.lists(
+    st.builds(
+        lambda symbol, found: CandidateRecord(candidate(symbol), tuple(found)),
+        st.sampled_from(["AAPL", "MSFT"]),
+        st.lists(decisions, max_size=4),
+    ),
+    max_size=5,
+)
+cycles = st.lists(
+    st.builds(
+        lambda found, refused: cycle(*found, job_decision=failed(refused) if refused else None),
+        records,
+        st.one_of(st.none(), st.sampled_from(Reason)),
+    ),
+    max_size=5,
+)
+
+
+@given(seen=cycles)
+def test_in_is_out_plus_the_sum_of_the_reasons(seen: list[CycleRecord]) -> None:
+    told = funnel(seen)
+    refused = sum(c.job_decision is not None for c in seen)
+    assert told.candidates == sum(len(c.candidates) for c in seen) + refused
+    assert told.candidates == told.orders + sum(row.count for row in told.reasons)
+    assert (told.passes, told.refused_passes) == (len(seen), refused)
+    assert len({row.reason for row in told.reasons}) == len(told.reasons)
+    for row in told.reasons:
+        assert (row.cause, row.remedy) == (REASONS[row.reason].cause, REASONS[row.reason].remedy)
+
+
+@given(seen=cycles)
+def test_the_verdict_is_traded_where_and_only_where_there_were_orders(seen: list[CycleRecord]) -> None:
+    told = why_no_orders(seen)
+    assert (told.verdict is Why.TRADED) == bool(told.funnel.orders)
+    assert told.sentence
+    assert told.remedy
+
+
+def test_the_first_failure_is_where_a_candidate_ended_whatever_failed_after_it() -> None:
+    told = funnel([cycle(record("AAPL", failed(Reason.SCORE_BELOW_MIN), failed(Reason.COOLDOWN)))])
+    assert [(row.reason, row.count) for row in told.reasons] == [(Reason.SCORE_BELOW_MIN, 1)]
+
+
+def test_reasons_stand_with_the_most_frequent_first() -> None:
+    told = funnel([ended(Reason.COOLDOWN, Reason.SCORE_BELOW_MIN, Reason.SCORE_BELOW_MIN)])
+    assert [row.reason for row in told.reasons] == [Reason.SCORE_BELOW_MIN, Reason.COOLDOWN]
+
+
+def test_the_nearest_miss_is_the_smallest_distance_to_its_limit() -> None:
+    told = funnel(
+        [
+            cycle(
+                record("FAR", failed(Reason.SCORE_BELOW_MIN, 0.05, 0.25)),
+                record("NEAR", failed(Reason.SCORE_BELOW_MIN, 0.2, 0.25)),
+                record("WORDS", failed(Reason.SCORE_BELOW_MIN, "none", 0.25)),
+            )
+        ]
+    )
+    nearest = told.reasons[0].nearest
+    assert nearest is not None
+    assert (nearest.symbol, nearest.observed, nearest.limit) == ("NEAR", "0.2", "0.25")
+    assert nearest.distance == pytest.approx(0.2)
+
+
+def test_a_reason_without_numbers_has_no_nearest_miss() -> None:
+    assert funnel([ended(Reason.ORDER_WORKING)]).reasons[0].nearest is None
+
+
+def test_a_reason_is_demanded_of_everything_that_ends_a_candidate() -> None:
+    with pytest.raises(AssertionError, match="without a reason"):
+        funnel([cycle(record("AAPL", Decision(Gate.SCORE, Verdict.FAIL)))])
+
+
+@pytest.mark.parametrize(
+    ("reasons", "verdict", "decided_by"),
+    [
+        ([Reason.FLOW_STALE, Reason.FLOW_STALE, Reason.SCORE_BELOW_MIN], Why.BROKEN, Reason.FLOW_STALE),
+        ([Reason.HALTED, Reason.HALTED], Why.BLOCKED, Reason.HALTED),
+        ([Reason.SCORE_BELOW_MIN, Reason.COOLDOWN, Reason.HALTED], Why.IDLE, Reason.COOLDOWN),
+        ([Reason.QUOTE_MISSING], Why.UNKNOWN, Reason.QUOTE_MISSING),
+        # Without a majority the worst cause decides, however rare.
+        ([Reason.SCORE_BELOW_MIN, Reason.SCORE_BELOW_MIN, Reason.HALTED, Reason.FLOW_STALE], Why.BROKEN,
+         Reason.FLOW_STALE),
+        ([Reason.SCORE_BELOW_MIN, Reason.HALTED], Why.BLOCKED, Reason.HALTED),
+        # What is broken is never covered by what is idle by design, however many that is.
+        ([*[Reason.SCORE_BELOW_MIN] * 9, Reason.FLOW_STALE], Why.BROKEN, Reason.FLOW_STALE),
+    ],
+)  # fmt: skip
+def test_the_verdict_names_whose_turn_it_is_and_what_would_unblock(
+    reasons: list[Reason], verdict: Why, decided_by: Reason
+) -> None:
+    told = why_no_orders([ended(*reasons)])
+    assert told.verdict is verdict
+    assert told.remedy == REASONS[decided_by].remedy
+    assert f"of {len(reasons)} candidates ended at {decided_by}" in told.sentence
+
+
+BROKEN = StrategyRefusal("mine", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, "KeyError: 'x'"))
+BLAMED = f"Strategy mine is broken: STRATEGY_FAILED: {REASONS[Reason.STRATEGY_FAILED].meaning} It said: KeyError: 'x'"
+
+
+def test_a_strategy_that_raised_is_broken_however_many_of_the_others_are_idle() -> None:
+    told = why_no_orders([replace(ended(*[Reason.CLUSTER_TOO_SMALL] * 20), refused_strategies=(BROKEN,))])
+    assert (told.verdict, told.sentence) == (Why.BROKEN, BLAMED)
+
+
+def test_a_strategy_that_raised_is_told_beside_what_blocks_the_others() -> None:
+    told = why_no_orders([replace(ended(*[Reason.HALTED] * 3), refused_strategies=(BROKEN,))])
+    halted = f"3 of 4 candidates ended at HALTED: {REASONS[Reason.HALTED].meaning}"
+    assert (told.verdict, told.sentence) == (Why.BLOCKED, f"{halted} {BLAMED}")
+
+
+def test_a_strategy_that_raised_is_told_beside_the_orders_of_the_others() -> None:
+    told = why_no_orders([replace(cycle(record("AAPL")), refused_strategies=(BROKEN,))])
+    assert (told.verdict, told.sentence) == (Why.TRADED, f"1 of 2 candidates became orders. {BLAMED}")
+    assert told.remedy == REASONS[Reason.STRATEGY_FAILED].remedy
+
+
+def test_where_most_would_end_next_is_told_with_its_own_remedy() -> None:
+    weak, wide = failed(Reason.CLUSTER_TOO_SMALL), failed(Reason.SPREAD_TOO_WIDE)
+    many = [record(f"S{n}", weak, wide, failed(Reason.SIZE_BELOW_ONE)) for n in range(3)]
+    told = why_no_orders([cycle(*many, record("T", weak), record("U", wide))])
+    assert told.then == f"3 of these 4 would end next at SPREAD_TOO_WIDE: {REASONS[Reason.SPREAD_TOO_WIDE].remedy}"
+    assert why_no_orders([ended(Reason.CLUSTER_TOO_SMALL)]).then is None
+
+
+@pytest.mark.parametrize(("observed", "helps"), [(0, False), (1, True)])
+def test_no_setting_is_advised_where_none_that_the_loader_takes_would_help(observed: int, helps: bool) -> None:
+    told = why_no_orders([cycle(record("AAPL", failed(Reason.CLUSTER_TOO_SMALL, observed, 2)))])
+    assert ("strategies.flow.min_cluster" in told.remedy) is helps
+    assert told.remedy == (REASONS[Reason.CLUSTER_TOO_SMALL].remedy if helps else FROM_NOTHING)
+
+
+def test_passes_that_were_refused_as_a_whole_say_so() -> None:
+    closed = Decision(Gate.JOB, Verdict.FAIL, Reason.MARKET_CLOSED, "opens tomorrow")
+    told = why_no_orders([cycle(job_decision=closed), cycle(job_decision=closed)])
+    assert (told.verdict, told.sentence) == (
+        Why.IDLE, "Each pass ended at MARKET_CLOSED: The session is closed.",
+    )  # fmt: skip
+
+
+def test_nothing_recorded_is_unknown_and_never_idle() -> None:
+    assert (why_no_orders([]).verdict, why_no_orders([]).remedy) == (Why.UNKNOWN, "tradebot trade-once")
+    assert (why_no_orders([cycle()]).verdict, why_no_orders([cycle()]).remedy) == (
+        Why.UNKNOWN,
+        "tradebot score",
+    )
+
+
+def test_an_order_answers_the_question() -> None:
+    told = why_no_orders([cycle(record("AAPL"), record("MSFT", failed(Reason.HALTED)))])
+    assert (told.verdict, told.sentence) == (Why.TRADED, "1 of 2 candidates became orders.")
+
+
+def test_a_symbols_way_is_every_pass_that_looked_at_it() -> None:
+    first = replace(cycle(record("AAPL"), record("MSFT")), slot="open+2m", at=ago(300))
+    second = cycle(record("MSFT", failed(Reason.HALTED)))
+    third = replace(cycle(record("AAPL", failed(Reason.COOLDOWN))), slot="open+12m")
+    ways = way_of("AAPL", [first, second, third])
+    assert [(way.slot, way.record.terminal) for way in ways] == [
+        ("open+2m", None), ("open+12m", failed(Reason.COOLDOWN)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        ("opens 14:30", "opens 14:30"),
+        (3, "3"),
+        (0.25, "0.25"),
+        (0.0, "0"),
+        (100.0, "100"),
+        (Decimal("0.123456"), "0.1235"),
+        (Decimal("12345.6"), "12,346"),
+    ],
+)
+def test_numbers_are_written_as_people_write_them(value: object, text: str) -> None:
+    assert plain(value) == text

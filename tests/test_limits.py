@@ -1,0 +1,179 @@
+"""A configuration that loads cannot halt itself by what its own limits allow; a refused one says how it would."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, note
+from hypothesis import strategies as st
+
+from tests.builders import CASH, HALTS, ask, book, candidate, desk, exit_rules, fetched_facts, limits, quote
+from tradebot.gates import book as limits_of
+from tradebot.gates import halts as halts_of
+from tradebot.gates import rates
+from tradebot.gates.entry import Ask, decide
+from tradebot.limits import ExitRules, HaltRules, Limits, contradictions, halts_by_itself, worst_loss
+from tradebot.model.decision import Decision, Gate, first_failure
+from tradebot.model.desk import Book
+from tradebot.model.reasons import Reason
+
+SYMBOLS = tuple(f"S{number}" for number in range(60))
+SECTORS = {symbol: f"sector {number % 12}" for number, symbol in enumerate(SYMBOLS)}
+FACTS = {symbol: fetched_facts(symbol) for symbol in SYMBOLS}
+RICH = CASH * 100
+ROUNDS = 12
+fractions = st.decimals("0.001", "0.6", places=3)
+
+
+def halts(**changes: object) -> HaltRules:
+    return HaltRules.model_validate({**HALTS.model_dump(), **changes})
+
+
+@st.composite
+def configurations(draw: st.DrawFn) -> tuple[Limits, ExitRules, HaltRules]:
+    ladder = sorted(draw(st.lists(st.decimals("0.02", 1, places=2), min_size=4, max_size=4)))
+    stop = draw(st.decimals("0.001", "0.2", places=3))
+    steps = [draw(st.decimals("0.001", "0.3", places=3)) for _ in range(3)]
+    names = ("max_order_fraction", "max_symbol_fraction", "max_sector_fraction", "max_gross_fraction")
+    count = draw(st.integers(1, 60))
+    # What lies above is drawn as a step up from what lies below, so that most draws load and each edge is met.
+    day = ladder[-1] * stop + steps[0]
+    rules = limits(
+        **dict(zip(names, ladder, strict=True)), max_daily_loss_fraction=min(day, Decimal(1)),
+        max_order_notional_usd=10**8, max_open_positions=count, max_new_entries=min(count, 5),
+        max_spread_fraction=draw(st.sampled_from(["0.001", "0.005", "0.05"])),
+        limit_offset_fraction=draw(st.sampled_from(["0", "0.002", "0.05"])),
+    )  # fmt: skip
+    exits = exit_rules(stop_loss_fraction=stop, limit_offset_fraction=draw(st.sampled_from(["0", "0.005", "0.05"])))
+    halting = day + worst_loss(rules, exits) + steps[1] - Decimal("0.1")
+    latches = (
+        min(max(halting, Decimal("0.001")), Decimal(1)),
+        min(max(halting + steps[2], Decimal("0.001")), Decimal(1)),
+    )
+    return rules, exits, halts(daily_loss_fraction=latches[0], drawdown_fraction=latches[1])
+
+
+def refused(rules: Limits, exits: ExitRules, latches: HaltRules) -> list[str]:
+    return [*contradictions(rules, exits), *halts_by_itself(rules, exits, latches)]
+
+
+def after_losing(lost: Decimal, **changes: object) -> Book:
+    return book(equity=CASH - lost, day_loss=lost, peak_equity=CASH, buying_power=RICH, **changes)
+
+
+def dearest(rules: Limits, exits: ExitRules) -> Decimal:
+    """Return what a share may lose of its entry's worst price: played trade by trade, at the edge of every limit.
+
+    It fills at the limit, as far past the ask as may be, over the widest spread; then the bid stands at the stop, the
+    spread has opened again below it, and the exit slips by its whole offset.
+    """
+    entry = Decimal(1)
+    bid = entry - rules.limit_offset_fraction - rules.max_spread_fraction
+    stopped = min(bid, entry - exits.stop_loss_fraction - rules.max_spread_fraction)
+    return entry - stopped + exits.limit_offset_fraction
+
+
+def asked_of(symbol: str, seen: Book, rules: Limits, latches: HaltRules) -> Ask:
+    return ask(
+        candidate=candidate(symbol), desk=desk(FACTS, sectors=SECTORS, book=seen), book=seen, limits=rules,
+        halts=latches, quote=quote(symbol, "0.9999", "1.0000"),
+    )  # fmt: skip
+
+
+def filled(lost: Decimal, rules: Limits, latches: HaltRules) -> Book:
+    """Return the largest book that the gates themselves let anybody open after a loss."""
+    seen = after_losing(lost)
+    for symbol in SYMBOLS:
+        # One cycle after another: what a cycle, a second or a session may send bounds the pace, not the book.
+        asked = asked_of(symbol, replace(seen, new_entries=0, entries=()), rules, latches)
+        if asked.size is not None and first_failure(decide(asked)) is None:
+            seen = seen.with_entry(
+                asked.candidate.instrument, asked.size.quantity, asked.size.worst_price, SECTORS[symbol]
+            )
+    return seen
+
+
+def troubles(seen: Book, rules: Limits, latches: HaltRules) -> list[Decision]:
+    """Return what is beyond its limit in a book, and what halts on it; the day's own gate only shuts entries."""
+    on_book = [*limits_of.monitors(seen, rules, latches), *rates.monitors(seen, rules)]
+    beyond = [said for _, said in on_book if not said.passed and said.gate is not Gate.DAILY_LOSS]
+    return [*beyond, *halts_of.standing(desk(book=seen), latches)]
+
+
+@given(drawn=configurations(), begun=st.decimals(0, "0.999", places=3))
+def test_a_bot_that_keeps_to_its_limits_and_loses_all_that_its_stops_allow_is_never_halted(
+    drawn: tuple[Limits, ExitRules, HaltRules], begun: Decimal
+) -> None:
+    rules, exits, latches = drawn
+    if refused(*drawn):
+        return
+    lost = CASH * rules.max_daily_loss_fraction * begun
+    for _ in range(ROUNDS):
+        full = filled(lost, rules, latches)
+        assert troubles(full, rules, latches) == []
+        if not full.gross:
+            break
+        lost += full.gross * dearest(rules, exits)
+        note(f"lost {lost / CASH:.4f}, the day's halt {latches.daily_loss_fraction}")
+        assert troubles(after_losing(lost), rules, latches) == []
+
+
+@given(drawn=configurations())
+def test_every_refused_configuration_prints_the_scenario_in_which_it_would_halt_itself(
+    drawn: tuple[Limits, ExitRules, HaltRules],
+) -> None:
+    rules, exits, latches = drawn
+    for scenario in halts_by_itself(*drawn):
+        note(scenario)
+        assert str(latches.daily_loss_fraction) in scenario
+        by_day = scenario.endswith("would halt the bot")
+        assert by_day or scenario.endswith("the halt that no new day ends")
+        assert (
+            halted_as_told(rules, exits, latches)
+            if by_day
+            else latches.drawdown_fraction <= latches.daily_loss_fraction
+        )
+
+
+def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
+    """Play the scenario: a day just short of its limit, a full book, every stop hit; a full book is of what is left."""
+    start = rules.max_daily_loss_fraction - Decimal("0.0001")
+    lost = start + worst_loss(rules, exits)
+    if lost < latches.daily_loss_fraction or lost >= 1:
+        return True
+    causes = halts_of.standing(desk(book=after_losing(CASH * lost)), latches)
+    return Reason.DAILY_LOSS_HALT in {cause.reason for cause in causes}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (
+            {"daily_loss_fraction": "0.038"},
+            "a day that has lost just less than max_daily_loss_fraction 0.02 may open a full book, whose stops and "
+            "spreads lose 0.018 more: 0.038 of equity, not less than halts.daily_loss_fraction 0.038: filling its own "
+            "budget would halt the bot",
+        ),
+        (
+            {"drawdown_fraction": "0.04"},
+            "a day that loses just less than halts.daily_loss_fraction 0.04 is not halted, but has reached "
+            "halts.drawdown_fraction 0.04: one permitted day would trip the halt that no new day ends",
+        ),
+    ],
+)
+def test_a_scenario_is_told_with_its_numbers(changed: dict[str, str], says: str) -> None:
+    assert list(halts_by_itself(limits(), exit_rules(), halts(**changed))) == [says]
+
+
+def test_the_largest_book_really_fills_its_limits() -> None:
+    """The law above would hold of an empty book too: this one is full."""
+    wide = limits(max_open_positions=60, max_order_notional_usd=10**8)
+    full = filled(Decimal(0), wide, HALTS)
+    assert full.gross / CASH > wide.max_gross_fraction - wide.max_order_fraction
+
+
+def test_a_stop_nearer_than_an_entry_may_stand_past_the_touch_counts_as_far_as_that() -> None:
+    rules, exits = limits(limit_offset_fraction=Decimal("0.05")), exit_rules(stop_loss_fraction=Decimal("0.001"))
+    assert worst_loss(rules, exits) == rules.max_gross_fraction * dearest(rules, exits) == Decimal("0.036")
+    told = [scenario for scenario in contradictions(rules, exits) if "full book" in scenario]
+    assert "the entry's own limit_offset_fraction 0.05 + max_spread_fraction 0.005" in told[0]

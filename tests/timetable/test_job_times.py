@@ -1,0 +1,113 @@
+"""Due times are read strictly, written back as they were, and follow the session's open and close."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tradebot.timetable.job_times import WHOLE_DAY, JobTimes, longest_wait_s, parse
+
+HALF_DAY = replace(WHOLE_DAY, close=WHOLE_DAY.open + timedelta(minutes=210))
+minutes = st.integers(0, 380)
+edges = st.builds(lambda name, n: f"open+{n}m" if name else f"close-{n}m", st.booleans(), minutes)
+parts = st.one_of(
+    edges.map(lambda edge: f"at {edge}"),
+    st.builds(
+        lambda n, start, end: f"every {n}m from open+{start}m until close-{end}m",
+        st.integers(1, 120),
+        st.integers(0, 190),
+        st.integers(0, 190),
+    ),
+)
+texts = st.lists(parts.filter(lambda part: "close-0m" not in part), min_size=1, max_size=4).map(", ".join)
+
+
+def read(text: str) -> JobTimes | None:
+    """Return the times, None where a part ends before it begins."""
+    try:
+        return parse(text)
+    except ValueError:
+        return None
+
+
+def names(text: str, *, half: bool = False) -> list[str]:
+    return [due.name for due in parse(text).in_session(HALF_DAY if half else WHOLE_DAY)]
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "half"),
+    [
+        ("every 90m from open+30m until close-60m", ["open+30m", "open+120m", "open+210m", "open+300m"],
+         ["open+30m", "open+120m"]),
+        ("every 2h", ["open+0m", "open+120m", "open+240m", "open+360m"], ["open+0m", "open+120m"]),
+        ("every 7200s while open", ["open+0m", "open+120m", "open+240m", "open+360m"], ["open+0m", "open+120m"]),
+        ("at close-10m", ["close-10m"], ["close-10m"]),
+        ("open+5h, at close-1m", ["open+300m", "close-1m"], ["close-1m"]),
+        ("every 1m from close-3m", ["open+387m", "open+388m", "open+389m"], ["open+207m", "open+208m", "open+209m"]),
+        ("at open, every 3h from open until open+3h", ["open+0m"], ["open+0m"]),
+    ],
+)  # fmt: skip
+def test_times_stand_at_their_offsets_on_whole_and_half_days(text: str, whole: list[str], half: list[str]) -> None:
+    assert (names(text), names(text, half=True)) == (whole, half)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is not a time"),
+        ("every", "is not a time"),
+        ("every 5", "is not a time"),
+        ("every 5m from noon", "is not a time"),
+        ("every 5m from open-5m", "is not a time"),
+        ("every 5m until close+5m", "is not a time"),
+        ("every 5m, ", "is not a time"),
+        ("every 5m while open from open+1m", "is not a time"),
+        ("at open+5d", "is not a time"),
+        ("every 90s", "multiple of 60s"),
+        ("at open+30s", "multiple of 60s"),
+        ("every 0m", "due all the time"),
+        ("at close", "is never due"),
+        ("at open+390m", "is never due"),
+        ("every 5m from close-5m until open+5m", "is never due"),
+        (", ".join(["at open"] * 21), "at most 20 parts"),
+    ],
+)
+def test_what_is_no_time_is_refused_with_what_is_expected(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse(text)
+
+
+@pytest.mark.parametrize("value", [5, None, ["every 5m"], {"every_s": 60}])
+def test_what_is_no_text_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="are expected"):
+        parse(value)
+
+
+@given(text=texts)
+def test_times_stand_in_order_inside_any_session_and_are_written_as_they_were_read(text: str) -> None:
+    times = read(text)
+    assume(times is not None)
+    assert times is not None
+    assert parse(str(times)) == times
+    for session in (WHOLE_DAY, HALF_DAY):
+        found = times.in_session(session)
+        starts = [due.start for due in found]
+        assert starts == sorted(set(starts))
+        assert len({due.name for due in found}) == len(found)
+        assert all(session.open <= due.start < due.end <= session.close for due in found)
+    assert times.in_session(WHOLE_DAY)
+
+
+@pytest.mark.parametrize(
+    ("renewal", "used", "wait_s"),
+    [
+        ("every 15m from open+1m", "every 5m from open+2m until close-15m", 900),
+        ("at close-10m", "every 5m from open+2m", 378 * 60),
+        ("at open+1m", "every 5m from open+2m", 386 * 60),
+        ("at open+1m, at close-60m", "at open+2m", 329 * 60),
+    ],
+)
+def test_the_longest_wait_counts_the_first_and_the_last_use_too(renewal: str, used: str, wait_s: int) -> None:
+    assert longest_wait_s(parse(renewal), parse(used)) == wait_s

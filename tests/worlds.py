@@ -1,0 +1,87 @@
+"""A world of fakes for the stories: one account, one venue, books that are open and just reconciled."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from tests.builders import CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
+from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
+from tests.venues import FakeFlow, FakeVenue, FixedStrategy
+from tradebot.limits import Limits
+from tradebot.model.candidate import Candidate, Side
+from tradebot.model.flow import Endpoint, Intake
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode, Permission, ReconcileMark
+from tradebot.ports.world import Call, Rules, World
+
+NAMES = ("AAPL", "MSFT", "JPM", "XOM")
+WITH_UNKNOWN = (*NAMES, "ZZZZ")
+"""A universe with a symbol that nothing is known of."""
+
+
+@dataclass
+class Scene:
+    """The fakes of one test, and the world made of them."""
+
+    venue: FakeVenue = field(default_factory=lambda: FakeVenue(SESSION, NOW, CASH))
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    send_lock: MemorySendLock = field(default_factory=MemorySendLock)
+    facts: MemoryFacts = field(default_factory=MemoryFacts)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
+    flow: FakeFlow = field(default_factory=FakeFlow)
+    limits: Limits = LIMITS
+    permission: Permission = field(default_factory=Permission)
+    universe: tuple[str, ...] = NAMES
+
+    def __post_init__(self) -> None:
+        self.ledger.open_books(CASH, ago(600))
+        self.ledger.put_sessions([SESSION])
+        self.ledger.mark_reconciled(ReconcileMark(ago(60), 0, 0))
+        self.venue.prices = {symbol: quote(symbol) for symbol in NAMES}
+        for symbol in NAMES:
+            self.fetched(symbol)
+
+    def fetched(self, symbol: str) -> None:
+        """Let the symbol's flow have been asked for a minute ago."""
+        at = fetched_facts(symbol).alerts_fetched_at
+        assert at is not None
+        self.facts.store(Intake(Endpoint.FLOW_ALERTS, symbol, at, 10, (), 0, 0, ()))
+
+    def world(self, *candidates: Candidate, dry_run: bool = False) -> World:
+        """Return the world as the wiring would make it."""
+        return World(
+            rules=Rules(Mode.SANDBOX, self.universe, SECTORS, self.limits, HALTS, EXITS, {Endpoint.FLOW_ALERTS: 240}),
+            permission=self.permission,
+            reader=self.venue,
+            market=self.venue,
+            orders=None if dry_run else self.venue,
+            send_lock=self.send_lock,
+            flow=self.flow,
+            ledger=self.ledger,
+            facts=self.facts,
+            events=self.events,
+            strategies=[FixedStrategy(*candidates)],
+        )
+
+    def later(self, seconds: int) -> None:
+        """Let time pass at the venue, with quotes, flow and the comparison renewed."""
+        self.venue.now += timedelta(seconds=seconds)
+        self.venue.prices = {s: replace(q, at=self.venue.now) for s, q in self.venue.prices.items()}
+        self.ledger.mark_reconciled(ReconcileMark(self.venue.now, 0, 0))
+        for symbol in NAMES:
+            self.facts.store(Intake(Endpoint.FLOW_ALERTS, symbol, self.venue.now, 10, (), 0, 0, ()))
+
+    def price(self, symbol: str, price: str) -> None:
+        """Move a symbol's bid and ask to one price."""
+        self.venue.prices[symbol] = replace(self.venue.prices[symbol], bid=Decimal(price), ask=Decimal(price))
+
+
+def call(job: Job = Job.TRADE_ONCE, slot: str = "open+30m") -> Call:
+    return Call(job, DAY, slot, "test")
+
+
+def wanted(symbol: str, score: float = 0.5, side: Side = Side.BUY) -> Candidate:
+    """Return an entry of a given strength (0..1); sells carry a negative score."""
+    from tests.builders import candidate
+
+    return candidate(symbol, side, score=score)

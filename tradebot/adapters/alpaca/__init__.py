@@ -1,0 +1,1 @@
+"""Alpaca: reading the account, sending orders."""

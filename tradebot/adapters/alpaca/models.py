@@ -1,0 +1,236 @@
+"""Alpaca's JSON as our own words: tolerant of what is new, strict about what money depends on.
+
+Every reader takes decoded JSON and raises RowError naming the field that cannot be used. Unknown fields and
+unknown enum values are counted in the tally and harm nothing.
+"""
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from tradebot.adapters.wire.rows import LONGEST_SYMBOL, DriftTally, Row, RowError
+from tradebot.errors import OperatorError
+from tradebot.model.account import Account, BrokerPosition
+from tradebot.model.activity import Activity
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.candidate import Side
+from tradebot.model.instrument import AssetClass
+from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+_BLOCKS = ("trading_blocked", "account_blocked", "trade_suspended_by_user")
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ACCOUNT_FIELDS = _names(
+    """account_blocked account_number accrued_fees admin_configurations balance_asof buying_power cash
+    created_at crypto_status crypto_tier currency effective_buying_power equity id initial_margin
+    intraday_adjustments last_equity last_maintenance_margin long_market_value maintenance_margin multiplier
+    non_marginable_buying_power options_approved_level options_buying_power options_trading_level
+    pending_reg_taf_fees pending_transfer_in pending_transfer_out portfolio_value position_market_value
+    regt_buying_power short_market_value shorting_enabled sma status trade_suspended_by_user trading_blocked
+    transfers_blocked user_configurations"""
+)
+_ORDER_FIELDS = _names(
+    """asset_class asset_id canceled_at client_order_id created_at expired_at expires_at extended_hours
+    failed_at filled_at filled_avg_price filled_qty hwm id legs limit_price notional order_class order_type
+    position_intent qty ratio_qty replaced_at replaced_by replaces side source status stop_price submitted_at
+    subtag symbol time_in_force trail_percent trail_price type updated_at"""
+)
+_POSITION_FIELDS = _names(
+    """asset_class asset_id asset_marginable avg_entry_price avg_entry_swap_rate change_today cost_basis
+    current_price exchange lastday_price market_value prev_swap_rate qty qty_available side swap_rate symbol
+    unrealized_intraday_pl unrealized_intraday_plpc unrealized_pl unrealized_plpc usd"""
+)
+_FILL_FIELDS = _names(
+    """activity_type cum_qty execution_type id leaves_qty order_id order_status price qty side symbol swap_rate
+    transaction_time type"""
+)
+
+_ACTIVITY_FIELDS = _names(
+    """activity_sub_type activity_type created_at currency cusip date description group_id id net_amount
+    per_share_amount price qty status symbol"""
+)
+
+
+def read_account(raw: object, tally: DriftTally) -> Account:
+    """Return the account in USD; raises OperatorError naming a field without which nothing can be decided."""
+    try:
+        row = Row("account", raw, tally)
+        row.note_unknown(_ACCOUNT_FIELDS)
+        return Account(
+            number=row.text("account_number"),
+            status=row.text("status"),
+            cash=row.number("cash"),
+            equity=row.number("equity"),
+            last_equity=row.number("last_equity"),
+            buying_power=row.number("buying_power"),
+            # Whatever is not plainly "not blocked" counts as blocked; a flag that the venue dropped does not.
+            blocked=tuple(name for name in _BLOCKS if row.value(name) not in (False, None)),
+        )
+    except RowError as error:
+        raise OperatorError(
+            f"the venue's account answer cannot be used: {error}",
+            "Look at the account on the venue's own page; nothing is traded until the field is back.",
+        ) from error
+
+
+def read_order(raw: object, tally: DriftTally) -> Order:
+    """Return one order; quantity is None for an order by notional."""
+    row = Row("order", raw, tally)
+    row.note_unknown(_ORDER_FIELDS)
+    order = Order(
+        venue_id=row.text("id"),
+        client_order_id=row.text("client_order_id"),
+        symbol=row.symbol(),
+        asset_class=row.enum("asset_class", AssetClass),
+        side=_side(row),
+        quantity=row.number_or_none("qty"),
+        filled_quantity=row.number("filled_qty"),
+        filled_average_price=row.number_or_none("filled_avg_price"),
+        order_type=row.enum("type" if row.value("type") else "order_type", OrderType),
+        limit_price=row.number_or_none("limit_price"),
+        time_in_force=row.enum("time_in_force", TimeInForce),
+        status=row.enum("status", OrderStatus),
+        submitted_at=row.time_or_none("submitted_at"),
+        updated_at=row.time_or_none("updated_at"),
+        replaced_by=row.text_or_none("replaced_by"),
+    )
+    _check_quantities(order)
+    return order
+
+
+def _check_quantities(order: Order) -> None:
+    if order.quantity is not None and order.quantity <= 0:
+        raise RowError("qty", f"is not above zero: {order.quantity}")
+    if order.filled_quantity < 0:
+        raise RowError("filled_qty", f"is negative: {order.filled_quantity}")
+    if order.quantity is not None and order.filled_quantity > order.quantity:
+        raise RowError("filled_qty", f"is more than the order's {order.quantity}: {order.filled_quantity}")
+
+
+def _side(row: Row) -> Side:
+    side = row.text("side")
+    if side not in tuple(Side):
+        raise RowError("side", f"is neither buy nor sell: {side}")
+    return Side(side)
+
+
+def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
+    """Return one position, its quantity negative where the venue calls it short."""
+    row = Row("position", raw, tally)
+    row.note_unknown(_POSITION_FIELDS)
+    quantity = row.number("qty")
+    if quantity < 0 and row.value("side") == "long":
+        raise RowError("qty", f"is negative and called long: {quantity}")
+    return BrokerPosition(
+        symbol=row.symbol(),
+        asset_class=row.enum("asset_class", AssetClass),
+        quantity=-abs(quantity) if row.value("side") == "short" else quantity,
+        average_price=row.number("avg_entry_price"),
+        market_value=row.number_or_none("market_value"),
+        current_price=row.number_or_none("current_price"),
+    )
+
+
+def takes_back(raw: object) -> bool:
+    """Tell whether a row among the fills is of a trade that was taken back or corrected, which is no execution."""
+    said = (raw.get("type"), raw.get("execution_type")) if isinstance(raw, dict) else ()
+    return any(word in ("trade_bust", "trade_correct") for word in said)
+
+
+def read_fill(raw: object, tally: DriftTally) -> Fill:
+    """Return one execution; a short sale is a sale."""
+    row = Row("fill", raw, tally)
+    row.note_unknown(_FILL_FIELDS)
+    if row.value("type") not in ("fill", "partial_fill"):
+        raise RowError("type", f"is neither fill nor partial_fill: {row.value('type')}")
+    # The venue takes a trade back, or corrects one, by a row of this shape: no execution comes of it.
+    if row.value("execution_type") not in (None, "", "fill"):
+        raise RowError("execution_type", f"is no fill: {row.value('execution_type')}")
+    return Fill(
+        activity_id=row.text("id"),
+        venue_order_id=row.text("order_id"),
+        symbol=row.symbol(),
+        side=Side.SELL if row.value("side") == "sell_short" else _side(row),
+        quantity=row.positive("qty"),
+        price=row.positive("price"),
+        at=row.time("transaction_time"),
+    )
+
+
+def read_activity(raw: object, tally: DriftTally) -> Activity:
+    """Return what is no execution; one without a time of its own counts from the beginning of its day in New York."""
+    row = Row("activity", raw, tally)
+    row.note_unknown(_ACTIVITY_FIELDS)
+    return Activity(
+        id=row.text("id"),
+        kind=row.text("activity_type"),
+        sub_kind=row.text_or_none("activity_sub_type") or "",
+        symbol=row.text_or_none("symbol", LONGEST_SYMBOL),
+        quantity=row.number_or_none("qty"),
+        price=row.number_or_none("price"),
+        net_amount=row.number_or_none("net_amount") or Decimal(0),
+        at=row.time_or_none("created_at") or _midnight(row),
+        executed=row.value("status") in (None, "", "executed"),
+    )
+
+
+def _midnight(row: Row) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(row.text("date")[:10]), time(), NEW_YORK).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise error if isinstance(error, RowError) else RowError("date", "is unreadable") from error
+
+
+def read_clock(raw: object, tally: DriftTally) -> VenueClock:
+    """Return the venue's time and session."""
+    row = Row("clock", raw, tally)
+    is_open = row.value("is_open")
+    if not isinstance(is_open, bool):
+        raise RowError("is_open", "is neither true nor false")
+    return VenueClock(row.time("timestamp"), is_open, row.time("next_open"), row.time("next_close"))
+
+
+def read_session(raw: object, tally: DriftTally) -> Session:
+    """Return one calendar day; the venue states its hours in New York time."""
+    row = Row("calendar", raw, tally)
+    try:
+        day = date.fromisoformat(row.text("date"))
+        hours = [time.fromisoformat(row.text(name)) for name in ("open", "close")]
+        opens, closes = (datetime.combine(day, hour, NEW_YORK).astimezone(UTC) for hour in hours)
+    except (ValueError, OverflowError) as error:
+        raise error if isinstance(error, RowError) else RowError("date", "or hours are unreadable") from error
+    if opens >= closes:
+        raise RowError("close", "is not after the open")
+    return Session(day, opens, closes)
+
+
+def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
+    """Return the quote of a snapshot, its prices in USD.
+
+    Raises RowError where bid, ask or last trade are absent, not above zero or crossed. A missing previous
+    close leaves `previous_close` None and the quote usable.
+    """
+    snapshot = Row("snapshot", raw, tally)
+    quote = Row("latestQuote", snapshot.value("latestQuote"), tally)
+    trade = Row("latestTrade", snapshot.value("latestTrade"), tally)
+    bid, ask = quote.positive("bp"), quote.positive("ap")
+    if bid > ask:
+        raise RowError("bp", f"is above the ask: {bid} > {ask}")
+    previous = _previous_close(symbol, snapshot.value("prevDailyBar"), tally)
+    return Quote(symbol, quote.time("t"), bid, ask, trade.positive("p"), previous, feed)
+
+
+def _previous_close(symbol: str, raw: object, tally: DriftTally) -> Decimal | None:
+    if raw is None:
+        return None
+    try:
+        return Row("prevDailyBar", raw, tally).positive("c")
+    except RowError as error:
+        tally.note("snapshot", "prevDailyBar", f"of {symbol} is left out: {error}")
+        return None

@@ -1,0 +1,328 @@
+"""Alpaca as the venue: a reader of account, orders, activities and prices that cannot send."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import partial
+from itertools import islice
+from urllib.parse import quote
+
+from tradebot.adapters.alpaca.models import (
+    read_account,
+    read_activity,
+    read_clock,
+    read_fill,
+    read_order,
+    read_position,
+    read_quote,
+    read_session,
+    takes_back,
+)
+from tradebot.adapters.alpaca.orders import one_order, order_path
+from tradebot.adapters.alpaca.second_look import ask_again
+from tradebot.adapters.alpaca.venue import SANDBOX_FEED, AlpacaVenue
+from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError
+from tradebot.adapters.wire.http import Bounds, RetryPolicy
+from tradebot.adapters.wire.rows import LONGEST_TEXT, DriftTally, Row, RowError, keep_readable, utc
+from tradebot.errors import TemporaryError
+from tradebot.model.account import Account, BrokerPosition, BrokerView
+from tradebot.model.activity import Activity
+from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.intent import is_marked
+from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold
+
+_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9./-]{0,31}", re.ASCII)
+_SNAPSHOT_CHUNK = 100
+_ORDERS_PAGE = 500
+_ACTIVITIES_PAGE = 100
+_MOST_PAGES = 200
+_MOST_ENDED_PAGES = 4
+_VIEW_TRIES = 3
+_MALFORMED = frozenset({400, 422})
+
+
+class AlpacaReader:
+    """Reads of the account and of prices; it has no way to send an order.
+
+    `rejected_quotes` holds, after each `quotes` call, why a symbol is absent from its answer; `unreadable_fills`, after
+    each `fills` call, how many rows are. Differences from the known shapes are counted in the tally.
+    """
+
+    def __init__(
+        self,
+        venue: AlpacaVenue,
+        tally: DriftTally,
+        *,
+        bounds: Bounds | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        bounds, policy = bounds or Bounds(), policy or RetryPolicy()
+        self._venue = venue
+        self._tally = tally
+        self._trading = AlpacaReads(AlpacaClient(venue.base_url, venue, bounds), policy)
+        self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy)
+        self.rejected_quotes: Mapping[str, str] = {}
+        self.unreadable_fills = 0
+
+    def clock(self) -> VenueClock:
+        """Return the venue's time and session."""
+        answer = self._trading.json("/clock")
+        try:
+            return read_clock(answer, self._tally)
+        except RowError as error:
+            raise TemporaryError(f"the venue's clock cannot be read: {error}") from error
+
+    def account(self) -> Account:
+        """Return the account figures; raises OperatorError naming a figure that is missing."""
+        return read_account(self._trading.json("/account"), self._tally)
+
+    def view(self) -> BrokerView:
+        """Return account, positions and open orders, read between two readings of the orders.
+
+        Ours must be the same in both, or the positions may be of another moment; after a few attempts the view is
+        returned all the same and says that it is not steady. Other people's orders may change as they like: of each,
+        the reading that leaves more to fill counts.
+        """
+        after, unread = self._open_orders()
+        for _ in range(_VIEW_TRIES):
+            before = after
+            (positions, lost), account, clock = self._positions(), self.account(), self.clock()
+            after, unread = self._open_orders()
+            steady = _marked(before) == _marked(after)
+            if steady:
+                break
+        return BrokerView(clock.now, account, positions, _at_worst(before, after), lost + unread, steady)
+
+    def position(self, symbol: str) -> BrokerPosition | None:
+        """Return the venue's position in one symbol; None where the venue says it holds none."""
+        try:
+            answer = self._trading.json(f"/positions/{quote(symbol, safe='')}")
+            position = read_position(answer, self._tally)
+        except RefusedReadError as error:
+            if error.status == 404 and error.venue_code is not None:
+                return None
+            raise
+        except RowError as error:
+            raise TemporaryError(f"the venue's position in {symbol} cannot be read: {error}") from error
+        if position.symbol != symbol:
+            raise TemporaryError(f"the venue answered with another position than {symbol}")
+        return position
+
+    def order(self, client_order_id: str) -> Order | None:
+        """Return the order of this id; None where the venue says that it has none."""
+        params = {"client_order_id": client_order_id}
+        order = one_order(self._trading, "/orders:by_client_order_id", params, self._tally)
+        if order is not None and order.client_order_id != client_order_id:
+            raise TemporaryError(f"the venue answered with another order than {client_order_id}")
+        return order
+
+    def follower(self, venue_id: str) -> Order | None:
+        """Return the order of the venue's own id; None where the venue says that it has none."""
+        return one_order(self._trading, order_path(venue_id), None, self._tally)
+
+    def ended(self, since: datetime) -> Sequence[Order]:
+        """Return orders submitted from `since` on that are open no more, oldest first; very many are cut off."""
+        pages = islice(self._order_pages("closed", _since(since)), _MOST_ENDED_PAGES)
+        raws = [raw for page in pages for raw in page]
+        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
+        return list({order.venue_id: order for order in orders}.values())
+
+    def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
+        """Return the orders of these symbols, open or not, of any age, newest first; very many are cut off."""
+        wanted = {"status": "all", "symbols": ",".join(symbols), "direction": "desc", "limit": str(_ORDERS_PAGE)}
+        raws, bound = list[object](), dict[str, str]()
+        for _ in range(_MOST_ENDED_PAGES):
+            page = self._trading.rows("/orders", {**wanted, **bound})
+            raws += page
+            if len(page) < _ORDERS_PAGE:
+                break
+            # Some may share an instant with the last row of a page, so the next one begins just after it.
+            bound = _until(page[-1])
+        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
+        return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
+
+    def fills(self, after: datetime | None) -> Sequence[Fill]:
+        """Return executions later than `after`, oldest first, each once."""
+        raws = list(self._activity_rows("/account/activities/FILL", {}, after))
+        fills = keep_readable("fill", raws, partial(read_fill, tally=self._tally), self._tally)
+        self.unreadable_fills = sum(not takes_back(raw) for raw in raws) - len(fills)
+        once = {fill.activity_id: fill for fill in fills if after is None or fill.at > after}
+        return sorted(once.values(), key=lambda fill: (fill.at, fill.activity_id))
+
+    def activities(self, after: datetime) -> Sequence[Activity]:
+        """Return what is no execution and happened later than `after`, oldest first, each once."""
+        raws = list(self._activity_rows("/account/activities", {"category": "non_trade_activity"}, after))
+        read = keep_readable("activity", raws, partial(read_activity, tally=self._tally), self._tally)
+        once = {activity.id: activity for activity in read if activity.at > after}
+        return sorted(once.values(), key=lambda activity: (activity.at, activity.id))
+
+    def calendar(self, start: date, end: date) -> Sequence[Session]:
+        """Return the venue's sessions from `start` to `end`, both included."""
+        raws = self._trading.rows("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
+        sessions = keep_readable("calendar", raws, partial(read_session, tally=self._tally), self._tally)
+        return [session for session in sessions if start <= session.date <= end]
+
+    def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Return the latest quote of each symbol that has a usable one; see `rejected_quotes` for others."""
+        wanted = list(dict.fromkeys(symbols))
+        rejected = {symbol: "is no symbol" for symbol in wanted if not _SYMBOL.fullmatch(symbol)}
+        asked = [symbol for symbol in wanted if symbol not in rejected]
+        quotes: dict[str, Quote] = {}
+        for symbol, raw in self._snapshots(asked):
+            try:
+                quotes[symbol] = read_quote(symbol, raw, self._venue.feed, self._tally)
+            except RowError as error:
+                rejected[symbol] = str(error)
+        self.rejected_quotes = rejected
+        return quotes
+
+    def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
+        """Ask for these quotes once more; `rejected_quotes` stays what it is."""
+        return ask_again(self._venue, self._tally, symbols)
+
+    def bar_times(self, symbols: Sequence[str], feed: str | None = None) -> Mapping[str, datetime]:
+        """Return when each symbol's latest minute bar began; symbols without one are absent.
+
+        `feed` is asked instead of the venue's own. NotInPlanError where the data plan does not include it.
+        """
+        asked = feed or self._venue.feed
+        params = {"symbols": ",".join(symbols)} | ({} if asked == SANDBOX_FEED else {"feed": asked})
+        answer = self._data.json("/stocks/bars/latest", params)
+        try:
+            bars = Row("latest bars", answer, self._tally).value("bars") or {}
+            if not isinstance(bars, Mapping):
+                raise RowError("bars", "is no object")
+            return {symbol: Row("bar", bars[symbol], self._tally).time("t") for symbol in symbols if symbol in bars}
+        except RowError as error:
+            raise TemporaryError(f"the venue's latest bars cannot be read: {error}") from error
+
+    def _snapshots(self, symbols: list[str]) -> Iterator[tuple[str, object]]:
+        for start in range(0, len(symbols), _SNAPSHOT_CHUNK):
+            chunk = symbols[start : start + _SNAPSHOT_CHUNK]
+            answer = self._snapshot_chunk(chunk)
+            yield from ((symbol, answer.get(symbol)) for symbol in chunk)
+
+    def _snapshot_chunk(self, symbols: list[str]) -> dict[str, object]:
+        """Ask for some symbols at once; where the venue refuses the list, in halves, to lose the bad one."""
+        params = {"symbols": ",".join(symbols)}
+        if self._venue.feed != SANDBOX_FEED:
+            params["feed"] = self._venue.feed
+        try:
+            answer = self._data.json("/stocks/snapshots", params)
+        except RefusedReadError as error:
+            if error.status not in _MALFORMED:
+                raise
+            return self._in_halves(symbols)
+        if not isinstance(answer, dict):
+            raise TemporaryError("GET /stocks/snapshots answered something else than an object")
+        return answer
+
+    def _in_halves(self, symbols: list[str]) -> dict[str, object]:
+        if len(symbols) == 1:
+            return {}
+        middle = len(symbols) // 2
+        return self._snapshot_chunk(symbols[:middle]) | self._snapshot_chunk(symbols[middle:])
+
+    def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
+        """Return the positions that can be read, and how many cannot; of two that differ in one symbol one cannot."""
+        raws = self._trading.rows("/positions")
+        positions = keep_readable("position", raws, partial(read_position, tally=self._tally), self._tally)
+        once = {position.symbol: position for position in positions}
+        return tuple(once.values()), len(raws) - len(positions) + len(set(positions)) - len(once)
+
+    def _open_orders(self) -> tuple[tuple[Order, ...], int]:
+        """Return the open orders that can be read, each once, and how many rows cannot."""
+        raws = [raw for page in self._order_pages("open", {}) for raw in _with_legs(page)]
+        orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
+        return tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders)
+
+    def _order_pages(self, status: str, bound: Mapping[str, str]) -> Iterator[list[object]]:
+        """Yield pages of orders; some may share an instant, so a page begins just before the last one's end.
+
+        Where a whole page shares one, the pages from there on begin behind the last one's id.
+        """
+        wanted = {"status": status, "limit": str(_ORDERS_PAGE), "direction": "asc"}
+        for _ in range(_MOST_PAGES):
+            page = self._trading.rows("/orders", {**wanted, **bound})
+            yield page
+            if len(page) < _ORDERS_PAGE:
+                return
+            bound = _page_after(page[-1], bound)
+        raise TemporaryError(f"the venue's list of {status} orders has more than {_MOST_PAGES} pages")
+
+    def _activity_rows(self, path: str, which: Mapping[str, str], after: datetime | None) -> Iterator[object]:
+        params = {**which, "direction": "asc", "page_size": str(_ACTIVITIES_PAGE)}
+        if after is not None:
+            # A second earlier, because the venue's precision is not ours; `fills` cuts exactly.
+            params["after"] = _rfc3339(after - timedelta(seconds=1))
+        for _ in range(_MOST_PAGES):
+            page = self._trading.rows(path, params)
+            yield from page
+            if len(page) < _ACTIVITIES_PAGE:
+                return
+            token = _text_of(page[-1], "id")
+            if token == params.get("page_token"):
+                raise TemporaryError("the venue's list of activities repeats a page")
+            params = {**params, "page_token": token}
+        raise TemporaryError(f"the venue's list of activities has more than {_MOST_PAGES} pages")
+
+
+def _marked(orders: tuple[Order, ...]) -> dict[str, Order]:
+    return {order.venue_id: order for order in orders if is_marked(order.client_order_id)}
+
+
+def _at_worst(before: tuple[Order, ...], after: tuple[Order, ...]) -> tuple[Order, ...]:
+    """Return our orders as read last, and of each foreign one the reading that leaves more to fill."""
+    worst = {order.venue_id: order for order in after}
+    for order in before:
+        latest = worst.get(order.venue_id)
+        if not is_marked(order.client_order_id) and (latest is None or latest.open_quantity < order.open_quantity):
+            worst[order.venue_id] = order
+    return tuple(worst.values())
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _text_of(raw: object, name: str) -> str:
+    value = raw.get(name) if isinstance(raw, dict) else None
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
+        raise TemporaryError(f"the last row of a page has no usable {name}, so the next page cannot be asked for")
+    return value
+
+
+def _with_legs(page: list[object]) -> Iterator[object]:
+    """Yield orders and the open legs inside of them: the venue may list these beside their parent, inside, or both."""
+    for row in page:
+        yield row
+        legs = row.get("legs") if isinstance(row, dict) else None
+        for leg in legs if isinstance(legs, list) else ():
+            if not (isinstance(leg, dict) and OrderStatus(str(leg.get("status"))).terminal):
+                yield leg
+
+
+def _page_after(last: object, bound: Mapping[str, str]) -> dict[str, str]:
+    """Return where the page of orders behind this last row begins, after one with this beginning."""
+    by_time = _page_from(last)
+    by_id = {"after_order_id": _text_of(last, "id")}
+    if by_id == bound:
+        raise TemporaryError("the venue's list of orders repeats a page")
+    return by_id if by_time == bound or "after_order_id" in bound else by_time
+
+
+def _page_from(raw: object) -> dict[str, str]:
+    try:
+        return _since(utc("submitted_at", _text_of(raw, "submitted_at")))
+    except RowError as error:
+        raise TemporaryError(f"the list of orders cannot be paged: {error}") from error
+
+
+def _until(raw: object) -> dict[str, str]:
+    at = utc("submitted_at", _text_of(raw, "submitted_at"))
+    return {"until": _rfc3339(at + timedelta(milliseconds=1))}
+
+
+def _since(at: datetime) -> dict[str, str]:
+    """Return where orders submitted at this time or later begin."""
+    return {"after": _rfc3339(at - timedelta(milliseconds=1))}

@@ -1,0 +1,104 @@
+"""What an answer to a write proves: accepted, rejected, or nothing. Pure; the sockets are elsewhere."""
+
+import re
+from collections.abc import Mapping
+
+from tradebot.adapters.alpaca.models import read_order
+from tradebot.adapters.wire.http import Answer, BodyError, printable
+from tradebot.adapters.wire.rows import DriftTally, RowError
+from tradebot.model.intent import ID_CONFLICT, Intent
+from tradebot.model.order import Order, Outcome, Reply
+
+UNAUTHORIZED = "unauthorized"
+
+_CODE = re.compile(r"[0-9]{8}", re.ASCII)
+_REFUSING = frozenset({400, 403, 404, 422})
+_MAY_BE_DUPLICATE = frozenset({"40010001", "42210000"})
+
+
+def order_body(intent: Intent) -> dict[str, str]:
+    """Return the JSON of a new order, numbers as plain text so that none passes through a float."""
+    body = {
+        "symbol": intent.instrument.symbol,
+        "qty": f"{intent.quantity:f}",
+        "side": intent.side.value,
+        "type": intent.order_type.value,
+        "time_in_force": intent.time_in_force.value,
+        "client_order_id": intent.client_order_id,
+    }
+    if intent.limit_price is not None:
+        body["limit_price"] = f"{intent.limit_price:f}"
+    return body
+
+
+def price_body(intent: Intent) -> dict[str, str]:
+    """Return the JSON that gives an order another price and the new one an id of ours; never another quantity."""
+    assert intent.limit_price is not None, "a replace names its price"
+    return {"limit_price": f"{intent.limit_price:f}", "client_order_id": intent.client_order_id}
+
+
+def unknown(code: str, message: str) -> Reply:
+    """Return the reply that proves nothing: the request may have arrived."""
+    return Reply(Outcome.UNKNOWN, code=code, message=message)
+
+
+def submit_reply(answer: Answer, intent: Intent, tally: DriftTally) -> Reply:
+    """Return what the answer to a new order or price proves; only a 2xx that repeats the order is a yes."""
+    if not 200 <= answer.status < 300:
+        return refusal(answer) or unknown(f"http_{answer.status}", answer.excerpt)
+    try:
+        order = read_order(answer.json(), tally)
+    except (BodyError, RowError) as error:
+        return unknown("unreadable", str(error))
+    if not intent.asked_for(order):
+        return unknown("mismatch", f"the venue answered with another order: {order.client_order_id}")
+    return Reply(Outcome.ACCEPTED, order)
+
+
+def refusal(answer: Answer) -> Reply | None:
+    """Return a rejection where the venue itself refused, proven by its own error body; None otherwise."""
+    body = _error_body(answer)
+    message = printable(str(body.get("message", "")))
+    if answer.status == 401 and message:
+        return Reply(Outcome.REJECTED, code=UNAUTHORIZED, message=message)
+    code = error_code(answer)
+    if answer.status not in _REFUSING or code is None:
+        return None
+    return Reply(Outcome.REJECTED, code=code, message=message)
+
+
+def error_code(answer: Answer) -> str | None:
+    """Return the venue's 8-digit error code; None where the answer holds none."""
+    code = str(_error_body(answer).get("code", ""))
+    return code if _CODE.fullmatch(code) else None
+
+
+def _error_body(answer: Answer) -> Mapping[str, object]:
+    try:
+        body = answer.json()
+    except BodyError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def may_be_duplicate(answer: Answer) -> bool:
+    """Tell whether the refusal may mean a taken id: its status and codes are shared by other causes."""
+    return answer.status == 422 and error_code(answer) in _MAY_BE_DUPLICATE
+
+
+def says_duplicate(refused: Reply) -> bool:
+    """Tell whether the venue's words (a hint only) say that the id is taken."""
+    return "unique" in (refused.message or "")
+
+
+def adopted(order: Order | None, intent: Intent, refused: Reply) -> Reply:
+    """Return what a look-up by id proves after a refusal that may have meant a duplicate id.
+
+    Found and equal, the order is ours. Found and different, somebody else decided under our id. Not found,
+    the refusal stands, unless its words said that the id is taken: then the two answers contradict.
+    """
+    if order is None:
+        return unknown("duplicate_not_found", refused.message or "") if says_duplicate(refused) else refused
+    if intent.asked_for(order):
+        return Reply(Outcome.ACCEPTED, order)
+    return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")

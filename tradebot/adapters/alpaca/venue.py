@@ -1,0 +1,86 @@
+"""Which Alpaca we speak to, and whether key, address and mode belong together; decided before any request."""
+
+from dataclasses import dataclass, field
+
+from tradebot.adapters.wire.budget import TokenBucket
+from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
+from tradebot.errors import OperatorError
+from tradebot.model.trading import Mode
+
+PAPER_URL = "https://paper-api.alpaca.markets"
+LIVE_URL = "https://api.alpaca.markets"
+DATA_URL = "https://data.alpaca.markets"
+SANDBOX_FEED = "sandbox"
+FEEDS = ("iex", "sip")
+
+_PAPER_PREFIX = "PK"
+_LIVE_PREFIX = "AK"
+_TRADING_URLS = {Mode.PAPER: PAPER_URL, Mode.LIVE: LIVE_URL}
+_FOREIGN_PREFIXES = {Mode.PAPER: _LIVE_PREFIX, Mode.LIVE: _PAPER_PREFIX}
+
+# The service allows 200 requests per minute and key. Burst and rate together stay below that in any minute.
+_REQUESTS_PER_MINUTE = 160
+_BURST = 30
+
+
+def check_credentials(mode: Mode, key: str, base_url: str) -> None:
+    """Raise OperatorError unless the key and the address belong to the mode; pure, shows no key."""
+    check_url("ALPACA_BASE_URL", base_url, (PAPER_URL, LIVE_URL))
+    check_secret("ALPACA_KEY", key)
+    if mode is Mode.SANDBOX:
+        if not is_loopback(base_url):
+            raise OperatorError(
+                "mode sandbox trades on the embedded exchange only", "Set ALPACA_BASE_URL to an address on 127.0.0.1."
+            )
+        return
+    wanted, other = _TRADING_URLS[mode], Mode.LIVE if mode is Mode.PAPER else Mode.PAPER
+    if base_url != wanted:
+        raise OperatorError(
+            f"mode {mode} does not fit ALPACA_BASE_URL", f"Set ALPACA_BASE_URL to {wanted}, or {_another(other)}"
+        )
+    if key.startswith(_FOREIGN_PREFIXES[mode]):
+        raise OperatorError(
+            f"ALPACA_KEY begins as a {other} key does, and the mode is {mode}",
+            f"Set ALPACA_KEY and ALPACA_SECRET of the {mode} account, or {_another(other)}",
+        )
+
+
+def _another(mode: Mode) -> str:
+    """Return how one trades in another mode: a folder keeps the one that it was made for."""
+    return f"make a bot of that mode: tradebot init --mode {mode} --state-dir NEW"
+
+
+@dataclass(frozen=True, slots=True)
+class AlpacaVenue:
+    """One account at one address; making it raises OperatorError where its parts do not belong together."""
+
+    base_url: str
+    data_url: str
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+    feed: str
+    mode: Mode
+    budget: TokenBucket | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check everything that can be checked without a request."""
+        check_credentials(self.mode, self.key, self.base_url)
+        check_secret("ALPACA_SECRET", self.secret)
+        self._check_data()
+        bucket = None if self.mode is Mode.SANDBOX else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
+        object.__setattr__(self, "budget", bucket)
+
+    def _check_data(self) -> None:
+        sandbox = self.mode is Mode.SANDBOX
+        fits = is_loopback(self.data_url) if sandbox else self.data_url == DATA_URL
+        if not fits:
+            wanted = "an address on 127.0.0.1" if sandbox else DATA_URL
+            raise OperatorError(
+                f"the market data address does not fit mode {self.mode}",
+                f"Set it to {wanted}, without a slash or a path at the end.",
+            )
+        if self.feed not in FEEDS and not (sandbox and self.feed == SANDBOX_FEED):
+            raise OperatorError(
+                f"there is no market data feed {self.feed!r} in mode {self.mode}",
+                f"Set the feed to {' or '.join(FEEDS)}.",
+            )

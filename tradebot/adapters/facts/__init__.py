@@ -1,0 +1,1 @@
+"""Facts and decisions in SQLite: what explains, never what pays."""

@@ -1,0 +1,337 @@
+"""Facts and decisions in SQLite: what explains, never what pays."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from tradebot.adapters.facts.known_facts import KnownFacts
+from tradebot.adapters.facts.schema import DamagedError, begin_anew, open_database, translated
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.state_folder import FACTS
+from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.adapters.text.codec import pack, unpack, unpack_all
+from tradebot.errors import TemporaryError
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.flow import (
+    DarkPoolPrint,
+    Endpoint,
+    Fact,
+    FlowAlert,
+    Intake,
+    IvRank,
+    RejectedRow,
+    SessionGex,
+    SignedOiChange,
+    SignedPrint,
+    TideTick,
+)
+from tradebot.model.reasons import Reason
+from tradebot.model.record import CandidateRecord, CycleRecord, Job, SymbolFacts, TideFacts
+from tradebot.ports.stores import Events
+from tradebot.signals import condense
+
+NEW_YORK = ZoneInfo("America/New_York")
+FACTS_KEPT = timedelta(days=20)
+DECISIONS_KEPT = timedelta(days=400)
+SAME_PASS = timedelta(days=1)
+"""A pass is recorded anew, if at all, within so long of its first record."""
+NO_SYMBOL = ""
+ALL = -1
+
+
+class AnswerCounts(NamedTuple):
+    """One endpoint's answers for one symbol: the newest, and how many answers and rows there were in a span."""
+
+    endpoint: Endpoint
+    symbol: str | None
+    at: datetime
+    answers: int
+    received: int
+    foreign: int
+    rejected: int
+
+
+class SqliteFacts:
+    """The facts of a state folder. A missing or damaged file is begun anew, with an event that says so."""
+
+    def __init__(self, folder: Path, events: Events, at: datetime) -> None:
+        self._path = folder / FACTS
+        self._events = events
+        self._opened_at = at
+        self._known: KnownFacts | None = None
+        try:
+            self._database = open_database(self._path)
+        except DamagedError as error:
+            self._begin_anew(str(error))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def store(self, intake: Intake) -> int:
+        """Store one answer's facts and counts; return how many facts were new or had changed."""
+        with self._write():
+            self._database.execute(
+                "INSERT INTO intakes (endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    intake.endpoint,
+                    intake.symbol or NO_SYMBOL,
+                    time_text(intake.at),
+                    intake.received,
+                    intake.foreign,
+                    intake.duplicates,
+                    json_text([pack(row) for row in intake.rejected]),
+                ),
+            )
+            rows = list(self._news(intake))
+            self._database.executemany(
+                "INSERT OR REPLACE INTO facts (endpoint, symbol, id, session, known_at, body)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+        return len(rows)
+
+    def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
+        """Return what was known of each symbol at `now`: the session's events, and dated facts up to it."""
+        known = self._known
+        if known is None or known.session != session or not known.symbols.issuperset(symbols):
+            known = self._known = KnownFacts(session, symbols)
+        with self._guard(ValueError):
+            known.read(self._database)
+            answers = self._last_alert_answers(symbols, now)
+        return {symbol: _symbol_facts(known, symbol, now, answers.get(symbol)) for symbol in symbols}
+
+    def tide(self, session: date, now: datetime) -> TideFacts:
+        """Return what was known of the market tide at `now`."""
+        known = KnownFacts(session, (NO_SYMBOL,))
+        with self._guard(ValueError):
+            known.read(self._database)
+        ticks = known.of(Endpoint.MARKET_TIDE, TideTick, NO_SYMBOL, now)
+        return TideFacts(tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id))))
+
+    def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
+        """Return when an endpoint was last asked with success."""
+        ((at,),) = self._rows(
+            "SELECT max(at) FROM intakes WHERE endpoint = ? AND symbol = ?", (endpoint, symbol or NO_SYMBOL)
+        )
+        return parse_time(at) if at else None
+
+    def record(self, cycle: CycleRecord) -> None:
+        """Store one pass of a job with all its candidates and decisions; it takes the place of one of the same id."""
+        head = json_text(pack(replace(cycle, candidates=())))
+        with self._write():
+            self._database.execute(
+                "DELETE FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?",
+                (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
+            )
+            row = self._database.execute(
+                "INSERT INTO cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, time_text(cycle.at), head)
+            ).lastrowid
+            self._database.executemany(
+                "INSERT INTO candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (row, position, item.candidate.symbol, time_text(cycle.at), json_text(pack(item)))
+                    for position, item in enumerate(cycle.candidates)
+                ],
+            )
+
+    def unfinished(self, cycle: CycleRecord) -> bool:
+        """Tell whether the last record of this pass says that it was cut short, or there is none at all."""
+        found = self._rows(
+            "SELECT body FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?"
+            " ORDER BY at DESC, sequence DESC LIMIT 1",
+            (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
+        )
+        with self._guard(ValueError):
+            ends = [last.job_decision for last in unpack_all(CycleRecord, [body for (body,) in found])]
+        return not ends or (ends[0] is not None and ends[0].reason is Reason.CUT_SHORT)
+
+    def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
+        """Return recorded passes, oldest first: those since a time, or the last so many."""
+        heads = self._rows(
+            "SELECT sequence, body FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)"
+            " ORDER BY at DESC, sequence DESC LIMIT ?3",
+            (job, time_text(since) if since else None, ALL if last is None else last),
+        )
+        with self._guard(ValueError):
+            return tuple(self._cycle(sequence, body) for sequence, body in reversed(heads))
+
+    def passes(self, since: datetime) -> Sequence[CycleRecord]:
+        """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""
+        # Naming the jobs lets the index of (job, at) find them: a year of passes lies before the session's.
+        heads = self._rows(
+            "SELECT body FROM cycles WHERE job IN (SELECT value FROM json_each(?)) AND at >= ? ORDER BY at, sequence",
+            (json.dumps(list(Job)), time_text(since)),
+        )
+        with self._guard(ValueError):
+            return tuple(unpack_all(CycleRecord, [body for (body,) in heads]))
+
+    def ends(self, job: str, since: datetime) -> tuple[int, Mapping[Reason, int]]:
+        """Return how many candidates a job has decided on since a time, and how many ended at each reason."""
+        found = self._rows(
+            "SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision"
+            " WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)"
+            " FROM candidates JOIN cycles ON cycles.sequence = cycle WHERE job = ? AND cycles.at >= ? GROUP BY reason",
+            (job, time_text(since)),
+        )
+        with self._guard(ValueError):
+            return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
+
+    def answers(self, since: datetime) -> Sequence[AnswerCounts]:
+        """Return for each endpoint and symbol its newest answer, and the counts of those since a time."""
+        found = self._rows(
+            "SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),"
+            " sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))"
+            " FROM intakes GROUP BY endpoint, symbol",
+            (time_text(since),),
+        )
+        with self._guard(ValueError):
+            return tuple(
+                AnswerCounts(Endpoint(endpoint), symbol or None, parse_time(at), *counts)
+                for endpoint, symbol, at, *counts in found
+            )
+
+    def intakes(self, since: datetime) -> Sequence[Intake]:
+        """Return the counts of answers fetched since a time, without their facts."""
+        found = self._rows(
+            "SELECT endpoint, symbol, at, received, foreign_rows, duplicates, rejected FROM intakes"
+            " WHERE at >= ? ORDER BY at, sequence",
+            (time_text(since),),
+        )
+        with self._guard(ValueError):
+            return tuple(_intake(row) for row in found)
+
+    def prune(self, now: datetime) -> None:
+        """Forget facts and decisions that are past keeping: facts are many, decisions are what is measured later."""
+        facts, decisions = (time_text(now - kept) for kept in (FACTS_KEPT, DECISIONS_KEPT))
+        with self._write():
+            self._database.execute("DELETE FROM facts WHERE known_at < ?", (facts,))
+            self._database.execute("DELETE FROM intakes WHERE at < ?", (facts,))
+            self._database.execute("DELETE FROM cycles WHERE at < ?", (decisions,))
+        self._known = None
+
+    def _news(self, intake: Intake) -> Iterator[tuple[str, ...]]:
+        """Yield the rows of facts not stored yet; alerts and prints never change, the others may."""
+        stored = self._stored_bodies(intake)
+        for fact in intake.facts:
+            symbol, day = _place(fact)
+            if isinstance(fact, FlowAlert | DarkPoolPrint) and (symbol, fact.id) in stored:
+                continue
+            body = json_text(pack(fact))
+            if stored.get((symbol, fact.id)) != body:
+                stored[symbol, fact.id] = body
+                yield intake.endpoint, symbol, fact.id, day.isoformat(), time_text(intake.at), body
+
+    def _stored_bodies(self, intake: Intake) -> dict[tuple[str, str], str]:
+        places = [_place(fact) for fact in intake.facts]
+        if not places:
+            return {}
+        days = [day for _, day in places]
+        found = self._database.execute(
+            "SELECT symbol, id, body FROM facts WHERE endpoint = ? AND session BETWEEN ? AND ?"
+            " AND symbol IN (SELECT value FROM json_each(?)) ORDER BY sequence",
+            (
+                intake.endpoint,
+                min(days).isoformat(),
+                max(days).isoformat(),
+                json.dumps(sorted({symbol for symbol, _ in places})),
+            ),
+        )
+        return {(symbol, identity): body for symbol, identity, body in found}
+
+    def _last_alert_answers(self, symbols: Sequence[str], now: datetime) -> dict[str, tuple[Any, ...]]:
+        found = self._database.execute(
+            "SELECT asked.value, at, received, foreign_rows, json_array_length(rejected)"
+            " FROM json_each(?) AS asked JOIN intakes ON sequence = (SELECT sequence FROM intakes"
+            " WHERE endpoint = 'flow_alerts' AND symbol = asked.value AND at <= ?"
+            " ORDER BY at DESC, sequence DESC LIMIT 1)",
+            (json.dumps(list(symbols)), time_text(now)),
+        )
+        return {symbol: counts for symbol, *counts in found}
+
+    def _cycle(self, sequence: int, body: str) -> CycleRecord:
+        found = self._rows("SELECT body FROM candidates WHERE cycle = ? ORDER BY position", (sequence,))
+        candidates = tuple(unpack_all(CandidateRecord, [text for (text,) in found]))
+        return replace(unpack(CycleRecord, json.loads(body)), candidates=candidates)
+
+    def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:
+        with self._guard():
+            return self._database.execute(query, values).fetchall()
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        with self._guard():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                with around("facts.commit"):
+                    self._database.execute("COMMIT")
+            finally:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+
+    @contextmanager
+    def _guard(self, *signs: type[Exception]) -> Iterator[None]:
+        """Where the file turns out to be damaged, begin it anew and let a later run go on from there.
+
+        While reading, a row that no longer fits its type (`signs`) is damage too.
+        """
+        damage: tuple[type[Exception], ...] = (DamagedError, *signs)
+        try:
+            with translated(self._path):
+                yield
+        except damage as error:
+            self._database.close()
+            self._begin_anew(str(error))
+            raise TemporaryError(
+                "The stored facts were damaged; they were moved aside and begun anew.",
+                "tradebot fetch-flow --force-slot",
+            ) from error
+
+    def _begin_anew(self, why: str) -> None:
+        self._known = None
+        self._database, moved_to = begin_anew(self._path)
+        severity = Severity.WARN if moved_to else Severity.INFO
+        details = {"why": why, "moved_to": str(moved_to or "")}
+        self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))
+
+
+def _place(fact: Fact) -> tuple[str, date]:
+    """Return the symbol and the New York date that a fact belongs to."""
+    if isinstance(fact, TideTick):
+        return NO_SYMBOL, fact.at.astimezone(NEW_YORK).date()
+    if isinstance(fact, FlowAlert | DarkPoolPrint):
+        return fact.symbol, fact.at.astimezone(NEW_YORK).date()
+    return fact.symbol, fact.date
+
+
+def _symbol_facts(known: KnownFacts, symbol: str, now: datetime, answer: Sequence[Any] | None) -> SymbolFacts:
+    fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
+    facts = condense.symbol_facts(
+        symbol,
+        alerts=known.of(Endpoint.FLOW_ALERTS, FlowAlert, symbol, now),
+        prints=known.of(Endpoint.DARK_POOL, SignedPrint, symbol, now),
+        exposures=known.of(Endpoint.GREEK_EXPOSURE, SessionGex, symbol, now),
+        ranks=known.of(Endpoint.IV_RANK, IvRank, symbol, now),
+        oi_changes=known.of(Endpoint.OI_CHANGE, SignedOiChange, symbol, now),
+    )
+    return replace(
+        facts,
+        alerts_fetched_at=parse_time(fetched_at) if fetched_at else None,
+        received=received,
+        foreign=foreign,
+        rejected=rejected,
+    )
+
+
+def _intake(row: Sequence[Any]) -> Intake:
+    endpoint, symbol, at, received, foreign, duplicates, rejected = row
+    reasons = tuple(unpack(RejectedRow, item) for item in json.loads(rejected))
+    asked = symbol or None
+    return Intake(Endpoint(endpoint), asked, parse_time(at), received, (), foreign, duplicates, reasons)

@@ -1,0 +1,95 @@
+"""The facts of one session as they were known at any time, decoded once and kept, lean, while a process lives."""
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.codec import unpack
+from tradebot.model.flow import (
+    DarkPoolPrint,
+    Endpoint,
+    Fact,
+    FlowAlert,
+    GreekExposure,
+    IvRank,
+    LeanFact,
+    OiChange,
+    SessionGex,
+    SignedOiChange,
+    SignedPrint,
+    TideTick,
+)
+from tradebot.signals.condense import lean
+
+KINDS: dict[Endpoint, type[Fact]] = {
+    Endpoint.FLOW_ALERTS: FlowAlert,
+    Endpoint.DARK_POOL: DarkPoolPrint,
+    Endpoint.MARKET_TIDE: TideTick,
+    Endpoint.GREEK_EXPOSURE: GreekExposure,
+    Endpoint.IV_RANK: IvRank,
+    Endpoint.OI_CHANGE: OiChange,
+}
+LONGEST_PAST = timedelta(days=400)
+F = TypeVar("F", FlowAlert, SignedPrint, TideTick, SessionGex, IvRank, SignedOiChange)
+
+# The facts of one answer were all known at its time: one parsed time serves them all.
+_known_at = lru_cache(maxsize=1024)(parse_time)
+
+
+class Version(NamedTuple):
+    """One version of a fact, the time from which it was known, and the version before it."""
+
+    known_at: datetime
+    fact: LeanFact
+    before: "Version | None"
+
+
+class KnownFacts:
+    """What is known of some symbols for one session: its events, and the dated facts up to it."""
+
+    def __init__(self, session: date, symbols: Sequence[str]) -> None:
+        self.session = session
+        self.symbols = frozenset(symbols)
+        self._cursor = 0
+        self._versions: dict[tuple[Endpoint, str], dict[str, Version]] = defaultdict(dict)
+
+    def read(self, database: sqlite3.Connection) -> None:
+        """Read the rows that were stored since the last reading."""
+        rows = database.execute(
+            "SELECT sequence, endpoint, symbol, id, known_at, body FROM facts"
+            " WHERE endpoint IN ('flow_alerts', 'dark_pool', 'market_tide') AND session = ?1"
+            " AND sequence > ?2 AND symbol IN (SELECT value FROM json_each(?3))"
+            " UNION ALL"
+            " SELECT sequence, endpoint, symbol, id, known_at, body FROM facts"
+            " WHERE endpoint IN ('greek_exposure', 'iv_rank', 'oi_change')"
+            " AND session BETWEEN ?4 AND ?1 AND sequence > ?2"
+            " AND symbol IN (SELECT value FROM json_each(?3)) ORDER BY sequence",
+            (
+                self.session.isoformat(),
+                self._cursor,
+                json.dumps(sorted(self.symbols)),
+                (self.session - LONGEST_PAST).isoformat(),
+            ),
+        ).fetchall()
+        bodies = json.loads(f"[{','.join(row[-1] for row in rows)}]")
+        for (self._cursor, endpoint, symbol, identity, known_at, _), body in zip(rows, bodies, strict=True):
+            place = Endpoint(endpoint)
+            versions = self._versions[place, symbol]
+            fact = lean(unpack(KINDS[place], body))
+            versions[identity] = Version(_known_at(known_at), fact, versions.get(identity))
+
+    def of(self, endpoint: Endpoint, kind: type[F], symbol: str, now: datetime) -> list[F]:
+        """Return the facts known at `now`, each in its last version known then."""
+        known = []
+        for newest in self._versions[endpoint, symbol].values():
+            version: Version | None = newest
+            while version and version.known_at > now:
+                version = version.before
+            if version and isinstance(version.fact, kind):
+                known.append(version.fact)
+        return known

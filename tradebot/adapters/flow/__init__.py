@@ -1,0 +1,1 @@
+"""Where options flow and candidates come from."""

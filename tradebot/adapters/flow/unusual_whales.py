@@ -1,0 +1,207 @@
+"""Unusual Whales as the flow source: one GET per question, rows handed on as they came."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from tradebot.adapters.wire.budget import TokenBucket
+from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
+from tradebot.adapters.wire.http import (
+    LATER,
+    NETWORK,
+    Answer,
+    BodyError,
+    Bounds,
+    RetryableError,
+    RetryPolicy,
+    WireError,
+    bounded_session,
+    exchange,
+    printable,
+)
+from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.model.flow import Endpoint, FlowPage, Quota
+
+UNUSUAL_WHALES_URL = "https://api.unusualwhales.com"
+
+_NEW_YORK = ZoneInfo("America/New_York")
+_OPEN = time(9, 30)
+_QUOTA_DAY_ENDS = time(20, 0)
+
+# The smallest plan allows 120 requests per minute.
+_REQUESTS_PER_MINUTE = 90
+_BURST = 25
+
+
+class UnusualWhales:
+    """The flow endpoints that the strategy reads.
+
+    `now` is trading time; it is asked only about a spent daily allowance, which ends at 20:00 New York and
+    until then is answered without a request.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        *,
+        now: Callable[[], datetime],
+        bounds: Bounds | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        check_url("the Unusual Whales address", base_url, (UNUSUAL_WHALES_URL,))
+        check_secret("UW_API_KEY", token)
+        self._base_url = base_url
+        self._now = now
+        self._bounds = bounds or Bounds()
+        self._policy = policy or RetryPolicy()
+        self._session = bounded_session(self._bounds)
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._budget = None if is_loopback(base_url) else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
+        self._spent_until: datetime | None = None
+
+    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
+        """Return one endpoint's rows; raises TemporaryError naming it, or OperatorError on refused keys."""
+        path, params = request_of(endpoint, symbol, session)
+        self._check_allowance(path)
+        answer = self._policy.run(lambda: self._ask(path, params))
+        quota = quota_of(answer.headers)
+        if answer.status == 429:
+            raise self._too_many(path, answer, quota)
+        return FlowPage(endpoint, symbol, rows_of(path, answer), quota)
+
+    def _ask(self, path: str, params: Mapping[str, str]) -> Answer:
+        if self._budget is not None:
+            self._budget.take()
+        url = self._base_url + path
+        try:
+            answer = exchange(self._session, self._bounds, "GET", url, headers=self._headers, params=params)
+        except WireError as fault:
+            raise RetryableError(f"GET {path}: {fault}", NETWORK) from fault
+        if answer.status >= 500:
+            raise RetryableError(f"GET {path} answered {answer.status}: {answer.excerpt}", LATER)
+        return answer
+
+    def _check_allowance(self, path: str) -> None:
+        if self._spent_until is None:
+            return
+        if self._now() < self._spent_until:
+            raise _day_spent(path, self._spent_until)
+        self._spent_until = None
+
+    def _too_many(self, path: str, answer: Answer, quota: Quota) -> TemporaryError:
+        if quota.used_today is not None and quota.daily_limit is not None and quota.used_today >= quota.daily_limit:
+            self._spent_until = next_quota_day(self._now())
+            return _day_spent(path, self._spent_until)
+        reset_ms = _count(answer.headers, "x-uw-req-per-minute-reset")
+        wait = "" if reset_ms is None else f"; it begins again in {reset_ms / 1000:.0f} s"
+        return TemporaryError(
+            f"GET {path}: the allowance of this minute is used up{wait}",
+            "Ask again in a minute, or fetch fewer symbols.",
+        )
+
+
+def _day_spent(path: str, until: datetime) -> TemporaryError:
+    return TemporaryError(
+        f"GET {path}: the allowance of this day is used up until {until.isoformat()} (20:00 New York)",
+        "Wait until then, or fetch fewer symbols per day.",
+    )
+
+
+def next_quota_day(now: datetime) -> datetime:
+    """Return when the next allowance day begins, aware UTC: the next 20:00 in New York."""
+    local = now.astimezone(_NEW_YORK)
+    day = local.date() if local.time() < _QUOTA_DAY_ENDS else local.date() + timedelta(days=1)
+    return datetime.combine(day, _QUOTA_DAY_ENDS, _NEW_YORK).astimezone(UTC)
+
+
+def ticker_of(symbol: str) -> str:
+    """Return the source's spelling of a venue symbol: it writes share classes without the dot."""
+    return symbol.replace(".", "")
+
+
+def request_of(endpoint: Endpoint, symbol: str | None, session: date) -> tuple[str, dict[str, str]]:
+    """Return path and query of one question; per-symbol endpoints need a symbol."""
+    if endpoint.market_wide:
+        return "/api/market/market-tide", {"date": session.isoformat(), "interval_5m": "true"}
+    if symbol is None:
+        raise ValueError(f"{endpoint} is asked for one symbol at a time")
+    ticker = quote(ticker_of(symbol), safe="")
+    if endpoint is Endpoint.FLOW_ALERTS:
+        opens = datetime.combine(session, _OPEN, _NEW_YORK).astimezone(UTC)
+        since = f"{opens:%Y-%m-%dT%H:%M:%SZ}"
+        # The parameter's name is ticker_symbol; any other is ignored and answers with the whole market.
+        return "/api/option-trades/flow-alerts", {
+            "ticker_symbol": ticker,
+            "limit": "200",
+            "newer_than": since,
+        }
+    if endpoint is Endpoint.DARK_POOL:
+        return f"/api/darkpool/{ticker}", {"date": session.isoformat(), "limit": "500"}
+    return f"/api/stock/{ticker}/{_STOCK_PATHS[endpoint]}", {}
+
+
+_STOCK_PATHS = {
+    Endpoint.GREEK_EXPOSURE: "greek-exposure",
+    Endpoint.IV_RANK: "iv-rank",
+    Endpoint.OI_CHANGE: "oi-change",
+}
+
+
+def rows_of(path: str, answer: Answer) -> tuple[object, ...]:
+    """Return the rows of a good answer, none for an unknown ticker; raise what any other answer means."""
+    if answer.status == 401:
+        raise OperatorError(
+            f"GET {path}: the flow source refused the key",
+            "Check UW_API_KEY.",
+            code=ExitCode.AUTHENTICATION,
+        )
+    if answer.status == 404:
+        return ()
+    if answer.status != 200:
+        raise TemporaryError(f"GET {path} answered {answer.status}: {_words(answer)}", _hint(answer.status))
+    return _enveloped(path, answer)
+
+
+def _enveloped(path: str, answer: Answer) -> tuple[object, ...]:
+    try:
+        body = answer.json()
+    except BodyError as error:
+        raise TemporaryError(f"GET {path}: {error}: {answer.excerpt}") from error
+    if not isinstance(body, dict):
+        raise TemporaryError(f"GET {path} answered something else than an object")
+    rows = body.get("data")
+    if not isinstance(rows, list):
+        found = "no data" if rows is None else "data that is no list"
+        raise TemporaryError(f"GET {path} answered with {found}: {_words(answer)}")
+    return tuple(rows)
+
+
+def _words(answer: Answer) -> str:
+    """Return the message of an error body: its field is named differently from status to status."""
+    try:
+        body = answer.json()
+    except BodyError:
+        return answer.excerpt
+    found = [body[name] for name in ("message", "msg", "error") if body.get(name)] if isinstance(body, dict) else []
+    return printable(str(found[0])) if found else answer.excerpt
+
+
+def _hint(status: int) -> str:
+    hints = {403: "The plan does not include it; asking again will not help.", 422: "Check the symbol."}
+    return hints.get(status, "")
+
+
+def quota_of(headers: Mapping[str, str]) -> Quota:
+    """Return what the answer says of our allowance; None for what it does not say."""
+    return Quota(
+        used_today=_count(headers, "x-uw-daily-req-count"),
+        daily_limit=_count(headers, "x-uw-token-req-limit"),
+        left_this_minute=_count(headers, "x-uw-req-per-minute-remaining"),
+    )
+
+
+def _count(headers: Mapping[str, str], name: str) -> int | None:
+    value = headers.get(name, "")
+    return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else None

@@ -1,0 +1,1 @@
+"""The money records of one account: a SQLite file with its journal."""

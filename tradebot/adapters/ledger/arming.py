@@ -1,0 +1,41 @@
+"""Who armed real money, when, and for how long: appended, journalled, never changed."""
+
+from datetime import date
+
+from tradebot.adapters.ledger.baseline import Baselines
+from tradebot.adapters.text.canonical import parse_time, time_text
+from tradebot.model.trading import Arming
+
+
+class Armings(Baselines):
+    """The armings of one account; the last one holds."""
+
+    def arm_live(self, arming: Arming) -> None:
+        """Append an arming, in the journal first; durable when it returns."""
+        words = {
+            "sessions": arming.sessions,
+            "first": arming.first.isoformat(),
+            "last": arming.last.isoformat(),
+            "until": time_text(arming.until),
+            "who": arming.who,
+        }
+        with self._write():
+            self._note("live_armed", words, arming.at)
+            self._seal()
+            self._execute(
+                "INSERT INTO armings (account, sequence, sessions, first, last, until, who, at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
+                " FROM armings WHERE account = ?1",
+                (self._account, *words.values(), time_text(arming.at)),
+            )
+
+    def arming(self) -> Arming | None:
+        """Return the last arming, run out or not; None where nobody ever armed this account."""
+        found = self._row(
+            "SELECT sessions, first, last, until, who, at FROM armings WHERE account = ? ORDER BY sequence DESC LIMIT 1"
+        )
+        if found is None:
+            return None
+        count, first, last, until, who, at = found
+        days = date.fromisoformat(first), date.fromisoformat(last)
+        return Arming(count, *days, parse_time(until), who, parse_time(at))

@@ -1,0 +1,64 @@
+"""Which configuration a person approved, and when: appended, journaled first, never changed."""
+
+import json
+from typing import Any
+
+from tradebot.adapters.ledger.books import Books
+from tradebot.adapters.ledger.schema import BASELINES, tables_of, translated
+from tradebot.adapters.state.state_folder import REBUILD
+from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.errors import DamagedBooksError, OperatorError
+from tradebot.model.baseline import Baseline
+
+LONGEST = 240_000
+"""Bytes of one configuration; a record of the journal holds little more."""
+
+
+class Baselines(Books):
+    """The approved configurations of one account; the last one is in force."""
+
+    def approve(self, baseline: Baseline) -> None:
+        """Append an approved configuration, durably; OperatorError where it is too large to be recorded."""
+        payload = {"fingerprint": baseline.fingerprint, "values": baseline.values, "who": baseline.who}
+        body = json_text(payload["values"])
+        if len(body.encode()) > LONGEST:
+            raise OperatorError(
+                f"The configuration takes {len(body.encode())} bytes, more than the {LONGEST} that can be recorded.",
+                "Leave names out of universe: and sectors:, or settings out of strategies:.",
+            )
+        with self._write():
+            last = self.baseline()
+            # A machine's clock may be set back, and a rebuild puts the records of a ledger in the order of their times.
+            at = max(baseline.at, last.at) if last else baseline.at
+            self._note("approved", payload, at)
+            self._seal()
+            self._execute(
+                "INSERT INTO baselines (account, sequence, fingerprint, body, who, at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+                " FROM baselines WHERE account = ?1",
+                (self._account, baseline.fingerprint, body, baseline.who, time_text(at)),
+            )
+
+    def baseline(self) -> Baseline | None:
+        """Return the last approved configuration; None where nobody ever approved one, or an older version wrote."""
+        rows = self._baselines(" DESC LIMIT 1")
+        if not rows:
+            return None
+        _, body, who, at = rows[0]
+        try:
+            values: dict[str, Any] = json.loads(body)
+            return Baseline(values, who, parse_time(at))
+        except ValueError as error:
+            raise DamagedBooksError(f"The approved configuration cannot be read: {error}.", REBUILD) from error
+
+    def _baselines(self, which: str = "") -> list[Any]:
+        """Return fingerprint, values, person and time of each, oldest first; none from a ledger without the table."""
+        if not self.holds_baselines():
+            return []
+        query = "SELECT fingerprint, body, who, at FROM baselines WHERE account = ? ORDER BY sequence"
+        return self._rows(query + which)
+
+    def holds_baselines(self) -> bool:
+        """Return False for a ledger of the version before, which has no table of them."""
+        with translated(self._path):
+            return BASELINES in tables_of(self._database)

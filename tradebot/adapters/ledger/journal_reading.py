@@ -1,0 +1,190 @@
+"""A journal line by line, damaged or not: where its chain breaks, and which records are whole all the same.
+
+A line is kept in memory only while it is looked at, because a journal grows for years.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.ledger import journal
+from tradebot.adapters.ledger.journal import Head, Record
+from tradebot.adapters.state.plain_files import opened_plain, written_plain
+from tradebot.adapters.state.state_folder import REBUILD
+from tradebot.errors import DamagedJournalError
+
+READ_BYTES = 1 << 20
+REBUILT = b'"kind":"rebuilt"'
+HASH = len(journal.GENESIS) + len(journal.HASH_END)
+
+
+class Line(NamedTuple):
+    """One complete line: its number from 1, where it begins in bytes, its record where its own hash is right.
+
+    `problem` says where the chain does not hold here; `hash` is the one that the line carries, right or not.
+    """
+
+    number: int
+    offset: int
+    bytes: int
+    record: Record | None
+    problem: str | None
+    hash: str
+
+
+class Break(NamedTuple):
+    """A line at which the chain does not hold: its number from 1, where it begins in bytes, and what is wrong."""
+
+    number: int
+    offset: int
+    problem: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a journal holds: its complete lines, counted, and how many bytes of an incomplete one follow.
+
+    `last` is the whole record with the highest number; a crash leaves an incomplete end, which is no damage. `met` are
+    those of the `wanted` hashes that a line carries, right or not. `sound` is the record up to which the chain holds
+    from the first line on, and `sound_bytes` where it ends.
+    """
+
+    path: Path
+    wanted: frozenset[str] = frozenset()
+    met: set[str] = field(default_factory=set)
+    lines: int = 0
+    torn: int = 0
+    last: Record | None = None
+    sound: Head = journal.BEFORE_ALL
+    sound_bytes: int = 0
+    breaks: list[Break] = field(default_factory=list)
+    _places: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> int:
+        """Return how many records there are whose own hash is right, each number once."""
+        return len(self._places)
+
+    def add(self, line: Line) -> None:
+        """Count one more line."""
+        self.lines += 1
+        if line.hash in self.wanted:
+            self.met.add(line.hash)
+        if line.problem:
+            self.breaks.append(Break(line.number, line.offset, line.problem))
+        if line.record:
+            sequence = line.record.head.sequence
+            self._places[sequence] = line.offset
+            if self.last is None or sequence >= self.last.head.sequence:
+                self.last = line.record
+            if not self.breaks:
+                self.sound, self.sound_bytes = line.record.head, line.offset + line.bytes
+
+    @property
+    def sound_alone(self) -> bool:
+        """Tell whether nothing stands in the file but what is sound."""
+        return not self.breaks and not self.torn
+
+    def copy_sound(self, target: Path) -> None:
+        """Write what is sound of the journal into a new file."""
+        with opened_plain(self.path) as source, written_plain(target) as copy:
+            left = self.sound_bytes
+            while block := source.read(min(left, READ_BYTES)):
+                left -= copy.write(block)
+
+    def move(self, target: Path) -> None:
+        """Give the file another path, where it goes on being read."""
+        with around("journal_reading.move"):
+            self.path.rename(target)
+        self.path = target
+
+    def records(self, beyond: int = 0, *, after: int = 0) -> Iterator[Record]:
+        """Yield the records whose own hash is right, in the order of their numbers, each number once.
+
+        Those that begin before the byte `beyond`, and those whose numbers are not greater than `after`, are left out.
+        """
+        wanted = sorted(n for n, offset in self._places.items() if n > after and offset >= beyond)
+        if not wanted:
+            return
+        with opened_plain(self.path, READ_BYTES) as file:
+            for sequence in wanted:
+                offset = self._places[sequence]
+                if file.tell() != offset:
+                    file.seek(offset)
+                record = journal.read_line(file.readline().removesuffix(b"\n"))
+                if record is None:
+                    raise DamagedJournalError(f"{self.path} changed while it was read.", REBUILD)
+                yield record
+
+
+def read(
+    path: Path,
+    end: int | None = None,
+    wanted: frozenset[str] = frozenset(),
+    each: Callable[[Record], object] = lambda record: None,
+) -> Reading:
+    """Read a journal as it is now, or its first `end` bytes, and look for the `wanted` hashes on its lines.
+
+    `each` is told of every whole record. What another process appends meanwhile is left out. DamagedJournalError only
+    where there is no file to read.
+    """
+    try:
+        with opened_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size if end is None else end
+            return _read(Reading(path, wanted), file, size, each)
+    except OSError as error:
+        raise DamagedJournalError(f"The journal {path} cannot be read: {error.strerror}.", REBUILD) from error
+
+
+def _read(found: Reading, file: BinaryIO, size: int, each: Callable[[Record], object]) -> Reading:
+    due, before, offset = 1, journal.GENESIS, 0
+    for text in file:
+        if offset + len(text) > size or not text.endswith(b"\n"):
+            break
+        record = journal.read_line(text[:-1])
+        found.add(Line(found.lines + 1, offset, len(text), record, _problem(record, due, before), _carried(text[:-1])))
+        # What stood in a damaged line is not known, so that the next one is measured by its number alone.
+        due, before = (record.head.sequence + 1, record.head.hash) if record else (due + 1, "")
+        if record:
+            each(record)
+        offset += len(text)
+    found.torn = size - offset
+    return found
+
+
+def rebuilds(path: Path) -> Iterator[Record]:
+    """Yield the records that tell of rebuilds, without reading the others; none from a file that cannot be read."""
+    with suppress(OSError), opened_plain(path, READ_BYTES) as file:
+        for text in file:
+            record = journal.read_line(text.removesuffix(b"\n")) if REBUILT in text else None
+            if record:
+                yield record
+
+
+def last_hash(path: Path) -> str | None:
+    """Return the hash that the last complete line carries, without reading the others; None where there is none."""
+    try:
+        with opened_plain(path) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 2 * journal.LONGEST_LINE))
+            complete = file.read().rpartition(b"\n")[0]
+    except OSError:
+        return None
+    return _carried(complete.rpartition(b"\n")[2]) if complete else None
+
+
+def _carried(text: bytes) -> str:
+    return text[-HASH : -len(journal.HASH_END)].decode(errors="replace")
+
+
+def _problem(record: Record | None, due: int, before: str) -> str | None:
+    if record is None:
+        return "its text is not what its hash was made of"
+    if record.head.sequence != due:
+        return f"it is record {record.head.sequence}, and {due} was due"
+    if before and record.prev != before:
+        return "it follows another record than the one before it"
+    return None

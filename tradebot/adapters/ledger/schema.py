@@ -1,0 +1,251 @@
+"""The ledger's file: its tables, how it is made and opened, and what counts as damage.
+
+Rows are keyed (account, sequence); decimals and times are canonical text; `schema` is the version of a row, `row_sum`
+what `ledger_sums` writes and checks.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger.interruption import held
+from tradebot.adapters.state.plain_files import NotPlainError, require_plain, written_plain
+from tradebot.adapters.state.state_folder import REBUILD, cannot_write, lost_ledger, sync_folder
+from tradebot.adapters.text.canonical import time_text
+from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
+
+APPLICATION_ID = 0x54424C31
+VERSION = 3
+BEFORE_BASELINES = 2
+"""The version before this one, which differs by one table. It is read as it is, and brought up by the first writer."""
+BUSY_TIMEOUT_S = 5.0
+CACHE_KB = 8_000
+FULL = 2
+BASELINES = """CREATE TABLE baselines (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        body TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID"""
+EARLIER_TABLES = (
+    """CREATE TABLE book (
+        account TEXT NOT NULL PRIMARY KEY, created_at TEXT NOT NULL, opening_cash TEXT, opened_at TEXT,
+        journal_sequence INTEGER NOT NULL, journal_hash TEXT NOT NULL DEFAULT '', rebuilt TEXT,
+        rows INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
+    ) WITHOUT ROWID""",
+    """CREATE TABLE intents (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, client_order_id TEXT NOT NULL,
+        session TEXT NOT NULL, state TEXT NOT NULL, intent TEXT NOT NULL, verdicts TEXT NOT NULL, code TEXT,
+        message TEXT, updated_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence), UNIQUE (account, client_order_id)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX intents_by_session ON intents (account, session)",
+    "CREATE INDEX intents_by_state ON intents (account, state)",
+    """CREATE TABLE orders (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, venue_id TEXT NOT NULL,
+        terminal INTEGER NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, sequence), UNIQUE (account, venue_id)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX orders_working ON orders (account, terminal)",
+    """CREATE TABLE fills (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, activity_id TEXT NOT NULL,
+        at TEXT NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence), UNIQUE (account, activity_id)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE cash_adjustments (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
+        why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE trading_states (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, state TEXT NOT NULL,
+        who TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE armings (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, sessions INTEGER NOT NULL,
+        first TEXT NOT NULL, last TEXT NOT NULL, until TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE slots (
+        account TEXT NOT NULL REFERENCES book, job TEXT NOT NULL, session TEXT NOT NULL, slot TEXT NOT NULL,
+        holder TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, job, session, slot)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE sessions (
+        account TEXT NOT NULL REFERENCES book, date TEXT NOT NULL, open TEXT NOT NULL, close TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, date)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE last_reconcile (
+        account TEXT NOT NULL PRIMARY KEY REFERENCES book, at TEXT NOT NULL, blocking INTEGER NOT NULL,
+        findings INTEGER NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
+    ) WITHOUT ROWID""",
+    """CREATE TABLE high_water (
+        account TEXT NOT NULL REFERENCES book, strategy TEXT NOT NULL, symbol TEXT NOT NULL,
+        opened_at TEXT NOT NULL, price TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, strategy, symbol, opened_at)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE acknowledged (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, symbol TEXT NOT NULL,
+        quantity TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+)
+TABLES = (*EARLIER_TABLES, BASELINES)
+ADDED = (BASELINES, *ledger_sums.triggers((BASELINES,)))
+"""What makes a ledger of the version before one of this."""
+STATEMENTS = (*TABLES, *ledger_sums.triggers(TABLES))
+_WHOLE = {VERSION: frozenset(STATEMENTS), BEFORE_BASELINES: frozenset(STATEMENTS) - frozenset(ADDED)}
+
+
+def tables_of(database: sqlite3.Connection) -> tuple[str, ...]:
+    """Return the tables that this ledger has: one that was only ever read may be of the version before."""
+    return TABLES if _pragma(database, "user_version") == VERSION else EARLIER_TABLES
+
+
+def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:
+    """Return a new ledger in an open transaction; the caller commits. Never touches a file that is there."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    database = _connect(path, "rw")
+    _make_durable(database)
+    database.execute("BEGIN IMMEDIATE")
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    database.execute(f"PRAGMA user_version = {VERSION}")
+    for statement in STATEMENTS:
+        database.execute(statement)
+    database.execute(
+        "INSERT INTO book (account, created_at, journal_sequence) VALUES (?, ?, 1)",
+        (account_number, time_text(at)),
+    )
+    sync_folder(path.parent)
+    return database
+
+
+def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    """Return a checked connection; OperatorError on any damage, before anything is written.
+
+    `patience_s` is for how long each statement waits for another process's transaction.
+    """
+    lost = lost_ledger(path)
+    if lost:
+        raise DamagedBooksError(f"The ledger {path} is {lost}: lost, not new.", REBUILD)
+    try:
+        require_plain(path)
+    except NotPlainError as error:
+        raise DamagedBooksError(f"The ledger {path} is damaged: {error.strerror}.", REBUILD) from error
+    with translated(path):
+        database = _connect(path, "ro" if read_only else "rw", patience_s)
+        try:
+            _check(database, path)
+            # SQLite's own 2 MB make a whole check of grown books read most of their pages several times.
+            database.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+            if not read_only:
+                _make_durable(database)
+                _bring_up(database)
+        except sqlite3.OperationalError as error:
+            database.close()
+            if not read_only or getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
+                raise
+            # A killed writer left half a commit. Whoever reads next must roll it back first.
+            open_database(path, read_only=False).close()
+            return open_database(path, read_only=True)
+        except (sqlite3.Error, OperatorError, UnicodeDecodeError):
+            database.close()
+            raise
+    return database
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a ledger into a new file. It is durable once whoever asked for it has synced it."""
+    with translated(source), closing(open_database(source, read_only=True)) as old:
+        # It is made before SQLite opens it, so that nobody else may ever read it.
+        written_plain(target).close()
+        with closing(sqlite3.connect(target)) as new:
+            # A copy that was cut short is made anew: no page of it is journalled, and none synced by itself.
+            new.execute("PRAGMA journal_mode = OFF")
+            new.execute("PRAGMA synchronous = OFF")
+            old.backup(new)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into what a person, or a later run, can act on.
+
+    A signal that ends the process waits until it is over.
+    """
+    with held():
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            name = getattr(error, "sqlite_errorname", "")
+            if not name:
+                # Raised by Python itself, which found text that is none.
+                raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                raise TemporaryError(
+                    f"The ledger {path} is in use by another process.", "Try again shortly."
+                ) from error
+            raise cannot_write(path.parent, OSError(f"{path.name}: {error} ({name})")) from error
+        except sqlite3.IntegrityError:
+            raise
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
+        except OSError as error:
+            raise cannot_write(path.parent, error) from error
+
+
+def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=patience_s
+    )
+    ledger_sums.install(database)
+    return database
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    # Version and tables are of one moment: another process may be bringing an older ledger up.
+    database.execute("BEGIN")
+    if _pragma(database, "application_id") != APPLICATION_ID:
+        raise DamagedBooksError(f"{path} is not a ledger of tradebot.", REBUILD)
+    version = _pragma(database, "user_version")
+    if version not in _WHOLE:
+        raise OperatorError(
+            f"{path} was written by another version (its ledger is {version}, this one reads {VERSION}).",
+            "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
+        )
+    found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
+    if found != _WHOLE[version]:
+        raise DamagedBooksError(f"The tables of {path} are not those of a ledger.", REBUILD)
+    database.execute("ROLLBACK")
+
+
+def _bring_up(database: sqlite3.Connection) -> None:
+    """Add what the version before lacks, in one transaction, so that whoever is killed leaves one or the other."""
+    if _pragma(database, "user_version") == VERSION:
+        return
+    database.execute("BEGIN IMMEDIATE")
+    # Another process may have done it since.
+    if _pragma(database, "user_version") == BEFORE_BASELINES:
+        for statement in ADDED:
+            database.execute(statement)
+        database.execute(f"PRAGMA user_version = {VERSION}")
+    with around("ledger_schema.bring_up"):
+        database.execute("COMMIT")
+
+
+def _make_durable(database: sqlite3.Connection) -> None:
+    """Ask for full durability, and believe only what the connection says of itself afterwards."""
+    for statement in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
+        database.execute(f"PRAGMA {statement}")
+    found = [_pragma(database, name) for name in ("journal_mode", "synchronous", "foreign_keys")]
+    if found != ["truncate", FULL, 1]:
+        raise AssertionError(f"SQLite refused durability: {found}")
+
+
+def _pragma(database: sqlite3.Connection, name: str) -> Any:
+    return database.execute(f"PRAGMA {name}").fetchone()[0]

@@ -1,0 +1,94 @@
+"""Counts over the whole ledger, and the ledger against its journal, without reading what no count needs."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from tradebot.adapters.ledger import journal
+from tradebot.adapters.ledger.arming import Armings
+from tradebot.adapters.ledger.schema import translated
+from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILD
+from tradebot.adapters.text.canonical import time_text
+from tradebot.errors import DamagedBooksError, DamagedJournalError
+from tradebot.model.intent import IntentState
+
+_AS_JOURNALLED: Mapping[str, str] = {
+    # The text of a row is the text of its journal record, so the two can be compared word for word.
+    "promised": """SELECT CAST('{"intent":' || intent || ',"verdicts":' || verdicts || '}' AS BLOB)
+        FROM intents WHERE account = ?""",
+    "fill": "SELECT CAST(body AS BLOB) FROM fills WHERE account = ?",
+}
+ENDING = """SELECT DISTINCT intent ->> '$.target_venue_id' AS target FROM intents
+    WHERE account = ?1 AND state = 'acked' AND target IN
+    (SELECT venue_id FROM orders INDEXED BY orders_working WHERE account = ?1 AND terminal = 0)"""
+DIGEST_BYTES = 16
+
+
+class Compared(NamedTuple):
+    """The ledger beside its journal: records of the chain, rows of money, and what either holds alone."""
+
+    records: int
+    rows: int
+    missing: int
+    ahead: int
+
+
+class Tallies(Armings):
+    """What counts and compares, for those who only look."""
+
+    def intent_states(self) -> Mapping[IntentState, int]:
+        """Return how many intents stand in each state."""
+        found = self._rows("SELECT state, count(*) FROM intents WHERE account = ? GROUP BY state")
+        return {IntentState(state): count for state, count in found}
+
+    def rejected_since(self, since: datetime) -> int:
+        """Return how many orders the venue has refused since a time."""
+        query = "SELECT count(*) FROM intents WHERE account = ? AND state = 'rejected' AND updated_at >= ?"
+        ((count,),) = self._rows(query, (time_text(since),))
+        return int(count)
+
+    def ending(self) -> frozenset[str]:
+        """Return the venue's ids of working orders whose cancel or replacement the venue has acknowledged."""
+        return frozenset(venue_id for (venue_id,) in self._rows(ENDING))
+
+    def counts(self) -> tuple[int, int]:
+        """Return how many intents and how many fills the ledger holds."""
+        ((intents,),) = self._rows("SELECT count(*) FROM intents WHERE account = ?")
+        ((fills,),) = self._rows("SELECT count(*) FROM fills WHERE account = ?")
+        return int(intents), int(fills)
+
+    def promised_ids(self) -> frozenset[str]:
+        """Return the id of every intent that was ever promised."""
+        return frozenset(name for (name,) in self._streamed("SELECT client_order_id FROM intents WHERE account = ?"))
+
+    def compare_journal(self) -> Compared:
+        """Compare the rows of money with the journal; OperatorError where either is damaged or the journal is short."""
+        with translated(self._folder / LEDGER):
+            found = [row[0] for row in self._database.execute("PRAGMA quick_check(1)")]
+        if found != ["ok"]:
+            raise DamagedBooksError(f"The ledger is damaged: {found[0]}.", REBUILD)
+        # The ledger is read before the journal: what is committed was journalled already.
+        sealed = self._sealed().sequence
+        rows = {kind: {_digest(text) for (text,) in self._streamed(query)} for kind, query in _AS_JOURNALLED.items()}
+        return self._against(rows, sealed)
+
+    def _against(self, rows: Mapping[str, set[bytes]], sealed: int) -> Compared:
+        total, ahead, sequence = sum(map(len, rows.values())), 0, 0
+        for record in self._journalled(sealed):
+            sequence = record.head.sequence
+            if record.kind in rows:
+                digest = _digest(record.payload)
+                ahead += digest not in rows[record.kind]
+                rows[record.kind].discard(digest)
+        if sequence < sealed:
+            raise DamagedJournalError(f"The journal ends before record {sealed}, which the ledger knows.", REBUILD)
+        return Compared(sequence, total, sum(map(len, rows.values())), ahead)
+
+    def _journalled(self, sealed: int) -> Iterator[journal.Record]:
+        return journal.records(self._folder / JOURNAL, sealed)
+
+
+def _digest(text: bytes) -> bytes:
+    """Return what stands for a long text in memory: books hold more of it than a process should."""
+    return hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest()

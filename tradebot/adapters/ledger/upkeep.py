@@ -1,0 +1,163 @@
+"""Parts of the ledger that orders do not need: what others hold, and what a rebuild leaves for a person to accept."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tradebot.adapters.ledger.journal import Head
+from tradebot.adapters.ledger.tallies import Tallies
+from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
+
+AS_JOURNALLED: Mapping[str, str] = {
+    "opening": """SELECT 0, opened_at, opening_cash FROM book
+        WHERE account = ? AND opened_at IS NOT NULL AND 0 BETWEEN ? AND ?""",
+    "promised": """SELECT sequence, intent ->> '$.at', intent, verdicts FROM intents
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "fill": """SELECT sequence, applied_at, body FROM fills
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "cash_adjusted": """SELECT sequence, at, amount, why FROM cash_adjustments
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "acknowledged": """SELECT sequence, at, symbol, quantity, why FROM acknowledged
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+    "approved": """SELECT sequence, at, fingerprint, body, who FROM baselines
+        WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
+}
+"""Number and time of each record that the journal should hold, and the columns that its payload is made of."""
+IDENTITIES: Mapping[str, str] = {
+    "promised": "SELECT sequence, intent ->> '$.at', client_order_id FROM intents WHERE account = ?",
+    "fill": "SELECT sequence, applied_at, activity_id FROM fills WHERE account = ?",
+}
+"""Number, time and id of the records that have one."""
+PAYLOADS: Mapping[str, tuple[str, ...]] = {
+    "opening": ("cash",),
+    "cash_adjusted": ("amount", "why"),
+    "acknowledged": ("symbol", "quantity", "why"),
+}
+
+
+class Journalled(NamedTuple):
+    """A record as the journal should hold it; its number is that of its row among those of its kind."""
+
+    kind: str
+    sequence: int
+    payload: bytes
+    at: str
+
+
+class Identity(NamedTuple):
+    """What makes a record itself: its id where it has one, else its payload with its time."""
+
+    kind: str
+    sequence: int
+    at: str
+    words: bytes
+
+
+class Upkeep(Tallies):
+    """What is noted beside orders and fills."""
+
+    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+        """Record a foreign position as known and left alone; zero forgets it."""
+        with self._write():
+            self._acknowledge(symbol, quantity, why, at)
+            self._seal()
+
+    def _acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+        self._note("acknowledged", {"symbol": symbol, "quantity": decimal_text(quantity), "why": why}, at)
+        self._execute(
+            "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            " FROM acknowledged WHERE account = ?1",
+            (self._account, symbol, decimal_text(quantity), why, time_text(at)),
+        )
+
+    def acknowledged(self) -> Mapping[str, Decimal]:
+        """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
+        found = self._rows("SELECT symbol, quantity FROM acknowledged WHERE account = ? ORDER BY sequence")
+        latest = {symbol: Decimal(quantity) for symbol, quantity in found}
+        return {symbol: quantity for symbol, quantity in latest.items() if quantity}
+
+    def acknowledged_since(self) -> Mapping[str, datetime]:
+        """Return since when each of these positions has been acknowledged, whatever its quantity was meanwhile."""
+        since: dict[str, datetime] = {}
+        for symbol, quantity, at in self._rows(
+            "SELECT symbol, quantity, at FROM acknowledged WHERE account = ? ORDER BY sequence"
+        ):
+            if Decimal(quantity):
+                since.setdefault(symbol, parse_time(at))
+            else:
+                since.pop(symbol, None)
+        return since
+
+    def mark_rebuilt(self, name: str, details: Mapping[str, str | int | None], at: datetime) -> None:
+        """Write that these books were rebuilt under a name, which a person has yet to accept."""
+        with self._write():
+            self._note("rebuilt", {"name": name, **details}, at)
+            self._seal()
+            self._execute("UPDATE book SET rebuilt = ? WHERE account = ?", (name, self._account))
+
+    def accept_rebuilt(self, name: str, who: str, at: datetime) -> None:
+        """Write that a person has accepted the rebuilt books; AssertionError where another name waits."""
+        with self._write():
+            if self.rebuilt() != name:
+                raise AssertionError(f"{name} does not wait to be accepted")
+            self._note("accepted", {"name": name, "who": who}, at)
+            self._seal()
+            self._execute("UPDATE book SET rebuilt = NULL WHERE account = ?", (self._account,))
+
+    def newest(self) -> str:
+        """Return the time, as text, of the last thing that was written about intents, fills or slots; "" for none."""
+        query = (
+            "SELECT max(at) FROM (SELECT max(updated_at) AS at FROM intents WHERE account = ?1"
+            " UNION ALL SELECT max(applied_at) FROM fills WHERE account = ?1"
+            " UNION ALL SELECT max(at) FROM slots WHERE account = ?1"
+            " UNION ALL SELECT opened_at FROM book WHERE account = ?1)"
+        )
+        ((found,),) = self._rows(query)
+        return str(found or "")
+
+    def seal(self) -> Head:
+        """Return the journal's record up to which these books were durable at the last commit."""
+        return self._sealed()
+
+    def as_journalled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[Journalled]:
+        """Yield the records of a kind that the journal should hold for the rows of these numbers."""
+        if kind != "approved" or self.holds_baselines():
+            for sequence, at, *values in self._streamed(AS_JOURNALLED[kind], (first, last)):
+                yield Journalled(kind, sequence, _payload(kind, values), at)
+
+    def identities(self) -> Iterator[Identity]:
+        """Yield what makes each record itself that the journal should hold for what stands here."""
+        for kind in AS_JOURNALLED:
+            if kind in IDENTITIES:
+                for sequence, at, name in self._streamed(IDENTITIES[kind]):
+                    yield Identity(kind, sequence, at, name.encode())
+            else:
+                for record in self.as_journalled(kind):
+                    yield Identity(kind, record.sequence, record.at, record.payload + record.at.encode())
+
+    def latest(self, table: str) -> str:
+        """Return the time of the last row of a table, as text; "" where there is none."""
+        if table == "baselines" and not self.holds_baselines():
+            return ""
+        found = self._row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - a name of ours
+        return str(found[0]) if found else ""
+
+
+def promised_text(intent: str, verdicts: str) -> bytes:
+    """Return the payload of a promise by the texts that its row holds."""
+    return f'{{"intent":{intent},"verdicts":{verdicts}}}'.encode()
+
+
+def _payload(kind: str, values: Sequence[Any]) -> bytes:
+    """Return a payload's JSON text; that of an intent, a fill or a configuration stands in the row as journalled."""
+    if kind == "promised":
+        return promised_text(*values)
+    if kind == "fill":
+        return str(values[0]).encode()
+    if kind == "approved":
+        fingerprint, body, who = values
+        return f'{{"fingerprint":{json_text(fingerprint)},"values":{body},"who":{json_text(who)}}}'.encode()
+    return json_text(dict(zip(PAYLOADS[kind], values, strict=True))).encode()

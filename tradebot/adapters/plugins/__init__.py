@@ -1,0 +1,1 @@
+"""Strategies that others wrote, each in a confined process."""

@@ -1,0 +1,148 @@
+"""A filter of system calls (seccomp, Linux): no sockets, no new processes, and no way around the other confinements.
+
+It only ever looks at numbers; what a call's pointers lead to is not seen by it.
+"""
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterable
+
+from tradebot.adapters.plugins.kernel import call, gain_nothing
+
+PR_SET_SECCOMP, MODE_FILTER = 22, 2
+LOAD, EQUAL, AT_LEAST, AND, RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+ALLOW, END, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
+LACKING = 0x00050000 | errno.ENOSYS
+NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
+"""Where a call's number, its architecture's and its arguments stand in what a filter is shown."""
+DATAGRAM, TYPE_OF_SOCKET = 2, 0xF
+THREAD = 0x10000
+"""The flag of a clone that makes a thread, and no process."""
+OTHER_TABLE = 0x40000000
+"""From here on x86-64 has its calls a second time."""
+
+Calls = dict[str, tuple[int, ...]]
+SHARED = (425, 426, 427, 438)  # io_uring in three calls, pidfd_getfd
+MODES = (452, 463, 466)  # fchmodat2, setxattrat, removexattrat
+NEWER_CLONE = 435
+OF_PROCESSES = (434, 440, 448)  # pidfd_open, process_madvise, process_mrelease
+TABLES: dict[str, tuple[int, Calls]] = {
+    "x86_64": (
+        0xC000003E,
+        {
+            "socket": (41,),
+            "socketpair": (53,),
+            # ptrace, process_vm_*, bpf, perf_event_open, open_by_handle_at, keys
+            "others": (101, 310, 311, 321, 298, 304, 248, 249, 250, *SHARED),
+            "fork": (57, 58),  # fork, vfork
+            "clone": (56,),
+            # truncate, chmod, chown, extended attributes
+            "files": (76, 90, 91, 268, 92, 93, 94, 260, 188, 189, 190, 197, 198, 199, *MODES),
+            # utime, utimes, futimesat, utimensat; inotify_init, inotify_add_watch, inotify_init1; fanotify_*
+            "times and watches": (132, 235, 261, 280, 253, 254, 294, 300, 301),
+            # setpriority, ioprio_set, migrate_pages, move_pages, kcmp
+            "processes": (141, 251, 256, 279, 312, *OF_PROCESSES),
+            # sched_setparam, sched_setscheduler, sched_setaffinity, sched_setattr, prlimit64
+            "settings": (142, 144, 203, 314, 302),
+            "signals": (62, 200, 234),  # kill, tkill, tgkill
+            "queued signals": (129, 297, 424),  # rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal
+        },
+    ),
+    "aarch64": (
+        0xC00000B7,
+        {
+            "socket": (198,),
+            "socketpair": (199,),
+            "others": (117, 270, 271, 280, 241, 265, 217, 218, 219, *SHARED),
+            "fork": (),
+            "clone": (220,),
+            "files": (45, 52, 53, 54, 55, 5, 6, 7, 14, 15, 16, *MODES),
+            "times and watches": (88, 26, 27, 262, 263),
+            "processes": (140, 30, 238, 239, 272, *OF_PROCESSES),
+            "settings": (118, 119, 122, 274, 261),
+            "signals": (129, 130, 131),
+            "queued signals": (138, 240, 424),
+        },
+    ),
+}
+
+
+def restrict(*, files: bool, processes: bool, signals: bool) -> None:
+    """Refuse sockets, new processes and looks into others; where asked, more of what those who see them could do.
+
+    `files`: changes of a file's mode or times, and watching it. `processes`: limits and priorities of other processes.
+    `signals`: signals to them. OSError where the system can't.
+    """
+    architecture, calls = _table()
+    wanted = {"socket": True, "others": True, "fork": True, "files": files, "times and watches": files}
+    wanted |= {"processes": processes, "queued signals": signals}
+    rules = [refuse(number) for name, is_wanted in wanted.items() if is_wanted for number in calls[name]]
+    # A C library that is told that there is no newer one makes its threads by the older, whose flags can be seen.
+    rules += [[_step(EQUAL, NEWER_CLONE, 0, 1), _step(RETURN, LACKING)]]
+    rules += [_refuse_where(number, 0, THREAD, 0) for number in calls["clone"]]
+    # One that comes in a pair could still be pointed elsewhere where it is of datagrams; asyncio needs the other kind.
+    rules += [_refuse_where(number, 1, TYPE_OF_SOCKET, DATAGRAM) for number in calls["socketpair"]]
+    rules += [_refuse_unless(number, (0, os.getpid())) for number in calls["settings"] if processes]
+    rules += [_refuse_unless(number, (os.getpid(),)) for number in calls["signals"] if signals]
+    install(architecture, [step for rule in rules for step in rule])
+
+
+def _table() -> tuple[int, Calls]:
+    found = TABLES.get(os.uname().machine)
+    if found is None or ctypes.sizeof(ctypes.c_void_p) != 8:
+        raise OSError(errno.ENOSYS, "no table of system calls for this machine")
+    return found
+
+
+def install(architecture: int, rules: Iterable[bytes]) -> None:
+    """Hold this process, and all that it starts, to a filter; each rule goes on to the next where it doesn't apply."""
+    steps = [
+        _step(LOAD, ARCHITECTURE),
+        _step(EQUAL, architecture, 1, 0),
+        _step(RETURN, END),
+        _step(LOAD, NUMBER),
+        _step(AT_LEAST, OTHER_TABLE, 0, 1),
+        _step(RETURN, REFUSE),
+        *rules,
+        _step(RETURN, ALLOW),
+    ]
+    program = b"".join(steps)
+    held = ctypes.create_string_buffer(program, len(program))
+    pointed = struct.pack("@HxxxxxxP", len(program) // 8, ctypes.addressof(held))
+    gain_nothing()
+    call("prctl", PR_SET_SECCOMP, MODE_FILTER, pointed, 0, 0)
+
+
+def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def refuse(number: int) -> list[bytes]:
+    """Return the steps that refuse a call."""
+    return [_step(EQUAL, number, 0, 1), _step(RETURN, REFUSE)]
+
+
+def _refuse_where(number: int, argument: int, mask: int, value: int) -> list[bytes]:
+    """Return the steps that refuse a call where these bits of an argument have this value."""
+    return [
+        _step(EQUAL, number, 0, 5),
+        _step(LOAD, ARGUMENTS + 8 * argument),
+        _step(AND, mask),
+        _step(EQUAL, value, 0, 1),
+        _step(RETURN, REFUSE),
+        _step(RETURN, ALLOW),
+    ]
+
+
+def _refuse_unless(number: int, allowed: tuple[int, ...]) -> list[bytes]:
+    """Return the steps that refuse a call whose first argument is none of these."""
+    left = range(len(allowed), 0, -1)
+    return [
+        _step(EQUAL, number, 0, len(allowed) + 3),
+        _step(LOAD, ARGUMENTS),
+        *(_step(EQUAL, each, steps, 0) for each, steps in zip(allowed, left, strict=True)),
+        _step(RETURN, REFUSE),
+        _step(RETURN, ALLOW),
+    ]

@@ -1,0 +1,169 @@
+"""New books of a whole ledger and a journal: each is taken over as it is, and given what only the other one holds.
+
+Where the ledger is sealed with a record of the journal, all that the journal tells up to there is in the ledger, or was
+never committed: nothing is left to be written but the records that follow. Else both are compared row by row.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.ledger.journal import Head, Journal, Record
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.schema import copy_database
+from tradebot.adapters.ledger.upkeep import Journalled
+from tradebot.adapters.recovery.rebuild_sources import (
+    KINDS,
+    NAMED,
+    Compared,
+    Doubt,
+    Place,
+    Sources,
+    compare,
+    identity,
+    words_of,
+)
+from tradebot.adapters.recovery.replaying import Replayed, replay
+from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
+from tradebot.adapters.text.canonical import parse_time
+
+TIMED = frozenset({"promised", "settled", "abandoned", "retried", "fill", "cash_adjusted", "acknowledged"})
+FATES = frozenset({"settled", "abandoned", "retried"})
+"""Records that tell of an intent by its id."""
+IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "approved": "baselines"}
+"""Records of which the last one is in force, and their tables."""
+
+
+def lay(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[Replayed], None]:
+    """Lay both down in the scratch folder, and return what writes into the ledger what only the journal holds."""
+    assert sources.ledger, "there is a ledger to be joined"
+    copy = sources.copies[sources.ledger, LEDGER]
+    with closing(SqliteLedger.open(copy, folder.account_number, read_only=True)) as old:
+        lacking = _lacking(sources, old)
+        if sources.last:
+            sources.doubts += [_doubt_of(old, place) for place in lacking]
+        head = _lay_journal(folder, scratch / JOURNAL, sources, old, lacking, now)
+        rest = _rest(sources, old)
+    if copy == sources.ledger:
+        copy_database(copy / LEDGER, scratch / LEDGER)
+    else:
+        with around("joining.take_ledger"):
+            (copy / LEDGER).rename(scratch / LEDGER)
+    return partial(_play_rest, sources, head, rest)
+
+
+def _sealed_in(sources: Sources, old: SqliteLedger) -> bool:
+    """Tell whether the ledger is sealed with a record of this very journal."""
+    return sources.reading is not None and old.seal().hash in sources.reading.met
+
+
+def _lacking(sources: Sources, old: SqliteLedger) -> list[Place]:
+    """Return what the journal lacks of the ledger; of a whole one that the ledger is sealed with it is nothing."""
+    if _sealed_in(sources, old) and sources.reading and not sources.reading.breaks:
+        return []
+    return _compared(sources, old).lacking
+
+
+def _compared(sources: Sources, old: SqliteLedger) -> Compared:
+    if old.folder not in sources.compared:
+        sources.compared[old.folder] = compare(sources, old)
+    return sources.compared[old.folder]
+
+
+def _rest(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
+    """Return the records that the ledger does not hold, and that nothing in it has superseded."""
+    sealed = old.seal()
+    if _sealed_in(sources, old):
+        return sources.records(after=sealed.sequence)
+    missing = _compared(sources, old).missing
+    if not missing and (sources.last is None or sources.last.head.sequence < sealed.sequence):
+        return iter(())
+    return _unknown(sources, missing, {kind: old.latest(table) for kind, table in IN_FORCE.items()})
+
+
+def _lay_journal(
+    folder: StateFolder, path: Path, sources: Sources, old: SqliteLedger, lacking: Iterable[Place], now: datetime
+) -> Head:
+    """Write the new journal: the old one as far as its chain holds, then what follows, with what it lacks."""
+    with closing(_begun(folder, path, sources)) as begun:
+        rest = sources.reading.records(sources.reading.sound_bytes) if sources.reading else iter(())
+        for record in _merged(rest, lacking, old):
+            if record.kind != "created":
+                begun.append(record.kind, record.payload, parse_time(record.at))
+        if sources.last is None or old.seal().sequence > sources.last.head.sequence:
+            for words, at in _in_force(old, now):
+                begun.append("trading_state", words, at)
+        return begun.sync()
+
+
+def _begun(folder: StateFolder, path: Path, sources: Sources) -> Journal:
+    if sources.reading is None or not sources.reading.sound.sequence:
+        return Journal.create(path, {"account": folder.account_number}, folder.created_at)
+    if sources.reading.path.parent != sources.journal and sources.reading.sound_alone:
+        sources.reading.move(path)
+    else:
+        sources.reading.copy_sound(path)
+    return Journal.open(path, sources.reading.sound)
+
+
+def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, str], datetime]]:
+    """Yield the states in force by a ledger that knows more than the journal, which was lost or cut short."""
+    halts = old.halts()
+    for halt in halts:
+        yield {"state": str(halt.state), "who": halt.who, "why": halt.why}, halt.at or now
+    if not halts:
+        yield {"state": "ACTIVE", "who": "recover", "why": "no halt was in force by the ledger"}, now
+
+
+def _play_rest(sources: Sources, head: Head, rest: Iterable[Record], books: Replayed) -> None:
+    """Write into the ledger what only the journal holds, and take out what new books do not inherit."""
+    books.continue_at(head)
+    if sources.approval_unsure:
+        books.forget_baselines()
+    _, known = books.counts()
+    books.journalling = False
+    for record in rest:
+        replay(books, record, sources)
+    books.journalling = True
+    # Whose shares became others by no trade since the old ledger has no best price any more.
+    for owned in books.untraded(known):
+        books.forget_high_water(owned.strategy, owned.fill.symbol)
+
+
+def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, str]) -> Iterator[Record]:
+    """Yield the records of another end; `latest` is when the ledger's last row was written that is in force."""
+    for record in sources.records():
+        if record.kind in IN_FORCE and record.at <= latest[record.kind]:
+            continue
+        if record.kind == "trading_state" or _identity_of_intent(record) in missing:
+            yield record
+
+
+def _identity_of_intent(record: Record) -> bytes:
+    """Return the digest of the promise that a record tells of, or of the record itself."""
+    return identity(record, "promised" if record.kind in FATES else record.kind)
+
+
+def _at(old: SqliteLedger, place: Place) -> Journalled:
+    return next(old.as_journalled(KINDS[place.rank], place.sequence, place.sequence))
+
+
+def _doubt_of(old: SqliteLedger, place: Place) -> Doubt:
+    record = _at(old, place)
+    words = words_of(record) if record.kind in NAMED else record.payload
+    return Doubt(record.kind, words.decode(), "the ledger holds it and the journal does not")
+
+
+def _merged(records: Iterable[Record], lacking: Iterable[Place], old: SqliteLedger) -> Iterator[Record | Journalled]:
+    """Put what was lacking where its time says; halts carry a person's own time, and tell nothing of trading time."""
+    waiting = deque(lacking)
+    for record in records:
+        while waiting and record.kind in TIMED and waiting[0].at <= record.at:
+            yield _at(old, waiting.popleft())
+        yield record
+    while waiting:
+        yield _at(old, waiting.popleft())

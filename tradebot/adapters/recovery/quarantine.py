@@ -1,0 +1,89 @@
+"""Damaged books are moved aside whole, each file with its digest, and never deleted or repaired in their place."""
+
+import hashlib
+import json
+import os
+import re
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.plain_files import NotPlainError, opened_plain
+from tradebot.adapters.state.state_folder import (
+    JOURNAL,
+    LEDGER,
+    QUARANTINE,
+    cannot_write,
+    make_folder,
+    sync_folder,
+    write_durably,
+)
+
+BOOKS = (LEDGER, f"{LEDGER}-journal", f"{LEDGER}-wal", f"{LEDGER}-shm", JOURNAL)
+MANIFEST = "manifest.json"
+SCHEMA = "tradebot.files/1"
+LONGEST_WHY = 40
+
+
+def stamp(at: datetime) -> str:
+    """Return a time as it begins the name of a folder, so that names sort as the times do."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def move(folder: Path, why: str, at: datetime) -> Path | None:
+    """Move the books, with everything that belongs to them, into a new folder of the quarantine; None without any.
+
+    A hot rollback journal goes with its ledger, or the next reader would see half a commit as a whole one.
+    OperatorError where the disk does not take it: what was not moved stays where it is.
+    """
+    names = [name for name in (*BOOKS, *_torn(folder)) if os.path.lexists(folder / name)]
+    if not names:
+        return None
+    try:
+        place = _place(folder, why, at)
+        for name in names:
+            with around("quarantine.move"):
+                (folder / name).rename(place / name)
+        sync_folder(place)
+        sync_folder(folder)
+        write_manifest(place, {"why": why, "at": at.astimezone(UTC).isoformat()})
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    return place
+
+
+def write_manifest(place: Path, words: dict[str, object], schema: str = SCHEMA) -> None:
+    """Write what a folder holds: each file's size and SHA-256, and these words."""
+    files = {path.name: describe(path) for path in sorted(place.iterdir()) if path.name != MANIFEST}
+    content = {"schema": schema, **words, "files": files}
+    write_durably(place / MANIFEST, json.dumps(content, indent=None if "made_of" in words else 2) + "\n")
+
+
+def describe(path: Path) -> dict[str, object]:
+    """Return the size in bytes and the SHA-256 of a file; of what is no file, that it is none."""
+    try:
+        file = opened_plain(path)
+    except NotPlainError as error:
+        return {"found": error.strerror}
+    with file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def places(folder: Path) -> list[Path]:
+    """Return the folders of the quarantine, the newest first."""
+    root = folder / QUARANTINE
+    return sorted((path for path in root.iterdir() if path.is_dir()), reverse=True) if root.is_dir() else []
+
+
+def _place(folder: Path, why: str, at: datetime) -> Path:
+    slug = re.sub(r"[^a-z0-9]+", "-", why.lower())[:LONGEST_WHY].strip("-")
+    names = (f"{stamp(at)}-{number}-{slug}" for number in count(1))
+    place = next(folder / QUARANTINE / name for name in names if not (folder / QUARANTINE / name).exists())
+    make_folder(place)
+    return place
+
+
+def _torn(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("journal.torn-*"))

@@ -1,0 +1,130 @@
+"""New books from whatever is whole of the old ones: a ledger and a journal joined, or a journal played again.
+
+Everything is made in a folder of its own first. Then the damaged books move into the quarantine, and the new ones into
+their place, the ledger last: whoever dies in between leaves books that are lost, which can be rebuilt from the same.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery import joining, quarantine
+from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources, find
+from tradebot.adapters.recovery.replaying import Replayed, replay
+from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILDING, StateFolder, cannot_write, sync_folder
+from tradebot.adapters.text.canonical import parse_time
+
+NOT_ACCEPTED = (
+    "what a backup or a damaged journal knows as accepted may be looser than what was accepted last: entries stay"
+    " closed until tradebot config accept"
+)
+
+
+class Rebuilt(NamedTuple):
+    """Books made anew: their name, where the damaged ones lie, what they were made of, and what they hold."""
+
+    name: str
+    quarantine: Path | None
+    journal: Path | None
+    ledger: Path | None
+    records: int
+    intents: int
+    fills: int
+    doubts: tuple[Doubt, ...]
+
+
+def rebuild(folder: StateFolder, why: str, on: datetime, *, only: Path | None = None) -> Rebuilt:
+    """Make new books, move the old ones into the quarantine, and put the new ones in their place.
+
+    `on` is a person's own time, for the name of the quarantine; `only` the one folder to take the books from. The
+    caller holds the pass lock and has halted; the new books wait for a person to accept them. OperatorError where the
+    disk does not take them.
+    """
+    try:
+        with ExitStack() as opened:
+            return _rebuilt(folder, find(folder, opened, only), why, on)
+    except OSError as error:
+        # What a backup has in parts is put together beside it before anything is made.
+        raise cannot_write(folder.path, error) from error
+
+
+def _rebuilt(folder: StateFolder, sources: Sources, why: str, on: datetime) -> Rebuilt:
+    now = _after_all(sources, folder.created_at)
+    if sources.approval_unsure:
+        sources.doubts.append(Doubt("configuration", str(sources.journal or sources.ledger), NOT_ACCEPTED))
+    name = _name(folder, sources, on)
+    scratch = folder.path / REBUILDING
+    try:
+        with around("rebuild.forget_last"):
+            shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(mode=0o700)
+        intents, fills = _make(folder, scratch, sources, name, now)
+        moved = quarantine.move(folder.path, why, on)
+        for file in (JOURNAL, LEDGER):
+            with around("rebuild.install"):
+                (scratch / file).rename(folder.path / file)
+        sync_folder(folder.path)
+        with around("rebuild.forget_scratch"):
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise cannot_write(folder.path, error) from error
+    counted = _count(sources), intents, fills
+    return Rebuilt(name, moved, sources.journal, sources.ledger, *counted, tuple(sources.doubts))
+
+
+def _count(sources: Sources) -> int:
+    return sources.reading.whole if sources.reading else 0
+
+
+def _after_all(sources: Sources, created_at: datetime) -> datetime:
+    """Return trading time just after the last record: of two journals the one that ends later is the newer."""
+    last = parse_time(sources.last.at) if sources.last else created_at
+    return max(last, created_at) + timedelta(microseconds=1)
+
+
+def _name(folder: StateFolder, sources: Sources, on: datetime) -> str:
+    content = f"{folder.id} {on.isoformat()} {_count(sources)} {sources.ledger}"
+    return f"rebuilt-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: datetime) -> tuple[int, int]:
+    """Write the new books into the scratch folder and return how many intents and fills they hold."""
+    write: Callable[[Replayed], None]
+    if sources.ledger is None:
+        SqliteLedger.create(scratch, folder.account_number, folder.created_at).close()
+        write = partial(_play_all, sources)
+    else:
+        write = joining.lay(folder, scratch, sources, now)
+    with closing(Replayed.open(scratch, folder.account_number)) as books:
+        with books.all_at_once():
+            write(books)
+            books.record_state("REDUCE_ONLY", "recover", f"{name} waits to be accepted", now)
+            books.mark_rebuilt(name, _told(sources), now)
+        if sources.ledger is None:
+            books.check_pages()
+            books.check_journal()
+        return books.counts()
+
+
+def _play_all(sources: Sources, books: Replayed) -> None:
+    """Write every record of the journal again: no ledger is whole."""
+    for record in sources.records():
+        replay(books, record, sources)
+
+
+def _told(sources: Sources) -> dict[str, str | int | bool | None]:
+    """Return what the journal keeps of a rebuild: how many came before it, of what it is, and what it takes back."""
+    told: dict[str, str | int | bool | None] = {"generation": sources.generation + 1}
+    told |= {"journal": _text(sources.journal), "ledger": _text(sources.ledger)}
+    return told | ({"approved": False} if sources.approval_unsure else {})
+
+
+def _text(place: Path | None) -> str | None:
+    return None if place is None else place.name

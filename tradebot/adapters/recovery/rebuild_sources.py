@@ -1,0 +1,283 @@
+"""What new books can be made of: the journal and the ledger that know most, wherever they lie."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.adapters.ledger import journal_reading
+from tradebot.adapters.ledger.journal import Record
+from tradebot.adapters.ledger.journal_reading import Reading
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.upkeep import AS_JOURNALLED, Journalled
+from tradebot.adapters.recovery import backups, quarantine
+from tradebot.adapters.recovery.backups import End
+from tradebot.adapters.state.plain_files import is_plain
+from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, StateFolder
+from tradebot.errors import TradebotError
+
+LASTING = frozenset({"opening", "promised", "fill"})
+"""Kinds of which a ledger keeps every one."""
+OF_AN_INTENT = re.compile(rb'"client_order_id":"([^"]*)"')
+NAMED = {
+    "promised": OF_AN_INTENT,
+    "settled": OF_AN_INTENT,
+    "abandoned": OF_AN_INTENT,
+    "retried": OF_AN_INTENT,
+    "fill": re.compile(rb'"activity_id":"([^"]*)"'),
+}
+"""Where the id stands in the payload of a kind that has one."""
+KINDS = tuple(AS_JOURNALLED)
+
+
+class Doubt(NamedTuple):
+    """Something that could not be proven: of what kind, where, and why."""
+
+    what: str
+    where: str
+    why: str
+
+
+class Place(NamedTuple):
+    """Where a record stands in a ledger, in the order of time: `rank` is that of its kind among `KINDS`."""
+
+    at: str
+    rank: int
+    sequence: int
+
+
+class Compared(NamedTuple):
+    """What a journal lacks of a ledger, oldest first, and the digests of what the ledger lacks of the journal.
+
+    `lasting` tells whether there is anything among the latter of which a ledger keeps every one.
+    """
+
+    lacking: list[Place]
+    missing: frozenset[bytes]
+    lasting: bool
+
+
+@dataclass(slots=True)
+class Sources:
+    """What new books are made of; a place is a folder, None where nothing whole was found there.
+
+    `reading` is the journal's. `met` are the hashes of journals' ends and of ledgers' seals that stand in a journal of
+    this account: a ledger whose seal is none of them is of elsewhere. `generation` counts the rebuilds that the
+    journals tell of, because the one of the last rebuild is the newer. `copies` are the folders that hold the whole
+    file of a place and a name; `compared` is what the journal and the ledger of such a folder hold alone, where it was
+    asked for; `told` is what `told_by` gives of the journal, where its chain holds and it was asked for in time.
+    """
+
+    journal: Path | None = None
+    reading: Reading | None = None
+    ledger: Path | None = None
+    doubts: list[Doubt] = field(default_factory=list)
+    met: set[str] = field(default_factory=set)
+    generation: int = 0
+    copies: dict[tuple[Path, str], Path] = field(default_factory=dict)
+    compared: dict[Path, Compared] = field(default_factory=dict)
+    told: Mapping[bytes, bool] | None = None
+
+    @property
+    def approval_unsure(self) -> bool:
+        """Return True if what was accepted last may be lost: nothing but backups, or a damaged journal alone, tells."""
+        made_of = [place for place in (self.journal, self.ledger) if place is not None]
+        of_backups = bool(made_of) and all(place.parent.name == BACKUPS for place in made_of)
+        of_ledger = self.ledger is not None and self.ledger.parent.name != BACKUPS
+        return of_backups or (not of_ledger and self.reading is not None and not self.reading.sound_alone)
+
+    @property
+    def last(self) -> Record | None:
+        """Return the last record of the journal."""
+        return self.reading.last if self.reading else None
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """Yield the records of the journal whose numbers are greater than `after`."""
+        return self.reading.records(after=after) if self.reading else iter(())
+
+
+def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> Sources:
+    """Look for the journal and the ledger that know most: in the folder, in its quarantine, among its copies.
+
+    What is all in another one that was read, or older than one that is whole, is not read. `opened` closes what was
+    put together for it.
+    """
+    places = [folder.path, *quarantine.places(folder.path), *backups.places(folder.path)]
+    found = Sources()
+    ends = {place: told for place in places if (told := _end(found, place, only))}
+    _find_journal(found, opened, ends, folder, only)
+    _find_ledger(found, opened, {only: ends[only]} if only in ends else {} if only else ends, folder)
+    return found
+
+
+def _end(found: Sources, place: Path, only: Path | None) -> End | None:
+    """Return how far the books of a place go, None where it holds none; of a damaged ledger what the journal tells."""
+    try:
+        return backups.end(place)
+    except TradebotError as damaged:
+        if only in (None, place):
+            found.doubts.append(Doubt("ledger", str(place / LEDGER), damaged.message))
+        return End(journal_reading.last_hash(place / JOURNAL), None, "")
+
+
+def _copy(found: Sources, opened: ExitStack, place: Path, file: str) -> Path:
+    """Return a folder with the file of a place, if that is whole; if it is not, this becomes a doubt."""
+    if (place, file) not in found.copies:
+        lost = list[str]()
+        found.copies[place, file] = opened.enter_context(backups.whole(place, (file,), lost))
+        found.doubts += [Doubt("backup", str(place), why) for why in lost]
+    return found.copies[place, file]
+
+
+def _find_journal(
+    found: Sources, opened: ExitStack, ends: Mapping[Path, End], folder: StateFolder, only: Path | None
+) -> None:
+    best, wanted = (-1, 0), frozenset(hash_ for end in ends.values() for hash_ in (end.last, end.sealed) if hash_)
+    for place, end in ends.items():
+        if end.last in found.met and place != only:
+            # All of its records stand in a journal that was read: each names the one before it.
+            continue
+        # A copy's journal commonly ends before the ledger does, and is then held against it.
+        lineage = Lineage(folder.account_number, digesting=place != folder.path)
+        if only not in (None, place):
+            # Nothing is taken from it. It may tell of rebuilds that what is taken knows nothing of.
+            for record in journal_reading.rebuilds(place / JOURNAL):
+                lineage.see(record)
+            found.generation = max(found.generation, lineage.generation)
+            continue
+        reading = _reading(found, opened, place, wanted, lineage)
+        if reading is None or not lineage.ours:
+            if reading is not None:
+                found.doubts.append(Doubt("journal", str(place / JOURNAL), "it holds no record of this account"))
+            continue
+        found.met |= reading.met
+        found.generation = max(found.generation, lineage.generation)
+        if (lineage.generation, reading.whole) > best:
+            best, found.journal, found.reading = (lineage.generation, reading.whole), place, reading
+            found.told = None if reading.breaks else lineage.told
+    found.doubts += _breaks(found) or []
+
+
+def _breaks(found: Sources) -> list[Doubt]:
+    if found.journal is None or found.reading is None:
+        return [Doubt("journal", JOURNAL, "no journal that can be read was found")]
+    where = found.journal / JOURNAL
+    return [Doubt("record", f"{where}:{line.number}", line.problem) for line in found.reading.breaks]
+
+
+def _reading(
+    found: Sources, opened: ExitStack, place: Path, wanted: frozenset[str], lineage: "Lineage"
+) -> Reading | None:
+    """Read the journal of a place through; None where there is none, or it cannot be put together."""
+    try:
+        path = _copy(found, opened, place, JOURNAL) / JOURNAL
+        _doubt_if_changed(found, place)
+        return journal_reading.read(path, wanted=wanted, each=lineage.see) if is_plain(path) else None
+    except TradebotError as damaged:
+        found.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
+        return None
+
+
+def _doubt_if_changed(found: Sources, place: Path) -> None:
+    """Tell of a journal that is not as its backup's manifest says; what its chain holds of it is used all the same."""
+    try:
+        backups.require_as_made(place, JOURNAL)
+    except TradebotError as damaged:
+        found.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
+
+
+class Lineage:
+    """Whose a journal is, and how many rebuilds it descends from, told by its records as they are read.
+
+    Whose it is tells its first record, or, where that is lost, any order that it promised.
+    """
+
+    def __init__(self, account: str, digesting: bool = False) -> None:
+        self.ours: bool | None = None
+        self.generation = 0
+        self.told: dict[bytes, bool] | None = {} if digesting else None
+        self._account = account
+
+    def see(self, record: Record) -> None:
+        """Take one more record into account."""
+        if self.told is not None and record.kind in AS_JOURNALLED:
+            self.told[identity(record)] = record.kind in LASTING
+        if record.kind == "rebuilt":
+            self.generation = max(self.generation, int(json.loads(record.payload)["generation"]))
+        elif record.kind == "created" and record.head.sequence == 1:
+            self.ours = json.loads(record.payload)["account"] == self._account
+        elif self.ours is None and record.kind == "promised":
+            self.ours = json.loads(record.payload)["intent"]["key"]["account"] == self._account or None
+
+
+def _find_ledger(found: Sources, opened: ExitStack, ends: Mapping[Path, End], folder: StateFolder) -> None:
+    """Take the newest ledger that is whole and of one of the journals."""
+    for place in sorted(
+        (place for place, end in ends.items() if end.newest), key=lambda p: ends[p].newest, reverse=True
+    ):
+        try:
+            backups.require_as_made(place, LEDGER)
+            with closing(
+                SqliteLedger.open(_copy(found, opened, place, LEDGER), folder.account_number, read_only=True)
+            ) as ledger:
+                # What was put together of parts is, to the byte, what was read through when the copy was made.
+                if not backups.in_parts(place):
+                    ledger.check_pages()
+                related = _is_related(ledger, found)
+        except TradebotError as damaged:
+            # A copy that was put together is named by where it came from.
+            said = damaged.message.replace(str(found.copies.get((place, LEDGER), place)), str(place))
+            found.doubts.append(Doubt("ledger", str(place / LEDGER), said))
+            continue
+        if related:
+            found.ledger = place
+            return
+        found.doubts.append(Doubt("ledger", str(place / LEDGER), "it belongs to no journal that was found"))
+    lost = "no whole ledger was found: claimed slots and the marks of trailing stops begin anew"
+    found.doubts.append(Doubt("ledger", str(folder.path / LEDGER), lost))
+
+
+def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
+    """Tell whether a ledger belongs to a journal: one holds its last record, or it holds all of one cut short."""
+    seal = ledger.seal()
+    if found.last is None or seal.hash in found.met:
+        return True
+    if found.last.head.sequence >= seal.sequence:
+        return False
+    found.compared[ledger.folder] = compared = compare(found, ledger)
+    return not compared.lasting
+
+
+def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
+    """Hold each record of money against the rows of a whole ledger, by what makes it itself."""
+    told = dict(found.told if found.told is not None else told_by(found.records()))
+    lacking = list[Place]()
+    for row in ledger.identities():
+        if told.pop(digest(row.kind, row.words), None) is None:
+            lacking.append(Place(row.at, KINDS.index(row.kind), row.sequence))
+    return Compared(sorted(lacking), frozenset(told), any(told.values()))
+
+
+def told_by(records: Iterable[Record]) -> dict[bytes, bool]:
+    """Return the digests of the records of money, each with whether a ledger keeps every one of its kind."""
+    return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALLED}
+
+
+def identity(record: Record, kind: str | None = None) -> bytes:
+    """Return a digest of what makes a record itself, as one of its own kind or of another."""
+    return digest(kind or record.kind, words_of(record))
+
+
+def words_of(record: Record | Journalled) -> bytes:
+    """Return the id of a record that has one, else all that it says, with its time."""
+    named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
+    return named[1] if named else record.payload + record.at.encode()
+
+
+def digest(kind: str, words: bytes) -> bytes:
+    """Return what stands for a record in memory."""
+    return hashlib.blake2b(b"%s %s" % (kind.encode(), words), digest_size=16).digest()

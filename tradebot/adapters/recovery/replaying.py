@@ -1,0 +1,138 @@
+"""The records of a journal written into books again: what each kind does, and what is left out by name."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from tradebot.adapters.ledger.journal import Head, Record
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources
+from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.codec import decode
+from tradebot.model.activity import id_of
+from tradebot.model.baseline import Baseline
+from tradebot.model.intent import Intent
+from tradebot.model.order import Reply
+from tradebot.model.position import OwnedFill
+
+
+class Replayed(SqliteLedger):
+    """Books that are being written in one go: one transaction over all, one sync at its end."""
+
+    journalling = True
+    """False while records are written whose journal is there already."""
+
+    @contextmanager
+    def all_at_once(self) -> Iterator[None]:
+        """Hold one transaction; whatever goes wrong inside leaves nothing."""
+        with super()._write():
+            yield
+            super()._seal()
+
+    def continue_at(self, head: Head) -> None:
+        """Take a journal over that ends with this record, and forget what new books do not inherit."""
+        self._execute(
+            "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
+            (*head, self._account),
+        )
+        for table in NOT_INHERITED:
+            self._forget(table)
+
+    def promise_text(self, intent: Intent, body: str, verdicts: str) -> None:
+        """Write an intent as it was journalled before, where it is not there."""
+        self._promise(intent, body, verdicts)
+
+    def forget_baselines(self) -> None:
+        """Forget what was ever approved: a person approves the configuration anew."""
+        self._forget("baselines")
+
+    def forget_high_water(self, strategy: str, symbol: str) -> None:
+        """Forget the best prices of a symbol's positions."""
+        self._forget("high_water", " AND strategy = ? AND symbol = ?", (strategy, symbol))
+
+    def _forget(self, table: str, which: str = "", values: Sequence[str] = ()) -> None:
+        gone = self._execute(f"DELETE FROM {table} WHERE account = ?{which}", (self._account, *values))  # noqa: S608 - names of ours
+        self._execute("UPDATE book SET rows = rows - ? WHERE account = ?", (gone, self._account))
+
+    @contextmanager
+    def _write(self) -> Iterator[None]:
+        yield
+
+    def _note(self, kind: str, payload: object, at: datetime) -> None:
+        if self.journalling:
+            super()._note(kind, payload, at)
+
+    def _seal(self) -> None:
+        """Leave the sync to the end."""
+
+
+def replay(books: Replayed, record: Record, sources: Sources) -> None:
+    """Write one record again; one that makes no sense without another that is lost becomes a doubt."""
+    kind, where = record.kind, f"record {record.head.sequence}"
+    if kind in NOT_PLAYED or (kind == "approved" and sources.approval_unsure):
+        return
+    if kind != "promised" and kind not in PLAYED:
+        sources.doubts.append(Doubt("record", where, f"this version does not know records of kind {kind}"))
+        return
+    try:
+        if kind == "promised":
+            _promise_again(books, record.payload.decode())
+        else:
+            PLAYED[kind](books, json.loads(record.payload), parse_time(record.at))
+    except (KeyError, TypeError, ValueError, InvalidOperation, AssertionError) as error:
+        said = f"{kind} could not be written again ({type(error).__name__}: {error})"
+        sources.doubts.append(Doubt("record", where, said))
+
+
+def _promise_again(books: Replayed, text: str) -> None:
+    """Write a promise by its own text: its verdicts are most of what a journal holds, and nobody asks what they say."""
+    intent, end = JSON.raw_decode(text, len(INTENT))
+    if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
+        raise ValueError("it is no promise")
+    books.promise_text(decode(Intent, intent), text[len(INTENT) : end], text[end + len(VERDICTS) : -1])
+
+
+def _settled(books: Replayed, payload: Any, at: datetime) -> None:
+    books.settle(payload["client_order_id"], decode(Reply, payload["reply"]), at)
+
+
+def _filled(books: Replayed, payload: Any, at: datetime) -> None:
+    books.apply_fills([decode(OwnedFill, payload)], at)
+
+
+def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
+    # Whoever was killed between journal and ledger books an activity again, and the journal holds it twice.
+    if id_of(payload["why"]) not in books.booked():
+        books.adjust_cash(Decimal(payload["amount"]), payload["why"], at)
+
+
+def _rebuilt(books: Replayed, payload: Any, at: datetime) -> None:
+    if payload.get("approved") is False:
+        books.forget_baselines()
+
+
+PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], object]] = {
+    "opening": lambda books, payload, at: books.open_books(Decimal(payload["cash"]), at),
+    "settled": _settled,
+    "abandoned": lambda books, payload, at: books.abandon(payload["client_order_id"], payload["why"], at),
+    "retried": lambda books, payload, at: books.retry(payload["client_order_id"], at),
+    "fill": _filled,
+    "cash_adjusted": _moved_cash,
+    "acknowledged": lambda books, payload, at: books.acknowledge(
+        payload["symbol"], Decimal(payload["quantity"]), payload["why"], at
+    ),
+    "approved": lambda books, payload, at: books.approve(Baseline(payload["values"], payload["who"], at)),
+    "rebuilt": _rebuilt,
+    "trading_state": lambda books, payload, at: books.record_state(
+        payload["state"], payload["who"], payload["why"], at
+    ),
+}
+"""How a record of the journal is written again."""
+NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
+NOT_INHERITED = ("armings", "last_reconcile")
+"""Records and tables that new books do not inherit: they are their own, and real money is armed anew by a person."""
+JSON = json.JSONDecoder()
+INTENT, VERDICTS = '{"intent":', ',"verdicts":'

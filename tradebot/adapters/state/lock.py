@@ -1,0 +1,102 @@
+"""One writer per state folder: an advisory lock held for one pass."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state.plain_files import open_plain, read_plain
+from tradebot.adapters.state.state_folder import cannot_write
+from tradebot.errors import ExitCode, TradebotError
+
+LOCK = "lock"
+SERVE_LOCK = "serve.lock"
+SETUP_LOCK = "setup.lock"
+"""Held while a state is being made or a demo is being played, because each pass in it takes the folder's own lock."""
+POLL_S = 0.02
+LONGEST_HOLDER = 4096
+
+
+@contextmanager
+def hold(folder: Path, verb: str, wait_s: float = 5.0, name: str = LOCK) -> Iterator[None]:
+    """Hold the folder's lock; after `wait_s` raise TradebotError(ANOTHER_INSTANCE) naming who holds it.
+
+    The file is never removed, because whoever locked a removed file would hold nothing. The kernel frees
+    the lock of a dead process.
+    """
+    descriptor = _acquire(folder / name, time.monotonic() + wait_s)
+    try:
+        _sign(descriptor, verb)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def holder(folder: Path, name: str = LOCK) -> str | None:
+    """Return who holds a lock of the folder now, None where nobody does; looking makes no file and waits for nobody."""
+    try:
+        descriptor = open_plain(folder / name, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(folder / name)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _acquire(path: Path, deadline: float) -> int:
+    while True:
+        descriptor = _try(path)
+        if descriptor is not None:
+            return descriptor
+        if time.monotonic() >= deadline:
+            raise TradebotError(
+                f"Another tradebot is at work on {path.parent}: {_holder(path)}.",
+                "Wait for it to end, then type the command again.",
+                code=ExitCode.ANOTHER_INSTANCE,
+            )
+        time.sleep(POLL_S)
+
+
+def _try(path: Path) -> int | None:
+    """Return a locked descriptor of the file that stands at `path` now, or None."""
+    try:
+        descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise cannot_write(path.parent, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Someone may have replaced the file between opening and locking: then this lock guards nothing.
+        if os.fstat(descriptor).st_ino == path.stat().st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(descriptor)
+    return None
+
+
+def _sign(descriptor: int, verb: str) -> None:
+    """Write who holds the lock; on a full disk the lock holds all the same, unsigned."""
+    holder = {"pid": os.getpid(), "verb": verb, "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        with around("lock.sign"):
+            os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
+    except OSError:
+        return
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(read_plain(path)[:LONGEST_HOLDER])
+        return f"{holder['verb']}, process {holder['pid']}, since {holder['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "it has not said who it is"

@@ -1,0 +1,53 @@
+"""Reconcile plans as files: proposed by one run, accepted by a person in another."""
+
+import json
+from pathlib import Path
+
+from tradebot.adapters.state.state_folder import StateFolder, cannot_write, write_durably
+from tradebot.adapters.text.canonical import CodecError
+from tradebot.adapters.text.codec import decode, encode
+from tradebot.errors import OperatorError
+from tradebot.reconciliation.plans import Plan
+
+SCHEMA = "tradebot.plan/2"
+AGAIN = "tradebot reconcile proposes a plan and names it"
+LONGEST = 1 << 20
+
+
+def write(folder: StateFolder, plan: Plan) -> Path:
+    """Write a plan durably and return its file; OperatorError where the disk takes no more."""
+    content = {"schema": SCHEMA, "account": folder.account_number, "plan": encode(plan)}
+    path = folder.plans / f"{plan.id}.json"
+    try:
+        folder.plans.mkdir(mode=0o700, exist_ok=True)
+        write_durably(path, json.dumps(content, indent=2) + "\n")
+    except OSError as error:
+        raise cannot_write(folder.plans, error) from error
+    return path
+
+
+def read(folder: StateFolder, name: str) -> Plan:
+    """Return the plan of an id or a file; OperatorError where it is absent, damaged, or another account's."""
+    path = Path(name) if "/" in name or name.endswith(".json") else folder.plans / f"{name}.json"
+    content = _content(path)
+    if content.get("account") != folder.account_number:
+        raise OperatorError(f"{path} was made for another account than …{folder.tail}", AGAIN)
+    try:
+        return decode(Plan, content.get("plan"))
+    except CodecError as error:
+        raise OperatorError(f"{path} is damaged: {error}", AGAIN) from error
+
+
+def _content(path: Path) -> dict[str, object]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            content = json.loads(file.read(LONGEST))
+    except FileNotFoundError as error:
+        raise OperatorError(f"there is no plan {path}", AGAIN) from error
+    except OSError as error:
+        raise OperatorError(f"{path} can't be read: {error.strerror}", AGAIN) from error
+    except ValueError as error:
+        raise OperatorError(f"{path} can't be read as a plan: it is not JSON", AGAIN) from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise OperatorError(f"{path} is not a plan of this version", AGAIN)
+    return content

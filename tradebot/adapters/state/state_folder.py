@@ -1,0 +1,355 @@
+"""The folder of one bot: where it is, what marks it, and what its files are called.
+
+Quick commands import this module, so it uses the cheap part of the standard library only.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.state import doors
+from tradebot.adapters.state.plain_files import NotPlainError, create_draft, read_plain
+from tradebot.errors import DamagedBooksError, OperatorError
+
+MARKER = "state.id"
+LEDGER = "ledger.db"
+FACTS = "facts.db"
+JOURNAL = "journal.jsonl"
+EVENTS = "system_events.jsonl"
+EXCHANGE = "exchange"
+PLANS = "plans"
+SENDING = "sending"
+"""Which order is going out; it counts only while the send lock is held."""
+ENVIRONMENT = "TRADEBOT_STATE"
+DEFAULT = Path("state")
+OWN_FILES = (
+    MARKER,
+    LEDGER,
+    f"{LEDGER}-journal",
+    FACTS,
+    f"{FACTS}-wal",
+    f"{FACTS}-shm",
+    JOURNAL,
+    EVENTS,
+    "ARMED",
+    "HALT",
+    SENDING,
+    "tradebot.yaml",
+)
+"""What a state folder holds beside its folders; only a demo is ever cleared away, for the next one."""
+LOCKS = ("lock", "serve.lock", "setup.lock")
+ASIDE = "aside-"
+"""How the name of a folder begins that holds what was moved out of the way."""
+COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
+"""How the names of files begin that SQLite, a rotation or a mended damage leaves beside ours."""
+SCHEMA = 1
+DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
+REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
+BACKUPS = "backups"
+QUARANTINE = "quarantine"
+REBUILDING = "rebuilding"
+"""Where new books are made before they take the place of the damaged ones."""
+FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING)
+
+
+class StateFolder(NamedTuple):
+    """One bot's folder and what its marker says; `kind` is "user" or "demo"."""
+
+    path: Path
+    id: str
+    kind: str
+    mode: str
+    account_number: str
+    created_at: datetime
+
+    @property
+    def tail(self) -> str:
+        """Return the last four characters of the account number, for people."""
+        return self.account_number[-4:]
+
+    @property
+    def exchange(self) -> Path:
+        """Return where the embedded exchange keeps its own state."""
+        return self.path / EXCHANGE
+
+    @property
+    def plans(self) -> Path:
+        """Return where proposed reconcile plans are written."""
+        return self.path / PLANS
+
+
+def resolve(flag: str | None, environ: Mapping[str, str]) -> Path:
+    """Return the folder meant: the flag, else TRADEBOT_STATE, else ./state."""
+    return Path(flag or environ.get(ENVIRONMENT) or DEFAULT)
+
+
+def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) -> StateFolder:
+    """Make and mark a folder for its owner only; OperatorError where it is marked already or cannot be."""
+    if marked(path):
+        raise OperatorError(f"{path} is a state folder already.", f"tradebot status --state-dir {path}")
+    state = StateFolder(path, os.urandom(8).hex(), kind, mode, account_number, at.astimezone(UTC))
+    prepare(path)
+    try:
+        write_durably(path / MARKER, _marker_text(state))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return state
+
+
+def prepare(path: Path) -> None:
+    """Make the folders that are not there, for their owner only; without the marker they are not a state yet.
+
+    OperatorError where the folder holds what is none of ours, or others can write it: that is left as it is.
+    """
+    try:
+        require_closed(path)
+        foreign = sorted(entry.name for entry in path.iterdir() if not _may_be_there(entry)) if path.exists() else []
+        if foreign:
+            raise OperatorError(
+                f"{path} is not empty and not a state: it holds {', '.join(foreign[:3])}{' …' * (len(foreign) > 3)}.",
+                f"name a new folder: --state-dir {path / DEFAULT}",
+            )
+        for folder in (path, path / EXCHANGE, path / PLANS):
+            if not folder.is_dir():
+                make_folder(folder)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def open_door(path: Path) -> doors.Door | None:
+    """Return the first way into a state folder, or into what it holds, that stands open to others."""
+    return doors.open_door(path) or doors.open_door_within(path, FOLDERS)
+
+
+def require_closed(path: Path, look: Callable[[Path], doors.Door | None] = open_door) -> None:
+    """Raise OperatorError if anybody else can write a folder or what it holds; one that is yet to be made is fine."""
+    door = look(path)
+    if door is not None:
+        raise OperatorError(f"{door.problem}.", door.remedy)
+
+
+def _may_be_there(entry: Path) -> bool:
+    """Tell whether a state folder may hold this: files of ours, hidden ones, and other states."""
+    name = entry.name
+    if name in (*OWN_FILES, *LOCKS, *FOLDERS) or name.startswith((".", ASIDE, *COMPANIONS)):
+        return True
+    return name.endswith(".new") or os.path.isfile(entry / MARKER) or os.path.isdir(entry / EXCHANGE)
+
+
+def marked(path: Path) -> bool:
+    """Tell whether a folder carries a marker; OperatorError where one may not look."""
+    try:
+        return (path / MARKER).exists()
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+
+
+def set_aside(path: Path, names: Iterable[str]) -> Path:
+    """Move what is there of these names into a new folder beside them, and return that folder."""
+    places = (path / f"{ASIDE}{number}" for number in count(1))
+    try:
+        aside = next(place for place in places if not place.exists())
+        aside.mkdir(mode=0o700)
+        for name in names:
+            if os.path.lexists(path / name):
+                with around("state_folder.set_aside"):
+                    (path / name).rename(aside / name)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return aside
+
+
+def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
+    """Return the folder's marker; OperatorError where there is none, it is damaged, or its ledger is lost."""
+    state = read_marker(path, environ)
+    lost = lost_ledger(path / LEDGER)
+    if lost:
+        raise DamagedBooksError(
+            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is {lost}: "
+            "the books are lost, not new.",
+            REBUILD,
+        )
+    return state
+
+
+def lost_ledger(path: Path) -> str | None:
+    """Return how a ledger is lost, None where something is there to be opened; whether it is sound comes out then."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "missing"
+    return "empty" if stat.S_ISREG(found.st_mode) and not found.st_size else None
+
+
+def read_marker(
+    path: Path, environ: Mapping[str, str] = os.environ, look: Callable[[Path], doors.Door | None] = open_door
+) -> StateFolder:
+    """Return the folder's marker, whatever became of its books.
+
+    OperatorError where there is none, it is damaged, or others can write the folder or what it holds.
+    """
+    try:
+        text = read_plain(path / MARKER).decode()
+        require_closed(path, look)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _not_found(path, environ) from error
+    except PermissionError as error:
+        raise _cannot_read(path, error) from error
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise OperatorError(f"The marker {path / MARKER} cannot be read: {said}.", DAMAGED) from error
+    return _parse_marker(path, text)
+
+
+def known_states(environ: Mapping[str, str]) -> list[Path]:
+    """Return the marked folders at the places where states live: ./state, ./state/* and TRADEBOT_STATE."""
+    places = [DEFAULT, *_within(DEFAULT)]
+    if environ.get(ENVIRONMENT):
+        places.append(Path(environ[ENVIRONMENT]))
+    return [place for place in places if os.path.isfile(place / MARKER)]
+
+
+def _within(folder: Path) -> list[Path]:
+    """Return what a folder holds; nothing where one may not look, because another's states are none of ours."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a small file so that after a crash it is there wholly or not at all; OSError where that fails."""
+    draft, descriptor = create_draft(path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            with around("state_folder.sync_file"):
+                os.fsync(descriptor)
+        with around("state_folder.replace"):
+            draft.replace(path)
+    except OSError:
+        with around("state_folder.drop_draft"):
+            draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for its owner only, durably, with the missing ones above it: no umask opens one of them."""
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    path.mkdir(mode=0o700)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with around("state_folder.sync_names"):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def in_place(path: Path, opened: os.stat_result) -> bool:
+    """Tell whether an open file still stands at its path."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
+
+
+def cannot_write(path: Path, error: OSError) -> OperatorError:
+    """Return what to tell a person whose state folder cannot be written."""
+    if isinstance(error, NotPlainError):
+        place = error.filename
+        return OperatorError(f"{place} cannot be used: {error.strerror}.", f"move it away: mv {place} {place}.aside")
+    if isinstance(error, NotADirectoryError | FileExistsError) and (taken := _in_the_way(path)):
+        return _not_a_folder(taken)
+    return OperatorError(
+        f"The state folder {path} cannot be written: {error.strerror or error}.",
+        "Make room on the disk, or the folder writable (see ls -ld), or name another: --state-dir",
+    )
+
+
+def _in_the_way(path: Path) -> Path | None:
+    """Return what stands in the place of a state folder, or of one above it, and is no folder."""
+    return next((place for place in (path, *path.parents) if os.path.lexists(place) and not os.path.isdir(place)), None)
+
+
+def _not_a_folder(place: Path) -> OperatorError:
+    hint = f"move it away: mv {place} {place}.aside, or name another folder with --state-dir"
+    return OperatorError(f"{place} is not a folder, and a folder must be there.", hint)
+
+
+def _cannot_read(path: Path, error: OSError) -> OperatorError:
+    return OperatorError(
+        f"The state folder {path} cannot be read: {error.strerror or error}.",
+        f"become its owner, or make it readable: chmod u+rwx {path}",
+    )
+
+
+def _marker_text(state: StateFolder) -> str:
+    content = {
+        "schema": SCHEMA,
+        "id": state.id,
+        "kind": state.kind,
+        "mode": state.mode,
+        "account_number": state.account_number,
+        "created_at": state.created_at.isoformat(),
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _parse_marker(path: Path, text: str) -> StateFolder:
+    try:
+        content = json.loads(text)
+        schema = int(content["schema"])
+        identity, kind, mode, number = (str(content[n]) for n in ("id", "kind", "mode", "account_number"))
+        created_at = datetime.fromisoformat(content["created_at"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise OperatorError(
+            f"The marker {path / MARKER} is damaged: it is not as tradebot wrote it.", DAMAGED
+        ) from error
+    if schema != SCHEMA:
+        raise OperatorError(
+            f"{path} was written by another version of tradebot (schema {schema}, this one reads {SCHEMA}).",
+            "Use the version that wrote it, or begin anew: tradebot init --state-dir NEW",
+        )
+    return StateFolder(path, identity, kind, mode, number, created_at)
+
+
+def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
+    taken = _in_the_way(path)
+    if taken is not None:
+        return _not_a_folder(taken)
+    if os.path.isfile(path / LEDGER):
+        return OperatorError(
+            f"{path} holds books ({LEDGER}) and no marker ({MARKER}): it was never finished, or its marker is lost.",
+            f"{_init(path, environ)}: it moves books aside that were never used, and leaves others untouched",
+        )
+    known = ", ".join(str(place) for place in known_states(environ))
+    return OperatorError(
+        f"There is no state at {path.absolute()}. "
+        + (f"States known here: {known}." if known else "None is known here."),
+        _init(path, environ) + (", or name a known one with --state-dir" if known else ""),
+    )
+
+
+def _init(path: Path, environ: Mapping[str, str]) -> str:
+    """Return the command that makes this folder, of the mode that the environment or its own name says.
+
+    A folder named paper must not become a sandbox because somebody followed a hint.
+    """
+    said = (environ.get("TRADING_MODE") or environ.get("TRADEBOT_MODE") or path.name).lower()
+    mode = f" --mode {said}" if said in ("paper", "live") else ""
+    return f"tradebot init{mode} --state-dir {path}"

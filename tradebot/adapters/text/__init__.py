@@ -1,0 +1,1 @@
+"""Canonical text, JSON and YAML, and keys kept out of them."""

@@ -1,0 +1,268 @@
+"""Frozen dataclasses to JSON-able values and back, driven by their types.
+
+Text is canonical, so that equal values have equal text: a Decimal has no exponent and no trailing zeros, a
+time is UTC with six decimals and ends in Z, so that stored times sort as text. A Decimal inside a union of
+scalars is tagged `{"decimal": "1.5"}`, because its text alone could be a string.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from functools import cache, lru_cache
+from operator import attrgetter
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from tradebot.adapters.text.canonical import CodecError, decimal_text, parse_time, time_text
+
+T = TypeVar("T")
+Step = Callable[[Any], Any]
+SHORT = 16
+SCALARS = frozenset({Decimal, float, int, str})
+
+
+def encode(value: object) -> Any:
+    """Return a dataclass as an object of its fields by name."""
+    kind: Any = type(value)
+    return _encoder(kind, False)(value)
+
+
+def decode(kind: type[T], value: object) -> T:
+    """Return the dataclass of `kind`; a missing, unknown or ill-typed field is a CodecError naming it."""
+    whole: Any = kind
+    result: T = _decoded(_decoder(whole, False), value, kind.__name__)
+    return result
+
+
+def pack(value: object) -> Any:
+    """Return a dataclass as a list of its fields in order: half the size, for what is kept in bulk."""
+    kind: Any = type(value)
+    return _encoder(kind, True)(value)
+
+
+def unpack(kind: type[T], value: object) -> T:
+    """Return the dataclass of `kind` from the list that `pack` made."""
+    whole: Any = kind
+    result: T = _decoded(_decoder(whole, True), value, kind.__name__)
+    return result
+
+
+def _decoded(step: Step, value: object, place: str) -> Any:
+    try:
+        return step(value)
+    except CodecError as error:
+        raise CodecError(f"{place}.{error}") from error
+    except (TypeError, ValueError, AttributeError, InvalidOperation) as error:
+        raise CodecError(f"{place}: {error}") from error
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@cache
+def _encoder(kind: Any, packed: bool) -> Step:
+    """Return what turns a value of `kind` into JSON-able form; built once per type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _dataclass_encoder(kind, packed)
+    if kind in _ENCODERS:
+        return _ENCODERS[kind]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return _same
+    if origin in (UnionType, Union):
+        return _union_encoder(arguments, packed)
+    if origin is tuple and arguments[1:] == (...,):
+        return _tuple_encoder(_encoder(arguments[0], packed))
+    if origin in (dict, Mapping) and arguments == (str, str):
+        return dict
+    raise TypeError(f"the codec does not know {kind}")
+
+
+def _dataclass_encoder(kind: Any, packed: bool) -> Step:
+    hints = get_type_hints(kind)
+    names = tuple(field.name for field in fields(kind))
+    steps = tuple(_encoder(hints[name], packed) for name in names)
+    read = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+
+    def as_list(value: Any) -> list[Any]:
+        return [
+            item if item is None or step is _same else step(item) for step, item in zip(steps, read(value), strict=True)
+        ]
+
+    if packed:
+        return as_list
+    return lambda value: dict(zip(names, as_list(value), strict=True))
+
+
+def _union_encoder(members: tuple[Any, ...], packed: bool) -> Step:
+    present = [member for member in members if member is not NoneType]
+    if len(present) == 1:
+        return _optional(_encoder(present[0], packed))
+    if not SCALARS.issuperset(present):
+        raise TypeError(f"the codec does not know a union of {members}")
+    return _encode_scalar
+
+
+def _encode_scalar(value: Any) -> Any:
+    return {"decimal": decimal_text(value)} if isinstance(value, Decimal) else _finite(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CodecError(f"{value} cannot be stored as a number")
+    return value
+
+
+def _optional(step: Step) -> Step:
+    return lambda value: None if value is None else step(value)
+
+
+def _tuple_encoder(step: Step) -> Step:
+    return lambda items: [step(item) for item in items]
+
+
+_ENCODERS: dict[Any, Step] = {
+    str: _same,
+    int: _same,
+    bool: _same,
+    float: _finite,
+    Decimal: decimal_text,
+    datetime: time_text,
+    date: date.isoformat,
+}
+
+
+@cache
+def _decoder(kind: Any, packed: bool) -> Step:
+    """Return what turns JSON-able form back into a value of `kind`; built once per type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _list_decoder(kind) if packed else _object_decoder(kind)
+    if kind in _DECODERS:
+        return _DECODERS[kind]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind
+    if origin in (UnionType, Union):
+        return _union_decoder(arguments, packed)
+    if origin is tuple and arguments[1:] == (...,):
+        return _tuple_decoder(_decoder(arguments[0], packed))
+    if origin in (dict, Mapping) and arguments == (str, str):
+        return _text_map
+    raise TypeError(f"the codec does not know {kind}")
+
+
+def _steps(kind: Any, packed: bool) -> dict[str, Step]:
+    hints = get_type_hints(kind)
+    return {field.name: _decoder(hints[field.name], packed) for field in fields(kind)}
+
+
+def _object_decoder(kind: Any) -> Step:
+    steps = _steps(kind, False)
+    # What was written before a field was added lacks it; the field's default says that nothing was recorded.
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+
+    def from_object(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise CodecError(f"expected an object, found {type(value).__name__}")
+        if not needed <= value.keys() <= steps.keys():
+            missing, unknown = sorted(needed - value.keys()), sorted(value.keys() - steps.keys())
+            raise CodecError(f"missing fields {missing}, unknown fields {unknown}")
+        return kind(**{name: _decoded(steps[name], item, name) for name, item in value.items()})
+
+    return from_object
+
+
+def _list_decoder(kind: Any) -> Step:
+    steps = tuple(_steps(kind, True).values())
+    # What was written before a field was added ends earlier; the field's default says that nothing was recorded.
+    least = sum(field.default is MISSING and field.default_factory is MISSING for field in fields(kind))
+
+    def from_list(value: Any) -> Any:
+        if not isinstance(value, list) or not least <= len(value) <= len(steps):
+            raise CodecError(f"expected a list of {least} to {len(steps)} fields")
+        return kind(*[step(item) for step, item in zip(steps, value, strict=False)])
+
+    return from_list
+
+
+def _union_decoder(members: tuple[Any, ...], packed: bool) -> Step:
+    present = [member for member in members if member is not NoneType]
+    if len(present) == 1:
+        return _optional(_decoder(present[0], packed))
+    allowed = tuple(member for member in members if member is not Decimal)
+
+    def from_scalar(value: Any) -> Any:
+        if isinstance(value, dict) and value.keys() == {"decimal"}:
+            return _decimal(value["decimal"])
+        return _checked(value, allowed)
+
+    return from_scalar
+
+
+def _tuple_decoder(step: Step) -> Step:
+    def from_list(value: Any) -> tuple[Any, ...]:
+        return tuple([step(item) for item in _checked(value, (list,))])
+
+    return from_list
+
+
+def _checked(value: Any, kinds: tuple[type, ...]) -> Any:
+    if type(value) not in kinds:
+        raise CodecError(f"found {type(value).__name__} {str(value)[:40]!r}")
+    return value
+
+
+def _exactly(kind: type) -> Step:
+    kinds = (kind,)
+    return lambda value: value if type(value) is kind else _checked(value, kinds)
+
+
+def _text(value: Any) -> str:
+    """Return a text; a short one, as a symbol is, stands in memory once for all rows."""
+    text: str = value if type(value) is str else _checked(value, (str,))
+    return sys.intern(text) if len(text) <= SHORT else text
+
+
+def _decimal(value: Any) -> Decimal:
+    return _number(value if type(value) is str else _checked(value, (str,)))
+
+
+@lru_cache(maxsize=1_000)
+def _number(text: str) -> Decimal:
+    number = Decimal(text)
+    if not number.is_finite():
+        raise CodecError(f"{text} is not finite")
+    return number
+
+
+def _float(value: Any) -> float:
+    return value if type(value) is float else float(_checked(value, (int,)))
+
+
+def _text_map(value: Any) -> dict[str, str]:
+    text = _exactly(str)
+    return {name: text(item) for name, item in _checked(value, (dict,)).items()}
+
+
+_DECODERS: dict[Any, Step] = {
+    str: _text,
+    int: _exactly(int),
+    bool: _exactly(bool),
+    float: _float,
+    Decimal: _decimal,
+    datetime: parse_time,
+    date: date.fromisoformat,
+}
+
+
+def unpack_all(kind: type[T], texts: Sequence[str]) -> list[T]:
+    """Return one dataclass per packed JSON text, parsed in one go."""
+    whole: Any = kind
+    step = _decoder(whole, True)
+    return [_decoded(step, row, kind.__name__) for row in json.loads(f"[{','.join(texts)}]")]

@@ -1,0 +1,1 @@
+"""Clocks, calendars and the pace of `serve`."""

@@ -1,0 +1,117 @@
+"""The embedded exchange's time, which stands still until it is ticked."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from tradebot.adapters.wire.hosts import is_loopback
+from tradebot.adapters.wire.http import (
+    Answer,
+    BodyError,
+    Bounds,
+    RetryableError,
+    RetryPolicy,
+    WireError,
+    bounded_session,
+    exchange,
+)
+from tradebot.adapters.wire.rows import DriftTally, Row, RowError
+from tradebot.errors import OperatorError, TemporaryError, TradebotError
+
+SEE = "tradebot exchange status, then run it again; tradebot exchange faults shows what keeps it from answering"
+REFUSED = "tradebot exchange tick next_open moves on while its market lasts; tradebot exchange status shows its time"
+_STEP_S = 1.0
+_TICK_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """What the embedded exchange says of itself; `session` is None outside its sessions' days."""
+
+    now: datetime
+    session: date | None
+    next_open: datetime | None
+    next_close: datetime | None
+    is_open: bool
+    account_number: str
+    finished: bool
+
+
+class LockStepClock:
+    """The embedded exchange's time: it moves only when told to, by seconds or to a named moment.
+
+    `shown` says, each time, with which headers a tick shows that it is the user's who runs the exchange.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        shown: Callable[[], Mapping[str, str]] = dict,
+        *,
+        bounds: Bounds | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        if not is_loopback(url):
+            raise OperatorError("only the embedded exchange can be ticked", "Use an address on 127.0.0.1.")
+        # One tick may play a whole session, which takes longer than any other answer.
+        self._bounds = bounds or Bounds(read_s=_TICK_S, total_s=_TICK_S)
+        self._policy = policy or RetryPolicy()
+        self._session = bounded_session(self._bounds)
+        self._base = f"{url}/exchange/v1"
+        self._shown = shown
+
+    def now(self) -> datetime:
+        """Return the engine's time, aware UTC."""
+        return self.status().now
+
+    def now_or_none(self) -> datetime | None:
+        """Return the engine's time, or None where the exchange does not tell."""
+        try:
+            return self.now()
+        except TradebotError:
+            return None
+
+    def sleep(self, seconds: float) -> EngineStatus:
+        """Let that much engine time pass; takes no time of its own."""
+        return self._tick({"seconds": seconds})
+
+    def status(self) -> EngineStatus:
+        """Return the exchange's status."""
+        return self._policy.run(lambda: self._ask("GET", "status", {}))
+
+    def tick_to(self, moment: datetime | str) -> EngineStatus:
+        """Move the engine to a time, or to `open`, `close`, `next_open`; OperatorError for a past one."""
+        return self._tick({"to": moment if isinstance(moment, str) else moment.isoformat()})
+
+    def _tick(self, body: dict[str, object]) -> EngineStatus:
+        """Tick once: a tick whose answer is lost is not repeated, because time may have moved."""
+        return self._ask("POST", "tick", self._shown(), body)
+
+    def _ask(self, method: str, name: str, headers: Mapping[str, str], body: object = None) -> EngineStatus:
+        url = f"{self._base}/{name}"
+        try:
+            answer = exchange(self._session, self._bounds, method, url, headers=headers, body=body)
+        except WireError as fault:
+            raise RetryableError(f"the embedded exchange does not answer: {fault}", SEE) from fault
+        if 400 <= answer.status < 500:
+            raise OperatorError(f"the embedded exchange refused {name}: {answer.excerpt}", REFUSED)
+        if answer.status != 200:
+            raise RetryableError(f"the embedded exchange answered {name} with {answer.status}: {answer.excerpt}", SEE)
+        return _read_status(answer)
+
+
+def _read_status(answer: Answer) -> EngineStatus:
+    try:
+        row = Row("status", answer.json(), DriftTally())
+        session = row.value("session")
+        return EngineStatus(
+            now=row.time("now"),
+            session=date.fromisoformat(row.text("session")) if session is not None else None,
+            next_open=row.time_or_none("next_open"),
+            next_close=row.time_or_none("next_close"),
+            is_open=row.value("is_open") is True,
+            account_number=row.text("account_number"),
+            finished=row.value("finished") is True,
+        )
+    except (BodyError, RowError, ValueError) as error:
+        raise TemporaryError(f"the embedded exchange's status cannot be read: {error}") from error

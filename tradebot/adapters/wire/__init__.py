@@ -1,0 +1,1 @@
+"""HTTP within bounds, and foreign JSON read field by field."""

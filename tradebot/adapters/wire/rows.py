@@ -1,0 +1,175 @@
+"""Foreign JSON read field by field: what is readable is taken, what is not is refused with its name."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeVar
+
+from tradebot.adapters.wire.http import printable
+
+E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
+
+LONGEST_TEXT = 128
+"""Ids, states, words and times are shorter; a venue that sends more sends something else."""
+LONGEST_SYMBOL = 32
+"""An option's symbol has 21 characters, a fund's or a coin pair's fewer."""
+
+_NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,2})?", re.ASCII)
+_HIGHEST = Decimal(10) ** 15
+_MOST_PLACES = 99
+_DISTINCT_DRIFTS = 500
+
+
+class RowError(ValueError):
+    """A row that cannot be used, with the field and what is wrong with it, cut to a length that can be shown."""
+
+    def __init__(self, field_name: str, problem: str) -> None:
+        problem = printable(problem)
+        super().__init__(f"{field_name} {problem}".strip())
+        self.field_name = field_name
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One way in which the venue's answers differ from what we know: a field, a value, or a row refused."""
+
+    kind: str
+    field: str
+    problem: str
+
+
+OnDrift = Callable[[Drift], None]
+
+
+@dataclass(slots=True)
+class DriftTally:
+    """Counts drift; calls `on_drift` when a kind of it is seen for the first time."""
+
+    on_drift: OnDrift | None = None
+    counts: Counter[Drift] = field(default_factory=Counter)
+
+    def note(self, kind: str, field_name: str, problem: str) -> None:
+        """Count one difference."""
+        drift = Drift(kind, printable(field_name), printable(problem))
+        if drift not in self.counts and len(self.counts) >= _DISTINCT_DRIFTS:
+            # Names and values are foreign text, so their number needs a limit.
+            drift = Drift(kind, "", "more differences than are told apart")
+        self.counts[drift] += 1
+        if self.counts[drift] == 1 and self.on_drift is not None:
+            self.on_drift(drift)
+
+
+class Row:
+    """One JSON object of the venue; each reader returns the field or raises RowError naming it."""
+
+    def __init__(self, kind: str, raw: object, tally: DriftTally) -> None:
+        if not isinstance(raw, Mapping):
+            raise RowError(kind, "is no JSON object")
+        self._kind = kind
+        self._raw: Mapping[str, object] = raw
+        self._tally = tally
+
+    def note_unknown(self, known: frozenset[str]) -> None:
+        """Count the fields that we have never heard of."""
+        for name in self._raw.keys() - known:
+            self._tally.note(self._kind, name, "is an unknown field")
+
+    def value(self, name: str) -> object:
+        """Return the field as it came; None where it is absent or null."""
+        return self._raw.get(name)
+
+    def text(self, name: str, most: int = LONGEST_TEXT) -> str:
+        """Return a field that must be non-empty text of at most so many characters."""
+        value = self._raw.get(name)
+        if not isinstance(value, str) or not value:
+            raise RowError(name, "is missing" if value in (None, "") else "is no text")
+        if len(value) > most:
+            raise RowError(name, f"is longer than {most} characters: {len(value)}")
+        return value
+
+    def text_or_none(self, name: str, most: int = LONGEST_TEXT) -> str | None:
+        """Return text of at most so many characters, or None where the field is absent, null or empty."""
+        return None if self._raw.get(name) in (None, "") else self.text(name, most)
+
+    def symbol(self) -> str:
+        """Return the row's symbol."""
+        return self.text("symbol", LONGEST_SYMBOL)
+
+    def number(self, name: str) -> Decimal:
+        """Return a field that must be a finite number, sent as JSON number or as text."""
+        value = self._raw.get(name)
+        if value is None or value == "":
+            raise RowError(name, "is missing")
+        return _number(name, value)
+
+    def number_or_none(self, name: str) -> Decimal | None:
+        """Return a number, or None where the field is absent, null or empty."""
+        value = self._raw.get(name)
+        return None if value is None or value == "" else _number(name, value)
+
+    def positive(self, name: str) -> Decimal:
+        """Return a number above zero."""
+        number = self.number(name)
+        if number <= 0:
+            raise RowError(name, f"is not above zero: {number}")
+        return number
+
+    def time(self, name: str) -> datetime:
+        """Return a timestamp with an offset, as UTC."""
+        return utc(name, self.text(name))
+
+    def time_or_none(self, name: str) -> datetime | None:
+        """Return a timestamp as UTC, or None where the field is absent, null or empty."""
+        return self.time(name) if self._raw.get(name) not in (None, "") else None
+
+    def enum(self, name: str, kind: type[E]) -> E:
+        """Return the member, `UNKNOWN` (counted) for a value that `kind` does not list."""
+        value = self._raw.get(name)
+        member = kind(value if isinstance(value, str) else "")
+        if member == "unknown":
+            self._tally.note(self._kind, name, f"has an unknown value: {value}")
+        return member
+
+
+def utc(name: str, text: str) -> datetime:
+    """Return an RFC 3339 timestamp as UTC, digits beyond microseconds cut; raises RowError."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise RowError(name, "has no offset from UTC")
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise RowError(name, "is out of range") from error
+    except RowError:
+        raise
+    except ValueError as error:
+        raise RowError(name, f"is no timestamp: {printable(text)}") from error
+
+
+def _number(name: str, value: object) -> Decimal:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = Decimal(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise RowError(name, f"is no number: {printable(str(value))}")
+    number = Decimal(value)
+    if not number.is_finite() or abs(number) >= _HIGHEST or number.adjusted() < -_MOST_PLACES:
+        raise RowError(name, "is not finite or far too large")
+    # Minus zero is zero.
+    return number.copy_abs() if number.is_zero() else number
+
+
+def keep_readable(kind: str, raws: list[object], parse: Callable[[object], T], tally: DriftTally) -> list[T]:
+    """Return the rows that `parse` could read; each other row is counted with its reason and left out."""
+    kept = []
+    for raw in raws:
+        try:
+            kept.append(parse(raw))
+        except RowError as error:
+            tally.note(kind, error.field_name, f"row refused: {error.problem}")
+    return kept

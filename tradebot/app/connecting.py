@@ -1,0 +1,54 @@
+"""Which venue mode, address and keys name together, and a first look at it before there are books."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot.adapters.state import state_folder
+from tradebot.app import sandbox
+from tradebot.app.keys import Secrets, load_secrets
+from tradebot.app.settings import Settings
+from tradebot.errors import OperatorError
+from tradebot.model.trading import Mode
+
+if TYPE_CHECKING:
+    from tradebot.adapters.alpaca.venue import AlpacaVenue
+    from tradebot.model.account import Account
+    from tradebot.model.bar import VenueClock
+
+SANDBOX_KEY = "sandbox"
+
+
+def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:
+    """Return the venue's clock and account before there are books."""
+    from tradebot.adapters.alpaca.reader import AlpacaReader
+    from tradebot.adapters.wire.rows import DriftTally
+
+    url = sandbox.start(path / state_folder.EXCHANGE) if settings.mode is Mode.SANDBOX else None
+    reader = AlpacaReader(venue_of(settings, secrets_for(settings.mode, environ), url), DriftTally())
+    return reader.clock(), reader.account()
+
+
+def secrets_for(mode: Mode, environ: Mapping[str, str]) -> Secrets:
+    """Return the keys; the sandbox has its own and reads none."""
+    if mode is Mode.SANDBOX:
+        return Secrets(SANDBOX_KEY, SANDBOX_KEY, SANDBOX_KEY, None)
+    return load_secrets(environ, Path(".env"))
+
+
+def venue_of(settings: Settings, secrets: Secrets, sandbox_url: str | None) -> AlpacaVenue:
+    """Return the venue that mode, address and keys name together; OperatorError where they do not fit."""
+    from tradebot.adapters.alpaca.venue import AlpacaVenue
+
+    if not secrets.alpaca_key or not secrets.alpaca_secret:
+        raise OperatorError(
+            f"mode {settings.mode} needs keys: ALPACA_KEY or ALPACA_SECRET is not set",
+            "set both in the environment or in .env (chmod 600 .env), then run it again; tradebot demo needs none",
+        )
+    url = sandbox_url or secrets.alpaca_url or settings.alpaca.url
+    data_url = sandbox_url or settings.alpaca.data_url
+    if not url or not data_url or not settings.alpaca.feed:
+        raise OperatorError("alpaca.url, alpaca.data_url and alpaca.feed must all be set", "see config/paper.yaml")
+    return AlpacaVenue(url, data_url, secrets.alpaca_key, secrets.alpaca_secret, settings.alpaca.feed, settings.mode)

@@ -1,0 +1,61 @@
+"""Keys and the gates of permission, from the environment or an owner-only .env file."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradebot.adapters.state.env_file import read_env_file
+from tradebot.adapters.text.redaction import learn
+from tradebot.gates import permission
+
+SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
+    "alpaca_key": ("ALPACA_KEY", "ALPACA_API_KEY", "APCA_API_KEY_ID"),
+    "alpaca_secret": ("ALPACA_SECRET", "ALPACA_SECRET_KEY", "APCA_API_SECRET_KEY"),
+    "uw_key": ("UW_API_KEY",),
+    "alpaca_url": ("ALPACA_BASE_URL",),
+}
+KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
+"""Those of them that open something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Keys as the environment or .env gave them; never printed."""
+
+    alpaca_key: str | None
+    alpaca_secret: str | None
+    uw_key: str | None
+    alpaca_url: str | None
+
+    def __repr__(self) -> str:
+        """Show which are set, never what they are."""
+        found = ", ".join(name for name in SECRET_NAMES if getattr(self, name))
+        return f"Secrets(set: {found or 'none'})"
+
+
+def load_secrets(environ: Mapping[str, str], env_file: Path) -> Secrets:
+    """Return the keys; the environment goes before the file, which must belong to its owner alone."""
+    sources = (environ, read_env_file(env_file))
+    found = {field: _first_given(sources, names) for field, names in SECRET_NAMES.items()}
+    learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
+    return Secrets(**found)
+
+
+def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
+    """Return what environment and .env say of permission, by name; letter for letter, since a blank is no part of yes.
+
+    `env_file` is None where only the environment counts. A name that the environment sets, empty or not, is its word.
+    """
+    sources = (environ, read_env_file(env_file) if env_file else {})
+    return {name: source[name] for source in reversed(sources) for name in permission.NAMES if name in source}
+
+
+def _first_given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> str | None:
+    """Return the first text that says something: any alias in the environment goes before any in the file."""
+    return next(_given(sources, names), None)
+
+
+def _given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> Iterator[str]:
+    names = tuple(names)
+    given = (source.get(name, "").strip().strip("\"'").strip() for source in sources for name in names)
+    return (text for text in given if text)

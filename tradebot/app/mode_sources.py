@@ -1,0 +1,55 @@
+"""What the configuration, the environment, .env and the disk say of mode and permission."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tradebot.adapters.state.env_file import looked_for, read_env_file
+from tradebot.adapters.state.file_systems import network_kind
+from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.app.baseline import differences
+from tradebot.app.keys import load_gates
+from tradebot.app.settings import Loaded, modes_said
+from tradebot.errors import OperatorError, TradebotError
+from tradebot.gates.permission import Told
+from tradebot.model.baseline import Baseline
+from tradebot.model.trading import Arming, Mode
+
+ENV_FILE = Path(".env")
+
+
+def refuse_other_mode(folder: StateFolder, environ: Mapping[str, str], file: Path | None) -> None:
+    """Raise OperatorError for a mode that is another than the folder's, whoever says it."""
+    for mode, where, remedy in (*modes_said(environ, None), *_env_file_modes(folder, environ), *modes_said({}, file)):
+        if mode and mode != folder.mode:
+            other = f", or make another state: tradebot init --mode {mode} --state-dir NEW" if mode in set(Mode) else ""
+            raise OperatorError(f"{where} says {mode}, but {folder.path} was made for {folder.mode}", remedy + other)
+
+
+def _env_file_modes(folder: StateFolder, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the modes that .env names where the environment does not; one that can't be read shuts a door elsewhere."""
+    if folder.mode == Mode.SANDBOX:
+        return
+    try:
+        said = read_env_file(ENV_FILE)
+    except OperatorError:
+        return
+    for mode, name, _ in modes_said({name: text for name, text in said.items() if name not in environ}, None):
+        yield mode, f"{name} in {ENV_FILE}", f"take {name} out of {ENV_FILE}"
+
+
+def told_by(
+    loaded: Loaded, folder: StateFolder, environ: Mapping[str, str], armed: Arming | None, accepted: Baseline | None
+) -> Told:
+    """Return what permission goes by. A file that cannot be read shuts its door, and stops nobody who only looks."""
+    mode, unread, said = loaded.settings.mode, None, dict[str, str]()
+    file = None if mode is Mode.SANDBOX else ENV_FILE
+    try:
+        said = dict(load_gates(environ, file))
+    except TradebotError as error:
+        unread = error.message
+    differ = differences(loaded.settings, accepted, loaded.origins) if accepted else None
+    network = None if mode is Mode.SANDBOX else network_kind(folder.path)
+    read = looked_for(file) if file else None
+    unconfigured = loaded.unread.message if loaded.unread else None
+    number = folder.account_number
+    return Told(mode, loaded.file_mode, number, said, armed, unread, network, read, differ, unconfigured)

@@ -1,0 +1,365 @@
+"""The configuration: layers of YAML, the environment over them, one frozen object and each value's origin.
+
+Layers: base.yaml < the mode's file < the user's file < TRADEBOT_* in the environment < flags.
+"""
+
+import difflib
+import re
+import reprlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
+
+from tradebot.adapters.text.yaml_loader import load_yaml
+from tradebot.app.baseline import section_of
+from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.gates import permission
+from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, contradictions, halts_by_itself
+from tradebot.model.flow import Endpoint
+from tradebot.model.record import Job
+from tradebot.model.trading import Mode
+from tradebot.strategies.settings import PluginSettings, StrategySettings
+from tradebot.text import SYMBOL_PATTERN, URL_PATTERN, expected
+from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse
+
+PREFIX = "TRADEBOT_"
+SEPARATOR = "__"
+NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
+
+MOST_UNWATCHED_S = 900
+"""Stops are rules of the bot's own, nothing rests at the venue: a quarter of an hour is the longest they may sleep."""
+
+Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
+Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
+
+
+class AlpacaSettings(Frozen):
+    """Where orders and prices go."""
+
+    url: Annotated[Url | None, Tighter.SAME]
+    data_url: Annotated[Url | None, Tighter.SAME]
+    feed: Annotated[Literal["iex", "sip", "sandbox"] | None, Tighter.SAME]
+
+
+class UnusualWhalesSettings(Frozen):
+    """Where flow comes from, and how long each answer serves."""
+
+    url: Annotated[Url | None, Tighter.SAME]
+    poll_s: Annotated[dict[Endpoint, Seconds], Tighter.LOWER]
+
+
+class ServeSettings(Frozen):
+    """How `serve` treats a slot that it comes late to."""
+
+    grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
+
+
+Share = Annotated[Decimal, Field(gt=0, le=1)]
+
+
+class FillSettings(Frozen):
+    """How orders fill on the embedded exchange; None leaves a value as the model has it."""
+
+    model: Literal["next-bar", "paper"]
+    spread_bps: Annotated[int, Field(ge=0, le=1000)] | None
+    volume_share: Share | None
+    depth_share: Share | None
+    partial_rate: Annotated[Decimal, Field(ge=0, le=1)] | None
+    latency_s: Annotated[int, Field(ge=0, le=3600)] | None
+
+
+class SandboxSettings(Frozen):
+    """The embedded exchange's market."""
+
+    source: Literal["generated", "csv", "parquet"]
+    path: str | None
+    bar_stamp: Literal["start", "end"] | None
+    sessions: Annotated[int, Field(ge=1, le=2600)]
+    start: date
+    seed: Annotated[int, Field(ge=0, le=2**31)]
+    edge: Annotated[float, Field(ge=0, le=1)]
+    cash_usd: Annotated[Decimal, Field(gt=0, le=1_000_000_000)]
+    flow_folder: str | None
+    corporate_actions: bool
+    data_plan: Literal["free", "paid"]
+    fill: FillSettings
+
+
+class Settings(Frozen):
+    """Every value of the configuration, checked alone and against the others."""
+
+    mode: Annotated[Mode, Tighter.SAME]
+    shadow: Annotated[bool, Tighter.HIGHER]
+    alpaca: AlpacaSettings
+    unusual_whales: UnusualWhalesSettings
+    universe: Annotated[list[Symbol], Field(min_length=1, max_length=5000), Tighter.FEWER]
+    sectors: Annotated[dict[Symbol, str], Tighter.SAME]
+    strategies: StrategySettings
+    plugins: PluginSettings
+    limits: Limits
+    halts: HaltRules
+    # Neither a nearer stop nor an earlier end is safer: either may close the whole book at once.
+    exits: Annotated[ExitRules, Tighter.SAME]
+    timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
+    serve: ServeSettings
+    # The market is made from it once, by `init`; no later change reaches an order.
+    sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
+
+    @model_validator(mode="after")
+    def _relations(self) -> "Settings":
+        found = [
+            *contradictions(self.limits, self.exits),
+            *halts_by_itself(self.limits, self.exits, self.halts),
+            *self._intervals(),
+            *self._names(),
+        ]
+        if found:
+            raise ValueError("\n".join(found))
+        return self
+
+    def _intervals(self) -> Iterator[str]:
+        """A limit on an age below the interval of the job that renews it would shut entries for ever."""
+        ages = (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE))
+        for name, job in ages:
+            if not {job, Job.TRADE_ONCE} <= set(self.timetable):
+                continue
+            age, wait = getattr(self.limits, name), longest_wait_s(self.timetable[job], self.timetable[Job.TRADE_ONCE])
+            if age <= wait:
+                yield (
+                    f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
+                    f"({self.timetable[job]}): entries would be shut by age before each renewal"
+                )
+        yield from self._looks_at_exits()
+        poll = self.unusual_whales.poll_s.get(Endpoint.FLOW_ALERTS, 0)
+        if self.limits.max_flow_age_s <= poll:
+            yield (
+                f"limits.max_flow_age_s {self.limits.max_flow_age_s} is not above unusual_whales.poll_s.flow_alerts "
+                f"{poll}: "
+                "flow would count as stale before it is asked for again"
+            )
+
+    def _looks_at_exits(self) -> Iterator[str]:
+        """A stop that nobody looks at holds nothing, whatever the limits on a day's loss count on."""
+        if not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(self.timetable):
+            return
+        exits = self.timetable[Job.EVALUATE_EXITS]
+        wait = longest_wait_s(exits, self.timetable[Job.TRADE_ONCE])
+        if wait > MOST_UNWATCHED_S:
+            yield (
+                f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without a look at the exits while entries "
+                f"are made or held, more than {MOST_UNWATCHED_S} s: a price could run so long past every stop, and the "
+                "day's loss past the limits that count on them"
+            )
+
+    def _names(self) -> Iterator[str]:
+        missing = [job.value for job in Job if job not in self.timetable]
+        if missing:
+            yield f"timetable lacks {', '.join(missing)}: these jobs would never be due"
+        yield from self.strategies.contradictions()
+        unpolled = [endpoint.value for endpoint in Endpoint if endpoint not in self.unusual_whales.poll_s]
+        if unpolled:
+            yield f"unusual_whales.poll_s lacks {', '.join(unpolled)}"
+        if len(set(self.universe)) != len(self.universe):
+            yield "universe names a symbol twice: it would be scored and limited twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, the source of each value by its dotted name, and what the user's own file says of the mode."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    file_mode: str = ""
+    unread: ConfigurationError | None = None
+    """Why no settings can be made of file and environment; then these are the accepted ones."""
+
+
+def shipped(name: str) -> Path:
+    """Return a file of the shipped configuration: inside the installed package, or beside it in a checkout."""
+    here = Path(__file__).parents[1]
+    installed = here / "config" / name
+    return installed if installed.exists() else here.parent / "config" / name
+
+
+def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Loaded:
+    """Return the settings of all layers. Raises OperatorError naming value, source and the nearest right name."""
+    base = load_yaml(shipped("base.yaml"))
+    user = load_yaml(user_file) if user_file else {}
+    over = _from_environment(environ)
+    mode = _mode(base, user, over, flags or {})
+    layers = [
+        ("base.yaml", base),
+        (f"{mode}.yaml", load_yaml(shipped(f"{mode}.yaml"))),
+        (str(user_file), user),
+        ("environment", over),
+        ("flag", dict(flags or {})),
+    ]
+    merged: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    for source, layer in layers:
+        _merge(merged, layer, source, origins, "")
+    merged["mode"] = mode
+    try:
+        return Loaded(Settings.model_validate(merged), origins, mode_said(user.get("mode")))
+    except ValidationError as bad:
+        raise ConfigurationError(
+            _explain(bad, origins),
+            "fix it where it is set (config/base.yaml documents each value), then run it again",
+        ) from None
+
+
+def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
+    """Return accepted values as the settings in force, with why no others are. Raises ConfigurationError."""
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as bad:
+        message = f"{error.message}\nThe accepted configuration can't take its place: {_explain(bad, {})}"
+        raise ConfigurationError(message, error.hint) from None
+    return Loaded(settings, dict.fromkeys(Settings.model_fields, "accepted"), file_mode, error)
+
+
+def mode_said(value: object) -> str:
+    """Return a mode as somebody wrote it, in lower case and cut short; empty where nothing was said.
+
+    A word with a blank beside it is no mode, as it is no yes at an order gate; quotes show the blank.
+    """
+    said = str(value or "").lower()[:20]
+    return said if said == said.strip() else repr(said)
+
+
+def modes_said(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
+    """Yield each mode that the environment or a file names, where it does, and what to do if it is the wrong one."""
+    for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
+        said = mode_said(environ.get(name))
+        # Other programs have a MODE too: only a mode of ours is meant for us.
+        if name != "MODE" or said.strip("' ") in set(Mode):
+            yield said, name, f"unset {name}"
+    if file:
+        yield mode_said(load_yaml(file).get("mode")), f"{file} (mode:)", f"take mode: out of {file}"
+
+
+def _mode(*layers: Mapping[str, object]) -> str:
+    """The last layer that names a mode wins; it decides which mode file is read."""
+    named = [layer["mode"] for layer in layers if "mode" in layer]
+    value = str(named[-1]).lower()
+    if value not in set(Mode):
+        raise OperatorError(f"mode {value!r} is not one of {', '.join(Mode)}", "set mode: sandbox, paper or live")
+    return value
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    """Return TRADEBOT_SECTION__KEY values as a nested mapping, and TRADING_MODE as the mode."""
+    found: dict[str, object] = {}
+    for name, text in sorted(environ.items()):
+        if not name.startswith(PREFIX) or name in NOT_SETTINGS:
+            continue
+        *sections, key = name.removeprefix(PREFIX).lower().split(SEPARATOR)
+        _section(found, sections, name)[key] = _scalar(text)
+    if environ.get("TRADING_MODE"):
+        found["mode"] = environ["TRADING_MODE"]
+    return found
+
+
+def _section(found: dict[str, object], sections: list[str], name: str) -> dict[str, object]:
+    node = found
+    for section in sections:
+        inner = node.setdefault(section, {})
+        if not isinstance(inner, dict):
+            above = f"{PREFIX}{section.upper()}"
+            said = f"{name} and {above} contradict each other: {section} is a section"
+            raise ConfigurationError(said, f"unset {above}")
+        node = inner
+    return node
+
+
+def _scalar(text: str) -> object:
+    """Read an environment value: true, false, null, a list in brackets, or text that pydantic makes a number of."""
+    stripped = text.strip()
+    if stripped in ("true", "false"):
+        return stripped == "true"
+    if stripped == "null":
+        return None
+    if re.fullmatch(r"\[.*\]", stripped):
+        return [part.strip() for part in stripped[1:-1].split(",") if part.strip()]
+    return stripped
+
+
+def _merge(
+    into: dict[str, object], layer: Mapping[str, object], source: str, origins: dict[str, str], prefix: str
+) -> None:
+    for key, value in layer.items():
+        # Environment names cannot hold a dash, so fetch_flow there means fetch-flow here.
+        name = key if key in into or key.replace("_", "-") not in into else key.replace("_", "-")
+        path = f"{prefix}{name}"
+        held = into.get(name)
+        if isinstance(value, Mapping) and isinstance(held, dict | None):
+            nested: dict[str, object] = dict(held or {})
+            _merge(nested, value, source, origins, f"{path}.")
+            into[name] = nested
+        else:
+            into[name] = value
+        origins[path] = source
+
+
+def _explain(bad: ValidationError, origins: Mapping[str, str]) -> str:
+    return "\n".join(_sentence(error, origins) for error in bad.errors())
+
+
+def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
+    location = [str(part) for part in error["loc"] if part != "[key]"]  # type: ignore[attr-defined]
+    name = ".".join(location)
+    source = (
+        origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
+    )
+    if error["type"] == "extra_forbidden":
+        return f"{name} ({source}): there is no such setting{_meant(location)}"
+    if not location:
+        return str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{name} ({source}): {expected(error)}"
+    return f"{name} ({source}): {expected(error)}, not {_shown(error['input'])}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as a message may repeat it: an address with a name in it can hold a password too."""
+    if isinstance(value, str) and "://" in value and "@" in value:
+        return "an address with a name or a password in it"
+    if isinstance(value, Decimal):
+        return str(value)
+    # A letter that only looks like another one is spelled out: it may be all that is wrong.
+    return reprlib.repr(value).encode("ascii", "backslashreplace").decode()
+
+
+def _meant(location: list[str]) -> str:
+    """Return where a wrong name belongs: the same name in another section, or else the nearest one beside it."""
+    elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
+    near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
+    if elsewhere:
+        return f"; {location[-1]} stands under {elsewhere[0].rpartition('.')[0] or 'no section'}"
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _paths(model: type[Frozen], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted name of every setting, sections first."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        inner = section_of(field.annotation)
+        if isinstance(inner, type) and issubclass(inner, Frozen):
+            yield from _paths(inner, f"{prefix}{name}.")
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    """Return the setting names beside a wrong one."""
+    model: object = Settings
+    for part in location:
+        if not (isinstance(model, type) and issubclass(model, Frozen)):
+            return []
+        field = model.model_fields.get(part)
+        model = section_of(field.annotation) if field else None
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, Frozen) else []

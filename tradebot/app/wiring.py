@@ -1,0 +1,384 @@
+"""The one place where ports meet adapters. Everything is opened when first asked for, so quick verbs stay quick."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tradebot.adapters.recovery import soundness
+from tradebot.adapters.state import state_folder
+from tradebot.adapters.state.env_file import places_of
+from tradebot.adapters.state.send_lock import FolderSendLock
+from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.adapters.text.redaction import hide
+from tradebot.adapters.text.yaml_loader import load_yaml
+from tradebot.adapters.time.stopwatch import stopwatch
+from tradebot.app import sandbox
+from tradebot.app.accepted import in_its_place
+from tradebot.app.baseline import accepted_exits
+from tradebot.app.connecting import secrets_for, venue_of
+from tradebot.app.keys import SECRET_NAMES, Secrets
+from tradebot.app.mode_sources import refuse_other_mode, told_by
+from tradebot.app.settings import Loaded, Settings, load
+from tradebot.app.stand_ins import NoFlow, ShutOrders
+from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
+from tradebot.gates.permission import Told, permission_of
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.trading import Mode, Permission, mode_name
+from tradebot.ports.world import Progress, Rules, World
+
+if TYPE_CHECKING:
+    from tradebot.adapters.alpaca.orders import AlpacaOrders
+    from tradebot.adapters.alpaca.reader import AlpacaReader
+    from tradebot.adapters.alpaca.venue import AlpacaVenue
+    from tradebot.adapters.facts.facts import SqliteFacts
+    from tradebot.adapters.flow.unusual_whales import UnusualWhales
+    from tradebot.adapters.ledger.ledger import SqliteLedger
+    from tradebot.adapters.plugins.plugin import Surroundings
+    from tradebot.adapters.state.events import JsonlEvents
+    from tradebot.adapters.time.clock import LockStepClock
+    from tradebot.adapters.wire.rows import Drift, DriftTally
+    from tradebot.limits import ExitRules
+    from tradebot.model.baseline import Baseline
+    from tradebot.ports.strategy import Strategy
+
+CONFIG = "TRADEBOT_CONFIG"
+USER_FILE = "tradebot.yaml"
+CALENDAR_BEHIND = timedelta(days=14)
+CALENDAR_AHEAD = timedelta(days=60)
+CALENDAR_LEAST = timedelta(days=7)
+T = TypeVar("T")
+FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
+Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person may say on every verb: where the state is, and which file goes over the configuration."""
+
+    state_dir: str | None = None
+    config: str | None = None
+
+
+class App:
+    """One bot: its folder, its settings, and its adapters, each made once and closed together."""
+
+    def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.loaded = loaded
+        self._environ = environ
+        self._closing = ExitStack()
+
+    @property
+    def settings(self) -> Settings:
+        """Return the settings in force."""
+        return self.loaded.settings
+
+    @property
+    def mode(self) -> Mode:
+        """Return where orders go."""
+        return self.settings.mode
+
+    @property
+    def mode_name(self) -> str:
+        """Return the mode as documents name it: "paper", or "paper shadow" where nothing is sent."""
+        return mode_name(self.mode, shadow=self.settings.shadow)
+
+    @property
+    def permission(self) -> Permission:
+        """Return which doors are closed now; in shadow none is asked about, because no order reaches one."""
+        return Permission() if self.settings.shadow else permission_of(self.told)
+
+    @property
+    def told(self) -> Told:
+        """Return what file, environment and ledger say of permission now; what cannot be read opens nothing."""
+        armed = self._books_say(lambda ledger: ledger.arming()) if self.mode is Mode.LIVE else None
+        return told_by(self.loaded, self.folder, self._environ, armed, self.accepted)
+
+    @property
+    def rules(self) -> Rules:
+        """Return what the stories need of the settings; exits go by the accepted rules until a change is accepted."""
+        exits, accepted = self.settings.exits, self.accepted
+        return rules_of(self.settings, accepted_exits(exits, accepted) if accepted else exits)
+
+    @property
+    def accepted(self) -> Baseline | None:
+        """Return the configuration that was accepted last; None where none was, or the books can't say."""
+        return self._books_say(lambda ledger: ledger.baseline())
+
+    def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
+        """Ask the books; those that can't be opened arm and approve nothing, and whoever needs them says so."""
+        try:
+            return ask(self.ledger_view)
+        except TradebotError:
+            return None
+
+    @property
+    def account_tail(self) -> str:
+        """Return the last four characters of the account's number."""
+        return self.folder.account_number[-4:]
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """Return the keys of the mode."""
+        return secrets_for(self.mode, self._environ)
+
+    @cached_property
+    def exchange_url(self) -> str:
+        """Return the embedded exchange's address, started now if it does not run."""
+        return sandbox.start(self.folder.exchange)
+
+    @cached_property
+    def venue(self) -> AlpacaVenue:
+        """Return the venue that mode, address and keys name together; OperatorError where they do not fit."""
+        url = self.exchange_url if self.mode is Mode.SANDBOX else None
+        return venue_of(self.settings, self.secrets, url)
+
+    @cached_property
+    def reader(self) -> AlpacaReader:
+        """Return the venue's reads."""
+        from tradebot.adapters.alpaca.reader import AlpacaReader
+
+        return AlpacaReader(self.venue, self.drift)
+
+    @cached_property
+    def orders(self) -> AlpacaOrders:
+        """Return the venue's writes; OperatorError in shadow, where nobody gets them."""
+        from tradebot.adapters.alpaca.orders import AlpacaOrders
+
+        if self.settings.shadow:
+            raise OperatorError(
+                "this bot is in shadow: it sends nothing",
+                "set shadow: false in its configuration, or use a bot that trades",
+                code=ExitCode.REFUSED,
+            )
+        return AlpacaOrders(self.venue, self.drift)
+
+    @cached_property
+    def drift(self) -> DriftTally:
+        """Return the count of how the venue's answers differ from what we know; each new difference is an event."""
+        from tradebot.adapters.wire.rows import DriftTally
+
+        return DriftTally(self._note_drift)
+
+    def _note_drift(self, drift: Drift) -> None:
+        details = {"kind": drift.kind, "field": drift.field, "problem": drift.problem}
+        now = datetime.now(UTC)
+        self.events.emit(SystemEvent(now, "venue", "answer_differs", Severity.WARN, None, details))
+
+    @cached_property
+    def flow(self) -> UnusualWhales:
+        """Return the flow source; OperatorError where its key is not set."""
+        from tradebot.adapters.flow.unusual_whales import UnusualWhales
+
+        url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
+        if not url or not self.secrets.uw_key:
+            raise OperatorError(
+                "options flow is NOT CONFIGURED: UW_API_KEY is not set",
+                "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
+            )
+        return UnusualWhales(url, self.secrets.uw_key, now=self.now)
+
+    @cached_property
+    def engine(self) -> LockStepClock:
+        """Return the embedded exchange's clock; OperatorError where the venue is a real one."""
+        from tradebot.adapters.time.clock import LockStepClock
+
+        if self.mode is not Mode.SANDBOX:
+            raise OperatorError(f"mode {self.mode} trades in real time: there is no engine to tick", "tradebot status")
+        return LockStepClock(self.exchange_url, lambda: sandbox.control_headers(self.folder.exchange))
+
+    @cached_property
+    def ledger(self) -> SqliteLedger:
+        """Return the money records, open for writing."""
+        from tradebot.adapters.ledger.ledger import SqliteLedger
+
+        ledger = SqliteLedger.open(self.folder.path, self.folder.account_number)
+        self._closing.callback(ledger.close)
+        return ledger
+
+    @cached_property
+    def ledger_view(self) -> SqliteLedger:
+        """Return the money records for reading only; nothing of the folder is touched."""
+        from tradebot.adapters.ledger.ledger import SqliteLedger
+
+        ledger = SqliteLedger.open(self.folder.path, self.folder.account_number, read_only=True)
+        self._closing.callback(ledger.close)
+        return ledger
+
+    @cached_property
+    def facts(self) -> SqliteFacts:
+        """Return the facts and decisions."""
+        from tradebot.adapters.facts.facts import SqliteFacts
+
+        facts = SqliteFacts(self.folder.path, self.events, datetime.now(UTC))
+        self._closing.callback(facts.close)
+        return facts
+
+    @property
+    def recorded(self) -> SqliteFacts | None:
+        """Return the facts for looking at; None where nothing was ever recorded, because looking makes no file."""
+        return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
+
+    @cached_property
+    def events(self) -> JsonlEvents:
+        """Return the operational events."""
+        from tradebot.adapters.state.events import JsonlEvents
+
+        return JsonlEvents(self.folder.path / state_folder.EVENTS)
+
+    @cached_property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """Return the strategies in use; OperatorError for one that is configured and not installed."""
+        from tradebot.adapters.plugins.plugin import strategies
+
+        surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
+        return strategies(self.settings.strategies.in_use(), surroundings)
+
+    def now(self) -> datetime:
+        """Return trading time, the venue's."""
+        return self.reader.clock().now
+
+    def second_time(self) -> datetime | None:
+        """Return the time by a clock that is not the venue's: this machine's, or the engine's own in the sandbox."""
+        return self.engine.now_or_none() if self.mode is Mode.SANDBOX else datetime.now(UTC)
+
+    def world(
+        self,
+        *,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+        proposing: bool = True,
+        with_flow: bool = False,
+    ) -> World:
+        """Return the ports for one pass; a dry run and shadow get no order port.
+
+        A pass that proposes nothing gets no strategies: a plug-in that is gone must not keep exits from going out.
+        Only one that fetches needs the flow source, and its key.
+        """
+        silent, permission = dry_run or self.settings.shadow, self.permission
+        world = World(
+            rules=self.rules,
+            permission=permission,
+            reader=self.reader,
+            market=self.reader,
+            orders=None if silent else self.orders if permission.open else ShutOrders(),
+            send_lock=FolderSendLock(self.folder.path),
+            flow=self.flow if with_flow else NoFlow(),
+            ledger=self.ledger,
+            facts=self.facts,
+            events=self.events,
+            strategies=self.strategies if proposing else (),
+            shadow=self.settings.shadow and not dry_run,
+            stopwatch=stopwatch,
+            second_clock=self.second_time,
+        )
+        return replace(world, progress=progress) if progress else world
+
+    def pass_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+        """Return the lock that one pass holds over sound books; a second pass waits five seconds, then exits with 6.
+
+        `first` runs before the books are read through.
+        """
+        return soundness.hold(self.folder, verb, self.events, self.__dict__.get("ledger"), first)
+
+    def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
+        """Store NYSE sessions around `now` where the ledger's calendar does not reach `ahead`."""
+        reach, behind = now.date() + ahead, now.date() - CALENDAR_LEAST
+        held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
+        if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
+            return
+        from tradebot.adapters.time.calendar import exchange_sessions
+
+        self.ledger.put_sessions(exchange_sessions(now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD))
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self._closing.close()
+
+
+@contextmanager
+def opened(
+    options: Options,
+    environ: Mapping[str, str],
+    look: FolderLook = state_folder.open_state,
+    loads: Loads | None = None,
+) -> Iterator[App]:
+    """Open the bot that options and environment name, and close it afterwards; OperatorError says the next step."""
+    folder = look(state_folder.resolve(options.state_dir, environ), environ)
+    app = App(folder, (loads or load_for)(folder, options, environ), environ)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
+    """Return the settings of a state folder; where none can be read the accepted ones, for exits alone."""
+    try:
+        return load_for(folder, options, environ)
+    except ConfigurationError as error:
+        refuse_other_mode(folder, environ, None)
+        named = options.config or environ.get(CONFIG)
+        files = ([Path(named)] if named else []) + [folder.path / USER_FILE]
+        return in_its_place(folder, files, environ, error)
+
+
+def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
+    """Return the settings of a state folder; its mode was fixed when it was made, and nothing may say otherwise."""
+    file = user_file(options, folder.path, environ)
+    refuse_other_mode(folder, environ, file)
+    loaded = load(file, environ, {"mode": folder.mode})
+    own = folder.path / USER_FILE
+    if own.exists() and load_yaml(own).get("shadow") is True and not loaded.settings.shadow:
+        raise OperatorError(
+            f"{folder.path} is in shadow, and the configuration named would take it out",
+            f"set shadow: true there too, or shadow: false in {own}",
+            code=ExitCode.REFUSED,
+        )
+    return loaded
+
+
+def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Path | None:
+    """Return the user's configuration file: the flag, else TRADEBOT_CONFIG, else tradebot.yaml in the state folder."""
+    named = options.config or environ.get(CONFIG)
+    if named and not options.config and not os.path.lexists(named):
+        raise ConfigurationError(f"{CONFIG} names {word(named)!r}, and there is no such file", f"unset {CONFIG}")
+    if named:
+        return Path(named)
+    own = folder / USER_FILE
+    # A link that leads nowhere is a file that is missing, not one that was never written: reading it says so.
+    return own if os.path.lexists(own) else None
+
+
+def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
+    """Return what a plug-in runs in: its limits, no key of ours, and neither the state folder nor the file of keys."""
+    from tradebot.adapters.plugins.plugin import Bounds, Surroundings
+
+    bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
+    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *places_of(Path(".env"))))
+
+
+def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment that a plug-in sees: no key of ours is in it, under whatever name."""
+    secret = {name for names in SECRET_NAMES.values() for name in names}
+    return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}
+
+
+def rules_of(settings: Settings, exits: ExitRules) -> Rules:
+    """Return the part of the settings that the stories need, with the exit rules in force."""
+    return Rules(
+        mode=settings.mode,
+        universe=tuple(settings.universe),
+        sectors=settings.sectors,
+        limits=settings.limits,
+        halts=settings.halts,
+        exits=exits,
+        poll_s=settings.unusual_whales.poll_s,
+    )

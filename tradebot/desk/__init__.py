@@ -1,0 +1,1 @@
+"""A single moment: one reading of the venue and the books, and what is proposed on it."""

@@ -1,0 +1,118 @@
+"""The bot halts itself: whoever takes a desk looks for causes on it, and latches before anything is sent.
+
+The latch is the one that `tradebot halt` lets fall, so everything that holds for a halt holds for these.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.desk.peak_equity import remember
+from tradebot.desk.snapshot import EQUITY, take
+from tradebot.gates.common import clocks_agree
+from tradebot.gates.halts import (
+    BY_ITSELF,
+    CLEARED_BY,
+    causes_of,
+    explained,
+    of_its_own,
+    override_words,
+    standing,
+    with_refusal,
+    with_silence,
+    with_stranger,
+)
+from tradebot.model.decision import Decision
+from tradebot.model.desk import Desk
+from tradebot.model.event import Severity, SystemEvent
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.ports.stores import Events, Ledger
+from tradebot.ports.world import World
+
+
+def watched(world: World, desk: Desk) -> Desk:
+    """Remember the highest equity, halt where a cause stands, and return the desk as it is then.
+
+    A dry run halts nothing; its desk says what would be.
+    """
+    if not world.dry_run:
+        _take_over(world, desk)
+        remember(world.ledger, desk.book)
+    return _latched(world, desk)
+
+
+def after(world: World, desk: Desk, sent: Decision) -> Desk:
+    """Return the desk after one order more, halted where the venue's last answer is one too many."""
+    if sent.reason is Reason.VENUE_REJECTED:
+        return _latched(world, with_refusal(desk))
+    if sent.reason is Reason.VENUE_UNKNOWN:
+        return _latched(world, with_silence(desk))
+    if sent.reason is Reason.SECOND_WRITER:
+        return _latched(world, with_stranger(desk, str(sent.observed)))
+    return desk
+
+
+def what_stands(world: World) -> str:
+    """Return the causes that would halt the bot again, each with what ends it; empty where there is none."""
+    causes = standing(take(world, with_flow=False), world.rules.halts)
+    return "; ".join(f"{explained([cause])}, ended by {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
+
+
+def under(ledger: Ledger, halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
+    """Return the bot's own halts since entries were last open that another one lies over; they are not gone."""
+    return tuple(one for one in of_its_own(ledger.halts()) if one != halt)
+
+
+def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> str:
+    """Let a person end a halt over its causes, those under it too; return the words recorded as the reason of ACTIVE.
+
+    A drawdown is measured from the next equity on, because no order of a halted bot could ever win it back. Nobody is
+    asked: a person may end a halt while the broker does not answer.
+    """
+    own, opened = (*under(ledger, halt), halt), ledger.books_opened_at()
+    if opened is not None and any(Reason.DRAWDOWN_REACHED in causes_of(one) for one in own):
+        ledger.put_high_water(*EQUITY, opened, Decimal(0))
+    return override_words(own, why)
+
+
+def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> None:
+    """Halt because a pass ended in a fault of the bot's own; whatever its gates say then cannot be believed."""
+    if ledger.trading_state().state is TradingState.ACTIVE:
+        _halt(ledger, events, f"{Reason.PASS_FAULT}: {type(fault).__name__}: {fault}", at)
+
+
+def _take_over(world: World, desk: Desk) -> None:
+    """Write down a halt that a person's file alone holds: to remove the file, unseen by all, must not end it.
+
+    What could not be read for a moment keeps this pass from entering, and is no halt by anybody.
+    """
+    found = desk.state
+    if found.state is TradingState.ACTIVE or found.at is None or world.ledger.halts() or not world.ledger.armed():
+        return
+    details = {"who": found.who, "why": found.why}
+    world.events.emit(SystemEvent(desk.now, "halts", "halted_by_file", Severity.WARN, None, details))
+    world.ledger.set_trading_state(found.state, found.who, found.why, found.at)
+
+
+def _latched(world: World, desk: Desk) -> Desk:
+    """Halt for the causes on a desk; a state that already holds entries back keeps its own reason.
+
+    While the clocks disagree nobody knows which refusals are recent, or whether an override's session is over: the
+    gates keep entries shut, and what still stands latches once the time is known again.
+    """
+    causes = standing(desk, world.rules.halts)
+    if not causes or desk.state.state is not TradingState.ACTIVE:
+        return desk
+    if not clocks_agree(desk.clock_ahead_s, world.rules.limits).passed:
+        return desk
+    why = explained(causes)
+    if not world.dry_run:
+        _halt(world.ledger, world.events, why, desk.now)
+    return replace(desk, state=TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, why, desk.now))
+
+
+def _halt(ledger: Ledger, events: Events, why: str, at: datetime) -> None:
+    # Told first: where the history cannot be written any more, the event may be all that says why the latch fell.
+    events.emit(SystemEvent(at, "halts", "halted_itself", Severity.CRITICAL, None, {"why": why}))
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at)

@@ -1,0 +1,264 @@
+"""From the ports to a desk: everything is read once, then nobody asks the world again until an order is sent."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+from tradebot.desk.agreement import Reading, confirmed, read_venue
+from tradebot.desk.second_look import prices
+from tradebot.model.account import Account, BrokerView, Worth
+from tradebot.model.activity import MARK
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Purpose
+from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
+from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
+from tradebot.model.order import Order, OrderStatus
+from tradebot.model.position import OwnedFill, Position, own_positions
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Permission
+from tradebot.ports.stores import Ledger
+from tradebot.ports.world import World
+from tradebot.reconciliation.findings import UnknownOrders, quantities
+from tradebot.reconciliation.missing_fills import MissingFill
+from tradebot.reconciliation.unknown_orders import of_another_copy, still_ours, unknown_orders
+from tradebot.timetable.sessions import CALENDAR_REACH, last_session, session_date, session_of
+
+EQUITY = ("account", "equity")
+"""Under these two words the ledger keeps the highest equity, beside the best prices of positions."""
+
+
+def flow_desk(world: World, now: datetime) -> FlowDesk:
+    """Return what is known of flow at `now`, for a score without an account."""
+    session, universe = last_session(world.ledger, now), world.rules.universe
+    return FlowDesk(now, universe, world.facts.load(universe, session, now), world.facts.tide(session, now))
+
+
+def take(world: World, *, with_flow: bool) -> Desk:
+    """Return the desk after applying the venue's facts (a dry run applies none and sees the books as they stand)."""
+    taken_s = world.stopwatch()
+    clock, second = world.reader.clock(), world.second_clock()
+    session, today = session_of(world.ledger, clock.now), session_date(world.ledger, clock.now)
+    # No order is given up because its day is over unless it is over by both clocks.
+    begun = min(today, session_date(world.ledger, second)) if second else today
+    reading = read_venue(world, clock.now, begun, closing=not with_flow)
+    view = reading.view
+    fills = world.ledger.fills()
+    positions = own_positions(fills)
+    symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
+    flow = flow_desk(world, clock.now) if with_flow else None
+    unknown = unknown_orders(world.ledger, view.positions, view.at)
+    priced = prices(world, clock.now, tuple(symbols), positions, entering=with_flow)
+    return Desk(
+        now=clock.now,
+        clock=clock,
+        session=session,
+        account=view.account,
+        permission=_permission(world.permission, view.account),
+        state=world.ledger.trading_state(),
+        reconcile=world.ledger.last_reconcile(),
+        book=_own_book(world, reading, positions, priced.quotes, today),
+        positions=positions,
+        net=still_ours(
+            confirmed(reading, quantities(fills, world.ledger.acknowledged())), positions, unknown.forgotten
+        ),
+        astray=reading.ratios,
+        orders=reading.orders,
+        left_out=frozenset(order.symbol for order in reading.left_out),
+        differences=reading.differences,
+        unproven=reading.unproven,
+        steady=view.steady,
+        untold=reading.untold,
+        clock_ahead_s=clock.ahead_s(second),
+        quotes=priced.quotes,
+        rejected_quotes=priced.rejected,
+        unreadable=view.unreadable,
+        signs=signs_of(world.ledger, view, world.ledger.intents(session=today), unknown),
+        taken_s=taken_s,
+        universe=world.rules.universe,
+        sectors=world.rules.sectors,
+        facts=flow.facts if flow else {},
+        **({"tide": flow.tide} if flow else {}),
+    )
+
+
+def _own_book(
+    world: World, reading: Reading, positions: Sequence[Position], quotes: Mapping[str, Quote], session: date
+) -> Book:
+    """Return the book with what only the ledger tells of it: our working orders, the session's entries, the peak."""
+    ledger, sectors = world.ledger, world.rules.sectors
+    unresolved = ledger.intents(unresolved=True)
+    seen = book(reading.view, positions, ledger.fills(), unresolved, sectors, reading.missing, quotes)
+    return replace(with_history(seen, ledger, session), own_working=_own_working(ledger, reading.orders))
+
+
+def with_history(seen: Book, ledger: Ledger, session: date) -> Book:
+    """Return the book with the entries of a session, and with the highest equity that was ever seen."""
+    return replace(seen, entries=_entries_of(_session_submits(ledger, session)), peak_equity=peak_equity(ledger))
+
+
+def _own_working(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
+    """Return the symbols on which an order of ours works, or one that somebody put in the place of ours."""
+    working = tuple(orders)
+    ours = ledger.owners() if any(not is_marked(order.client_order_id) for order in working) else {}
+    return frozenset(o.symbol for o in working if is_marked(o.client_order_id) or o.venue_id in ours)
+
+
+def _session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
+    """Return the orders promised in a session, without cancels, in the order promised."""
+    return tuple(r for r in ledger.intents(session=session) if r.intent.operation is Operation.SUBMIT)
+
+
+def _entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
+    """Return the entries among promised orders, whatever became of them."""
+    intents = (record.intent for record in submits if record.intent.purpose is Purpose.OPEN)
+    return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in intents)
+
+
+def peak_equity(ledger: Ledger) -> Decimal | None:
+    """Return the highest equity that was ever seen, USD; None before the first look."""
+    opened = ledger.books_opened_at()
+    return ledger.high_water(*EQUITY, opened) if opened else None
+
+
+def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders) -> Signs:
+    """Return what a session's promises and the broker's view tell of refusals, silence and other writers."""
+    now, marked = view.at, [order for order in view.orders if is_marked(order.client_order_id)]
+    unpromised = [order for order in marked if ledger.intent(order.client_order_id) is None]
+    copies = [*(order for order in unpromised if of_another_copy(ledger, order, now)), *unknown.strangers]
+    earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
+    conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
+    submits = [record for record in promised if record.intent.operation is Operation.SUBMIT]
+    return Signs(
+        refused=tuple(_refusals(ledger, submits, view.at)),
+        unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
+        strangers=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
+        forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
+        unreadable=view.unreadable,
+    )
+
+
+def _refusals(ledger: Ledger, submits: Iterable[IntentRecord], now: datetime) -> Iterator[datetime]:
+    """Yield when the venue refused an order: at once, or after it had accepted it."""
+    told = ledger.orders(since=now - CALENDAR_REACH)
+    late = {o.client_order_id: o.updated_at for o in told if o.status is OrderStatus.REJECTED}
+    for record in submits:
+        if record.state is IntentState.REJECTED:
+            if record.code != NEVER_SENT:
+                yield record.updated_at
+        elif record.intent.client_order_id in late:
+            yield late[record.intent.client_order_id] or record.updated_at
+
+
+def _permission(configured: Permission, account: Account) -> Permission:
+    if not account.blocked:
+        return configured
+    return replace(configured, closed=(*configured.closed, (Reason.ACCOUNT_BLOCKED, ", ".join(account.blocked))))
+
+
+def book(
+    view: BrokerView,
+    positions: Iterable[Position],
+    fills: Iterable[OwnedFill],
+    unresolved: Sequence[IntentRecord],
+    sectors: Mapping[str, str],
+    missing: Sequence[MissingFill] = (),
+    quotes: Mapping[str, Quote] = MappingProxyType({}),
+) -> Book:
+    """Return the book at its worst: positions at the broker's value or at ours, whichever is more, and working and
+    unresolved orders as if filled.
+
+    What our orders have filled and no list of fills has brought yet is held, and counts on top.
+    """
+    exposure = _exposure(view, _prices(view, fills, quotes), unresolved, missing)
+    by_sector: dict[str, Decimal] = defaultdict(Decimal)
+    for symbol, value in exposure.items():
+        by_sector[sectors.get(symbol, "")] += value
+    held = frozenset((*(position.symbol for position in positions), *(one.order.symbol for one in missing)))
+    return Book(
+        equity=view.account.equity,
+        buying_power=view.account.buying_power,
+        day_loss=max(view.account.last_equity - view.account.equity, Decimal(0)),
+        exposure=exposure,
+        sector_exposure=by_sector,
+        held=held,
+        foreign=frozenset(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
+        working=frozenset(order.symbol for order in view.orders),
+        own_working=frozenset(o.symbol for o in view.orders if is_marked(o.client_order_id)),
+        unresolved=frozenset(record.intent.instrument.symbol for record in unresolved),
+        last_fill_at={o.fill.symbol: o.fill.at for o in fills if not o.fill.activity_id.startswith(MARK)},
+        gross=sum(exposure.values(), Decimal(0)),
+        worth=_worth(view, quotes),
+    )
+
+
+def _prices(view: BrokerView, fills: Iterable[OwnedFill], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:
+    """Return what one share is worth: by a quote of this pass, else by the venue, else what was paid for it last.
+
+    The venue works out the value of a position itself, so a wrong one must not make room under a limit.
+    """
+    paid = {owned.fill.symbol: owned.fill.price for owned in fills}
+    prices = {symbol: quote.middle for symbol, quote in quotes.items()}
+    for position in view.positions:
+        cost = max(position.average_price, paid.get(position.symbol, Decimal(0)))
+        now = position.current_price
+        prices.setdefault(position.symbol, now if now and now > 0 else cost)
+    return prices
+
+
+def _worth(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
+    """Return what cash and positions add up to, to hold against the equity that the venue states."""
+    total, at_cost = view.account.cash, Decimal(0)
+    for position in view.positions:
+        quote = quotes.get(position.symbol)
+        total += position.value_at(quote.middle) if quote else position.value
+        at_cost += abs(position.value) if position.market_value is None and not quote else 0
+    return Worth(total, at_cost)
+
+
+def _exposure(
+    view: BrokerView,
+    prices: Mapping[str, Decimal],
+    unresolved: Sequence[IntentRecord],
+    missing: Sequence[MissingFill],
+) -> Mapping[str, Decimal]:
+    """Absolute USD by symbol at the worst of what may fill: closing a position adds nothing to it, turning it does."""
+    exposure: dict[str, Decimal] = defaultdict(Decimal)
+    held: dict[str, Decimal] = {}
+    for position in view.positions:
+        ours = position.value_at(prices[position.symbol])
+        exposure[position.symbol] += max(abs(position.value), abs(ours))
+        held[position.symbol] = position.quantity
+    for order in view.orders:
+        exposure[order.symbol] += _adds(order, held) * _order_price(order, prices)
+    # A replace or a cancel adds nothing to the order that it names, which is listed while it works.
+    for record in (record for record in unresolved if record.intent.operation is Operation.SUBMIT):
+        price = record.intent.limit_price or prices.get(record.intent.instrument.symbol, Decimal(0))
+        exposure[record.intent.instrument.symbol] += record.intent.quantity * price
+    for one in missing:
+        if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:
+            exposure[one.order.symbol] += abs(one.signed) * _order_price(one.order, prices)
+    return exposure
+
+
+def _adds(order: Order, held: dict[str, Decimal]) -> Decimal:
+    """Return how many shares an order may add to what is held, taking from `held` what it may close."""
+    there = held.get(order.symbol, Decimal(0))
+    if there * order.side.sign >= 0:
+        return order.open_quantity
+    closing = min(order.open_quantity, abs(there))
+    held[order.symbol] = there + closing * order.side.sign
+    return order.open_quantity - closing
+
+
+def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
+    """Return what a share of an order may cost; a limit below the market bounds it where somebody else chose it.
+
+    Ours are never far from the market, so another limit than the market's is the venue's mistake.
+    """
+    known = prices.get(order.symbol, Decimal(0))
+    if order.limit_price and not is_marked(order.client_order_id):
+        return order.limit_price
+    return max(order.limit_price or order.filled_average_price or known, known)

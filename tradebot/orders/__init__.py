@@ -1,0 +1,1 @@
+"""The single path for orders: promise, send once, record what came of it."""

@@ -1,0 +1,87 @@
+"""The rehearsal story: one order that cannot fill goes the whole road to the venue, and is cancelled there."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+
+from tradebot.desk.snapshot import take
+from tradebot.gates.common import permission_to_enter, session_open, trading_state
+from tradebot.gates.sizing import SUB_DOLLAR_TICK
+from tradebot.model.bar import Quote
+from tradebot.model.candidate import Candidate, Purpose, Side
+from tradebot.model.decision import Decision, first_failure
+from tradebot.model.desk import Book, Desk
+from tradebot.model.instrument import Instrument
+from tradebot.model.intent import Intent
+from tradebot.model.order import Order
+from tradebot.orders.sending import cancel_intent, send, submit_intent
+from tradebot.ports.world import Call, World
+
+STRATEGY = "doctor"
+FAR = Decimal("0.1")
+"""The limit price as a fraction of the bid: no market falls that far while an order rests for a moment."""
+LOOKS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """How far it went: `sent` and `cancelled` end each road, `working` and `ended` are the venue's word on the order.
+
+    What was not reached is None; where `sent` did not pass there was no order to cancel.
+    """
+
+    intent: Intent
+    sent: Decision
+    working: Order | None = None
+    cancelled: Decision | None = None
+    ended: Order | None = None
+
+
+def rehearse(world: World, call: Call, pause: Callable[[], None]) -> Rehearsal | None:
+    """Buy one share far below the market and cancel it; None where no symbol is free and has a quote.
+
+    `pause` waits a moment for a venue that cancels in its own time.
+    """
+    desk = take(world, with_flow=False)
+    quote = _dearest(world.market.quotes(tuple(world.rules.universe)), desk.book)
+    if quote is None:
+        return None
+    intent = submit_intent(call, desk, _candidate(desk, quote), Decimal(1), far_below(quote))
+    asked = (permission_to_enter(desk), trading_state(desk), session_open(desk))
+    sent = first_failure(asked) or send(world, desk, intent, asked)
+    working = world.reader.order(intent.client_order_id) if sent.passed else None
+    if working is None:
+        return Rehearsal(intent, sent)
+    ending = cancel_intent(call, desk, working, STRATEGY, Purpose.OPEN)
+    cancelled = send(world, desk, ending, asked)
+    ended = _ended(world, intent, pause) if cancelled.passed else None
+    world.ledger.apply_orders([ended or working], desk.now)
+    return Rehearsal(intent, sent, working, cancelled, ended)
+
+
+def far_below(quote: Quote) -> Decimal:
+    """Return a tenth of the bid in USD, on the tick, never zero."""
+    raw = quote.bid * FAR
+    tick = Instrument(quote.symbol).tick if raw >= 1 else SUB_DOLLAR_TICK
+    return max((raw / tick).to_integral_value(rounding=ROUND_FLOOR) * tick, tick)
+
+
+def _dearest(quotes: Mapping[str, Quote], book: Book) -> Quote | None:
+    """Return the dearest free symbol, because venues refuse orders worth next to nothing."""
+    taken = book.held | book.foreign | book.working | book.unresolved
+    return max((quote for quote in quotes.values() if quote.symbol not in taken), key=lambda q: q.bid, default=None)
+
+
+def _candidate(desk: Desk, quote: Quote) -> Candidate:
+    return Candidate(STRATEGY, Instrument(quote.symbol), Side.BUY, Purpose.OPEN, desk.now, source="doctor")
+
+
+def _ended(world: World, intent: Intent, pause: Callable[[], None]) -> Order | None:
+    """Look until the venue says that the order has ended, a bounded number of times; return its last word."""
+    order = world.reader.order(intent.client_order_id)
+    for _ in range(LOOKS):
+        if order is None or order.status.terminal:
+            break
+        pause()
+        order = world.reader.order(intent.client_order_id)
+    return order

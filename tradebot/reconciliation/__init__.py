@@ -1,0 +1,1 @@
+"""The books held against the broker: facts are applied, differences become findings."""

@@ -1,0 +1,164 @@
+"""Taking over a position that the bot did not open, because a person named it. Nothing here can send an order."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.instrument import AssetClass
+from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, fold_positions, unreported_fill
+from tradebot.ports.broker import BrokerReader
+from tradebot.ports.stores import Ledger
+from tradebot.reconciliation.account import require_account
+from tradebot.reconciliation.findings import FindingKind
+from tradebot.reconciliation.reconcile import Reconciled, reconcile
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """What the broker holds of a symbol beyond the bot's own: signed quantity, the broker's average price in USD.
+
+    `unexplained` is the part that no known fill explains, because it is older than the books.
+    """
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    unexplained: Decimal
+
+    @property
+    def explained(self) -> Decimal:
+        """Return the part that foreign fills brought since the books began."""
+        return self.quantity - self.unexplained
+
+
+def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> tuple[Stranger, Reconciled]:
+    """Note a foreign position as known and left alone, and compare again.
+
+    What foreign fills brought leaves the fold at the broker's average price, cash included: it is no part of the books.
+    """
+    current = reconcile(reader, ledger)
+    require_account(ledger, current.view.account)
+    found = stranger(current, ledger, symbol)
+    if found.explained:
+        ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained, current.at)], current.at)
+        ledger.adjust_cash(-found.explained * found.average_price, f"{symbol} was acknowledged by {who}", current.at)
+    if ledger.acknowledged().get(symbol) != found.quantity:
+        ledger.acknowledge(symbol, found.quantity, f"acknowledged by {who}", current.at)
+    return found, reconcile(reader, ledger)
+
+
+def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: Decimal) -> tuple[Stranger, Reconciled]:
+    """Make a foreign position the bot's own at the broker's average price, and compare again.
+
+    `shown` is the broker's signed quantity that was confirmed; OperatorError where it holds another one by now, or
+    where an order that is not the bot's works on the symbol.
+    The cash of what no fill explains was spent before the books began, so it is put back: no money is made or lost.
+    Whatever is cut short in between is a difference that the next reconcile finds.
+    """
+    current = reconcile(reader, ledger)
+    require_account(ledger, current.view.account)
+    found = stranger(current, ledger, symbol)
+    _require_manageable(current, symbol)
+    _require_unmoved(current, symbol, shown)
+    _require_no_foreign_order(current, symbol)
+    if symbol in ledger.acknowledged():
+        ledger.acknowledge(symbol, Decimal(0), f"taken over by {who}", current.at)
+    ledger.apply_fills(_handed_over(found, current.at), current.at)
+    if found.unexplained:
+        put_back = found.unexplained * found.average_price
+        ledger.adjust_cash(put_back, f"{symbol} was bought before it was taken over by {who}", current.at)
+    return found, reconcile(reader, ledger)
+
+
+def stranger(current: Reconciled, ledger: Ledger, symbol: str) -> Stranger:
+    """Return what is foreign of a symbol; OperatorError where nothing is, or the books differ from the broker there."""
+    there = broker_position(current.view, symbol)
+    differs = next((f for f in current.findings if f.subject == symbol and f.kind not in _STRANGERS), None)
+    if differs is not None:
+        raise OperatorError(
+            f"{symbol}: {differs.meaning}",
+            "tradebot reconcile, read the findings, tradebot reconcile --apply PLAN, then adopt it",
+            code=ExitCode.REFUSED,
+        )
+    lots = {key: position.quantity for key, position in fold_positions(ledger.fills()).items() if key[1] == symbol}
+    foreign_fills = lots.pop((FOREIGN, symbol), Decimal(0))
+    own = sum(lots.values(), Decimal(0))
+    foreign = there.quantity - own
+    if not foreign:
+        raise OperatorError(f"{symbol} is the bot's own: there is nothing to adopt", "tradebot positions")
+    if foreign * own < 0:
+        raise OperatorError(
+            f"{symbol}: what is foreign stands against the bot's own position",
+            f"tradebot flatten {symbol}, or close the foreign part at the broker",
+            code=ExitCode.REFUSED,
+        )
+    return Stranger(symbol, foreign, there.average_price, foreign - foreign_fills)
+
+
+_STRANGERS = frozenset(
+    {
+        FindingKind.FOREIGN_POSITION,
+        FindingKind.BY_HAND,
+        FindingKind.ANOTHER_COPY,
+        FindingKind.EXPIRY,
+        FindingKind.MISSING_STOP,
+    }
+)
+_OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.UNKNOWN_ORDER})
+
+
+def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
+    """Return the broker's position; OperatorError that names what it holds where it holds none of the symbol."""
+    held = {position.symbol: position for position in view.positions if position.quantity}
+    if symbol not in held:
+        raise OperatorError(
+            f"the broker holds no {word(symbol)}",
+            f"it holds {', '.join(sorted(held)) or 'nothing'}: tradebot positions",
+        )
+    return held[symbol]
+
+
+def _require_manageable(current: Reconciled, symbol: str) -> None:
+    kind = broker_position(current.view, symbol).asset_class
+    if kind is not AssetClass.US_EQUITY:
+        raise OperatorError(
+            f"{symbol} is a position of kind {kind}, which the bot does not trade",
+            f"tradebot adopt {symbol}   (without --manage: it is noted and left alone)",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _require_unmoved(current: Reconciled, symbol: str, shown: Decimal) -> None:
+    quantity = broker_position(current.view, symbol).quantity
+    if quantity != shown:
+        raise OperatorError(
+            f"{symbol}: {shown:f} were confirmed and the broker holds {quantity:f}: it moved; look again",
+            f"tradebot positions, then tradebot adopt {symbol} --manage",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
+    """An order of somebody else's that fills later would trade against what the bot's exits rely on."""
+    others = {finding.subject for finding in current.findings if finding.kind in _OTHERS_ORDERS}
+    order = next((o for o in current.view.orders if o.symbol == symbol and o.client_order_id in others), None)
+    if order is not None:
+        raise OperatorError(
+            f"{symbol}: the order {order.client_order_id} is not the bot's and works there: "
+            f"{order.side} {order.open_quantity:f}",
+            f"cancel it at the broker or let it end, then tradebot adopt {symbol} --manage",
+            code=ExitCode.REFUSED,
+        )
+
+
+def _handed_over(found: Stranger, at: datetime) -> list[OwnedFill]:
+    """Return the fills that no venue reported: what foreign fills had bought goes out, all of it comes in."""
+    out = [_adoption(FOREIGN, "from", found, -found.explained, at)] if found.explained else []
+    return [*out, _adoption(ADOPTED, "to", found, found.quantity, at)]
+
+
+def _adoption(owner: str, way: str, found: Stranger, change: Decimal, at: datetime) -> OwnedFill:
+    name = f"adoption:{found.symbol}:{at:%Y%m%dT%H%M%S%fZ}:{way}"
+    return unreported_fill(owner, name, found.symbol, change, found.average_price, at)

@@ -1,0 +1,254 @@
+"""Facts apply by themselves: what the venue has done to our orders, written into the ledger before anyone decides."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from tradebot.errors import TemporaryError
+from tradebot.model.account import BrokerView
+from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation
+from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
+from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
+from tradebot.ports.broker import BrokerReader
+from tradebot.ports.stores import Ledger
+from tradebot.reconciliation.missing_fills import WATCHED
+from tradebot.reconciliation.new_fills import is_ahead, new_fills, owned_fills
+from tradebot.reconciliation.orders_behind_fills import behind
+
+LOOKED_UP_SINGLY = 5
+"""More orders than so many that ended while nobody looked are read from a list of all that did."""
+
+LONGEST_CHAIN = 100
+"""After so many replacements of one order the rest of them is left to the next look."""
+
+GIVEN_BACK = "owned:"
+"""Begins the ids of the fills that give a fill to its owner, where it was foreign before its order was known."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """What catching up changed: counts, and the intents whose fate is still unknown.
+
+    `unreadable` counts the venue's rows of fills that could not be read or believed, `untold` the orders behind
+    foreign fills that it has yet to tell of.
+    """
+
+    orders: int
+    fills: int
+    unresolved: tuple[IntentRecord, ...]
+    unreadable: int = 0
+    untold: int = 0
+
+
+def read_view(reader: BrokerReader, ledger: Ledger) -> BrokerView:
+    """Return the venue's view without rows of orders that cannot be so; each is asked for by its id, as one left out.
+
+    What is over is not open, and no order changes its symbol, its side or its id.
+    """
+    view = reader.view()
+    known = {order.venue_id: order for order in ledger.orders(working=True)}
+    kept = tuple(order for order in view.orders if not _is_untrue(order, known.get(order.venue_id)))
+    return replace(view, orders=kept, unreadable=view.unreadable + len(view.orders) - len(kept))
+
+
+def _is_untrue(order: Order, known: Order | None) -> bool:
+    lasting = (order.symbol, order.side, order.client_order_id)
+    changed = known is not None and lasting != (known.symbol, known.side, known.client_order_id)
+    return order.status.terminal or changed
+
+
+def catch_up(
+    reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order], session: date, now: datetime
+) -> CaughtUp:
+    """Apply the venue's facts to the ledger; it only reads the venue and only appends what the venue said."""
+    # Read to the end before the first write: no halt waits for the ledger while the venue is being asked.
+    latest = tuple(_in_time(order, now) for order in latest_orders(reader, ledger, open_orders))
+    changed = ledger.apply_orders(latest, now)
+    _resolve(reader, ledger, session, now)
+    _watch(reader, ledger, session, now)
+    told, unreadable = new_fills(reader, ledger, now)
+    if _perhaps_ours(ledger, told, session):
+        # An order of unknown fate may have arrived, and filled, since it was looked up.
+        _resolve(reader, ledger, session, now)
+        _watch(reader, ledger, session, now)
+        told, unreadable = new_fills(reader, ledger, now)
+    others, untold = behind(reader, ledger, told)
+    if others:
+        ledger.apply_orders(others, now)
+        told = tuple(owned_fills(ledger, (owned.fill for owned in told)))
+    ledger.apply_fills((*told, *_given_back(ledger)), now)
+    return CaughtUp(changed, len(told), tuple(ledger.intents(unresolved=True)), unreadable, untold)
+
+
+def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
+    """Look for the fate of each intent that is unknown: of an order by its id, of a change by the order it changes.
+
+    Not finding it proves nothing while it may still arrive; a DAY order of an earlier session is given up, and watched.
+    """
+    unknown = ledger.intents(unresolved=True)
+    # Read before the ids are looked up: nothing can follow an order that had ended by then.
+    targets = {order.venue_id: order for order in ledger.orders()} if unknown else {}
+    for record in unknown:
+        intent = record.intent
+        try:
+            fate = _fate(reader, intent, targets)
+        except TemporaryError:
+            # A look-up that got no answer settles nothing and gives nothing up: the next pass asks again.
+            continue
+        if fate is not None:
+            ledger.settle(intent.client_order_id, fate, now)
+        elif intent.key.session < session:
+            ledger.abandon(intent.client_order_id, "the venue does not know it and its session is over", now)
+
+
+def _fate(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> Reply | None:
+    """Return what is proven of an intent of unknown fate; `known` holds all orders by the venue's id.
+
+    An order that is not in the books is not open at the venue either: it has ended.
+    """
+    target = known.get(intent.target_venue_id or "")
+    if intent.operation is Operation.CANCEL:
+        ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
+        return Reply(Outcome.ACCEPTED, message="the order itself tells") if ending else None
+    order = reader.order(intent.client_order_id)
+    if order is not None:
+        return _found(order, intent)
+    if intent.operation is Operation.REPLACE and _ended_otherwise(target, known):
+        return Reply(Outcome.REJECTED, code=TARGET_DONE, message="the order that it was to replace has ended")
+    return None
+
+
+def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
+    """Tell whether an order has ended, and not by the replace that the venue does not know.
+
+    One that was replaced may have been so by that very request, unless another order is known to have its place.
+    """
+    if target is None or target.status is not OrderStatus.REPLACED:
+        return target is None or target.status.terminal
+    return target.replaced_by in known
+
+
+def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
+    """Take back an order that was given up and has arrived after all, so that its fills are known as ours."""
+    for record in ledger.intents(since=session - WATCHED):
+        if record.state is IntentState.ABANDONED and record.intent.makes_order:
+            order = reader.order(record.intent.client_order_id)
+            if order is not None:
+                ledger.settle(record.intent.client_order_id, _found(order, record.intent), now)
+
+
+def _found(order: Order, intent: Intent) -> Reply:
+    """Return what finding an order under an intent's id proves: ours where it is what we asked for."""
+    if intent.asked_for(order):
+        return Reply(Outcome.ACCEPTED, order)
+    return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
+
+
+def latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order]) -> Iterator[Order]:
+    """Yield the venue's open orders, then those that we think are working and the venue no longer lists as open."""
+    yield from open_orders
+    listed = {order.venue_id for order in open_orders}
+    gone = [order for order in ledger.orders(working=True) if order.venue_id not in listed]
+    ended = _ended(reader, gone)
+    for order in gone:
+        latest = ended.get(order.venue_id) or _looked_up(reader, order.client_order_id)
+        if latest is not None:
+            yield latest
+            yield from _followers(reader, latest, listed)
+
+
+def _in_time(order: Order, now: datetime) -> Order:
+    """Return an order without a last change that cannot be so late: it would outdo every later word of the venue."""
+    told = order.updated_at
+    return replace(order, updated_at=None) if told and is_ahead(told, order.submitted_at, now) else order
+
+
+def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:
+    """Return an order by its id; None where the venue has none, or does not say now: neither proves that it is over."""
+    try:
+        return reader.order(client_order_id)
+    except TemporaryError:
+        return None
+
+
+def may_fill(ledger: Ledger, session: date) -> tuple[Order, ...]:
+    """Return our orders that are not proven to be over: what a list leaves out proves nothing.
+
+    An order of ours is over once the venue has said so of that very order, or once the session that a DAY order was
+    promised for is behind us. One that somebody put in the place of ours counts as ours.
+    """
+    working = ledger.orders(working=True)
+    ours = ledger.owners() if working else {}
+    return tuple(order for order in working if order.venue_id in ours and not _outlived(ledger, order, session))
+
+
+def left_out(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
+    """Return the orders that the venue's list of open orders does not hold."""
+    there = {order.venue_id for order in listed}
+    return tuple(order for order in orders if order.venue_id not in there)
+
+
+def _outlived(ledger: Ledger, order: Order, session: date) -> bool:
+    promised = ledger.intent(order.client_order_id)
+    if order.time_in_force is not TimeInForce.DAY or promised is None:
+        return False
+    # A pass that slept through the night between its claim and the socket sends under the id of the day before.
+    began = order.submitted_at.date() if order.submitted_at else promised.intent.key.session
+    return began < session
+
+
+def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
+    """Return by the venue's id what a list can tell of many orders at once; a single one costs a request each."""
+    since = min((order.submitted_at for order in gone if order.submitted_at), default=None)
+    if since is None or len(gone) <= LOOKED_UP_SINGLY:
+        return {}
+    return {order.venue_id: order for order in reader.ended(since)}
+
+
+def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> Iterator[Order]:
+    """Yield what took an order's place, one after the other, up to one that is open and so is known already."""
+    for _ in range(LONGEST_CHAIN):
+        if order.replaced_by is None or order.replaced_by in listed:
+            return
+        follower = reader.follower(order.replaced_by)
+        if follower is None:
+            return
+        yield follower
+        order = follower
+
+
+def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> bool:
+    """Tell whether a fill that no order of ours explains may be of one whose fate is unknown, or that was given up."""
+    foreign = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
+    promised = ledger.intents(since=session - WATCHED) if foreign else ()
+    lost = (r for r in promised if r.state.unresolved or r.state is IntentState.ABANDONED)
+    recent = (record.intent for record in lost if record.intent.makes_order)
+    return any(intent.instrument.symbol in foreign for intent in recent)
+
+
+def _given_back(ledger: Ledger) -> Iterator[OwnedFill]:
+    """Yield the pairs that give foreign fills to the owner of their order, which was not known when they were applied.
+
+    Where a plan or an adoption has settled what is foreign since, it is left as a person settled it.
+    """
+    fills = ledger.fills()
+    foreign = [owned.fill for owned in fills if owned.strategy == FOREIGN]
+    strategies = ledger.owners() if foreign else {}
+    done = {owned.fill.activity_id for owned in fills}
+    for fill in foreign:
+        owner, name = strategies.get(fill.venue_order_id), f"{GIVEN_BACK}{fill.activity_id}"
+        if owner is None or f"{name}:to" in done or _settled_since(foreign, fill):
+            continue
+        yield from given_to(owner, fill)
+
+
+def given_to(owner: str, fill: Fill) -> Iterator[OwnedFill]:
+    """Yield the pair that gives a foreign fill to its owner, at the time and price that it traded at."""
+    name = f"{GIVEN_BACK}{fill.activity_id}"
+    yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -fill.signed_quantity, fill.price, fill.at)
+    yield unreported_fill(owner, f"{name}:to", fill.symbol, fill.signed_quantity, fill.price, fill.at)
+
+
+def _settled_since(foreign: Sequence[Fill], fill: Fill) -> bool:
+    made = (one for one in foreign if not one.venue_order_id and not one.activity_id.startswith(GIVEN_BACK))
+    return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)

@@ -1,0 +1,316 @@
+"""The reconcile story: apply facts, compare, remember the result; and writing down a plan that a person accepted.
+
+It is handed readers and the ledger only. There is no order port in sight.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
+from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.activity import SPLIT, Activity, Booking, Entry
+from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions, unreported_fill
+from tradebot.model.trading import ReconcileMark
+from tradebot.ports.broker import BrokerReader
+from tradebot.ports.stores import Ledger
+from tradebot.reconciliation.activities import marks, named, restated, shares
+from tradebot.reconciliation.apply_activities import apply_activities
+from tradebot.reconciliation.catch_up import CaughtUp, catch_up, left_out, may_fill, read_view
+from tradebot.reconciliation.findings import (
+    CHANGES_A_POSITION,
+    Finding,
+    FindingKind,
+    LedgerView,
+    UnknownOrders,
+    compare,
+    foreign_quantities,
+    own_quantities,
+)
+from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
+from tradebot.reconciliation.plans import Plan, fingerprint, plan_of
+from tradebot.reconciliation.protection import Watch, unprotected
+from tradebot.reconciliation.unknown_orders import ask_about, taken_over, unknown_orders
+from tradebot.timetable.sessions import session_date
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """One comparison: what was applied, what differs, and the plan that would settle it.
+
+    `bookings` counts what the broker's activities proved; the `doubtful` ones prove nothing by themselves.
+    """
+
+    at: datetime
+    view: BrokerView
+    applied: CaughtUp
+    findings: tuple[Finding, ...]
+    plan: Plan | None
+    bookings: int = 0
+    doubtful: tuple[Activity, ...] = ()
+
+
+def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) -> Reconciled:
+    """Apply the venue's facts, then compare books and broker and mark the result in the ledger.
+
+    With a `watch` it also looks whether each position of ours is protected.
+    """
+    clock, view = reader.clock(), read_view(reader, ledger)
+    now = clock.now
+    if view.account.number != ledger.account_number:
+        return _marked(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_another(ledger, view),), None))
+    _require_steady(view)
+    session = session_date(ledger, now)
+    applied = catch_up(reader, ledger, view.orders, session, now)
+    # What filled between reading the view and applying facts would look like a difference: read once more.
+    view = read_view(reader, ledger) if applied.fills or applied.orders else view
+    if left_out(may_fill(ledger, session), view.orders):
+        again = catch_up(reader, ledger, view.orders, session, now)
+        applied = replace(again, orders=applied.orders + again.orders, fills=applied.fills + again.fills)
+    told = apply_activities(reader, ledger, view, now)
+    view = read_view(reader, ledger) if told.bookings else view
+    _require_steady(view)
+    view = replace(view, unreadable=view.unreadable + applied.unreadable + applied.untold)
+    view = replace(view, unreadable=view.unreadable + ask_about(reader, ledger, view, now))
+    findings = tuple(_asked_directly(reader, compare(ledger_view(ledger, now, view.positions), view, told.doubtful)))
+    if _emptied(reader, ledger, findings):
+        reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
+        found = Reconciled(now, view, applied, (reset, *findings), None, told.bookings, told.doubtful)
+        return _marked(ledger, found)
+    plan = plan_of(findings, view)
+    bare = tuple(unprotected(clock, view, ledger, watch)) if watch else ()
+    return _marked(ledger, Reconciled(now, view, applied, findings + bare, plan, told.bookings, told.doubtful))
+
+
+def _asked_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings; one that would change what the books hold counts if the venue says the same of it alone.
+
+    One answer that contradicts the list is enough to believe no difference of this look.
+    """
+    wrong_about = ""
+    for finding in findings:
+        why = ""
+        if finding.kind in CHANGES_A_POSITION and wrong_about:
+            why = f"not asked for: the list was wrong about {wrong_about}"
+        elif finding.kind in CHANGES_A_POSITION:
+            there = _quantity(reader, finding.subject)
+            if there != finding.broker:
+                why = f"asked for by its symbol: {'no answer' if there is None else f'{there:f}'}"
+                wrong_about = finding.subject
+        yield replace(finding, kind=FindingKind.VIEW_UNSTEADY, evidence=(why,)) if why else finding
+
+
+def _quantity(reader: BrokerReader, symbol: str) -> Decimal | None:
+    """Return the venue's signed shares of a symbol, asked for alone; None where it does not answer."""
+    try:
+        position = reader.position(symbol)
+    except TradebotError:
+        return None
+    return position.quantity if position else Decimal(0)
+
+
+def _require_steady(view: BrokerView) -> None:
+    """Raise where positions and orders may be of two moments: what differs between them would be no finding."""
+    if not view.steady:
+        raise TemporaryError(
+            "our own orders changed during each reading of the account, so nothing could be compared",
+            "tradebot reconcile   again in a moment",
+        )
+
+
+def _marked(ledger: Ledger, found: Reconciled) -> Reconciled:
+    blocking = sum(finding.blocking for finding in found.findings)
+    ledger.mark_reconciled(ReconcileMark(found.at, blocking, len(found.findings)))
+    return found
+
+
+def _another(ledger: Ledger, view: BrokerView) -> Finding:
+    said = f"the broker answers for account …{view.account.tail}, these books belong to …{ledger.account_number[-4:]}"
+    return Finding(FindingKind.ACCOUNT_RESET, "account", None, None, (said,))
+
+
+def _emptied(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
+    """Tell whether an account of the same number was begun anew: it knows neither our last order nor a fill of ours."""
+    kinds = {finding.kind for finding in findings}
+    if FindingKind.PHANTOM not in kinds or FindingKind.VIEW_UNSTEADY in kinds:
+        return False
+    last = ledger.last_acknowledged()
+    if last is None or reader.order(last) is not None:
+        return False
+    known = {owned.fill.activity_id for owned in ledger.fills() if owned.fill.venue_order_id}
+    return known.isdisjoint(fill.activity_id for fill in reader.fills(ledger.books_opened_at()))
+
+
+def ledger_view(ledger: Ledger, now: datetime | None = None, positions: Sequence[BrokerPosition] = ()) -> LedgerView:
+    """Return what the ledger holds, for comparing with these positions; without `now` only what it folds to."""
+    fills = ledger.fills()
+    return LedgerView(
+        opening_cash=ledger.opening_cash(),
+        cash_adjustments=ledger.cash_adjustments(),
+        fills=fills,
+        acknowledged=ledger.acknowledged(),
+        unresolved=ledger.intents(unresolved=True),
+        # The orders table holds whatever the venue has told, others' orders too; ours are those that were promised.
+        known_orders=ledger.promised_ids(),
+        booked=ledger.booked(),
+        missing=missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now) if now else (),
+        unknown=unknown_orders(ledger, positions, now) if now else UnknownOrders(),
+        working=may_fill(ledger, session_date(ledger, now)) if now else (),
+    )
+
+
+def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch: Watch | None = None) -> Reconciled:
+    """Write an accepted plan into the books, if the broker has not moved since, and compare again."""
+    current = reconcile(reader, ledger)
+    if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
+        raise OperatorError(
+            f"{plan.id} was made of an older view: the broker or the books have moved since",
+            "tradebot reconcile, read the findings again, then apply the new plan",
+            code=ExitCode.REFUSED,
+        )
+    why = f"{plan.id} accepted by {who}"
+    for finding in plan.findings:
+        # The id of a fill that no venue reported says which plan wrote it, and when: the same plan may come again.
+        name = f"adjustment:{plan.id}:{current.at:%Y%m%dT%H%M%S%fZ}:{finding.subject}"
+        if finding.kind is FindingKind.SPLIT:
+            _restate(ledger, finding, plan.id, name, current)
+        if finding.kind is FindingKind.FORGOTTEN:
+            _take_over(ledger, finding.subject, current)
+            continue
+        _write(ledger, finding, name, why, current.at)
+        # What the broker's quantity left with others may stand against ours now: one plan settles that too.
+        if _against(ledger, finding.subject):
+            _hand_over(ledger, finding.subject, f"{name}:rest", why, current.at)
+    _close_doubts(ledger, plan, current)
+    # Adjusted quantities have a price, and the cash that they moved is put back: no plan invents or loses money.
+    difference = current.view.account.cash - ledger_view(ledger).cash
+    if difference:
+        ledger.adjust_cash(difference, why, current.at)
+    return reconcile(reader, ledger, watch)
+
+
+def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
+    """Make our own orders from before ours again, with what they hold now."""
+    positions = current.view.positions
+    found = unknown_orders(ledger, positions, current.at).forgotten
+    orders = [order for order in found if order.symbol == symbol]
+    there = next((position for position in positions if position.symbol == symbol), None)
+    ledger.apply_fills(tuple(taken_over(ledger, orders, there)), current.at)
+    _forget_what_is_ours(ledger, symbol, there.quantity if there else Decimal(0), current.at)
+
+
+def _forget_what_is_ours(ledger: Ledger, symbol: str, there: Decimal, at: datetime) -> None:
+    """Take back as much of a person's note that shares are somebody else's as the account doesn't hold beside ours."""
+    noted = ledger.acknowledged().get(symbol, Decimal(0))
+    excess = ledger_view(ledger).quantities().get(symbol, Decimal(0)) - there
+    if noted * excess > 0:
+        left = max(abs(noted) - abs(excess), Decimal(0)).copy_sign(noted)
+        ledger.acknowledge(symbol, left, "orders under our mark made these shares", at)
+
+
+def _restate(ledger: Ledger, finding: Finding, plan_id: str, name: str, current: Reconciled) -> None:
+    """Restate every owner's shares by the broker's quantity over ours; a rest of rounding is left to be adjusted."""
+    assert finding.ours is not None
+    assert finding.broker is not None
+    symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
+    told = [one for one in current.doubtful if (one.kind, one.symbol) == (SPLIT, symbol)]
+    positions = [p for (_, what), p in fold_positions(ledger.fills()).items() if what == symbol and p.quantity]
+    fills = [owned for position in positions for owned in restated(position, ratio, current.at)]
+    known = ledger.acknowledged().get(symbol, Decimal(0))
+    booking = Booking(
+        tuple(Entry(one.id, Decimal(0), f"{one.words}, settled by {plan_id}") for one in told),
+        named(f"{name}:split", fills),
+        ((symbol, shares(Fraction(known) * ratio)),) if known else (),
+        tuple(marks(positions, symbol, ratio)),
+    )
+    ledger.book(booking, current.at)
+
+
+def _close_doubts(ledger: Ledger, plan: Plan, current: Reconciled) -> None:
+    """Note the activities that a person has settled with the plan, so that they are not taken for new ones."""
+    subjects = {finding.subject for finding in plan.findings}
+    cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
+    for one in current.doubtful:
+        if one.symbol in subjects or (cash and one.net_amount):
+            entry = Entry(one.id, Decimal(0), f"{one.words}, settled by {plan.id}")
+            ledger.book(Booking((entry,)), current.at)
+
+
+def _write(ledger: Ledger, finding: Finding, name: str, why: str, at: datetime) -> None:
+    """Take over the broker's quantity; a foreign position is only noted as known, never made ours."""
+    if finding.kind is FindingKind.CASH or finding.broker is None or finding.ours is None:
+        return
+    change = finding.broker - _held(ledger, finding)
+    if not change and finding.kind is not FindingKind.OFFSET:
+        return
+    if finding.kind is FindingKind.OFFSET:
+        _hand_over(ledger, finding.subject, name, why, at)
+        return
+    held = ledger.acknowledged().get(finding.subject, Decimal(0))
+    if finding.kind is FindingKind.FOREIGN_POSITION or held:
+        ledger.acknowledge(finding.subject, held + change, why, at)
+        return
+    owner, parts = _adjustments(ledger.fills(), finding.subject, change)
+    ledger.apply_fills(
+        [unreported_fill(owner, f"{name}:{n}", finding.subject, *part, at) for n, part in enumerate(parts)], at
+    )
+
+
+def _held(ledger: Ledger, finding: Finding) -> Decimal:
+    """Return what the books hold of a finding's symbol: a split has been restated by now."""
+    return ledger_view(ledger).quantities().get(finding.subject, Decimal(0))
+
+
+def _against(ledger: Ledger, symbol: str) -> bool:
+    """Tell whether others' shares of a symbol stand against ours."""
+    fills, none = ledger.fills(), Decimal(0)
+    others = foreign_quantities(fills, ledger.acknowledged()).get(symbol, none)
+    return own_quantities(fills).get(symbol, none) * others < 0
+
+
+def _hand_over(ledger: Ledger, symbol: str, name: str, why: str, at: datetime) -> None:
+    """Give our position what others hold against it: their trades at their prices, older shares at our cost."""
+    fills, known = ledger.fills(), ledger.acknowledged().get(symbol, Decimal(0))
+    book = fold_positions(fills)
+    owner, held = next((who, p) for (who, what), p in book.items() if what == symbol and who != FOREIGN and p.quantity)
+    foreign = book.get((FOREIGN, symbol)) or Position(FOREIGN, symbol, (), Decimal(0))
+    amount = min(abs(foreign.quantity + known), abs(held.quantity))
+    traded = min(amount, abs(foreign.quantity)) if foreign.quantity * held.quantity < 0 else Decimal(0)
+    older = (amount - traded).copy_sign(held.quantity)
+    handed = list(_handed_over(owner, foreign, traded.copy_sign(held.quantity), name, at))
+    rest = [
+        unreported_fill(owner, f"{name}:old:{n}", symbol, *part, at) for n, part in enumerate(_at_cost(held, -older))
+    ]
+    ledger.apply_fills(handed + rest, at)
+    if older:
+        ledger.acknowledge(symbol, known + older, why, at)
+
+
+def _handed_over(owner: str, foreign: Position, amount: Decimal, name: str, at: datetime) -> Iterator[OwnedFill]:
+    """Yield the pairs that give foreign trades to the position that they closed."""
+    for n, (part, price) in enumerate(_at_cost(foreign, amount)):
+        yield unreported_fill(FOREIGN, f"{name}:from:{n}", foreign.symbol, part, price, at)
+        yield unreported_fill(owner, f"{name}:to:{n}", foreign.symbol, -part, price, at)
+
+
+def _adjustments(fills: Sequence[OwnedFill], symbol: str, change: Decimal) -> tuple[str, list[tuple[Decimal, Decimal]]]:
+    """Return whose position changes, and the signed quantities and prices that change it."""
+    for (strategy, held), position in fold_positions(fills).items():
+        if held == symbol and position.quantity:
+            return strategy, list(_at_cost(position, change))
+    last = [owned.fill.price for owned in fills if owned.fill.symbol == symbol]
+    return FOREIGN, [(change, last[-1])]
+
+
+def _at_cost(position: Position, change: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
+    """Close opposite lots at what each cost, so that an adjustment makes no profit; open the rest at the average."""
+    for lot in position.lots:
+        if not change or (lot.quantity > 0) == (change > 0):
+            break
+        part = min(abs(change), abs(lot.quantity)).copy_sign(change)
+        yield part, lot.price
+        change -= part
+    if change:
+        yield change, position.average_price

@@ -1,0 +1,262 @@
+"""Orders under our mark that these books do not know: they are ours from before, or another copy of the bot writes.
+
+Books know nothing of what was done after the moment that they were copied at. Whoever puts an older copy of the state
+folder back, or rebuilds books from nothing, finds positions that the bot itself opened. The mark in a client order id
+tells them from what other people trade on the account.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.gates.halts import override_of
+from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.intent import is_marked, mark_of
+from tradebot.model.order import Fill, Order
+from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, Position, unreported_fill
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import TradingState
+from tradebot.ports.broker import BrokerReader
+from tradebot.ports.stores import Ledger
+from tradebot.reconciliation.catch_up import GIVEN_BACK, given_to
+from tradebot.reconciliation.findings import UnknownOrders, foreign_quantities, quantities
+from tradebot.timetable.sessions import session_of
+
+
+def unknown_orders(ledger: Ledger, positions: Sequence[BrokerPosition], now: datetime) -> UnknownOrders:
+    """Sort the orders under our mark that these books do not know by who must have sent them."""
+    unknown = [order for order in ledger.unpromised_orders() if is_marked(order.client_order_id)]
+    if not unknown:
+        return UnknownOrders()
+    copies = [order for order in unknown if of_another_copy(ledger, order, now)]
+    earlier, until = [order for order in unknown if order not in copies], _accepted_until(ledger)
+    filled = tuple(order for order in copies if order.filled_quantity)
+    return UnknownOrders(
+        forgotten=_forgotten(ledger, [order for order in earlier if order.filled_quantity], positions),
+        copies=filled,
+        strangers=tuple(order for order in filled if _counts(order, now, until)),
+        open=frozenset(order.client_order_id for order in earlier if not order.status.terminal),
+    )
+
+
+def forgotten_symbols(ledger: Ledger, now: datetime) -> Sequence[str]:
+    """Return the symbols in which orders of ours wait to be taken over, as far as the books tell without the broker."""
+    unknown = [order for order in ledger.unpromised_orders() if is_marked(order.client_order_id)]
+    earlier = [order for order in unknown if order.filled_quantity and not of_another_copy(ledger, order, now)]
+    return sorted({order.symbol for order in _forgotten(ledger, earlier)})
+
+
+def of_another_copy(ledger: Ledger, order: Order, now: datetime) -> bool:
+    """Return True if an unknown order was sent while these books were at work, so that another copy must have sent it.
+
+    They were where they looked in that session both before and after it. An older copy that was put back has looked
+    before at most; books that were made anew have not looked at all.
+    """
+    sent = order.submitted_at or order.updated_at or now
+    session = session_of(ledger, sent)
+    if session is None:
+        return False
+    looks = [claim.at for claim in ledger.slot_claims(session.date)]
+    looks += [record.intent.at for record in ledger.intents(session=session.date)]
+    mark = ledger.last_reconcile()
+    looks += [mark.at] if mark and session.contains(mark.at) else []
+    looks += [now] if session.contains(now) else []
+    return any(look < sent for look in looks) and any(look >= sent for look in looks)
+
+
+def _accepted_until(ledger: Ledger) -> datetime | None:
+    """Return up to when a person accepted another copy's orders by ending a halt; None where nobody did."""
+    state = ledger.trading_state()
+    accepted = override_of(state.why) if state.state is TradingState.ACTIVE else None
+    return accepted.at if accepted and Reason.SECOND_WRITER in accepted.reasons else None
+
+
+def _counts(order: Order, now: datetime, accepted_until: datetime | None) -> bool:
+    sent, told = order.submitted_at or order.updated_at, order.updated_at or order.submitted_at
+    accepted = sent is not None and accepted_until is not None and sent <= accepted_until
+    return told is not None and told.date() >= now.date() and not accepted
+
+
+def _forgotten(
+    ledger: Ledger, earlier: Sequence[Order], positions: Iterable[BrokerPosition] | None = None
+) -> tuple[Order, ...]:
+    """Return those of our orders from before that wait to be taken over.
+
+    What was sent before the books began has no fills in them: it counts while the account holds shares on its side
+    that neither a fill nor a person explains. A person who called them somebody else's before the venue told of the
+    order did not know it. Where nobody asked for the positions, it is taken to be held still.
+    """
+    if not earlier:
+        return ()
+    waiting = {owned.fill.venue_order_id for owned in not_taken_over(ledger)}
+    brought = _brought(ledger, earlier)
+    rest = brought if positions is None else unexplained(ledger, positions, _mistaken(ledger, earlier))
+    unsettled = {symbol for symbol, quantity in brought.items() if rest.get(symbol, Decimal(0)) * quantity > 0}
+    older = {order.venue_id for order in earlier if order.symbol in unsettled and _is_older(ledger, order)}
+    return tuple(order for order in earlier if order.venue_id in waiting | older)
+
+
+def _brought(ledger: Ledger, earlier: Iterable[Order]) -> Mapping[str, Decimal]:
+    """Return the signed shares by symbol that our orders left from before the books began, settled symbols apart."""
+    known = {owned.fill.activity_id for owned in ledger.fills()}
+    older = [order for order in earlier if _is_older(ledger, order)]
+    settled = {order.symbol for order in older if _taken_in(order) in known}
+    brought: dict[str, Decimal] = defaultdict(Decimal)
+    for order in older:
+        if order.symbol not in settled:
+            brought[order.symbol] += order.filled_quantity * order.side.sign
+    return brought
+
+
+def _taken_in(order: Order) -> str:
+    """Return the id of the fill that brings in what our orders left from before the books began, after the last one."""
+    return f"taken-over:{order.venue_id}"
+
+
+def not_taken_over(ledger: Ledger) -> Iterator[OwnedFill]:
+    """Yield the foreign fills that neither were given to a strategy nor were settled by a person since."""
+    fills = ledger.fills()
+    done = {owned.fill.activity_id for owned in fills}
+    made, late = _made_by_a_person(ledger), told_late(ledger)
+    for owned in fills:
+        fill = owned.fill
+        given = f"{GIVEN_BACK}{fill.activity_id}:to" in done
+        settled = fill.venue_order_id not in late and _is_settled(fill, made)
+        if owned.strategy == FOREIGN and fill.venue_order_id and not given and not settled:
+            yield owned
+
+
+def _made_by_a_person(ledger: Ledger) -> list[Fill]:
+    """Return the foreign fills that a plan or an adoption made: no venue told them, and they give nothing back."""
+    fills = ledger.fills()
+    done = {owned.fill.activity_id for owned in fills}
+    return [o.fill for o in fills if o.strategy == FOREIGN and not o.fill.venue_order_id and not _is_given(o, done)]
+
+
+def _is_settled(fill: Fill, made: Iterable[Fill]) -> bool:
+    return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)
+
+
+def told_late(ledger: Ledger) -> frozenset[str]:
+    """Return the venue's ids of orders that it told of after a person had noted their symbol as somebody else's."""
+    return frozenset(
+        order.venue_id
+        for symbol, since in ledger.acknowledged_since().items()
+        for order in ledger.orders(since=since)
+        if order.symbol == symbol
+    )
+
+
+def _mistaken(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
+    """Return the symbols that were noted as somebody else's before the venue told of these orders of ours."""
+    late = told_late(ledger)
+    return frozenset(order.symbol for order in orders if order.venue_id in late and _is_older(ledger, order))
+
+
+def _is_given(owned: OwnedFill, done: set[str]) -> bool:
+    """Return True if a foreign fill is one half of a pair that gave a fill to its owner."""
+    name = owned.fill.activity_id
+    return name.startswith(GIVEN_BACK) and f"{name.removesuffix(':from')}:to" in done
+
+
+def unexplained(
+    ledger: Ledger, positions: Iterable[BrokerPosition], mistaken: Collection[str] = ()
+) -> Mapping[str, Decimal]:
+    """Return the shares by symbol that the account holds and neither a fill nor a person's word explains.
+
+    Of the symbols in which a person was `mistaken` only fills explain any.
+    """
+    noted = {symbol: quantity for symbol, quantity in ledger.acknowledged().items() if symbol not in mistaken}
+    held = quantities(ledger.fills(), noted)
+    there = ((position.symbol, position.quantity - held.get(position.symbol, Decimal(0))) for position in positions)
+    return {symbol: quantity for symbol, quantity in there if quantity}
+
+
+def _is_older(ledger: Ledger, order: Order) -> bool:
+    opened = ledger.books_opened_at()
+    return opened is not None and order.submitted_at is not None and order.submitted_at < opened
+
+
+def still_ours(
+    net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
+) -> Mapping[str, Decimal]:
+    """Return the broker's signed shares by symbol, of each position of ours no more than its books may still close.
+
+    What our orders from before closed of it is gone, even where they opened as much again: those shares are managed
+    once a person has let the books take them over.
+    """
+    own: dict[str, Decimal] = defaultdict(Decimal)
+    for position in positions:
+        own[position.symbol] += position.quantity
+    left = dict(own)
+    for order in earlier:
+        if own.get(order.symbol, Decimal(0)) * order.side.sign < 0:
+            left[order.symbol] += order.filled_quantity * order.side.sign
+    closed = {symbol: quantity for symbol, quantity in left.items() if quantity != own[symbol]}
+    return {**net, **{symbol: _nearer(net, symbol, quantity, own[symbol]) for symbol, quantity in closed.items()}}
+
+
+def _nearer(net: Mapping[str, Decimal], symbol: str, left: Decimal, own: Decimal) -> Decimal:
+    there = net.get(symbol, Decimal(0))
+    return min(there, left, key=abs) if left * own > 0 and there * own > 0 else Decimal(0)
+
+
+def ask_about(reader: BrokerReader, ledger: Ledger, view: BrokerView, now: datetime) -> int:
+    """Ask the venue which orders made the shares that are not ours by the books, and note those under our mark.
+
+    A list that lacks them once must not make them a stranger's: shares that nobody explains are asked about again
+    where it tells of no such order, and those that a person noted as somebody else's at each look. Returns how many
+    rows of the answers could not be read.
+    """
+    unknown = unexplained(ledger, view.positions)
+    symbols = sorted({*unknown, *foreign_quantities(ledger.fills(), ledger.acknowledged())})
+    if not symbols:
+        return 0
+    orders, unreadable = reader.orders_of(symbols)
+    ours = [order for order in orders if is_marked(order.client_order_id)]
+    silent = sorted(unknown.keys() - {order.symbol for order in ours})
+    if silent:
+        again = reader.orders_of(silent)
+        ours += [order for order in again.orders if is_marked(order.client_order_id)]
+        unreadable += again.unreadable
+    ledger.apply_orders(tuple(ours), now)
+    return unreadable
+
+
+def taken_over(ledger: Ledger, orders: Sequence[Order], position: BrokerPosition | None) -> Iterator[OwnedFill]:
+    """Yield the fills that make these orders of one symbol ours, each at the time and price that it traded at.
+
+    Shares that came before the books began come in at the broker's average price, as many as those orders account for.
+    """
+    ids = {order.venue_id: order for order in orders}
+    made = _made_by_a_person(ledger)
+    for owned in not_taken_over(ledger):
+        order = ids.get(owned.fill.venue_order_id)
+        if order is not None:
+            theirs, ours = given_to(_owner(ledger, order), owned.fill)
+            # What an adoption took out of the fills is foreign by a person's note alone, and leaves that.
+            yield from (ours,) if _is_settled(owned.fill, made) else (theirs, ours)
+    if position is not None:
+        yield from _from_before(ledger, [order for order in orders if _is_older(ledger, order)], position)
+
+
+def _from_before(ledger: Ledger, orders: Sequence[Order], position: BrokerPosition) -> Iterator[OwnedFill]:
+    """Yield one fill for the shares of a position that these orders brought before the books began."""
+    rest = unexplained(ledger, [position], _mistaken(ledger, orders)).get(position.symbol, Decimal(0))
+    brought = _brought(ledger, orders).get(position.symbol, Decimal(0))
+    if rest * brought <= 0:
+        return
+    last = max(orders, key=lambda order: str(order.submitted_at))
+    at = last.updated_at or last.submitted_at
+    assert at is not None, "an order from before the books says when it was sent"
+    taken = min(abs(rest), abs(brought)).copy_sign(rest)
+    yield unreported_fill(_owner(ledger, last), _taken_in(last), position.symbol, taken, position.average_price, at)
+
+
+def _owner(ledger: Ledger, order: Order) -> str:
+    """Return the strategy that an order's mark names, as far as these books know one of that name."""
+    mark = mark_of(order.client_order_id)
+    known = {record.intent.key.strategy for record in ledger.intents()}
+    named = [name for name in known if mark is not None and mark.is_of(name)]
+    return named[0] if len(named) == 1 else ADOPTED

@@ -1,0 +1,28 @@
+"""Which stored session a moment belongs to."""
+
+from datetime import date, datetime, timedelta
+
+from tradebot.model.bar import Session
+from tradebot.ports.stores import Ledger
+
+CALENDAR_REACH = timedelta(days=7)
+
+
+def session_of(ledger: Ledger, now: datetime) -> Session | None:
+    """Return the stored session that is open at `now`, or the day's own, or None on a day without one."""
+    near = ledger.sessions(now.date() - timedelta(days=1), now.date())
+    return next((session for session in near if session.contains(now)), None) or next(
+        (session for session in near if session.date == now.date()), None
+    )
+
+
+def session_date(ledger: Ledger, now: datetime) -> date:
+    """Return the date under which orders of `now` are kept: its session's, or the day's own where there is none."""
+    session = session_of(ledger, now)
+    return session.date if session else now.date()
+
+
+def last_session(ledger: Ledger, now: datetime) -> date:
+    """Return the date of the session that is open or was last; flow is asked for that day."""
+    begun = [s.date for s in ledger.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
+    return max(begun, default=now.date())
