@@ -81,7 +81,7 @@ def _data(path: Path, found: "Reading", ledger: str | None) -> Verified:
 
 def _ledger_says(bot: "App") -> str | None:
     try:
-        bot.ledger_view.check_journal()
+        bot.ledger_view.file.check_journal()
     except TradebotError as differs:
         return differs.message
     return None

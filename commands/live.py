@@ -219,7 +219,7 @@ def _armed(app: "App", count: int, by: str) -> "Arming":
     clock = app.reader.clock()
     require(clock, app.second_time(), app.settings)
     now = clock.now
-    app.ledger.check_whole()
+    app.ledger.file.check_whole()
     app.ensure_calendar(now, AHEAD)
     near = app.ledger.sessions(now.date() - timedelta(days=1), (now + AHEAD).date())
     arming = arming_of(near, count, by, now)
@@ -227,7 +227,7 @@ def _armed(app: "App", count: int, by: str) -> "Arming":
         known = sum(session.close > now for session in near)
         again = f"tradebot live arm --sessions {known}" if known else "tradebot reconcile, which stores the calendar"
         raise OperatorError(f"the calendar knows {known} of {count} sessions to come", again)
-    app.ledger.arm_live(arming)
+    app.ledger.armings.append(arming)
     details = {"by": by, "sessions": str(count), "until": arming.until.isoformat()}
     app.events.emit(SystemEvent(now, "permission", "live_armed", Severity.WARN, None, details))
     return arming

@@ -74,7 +74,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
         _confirm(app, before, confirmed)
         with app.pass_lock("unhalt"):
             # What a halt by `integrity` was about is looked at first: nothing is compared, or booked, in such books.
-            app.ledger.check_whole()
+            app.ledger.file.check_whole()
             if not override:
                 _compared(app, by)
                 _gone(app)

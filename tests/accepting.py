@@ -16,4 +16,4 @@ def accept(folder: Path, at: datetime | None = None) -> None:
     """Accept the configuration of a bot as it is now."""
     settings = load_for(open_state(folder), Options(str(folder)), os.environ).settings
     with closing(SqliteLedger.open(folder)) as ledger:
-        ledger.approve(Baseline(effective(settings), "test", at or datetime.now(UTC)))
+        ledger.baselines.approve(Baseline(effective(settings), "test", at or datetime.now(UTC)))

@@ -34,7 +34,7 @@ def copy(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bo
     now = datetime.now(UTC)
     with closing(SqliteLedger.open(tmp_path / "state")) as ledger:
         if ledger.halts():
-            ledger.record_state("ACTIVE", "test", "a copy", now)
+            ledger.history.record("ACTIVE", "test", "a copy", now)
     switch.arm(tmp_path / "state", "test", now)
     return Bot(tmp_path / "state", capsys)
 

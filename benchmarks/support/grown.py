@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.recovery.replaying import Replayed
+from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.adapters.state import state_folder, switch
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 from tradebot.model.bar import Session
@@ -90,7 +90,7 @@ def make(folder: Path, count: int) -> None:
     state_folder.prepare(folder)
     began = next(traded(0, 1, count)).intent.at - timedelta(days=1)
     SqliteLedger.create(folder, ACCOUNT, began).close()
-    with closing(Replayed.open(folder, ACCOUNT)) as books, books.all_at_once():
+    with closing(Replayed(WrittenAtOnce.open(folder, ACCOUNT))) as books, books.file.all_at_once():
         books.open_books(CASH, began)
         books.put_sessions(sessions(count // A_SESSION + 2))
         _write(books, traded(0, count, count))
@@ -104,7 +104,7 @@ def make(folder: Path, count: int) -> None:
 
 def add(folder: Path, first: int, count: int) -> None:
     """Add fills to books, as a session does; the venue knows nothing of them."""
-    with closing(Replayed.open(folder, ACCOUNT)) as books, books.all_at_once():
+    with closing(Replayed(WrittenAtOnce.open(folder, ACCOUNT))) as books, books.file.all_at_once():
         _write(books, traded(first, first + count, first + count))
 
 

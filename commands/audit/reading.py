@@ -102,8 +102,8 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
         newest_fill=fills[-1].fill.at if fills else None,
         positions=positions,
         best=_best(ledger, positions, proven),
-        intents=ledger.intent_states(),
-        rejected=ledger.rejected_since(moment.since),
+        intents=ledger.tallies.intent_states(),
+        rejected=ledger.tallies.rejected_since(moment.since),
         working=_working(ledger),
         unresolved=ledger.intents(unresolved=True),
         journal=_journal(ledger),
@@ -283,6 +283,6 @@ def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None]
 def _journal(ledger: "SqliteLedger") -> Journal:
     """Read both books whole; damage is what an audit is there to find."""
     try:
-        return Journal(*ledger.compare_journal())
+        return Journal(*ledger.tallies.compare_journal())
     except OperatorError as damaged:
         return Journal(0, 0, 0, 0, damaged.message)

@@ -50,15 +50,15 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
     from tradebot.app.baseline import differences, effective
     from tradebot.model.baseline import Baseline
 
-    before = app.ledger_view.baseline()
+    before = app.ledger_view.baselines.last()
     found = differences(app.settings, before, app.loaded.origins) if before else ()
     if before and not found:
         return _report(app, before, (), before)
     _show(console(err=True), before, found)
     confirm_for(app, confirmed, what="Accepting this configuration", command="tradebot config accept")
     with app.pass_lock("config accept"):
-        app.ledger.approve(Baseline(effective(app.settings), by, datetime.now(UTC)))
-        after = app.ledger.baseline()
+        app.ledger.baselines.approve(Baseline(effective(app.settings), by, datetime.now(UTC)))
+        after = app.ledger.baselines.last()
     assert after is not None, "what was written is there"
     _noted(app, after, found)
     return _report(app, before, found, after)

@@ -132,7 +132,7 @@ def _differences(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Diffe
         return None
     try:
         with closing(SqliteLedger.open(folder.path, folder.account_number, read_only=True)) as ledger:
-            accepted = ledger.baseline()
+            accepted = ledger.baselines.last()
     except TradebotError:
         return None
     return differences(loaded.settings, accepted, loaded.origins) if accepted else None

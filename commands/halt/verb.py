@@ -11,7 +11,7 @@ the person's own clock, because no venue is asked. Words that it does not unders
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -245,11 +245,11 @@ def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
     import sqlite3
 
-    from tradebot.adapters.ledger.books import Books
+    from tradebot.adapters.ledger.history import opened_history
 
     try:
-        with closing(Books.open(path, patience_s=PATIENCE_S)) as books:
-            return Recorded(books.record_state(state, who, why, at), None)
+        with opened_history(path, patience_s=PATIENCE_S) as history:
+            return Recorded(history.record(state, who, why, at), None)
     except TradebotError as error:
         return Recorded(None, error.message, busy=error.retryable)
     except (OSError, ValueError, sqlite3.Error) as error:
@@ -258,11 +258,11 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 
 def _may_fill(path: Path) -> bool:
     """Tell whether an order may still fill; books that cannot be read are taken at their worst."""
-    from tradebot.adapters.ledger.books import Books
+    from tradebot.adapters.ledger.history import opened_history
 
     try:
-        with closing(Books.open(path, read_only=True, patience_s=PATIENCE_S)) as books:
-            return books.may_fill()
+        with opened_history(path, read_only=True, patience_s=PATIENCE_S) as history:
+            return history.may_fill()
     except TradebotError:
         return True
 

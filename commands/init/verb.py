@@ -209,7 +209,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
 
     ledger = SqliteLedger.create(path, account.number, clock.now)
     ledger.open_books(account.cash, clock.now)
-    ledger.approve(Baseline(effective(settings), f"{kind} {caller()}", datetime.now(UTC)))
+    ledger.baselines.approve(Baseline(effective(settings), f"{kind} {caller()}", datetime.now(UTC)))
     ledger.close()
     armed = settings.mode is not Mode.LIVE or settings.shadow
     if armed:

@@ -209,7 +209,7 @@ def _file(app: "App", name: str) -> Path:
 
 def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     """Show what could not be proven, ask for the account's tail, and let the books count."""
-    waiting = app.ledger.rebuilt()
+    waiting = app.ledger.file.rebuilt()
     if waiting != name:
         raise OperatorError(
             f"{clean(name)} does not wait to be accepted: " + (f"{waiting} does" if waiting else "nothing does"),
@@ -221,7 +221,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     for doubt in kept.doubts[:SHOWN]:
         screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False, soft_wrap=True)
     confirm_for(app, confirmed, what=f"Accepting {name}", command=f"tradebot recover --accept {name}")
-    app.ledger.accept_rebuilt(name, by, datetime.now(UTC))
+    app.ledger.upkeep.accept_rebuilt(name, by, datetime.now(UTC))
     _note(app, "accepted", {"name": name, "by": by})
     return replace(kept, accepted=True)
 
@@ -238,7 +238,7 @@ def _kept(app: "App", name: str) -> Recovered:
 
 
 def _whole(app: "App") -> Recovered:
-    waiting = app.ledger.rebuilt()
+    waiting = app.ledger.file.rebuilt()
     return Recovered(None, waiting, False, None, None, None, 0, 0, 0, False, ())
 
 

@@ -117,7 +117,7 @@ def run(app: "App") -> Report:
     ledger = app.ledger_view
     state, mark, fills = ledger.trading_state(), ledger.last_reconcile(), ledger.fills()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
-    promised, ending = ledger.counts()[0], ledger.ending()
+    promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
     positions = [p for p in fold_positions(fills).values() if p.strategy != FOREIGN]
     passes = _passes(app, mark)
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())

@@ -23,7 +23,7 @@ def folder(path: Path, mode: str, accepted: str | None = None) -> StateFolder:
     """Return a folder whose books hold an accepted configuration."""
     settings = load(None, {}, {"mode": accepted or mode}).settings
     with closing(SqliteLedger.create(path, NUMBER, AT)) as ledger:
-        ledger.approve(Baseline(effective(settings), "ann/1", AT))
+        ledger.baselines.approve(Baseline(effective(settings), "ann/1", AT))
     return StateFolder(path, "0" * 16, "user", mode, NUMBER, AT)
 
 
@@ -52,7 +52,7 @@ def test_values_that_this_version_no_longer_takes_are_named_beside_the_error(tmp
     state, values = folder(tmp_path, "paper"), effective(load(None, {}, {"mode": "paper"}).settings)
     values["limits"]["min_score"] = 7
     with closing(SqliteLedger.open(tmp_path)) as ledger:
-        ledger.approve(Baseline(values, "ann/1", AT))
+        ledger.baselines.approve(Baseline(values, "ann/1", AT))
     with pytest.raises(ConfigurationError, match=r"(?s)the file is empty.*limits\.min_score"):
         in_its_place(state, [tmp_path / "none"], {}, ERROR)
 

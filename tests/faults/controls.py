@@ -15,7 +15,8 @@ from tradebot.adapters.alpaca.orders import AlpacaOrders
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.journal import Journal
-from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.money import Money
+from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.recovery import backups, quarantine, rebuild
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.send_lock import FolderSendLock
@@ -73,13 +74,13 @@ def no_lock() -> None:
 
 def cached_halt() -> None:
     """Read the trading state once, and believe it across the POST."""
-    read, kept = SqliteLedger.trading_state, list[TradingStateRecord]()
+    read, kept = TradingStates.trading_state, list[TradingStateRecord]()
 
-    def cached(self: SqliteLedger) -> TradingStateRecord:
+    def cached(self: TradingStates) -> TradingStateRecord:
         kept[:] = kept or [read(self)]
         return kept[0]
 
-    SqliteLedger.trading_state = cached  # type: ignore[method-assign]
+    TradingStates.trading_state = cached  # type: ignore[method-assign]
 
 
 def reconcile_that_flattens() -> None:
@@ -168,13 +169,13 @@ def no_second_look() -> None:
 
 def one_fill_an_order() -> None:
     """Take the first fill of an order for all of it."""
-    honest = SqliteLedger.apply_fills
+    honest = Money.apply_fills
 
-    def first(self: SqliteLedger, fills: Iterable[OwnedFill], at: datetime) -> int:
+    def first(self: Money, fills: Iterable[OwnedFill], at: datetime) -> int:
         known = {owned.fill.venue_order_id for owned in self.fills()}
         return honest(self, [owned for owned in fills if owned.fill.venue_order_id not in known], at)
 
-    SqliteLedger.apply_fills = first  # type: ignore[method-assign]
+    Money.apply_fills = first  # type: ignore[method-assign]
 
 
 def no_stop() -> None:

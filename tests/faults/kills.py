@@ -254,7 +254,7 @@ class Campaign:
                 note(bot, judge.differences(account, spared, ledger, self._promises(bot)))
                 note(bot, judge.unpromised(account, self._promises(bot)))
                 note(bot, left(ledger))
-                ledger.compare_journal()
+                ledger.tallies.compare_journal()
 
 
 def left(ledger: SqliteLedger) -> Iterator[str]:

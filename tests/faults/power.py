@@ -172,7 +172,7 @@ def made_anew(folder: Path) -> None:
     """Make the books anew from what is there, and accept them; the old ones move into the quarantine."""
     made = rebuild.rebuild(state_folder.read_marker(folder, {}), "a campaign", NOW)
     with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
-        ledger.accept_rebuilt(made.name, "campaign", NOW)
+        ledger.upkeep.accept_rebuilt(made.name, "campaign", NOW)
         ledger.set_trading_state(TradingState.ACTIVE, "campaign", "accepted", NOW)
 
 

@@ -117,7 +117,7 @@ def _judge(stage: Stage, bots: list[Bot], tally: Tally) -> None:
         with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
             note(judge.lost_fills(account, ledger))
             note(left(ledger))
-            ledger.compare_journal()
+            ledger.tallies.compare_journal()
         if bot.name != TWINS:
             note(judge.unpromised(account, judge.Promises(bot.folder).now()))
 

@@ -252,7 +252,7 @@ class Schedule:
         with closing(SqliteLedger.open(self.day.folder, read_only=True)) as ledger:
             self.day.problems += judge.lost_fills(account, ledger)
             self.day.problems += verdicts.untold(account, ledger)
-            ledger.compare_journal()
+            ledger.tallies.compare_journal()
         self.day.problems += verdicts.unexplained(self._findings, account)
 
     def _leave(self) -> None:

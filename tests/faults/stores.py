@@ -64,7 +64,7 @@ def create(folder: Path) -> None:
     state_folder.prepare(folder)
     ledger = SqliteLedger.create(folder, ACCOUNT, NOW)
     ledger.open_books(Decimal(100_000), NOW)
-    ledger.approve(Baseline({"shadow": False}, "campaign", NOW))
+    ledger.baselines.approve(Baseline({"shadow": False}, "campaign", NOW))
     ledger.close()
     switch.arm(folder, "campaign", NOW)
     state_folder.create(folder, "sandbox", ACCOUNT, "user", NOW)
@@ -223,7 +223,7 @@ def broken(folder: Path, done: list[str], doing: str) -> Iterator[str]:
     if "created" not in done:
         return
     with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
-        if ledger.compare_journal().missing:
+        if ledger.tallies.compare_journal().missing:
             yield "the ledger holds what its journal does not"
         kept = {f"promised {name}" for name in ledger.promised_ids()}
         yield from (f"{what}, and it is not there" for what in done if what[:9] == "promised " and what not in kept)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -19,7 +19,7 @@ from hypothesis import settings
 from tests.bot import PROGRAM, made
 from tests.faults.entry_sender import LOCKED, UNLOCKED, chance
 from tradebot.__main__ import main
-from tradebot.adapters.ledger.books import Books
+from tradebot.adapters.ledger.history import opened_history
 from tradebot.adapters.state import send_lock, switch
 
 ROOT = Path(__file__).parents[2]
@@ -82,8 +82,8 @@ def until(happened: Callable[[], object], process: "subprocess.Popen[bytes]") ->
 def set_going(folder: Path, judge: Judge, process: "subprocess.Popen[bytes]") -> None:
     """End the halt, as `unhalt` writes it, and wait until entries go out."""
     now, mark = datetime.now(UTC), judge.mark()
-    with closing(Books.open(folder)) as books:
-        books.record_state("ACTIVE", "test", "again", now)
+    with opened_history(folder) as history:
+        history.record("ACTIVE", "test", "again", now)
     assert switch.lift(folder, switch.seen(folder))
     switch.arm(folder, "test", now)
     until(lambda: judge.entries_since(mark) > 0, process)

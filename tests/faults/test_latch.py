@@ -59,7 +59,7 @@ def flatten_by_file(folder: Path) -> None:
 def flatten_by_history(folder: Path) -> None:
     """Halt where neither file can be changed."""
     with closing(SqliteLedger.open(folder)) as ledger:
-        ledger.record_state("FLATTEN", "ann", "a test", minutes(20))
+        ledger.history.record("FLATTEN", "ann", "a test", minutes(20))
 
 
 def unhalt_another(folder: Path) -> None:

@@ -16,7 +16,7 @@ SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 19) if SOAK else range(1, 2)
 FOLDERS = 21 if SOAK else 16
 KILLS = 250 * FOLDERS
-STORES = ("ledger.", "ledger_books.", "journal.", "switch.", "state_folder.", "events.", "facts_schema.create")
+STORES = ("ledger_file.", "journal.", "switch.", "state_folder.", "events.", "facts_schema.create")
 
 pytestmark = pytest.mark.timeout(0 if SOAK else 600)
 

@@ -170,7 +170,7 @@ def broken_promises(typist: Typist) -> list[str]:
     events = typist.log()
     ((number, account),) = judge.accounts(events).items()
     with closing(SqliteLedger.open(typist.folder, read_only=True)) as ledger:
-        ledger.compare_journal()
+        ledger.tallies.compare_journal()
         book = fold_positions(ledger.fills())
         held = [f"{who} holds {p.quantity} {what}" for (who, what), p in book.items() if p.quantity]
         mark = ledger.last_reconcile()

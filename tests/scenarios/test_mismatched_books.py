@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tests.adapters.ledger import old_books
 from tests.adapters.samples import NOW, PASSED, make_fill, make_intent, minutes
-from tradebot.adapters.ledger.books import Books
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.history import History
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
@@ -39,7 +40,7 @@ def steps(books: SqliteLedger, of: str) -> tuple[Callable[[], object], ...]:
         lambda: books.settle(name, Reply(Outcome.UNKNOWN), minutes(20)),
         lambda: books.apply_fills([make_fill(f"{of}-1"), make_fill(f"{of}-2")], minutes(21)),
         lambda: books.adjust_cash(Decimal(len(of)), of, minutes(22)),
-        lambda: books.record_state("REDUCE_ONLY", of, "a storm", minutes(23)),
+        lambda: books.history.record("REDUCE_ONLY", of, "a storm", minutes(23)),
     )
 
 
@@ -70,8 +71,8 @@ def holds(folder: StateFolder) -> bool:
 
 def halt(path: Path) -> None:
     """Write the row that `tradebot halt` writes, as it does: without a look at the books as a whole."""
-    with closing(Books.open(path)) as books:
-        books.record_state("REDUCE_ONLY", "me", "odd fills", NOW)
+    with closing(LedgerFile.open(path)) as books:
+        History(books).record("REDUCE_ONLY", "me", "odd fills", NOW)
 
 
 MOMENT = st.tuples(st.sampled_from(["us", "others"]), st.integers(0, 5))

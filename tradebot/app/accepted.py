@@ -39,7 +39,7 @@ def _baseline(folder: StateFolder) -> Baseline | None:
         suppress(TradebotError),
         closing(SqliteLedger.open(folder.path, folder.account_number, read_only=True)) as ledger,
     ):
-        return ledger.baseline()
+        return ledger.baselines.last()
     return None
 
 

@@ -98,7 +98,7 @@ class App:
     @property
     def told(self) -> Told:
         """Return what file, environment and ledger say of permission now; what cannot be read opens nothing."""
-        armed = self._books_say(lambda ledger: ledger.arming()) if self.mode is Mode.LIVE else None
+        armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
         return told_by(self.loaded, self.folder, self._environ, armed, self.accepted)
 
     @property
@@ -110,7 +110,7 @@ class App:
     @property
     def accepted(self) -> Baseline | None:
         """Return the configuration that was accepted last; None where none was, or the books can't say."""
-        return self._books_say(lambda ledger: ledger.baseline())
+        return self._books_say(lambda ledger: ledger.baselines.last())
 
     def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
         """Ask the books; those that can't be opened arm and approve nothing, and whoever needs them says so."""
@@ -286,7 +286,8 @@ class App:
 
         `first` runs before the books are read through.
         """
-        return soundness.hold(self.folder, verb, self.events, self.__dict__.get("ledger"), first)
+        books = self.ledger.file if "ledger" in self.__dict__ else None
+        return soundness.hold(self.folder, verb, self.events, books, first)
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
         """Store NYSE sessions around `now` where the ledger's calendar does not reach `ahead`."""

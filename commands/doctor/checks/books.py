@@ -33,7 +33,7 @@ def books_checks(app: "App") -> Iterator[Check]:
 
 def ledger(app: "App") -> Check:
     """Read every page of the ledger, its version and its tables."""
-    pages = app.ledger_view.check_pages()
+    pages = app.ledger_view.file.check_pages()
     mark = app.ledger_view.last_reconcile()
     if mark is not None and mark.blocking:
         found = (
@@ -47,7 +47,7 @@ def ledger(app: "App") -> Check:
 
 def journal(app: "App") -> Check:
     """Read the whole chain of the journal, up to what the ledger knows to be durable."""
-    head = app.ledger_view.check_journal()
+    head = app.ledger_view.file.check_journal()
     return Check("journal", Mark.OK, f"its chain holds to record {head.sequence}", "records", head.sequence)
 
 

@@ -35,8 +35,10 @@ def _made() -> Path:
     state_folder.create(path, "sandbox", ACCOUNT, "user", NOW)
     switch.arm(path, "init", NOW)
     use(books)
-    books.approve(Baseline({"limits": {"max_order_notional_usd": "500"}, "shadow": True}, "init me", minutes(12)))
-    books.approve(Baseline({"limits": {"max_order_notional_usd": "400"}, "shadow": False}, "me", minutes(13)))
+    books.baselines.approve(
+        Baseline({"limits": {"max_order_notional_usd": "500"}, "shadow": True}, "init me", minutes(12))
+    )
+    books.baselines.approve(Baseline({"limits": {"max_order_notional_usd": "400"}, "shadow": False}, "me", minutes(13)))
     books.close()
     return path
 
@@ -71,17 +73,17 @@ def content(path: Path) -> dict[str, Any]:
             "account": books.account_number,
             "opening": (books.opening_cash(), books.books_opened_at()),
             "intents": books.intents(),
-            "verdicts": books._rows("SELECT client_order_id, verdicts FROM intents WHERE account = ? ORDER BY 1"),
+            "verdicts": books.file.rows("SELECT client_order_id, verdicts FROM intents WHERE account = ? ORDER BY 1"),
             "orders": books.orders(),
             "fills": books.fills(),
-            "cash": books._rows("SELECT amount, why, at FROM cash_adjustments WHERE account = ?"),
+            "cash": books.file.rows("SELECT amount, why, at FROM cash_adjustments WHERE account = ?"),
             "acknowledged": books.acknowledged(),
             "slots": books.slot_claims(DAY),
             "sessions": books.sessions(DAY, DAY),
             "mark": books.high_water("flow", "AAPL", NOW),
             "state": books.trading_state(),
-            "armed": books.arming(),
-            "approved": books.baseline(),
+            "armed": books.armings.last(),
+            "approved": books.baselines.last(),
         }
     finally:
         books.close()

@@ -24,22 +24,22 @@ def ledger(tmp_path: Path) -> Iterator[SqliteLedger]:
 
 
 def test_new_books_are_not_armed(ledger: SqliteLedger) -> None:
-    assert ledger.arming() is None
+    assert ledger.armings.last() is None
 
 
 def test_the_last_arming_holds_and_the_journal_has_each(ledger: SqliteLedger, tmp_path: Path) -> None:
     later = replace(ARMING, sessions=1, last=DAY, until=NOW + timedelta(hours=3), at=NOW + timedelta(minutes=1))
-    ledger.arm_live(ARMING)
-    assert ledger.arming() == ARMING
-    ledger.arm_live(later)
-    assert ledger.arming() == later
+    ledger.armings.append(ARMING)
+    assert ledger.armings.last() == ARMING
+    ledger.armings.append(later)
+    assert ledger.armings.last() == later
     kinds = [record.kind for record in journal.records(tmp_path / JOURNAL)]
     assert kinds.count("live_armed") == 2
-    ledger.check_whole()
+    ledger.file.check_whole()
 
 
 def test_an_arming_outlives_the_process_and_can_be_read_without_writing(ledger: SqliteLedger, tmp_path: Path) -> None:
-    ledger.arm_live(ARMING)
+    ledger.armings.append(ARMING)
     reader = SqliteLedger.open(tmp_path, ACCOUNT, read_only=True)
-    assert reader.arming() == ARMING
+    assert reader.armings.last() == ARMING
     reader.close()

@@ -41,23 +41,23 @@ def without_approval(folder: Path) -> dict[str, object]:
 
 def test_the_last_accepted_configuration_holds_and_the_journal_has_each(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
-        assert books.baseline() is None
+        assert books.baselines.last() is None
         later = replace(BASELINE, values={"shadow": True}, at=minutes(1))
         for baseline in (BASELINE, later):
-            books.approve(baseline)
-            assert books.baseline() == baseline
-            assert books.seal() == books.check_journal(), "the journal was synced before the commit"
+            books.baselines.approve(baseline)
+            assert books.baselines.last() == baseline
+            assert books.file.sealed() == books.file.check_journal(), "the journal was synced before the commit"
         kinds = [record.kind for record in journal.records(tmp_path / JOURNAL)]
         assert kinds == ["created", "approved", "approved"]
-        books.check_whole()
+        books.file.check_whole()
     assert BASELINE.fingerprint != later.fingerprint
 
 
 def test_a_clock_that_was_set_back_leaves_the_last_one_the_latest(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
-        books.approve(BASELINE)
-        books.approve(replace(BASELINE, values={"shadow": True}, at=minutes(-60)))
-        found = books.baseline()
+        books.baselines.approve(BASELINE)
+        books.baselines.approve(replace(BASELINE, values={"shadow": True}, at=minutes(-60)))
+        found = books.baselines.last()
     assert found is not None
     assert (found.values, found.at) == ({"shadow": True}, NOW)
 
@@ -65,17 +65,17 @@ def test_a_clock_that_was_set_back_leaves_the_last_one_the_latest(tmp_path: Path
 def test_a_configuration_that_no_record_can_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with closing(SqliteLedger.create(tmp_path, ACCOUNT, NOW)) as books:
         with pytest.raises(OperatorError, match="more than the 240000"):
-            books.approve(replace(BASELINE, values={"universe": ["AAPL"] * 40_000}))
-        assert books.baseline() is None
-        books.check_whole()
+            books.baselines.approve(replace(BASELINE, values={"universe": ["AAPL"] * 40_000}))
+        assert books.baselines.last() is None
+        books.file.check_whole()
 
 
 def test_a_ledger_of_version_2_answers_as_it_is_to_those_who_only_read(older: Path, tmp_path: Path) -> None:
     before = (older / "ledger.db").read_bytes()
     with closing(SqliteLedger.open(older, ACCOUNT, read_only=True)) as books:
-        assert books.baseline() is None
-        books.check_whole()
-        assert list(books.identities())
+        assert books.baselines.last() is None
+        books.file.check_whole()
+        assert list(books.upkeep.identities())
     assert without_approval(older) == without_approval(old_books.make(tmp_path / "newer").path)
     assert (version(older), (older / "ledger.db").read_bytes()) == (2, before)
 
@@ -86,10 +86,10 @@ def test_its_first_writer_brings_it_up_once_and_nothing_else_of_it_changes(older
     once = (older / "ledger.db").read_bytes()
     with closing(SqliteLedger.open(older, ACCOUNT)) as books:
         assert (older / "ledger.db").read_bytes() == once
-        assert books.baseline() is None
-        books.approve(BASELINE)
-        books.check_whole()
-        assert books.baseline() == BASELINE
+        assert books.baselines.last() is None
+        books.baselines.approve(BASELINE)
+        books.file.check_whole()
+        assert books.baselines.last() == BASELINE
     assert (version(older), without_approval(older)) == (ledger_schema.VERSION, before)
 
 
@@ -117,10 +117,10 @@ def test_whoever_is_killed_on_the_way_leaves_one_version_or_the_other(older: Pat
     _, status = os.waitpid(child, 0)
     assert os.WTERMSIG(status) == signal.SIGKILL
     with closing(SqliteLedger.open(older, ACCOUNT, read_only=True)) as books:
-        books.check_whole()
+        books.file.check_whole()
     assert version(older) == left
     with closing(SqliteLedger.open(older, ACCOUNT)) as books:
-        books.check_whole()
+        books.file.check_whole()
     assert version(older) == ledger_schema.VERSION
 
 

@@ -55,7 +55,7 @@ def test_a_signal_in_the_function_that_sqlite_calls_is_told_with_its_code_and_th
     assert (bounded(work, ["trade-once"]), after) == (code, [])
     monkeypatch.undo()
     with closing(SqliteLedger.open(tmp_path)) as books:
-        books.check_pages()
+        books.file.check_pages()
         assert len(books.intents()) == 1
 
 

@@ -126,7 +126,7 @@ def test_every_commit_is_synced_in_full(folder: Path, make: Callable[[Path], Sql
     (folder / "new").mkdir()
     books = make(folder)
     asked = ("synchronous", "journal_mode", "foreign_keys")
-    found = [books._database.execute(f"PRAGMA {name}").fetchone()[0] for name in asked]
+    found = [books.file.database.execute(f"PRAGMA {name}").fetchone()[0] for name in asked]
     assert found == [2, "truncate", 1]
     books.close()
 
@@ -247,7 +247,7 @@ def test_the_first_reader_after_a_kill_inside_a_commit_rolls_it_back(folder: Pat
     # The process dies with the change half in the file and the rollback journal hot beside it.
     code = (
         "books.promise(make_intent('kept'), ())\n"
-        "db = books._database; db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN IMMEDIATE')\n"
+        "db = books.file.database; db.execute('PRAGMA cache_size = 1'); db.execute('BEGIN IMMEDIATE')\n"
         "db.executemany('INSERT INTO slots (account, job, session, slot, holder, at) VALUES (?,?,?,?,?,?)',"
         " [(ACCOUNT, 'x' * 900, 'd', str(n), 'h', 'a') for n in range(200)])\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
@@ -282,7 +282,7 @@ def test_a_full_disk_refuses_the_promise_and_keeps_the_books(folder: Path) -> No
 
 
 def test_a_ledger_held_by_a_reader_asks_for_patience(folder: Path, books: SqliteLedger) -> None:
-    books._database.execute("PRAGMA busy_timeout = 10")
+    books.file.database.execute("PRAGMA busy_timeout = 10")
     reader = sqlite3.connect(folder / "ledger.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM intents").fetchall()

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
+from tradebot.adapters.ledger import bodies as ledger_bodies
 from tradebot.adapters.ledger import journal_reading
-from tradebot.adapters.ledger import rows as ledger_rows
+from tradebot.adapters.ledger import money as ledger_money
+from tradebot.adapters.ledger import orders as ledger_orders
+from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.recovery.replaying import Replayed
+from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.errors import DamagedBooksError
 
 FEW, MANY = 150, 600
@@ -27,7 +30,7 @@ def books(folder: Path, count: int) -> Path:
     """Make books of so many intents, one a session, each with its fill."""
     folder.mkdir()
     SqliteLedger.create(folder, ACCOUNT, NOW).close()
-    with closing(Replayed.open(folder, ACCOUNT)) as ledger, ledger.all_at_once():
+    with closing(Replayed(WrittenAtOnce.open(folder, ACCOUNT))) as ledger, ledger.file.all_at_once():
         for number in range(count):
             ledger.promise(make_intent(f"open+{number}m", session=DAY + timedelta(days=number)), VERDICTS)
             ledger.apply_fills([make_fill(f"a{number}")], NOW)
@@ -53,12 +56,12 @@ def peak(read: Callable[[], object]) -> int:
 
 def compared(folder: Path) -> None:
     with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
-        assert ledger.compare_journal().missing == 0
+        assert ledger.tallies.compare_journal().missing == 0
 
 
 def checked(folder: Path) -> None:
     with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
-        ledger.check()
+        ledger.file.check()
 
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -79,16 +82,16 @@ def test_reading_books_keeps_a_few_bytes_of_each_record(sizes: tuple[Path, Path]
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Yield the rows that are parsed from here on."""
-    found, decoded = list[str](), ledger_rows.decoded
+    found, decoded = list[str](), ledger_bodies.decoded
 
     def counted(kind: type[Any], text: str) -> object:
         found.append(text)
         return decoded(kind, text)
 
-    monkeypatch.setattr(ledger_rows, "decoded", counted)
-    ledger_rows._remembered.cache_clear()
+    monkeypatch.setattr(ledger_money, "decoded", counted)
+    ledger_bodies._remembered.cache_clear()
     yield found
-    ledger_rows._remembered.cache_clear()
+    ledger_bodies._remembered.cache_clear()
 
 
 def test_fills_are_parsed_once_and_later_ones_alone(tmp_path: Path, parsed: list[str]) -> None:
@@ -102,8 +105,8 @@ def test_fills_are_parsed_once_and_later_ones_alone(tmp_path: Path, parsed: list
 
 def test_fills_that_were_taken_back_are_not_remembered(tmp_path: Path) -> None:
     with closing(SqliteLedger.open(books(tmp_path / "state", 2))) as ledger:
-        with suppress(KeyboardInterrupt), ledger._write():
-            ledger._apply_fill(make_fill("never"), NOW)
+        with suppress(KeyboardInterrupt), ledger.file.write():
+            ledger.money._apply_fill(make_fill("never"), NOW)
             assert len(ledger.fills()) == 3
             raise KeyboardInterrupt
         ledger.apply_fills([make_fill("another")], NOW)
@@ -112,9 +115,9 @@ def test_fills_that_were_taken_back_are_not_remembered(tmp_path: Path) -> None:
 
 def test_a_session_s_intents_and_unresolved_ones_are_found_by_their_index(sizes: tuple[Path, Path]) -> None:
     with closing(SqliteLedger.open(sizes[0], read_only=True)) as ledger:
-        for query in (ledger_rows.OF_SESSIONS, ledger_rows.UNRESOLVED, ledger_rows.WORKING):
+        for query in (ledger_orders.OF_SESSIONS, ledger_orders.UNRESOLVED, ledger_orders.WORKING):
             values = ("", "", "")[: query.count("?")]
-            plan = " ".join(row[3] for row in ledger._database.execute(f"EXPLAIN QUERY PLAN {query}", values))
+            plan = " ".join(row[3] for row in ledger.file.database.execute(f"EXPLAIN QUERY PLAN {query}", values))
             assert "USING INDEX" in plan
 
 
@@ -122,30 +125,30 @@ def test_whole_books_are_read_through_once_until_another_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, read = books(tmp_path / "state", 2), list[str]()
-    check = SqliteLedger.check_pages
+    check = LedgerFile.check_pages
 
-    def counted(self: SqliteLedger) -> int:
+    def counted(self: LedgerFile) -> int:
         read.append("pages")
         return check(self)
 
-    monkeypatch.setattr(SqliteLedger, "check_pages", counted)
+    monkeypatch.setattr(LedgerFile, "check_pages", counted)
     with closing(SqliteLedger.open(folder)) as ledger:
         for _ in range(2):
-            ledger.check_whole()
+            ledger.file.check_whole()
         ledger.apply_fills([make_fill("own")], NOW)
-        ledger.check_whole()
+        ledger.file.check_whole()
         assert read == ["pages"]
         with closing(SqliteLedger.open(folder)) as another:
             another.apply_fills([replace(make_fill("its"), strategy="")], NOW)
-        ledger.check_whole()
+        ledger.file.check_whole()
     assert read == ["pages"] * 2
 
 
 def test_a_file_that_was_put_in_the_place_of_read_books_is_not_taken_for_them(tmp_path: Path) -> None:
     folder = books(tmp_path / "state", 2)
     with closing(SqliteLedger.open(folder)) as ledger:
-        ledger.check()
+        ledger.file.check()
         (folder / "ledger.db").rename(folder / "other.db")
-        assert not ledger.in_place
+        assert not ledger.file.in_place
         with pytest.raises(DamagedBooksError):
             ledger.apply_fills([make_fill("own")], NOW)

@@ -24,7 +24,7 @@ def ledger(tmp_path: Path) -> Path:
 def check(path: Path) -> None:
     books = SqliteLedger.open(path.parent, read_only=True)
     try:
-        books.check_pages()
+        books.file.check_pages()
     finally:
         books.close()
 

@@ -32,13 +32,13 @@ def test_intents_are_counted_by_state_and_named(books: SqliteLedger) -> None:
     first, second = make_intent("open+5m").client_order_id, make_intent("open+10m").client_order_id
     books.settle(first, Reply(Outcome.ACCEPTED, make_order()), NOW)
     books.settle(second, Reply(Outcome.REJECTED, code="40310000"), minutes(1))
-    assert books.intent_states() == {IntentState.ACKED: 1, IntentState.REJECTED: 1, IntentState.SENT: 1}
+    assert books.tallies.intent_states() == {IntentState.ACKED: 1, IntentState.REJECTED: 1, IntentState.SENT: 1}
     assert books.promised_ids() == {record.intent.client_order_id for record in books.intents()}
-    assert (books.rejected_since(minutes(1)), books.rejected_since(minutes(2))) == (1, 0)
+    assert (books.tallies.rejected_since(minutes(1)), books.tallies.rejected_since(minutes(2))) == (1, 0)
 
 
 def test_whole_books_hold_in_the_ledger_what_the_journal_says(books: SqliteLedger) -> None:
-    assert books.compare_journal() == Compared(records=6, rows=5, missing=0, ahead=0)
+    assert books.tallies.compare_journal() == Compared(records=6, rows=5, missing=0, ahead=0)
 
 
 @pytest.mark.parametrize(
@@ -51,22 +51,22 @@ def test_whole_books_hold_in_the_ledger_what_the_journal_says(books: SqliteLedge
 )
 def test_one_number_changed_in_the_ledger_is_found(tmp_path: Path, books: SqliteLedger, statement: str) -> None:
     change(tmp_path, statement)
-    assert books.compare_journal() == Compared(records=6, rows=5, missing=1, ahead=1)
+    assert books.tallies.compare_journal() == Compared(records=6, rows=5, missing=1, ahead=1)
 
 
 def test_a_record_whose_commit_never_came_is_counted_as_ahead(tmp_path: Path, books: SqliteLedger) -> None:
     change(tmp_path, "DELETE FROM fills WHERE activity_id = 'a2'")
-    assert books.compare_journal() == Compared(records=6, rows=4, missing=0, ahead=1)
+    assert books.tallies.compare_journal() == Compared(records=6, rows=4, missing=0, ahead=1)
 
 
 def test_a_journal_that_lost_its_end_is_damage(tmp_path: Path, books: SqliteLedger) -> None:
     lines = (tmp_path / "journal.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "journal.jsonl").write_bytes(b"".join(lines[:-1]))
     with pytest.raises(OperatorError, match="ends before record 6"):
-        books.compare_journal()
+        books.tallies.compare_journal()
 
 
 def test_comparing_leaves_every_file_as_it_was(tmp_path: Path, books: SqliteLedger) -> None:
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    books.compare_journal()
+    books.tallies.compare_journal()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -63,7 +63,7 @@ class Diary:
         """Write it all, keeping both files after each step."""
         with closing(SqliteLedger.open(self.folder.path, ACCOUNT)) as books:
             books.put_high_water("flow", "MSFT", NOW, Decimal(400))
-            books.arm_live(Arming(1, DAY, DAY, minutes(20), "me", minutes(14)))
+            books.armings.append(Arming(1, DAY, DAY, minutes(20), "me", minutes(14)))
             self._keep(0)
             for number, step in enumerate(self._steps, 1):
                 with suppress(OperatorError, AssertionError, KeyError):
@@ -104,9 +104,9 @@ class Diary:
         elif step.what == "known":
             books.acknowledge("TSLA", Decimal(step.which), "by hand", at)
         elif step.what == "halt":
-            books.record_state("ACTIVE" if step.which % 2 else "REDUCE_ONLY", "me", f"storm {number}", at)
+            books.history.record("ACTIVE" if step.which % 2 else "REDUCE_ONLY", "me", f"storm {number}", at)
         elif step.what == "approve":
-            books.approve(Baseline({"limits": {"max_new_entries": str(step.which)}}, "me", at))
+            books.baselines.approve(Baseline({"limits": {"max_new_entries": str(step.which)}}, "me", at))
         elif step.what == "slot":
             books.claim_slot("score", DAY, f"open+{step.which}m", "cron/1", at)
         else:
@@ -114,7 +114,7 @@ class Diary:
 
 
 def _fails(point: str) -> None:
-    if point == "ledger_books.commit.before":
+    if point == "ledger_file.commit.before":
         raise OSError(28, "No space left on device")
 
 
@@ -151,8 +151,8 @@ def test_a_ledger_and_a_journal_of_two_moments_give_the_books_of_the_later_one(
         found = owed(folder.path)
         assert without_rolled_back(found, truth) == truth
         with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
-            books.check()
-            assert books.arming() is None
+            books.file.check()
+            assert books.armings.last() is None
             assert books.last_reconcile() is None
             assert books.trading_state().state == "REDUCE_ONLY"
             fresh = _splits(steps) - _splits(steps[:cut])

@@ -69,7 +69,7 @@ def test_an_activity_that_the_journal_holds_twice_is_booked_once(folder: StateFo
     with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
         paid = Booking((Entry("2026::1", Decimal("12.5"), "DIV AAPL"),))
         # Whoever is killed between journal and ledger leaves a record of what the next one books again.
-        books._note("cash_adjusted", {"amount": "12.5", "why": paid.entries[0].why}, minutes(30))
+        books.file.note("cash_adjusted", {"amount": "12.5", "why": paid.entries[0].why}, minutes(30))
         assert books.book(paid, minutes(31))
     (folder.path / "ledger.db").unlink()
     rebuild.rebuild(folder, "damaged", NOW)
@@ -175,8 +175,8 @@ def test_new_books_wait_for_a_person_before_risk_is_added(folder: StateFolder) -
         books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(60))
     assert caught.value.code is ExitCode.REFUSED
     with pytest.raises(AssertionError):
-        books.accept_rebuilt("rebuilt-another", "me", minutes(60))
-    books.accept_rebuilt(made.name, "me", minutes(60))
+        books.upkeep.accept_rebuilt("rebuilt-another", "me", minutes(60))
+    books.upkeep.accept_rebuilt(made.name, "me", minutes(60))
     books.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(61))
     assert books.trading_state().state is TradingState.ACTIVE
     books.close()
@@ -185,7 +185,7 @@ def test_new_books_wait_for_a_person_before_risk_is_added(folder: StateFolder) -
 @pytest.mark.parametrize("lost", ["ledger.db", "journal.jsonl"])
 def test_what_was_to_be_closed_is_to_be_closed_by_new_books_too(folder: StateFolder, lost: str) -> None:
     with closing(SqliteLedger.open(folder.path)) as books:
-        books.record_state("FLATTEN", "me", "a storm", minutes(50))
+        books.history.record("FLATTEN", "me", "a storm", minutes(50))
     (folder.path / lost).unlink()
     rebuild.rebuild(folder, "damaged", NOW)
     with closing(SqliteLedger.open(folder.path)) as books:
@@ -229,7 +229,7 @@ POINTS = (
     ("rebuild.install.before", 1),
     ("rebuild.install.before", 2),
     ("rebuild.install.after", 2),
-    ("ledger_books.commit.before", 1),
+    ("ledger_file.commit.before", 1),
 )
 """Where a rebuild dies, and at which time that it comes there: with all of the old books in place, with half, none."""
 
@@ -316,7 +316,7 @@ def test_every_record_that_is_ever_journalled_is_played_or_left_out_by_name() ->
     written = {"created"}
     for path in (ROOT / "tradebot" / "adapters" / "ledger").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "_note":
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "self._file.note":
                 kind = node.args[0]
                 assert isinstance(kind, ast.Constant), f"{path.name}:{node.lineno} names no kind"
                 written.add(str(kind.value))

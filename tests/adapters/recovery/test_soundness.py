@@ -101,7 +101,7 @@ def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> No
     code = (
         "import os, signal, sys; from pathlib import Path; from tests.adapters.samples import *\n"
         "from tradebot.adapters.faults import failpoint; from tradebot.adapters.ledger.ledger import SqliteLedger\n"
-        "def dies(point):\n    if point == 'ledger_books.commit.before': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "def dies(point):\n    if point == 'ledger_file.commit.before': os.kill(os.getpid(), signal.SIGKILL)\n"
         "failpoint.hook = dies; SqliteLedger.open(Path(sys.argv[1])).promise(make_intent('open+90m'), (PASSED,))"
     )
     for _ in range(2):

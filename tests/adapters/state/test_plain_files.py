@@ -69,7 +69,7 @@ def torn(folder: Path) -> None:
     with (folder / "journal.jsonl").open("ab") as file:
         file.write(b"pieces")
     ledger = SqliteLedger.open(folder)
-    ledger.record_state("REDUCE_ONLY", "test", "a halt", NOW)
+    ledger.history.record("REDUCE_ONLY", "test", "a halt", NOW)
     ledger.close()
 
 

@@ -34,7 +34,7 @@ def orders(bot: Bot) -> list[dict[str, str]]:
 
 def fingerprint(bot: Bot) -> str:
     ledger = SqliteLedger.open(bot.folder, read_only=True)
-    found = ledger.baseline()
+    found = ledger.baselines.last()
     ledger.close()
     assert found is not None
     return found.fingerprint
@@ -193,7 +193,7 @@ def test_serve_measures_each_pass_by_what_was_accepted_last(trader: Bot) -> None
         tighter = effective(app.settings)
         tighter["limits"]["max_order_notional_usd"] = "400"
         ledger = SqliteLedger.open(trader.folder)
-        ledger.approve(Baseline(tighter, "ann/1", app.now()))
+        ledger.baselines.approve(Baseline(tighter, "ann/1", app.now()))
         ledger.close()
         assert trade_once.run(app, by="serve").exit_code == 3
     assert orders(trader) == []

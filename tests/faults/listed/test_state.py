@@ -251,7 +251,7 @@ def test_fault_130_last_line_of_the_journal_torn(keeper: Trader) -> None:
     assert keeper.posts() == posts + 1
     assert (keeper.folder / "journal.torn-1").read_bytes() == b'{"schema":2,"seq":'
     with closing(SqliteLedger.open(keeper.folder, read_only=True)) as ledger:
-        ledger.compare_journal()
+        ledger.tallies.compare_journal()
 
 
 def test_fault_131_journal_and_ledger_disagree(keeper: Trader) -> None:

@@ -2,15 +2,18 @@
 
 from datetime import date
 
-from tradebot.adapters.ledger.baseline import Baselines
+from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.model.trading import Arming
 
 
-class Armings(Baselines):
+class Armings:
     """The armings of one account; the last one holds."""
 
-    def arm_live(self, arming: Arming) -> None:
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def append(self, arming: Arming) -> None:
         """Append an arming, in the journal first; durable when it returns."""
         words = {
             "sessions": arming.sessions,
@@ -19,19 +22,19 @@ class Armings(Baselines):
             "until": time_text(arming.until),
             "who": arming.who,
         }
-        with self._write():
-            self._note("live_armed", words, arming.at)
-            self._seal()
-            self._execute(
+        with self._file.write():
+            self._file.note("live_armed", words, arming.at)
+            self._file.seal()
+            self._file.execute(
                 "INSERT INTO armings (account, sequence, sessions, first, last, until, who, at)"
                 " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
                 " FROM armings WHERE account = ?1",
-                (self._account, *words.values(), time_text(arming.at)),
+                (self._file.account_number, *words.values(), time_text(arming.at)),
             )
 
-    def arming(self) -> Arming | None:
+    def last(self) -> Arming | None:
         """Return the last arming, run out or not; None where nobody ever armed this account."""
-        found = self._row(
+        found = self._file.row(
             "SELECT sessions, first, last, until, who, at FROM armings WHERE account = ? ORDER BY sequence DESC LIMIT 1"
         )
         if found is None:

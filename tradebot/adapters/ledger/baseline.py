@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tradebot.adapters.ledger.books import Books
+from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import BASELINES, tables_of, translated
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
@@ -14,8 +14,11 @@ LONGEST = 240_000
 """Bytes of one configuration; a record of the journal holds little more."""
 
 
-class Baselines(Books):
+class Baselines:
     """The approved configurations of one account; the last one is in force."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
 
     def approve(self, baseline: Baseline) -> None:
         """Append an approved configuration, durably; OperatorError where it is too large to be recorded."""
@@ -26,20 +29,20 @@ class Baselines(Books):
                 f"The configuration takes {len(body.encode())} bytes, more than the {LONGEST} that can be recorded.",
                 "Leave names out of universe: and sectors:, or settings out of strategies:.",
             )
-        with self._write():
-            last = self.baseline()
+        with self._file.write():
+            last = self.last()
             # A machine's clock may be set back, and a rebuild puts the records of a ledger in the order of their times.
             at = max(baseline.at, last.at) if last else baseline.at
-            self._note("approved", payload, at)
-            self._seal()
-            self._execute(
+            self._file.note("approved", payload, at)
+            self._file.seal()
+            self._file.execute(
                 "INSERT INTO baselines (account, sequence, fingerprint, body, who, at)"
                 " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
                 " FROM baselines WHERE account = ?1",
-                (self._account, baseline.fingerprint, body, baseline.who, time_text(at)),
+                (self._file.account_number, baseline.fingerprint, body, baseline.who, time_text(at)),
             )
 
-    def baseline(self) -> Baseline | None:
+    def last(self) -> Baseline | None:
         """Return the last approved configuration; None where nobody ever approved one, or an older version wrote."""
         rows = self._baselines(" DESC LIMIT 1")
         if not rows:
@@ -53,12 +56,12 @@ class Baselines(Books):
 
     def _baselines(self, which: str = "") -> list[Any]:
         """Return fingerprint, values, person and time of each, oldest first; none from a ledger without the table."""
-        if not self.holds_baselines():
+        if not self.kept():
             return []
         query = "SELECT fingerprint, body, who, at FROM baselines WHERE account = ? ORDER BY sequence"
-        return self._rows(query + which)
+        return self._file.rows(query + which)
 
-    def holds_baselines(self) -> bool:
+    def kept(self) -> bool:
         """Return False for a ledger of the version before, which has no table of them."""
-        with translated(self._path):
-            return BASELINES in tables_of(self._database)
+        with translated(self._file.path):
+            return BASELINES in tables_of(self._file.database)

@@ -1,33 +1,96 @@
-"""Money in the ledger that is no order: executions, cash, the best prices of positions, and activities as a whole."""
+"""Money in the ledger that is no order: the opening balance, executions, cash, and the best prices of positions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.adapters.ledger.upkeep import Upkeep
-from tradebot.adapters.text.canonical import decimal_text, json_text, time_text
+from tradebot.adapters.ledger.bodies import decoded
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.foreign import Foreign
+from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import encode
+from tradebot.errors import OperatorError
 from tradebot.model.activity import MARK, Booking, Restated, id_of
 from tradebot.model.position import OwnedFill
 
+FILLS = "SELECT sequence, body FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
 
-class Money(Upkeep):
+
+class Money:
     """What is folded to positions and cash."""
+
+    _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
+    """The last row of the fills that were read, and all of them up to it."""
+
+    def __init__(self, file: LedgerFile, foreign: Foreign) -> None:
+        self._file = file
+        self._foreign = foreign
+
+    def opening_cash(self) -> Decimal:
+        """Return the account's cash when the books began, USD; OperatorError before that."""
+        found = self._file.row("SELECT opening_cash FROM book WHERE account = ?")
+        if found is None or found[0] is None:
+            raise OperatorError("The books were never opened.", "tradebot reconcile")
+        return Decimal(found[0])
+
+    def open_books(self, opening_cash: Decimal, at: datetime) -> None:
+        """Write the opening balance, once."""
+        with self._file.write():
+            if self.books_opened_at() is not None:
+                raise AssertionError("the books are open already")
+            self._file.note("opening", {"cash": decimal_text(opening_cash)}, at)
+            self._file.seal()
+            self._file.execute(
+                "UPDATE book SET opening_cash = ?, opened_at = ? WHERE account = ?",
+                (decimal_text(opening_cash), time_text(at), self._file.account_number),
+            )
+
+    def books_opened_at(self) -> datetime | None:
+        """Return when the opening balance was written; None before the first reconcile."""
+        found = self._file.row("SELECT opened_at FROM book WHERE account = ?")
+        return parse_time(found[0]) if found and found[0] else None
+
+    def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
+        """Append fills not seen before, by activity id; return how many were new."""
+        with self._file.write():
+            added = sum(self._apply_fill(owned, at) for owned in fills)
+            if added:
+                self._file.seal()
+        return added
+
+    def fills(self) -> Sequence[OwnedFill]:
+        """Return all fills and adjustments, oldest first; what was read once is kept, because rows never change."""
+        last, fills = self._fills_read
+        new = list[OwnedFill]()
+        for sequence, body in self._file.streamed(FILLS, (last,)):
+            new.append(decoded(OwnedFill, body))
+            last = max(last, sequence)
+        if new:
+            # Of two at one time the one that was written first stays first.
+            fills = tuple(sorted((*fills, *new), key=lambda owned: owned.fill.at))
+        if not self._file.database.in_transaction:
+            self._fills_read = last, fills
+        return fills
+
+    def untraded(self, after: int) -> Iterator[OwnedFill]:
+        """Yield the fills that no order of the venue stands behind, leaving the first `after` fills out."""
+        query = "SELECT body FROM fills WHERE account = ? AND sequence > ? AND body ->> '$.fill.venue_order_id' = ''"
+        return (decoded(OwnedFill, body) for (body,) in self._file.streamed(query, (after,)))
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
         """Write a cash movement that no fill explains: a person's accepted plan, or what an activity moved."""
-        with self._write():
+        with self._file.write():
             self._adjust_cash(amount, why, at)
-            self._seal()
+            self._file.seal()
 
     def cash_adjustments(self) -> Decimal:
         """Return the sum of accepted cash movements, USD."""
-        found = self._rows("SELECT amount FROM cash_adjustments WHERE account = ?")
+        found = self._file.rows("SELECT amount FROM cash_adjustments WHERE account = ?")
         return sum((Decimal(amount) for (amount,) in found), Decimal(0))
 
     def book(self, booking: Booking, at: datetime) -> bool:
         """Write all of what activities prove, in one go; False, changing nothing, where one of them is booked."""
-        with self._write():
+        with self._file.write():
             if self.booked().keys() & {entry.activity_id for entry in booking.entries}:
                 return False
             for entry in booking.entries:
@@ -35,21 +98,21 @@ class Money(Upkeep):
             for owned in booking.fills:
                 self._apply_fill(owned, at)
             for symbol, quantity in booking.acknowledged:
-                self._acknowledge(symbol, quantity, booking.entries[0].why, at)
+                self._foreign.note(symbol, quantity, booking.entries[0].why, at)
             for one in booking.restated:
                 self._restate(one)
-            self._seal()
+            self._file.seal()
         return True
 
     def booked(self) -> Mapping[str, str]:
         """Return the words of each activity that is booked, by its id."""
         query = "SELECT why FROM cash_adjustments WHERE account = ?1 AND why LIKE ?2 ORDER BY sequence"
-        found = [why for (why,) in self._rows(query, (f"{MARK}%",))]
+        found = [why for (why,) in self._file.rows(query, (f"{MARK}%",))]
         return {str(id_of(why)): why.partition(" ")[2] for why in found}
 
     def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
         """Return the best price that a position has seen since it was opened."""
-        found = self._row(
+        found = self._file.row(
             "SELECT price FROM high_water WHERE account = ? AND strategy = ? AND symbol = ? AND opened_at = ?",
             (strategy, symbol, time_text(opened_at)),
         )
@@ -57,14 +120,14 @@ class Money(Upkeep):
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         """Store the best price of a position."""
-        with self._write():
+        with self._file.write():
             self._put_high_water(strategy, symbol, opened_at, price)
 
     def _put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
-        self._execute(
+        self._file.execute(
             "INSERT INTO high_water (account, strategy, symbol, opened_at, price) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET price = excluded.price WHERE price != excluded.price",
-            (self._account, strategy, symbol, time_text(opened_at), decimal_text(price)),
+            (self._file.account_number, strategy, symbol, time_text(opened_at), decimal_text(price)),
         )
 
     def _restate(self, one: Restated) -> None:
@@ -73,23 +136,29 @@ class Money(Upkeep):
             self._put_high_water(one.strategy, one.to_symbol, one.opened_at, best * one.old / one.new)
 
     def _adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
-        self._note("cash_adjusted", {"amount": decimal_text(amount), "why": why}, at)
-        self._execute(
+        self._file.note("cash_adjusted", {"amount": decimal_text(amount), "why": why}, at)
+        self._file.execute(
             "INSERT INTO cash_adjustments (account, sequence, amount, why, at)"
             " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4"
             " FROM cash_adjustments WHERE account = ?1",
-            (self._account, decimal_text(amount), why, time_text(at)),
+            (self._file.account_number, decimal_text(amount), why, time_text(at)),
         )
 
     def _apply_fill(self, owned: OwnedFill, at: datetime) -> bool:
         body = encode(owned)
-        added = self._execute(
+        added = self._file.execute(
             "INSERT INTO fills (account, sequence, activity_id, at, body, applied_at)"
             " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
             " FROM fills WHERE account = ?1"
             " ON CONFLICT (account, activity_id) DO NOTHING",
-            (self._account, owned.fill.activity_id, time_text(owned.fill.at), json_text(body), time_text(at)),
+            (
+                self._file.account_number,
+                owned.fill.activity_id,
+                time_text(owned.fill.at),
+                json_text(body),
+                time_text(at),
+            ),
         )
         if added:
-            self._note("fill", body, at)
+            self._file.note("fill", body, at)
         return bool(added)

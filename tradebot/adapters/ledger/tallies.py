@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tradebot.adapters.ledger import journal
-from tradebot.adapters.ledger.arming import Armings
+from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import translated
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILD
 from tradebot.adapters.text.canonical import time_text
@@ -34,43 +34,50 @@ class Compared(NamedTuple):
     ahead: int
 
 
-class Tallies(Armings):
+class Tallies:
     """What counts and compares, for those who only look."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
 
     def intent_states(self) -> Mapping[IntentState, int]:
         """Return how many intents stand in each state."""
-        found = self._rows("SELECT state, count(*) FROM intents WHERE account = ? GROUP BY state")
+        found = self._file.rows("SELECT state, count(*) FROM intents WHERE account = ? GROUP BY state")
         return {IntentState(state): count for state, count in found}
 
     def rejected_since(self, since: datetime) -> int:
         """Return how many orders the venue has refused since a time."""
         query = "SELECT count(*) FROM intents WHERE account = ? AND state = 'rejected' AND updated_at >= ?"
-        ((count,),) = self._rows(query, (time_text(since),))
+        ((count,),) = self._file.rows(query, (time_text(since),))
         return int(count)
 
     def ending(self) -> frozenset[str]:
         """Return the venue's ids of working orders whose cancel or replacement the venue has acknowledged."""
-        return frozenset(venue_id for (venue_id,) in self._rows(ENDING))
+        return frozenset(venue_id for (venue_id,) in self._file.rows(ENDING))
 
     def counts(self) -> tuple[int, int]:
         """Return how many intents and how many fills the ledger holds."""
-        ((intents,),) = self._rows("SELECT count(*) FROM intents WHERE account = ?")
-        ((fills,),) = self._rows("SELECT count(*) FROM fills WHERE account = ?")
+        ((intents,),) = self._file.rows("SELECT count(*) FROM intents WHERE account = ?")
+        ((fills,),) = self._file.rows("SELECT count(*) FROM fills WHERE account = ?")
         return int(intents), int(fills)
 
     def promised_ids(self) -> frozenset[str]:
         """Return the id of every intent that was ever promised."""
-        return frozenset(name for (name,) in self._streamed("SELECT client_order_id FROM intents WHERE account = ?"))
+        return frozenset(
+            name for (name,) in self._file.streamed("SELECT client_order_id FROM intents WHERE account = ?")
+        )
 
     def compare_journal(self) -> Compared:
         """Compare the rows of money with the journal; OperatorError where either is damaged or the journal is short."""
-        with translated(self._folder / LEDGER):
-            found = [row[0] for row in self._database.execute("PRAGMA quick_check(1)")]
+        with translated(self._file.folder / LEDGER):
+            found = [row[0] for row in self._file.database.execute("PRAGMA quick_check(1)")]
         if found != ["ok"]:
             raise DamagedBooksError(f"The ledger is damaged: {found[0]}.", REBUILD)
         # The ledger is read before the journal: what is committed was journalled already.
-        sealed = self._sealed().sequence
-        rows = {kind: {_digest(text) for (text,) in self._streamed(query)} for kind, query in _AS_JOURNALLED.items()}
+        sealed = self._file.sealed().sequence
+        rows = {
+            kind: {_digest(text) for (text,) in self._file.streamed(query)} for kind, query in _AS_JOURNALLED.items()
+        }
         return self._against(rows, sealed)
 
     def _against(self, rows: Mapping[str, set[bytes]], sealed: int) -> Compared:
@@ -86,7 +93,7 @@ class Tallies(Armings):
         return Compared(sequence, total, sum(map(len, rows.values())), ahead)
 
     def _journalled(self, sealed: int) -> Iterator[journal.Record]:
-        return journal.records(self._folder / JOURNAL, sealed)
+        return journal.records(self._file.folder / JOURNAL, sealed)
 
 
 def _digest(text: bytes) -> bytes:

@@ -1,14 +1,13 @@
-"""Parts of the ledger that orders do not need: what others hold, and what a rebuild leaves for a person to accept."""
+"""What rebuilds need of a ledger: each row as its journal record, and the mark that a person has yet to accept."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tradebot.adapters.ledger.journal import Head
-from tradebot.adapters.ledger.tallies import Tallies
-from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
+from tradebot.adapters.ledger.baseline import Baselines
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.text.canonical import json_text
 
 AS_JOURNALLED: Mapping[str, str] = {
     "opening": """SELECT 0, opened_at, opening_cash FROM book
@@ -55,57 +54,28 @@ class Identity(NamedTuple):
     words: bytes
 
 
-class Upkeep(Tallies):
-    """What is noted beside orders and fills."""
+class Upkeep:
+    """What a rebuild leaves for a person to accept, and the rows as their journal records."""
 
-    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
-        """Record a foreign position as known and left alone; zero forgets it."""
-        with self._write():
-            self._acknowledge(symbol, quantity, why, at)
-            self._seal()
-
-    def _acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
-        self._note("acknowledged", {"symbol": symbol, "quantity": decimal_text(quantity), "why": why}, at)
-        self._execute(
-            "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
-            " FROM acknowledged WHERE account = ?1",
-            (self._account, symbol, decimal_text(quantity), why, time_text(at)),
-        )
-
-    def acknowledged(self) -> Mapping[str, Decimal]:
-        """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
-        found = self._rows("SELECT symbol, quantity FROM acknowledged WHERE account = ? ORDER BY sequence")
-        latest = {symbol: Decimal(quantity) for symbol, quantity in found}
-        return {symbol: quantity for symbol, quantity in latest.items() if quantity}
-
-    def acknowledged_since(self) -> Mapping[str, datetime]:
-        """Return since when each of these positions has been acknowledged, whatever its quantity was meanwhile."""
-        since: dict[str, datetime] = {}
-        for symbol, quantity, at in self._rows(
-            "SELECT symbol, quantity, at FROM acknowledged WHERE account = ? ORDER BY sequence"
-        ):
-            if Decimal(quantity):
-                since.setdefault(symbol, parse_time(at))
-            else:
-                since.pop(symbol, None)
-        return since
+    def __init__(self, file: LedgerFile, baselines: Baselines) -> None:
+        self._file = file
+        self._baselines = baselines
 
     def mark_rebuilt(self, name: str, details: Mapping[str, str | int | None], at: datetime) -> None:
         """Write that these books were rebuilt under a name, which a person has yet to accept."""
-        with self._write():
-            self._note("rebuilt", {"name": name, **details}, at)
-            self._seal()
-            self._execute("UPDATE book SET rebuilt = ? WHERE account = ?", (name, self._account))
+        with self._file.write():
+            self._file.note("rebuilt", {"name": name, **details}, at)
+            self._file.seal()
+            self._file.execute("UPDATE book SET rebuilt = ? WHERE account = ?", (name, self._file.account_number))
 
     def accept_rebuilt(self, name: str, who: str, at: datetime) -> None:
         """Write that a person has accepted the rebuilt books; AssertionError where another name waits."""
-        with self._write():
-            if self.rebuilt() != name:
+        with self._file.write():
+            if self._file.rebuilt() != name:
                 raise AssertionError(f"{name} does not wait to be accepted")
-            self._note("accepted", {"name": name, "who": who}, at)
-            self._seal()
-            self._execute("UPDATE book SET rebuilt = NULL WHERE account = ?", (self._account,))
+            self._file.note("accepted", {"name": name, "who": who}, at)
+            self._file.seal()
+            self._file.execute("UPDATE book SET rebuilt = NULL WHERE account = ?", (self._file.account_number,))
 
     def newest(self) -> str:
         """Return the time, as text, of the last thing that was written about intents, fills or slots; "" for none."""
@@ -115,24 +85,20 @@ class Upkeep(Tallies):
             " UNION ALL SELECT max(at) FROM slots WHERE account = ?1"
             " UNION ALL SELECT opened_at FROM book WHERE account = ?1)"
         )
-        ((found,),) = self._rows(query)
+        ((found,),) = self._file.rows(query)
         return str(found or "")
-
-    def seal(self) -> Head:
-        """Return the journal's record up to which these books were durable at the last commit."""
-        return self._sealed()
 
     def as_journalled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[Journalled]:
         """Yield the records of a kind that the journal should hold for the rows of these numbers."""
-        if kind != "approved" or self.holds_baselines():
-            for sequence, at, *values in self._streamed(AS_JOURNALLED[kind], (first, last)):
+        if kind != "approved" or self._baselines.kept():
+            for sequence, at, *values in self._file.streamed(AS_JOURNALLED[kind], (first, last)):
                 yield Journalled(kind, sequence, _payload(kind, values), at)
 
     def identities(self) -> Iterator[Identity]:
         """Yield what makes each record itself that the journal should hold for what stands here."""
         for kind in AS_JOURNALLED:
             if kind in IDENTITIES:
-                for sequence, at, name in self._streamed(IDENTITIES[kind]):
+                for sequence, at, name in self._file.streamed(IDENTITIES[kind]):
                     yield Identity(kind, sequence, at, name.encode())
             else:
                 for record in self.as_journalled(kind):
@@ -140,9 +106,9 @@ class Upkeep(Tallies):
 
     def latest(self, table: str) -> str:
         """Return the time of the last row of a table, as text; "" where there is none."""
-        if table == "baselines" and not self.holds_baselines():
+        if table == "baselines" and not self._baselines.kept():
             return ""
-        found = self._row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - a name of ours
+        found = self._file.row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - a name of ours
         return str(found[0]) if found else ""
 
 

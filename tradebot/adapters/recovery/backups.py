@@ -277,7 +277,7 @@ def _end(place: Path) -> End:
     if not (place / LEDGER).is_file():
         return End(last, None, "")
     with closing(SqliteLedger.open(place, read_only=True)) as ledger:
-        return End(last, ledger.seal().hash, ledger.newest())
+        return End(last, ledger.file.sealed().hash, ledger.upkeep.newest())
 
 
 def in_parts(place: Path) -> bool:
@@ -346,7 +346,7 @@ def _counted(copy: Path, name: Path, account: str) -> Backup:
     """Read a copy through, pages, rows and chain, and count what it holds."""
     ledger = SqliteLedger.open(copy, account, read_only=True)
     with closing(ledger):
-        ledger.check_pages()
-        head = ledger.check_journal()
+        ledger.file.check_pages()
+        head = ledger.file.check_journal()
         size = sum((copy / file).stat().st_size for file in (LEDGER, JOURNAL, MARKER))
-        return Backup(name, head.sequence, *ledger.counts(), size)
+        return Backup(name, head.sequence, *ledger.tallies.counts(), size)

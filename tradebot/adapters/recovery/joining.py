@@ -58,7 +58,7 @@ def lay(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> 
 
 def _sealed_in(sources: Sources, old: SqliteLedger) -> bool:
     """Tell whether the ledger is sealed with a record of this very journal."""
-    return sources.reading is not None and old.seal().hash in sources.reading.met
+    return sources.reading is not None and old.file.sealed().hash in sources.reading.met
 
 
 def _lacking(sources: Sources, old: SqliteLedger) -> list[Place]:
@@ -69,20 +69,20 @@ def _lacking(sources: Sources, old: SqliteLedger) -> list[Place]:
 
 
 def _compared(sources: Sources, old: SqliteLedger) -> Compared:
-    if old.folder not in sources.compared:
-        sources.compared[old.folder] = compare(sources, old)
-    return sources.compared[old.folder]
+    if old.file.folder not in sources.compared:
+        sources.compared[old.file.folder] = compare(sources, old)
+    return sources.compared[old.file.folder]
 
 
 def _rest(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
     """Return the records that the ledger does not hold, and that nothing in it has superseded."""
-    sealed = old.seal()
+    sealed = old.file.sealed()
     if _sealed_in(sources, old):
         return sources.records(after=sealed.sequence)
     missing = _compared(sources, old).missing
     if not missing and (sources.last is None or sources.last.head.sequence < sealed.sequence):
         return iter(())
-    return _unknown(sources, missing, {kind: old.latest(table) for kind, table in IN_FORCE.items()})
+    return _unknown(sources, missing, {kind: old.upkeep.latest(table) for kind, table in IN_FORCE.items()})
 
 
 def _lay_journal(
@@ -94,7 +94,7 @@ def _lay_journal(
         for record in _merged(rest, lacking, old):
             if record.kind != "created":
                 begun.append(record.kind, record.payload, parse_time(record.at))
-        if sources.last is None or old.seal().sequence > sources.last.head.sequence:
+        if sources.last is None or old.file.sealed().sequence > sources.last.head.sequence:
             for words, at in _in_force(old, now):
                 begun.append("trading_state", words, at)
         return begun.sync()
@@ -124,13 +124,13 @@ def _play_rest(sources: Sources, head: Head, rest: Iterable[Record], books: Repl
     books.continue_at(head)
     if sources.approval_unsure:
         books.forget_baselines()
-    _, known = books.counts()
-    books.journalling = False
+    _, known = books.tallies.counts()
+    books.file.journalling = False
     for record in rest:
         replay(books, record, sources)
-    books.journalling = True
+    books.file.journalling = True
     # Whose shares became others by no trade since the old ledger has no best price any more.
-    for owned in books.untraded(known):
+    for owned in books.money.untraded(known):
         books.forget_high_water(owned.strategy, owned.fill.symbol)
 
 
@@ -149,7 +149,7 @@ def _identity_of_intent(record: Record) -> bytes:
 
 
 def _at(old: SqliteLedger, place: Place) -> Journalled:
-    return next(old.as_journalled(KINDS[place.rank], place.sequence, place.sequence))
+    return next(old.upkeep.as_journalled(KINDS[place.rank], place.sequence, place.sequence))
 
 
 def _doubt_of(old: SqliteLedger, place: Place) -> Doubt:

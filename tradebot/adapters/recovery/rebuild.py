@@ -17,7 +17,7 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import joining, quarantine
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources, find
-from tradebot.adapters.recovery.replaying import Replayed, replay
+from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce, replay
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILDING, StateFolder, cannot_write, sync_folder
 from tradebot.adapters.text.canonical import parse_time
 
@@ -102,15 +102,15 @@ def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: 
         write = partial(_play_all, sources)
     else:
         write = joining.lay(folder, scratch, sources, now)
-    with closing(Replayed.open(scratch, folder.account_number)) as books:
-        with books.all_at_once():
+    with closing(Replayed(WrittenAtOnce.open(scratch, folder.account_number))) as books:
+        with books.file.all_at_once():
             write(books)
-            books.record_state("REDUCE_ONLY", "recover", f"{name} waits to be accepted", now)
-            books.mark_rebuilt(name, _told(sources), now)
+            books.history.record("REDUCE_ONLY", "recover", f"{name} waits to be accepted", now)
+            books.upkeep.mark_rebuilt(name, _told(sources), now)
         if sources.ledger is None:
-            books.check_pages()
-            books.check_journal()
-        return books.counts()
+            books.file.check_pages()
+            books.file.check_journal()
+        return books.tallies.counts()
 
 
 def _play_all(sources: Sources, books: Replayed) -> None:

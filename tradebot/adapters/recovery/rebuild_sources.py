@@ -226,7 +226,7 @@ def _find_ledger(found: Sources, opened: ExitStack, ends: Mapping[Path, End], fo
             ) as ledger:
                 # What was put together of parts is, to the byte, what was read through when the copy was made.
                 if not backups.in_parts(place):
-                    ledger.check_pages()
+                    ledger.file.check_pages()
                 related = _is_related(ledger, found)
         except TradebotError as damaged:
             # A copy that was put together is named by where it came from.
@@ -243,12 +243,12 @@ def _find_ledger(found: Sources, opened: ExitStack, ends: Mapping[Path, End], fo
 
 def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
     """Tell whether a ledger belongs to a journal: one holds its last record, or it holds all of one cut short."""
-    seal = ledger.seal()
+    seal = ledger.file.sealed()
     if found.last is None or seal.hash in found.met:
         return True
     if found.last.head.sequence >= seal.sequence:
         return False
-    found.compared[ledger.folder] = compared = compare(found, ledger)
+    found.compared[ledger.file.folder] = compared = compare(found, ledger)
     return not compared.lasting
 
 
@@ -256,7 +256,7 @@ def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
     """Hold each record of money against the rows of a whole ledger, by what makes it itself."""
     told = dict(found.told if found.told is not None else told_by(found.records()))
     lacking = list[Place]()
-    for row in ledger.identities():
+    for row in ledger.upkeep.identities():
         if told.pop(digest(row.kind, row.words), None) is None:
             lacking.append(Place(row.at, KINDS.index(row.kind), row.sequence))
     return Compared(sorted(lacking), frozenset(told), any(told.values()))

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.journal import Head, Record
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources
@@ -19,8 +20,8 @@ from tradebot.model.order import Reply
 from tradebot.model.position import OwnedFill
 
 
-class Replayed(SqliteLedger):
-    """Books that are being written in one go: one transaction over all, one sync at its end."""
+class WrittenAtOnce(LedgerFile):
+    """A ledger file that is written in one go: one transaction over all, one sync at its end."""
 
     journalling = True
     """False while records are written whose journal is there already."""
@@ -28,22 +29,39 @@ class Replayed(SqliteLedger):
     @contextmanager
     def all_at_once(self) -> Iterator[None]:
         """Hold one transaction; whatever goes wrong inside leaves nothing."""
-        with super()._write():
+        with super().write():
             yield
-            super()._seal()
+            super().seal()
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """Write inside the one transaction."""
+        yield
+
+    def note(self, kind: str, payload: object, at: datetime) -> None:
+        """Append a record to the journal, unless it is there already."""
+        if self.journalling:
+            super().note(kind, payload, at)
+
+    def seal(self) -> None:
+        """Leave the sync to the end."""
+
+
+class Replayed(SqliteLedger):
+    """Books that are being written in one go."""
+
+    def __init__(self, file: WrittenAtOnce) -> None:
+        super().__init__(file)
+        self.file: WrittenAtOnce = file
 
     def continue_at(self, head: Head) -> None:
         """Take a journal over that ends with this record, and forget what new books do not inherit."""
-        self._execute(
+        self.file.execute(
             "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
-            (*head, self._account),
+            (*head, self.account_number),
         )
         for table in NOT_INHERITED:
             self._forget(table)
-
-    def promise_text(self, intent: Intent, body: str, verdicts: str) -> None:
-        """Write an intent as it was journalled before, where it is not there."""
-        self._promise(intent, body, verdicts)
 
     def forget_baselines(self) -> None:
         """Forget what was ever approved: a person approves the configuration anew."""
@@ -54,19 +72,8 @@ class Replayed(SqliteLedger):
         self._forget("high_water", " AND strategy = ? AND symbol = ?", (strategy, symbol))
 
     def _forget(self, table: str, which: str = "", values: Sequence[str] = ()) -> None:
-        gone = self._execute(f"DELETE FROM {table} WHERE account = ?{which}", (self._account, *values))  # noqa: S608 - names of ours
-        self._execute("UPDATE book SET rows = rows - ? WHERE account = ?", (gone, self._account))
-
-    @contextmanager
-    def _write(self) -> Iterator[None]:
-        yield
-
-    def _note(self, kind: str, payload: object, at: datetime) -> None:
-        if self.journalling:
-            super()._note(kind, payload, at)
-
-    def _seal(self) -> None:
-        """Leave the sync to the end."""
+        gone = self.file.execute(f"DELETE FROM {table} WHERE account = ?{which}", (self.account_number, *values))  # noqa: S608 - names of ours
+        self.file.execute("UPDATE book SET rows = rows - ? WHERE account = ?", (gone, self.account_number))
 
 
 def replay(books: Replayed, record: Record, sources: Sources) -> None:
@@ -92,7 +99,7 @@ def _promise_again(books: Replayed, text: str) -> None:
     intent, end = JSON.raw_decode(text, len(INTENT))
     if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
         raise ValueError("it is no promise")
-    books.promise_text(decode(Intent, intent), text[len(INTENT) : end], text[end + len(VERDICTS) : -1])
+    books.order_rows.promise_text(decode(Intent, intent), text[len(INTENT) : end], text[end + len(VERDICTS) : -1])
 
 
 def _settled(books: Replayed, payload: Any, at: datetime) -> None:
@@ -124,9 +131,9 @@ PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], object]] = {
     "acknowledged": lambda books, payload, at: books.acknowledge(
         payload["symbol"], Decimal(payload["quantity"]), payload["why"], at
     ),
-    "approved": lambda books, payload, at: books.approve(Baseline(payload["values"], payload["who"], at)),
+    "approved": lambda books, payload, at: books.baselines.approve(Baseline(payload["values"], payload["who"], at)),
     "rebuilt": _rebuilt,
-    "trading_state": lambda books, payload, at: books.record_state(
+    "trading_state": lambda books, payload, at: books.history.record(
         payload["state"], payload["who"], payload["why"], at
     ),
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 
-from tradebot.adapters.ledger.books import Books
+from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.adapters.state.state_folder import REBUILD, StateFolder
@@ -20,7 +20,7 @@ def hold(
     folder: StateFolder,
     verb: str,
     events: Events,
-    books: Books | None = None,
+    books: LedgerFile | None = None,
     first: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Hold the folder's lock over sound books; DamagedBooksError where they are not, as `require_sound` has it.
@@ -47,7 +47,7 @@ def require_own(folder: StateFolder) -> None:
         )
 
 
-def require_sound(folder: StateFolder, events: Events, books: Books | None = None) -> None:
+def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None = None) -> None:
     """Read ledger and journal through; whatever does not hold halts the bot first.
 
     A ledger that cannot be believed is moved into the quarantine with all that belongs to it, and DamagedBooksError
@@ -65,12 +65,12 @@ def require_sound(folder: StateFolder, events: Events, books: Books | None = Non
         raise DamagedBooksError(f"{damaged.message}{moved}", REBUILD) from damaged
 
 
-def problem(folder: StateFolder, books: Books | None = None) -> None:
+def problem(folder: StateFolder, books: LedgerFile | None = None) -> None:
     """Raise what is wrong with the books, if anything: DamagedBooksError, or another OperatorError for foreign ones."""
     if books is not None and books.in_place:
         books.check()
         return
-    with closing(Books.open(folder.path, folder.account_number, read_only=True)) as found:
+    with closing(LedgerFile.open(folder.path, folder.account_number, read_only=True)) as found:
         found.check()
 
 

@@ -1,6 +1,6 @@
 """An open ledger file with its journal: transactions, queries, and what becomes durable before what.
 
-What halting needs is here too: it must not wait for all the words that the whole ledger speaks.
+The stores beside this module each read and write a few tables through it. None of them opens anything itself.
 """
 
 import os
@@ -14,25 +14,24 @@ from typing import Any, Self
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import sums as ledger_sums
-from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, open_database, tables_of, translated
-from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, REBUILD, in_place
-from tradebot.adapters.text.canonical import time_text
+from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, create_tables, open_database, tables_of, translated
+from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
 READ_BYTES = 1 << 20
 ROWS_AT_ONCE = 100
 
 
-class Books:
-    """What every record of the ledger is written and read through."""
+class LedgerFile:
+    """The one connection that every store of a ledger reads and writes through, and the journal beside it."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection, account_number: str) -> None:
-        self._folder = folder
-        self._path = folder / LEDGER
-        self._database = database
-        self._account = account_number
+        self.folder = folder
+        self.path = folder / LEDGER
+        self.database = database
+        self.account_number = account_number
         self._journal: journal.Journal | None = None
-        self._opened = _stat(self._path)
+        self._opened = _stat(self.path)
         self._checked_version: int | None = None
 
     @classmethod
@@ -57,53 +56,29 @@ class Books:
             )
         return cls(folder, database, owners[0])
 
+    @classmethod
+    def create(cls, folder: Path, account_number: str, at: datetime) -> Self:
+        """Begin the books of one account; OperatorError where a ledger or a journal is there already."""
+        for name in (LEDGER, JOURNAL):
+            if (folder / name).exists():
+                raise OperatorError(f"{folder / name} is there already: no new books over old ones.", DAMAGED)
+        with translated(folder / LEDGER):
+            database = create_tables(folder / LEDGER, account_number, at)
+            begun = journal.Journal.create(folder / JOURNAL, {"account": account_number}, at)
+            database.execute("UPDATE book SET journal_hash = ?", (begun.head().hash,))
+            begun.close()
+            with around("ledger_file.create"):
+                database.execute("COMMIT")
+        return cls(folder, database, account_number)
+
     @property
     def in_place(self) -> bool:
         """Tell whether the open file still stands at its path."""
-        return self._opened is not None and in_place(self._path, self._opened)
-
-    @property
-    def folder(self) -> Path:
-        """Return the folder that the books lie in."""
-        return self._folder
-
-    @property
-    def account_number(self) -> str:
-        """Return the number of the account that these books belong to."""
-        return self._account
-
-    def record_state(self, state: str, who: str, why: str, at: datetime) -> str:
-        """Append a trading state to its history and return it; the switch files are the caller's to touch.
-
-        What reduces only keeps FLATTEN in force, which nothing but ACTIVE ends.
-        """
-        with self._write():
-            state = "FLATTEN" if state == "REDUCE_ONLY" and self._flattens() else str(state)
-            self._note("trading_state", {"state": state, "who": who, "why": why}, at)
-            self._seal()
-            self._execute(
-                "INSERT INTO trading_states (account, sequence, state, who, why, at)"
-                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
-                " FROM trading_states WHERE account = ?1",
-                (self._account, state, who, why, time_text(at)),
-            )
-        return state
-
-    def _flattens(self) -> bool:
-        last = self._row("SELECT state FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1")
-        return last is not None and last[0] == "FLATTEN"
-
-    def may_fill(self) -> bool:
-        """Tell whether an order is working, or one of unknown fate may be."""
-        ((found,),) = self._rows(
-            "SELECT EXISTS (SELECT 1 FROM orders WHERE account = ?1 AND terminal = 0)"
-            " OR EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state IN ('sent', 'unknown'))"
-        )
-        return bool(found)
+        return self._opened is not None and in_place(self.path, self._opened)
 
     def close(self) -> None:
         """Close the files."""
-        self._database.close()
+        self.database.close()
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -118,14 +93,14 @@ class Books:
         if name is not None:
             raise OperatorError(
                 f"the books were rebuilt ({name}), and nobody has accepted them yet",
-                f"tradebot recover --accept {name} --confirm {self._account[-4:]}, which shows once more what could not"
-                " be proven",
+                f"tradebot recover --accept {name} --confirm {self.account_number[-4:]}, which shows once more what"
+                " could not be proven",
                 code=ExitCode.REFUSED,
             )
 
     def rebuilt(self) -> str | None:
         """Return the name of the rebuild that a person has yet to accept; None where there is none."""
-        ((name,),) = self._rows("SELECT rebuilt FROM book WHERE account = ?")
+        ((name,),) = self.rows("SELECT rebuilt FROM book WHERE account = ?")
         return None if name is None else str(name)
 
     def check_journal(self) -> journal.Head:
@@ -134,7 +109,7 @@ class Books:
         DamagedJournalError where it is damaged or too short, DamagedBooksError where ledger and journal do not belong
         together: the ledger is older than what the journal proves to be committed, or comes from elsewhere.
         """
-        path, sealed = self._folder / JOURNAL, self._sealed()
+        path, sealed = self.folder / JOURNAL, self.sealed()
         head, proven, seal = journal.BEFORE_ALL, 0, None
         for record in journal.records(path, sealed.sequence):
             head, proven = record.head, max(proven, record.sealed)
@@ -147,8 +122,8 @@ class Books:
 
         Raises as `check_pages` and `check_journal` do. What this process itself adds does not make it read all again.
         """
-        with translated(self._path):
-            ((version,),) = self._database.execute("PRAGMA data_version")
+        with translated(self.path):
+            ((version,),) = self.database.execute("PRAGMA data_version")
         if self._checked_version != version:
             self.check_pages()
             self.check_journal()
@@ -162,81 +137,83 @@ class Books:
         """
         found = self._not_as_written()
         if found:
-            _read_through(self._path)
+            _read_through(self.path)
             found = self._not_as_written()
         if found:
             raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
-        with translated(self._path):
-            ((pages,),) = self._database.execute("PRAGMA page_count")
+        with translated(self.path):
+            ((pages,),) = self.database.execute("PRAGMA page_count")
         return int(pages)
 
     def _not_as_written(self) -> list[str]:
-        with translated(self._path):
-            found = [row[0] for row in self._database.execute("PRAGMA integrity_check")]
+        with translated(self.path):
+            found = [row[0] for row in self.database.execute("PRAGMA integrity_check")]
             if found == ["ok"]:
-                found = list(ledger_sums.differences(self._database, tables_of(self._database)))
+                found = list(ledger_sums.differences(self.database, tables_of(self.database)))
         return found
 
     @contextmanager
-    def _write(self) -> Iterator[None]:
+    def write(self) -> Iterator[None]:
         """One durable transaction; whatever goes wrong inside undoes all of it."""
-        with translated(self._path):
+        with translated(self.path):
             self._require_in_place()
-            self._database.execute("BEGIN IMMEDIATE")
+            self.database.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                with around("ledger_books.commit"):
-                    self._database.execute("COMMIT")
+                with around("ledger_file.commit"):
+                    self.database.execute("COMMIT")
             finally:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
 
     def _require_in_place(self) -> None:
         """Raise where the file was removed or replaced while it was open: what is written there would be lost."""
         if not self.in_place:
-            raise DamagedBooksError(f"{self._path} was removed or replaced while it was open.", REBUILD)
+            raise DamagedBooksError(f"{self.path} was removed or replaced while it was open.", REBUILD)
 
-    def _execute(self, statement: str, values: Sequence[Any]) -> int:
-        return self._database.execute(statement, values).rowcount
+    def execute(self, statement: str, values: Sequence[Any]) -> int:
+        """Run a statement inside `write` and return how many rows it changed."""
+        return self.database.execute(statement, values).rowcount
 
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a query whose first parameter is the account."""
-        with translated(self._path):
-            return self._database.execute(query, (self._account, *values)).fetchall()
+        with translated(self.path):
+            return self.database.execute(query, (self.account_number, *values)).fetchall()
 
-    def _streamed(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Yield the rows of a query as `_rows` does, some at a time; nobody can commit until the last one is taken."""
-        with translated(self._path):
-            cursor = self._database.execute(query, (self._account, *values))
+    def streamed(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield the rows of a query as `rows` does, some at a time; nobody can commit until the last one is taken."""
+        with translated(self.path):
+            cursor = self.database.execute(query, (self.account_number, *values))
         while True:
-            with translated(self._path):
+            with translated(self.path):
                 rows = cursor.fetchmany(ROWS_AT_ONCE)
             if not rows:
                 return
             yield from rows
 
-    def _row(self, query: str, values: Sequence[Any] = ()) -> Any:
-        return next(iter(self._rows(query, values)), None)
+    def row(self, query: str, values: Sequence[Any] = ()) -> Any:
+        """Return the first row of a query as `rows` does; None where there is none."""
+        return next(iter(self.rows(query, values)), None)
 
-    def _note(self, kind: str, payload: object, at: datetime) -> None:
+    def note(self, kind: str, payload: object, at: datetime) -> None:
         """Append a record to the journal, which must be that of this ledger: now, and not when it was opened."""
-        sealed = self._sealed()
+        sealed = self.sealed()
         if self._journal is None:
-            self._journal = journal.Journal.open(self._folder / JOURNAL, sealed)
+            self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
         self._journal.follow(sealed)
         self._journal.append(kind, payload, at)
 
-    def _sealed(self) -> journal.Head:
+    def sealed(self) -> journal.Head:
         """Return the record of the journal up to which it was durable at the last commit."""
-        ((sequence, digest),) = self._rows("SELECT journal_sequence, journal_hash FROM book WHERE account = ?")
+        ((sequence, digest),) = self.rows("SELECT journal_sequence, journal_hash FROM book WHERE account = ?")
         return journal.Head(int(sequence), digest)
 
-    def _seal(self) -> None:
+    def seal(self) -> None:
         """Sync the journal before the commit, and remember how far it must reach."""
         if self._journal is not None:
-            self._execute(
+            self.execute(
                 "UPDATE book SET journal_sequence = ?, journal_hash = ? WHERE account = ?",
-                (*self._journal.sync(), self._account),
+                (*self._journal.sync(), self.account_number),
             )
 
 

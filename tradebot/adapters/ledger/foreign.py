@@ -1,0 +1,49 @@
+"""Foreign positions that are known and left alone: a person acknowledged them, or an activity explains them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.text.canonical import decimal_text, parse_time, time_text
+
+
+class Foreign:
+    """What others hold in our account."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+        """Record a foreign position as known and left alone; zero forgets it."""
+        with self._file.write():
+            self.note(symbol, quantity, why, at)
+            self._file.seal()
+
+    def note(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+        """Record it as `acknowledge` does, inside a transaction of the caller's."""
+        self._file.note("acknowledged", {"symbol": symbol, "quantity": decimal_text(quantity), "why": why}, at)
+        self._file.execute(
+            "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            " FROM acknowledged WHERE account = ?1",
+            (self._file.account_number, symbol, decimal_text(quantity), why, time_text(at)),
+        )
+
+    def acknowledged(self) -> Mapping[str, Decimal]:
+        """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
+        found = self._file.rows("SELECT symbol, quantity FROM acknowledged WHERE account = ? ORDER BY sequence")
+        latest = {symbol: Decimal(quantity) for symbol, quantity in found}
+        return {symbol: quantity for symbol, quantity in latest.items() if quantity}
+
+    def acknowledged_since(self) -> Mapping[str, datetime]:
+        """Return since when each of these positions has been acknowledged, whatever its quantity was meanwhile."""
+        since: dict[str, datetime] = {}
+        for symbol, quantity, at in self._file.rows(
+            "SELECT symbol, quantity, at FROM acknowledged WHERE account = ? ORDER BY sequence"
+        ):
+            if Decimal(quantity):
+                since.setdefault(symbol, parse_time(at))
+            else:
+                since.pop(symbol, None)
+        return since

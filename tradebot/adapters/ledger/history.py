@@ -1,0 +1,50 @@
+"""The history of trading states. It loads little, because `halt` writes here before anything else is imported."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S
+from tradebot.adapters.text.canonical import time_text
+
+
+class History:
+    """The rows that say who halted and who opened entries; the switch files beside the ledger are the caller's."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def record(self, state: str, who: str, why: str, at: datetime) -> str:
+        """Append a trading state and return it; what reduces only keeps FLATTEN, which nothing but ACTIVE ends."""
+        with self._file.write():
+            state = "FLATTEN" if state == "REDUCE_ONLY" and self._flattens() else str(state)
+            self._file.note("trading_state", {"state": state, "who": who, "why": why}, at)
+            self._file.seal()
+            self._file.execute(
+                "INSERT INTO trading_states (account, sequence, state, who, why, at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+                " FROM trading_states WHERE account = ?1",
+                (self._file.account_number, state, who, why, time_text(at)),
+            )
+        return state
+
+    def may_fill(self) -> bool:
+        """Return True if an order is working, or one of unknown fate may be."""
+        ((found,),) = self._file.rows(
+            "SELECT EXISTS (SELECT 1 FROM orders WHERE account = ?1 AND terminal = 0)"
+            " OR EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state IN ('sent', 'unknown'))"
+        )
+        return bool(found)
+
+    def _flattens(self) -> bool:
+        last = self._file.row("SELECT state FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1")
+        return last is not None and last[0] == "FLATTEN"
+
+
+@contextmanager
+def opened_history(folder: Path, *, read_only: bool = False, patience_s: float = BUSY_TIMEOUT_S) -> Iterator[History]:
+    """Open the ledger of a folder for its history alone; raises as `LedgerFile.open` does."""
+    with closing(LedgerFile.open(folder, read_only=read_only, patience_s=patience_s)) as file:
+        yield History(file)

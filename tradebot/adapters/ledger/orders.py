@@ -1,0 +1,222 @@
+"""Intents and orders: promised before they are sent, settled afterwards, read some rows at a time.
+
+What must not be lost is journalled and synced before the commit; how a submission ended is journalled without a sync
+of its own, because the venue can be asked again.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from itertools import takewhile
+from typing import Any
+
+from tradebot.adapters.ledger.bodies import stored
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.upkeep import promised_text
+from tradebot.adapters.text.canonical import json_text, parse_time, time_text
+from tradebot.adapters.text.codec import encode
+from tradebot.model.decision import Decision
+from tradebot.model.intent import Intent, IntentRecord, IntentState
+from tradebot.model.order import Order, Outcome, Reply, chain
+
+STATE_AFTER = {
+    Outcome.ACCEPTED: IntentState.ACKED,
+    Outcome.REJECTED: IntentState.REJECTED,
+    Outcome.UNKNOWN: IntentState.UNKNOWN,
+}
+EVER = time_text(datetime.min.replace(tzinfo=UTC))
+# The indexes are named, because SQLite would rather read the rows of all years in the order asked for.
+UNRESOLVED = """SELECT intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_state
+    WHERE account = ? AND state IN ('sent', 'unknown') AND session BETWEEN ? AND ? ORDER BY sequence"""
+OF_SESSIONS = """SELECT intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_session
+    WHERE account = ? AND session BETWEEN ? AND ? ORDER BY sequence"""
+LAST_ACKNOWLEDGED = """SELECT client_order_id FROM intents NOT INDEXED
+    WHERE account = ? AND state = 'acked' AND intent ->> '$.operation' != 'cancel' ORDER BY sequence DESC LIMIT 1"""
+WORKING = """SELECT body FROM orders INDEXED BY orders_working
+    WHERE account = ? AND terminal = 0 AND applied_at >= ? ORDER BY sequence"""
+TOLD = """SELECT body FROM orders
+    WHERE account = ? AND (applied_at >= ? OR body ->> '$.replaced_by' IS NOT NULL) ORDER BY sequence"""
+UNPROMISED = """SELECT body FROM orders WHERE account = ?1 AND NOT EXISTS (SELECT 1 FROM intents
+    WHERE account = ?1 AND client_order_id = orders.body ->> '$.client_order_id') ORDER BY sequence"""
+REPLACED = "SELECT venue_id, body ->> '$.replaced_by' FROM orders WHERE account = ? AND body ->> '$.replaced_by' != ''"
+OWNED = """SELECT orders.venue_id, intents.intent ->> '$.key.strategy' FROM orders JOIN intents
+    ON intents.account = orders.account AND intents.client_order_id = orders.body ->> '$.client_order_id'
+    WHERE orders.account = ? AND intents.intent ->> '$.operation' != 'cancel'"""
+
+
+class Orders:
+    """Our intents, and the orders that the venue made of them."""
+
+    _owners_read: tuple[tuple[int, int], Mapping[str, str]] | None = None
+    """Which strategies orders had, and what anybody had written by then."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
+        """Write the intent as SENT with its verdicts; False, changing nothing, where its id is there."""
+        body, reasons = encode(intent), [encode(verdict) for verdict in verdicts]
+        return self.promise_text(intent, json_text(body), json_text(reasons))
+
+    def promise_text(self, intent: Intent, body: str, verdicts: str) -> bool:
+        """Write an intent by its text and that of its verdicts."""
+        with self._file.write():
+            added = self._file.execute(
+                "INSERT INTO intents"
+                " (account, sequence, client_order_id, session, state, intent, verdicts, updated_at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
+                " FROM intents WHERE account = ?1"
+                " ON CONFLICT (account, client_order_id) DO NOTHING",
+                (
+                    self._file.account_number,
+                    intent.client_order_id,
+                    intent.key.session.isoformat(),
+                    IntentState.SENT,
+                    body,
+                    verdicts,
+                    time_text(intent.at),
+                ),
+            )
+            if added:
+                self._file.note("promised", promised_text(body, verdicts), intent.at)
+                self._file.seal()
+        return bool(added)
+
+    def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
+        """Write how the submission or cancel ended, and the order where the venue gave one.
+
+        An unknown answer never takes back a known one. KeyError where the intent was never promised.
+        """
+        with self._file.write():
+            state = self._state_of(client_order_id)
+            known = state in (IntentState.ACKED, IntentState.REJECTED)
+            if not (known and reply.outcome is Outcome.UNKNOWN):
+                self._move(client_order_id, STATE_AFTER[reply.outcome], reply.code, reply.message, at)
+            if reply.order is not None:
+                self._apply_order(reply.order, at)
+            self._file.note("settled", {"client_order_id": client_order_id, "reply": encode(reply)}, at)
+
+    def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
+        """Give up an unresolved intent that the venue has been proven not to hold."""
+        with self._file.write():
+            self._require_unresolved(client_order_id)
+            self._file.note("abandoned", {"client_order_id": client_order_id, "why": why}, at)
+            self._file.seal()
+            self._move(client_order_id, IntentState.ABANDONED, None, why, at)
+
+    def retry(self, client_order_id: str, at: datetime) -> None:
+        """Write that an unresolved intent is sent once more under its own id; durable before it is."""
+        with self._file.write():
+            self._require_unresolved(client_order_id)
+            self._file.note("retried", {"client_order_id": client_order_id}, at)
+            self._file.seal()
+            self._move(client_order_id, IntentState.SENT, None, None, at)
+
+    def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
+        """Write the venue's latest word on orders; return how many changed."""
+        with self._file.write():
+            return sum(self._apply_order(order, at) for order in orders)
+
+    def intents(
+        self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
+    ) -> Sequence[IntentRecord]:
+        """Return intents in the order promised: of one session, of sessions from `since` on, unresolved ones, or all.
+
+        Unresolved are those SENT or UNKNOWN.
+        """
+        first, last = session or since or date.min, session or date.max
+        query = UNRESOLVED if unresolved else OF_SESSIONS
+        return tuple(_intent_record(row) for row in self._file.streamed(query, (first.isoformat(), last.isoformat())))
+
+    def intent(self, client_order_id: str) -> IntentRecord | None:
+        """Return one intent."""
+        found = self._file.row(
+            "SELECT intent, state, code, message, updated_at FROM intents WHERE account = ? AND client_order_id = ?",
+            (client_order_id,),
+        )
+        return _intent_record(found) if found else None
+
+    def last_acknowledged(self) -> str | None:
+        """Return the client order id of the last promised order that the venue has acknowledged; cancels are none."""
+        found = self._file.row(LAST_ACKNOWLEDGED)
+        return found[0] if found else None
+
+    def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
+        """Return known orders as last told: all, those that may still fill, or those written from `since` on.
+
+        With `since` those that another order took the place of are among them however old: chains lead through them.
+        """
+        query = WORKING if working else TOLD
+        found = self._file.streamed(query, (time_text(since) if since else EVER,))
+        return tuple(stored(Order, body) for (body,) in found)
+
+    def unpromised_orders(self) -> Sequence[Order]:
+        """Return the known orders whose client order ids were never promised here."""
+        return tuple(stored(Order, body) for (body,) in self._file.streamed(UNPROMISED))
+
+    def owners(self) -> Mapping[str, str]:
+        """Return the strategy of each of our orders by the venue's order id, whoever replaced them since.
+
+        What was read once is kept until this process or another one writes.
+        """
+        ((elsewhere,),) = self._file.database.execute("PRAGMA data_version")
+        written = elsewhere, self._file.database.total_changes
+        if self._owners_read is None or self._owners_read[0] != written:
+            self._owners_read = written, self._read_owners()
+        return self._owners_read[1]
+
+    def _read_owners(self) -> Mapping[str, str]:
+        owned = {venue_id: sys.intern(strategy) for venue_id, strategy in self._file.streamed(OWNED)}
+        following = dict(self._file.rows(REPLACED))
+        for first in [venue_id for venue_id in following if venue_id in owned]:
+            for follower in takewhile(lambda one: one not in owned, chain(first, following)):
+                owned[follower] = owned[first]
+        return owned
+
+    def _require_unresolved(self, client_order_id: str) -> None:
+        state = self._state_of(client_order_id)
+        if not state.unresolved:
+            raise AssertionError(f"{client_order_id} is {state}, not unresolved")
+
+    def _state_of(self, client_order_id: str) -> IntentState:
+        found = self._file.row(
+            "SELECT state FROM intents WHERE account = ? AND client_order_id = ?", (client_order_id,)
+        )
+        if found is None:
+            raise KeyError(client_order_id)
+        return IntentState(found[0])
+
+    def _move(
+        self, client_order_id: str, state: IntentState, code: str | None, message: str | None, at: datetime
+    ) -> None:
+        self._file.execute(
+            "UPDATE intents SET state = ?, code = ?, message = ?, updated_at = ?"
+            " WHERE account = ? AND client_order_id = ?",
+            (state, code, message, time_text(at), self._file.account_number, client_order_id),
+        )
+
+    def _apply_order(self, order: Order, at: datetime) -> bool:
+        found = self._file.row("SELECT body FROM orders WHERE account = ? AND venue_id = ?", (order.venue_id,))
+        if found and not _is_news(stored(Order, found[0]), order):
+            return False
+        self._file.execute(
+            "INSERT INTO orders (account, sequence, venue_id, terminal, body, applied_at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            " FROM orders WHERE account = ?1"
+            " ON CONFLICT (account, venue_id) DO UPDATE"
+            " SET terminal = excluded.terminal, body = excluded.body, applied_at = excluded.applied_at",
+            (self._file.account_number, order.venue_id, order.status.terminal, json_text(encode(order)), time_text(at)),
+        )
+        return True
+
+
+def _intent_record(row: Sequence[Any]) -> IntentRecord:
+    intent, state, code, message, updated_at = row
+    return IntentRecord(stored(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
+
+
+def _is_news(known: Order, told: Order) -> bool:
+    """Tell whether an order is other than known, no older, and does not come back from its end."""
+    if known.updated_at and told.updated_at and told.updated_at < known.updated_at:
+        return False
+    return told != known and not (known.status.terminal and not told.status.terminal)

@@ -1,0 +1,101 @@
+"""The trading state: the switch files and the history together, of which the more restrictive holds."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import starmap
+
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.history import History
+from tradebot.adapters.state import switch
+from tradebot.adapters.text.canonical import parse_time
+from tradebot.errors import OperatorError, TemporaryError
+from tradebot.model.trading import TradingState, TradingStateRecord
+
+SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FLATTEN: 2}
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class TradingStates:
+    """What may be risked, who decided it, and since when."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+        self._history = History(file)
+
+    def trading_state(self) -> TradingStateRecord:
+        """Return the more restrictive of the switch files and the last row; unreadable is REDUCE_ONLY."""
+        files = switch.read(self._file.folder)
+        try:
+            row = self._last_state() or files
+        except (OperatorError, TemporaryError) as error:
+            row = TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
+        return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
+
+    def set_trading_state(
+        self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
+    ) -> None:
+        """Write a new state: halting touches the files first, ACTIVE arms last and only over whole books.
+
+        Where ACTIVE cannot be written to its end, what was in force before is written once more.
+        """
+        if state is not TradingState.ACTIVE:
+            self._halt(state, who, why, at)
+            return
+        self._file.check_whole()
+        shown, before, under = switch.seen(self._file.folder), self.trading_state(), self.halts()
+        if over is not None and before != over:
+            raise switch.newer_halt()
+        try:
+            opened = self._open_entries(who, why, at, shown)
+        except (OperatorError, TemporaryError):
+            for halt in (*under, before):
+                if halt.state is not TradingState.ACTIVE:
+                    self._halt(halt.state, halt.who, halt.why, halt.at or at)
+            raise
+        if not opened:
+            raise switch.newer_halt()
+
+    def _open_entries(self, who: str, why: str, at: datetime, shown: switch.Seen) -> bool:
+        """End the halt that was shown; False where another one has come."""
+        if not switch.lift(self._file.folder, shown):
+            return False
+        self._history.record("ACTIVE", who, why, at)
+        switch.arm(self._file.folder, who, at)
+        return True
+
+    def _halt(self, state: TradingState, who: str, why: str, at: datetime) -> None:
+        """Let the latch fall, then write the history, which holds alone where no file can be changed."""
+        try:
+            held = switch.halt(self._file.folder, who, why, at, state)
+        except OperatorError:
+            self._history.record(state, who, why, at)
+            return
+        kept = self._history.record("FLATTEN" if held == "FLATTEN" else state, who, why, at)
+        if kept != held:
+            switch.halt(self._file.folder, who, why, at, kept)
+
+    def halts(self) -> Sequence[TradingStateRecord]:
+        """Return the states recorded since entries were last open, oldest first; none where they are open."""
+        found = self._file.rows(
+            "SELECT state, who, why, at FROM trading_states WHERE account = ?1 AND sequence >"
+            " (SELECT coalesce(max(sequence), 0) FROM trading_states WHERE account = ?1 AND state = 'ACTIVE')"
+            " ORDER BY sequence"
+        )
+        return tuple(starmap(_state_record, found))
+
+    def armed(self) -> bool:
+        """Tell whether `init` armed this state and nothing took it away since."""
+        return switch.armed(self._file.folder)
+
+    def _last_state(self) -> TradingStateRecord | None:
+        found = self._file.row(
+            "SELECT state, who, why, at FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1"
+        )
+        return _state_record(*found) if found else None
+
+
+def _state_record(state: str, who: str, why: str, at: str) -> TradingStateRecord:
+    try:
+        return TradingStateRecord(TradingState(state), who, why, parse_time(at))
+    except ValueError as error:
+        return TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)
