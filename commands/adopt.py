@@ -46,11 +46,11 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     from the broker there, the position moved since it was shown, an order that is not the bot's works on it, or it is
     of a kind that is not traded.
     """
-    from commands.shared.holdings import FOREIGN_OWNER
     from commands.shared.passes import begin
     from tradebot.model.position import ADOPTED
     from tradebot.model.record import Job
     from tradebot.reconciliation.adoption import acknowledge, broker_position, manage
+    from tradebot.views.holdings import FOREIGN_OWNER
 
     there = broker_position(app.reader.view(), symbol)
     closes = _met_already(app, there) if take_over else None

@@ -74,7 +74,7 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
 
 def _within(app: "App", fills: "Sequence[OwnedFill]", span: "Span | None") -> "Iterable[OwnedFill]":
     """Keep the fills of a span that ends at the last recorded trading time, or of the session of the last fill."""
-    from commands.shared.holdings import last_passes, trading_now
+    from commands.shared.records import last_passes, trading_now
 
     if span is None or not fills:
         return fills
@@ -93,7 +93,7 @@ def _session_open(app: "App", at: datetime) -> datetime:
 
 
 def _row(owned: "OwnedFill") -> FillRow:
-    from commands.shared.holdings import FOREIGN_OWNER
+    from tradebot.views.holdings import FOREIGN_OWNER
 
     fill = owned.fill
     return FillRow(

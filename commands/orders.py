@@ -108,7 +108,7 @@ def _ours(record: "IntentRecord", order: "Order | None", ending: "set[str | None
 
 
 def _foreign(order: "Order") -> OrderRow:
-    from commands.shared.holdings import FOREIGN_OWNER
+    from tradebot.views.holdings import FOREIGN_OWNER
 
     return OrderRow(
         at=order.submitted_at,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from commands.shared.drawing import duration, time_left, way_there
-from commands.shared.holdings import FOREIGN_OWNER, Holding, StopRow
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tradebot.app.wiring import App
+    from tradebot.views.holdings import Holding, StopRow
 
 UNBOUNDED = 1000
 """Columns in which a table is measured."""
@@ -31,7 +31,7 @@ class Positions:
     """
 
     as_of: datetime | None
-    positions: tuple[Holding, ...]
+    positions: "tuple[Holding, ...]"
     unrealized_usd: Decimal
     fills: int
     notes: tuple[str, ...]
@@ -39,20 +39,23 @@ class Positions:
 
 def run(app: "App") -> Report:
     """Fold the fills, and measure each position against the exit rules at the last recorded prices."""
-    from commands.shared.holdings import holdings, last_passes, prices, trading_now
     from commands.shared.notes import notes
+    from commands.shared.records import held, last_passes, trading_now
+    from tradebot.views.holdings import prices
 
     passes, fills, mark = last_passes(app), app.ledger_view.fills(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
-    held = holdings(app, fills, prices(passes), now)
-    gains = (row.unrealized_usd for row in held if row.unrealized_usd is not None)
-    data = Positions(now, held, sum(gains, Decimal(0)), len(fills), notes(app, now))
+    rows = held(app, fills, prices(passes), now)
+    gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)
+    data = Positions(now, rows, sum(gains, Decimal(0)), len(fills), notes(app, now))
     return Report(
         "positions", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
     )
 
 
 def _render(console: "Console", data: Positions) -> None:
+    from tradebot.views.holdings import FOREIGN_OWNER
+
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
     at = f"{data.as_of:%Y-%m-%d %H:%M:%S} UTC" if data.as_of else "no recorded time"
     console.print(f"{len(ours)} positions at {at}, folded from {data.fills} fills; the venue was not asked")
@@ -73,7 +76,7 @@ def _render(console: "Console", data: Positions) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def show_own(console: "Console", rows: list[Holding]) -> None:
+def show_own(console: "Console", rows: "list[Holding]") -> None:
     """Print a table with the rules' prices, with the ways there alone where that is too wide, else lines."""
     unbounded = console.options.update(width=UNBOUNDED)
     tables = (_table(rows, brief=brief) for brief in (False, True))
@@ -86,7 +89,7 @@ def show_own(console: "Console", rows: list[Holding]) -> None:
             _lines(console, row)
 
 
-def _table(rows: list[Holding], *, brief: bool) -> "Table":
+def _table(rows: "list[Holding]", *, brief: bool) -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
@@ -108,7 +111,7 @@ def _table(rows: list[Holding], *, brief: bool) -> "Table":
     return table
 
 
-def _stop(stop: StopRow, nearest: str | None, *, brief: bool = False) -> str:
+def _stop(stop: "StopRow", nearest: str | None, *, brief: bool = False) -> str:
     """Return the price and the way there, in brief the latter; in brackets where the rule only begins to act there."""
     if stop.price is None:
         text = "" if stop.left_s is None else time_left(stop.left_s)
@@ -120,7 +123,7 @@ def _stop(stop: StopRow, nearest: str | None, *, brief: bool = False) -> str:
     return f"[bold]{text}[/bold]" if stop.rule == nearest else text
 
 
-def _lines(console: "Console", row: Holding) -> None:
+def _lines(console: "Console", row: "Holding") -> None:
     now = f", now {_price(row.price)} {_gain(row.gain)}" if row.price is not None else ""
     from rich.markup import escape
 

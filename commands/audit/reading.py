@@ -181,7 +181,7 @@ def _moment(app: "App", ledger: "SqliteLedger", since_s: int | None, told: datet
 
 def _last_recorded(app: "App", ledger: "SqliteLedger") -> datetime:
     """Return the time that ages are told at without a broker; a sandbox's clock stands still at the last one."""
-    from commands.shared.holdings import trading_now
+    from commands.shared.records import trading_now
 
     mark, facts = ledger.last_reconcile(), app.recorded
     passes = [cycle.at for job in Job for cycle in facts.cycles(job=job, last=1)] if facts else []

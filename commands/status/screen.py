@@ -13,8 +13,8 @@ from commands.shared.drawing import duration, sparkline, time_left, way_there
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.shared.holdings import Holding
     from commands.status.verb import OpenOrder, Status
+    from tradebot.views.holdings import Holding
 
 HEALTH_STYLE = {"ok": "green", "warn": "yellow", "unknown": "magenta"}
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.shared.holdings import FOREIGN_OWNER, Holding
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.status.outlook import Check, Equity, FlowQuota, NextSlot
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from tradebot.model.order import Order
     from tradebot.model.record import CycleRecord
     from tradebot.model.trading import Permission, ReconcileMark
+    from tradebot.views.holdings import Holding
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Status:
     next_slots: tuple[NextSlot, ...]
     quota: FlowQuota | None
     equity: Equity | None
-    positions: tuple[Holding, ...]
+    positions: "tuple[Holding, ...]"
     orders: tuple[OpenOrder, ...]
     unresolved: tuple[OpenOrder, ...]
     realized_usd: Decimal
@@ -108,11 +108,12 @@ class Status:
 
 def run(app: "App") -> Report:
     """Read the ledger, the recorded passes and the switch; exit 0 whatever they say."""
-    from commands.shared.holdings import holdings, last_passes, prices, trading_now
+    from commands.shared.records import held, last_passes, trading_now
     from commands.status import outlook
     from tradebot.app import sandbox
     from tradebot.desk.halting import under
     from tradebot.model.position import FOREIGN, fold_positions
+    from tradebot.views.holdings import FOREIGN_OWNER, prices
 
     ledger = app.ledger_view
     state, mark, fills = ledger.trading_state(), ledger.last_reconcile(), ledger.fills()
@@ -122,7 +123,7 @@ def run(app: "App") -> Report:
     passes = _passes(app, mark)
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
     now, recent = trading_now(app, (as_of,)), outlook.recent(app, as_of)
-    held = holdings(app, fills, prices(last_passes(app)), now)
+    positions_held = held(app, fills, prices(last_passes(app)), now)
     data = Status(
         state_dir=str(app.folder.path),
         as_of=as_of,
@@ -134,13 +135,13 @@ def run(app: "App") -> Report:
         halted_itself=tuple(clean(cause.why) for cause in under(ledger, state)),
         doors=_doors(app.permission, datetime.now(UTC)),
         reconcile=_compared(mark, as_of),
-        health=outlook.health(app, now, mark, recent, sum(row.strategy != FOREIGN_OWNER for row in held)),
+        health=outlook.health(app, now, mark, recent, sum(row.strategy != FOREIGN_OWNER for row in positions_held)),
         passes=passes,
         now=now,
         next_slots=outlook.next_slots(app, now),
         quota=outlook.quota(recent),
         equity=outlook.equity(recent),
-        positions=held,
+        positions=positions_held,
         orders=tuple(_open_order(order, order.venue_id in ending) for order in orders),
         unresolved=tuple(_unresolved(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),

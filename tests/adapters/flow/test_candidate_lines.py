@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from commands.shared.holdings import FOREIGN_OWNER
 from tradebot.adapters.flow.candidate_lines import MAX_BYTES, MAX_LINES, read
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.position import ADOPTED
 from tradebot.model.submitted import Submission, Submitted
 from tradebot.orders.rehearsal import STRATEGY
+from tradebot.views.holdings import FOREIGN_OWNER
 
 GOOD = {"symbol": "AAPL", "side": "buy", "score": 0.6}
 

@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from commands import positions
-from commands.shared import holdings
-from commands.shared.holdings import Holding
 from commands.status import screen as status_screen
 from tests.builders import EXITS, NOW, ago
 from tradebot.exits.rules import Held
 from tradebot.model.position import Lot, Position
+from tradebot.views import holdings
+from tradebot.views.holdings import Holding
 
 
 def holding(price: str, *, held_for_s: float = 600) -> Holding:

@@ -1,21 +1,15 @@
-"""What is held, and where each exit rule stands, from the bot's own records; the venue is never asked.
-
-Prices are those that the last pass of exits or entries saw, each with its time.
-"""
+"""What is held, and where each exit rule stands, at the prices that recorded passes saw."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tradebot.app.wiring import App
-    from tradebot.exits.rules import Held
-    from tradebot.limits import ExitRules
-    from tradebot.model.position import OwnedFill, Position
-    from tradebot.model.record import CycleRecord
-    from tradebot.ports.stores import Ledger
+from tradebot.exits.rules import Held, best_price
+from tradebot.exits.stops import distance, stops
+from tradebot.limits import ExitRules
+from tradebot.model.position import FOREIGN, Position
+from tradebot.model.record import CycleRecord
 
 FOREIGN_OWNER = "foreign"
 
@@ -68,58 +62,40 @@ class Priced:
     at: datetime
 
 
-def last_passes(app: "App") -> "Sequence[CycleRecord]":
-    """Return the last recorded pass of exits and of entries, oldest first."""
-    from tradebot.model.record import Job
-
-    if app.recorded is None:
-        return ()
-    facts = app.recorded
-    found = [cycle for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE) for cycle in facts.cycles(job=job, last=1)]
-    return sorted(found, key=lambda cycle: cycle.at)
-
-
-def prices(passes: "Iterable[CycleRecord]") -> dict[str, Priced]:
+def prices(passes: Iterable[CycleRecord]) -> dict[str, Priced]:
     """Return the latest recorded price of each symbol that was held."""
     return {mark.symbol: Priced(mark.price, cycle.at) for cycle in passes for mark in cycle.marks}
 
 
-def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:
-    """Return the time that ages are told at: the last recorded one on the sandbox, whose clock stands still."""
-    from tradebot.model.trading import Mode
-
-    if app.mode is not Mode.SANDBOX:
-        return datetime.now(UTC)
-    known = [at for at in (*times, app.ledger_view.books_opened_at()) if at is not None]
-    return max(known, default=None)
-
-
 def holdings(
-    app: "App", fills: "Sequence[OwnedFill]", priced: Mapping[str, Priced], now: datetime | None
+    positions: Sequence[Position],
+    acknowledged: Mapping[str, Decimal],
+    high_water: Mapping[tuple[str, str], Decimal],
+    rules: ExitRules,
+    priced: Mapping[str, Priced],
+    now: datetime | None,
 ) -> tuple[Holding, ...]:
-    """Return every open position of the books, foreign ones last."""
-    from tradebot.model.position import FOREIGN, fold_positions
+    """Return a row for every open position, the bot's own first.
 
-    ledger, rules = app.ledger_view, app.rules.exits
-    book = [position for position in fold_positions(fills).values() if position.quantity]
+    `acknowledged` holds signed shares of foreign positions by symbol, `high_water` the best price in USD that each
+    position has seen, by strategy and symbol.
+    """
+    book = [position for position in positions if position.quantity]
     ours = sorted((p for p in book if p.strategy != FOREIGN), key=lambda p: (p.symbol, p.strategy))
     foreign = {p.symbol: p.quantity for p in book if p.strategy == FOREIGN}
-    for symbol, quantity in ledger.acknowledged().items():
+    for symbol, quantity in acknowledged.items():
         foreign[symbol] = foreign.get(symbol, Decimal(0)) + quantity
     return (
-        *(_own(ledger, rules, position, priced.get(position.symbol), now) for position in ours),
+        *(_own(p, high_water.get((p.strategy, p.symbol)), rules, priced.get(p.symbol), now) for p in ours),
         *(_foreign(symbol, quantity) for symbol, quantity in sorted(foreign.items()) if quantity),
     )
 
 
 def _own(
-    ledger: "Ledger", rules: "ExitRules", position: "Position", priced: Priced | None, now: datetime | None
+    position: Position, best: Decimal | None, rules: ExitRules, priced: Priced | None, now: datetime | None
 ) -> Holding:
-    from tradebot.exits.rules import Held, best_price
-
-    stored = ledger.high_water(position.strategy, position.symbol, position.opened_at)
-    held = Held(position, best_price(position, None, stored))
-    # A price from before the position was opened says nothing of it.
+    held = Held(position, best_price(position, None, best))
+    # A price from before the position was opened says nothing about it.
     price = priced.price if priced and priced.at >= position.opened_at else None
     rows = stop_rows(held, rules, price, now)
     return Holding(
@@ -134,16 +110,14 @@ def _own(
         price_at=priced.at if priced and price is not None else None,
         gain=held.gain(price) if price is not None else None,
         unrealized_usd=position.quantity * price - position.cost if price is not None else None,
-        high_water=stored,
+        high_water=best,
         stops=rows,
         nearest=nearest_of(rows),
     )
 
 
-def stop_rows(held: "Held", rules: "ExitRules", price: Decimal | None, now: datetime | None) -> tuple[StopRow, ...]:
+def stop_rows(held: Held, rules: ExitRules, price: Decimal | None, now: datetime | None) -> tuple[StopRow, ...]:
     """Measure each exit rule of a position from its last price, in USD, and from now."""
-    from tradebot.exits.stops import distance, stops
-
     return tuple(
         StopRow(
             rule=stop.rule.value,

@@ -1,0 +1,50 @@
+"""Read what views are made of from the bot's own records; the broker is never asked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.model.position import OwnedFill
+    from tradebot.model.record import CycleRecord
+    from tradebot.views.holdings import Holding, Priced
+
+
+def last_passes(app: "App") -> "Sequence[CycleRecord]":
+    """Return the last recorded pass of exits and of entries, oldest first."""
+    from tradebot.model.record import Job
+
+    if app.recorded is None:
+        return ()
+    facts = app.recorded
+    found = [cycle for job in (Job.EVALUATE_EXITS, Job.TRADE_ONCE) for cycle in facts.cycles(job=job, last=1)]
+    return sorted(found, key=lambda cycle: cycle.at)
+
+
+def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:
+    """Return the time to measure ages at; on the sandbox, whose clock stands still, the last recorded one."""
+    from tradebot.model.trading import Mode
+
+    if app.mode is not Mode.SANDBOX:
+        return datetime.now(UTC)
+    known = [at for at in (*times, app.ledger_view.books_opened_at()) if at is not None]
+    return max(known, default=None)
+
+
+def held(
+    app: "App", fills: "Sequence[OwnedFill]", priced: "Mapping[str, Priced]", now: datetime | None
+) -> "tuple[Holding, ...]":
+    """Return every open position of these fills, foreign ones last."""
+    from tradebot.model.position import FOREIGN, fold_positions
+    from tradebot.views.holdings import holdings
+
+    ledger = app.ledger_view
+    positions = [position for position in fold_positions(fills).values() if position.quantity]
+    seen = (
+        (p.strategy, p.symbol, ledger.high_water(p.strategy, p.symbol, p.opened_at))
+        for p in positions
+        if p.strategy != FOREIGN
+    )
+    best = {(strategy, symbol): price for strategy, symbol, price in seen if price is not None}
+    return holdings(positions, ledger.acknowledged(), best, app.rules.exits, priced, now)

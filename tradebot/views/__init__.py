@@ -1,0 +1,1 @@
+"""What commands, pages, notices and assistants all show: values in, values out."""
