@@ -249,19 +249,38 @@ def whole(place: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str]
     if not in_parts(place):
         yield place
         return
-    made_of = _recipes(_manifest(place))
-    with TemporaryDirectory(prefix=SCRATCH, dir=place.parent) as scratch, _held(Path(scratch)):
+    with scratch(place.parent) as made:
         for file in files:
             try:
-                backup_parts.assemble(place.parent / PARTS, made_of[file], Path(scratch) / file)
+                assemble(place, file, made)
             except OperatorError as damaged:
                 if lost is None:
                     raise
                 lost.append(damaged.message)
                 with around("backups.drop_damaged"):
-                    (Path(scratch) / file).unlink(missing_ok=True)
-        shutil.copyfile(place / MARKER, Path(scratch) / MARKER)
-        yield Path(scratch)
+                    (made / file).unlink(missing_ok=True)
+        shutil.copyfile(place / MARKER, made / MARKER)
+        yield made
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """Yield an empty folder below `root`; if this process is killed, the next backup removes it."""
+    with TemporaryDirectory(prefix=SCRATCH, dir=root) as made, _held(Path(made)):
+        yield Path(made)
+
+
+def assemble(place: Path, file: str, target: Path) -> None:
+    """Put one file of a copy together from parts, in the folder `target`; OperatorError if a part has changed."""
+    backup_parts.assemble(place.parent / PARTS, _recipes(_manifest(place))[file], target / file)
+
+
+def ledger_size(place: Path) -> int:
+    """Return the bytes of the ledger in a folder or a copy; 0 if there is none, or nothing tells."""
+    try:
+        return _recipes(_manifest(place))[LEDGER].bytes if in_parts(place) else (place / LEDGER).stat().st_size
+    except (OperatorError, OSError, KeyError):
+        return 0
 
 
 def end(place: Path) -> End:

@@ -14,8 +14,9 @@ from tradebot.adapters.ledger.journal import Record
 from tradebot.adapters.ledger.journal_reading import Reading
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.upkeep import AS_JOURNALLED, Journalled
-from tradebot.adapters.recovery import backups, quarantine
+from tradebot.adapters.recovery import backups, checked_copy, quarantine
 from tradebot.adapters.recovery.backups import End
+from tradebot.adapters.recovery.checked_copy import CheckedCopy
 from tradebot.adapters.state.plain_files import is_plain
 from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, StateFolder
 from tradebot.errors import TradebotError
@@ -109,8 +110,12 @@ def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> So
     places = [folder.path, *quarantine.places(folder.path), *backups.places(folder.path)]
     found = Sources()
     ends = {place: told for place in places if (told := _end(found, place, only))}
+    ledgers = [place for place, end in ends.items() if end.newest and only in (None, place)]
+    ledgers.sort(key=lambda place: ends[place].newest, reverse=True)
+    # While the newest ledger is being copied, this process reads the journals.
+    copy = opened.enter_context(checked_copy.started(ledgers[0], folder.path / BACKUPS)) if ledgers else None
     _find_journal(found, opened, ends, folder, only)
-    _find_ledger(found, opened, {only: ends[only]} if only in ends else {} if only else ends, folder)
+    _find_ledger(found, opened, ledgers, copy, folder)
     return found
 
 
@@ -214,18 +219,21 @@ class Lineage:
             self.ours = json.loads(record.payload)["intent"]["key"]["account"] == self._account or None
 
 
-def _find_ledger(found: Sources, opened: ExitStack, ends: Mapping[Path, End], folder: StateFolder) -> None:
-    """Take the newest ledger that is whole and of one of the journals."""
-    for place in sorted(
-        (place for place, end in ends.items() if end.newest), key=lambda p: ends[p].newest, reverse=True
-    ):
+def _find_ledger(
+    found: Sources, opened: ExitStack, places: Iterable[Path], copy: CheckedCopy | None, folder: StateFolder
+) -> None:
+    """Take the first ledger that is whole and of one of the journals; of one of them there may be a copy already."""
+    for place in places:
         try:
             backups.require_as_made(place, LEDGER)
+            checked = copy if copy and copy.place == place and copy.is_whole() else None
+            if checked:
+                found.copies[place, LEDGER] = checked.target
             with closing(
                 SqliteLedger.open(_copy(found, opened, place, LEDGER), folder.account_number, read_only=True)
             ) as ledger:
                 # What was put together of parts is, to the byte, what was read through when the copy was made.
-                if not backups.in_parts(place):
+                if not checked and not backups.in_parts(place):
                     ledger.file.check_pages()
                 related = _is_related(ledger, found)
         except TradebotError as damaged:
