@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
@@ -24,6 +25,7 @@ LONG = (
 )
 """Where the tests stand that take long."""
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+DONT_WRITE_BYTECODE = sys.dont_write_bytecode
 OUTSIDE_SETTINGS = (
     "ALPACA_*",
     "APCA_*",
@@ -73,6 +75,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank(item.nodeid))
 
 
+def pytest_collection_finish() -> None:
+    """Go back to keeping compiled code only where the environment allows it: the tests may write code of their own."""
+    sys.dont_write_bytecode = DONT_WRITE_BYTECODE
+
+
 def counts(reports: Iterable[pytest.TestReport]) -> Counter[str]:
     """Return the sum of each number that tests have recorded as a property, by its name."""
     found: Counter[str] = Counter()
@@ -102,6 +109,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 forget_outside_settings(os.environ)
+# Where nothing compiled may be kept, every worker would rewrite the assertions of all test files again, which takes
+# longer than everything else before the first test.
+sys.dont_write_bytecode = False
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the tests in the background has them ignore Ctrl-C, and so would all that they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
+import hypothesis
 
 from tests.exchange.openapi import Api, data_api
 from tests.exchange.worlds import SYMBOLS, Answer, World, open_world
 from tradebot.exchange.faces.data.left_out import LEFT_OUT
 
-STEPS, SOAK_STEPS = 500, 20_000
+STEPS = 5_000 if hypothesis.settings().max_examples > 1000 else 500
+"""How long a session is; one of the soak is ten times as long as the suite's."""
 TICKS = ("bars", "trades", "quotes", "auctions")
 LATEST = ("bars/latest", "trades/latest", "quotes/latest", "snapshots")
 ONE_LATEST = ("bars/latest", "trades/latest", "quotes/latest", "snapshot")
@@ -98,15 +99,13 @@ class Session:
         self.ask("/v1/corporate-actions", symbols=self.pick(None, "AAPL"), start=self.pick(None, "2025-01-01"), limit=2)
 
 
-def test_every_answer_of_a_long_session_is_documented(
-    new_folder: Callable[[], Path], pytestconfig: pytest.Config
-) -> None:
+def test_every_answer_of_a_long_session_is_documented(new_folder: Callable[[], Path]) -> None:
     world = open_world(new_folder())
     for number, symbol in enumerate(SYMBOLS):
         asked = {"type": "cash_dividend", "symbol": symbol, "rate": f"0.{number + 1}"}
         assert world.ask("POST", "/exchange/v1/actions", asked).status == 200
     session = Session(world, data_api(), seed=20250303)
-    for _ in range(SOAK_STEPS if pytestconfig.getoption("--soak", default=False) else STEPS):
+    for _ in range(STEPS):
         session.step()
     served = {path for path, status in session.seen if status == 200}
     left_out = {row.path for row in LEFT_OUT}

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, timedelta
+from functools import lru_cache
 
 from tradebot.model.bar import Session
 
 _MARGIN = timedelta(days=10)
 
 
+@lru_cache(maxsize=8)
 def exchange_sessions(start: date, end: date) -> Sequence[Session]:
     """Return the New York sessions from `start` to `end`, both included, half days with their early close.
 
@@ -18,7 +20,7 @@ def exchange_sessions(start: date, end: date) -> Sequence[Session]:
 
     calendar = exchange_calendars.get_calendar("XNYS", start=start - _MARGIN, end=end + _MARGIN)
     schedule = calendar.schedule.loc[start.isoformat() : end.isoformat()]
-    return [
+    return tuple(
         Session(day.date(), opens.to_pydatetime().astimezone(UTC), closes.to_pydatetime().astimezone(UTC))
         for day, opens, closes in zip(schedule.index, schedule["open"], schedule["close"], strict=True)
-    ]
+    )

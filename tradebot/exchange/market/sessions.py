@@ -143,11 +143,12 @@ def full_calendar(calendar: Calendar) -> Calendar:
     return Calendar((*before, *own, *after[: settling + 1]), len(before) + calendar.first, len(calendar.market))
 
 
-def _nyse(first: str, last: str) -> list[Session]:
+@lru_cache(maxsize=8)
+def _nyse(first: str, last: str) -> tuple[Session, ...]:
     """Return the NYSE sessions between two dates, both inclusive."""
     from exchange_calendars import get_calendar
 
     schedule = get_calendar("XNYS", start=first, end=last).schedule
     days = map(date.isoformat, schedule.index.date)
     opens, closes = (schedule[name].dt.as_unit("us").astype("int64").tolist() for name in ("open", "close"))
-    return [Session(*row) for row in zip(days, opens, closes, strict=True)]
+    return tuple(Session(*row) for row in zip(days, opens, closes, strict=True))
