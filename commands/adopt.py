@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import strangers
+from commands.shared.drawing import usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, caller, confirm_for, console, finish, opened
+from commands.shared.times import when
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,7 +96,7 @@ def _met_already(app: "App", there: "BrokerPosition") -> str | None:
 
 def _confirm(app: "App", there: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
     screen = console(err=True)
-    screen.print(f"The broker holds {there.quantity:f} {there.symbol} at {there.average_price:f} USD", markup=False)
+    screen.print(f"The broker holds {there.quantity:,f} {there.symbol} at {usd(there.average_price)} USD", markup=False)
     if closes:
         screen.print(f"Its price meets {closes} already: the next evaluate-exits would close it", markup=False)
     what, command = f"Letting the bot's exit rules close {there.symbol}", f"tradebot adopt {there.symbol} --manage"
@@ -101,19 +104,20 @@ def _confirm(app: "App", there: "BrokerPosition", closes: str | None, confirmed:
 
 
 def _render(console: "Console", data: Adopted) -> None:
-    what = f"{data.quantity:f} {clean(data.symbol)} at {data.average_price:f} USD"
+    what = f"{data.quantity:,f} {clean(data.symbol)} at {usd(data.average_price)} USD"
     if data.managed:
-        console.print(f"{what} are the bot's own now, under the name {data.strategy}", markup=False)
+        console.print(f"{what}: now the bot's own, under the name {data.strategy}", markup=False)
         console.print("  its exit rules count from now; tradebot positions shows where each stands")
         if data.closes:
             console.print(f"  [yellow]{data.closes} is met already[/yellow]: the next evaluate-exits closes it")
     else:
-        console.print(f"{what} are known as foreign: counted in the limits, left alone", markup=False)
+        console.print(f"{what}: recorded as foreign; it counts against the limits and is left alone", markup=False)
         console.print(
             f"  tradebot adopt {clean(data.symbol)} --manage would let the exit rules close them", markup=False
         )
-    agree = "they agree" if not data.findings else f"{data.findings} findings are left: tradebot reconcile"
-    console.print(f"Books and broker at {data.at:%Y-%m-%d %H:%M:%S} UTC: {agree}")
+    differ = f"they differ ({counted(data.findings, 'finding')}): tradebot reconcile"
+    agree = differ if data.findings else "they agree"
+    console.print(f"Books and broker at {when(data.at)}: {agree}")
 
 
 def register(app: typer.Typer) -> None:

@@ -9,6 +9,7 @@ import typer
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,20 +103,18 @@ def _render(console: "Console", data: Backups) -> None:
     from tradebot.adapters.recovery.backups import LET_GO, REMEDY
 
     if data.made:
-        console.print(f"Copied and read through: {data.made.path}", markup=False, soft_wrap=True)
-        console.print(
-            f"  {data.made.record:,} records, {data.made.intents:,} intents, {data.made.fills:,} fills, "
-            f"{data.made.bytes:,} bytes"
-        )
-    console.print(f"Copies kept: {len(data.kept)}" + (", the newest first:" if data.kept else ""))
+        console.print(f"Backed up and verified: {data.made.path}", markup=False)
+        records, intents = counted(data.made.record, "record"), counted(data.made.intents, "intent")
+        console.print(f"  {records}, {intents}, {counted(data.made.fills, 'fill')}, {counted(data.made.bytes, 'byte')}")
+    console.print(f"Backups kept: {len(data.kept)}" + (", newest first:" if data.kept else ""))
     for name in data.kept:
         console.print(f"  {name}", markup=False)
     for one in data.damaged:
-        console.print(f"Damaged: {clean(one.name)}: {clean(one.why)}", markup=False, soft_wrap=True)
+        console.print(f"Damaged: {clean(one.name)}: {clean(one.why)}", markup=False)
     if data.damaged:
-        console.print(f"Next: {LET_GO if data.made else REMEDY}", markup=False, soft_wrap=True)
+        console.print(f"Next: {LET_GO if data.made else REMEDY}", markup=False)
     elif data.kept:
-        console.print(f"Next: tradebot restore {data.kept[0]}   puts one back", markup=False)
+        console.print(f"Next: tradebot restore {data.kept[0]} puts it back", markup=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -9,6 +9,8 @@ import typer
 
 from commands.shared.plain import clean, document, say
 from commands.shared.surface import Config, Json, Report, StateDir, console, finish, jsonable, opened
+from commands.shared.times import when
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +67,7 @@ def _render(screen: "Console", data: Events) -> None:
     for event in data.events:
         _line(screen, event)
     if data.unreadable:
-        screen.print(f"{data.unreadable} lines are no events and were left out")
+        screen.print(f"{counted(data.unreadable, 'line')} could not be read as an event")
 
 
 def _line(screen: "Console", event: "SystemEvent") -> None:
@@ -75,9 +77,8 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
     details = ", ".join(f"{name} {text}" for name, text in event.details.items() if text)
     words = " ".join(part for part in (event.symbol or "", details) if part)
     screen.print(
-        f"{event.timestamp:%Y-%m-%d %H:%M:%S} [{style}]{event.severity:<8}[/{style}] "
-        f"{escape(clean(event.subsystem))} {escape(clean(event.event_type))}  {escape(clean(words))}".rstrip(),
-        soft_wrap=True,
+        f"{when(event.timestamp)} [{style}]{event.severity:<8}[/{style}] "
+        f"{escape(clean(event.subsystem))} {escape(clean(event.event_type))}  {escape(clean(words))}".rstrip()
     )
 
 

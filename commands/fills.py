@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.drawing import usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.times import stamp, zone
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,21 +119,20 @@ def _source(activity_id: str) -> str:
 
 def _render(console: "Console", data: Fills) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    console.print(f"{len(data.fills)} of {data.known} fills; the venue was not asked")
+    from commands.shared.tables import Table, number, staying
+
+    console.print(f"{len(data.fills):,} of {counted(data.known, 'fill')}; the broker was not asked")
     if len(data.fills) > SHOWN:
         console.print(f"The last {SHOWN:,} of them; --since, a symbol or --json shows others")
-    table = Table(box=None, pad_edge=False)
-    for name in ("at UTC", "symbol", "side", "shares", "price", "cash USD", "strategy", "source"):
-        table.add_column(name, justify="right" if name in ("shares", "price", "cash USD") else "left")
+    columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", "cash USD")))
+    table = Table(f"time {zone()}", *columns, "strategy", "source")
     for row in data.fills[-SHOWN:]:
-        numbers = (f"{row.quantity:,f}", f"{row.price:,f}", f"{row.cash_usd:+,.2f}")
-        at = f"{row.at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(at, escape(row.symbol), row.side, *numbers, escape(row.strategy), row.source)
+        numbers = (f"{row.quantity:,f}", usd(row.price), f"{row.cash_usd:+,.2f}")
+        table.row(stamp(row.at), escape(row.symbol), row.side, *numbers, escape(row.strategy), row.source)
     if data.fills:
         console.print(table)
-        console.print(f"Traded at the venue: bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
+        console.print(f"Traded at the broker: bought for {data.bought_usd:,.2f} USD, sold for {data.sold_usd:,.2f} USD")
 
 
 def register(app: typer.Typer) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from commands.shared.completing import own
 from commands.shared.surface import Config, DryRun, Json, Report, StateDir, caller, confirm_for, finish, opened_to_leave
+from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _render(console: "Console", data: "PassData") -> None:
     if not data.rows:
         console.print("Nothing is the bot's own: there is nothing to close.")
         return
-    console.print(f"Closing by hand at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} orders")
+    console.print(f"Closing by hand at {when(data.at)}, slot {data.slot}")
     render_rows(console, data)
     if any(row.reason and row.reason not in NOT_SENT_RIGHTLY for row in data.rows):
         console.print("Not all is closed. Next: tradebot orders, then the same command again")

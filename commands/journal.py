@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened_as_found
+from commands.shared.times import when
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,20 +92,20 @@ def _ledger_says(bot: "App") -> str | None:
 def _render(console: "Console", data: Verified) -> None:
     from rich.markup import escape
 
-    console.print(f"{data.path}: {data.lines:,} lines, {data.whole:,} whole records", markup=False, soft_wrap=True)
+    console.print(f"{data.path}: {counted(data.lines, 'line')}, {counted(data.whole, 'whole record')}", markup=False)
     if data.torn_bytes:
-        console.print(f"  an incomplete end of {data.torn_bytes} bytes, as a crash leaves one: no record")
+        console.print(f"  it ends in {counted(data.torn_bytes, 'byte')} of an incomplete record, as after a crash")
     for broken in data.breaks[:SHOWN]:
         console.print(f"  [red]broken[/red] at line {broken.line}, byte {broken.offset}: {escape(broken.problem)}")
     if len(data.breaks) > SHOWN:
-        console.print(f"  … and at {len(data.breaks) - SHOWN} more lines")
+        console.print(f"  … and at {counted(len(data.breaks) - SHOWN, 'more line')}")
     if data.ledger:
-        console.print(f"  the ledger says: {data.ledger}", markup=False, soft_wrap=True)
+        console.print(f"  the ledger says: {data.ledger}", markup=False)
     if data.breaks or data.ledger:
         console.print("Next: tradebot recover", markup=False)
         return
     console.print(
-        f"[green]The chain holds[/green] to record {data.last_record} of {data.last_at:%Y-%m-%d %H:%M:%S} UTC"
+        f"[green]The chain holds[/green] to record {data.last_record:,} of {data.last_at and when(data.last_at)}"
     )
 
 

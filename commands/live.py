@@ -9,6 +9,7 @@ import typer
 
 from commands.shared.plain import clean, confirm
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.times import MINUTE, when
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 if TYPE_CHECKING:
@@ -235,23 +236,24 @@ def _armed(app: "App", count: int, by: str) -> "Arming":
 
 def _render(console: "Console", data: LiveStatus) -> None:
     from rich.markup import escape
-    from rich.table import Table
+
+    from commands.shared.tables import Table, sentence, staying
 
     console.print(f"Permission [{STYLES[data.state]}]{data.state}[/]: {data.meaning}")
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = Table("condition", staying("state"), sentence("found"), header=False)
     for row in data.conditions:
-        table.add_row(row.name, f"[{STYLES[row.state]}]{row.state}[/]", escape(row.found))
+        table.row(row.name, f"[{STYLES[row.state]}]{row.state}[/]", escape(row.found))
     console.print(table)
     for row in data.conditions:
         if row.state != OPEN:
-            console.print(f"  {row.name}: {row.fix}", markup=False, soft_wrap=True)
-    console.print(f"Trading state {data.trading_state}, which is another thing. Next: tradebot status")
+            console.print(f"  {row.name}: {row.fix}", markup=False)
+    console.print(f"The trading state is separate: {data.trading_state}. Next: tradebot status")
 
 
 def _render_armed(console: "Console", data: Armed) -> None:
     days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
     console.print(f"[yellow]Armed[/yellow]: real money may be traded in the session of {days}.")
-    console.print(f"Entries end {data.until:%Y-%m-%d %H:%M} UTC; exits go on. tradebot halt stops entries at once.")
+    console.print(f"Entries end {when(data.until, MINUTE)}; exits go on. tradebot halt stops entries at once.")
     if data.trading_state == "ACTIVE":
         console.print("Next: tradebot status")
     else:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.drawing import usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.times import DAY_SECOND, stamp, zone
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,10 +130,11 @@ def _foreign(order: "Order") -> OrderRow:
 
 
 def _render(console: "Console", data: Orders, every: bool) -> None:
-    what = "orders" if every else "orders that may still fill"
-    console.print(f"{len(data.orders)} {what}; the books know {data.known}; the venue was not asked")
+    count = counted(len(data.orders), "order")
+    what = count if every else f"{count} that may still fill"
+    console.print(f"{what}; {data.known:,} in the books; the broker was not asked")
     if data.left_out:
-        console.print(f"  {data.left_out} older ones are left out: --last shows more")
+        console.print(f"  {data.left_out:,} older not shown: --last shows more")
     if data.orders:
         _table(console, data.orders)
     elif data.known:
@@ -139,23 +143,23 @@ def _render(console: "Console", data: Orders, every: bool) -> None:
 
 def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("sent UTC", "symbol", "side", "for", "shares", "filled", "limit", "paid", "status"):
-        table.add_column(name, justify="right" if name in ("shares", "filled", "limit", "paid") else "left")
-    table.add_column("strategy and note", overflow="fold")
+    from commands.shared.tables import Table, number, sentence, staying
+
+    numbers = (number(name) for name in ("shares", "filled", "limit", "paid"))
+    words = "status", sentence("strategy and note", "strategy")
+    table = Table(f"sent {zone()}", staying("symbol"), staying("side"), "for", *numbers, *words)
     for row in rows:
         style = STYLE.get(row.status, "default")
-        table.add_row(
-            f"{row.at:%m-%d %H:%M:%S}" if row.at else "",
+        table.row(
+            stamp(row.at, DAY_SECOND) if row.at else "",
             escape(row.symbol),
             row.side,
             row.purpose,
             "" if row.quantity is None else f"{row.quantity:,f}",
             f"{row.filled:,f}",
-            "market" if row.limit_price is None else f"{row.limit_price:,f}",
-            "" if row.average_price is None else f"{row.average_price:,.4f}",
+            usd(row.limit_price) or "market",
+            usd(row.average_price),
             f"[{style}]{row.status}[/{style}]",
             escape(f"{row.strategy} {row.note}".strip()),
         )

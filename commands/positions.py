@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.shared.drawing import duration, time_left, way_there
+from commands.shared.drawing import duration, time_left, usd, way_there
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.times import when
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from tradebot.app.wiring import App
     from tradebot.views.holdings import Holding, StopRow
 
-UNBOUNDED = 1000
-"""Columns in which a table is measured."""
 RULES = {"STOP_LOSS": "stop", "TRAILING_STOP": "trailing", "PROFIT_TARGET": "target", "TIME_EXIT": "time"}
 
 
@@ -57,84 +56,60 @@ def _render(console: "Console", data: Positions) -> None:
     from tradebot.views.holdings import FOREIGN_OWNER
 
     ours = [row for row in data.positions if row.strategy != FOREIGN_OWNER]
-    at = f"{data.as_of:%Y-%m-%d %H:%M:%S} UTC" if data.as_of else "no recorded time"
-    console.print(f"{len(ours)} positions at {at}, folded from {data.fills} fills; the venue was not asked")
+    at = f"at {when(data.as_of)}" if data.as_of else "before any pass"
+    held, fills = counted(len(ours), "position"), counted(data.fills, "fill")
+    console.print(f"{held} {at}, from {fills} in the books; the broker was not asked")
     show_own(console, ours)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
-            console.print(f"{clean(row.symbol)} {row.quantity:f} is foreign, and left alone", markup=False)
+            console.print(f"{clean(row.symbol)} {row.quantity:,f} is not the bot's, and is left alone", markup=False)
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
-        console.print(f"No price is recorded yet of {', '.join(unpriced)}. Next: tradebot evaluate-exits")
+        console.print(f"No price is recorded yet for {', '.join(unpriced)}. Next: tradebot evaluate-exits")
     priced = [row for row in ours if row.price_at and row.cost_usd is not None]
     if priced:
         cost = sum((abs(row.cost_usd) for row in priced if row.cost_usd is not None), Decimal(0))
         seen = max(row.price_at for row in priced if row.price_at is not None)
         gain = f"{data.unrealized_usd:+,.2f} USD on {cost:,.2f} USD"
-        console.print(f"Unrealized {gain}, at prices of {seen:%H:%M:%S} UTC")
+        console.print(f"Unrealized {gain}, at prices of {when(seen)}")
     for line in data.notes:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, markup=False)
 
 
 def show_own(console: "Console", rows: "list[Holding]") -> None:
-    """Print a table with the rules' prices, with the ways there alone where that is too wide, else lines."""
-    unbounded = console.options.update(width=UNBOUNDED)
-    tables = (_table(rows, brief=brief) for brief in (False, True))
-    fitting = (table for table in tables if console.measure(table, options=unbounded).maximum <= console.width)
-    table = next(fitting, None)
-    if rows and table is not None:
-        console.print(table)
-    elif rows:
-        for row in rows:
-            _lines(console, row)
-
-
-def _table(rows: "list[Holding]", *, brief: bool) -> "Table":
+    """Print what the bot holds, with the way to each exit rule."""
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("symbol", "quantity", "average", "now", "gain", "best", *RULES.values(), "age"):
-        table.add_column(name, justify="left" if name == "symbol" else "right", no_wrap=True)
+    from commands.shared.tables import Table, number
+
+    names = ("quantity", "average", "now", "gain", "best", *RULES.values(), "age")
+    table = Table("symbol", *map(number, names))
     for row in rows:
-        stops = {stop.rule: _stop(stop, row.nearest, brief=brief) for stop in row.stops}
-        table.add_row(
+        stops = {stop.rule: _stop(stop, row.nearest) for stop in row.stops}
+        table.row(
             escape(clean(row.symbol)),
             f"{row.quantity:,f}",
-            _price(row.average_price),
-            _price(row.price),
+            usd(row.average_price),
+            usd(row.price),
             _gain(row.gain),
-            _price(row.high_water),
+            usd(row.high_water),
             *(stops[rule] for rule in RULES),
             "" if row.age_s is None else duration(row.age_s),
         )
-    return table
+    if rows:
+        console.print(table)
 
 
-def _stop(stop: "StopRow", nearest: str | None, *, brief: bool = False) -> str:
-    """Return the price and the way there, in brief the latter; in brackets where the rule only begins to act there."""
+def _stop(stop: "StopRow", nearest: str | None) -> str:
+    """Return the price and the way there; in brackets where the rule only begins to act there."""
     if stop.price is None:
         text = "" if stop.left_s is None else time_left(stop.left_s)
         return f"[bold]{text}[/bold]" if stop.rule == nearest else text
     way = "" if stop.distance is None else way_there(stop.distance)
-    text = way if way and brief else f"{stop.price:,.2f} {way}".rstrip()
+    text = f"{usd(stop.price)} {way}".rstrip()
     if not stop.armed:
         return f"[dim]({text})[/dim]"
     return f"[bold]{text}[/bold]" if stop.rule == nearest else text
-
-
-def _lines(console: "Console", row: "Holding") -> None:
-    now = f", now {_price(row.price)} {_gain(row.gain)}" if row.price is not None else ""
-    from rich.markup import escape
-
-    console.print(f"[bold]{escape(clean(row.symbol))}[/bold] {row.quantity:,f} at {_price(row.average_price)}{now}")
-    for stop in row.stops:
-        acts = "" if stop.armed else " begins to act"
-        console.print(f"  {RULES[stop.rule]:<9}{acts} {_stop(stop, row.nearest)}")
-
-
-def _price(price: Decimal | None) -> str:
-    return "" if price is None else f"{price:,.2f}"
 
 
 def _gain(gain: Decimal | None) -> str:

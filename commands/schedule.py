@@ -1,4 +1,4 @@
-"""`tradebot schedule`: which jobs come next, in New York's time and UTC, and who has taken a slot already."""
+"""`tradebot schedule`: which jobs come next, when, and who has taken a slot already."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.times import when
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -115,30 +116,27 @@ def _planned(slot: "Slot", taken: Mapping[tuple[str, str], str]) -> Planned:
 
 
 def _render(console: "Console", data: Schedule) -> None:
-    from zoneinfo import ZoneInfo
+    from commands.shared.tables import Table, sentence, staying
 
-    from rich.text import Text
-
-    new_york = ZoneInfo("America/New_York")
-    session = None
-    for moment in data.moments:
-        if moment.session != session:
-            session = moment.session
-            half = ", a half day" if moment.half_day else ""
-            console.print(f"[bold]Session {session:%a %Y-%m-%d}{half}[/bold]")
-        local = moment.at.astimezone(new_york)
-        jobs = " > ".join(f"{job.job}{' (taken)' if job.taken_by else ''}" for job in moment.jobs)
-        name = moment.jobs[0].slot
-        console.print(Text(f"  {local:%H:%M} New York  {moment.at:%H:%M} UTC  {name:<10}{jobs}"), soft_wrap=True)
+    for session, moments in groupby(data.moments, key=lambda moment: (moment.session, moment.half_day)):
+        day, half_day = session
+        console.print(f"[bold]Session {day:%a %Y-%m-%d}{', a half day' if half_day else ''}[/bold]")
+        table = Table("time", staying("slot"), sentence("jobs"), header=False)
+        for moment in moments:
+            jobs = " > ".join(f"{job.job}{' (taken)' if job.taken_by else ''}" for job in moment.jobs)
+            table.row(f"  {when(moment.at, '%H:%M')}", moment.jobs[0].slot, jobs)
+        console.print(table)
     if not data.moments:
-        console.print("Nothing comes: no session lies ahead.")
-    console.print("They follow from timetable: in the configuration:")
+        console.print("Nothing is due: no session lies ahead.")
+    console.print("These times come from timetable: in the configuration:")
+    table = Table("job", sentence("times"), header=False)
     for job, times in data.timetable.items():
-        console.print(Text(f"  {job:<16}{times}"), soft_wrap=True)
-    late = (
-        f"An entry more than {data.grace_s} s late is recorded as missed; the other jobs run once for the latest slot."
+        table.row(f"  {job}", times)
+    console.print(table)
+    console.print(
+        f"An entry more than {data.grace_s:,} s late is recorded as missed; "
+        "the other jobs run once for the latest slot."
     )
-    console.print(late, soft_wrap=True)
 
 
 def register(app: typer.Typer) -> None:

@@ -23,6 +23,7 @@ from commands.shared.surface import (
     finish,
     opened,
 )
+from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _noted(app: "App", before: "TradingStateRecord", by: str, reason: str) -> No
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
     from tradebot.desk.halting import under
 
-    at = f" at {before.at:%Y-%m-%d %H:%M:%S} UTC" if before.at else ""
+    at = f" at {when(before.at)}" if before.at else ""
     who = f" by {clean(before.who)}" if before.who else ""
     console(err=True).print(f"In force: {before.state}{who}{at}: {clean(before.why)}", markup=False)
     for cause in under(app.ledger, before):
@@ -149,12 +150,12 @@ def _render(console: "Console", data: Unhalted) -> None:
     if not data.cleared:
         console.print("Nothing was halted. Next: tradebot status shows what else may keep entries shut")
         return
-    console.print(f"[green]ACTIVE[/green]: {data.state} is ended, entries may be sent again.")
+    console.print(f"[green]ACTIVE[/green]: {data.state} has ended; entries may be sent again.")
     if data.overridden:
-        console.print("Nothing was compared: entries wait for tradebot reconcile.", markup=False)
+        console.print("Nothing was compared, so entries wait for tradebot reconcile.", markup=False)
     for path in data.aside:
-        said = f"{path} stood in the place of HALT, and holds something: it was left there."
-        console.print(said, markup=False, soft_wrap=True)
+        said = f"{path} is in the place of HALT and is not empty, so it was left there."
+        console.print(said, markup=False)
     console.print("Next: tradebot status")
 
 

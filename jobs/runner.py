@@ -191,7 +191,7 @@ class Runner:
         self._station.record(record)
         late_s = int((now - slot.start).total_seconds())
         self._emit(now, "slot_missed", Severity.WARN, slot.job, f"{slot.name}, {late_s} s ago")
-        said = f"missed: it was due {late_s} s ago, and an entry is never caught up"
+        said = f"missed: it was due {late_s} s ago, and missed entries are not made up later"
         self._tell(Line(now, Kind.MISSED, slot.job, slot.name, said, ExitCode.DONE))
 
     def _emit(self, now: datetime, kind: str, severity: Severity, job: Job, message: str) -> None:

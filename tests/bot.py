@@ -90,7 +90,7 @@ def blank(text: str, folder: Path) -> str:
     """Replace folder, port, process id and a person's clock, and cut trailing spaces."""
     text = text.replace(str(folder), "STATE")
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
-    text = re.sub(r"by (user )?\w+/\d+ at [-\d]+ [:\d]+ UTC", r"by \1WHO at WHEN", text)
+    text = re.sub(r"by (user )?\w+/\d+ at [-\d]+ [:\d]+ (ET|UTC)", r"by \1WHO at WHEN", text)
     text = re.sub(r"account …\w{4}", "account …TAIL", text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 

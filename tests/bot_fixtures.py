@@ -14,6 +14,12 @@ from tradebot.adapters.state import switch
 from tradebot.exchange import process
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no line be broken, so that the length of a temporary folder's name decides nothing."""
+    monkeypatch.setenv("COLUMNS", "500")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Yield the folder of a new sandbox bot, shared by the tests of a module in their order."""

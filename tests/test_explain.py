@@ -13,6 +13,7 @@ from tradebot.explain import Verdict as Why
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, StrategyRefusal
+from tradebot.text import counted
 
 PASSED = Decision(Gate.PERMISSION, Verdict.PASS)
 
@@ -140,7 +141,7 @@ def test_the_verdict_names_whose_turn_it_is_and_what_would_unblock(
     told = why_no_orders([ended(*reasons)])
     assert told.verdict is verdict
     assert told.remedy == REASONS[decided_by].remedy
-    assert f"of {len(reasons)} candidates ended at {decided_by}" in told.sentence
+    assert f"of {counted(len(reasons), 'candidate')} ended at {decided_by}" in told.sentence
 
 
 BROKEN = StrategyRefusal("mine", Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, "KeyError: 'x'"))
@@ -160,7 +161,7 @@ def test_a_strategy_that_raised_is_told_beside_what_blocks_the_others() -> None:
 
 def test_a_strategy_that_raised_is_told_beside_the_orders_of_the_others() -> None:
     told = why_no_orders([replace(cycle(record("AAPL")), refused_strategies=(BROKEN,))])
-    assert (told.verdict, told.sentence) == (Why.TRADED, f"1 of 2 candidates became orders. {BLAMED}")
+    assert (told.verdict, told.sentence) == (Why.TRADED, f"1 of 2 candidates became an order. {BLAMED}")
     assert told.remedy == REASONS[Reason.STRATEGY_FAILED].remedy
 
 
@@ -197,7 +198,7 @@ def test_nothing_recorded_is_unknown_and_never_idle() -> None:
 
 def test_an_order_answers_the_question() -> None:
     told = why_no_orders([cycle(record("AAPL"), record("MSFT", failed(Reason.HALTED)))])
-    assert (told.verdict, told.sentence) == (Why.TRADED, "1 of 2 candidates became orders.")
+    assert (told.verdict, told.sentence) == (Why.TRADED, "1 of 2 candidates became an order.")
 
 
 def test_a_symbols_way_is_every_pass_that_looked_at_it() -> None:

@@ -12,6 +12,7 @@ from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.position import OwnedFill, fold_cash, fold_positions
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
+from tradebot.text import counted, noun
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,8 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     failed = _failed_strategy(cycles)
     blame = _blame(failed) if failed else ""
     if seen.orders:
-        sentence = f"{seen.orders} of {seen.candidates} candidates became orders. {blame}".rstrip()
+        became = noun(seen.orders, "an order", "orders")
+        sentence = f"{seen.orders} of {counted(seen.candidates, 'candidate')} became {became}. {blame}".rstrip()
         remedy = REASONS[_reason(failed.decision)].remedy if failed else "tradebot status"
         return Explanation(Verdict.TRADED, sentence, remedy, seen)
     if not seen.reasons:
@@ -170,7 +172,9 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     if failed and failed.decision.reason is decisive.reason:
         return Explanation(verdict, blame, decisive.remedy, seen)
     share = (
-        f"{decisive.count} of {seen.candidates} candidates" if seen.candidates > seen.refused_passes else "Each pass"
+        f"{decisive.count} of {counted(seen.candidates, 'candidate')}"
+        if seen.candidates > seen.refused_passes
+        else "Each pass"
     )
     sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}{_said(cycles, decisive.reason)} {blame}"
     nearest = decisive.nearest

@@ -1,4 +1,4 @@
-"""What a value had to be, in the words of a person who writes a configuration; never in those of the validator."""
+"""Plain text for people: counts in sentences, and what a value had to be."""
 
 from collections.abc import Mapping
 
@@ -51,3 +51,35 @@ def expected(error: Mapping[str, object]) -> str:
     plain = EXPECTED.get(str(error["type"]))
     own = str(error["msg"]).removeprefix("Value error, ")
     return plain or own.replace("Input should be", "must be").replace("Input should have", "must have")
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun in the right number: 1 position, 2 positions, 1,204 entries.
+
+    The plural is `many`, or `one` with an s.
+    """
+    return f"{count:,} {noun(count, one, many)}"
+
+
+def noun(count: int, one: str, many: str | None = None) -> str:
+    """Return the noun alone in the number that fits the count, for a sentence that writes the count itself."""
+    return one if count == 1 else many or f"{one}s"
+
+
+def counted_kind(count: int, kinds: str) -> str:
+    """Return a count with the plural that names what was counted: 2 stored sessions, 1 stored session.
+
+    One of several kinds stays among them: 1 of slots and claims.
+    """
+    if count != 1 or kinds.startswith("of "):
+        return f"{count:,} {kinds}"
+    if "," in kinds or " and " in kinds:
+        return f"1 of {kinds}"
+    named, of, whole = kinds.partition(" of ")
+    return f"1 {_singular(named)}{of}{whole}"
+
+
+def _singular(words: str) -> str:
+    if words.endswith("ies"):
+        return f"{words[:-3]}y"
+    return words.removesuffix("es" if words.endswith("sses") else "s")

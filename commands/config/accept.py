@@ -19,6 +19,7 @@ from commands.shared.surface import (
     finish,
     opened,
 )
+from commands.shared.times import when
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,25 +91,24 @@ def _show(screen: "Console", before: "Baseline | None", found: "tuple[Difference
         screen.print("No accepted configuration is on record for these books: the one in force becomes it.")
         screen.print("To see it: tradebot config show --origin", style="dim", markup=False)
         return
-    screen.print(f"Accepted {before.at:%Y-%m-%d %H:%M:%S} UTC by {clean(before.who)}", markup=False)
+    screen.print(f"Accepted {when(before.at)} by {clean(before.who)}", markup=False)
     screen.print(table_of(found))
 
 
 def table_of(found: "tuple[Difference, ...]") -> object:
     """Return the differences as a table, the looser ones first."""
     from rich.markup import escape
-    from rich.table import Table
 
     from commands.config.verb import text_of
+    from commands.shared.tables import Table, sentence, staying
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("setting", "accepted", "now", "", "from"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("setting", "name"))
+    values = sentence("accepted", "accepted"), sentence("now", "now")
+    table = Table("setting", staying("change"), *values, sentence("from", "from"))
     for row in sorted(found, key=lambda row: not row.looser):
         was = text_of(row.approved) if row.known else "no value"
         now = text_of(row.now) if row.given else "gone"
         change = "[red]looser[/red]" if row.looser else "[green]tighter[/green]"
-        table.add_row(escape(row.name), escape(was), escape(now), change, escape(row.origin))
+        table.row(escape(row.name), change, escape(was), escape(now), escape(row.origin))
     return table
 
 

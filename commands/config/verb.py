@@ -15,6 +15,7 @@ from commands.shared.completing import settings as setting_names
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
 from tradebot.errors import OperatorError, TradebotError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,15 +167,14 @@ def _unknown(key: str, every: list[Value]) -> OperatorError:
 
 
 def _render(console: "Console", data: Shown, *, origin: bool) -> None:
-    from rich.table import Table
+    from commands.shared.tables import Table, sentence
 
     if data.state_dir is None:
-        console.print("No bot is here: these are the shipped values. Next: tradebot init", style="dim")
-    table = Table(box=None, pad_edge=False, show_header=origin)
-    for name in ("name", "value", *(("from",) if origin else ())):
-        table.add_column(name, overflow="fold", no_wrap=name in ("setting", "name"))
+        console.print("There is no bot here: these are the shipped values. Next: tradebot init", style="dim")
+    sources = (sentence("from", "from"),) if origin else ()
+    table = Table("name", sentence("value", "value"), *sources, header=origin)
     for key, text, source in _condensed(data):
-        table.add_row(key, text, *((source,) if origin else ()))
+        table.row(key, text, *((source,) if origin else ()))
     console.print(table)
 
 
@@ -192,7 +192,7 @@ def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
         if data.key is None and section == "sectors" and sizes[section] > LONG:
             if section not in told:
                 told.add(section)
-                yield section, f"{sizes[section]} names; tradebot config show {section}", ""
+                yield section, f"{counted(sizes[section], 'name')}; tradebot config show {section}", ""
             continue
         yield row.key, escape(text_of(row.value)), escape(_source(row))
 
@@ -217,22 +217,23 @@ def text_of(value: Any) -> str:
 
 
 def _render_check(console: "Console", data: Checked) -> None:
+    from rich.markup import escape
+
     from tradebot.gates.permission import described
 
-    what = "the configuration in force" if data.file is None else "standard input" if data.file == "-" else data.file
-    console.print("[green]Accepted[/green]: ", end="")
-    console.print(f"{what} makes a whole of {data.values} coherent values", markup=False, soft_wrap=True)
+    what = "Configuration" if data.file is None else "Standard input" if data.file == "-" else data.file
+    console.print(f"{escape(what)} is [green]valid[/green] ({counted(data.values, 'setting')})")
     for change in data.changes:
         line = f"  {change.key}: {text_of(change.value)} (shipped {text_of(change.shipped)}; {change.origin})"
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, markup=False)
     if not data.changes:
-        console.print("  every value is as shipped")
+        console.print("  every setting is as shipped")
     if data.differences is None:
         return
     looser = [row for row in data.differences if row.looser]
     console.print("Looser than accepted, so entries are closed:" if looser else "Nothing is looser than accepted.")
     for row in looser:
-        console.print(f"  {described(row)}", markup=False, soft_wrap=True)
+        console.print(f"  {described(row)}", markup=False)
     if looser:
         console.print("Next: tradebot config accept, or set it back", markup=False)
 

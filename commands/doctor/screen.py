@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
 from commands.shared.plain import clean
+from commands.shared.tables import Table, sentence, staying
+from tradebot.text import counted_kind, noun
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,20 +21,19 @@ def show(console: "Console", data: "Health", mode: str | None, tail: str | None)
     """Print a row for each check, what was looked at under it, and the fix where one is needed."""
     whose = f"{mode}, account …{tail}, state" if mode else "state"
     asked = "venue and flow source were asked" if data.asked else "nobody was asked"
-    console.print(f"[bold]{whose}[/bold] {escape(data.state_dir)}; {asked}", soft_wrap=True)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    console.print(f"[bold]{whose}[/bold] {escape(data.state_dir)}; {asked}")
+    table = Table("mark", staying("check"), sentence("found"), header=False)
     for row in data.rows:
-        table.add_row(f"[{STYLE[row.mark]}]{row.mark}[/]", row.name, _words(row))
+        table.row(f"[{STYLE[row.mark]}]{row.mark}[/]", row.name, _words(row))
     console.print(table)
     colour = "red" if data.fail else "yellow" if data.warn else "green"
-    console.print(f"[{colour}]{data.ok} ok, {data.warn} warn, {data.fail} fail[/], {data.skip} not looked at")
+    console.print(
+        f"[{colour}]{data.ok} ok, {data.warn} {noun(data.warn, 'warning')}, {data.fail} failed[/], {data.skip} skipped"
+    )
 
 
 def _words(row: "Check") -> str:
-    seen = f" [dim]({row.count:,} {row.looked_at}{_age(row.age_s)})[/]" if row.looked_at else ""
+    seen = f" [dim]({counted_kind(row.count, row.looked_at)}{_age(row.age_s)})[/]" if row.looked_at else ""
     fix = f"\n[bold]fix:[/] {escape(clean(row.fix))}" if row.fix else ""
     return f"{escape(clean(row.found))}{seen}{fix}"
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from commands.shared.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened_to_leave
+from commands.shared.times import when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,10 +70,10 @@ def _render(console: "Console", data: "PassData") -> None:
     if data.not_run:
         render_not_run(console, data.not_run)
     else:
-        console.print(f"Exits at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} looked at")
+        console.print(f"Exits at {when(data.at)}, slot {data.slot}")
         render_rows(console, data)
     for line in data.notes:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, markup=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -14,6 +14,7 @@ from commands.exchange.place import exchange_of, start_told
 from commands.shared.completing import fault_actions, fault_names
 from commands.shared.plain import clean
 from commands.shared.surface import Json, Report, StateDir, finish
+from commands.shared.times import DAY_MINUTE, stamp, zone
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -165,13 +166,13 @@ def _render(out: "Console", data: Faults) -> None:
 
 
 def _render_ready(out: "Console", ready: tuple[ReadyScript, ...]) -> None:
-    from rich.table import Table
+    from commands.shared.tables import Table, sentence
 
-    table = Table(box=None, pad_edge=False, show_header=False)
+    table = Table("script", sentence("summary"), header=False)
     for row in ready:
-        table.add_row(row.name, row.summary)
+        table.row(row.name, row.summary)
     out.print(table)
-    out.print("Look: tradebot exchange faults show NAME     arm: tradebot exchange faults add NAME", markup=False)
+    out.print("Next: tradebot exchange faults show NAME, or tradebot exchange faults add NAME", markup=False)
 
 
 def _render_armed(out: "Console", data: Faults, armed: tuple[ArmedRule, ...]) -> None:
@@ -184,17 +185,14 @@ def _render_armed(out: "Console", data: Faults, armed: tuple[ArmedRule, ...]) ->
 
 
 def _table(armed: tuple[ArmedRule, ...]) -> Any:
-    from rich.table import Table
+    from commands.shared.tables import Table, number, sentence
 
-    table = Table(box=None, pad_edge=False, header_style="")
-    for name in ("rule", "when", "what"):
-        table.add_column(name, overflow="fold")
-    for name in ("armed", "seen", "fired"):
-        table.add_column(name, justify="right")
+    counters = number(f"armed {zone()}"), number("seen"), number("fired")
+    table = Table("rule", sentence("when", "when"), sentence("what", "what"), *counters)
     for rule in armed:
-        fired = f"{rule.fired}{' (spent)' if rule.spent else ''}"
-        counts = (f"{rule.armed_at:%m-%d %H:%M}", str(rule.seen), fired)
-        table.add_row(rule.name, _words(rule.when) or "always", _words(rule.what), *counts)
+        fired = f"{rule.fired:,}{' (spent)' if rule.spent else ''}"
+        counts = (stamp(rule.armed_at, DAY_MINUTE), f"{rule.seen:,}", fired)
+        table.row(rule.name, _words(rule.when) or "always", _words(rule.what), *counts)
     return table
 
 

@@ -51,7 +51,7 @@ def _open(url: str) -> bool:
 
 
 def _render(out: "Console", data: Page) -> None:
-    out.print(data.url, markup=False, soft_wrap=True)
+    out.print(data.url, markup=False)
     if data.opened is False:
         out.print("No browser could be opened here: open the address yourself", markup=False)
 

@@ -15,6 +15,7 @@ from commands.shared.completing import reset_account
 from commands.shared.plain import clean, confirm, note
 from commands.shared.surface import Json, Report, StateDir, finish
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,16 +94,17 @@ def _gone(row: Mapping[str, Any]) -> Gone:
 
 def _described(gone: Gone) -> str:
     return (
-        f"{gone.equity:,.2f} USD of equity, {gone.positions} positions, {gone.open_orders} open orders and "
-        f"{gone.orders} orders in all go; the exchange's log keeps them"
+        f"{gone.equity:,.2f} USD of equity, {counted(gone.positions, 'position')}, "
+        f"{counted(gone.open_orders, 'open order')} and "
+        f"{counted(gone.orders, 'order')} in all are removed; the exchange's log keeps them"
     )
 
 
 def _render(out: "Console", data: Reset) -> None:
     out.print(
-        f"Account {data.name} begins anew: number …{data.account_number[-4:]}, {data.cash:,.2f} USD, key {data.key}"
+        f"Account {data.name} was reset: number …{data.account_number[-4:]}, {data.cash:,.2f} USD, key {data.key}"
     )
-    out.print(f"  gone: {_described(data.gone)}", soft_wrap=True)
+    out.print(f"  removed: {_described(data.gone)}")
 
 
 def register(app: typer.Typer) -> None:

@@ -30,6 +30,7 @@ from commands.init.verb import (
 from commands.shared.completing import paces, ready_names
 from commands.shared.plain import clean, note
 from commands.shared.surface import Config, Json, Report, StateDir, finish
+from commands.shared.times import DAY_MINUTE, when
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -190,15 +191,19 @@ def _render(out: "Console", data: Serving) -> None:
         *_time_lines(data),
     )
     for line in lines:
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(line, markup=False)
 
 
 def _time_lines(data: Serving) -> Sequence[str]:
     if data.finished:
-        ended = f"  it is {data.now:%Y-%m-%d %H:%M:%S} UTC there, and the market has ended: its last session is over"
+        ended = f"  it is {when(data.now)} there, and the market has ended: its last session is over"
         return (ended, f"  for another one: {ANOTHER}")
-    state = f"open until {data.next_close:%H:%M}" if data.is_open else f"closed until {data.next_open:%m-%d %H:%M}"
-    now = f"  it is {data.now:%Y-%m-%d %H:%M:%S} UTC there, and the market is {state}"
+    state = (
+        f"open until {when(data.next_close, '%H:%M')}"
+        if data.is_open
+        else f"closed until {when(data.next_open, DAY_MINUTE)}"
+    )
+    now = f"  it is {when(data.now)} there, and the market is {state}"
     if data.pace == "step":
         return (now, f"  its time stands still until: {data.tick}")
     return (now, f"  its time runs by itself: {data.pace}")

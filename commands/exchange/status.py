@@ -12,6 +12,8 @@ import typer
 
 from commands.exchange.place import ANOTHER, exchange_of
 from commands.shared.surface import Json, Report, StateDir, finish
+from commands.shared.times import MINUTE, when
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -121,23 +123,25 @@ def _account(row: Mapping[str, Any]) -> AccountRow:
 def _render(out: "Console", data: ExchangeStatus) -> None:
     market = data.market
     if data.time is None:
-        out.print(f"No process serves the exchange of {data.folder}", markup=False, soft_wrap=True)
+        out.print(f"No process serves the exchange of {data.folder}", markup=False)
     else:
-        out.print(f"The exchange of {data.folder} answers at {data.url}", markup=False, soft_wrap=True)
-        out.print(_time_line(data.time), markup=False, soft_wrap=True)
+        out.print(f"The exchange of {data.folder} answers at {data.url}", markup=False)
+        out.print(_time_line(data.time), markup=False)
     out.print(
-        f"  market: {market.source}, {len(market.symbols)} symbols, {market.sessions} sessions from {market.start}, "
+        f"  market: {market.source}, {counted(len(market.symbols), 'symbol')}, "
+        f"{counted(market.sessions, 'session')} from {market.start}, "
         f"orders fill by the {market.fill} model",
         markup=False,
-        soft_wrap=True,
     )
     if data.time is None:
         out.print("Next: tradebot exchange serve")
         return
     _render_accounts(out, data)
-    out.print(f"  faults armed: {', '.join(data.faults) or 'none'}; log: {data.log_lines:,} lines", markup=False)
+    out.print(
+        f"  faults armed: {', '.join(data.faults) or 'none'}; log: {counted(data.log_lines or 0, 'line')}", markup=False
+    )
     if data.time.finished:
-        out.print(f"The market has ended. Next: {ANOTHER}", markup=False, soft_wrap=True)
+        out.print(f"The market has ended. Next: {ANOTHER}", markup=False)
 
 
 def _time_line(time: Time) -> str:
@@ -145,24 +149,21 @@ def _time_line(time: Time) -> str:
     if time.finished:
         state = "its last session is over"
     elif time.is_open:
-        state = f"session {time.session} is open until {time.next_close:%H:%M}"
+        state = f"session {time.session} is open until {when(time.next_close, '%H:%M')}"
     else:
-        state = f"closed, the next session opens {time.next_open:%Y-%m-%d %H:%M}"
-    return f"  {time.now:%Y-%m-%d %H:%M:%S} UTC, {pace}; {state}"
+        state = f"closed, the next session opens {when(time.next_open, MINUTE)}"
+    return f"  {when(time.now)}, {pace}; {state}"
 
 
 def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
-    from rich.table import Table
+    from commands.shared.tables import Table, number
 
-    table = Table(box=None, pad_edge=False, header_style="")
-    for name in ("  account", "key", "number"):
-        table.add_column(name)
-    for name in ("equity USD", "cash USD", "positions", "open", "orders"):
-        table.add_column(name, justify="right")
+    amounts = number("equity USD"), number("cash USD")
+    table = Table("  account", "key", "number", *amounts, number("positions"), number("open"), number("orders"))
     for row in data.accounts:
-        amounts = (f"{row.equity:,.2f}", f"{row.cash:,.2f}")
+        money = (f"{row.equity:,.2f}", f"{row.cash:,.2f}")
         counts = (str(row.positions), str(row.open_orders), str(row.orders))
-        table.add_row(f"  {row.name}", row.key, row.account_number, *amounts, *counts)
+        table.row(f"  {row.name}", row.key, row.account_number, *money, *counts)
     out.print(table)
 
 

@@ -13,6 +13,7 @@ from commands.exchange.place import ANOTHER, exchange_of, start_told
 from commands.shared.completing import steps
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
+from commands.shared.times import CLOCK, stamp, when, zone
 from tradebot.errors import OperatorError
 
 if TYPE_CHECKING:
@@ -88,14 +89,15 @@ def seconds_of(text: str) -> int | None:
 
 
 def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
-    out.print(f"{data.start:%Y-%m-%d %H:%M:%S} -> [bold]{data.end:%Y-%m-%d %H:%M:%S}[/bold] UTC")
+    out.print(f"{stamp(data.start)} -> [bold]{stamp(data.end)}[/bold] {zone()}")
     if data.finished:
         ended = f"The market has ended: its last session is over. Next: {another}"
-        out.print(ended, markup=False, soft_wrap=True)
+        out.print(ended, markup=False)
     elif data.is_open:
-        out.print(f"  session {data.session} is [green]open[/green] until {data.next_close:%H:%M:%S} UTC")
+        closes = data.next_close and when(data.next_close, CLOCK)
+        out.print(f"  session {data.session} is [green]open[/green] until {closes}")
     else:
-        out.print(f"  the session is closed; the next one opens {data.next_open:%Y-%m-%d %H:%M:%S} UTC")
+        out.print(f"  the session is closed; the next one opens {data.next_open and when(data.next_open)}")
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.surface import Config, ForceSlot, Json, Report, StateDir, caller, finish, opened, progress_bar
+from commands.shared.times import when
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -173,29 +175,28 @@ def _newest(answers: "Iterable[Intake]") -> datetime | date | None:
 
 def _render(console: "Console", data: FlowFetched) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    console.print(
-        f"Flow of session {data.session}, asked at {data.at:%H:%M:%S} UTC: {data.calls} calls, {data.new} new facts"
-    )
+    from commands.shared.tables import Table, number, sentence
+
+    calls, facts = counted(data.calls, "call"), counted(data.new, "new fact")
+    console.print(f"Flow of session {data.session} at {when(data.at)}: {calls}, {facts}")
     if data.not_due:
-        console.print(f"  {data.not_due} calls were not due yet")
-    table = Table(box=None, pad_edge=False)
-    for name in ("endpoint", "calls", "rows", "kept", "foreign", "duplicates", "newest", "bad rows"):
-        table.add_column(name, justify="left" if name in ("endpoint", "bad rows") else "right")
+        console.print(f"  {counted(data.not_due, 'call')} not due yet")
+    numbers = (number(name) for name in ("calls", "rows", "kept", "foreign", "duplicates", "newest"))
+    table = Table("endpoint", *numbers, sentence("bad rows", "bad rows:"))
     for row in data.endpoints:
         bad = ", ".join(f"{count} {reason}" for reason, count in sorted(row.rejected.items()))
         counts = (row.calls, row.received, row.kept, row.foreign, row.duplicates)
-        table.add_row(row.endpoint, *map(str, counts), _age(row), bad)
+        table.row(row.endpoint, *(f"{count:,}" for count in counts), _age(row), bad)
     if data.endpoints:
         console.print(table)
     for failure in data.failures:
         console.print(f"  [red]failed[/red] {failure.endpoint} {failure.symbol or ''}: {escape(failure.message)}")
     if data.given_up:
-        console.print("  The source seems to be down; the rest is left for the next slot.")
+        console.print("  The source seems to be down; the next slot asks for the rest.")
     if data.quota_daily_limit is not None:
-        minute = "" if data.quota_left_this_minute is None else f", {data.quota_left_this_minute} left this minute"
-        console.print(f"Quota: {data.quota_used_today} of {data.quota_daily_limit} calls used today{minute}")
+        minute = "" if data.quota_left_this_minute is None else f", {data.quota_left_this_minute:,} left this minute"
+        console.print(f"Quota: {data.quota_used_today or 0:,} of {data.quota_daily_limit:,} calls used today{minute}")
 
 
 def _age(row: EndpointCount) -> str:

@@ -19,6 +19,7 @@ class Asked(NamedTuple):
     state_dir: str | None = None
     config: str | None = None
     as_json: bool = False
+    in_utc: bool = False
     not_understood: tuple[str, ...] = ()
     """Words of the command line that were not understood."""
 

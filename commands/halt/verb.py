@@ -40,6 +40,7 @@ from commands.shared.plain import (
     print_error,
     say,
 )
+from commands.shared.times import show_utc, when
 from tradebot.adapters.state import send_lock, state_folder, switch
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 COMMAND = "tradebot halt --flatten"
 NOT_REMEMBERED = "NOT REMEMBERED: this halt could not be written."
-FLAGS: Mapping[str, str] = {"--flatten": "flatten", "--json": "as_json"}
+FLAGS: Mapping[str, str] = {"--flatten": "flatten", "--json": "as_json", "--utc": "in_utc"}
 VALUES: Mapping[str, str] = {
     "--reason": "reason",
     "--confirm": "confirm",
@@ -66,6 +67,7 @@ AS_IT_SHOULD_BE = frozenset({"HOLD", "ORDER_WORKING"})
 def act(arguments: Sequence[str]) -> int:
     """Halt as a command line asks; return the exit code. This is what runs before the command line is imported."""
     asked = _asked(arguments)
+    show_utc(asked.in_utc)
     try:
         return run(asked)
     finally:
@@ -197,7 +199,7 @@ def _fall(path: Path, asked: Asked, state: str) -> Latch:
     """Latch, say so at once, wait for the order that is going out, then try to write the history."""
     who, why, at = caller(), asked.reason, datetime.now(UTC)
     in_force, unwritten = at_first, _ = _latched(path, who, why, at, state)
-    first_line = f"Halted: {in_force} by {who} at {at:%Y-%m-%d %H:%M:%S} UTC: {clean(why)}"
+    first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
     told = asked.as_json or _tell(first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}")
     in_flight = send_lock.in_flight(path)
     if unwritten is not None:
@@ -295,12 +297,8 @@ def _outcome(data: "PassData") -> Orders:
     sent = [row.source for row in data.rows if row.reason is None]
     failed = [row.reason for row in data.rows if row.reason and row.reason not in AS_IT_SHOULD_BE]
     problem = f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}" if failed else None
-    return {
-        "cancelled": sent.count("cancel"),
-        "closing": sent.count("exit"),
-        "failed": len(failed),
-        "problem": problem,
-    }
+    cancelled, closing = sent.count("cancel"), sent.count("exit")
+    return {"cancelled": cancelled, "closing": closing, "failed": len(failed), "problem": problem}
 
 
 def _data(asked: Asked, latch: Latch, orders: Orders | None) -> Halted:

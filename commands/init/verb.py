@@ -15,7 +15,9 @@ import typer
 from commands.shared.completing import data_plans, fills, played
 from commands.shared.plain import clean, note
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
+from commands.shared.times import when
 from tradebot.errors import OperatorError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -245,12 +247,12 @@ def _render(console: "Console", made: Made) -> None:
     from rich.markup import escape
 
     where = escape(str(made.state_dir))
-    console.print(f"Made [bold]{where}[/bold]: mode {made.mode}, account …{made.account_tail}", soft_wrap=True)
-    console.print(f"  cash {made.cash:,.2f} USD, {made.symbols} symbols, trading time {made.now:%Y-%m-%d %H:%M:%S} UTC")
+    console.print(f"Made [bold]{where}[/bold]: mode {made.mode}, account …{made.account_tail}")
+    console.print(f"  cash {made.cash:,.2f} USD, {counted(made.symbols, 'symbol')}, trading time {when(made.now)}")
     console.print(f"  {_permitted(made)}")
     for remark in made.notes:
-        console.print(f"  {remark}", soft_wrap=True, markup=False, highlight=False)
-    console.print(f"Next: tradebot reconcile --state-dir {made.state_dir}", soft_wrap=True, markup=False)
+        console.print(f"  {remark}", markup=False, highlight=False)
+    console.print(f"Next: tradebot reconcile --state-dir {made.state_dir}", markup=False)
 
 
 def _permitted(made: Made) -> str:

@@ -13,7 +13,9 @@ import typer
 from commands.shared.completing import plans
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.times import when
 from tradebot.errors import ExitCode
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,28 +120,29 @@ def _row(finding: "Finding") -> FindingRow:
 
 
 def _render(console: "Console", data: Compared) -> None:
-    console.print(f"Books and broker at {data.at:%Y-%m-%d %H:%M:%S} UTC")
+    console.print(f"Books and broker at {when(data.at)}")
     if data.applied:
         console.print(f"  {data.applied} is written into the books")
-    console.print(f"  looked at {data.positions} positions and {data.open_orders} open orders at the broker")
-    console.print(f"  applied {data.orders_changed} changed orders and {data.fills_added} new fills")
+    positions, orders = counted(data.positions, "position"), counted(data.open_orders, "open order")
+    changed, fills = counted(data.orders_changed, "changed order"), counted(data.fills_added, "new fill")
+    console.print(f"  the broker has {positions} and {orders}")
+    console.print(f"  applied {changed} and {fills}")
     if data.activities_booked:
-        console.print(f"  booked {data.activities_booked} activities of the broker: dividends, splits, new names, cash")
+        booked = counted(data.activities_booked, "activity", "activities")
+        console.print(f"  booked {booked} of the broker: dividends, splits, new names, cash")
     if not data.findings:
         console.print("[green]They agree[/green]: nothing differs.")
         return
     _render_findings(console, data.findings)
     _render_evidence(console, data.findings)
     if data.plan:
-        console.print(
-            f"Next: tradebot reconcile --apply {data.plan}   ({data.plan_file})", markup=False, soft_wrap=True
-        )
+        console.print(f"Next: tradebot reconcile --apply {data.plan}   ({data.plan_file})", markup=False)
         for row in data.findings:
             if row.applicable:
                 console.print(f"  {row.subject}: {row.writes}", markup=False)
     next_steps = list(_next(data.findings))
     for step in next_steps:
-        console.print(f"Next: {step}", markup=False, soft_wrap=True)
+        console.print(f"Next: {step}", markup=False)
     if not data.plan and not next_steps:
         console.print("No plan can settle this; each finding says what becomes of it.")
 
@@ -160,22 +163,22 @@ def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
 def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> None:
     for row in findings:
         for said in row.evidence:
-            console.print(f"  {row.subject}: {said}", markup=False, soft_wrap=True)
+            console.print(f"  {row.subject}: {said}", markup=False)
 
 
 def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:
     from rich.markup import escape
-    from rich.table import Table
+
+    from commands.shared.tables import Table, number, sentence, staying
 
     blocking = sum(row.blocking for row in findings)
-    console.print(f"[red]{len(findings)} differ[/red], {blocking} of them keep entries shut:")
-    table = Table(box=None, pad_edge=False)
-    for name in ("what", "subject", "books", "broker", "entries"):
-        table.add_column(name, justify="right" if name in ("books", "broker") else "left")
-    table.add_column("meaning", overflow="fold")
+    keep = "keeps" if blocking == 1 else "keep"
+    console.print(f"[red]{counted(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries shut:")
+    numbers = number("books"), number("broker")
+    table = Table("what", staying("subject"), *numbers, "entries", sentence("meaning"))
     for row in findings:
         shut = "[red]shut[/red]" if row.blocking else "open"
-        table.add_row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), shut, row.meaning)
+        table.row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), shut, row.meaning)
     console.print(table)
 
 

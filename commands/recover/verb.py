@@ -28,6 +28,7 @@ from commands.shared.surface import (
     opened_as_found,
 )
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -219,7 +220,7 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
     kept = _kept(app, name)
     screen = console(err=True)
     for doubt in kept.doubts[:SHOWN]:
-        screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False, soft_wrap=True)
+        screen.print(f"not proven: {doubt.what} {doubt.where}: {doubt.why}", markup=False)
     confirm_for(app, confirmed, what=f"Accepting {name}", command=f"tradebot recover --accept {name}")
     app.ledger.upkeep.accept_rebuilt(name, by, datetime.now(UTC))
     _note(app, "accepted", {"name": name, "by": by})
@@ -257,21 +258,23 @@ def _render(console: "Console", data: Recovered, accepting: str) -> None:
         return
     if data.accepted:
         console.print(f"[green]{data.name} is accepted.[/green] Entries stay shut until the halt is ended.")
-        console.print(f"Next: {_then(data)}", markup=False, soft_wrap=True)
+        console.print(f"Next: {_then(data)}", markup=False)
         return
-    console.print(f"What was wrong: {clean(data.why)}", markup=False, soft_wrap=True)
+    console.print(f"What was wrong: {clean(data.why)}", markup=False)
     if data.quarantine:
-        console.print(f"  the old books lie untouched in {data.quarantine}", markup=False, soft_wrap=True)
+        console.print(f"  the old books are kept untouched in {data.quarantine}", markup=False)
     made_of = [
         part for part in (data.journal and f"journal {data.journal}", data.ledger and f"ledger {data.ledger}") if part
     ]
-    console.print(f"  made anew of {', '.join(made_of) or 'nothing but the broker'}", markup=False, soft_wrap=True)
-    console.print(f"  {data.records:,} records, {data.intents:,} intents, {data.fills:,} fills")
+    console.print(f"  rebuilt from {', '.join(made_of) or 'the broker alone'}", markup=False)
+    console.print(
+        f"  {counted(data.records, 'record')}, {counted(data.intents, 'intent')}, {counted(data.fills, 'fill')}"
+    )
     console.print("  compared with the broker" if data.compared else "  [red]not compared with the broker[/red]")
     _render_doubts(console, data.doubts)
     console.print("[red]Entries stay shut[/red] until a person has accepted these books; exits go on.")
     console.print(f"Next: {accepting}", markup=False)
-    console.print(f"Then: {_then(data)}", markup=False, soft_wrap=True)
+    console.print(f"Then: {_then(data)}", markup=False)
 
 
 def _then(data: Recovered) -> str:
@@ -284,11 +287,11 @@ def _then(data: Recovered) -> str:
 
 
 def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
-    console.print(f"  could not be proven: {len(doubts)}")
+    console.print(f"  {counted(len(doubts), 'fact')} could not be proven")
     for doubt in doubts[:SHOWN]:
-        console.print(f"    {doubt.what} {doubt.where}: {doubt.why}", markup=False, soft_wrap=True)
+        console.print(f"    {doubt.what} {doubt.where}: {doubt.why}", markup=False)
     if len(doubts) > SHOWN:
-        console.print(f"    … and {len(doubts) - SHOWN} more in the file of the rebuild, in the quarantine")
+        console.print(f"    … and {len(doubts) - SHOWN:,} more; the rebuild's file in the quarantine lists them all")
 
 
 def register(app: typer.Typer) -> None:

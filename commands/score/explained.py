@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from commands.shared.drawing import measured
 from commands.shared.surface import Report
+from commands.shared.times import CLOCK, when
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,8 +127,8 @@ def _component(part: "Component", found: "ComponentInputs | None", total: float)
 
 def _render(out: "Console", data: Explained) -> None:
     fetched = data.flow_fetched_at
-    age = f"fetched at {fetched:%H:%M:%S}, {data.flow_age_s:,.0f} s before" if fetched else "never fetched"
-    out.print(f"{data.symbol} at {data.at:%Y-%m-%d %H:%M:%S} UTC; its flow was {age}")
+    age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s before" if fetched else "never fetched"
+    out.print(f"{data.symbol} at {when(data.at)}; its flow was {age}")
     for score in data.scores:
         _render_score(out, score)
     if not data.scores:
@@ -134,37 +136,38 @@ def _render(out: "Console", data: Explained) -> None:
 
 
 def _render_score(out: "Console", score: ExplainedScore) -> None:
-    from rich.table import Table
+    from commands.shared.tables import Table, number
 
-    from tradebot.explain import plain
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("component")
-    for name in ("value", "weight", "contribution"):
-        table.add_column(name, justify="right")
+    table = Table("component", *(number(name) for name in ("value", "weight", "contribution")))
     for part in score.components:
-        table.add_row(part.name, _signed(part.value), f"{part.weight:g}", _signed(part.contribution))
+        table.row(part.name, _signed(part.value), f"{part.weight:g}", _signed(part.contribution))
     coverage = "·" if score.coverage is None else f"{score.coverage:.0%}"
-    table.add_row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed(score.score)}[/bold]")
+    table.row("[bold]score[/bold]", "", f"coverage {coverage}", f"[bold]{_signed(score.score)}[/bold]")
     made = "contribution = value x weight / sum of weights"
     out.print(f"Strategy {score.strategy}: {score.side or 'no answer'}; {made}", markup=False)
     if score.components:
         out.print(table)
     for decision in score.decisions:
-        numbers = f"observed {plain(decision.observed)}, limit {plain(decision.limit)}"
+        observed, limit = decision.units
+        numbers = f"observed {measured(decision.observed, observed)}, limit {measured(decision.limit, limit)}"
         out.print(f"  its own filter: {decision.verdict} {decision.reason or ''} ({numbers})", markup=False)
     for part in score.components:
         _render_inputs(out, part)
 
 
 def _render_inputs(out: "Console", part: ExplainedComponent) -> None:
+    from rich.markup import escape
+
+    from commands.shared.tables import Table, number, sentence
+
     if part.formula is None:
         return
     out.print(f"{part.name} = {part.formula}" + (f": absent, {part.absent}" if part.absent else ""), markup=False)
+    table = Table("input", number("value"), "unit", sentence("time"), header=False)
     for found in part.inputs[:SHOWN]:
-        out.print(
-            f"  {found.name:<24}{_number(found.value):>16} {found.unit:<12}{_when(found.at)}".rstrip(), markup=False
-        )
+        table.row(escape(f"  {found.name}"), _number(found.value, found.unit), found.unit, _when(found.at))
+    if part.inputs:
+        out.print(table)
     if len(part.inputs) > SHOWN:
         out.print(f"  and {len(part.inputs) - SHOWN} more; --json shows all")
 
@@ -173,11 +176,13 @@ def _signed(value: float | None) -> str:
     return "·" if value is None else f"{value + 0.0:+.4f}"
 
 
-def _number(value: object) -> str:
+def _number(value: object, unit: str) -> str:
+    if unit == "USD" and not isinstance(value, int):
+        return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 def _when(at: datetime | date | None) -> str:
     if at is None:
         return ""
-    return f"at {at:%H:%M:%S}" if isinstance(at, datetime) else f"of {at.isoformat()}"
+    return f"at {when(at, CLOCK)}" if isinstance(at, datetime) else f"of {at.isoformat()}"

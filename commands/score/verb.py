@@ -6,6 +6,7 @@ import typer
 
 from commands.shared.completing import symbols
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
+from commands.shared.times import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,25 +50,20 @@ def run(app: "App", *, by: str) -> Report:
 
 
 def _render(console: "Console", data: "PassData") -> None:
-    from rich.table import Table
-
     from commands.shared.passes import legend
+    from commands.shared.tables import Table, number
 
-    console.print(f"Scores at {data.at:%Y-%m-%d %H:%M:%S} UTC: -1 is bearish, 1 is bullish, a dot is absent data")
+    console.print(f"Scores at {when(data.at)}: -1 is bearish, 1 is bullish, a dot means no data")
     # A plug-in may name no components, or only some.
     names = list(dict.fromkeys(component.name.value for row in data.rows for component in row.components))
     several = len({row.strategy for row in data.rows}) > 1
-    table = Table(box=None, pad_edge=False)
-    for name in ("symbol", *(("strategy",) if several else ())):
-        table.add_column(name)
-    for name in ("score", "coverage", *(SHORT.get(name, name) for name in names)):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("the strategy says", overflow="fold")
+    numbers = (number(name) for name in ("score", "coverage", *(SHORT.get(name, name) for name in names)))
+    table = Table("symbol", *(("strategy",) if several else ()), *numbers, "the strategy says")
     for row in data.rows:
         who = (row.symbol, row.strategy) if several else (row.symbol,)
         found = {c.name.value: c.value for c in row.components}
         coverage = "·" if row.coverage is None else f"{row.coverage:.0%}"
-        table.add_row(*who, _score(row), coverage, *_values(names, found), str(row.reason or "a candidate"))
+        table.row(*who, _score(row), coverage, *_values(names, found), str(row.reason or "a candidate"))
     console.print(table)
     legend(console, data)
 

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from commands.fetch_flow.verb import FlowFetched
 from commands.reconcile.verb import Compared
 from commands.shared.passes import NotRun, PassData
+from commands.shared.times import DAY_SECOND, for_reader, when
 from jobs.runner import Done, Kind
+from tradebot.text import counted, noun
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,7 +26,7 @@ def done(report: "Report") -> Done:
 
 
 def _scored(data: PassData) -> str:
-    return f"{len(data.rows)} scored, {data.orders} candidates"
+    return f"{len(data.rows)} scored, {counted(data.orders, 'candidate')}"
 
 
 def _said(data: object) -> str:
@@ -33,11 +35,12 @@ def _said(data: object) -> str:
     if isinstance(data, PassData):
         return _pass(data)
     if isinstance(data, FlowFetched):
-        failed = f", {len(data.failures)} calls failed" if data.failures else ""
-        return f"{data.calls} calls, {data.new} new facts{failed}"
+        failed = f", {counted(len(data.failures), 'call')} failed" if data.failures else ""
+        return f"{counted(data.calls, 'call')}, {counted(data.new, 'new fact')}{failed}"
     assert isinstance(data, Compared), f"a pass reported {type(data).__name__}"
     found = ", ".join(f"{finding.kind} {finding.subject}" for finding in data.findings)
-    return f"{len(data.findings)} findings: {found}" if found else f"no difference; {data.positions} positions"
+    findings, positions = counted(len(data.findings), "finding"), counted(data.positions, "position")
+    return f"{findings}: {found}" if found else f"no difference; {positions}"
 
 
 def _pass(data: PassData) -> str:
@@ -45,7 +48,8 @@ def _pass(data: PassData) -> str:
         return f"{data.not_run.reason}: {data.not_run.meaning}"
     lost = list(data.refused.items())
     reasons = ", ".join(f"{count} {reason}" for reason, count in lost[:MOST_REASONS])
-    more = f" and {len(lost) - MOST_REASONS} reasons more" if len(lost) > MOST_REASONS else ""
+    left = len(lost) - MOST_REASONS
+    more = f" and {left} more {noun(left, 'reason')}" if left > 0 else ""
     return f"{data.candidates} looked at = {data.orders} sent" + (f" + {reasons}{more}" if reasons else "")
 
 
@@ -53,7 +57,8 @@ def row(line: "Line") -> "Text":
     """Return a line for people: trading time, slot, job, what happened, how long it took."""
     from rich.text import Text
 
+    at = when(line.at, DAY_SECOND)
     took = f"  [{line.took_s:.2f} s]" if line.took_s is not None else ""
     if line.job is None:
-        return Text(f"{line.at:%m-%d %H:%M:%S}  {line.said}", STYLE[line.kind])
-    return Text(f"{line.at:%m-%d %H:%M:%S}  {line.slot or '-':<10}{line.job:<16}{line.said}{took}", STYLE[line.kind])
+        return Text(f"{at}  {for_reader(line.said)}", STYLE[line.kind])
+    return Text(f"{at}  {line.slot or '-':<10}{line.job:<16}{line.said}{took}", STYLE[line.kind])

@@ -169,7 +169,7 @@ def _teller(app: "App", as_json: bool) -> "Callable[[Line], None]":
         say(json.dumps(found, allow_nan=False))
 
     def as_row(line: "Line") -> None:
-        screen.print(row(line), soft_wrap=True)
+        screen.print(row(line))
         sys.stdout.flush()
 
     return as_document if as_json else as_row

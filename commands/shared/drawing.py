@@ -1,7 +1,13 @@
-"""Numbers for people who would rather look: bars, a line of eight heights, spans of time."""
+"""Numbers for people: with their units, as bars, as a line of eight heights, as spans of time."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from tradebot.text import noun
+
+if TYPE_CHECKING:
+    from tradebot.model.units import Unit
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 
@@ -48,3 +54,36 @@ def duration(seconds: float) -> str:
     if days:
         return f"{sign}{days}d{hours}h"
     return f"{sign}{hours}h{minutes:02d}m" if hours else f"{sign}{minutes}m"
+
+
+def usd(price: Decimal | None) -> str:
+    """Return a price or an amount in USD: to the cent, below one dollar to a hundredth of one; empty for None."""
+    if price is None:
+        return ""
+    return f"{price:,.4f}" if 0 < abs(price) < 1 else f"{price:,.2f}"
+
+
+def measured(value: object, unit: "Unit") -> str:
+    """Return a number, or the text of one, with its unit; other words as they are, empty for None."""
+    from tradebot.explain import plain
+    from tradebot.model.units import Unit
+
+    number = _number(value)
+    if number is None or unit is Unit.NONE:
+        return plain(value)
+    if unit is Unit.SHARE_OF_WHOLE:
+        return f"{number + 0:.2%}"
+    if unit is Unit.USD:
+        return f"{usd(number)} USD"
+    if unit is Unit.SECONDS:
+        return f"{number:,.1f}".removesuffix(".0") + " s"
+    return f"{plain(number)} {noun(1 if number == 1 else 2, *unit.value)}"
+
+
+def _number(value: object) -> Decimal | None:
+    """Return a number or the text of one, as records hold it, as a decimal; None for other words."""
+    try:
+        number = Decimal(str(value).replace(",", ""))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None

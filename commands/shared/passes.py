@@ -7,13 +7,16 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from commands.shared.drawing import measured, usd
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
+from tradebot.model.units import Unit
 from tradebot.ports.world import Call
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -211,7 +214,8 @@ def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
 
 def render_not_run(console: "Console", data: NotRun) -> None:
     """Print why a pass did not run."""
-    console.print(f"{data.reason}: {data.meaning}" + (f" ({data.found})" if data.found else ""))
+    found = f" ({clean(data.found)})" if data.found else ""
+    console.print(f"{data.reason}: {data.meaning}{found}", markup=False)
     console.print(f"Next: {data.remedy}", markup=False)
 
 
@@ -304,26 +308,25 @@ def pass_exit_code(data: PassData) -> ExitCode:
 
 def render_rows(console: "Console", data: PassData) -> None:
     """Print what passed, then what ended where, with the numbers of the decision that ended it."""
-    from rich.table import Table
+    from rich.markup import escape
 
-    from tradebot.explain import plain
+    from commands.shared.tables import Table, number
 
     unsent = {reason: data.refused.get(reason, 0) for reason in (Reason.DRY_RUN, Reason.SHADOW)}
     passed = data.orders + sum(unsent.values())
     what = "would be sent" if data.dry_run else "in shadow, not sent" if unsent[Reason.SHADOW] else "sent"
-    console.print(f"  {data.candidates} = {passed} {what} + {data.candidates - passed} refused")
+    looked_at = counted(data.candidates, "candidate")
+    console.print(f"  {looked_at} = {passed:,} {what} + {data.candidates - passed:,} refused")
     several = len({row.strategy for row in data.rows}) > 1
-    table = Table(box=None, pad_edge=False)
-    for name in ("symbol", *(("strategy",) if several else ()), "side", "score", "ended at", "observed", "limit"):
-        table.add_column(name, justify="right" if name in ("score", "observed", "limit") else "left")
-    table.add_column("reason", no_wrap=True)
+    who = ("symbol", "strategy") if several else ("symbol",)
+    table = Table(*who, "side", number("score"), "ended at", number("observed"), number("limit"), "reason")
     for row in data.rows:
         ended = first_failure(row.decisions)
         gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
-        numbers = (plain(ended.observed), plain(ended.limit)) if ended else (_quantity(row), plain(row.price))
+        numbers = _compared(ended) if ended else (_quantity(row), f"{usd(row.price)} USD" if row.price else "")
         score = "" if row.score is None else f"{row.score:+.3f}"
         who = (row.symbol, row.strategy) if several else (row.symbol,)
-        table.add_row(*who, row.side, score, gate, *numbers, str(row.reason or _why_sent(row)))
+        table.row(*map(escape, who), row.side, score, gate, *numbers, str(row.reason or _why_sent(row)))
     if data.rows:
         console.print(table)
     legend(console, data)
@@ -332,7 +335,7 @@ def render_rows(console: "Console", data: PassData) -> None:
 def legend(console: "Console", data: PassData) -> None:
     """Print what each reason in the table means, once."""
     for reason in data.refused:
-        console.print(f"  {reason}: {REASONS[reason].meaning}", style="dim", markup=False, soft_wrap=True)
+        console.print(f"  {reason}: {REASONS[reason].meaning}", style="dim", markup=False)
     for refusal in data.refused_strategies:
         render_refusal(console, refusal)
 
@@ -343,8 +346,8 @@ def render_refusal(console: "Console", refusal: "StrategyRefusal") -> None:
     assert found.reason is not None, "a refusal has a reason"
     row, limit = REASONS[found.reason], "" if found.limit is None else f" against {found.limit}"
     said = f"Strategy {refusal.strategy} is {row.cause.upper()}: {found.reason} ({clean(str(found.observed))}{limit})"
-    console.print(said, style="red", markup=False, soft_wrap=True)
-    console.print(f"  {row.meaning}\n  Next: {row.remedy}", markup=False, soft_wrap=True)
+    console.print(said, style="red", markup=False)
+    console.print(f"  {row.meaning}\n  Next: {row.remedy}", markup=False)
 
 
 def _why_sent(row: CandidateRow) -> str:
@@ -353,4 +356,13 @@ def _why_sent(row: CandidateRow) -> str:
 
 
 def _quantity(row: CandidateRow) -> str:
-    return "" if row.quantity is None else f"{row.quantity:f}"
+    return "" if row.quantity is None else measured(row.quantity, Unit.SHARES)
+
+
+def _compared(ended: "Decision") -> tuple[str, str]:
+    """Return what was observed and its limit, each with its unit."""
+    from rich.markup import escape
+
+    texts = (measured(value, unit) for value, unit in zip((ended.observed, ended.limit), ended.units, strict=True))
+    observed, limit = (escape(clean(text)) for text in texts)
+    return observed, limit

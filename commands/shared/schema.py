@@ -1,4 +1,4 @@
-"""`VERB --schema`: the JSON Schema of what a verb prints with --json, on every verb from this one place."""
+"""What every verb takes from this one place: --schema, the JSON Schema of its --json document, and --utc."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from commands.shared.plain import document, error_document, say
+from commands.shared.times import show_utc
 from tradebot.errors import ExitCode, TradebotError
 
 if TYPE_CHECKING:
@@ -129,10 +130,20 @@ def _type(place: str) -> type:
 
 
 class Verb(TyperCommand):
-    """A command that also takes --schema, before any other option is looked at: it needs neither state nor argument."""
+    """A command that also takes --utc, and --schema before any other option is looked at: that needs no state."""
 
     def __init__(self, name: str | None, **given: Any) -> None:
         super().__init__(name, **given)
+        self.params.append(
+            TyperOption(
+                param_decls=["--utc"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_choose_zone,
+                help="Show times in UTC instead of New York's.",
+            )
+        )
         self.params.append(
             TyperOption(
                 param_decls=["--schema"],
@@ -145,6 +156,10 @@ class Verb(TyperCommand):
         )
 
 
+def _choose_zone(_context: typer.Context, _option: object, in_utc: bool) -> None:
+    show_utc(in_utc)
+
+
 def _show(context: typer.Context, _option: object, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
         program = context.find_root().command_path
@@ -153,7 +168,7 @@ def _show(context: typer.Context, _option: object, wanted: bool) -> None:
 
 
 def offer(app: typer.Typer) -> None:
-    """Let every verb of the command line take --schema, those of its groups too."""
+    """Let every verb of the command line take --schema and --utc, those of its groups too."""
     for command in _commands(app):
         command.cls = Verb
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from commands.shared.drawing import thinned
+from tradebot.text import counted, noun
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -146,7 +147,8 @@ def _last_whole(passes: "Sequence[CycleRecord]", job: "Job") -> datetime | None:
 
 def _books(mark: "ReconcileMark | None", now: datetime | None, most_s: int, *, is_open: bool) -> Check:
     if mark is not None and mark.blocking:
-        return Check("books", "warn", f"{mark.blocking} findings keep entries shut: tradebot reconcile")
+        keep = f"{counted(mark.blocking, 'finding')} {noun(mark.blocking, 'keeps', 'keep')} entries shut"
+        return Check("books", "warn", f"{keep}: tradebot reconcile")
     return _age("books", mark.at if mark else None, now, most_s, is_open=is_open)
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
-from commands.shared.drawing import duration, sparkline, time_left, way_there
+from commands.shared.drawing import duration, sparkline, time_left, usd, way_there
+from commands.shared.tables import Table, number, sentence
+from commands.shared.times import DAY_MINUTE, stamp, when, zone
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +24,7 @@ STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     """Print the screen: who and where, what may be done, what was done, what is held."""
     console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
-    console.print(f"  last recorded trading time {_when(data.as_of)}; the venue was not asked")
+    console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
     if mode.startswith("sandbox"):
         served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
         console.print(f"  embedded exchange {served}")
@@ -32,13 +33,13 @@ def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     _passes(console, data)
     _equity(console, data)
     _positions(console, data)
-    _orders(console, "working orders", data.orders)
-    _orders(console, "orders of unknown fate", data.unresolved)
+    _orders(console, "working order", "working orders", data.orders)
+    _orders(console, "order of unknown fate", "orders of unknown fate", data.unresolved)
     console.print(f"Realized profit {data.realized_usd:,.2f} USD")
     seen = data.looked_at
     console.print(
-        f"Looked at {seen.fills} fills, {seen.intents} intents, {seen.orders} working orders, "
-        f"{seen.passes} last passes",
+        f"Looked at {counted(seen.fills, 'fill')}, {counted(seen.intents, 'intent')}, "
+        f"{counted(seen.orders, 'working order')} and the last pass of {counted(seen.passes, 'job')}",
         style="dim",
     )
 
@@ -59,7 +60,9 @@ def _may(console: "Console", data: "Status") -> None:
         console.print("Books [yellow]never compared[/yellow] with the broker's. Next: tradebot reconcile")
         return
     found = data.reconcile
-    words = f"{found.findings} findings, {found.blocking} keep entries shut" if found.findings else "they agree"
+    keep = "keeps" if found.blocking == 1 else "keep"
+    findings = f"{counted(found.findings, 'finding')}, {found.blocking} {keep} entries shut"
+    words = findings if found.findings else "they agree"
     console.print(f"Books compared {_when(found.at)}, {found.age_s / 60:.0f} min before the last record: {words}")
 
 
@@ -69,23 +72,21 @@ def _health(console: "Console", data: "Status") -> None:
     worst = "warn" if any(check.state == "warn" for check in bad) else "unknown" if bad else "ok"
     style = HEALTH_STYLE[worst]
     words = "; ".join(f"{check.name} {check.found}" for check in bad or data.health)
-    console.print(f"Health [{style}]{worst}[/{style}], {len(data.health)} looked at: {escape(words)}")
+    console.print(f"Health [{style}]{worst}[/{style}], {counted(len(data.health), 'check')}: {escape(words)}")
     if data.quota is not None:
         told = data.quota
         left = "" if told.left_today is None else f" of {told.daily_limit:,}, {told.left_today:,} left"
-        console.print(f"Flow quota {told.used_today:,} calls used today{left} (told {_when(told.at)})")
+        console.print(f"Flow quota {counted(told.used_today or 0, 'call')} used today{left} (as of {_when(told.at)})")
 
 
 def _passes(console: "Console", data: "Status") -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("job", "last pass", "slot", "did", "next UTC"):
-        table.add_column(name, overflow="fold")
+    table = Table("job", f"last pass {zone()}", "slot", sentence("did"), f"next {zone()}")
     last = {row.job: row for row in data.passes}
     coming = {row.job: row for row in data.next_slots}
     for job in dict.fromkeys((*last, *coming)):
         done, due = last.get(job), coming.get(job)
-        told = (_when(done.at), done.slot or "", done.did) if done else ("none yet", "", "")
-        table.add_row(job, *told, f"{due.at:%m-%d %H:%M}" if due else "")
+        told = (stamp(done.at), done.slot or "", escape(done.did)) if done else ("none yet", "", "")
+        table.row(job, *told, stamp(due.at, DAY_MINUTE) if due else "")
     if last or coming:
         console.print(table)
 
@@ -97,23 +98,22 @@ def _equity(console: "Console", data: "Status") -> None:
     change = seen.last_usd - seen.first_usd
     colour = "green" if change >= 0 else "red"
     console.print(
-        f"Equity {seen.last_usd:,.2f} USD, [{colour}]{change:+,.2f}[/{colour}] since the first of {seen.passes} passes "
-        f"of {seen.session}"
+        f"Equity {seen.last_usd:,.2f} USD, [{colour}]{change:+,.2f}[/{colour}] since the first of "
+        f"{counted(seen.passes, 'pass', 'passes')} in session {seen.session}"
     )
     line = sparkline(seen.plot, max(8, min(len(seen.plot), console.width - 28)))
     console.print(f"  {seen.low_usd:,.0f} {line} {seen.high_usd:,.0f}", markup=False)
 
 
 def _positions(console: "Console", data: "Status") -> None:
-    console.print(f"{len(data.positions)} positions")
-    table = Table(box=None, pad_edge=False)
-    for name in ("symbol", "quantity", "average", "now", "gain", "nearest stop", "age", "strategy"):
-        table.add_column(name, justify="left" if name in ("symbol", "nearest stop", "strategy") else "right")
+    console.print(counted(len(data.positions), "position"))
+    numbers = (number(name) for name in ("quantity", "average", "now", "gain"))
+    table = Table("symbol", *numbers, "nearest stop", number("age"), "strategy")
     for held in data.positions:
         gain = "" if held.gain is None else f"{held.gain:+.2%}"
         age = "" if held.age_s is None else duration(held.age_s)
-        numbers = (f"{held.quantity:,f}", _usd(held.average_price), _usd(held.price), gain, nearest_rule(held), age)
-        table.add_row(escape(held.symbol), *numbers, held.strategy)
+        prices = usd(held.average_price), usd(held.price)
+        table.row(escape(held.symbol), f"{held.quantity:,f}", *prices, gain, nearest_rule(held), age, held.strategy)
     if data.positions:
         console.print(table)
 
@@ -128,28 +128,18 @@ def nearest_rule(held: "Holding") -> str:
     if stop.distance is None:
         return ""
     away = " away" if stop.distance > 0 else ""
-    return f"{stop.rule} {_usd(stop.price)}, {way_there(stop.distance)}{away}"
+    return f"{stop.rule} {usd(stop.price)}, {way_there(stop.distance)}{away}"
 
 
-def _usd(price: Decimal | None) -> str:
-    return "" if price is None else f"{price:,.2f}"
-
-
-def _orders(console: "Console", title: str, orders: "Sequence[OpenOrder]") -> None:
-    console.print(f"{len(orders)} {title}")
-    table = Table(box=None, pad_edge=False)
-    for name in ("symbol", "side", "open", "limit", "status", "id"):
-        table.add_column(name, justify="right" if name in ("open", "limit") else "left")
+def _orders(console: "Console", one: str, many: str, orders: "Sequence[OpenOrder]") -> None:
+    console.print(counted(len(orders), one, many))
+    table = Table("symbol", "side", number("open"), number("limit"), "status", "id")
     for order in orders:
-        numbers = (f"{order.quantity:,f}", _price(order.limit_price))
-        table.add_row(escape(order.symbol), order.side, *numbers, order.status, escape(order.client_order_id))
+        numbers = (f"{order.quantity:,f}", usd(order.limit_price) or "market")
+        table.row(escape(order.symbol), order.side, *numbers, order.status, escape(order.client_order_id))
     if orders:
         console.print(table)
 
 
-def _price(price: Decimal | None) -> str:
-    return "market" if price is None else f"{price:,f}"
-
-
 def _when(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "none yet"
+    return when(at) if at else "none yet"

@@ -10,6 +10,7 @@ import typer
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.status.outlook import Check, Equity, FlowQuota, NextSlot
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -167,7 +168,7 @@ def _passes(app: "App", mark: "ReconcileMark | None") -> tuple[LastPass, ...]:
         cycles = [cycle for job in jobs for cycle in app.recorded.cycles(job=job, last=1)]
         found += [LastPass(cycle.job.value, cycle.at, cycle.slot, _did(app.recorded, cycle)) for cycle in cycles]
     if mark is not None:
-        did = f"{mark.findings} findings, {mark.blocking} blocking"
+        did = f"{counted(mark.findings, 'finding')}, {mark.blocking} blocking"
         found.append(LastPass(Job.RECONCILE.value, mark.at, None, did))
     return tuple(found)
 
@@ -177,13 +178,13 @@ def _did(recorded: "SqliteFacts", cycle: "CycleRecord") -> str:
         return f"refused: {cycle.job_decision.reason}"
     if cycle.job == "fetch-flow":
         answers = recorded.intakes(cycle.at)
-        return f"{len(answers)} answers, {sum(answer.received for answer in answers)} rows"
+        return f"{counted(len(answers), 'answer')}, {counted(sum(answer.received for answer in answers), 'row')}"
     orders = sum(record.terminal is None for record in cycle.candidates)
     failed = "".join(
         f"; strategy {refusal.strategy} is BROKEN ({refusal.decision.reason})" for refusal in cycle.refused_strategies
     )
     if cycle.job == "score":
-        return f"{len(cycle.candidates)} scored, {orders} candidates{failed}"
+        return f"{len(cycle.candidates)} scored, {counted(orders, 'candidate')}{failed}"
     return f"{len(cycle.candidates)} looked at, {orders} sent{failed}"
 
 

@@ -121,7 +121,7 @@ def _render_new(console: "Console", data: Written) -> None:
         console.print(f"  {place}", markup=False)
     console.print("Next")
     for step in data.next:
-        console.print(f"  {step}", markup=False, soft_wrap=True)
+        console.print(f"  {step}", markup=False)
 
 
 def listing(
@@ -203,22 +203,21 @@ def _refusal(name: str, settings: "Settings", surroundings: "Surroundings") -> "
 
 def _render_list(console: "Console", data: Strategies) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("strategy", "package", "runs in", "state"):
-        table.add_column(name)
+    from commands.shared.tables import Table, sentence
+
+    table = Table("strategy", "package", "runs in", sentence("state", "state"))
     for row in data.rows:
         colour = {WELL: "green", OFF: "dim"}.get(row.state, "red")
         package = escape(f"{row.package} {row.version}") if row.package else "·"
-        runs = "a process of its own" if row.own_process else "this process"
+        runs = "its own process" if row.own_process else "this process"
         state = row.state if row.state in (OFF, WELL, MISSING) else f"BROKEN: {row.state}"
-        table.add_row(escape(row.name), package, runs, f"[{colour}]{state}[/]")
+        table.row(escape(row.name), package, runs, f"[{colour}]{state}[/]")
     console.print(table)
     for row in data.rows:
         _render_fault(console, row)
         if row.protections:
-            console.print(f"{row.name}: {guarded(row.protections)}", markup=False, soft_wrap=True)
+            console.print(f"{row.name}: {guarded(row.protections)}", markup=False)
     console.print("Next: tradebot strategy new NAME begins one of your own")
 
 
@@ -227,8 +226,8 @@ def _render_fault(console: "Console", row: StrategyRow) -> None:
         console.print(f"{row.name}: configured, and no installed package has it.", markup=False)
         console.print(f"  Next: {remedy(row)}", markup=False)
     elif row.state not in (OFF, WELL):
-        console.print(f"{row.name}: {clean(row.observed or '')}", markup=False, soft_wrap=True)
-        console.print(f"  Next: {remedy(row)}", markup=False, soft_wrap=True)
+        console.print(f"{row.name}: {clean(row.observed or '')}", markup=False)
+        console.print(f"  Next: {remedy(row)}", markup=False)
 
 
 def guarded(protections: "Protections") -> str:

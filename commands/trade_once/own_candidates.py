@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 from commands.shared.passes import PassData
 from commands.shared.plain import clean
 from tradebot.errors import OperatorError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,9 +99,10 @@ def entries(data: PassData, origin: str | None, submission: "Submission | None")
 
 def render_read(console: "Console", found: LinesRead) -> None:
     """Print how many lines were read, and why those that were refused were."""
-    counts = f"{found.candidates} candidates + {found.duplicates} duplicates + {len(found.bad)} bad lines"
-    console.print(f"Read {found.lines} lines of {clean(found.origin)} = {counts}", markup=False, soft_wrap=True)
+    candidates, duplicates = counted(found.candidates, "candidate"), counted(found.duplicates, "duplicate")
+    counts = f"{candidates} + {duplicates} + {counted(len(found.bad), 'bad line')}"
+    console.print(f"Read {counted(found.lines, 'line')} of {clean(found.origin)} = {counts}", markup=False)
     for bad in found.bad[:SHOWN]:
-        console.print(f"  line {bad.line}: {bad.reason}: {clean(bad.detail)}", markup=False, soft_wrap=True)
+        console.print(f"  line {bad.line}: {bad.reason}: {clean(bad.detail)}", markup=False)
     if len(found.bad) > SHOWN:
-        console.print(f"  and {len(found.bad) - SHOWN} more; --json shows all")
+        console.print(f"  {len(found.bad) - SHOWN:,} more; --json lists them all")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened
+from commands.shared.times import when
 
 Candidates = Annotated[
     str | None,
@@ -58,7 +59,7 @@ def _render(console: "Console", data: "EntriesData") -> None:
     if data.not_run:
         render_not_run(console, data.not_run)
         return
-    console.print(f"Entries at {data.at:%Y-%m-%d %H:%M:%S} UTC, slot {data.slot}: {data.candidates} candidates")
+    console.print(f"Entries at {when(data.at)}, slot {data.slot}")
     render_rows(console, data)
     console.print("Next: tradebot why-no-orders SYMBOL shows one symbol's way through every gate")
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from commands.shared.drawing import measured
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
+from commands.shared.times import MINUTE, stamp, zone
 from tradebot.errors import ExitCode, OperatorError
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,19 +80,22 @@ def _rows(reason: "Reason", cycles: "Sequence[CycleRecord]") -> list[EndedRow]:
 
 def _render(console: "Console", data: Ended) -> None:
     from rich.markup import escape
-    from rich.table import Table
+
+    from commands.shared.tables import Table, number
+    from tradebot.model.decision import Gate, units_of
+    from tradebot.model.reasons import Reason
 
     console.print(f"[bold]{data.reason}[/bold]  {data.meaning}")
     console.print(f"Next: {data.remedy}", markup=False)
-    console.print(f"{len(data.rows)} candidates ended there in {data.passes} passes")
-    table = Table(box=None, pad_edge=False)
-    for name in ("symbol", "at UTC", "gate", "observed", "limit", "off by"):
-        table.add_column(name, justify="right" if name in ("observed", "limit", "off by") else "left")
+    console.print(f"{counted(len(data.rows), 'candidate')} ended there in {counted(data.passes, 'pass', 'passes')}")
+    numbers = (number(name) for name in ("observed", "limit", "off by"))
+    table = Table("symbol", f"time {zone()}", "gate", *numbers)
     for row in data.rows[:SHOWN]:
         off = "" if row.distance is None else f"{row.distance:.1%}"
-        at = f"{row.at:%Y-%m-%d %H:%M}"
-        table.add_row(escape(row.symbol), at, row.gate, escape(clean(row.observed)), escape(clean(row.limit)), off)
+        seen = zip((row.observed, row.limit), units_of(Gate(row.gate), Reason(data.reason)), strict=True)
+        texts = (escape(clean(measured(value, unit))) for value, unit in seen)
+        table.row(escape(row.symbol), stamp(row.at, MINUTE), row.gate, *texts, off)
     if data.rows:
         console.print(table)
     if len(data.rows) > SHOWN:
-        console.print(f"  and {len(data.rows) - SHOWN} more: --json has them all")
+        console.print(f"  {len(data.rows) - SHOWN:,} more; --json lists them all")

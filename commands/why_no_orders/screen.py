@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.table import Table
 
-from commands.shared.drawing import bar
+from commands.shared.drawing import bar, measured, usd
 from commands.shared.plain import clean
-from tradebot.explain import Funnel, NearMiss, Verdict, plain
+from commands.shared.tables import Table, number, sentence, staying
+from commands.shared.times import MINUTE, when
+from tradebot.explain import Funnel, NearMiss, ReasonCount, Verdict
 from tradebot.model import decision as gates
-from tradebot.model.decision import Decision
+from tradebot.model.decision import Decision, units_of
+from tradebot.model.units import Unit
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,41 +47,35 @@ def show(console: "Console", data: "Why") -> None:
     if data.now:
         console.print(f"Since then: {data.now}", markup=False)
     if data.last_at and data.first_at:
-        span = f"pass of {data.last_at:%Y-%m-%d %H:%M:%S} UTC, slot {data.last_slot}"
+        span = f"the pass at {when(data.last_at)}, slot {data.last_slot}"
         if answer.funnel.passes > 1:
-            span = f"{answer.funnel.passes} passes, {data.first_at:%Y-%m-%d %H:%M} to {data.last_at:%Y-%m-%d %H:%M} UTC"
+            first, last = when(data.first_at, MINUTE), when(data.last_at, MINUTE)
+            span = f"{answer.funnel.passes:,} passes, {first} to {last}"
         console.print(f"\nLooked at: {span}", markup=False)
     if answer.funnel.passes:
         _funnel(console, answer.funnel)
 
 
 def _funnel(console: "Console", seen: Funnel) -> None:
-    lost = " + ".join(str(row.count) for row in seen.reasons) or "0"
-    console.print(f"Funnel: {seen.candidates} candidates = {seen.orders} orders + {lost}", markup=False)
-    table = Table(box=None, pad_edge=False)
-    for name in ("reason", "count", "", "nearest miss", "observed", "limit", "off by"):
-        table.add_column(
-            name, justify="left" if name in ("reason", "", "nearest miss") else "right", no_wrap=name in ("reason", "")
-        )
-    table.add_column("meaning", overflow="fold")
+    lost = " + ".join(f"{row.count:,}" for row in seen.reasons) or "0"
+    inflow, sent = counted(seen.candidates, "candidate"), counted(seen.orders, "order")
+    console.print(f"Funnel: {inflow} = {sent} + {lost} refused", markup=False)
+    measures = (number(name) for name in ("observed", "limit", "off by"))
+    table = Table("reason", number("count"), "", "nearest miss", *measures, sentence("meaning"))
     most = max((row.count for row in seen.reasons), default=1)
     for row in seen.reasons:
         style = VERDICT_STYLE[Verdict(row.cause.value)]
         name, drawn = f"[{style}]{row.reason}[/{style}]", f"[{style}]{bar(row.count, most, BAR)}[/{style}]"
-        table.add_row(name, str(row.count), drawn, *_miss(row.nearest), row.meaning)
+        table.row(name, f"{row.count:,}", drawn, *_miss(row, row.nearest), row.meaning)
     if seen.reasons:
         console.print(table)
 
 
-def _miss(miss: NearMiss | None) -> tuple[str, str, str, str]:
+def _miss(row: ReasonCount, miss: NearMiss | None) -> tuple[str, str, str, str]:
     if miss is None:
         return "", "", "", ""
-    return (
-        escape(miss.symbol),
-        escape(clean(miss.observed)),
-        escape(clean(miss.limit)),
-        f"{miss.distance:.0%}",
-    )
+    observed, limit = units_of(miss.gate, row.reason)
+    return escape(miss.symbol), _text(miss.observed, observed), _text(miss.limit, limit), f"{miss.distance:.0%}"
 
 
 def show_symbol(console: "Console", way: "SymbolWhy") -> None:
@@ -91,40 +88,39 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
     if way.now:
         console.print(f"Since then: {way.now}", markup=False)
     if way.at:
-        more = f"; {way.passes} passes looked at it" if way.passes > 1 else ""
-        console.print(f"\nLooked at: pass of {way.at:%Y-%m-%d %H:%M:%S} UTC, slot {way.slot}{more}", markup=False)
+        more = f"; {way.passes:,} passes looked at it" if way.passes > 1 else ""
+        console.print(f"\nLooked at: the pass at {when(way.at)}, slot {way.slot}{more}", markup=False)
         score = "none" if way.score is None else f"{way.score:+.3f}"
         coverage = "unknown" if way.coverage is None else f"{way.coverage:.0%}"
-        price = "" if way.price is None else f", tried at {way.price:,f} USD"
-        console.print(f"Score {score} ({way.side}), {coverage} of its weight has data{price}", markup=False)
+        price = "" if way.price is None else f", tried at {usd(way.price)} USD"
+        console.print(f"Score {score} ({way.side}), data for {coverage} of its weight{price}", markup=False)
     _components(console, way.components)
     _gates(console, way.decisions)
 
 
 def _components(console: "Console", components: "Sequence[Component]") -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("component", "value", "weight", "source"):
-        table.add_column(name, justify="right" if name in ("value", "weight") else "left")
+    table = Table("component", number("value"), number("weight"), sentence("source", "source"))
     for part in components:
         value = "absent" if part.value is None else f"{part.value:+.3f}"
-        table.add_row(part.name.value, value, f"{part.weight:.2f}", escape(clean(part.source)))
+        table.row(part.name.value, value, f"{part.weight:.2f}", escape(clean(part.source)))
     if components:
         console.print(table)
 
 
 def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for name in ("gate", "verdict", "observed", "limit", "age s"):
-        table.add_column(name, justify="right" if name in ("observed", "limit", "age s") else "left")
-    table.add_column("reason", overflow="fold")
+    numbers = (number(name) for name in ("observed", "limit", "age"))
+    table = Table("gate", staying("verdict"), *numbers, "reason")
     for decision in decisions:
         style = GATE_STYLE[decision.verdict]
         verdict = f"[{style}]{decision.verdict}[/{style}]"
-        numbers = (_text(decision.observed), _text(decision.limit), _text(decision.age_s))
-        table.add_row(decision.gate.value, verdict, *numbers, decision.reason or "")
+        observed, limit = decision.units
+        # Where an age is what was compared, it stands there already.
+        age_s = None if decision.age_s == decision.observed else decision.age_s
+        seen = _text(decision.observed, observed), _text(decision.limit, limit), _text(age_s, Unit.SECONDS)
+        table.row(decision.gate.value, verdict, *seen, decision.reason or "")
     if decisions:
         console.print(table)
 
 
-def _text(value: object) -> str:
-    return escape(clean(plain(value)))
+def _text(value: object, unit: Unit) -> str:
+    return escape(clean(measured(value, unit)))

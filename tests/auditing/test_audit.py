@@ -170,7 +170,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     "configuration": ({"rules": replace(RULES, universe=("AAPL", "ZZZ"))}, State.WARN, "1 of 2 symbols have no sector"),
     "flow_alerts": ({"data": (replace(ALERTS, oldest=ago(901)),)}, State.FAIL, "oldest 15 min of 15 min"),
     "quotes": ({"broker": broker(quotes={"AAPL": quote(at=ago(121))})}, State.WARN, "1 absent, 1 older"),
-    "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, State.WARN, "1 rest on less than 60%"),
+    "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, State.WARN, "1 score with less than 60% of the data"),
     "passes of trade-once": (
         {
             "passes": Passes(
@@ -224,7 +224,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     "ledger against broker": (
         {"broker": broker(findings=(Finding(FindingKind.PHANTOM, "AAPL", Decimal(10), None),))},
         State.FAIL,
-        "1 differ, 1 keep entries shut; AAPL",
+        "1 of 1 finding keeps entries shut; AAPL",
     ),
     "last reconcile": ({"mark": None}, State.UNKNOWN, "never compared"),
 }

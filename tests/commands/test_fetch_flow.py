@@ -42,7 +42,7 @@ def test_what_is_named_is_asked_at_once_and_the_slot_is_left_alone(bot: Bot) -> 
 def test_a_person_sees_ages_and_quota(bot: Bot) -> None:
     shown = bot.shown("fetch-flow", "--endpoint", "oi_change", "--endpoint", "dark_pool")
     header, *_, quota = shown.splitlines()
-    assert header == "Flow of session 2026-11-16, asked at 15:35:00 UTC: 4 calls, 1 new facts"
+    assert header == "Flow of session 2026-11-16 at 2026-11-16 10:35:00 ET: 4 calls, 1 new fact"
     assert "s old" in shown
     assert quota.startswith("Quota: ")
 

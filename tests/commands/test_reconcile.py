@@ -52,13 +52,13 @@ def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
     shown = bot.shown("reconcile")
     plan = bot.json("reconcile")["plan"]
     assert shown == (
-        "Books and broker at 2026-11-16 14:32:00 UTC\n"
-        "  looked at 1 positions and 0 open orders at the broker\n"
+        "Books and broker at 2026-11-16 09:32:00 ET\n"
+        "  the broker has 1 position and 0 open orders\n"
         "  applied 0 changed orders and 0 new fills\n"
-        "1 differ, 0 of them keep entries shut:\n"
+        "1 difference; 0 keep entries shut:\n"
         "what              subject  books  broker  entries  meaning\n"
-        "foreign_position  MSFT         0       3  open     a position that we did not open; counted in the\n"
-        "                                                   limits, left alone\n"
+        "foreign_position  MSFT         0       3  open     a position that we did not open; counted in the limits,"
+        " left alone\n"
         f"Next: tradebot reconcile --apply {plan}   (STATE/plans/{plan}.json)\n"
         "  MSFT: notes it as known and left alone"
     )
@@ -119,8 +119,8 @@ def test_what_was_traded_by_hand_can_be_taken_over_and_then_the_books_agree(bot:
     assert "Next: tradebot adopt AMZN --manage" in bot.shown("reconcile")
     assert bot.says("adopt", "AMZN", "--manage", "--confirm", "AMZN").code == 0
     assert bot.shown("reconcile") == (
-        "Books and broker at 2026-11-16 14:34:00 UTC\n"
-        "  looked at 2 positions and 0 open orders at the broker\n"
+        "Books and broker at 2026-11-16 09:34:00 ET\n"
+        "  the broker has 2 positions and 0 open orders\n"
         "  applied 0 changed orders and 0 new fills\n"
         "They agree: nothing differs."
     )

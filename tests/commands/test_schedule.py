@@ -2,7 +2,7 @@
 
 from tests.bot import Bot
 
-TIMES = """They follow from timetable: in the configuration:
+TIMES = """These times come from timetable: in the configuration:
   fetch-flow      every 5m from open+2m until close
   score           every 5m from open+2m until close
   evaluate-exits  every 1m from open+1m until close
@@ -14,9 +14,9 @@ An entry more than 90 s late is recorded as missed; the other jobs run once for 
 def test_a_person_sees_each_moment_with_its_jobs_in_their_order(bot: Bot) -> None:
     assert bot.shown("schedule", "--next", "3") == (
         "Session Mon 2026-11-16\n"
-        "  09:31 New York  14:31 UTC  open+1m   evaluate-exits > reconcile\n"
-        "  09:32 New York  14:32 UTC  open+2m   fetch-flow > score > evaluate-exits > trade-once\n"
-        f"  09:33 New York  14:33 UTC  open+3m   evaluate-exits\n{TIMES}"
+        "  09:31 ET  open+1m  evaluate-exits > reconcile\n"
+        "  09:32 ET  open+2m  fetch-flow > score > evaluate-exits > trade-once\n"
+        f"  09:33 ET  open+3m  evaluate-exits\n{TIMES}"
     )
 
 

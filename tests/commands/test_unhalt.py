@@ -44,7 +44,7 @@ def test_another_word_than_the_account_is_no_confirmation(bot: Bot) -> None:
 def test_a_confirmation_and_books_that_agree_end_the_halt(bot: Bot) -> None:
     said = bot.says("unhalt", "--confirm", bot.tail(), "--reason", "feed is back")
     assert said.code == 0
-    assert said.out.startswith("ACTIVE: REDUCE_ONLY is ended")
+    assert said.out.startswith("ACTIVE: REDUCE_ONLY has ended")
     assert state_of(bot) == "ACTIVE"
     assert bot.json("status")["trading_why"] == "feed is back"
     assert bot.json("status")["reconcile"]["findings"] == 0
@@ -163,7 +163,7 @@ def test_a_folder_in_the_place_of_halt_is_ended_like_a_halt_and_left_beside(copy
     said = copy.says("unhalt", "--override", "--reason", "read it", "--confirm", copy.tail())
     assert (said.code, state_of(copy)) == (0, "ACTIVE"), said.err
     (aside,) = copy.json("unhalt")["aside"]
-    assert f"{aside} stood in the place of HALT, and holds something: it was left there.\n" in said.out
+    assert f"{aside} is in the place of HALT and is not empty, so it was left there.\n" in said.out
     assert (Path(aside) / "note").exists()
 
 

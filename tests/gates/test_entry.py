@@ -29,12 +29,13 @@ from tradebot.gates.sizing import Size, entry_size, marketable_limit
 from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
-from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure
+from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
 from tradebot.model.desk import Book, Difference, Entered, Signs
 from tradebot.model.instrument import Instrument, notional
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
+from tradebot.model.units import Unit
 
 ASKED = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
@@ -243,6 +244,14 @@ def test_every_gate_is_asked_even_after_a_no(row: Row) -> None:
 @pytest.mark.parametrize(("gate", "asked"), PASSES_AT_THE_EDGE, ids=lambda part: str(part)[:20])
 def test_a_gate_passes_at_its_limit(gate: Gate, asked: Ask) -> None:
     assert answers(asked)[gate].verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("row", REFUSALS, ids=lambda row: f"{row[0]}-{row[1]}")
+def test_each_number_has_a_unit_but_a_score(row: Row) -> None:
+    gate, reason, _, _, observed, limit = row
+    numbers = [each for each in (observed, limit) if isinstance(each, Decimal | float | int)]
+    units = set(units_of(gate, reason)) | {gate.unit}
+    assert (Unit.NONE not in units) or not numbers or gate is Gate.SCORE
 
 
 def test_each_gate_has_a_case_that_it_refuses() -> None:

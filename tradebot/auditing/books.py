@@ -7,6 +7,7 @@ from tradebot.auditing.items import Area, Item, Look, State, judged, left_out, s
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import IntentRecord, IntentState
 from tradebot.model.order import Order, OrderStatus
+from tradebot.text import counted, noun
 
 RECONCILE = "tradebot reconcile"
 LATE = timedelta(minutes=3)
@@ -88,7 +89,8 @@ def journal(evidence: Evidence) -> Item:
     if seen.missing:
         found = f"{seen.missing} of {seen.rows} rows of the ledger are not what the journal says"
         return judged(place, look, now, State.FAIL, f"{found}. See docs/RUNBOOK.md, damaged state", "tradebot halt")
-    found = f"whole: {seen.records:,} records hold all {seen.rows:,} rows"
+    rows = noun(seen.records, "holds", "hold") + f" all {counted(seen.rows, 'row')}"
+    found = f"whole: {counted(seen.records, 'record')} {rows}"
     found += f"; {seen.ahead} were written for a commit that did not come" if seen.ahead else ""
     return judged(place, look, now, State.OK, found)
 
@@ -113,16 +115,16 @@ def broker(evidence: Evidence) -> Item:
         return silent(place, told)
     view = told.view
     look = Look("positions, orders, cash", len(view.positions) + len(view.orders) + 1, view.at)
-    known = f"; {told.unapplied} new facts wait for the next pass" if told.unapplied else ""
+    known = f"; the next pass applies {counted(told.unapplied, 'new fact')}" if told.unapplied else ""
     now = evidence.moment.now
     if view.unreadable:
-        found = f"{view.unreadable} rows of the broker cannot be read: entries are shut"
+        found = f"{counted(view.unreadable, 'row')} of the broker can't be read, so entries are shut"
         return judged(place, look, now, State.FAIL, found, RECONCILE)
     if not told.findings:
         return judged(place, look, now, State.OK, f"they agree{known}")
     blocking = sum(finding.blocking for finding in told.findings)
     first = min(told.findings, key=lambda finding: not finding.blocking)
-    found = f"{len(told.findings)} differ, {blocking} keep entries shut; {first.subject}: {first.meaning}{known}"
+    found = f"{_blocking(blocking, len(told.findings))}; {first.subject}: {first.meaning}{known}"
     return judged(place, look, now, State.FAIL if blocking else State.WARN, found, RECONCILE)
 
 
@@ -135,7 +137,7 @@ def compared(evidence: Evidence) -> Item:
     look, limit_s = Look("comparison", 1, mark.at), evidence.rules.limits.max_reconcile_age_s
     age_s = (evidence.moment.market_time - mark.at).total_seconds()
     if mark.blocking:
-        found = f"{mark.blocking} of {mark.findings} findings keep entries shut"
+        found = _blocking(mark.blocking, mark.findings)
         return judged(place, look, evidence.moment.now, State.FAIL, found, RECONCILE)
     ahead_s = (mark.at - evidence.moment.now).total_seconds()
     if ahead_s > evidence.rules.limits.max_clock_skew_s:
@@ -145,5 +147,10 @@ def compared(evidence: Evidence) -> Item:
         found = f"it is older than {span(limit_s)}: entries are shut"
         state = State.FAIL if evidence.moment.is_open else State.WARN
         return judged(place, look, evidence.moment.now, state, found, RECONCILE)
-    found = f"{mark.findings} findings, none blocking"
+    found = f"{counted(mark.findings, 'finding')}, none blocking"
     return judged(place, look, evidence.moment.now, State.OK, found)
+
+
+def _blocking(blocking: int, findings: int) -> str:
+    """Return how many of the findings keep entries shut: 1 of 2 findings keeps entries shut."""
+    return f"{blocking} of {counted(findings, 'finding')} {noun(blocking, 'keeps', 'keep')} entries shut"

@@ -16,6 +16,7 @@ from tradebot.model.position import Position
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.trading import TradingState
+from tradebot.text import counted
 
 POSITIONS = "tradebot positions"
 EXITS = "tradebot evaluate-exits"
@@ -66,7 +67,7 @@ def exits_recorded(evidence: Evidence) -> Item:
     if not held:
         return _unheld(place, evidence)
     if last is None:
-        found = f"{len(held)} positions, and no pass of evaluate-exits was recorded: nothing watches them"
+        found = f"{counted(len(held), 'position')}, and no pass of evaluate-exits was recorded: nothing watches them"
         return Item(*place, State.FAIL, "passes", 0, None, None, found, EXITS)
     records = {(r.candidate.strategy, r.candidate.symbol): r for r in last.candidates if r.candidate.source == "exit"}
     unseen = [p.symbol for p in held if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
@@ -76,7 +77,7 @@ def exits_recorded(evidence: Evidence) -> Item:
         found = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
         return judged(place, look, evidence.moment.now, State.FAIL, found, EXITS)
     if not records:
-        found = f"{len(held)} positions were opened after the last pass, which looked at none"
+        found = f"the last pass looked at no position; {counted(len(held), 'position')} opened since"
         return judged(place, look, evidence.moment.now, State.UNKNOWN, found, EXITS)
     return judged(place, look, evidence.moment.now, State.OK, "each was held or is being closed")
 

@@ -8,6 +8,7 @@ from tradebot.auditing.items import Area, Item, Look, State, judged, left_out, s
 from tradebot.model.flow import Endpoint
 from tradebot.model.reasons import REASONS, Cause
 from tradebot.model.record import Job
+from tradebot.text import counted, noun
 
 SERVE = "tradebot serve"
 FETCH = "tradebot fetch-flow"
@@ -44,7 +45,7 @@ def _job(run: JobRun, evidence: Evidence) -> Item:
     if run.last_at is None and not run.due:
         return left_out(place, "slots", "none was due yet, and none was filled")
     if run.last_at is None:
-        found = f"it never filled a slot; {run.due} were due in this session"
+        found = f"it never filled a slot; {run.due} {noun(run.due, 'was', 'were')} due in this session"
         return Item(*place, State.UNKNOWN, "slots", run.due, None, None, found, command)
     look = Look("slots and claims", run.due + 1, run.last_at)
     last = f"last {run.last_slot} by {run.by}"
@@ -67,7 +68,7 @@ def market(evidence: Evidence) -> Item:
     if told.clock.is_open != ours:
         found = f"the venue says {words[told.clock.is_open]}, the calendar {words[ours]}: no order is decided"
         return judged(place, look, moment.now, State.FAIL, found, "tradebot status")
-    turn = f"closes {told.clock.next_close:%H:%M}" if ours else f"opens {told.clock.next_open:%Y-%m-%d %H:%M}"
+    turn = f"closes {told.clock.next_close:%Y-%m-%d %H:%M}" if ours else f"opens {told.clock.next_open:%Y-%m-%d %H:%M}"
     return judged(place, look, moment.now, State.OK, f"{words[ours]}, {turn} UTC")
 
 
@@ -79,7 +80,7 @@ def calendar(evidence: Evidence) -> Item:
         return Item(*place, State.UNKNOWN, "stored sessions", 0, None, None, found, "tradebot reconcile")
     look, days = Look("stored sessions", evidence.sessions), (until - now.date()).days
     state = State.OK if days >= CALENDAR_DAYS else State.WARN
-    return judged(place, look, now, state, f"it reaches {until}, {days} days ahead", "tradebot reconcile")
+    return judged(place, look, now, state, f"it reaches {until}, {counted(days, 'day')} ahead", "tradebot reconcile")
 
 
 def configuration(evidence: Evidence) -> Item:
@@ -110,7 +111,7 @@ def _endpoint(answers: Answers, evidence: Evidence) -> Item:
     age_s = (moment.market_time - answers.oldest).total_seconds()
     limit_s = _oldest_allowed_s(answers.endpoint, evidence)
     bad = answers.foreign + answers.rejected
-    found = f"oldest {span(max(age_s, 0.0))} of {span(limit_s)}; {answers.received:,} rows, {bad:,} bad"
+    found = f"oldest {span(max(age_s, 0.0))} of {span(limit_s)}; {counted(answers.received, 'row')}, {bad:,} bad"
     late = age_s > limit_s or answers.answered < answers.wanted
     believed = not answers.received or bad / answers.received <= rules.limits.max_foreign_share
     if not believed or (late and moment.is_open and answers.endpoint is Endpoint.FLOW_ALERTS):
@@ -159,7 +160,8 @@ def signals(evidence: Evidence) -> Item:
         return Item(*place, State.UNKNOWN, "scores", 0, None, None, found, "tradebot score")
     least = evidence.rules.limits.min_coverage
     thin = [r.candidate.symbol for r in last.candidates if (r.candidate.coverage or 0.0) < least]
-    found = f"{len(thin)} rest on less than {least:.0%} of their data" + (f": {', '.join(thin[:5])}" if thin else "")
+    found = f"{counted(len(thin), 'score')} with less than {least:.0%} of the data"
+    found += f": {', '.join(thin[:5])}" if thin else ""
     look = Look("scores", len(last.candidates), last.at)
     state = State.WARN if len(thin) == len(last.candidates) else State.OK
     return judged(place, look, moment.now, state, found, FETCH)
@@ -176,7 +178,7 @@ def cycles(evidence: Evidence) -> Item:
     look = Look("passes", len(seen.cycles), seen.cycles[-1].at)
     refused = [cycle.job_decision for cycle in seen.cycles if cycle.job_decision]
     ended = sum(seen.ends.values())
-    found = f"{seen.candidates} candidates = {seen.candidates - ended} orders + {ended} refused"
+    found = f"{counted(seen.candidates, 'candidate')} = {counted(seen.candidates - ended, 'order')} + {ended:,} refused"
     if not refused:
         return judged(place, look, evidence.moment.now, State.OK, found)
     found = f"{len(refused)} refused as a whole, last by {refused[-1].reason}; {found}"

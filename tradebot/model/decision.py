@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.reasons import Reason
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.units import Unit
 
 Number = Decimal | float | int
 
@@ -18,51 +19,62 @@ class Verdict(StrEnum):
 
 
 class Gate(StrEnum):
-    """Everyone who may be asked about a candidate, in the fixed order of asking."""
+    """Everyone who may be asked about a candidate, in the fixed order of asking, with the unit of what it compares."""
+
+    unit: Unit
+
+    def __new__(cls, value: str, unit: Unit = Unit.NONE) -> "Gate":
+        """Make a gate of its name and its unit."""
+        gate = str.__new__(cls, value)
+        gate._value_, gate.unit = value, unit
+        return gate
 
     JOB = "job"
     PERMISSION = "permission"
     TRADING_STATE = "trading_state"
-    SESSION = "session"
-    SECOND_WRITER = "second_writer"
-    BOOKS_OLD = "books_old"
-    VENUE_DRIFT = "venue_drift"
-    REFUSALS = "refusals"
-    UNANSWERED = "unanswered"
-    RECONCILED = "reconciled"
-    FLOW_CONTRACT = "flow_contract"
-    FLOW_FRESH = "flow_fresh"
-    QUOTE_FRESH = "quote_fresh"
-    COVERAGE = "coverage"
+    SESSION = "session", Unit.SECONDS
+    SECOND_WRITER = "second_writer", Unit.ORDERS
+    BOOKS_OLD = "books_old", Unit.ORDERS
+    VENUE_DRIFT = "venue_drift", Unit.ROWS
+    REFUSALS = "refusals", Unit.ORDERS
+    UNANSWERED = "unanswered", Unit.ORDERS
+    RECONCILED = "reconciled", Unit.SECONDS
+    FLOW_CONTRACT = "flow_contract", Unit.SHARE_OF_WHOLE
+    FLOW_FRESH = "flow_fresh", Unit.SECONDS
+    QUOTE_FRESH = "quote_fresh", Unit.SECONDS
+    COVERAGE = "coverage", Unit.SHARE_OF_WHOLE
     STRATEGY = "strategy"
-    POSITIONED = "positioned"
+    POSITIONED = "positioned", Unit.SHARES
     WORKING = "working"
     UNRESOLVED = "unresolved"
     SCORE = "score"
-    SIZE = "size"
-    PRICE_COLLAR = "price_collar"
-    SPREAD = "spread"
-    OPEN_POSITIONS = "open_positions"
-    NEW_ENTRIES = "new_entries"
-    SESSION_ENTRIES = "session_entries"
-    SYMBOL_ENTRIES = "symbol_entries"
-    ORDER_RATE = "order_rate"
-    ORDER_NOTIONAL = "order_notional"
-    SYMBOL_NOTIONAL = "symbol_notional"
-    SECTOR_NOTIONAL = "sector_notional"
-    GROSS_NOTIONAL = "gross_notional"
-    BUYING_POWER = "buying_power"
-    DAILY_LOSS = "daily_loss"
-    DRAWDOWN = "drawdown"
-    COOLDOWN = "cooldown"
-    DUPLICATE = "duplicate"
-    EXIT = "exit"
+    SIZE = "size", Unit.SHARES
+    PRICE_COLLAR = "price_collar", Unit.SHARE_OF_WHOLE
+    SPREAD = "spread", Unit.SHARE_OF_WHOLE
+    OPEN_POSITIONS = "open_positions", Unit.POSITIONS
+    NEW_ENTRIES = "new_entries", Unit.ENTRIES
+    SESSION_ENTRIES = "session_entries", Unit.ENTRIES
+    SYMBOL_ENTRIES = "symbol_entries", Unit.ENTRIES
+    ORDER_RATE = "order_rate", Unit.ENTRIES
+    ORDER_NOTIONAL = "order_notional", Unit.USD
+    SYMBOL_NOTIONAL = "symbol_notional", Unit.SHARE_OF_WHOLE
+    SECTOR_NOTIONAL = "sector_notional", Unit.SHARE_OF_WHOLE
+    GROSS_NOTIONAL = "gross_notional", Unit.SHARE_OF_WHOLE
+    BUYING_POWER = "buying_power", Unit.USD
+    DAILY_LOSS = "daily_loss", Unit.SHARE_OF_WHOLE
+    DRAWDOWN = "drawdown", Unit.SHARE_OF_WHOLE
+    COOLDOWN = "cooldown", Unit.SECONDS
+    DUPLICATE = "duplicate", Unit.SECONDS
+    EXIT = "exit", Unit.SHARE_OF_WHOLE
     SEND = "send"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer; `observed` and `limit` are in the unit that the gate's reason states, `age_s` in seconds."""
+    """One answer; `observed` and `limit` are in the reason's unit, or in the gate's where it states none.
+
+    `age_s` is in seconds.
+    """
 
     gate: Gate
     verdict: Verdict
@@ -77,6 +89,11 @@ class Decision:
         return self.verdict is Verdict.PASS
 
     @property
+    def units(self) -> tuple[Unit, Unit]:
+        """Return the units of what was observed and of the limit."""
+        return units_of(self.gate, self.reason)
+
+    @property
     def distance(self) -> float | None:
         """Return how far observed is from the limit as a fraction of the limit; None where either is no number."""
         if isinstance(self.observed, str | None) or isinstance(self.limit, str | None):
@@ -84,6 +101,12 @@ class Decision:
         limit = float(self.limit)
         gap = abs(float(self.observed) - limit)
         return gap / abs(limit) if limit else gap
+
+
+def units_of(gate: Gate, reason: Reason | None) -> tuple[Unit, Unit]:
+    """Return the units of what a gate observed, and of its limit."""
+    own = REASONS[reason].units if reason else None
+    return own or (gate.unit, gate.unit)
 
 
 def first_failure(decisions: tuple[Decision, ...]) -> Decision | None:

@@ -2,6 +2,7 @@
 
 from tradebot.model.reason_codes import Cause, Reason, ReasonRow
 from tradebot.model.reason_codes import row as _row
+from tradebot.model.units import Unit
 
 ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.COOLDOWN: _row(Cause.IDLE, "The symbol was traded a short while ago.", "Wait for the cooldown to end."),
@@ -19,6 +20,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         Cause.BLOCKED,
         "The pass took so long that prices and book may have changed before the order could go out.",
         "Nothing to do: the next pass looks anew. If it happens often, tradebot doctor.",
+        Unit.SECONDS,
     ),
     Reason.SENT: _row(Cause.IDLE, "The order was sent and accepted.", "tradebot status shows it."),
     Reason.VENUE_REJECTED: _row(
@@ -39,7 +41,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE, "The profit target was reached.", "Nothing to do; the position is being closed."
     ),
     Reason.TIME_EXIT: _row(
-        Cause.IDLE, "The position was held as long as it may be.", "Nothing to do; it is being closed."
+        Cause.IDLE, "The position was held as long as it may be.", "Nothing to do; it is being closed.", Unit.SECONDS
     ),
     Reason.FLATTEN: _row(
         Cause.BLOCKED,

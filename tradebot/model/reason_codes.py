@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
+from tradebot.model.units import Unit
+
 
 class Cause(StrEnum):
     """Whose turn it is: the bot is BROKEN, a rule BLOCKED the trade, it was IDLE by design, or we cannot tell."""
@@ -125,13 +127,17 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonRow:
-    """One row of the table: whose turn it is, what it means, what would change it."""
+    """One row of the table: whose turn it is, what it means, what would change it.
+
+    `units` are those of what was observed and of the limit, where they are not the gate's.
+    """
 
     cause: Cause
     meaning: str
     remedy: str
+    units: tuple[Unit, Unit] | None = None
 
 
-def row(cause: Cause, meaning: str, remedy: str) -> ReasonRow:
-    """Return one row of the table."""
-    return ReasonRow(cause, meaning, remedy)
+def row(cause: Cause, meaning: str, remedy: str, unit: Unit | None = None, limit: Unit | None = None) -> ReasonRow:
+    """Return one row of the table; the limit is in the same unit unless it has another."""
+    return ReasonRow(cause, meaning, remedy, (unit, limit or unit) if unit else None)

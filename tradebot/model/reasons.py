@@ -3,6 +3,7 @@
 from tradebot.model.order_reasons import ORDER_REASONS
 from tradebot.model.reason_codes import Cause, Reason, ReasonRow
 from tradebot.model.reason_codes import row as _row
+from tradebot.model.units import Unit
 
 __all__ = ["REASONS", "Cause", "Reason", "ReasonRow"]
 
@@ -42,6 +43,7 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BROKEN,
         "Nobody was there in time for this slot, and an entry is never caught up.",
         "Nothing to do; if it comes often, see why serve was down or slow: tradebot events",
+        Unit.SECONDS,
     ),
     Reason.CALENDAR_DISAGREES: _row(
         Cause.BROKEN,
@@ -53,6 +55,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "The venue's clock and this machine's are too far apart to trust either: no entries, no exits by time. "
         "Exits by price go on.",
         "tradebot doctor compares them. Set this machine's clock (timedatectl set-ntp true), or wait for the venue's.",
+        Unit.SECONDS,
     ),
     Reason.STATE_ON_NETWORK: _row(
         Cause.BLOCKED,
@@ -143,11 +146,13 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BLOCKED,
         "The books and the broker differ.",
         "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN",
+        Unit.FINDINGS,
     ),
     Reason.VIEW_INCOMPLETE: _row(
         Cause.BROKEN,
         "The venue told of a position or an order that cannot be read, so the book may be larger than it looks.",
         "Read tradebot events; look at the account at the venue.",
+        Unit.ROWS,
     ),
     Reason.VIEW_UNSTEADY: _row(
         Cause.UNKNOWN,
@@ -191,6 +196,7 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE,
         "The components cancel out or are all absent: no side to take.",
         "Nothing to do; wait for flow.",
+        Unit.NONE,
     ),
     Reason.LONG_ONLY: _row(
         Cause.IDLE,
@@ -201,11 +207,13 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.IDLE,
         "The candidate's own time is too long ago.",
         "Send candidates sooner; limits.max_flow_age_s says how old a signal may be.",
+        Unit.SECONDS,
     ),
     Reason.CLUSTER_TOO_SMALL: _row(
         Cause.IDLE,
         "Too few alerts point the same way within the cluster window.",
         "Nothing to do; or lower strategies.flow.min_cluster (at least 1), then tradebot config accept.",
+        Unit.ALERTS,
     ),
     Reason.STRATEGY_DECLINED: _row(
         Cause.IDLE,
@@ -221,6 +229,7 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BROKEN,
         "A plug-in strategy did not answer in time and was ended; it loses this cycle, the others go on.",
         "Fix the plug-in, or raise plugins.timeout_s (at most 600), then tradebot config accept.",
+        Unit.SECONDS,
     ),
     Reason.STRATEGY_INVALID: _row(
         Cause.BROKEN,
@@ -231,6 +240,7 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BROKEN,
         "A strategy proposed more candidates than there are symbols; all of this cycle are refused, the others' go on.",
         "Fix the plug-in: at most one candidate for each symbol of the universe.",
+        Unit.CANDIDATES,
     ),
     Reason.ALREADY_POSITIONED: _row(Cause.IDLE, "The symbol is already held.", "Nothing to do; exits manage it."),
     Reason.FOREIGN_POSITION: _row(
@@ -253,6 +263,7 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.UNKNOWN,
         "The broker holds a multiple of what the books hold: prices may be of other shares than the entry.",
         "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN",
+        Unit.NONE,
     ),
     Reason.ORDER_WORKING: _row(
         Cause.IDLE, "An order on this symbol is still working.", "Wait for it to fill or to be cancelled."
@@ -323,13 +334,18 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.BLOCKED, "The account's buying power does not cover the order.", "Close positions or add cash."
     ),
     Reason.EQUITY_UNKNOWN: _row(
-        Cause.UNKNOWN, "The account's equity is absent or not positive.", "Look at the account at the venue."
+        Cause.UNKNOWN,
+        "The account's equity is absent or not positive.",
+        "Look at the account at the venue.",
+        Unit.USD,
+        limit=Unit.SHARE_OF_WHOLE,
     ),
     Reason.EQUITY_UNEXPLAINED: _row(
         Cause.UNKNOWN,
         "The equity that the venue states, now or for the last session, is far from what its cash and positions or the "
         "highest equity seen bear out.",
         "Compare equity, cash and positions at the venue; entries stay shut until they agree.",
+        Unit.USD,
     ),
     Reason.DAILY_LOSS_REACHED: _row(
         Cause.BLOCKED,
@@ -361,6 +377,7 @@ REASONS: dict[Reason, ReasonRow] = {
         "The account holds an order under our mark that came while these books were at work and that they do not know,"
         " or another one under our id: another copy of the bot runs, or an older copy of the folder was put back.",
         "Stop the other copy, if there is one; tradebot adopt SYMBOL --manage takes a position over; tradebot unhalt.",
+        Unit.ORDERS,
     ),
     Reason.BOOKS_OLD: _row(
         Cause.BROKEN,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from commands.doctor.checks.row import Check, Mark, attempt, skipped
 from commands.shared.plain import clean
 from tradebot.adapters.state.state_folder import EVENTS, FACTS
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
@@ -36,9 +37,8 @@ def ledger(app: "App") -> Check:
     pages = app.ledger_view.file.check_pages()
     mark = app.ledger_view.last_reconcile()
     if mark is not None and mark.blocking:
-        found = (
-            f"whole; the comparison of {mark.at:%Y-%m-%d %H:%M} UTC left {mark.blocking} differences with the broker"
-        )
+        left = f"left {counted(mark.blocking, 'difference')} with the broker"
+        found = f"whole; the comparison of {mark.at:%Y-%m-%d %H:%M} UTC {left}"
         fix = "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN"
         return Check("ledger", Mark.WARN, found, "pages of ledger.db", pages, fix=fix)
     compared = f"compared with the broker {mark.at:%Y-%m-%d %H:%M} UTC" if mark else "never compared with the broker"

@@ -42,7 +42,7 @@ def test_its_screen_names_the_commands_in_the_order_of_need(bot: Bot) -> None:
     said = bot.says("audit")
     shown = bot.shown("audit").splitlines()
     assert said.code == 10
-    assert shown[0] == "Audit of sandbox, account …TAIL, at 2026-11-16 14:00:00 UTC"
+    assert shown[0] == "Audit of sandbox, account …TAIL, at 2026-11-16 09:00:00 ET"
     ranks = [line.split(". ")[1] for line in shown if re.match(r"^ \d+\. ", line)]
     assert ranks[0] == "tradebot reconcile"
     assert "tradebot fetch-flow" in ranks
@@ -75,7 +75,7 @@ def test_what_filled_since_the_last_pass_is_counted_and_is_no_difference(bot: Bo
     bot.says("exchange", "tick", "2m")
     found = item(bot.json("audit"), "ledger against broker")
     assert found["state"] == "ok"
-    assert sent == 0 or "wait for the next pass" in found["found"]
+    assert sent == 0 or "the next pass applies" in found["found"]
 
 
 def test_looking_changes_nothing_with_the_broker_or_without(bot: Bot) -> None:

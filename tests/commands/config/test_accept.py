@@ -108,9 +108,9 @@ def test_what_is_accepted_is_shown_confirmed_and_written_once(copy: Bot, monkeyp
     assert fingerprint(copy) == before
     done = copy.says("config", "accept", "--confirm", copy.tail())
     assert done.code == 0
-    assert "limits.max_order_notional_usd  10000     10001  looser   environment: " in done.err
-    assert "exits.time_exit_s              14400     7200   looser   environment: " in done.err
-    assert "limits.max_clock_skew_s        5         1      tighter  environment: " in done.err
+    assert "limits.max_order_notional_usd  looser   10000     10001  environment: " in done.err
+    assert "exits.time_exit_s              looser   14400     7200   environment: " in done.err
+    assert "limits.max_clock_skew_s        tighter  5         1      environment: " in done.err
     assert "counts from now on: 2 looser, 1 tighter" in done.out
     assert fingerprint(copy) != before
     again = copy.json("config", "accept")

@@ -46,7 +46,7 @@ def test_it_plays_a_session_and_says_that_the_books_agree(
     assert done.returncode == 0, done.stderr
     assert f"{MINUTES} minutes, 20 symbols, seed 7" in done.stdout
     assert "Its flow is noise" in done.stdout
-    assert "the ledger's own fold equals the exchange's account to the cent" in done.stdout
+    assert "the ledger and the exchange's account agree to the cent" in done.stdout
 
 
 def test_the_commands_that_it_proposes_work(
@@ -107,7 +107,7 @@ def test_a_demo_takes_the_place_of_another_keeps_what_a_person_edited_and_plays_
     said = typed(capsys, "demo", "--start", "2026-11-27", "--symbols", "1")
     assert "note: your tradebot.yaml was moved to state/aside-1" in said.err
     assert (tmp_path / "state" / "aside-1" / "tradebot.yaml").read_text().endswith("# mine\n")
-    assert "210 minutes, 1 symbols" in said.out
+    assert "210 minutes, 1 symbol" in said.out
     again = typed(capsys, "demo", "--minutes", "3", "--symbols", "2", "--json")
     printed = json.loads(again.out)
     assert (again.code, again.err, printed["schema"], printed["mode"]) == (0, "", "tradebot.demo/1", "sandbox")

@@ -83,7 +83,7 @@ def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
         told[6]
         == "  orders fill at once at the quote, as Alpaca's paper accounts do; 200 requests a minute for each key"
     )
-    assert told[7].endswith("UTC there, and the market is closed until 11-16 14:30")
+    assert told[7].endswith("ET there, and the market is closed until 11-16 09:30 ET")
     assert told[8].startswith("  its time stands still until: ")
 
 
@@ -173,10 +173,10 @@ def test_time_moves_by_durations_and_to_named_moments(bot: Bot) -> None:
 
 def test_a_tick_shows_where_the_session_stands(bot: Bot) -> None:
     assert bot.shown("exchange", "tick") == (
-        "2026-11-17 14:30:00 -> 2026-11-17 14:35:00 UTC\n  session 2026-11-17 is open until 21:00:00 UTC"
+        "2026-11-17 09:30:00 -> 2026-11-17 09:35:00 ET\n  session 2026-11-17 is open until 16:00:00 ET"
     )
     assert bot.shown("exchange", "tick", "close") == (
-        "2026-11-17 14:35:00 -> 2026-11-17 21:00:00 UTC\n"
+        "2026-11-17 09:35:00 -> 2026-11-17 16:00:00 ET\n"
         "The market has ended: its last session is over. Next: tradebot init --state-dir NEW"
     )
 
@@ -190,7 +190,7 @@ def test_a_step_that_cannot_be_read_moves_nothing(bot: Bot, step: str) -> None:
 def test_the_status_names_what_is_there_and_starts_nothing(bot: Bot) -> None:
     shown = bot.shown("exchange", "status").splitlines()
     assert shown[0] == "The exchange of STATE/exchange answers at http://127.0.0.1:PORT"
-    assert "UTC, standing still; " in shown[1]
+    assert "ET, standing still; " in shown[1]
     assert shown[2] == "  market: generated, 4 symbols, 2 sessions from 2026-11-16, orders fill by the next-bar model"
     assert shown[4].split()[:2] == ["main", "sandbox"]
     process.stop(bot.folder / "exchange")
@@ -215,7 +215,7 @@ def test_a_reset_says_what_goes_and_needs_the_account_s_name(bot: Bot) -> None:
 
     unsaid, wrong = bot.says("exchange", "reset", "alice"), bot.says("exchange", "reset", "alice", "--confirm", "yes")
     assert (unsaid.code, wrong.code) == (2, 3)
-    assert "5,000.00 USD of equity, 0 positions, 1 open orders and 1 orders in all go" in unsaid.err
+    assert "5,000.00 USD of equity, 0 positions, 1 open order and 1 order in all are removed" in unsaid.err
     assert len(requests.get(f"{url}/v2/orders", headers=keys, timeout=60).json()) == 1
 
     done = bot.says("exchange", "reset", "alice", "--cash", "7000", "--confirm", "alice")

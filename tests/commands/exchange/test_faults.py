@@ -18,9 +18,9 @@ SCRIPT = """
 - {name: dark, what: {halt_symbol: 10m}, when: {symbol: AAPL, after: open+5m}}
 """
 TABLE = """
-rule  when                            what                               armed  seen  fired
-slow  request clock/account, nth 1/3  status 503, acceptance after  11-16 14:00     0      0
-dark  symbol AAPL, after open+5m      halt_symbol 10m               11-16 14:00     0      0
+rule  when                            what                            armed ET  seen  fired
+slow  request clock/account, nth 1/3  status 503, acceptance after  11-16 09:00     0      0
+dark  symbol AAPL, after open+5m      halt_symbol 10m               11-16 09:00     0      0
 """
 
 

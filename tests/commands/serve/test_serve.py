@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -34,7 +35,7 @@ timetable: {fetch-flow: at open+2m, score: at open+2m, evaluate-exits: every 15m
             reconcile: at open+1m}
 """
 OPEN = timedelta(hours=14, minutes=30)
-NINE_THIRTY, MINUTE = datetime(2026, 11, 16, 14, 30, tzinfo=UTC), timedelta(minutes=1)
+NINE_THIRTY, MINUTE = datetime(2026, 11, 16, 9, 30, tzinfo=ZoneInfo("America/New_York")), timedelta(minutes=1)
 CLOSES = {
     "2026-11-23": timedelta(hours=21),
     "2026-11-24": timedelta(hours=21),
@@ -126,20 +127,20 @@ def test_a_person_sees_a_row_for_each_pass_and_how_it_ended(day: Bot) -> None:
     shown = re.sub(r"(fetch-flow|trade-once|score) {5,}.*", r"\1 …", shown)
     assert (said.code, said.err) == (0, "")
     assert shown.splitlines() == [
-        "11-16 14:00:00  started by serve WHO; Ctrl-C stops it after the pass at work",
-        "11-16 14:00:00  -         reconcile       no difference; 0 positions",
-        "11-16 14:00:00  the session is closed; the next one opens 2026-11-16 14:30 UTC",
-        "11-16 14:31:00  open+1m   reconcile       no difference; 0 positions",
-        "11-16 14:32:00  open+2m   fetch-flow …",
-        "11-16 14:32:00  open+2m   score …",
-        "11-16 14:32:00  open+2m   evaluate-exits  0 looked at = 0 sent",
-        "11-16 14:32:00  open+2m   trade-once …",
+        "11-16 09:00:00 ET  started by serve WHO; Ctrl-C stops it after the pass at work",
+        "11-16 09:00:00 ET  -         reconcile       no difference; 0 positions",
+        "11-16 09:00:00 ET  the session is closed; the next one opens 2026-11-16 09:30 ET",
+        "11-16 09:31:00 ET  open+1m   reconcile       no difference; 0 positions",
+        "11-16 09:32:00 ET  open+2m   fetch-flow …",
+        "11-16 09:32:00 ET  open+2m   score …",
+        "11-16 09:32:00 ET  open+2m   evaluate-exits  0 looked at = 0 sent",
+        "11-16 09:32:00 ET  open+2m   trade-once …",
         *(
-            f"11-16 {NINE_THIRTY + minutes * MINUTE:%H:%M:%S}  {f'open+{minutes}m':<9} evaluate-exits"
+            f"11-16 {NINE_THIRTY + minutes * MINUTE:%H:%M:%S} ET  {f'open+{minutes}m':<9} evaluate-exits"
             "  0 looked at = 0 sent"
             for minutes in range(17, 390, 15)
         ),
-        "11-16 21:00:00  the market has ended: its last session is over. Next: tradebot init --state-dir NEW",
+        "11-16 16:00:00 ET  the market has ended: its last session is over. Next: tradebot init --state-dir NEW",
     ]
 
 

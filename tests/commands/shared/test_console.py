@@ -1,9 +1,9 @@
 """The console of every verb: what is there to be copied stays on one line, whatever the width."""
 
 import pytest
-from rich.table import Table
 
 from commands.shared.console import Screen
+from commands.shared.tables import Table, sentence
 
 PATH = "/" + "a-long-name/" * 12 + "state"
 PROSE = "a sentence of many short words, which is told in as many lines as it takes"
@@ -11,8 +11,8 @@ WHOLE = [PATH, f"tradebot status --state-dir {PATH}", f"tradebot status --state-
 
 
 def in_table(text: str) -> Table:
-    table = Table(box=None)
-    table.add_row("name", text)
+    table = Table("name", sentence("told"))
+    table.row("name", text)
     return table
 
 

@@ -2,10 +2,13 @@
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.shared.drawing import HEIGHTS, bar, duration, sparkline, thinned
+from commands.shared.drawing import HEIGHTS, bar, duration, measured, sparkline, thinned, usd
+from tradebot.model.units import Unit
+from tradebot.text import counted, counted_kind
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)
 
@@ -35,3 +38,43 @@ def test_whatever_is_there_has_a_bar_and_none_is_longer_than_the_longest(count: 
 def test_a_span_of_time_is_told_in_its_two_largest_units() -> None:
     spans = [0, 59, 60, 3599, 3600, 12_000, 86_400, 187_200, -90]
     assert [duration(s) for s in spans] == ["0s", "59s", "1m", "59m", "1h00m", "3h20m", "1d0h", "2d4h", "-1m"]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (Decimal("0.0312"), Unit.SHARE_OF_WHOLE, "3.12%"),
+        ("0.0312", Unit.SHARE_OF_WHOLE, "3.12%"),
+        (Decimal("10250.5"), Unit.USD, "10,250.50 USD"),
+        ("10,250", Unit.USD, "10,250.00 USD"),
+        (2700, Unit.SECONDS, "2,700 s"),
+        (0.25, Unit.SECONDS, "0.2 s"),
+        (1, Unit.ENTRIES, "1 entry"),
+        (Decimal("1.5"), Unit.SHARES, "1.5 shares"),
+        (0.3867, Unit.NONE, "0.3867"),
+        ("REDUCE_ONLY by ada", Unit.SECONDS, "REDUCE_ONLY by ada"),
+        (None, Unit.USD, ""),
+    ],
+)
+def test_a_number_bears_its_unit_and_words_stay_as_they_are(value: object, unit: Unit, text: str) -> None:
+    assert measured(value, unit) == text
+
+
+def test_a_price_is_told_to_the_cent_and_below_a_dollar_to_a_hundredth_of_one() -> None:
+    prices = [Decimal("187.2567"), Decimal("0.5"), Decimal(0), None]
+    assert [usd(price) for price in prices] == ["187.26", "0.5000", "0.00", ""]
+
+
+def test_a_noun_is_in_the_number_of_its_count() -> None:
+    assert [counted(n, "position") for n in (0, 1, 1204)] == ["0 positions", "1 position", "1,204 positions"]
+    assert [counted(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]
+    kinds = ["strategies", "passes", "files of the folder", "list of open orders", "of 2 answers", "slots and claims"]
+    assert [counted_kind(1, kind) for kind in kinds] == [
+        "1 strategy",
+        "1 pass",
+        "1 file of the folder",
+        "1 list of open orders",
+        "1 of 2 answers",
+        "1 of slots and claims",
+    ]
+    assert counted_kind(2, "passes") == "2 passes"

@@ -11,17 +11,17 @@ from tradebot.exchange import process
 def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
     assert bot.shown("status") == (
         "sandbox, account …TAIL, state STATE\n"
-        "  last recorded trading time 2026-11-16 14:00:00 UTC; the venue was not asked\n"
+        "  last recorded trading time 2026-11-16 09:00:00 ET; the broker was not asked\n"
         "  embedded exchange running at http://127.0.0.1:PORT\n"
         "Trading state ACTIVE by user WHO at WHEN: armed\n"
         "Permission open\n"
         "Books never compared with the broker's. Next: tradebot reconcile\n"
-        "Health unknown, 3 looked at: books never looked at; flow not looked at in the last day\n"
+        "Health unknown, 3 checks: books never looked at; flow not looked at in the last day\n"
         "0 positions\n"
         "0 working orders\n"
         "0 orders of unknown fate\n"
         "Realized profit 0.00 USD\n"
-        "Looked at 0 fills, 0 intents, 0 working orders, 0 last passes"
+        "Looked at 0 fills, 0 intents, 0 working orders and the last pass of 0 jobs"
     )
 
 
@@ -80,7 +80,7 @@ def test_health_quota_and_equity_are_those_that_were_recorded(bot: Bot) -> None:
     assert Decimal(equity["last_usd"]) == Decimal(theirs["equity"]) == Decimal(equity["plot"][-1])
     assert (equity["session"], equity["passes"]) == ("2026-11-17", 2)
     shown = bot.shown("status")
-    assert f"{equity['passes']} passes of 2026-11-17" in shown
+    assert f"{equity['passes']} passes in session 2026-11-17" in shown
     assert all(held["nearest"] in shown for held in found["positions"])
 
 

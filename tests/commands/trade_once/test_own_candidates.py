@@ -83,7 +83,7 @@ def test_standard_input_is_read_and_a_dry_run_leaves_nothing(bot: Bot, monkeypat
 
 def test_a_person_sees_what_was_read_without_control_characters(bot: Bot, tmp_path: Path) -> None:
     shown = bot.says("trade-once", "--dry-run", "--candidates", file_of(tmp_path, *LINES)).out
-    assert "candidates.jsonl = 3 candidates + 1 duplicates + 2 bad lines" in shown.replace("\n", " ")
+    assert "candidates.jsonl = 3 candidates + 1 duplicate + 2 bad lines" in shown.replace("\n", " ")
     assert "line 5: score_missing: score is required" in shown
     assert "\x1b" not in shown
 

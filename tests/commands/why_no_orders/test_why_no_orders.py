@@ -40,10 +40,10 @@ def test_a_closed_session_is_idle_by_design(bot: Bot) -> None:
         "IDLE BY DESIGN  Each pass ended at MARKET_CLOSED: The session is closed.\n"
         "Next: Wait for the next open; on the sandbox: tradebot exchange tick next_open\n"
         "\n"
-        "Looked at: pass of 2026-11-16 14:00:00 UTC, slot at 14:00:00Z\n"
-        "Funnel: 1 candidates = 0 orders + 1\n"
-        "reason         count            nearest miss  observed  limit  off by  meaning\n"
-        "MARKET_CLOSED      1  ████████                                         The session is closed."
+        "Looked at: the pass at 2026-11-16 09:00:00 ET, slot at 14:00:00Z\n"
+        "Funnel: 1 candidate = 0 orders + 1 refused\n"
+        "reason         count            meaning\n"
+        "MARKET_CLOSED      1  ████████  The session is closed."
     )
 
 

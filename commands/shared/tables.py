@@ -1,0 +1,191 @@
+"""Tables for people at any width: what does not fit moves under its row, and no word or number is ever broken."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from commands.shared.wrapping import longest_word, wrapped
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+
+GAP, INDENT = "  ", "    "
+READABLE, LINES = 30, 4
+"""The width that a column of sentences needs, unless nearly all are shorter, and the most lines of one within it."""
+LONGEST_NUMBER = 24
+"""What is longer than this among numbers is words, and moves under its row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: numbers stand to the right, sentences may take several lines, and the rest is kept whole.
+
+    Under its row a cell is told with its label; sentences speak for themselves where they have none. A column that
+    `stays` moves last.
+    """
+
+    name: str
+    label: str = ""
+    stays: bool = False
+    is_number: bool = False
+    is_sentence: bool = False
+
+
+def number(name: str) -> Column:
+    """Return a column of numbers."""
+    return Column(name, name, is_number=True)
+
+
+def staying(name: str) -> Column:
+    """Return a column of words without which its row can't be read."""
+    return Column(name, name, stays=True)
+
+
+def sentence(name: str, label: str = "") -> Column:
+    """Return a column of sentences."""
+    return Column(name, label, is_sentence=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Which columns stand side by side, by their places, and how wide each is; the others move under their row."""
+
+    widths: dict[int, int]
+    columns: Sequence[Column]
+
+    def has(self, place: int, cell: Text) -> bool:
+        """Return True if a cell stands in its own column."""
+        width = self.widths.get(place, 0)
+        if not self.columns[place].is_sentence:
+            return cell.cell_len <= width
+        return longest_word(cell) <= width and cell.cell_len <= LINES * width
+
+
+class Table:
+    """Rows under headings. A cell is markup, as in rich's own tables; columns that hold nothing are not shown."""
+
+    def __init__(self, *columns: Column | str, header: bool = True) -> None:
+        self.columns = tuple(Column(each, each) if isinstance(each, str) else each for each in columns)
+        self.header = header
+        self.rows: list[tuple[tuple[str | Text, ...], str]] = []
+
+    def row(self, *cells: str | Text, style: str = "") -> None:
+        """Add a row, a cell for each column."""
+        self.rows.append((cells, style))
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> Iterator[Text]:
+        """Yield the lines at the width of the console."""
+        rows = [(tuple(_text(console, cell) for cell in cells), style) for cells, style in self.rows]
+        layout = _layout(self.columns, [cells for cells, _ in rows], options.max_width, header=self.header)
+        if self.header:
+            names = [Text(column.name, "bold") for column in self.columns]
+            yield from _side_by_side(names, layout)
+        for cells, style in rows:
+            for line in (*_side_by_side(cells, layout), *_under(cells, layout, options.max_width)):
+                line.stylize_before(style)
+                yield line
+
+
+def _text(console: "Console", cell: str | Text) -> Text:
+    return console.render_str(cell) if isinstance(cell, str) else cell
+
+
+def _layout(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: int, *, header: bool) -> _Layout:
+    """Move columns under their rows until the rest fits: sentences first, then words, numbers last."""
+    names = [column.name if header else "" for column in columns]
+    cells = [[row[place] for row in rows] for place in range(len(columns))]
+    kept = [place for place, column in enumerate(columns) if any(_stands(column, cell) for cell in cells[place])]
+    most = {place: _natural(columns[place], names[place], cells[place]) for place in kept}
+    least = {place: _least(columns[place], names[place], cells[place], most[place]) for place in kept}
+    for place in sorted(kept[1:], key=lambda place: (_rank(columns[place]), -place)):
+        if _total(least) > width:
+            del least[place]
+    spare = width - _total(least)
+    for place, narrowest in least.items():
+        more = min(max(spare, 0), most[place] - narrowest)
+        least[place], spare = narrowest + more, spare - more
+    return _Layout(least, columns)
+
+
+def _stands(column: Column, cell: Text) -> bool:
+    """Return True for a cell that makes its column worth its place: words among numbers do not."""
+    return bool(cell.plain) and not (column.is_number and cell.cell_len > LONGEST_NUMBER)
+
+
+def _rank(column: Column) -> int:
+    return 0 if column.is_sentence else 3 if column.stays else 2 if column.is_number else 1
+
+
+def _natural(column: Column, name: str, cells: Iterable[Text]) -> int:
+    widths = [line.cell_len for cell in cells for line in cell.split("\n")]
+    return max([len(name), *(width for width in widths if not (column.is_number and width > LONGEST_NUMBER))])
+
+
+def _least(column: Column, name: str, cells: Sequence[Text], most: int) -> int:
+    if not column.is_sentence:
+        return most
+    lengths = sorted(cell.cell_len for cell in cells)
+    return max(len(name), min(READABLE, lengths[len(lengths) * 9 // 10]))
+
+
+def _total(widths: dict[int, int]) -> int:
+    return sum(widths.values()) + len(GAP) * max(len(widths) - 1, 0)
+
+
+def _side_by_side(cells: Sequence[Text], layout: _Layout) -> Iterator[Text]:
+    """Yield the lines of the cells that stand in their columns."""
+    shown = [
+        wrapped(cells[place], width) if layout.has(place, cells[place]) else []
+        for place, width in layout.widths.items()
+    ]
+    for place in range(max(map(len, shown), default=0)):
+        parts = (
+            _padded(lines[place] if place < len(lines) else Text(), width, right=layout.columns[column].is_number)
+            for lines, (column, width) in zip(shown, layout.widths.items(), strict=True)
+        )
+        line = Text(GAP).join(parts)
+        line.rstrip()
+        yield line
+
+
+def _padded(cell: Text, width: int, *, right: bool) -> Text:
+    blank = Text(" " * max(width - cell.cell_len, 0))
+    return blank + cell if right else cell + blank
+
+
+def _under(cells: Sequence[Text], layout: _Layout, width: int) -> Iterator[Text]:
+    """Yield what moved under its row, numbers and names first, then sentences."""
+    moved = [
+        (column, cell)
+        for place, (column, cell) in enumerate(zip(layout.columns, cells, strict=True))
+        if cell.plain and not layout.has(place, cell) and (column.name or column.label)
+    ]
+    room = width - len(INDENT)
+    beside = sorted((each for each in moved if _is_short(*each)), key=lambda each: -_rank(each[0]))
+    alone = (each for each in moved if not _is_short(*each))
+    told = (line for each in alone for line in wrapped(_labelled(*each), room))
+    for line in (*_filled([_labelled(*each) for each in beside], room), *told):
+        yield Text(INDENT) + line
+
+
+def _is_short(column: Column, cell: Text) -> bool:
+    """Return True for what has its label, and room for others beside it."""
+    return bool(column.label) and "\n" not in cell.plain and cell.cell_len <= READABLE
+
+
+def _labelled(column: Column, cell: Text) -> Text:
+    return Text(f"{column.label} ") + cell if column.label else cell
+
+
+def _filled(parts: Sequence[Text], room: int) -> Iterator[Text]:
+    """Yield short parts beside one another, as many in a line as have room."""
+    line = Text()
+    for part in parts:
+        if line.plain and line.cell_len + len(GAP) + part.cell_len > room:
+            yield from wrapped(line, room)
+            line = Text()
+        line = line + GAP + part if line.plain else part
+    if line.plain:
+        yield from wrapped(line, room)

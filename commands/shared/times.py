@@ -1,0 +1,69 @@
+"""Times for people: New York's, where the market is, or UTC with --utc. Documents are always in UTC.
+
+`halt` goes through this file: cheap imports only.
+"""
+
+import re
+from datetime import UTC, datetime, tzinfo
+from functools import cache
+
+SECOND, MINUTE, CLOCK = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%H:%M:%S"
+DAY_SECOND, DAY_MINUTE = "%m-%d %H:%M:%S", "%m-%d %H:%M"
+WRITTEN = re.compile(r"\b(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d)(:\d\d)?(?: UTC\b|Z\b)")
+"""A whole moment in UTC as records and checks write it into their sentences."""
+
+
+class _Reader:
+    """What the person at this command line asked for."""
+
+    in_utc = False
+
+
+def show_utc(in_utc: bool) -> None:
+    """Show times in UTC from now on, or in New York's time again."""
+    _Reader.in_utc = in_utc
+
+
+def when(at: datetime, form: str = SECOND) -> str:
+    """Return a moment with its zone: 2026-11-20 09:31:07 ET."""
+    return f"{stamp(at, form)} {zone()}"
+
+
+def stamp(at: datetime, form: str = SECOND) -> str:
+    """Return a moment without its zone, for a column whose heading names it."""
+    return at.astimezone(_zone()).strftime(form)
+
+
+def zone() -> str:
+    """Return the name of the zone in which times are shown."""
+    return "UTC" if _zone() is UTC else "ET"
+
+
+def for_reader(text: str) -> str:
+    """Return a sentence with each moment that it writes in UTC as this reader wants it."""
+    return text if _zone() is UTC else WRITTEN.sub(_rewritten, text)
+
+
+def _rewritten(found: re.Match[str]) -> str:
+    day, _, minute, second = found.groups()
+    try:
+        at = datetime.fromisoformat(f"{day}T{minute}{second or ''}+00:00")
+        return when(at, SECOND if second else MINUTE)
+    except (ValueError, OverflowError):
+        # Foreign text that only looks like a time.
+        return found[0]
+
+
+def _zone() -> tzinfo:
+    return UTC if _Reader.in_utc else _new_york()
+
+
+@cache
+def _new_york() -> tzinfo:
+    """Return New York's time, or UTC on a machine that knows no time zones: a halt is never kept back by that."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo("America/New_York")
+    except (KeyError, OSError, ValueError):
+        return UTC

@@ -1,0 +1,156 @@
+"""Every screen reads well at 60, 80 and 120 columns and in a pipe: lines fit, words and numbers are whole."""
+
+import re
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from typer.main import get_command
+
+from commands.app import app
+from commands.shared import surface
+from commands.shared.console import Screen
+from commands.shared.surface import Report
+from commands.shared.wrapping import DEEPEST, WORD
+from tests.bot import Bot, made, order_by_hand, second_session
+
+WIDTHS = [60, 80, 120, None]
+UNLABELLED = {"meaning", "did", "found", "strategy", "and", "note", "state"}
+"""Words of headings that are not repeated where their cells stand under the row."""
+PIPED = 100
+"""The width where nobody says one."""
+VERBS = (
+    "why-no-orders",
+    "why-no-orders {symbol}",
+    "why-no-orders --reason HALTED",
+    "status",
+    "positions",
+    "orders --all",
+    "fills",
+    "schedule --next 5",
+    "score",
+    "score --explain {symbol}",
+    "trade-once --dry-run",
+    "evaluate-exits --dry-run",
+    "fetch-flow --endpoint dark_pool",
+    "reconcile",
+    "audit",
+    "doctor",
+    "live status",
+    "config show limits --origin",
+    "config check",
+    "strategy list",
+    "events",
+    "journal verify",
+    "backup --list",
+    "exchange status",
+    "exchange faults ready",
+    "exchange faults",
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder of a bot of every screen: it holds, has traded, differs from its broker, and is halted."""
+    with made(tmp_path_factory.mktemp("widths") / "state") as folder:
+        yield folder
+
+
+@pytest.fixture
+def traded(place: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return the bot after all that can be shown has happened to it."""
+    bot = Bot(place, capsys)
+    if not bot.json("fills")["known"]:
+        second_session(bot)
+        assert bot.json("trade-once")["orders"] > 0
+        bot.says("exchange", "tick", "2m")
+        bot.says("evaluate-exits")
+        order_by_hand(bot.url, "MSFT", "1", "by-hand-1")
+        bot.says("exchange", "tick", "3m")
+        bot.says("halt", "--reason", "a reason of many words, which no column of any table holds in one line")
+        bot.says("fetch-flow")
+        bot.says("trade-once", "--force-slot")
+        bot.says("exchange", "faults", "add", "new-words")
+    return bot
+
+
+def report_of(verb: str, bot: Bot, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """Run a verb and return its report, which is then shown at every width."""
+    symbol = bot.json("fills")["fills"][0]["symbol"]
+    kept: list[Report] = []
+    for module in [each for each in [*sys.modules.values()] if vars(each).get("finish") is surface.finish]:
+        monkeypatch.setattr(module, "finish", lambda report, as_json: kept.append(report))
+    bot.says(*verb.format(symbol=symbol).split())
+    (report,) = kept
+    return report
+
+
+def shown(report: Report, monkeypatch: pytest.MonkeyPatch, width: int | None) -> str:
+    """Return what a person sees at a width; None is a pipe, where nobody says one."""
+    monkeypatch.delenv("COLUMNS") if width is None else monkeypatch.setenv("COLUMNS", str(width))
+    screen = surface.console()
+    with screen.capture() as text:
+        report.render(screen)
+    return text.get()
+
+
+def words(text: str) -> set[str]:
+    """Return the words and numbers of a screen; bars and lines of heights are neither."""
+    return {word.rstrip(":") for word in text.split() if not set(word) <= set("▁▂▃▄▅▆▇█─")}
+
+
+def too_wide(line: str, width: int) -> bool:
+    """Return True for a line wider than the screen, unless a path or a command to copy makes it so."""
+    parts = [part.group().rstrip() for part in WORD.finditer(line)]
+    longest = max(parts, key=len, default="")
+    copied = "/" in longest or longest.startswith("tradebot ")
+    return len(line) > width and not (copied and len(longest) > width - DEEPEST)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_screen_fits_and_breaks_no_word(traded: Bot, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    report = report_of(verb, traded, monkeypatch)
+    whole = words(shown(report, monkeypatch, 1000))
+    for width in WIDTHS:
+        text = shown(report, monkeypatch, width)
+        assert [line for line in text.splitlines() if too_wide(line, width or PIPED)] == [], verb
+        assert words(text) - whole == set(), "a word or a number was broken"
+        assert whole - words(text) <= UNLABELLED, "something was cut off"
+        assert "\x1b" not in text, "a pipe holds no colors"
+
+
+def test_a_terminal_without_colors_is_sent_none(traded: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = report_of("why-no-orders", traded, monkeypatch)
+    sent = {}
+    for no_color in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        screen = Screen(width=80, force_terminal=True, color_system="standard", highlight=False)
+        with screen.capture() as text:
+            report.render(screen)
+        sent[no_color] = bool(re.search(r"\x1b\[[\d;]*3\d", text.get()))
+    assert sent == {"": True, "1": False}
+
+
+def test_times_are_new_yorks_and_with_utc_they_are_utc(traded: Bot) -> None:
+    at = datetime.fromisoformat(traded.json("status")["as_of"])
+    shown = [traded.says("status", *flag).out for flag in ((), ("--utc",), ())]
+    local = f"{at.astimezone(ZoneInfo('America/New_York')):%Y-%m-%d %H:%M:%S} ET"
+    utc = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    assert [(local in text, utc in text) for text in shown] == [(True, False), (False, True), (True, False)]
+    checked = [traded.says("audit", *flag).out for flag in ((), ("--utc",))]
+    assert [("UTC" in text, "ET" in text) for text in checked] == [(False, True), (True, False)]
+
+
+def test_every_verb_takes_utc() -> None:
+    every = list(verbs(get_command(app)))
+    assert len(every) > 30
+    assert all("--utc" in [name for option in verb.params for name in option.opts] for verb in every)
+
+
+def verbs(group: Any) -> Iterator[Any]:
+    for command in group.commands.values():
+        yield from verbs(command) if hasattr(command, "commands") else [command]
