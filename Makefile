@@ -34,7 +34,7 @@ soak: $(VENV)/.dev  ## long random campaigns, a line for each: the exchange agai
 		tests/test_limits.py tests/scenarios/test_each_position_is_sold_once.py tests/gates/test_rates.py \
 		tests/scenarios/test_configurations_run.py $(ARGS)
 
-mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/MUTANTS.md explains what no test notices
+mutants: .venv-mutants/.dev  ## change the money code in thousands of small ways; docs/internals/MUTANTS.md explains what no test notices
 	.venv-mutants/bin/mutmut run $(ARGS)
 	.venv-mutants/bin/mutmut results
 

@@ -123,18 +123,21 @@ def _render(console: "Console", data: Adopted) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("adopt", epilog="Example: tradebot adopt MSFT     or: tradebot adopt MSFT --manage")
+    @app.command("adopt", epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage")
     def adopt(
-        symbol: Annotated[str, typer.Argument(help="The position's symbol.", autocompletion=strangers)],
-        manage: Annotated[bool, typer.Option("--manage", help="Make it the bot's own: exits will close it.")] = False,
+        symbol: Annotated[str, typer.Argument(help="Symbol of the position.", autocompletion=strangers)],
+        manage: Annotated[bool, typer.Option("--manage", help="Take it over: exit rules will close it.")] = False,
         confirmed: Annotated[
-            str | None, typer.Option("--confirm", help="The symbol again, where no terminal asks.")
+            str | None, typer.Option("--confirm", help="Type the symbol here if there is no terminal.")
         ] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Note a position that the bot did not open as known, or let the bot's exit rules manage it."""
+        """Acknowledge a position that the bot did not open.
+
+        With --manage the bot takes it over, and its exit rules will close it.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot, symbol.strip().upper(), take_over=manage, by=caller(), confirmed=confirmed)
         finish(report, as_json)

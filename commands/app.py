@@ -37,6 +37,7 @@ from commands.recover import verb as recover
 from commands.score import verb as score
 from commands.serve import verb as serve
 from commands.shared import schema
+from commands.shared.help import Program, VerbGroup
 from commands.shared.plain import clean
 from commands.status import verb as status
 from commands.strategy import verb as strategy
@@ -47,8 +48,9 @@ from tradebot.errors import ExitCode, OperatorError
 
 app = typer.Typer(
     name="tradebot",
-    help="A trading bot that can be questioned. With no account and no keys it trades on its own embedded exchange.",
-    epilog="Begin with: tradebot demo     then: tradebot why-no-orders",
+    cls=Program,
+    help="A trading bot that explains itself. It needs no account: it can trade on its own embedded exchange.",
+    epilog="tradebot demo\ntradebot why-no-orders\ntradebot status --help",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -60,11 +62,11 @@ for module in (
     backup, restore, recover, completion,
 ):  # fmt: skip
     module.register(app)
-app.add_typer(config.app, name="config")
-app.add_typer(exchange.app, name="exchange")
-app.add_typer(journal.app, name="journal")
-app.add_typer(strategy.app, name="strategy")
-app.add_typer(live.app, name="live")
+app.add_typer(config.app, name="config", cls=VerbGroup)
+app.add_typer(exchange.app, name="exchange", cls=VerbGroup)
+app.add_typer(journal.app, name="journal", cls=VerbGroup)
+app.add_typer(strategy.app, name="strategy", cls=VerbGroup)
+app.add_typer(live.app, name="live", cls=VerbGroup)
 schema.offer(app)
 
 
@@ -94,7 +96,9 @@ def run(arguments: list[str]) -> int:
     try:
         result = int(_command()(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
     except typer.TyperException as wrong:
-        raise OperatorError(wrong.format_message(), _usage_hint(wrong)) from wrong
+        from commands.shared.usage import explained
+
+        raise explained(wrong, arguments, _command()) from wrong
     if result == ExitCode.INTERRUPTED:
         # Typer has taken the KeyboardInterrupt and left this code.
         raise KeyboardInterrupt
@@ -113,8 +117,3 @@ def _refuse_empty(arguments: list[str]) -> None:
             raise OperatorError(
                 f"there is an empty word {where}, which names nothing", "is a variable of the shell unset?"
             )
-
-
-def _usage_hint(wrong: typer.TyperException) -> str:
-    context = getattr(wrong, "ctx", None)
-    return f"{context.command_path} --help" if context else "tradebot --help"

@@ -120,14 +120,17 @@ def _render(console: "Console", data: Backups) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("backup", epilog="Example: tradebot backup     or: tradebot backup --list")
+    @app.command("backup", epilog="tradebot backup\ntradebot backup --list")
     def backup(
-        only_list: Annotated[bool, typer.Option("--list", help="Make none, show those that there are.")] = False,
+        only_list: Annotated[bool, typer.Option("--list", help="List backups without making one.")] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Copy ledger and journal, and read the copy through; every ended session is copied by itself."""
+        """Back up the ledger and the journal, and verify the copy.
+
+        A backup is also made whenever a session ends.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot, only_list=only_list)
         finish(report, as_json)

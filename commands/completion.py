@@ -1,4 +1,7 @@
-"""`tradebot completion`: how to let the shell complete verbs, options, symbols, plans and settings."""
+"""`tradebot completion`: how to let the shell complete verbs, options, symbols, plans and settings.
+
+Typer writes the scripts and installs them; this verb says how, and prints one for those who install it themselves.
+"""
 
 import os
 from dataclasses import dataclass
@@ -7,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.shared.hints import invoked_as
+from commands.shared.plain import clean
 from commands.shared.surface import Json, Report, finish
 from tradebot.errors import OperatorError
 
@@ -15,19 +20,17 @@ if TYPE_CHECKING:
 
 VARIABLE = "_TRADEBOT_COMPLETE"
 """The variable through which the script asks for values; Typer names it after the program."""
-INSTALL = {
-    "bash": ("echo 'eval \"$(tradebot completion bash)\"' >> ~/.bashrc", 'eval "$(tradebot completion bash)"'),
-    "zsh": ("echo 'eval \"$(tradebot completion zsh)\"' >> ~/.zshrc", 'eval "$(tradebot completion zsh)"'),
-    "fish": (
-        "tradebot completion fish > ~/.config/fish/completions/tradebot.fish",
-        "tradebot completion fish | source",
-    ),
+SHELLS = {
+    "bash": 'eval "$(tradebot completion bash)"',
+    "zsh": 'eval "$(tradebot completion zsh)"',
+    "fish": "tradebot completion fish | source",
 }
+"""The shells that completion is offered for, each with the command that loads its script into a running one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A shell's script, and the commands that load it now and in each new shell."""
+    """A shell's script, and the commands that load it into this shell and into every new one."""
 
     shell: str
     script: str
@@ -40,14 +43,11 @@ def run(shell: str | None, environ: "os._Environ[str] | dict[str, str]") -> Repo
     from typer._completion_shared import get_completion_script
 
     wanted = shell or Path(environ.get("SHELL", "")).name
-    if wanted not in INSTALL:
-        raise OperatorError(
-            f"there is no completion for {wanted or 'a shell that is not named'}",
-            f"tradebot completion {' | '.join(INSTALL)}",
-        )
+    if wanted not in SHELLS:
+        what = f"completion does not support {clean(wanted)}" if wanted else "it is not known which shell you use"
+        raise OperatorError(what, f"tradebot completion {' | '.join(SHELLS)}")
     script = get_completion_script(prog_name="tradebot", complete_var=VARIABLE, shell=wanted)
-    always, now = INSTALL[wanted]
-    data = Completion(wanted, script, now, always)
+    data = Completion(wanted, script, SHELLS[wanted], f"{invoked_as()} --install-completion {wanted}")
     return Report("completion", data, lambda console: _render(console, data, script_only=shell is not None))
 
 
@@ -56,20 +56,18 @@ def _render(console: "Console", data: Completion, *, script_only: bool) -> None:
         # As it is: a shell reads it, so nothing may be wrapped.
         console.out(data.script, highlight=False)
         return
-    console.print(f"In this {data.shell}, now:       {data.now}", markup=False, soft_wrap=True)
-    console.print(f"In every new {data.shell}:       {data.always}", markup=False, soft_wrap=True)
-    console.print(
-        "Then: tradebot flat<TAB>, tradebot why-no-orders A<TAB>, tradebot reconcile --apply <TAB>", markup=False
-    )
+    console.print(f"For every new {data.shell}:  {data.always}", markup=False, soft_wrap=True)
+    console.print(f"For this {data.shell} only:  {data.now}", markup=False, soft_wrap=True)
+    console.print("Then try: tradebot why-no-orders A<TAB>, or tradebot reconcile --apply <TAB>", markup=False)
 
 
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("completion", epilog="Example: tradebot completion     or: tradebot completion bash")
+    @app.command("completion", epilog="tradebot completion\ntradebot completion bash")
     def completion(
-        shell: Annotated[str | None, typer.Argument(help="bash, zsh or fish: print its script.")] = None,
+        shell: Annotated[str | None, typer.Argument(help="Print the script for bash, zsh or fish.")] = None,
         as_json: Json = False,
     ) -> None:
-        """Tell how the shell completes verbs, options and live values, or print a shell's script."""
+        """Set up shell completion for verbs, options and values."""
         finish(run(shell, os.environ), as_json)

@@ -85,15 +85,18 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("events", epilog="Example: tradebot events -n 50     or: tradebot events -f")
+    @app.command("events", epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow")
     def events(
-        last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="The last N.")] = 20,
-        on: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each one as it comes.")] = False,
+        last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show the last N.")] = 20,
+        on: Annotated[bool, typer.Option("--follow", "-f", help="Keep showing new events as they come.")] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show what happened to the bot itself: failures of sources, differences in answers, faults."""
+        """Show what happened to the bot itself.
+
+        That is failed sources, unexpected responses and faults.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot, last)
             if not on:

@@ -139,17 +139,20 @@ def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
     from commands.shared.completing import symbols
 
-    @app.command("fills", epilog="Example: tradebot fills --since session")
+    @app.command("fills", epilog="tradebot fills\ntradebot fills AAPL --since session")
     def fills(
-        symbol: Annotated[str | None, typer.Argument(help="One symbol's.", autocompletion=symbols)] = None,
+        symbol: Annotated[str | None, typer.Argument(help="Show only this symbol.", autocompletion=symbols)] = None,
         since: Annotated[
-            str | None, typer.Option("--since", help="90s, 30m, 2h, 1d or session, up to the last record.")
+            str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")
         ] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show what was bought and sold, and what it did to the cash; the venue is not asked."""
+        """Show what was bought and sold.
+
+        Reads the bot's own books; the broker isn't asked.
+        """
         from commands.why_no_orders.verb import span_of
 
         span = span_of(None, since) if since else None

@@ -106,19 +106,22 @@ def _render(console: "Console", data: "PassData") -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("flatten", epilog="Example: tradebot flatten MSFT     or: tradebot flatten --all")
+    @app.command("flatten", epilog="tradebot flatten MSFT\ntradebot flatten --all")
     def flatten(
-        symbol: Annotated[str | None, typer.Argument(help="What to close.", autocompletion=own)] = None,
-        everything: Annotated[bool, typer.Option("--all", help="Close all that is the bot's own.")] = False,
+        symbol: Annotated[str | None, typer.Argument(help="Symbol to close.", autocompletion=own)] = None,
+        everything: Annotated[bool, typer.Option("--all", help="Close all of the bot's positions.")] = False,
         confirmed: Annotated[
-            str | None, typer.Option("--confirm", help="The symbol again, or ALL, where no terminal asks.")
+            str | None, typer.Option("--confirm", help="Type the symbol or ALL here if there is no terminal.")
         ] = None,
         dry_run: DryRun = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Close the bot's own position in a symbol, or all of them, ending its working orders first."""
+        """Close one of the bot's positions, or all of them.
+
+        The symbol's working orders are cancelled first.
+        """
         if (symbol is None) is not everything:
             raise OperatorError("name one symbol, or --all", "tradebot flatten MSFT     or: tradebot flatten --all")
         name = None if symbol is None else symbol.strip().upper()

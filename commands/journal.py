@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.ledger.journal_reading import Reading
     from tradebot.app.wiring import App
 
-app = typer.Typer(help="The hash-chained journal of money records.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Verify the journal of money records.", no_args_is_help=True, rich_markup_mode=None)
 SHOWN = 20
 
 
@@ -109,14 +109,17 @@ def _render(console: "Console", data: Verified) -> None:
     )
 
 
-@app.command("verify", epilog="Example: tradebot journal verify     or, for a copy: tradebot journal verify FILE")
+@app.command("verify", epilog="tradebot journal verify\ntradebot journal verify FILE  # a copy")
 def _verify(
-    file: Annotated[str | None, typer.Argument(help="Another journal, of a backup or the quarantine.")] = None,
+    file: Annotated[str | None, typer.Argument(help="Another journal file, from a backup or the quarantine.")] = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Read the whole chain of the journal, and say at which record it breaks."""
+    """Verify the journal's hash chain.
+
+    If the chain is broken, it names the first bad record.
+    """
     with opened_as_found(state_dir, config) as bot:
         report = run(bot, file)
     finish(report, as_json)

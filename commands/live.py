@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import Arming, Mode, Permission
 
-app = typer.Typer(help="Show and give the permission to send orders.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Show or give permission to send orders.", no_args_is_help=True, rich_markup_mode=None)
 OPEN, ENTRIES, CLOSED = "open", "entries closed", "closed"
 STYLES = {OPEN: "green", ENTRIES: "yellow", CLOSED: "red"}
 MEANINGS = {
@@ -260,24 +260,30 @@ def _render_armed(console: "Console", data: Armed) -> None:
         console.print(f"The trading state is {data.trading_state}: no entry is sent. Next: tradebot unhalt")
 
 
-@app.command("status", epilog="Example: tradebot live status")
+@app.command("status", epilog="tradebot live status")
 def _status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-    """Say which conditions for sending orders are open, and what opens the others; exit 10 where one is closed."""
+    """Show what orders still need before they can be sent.
+
+    Lists each condition with what meets it. Exits with code 10 if any is not met.
+    """
     with opened(state_dir, config) as bot:
         report = status(bot)
     finish(report, as_json)
 
 
-@app.command("arm", epilog="Example: tradebot live arm --sessions 1")
+@app.command("arm", epilog="tradebot live arm --sessions 1")
 def _arm(
     sessions: Annotated[
-        int, typer.Option("--sessions", min=1, max=MOST_SESSIONS, help="For how many sessions, this one counted.")
+        int, typer.Option("--sessions", min=1, max=MOST_SESSIONS, help="Number of sessions, including this one.")
     ] = 1,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Let real money be traded for some sessions; asks at a terminal, and nothing takes the terminal's place."""
+    """Allow trading with real money for a number of sessions.
+
+    Asks for confirmation at a terminal; no option replaces that.
+    """
     with opened(state_dir, config) as bot:
         report = arm(bot, sessions, by=caller())
     finish(report, as_json)

@@ -169,15 +169,18 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("orders", epilog="Example: tradebot orders --all --last 20")
+    @app.command("orders", epilog="tradebot orders\ntradebot orders --all --last 20")
     def orders(
-        every: Annotated[bool, typer.Option("--all", help="Those that are done, too.")] = False,
-        last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="At most so many.")] = 100,
+        every: Annotated[bool, typer.Option("--all", help="Include orders that are done.")] = False,
+        last: Annotated[int, typer.Option("--last", "-n", min=1, max=100_000, help="Show at most this many.")] = 100,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show the orders that may still fill, or every one with its fate; the venue is not asked."""
+        """Show working orders, or all orders with --all.
+
+        Reads the bot's own books; the broker isn't asked.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot, every=every, last=last)
         finish(report, as_json)

@@ -122,9 +122,12 @@ def _gain(gain: Decimal | None) -> str:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("positions", epilog="Example: tradebot positions --json")
+    @app.command("positions", epilog="tradebot positions\ntradebot positions --json")
     def positions(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-        """Show what is held, and how far each exit rule is from closing it; the venue is not asked."""
+        """Show open positions and how far each is from its exits.
+
+        Reads the bot's own books; the broker isn't asked.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot)
         finish(report, as_json)

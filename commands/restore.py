@@ -43,15 +43,20 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("restore", epilog="Example: tradebot restore 20261116T210000Z-session-2026-11-16")
+    @app.command("restore", epilog="tradebot restore 20261116T210000Z-session-2026-11-16")
     def restore(
-        backup: Annotated[str, typer.Argument(help="A name that `backup --list` shows.", autocompletion=backup_names)],
+        backup: Annotated[
+            str, typer.Argument(help="Name of a backup, as `backup --list` shows it.", autocompletion=backup_names)
+        ],
         confirmed: AccountTail = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Put the books back as a verified backup holds them; the later ones move into the quarantine, whole."""
+        """Restore the books from a backup.
+
+        The current books are moved to the quarantine folder; nothing is deleted.
+        """
         with opened_as_found(state_dir, config) as bot:
             report = run(bot, backup, by=caller(), confirmed=confirmed)
         finish(report, as_json)

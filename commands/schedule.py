@@ -79,7 +79,7 @@ def _day(text: str) -> datetime:
     try:
         day = date.fromisoformat(text)
     except ValueError:
-        raise OperatorError(f"{text[:20]!r} is no date", "write it as 2026-11-27") from None
+        raise OperatorError(f"can't read {text[:20]!r} as a date", "write it as 2026-11-27") from None
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
@@ -142,15 +142,15 @@ def _render(console: "Console", data: Schedule) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("schedule", epilog="Example: tradebot schedule --next 20 --at 2026-11-27")
+    @app.command("schedule", epilog="tradebot schedule\ntradebot schedule --next 20 --at 2026-11-27")
     def schedule(
-        count: Annotated[int, typer.Option("--next", min=1, max=MOST, help="How many moments to show.")] = NEXT,
-        day: Annotated[str | None, typer.Option("--at", help="From this date on, such as 2026-11-27.")] = None,
+        count: Annotated[int, typer.Option("--next", min=1, max=MOST, help="Number of runs to show.")] = NEXT,
+        day: Annotated[str | None, typer.Option("--at", help="First date to show, such as 2026-11-27.")] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Show which jobs come next, when, and who has taken a slot already."""
+        """Show which jobs run next, and when."""
         with opened(state_dir, config) as bot:
             report = run(bot, count, day)
         finish(report, as_json)

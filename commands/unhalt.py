@@ -162,18 +162,21 @@ def _render(console: "Console", data: Unhalted) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("unhalt", epilog='Example: tradebot unhalt --reason "feed is back"')
+    @app.command("unhalt", epilog='tradebot unhalt --reason "feed is back"')
     def unhalt(
-        reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = UNSAID,
+        reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = UNSAID,
         override: Annotated[
-            bool, typer.Option("--override", help="End it without comparing books and broker; needs --reason.")
+            bool, typer.Option("--override", help="Skip the comparison with the broker; needs --reason.")
         ] = False,
         confirmed: AccountTail = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Let risk be added again; needs books that agree with the broker's, and a typed confirmation."""
+        """Resume trading after a halt.
+
+        Requires books that agree with the broker's, and your confirmation.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot, by=caller(), reason=reason, confirmed=confirmed, override=override)
         finish(report, as_json)

@@ -68,15 +68,15 @@ def _printable(item: "Item") -> "Item":
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("audit", epilog="Example: tradebot audit     or: tradebot audit --since 2h --offline")
+    @app.command("audit", epilog="tradebot audit\ntradebot audit --since 2h --offline")
     def audit(
-        since: Annotated[str, typer.Option("--since", help="What is counted: session, 30m, 2h, 1d.")] = "session",
-        offline: Annotated[bool, typer.Option("--offline", help="Leave the broker out.")] = False,
+        since: Annotated[str, typer.Option("--since", help="Time to cover: session, 30m, 2h, 1d.")] = "session",
+        offline: Annotated[bool, typer.Option("--offline", help="Don't contact the broker.")] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Judge everything from evidence, with what to do first: jobs, data, books, protection, limits, halts."""
+        """Audit jobs, data, books and limits, and say what to fix."""
         from commands.why_no_orders.verb import span_of
 
         span = span_of(None, since)

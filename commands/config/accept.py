@@ -126,14 +126,20 @@ def _render(screen: "Console", data: Accepted) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb among those of the configuration."""
 
-    @app.command("accept", epilog="Example: tradebot config accept --confirm 4321     (the account's last four)")
+    @app.command(
+        "accept",
+        epilog="tradebot config accept\ntradebot config accept --confirm 4321  # the account's last four characters",
+    )
     def accept(
         confirmed: AccountTail = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Accept the configuration in force: entries close wherever a later one is looser."""
+        """Approve the settings in force.
+
+        From then on, a setting that is looser than approved closes entries.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot, by=caller(), confirmed=confirmed)
         finish(report, as_json)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Loaded
     from tradebot.model.baseline import Difference
 
-app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Show, check or approve settings.", no_args_is_help=True, rich_markup_mode=None)
 STANDARD_INPUT = Path("/dev/stdin")
 LONG = 12
 """A section of more values than this is told by its size, unless it is asked for by name."""
@@ -241,24 +241,32 @@ def _render_check(console: "Console", data: Checked) -> None:
 config_accept.register(app)
 
 
-@app.command("show", epilog="Example: tradebot config show limits --origin")
+@app.command("show", epilog="tradebot config show\ntradebot config show limits --origin")
 def _show(
-    key: Annotated[str | None, typer.Argument(help="One value or section.", autocompletion=setting_names)] = None,
-    origin: Annotated[bool, typer.Option("--origin", help="Where each value comes from.")] = False,
+    key: Annotated[
+        str | None, typer.Argument(help="Show only this setting or section.", autocompletion=setting_names)
+    ] = None,
+    origin: Annotated[bool, typer.Option("--origin", help="Show where each value comes from.")] = False,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Show the values in force, with --origin the layer that each comes from; keys are never among them."""
+    """Show the settings in force.
+
+    --origin adds where each value comes from. Keys are never shown.
+    """
     finish(show(state_dir, config, key, origin=origin), as_json)
 
 
-@app.command("check", epilog="Example: tradebot config check mine.yaml     or: tradebot config check -")
+@app.command("check", epilog="tradebot config check\ntradebot config check mine.yaml\ntradebot config check -")
 def _check(
-    file: Annotated[str | None, typer.Argument(help="A file to try in place of yours; - reads it.")] = None,
+    file: Annotated[str | None, typer.Argument(help="A file to try in place of yours; - for stdin.")] = None,
     state_dir: StateDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Tell whether the configuration, or a file in its place, is accepted, and what it changes."""
+    """Check a configuration without using it.
+
+    Shows whether it would load, and what it would change.
+    """
     finish(check(state_dir, config, file), as_json)

@@ -286,11 +286,13 @@ def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("demo", epilog="Example: tradebot demo --edge 0     (flow without foresight)")
+    @app.command(
+        "demo", epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing"
+    )
     def demo(
-        minutes: Annotated[int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Minutes to play.")] = (
-            SESSION_MINUTES
-        ),
+        minutes: Annotated[
+            int, typer.Option("--minutes", min=1, max=SESSION_MINUTES, help="Number of minutes to play.")
+        ] = (SESSION_MINUTES),
         bars: Bars = None,
         bar_stamp: BarStamp = None,
         sessions: Sessions = None,
@@ -302,7 +304,10 @@ def register(app: typer.Typer) -> None:
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
-        """Play one session on the embedded exchange and check the books against it. No keys, no account."""
+        """Play one trading session on the embedded exchange.
+
+        It needs no account and no keys. At the end it checks the bot's books against the exchange's.
+        """
         from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
 
         sandbox = market_flags(MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder))

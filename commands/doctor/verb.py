@@ -137,17 +137,24 @@ def _report(
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("doctor", epilog="Example: tradebot doctor     or: tradebot doctor --order")
+    @app.command(
+        "doctor", epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it"
+    )
     def doctor(
-        offline: Annotated[bool, typer.Option("--offline", help="Ask no venue, start no exchange.")] = False,
+        offline: Annotated[
+            bool, typer.Option("--offline", help="Don't contact the broker or start the exchange.")
+        ] = False,
         order: Annotated[
-            bool, typer.Option("--order", help="Also place one order that cannot fill, and cancel it; never live.")
+            bool, typer.Option("--order", help="Also place an order that can't fill and cancel it; never live.")
         ] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Check everything that trading needs, each with its evidence and its fix; exit 10 where something fails."""
+        """Check everything that trading needs.
+
+        Each check shows what it found and how to fix it. Exits with code 10 if any fails.
+        """
         if offline and order:
             raise OperatorError("--offline asks no venue, and --order needs one", "tradebot doctor --order")
         from tradebot.app.wiring import Options

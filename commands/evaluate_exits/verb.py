@@ -79,7 +79,7 @@ def _render(console: "Console", data: "PassData") -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("evaluate-exits", epilog="Example: tradebot evaluate-exits --dry-run")
+    @app.command("evaluate-exits", epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits")
     def evaluate_exits(
         dry_run: DryRun = False,
         force_slot: ForceSlot = False,
@@ -87,7 +87,10 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Close what a rule says to close, and end orders that have lived too long; works while halted too."""
+        """Close positions whose exit rules have triggered.
+
+        Also cancels orders that have been working too long. Runs while halted too.
+        """
         with opened_to_leave(state_dir, config) as bot:
             report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run)
         finish(report, as_json)

@@ -4,6 +4,6 @@ import typer
 
 from commands.exchange import faults, page, reset, serve, status, tick
 
-app = typer.Typer(help="The embedded exchange: serve it to other clients, look at it, move its time, begin anew.")
+app = typer.Typer(help="Serve, inspect and control the embedded exchange.")
 for module in (serve, status, tick, reset, faults, page):
     module.register(app)

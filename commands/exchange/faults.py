@@ -67,7 +67,9 @@ class Faults:
 def run(path: Path, action: str, name: str | None) -> Report:
     """List, add, clear or show faults on the exchange of a folder; OperatorError for what cannot be done."""
     if action not in ACTIONS:
-        raise OperatorError(f"{clean(action)[:20]!r} is no action", f"tradebot exchange faults [{'|'.join(ACTIONS)}]")
+        raise OperatorError(
+            f"there is no action {clean(action)[:20]!r}", f"tradebot exchange faults [{'|'.join(ACTIONS)}]"
+        )
     if name is None and action in ("add", "show"):
         raise OperatorError(f"{action} needs a name", "tradebot exchange faults ready")
     if name is not None and action in ("list", "ready"):
@@ -209,7 +211,8 @@ def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
     @app.command(
-        "faults", epilog="Example: tradebot exchange faults add lost-reply     then: tradebot exchange faults clear"
+        "faults",
+        epilog="tradebot exchange faults\ntradebot exchange faults add lost-reply\ntradebot exchange faults clear",
     )
     def _faults(
         action: Annotated[
@@ -218,15 +221,15 @@ def register(app: typer.Typer) -> None:
         name: Annotated[
             str | None,
             typer.Argument(
-                help="add: a file, a ready-made script, or - for standard input. "
-                "show: a ready-made script, or a fault. clear: a rule; all without one.",
+                help="add: a file, a ready-made script, or - for stdin. show: a ready-made script or a fault. "
+                "clear: a rule, or all rules if left out.",
                 autocompletion=fault_names,
             ),
         ] = None,
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
-        """Make the embedded exchange misbehave by a script, and see what fired; `ready` lists ready-made scripts."""
+        """Inject faults from a script, and show which have fired."""
         from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ), action, name), as_json)

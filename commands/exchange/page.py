@@ -59,13 +59,16 @@ def _render(out: "Console", data: Page) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("page", epilog="Example: tradebot exchange page --open")
+    @app.command("page", epilog="tradebot exchange page\ntradebot exchange page --open")
     def _page(
-        browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+        browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
-        """Print the address of the embedded exchange's page: clock, book, accounts, orders, log and faults."""
+        """Print the address of the exchange's web page.
+
+        The page shows the clock, the book, accounts, orders, the log and faults.
+        """
         from tradebot.adapters.state import state_folder
 
         finish(page(state_folder.resolve(state_dir, os.environ), browser), as_json)

@@ -110,20 +110,27 @@ def _render(out: "Console", data: Reset) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("reset", epilog="Example: tradebot exchange reset alice --confirm alice")
+    @app.command("reset", epilog="tradebot exchange reset alice --confirm alice")
     def _reset(
         account: Annotated[
-            str, typer.Argument(help="The account's name.", autocompletion=account_names, show_default=True)
+            str, typer.Argument(help="Account to reset.", autocompletion=account_names, show_default=True)
         ] = MAIN,
-        cash: Annotated[str | None, typer.Option("--cash", help="USD to begin with; by default as it began.")] = None,
+        cash: Annotated[
+            str | None, typer.Option("--cash", help="Starting cash in USD; by default the same as before.")
+        ] = None,
         confirmed: Annotated[
             str | None,
-            typer.Option("--confirm", help="The account's name, where no terminal asks.", autocompletion=reset_account),
+            typer.Option(
+                "--confirm", help="Type the account's name here if there is no terminal.", autocompletion=reset_account
+            ),
         ] = None,
         state_dir: StateDir = None,
         as_json: Json = False,
     ) -> None:
-        """Begin an account anew: new number, same key, cash alone; its orders and positions go. Asks first."""
+        """Reset an account to its starting cash.
+
+        It keeps its key and gets a new number. Its orders and positions are deleted, so you are asked first.
+        """
         from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ), account, cash, confirmed), as_json)

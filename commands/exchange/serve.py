@@ -279,27 +279,28 @@ def _new_market(configured: "Loaded", pace: str) -> dict[str, Any]:
     return market
 
 
-Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")]
 Pace = Annotated[
     str,
-    typer.Option("--time", help="step: time stands still; real, or a number of times real: 60x.", autocompletion=paces),
+    typer.Option("--time", help="How time passes: step (only when told), real, or 60x.", autocompletion=paces),
 ]
 RateLimit = Annotated[
-    int | None, typer.Option("--rate-limit", min=1, max=1_000_000, help="Requests a minute for each key; Alpaca: 200.")
+    int | None,
+    typer.Option("--rate-limit", min=1, max=1_000_000, help="Requests per minute and key (Alpaca allows 200)."),
 ]
 Accounts = Annotated[
     list[str] | None,
-    typer.Option("--account", help="One more account, NAME or NAME=CASH; its key and secret are NAME."),
+    typer.Option("--account", help="Add an account, NAME or NAME=CASH; key and secret are NAME."),
 ]
 FaultScripts = Annotated[
     list[str] | None,
-    typer.Option("--faults", help="Arm a fault script: a file, or a ready-made name.", autocompletion=ready_names),
+    typer.Option("--faults", help="Arm a fault script: a file or a ready-made name.", autocompletion=ready_names),
 ]
 
 
 Latency = Annotated[
     str | None,
-    typer.Option("--latency", help="How long cancels and replacements take: instant, paper, slow, 250ms, 2s."),
+    typer.Option("--latency", help="Delay of cancels and replacements: instant, paper, slow, 250ms, 2s."),
 ]
 
 
@@ -307,7 +308,7 @@ def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
     @app.command(
-        "serve", epilog="Example: tradebot exchange serve --port 8787     or: … --time 60x --account alice=50000"
+        "serve", epilog="tradebot exchange serve --port 8787\ntradebot exchange serve --time 60x --account alice=50000"
     )
     def _serve(
         port: Port = 0,
@@ -331,7 +332,10 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Serve the embedded exchange to other clients until Ctrl-C; a folder without a market gets one."""
+        """Serve the embedded exchange to any Alpaca client.
+
+        Runs until Ctrl-C. A folder without a market gets one.
+        """
         from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
         from tradebot.adapters.state import state_folder
         from tradebot.app.wiring import Options

@@ -170,9 +170,9 @@ def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("status", epilog="Example: tradebot exchange status --json")
+    @app.command("status", epilog="tradebot exchange status\ntradebot exchange status --json")
     def _status(state_dir: StateDir = None, as_json: Json = False) -> None:
-        """Show the embedded exchange: address, time, accounts, market and armed faults. Changes nothing."""
+        """Show the exchange's address, time, accounts and faults."""
         from tradebot.adapters.state import state_folder
 
         finish(run(state_folder.resolve(state_dir, os.environ)), as_json)

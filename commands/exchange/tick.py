@@ -82,7 +82,7 @@ def seconds_of(text: str) -> int | None:
     found = re.fullmatch(r"(\d{1,7})([smh])", text)
     if found is None or not int(found[1]):
         raise OperatorError(
-            f"{clean(text)[:20]!r} is no step of time",
+            f"can't read {clean(text)[:20]!r} as a time step",
             "write 90s, 5m, 2h, open, close, next_open or a time such as 2026-11-16T21:00Z",
         )
     return int(found[1]) * UNITS[found[2]]
@@ -103,16 +103,19 @@ def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("tick", epilog="Example: tradebot exchange tick 5m     or: tradebot exchange tick next_open")
+    @app.command("tick", epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open")
     def _tick(
         step: Annotated[
-            str, typer.Argument(help="90s, 5m, 2h, open, close, next_open, or a time.", autocompletion=steps)
+            str, typer.Argument(help="How far: 90s, 5m, 2h, open, close, next_open, or a time.", autocompletion=steps)
         ] = "5m",
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Move the embedded exchange's time; it stands still otherwise."""
+        """Move the exchange's time forward.
+
+        Its time stands still otherwise.
+        """
         from tradebot.adapters.state import state_folder
 
         path = state_folder.resolve(state_dir, os.environ)

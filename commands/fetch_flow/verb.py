@@ -208,18 +208,23 @@ def _age(row: EndpointCount) -> str:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("fetch-flow", epilog="Example: tradebot fetch-flow --json")
+    @app.command("fetch-flow", epilog="tradebot fetch-flow\ntradebot fetch-flow --endpoint flow_alerts --symbol AAPL")
     def fetch_flow(
-        endpoint: Annotated[list[str] | None, typer.Option("--endpoint", help="Ask this one now; repeatable.")] = None,
+        endpoint: Annotated[
+            list[str] | None, typer.Option("--endpoint", help="Fetch from this endpoint now; repeatable.")
+        ] = None,
         symbol: Annotated[
-            list[str] | None, typer.Option("--symbol", help="Ask about this one now; repeatable.")
+            list[str] | None, typer.Option("--symbol", help="Fetch for this symbol now; repeatable.")
         ] = None,
         force_slot: ForceSlot = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Ask the flow endpoints that are due, keep the good rows, count the rest."""
+        """Fetch options flow from the endpoints that are due.
+
+        Valid rows are stored; the others are counted by what is wrong with them.
+        """
         with opened(state_dir, config) as bot, progress_bar("fetching flow") as progress:
             report = run(
                 bot,

@@ -327,14 +327,14 @@ def register(app: "typer.Typer") -> None:
 
     from commands.shared.surface import Config, Json, StateDir
 
-    @app.command("halt", epilog='Example: tradebot halt --reason "odd fills"')
+    @app.command("halt", epilog='tradebot halt --reason "odd fills"\ntradebot halt --flatten')
     def halt(
-        reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = UNSAID,
-        flatten: Annotated[bool, typer.Option("--flatten", help="Close every position too.")] = False,
-        confirm: Annotated[str | None, typer.Option("--confirm", help="FLATTEN, where no terminal asks.")] = None,
+        reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = UNSAID,
+        flatten: Annotated[bool, typer.Option("--flatten", help="Also close every position.")] = False,
+        confirm: Annotated[str | None, typer.Option("--confirm", help="FLATTEN, without a terminal.")] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Stop adding risk now: entries are cancelled and none is sent; exits go on."""
+        """Stop opening positions now. Working entries are cancelled and no more are sent; exits go on."""
         raise typer.Exit(run(Asked(reason, flatten, confirm, state_dir, config, as_json)))

@@ -1,6 +1,5 @@
 """`tradebot init`: make a bot's folder, its books and, for the sandbox, its market; arm sandbox and paper."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -239,6 +238,8 @@ def written_here(path: Path) -> bool:
 
 def _first_line(text: str) -> str:
     """Return the line that begins a configuration of `init`'s: its digest tells whether a person has edited it."""
+    import hashlib
+
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return f"# Written by init ({digest}); goes over the shipped configuration, see config/base.yaml for every value.\n"
 
@@ -314,30 +315,28 @@ def _absolute(path: str | None) -> str | None:
     return str(Path(path).resolve()) if path else None
 
 
-Bars = Annotated[str | None, typer.Option("--bars", help="Recorded minute bars, CSV or Parquet.")]
-BarStamp = Annotated[str | None, typer.Option("--bar-stamp", help="start or end: where the recorded bars are stamped.")]
-Sessions = Annotated[int | None, typer.Option("--sessions", help="How many sessions the market has.")]
-Start = Annotated[str | None, typer.Option("--start", help="First session, YYYY-MM-DD.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the generated market and flow.")]
-Edge = Annotated[float | None, typer.Option("--edge", help="Made-up foresight of the flow, 0 to 1; 0 is noise.")]
-FlowFolder = Annotated[str | None, typer.Option("--flow-folder", help="Captured flow responses to serve instead.")]
+Bars = Annotated[str | None, typer.Option("--bars", help="File of recorded minute bars, CSV or Parquet.")]
+BarStamp = Annotated[str | None, typer.Option("--bar-stamp", help="Which end of a minute dates its bar: start or end.")]
+Sessions = Annotated[int | None, typer.Option("--sessions", help="Number of sessions in the market.")]
+Start = Annotated[str | None, typer.Option("--start", help="Date of the first session, YYYY-MM-DD.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed for the generated market and flow.")]
+Edge = Annotated[float | None, typer.Option("--edge", help="How much the flow predicts, 0 to 1; 0 is noise.")]
+FlowFolder = Annotated[str | None, typer.Option("--flow-folder", help="Use captured flow responses from this folder.")]
 Fill = Annotated[
     str | None,
-    typer.Option("--fill", help="How orders fill: paper (at once, as Alpaca's) or next-bar.", autocompletion=fills),
+    typer.Option("--fill", help="When orders fill: paper (at once) or next-bar.", autocompletion=fills),
 ]
 Actions = Annotated[
     bool | None,
-    typer.Option("--corporate-actions/--no-corporate-actions", help="Dividends and splits of the generated market."),
+    typer.Option("--corporate-actions/--no-corporate-actions", help="Include dividends and splits, or leave them out."),
 ]
 DataPlan = Annotated[
     str | None,
-    typer.Option(
-        "--data-plan", help="free: consolidated prices come 15 minutes late; or paid.", autocompletion=data_plans
-    ),
+    typer.Option("--data-plan", help="free (SIP prices 15 minutes late) or paid.", autocompletion=data_plans),
 ]
 Symbols = Annotated[
     str | None,
-    typer.Option("--symbols", help="How many symbols, or their names with commas.", autocompletion=played),
+    typer.Option("--symbols", help="Number of symbols, or their names with commas.", autocompletion=played),
 ]
 
 
@@ -365,7 +364,7 @@ def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any]) -> dic
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("init", epilog="Example: tradebot init --state-dir paper --mode paper")
+    @app.command("init", epilog="tradebot init\ntradebot init --mode paper --shadow --state-dir paper")
     def init(
         mode: Annotated[str, typer.Option("--mode", help="sandbox, paper or live.")] = "sandbox",
         bars: Bars = None,
@@ -379,12 +378,15 @@ def register(app: typer.Typer) -> None:
         corporate_actions: Actions = None,
         data_plan: DataPlan = None,
         symbols: Symbols = None,
-        shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record everything, send nothing.")] = False,
+        shadow: Annotated[bool, typer.Option("--shadow", help="Decide and record, but send no orders.")] = False,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Make a bot's folder: its books, its market on the sandbox, and its arming."""
+        """Create a bot in a new folder.
+
+        A sandbox bot gets a market too. A paper or live bot is bound to the account of your keys.
+        """
         asked = MarketWish(
             bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan
         )

@@ -189,14 +189,14 @@ def _number(value: Decimal | None) -> str:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("reconcile", epilog="Example: tradebot reconcile, then: tradebot reconcile --apply plan-1a2b3c4d")
+    @app.command("reconcile", epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d")
     def reconcile(
         apply: Annotated[
             str | None,
             typer.Option(
                 "--apply",
                 metavar="PLAN",
-                help="Write this plan into the books first: id or file.",
+                help="Accept this plan first: its id or a file.",
                 autocompletion=plans,
             ),
         ] = None,
@@ -204,7 +204,10 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Compare the books with the broker's: facts are applied, the rest needs a plan that you accept."""
+        """Compare the bot's books with the broker's.
+
+        Fills and other facts are recorded at once. Any other difference becomes a plan, which --apply accepts.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot, by=caller(), apply=apply)
         finish(report, as_json)

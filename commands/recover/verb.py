@@ -297,17 +297,20 @@ def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("recover", epilog="Example: tradebot recover, then: tradebot recover --accept rebuilt-1a2b3c4d")
+    @app.command("recover", epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d")
     def recover(
         accept: Annotated[
-            str | None, typer.Option("--accept", metavar="NAME", help="Let the rebuilt books of this name count.")
+            str | None, typer.Option("--accept", metavar="NAME", help="Accept these rebuilt books.")
         ] = None,
         confirmed: AccountTail = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Make damaged books anew from backup, journal and broker; entries stay shut until you accept them."""
+        """Rebuild damaged books from backup, journal and broker.
+
+        Entries stay closed until you accept the rebuilt books with --accept.
+        """
         with opened_as_found(state_dir, config) as bot:
             report = run(bot, by=caller(), accept=accept, confirmed=confirmed)
         finish(report, as_json)

@@ -21,7 +21,7 @@ Explain = Annotated[
     typer.Option(
         "--explain",
         metavar="SYMBOL",
-        help="Take one symbol's score apart; nothing is recorded.",
+        help="Explain one symbol's score without recording it.",
         autocompletion=symbols,
     ),
 ]
@@ -85,14 +85,14 @@ def _score(row: "CandidateRow") -> str:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("score", epilog="Example: tradebot score --explain AAPL")
+    @app.command("score", epilog="tradebot score\ntradebot score --explain AAPL")
     def score(
         explain: Explain = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Score the universe from the facts known now; nothing is bought."""
+        """Score every symbol without trading."""
         from commands.score.explained import run as run_explained
 
         with opened(state_dir, config) as bot:

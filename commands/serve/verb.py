@@ -178,19 +178,26 @@ def _teller(app: "App", as_json: bool) -> "Callable[[Line], None]":
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("serve", epilog="Example: tradebot serve --speed 600     (sandbox: ten minutes a second)")
+    @app.command("serve", epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second")
     def serve(
         speed: Annotated[
             float | None,
             typer.Option(
-                "--speed", min=1, max=1_000_000, callback=_number, help="Engine seconds a second, on the sandbox [60]."
+                "--speed",
+                min=1,
+                max=1_000_000,
+                callback=_number,
+                help="Sandbox only: exchange seconds per real second [60].",
             ),
         ] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Run every job in its slots until Ctrl-C: fetch, score, exits, entries, reconcile."""
+        """Run every job on schedule until Ctrl-C.
+
+        The jobs are fetching flow, scoring, exits, entries and reconciling.
+        """
         with opened_to_leave(state_dir, config) as bot:
             code = run(bot, by=caller(), speed=speed, tell=_teller(bot, as_json))
         raise typer.Exit(int(code))

@@ -6,8 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperOption
 
+from commands.shared.help import HelpfulCommand
 from commands.shared.plain import document, error_document, say
 from commands.shared.times import show_utc
 from tradebot.errors import ExitCode, TradebotError
@@ -129,7 +130,7 @@ def _type(place: str) -> type:
     return found
 
 
-class Verb(TyperCommand):
+class Verb(HelpfulCommand):
     """A command that also takes --utc, and --schema before any other option is looked at: that needs no state."""
 
     def __init__(self, name: str | None, **given: Any) -> None:
@@ -151,7 +152,7 @@ class Verb(TyperCommand):
                 is_eager=True,
                 expose_value=False,
                 callback=_show,
-                help="Print the JSON Schema of the --json document.",
+                help="Print the JSON Schema of that document.",
             )
         )
 

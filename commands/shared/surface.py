@@ -33,10 +33,10 @@ StateDir = Annotated[str | None, typer.Option("--state-dir", help="The bot's fol
 Config = Annotated[str | None, typer.Option("--config", help="Your configuration file [TRADEBOT_CONFIG].")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 AccountTail = Annotated[
-    str | None, typer.Option("--confirm", help="The account's last four characters, where no terminal asks.")
+    str | None, typer.Option("--confirm", help="Type the account's last four characters here if there is no terminal.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, send and write nothing.")]
-ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run in a recorded extra slot if this one is taken.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, but send and record nothing.")]
+ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run again even if this slot has already been used.")]
 
 LONG = 1_000
 """Rows that are made into text at once: a list of all fills would otherwise stand in memory three times."""

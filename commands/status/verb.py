@@ -228,9 +228,12 @@ def _render(console: "Console", data: Status, mode: str, tail: str) -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("status", epilog="Example: tradebot status --json")
+    @app.command("status", epilog="tradebot status\ntradebot status --json")
     def status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-        """Show what the bot holds, what it may do, and what it did last; the venue is not asked."""
+        """Show trading state, positions, orders and recent runs.
+
+        Reads the bot's own books; the broker isn't asked.
+        """
         with opened(state_dir, config) as bot:
             report = run(bot)
         finish(report, as_json)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tradebot.model.decision import Decision
     from tradebot.model.record import StrategyRefusal
 
-app = typer.Typer(help="Strategies: begin one of your own, list those that are installed.", no_args_is_help=True)
+app = typer.Typer(help="Create a strategy or list the installed ones.", no_args_is_help=True)
 
 YAML_WORDS = frozenset({"null", "none", "true", "false"})
 """Words that a configuration file or a variable takes for no value or for a truth, or that look as if it did."""
@@ -264,17 +264,23 @@ def _listing_of(state_dir: str | None, config: str | None) -> Report:
         return listing(bot.settings, bot.folder.path, bot.mode_name, bot.account_tail, refused)
 
 
-@app.command("new", epilog="Example: tradebot strategy new momentum --path ../momentum")
+@app.command("new", epilog="tradebot strategy new momentum --path ../momentum")
 def _new(
-    name: Annotated[str, typer.Argument(help="Its name: lower-case letters, digits and _.")],
-    path: Annotated[Path | None, typer.Option("--path", help="The folder to write [./NAME].")] = None,
+    name: Annotated[str, typer.Argument(help="Name: lowercase letters, digits and _.")],
+    path: Annotated[Path | None, typer.Option("--path", help="Folder to create [./NAME].")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a small package with a strategy, its test and how to install it."""
+    """Create a package for a strategy of your own.
+
+    It contains the strategy, a test, and how to install it.
+    """
     finish(new(name, path or Path(name)), as_json)
 
 
-@app.command("list", epilog="Example: tradebot strategy list")
+@app.command("list", epilog="tradebot strategy list")
 def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-    """List the strategies that are installed or configured, each asked once; exit 10 where one is not well."""
+    """List strategies, and check that each one works.
+
+    Exits with code 10 if any doesn't.
+    """
     finish(_listing_of(state_dir, config), as_json)

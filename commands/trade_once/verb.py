@@ -9,7 +9,7 @@ from commands.shared.times import when
 
 Candidates = Annotated[
     str | None,
-    typer.Option("--candidates", metavar="FILE|-", help="Propose these JSON lines instead of the strategies' own."),
+    typer.Option("--candidates", metavar="FILE|-", help="Candidates as JSON lines, in place of the strategies'."),
 ]
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _render(console: "Console", data: "EntriesData") -> None:
 def register(app: typer.Typer) -> None:
     """Put the verb on the command line."""
 
-    @app.command("trade-once", epilog="Example: tradebot trade-once --dry-run")
+    @app.command("trade-once", epilog="tradebot trade-once --dry-run\ntradebot trade-once")
     def trade_once(
         dry_run: DryRun = False,
         force_slot: ForceSlot = False,
@@ -76,7 +76,7 @@ def register(app: typer.Typer) -> None:
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Ask every gate about every candidate, and send those that pass, once each."""
+        """Send an order for each candidate that passes every gate."""
         with opened(state_dir, config) as bot:
             report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, candidates=candidates)
         finish(report, as_json)

@@ -315,7 +315,7 @@ def span_of(last: int | None, since: str | None) -> Span:
         return Span(session=True)
     found = re.fullmatch(r"(\d{1,5})([smhd])", since)
     if found is None:
-        raise OperatorError(f"{clean(since)[:20]!r} is no span of time", "write 90s, 30m, 2h, 1d or session")
+        raise OperatorError(f"can't read {clean(since)[:20]!r} as a time span", "write 90s, 30m, 2h, 1d or session")
     return Span(since_s=int(found[1]) * UNITS[found[2]])
 
 
@@ -324,24 +324,28 @@ def register(app: typer.Typer) -> None:
 
     @app.command(
         "why-no-orders",
-        epilog="Example: tradebot why-no-orders AAPL     or: tradebot why-no-orders --since 2h",
+        epilog="tradebot why-no-orders\ntradebot why-no-orders AAPL\ntradebot why-no-orders --since 2h",
     )
     def why_no_orders(
         symbol: Annotated[
-            str | None, typer.Argument(help="One symbol's way through every gate.", autocompletion=symbols)
+            str | None, typer.Argument(help="Show how every gate decided on this symbol.", autocompletion=symbols)
         ] = None,
-        last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="The last N passes.")] = None,
+        last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="Cover the last N runs.")] = None,
         since: Annotated[
-            str | None, typer.Option("--since", help="90s, 30m, 2h, 1d or session, up to the last pass.")
+            str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")
         ] = None,
         reason: Annotated[
-            str | None, typer.Option("--reason", help="Which candidates ended at this code.", autocompletion=reasons)
+            str | None,
+            typer.Option("--reason", help="Show the candidates refused with this code.", autocompletion=reasons),
         ] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Tell why the bot did or did not buy: the funnel with its nearest misses, or one symbol's way."""
+        """Explain why the bot did or didn't trade.
+
+        Shows how many candidates each gate refused and how close the nearest one came, or every gate for one symbol.
+        """
         span = span_of(last, since)
         with opened(state_dir, config) as bot:
             report = run(bot, symbol, span, reason)

@@ -53,7 +53,7 @@ def test_later_layers_win_and_each_value_names_its_source(user_file: Path) -> No
         name: found.origins[name]
         for name in ("limits.max_open_positions", "limits.max_new_entries", "limits.min_score", "alpaca.feed")
     } == {
-        "limits.max_open_positions": "environment",
+        "limits.max_open_positions": "environment: TRADEBOT_LIMITS__MAX_OPEN_POSITIONS",
         "limits.max_new_entries": str(user_file),
         "limits.min_score": "base.yaml",
         "alpaca.feed": "paper.yaml",
@@ -84,14 +84,14 @@ def test_decimals_are_exact(user_file: Path) -> None:
 
 
 UNREADABLE = [
-    ("limits:\n  cooldown_s: 1\n  cooldown_s: 2\n", "line 3, column 3: the key 'cooldown_s' stands twice"),
+    ("limits:\n  cooldown_s: 1\n  cooldown_s: 2\n", "line 3, column 3: 'cooldown_s' is set twice"),
     ("a: &x {b: 1}\nc: *x\n", "line 2, column 4: aliases are not read"),
     ("mode: !!python/object/apply:os.getcwd []\n", "line 1, column 7: tags are not read"),
     ("mode: !!int paper\n", "line 1, column 7: tags are not read"),
-    ("- mode\n", "a mapping is expected at the top, not a list"),
-    ("paper\n", "a mapping is expected at the top, not a str"),
-    ("1: paper\n", "line 1, column 1: the key 1 is not text"),
-    ("limits: [1\n", "line 2, column 1: expected ',' or ']'"),
+    ("- mode\n", "the file is a list, not NAME: VALUE lines"),
+    ("paper\n", "the file is a single value, not NAME: VALUE lines"),
+    ("1: paper\n", "line 1, column 1: the name 1 is not text"),
+    ("limits: [1\n", "line 2, column 1: a list isn't closed: expected ',' or ']'"),
     ("mode: paper\n---\nmode: live\n", "line 2, column 1"),
     ("universe: " + "[" * 5000, "column 30: more than 20 levels are not read"),
     ("universe: [" + "A, " * 20_000 + "B]", "more than 20000 values are not read"),
@@ -182,7 +182,10 @@ def test_a_value_and_a_section_of_one_name_contradict_each_other() -> None:
 
 
 def test_an_unknown_name_in_the_environment_is_an_error() -> None:
-    with pytest.raises(OperatorError, match=r"limits\.max_open_position \(environment\).*did you mean"):
+    with pytest.raises(
+        OperatorError,
+        match=r"limits\.max_open_position \(environment: TRADEBOT_LIMITS__MAX_OPEN_POSITION\).*did you mean",
+    ):
         load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITION": "3"})
 
 

@@ -58,12 +58,6 @@ ON_A_STATE = tuple(
 )
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*verb.split(), "--help"]) == 0
-    assert f"Example: tradebot {verb}" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("verb", ON_A_STATE)
 def test_without_a_state_every_verb_names_those_it_knows(
     verb: str, bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,9 +3,11 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from commands.shared.hints import invoked_as
 from tests.bot import UNIVERSE, Bot
 from tradebot.__main__ import main
 
@@ -29,6 +31,23 @@ def test_without_a_shell_the_one_in_use_is_explained(
     monkeypatch.setenv("SHELL", "/bin/ksh")
     assert main(["completion"]) == 2
     assert "tradebot completion bash | zsh | fish" in capsys.readouterr().err
+
+
+def test_the_command_that_is_proposed_for_every_new_shell_installs_the_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    assert main(["completion", "--json"]) == 0
+    proposed = json.loads(capsys.readouterr().out)["data"]
+    program, *arguments = proposed["always"].split()
+    assert program == invoked_as()
+    with pytest.raises(SystemExit) as done:
+        main(arguments)
+    assert done.value.code == 0
+    (script,) = tmp_path.glob(".bash_completions/*")
+    assert script.read_text().strip() == proposed["script"].strip()
+    assert str(script) in (tmp_path / ".bashrc").read_text()
 
 
 def offered(bot: Bot, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:

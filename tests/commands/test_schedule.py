@@ -49,4 +49,4 @@ def test_a_taken_slot_names_who_took_it(bot: Bot) -> None:
 
 def test_what_is_no_date_is_refused_with_how_to_write_one(bot: Bot) -> None:
     said = bot.says("schedule", "--at", "friday")
-    assert (said.code, said.err) == (2, "error: 'friday' is no date\n  next: write it as 2026-11-27\n")
+    assert (said.code, said.err) == (2, "error: can't read 'friday' as a date\n  next: write it as 2026-11-27\n")

@@ -1,4 +1,4 @@
-"""Writes docs/CONFORMANCE.md from the OpenAPI files, the tables of what is left out, and what is said here.
+"""Writes docs/internals/CONFORMANCE.md from the OpenAPI files, the tables of what is left out, and what is said here.
 
 Run it from the repository's root: python -m tests.docs.conformance
 """
@@ -18,7 +18,7 @@ from tradebot.exchange.faces.data import left_out as data_left_out
 from tradebot.exchange.faces.trading import left_out as trading_left_out
 from tradebot.exchange.faces.trading.left_out import LeftOut
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "CONFORMANCE.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "CONFORMANCE.md"
 PARAMETER = re.compile(r"\{[^}]+\}")
 _HEAD = """# Conformance
 What the exchange answers to a client of Alpaca: each path of Alpaca's two OpenAPI files and the streams, with the

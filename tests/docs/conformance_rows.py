@@ -1,4 +1,4 @@
-"""What docs/CONFORMANCE.md says of each request and stream: its behaviour, and which checks look at it."""
+"""What docs/internals/CONFORMANCE.md says of each request and stream: its behaviour, and which checks look at it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of docs/LIMITS.md: what each limit comes from, which predicate holds it, and which test shows that.
+"""The rows of docs/internals/LIMITS.md: where each limit comes from, what enforces it, and which test shows that.
 
 `python -m tests.docs.limits_rows` writes the document anew.
 """
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tradebot.model.decision import Gate
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "LIMITS.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LIMITS.md"
 BOOK, RATES, HALTS, ENTRY, COMMON = (f"tradebot.gates.{name}" for name in ("book", "rates", "halts", "entry", "common"))
 GATES, ON_BOOK, ON_RATES, ON_HALTS = (f"tests/gates/test_{name}.py" for name in ("entry", "book", "rates", "halts"))
 HALTING, UNHALTED, RUNAWAY = (

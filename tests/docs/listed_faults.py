@@ -1,4 +1,4 @@
-"""Writes docs/LISTED_FAULTS.md from the tests that answer the listed faults.
+"""Writes docs/internals/LISTED_FAULTS.md from the tests that answer the listed faults.
 
 Run it from the repository's root: python -m tests.docs.listed_faults
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.faults.listed.catalogue import COUNT, SECTIONS, Fault, Section, faults
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "LISTED_FAULTS.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LISTED_FAULTS.md"
 HEAD = f"""# Listed faults
 
 {COUNT} bad inputs and faults, what the bot does about each, and a test for each, named by its number. One alone:

@@ -1,4 +1,4 @@
-"""docs/CONFORMANCE.md is what the files, the routes and the tests give: it cannot go stale."""
+"""docs/internals/CONFORMANCE.md is what the files, the routes and the tests give: it cannot go stale."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""docs/LIMITS.md says what the code does: each gate has a row, each predicate and each test exists."""
+"""docs/internals/LIMITS.md says what the code does: each gate has a row, each predicate and each test exists."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""README's "Test your own Alpaca bot offline": each of its three examples trades on a served exchange, as printed."""
+"""docs/OFFLINE.md: each of its three examples trades on a served exchange, as printed."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 from tests.lab import Lab, needed, served
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTION = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Test your own Alpaca bot offline")[2]
+PAGE = (ROOT / "docs" / "OFFLINE.md").read_text(encoding="utf-8")
 PRINTED = "http://127.0.0.1:8787"
 
 
@@ -25,7 +25,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def example(language: str, lab: Lab) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", SECTION, flags=re.DOTALL)
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
     assert found is not None
     assert PRINTED in found[1]
     return found[1].replace(PRINTED, lab.url)

@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from commands.shared.help import PURPOSES
+
 HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "starlette", "uvicorn"}
 CLI = {"click", "pydantic", "rich", "typer"}
-VERBS = [
-    ("init",), ("demo",), ("fetch-flow",), ("score",), ("trade-once",), ("evaluate-exits",), ("reconcile",),
-    ("why-no-orders",), ("halt",), ("unhalt",), ("status",), ("exchange",), ("exchange", "serve"),
-    ("exchange", "tick"), ("strategy", "new"), ("strategy", "list"), ("live", "status"), ("live", "arm"),
-    ("positions",), ("orders",), ("fills",), ("events",), ("config", "show"), ("config", "check"), ("config", "accept"),
-    ("adopt",), ("flatten",), ("completion",),
-]  # fmt: skip
+VERBS = [*(verb.split() for verbs in PURPOSES.values() for verb in verbs), ["exchange"]]
 PROGRAM = """
 import json, pathlib, sys
 report, *sys.argv[1:] = sys.argv[1:]

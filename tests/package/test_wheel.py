@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Installed:
     """A fresh environment with the wheel in it, and an empty folder to run its commands from."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.environment = folder / "environment"
         self.elsewhere = folder / "elsewhere"
 
@@ -47,7 +49,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     folder = tmp_path_factory.mktemp("wheel")
     fresh = Installed(folder)
     fresh.elsewhere.mkdir()
-    python(["-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)])
+    python(["-m", "build", "--sdist", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)])
     python(["-m", "venv", "--without-pip", str(fresh.environment)])
     share_dependencies(fresh.environment)
     (wheel,) = folder.glob("*.whl")
@@ -103,6 +105,24 @@ def test_the_ready_made_fault_scripts_are_in_the_wheel_byte_for_byte(installed: 
 def test_nothing_but_the_three_packages_is_in_the_wheel(found: dict[str, Any]) -> None:
     tops = {Path(file).parts[0] for file in found["files"]} - {".."}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"tradebot", "commands", "jobs"}
+
+
+def test_the_license_is_in_the_wheel_and_named_by_its_metadata(installed: Installed) -> None:
+    (site_packages,) = installed.environment.glob("lib/python*/site-packages")
+    (described,) = site_packages.glob("tradebot-*.dist-info")
+    assert (described / "licenses" / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert "\nLicense-Expression: MIT\n" in (described / "METADATA").read_text(encoding="utf-8")
+
+
+def test_the_source_archive_holds_license_and_changelog_and_the_changelog_names_its_version(
+    installed: Installed,
+) -> None:
+    (archive,) = installed.folder.glob("*.tar.gz")
+    with tarfile.open(archive) as source:
+        named = {name.partition("/")[2] for name in source.getnames()}
+    assert {"LICENSE", "CHANGELOG.md", "README.md", "docs/VERBS.md"} <= named
+    version = archive.name.removeprefix("tradebot-").removesuffix(".tar.gz")
+    assert version in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_help_is_printed_from_an_empty_folder(installed: Installed) -> None:

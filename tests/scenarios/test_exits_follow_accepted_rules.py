@@ -68,7 +68,7 @@ def unreadable(bot: Bot, how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     own = bot.folder / "tradebot.yaml"
     if how == "stray":
         monkeypatch.setenv(STRAY, "1")
-        return "foo (environment): there is no such setting"
+        return "foo (environment: TRADEBOT_FOO): there is no such setting"
     if how == "blank":
         monkeypatch.setenv("TRADEBOT_CONFIG", " ")
         return "TRADEBOT_CONFIG names ' '"

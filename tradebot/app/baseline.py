@@ -116,10 +116,8 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _source(origins: Mapping[str, str], name: str) -> str:
-    """Return in words where a value comes from: the variable by its name, and a release by its file."""
+    """Return in words where a value comes from, a default of this release among them."""
     origin = origin_of(origins, name)
-    if origin == "environment":
-        return f"environment: TRADEBOT_{name.upper().replace('.', '__').replace('-', '_')}"
     return f"release default: {origin}" if origin in SHIPPED else origin
 
 

@@ -29,6 +29,7 @@ from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse
 
 PREFIX = "TRADEBOT_"
 SEPARATOR = "__"
+ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
 MOST_UNWATCHED_S = 900
@@ -191,13 +192,13 @@ def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str,
     """Return the settings of all layers. Raises OperatorError naming value, source and the nearest right name."""
     base = load_yaml(shipped("base.yaml"))
     user = load_yaml(user_file) if user_file else {}
-    over = _from_environment(environ)
+    over, variables = _from_environment(environ)
     mode = _mode(base, user, over, flags or {})
     layers = [
         ("base.yaml", base),
         (f"{mode}.yaml", load_yaml(shipped(f"{mode}.yaml"))),
         (str(user_file), user),
-        ("environment", over),
+        (ENVIRONMENT, over),
         ("flag", dict(flags or {})),
     ]
     merged: dict[str, object] = {}
@@ -205,12 +206,14 @@ def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str,
     for source, layer in layers:
         _merge(merged, layer, source, origins, "")
     merged["mode"] = mode
+    for path in (path for path, source in origins.items() if source == ENVIRONMENT):
+        origins[path] = variables.get(_dashless(path), ENVIRONMENT)
     try:
         return Loaded(Settings.model_validate(merged), origins, mode_said(user.get("mode")))
     except ValidationError as bad:
         raise ConfigurationError(
             _explain(bad, origins),
-            "fix it where it is set (config/base.yaml documents each value), then run it again",
+            "correct it where it is set, then run the command again (config/base.yaml explains every setting)",
         ) from None
 
 
@@ -249,21 +252,32 @@ def _mode(*layers: Mapping[str, object]) -> str:
     named = [layer["mode"] for layer in layers if "mode" in layer]
     value = str(named[-1]).lower()
     if value not in set(Mode):
-        raise OperatorError(f"mode {value!r} is not one of {', '.join(Mode)}", "set mode: sandbox, paper or live")
+        raise OperatorError(f"mode {value!r} is not one of {', '.join(Mode)}", "choose sandbox, paper or live")
     return value
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    """Return TRADEBOT_SECTION__KEY values as a nested mapping, and TRADING_MODE as the mode."""
+def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, object], dict[str, str]]:
+    """Return TRADEBOT_SECTION__KEY values as a nested mapping, and the origin of each by its dotted name.
+
+    TRADING_MODE is the mode.
+    """
     found: dict[str, object] = {}
+    variables: dict[str, str] = {}
     for name, text in sorted(environ.items()):
         if not name.startswith(PREFIX) or name in NOT_SETTINGS:
             continue
         *sections, key = name.removeprefix(PREFIX).lower().split(SEPARATOR)
         _section(found, sections, name)[key] = _scalar(text)
+        variables[_dashless(".".join((*sections, key)))] = f"{ENVIRONMENT}: {name}"
     if environ.get("TRADING_MODE"):
         found["mode"] = environ["TRADING_MODE"]
-    return found
+        variables["mode"] = f"{ENVIRONMENT}: TRADING_MODE"
+    return found, variables
+
+
+def _dashless(path: str) -> str:
+    """Return a dotted name as a variable can spell it: names of the environment hold no dash."""
+    return path.replace("-", "_")
 
 
 def _section(found: dict[str, object], sections: list[str], name: str) -> dict[str, object]:

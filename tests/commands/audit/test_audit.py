@@ -147,4 +147,4 @@ def test_narrow_and_wide_screens_hold_every_item(bot: Bot, monkeypatch: pytest.M
 def test_a_span_that_cannot_be_read_is_said_so(bot: Bot) -> None:
     said = bot.says("audit", "--since", "soon", "--json")
     assert said.code == 2
-    assert json.loads(said.out)["error"]["message"] == "'soon' is no span of time"
+    assert json.loads(said.out)["error"]["message"] == "can't read 'soon' as a time span"

@@ -20,7 +20,7 @@ def test_each_value_is_shown_with_the_layer_it_comes_from(bot: Bot, monkeypatch:
     }
     assert (found["limits.max_open_positions"]["value"], found["limits.max_open_positions"]["origin"]) == (
         7,
-        "environment",
+        "environment: TRADEBOT_LIMITS__MAX_OPEN_POSITIONS",
     )
     assert found["limits.min_score"]["origin"] == str(bot.folder / "tradebot.yaml")
     assert found["sectors.AAPL"]["value"] == "technology"

@@ -80,7 +80,7 @@ def test_a_script_is_read_from_standard_input(bot: Bot, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("frob", "'frob' is no action"),
+        ("frob", "there is no action 'frob'"),
         ("add", "add needs a name"),
         ("list x", "list takes no name"),
         ("add nonsense", "nonsense: No such file or directory, and no ready-made script has that name"),

@@ -53,7 +53,7 @@ BUY = {"symbol": "AAPL", "side": "buy", "score": 0.9}
 
 def test_fault_037_negative_quantity(bot: Bot, wanted: Path) -> None:
     """Exit 2: no verb takes a quantity, a candidate that brings one is a bad line, and no number may be negative."""
-    assert "No such option: --qty" in refused(bot, "trade-once", "--qty", "-1")
+    assert "trade-once has no option --qty" in refused(bot, "trade-once", "--qty", "-1")
     assert "unknown_key ('qty' is not one of" in bad_line(bot, wanted, BUY | {"qty": -1})
     assert "side_against_score" in bad_line(bot, wanted, BUY | {"score": -1})
     for verb in ("orders --last -1", "init --sessions -1", "init --seed -1", "demo --minutes -1", "serve --speed -1"):
@@ -119,7 +119,7 @@ def test_fault_042_symbol_of_four_kilobytes(bot: Bot, verb: str) -> None:
 def test_fault_043_day_that_no_calendar_has(bot: Bot) -> None:
     """Exit 2, wherever a day may be typed."""
     assert "sandbox.start (flag): must be a date, such as 2026-11-16" in refused(bot, "init", "--start", "2026-02-30")
-    assert "is no span of time" in refused(bot, "fills", "--since", "2026-02-30")
+    assert "as a time span" in refused(bot, "fills", "--since", "2026-02-30")
     assert "refused tick" in refused(bot, "exchange", "tick", "2026-02-30T15:00Z")
 
 
@@ -135,7 +135,7 @@ def test_fault_044_holiday(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_fault_045_notional_beside_quantity(bot: Bot, wanted: Path) -> None:
     """Exit 2 for either: sizes come from the limits alone, and what contradicts itself is never half obeyed."""
-    assert "No such option" in refused(bot, "trade-once", "--notional", "100", "--qty", "1")
+    assert "has no option --notional" in refused(bot, "trade-once", "--notional", "100", "--qty", "1")
     assert "unknown_key" in bad_line(bot, wanted, BUY | {"qty": 1, "notional": 100})
     assert "repeated_key" in bad_line(bot, wanted, '{"symbol": "AAPL", "side": "buy", "score": 0.9, "score": 0.1}')
     assert "name one symbol, or --all" in refused(bot, "flatten", "AAPL", "--all")

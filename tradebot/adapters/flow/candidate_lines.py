@@ -102,7 +102,7 @@ def _object(line: bytes) -> dict[str, Any]:
     try:
         found = json.loads(line, object_pairs_hook=_without_repeats, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise _BadLineError("not_json", str(error)) from error
+        raise _BadLineError("not_json", "the line can't be read as JSON") from error
     if not isinstance(found, dict):
         raise _BadLineError("not_an_object", f"a {type(found).__name__}")
     return found

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from tradebot.adapters.text.yaml_errors import RefusedYAMLError, problem_and_cure
 from tradebot.errors import ConfigurationError
 
 MAX_BYTES = 1_000_000
@@ -25,14 +26,14 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         self._values += 1
         self._depth += 1
-        for what, found in (
-            ("aliases", isinstance(event, yaml.AliasEvent)),
-            ("tags", getattr(event, "tag", None)),
-            (f"more than {MAX_VALUES} values", self._values > MAX_VALUES),
-            (f"more than {MAX_DEPTH} levels", self._depth > MAX_DEPTH),
+        for what, found, cure in (
+            ("aliases", isinstance(event, yaml.AliasEvent), "write the value itself in place of *NAME"),
+            ("tags", getattr(event, "tag", None), "write the value without the !"),
+            (f"more than {MAX_VALUES} values", self._values > MAX_VALUES, "check that this is the right file"),
+            (f"more than {MAX_DEPTH} levels", self._depth > MAX_DEPTH, "check that this is the right file"),
         ):
             if found:
-                raise yaml.MarkedYAMLError(problem=f"{what} are not read", problem_mark=event.start_mark)
+                raise RefusedYAMLError(f"{what} are not read", event.start_mark, cure)
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
@@ -42,11 +43,9 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is not text", key_node.start_mark)
+                raise RefusedYAMLError(f"the name {key!r} is not text", key_node.start_mark, "put the name in quotes")
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", key_node.start_mark
-                )
+                raise RefusedYAMLError(f"{key!r} is set twice", key_node.start_mark, "keep one of the two lines")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -68,16 +67,18 @@ def load_yaml(path: Path) -> dict[str, object]:
     try:
         value = deepcopy(_parsed(text))
     except yaml.YAMLError as bad:
-        raise ConfigurationError(f"{path}: {_problem(bad)}", _cure(text, bad)) from None
+        problem, cure = problem_and_cure(bad)
+        raise ConfigurationError(f"{path}: {problem}", cure) from None
     # Thousands of digits are refused by Python itself, not by the parser.
-    except ValueError as bad:
-        raise ConfigurationError(f"{path}: {bad}", "give the right file") from None
+    except ValueError:
+        raise ConfigurationError(f"{path}: a number has too many digits", "check that this is the right file") from None
     if value is None:
-        raise ConfigurationError(f"{path}: the file is empty", "write KEY: VALUE lines, or do without the file")
+        raise ConfigurationError(f"{path}: the file is empty", "write NAME: VALUE lines, or delete the file")
     if not isinstance(value, dict):
+        kind = "a list" if isinstance(value, list) else "a single value"
         raise ConfigurationError(
-            f"{path}: a mapping is expected at the top, not a {type(value).__name__}",
-            "write KEY: VALUE lines",
+            f"{path}: the file is {kind}, not NAME: VALUE lines",
+            "write NAME: VALUE lines; tradebot config show lists the names",
         )
     return value
 
@@ -98,27 +99,13 @@ def _read(path: Path) -> str:
         if path.is_symlink() and not path.exists():
             lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
             raise ConfigurationError(lost, f"put the file back, or take the link away: rm {path}") from None
-        raise ConfigurationError(f"{path}: {failed.strerror}", "check the path and its permissions") from None
+        raise ConfigurationError(
+            f"{path} can't be read: {failed.strerror}", "check the path and its permissions"
+        ) from None
     if len(data) > MAX_BYTES:
-        raise ConfigurationError(f"{path}: more than {MAX_BYTES} bytes is no configuration", "give the right file")
+        raise ConfigurationError(f"{path} is larger than {MAX_BYTES} bytes", "check that this is the right file")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as bad:
         raise ConfigurationError(f"{path}: not UTF-8 text (byte {bad.start})", "save the file as UTF-8") from None
     return text
-
-
-def _problem(bad: yaml.YAMLError) -> str:
-    mark = getattr(bad, "problem_mark", None)
-    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    if isinstance(bad, yaml.reader.ReaderError):
-        return f"character {bad.position}: {bad.reason}"
-    return f"{where}{getattr(bad, 'problem', None) or 'not YAML'}"
-
-
-def _cure(text: str, bad: yaml.YAMLError) -> str:
-    mark = getattr(bad, "problem_mark", None)
-    lines = text.splitlines()
-    if mark and mark.line < len(lines) and "\t" in lines[mark.line]:
-        return "YAML is indented with spaces: replace the tab"
-    return "mend that line"

@@ -1,0 +1,94 @@
+"""Format help: what a verb does, examples, usage and options; the program's own help groups the verbs by purpose.
+
+Help has to appear at once, so nothing heavier than Typer is imported.
+"""
+
+from collections.abc import Iterator, Mapping
+from inspect import cleandoc
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+PURPOSES: Mapping[str, tuple[str, ...]] = {
+    "Try": ("demo", "init"),
+    "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
+    "Look": ("why-no-orders", "status", "positions", "orders", "fills", "events", "schedule", "audit"),
+    "Operate": (
+        "halt", "unhalt", "flatten", "adopt", "doctor", "live status", "live arm", "config show", "config check",
+        "config accept", "backup", "restore", "recover", "journal verify",
+    ),
+    "Exchange": (
+        "exchange serve", "exchange status", "exchange tick", "exchange reset", "exchange faults", "exchange page",
+    ),
+    "Develop": ("strategy new", "strategy list", "completion"),
+}  # fmt: skip
+"""Every verb, as it is typed, under what it is for."""
+
+COLUMN = max(len(verb) for verbs in PURPOSES.values() for verb in verbs)
+"""The width of the column of verbs, the same under every heading."""
+
+
+class HelpfulCommand(TyperCommand):
+    """A verb whose help begins with examples; its epilog holds them, one a line, each maybe with a `# comment`."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of a verb."""
+        _write_help(self, ctx, formatter)
+
+
+class VerbGroup(TyperGroup):
+    """Verbs that share their first word; each is listed with its whole first sentence."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of a group."""
+        _write_help(self, ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the group's verbs."""
+        _write_verbs(formatter, "Verbs", dict(leaves(self)))
+
+
+class Program(VerbGroup):
+    """The program itself, whose help lists every verb by purpose."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write every verb, those of the groups among them, under its purpose."""
+        known = dict(leaves(self))
+        for purpose, verbs in PURPOSES.items():
+            _write_verbs(formatter, purpose, {verb: known[verb] for verb in verbs})
+
+
+def leaves(group: Any, words: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each verb under a group as it is typed, with its command."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, f"{words}{name} ")
+        else:
+            yield f"{words}{name}", command
+
+
+def _write_help(command: Any, ctx: Any, formatter: Any) -> None:
+    formatter.write_text(cleandoc(command.help or ""))
+    with formatter.section("Examples"):
+        for example in _examples(command):
+            formatter.write(f"  {example}\n")
+    formatter.write_paragraph()
+    command.format_usage(ctx, formatter)
+    command.format_options(ctx, formatter)
+
+
+def _examples(command: Any) -> list[str]:
+    """Return a command's examples; a group without any shows the first one of each of its verbs."""
+    if command.epilog:
+        return str(command.epilog).splitlines()
+    return [_examples(verb)[0] for _, verb in leaves(command)]
+
+
+def _write_verbs(formatter: Any, heading: str, verbs: Mapping[str, Any]) -> None:
+    with formatter.section(heading):
+        formatter.write_dl([(verb.ljust(COLUMN), _summary(command)) for verb, command in verbs.items()])
+
+
+def _summary(command: Any) -> str:
+    """Return the first sentence of a verb's help, without its period."""
+    return " ".join((command.help or "").split()).partition(". ")[0].removesuffix(".")

@@ -1,0 +1,93 @@
+"""Errors of the command line itself, in our words: what was typed wrong, and what to type instead."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from shlex import join
+from typing import Any
+
+from typer._click.exceptions import (
+    BadOptionUsage,
+    BadParameter,
+    MissingParameter,
+    NoArgsIsHelpError,
+    NoSuchOption,
+    UsageError,
+)
+
+from commands.shared.help import leaves
+from commands.shared.plain import clean
+from tradebot.errors import OperatorError
+
+NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a number", "float range": "a number"}
+"""What Typer's types of numbers take, by Typer's names for them."""
+
+
+def explained(wrong: Exception, arguments: Sequence[str], program: Any) -> OperatorError:
+    """Return the error that a person reads for a command line that Typer could not."""
+    verbs = dict(leaves(program))
+    verb = max((verb for verb in verbs if _typed(verb, arguments)), key=len, default="")
+    context: Any = getattr(wrong, "ctx", None)
+    path = f"tradebot {verb}" if verb else context.command_path if context else "tradebot"
+    if isinstance(wrong, NoSuchOption):
+        early = context is not None and context.parent is None and verb
+        return _misplaced(wrong.option_name, arguments, verb) if early else _unknown_option(wrong, path)
+    if hasattr(getattr(context, "command", None), "commands") and not isinstance(wrong, BadParameter | BadOptionUsage):
+        return _unknown_verb(wrong, arguments, context.command_path, verbs)
+    return OperatorError(_sentence(wrong, path.removeprefix("tradebot ")), f"{path} --help")
+
+
+def _typed(verb: str, arguments: Sequence[str]) -> bool:
+    words = [word for word in arguments if not word.startswith("-")]
+    parts = verb.split()
+    return any(words[start : start + len(parts)] == parts for start in range(len(words)))
+
+
+def _misplaced(option: str, arguments: Sequence[str], verb: str) -> OperatorError:
+    rest = list(arguments)
+    for word in verb.split():
+        rest.remove(word)
+    return OperatorError(f"{clean(option)} has to come after the verb", f"tradebot {verb} {join(rest)}")
+
+
+def _unknown_option(wrong: NoSuchOption, path: str) -> OperatorError:
+    near = f"did you mean {' or '.join(sorted(wrong.possibilities))}? " if wrong.possibilities else ""
+    return OperatorError(f"{path} has no option {clean(wrong.option_name)}", f"{near}{path} --help lists them")
+
+
+def _unknown_verb(wrong: Exception, arguments: Sequence[str], path: str, verbs: Mapping[str, Any]) -> OperatorError:
+    """Name the verbs nearest to what was typed; without a word, those of the group."""
+    words = [word for word in arguments if not word.startswith("-")]
+    typed = words[len(path.split()) - 1 :]
+    inside = f"{path} ".removeprefix("tradebot ")
+    names = [verb.removeprefix(inside) for verb in verbs if verb.startswith(inside)]
+    if isinstance(wrong, NoArgsIsHelpError) or not typed:
+        return OperatorError(f"{path} needs one of its verbs: {', '.join(names)}", f"{path} --help")
+    elsewhere = [verb for verb in verbs if verb.endswith(f" {typed[0]}")]
+    near = elsewhere or [f"{inside}{name}" for name in get_close_matches(typed[0], names, 1, cutoff=0.5)]
+    hint = f"did you mean tradebot {near[0]}? " if near else ""
+    return OperatorError(f"{path} has no verb {clean(typed[0])!r}", f"{hint}{path} --help lists all verbs")
+
+
+def _sentence(wrong: Exception, verb: str) -> str:
+    """Return what is wrong with an option's or an argument's value."""
+    if isinstance(wrong, MissingParameter):
+        return f"{verb} needs {_name(wrong.param)}"
+    if isinstance(wrong, BadParameter) and wrong.param is not None:
+        kind = wrong.param.type
+        return (
+            f"{_name(wrong.param)} takes {NUMBERS[kind.name]}{_range(kind)}" if kind.name in NUMBERS else wrong.message
+        )
+    if isinstance(wrong, BadOptionUsage):
+        return f"{clean(wrong.option_name)} {'takes no' if 'not take' in wrong.message else 'needs a'} value"
+    if isinstance(wrong, UsageError) and wrong.message.startswith("Got unexpected extra"):
+        return f"{verb} doesn't know what to do with {clean(wrong.message.partition('(')[2].rpartition('(')[2])[:-1]!r}"
+    return str(wrong)
+
+
+def _name(param: Any) -> str:
+    return str(param.opts[0]) if param.param_type_name == "option" else str(param.human_readable_name).upper()
+
+
+def _range(kind: Any) -> str:
+    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
+    return f" from {least:,} to {most:,}" if least is not None and most is not None else ""

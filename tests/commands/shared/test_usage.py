@@ -1,0 +1,43 @@
+"""A command line that was typed wrong is answered in our words, with what to type instead."""
+
+import shlex
+
+import pytest
+
+from tests.bot import typed
+
+WRONG = {
+    "--json-lines status": ("--json-lines has to come after the verb", "tradebot status --json-lines"),
+    "--state-dir 'a b' exchange status": (
+        "--state-dir has to come after the verb",
+        "tradebot exchange status --state-dir 'a b'",
+    ),
+    "--nonsense": ("tradebot has no option --nonsense", "tradebot --help lists them"),
+    "status --stat": ("tradebot status has no option --stat", "did you mean --state-dir? tradebot status --help"),
+    "statsu": ("tradebot has no verb 'statsu'", "did you mean tradebot status? tradebot --help lists all verbs"),
+    "tick 5m": ("tradebot has no verb 'tick'", "did you mean tradebot exchange tick?"),
+    "exchange tikc": ("tradebot exchange has no verb 'tikc'", "did you mean tradebot exchange tick?"),
+    "qqqqq": ("tradebot has no verb 'qqqqq'", "tradebot --help lists all verbs"),
+    "journal": ("tradebot journal needs one of its verbs: verify", "tradebot journal --help"),
+    "--debug": ("tradebot needs one of its verbs: init, demo, ", "tradebot --help"),
+    "score --explain": ("--explain needs a value", "tradebot score --help"),
+    "status --json=1": ("--json takes no value", "tradebot status --help"),
+    "why-no-orders --last 0": ("--last takes a whole number from 1 to 10,000", "tradebot why-no-orders --help"),
+    "exchange serve --port http": ("--port takes a whole number from 0 to 65,535", "tradebot exchange serve --help"),
+    "init --edge much": ("--edge takes a number", "tradebot init --help"),
+    "adopt": ("adopt needs SYMBOL", "tradebot adopt --help"),
+    "trade-once now please": ("trade-once doesn't know what to do with 'now please'", "tradebot trade-once --help"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_a_wrong_command_line_is_answered_in_our_words(
+    line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tradebot"])
+    wrong, hint = WRONG[line]
+    said = typed(capsys, *shlex.split(line))
+    assert (said.code, said.out) == (2, "")
+    first, following = said.err.splitlines()
+    assert first.startswith(f"error: {wrong}")
+    assert following.startswith(f"  next: {hint}")

@@ -1,0 +1,43 @@
+"""Writes docs/VERBS.md from the help of every verb.
+
+Run it from the repository's root: python -m tests.docs.verbs
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from commands.app import app
+from commands.shared.help import PURPOSES, leaves
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "VERBS.md"
+HEAD = """# Verbs
+
+Every verb of `tradebot`, grouped as in `tradebot --help`. `tradebot VERB --help` also lists the options.
+
+Every verb takes `--json`, which prints one versioned document on stdout and sends everything else to stderr;
+`--schema`, which prints the JSON Schema of that document; and `--help`. Verbs that act on a bot take
+`--state-dir`, the bot's folder (otherwise `TRADEBOT_STATE`, otherwise `./state`).
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    known = dict(leaves(get_command(app)))
+    parts = [HEAD]
+    for purpose, verbs in PURPOSES.items():
+        parts += [f"## {purpose}", "", "| verb | what it does | for example |", "|---|---|---|"]
+        parts += [_row(verb, known[verb]) for verb in verbs]
+        parts.append("")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _row(verb: str, command: Any) -> str:
+    examples = "<br>".join(f"`{line.partition('  #')[0]}`" for line in command.epilog.splitlines())
+    return f"| `{verb}` | {' '.join(inspect.cleandoc(command.help).split())} | {examples} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
