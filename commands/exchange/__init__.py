@@ -1,4 +1,4 @@
-"""`tradebot exchange`: the embedded exchange, served to other clients, asked, moved and reset; one verb a file."""
+"""`tradebot exchange`: serve, inspect, advance and reset the embedded exchange; one module per verb."""
 
 import typer
 

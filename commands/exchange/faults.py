@@ -1,4 +1,4 @@
-"""`tradebot exchange faults`: what the embedded exchange is asked to do wrong, and how often it has."""
+"""`tradebot exchange faults`: inject faults into the embedded exchange, and see which ones fired."""
 
 import os
 import sys
@@ -28,9 +28,9 @@ _LONGEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ArmedRule:
-    """One armed rule: `when` and `what` as they were written, how many requests met it, how many it fired on.
+    """One armed rule: `when` and `what` as written, how many requests it matched, and how many it fired on.
 
-    A spent rule can fire no more.
+    A spent rule can't fire again.
     """
 
     name: str
@@ -44,7 +44,7 @@ class ArmedRule:
 
 @dataclass(frozen=True, slots=True)
 class ReadyScript:
-    """A ready-made script: what trouble it is, in one sentence."""
+    """A ready-made fault script and a one-sentence summary of it."""
 
     name: str
     summary: str
@@ -52,9 +52,9 @@ class ReadyScript:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What was done, which rules it changed, and the rules that are armed; null where no exchange was asked.
+    """What was done, which rules changed, and the rules now armed (null if no exchange was asked).
 
-    `script` is the text that was to be shown: a script, or what a fault does.
+    `script` is the text to show: a script, or a description of a fault.
     """
 
     action: str
@@ -65,7 +65,7 @@ class Faults:
 
 
 def run(path: Path, action: str, name: str | None) -> Report:
-    """List, add, clear or show faults on the exchange of a folder; OperatorError for what cannot be done."""
+    """List, arm, clear or show the faults of the exchange in a folder; raise OperatorError if that isn't possible."""
     if action not in ACTIONS:
         raise OperatorError(
             f"there is no action {clean(action)[:20]!r}", f"tradebot exchange faults [{'|'.join(ACTIONS)}]"
@@ -79,7 +79,7 @@ def run(path: Path, action: str, name: str | None) -> Report:
 
 
 def _looked_up(action: str, name: str | None) -> Faults:
-    """Answer from the scripts that are shipped: no exchange need run."""
+    """Answer from the scripts that ship with tradebot, without a running exchange."""
     script = None if name is None else _shown(name)
     return Faults(action, (), None, _ready() if name is None else (), script)
 
@@ -91,12 +91,12 @@ def _ready() -> tuple[ReadyScript, ...]:
 
 
 def _shown(name: str) -> str:
-    """Return a ready-made script, or what a fault of the scripts' language does."""
+    """Return a ready-made script, or the description of a fault."""
     from tradebot.app import sandbox
 
     text = sandbox.fault_script(name) or sandbox.fault_explained(name)
     if text is None:
-        unknown = f"there is no ready-made script and no fault {clean(name)[:40]!r}"
+        unknown = f"no ready-made script or fault is called {clean(name)[:40]!r}"
         raise OperatorError(unknown, "tradebot exchange faults ready")
     return text
 
@@ -120,8 +120,8 @@ def _asked(path: Path, action: str, name: str | None) -> Faults:
 def _added(folder: Path, script: str) -> tuple[str, ...]:
     from tradebot.app import sandbox
 
-    told = sandbox.ask(folder, "POST", PATH, {"script": script})
-    return tuple(row["name"] for row in told["armed"])
+    reply = sandbox.ask(folder, "POST", PATH, {"script": script})
+    return tuple(row["name"] for row in reply["armed"])
 
 
 def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ def _cleared(folder: Path, name: str | None) -> tuple[str, ...]:
 
 
 def script_of(name: str) -> str:
-    """Return the text of a script: a ready-made one by its name, a file's, or what comes on standard input for `-`."""
+    """Return the text of a script, given the name of a ready-made script, a file, or `-` for standard input."""
     from tradebot.app import sandbox
 
     if name == STDIN:
@@ -150,7 +150,7 @@ def script_of(name: str) -> str:
             return file.read(_LONGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as bad:
         why = getattr(bad, "strerror", None) or "not UTF-8 text"
-        hint = "give a file, - for standard input, or a name of: tradebot exchange faults ready"
+        hint = "give a file, - for standard input, or a name listed by: tradebot exchange faults ready"
         raise OperatorError(f"{clean(name)[:80]}: {why}, and no ready-made script has that name", hint) from bad
 
 
@@ -181,7 +181,7 @@ def _render_armed(out: "Console", data: Faults, armed: tuple[ArmedRule, ...]) ->
     if data.changed:
         out.print(f"{'armed' if data.action == 'add' else 'cleared'}: {', '.join(data.changed)}", markup=False)
     if not armed:
-        out.print("No faults are armed. Ready-made ones: tradebot exchange faults ready", markup=False)
+        out.print("No faults are armed. List ready-made scripts: tradebot exchange faults ready", markup=False)
         return
     out.print(_table(armed))
 
@@ -199,7 +199,7 @@ def _table(armed: tuple[ArmedRule, ...]) -> Any:
 
 
 def _words(written: Any) -> str:
-    """Return what was written in YAML as a person says it: status 504, acceptance after."""
+    """Format a YAML value for people: `status 504, acceptance after`."""
     if isinstance(written, Mapping):
         return ", ".join(f"{key} {_words(value)}".rstrip() for key, value in written.items())
     if isinstance(written, list | tuple):
@@ -208,7 +208,7 @@ def _words(written: Any) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command(
         "faults",

@@ -1,4 +1,4 @@
-"""`tradebot exchange page`: where a browser shows the embedded exchange."""
+"""`tradebot exchange page`: print or open the address of the embedded exchange's web page."""
 
 import os
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The page's address, and whether a browser was told to open it: null where it was not asked for."""
+    """The page's address, and whether a browser opened it (null if none was requested)."""
 
     url: str
     opened: bool | None
 
 
 def page(path: "Path", browser: bool) -> Report:
-    """Return the page's address, its exchange started on demand, and open it in a browser if asked to.
+    """Return the page's address, starting the exchange if needed, and open a browser on request.
 
-    OperatorError where there is no exchange.
+    Raise OperatorError if the folder has no exchange.
     """
     from tradebot.app import sandbox
 
@@ -40,7 +40,7 @@ def page(path: "Path", browser: bool) -> Report:
 
 
 def _open(url: str) -> bool:
-    """Open the address in a browser, which lives on and is handed no key."""
+    """Open the address in a browser; remove API keys from the environment first, because the browser outlives us."""
     import webbrowser
 
     from tradebot.app.wiring import without_keys
@@ -53,11 +53,11 @@ def _open(url: str) -> bool:
 def _render(out: "Console", data: Page) -> None:
     out.print(data.url, markup=False)
     if data.opened is False:
-        out.print("No browser could be opened here: open the address yourself", markup=False)
+        out.print("Couldn't open a browser here. Open the address yourself.", markup=False)
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("page", epilog="tradebot exchange page\ntradebot exchange page --open")
     def _page(

@@ -1,4 +1,4 @@
-"""What the verbs of the embedded exchange share: the folder that they act on, and a word where they start something."""
+"""Helpers shared by the verbs of the embedded exchange: find its folder, and report when a verb started it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,26 +9,26 @@ from tradebot.errors import OperatorError
 
 MAKE_ONE = "tradebot exchange serve"
 ANOTHER = "tradebot exchange serve --state-dir NEW --sessions 250"
-"""The command that helps where a market has ended: it cannot be made longer."""
+"""What to run once a market has ended, because a market can't be extended."""
 
 
 def exchange_of(path: Path) -> Path:
-    """Return the folder of the exchange beside a state; OperatorError where there is none."""
+    """Return the folder of the exchange that belongs to a state folder; raise OperatorError if there is none."""
     from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
 
     if not sandbox.holds_market(path / EXCHANGE):
-        raise OperatorError(f"no exchange in {path / EXCHANGE}", f"make one: {MAKE_ONE}")
+        raise OperatorError(f"no exchange in {path / EXCHANGE}", f"create one: {MAKE_ONE}")
     return path / EXCHANGE
 
 
 @contextmanager
 def start_told(folder: Path) -> Iterator[None]:
-    """Say in a line on stderr where the block has started the exchange of a folder."""
+    """Print a note on stderr if the block started the exchange in a folder."""
     from tradebot.app import sandbox
 
     before = sandbox.running(folder)
     yield
     url = None if before else sandbox.running(folder)
     if url is not None:
-        note(f"note: the exchange was not running: it answers in the background now, at {url}, until it is idle")
+        note(f"note: the exchange wasn't running, so it was started in the background at {url}; it stops when idle")

@@ -1,4 +1,4 @@
-"""`tradebot exchange reset`: begin an account of the embedded exchange anew, as a paper reset does."""
+"""`tradebot exchange reset`: reset an account of the embedded exchange, like a reset of a paper account."""
 
 import os
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ MAIN = "main"
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What an account was before its reset, amounts in USD; the exchange's log keeps all of it."""
+    """An account as it was before its reset, in USD; the exchange's log keeps its full history."""
 
     account_number: str
     equity: Decimal
@@ -37,7 +37,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """An account that began anew under a new number, with the same key and secret; cash in USD."""
+    """The account after its reset: a new number, the same key and secret, and its cash in USD."""
 
     name: str
     account_number: str
@@ -47,38 +47,38 @@ class Reset:
 
 
 def run(path: Path, name: str, cash: str | None, confirmed: str | None) -> Report:
-    """Say what goes, have it confirmed by the account's name, and reset it on the running exchange."""
+    """Say what a reset removes, ask the user to confirm it by the account's name, and reset the account."""
     from tradebot.app import sandbox
 
     _refuse_books(path, name)
     folder = exchange_of(path)
-    before = _gone(_found(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name))
+    before = _gone(_account_named(sandbox.ask(folder, "GET", "/exchange/v1/accounts"), name))
     note(f"account {name}, …{before.account_number[-4:]}: {_described(before)}")
     confirm(name, confirmed, what=f"Resetting account {name}", command=f"tradebot exchange reset {name}", by_hand=False)
     body = {"account": name} | ({} if cash is None else {"cash": cash})
-    told = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
-    data = Reset(name, told["account_number"], told["key"], Decimal(told["cash"]), _gone(told["gone"]))
+    reply = sandbox.ask(folder, "POST", "/exchange/v1/reset", body)
+    data = Reset(name, reply["account_number"], reply["key"], Decimal(reply["cash"]), _gone(reply["gone"]))
     return Report("exchange-reset", data, lambda out: _render(out, data), mode="sandbox")
 
 
 def _refuse_books(path: Path, name: str) -> None:
-    """Refuse to take the account away under a bot: its books belong to that very account number."""
+    """Refuse to reset the account that a bot uses, because the bot's books belong to that account number."""
     from tradebot.adapters.state import state_folder
 
     if name == MAIN and state_folder.marked(path):
         raise OperatorError(
-            f"{path} is a bot's, and its books belong to account {MAIN}: a new number would not be theirs",
-            "make another state: tradebot init --state-dir NEW",
+            f"{path} belongs to a bot, and its books are tied to account {MAIN}; a reset would give it a new number",
+            "create another state folder: tradebot init --state-dir NEW",
             code=ExitCode.REFUSED,
         )
 
 
-def _found(rows: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
+def _account_named(rows: list[Mapping[str, Any]], name: str) -> Mapping[str, Any]:
     for row in rows:
         if row["name"] == name:
             return row
     names = ", ".join(row["name"] for row in rows)
-    raise OperatorError(f"there is no account {clean(name)[:40]!r}; there are: {names}", "tradebot exchange status")
+    raise OperatorError(f"no account is called {clean(name)[:40]!r}; accounts: {names}", "tradebot exchange status")
 
 
 def _gone(row: Mapping[str, Any]) -> Gone:
@@ -96,8 +96,12 @@ def _described(gone: Gone) -> str:
     return (
         f"{gone.equity:,.2f} USD of equity, {counted(gone.positions, 'position')}, "
         f"{counted(gone.open_orders, 'open order')} and "
-        f"{counted(gone.orders, 'order')} in all are removed; the exchange's log keeps them"
+        f"{counted(gone.orders, 'order')} in total are removed; the exchange's log keeps them"
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _render(out: "Console", data: Reset) -> None:
@@ -108,7 +112,7 @@ def _render(out: "Console", data: Reset) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("reset", epilog="tradebot exchange reset alice --confirm alice")
     def _reset(

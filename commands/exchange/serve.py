@@ -1,4 +1,4 @@
-"""`tradebot exchange serve`: the embedded exchange for other clients."""
+"""`tradebot exchange serve`: serve the embedded exchange to other clients."""
 
 import os
 import re
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 A_WEEK = timedelta(days=7)
 SERVED_SESSIONS = 60
-"""Sessions of a new market unless somebody says how many: a quarter, whose end no client comes to soon."""
+"""Default number of sessions in a new market: about a quarter, so that no client reaches the end soon."""
 SHIPPED = ("base.yaml", "sandbox.yaml", None)
 ACCOUNT = re.compile(r"([a-z][a-z0-9_-]{0,31})(?:=(\d{1,12}(?:\.\d{1,2})?))?")
 FILLS = {
@@ -52,7 +52,7 @@ FILLS = {
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An account of the exchange, the key and secret that open it, and its cash in USD."""
+    """An account of the exchange: its key, its secret, and its cash in USD."""
 
     name: str
     account_number: str
@@ -63,11 +63,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Where the exchange answers, with which keys, and the command that moves its time.
+    """Where the exchange answers, which keys it accepts, and the command that advances its clock.
 
-    `pace` is step where time stands still until it is moved, else how it runs: real, or a number such as 60x.
-    `latency` is how long cancels and replacements take. Where the market has ended (`finished`), `tick` is null:
-    there is nothing to move to.
+    `pace` is `step` if the clock stands still until someone moves it, `real`, or a multiple such as `60x`. `latency` is
+    how long cancels and replacements take. `tick` is null once the market has ended (`finished`), because there is
+    nothing left to advance to.
     """
 
     url: str
@@ -92,9 +92,9 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How the exchange is to be served; `settings` is None where the market that is there is taken as it is.
+    """How to serve the exchange; `settings` is None to use the existing market as it is.
 
-    `every_symbol` plays all that a recorded file holds.
+    `every_symbol` plays all symbols that a recorded file holds.
     """
 
     settings: "Settings | None"
@@ -108,7 +108,7 @@ class Wish:
 
 
 def serve(path: Path, wish: Wish, as_json: bool) -> None:
-    """Serve the exchange of a folder until a signal ends it, making its market first where it has none."""
+    """Serve the exchange in a folder until a signal stops it; create the market first if there is none."""
     from tradebot.adapters.state.state_folder import EXCHANGE, prepare
     from tradebot.app import sandbox
 
@@ -136,14 +136,14 @@ def serve(path: Path, wish: Wish, as_json: bool) -> None:
         )
 
 
-def _note_other_cash(wanted: Sequence[tuple[str, Decimal | None]], accounts: Sequence[Mapping[str, Any]]) -> None:
-    """Say where an account that was there already began with other cash than it was asked for with."""
+def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: Sequence[Mapping[str, Any]]) -> None:
+    """Print a note for each existing account that started with a different amount of cash than requested."""
     began = {row["name"]: Decimal(row["began_with"]) for row in accounts}
-    for name, cash in wanted:
+    for name, cash in requested:
         if cash is not None and cash != began[name]:
             note(
-                f"note: account {name} was there already, and began with {began[name]:,.2f} USD; "
-                f"to begin it anew: tradebot exchange reset {name} --cash {cash}"
+                f"note: account {name} already exists and started with {began[name]:,.2f} USD; "
+                f"to reset it: tradebot exchange reset {name} --cash {cash}"
             )
 
 
@@ -178,10 +178,10 @@ def _opened(row: Mapping[str, Any]) -> Opened:
 
 
 def _render(out: "Console", data: Serving) -> None:
-    limit = "no limit of requests" if data.rate_limit is None else f"{data.rate_limit} requests a minute for each key"
+    limit = "no request limit" if data.rate_limit is None else f"{data.rate_limit} requests per minute for each key"
     lines = (
         f"The embedded exchange of {data.folder} answers at {data.url} until Ctrl-C",
-        "  orders and prices (Alpaca's API), trading and data at that one address:",
+        "  orders and prices (Alpaca's API), trading and data at the same address:",
         *(f"    key {row.key}, secret {row.secret}: account {row.name}, {row.cash:,.2f} USD" for row in data.accounts),
         f"  options flow (Unusual Whales' API): Authorization: Bearer {data.flow_key}",
         f"  in a browser: {data.page}",
@@ -196,44 +196,46 @@ def _render(out: "Console", data: Serving) -> None:
 
 def _time_lines(data: Serving) -> Sequence[str]:
     if data.finished:
-        ended = f"  it is {when(data.now)} there, and the market has ended: its last session is over"
-        return (ended, f"  for another one: {ANOTHER}")
+        ended = f"  exchange time is {when(data.now)}; the market has ended (its last session is over)"
+        return (ended, f"  start another one: {ANOTHER}")
     state = (
         f"open until {when(data.next_close, '%H:%M')}"
         if data.is_open
         else f"closed until {when(data.next_open, DAY_MINUTE)}"
     )
-    now = f"  it is {when(data.now)} there, and the market is {state}"
+    now = f"  exchange time is {when(data.now)}; the market is {state}"
     if data.pace == "step":
-        return (now, f"  its time stands still until: {data.tick}")
-    return (now, f"  its time runs by itself: {data.pace}")
+        return (now, f"  its clock stands still until you run: {data.tick}")
+    return (now, f"  its clock runs by itself:  {data.pace}")
 
 
 def account_flag(text: str) -> tuple[str, Decimal | None]:
-    """Return the name and the cash of --account NAME or NAME=CASH; OperatorError for anything else."""
-    found = ACCOUNT.fullmatch(text)
-    if found is None or found[1] == "main":
+    """Parse `--account NAME` or `NAME=CASH`; raise OperatorError for anything else."""
+    match = ACCOUNT.fullmatch(text)
+    if match is None or match[1] == "main":
         raise OperatorError(
-            f"--account takes the NAME or NAME=CASH of one more account than main, not {clean(text)[:40]!r}",
-            "a small letter, then small letters, digits, - or _: --account alice=50000",
+            f"--account takes NAME or NAME=CASH of an account besides main, not {clean(text)[:40]!r}",
+            "start with a lowercase letter, then use lowercase letters, digits, - or _: --account alice=50000",
         )
-    return found[1], Decimal(found[2]) if found[2] else None
+    return match[1], Decimal(match[2]) if match[2] else None
 
 
 def accounts_of(flags: Sequence[str]) -> tuple[tuple[str, Decimal | None], ...]:
-    """Return the accounts of all --account flags; OperatorError for what is none, and for a name said twice."""
+    """Parse all --account flags; raise OperatorError for one that is invalid or for a repeated name."""
     accounts = tuple(account_flag(text) for text in flags)
     names = [name for name, _ in accounts]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise OperatorError(f"--account names {twice} twice", f"say once what it begins with: --account {twice}=50000")
+        raise OperatorError(
+            f"--account names {twice} twice", f"name it once with its starting cash: --account {twice}=50000"
+        )
     return accounts
 
 
 def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) -> "tuple[Settings | None, bool]":
-    """Return the settings of the market to be made, and whether it plays every symbol of a recorded file.
+    """Return the settings for a new market, and whether to play every symbol of a recorded file.
 
-    None where there is a market and no flag asks for another; of one that is there, all that no flag names is as it is.
+    The settings are None if a market exists and no flag changes it. If some do, everything else stays as it is.
     """
     from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
@@ -243,8 +245,8 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
     file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
     if not sandbox.holds_market(path / EXCHANGE):
         configured = load(file, os.environ, flags)
-        wanted = {"sandbox": _new_market(configured, pace) | asked}
-        made = load(file, os.environ, _every_default(configured) | flags | wanted).settings
+        defaults = {"sandbox": _new_market(configured, pace) | asked}
+        made = load(file, os.environ, _every_default(configured) | flags | defaults).settings
         return made, made.sandbox.source != "generated" and "universe" not in flags
     if len(flags) == 1:
         return None, False
@@ -256,7 +258,7 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
 
 
 def _every_default(configured: "Loaded") -> dict[str, Any]:
-    """Return all well-known names, of which a bot looks at fewer, as the universe where nobody named one."""
+    """Return the full list of well-known symbols as the universe, unless the user chose one. A bot watches fewer."""
     from tradebot.app import sandbox
 
     if configured.settings.sandbox.source != "generated" or configured.origins.get("universe") not in SHIPPED:
@@ -265,16 +267,17 @@ def _every_default(configured: "Loaded") -> dict[str, Any]:
 
 
 def _new_market(configured: "Loaded", pace: str) -> dict[str, Any]:
-    """Return what a new exchange for other clients has where nobody says otherwise: it fills as the paper API does.
+    """Return the defaults of a new exchange for other clients: it fills orders like the paper API.
 
-    It lasts a while, and one that plays in real time has begun, whatever day it is.
+    A generated market gets more sessions. If it runs in real time, it starts in the past, so that it is already trading
+    on any day of the week.
     """
     own = {"source", "start", "sessions", "path", "flow_folder"}
-    said = {name for name in own if configured.origins.get(f"sandbox.{name}") not in SHIPPED}
+    chosen = {name for name in own if configured.origins.get(f"sandbox.{name}") not in SHIPPED}
     market: dict[str, Any] = {"fill": {"model": "paper"}}
-    if "sessions" not in said and configured.settings.sandbox.source == "generated":
+    if "sessions" not in chosen and configured.settings.sandbox.source == "generated":
         market["sessions"] = SERVED_SESSIONS
-        if pace == "real" and not said:
+        if pace == "real" and not chosen:
             market["start"] = (datetime.now(UTC).date() - A_WEEK).isoformat()
     return market
 
@@ -305,7 +308,7 @@ Latency = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command(
         "serve", epilog="tradebot exchange serve --port 8787\ntradebot exchange serve --time 60x --account alice=50000"

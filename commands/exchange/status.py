@@ -1,4 +1,4 @@
-"""`tradebot exchange status`: where the embedded exchange answers, and where it stands."""
+"""`tradebot exchange status`: show where the embedded exchange answers and what state it is in."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """One account: its key (the secret is the same word), amounts in USD, what it holds and has open."""
+    """One account: its key (also its secret), its balances in USD, and how many positions and orders it has."""
 
     name: str
     account_number: str
@@ -35,7 +35,7 @@ class AccountRow:
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """Engine time and its pace: step where it stands still, real, or a number such as 60x."""
+    """The exchange's clock and pace: `step` if it stands still, `real`, or a multiple such as `60x`."""
 
     now: datetime
     pace: str
@@ -48,7 +48,7 @@ class Time:
 
 @dataclass(frozen=True, slots=True)
 class MarketRow:
-    """What the exchange plays: its source and symbols, its first day and sessions, and how orders fill."""
+    """The market the exchange plays: source, symbols, first day, number of sessions, and the fill model."""
 
     source: str
     symbols: tuple[str, ...]
@@ -61,7 +61,7 @@ class MarketRow:
 
 @dataclass(frozen=True, slots=True)
 class ExchangeStatus:
-    """The exchange of a folder; address, time and log are None where no process serves it."""
+    """The exchange in a folder; the address, time and log are None if no process serves it."""
 
     folder: str
     url: str | None
@@ -73,7 +73,7 @@ class ExchangeStatus:
 
 
 def run(path: Path) -> Report:
-    """Ask the exchange of a folder, or its files where it does not run; OperatorError where there is none."""
+    """Report the exchange in a folder, from the process or else its files; raise OperatorError if there is none."""
     from tradebot.app import sandbox
 
     folder = exchange_of(path)
@@ -82,29 +82,29 @@ def run(path: Path) -> Report:
     if url is None:
         data = ExchangeStatus(str(folder), None, market, None, (), (), None)
     else:
-        told = sandbox.ask(folder, "GET", "/exchange/v1/status")
-        accounts = tuple(_account(row) for row in told["accounts"])
-        armed = tuple(told.get("faults", ()))
-        data = ExchangeStatus(str(folder), url, market, _time(told), accounts, armed, told["log_lines"])
+        reply = sandbox.ask(folder, "GET", "/exchange/v1/status")
+        accounts = tuple(_account(row) for row in reply["accounts"])
+        armed = tuple(reply.get("faults", ()))
+        data = ExchangeStatus(str(folder), url, market, _time(reply), accounts, armed, reply["log_lines"])
     return Report("exchange-status", data, lambda out: _render(out, data), mode="sandbox")
 
 
-def _market(told: Mapping[str, Any]) -> MarketRow:
+def _market(reply: Mapping[str, Any]) -> MarketRow:
     return MarketRow(
-        source=told["source"],
-        symbols=tuple(told["symbols"]),
-        start=date.fromisoformat(told["start"]),
-        sessions=told["sessions"],
-        seed=told["seed"],
-        fill=told["fill"]["model"],
-        corporate_actions=told["corporate_actions"],
+        source=reply["source"],
+        symbols=tuple(reply["symbols"]),
+        start=date.fromisoformat(reply["start"]),
+        sessions=reply["sessions"],
+        seed=reply["seed"],
+        fill=reply["fill"]["model"],
+        corporate_actions=reply["corporate_actions"],
     )
 
 
-def _time(told: Mapping[str, Any]) -> Time:
-    now, opens, closes = (datetime.fromisoformat(told[name]) for name in ("now", "next_open", "next_close"))
-    session = date.fromisoformat(told["session"])
-    return Time(now, told["pace"], session, told["is_open"], opens, closes, told["finished"])
+def _time(reply: Mapping[str, Any]) -> Time:
+    now, opens, closes = (datetime.fromisoformat(reply[name]) for name in ("now", "next_open", "next_close"))
+    session = date.fromisoformat(reply["session"])
+    return Time(now, reply["pace"], session, reply["is_open"], opens, closes, reply["finished"])
 
 
 def _account(row: Mapping[str, Any]) -> AccountRow:
@@ -123,9 +123,9 @@ def _account(row: Mapping[str, Any]) -> AccountRow:
 def _render(out: "Console", data: ExchangeStatus) -> None:
     market = data.market
     if data.time is None:
-        out.print(f"No process serves the exchange of {data.folder}", markup=False)
+        out.print(f"No process serves the exchange in {data.folder}", markup=False)
     else:
-        out.print(f"The exchange of {data.folder} answers at {data.url}", markup=False)
+        out.print(f"The exchange in {data.folder} answers at {data.url}", markup=False)
         out.print(_time_line(data.time), markup=False)
     out.print(
         f"  market: {market.source}, {counted(len(market.symbols), 'symbol')}, "
@@ -168,7 +168,7 @@ def _render_accounts(out: "Console", data: ExchangeStatus) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("status", epilog="tradebot exchange status\ntradebot exchange status --json")
     def _status(state_dir: StateDir = None, as_json: Json = False) -> None:

@@ -1,4 +1,4 @@
-"""`tradebot exchange tick`: let the embedded exchange's time pass."""
+"""`tradebot exchange tick`: advance the embedded exchange's clock."""
 
 import os
 import re
@@ -31,7 +31,7 @@ UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """How engine time moved; `session` is None on a day without one, `finished` says the market has ended."""
+    """How far the clock moved; `session` is None on a day without one, `finished` means the market has ended."""
 
     start: datetime
     end: datetime
@@ -43,12 +43,12 @@ class Ticked:
 
 
 def tick(bot: "App", step: str) -> Report:
-    """Let the engine time of a bot pass; OperatorError for a step that cannot be read, or a real venue."""
+    """Advance the clock of a bot's exchange; raise OperatorError for an invalid step or a real broker."""
     return _report(_moved(lambda: bot.engine, step), bot.mode, bot.account_tail, "tradebot init --state-dir NEW")
 
 
 def tick_served(path: "Path", step: str) -> Report:
-    """Let the time of an exchange pass that no bot lives with, started on demand."""
+    """Advance the clock of an exchange that no bot uses, starting it if needed."""
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.app import sandbox
 
@@ -76,16 +76,16 @@ def _report(data: Ticked, mode: str, account: str | None, another: str) -> Repor
 
 
 def seconds_of(text: str) -> int | None:
-    """Return the seconds of a duration such as 5m, None for a moment; OperatorError for anything else."""
+    """Return the seconds in a duration such as 5m, or None for a moment; raise OperatorError for anything else."""
     if text in MOMENTS or ISO_TIME.fullmatch(text):
         return None
-    found = re.fullmatch(r"(\d{1,7})([smh])", text)
-    if found is None or not int(found[1]):
+    match = re.fullmatch(r"(\d{1,7})([smh])", text)
+    if match is None or not int(match[1]):
         raise OperatorError(
             f"can't read {clean(text)[:20]!r} as a time step",
             "write 90s, 5m, 2h, open, close, next_open or a time such as 2026-11-16T21:00Z",
         )
-    return int(found[1]) * UNITS[found[2]]
+    return int(match[1]) * UNITS[match[2]]
 
 
 def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
@@ -101,7 +101,7 @@ def _render_ticked(out: "Console", data: Ticked, another: str) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("tick", epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open")
     def _tick(

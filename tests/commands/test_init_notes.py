@@ -37,8 +37,8 @@ def test_captured_flow_brings_its_session_and_the_command_that_reaches_its_last_
     try:
         assert made["now"] == "2025-03-03T14:00:00Z"
         assert made["notes"] == [
-            "the market begins on 2025-03-03, the session that the captured flow shows",
-            "captured flow: 2 rows of the sessions from 2025-03-03 to 2025-03-07: 2025-03-03 2",
+            "the market begins on 2025-03-03, the session in the captured flow",
+            "captured flow: 2 rows in the sessions from 2025-03-03 to 2025-03-07: 2025-03-03 2",
             "some of it came after the close; to have all of it: "
             f"tradebot exchange tick 2025-03-03T21:31:00Z --state-dir {state}",
         ]
@@ -57,4 +57,4 @@ def test_rows_that_recorded_bars_lose_are_counted_with_their_reason_and_line(
     bars.write_text(BARS)
     made = said(capsys, "init", "--bars", str(bars), "--bar-stamp", "end", "--state-dir", state)
     process.stop(tmp_path / "state" / "exchange")
-    assert made["notes"] == ["1 rows of the bars are left out: 1 not a number (first in line 3)"]
+    assert made["notes"] == ["skipped 1 row of the recorded bars: 1 not a number (first in line 3)"]

@@ -1,4 +1,4 @@
-"""Writes docs/internals/CONFORMANCE.md from the OpenAPI files, the tables of what is left out, and what is said here.
+"""Write docs/internals/CONFORMANCE.md from the OpenAPI files, the tables of left-out paths, and our descriptions.
 
 Run it from the repository's root: python -m tests.docs.conformance
 """
@@ -21,16 +21,16 @@ from tradebot.exchange.faces.trading.left_out import LeftOut
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "CONFORMANCE.md"
 PARAMETER = re.compile(r"\{[^}]+\}")
 _HEAD = """# Conformance
-What the exchange answers to a client of Alpaca: each path of Alpaca's two OpenAPI files and the streams, with the
-shape of the answer, what it does, and how that is checked. A test writes this page again and compares.
+What the exchange answers to a client of Alpaca: each path of Alpaca's two OpenAPI files and each stream, with the
+schema of its answer, its behavior, and the tests that check it. A test regenerates this page and compares it.
 
-A shape is a schema of the file. "Validated" means that a test holds the whole answer against that schema, with no
-field that the file does not name; the last tables hold the exceptions. Errors are `{"code", "message"}`.
+The answer column names a schema of the file. "Validated" means that a test checks the whole answer against that
+schema and allows no other fields, except those in the last tables. Errors are `{"code", "message"}`.
 """
 
 
 class Surface(NamedTuple):
-    """One API: its title, its file, what is said of its paths, and which of them are left out."""
+    """One API: its title, its file, the descriptions of its paths, and the paths that are left out."""
 
     title: str
     api: Api
@@ -39,7 +39,7 @@ class Surface(NamedTuple):
 
 
 def surfaces() -> tuple[Surface, Surface]:
-    """Return both APIs; skips the test where the files are not at hand."""
+    """Return both APIs; skip the test if the files aren't available."""
     return (
         Surface("Trading API", trading_api(), TRADING, trading_left_out.LEFT_OUT),
         Surface("Market data API", data_api(), DATA, data_left_out.LEFT_OUT),
@@ -47,7 +47,7 @@ def surfaces() -> tuple[Surface, Surface]:
 
 
 def key_of(operation: Operation) -> str:
-    """Return an operation's method and path, parameters unnamed: the two tables may name them differently."""
+    """Return an operation's method and path without parameter names, which may differ between the two tables."""
     return f"{operation.method.upper()} {PARAMETER.sub('{}', operation.path)}"
 
 
@@ -76,7 +76,7 @@ def _surface(surface: Surface) -> str:
     gone = left_out_keys(surface.left_out)
     shown = [one for one in surface.api.operations() if key_of(one) not in gone]
     rows = (_row(one, surface.behaves[key_of(one)]) for one in sorted(shown, key=lambda one: one.path))
-    head = ("request", "answer", "behaviour", "checked by")
+    head = ("request", "answer", "behavior", "checked by")
     return f"## {surface.title}\n" + _table(head, rows)
 
 
@@ -100,7 +100,7 @@ def _answer(operation: Operation) -> str:
 
 
 def _streams() -> str:
-    return "## Streams\n" + _table(("stream", "behaviour", "checked by"), _stream_rows())
+    return "## Streams\n" + _table(("stream", "behavior", "checked by"), _stream_rows())
 
 
 def _stream_rows() -> Iterator[Sequence[str]]:
@@ -114,14 +114,14 @@ def _left_out() -> str:
         for surface in surfaces()
         for row in surface.left_out
     )
-    text = "## Left out\nThe answer is always this error, in the shape that the file documents for it.\n\n"
+    text = "## Left out\nThe answer is always this error, in the form that the file documents for it.\n\n"
     return text + _table(("request", "answer", "why"), rows)
 
 
 def _differences() -> str:
     rows = [*TRADING_DIFFERENCES, *DATA_DIFFERENCES]
     grouped = groupby(rows, key=lambda row: (row.schema, row.what, row.source))
-    text = "## Where the API differs from its file\n"
+    text = "## Where the API differs from its OpenAPI file\n"
     return text + _table(("schema", "fields", "what", "source"), (_difference(key, row) for key, row in grouped))
 
 
@@ -131,7 +131,7 @@ def _difference(key: tuple[str, str, str], rows: Iterable[Difference]) -> Sequen
 
 
 def _behaviours() -> str:
-    text = "## Where the file is silent or contradicts itself\n"
+    text = "## Where the file says nothing or contradicts itself\n"
     return text + _table(("topic", "the file", "here", "source"), BEHAVIOURS)
 
 

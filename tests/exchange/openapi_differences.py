@@ -51,7 +51,7 @@ class Difference(NamedTuple):
 
 
 def _extra(schema: str, field: str, source: str, also: dict[str, Any] | None = None) -> Difference:
-    return Difference(schema, field, also or _TEXT, "present, though the file does not name it", source)
+    return Difference(schema, field, also or _TEXT, "present, although the file doesn't mention it", source)
 
 
 TRADING_DIFFERENCES: tuple[Difference, ...] = (
@@ -61,12 +61,12 @@ TRADING_DIFFERENCES: tuple[Difference, ...] = (
     *(_extra("NonTradeActivities", field, _SDK) for field in ("description", "price")),
     *(_extra(_ANNOUNCEMENT, field, _SDK) for field in ("corporate_action_id", "ex_date")),
     Difference("NonTradeActivities", "date", {"type": "string", "format": "date"}, "a date, not a moment", _FILE),
-    Difference("PositionClosedReponse", "body", _REFUSED, "the error object where closing was refused", _SDK),
-    Difference("CanceledOrderResponse", "body", _REFUSED, "the error object where canceling was refused", _OBSERVED),
+    Difference("PositionClosedReponse", "body", _REFUSED, "the error object if closing was refused", _SDK),
+    Difference("CanceledOrderResponse", "body", _REFUSED, "the error object if canceling was refused", _OBSERVED),
 )
 
 DATA_DIFFERENCES: tuple[Difference, ...] = tuple(
-    Difference("stock_snapshot", field, _NULL, "null where there is none yet", _SDK)
+    Difference("stock_snapshot", field, _NULL, "null if there is none yet", _SDK)
     for field in ("latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar")
 )
 
@@ -87,32 +87,33 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         'the general object `{"code", "message"}` with 400, 401, 403, 404, 405, 422 or 429; a 401 has no code',
         _OBSERVED,
     ),
-    Behaviour(
-        "since_id of an event stream", "history begins there", "what comes after that event", "a choice made here"
-    ),
+    Behaviour("since_id of an event stream", "history begins there", "starts after that event", "a choice made here"),
     Behaviour(
         "until of an event stream",
         "the stream ends there",
-        "at once where engine time has come there",
+        "ends at once if engine time is already there",
         "a choice made here",
     ),
     Behaviour(
         "details of a streamed activity",
-        "exactly one of 35 shapes, of which several are alike",
-        "the shape of its kind",
+        "exactly one of 35 schemas, several of which are alike",
+        "the schema for its kind",
         "a choice made here",
     ),
     Behaviour("order_class of a simple order", '`simple` or `""`', 'always `""`', _OBSERVED),
     Behaviour("numbers in an order's request", "strings only", "JSON numbers too", _SDK),
     Behaviour(
         "profit_loss of daily portfolio history",
-        "its text: from the base value; its two examples: from the day before",
-        "from the day before; from the base value with `pnl_reset=no_reset`",
+        "text: from the base value; both examples: from the previous day",
+        "from the previous day; from the base value with `pnl_reset=no_reset`",
         _FILE,
     ),
-    Behaviour("profit_loss_pct where there was no equity", "a number", "0", "a choice made here"),
+    Behaviour("profit_loss_pct without any equity", "a number", "0", "a choice made here"),
     Behaviour(
-        "easy_to_borrow of an asset", "deprecated, gone after 2026-09-22", "still there: alpaca-py needs it", _SDK
+        "easy_to_borrow of an asset",
+        "deprecated, to be removed after 2026-09-22",
+        "still present, because alpaca-py needs it",
+        _SDK,
     ),
     Behaviour(
         "DELETE of an order that is being replaced",
@@ -121,23 +122,24 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
         "the file's text on order statuses",
     ),
     Behaviour(
-        "DELETE of a replacement that is still on its way",
-        "silent",
-        "204, `pending_cancel`: it arrives behind the replacement and cancels what that has become, so that neither "
-        "order is left; where the replacement is rejected, the old order goes on as it was",
-        "a choice made here: requests arrive in the order in which they were sent, as FIX's appendix D chains them",
+        "DELETE of a replacement in transit",
+        "says nothing",
+        "204, `pending_cancel`: it arrives after the replacement and cancels the resulting order, so that neither "
+        "order is left; if the replacement is rejected, the old order keeps working",
+        "a choice made here: requests arrive in the order they were sent, as in FIX's appendix D",
     ),
     Behaviour(
         "filled_qty of a replacement",
-        "silent",
+        "says nothing",
         "0 until it takes effect, then what the old order had filled; `qty` counts those shares too",
         "a choice made here: a replacement that never takes effect has traded nothing",
     ),
     Behaviour(
         "buying power while an order is being replaced",
         "the larger of the two orders",
-        "compared again with each fill of the old order; nothing for a replacement whose old order is over",
+        "the larger one, compared again at each fill of the old order; a replacement reserves nothing once its old "
+        "order is finished",
         "a choice made here: it can only be rejected",
     ),
-    Behaviour("day-trading fields", "deprecated, gone after 2026-07-06", "gone; accepted in a PATCH", _FILE),
+    Behaviour("day-trading fields", "deprecated, removed after 2026-07-06", "removed; accepted in a PATCH", _FILE),
 )

@@ -73,16 +73,16 @@ def test_an_endpoint_that_was_not_captured_answers_no_rows(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "not JSON, or not all of it"),
-        (json.dumps(CAPTURE)[:-40], "not JSON, or not all of it"),
+        ("", "not complete JSON"),
+        (json.dumps(CAPTURE)[:-40], "not complete JSON"),
         ("[]", "not a captured response"),
         (json.dumps({"data": []}), "not a captured response"),
         (json.dumps(CAPTURE | {"endpoint": 5}), "is not a path under /api/"),
         (json.dumps(CAPTURE | {"response": [1]}), "holds no list of rows"),
         (json.dumps(CAPTURE | {"response": {"data": {"a": 1}}}), "holds no list of rows"),
-        ("[" * 100_000, "not JSON, or not all of it"),
+        ("[" * 100_000, "not complete JSON"),
         (json.dumps(CAPTURE | {"response": {"data": ["text", 5]}}), "none of its 2 rows is an object"),
-        (json.dumps(CAPTURE | {"captured_at": 5, "response": {"data": [{}]}}), "no row has a readable executed_at"),
+        (json.dumps(CAPTURE | {"captured_at": 5, "response": {"data": [{}]}}), "any row's executed_at is a readable"),
     ],
 )
 def test_a_damaged_capture_is_refused_and_named(tmp_path: Path, content: str, message: str) -> None:
@@ -184,8 +184,8 @@ def test_a_market_says_which_captures_it_shows_and_from_when(tmp_path: Path) -> 
     create(tmp_path / "there", spec_of(LIVE))
     assert remarks(tmp_path / "there") == (
         (
-            "the market begins on 2025-12-26, the session that the captured flow shows",
-            "captured flow: 629 rows of the sessions from 2025-12-26 to 2025-12-26: 2025-12-26 629",
+            "the market begins on 2025-12-26, the session in the captured flow",
+            "captured flow: 629 rows in the sessions from 2025-12-26 to 2025-12-26: 2025-12-26 629",
         ),
         "2025-12-26T23:45:00Z",
     )
@@ -193,7 +193,7 @@ def test_a_market_says_which_captures_it_shows_and_from_when(tmp_path: Path) -> 
     create(tmp_path / "elsewhere", elsewhere)
     said = remarks(tmp_path / "elsewhere")
     assert said.complete_at is None
-    assert "629 rows are of other days" in said.sentences[-1]
+    assert "629 rows from days outside" in said.sentences[-1]
     assert said.sentences[-1].endswith("--start 2025-12-26")
 
 

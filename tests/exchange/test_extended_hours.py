@@ -149,8 +149,8 @@ def test_recorded_rows_outside_the_session_are_kept_and_counted_apart(tmp_path: 
         session.post_us - 60_000_000,
     ]
     said = remarks(tmp_path / "state").sentences
-    assert "2 rows of the bars are left out: 2 outside the market's sessions" in said[0]
-    assert said[1].startswith("3 rows of the bars are of the hours before and after the sessions")
+    assert "skipped 2 rows of the recorded bars: 2 outside the market's sessions" in said[0]
+    assert said[1].startswith("3 rows of the recorded bars outside regular hours")
 
 
 def test_a_file_of_nothing_but_extended_hours_is_refused(tmp_path: Path) -> None:

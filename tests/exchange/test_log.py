@@ -99,7 +99,7 @@ def test_a_disk_that_cannot_keep_what_was_written_is_told_too(world: World, monk
 
     monkeypatch.setattr(os, "fsync", broken)
     LOOP.run_until_complete(asked())
-    assert [str(error).endswith("cannot be written: Input/output error") for error in told] == [True]
+    assert [str(error).endswith("can't be written: Input/output error") for error in told] == [True]
 
 
 def test_a_read_without_news_needs_no_sync(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

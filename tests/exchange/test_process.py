@@ -140,7 +140,7 @@ def test_creating_again_keeps_an_equal_market_and_refuses_another(folder: Path) 
 def test_a_folder_without_an_exchange_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MarketError, match="no exchange in") as raised:
         ensure(tmp_path)
-    assert raised.value.hint == "make one: tradebot init --state-dir NEW"
+    assert raised.value.hint == "create one: tradebot init --state-dir NEW"
     (tmp_path / "market.json").write_text('{"spec": {')
     with pytest.raises(MarketError, match="is damaged"):
         ensure(tmp_path)
@@ -154,7 +154,7 @@ def test_a_log_that_was_changed_by_hand_does_not_start(folder: Path) -> None:
     log.write_text(log.read_text().replace("2025-03-03T14:30:00Z", "2025-03-03T14:31:00Z"))
     with pytest.raises(MarketError, match="did not start") as raised:
         ensure(folder)
-    assert "log.jsonl line 3 is not what its commands give" in raised.value.message
+    assert "log.jsonl line 3 doesn't match its commands" in raised.value.message
     assert raised.value.hint.startswith("restore log.jsonl and market.json together")
 
 

@@ -84,7 +84,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
         "negative volume": GOOD.replace("1000", "-1"),
         "outside the market's sessions": GOOD.replace("09:31", "04:00"),
         "not on a minute": GOOD.replace("09:31:00", "09:31:07"),
-        "symbol not asked for": GOOD.replace("AAPL", "SPY"),
+        "symbol not requested": GOOD.replace("AAPL", "SPY"),
         "bad symbol": GOOD.replace("AAPL", "a b"),
         "too few fields": "2025-03-03 09:32:00,AAPL,100",
     }
@@ -94,7 +94,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
     assert stored.skipped_rows == dict.fromkeys(rows, 1)
     assert stored.first_lines == {reason: line for line, reason in enumerate(rows, start=3)}
     (told,) = remarks(tmp_path / "state").sentences
-    assert told.startswith("14 rows of the bars are left out: ")
+    assert told.startswith("skipped 14 rows of the recorded bars: ")
     assert "1 not a number (first in line 6)" in told
     bars = open_market(tmp_path / "state", stored).day("AAPL", 0).bars
     assert [rfc3339(bar.start_us) for bar in bars] == ["2025-03-03T14:30:00Z", "2025-03-03T14:39:00Z"]
@@ -108,7 +108,7 @@ def test_bad_rows_are_counted_with_their_reason_and_skipped(make: Make, tmp_path
         ("ts,symbol,open\n1,2,3\n", "no column high, low, close, volume"),
         (f"{HEADER}\n{GOOD}\n2025-03-03 09:32:00,AA", "truncated in line 3"),
         (f"{HEADER}\n{GOOD.replace('2025', '2019')}\n", "1 outside the market's sessions"),
-        (f"{HEADER}\n{GOOD.replace('AAPL', 'SPY')}\n", "1 symbol not asked for"),
+        (f"{HEADER}\n{GOOD.replace('AAPL', 'SPY')}\n", "1 symbol not requested"),
         (f'{HEADER}\n"{GOOD}\n', "not a CSV file|truncated"),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_missing_or_binary_file_or_a_folder_is_refused_with_the_next_step(make
         recorded_span("csv", path, "end")
     assert raised.value.hint == "check the path of --bars"
     path.mkdir()
-    with pytest.raises(MarketError, match=r"bars\.csv cannot be read: Is a directory") as raised:
+    with pytest.raises(MarketError, match=r"bars\.csv can't be read: Is a directory") as raised:
         create(tmp_path / "state", spec)
     assert raised.value.hint == "name a file, CSV or Parquet, that you may read"
 
@@ -150,7 +150,7 @@ def test_a_file_of_bad_rows_alone_names_their_reasons(make: Make) -> None:
 
 
 def test_how_bars_are_stamped_is_never_guessed() -> None:
-    with pytest.raises(MarketError, match="start or end is not said") as raised:
+    with pytest.raises(MarketError, match="isn't clear whether bars are stamped") as raised:
         MarketSpec(source="csv", path="bars.csv", start=date(2025, 3, 3))
     assert "--bar-stamp" in raised.value.hint
 
@@ -170,7 +170,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bars.parquet"
     path.write_bytes(b"PAR1 and then nothing")
     spec = MarketSpec(source="parquet", path=str(path), bar_stamp="end", start=date(2025, 3, 3))
-    with pytest.raises(MarketError, match="not a whole Parquet file"):
+    with pytest.raises(MarketError, match="not a complete Parquet file"):
         create(tmp_path / "state", spec)
 
 

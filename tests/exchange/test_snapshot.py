@@ -250,7 +250,7 @@ def test_a_log_that_was_changed_by_hand_is_found_out_as_ever(folder: Path, behin
     size = size_of_log_in(folder)
     place = log.index(b'"cash":"', size if behind else 0) + len(b'"cash":"')
     (folder / LOG_FILE).write_bytes(log[:place] + bytes([log[place] ^ 1]) + log[place + 1 :])
-    with pytest.raises(MarketError, match="is not what its commands give"):
+    with pytest.raises(MarketError, match="doesn't match its commands"):
         open_exchange(folder)
 
 

@@ -1,4 +1,4 @@
-"""Serve one exchange's folder: python -m tradebot.exchange --state DIR [--port N] [--idle-exit SECONDS]."""
+"""Serve the exchange in one folder: python -m tradebot.exchange --state DIR [--port N] [--idle-exit SECONDS]."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main() -> int:
         print(error.message, error.hint, sep="\n", file=sys.stderr)
         return EXIT_REFUSED
     except OSError as error:
-        print(f"{error.filename or arguments.state} cannot be used: {error.strerror}", file=sys.stderr)
+        print(f"{error.filename or arguments.state} can't be used: {error.strerror}", file=sys.stderr)
         return _EXIT_ERROR
     return 0
 
@@ -37,9 +37,9 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tradebot.exchange", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="the exchange's folder")
-    parser.add_argument("--port", type=int, default=0, help="a port on 127.0.0.1; by default a free one")
-    parser.add_argument("--idle-exit", type=float, default=None, help="stop after so many seconds without a request")
-    parser.add_argument("--detach", action="store_true", help="go on in the background once it listens")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; by default a free one")
+    parser.add_argument("--idle-exit", type=float, default=None, help="stop after this many seconds without a request")
+    parser.add_argument("--detach", action="store_true", help="move to the background once it listens")
     return parser
 
 

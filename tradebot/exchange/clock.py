@@ -1,4 +1,4 @@
-"""How engine time follows the machine's: not at all (lock-step, the default), or so many seconds in each second."""
+"""Tie engine time to the machine's clock: not at all (lock-step, the default), or at a multiple of real time."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _NS_PER_US = 1_000
 
 
 class Pace(NamedTuple):
-    """Engine seconds in one real second; 0 is lock-step."""
+    """Engine seconds per real second; 0 means lock-step."""
 
     speed: Fraction
 
     @property
     def name(self) -> str:
-        """Return the pace as it is written: step, real, or a number such as 60x."""
+        """Return the pace as written by the user: step, real, or a multiple such as 60x."""
         if self.speed in (0, 1):
             return REAL if self.speed else STEP
         return f"{float(self.speed):g}x"
@@ -31,18 +31,18 @@ LOCK_STEP = Pace(Fraction(0))
 
 
 def read_pace(text: str) -> Pace:
-    """Read step, real or a number such as 60x; raises ValueError on anything else."""
+    """Read step, real or a multiple such as 60x; raise ValueError for anything else."""
     if text in (STEP, REAL):
         return Pace(Fraction(text == REAL))
-    found = _PACE.fullmatch(text)
-    speed = Fraction(found[1]) if found else Fraction(0)
+    match = _PACE.fullmatch(text)
+    speed = Fraction(match[1]) if match else Fraction(0)
     if not 0 < speed <= FASTEST:
         raise ValueError(f"a pace is {STEP}, {REAL} or a number up to {FASTEST}x such as 60x, not {text[:20]!r}")
     return Pace(speed)
 
 
 class Clock:
-    """Tells where engine time should be by now. Only the machine's monotonic time is read, never its date."""
+    """Computes what engine time should be now. It reads only the machine's monotonic clock, never its date."""
 
     def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.pace = LOCK_STEP
@@ -50,21 +50,21 @@ class Clock:
         self._from_us = self._from_ns = 0
 
     def set(self, pace: Pace, now_us: int) -> None:
-        """Go on from an engine time at another pace."""
+        """Continue from an engine time at another pace."""
         self.pace = pace
         self.rebase(now_us)
 
     def rebase(self, now_us: int) -> None:
-        """Go on from an engine time, which something else has moved."""
+        """Continue from an engine time that something else has set."""
         self._from_us, self._from_ns = now_us, self._monotonic_ns()
 
     @property
     def running(self) -> bool:
-        """Say whether time passes by itself."""
+        """Return True if time passes by itself."""
         return bool(self.pace.speed)
 
     @property
     def due_us(self) -> int:
-        """Return the engine time that it should be, the last one set where time stands still."""
+        """Return what engine time should be now; if time stands still, the last one set."""
         passed_ns = self._monotonic_ns() - self._from_ns
         return self._from_us + passed_ns * self.pace.speed.numerator // (self.pace.speed.denominator * _NS_PER_US)

@@ -1,7 +1,7 @@
-"""The token of a started exchange: it shows that a control request is its user's, where the kernel does not tell.
+"""Manage the token of a running exchange, which proves that a control request comes from its user if the kernel can't.
 
-It is drawn anew at each start, stands in a file of its owner alone beside the port file, and goes out in a header and
-nowhere else. Quick commands import this, so it needs the standard library alone.
+The token is drawn at each start and stored beside the port file, readable only by its owner. It is sent in a header and
+nowhere else. Quick commands import this module, so it needs only the standard library.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ _BYTES = 32
 
 
 def issue(state_dir: Path) -> str:
-    """Draw a token and put it into the exchange's folder, for its owner's eyes only; raises OSError."""
+    """Draw a token and write it into the exchange's folder, readable only by its owner; raise OSError if that fails."""
     token = secrets.token_hex(_BYTES)
-    # The mode is there from the first moment on: nobody else can have opened the file before it holds anything.
+    # The file has its mode from the start, so nobody else can open it before it has content.
     write_atomically(state_dir / TOKEN_FILE, token)
     return token
 
 
 def withdraw(state_dir: Path) -> None:
-    """Take away the token of a server that has ended."""
+    """Remove the token of a server that has stopped."""
     (state_dir / TOKEN_FILE).unlink(missing_ok=True)
 
 
 def headers(state_dir: Path) -> dict[str, str]:
-    """Return what a control request is sent with; nothing where there is no token that may be read."""
+    """Return the headers for a control request; none if there is no readable token."""
     try:
         token = (state_dir / TOKEN_FILE).read_text(encoding="ascii")
     except (OSError, ValueError):
         return {}
-    # A file that somebody has changed must not put a line of its own into a request.
+    # A file that someone tampered with must not be able to inject a header into the request.
     return {TOKEN_HEADER: token} if token.isalnum() else {}
 
 
 def fits(shown: bytes, token: str) -> bool:
-    """Compare what a request shows with the token, in a time that tells nothing of it."""
+    """Compare a request's token with ours in constant time."""
     return secrets.compare_digest(shown, token.encode("ascii"))

@@ -1,4 +1,4 @@
-"""Building a market once: sessions from the calendar, recorded bars and captured flow checked and kept."""
+"""Create a market: build its sessions from the calendar, and check and keep recorded bars and captured flow."""
 
 from __future__ import annotations
 
@@ -29,19 +29,17 @@ from tradebot.exchange.state import (
 
 
 def recorded_span(source: Source, path: Path, bar_stamp: str | None) -> tuple[date, int]:
-    """Return the first session of a recorded file and how many sessions it spans; raises MarketError."""
+    """Return a recorded file's first session and the number of sessions it spans; raise MarketError if it has none."""
     first, last = recorded_days(source, path, bar_stamp)
     calendar = build_calendar(first, (last - first).days + 1)
     held = [session.date for session in calendar.market if session.date <= last.isoformat()]
     if not held:
-        raise MarketError(
-            f"{path}: no bar within a session of the exchange", "times are New York's unless they say otherwise"
-        )
+        raise MarketError(f"{path}: no bar within a session of the exchange", "times without a zone are New York times")
     return date.fromisoformat(held[0]), len(held)
 
 
 def build(state_dir: Path, spec: MarketSpec) -> None:
-    """Write all that a server needs into a folder; the market file comes last: a half-built one is none."""
+    """Write what a server needs into a folder; the market file comes last and completes it."""
     _refuse_orphan(state_dir / LOG_FILE)
     calendar = build_calendar(spec.start, spec.sessions)
     imported = Imported({}, spec.symbols, {}, {})
@@ -66,7 +64,7 @@ def build(state_dir: Path, spec: MarketSpec) -> None:
 
 
 def discard(state_dir: Path) -> None:
-    """Take away what `build` wrote, and what a server adds that never answered."""
+    """Remove what `build` wrote, and what a server that never answered added."""
     for name in (MARKET_FILE, LOG_FILE, SNAPSHOT_FILE, ACCOUNTS_FILE, BARS_FILE, ACTIONS_FILE, LOCK_FILE):
         (state_dir / name).unlink(missing_ok=True)
     if (state_dir / CAPTURES_FOLDER).is_dir():
@@ -74,7 +72,7 @@ def discard(state_dir: Path) -> None:
 
 
 def _refuse_orphan(log: Path) -> None:
-    """Refuse to write over a log that outlived its market; one line alone is a creation that was cut short."""
+    """Refuse to overwrite a log whose market is missing; a log of one line is only an interrupted creation."""
     if log.exists() and log.read_bytes().count(b"\n") > 1:
         raise MarketError(
             f"{log} holds the orders of an exchange whose {MARKET_FILE} is missing",
@@ -83,7 +81,7 @@ def _refuse_orphan(log: Path) -> None:
 
 
 def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols: Sequence[str]) -> None:
-    """Copy the checked corporate actions that lie beside recorded bars, if there are any."""
+    """Copy the checked corporate actions from beside the recorded bars, if there are any."""
     assert spec.path is not None
     found, kept = beside(Path(spec.path)), state_dir / ACTIONS_FILE
     kept.unlink(missing_ok=True)
@@ -93,7 +91,7 @@ def _keep_actions(state_dir: Path, spec: MarketSpec, calendar: Calendar, symbols
 
 
 def _keep_captures(state_dir: Path, folder: Path) -> None:
-    """Copy checked captures, so that a restart serves the same bytes whatever becomes of the folder."""
+    """Copy checked captures, so that a restart serves the same bytes whatever happens to the original folder."""
     read_folder(folder)
     kept = state_dir / CAPTURES_FOLDER
     kept.mkdir(exist_ok=True)

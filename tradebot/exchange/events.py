@@ -1,4 +1,4 @@
-"""What the engine tells of: the lines of its log, and the trade updates that its clients can listen to."""
+"""Define the engine's events: the lines of its log, and the trade updates that clients can listen to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tradebot.exchange.engine.orders import Execution, Order
 
 
 class Update(NamedTuple):
-    """What befell an order, in the word that Alpaca's trade_updates stream has for it; `execution` for executions."""
+    """An order event, named as in Alpaca's trade_updates stream; `execution` is set for executions."""
 
     event: str
     order: Order
@@ -17,7 +17,7 @@ class Update(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an event stands among all: the number of its line, its time, and a moment that no other update has."""
+    """An event's position: the number of its line, its time, and a nanosecond time that no other update shares."""
 
     number: int
     at_us: int
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One line of the log: engine time, name, fields; `account` is the number of the account that it concerns."""
+    """One line of the log: engine time, name and fields; `account` is the number of the account it concerns."""
 
     at_us: int
     name: str

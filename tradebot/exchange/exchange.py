@@ -1,4 +1,4 @@
-"""The whole exchange of one state folder: market, engine, log, time, and the commands that came so far."""
+"""Assemble the exchange of one state folder: market, engine, log, clock, and the commands so far."""
 
 from __future__ import annotations
 
@@ -44,30 +44,30 @@ from tradebot.exchange.times import MINUTE, SECOND, parse_time, rfc3339
 _BEFORE_FIRST_OPEN = 30 * MINUTE
 _NS = 1_000
 _RESERVED_S = 10
-"""Real seconds of running time that are reserved at a time, and at most lost to a crash."""
+"""Real seconds of running time to reserve at once; a crash loses at most this much."""
 _RESERVED = "time_reserved"
 
 Moved = Callable[[int, int], None]
-"""(from, to) in engine time."""
+"""Called with the engine times before and after a movement."""
 
 
 class Listener(Protocol):
-    """Who is told of events once their lines are written, as things stood when they happened."""
+    """Receives events once their lines are written, as things were when the events happened."""
 
     def capture(self, event: Event, place: Place) -> Any:
-        """Return what to tell of an event, or None; called as it happens."""
+        """Return what to publish about an event, or None; called as it happens."""
         ...
 
     def publish(self, captured: Any) -> None:
-        """Tell it."""
+        """Publish what was captured."""
         ...
 
 
 class Exchange:
-    """An exchange over its market and its folder's log; making it replays what the log has beyond a snapshot of it.
+    """An exchange over its market and its folder's log; creating one replays the log beyond the snapshot.
 
     Lines wait until `record` or `commit`. `moved` is called after each movement of time; `status_parts` add to the
-    status. Listeners that are given are told of the replay as well.
+    status. Listeners passed in also hear about replayed events.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Exchange:
         self._recover(snapshot.state if snapshot and self.log.known_lines else None)
 
     def run(self, command: Command) -> Answer:
-        """Run a command at the time that it is, and answer it; its lines wait for the next commit."""
+        """Run a command at the current time and return its answer; its lines wait for the next commit."""
         self.catch_up()
         before_us = self.engine.now_us
         answer = self._execute(command)
@@ -116,34 +116,34 @@ class Exchange:
         return answer
 
     def note(self, name: str, fields: dict[str, Any]) -> None:
-        """Write a line of something that was decided outside of the engine, which a replay copies as it stands."""
+        """Write a line about something decided outside the engine, which a replay copies unchanged."""
         self._line(self.engine.now_us, name, {NOTE: True, **fields})
 
     @property
     def unrecorded(self) -> bool:
-        """Say whether lines wait to be written, or listeners to be told."""
+        """Return True if lines are waiting to be written or listeners to be notified."""
         return self.log.pending or bool(self._captured)
 
     def commit(self) -> None:
-        """Make all lines durable, counts of faults included, and tell the listeners; raises LogError."""
+        """Make all lines durable, including fault counts, and notify the listeners; raise LogError if that fails."""
         self.faults.book.note_counts(at_once=True)
         self.record()
         self.log.commit()
 
     @property
     def sequence(self) -> int:
-        """Return the number of the last line, one that waits to be written included."""
+        """Return the number of the last line, including lines waiting to be written."""
         return self._sequence
 
     def record(self) -> None:
-        """Write all lines, then tell the listeners; raises LogError."""
+        """Write all lines, then notify the listeners; raise LogError if that fails."""
         self.log.write()
         captured, self._captured = self._captured, []
         for listener, what in captured:
             listener.publish(what)
 
     def set_pace(self, pace: Pace) -> None:
-        """Let time pass at another pace from now on. Where it stands still, the log holds exactly when."""
+        """Change the pace of time. If time stands still, the log records exactly when."""
         self.catch_up()
         if pace == self.clock.pace:
             return
@@ -154,12 +154,12 @@ class Exchange:
 
     @property
     def at_rest(self) -> bool:
-        """Say whether the log's lines, each written, lead to where the exchange stands, and to nothing else."""
-        told = self._last_line_us == self.engine.now_us
-        return told and not self.unrecorded and not self.faults.book.owes
+        """Return True if the written lines alone lead to the exchange's current state."""
+        all_logged = self._last_line_us == self.engine.now_us
+        return all_logged and not self.unrecorded and not self.faults.book.owes
 
     def catch_up(self) -> None:
-        """Let the time pass that has passed by itself. Within a minute nothing happens, so that nothing is logged."""
+        """Catch up with time that passes by itself. Nothing happens within a minute, so nothing is logged for it."""
         if not self.clock.running:
             return
         before_us = self.engine.now_us
@@ -176,7 +176,7 @@ class Exchange:
         self._tell_moved(before_us)
 
     def standing(self) -> dict[str, Any]:
-        """Return where the exchange stands, as a tick is answered."""
+        """Return the current state in the form of the answer to a tick."""
         calendar, now = self.market.calendar, self.engine.now_us
         return {
             "now": rfc3339(now),
@@ -192,26 +192,26 @@ class Exchange:
         }
 
     def status(self) -> dict[str, Any]:
-        """Return all that GET /exchange/v1/status shows."""
+        """Return the answer to GET /exchange/v1/status."""
         accounts = [
             account_summary(self.engine, account) | {"began_with": plain(self.control.began_with(account.name))}
             for account in self.engine.accounts.values()
         ]
-        shown = {"pace": self.clock.pace.name, "accounts": accounts, "log_lines": self.log.count}
-        shown["latency"] = latency_name(self.engine.latency_us)
-        return self.standing() | shown | {name: part() for name, part in self.status_parts.items()}
+        details = {"pace": self.clock.pace.name, "accounts": accounts, "log_lines": self.log.count}
+        details["latency"] = latency_name(self.engine.latency_us)
+        return self.standing() | details | {name: part() for name, part in self.status_parts.items()}
 
     def advance(self, to_us: int) -> None:
-        """Let time pass as the log has it: between two commands of a replay."""
+        """Advance time as in the log, between two commands of a replay."""
         if to_us > self.engine.now_us:
             self.engine.advance(to_us)
 
     def repeat(self, command: Command) -> None:
-        """Run a command of the log."""
+        """Run a command from the log."""
         self._execute(command)
 
     def heed(self, event: dict[str, Any]) -> None:
-        """Take in a note of the log."""
+        """Apply a note from the log."""
         self._sequence += 1
         self._last_line_us = self.engine.now_us
         self.faults.heed(event)
@@ -234,7 +234,7 @@ class Exchange:
         whose = {} if event.account is None else {"account": event.account}
         self._line(event.at_us, event.name, {**event.fields, **whose})
         if event.update is not None:
-            # What happens in one microsecond of engine time still happens one after the other.
+            # Events in the same microsecond of engine time still happen one after the other.
             self._told_ns = max(self._told_ns + 1, event.at_us * _NS)
         place = Place(self._sequence, event.at_us, self._told_ns)
         for listener in self.listeners:
@@ -252,15 +252,15 @@ class Exchange:
         self.note(_RESERVED, {"until": rfc3339(self._reserved_us)})
 
     def _tell_moved(self, from_us: int) -> None:
-        for told in self.moved:
-            told(from_us, self.engine.now_us)
+        for callback in self.moved:
+            callback(from_us, self.engine.now_us)
 
     def _write_names(self) -> None:
         names = [account.name for account in self.engine.accounts.values()]
         write_own(self._names_file, encode({"accounts": names}))
 
     def _recover(self, state: bytes | None) -> None:
-        """Replay the log's commands: they must give its lines again, and give those that a crash lost."""
+        """Replay the log's commands, which must reproduce its lines and add those lost to a crash."""
         made: deque[bytes] = deque()
         self._take = made.append
         if state is None:
@@ -274,14 +274,14 @@ class Exchange:
         for line in made:
             self.log.add(line)
         if self._reserved_us > self.engine.now_us:
-            # Time was running, and had been shown to somebody up to here at the most.
+            # Time was running, and clients may have seen it go up to here at most.
             self._execute(tick_to(self._reserved_us))
         self.commit()
         self._write_names()
 
 
 def tick_to(us: int) -> Command:
-    """Return the command that lets time pass up to a moment."""
+    """Return the command that advances time to a moment."""
     return Command("POST", TICK, body=encode({"to": rfc3339(us)}).decode())
 
 
@@ -298,13 +298,13 @@ def _birth(stored: StoredMarket) -> dict[str, Any]:
 
 
 def begin_log(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> None:
-    """Write the log's first line: from now on a folder whose log is missing has lost it, and is not new."""
+    """Write the log's first line: from now on, a missing log means a lost log rather than a new folder."""
     birth = {"seq": 1, "at": rfc3339(_start_us(calendar)), "event": CREATED, **_birth(stored)}
     write_atomically(state_dir / LOG_FILE, encode(birth).decode() + "\n")
 
 
 def open_exchange(state_dir: Path, clock: Clock | None = None) -> Exchange:
-    """Open the exchange of a folder; raises MarketError when there is none, or it is damaged or without its log."""
+    """Open the exchange of a folder; raise MarketError if it is missing or damaged or has no log."""
     stored = read_market(state_dir)
     log = state_dir / LOG_FILE
     if not log.is_file() or not log.stat().st_size:
@@ -315,7 +315,7 @@ def open_exchange(state_dir: Path, clock: Clock | None = None) -> Exchange:
     except (MarketError, ValueError, TypeError, KeyError):
         if snapshot is None:
             raise
-        # The log decides, all of it: what goes wrong behind a snapshot may be the snapshot's fault.
+        # The log alone decides. A failure while using a snapshot may be the snapshot's fault.
         return Exchange(state_dir, stored, open_market(state_dir, stored), clock)
 
 
@@ -337,9 +337,9 @@ def _source(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> BarSou
 
 
 def _actions(state_dir: Path, stored: StoredMarket, source: BarSource, calendar: Calendar) -> Iterable[Action]:
-    """Return the corporate actions that a market has from its beginning."""
+    """Return the corporate actions that a market starts with."""
     if isinstance(source, GeneratedBars):
-        wanted = stored.spec.corporate_actions
-        return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if wanted else ()
+        with_actions = stored.spec.corporate_actions
+        return generated_actions(source, calendar, stored.symbols, stored.spec.seed) if with_actions else ()
     kept = state_dir / ACTIONS_FILE
     return read_actions(kept, calendar, stored.symbols) if kept.is_file() else ()

@@ -1,4 +1,4 @@
-"""Which flow feed an exchange serves: captured responses when its market names some, else derived flow."""
+"""Choose the flow feed of an exchange: captured responses if its market has them, else derived flow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tradebot.exchange.state import CAPTURES_FOLDER
 
 
 def flow_source(exchange: Exchange, state_dir: Path) -> FlowSource:
-    """Return the feed of an exchange; raises MarketError when its captures are damaged."""
+    """Return the feed of an exchange; raise MarketError if its captures are damaged."""
     spec = exchange.stored.spec
     if spec.uw_folder is not None:
         return CapturedFlow(state_dir / CAPTURES_FOLDER)

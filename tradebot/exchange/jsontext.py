@@ -1,4 +1,4 @@
-"""JSON as the faces read and write it: exact decimals in, strings for money out, nothing that is not JSON."""
+"""Read and write JSON for the API: exact decimals in, strings for money out, and only valid JSON."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def encode(value: object) -> bytes:
 
 
 def decode_object(text: str) -> dict[str, Any]:
-    """Read a JSON object, numbers as exact decimals; raises a 400 Refusal."""
+    """Read a JSON object with exact decimal numbers; raise a 400 Refusal if it is invalid."""
     try:
         value = _FROM_JSON(text)
-        # Only an escape can bring half of a surrogate pair into a text.
+        # Only an escape can put half of a surrogate pair into a text.
         if "\\u" in text:
             check_text(value)
     except (ValueError, ArithmeticError, RecursionError) as error:
@@ -37,7 +37,7 @@ def decode_object(text: str) -> dict[str, Any]:
 
 
 def check_text(value: object) -> None:
-    """Raise ValueError for JSON data whose text holds half of a surrogate pair, which no other encoding can carry."""
+    """Raise ValueError if JSON data contains half of a surrogate pair, which can't be encoded otherwise."""
     _WITH_ALL_LETTERS(value).encode()
 
 
@@ -53,7 +53,7 @@ _FROM_JSON = json.JSONDecoder(parse_float=Decimal, parse_int=_integer, parse_con
 
 
 def to_decimal(value: object) -> Decimal | None:
-    """Return a JSON number or a string holding one as a bounded Decimal; None for anything else."""
+    """Return a JSON number, or a string holding one, as a bounded Decimal; None for anything else."""
     if isinstance(value, str):
         if len(value) > _LONGEST_NUMBER or not _NUMBER.fullmatch(value):
             return None
@@ -66,7 +66,7 @@ def to_decimal(value: object) -> Decimal | None:
 
 
 def plain(value: Decimal) -> str:
-    """Return a decimal without exponent and without trailing zeros."""
+    """Format a decimal without exponent or trailing zeros."""
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

@@ -1,8 +1,8 @@
-"""The exchange's log: one JSON line an event, numbered; what came together is written together, and synced in batches.
+"""Keep the exchange's log: one JSON line per event, numbered, written together per request and synced in batches.
 
-What is written survives the end of this process at any moment, what is synced the end of the machine too. A crash
-can tear the last line; it is cut off on opening, and replaying the commands that remain gives the lines that were
-lost. Lines are commands' requests, what followed from them, and notes, which a replay copies as they stand.
+Written lines survive the end of this process; synced lines survive a power loss too. A crash can tear the last line. It
+is cut off when the log is opened, and replaying the remaining commands restores the lost lines. Each line is a
+command's request, a consequence of one, or a note, which a replay copies unchanged.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
 from tradebot.exchange.private_files import open_own
 
 FORMAT = 2
-"""The version of the lines that this program writes and can replay."""
+"""The version of the log format that this program writes and can replay."""
 _DAMAGED = "restore log.jsonl from a copy, or " + NEW_EXCHANGE
 _STRIDE = 256
-"""Where every so many lines begin is remembered, so that the end of a long log is found at once."""
+"""Remember where every so many lines begin, so that the end of a long log is found quickly."""
 
 
 _BLOCK = 1 << 20
 
 
 class Prefix(NamedTuple):
-    """The beginning of a log, by what is in it: its lines and bytes, and their digest.
+    """Identifies the beginning of a log by its content: number of lines and bytes, and their digest.
 
-    `marks` is where every 256th line begins, as the log itself remembers it.
+    `marks` holds the offset of every 256th line, as the log itself remembers them.
     """
 
     lines: int
@@ -43,14 +43,14 @@ class Prefix(NamedTuple):
 
 
 class LogError(RuntimeError):
-    """A command was carried out and could not be recorded: this process must end, for the log decides."""
+    """A command was carried out but couldn't be recorded. This process must end, because the log decides."""
 
 
 class Log:
-    """An append-only file of lines, which must be there: an exchange without its log would begin anew.
+    """An append-only file of lines. It must exist, because an exchange without its log would start from scratch.
 
-    Lines that are added wait in memory until they are written. A beginning that is `known` already is not counted
-    again, if the file still begins with it byte for byte; `known_lines` says how many lines that saved.
+    Added lines stay in memory until they are written. A `known` beginning isn't counted again if the file still starts
+    with it byte for byte; `known_lines` is how many lines that saved.
     """
 
     def __init__(self, path: Path, known: Prefix | None = None) -> None:
@@ -72,20 +72,20 @@ class Log:
 
     @property
     def pending(self) -> bool:
-        """Say whether lines are waiting to be written."""
+        """Return True if lines are waiting to be written."""
         return bool(self._pending)
 
     @property
     def count(self) -> int:
-        """Return how many lines there are, the waiting ones not among them."""
+        """Return the number of lines, not counting the waiting ones."""
         return self._count
 
     def add(self, line: bytes) -> None:
-        """Take a line in, to be written with those that are waiting."""
+        """Add a line, to be written with the other waiting ones."""
         self._pending.append(line)
 
     def write(self) -> None:
-        """Hand the waiting lines to the system; raises LogError when it refuses them."""
+        """Write the waiting lines to the file; raise LogError if the system refuses."""
         if not self._pending:
             return
         lines, self._pending = self._pending, []
@@ -100,7 +100,7 @@ class Log:
             self._mark(len(line) + 1)
 
     def sync(self) -> None:
-        """Make durable what was written; raises LogError when the disk refuses. It may run in a thread of its own."""
+        """Make written lines durable; raise LogError if the disk refuses. This may run in a thread."""
         self.unsynced = False
         try:
             os.fsync(self._file)
@@ -108,16 +108,16 @@ class Log:
             raise self._refused(error) from error
 
     def commit(self) -> None:
-        """Write the waiting lines and make all durable; raises LogError."""
+        """Write the waiting lines and make all lines durable; raise LogError if that fails."""
         self.write()
         if self.unsynced:
             self.sync()
 
     def _refused(self, error: OSError) -> LogError:
-        return LogError(f"{self.path} cannot be written: {error.strerror}")
+        return LogError(f"{self.path} can't be written: {error.strerror}")
 
     def read(self, after: int = 0) -> Iterator[bytes]:
-        """Yield the written lines beyond the first `after`, oldest first."""
+        """Yield the written lines after the first `after`, oldest first."""
         place = min(after // _STRIDE, max(len(self._marks) - 1, 0))
         with self.path.open("rb") as file:
             file.seek(self._marks[place] if self._marks else 0)
@@ -125,19 +125,19 @@ class Log:
                 yield line.rstrip(b"\n")
 
     def lines(self, after: int = 0, limit: int | None = None) -> list[bytes]:
-        """Return lines by number, the first being 1: those after `after`, at most `limit`; waiting ones are written.
+        """Return up to `limit` lines after number `after` (the first is 1), writing waiting lines first.
 
-        Raises LogError.
+        Raise LogError if that fails.
         """
         self.write()
         return list(islice(self.read(after), limit))
 
     def prefix(self) -> Prefix:
-        """Return what is written so far."""
+        """Return the identity of what is written so far."""
         return Prefix(self._count, self._size, self._digest.digest(), self._marks.tobytes())
 
     def _skip(self, file: BinaryIO, known: Prefix) -> None:
-        """Go on behind a beginning if the file has it; otherwise stay where it begins."""
+        """Skip a known beginning if the file has it; otherwise stay at the start."""
         digest = _digest_of(file, known.size)
         if digest is None or digest.digest() != known.digest:
             file.seek(0)
@@ -158,14 +158,14 @@ class Log:
 
 
 def _write(file: int, content: bytes) -> None:
-    """Write all of it: the system may take a part at a time."""
+    """Write all of the content, because the system may take only part of it at a time."""
     left = memoryview(content)
     while left:
         left = left[os.write(file, left) :]
 
 
 def _digest_of(file: BinaryIO, size: int) -> hashlib._Hash | None:
-    """Return the digest of a file's first bytes, None where there are not so many."""
+    """Return the digest of a file's first bytes, or None if the file is shorter."""
     digest = hashlib.sha256()
     while size:
         block = file.read(min(size, _BLOCK))
@@ -177,23 +177,23 @@ def _digest_of(file: BinaryIO, size: int) -> hashlib._Hash | None:
 
 
 def _cut_torn_tail(path: Path) -> int:
-    """Truncate a file after its last whole line; return how many bytes went."""
-    size = whole = path.stat().st_size
+    """Truncate a file after its last complete line; return how many bytes were removed."""
+    size = complete = path.stat().st_size
     with path.open("rb") as file:
-        while whole:
-            start = max(0, whole - 65_536)
+        while complete:
+            start = max(0, complete - 65_536)
             file.seek(start)
-            newline = file.read(whole - start).rfind(b"\n")
-            whole = start + newline + 1 if newline >= 0 else start
+            newline = file.read(complete - start).rfind(b"\n")
+            complete = start + newline + 1 if newline >= 0 else start
             if newline >= 0:
                 break
-    if whole < size:
-        os.truncate(path, whole)
-    return size - whole
+    if complete < size:
+        os.truncate(path, complete)
+    return size - complete
 
 
 def read_event(line: bytes, number: int) -> dict[str, Any]:
-    """Read one line; raises MarketError naming it when it is not an event."""
+    """Read one line; raise MarketError with its number if it isn't an event."""
     try:
         event = json.loads(line.decode())
     except ValueError as error:

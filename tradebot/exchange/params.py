@@ -1,4 +1,4 @@
-"""Query parameters, read and refused one way; each face says what its refusal looks like."""
+"""Read query parameters in one way; each API supplies the form of its refusals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FALSE = ("false", "0", "f")
 
 
 class Params:
-    """The query of one request: an absent or empty parameter gives its default, a bad one the refusal."""
+    """The query of one request: an absent or empty parameter has its default, an invalid one is refused."""
 
     def __init__(self, query: Mapping[str, str], refuse: Refuse) -> None:
         self._query = query
@@ -24,14 +24,14 @@ class Params:
         return self._query.get(name) or default
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
-        """Return one of the allowed words, in any case; the first is the default."""
+        """Return one of the allowed words, ignoring case; the first is the default."""
         value = self.text(name, allowed[0]).lower()
         if value not in allowed:
             raise self._refuse(name)
         return value
 
     def flag(self, name: str, default: bool) -> bool:
-        """Return a boolean; Python's and JSON's spellings both count."""
+        """Return a boolean, in Python's or JSON's spelling."""
         value = self.text(name).lower()
         if not value:
             return default
@@ -40,7 +40,7 @@ class Params:
         return value in _TRUE
 
     def count(self, name: str, default: int, largest: int, smallest: int = 1) -> int:
-        """Return a whole number within its bounds."""
+        """Return a whole number within bounds."""
         text = self.text(name)
         if not text:
             return default
@@ -52,7 +52,7 @@ class Params:
         return number
 
     def moment(self, name: str) -> int | None:
-        """Return an ISO time or date as engine time, or None when absent."""
+        """Return an ISO time or date as engine time, or None if absent."""
         text = self.text(name)
         if not text:
             return None
@@ -62,5 +62,5 @@ class Params:
             raise self._refuse(name) from error
 
     def words(self, name: str) -> list[str]:
-        """Return a comma-separated list; empty when absent."""
+        """Return a comma-separated list; empty if absent."""
         return [word for word in self.text(name).split(",") if word]

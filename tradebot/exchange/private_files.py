@@ -1,6 +1,6 @@
-"""Write the exchange's own files for its owner alone, and never through a link that somebody else has put there.
+"""Write the exchange's files so that only their owner can read them, and never through a link placed by someone else.
 
-Quick commands import this, so it needs the standard library alone.
+Quick commands import this module, so it needs only the standard library.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def open_own(path: Path, flags: int) -> int:
-    """Open a file of this folder; OSError for a link, and no pipe is waited for."""
+    """Open a file of this folder; raise OSError for a link, and never block on a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
 
 
@@ -22,14 +22,14 @@ def read_own(path: Path) -> bytes:
 
 
 def write_own(path: Path, content: bytes) -> None:
-    """Write a file in its place."""
+    """Overwrite a file."""
     with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
         file.write(content)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file's content so that a reader sees the old or the new one, never a part."""
-    # Nobody can guess the name, and what has it all the same is not written to.
+    """Replace a file's content atomically, so that a reader sees either the old or the new one."""
+    # The name can't be guessed; if it exists all the same, the file isn't written to.
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     with os.fdopen(open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
         file.write(content.encode() if isinstance(content, str) else content)

@@ -1,7 +1,7 @@
-"""Creating, finding, starting and stopping the process that serves an exchange's folder.
+"""Create, find, start and stop the process that serves an exchange's folder.
 
-Quick commands import this, so it needs the standard library alone; what is heavier is loaded by `create` or
-by the server's own process.
+Quick commands import this module, so it needs only the standard library; `create` and the server process import the
+heavier parts.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tradebot.exchange.private_files import open_own, read_own
 from tradebot.exchange.state import LOCK_FILE, MARKET_FILE, PORT_FILE, SERVER_LOG_FILE, read_market
 
 EXIT_HELD = 6
-"""Exit code of a server that found its folder served by another."""
+"""Exit code of a server whose folder is already served by another process."""
 EXIT_REFUSED = 2
-"""Exit code of a server that cannot use its folder; the last line that it writes is the next step."""
+"""Exit code of a server that can't use its folder; the last line of its output says what to do."""
 _ANSWER_TIMEOUT_S = 2.0
 _POLL_S = 0.01
 _STOP_TIMEOUT_S = 10.0
@@ -35,11 +35,11 @@ _LOG_TAIL_CHARS = 600
 _LONGEST_VALUE = 60
 _NEEDED = frozenset({"HOME", "LANG", "LANGUAGE", "PATH", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV"})
 _NEEDED_BEGINS = ("DYLD_", "LC_", "LD_", "PYTHON")
-_AGAIN = "try again; a machine that is busy needs longer"
+_AGAIN = "try again; a busy machine may need longer"
 
 
 class Endpoint(NamedTuple):
-    """Where an exchange answers; `detached` says that it was started in the background, on demand."""
+    """Where an exchange answers; `detached` means that it was started in the background on demand."""
 
     url: str
     pid: int
@@ -47,7 +47,7 @@ class Endpoint(NamedTuple):
 
 
 class HeldError(RuntimeError):
-    """Another process serves this folder; the message names it, and `pid` is its own where that is known."""
+    """Another process serves this folder; the message names it, and `pid` is its process id if known."""
 
     def __init__(self, state_dir: Path) -> None:
         port = _read_port(state_dir)
@@ -57,9 +57,9 @@ class HeldError(RuntimeError):
 
 
 def create(state_dir: Path, spec: MarketSpec) -> None:
-    """Make an exchange in a folder; one that is there already stays if its spec is equal.
+    """Create an exchange in a folder; keep an existing one if its spec is equal.
 
-    Raises MarketError when it differs, or when the market cannot be built.
+    Raise MarketError if the spec differs or the market can't be built.
     """
     try:
         if not (state_dir / MARKET_FILE).exists():
@@ -73,14 +73,14 @@ def create(state_dir: Path, spec: MarketSpec) -> None:
     if there != spec:
         raise MarketError(
             f"{state_dir} holds an exchange of another market: {_differences(there, spec)}",
-            "use another folder, or remove this one",
+            "use another folder, or delete this one",
         )
 
 
 def _differences(there: MarketSpec, asked: MarketSpec) -> str:
-    """Return what differs between two markets, each value of a readable length."""
-    held, wanted = there.to_fields(), asked.to_fields()
-    pairs = ((name, _short(held[name]), _short(wanted[name])) for name in held if held[name] != wanted[name])
+    """Describe how two markets differ, with values shortened to a readable length."""
+    held, requested = there.to_fields(), asked.to_fields()
+    pairs = ((name, _short(held[name]), _short(requested[name])) for name in held if held[name] != requested[name])
     return "; ".join(f"its {name} is {one}, not {other}" for name, one, other in pairs)
 
 
@@ -90,7 +90,7 @@ def _short(value: object) -> str:
 
 
 def running(state_dir: Path) -> Endpoint | None:
-    """Return where the folder's exchange answers, or None when no process serves it."""
+    """Return where the folder's exchange answers, or None if no process serves it."""
     port = _read_port(state_dir)
     if port is None or not _is_held(state_dir):
         return None
@@ -104,14 +104,14 @@ def running(state_dir: Path) -> Endpoint | None:
 
 
 def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20.0) -> Endpoint:
-    """Return the running exchange of a folder, starting it as a separate process if need be.
+    """Return the running exchange of a folder, starting it in a separate process if needed.
 
-    Raises MarketError when it does not come up; the message carries what it said.
+    Raise MarketError with the server's output if it doesn't start.
     """
     state_dir = state_dir.resolve()
-    found = running(state_dir)
-    if found:
-        return found
+    endpoint = running(state_dir)
+    if endpoint:
+        return endpoint
     read_market(state_dir)
     deadline_s = time.monotonic() + timeout_s
     before = _log_size(state_dir)
@@ -119,45 +119,47 @@ def ensure(state_dir: Path, *, idle_exit_s: float = 900.0, timeout_s: float = 20
     if code not in (0, EXIT_HELD):
         raise _not_started(state_dir, code, _log_since(state_dir, before))
     while time.monotonic() < deadline_s:
-        found = running(state_dir)
-        if found:
-            return found
+        endpoint = running(state_dir)
+        if endpoint:
+            return endpoint
         time.sleep(_POLL_S)
-    said = _log_since(state_dir, before)
-    raise MarketError(f"the exchange in {state_dir} did not answer in {timeout_s:g} s{said and ': ' + said}", _AGAIN)
+    output = _log_since(state_dir, before)
+    raise MarketError(
+        f"the exchange in {state_dir} did not answer in {timeout_s:g} s{output and ': ' + output}", _AGAIN
+    )
 
 
 def stop(state_dir: Path) -> None:
-    """Ask the folder's exchange to stop and wait until its lock is free; nothing to do when none runs."""
-    found = running(state_dir)
-    if found is None:
+    """Ask the folder's exchange to stop and wait until its lock is free; do nothing if it isn't running."""
+    endpoint = running(state_dir)
+    if endpoint is None:
         return
-    shown = control_token.headers(state_dir)
-    status, answer = _exchanged("POST", found.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S, headers=shown)
+    headers = control_token.headers(state_dir)
+    status, answer = _exchanged("POST", endpoint.url, "/exchange/v1/stop", _ANSWER_TIMEOUT_S, headers=headers)
     if status >= http.HTTPStatus.BAD_REQUEST:
         raise _refused(status, answer)
     deadline_s = time.monotonic() + _STOP_TIMEOUT_S
     while _is_held(state_dir):
         if time.monotonic() > deadline_s:
             raise MarketError(
-                f"the exchange in {state_dir} (process {found.pid}) does not stop", f"end it: kill -9 {found.pid}"
+                f"the exchange in {state_dir} (process {endpoint.pid}) doesn't stop", f"end it: kill -9 {endpoint.pid}"
             )
         time.sleep(_POLL_S)
 
 
 def ask(state_dir: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-    """Return what the folder's running exchange answers on its control API.
+    """Return the answer of a running exchange's control API.
 
-    Raises MarketError where none runs, or it refuses.
+    Raise MarketError if it isn't running or refuses.
     """
-    found = running(state_dir.resolve())
-    if found is None:
+    endpoint = running(state_dir.resolve())
+    if endpoint is None:
         raise MarketError(f"no process serves the exchange in {state_dir}", "start it: tradebot exchange serve")
     try:
-        shown = control_token.headers(state_dir)
-        status, answer = _exchanged(method, found.url, path, _ANSWER_TIMEOUT_S * 10, body, shown)
+        headers = control_token.headers(state_dir)
+        status, answer = _exchanged(method, endpoint.url, path, _ANSWER_TIMEOUT_S * 10, body, headers)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise MarketError(f"the exchange at {found.url} gave no answer: {_why(error)}", _AGAIN) from error
+        raise MarketError(f"the exchange at {endpoint.url} didn't answer: {_why(error)}", _AGAIN) from error
     if status >= http.HTTPStatus.BAD_REQUEST:
         raise _refused(status, answer)
     return answer
@@ -168,13 +170,13 @@ def _why(error: Exception) -> str:
 
 
 def _refused(status: int, answer: object) -> MarketError:
-    told = answer if isinstance(answer, dict) else {}
-    hint = told.get("hint", "tradebot exchange status")
-    return MarketError(f"the exchange refuses: {told.get('message') or status}", hint)
+    details = answer if isinstance(answer, dict) else {}
+    hint = details.get("hint", "tradebot exchange status")
+    return MarketError(f"the exchange refused: {details.get('message') or status}", hint)
 
 
 def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
-    """Start a server that leaves its starter once it listens; return the exit code of that step."""
+    """Start a server that detaches once it listens; return the exit code of that step."""
     command = [sys.executable, "-m", "tradebot.exchange", "--state", str(state_dir)]
     package_parent = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH", "")]))
@@ -197,7 +199,7 @@ def _start(state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
 
 
 def _inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what an interpreter needs of its starter's environment; the server outlives it, and needs no keys."""
+    """Return the environment that the interpreter needs; the server outlives its starter and needs no API keys."""
     return {name: value for name, value in environ.items() if name in _NEEDED or name.startswith(_NEEDED_BEGINS)}
 
 
@@ -210,11 +212,11 @@ def _server_log(state_dir: Path) -> BinaryIO:
 
 def _unusable(state_dir: Path, error: OSError) -> MarketError:
     named = error.filename or state_dir
-    return MarketError(f"{named} cannot be used: {error.strerror}", "make its folder writable, with space left")
+    return MarketError(f"{named} can't be used: {error.strerror}", "make its folder writable, with space left")
 
 
 def _is_held(state_dir: Path) -> bool:
-    """Say whether a living process holds the folder's lock."""
+    """Return True if a living process holds the folder's lock."""
     try:
         with os.fdopen(open_own(state_dir / LOCK_FILE, os.O_RDONLY), "rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -249,7 +251,7 @@ def _exchanged(
     body: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, Any]:
-    """Return the status and the JSON of one answer; ValueError where it is not JSON."""
+    """Return the status and the JSON of one answer; raise ValueError if it isn't JSON."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout_s)
     try:
         connection.request(method, path, None if body is None else json.dumps(body), dict(headers or {}))
@@ -259,12 +261,12 @@ def _exchanged(
         connection.close()
 
 
-def _not_started(state_dir: Path, code: int, said: str) -> MarketError:
-    """Return what a server that ended at once had to say; one that refused its folder ends with the next step."""
-    hint = f"what it wrote is in {state_dir / SERVER_LOG_FILE}"
-    if code == EXIT_REFUSED and "\n" in said:
-        said, _, hint = said.rpartition("\n")
-    return MarketError(f"the exchange in {state_dir} did not start: {said or f'exit code {code}'}", hint)
+def _not_started(state_dir: Path, code: int, output: str) -> MarketError:
+    """Describe why a server ended at once; one that refused its folder says what to do in its last line."""
+    hint = f"its output is in {state_dir / SERVER_LOG_FILE}"
+    if code == EXIT_REFUSED and "\n" in output:
+        output, _, hint = output.rpartition("\n")
+    return MarketError(f"the exchange in {state_dir} did not start: {output or f'exit code {code}'}", hint)
 
 
 def _log_size(state_dir: Path) -> int:
@@ -273,7 +275,7 @@ def _log_size(state_dir: Path) -> int:
 
 
 def _log_since(state_dir: Path, before: int) -> str:
-    """Return the end of what the server's log gained: earlier attempts have told theirs already."""
+    """Return the end of what was added to the server's log, leaving out earlier attempts."""
     log = state_dir / SERVER_LOG_FILE
     if not log.exists():
         return ""

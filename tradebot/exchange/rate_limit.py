@@ -1,7 +1,7 @@
-"""So many requests a minute for each key, of trading and of market data apart, as Alpaca counts them.
+"""Count requests per minute and key, separately for trading and market data, as Alpaca does.
 
-Every answer tells what is left of them; beyond a limit that was not asked for, nothing is left and nothing refused.
-The minute is a real one: in lock-step no time passes, and a client is no slower for it.
+Every answer says how many requests are left. Without a configured limit, the count stops at zero and nothing is
+refused. The minute is a real one: in lock-step engine time stands still, but clients run at normal speed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tradebot.exchange.jsontext import encode
 
 MINUTE_S = 60
 ALPACA_LIMIT = 200
-"""Requests a minute that Alpaca grants a key."""
+"""Requests per minute that Alpaca grants a key."""
 _DATA = ("/v2/stocks", "/v1/corporate-actions", "/v1beta")
 _TRADING = ("/v1/", "/v2/", "/v2beta1/", "/v3/")
 _TOO_MANY = {
@@ -27,16 +27,16 @@ _TOO_MANY = {
 
 
 class Window(NamedTuple):
-    """A key's minute: when it ends, and how many requests it had."""
+    """The current minute of a key: when it ends, and how many requests it had."""
 
     ends_s: int
     requests: int
 
 
 class RateLimit:
-    """Counts requests with a known key, and refuses those beyond a limit; `known` says whether a key is one.
+    """Counts requests with a known key and refuses those over the limit; `known` tells whether a key is known.
 
-    Without a limit they are counted against Alpaca's, and none is refused.
+    Without a limit, requests are counted against Alpaca's, but none is refused.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class RateLimit:
         self._windows: dict[tuple[str, str], Window] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with the headers that tell what is left, or refuse it."""
+        """Pass a request on with rate-limit headers, or refuse it."""
         kind = kind_of(scope["path"]) if scope["type"] == "http" else None
         key_id = _key_id(scope) if kind else None
         if kind is None or key_id is None or not self._known(key_id):
@@ -76,23 +76,23 @@ class RateLimit:
     def _counted(self, key_id: str, kind: str) -> Window:
         now_s = self._now_s()
         window = self._windows.get((key_id, kind))
-        # A machine whose date was set back begins a new minute too.
+        # Start a new minute even if the machine's clock was set back.
         if window is None or not window.ends_s - MINUTE_S - 1 <= now_s < window.ends_s:
             window = Window(int(now_s) + MINUTE_S, 0)
         window = self._windows[key_id, kind] = window._replace(requests=window.requests + 1)
         return window
 
     def _headers(self, window: Window) -> list[tuple[bytes, bytes]]:
-        told = {
+        numbers = {
             b"x-ratelimit-limit": self._limit,
             b"x-ratelimit-remaining": max(self._limit - window.requests, 0),
             b"x-ratelimit-reset": window.ends_s,
         }
-        return [(name, str(number).encode()) for name, number in told.items()]
+        return [(name, str(number).encode()) for name, number in numbers.items()]
 
 
 def kind_of(path: str) -> str | None:
-    """Return whether a path is of trading or of market data; None for what is not Alpaca's."""
+    """Return whether a path belongs to trading or market data; None if it isn't one of Alpaca's."""
     if path.startswith(_DATA):
         return "data"
     return "trading" if path.startswith(_TRADING) else None
@@ -100,8 +100,8 @@ def kind_of(path: str) -> str | None:
 
 def _key_id(scope: Scope) -> str | None:
     headers: Mapping[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    shown = credentials_of(headers)
-    return shown.key_id if shown else None
+    credentials = credentials_of(headers)
+    return credentials.key_id if credentials else None
 
 
 async def _refuse(body: bytes, send: Send) -> None:

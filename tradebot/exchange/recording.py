@@ -1,4 +1,4 @@
-"""No answer before the log has what led to it: a write for each change, a sync for each batch of them."""
+"""Hold back every answer until the log has what led to it: one write per change, one sync per batch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _BATCH_S = 0.005
 
 
 class Recording:
-    """Holds each answer back until the log holds everything that was done before it.
+    """Holds each answer back until the log holds everything done before it.
 
-    What a reader is told must not be lost either, so a read writes too where lines are waiting. An answer waits for
-    the system to have its lines, which outlives this process; the disk has them within milliseconds, by a thread.
-    `fail` is told of a log that is refused, and does not return.
+    What a reader learns must not be lost either, so a read also writes waiting lines. An answer waits until the system
+    has its lines, which then survive this process; a thread syncs them to disk within milliseconds. `fail` is called if
+    the log can't be written, and doesn't return.
     """
 
     def __init__(self, application: ASGIApp, exchange: Exchange, fail: Callable[[LogError], None]) -> None:
@@ -28,7 +28,7 @@ class Recording:
         self._syncing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run a request; its answer leaves after the write that holds its lines."""
+        """Run a request; its answer is sent after its lines are written."""
 
         async def send_recorded(message: Message) -> None:
             self.record()
@@ -37,7 +37,7 @@ class Recording:
         await self._application(scope, receive, send_recorded)
 
     def record(self) -> None:
-        """Write everything done so far; it is called in the event loop."""
+        """Write everything done so far; call this in the event loop."""
         if not self._exchange.unrecorded:
             return
         try:

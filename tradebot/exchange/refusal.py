@@ -1,4 +1,8 @@
-"""How a face says no: a status and a JSON body, the same for a live request and for a replayed one."""
+"""Refuse a request with a status and a JSON body, the same whether the request is live or replayed.
+
+The log keeps the body of a refused command, and a replay must produce the same bytes. So the text of an existing
+message can't change: a folder whose log contains it could no longer be opened.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ MALFORMED = 40010000
 
 
 class Refusal(Exception):  # noqa: N818 -- an answer of the exchange, not a fault in it
-    """A request that is answered with an error status and a JSON body."""
+    """A request answered with an error status and a JSON body."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(body.get("message", ""))
@@ -21,12 +25,12 @@ class Refusal(Exception):  # noqa: N818 -- an answer of the exchange, not a faul
 
 
 def invalid(message: str) -> Refusal:
-    """Return the 422 for a field whose value makes no sense."""
+    """Return the 422 for a field with an invalid value."""
     return Refusal(422, {"code": INVALID, "message": message})
 
 
 def unprocessable(message: str, **extra: str) -> Refusal:
-    """Return the 422 for a request that is understood and not possible."""
+    """Return the 422 for a request that is understood but impossible."""
     return Refusal(422, {"code": UNPROCESSABLE, "message": message, **extra})
 
 
@@ -36,10 +40,10 @@ def forbidden(message: str, **extra: Any) -> Refusal:
 
 
 def not_found(message: str) -> Refusal:
-    """Return the 404 for a thing that does not exist."""
+    """Return the 404 for something that doesn't exist."""
     return Refusal(404, {"code": NOT_FOUND, "message": message})
 
 
 def malformed(message: str) -> Refusal:
-    """Return the 400 for a request that cannot be read at all."""
+    """Return the 400 for a request that can't be read."""
     return Refusal(400, {"code": MALFORMED, "message": message})

@@ -1,4 +1,4 @@
-"""What a person should know of a market that was just made: the rows left out, and the captures it cannot show."""
+"""Report what a person should know about a new market: skipped rows, and captures it can't show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DAYS_LISTED = 3
 class Remarks(NamedTuple):
     """Sentences about a market; `complete_at` is the ISO time from which all captures of its sessions are served.
 
-    It is None where every row of theirs is known by its session's close.
+    It is None if every row is known by its session's close.
     """
 
     sentences: tuple[str, ...]
@@ -28,28 +28,28 @@ class Remarks(NamedTuple):
 
 
 def remarks(state_dir: Path) -> Remarks:
-    """Look at the market of a folder; raises MarketError where it is damaged."""
+    """Inspect the market of a folder; raise MarketError if it is damaged."""
     stored = read_market(state_dir)
     sentences = []
     if stored.skipped_rows:
         left_out = reasons(stored.spec.source, stored.skipped_rows, stored.first_lines)
-        sentences.append(f"{sum(stored.skipped_rows.values())} rows of the bars are left out: {left_out}")
+        sentences.append(f"skipped {_rows(sum(stored.skipped_rows.values()))} of the recorded bars: {left_out}")
     if stored.extended_rows:
         sentences.append(
-            f"{stored.extended_rows} rows of the bars are of the hours before and after the sessions: they are shown "
-            "and fill only what is marked for extended hours"
+            f"{_rows(stored.extended_rows)} of the recorded bars outside regular hours: clients see them, but only "
+            "orders marked for extended hours can fill in them"
         )
     if stored.spec.uw_folder is None:
         return Remarks(tuple(sentences), None)
     captures = read_folder(state_dir / CAPTURES_FOLDER)
     begins = stored.sessions[stored.first]["date"]
     if begins == _session_of(captures):
-        sentences.append(f"the market begins on {begins}, the session that the captured flow shows")
+        sentences.append(f"the market begins on {begins}, the session in the captured flow")
     return Remarks((*sentences, *_shown(stored, captures)), _complete_at(stored, captures))
 
 
 def captured_session(folder: Path) -> date | None:
-    """Return the day that a folder's captures show, the first of several; None where they hold no row of a day."""
+    """Return the first day that a folder's captures show, or None if no row belongs to a day."""
     shown = _session_of(read_folder(folder))
     return date.fromisoformat(shown) if shown else None
 
@@ -60,24 +60,28 @@ def _session_of(captures: Mapping[str, Capture]) -> str | None:
 
 
 def _shown(stored: StoredMarket, captures: Mapping[str, Capture]) -> list[str]:
-    """Count the captured rows by whether their day is a session of the market."""
+    """Count the captured rows whose day is a session of the market, and those whose day isn't."""
     calendar = calendar_from_rows(stored.sessions, stored.first, stored.spec.sessions)
     first, last = calendar.market[0].date, calendar.market[-1].date
     days = Counter(day for capture in captures.values() if capture.of_the_day for day in capture.days)
     inside = Counter({day: count for day, count in days.items() if day in calendar.index_of})
     outside = days - inside
-    said = [f"captured flow: {inside.total()} rows of the sessions from {first} to {last}{_listed(inside)}"]
+    sentences = [f"captured flow: {_rows(inside.total())} in the sessions from {first} to {last}{_listed(inside)}"]
     if outside:
-        said.append(
-            f"captured flow: {outside.total()} rows are of other days than those sessions{_listed(outside)}; "
-            f"for a market that has them: --start {min(outside)}"
+        sentences.append(
+            f"captured flow: {_rows(outside.total())} from days outside those sessions{_listed(outside)}; "
+            f"to play those days: --start {min(outside)}"
         )
-    return said
+    return sentences
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'' if count == 1 else 's'}"
 
 
 def _listed(days: Counter[str]) -> str:
     listed = ", ".join(f"{day} {count}" for day, count in sorted(days.items())[:_DAYS_LISTED])
-    more = f", and {len(days) - _DAYS_LISTED} days more" if len(days) > _DAYS_LISTED else ""
+    more = f", and {len(days) - _DAYS_LISTED} more" if len(days) > _DAYS_LISTED else ""
     return f": {listed}{more}" if listed else ""
 
 

@@ -1,4 +1,4 @@
-"""Replaying a log: its requests are run again, in their own time, and must give each of its lines once more."""
+"""Replay a log: run its requests again at their own times and check that they reproduce every line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tradebot.exchange.market.spec import NEW_EXCHANGE, MarketError
 from tradebot.exchange.times import parse_time
 
 CREATED, REQUEST, NOTE = "created", "request", "note"
-"""The log's first line, a command's own line, and the mark of a note, which a replay copies as it stands."""
+"""The event of the log's first line, that of a command, and the mark of a note, which a replay copies unchanged."""
 RESTORE_BOTH = "restore log.jsonl and market.json together, or " + NEW_EXCHANGE
 
 
 class Replayed(Protocol):
-    """What a replay drives; all that happens in it gives lines."""
+    """The thing that a replay drives; whatever happens in it produces lines."""
 
     def advance(self, to_us: int) -> None:
-        """Let engine time pass, as it passed between two commands."""
+        """Advance engine time as it advanced between two commands."""
         ...
 
     def repeat(self, command: Command) -> None:
@@ -28,15 +28,15 @@ class Replayed(Protocol):
         ...
 
     def heed(self, event: dict[str, Any]) -> None:
-        """Take in a note, which takes the next number."""
+        """Apply a note, which takes the next line number."""
         ...
 
 
 def replay(log: Log, world: Replayed, made: deque[bytes], after: int = 0) -> None:
-    """Run a log again, without its first lines where the world is what `after` of them have led to.
+    """Replay a log, skipping the first `after` lines if the world already has their state.
 
-    `made` is where the lines go; those left in it at the end are what a crash has lost. Raises MarketError where a
-    line is not what the commands before it give.
+    `made` collects the produced lines; those left at the end were lost to a crash. Raise MarketError if a line differs
+    from what the commands before it produce.
     """
     for number, line in enumerate(log.read(after), start=after + 1):
         if number == 1:
@@ -48,7 +48,7 @@ def replay(log: Log, world: Replayed, made: deque[bytes], after: int = 0) -> Non
 
 
 def _go_on(line: bytes, number: int, world: Replayed, made: deque[bytes]) -> None:
-    """Do what the line tells of: nothing before it has led to it."""
+    """Do what a line says, if no earlier line already produced it."""
     event = read_event(line, number)
     world.advance(_moment(event, number))
     if event.get(NOTE):
@@ -61,20 +61,20 @@ def _go_on(line: bytes, number: int, world: Replayed, made: deque[bytes]) -> Non
 def _check_format(event: dict[str, Any]) -> None:
     if event.get("event") == CREATED and event.get("format") != FORMAT:
         raise MarketError(
-            f"log.jsonl is of format {event.get('format', 1)}, and this program replays format {FORMAT} alone",
+            f"log.jsonl is of format {event.get('format', 1)}, and this program can only replay format {FORMAT}",
             NEW_EXCHANGE,
         )
 
 
 _parsed = lru_cache(maxsize=16)(parse_time)
-"""Lines of one moment follow each other."""
+"""Cached, because consecutive lines often have the same time."""
 
 
 def _moment(event: dict[str, Any], number: int) -> int:
     try:
         return _parsed(str(event.get("at")))
     except (ValueError, OverflowError) as error:
-        raise MarketError(f"log.jsonl line {number} has no time", RESTORE_BOTH) from error
+        raise MarketError(f"log.jsonl line {number} has no valid time", RESTORE_BOTH) from error
 
 
 def _command(event: dict[str, Any], number: int) -> Command:
@@ -86,6 +86,6 @@ def _command(event: dict[str, Any], number: int) -> Command:
 
 def _diverged(number: int) -> MarketError:
     return MarketError(
-        f"log.jsonl line {number} is not what its commands give: the log or the market was changed by hand",
+        f"log.jsonl line {number} doesn't match its commands: someone edited the log or the market",
         RESTORE_BOTH,
     )

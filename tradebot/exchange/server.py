@@ -1,4 +1,4 @@
-"""One process that serves one exchange's folder on loopback: the lock, the port file, the end."""
+"""Serve one exchange's folder on loopback from one process: lock, port file, and shutdown."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ Ready = Callable[[str, Mapping[str, Any]], None]
 
 
 class Terms(NamedTuple):
-    """How an exchange is served: its pace, the requests a minute that a key has, and accounts beside the main one.
+    """How to serve an exchange: its pace, the requests per minute for each key, and accounts besides the main one.
 
-    An account is its name and its cash in USD, None for as much as the main one has. `faults` are scripts to arm.
-    `latency_us` is how long cancels and replacements take, None for as long as they took.
+    An account is its name and its cash in USD; None means the same as the main account. `faults` are scripts to arm.
+    `latency_us` is how long cancels and replacements take; None keeps the current setting.
     """
 
     pace: Pace = LOCK_STEP
@@ -82,32 +82,32 @@ class Terms(NamedTuple):
 
 
 AS_EVER = Terms()
-"""Time in lock-step, no limit, one account: what a bot's own exchange is."""
+"""Lock-step time, no rate limit, one account: the terms of a bot's own exchange."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn, ended by our own signal handlers with exit code 0."""
+    """uvicorn, stopped by our own signal handlers with exit code 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Install no handlers: uvicorn would raise the signal again after a clean stop."""
+        """Install no signal handlers, because uvicorn would raise the signal again after a clean stop."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, with a longer queue than the number of connections that are taken from it at a time."""
+        """Listen, with a queue longer than the number of connections accepted at a time."""
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_BACKLOG)
 
     def stop(self) -> None:
-        """Finish the requests in progress, then end."""
+        """Finish the requests in progress, then stop."""
         self.should_exit = True
 
 
 class Application:
     """The ASGI application: routes requests and remembers when the last one ended.
 
-    An answer leaves once the log holds what led to it.
+    An answer is sent once the log holds what led to it.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Application:
         self._last_s = time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, at the time that it is by now."""
+        """Answer one request at the current time."""
         self._active += 1
         try:
             self._exchange.catch_up()
@@ -136,11 +136,11 @@ class Application:
 
     @property
     def idle_s(self) -> float:
-        """Return the seconds since the last request ended, 0 while one is in progress."""
+        """Return the seconds since the last request ended, or 0 while one is in progress."""
         return 0.0 if self._active else time.monotonic() - self._last_s
 
     async def keep_time(self, in_between: Callable[[], None]) -> None:
-        """Let time that runs by itself go on between requests too, for as long as this is awaited."""
+        """Keep time running between requests, for as long as this is awaited."""
         while True:
             await asyncio.sleep(_TIME_STEP_S)
             in_between()
@@ -163,7 +163,7 @@ def _by_kind(http: ASGIApp, websockets: ASGIApp) -> ASGIApp:
 
 
 def _end_at_once(error: LogError) -> NoReturn:
-    """End this process: memory holds what the log does not, and ending without an answer leaves the truth to it."""
+    """End this process: memory is ahead of the log, so the log must be trusted instead."""
     sys.stderr.write(f"{error}\n")
     sys.stderr.flush()
     os._exit(_EXIT_LOG)
@@ -185,10 +185,10 @@ def serve(
     ready: Ready = lambda url, status: None,
     terms: Terms = AS_EVER,
 ) -> None:
-    """Serve an exchange until it is stopped; `ready` is told its address and status.
+    """Serve an exchange until it is stopped; `ready` receives its address and status.
 
-    Raises HeldError when another process serves it. With `detach` the process ends with code 0 once it
-    listens, and a child of its own goes on serving: whoever started it has then no process to wait for.
+    Raise HeldError if another process serves it. With `detach` the process exits with code 0 once it listens, and its
+    child goes on serving, so that the starter has no process to wait for.
     """
     raise_limit()
     with _held(state_dir):
@@ -198,7 +198,7 @@ def serve(
         if exchange.log.torn_bytes:
             sys.stderr.write(f"log.jsonl: cut a torn last line of {exchange.log.torn_bytes} bytes\n")
         feed = flow_source(exchange, state_dir)
-        # A port that cannot be used is found out before anything changes for those who would be served on it.
+        # Find out whether the port is usable before changing anything for the clients served on it.
         with _listen(port) as listener:
             arm_at_start(exchange, terms.faults)
             _open_accounts(exchange, terms.accounts)
@@ -209,42 +209,42 @@ def serve(
 
 
 def _meet_the_wall(exchange: Exchange, wall_us: int) -> None:
-    """Let the time of a new exchange that shall run in real time be the machine's, where its market plays then."""
+    """Set a new real-time exchange to the machine's time, if its market is open to that time."""
     if exchange.engine.now_us < wall_us < exchange.market.calendar.last_close_us:
         exchange.run(tick_to(wall_us))
 
 
-def _open_accounts(exchange: Exchange, wanted: tuple[tuple[str, Decimal | None], ...]) -> None:
-    """Open the accounts that are not there yet; raises MarketError for one that cannot be."""
-    for name, cash in wanted:
+def _open_accounts(exchange: Exchange, accounts: tuple[tuple[str, Decimal | None], ...]) -> None:
+    """Open the accounts that don't exist yet; raise MarketError if one can't be opened."""
+    for name, cash in accounts:
         if find(exchange.engine, name) is None:
             body = {"name": name} | ({} if cash is None else {"cash": str(cash)})
             status, answer = exchange.run(Command("POST", ACCOUNTS, body=encode(body).decode()))
             if status != 200:
                 raise MarketError(
-                    f"account {name!r} cannot be opened: {decode_object(answer.decode())['message']}",
+                    f"account {name!r} can't be opened: {decode_object(answer.decode())['message']}",
                     "name it such as --account alice=50000",
                 )
     exchange.commit()
 
 
 def _set_latency(exchange: Exchange, wanted_us: int | None) -> None:
-    """Let cancels and replacements take so long from now on."""
+    """Set how long cancels and replacements take from now on."""
     if wanted_us not in (None, exchange.engine.latency_us):
         exchange.run(Command("POST", LATENCY, body=encode({"latency": latency_name(wanted_us)}).decode()))
         exchange.commit()
 
 
 def _listen(port: int) -> socket.socket:
-    """Listen on loopback. The protocol is named because asyncio turns Nagle's delay off only where it is."""
+    """Listen on loopback. The protocol is named because asyncio turns Nagle's delay off only if it is."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
     except (OSError, OverflowError) as error:
         listener.close()
-        why = error.strerror if isinstance(error, OSError) else "there is no such port"
-        hint = "tradebot exchange serve --port 0 takes a free one; or name another --port"
+        why = error.strerror if isinstance(error, OSError) else "no such port"
+        hint = "tradebot exchange serve --port 0 picks a free one; or choose another --port"
         raise MarketError(f"port {port} of {HOST} can't be used: {why}", hint) from error
     listener.listen(_BACKLOG)
     return listener
@@ -285,7 +285,7 @@ async def _run(
 
 
 def _stand_still(exchange: Exchange) -> None:
-    """Leave in the log exactly when time stopped."""
+    """Record in the log exactly when time stopped."""
     try:
         exchange.set_pace(LOCK_STEP)
         exchange.commit()
@@ -296,9 +296,9 @@ def _stand_still(exchange: Exchange) -> None:
 def build_application(
     exchange: Exchange, feed: FlowSource, instance: str, rate_limit: int | None = None, token: str | None = None
 ) -> Application:
-    """Return the application with all faces of an exchange; the busiest routes come first.
+    """Return the application with all of an exchange's APIs; the busiest routes come first.
 
-    `token` lets a request control it where the kernel does not tell whose that is; without one nothing does.
+    `token` authorizes control requests if the kernel can't tell which user sent them; without a token nothing does.
     """
     flow = FlowFace(exchange.engine, feed)
     control = ControlFace(exchange, instance, _end_this_process)
@@ -311,12 +311,12 @@ def build_application(
 
 
 def _end_this_process() -> None:
-    """Being asked over HTTP to stop is the same as being sent the signal."""
+    """Stop this process as a signal would, after a request to stop over HTTP."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _stop_when_unwanted(server: Server, application: Application, idle_exit_s: float | None, lock: Path) -> None:
-    """Stop after idle time, or once the folder is removed: nobody could find this process any more."""
+    """Stop after idle time, or once the folder is deleted, because then nobody could find this process anymore."""
     idle_limit_s = math.inf if idle_exit_s is None else idle_exit_s
     inode = _inode(lock)
     while not server.should_exit:
@@ -330,7 +330,7 @@ def _inode(path: Path) -> int | None:
 
 
 def configuration(application: ASGIApp) -> uvicorn.Config:
-    """Return how the application is served: HTTP and websockets on one port."""
+    """Return the uvicorn configuration: HTTP and websockets on one port."""
     return uvicorn.Config(
         application,
         loop="asyncio",
@@ -339,7 +339,7 @@ def configuration(application: ASGIApp) -> uvicorn.Config:
         ws_max_size=LONGEST_MESSAGE,
         lifespan="off",
         access_log=False,
-        # asyncio takes so many connections at a time, and without descriptors it would try again as often.
+        # asyncio accepts this many connections at a time; without file descriptors it would retry as many times.
         backlog=_TAKEN_AT_ONCE,
         log_level="warning",
         timeout_keep_alive=60,
@@ -349,13 +349,13 @@ def configuration(application: ASGIApp) -> uvicorn.Config:
 
 @contextlib.contextmanager
 def _held(state_dir: Path) -> Iterator[None]:
-    """Hold the folder's lock for as long as the block runs; the file itself stays for ever."""
+    """Hold the folder's lock while the block runs; the lock file itself is never removed."""
     with os.fdopen(open_own(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT), "r+b") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise HeldError(state_dir) from error
-        # The port file of a holder that died names a port that may be a stranger's by now.
+        # The port file of a dead holder names a port that may belong to someone else by now.
         (state_dir / PORT_FILE).unlink(missing_ok=True)
         withdraw(state_dir)
         yield

@@ -1,4 +1,4 @@
-"""What an exchange keeps in its folder: the market, recorded bars, the log, a snapshot, and who is serving it."""
+"""Read and write what an exchange keeps in its folder: the market, recorded bars, log, snapshot, and server address."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ACTIONS_FILE = "actions.csv"
 CAPTURES_FOLDER = "captured"
 LOG_FILE = "log.jsonl"
 SNAPSHOT_FILE = "snapshot"
-"""Where the log has led to, so that a start need not replay all of it; it may be removed at any time."""
+"""The state that the log leads to, so that a start doesn't replay all of it; it can be deleted at any time."""
 ACCOUNTS_FILE = "accounts.json"
-"""The names of the accounts, for a shell that completes them; the log alone decides which there are."""
+"""The names of the accounts, for shell completion; the log alone decides which accounts exist."""
 LOCK_FILE = "exchange.lock"
 PORT_FILE = "exchange.port"
 SERVER_LOG_FILE = "server.log"
@@ -25,10 +25,10 @@ _RESTORE = "restore it, or " + NEW_EXCHANGE
 
 
 class StoredMarket(NamedTuple):
-    """The market file: what was asked for, and what was resolved from it once.
+    """The market file: what was requested, and what was resolved from it when the market was created.
 
-    `skipped_rows` counts a recorded file's rows that were left out, by reason; `first_lines` says where each began.
-    `extended_rows` counts its bars of the hours before and after the sessions.
+    `skipped_rows` counts a recorded file's skipped rows by reason; `first_lines` gives the first line for each reason.
+    `extended_rows` counts its bars outside regular sessions.
     """
 
     spec: MarketSpec
@@ -48,16 +48,16 @@ def write_market(state_dir: Path, stored: StoredMarket) -> None:
 
 
 def read_market(state_dir: Path) -> StoredMarket:
-    """Read the market file; raises MarketError when there is none or it is damaged."""
+    """Read the market file; raise MarketError if it is missing or damaged."""
     path = state_dir / MARKET_FILE
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise MarketError(f"no exchange in {state_dir}", "make one: tradebot init --state-dir NEW") from error
+        raise MarketError(f"no exchange in {state_dir}", "create one: tradebot init --state-dir NEW") from error
     except ValueError as error:
         raise MarketError(f"{path} is damaged: {error}", _RESTORE) from error
     except OSError as error:
-        raise MarketError(f"{path} cannot be read: {error.strerror}", "make it readable") from error
+        raise MarketError(f"{path} can't be read: {error.strerror}", "make it readable") from error
     try:
         return StoredMarket(
             spec=MarketSpec.from_json(json.dumps(fields["spec"])),
@@ -65,7 +65,7 @@ def read_market(state_dir: Path) -> StoredMarket:
             sessions=fields["sessions"],
             first=fields["first"],
             skipped_rows=fields["skipped_rows"],
-            # A market made before lines were kept has none to show.
+            # Markets from before lines were kept have none to show.
             first_lines=fields.get("first_lines", {}),
             extended_rows=fields.get("extended_rows", 0),
         )

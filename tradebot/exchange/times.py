@@ -1,6 +1,6 @@
-"""Engine time is a whole number of microseconds since 1970 UTC; this module is where it meets text.
+"""Convert engine time, a whole number of microseconds since 1970 UTC, to and from text.
 
-Whole numbers compare, hash and sort the same on every machine, and a bar or a row is found by bisection.
+Whole numbers compare, hash and sort the same on every machine, and bars and rows can be found by bisection.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def rfc3339(us: int) -> str:
 
 
 def nanoseconds(moment: datetime) -> str:
-    """Return a moment as text with nine digits of a second, always: 2025-03-03T14:30:00.000000000Z.
+    """Format a moment with exactly nine digits of a second: 2025-03-03T14:30:00.000000000Z.
 
-    Alpaca shows its own moments, an order's among them, to the nanosecond, and some clients cut fixed columns out of
-    them. What is engine time has no more than microseconds to show.
+    Alpaca shows its own timestamps, such as those of orders, to the nanosecond, and some clients cut fixed columns out
+    of them. Engine time itself has only microseconds.
     """
     text = moment.isoformat(timespec="microseconds")
     return f"{text[:_TO_MICROSECONDS]}000{text[_TO_MICROSECONDS:]}".replace("+00:00", "Z")
@@ -48,12 +48,12 @@ def nanoseconds(moment: datetime) -> str:
 
 @lru_cache(maxsize=1024)
 def stamp(us: int) -> str:
-    """Return engine time as the moment of an order: UTC, with nine digits of a second."""
+    """Format engine time as an order's timestamp: UTC, with nine digits of a second."""
     return nanoseconds(to_datetime(us))
 
 
 def stamp_ns(ns: int) -> str:
-    """Return nanoseconds of engine time as a moment that is told to the last of them."""
+    """Format nanoseconds of engine time as a timestamp in full precision."""
     return f"{stamp(ns // 1000)[:-4]}{ns % 1000:03}Z"
 
 
@@ -63,7 +63,7 @@ def new_york(us: int) -> datetime:
 
 
 def new_york_date(us: int) -> str:
-    """Return the ISO date that a New York wall calendar shows at engine time."""
+    """Return the ISO date in New York at an engine time."""
     return new_york(us).date().isoformat()
 
 
@@ -73,9 +73,9 @@ def at_new_york(day: str, hour: int, minute: int = 0) -> int:
 
 
 def parse_time(text: str, naive: ZoneInfo | None = None) -> int:
-    """Read an ISO time or date as engine time; a naive one is UTC unless a zone is named.
+    """Read an ISO time or date as engine time; without a zone it is UTC unless `naive` names one.
 
-    Raises ValueError on any other text.
+    Raise ValueError for any other text.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

@@ -73,7 +73,7 @@ def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
     served.send_signal(signal.SIGTERM)
     served.communicate(timeout=120)
     assert told[1:6] == [
-        "  orders and prices (Alpaca's API), trading and data at that one address:",
+        "  orders and prices (Alpaca's API), trading and data at the same address:",
         "    key sandbox, secret sandbox: account main, 100,000.00 USD",
         "    key alice, secret alice: account alice, 5,000.00 USD",
         "  options flow (Unusual Whales' API): Authorization: Bearer sandbox",
@@ -81,10 +81,10 @@ def test_a_person_is_told_all_that_another_client_needs(market: Path) -> None:
     ]
     assert (
         told[6]
-        == "  orders fill at once at the quote, as Alpaca's paper accounts do; 200 requests a minute for each key"
+        == "  orders fill at once at the quote, as Alpaca's paper accounts do; 200 requests per minute for each key"
     )
-    assert told[7].endswith("ET there, and the market is closed until 11-16 09:30 ET")
-    assert told[8].startswith("  its time stands still until: ")
+    assert told[7].endswith("ET; the market is closed until 11-16 09:30 ET")
+    assert told[8].startswith("  its clock stands still until you run: ")
 
 
 def test_a_new_market_that_names_no_symbols_plays_all_well_known_ones(place: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_folder_with_another_market_is_refused(market: Path, capsys: pytest.Ca
 def test_a_port_that_is_taken_is_a_usage_error(bot: Bot, market: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = bot.url.rpartition(":")[2]
     said = typed(capsys, *serve(market, "--port", port)[1:])
-    assert (said.code, f"exchange serve --state-dir {market} --port 0 takes" in said.err) == (2, True)
+    assert (said.code, f"exchange serve --state-dir {market} --port 0 picks" in said.err) == (2, True)
     assert f"port {port} of 127.0.0.1 can't be used: Address already in use\n" in said.err
 
 
@@ -189,7 +189,7 @@ def test_a_step_that_cannot_be_read_moves_nothing(bot: Bot, step: str) -> None:
 
 def test_the_status_names_what_is_there_and_starts_nothing(bot: Bot) -> None:
     shown = bot.shown("exchange", "status").splitlines()
-    assert shown[0] == "The exchange of STATE/exchange answers at http://127.0.0.1:PORT"
+    assert shown[0] == "The exchange in STATE/exchange answers at http://127.0.0.1:PORT"
     assert "ET, standing still; " in shown[1]
     assert shown[2] == "  market: generated, 4 symbols, 2 sessions from 2026-11-16, orders fill by the next-bar model"
     assert shown[4].split()[:2] == ["main", "sandbox"]
@@ -197,7 +197,7 @@ def test_the_status_names_what_is_there_and_starts_nothing(bot: Bot) -> None:
     stopped = bot.json("exchange", "status")
     assert (stopped["url"], stopped["time"], stopped["accounts"]) == (None, None, [])
     assert stopped["market"]["symbols"] == ["AAPL", "MSFT", "NVDA", "AMZN"]
-    assert bot.shown("exchange", "status").splitlines()[0] == "No process serves the exchange of STATE/exchange"
+    assert bot.shown("exchange", "status").splitlines()[0] == "No process serves the exchange in STATE/exchange"
     assert process.running(bot.folder / "exchange") is None
 
 
@@ -215,7 +215,7 @@ def test_a_reset_says_what_goes_and_needs_the_account_s_name(bot: Bot) -> None:
 
     unsaid, wrong = bot.says("exchange", "reset", "alice"), bot.says("exchange", "reset", "alice", "--confirm", "yes")
     assert (unsaid.code, wrong.code) == (2, 3)
-    assert "5,000.00 USD of equity, 0 positions, 1 open order and 1 order in all are removed" in unsaid.err
+    assert "5,000.00 USD of equity, 0 positions, 1 open order and 1 order in total are removed" in unsaid.err
     assert len(requests.get(f"{url}/v2/orders", headers=keys, timeout=60).json()) == 1
 
     done = bot.says("exchange", "reset", "alice", "--cash", "7000", "--confirm", "alice")
@@ -226,7 +226,7 @@ def test_a_reset_says_what_goes_and_needs_the_account_s_name(bot: Bot) -> None:
 
 def test_a_reset_leaves_an_account_alone_that_a_bot_keeps_books_of(bot: Bot) -> None:
     said = bot.says("exchange", "reset", "--confirm", "main")
-    assert (said.code, "its books belong to account main" in said.err) == (3, True)
+    assert (said.code, "its books are tied to account main" in said.err) == (3, True)
     assert bot.says("exchange", "reset", "nobody", "--confirm", "nobody").code == 2
     assert bot.says("exchange", "reset", "nobody", "--cash", "x", "--confirm", "nobody").code == 2
 

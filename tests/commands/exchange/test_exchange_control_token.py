@@ -56,7 +56,7 @@ def test_every_verb_shows_the_token_and_without_it_none_changes_anything(
             before = (exchange / "log.jsonl").read_bytes()
             for verb in VERBS:
                 said = bot.says(*verb.split())
-                assert (said.code, f"send what {TOKEN_FILE} holds" in said.err) == (2, True), (verb, said)
+                assert (said.code, f"send the content of {TOKEN_FILE}" in said.err) == (2, True), (verb, said)
             assert (exchange / "log.jsonl").read_bytes() == before
             assert bot.says("exchange", "status").code == 0, "who only looks needs none"
         (exchange / TOKEN_FILE).write_text(token)
@@ -79,7 +79,7 @@ def test_it_is_stopped_with_the_token_and_refuses_to_without(folder: Path) -> No
         token, before = (exchange / TOKEN_FILE).read_text(), signal.signal(signal.SIGTERM, told)
         try:
             (exchange / TOKEN_FILE).unlink()
-            with pytest.raises(MarketError, match=f"send what {TOKEN_FILE} holds"):
+            with pytest.raises(MarketError, match=f"send the content of {TOKEN_FILE}"):
                 process.stop(exchange)
             assert asked == []
             (exchange / TOKEN_FILE).write_text(token)

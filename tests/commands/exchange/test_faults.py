@@ -27,7 +27,8 @@ dark  symbol AAPL, after open+5m      halt_symbol 10m               11-16 09:00 
 def test_a_script_is_armed_from_a_file_seen_to_fire_and_cleared(bot: Bot, tmp_path: Path) -> None:
     file = tmp_path / "trouble.yaml"
     file.write_text(SCRIPT)
-    assert bot.shown("exchange", "faults").startswith("No faults are armed. Ready-made ones: tradebot exchange faults")
+    shown = bot.shown("exchange", "faults")
+    assert shown.startswith("No faults are armed. List ready-made scripts: tradebot exchange faults")
     said = bot.shown("exchange", "faults", "add", str(file))
     assert said.splitlines()[0] == "armed: slow, dark"
     assert [line.split() for line in said.splitlines()[1:]] == [line.split() for line in TABLE.strip().splitlines()]
@@ -57,17 +58,17 @@ def test_armed_rules_and_their_counts_outlive_the_process(bot: Bot) -> None:
 def test_ready_made_scripts_are_listed_and_shown_without_an_exchange(bot: Bot, tmp_path: Path) -> None:
     nowhere = ("--state-dir", str(tmp_path / "nothing"))
     assert (
-        "lost-reply           An order is accepted and its reply never comes."
+        "lost-reply           An order is accepted but its reply never arrives."
         in bot.says("exchange", "faults", "ready", *nowhere).out
     )
     shown = bot.says("exchange", "faults", "show", "lost-reply", *nowhere)
-    assert shown.out.startswith("# An order is accepted and its reply never comes.\n# What happens:")
+    assert shown.out.startswith("# An order is accepted but its reply never arrives.\n# What happens:")
     assert shown.out.endswith("  what: reply_lost\n")
     assert bot.json("exchange", "faults", "ready", *nowhere)["armed"] is None
     assert bot.says("exchange", "faults", "show", "halt_symbol", *nowhere).out == (
-        "halt_symbol: halts the symbol: nothing of it fills\n"
-        "  value: a duration such as 500ms, 5s, 2m or 1h; need not be given\n"
-        "  goes with: submit, replace, cancel, cancel_all, close, close_all\n"
+        "halt_symbol: halts the symbol: none of its orders fill\n"
+        "  value: a duration such as 500ms, 5s, 2m or 1h; optional\n"
+        "  applies to: submit, replace, cancel, cancel_all, close, close_all\n"
     )
 
 
@@ -85,7 +86,7 @@ def test_a_script_is_read_from_standard_input(bot: Bot, monkeypatch: pytest.Monk
         ("list x", "list takes no name"),
         ("add nonsense", "nonsense: No such file or directory, and no ready-made script has that name"),
         ("add .", ".: Is a directory"),
-        ("show nonsense", "there is no ready-made script and no fault 'nonsense'"),
+        ("show nonsense", "no ready-made script or fault is called 'nonsense'"),
         ("clear nonsense", "no rule named 'nonsense' is armed; armed: none"),
         ("clear ../../stop", "no rule named '../../stop' is armed"),
         ("add BAD", "line 3: rule x: what.status must be one of 429, 500, 502, 503, 504, not '404'"),
@@ -118,4 +119,4 @@ def test_an_exchange_is_served_with_faults_and_goes_on_counting_when_served_so_a
     (tmp_path / "bad.yaml").write_text("- {name: x, what: nonsense}")
     with start([*command, "--faults", str(tmp_path / "bad.yaml")]) as refused:
         _, err = refused.communicate(timeout=120)
-    assert (refused.returncode, err.splitlines()[0][:52]) == (2, "error: the faults cannot be armed: line 1: rule x: w")
+    assert (refused.returncode, err.splitlines()[0][:47]) == (2, "error: can't arm the faults: line 1: rule x: wh")

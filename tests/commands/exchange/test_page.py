@@ -44,7 +44,7 @@ def test_without_a_browser_the_address_is_told_and_the_exit_code_says_so(
     running = bot.process("exchange", "page", "--open")
     out, _ = running.communicate(timeout=120)
     assert running.returncode == 1
-    assert out.splitlines() == [f"{url}/", "No browser could be opened here: open the address yourself"]
+    assert out.splitlines() == [f"{url}/", "Couldn't open a browser here. Open the address yourself."]
 
 
 def test_a_folder_without_an_exchange_is_a_usage_error(bot: Bot, tmp_path: Path) -> None:

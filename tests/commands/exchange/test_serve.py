@@ -84,9 +84,9 @@ def test_a_market_that_has_ended_says_so_with_the_command_that_helps(
     assert shown.stdout is not None
     lines = [shown.stdout.readline().rstrip() for _ in range(8)]
     end(shown)
-    assert lines[6].endswith("and the market has ended: its last session is over")
+    assert lines[6].endswith("the market has ended (its last session is over)")
     assert lines[7].replace(str(PROGRAM), "tradebot").endswith(helps.removeprefix("tradebot "))
-    assert lines[7].startswith("  for another one: ")
+    assert lines[7].startswith("  start another one: ")
     document = serve(place, "--json")
     data = told(document)
     end(document)
@@ -102,7 +102,8 @@ def test_one_that_ran_in_the_background_is_taken_over_on_its_port(
     background = process.running(folder)
     assert background is not None
     assert said.count("\n") == 1
-    assert said.startswith(f"note: the exchange was not running: it answers in the background now, at {background.url}")
+    note = f"note: the exchange wasn't running, so it was started in the background at {background.url}"
+    assert said.startswith(note)
     assert tick(place, "5m") == 0
     assert capsys.readouterr().err == ""
 
@@ -168,7 +169,7 @@ def test_an_account_that_is_there_keeps_its_cash_and_says_so(place: Path) -> Non
     end(_opened(place, "alice=5000"))
     again = _opened(place, "alice=7000", "--account", "bob=1")
     _, _, err = end(again)
-    assert "account alice was there already, and began with 5,000.00 USD" in err
+    assert "account alice already exists and started with 5,000.00 USD" in err
     assert f"exchange reset --state-dir {place} alice --cash 7000" in err
     assert "bob" not in err
 
@@ -197,7 +198,7 @@ def test_where_there_is_no_exchange_its_verbs_name_the_one_that_makes_it(
 ) -> None:
     assert main(["exchange", verb, "--state-dir", str(tmp_path / "none")]) == 2
     assert (
-        f"next: make one: tradebot exchange serve --state-dir {tmp_path / 'none'}"
+        f"next: create one: tradebot exchange serve --state-dir {tmp_path / 'none'}"
         in capsys.readouterr().err.replace(str(PROGRAM), "tradebot")
     )
 

@@ -1,1 +1,1 @@
-"""The requests that change the exchange, read from their text, so that a replay of the log is the same road."""
+"""Run the requests that change the exchange from their text, so that a replay of the log takes the same path."""

@@ -1,4 +1,4 @@
-"""Control of what happens to shares: corporate actions from a date on, the end of options, and journal entries."""
+"""Control corporate actions, the end of options, and journal entries."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _listed(engine: Engine, body: dict[str, Any]) -> str:
 
 
 def _effect(engine: Engine, day: object) -> tuple[Session, int]:
-    """Return the session that an action begins to show in, by default the next to open, and when it takes effect."""
+    """Return the first session that shows an action (by default the next to open), and when the action takes effect."""
     for session in engine.market.calendar.market:
         if day in (None, session.date) and session.open_us - 1 > engine.now_us:
             early_us = effect_of(session)
@@ -103,7 +103,7 @@ def _new_symbol(engine: Engine, body: dict[str, Any]) -> str:
 
 
 def _payable(calendar: Calendar, ex_date: str, given: object) -> str:
-    """Return the day of payment, by default the session after the ex-date."""
+    """Return the payment day, by default the session after the ex-date."""
     after = [session.date for session in calendar.all if session.date > ex_date]
     if given is None:
         return after[0] if after else ex_date

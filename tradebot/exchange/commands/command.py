@@ -1,4 +1,4 @@
-"""A command as it came, as its handler sees it, and the table by which its handler is found."""
+"""Define a command, the request its handler sees, and the table that maps commands to handlers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from tradebot.exchange.refusal import Refusal, not_found
 _NAME = re.compile(r"\{(\w+)\}")
 
 Answer = tuple[int, bytes]
-"""Status and body."""
+"""A status and a body."""
 
 
 class Command(NamedTuple):
-    """One request that may change the exchange, as it came.
+    """One request that may change the exchange, as it arrived.
 
-    `account` is the caller's account number, empty for control; `effects` a JSON list of what a script decided for it.
+    `account` is the caller's account number, empty for control requests; `effects` is a JSON list of what a script
+    decided for it.
     """
 
     method: str
@@ -35,7 +36,7 @@ class Command(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A command before its handler: `names` are the parts of the path that the handler's pattern names."""
+    """A command as its handler sees it; `names` holds the named parts of the path."""
 
     command: Command
     engine: Engine
@@ -43,45 +44,45 @@ class Asked(NamedTuple):
 
     @property
     def account(self) -> Account:
-        """Return the caller's account; raises the 401 Refusal where it is gone."""
-        found = self.engine.accounts.get(self.command.account)
-        if found is None:
+        """Return the caller's account; raise the 401 Refusal if it no longer exists."""
+        account = self.engine.accounts.get(self.command.account)
+        if account is None:
             raise Refusal(401, {"message": "unauthorized."})
-        return found
+        return account
 
     @property
     def query(self) -> dict[str, str]:
-        """Return the query parameters; of a repeated one the last."""
+        """Return the query parameters; if one is repeated, the last value counts."""
         return dict(parse_qsl(self.command.query, keep_blank_values=True))
 
     @property
     def body(self) -> dict[str, Any]:
-        """Return the body, an object; raises a 400 Refusal."""
+        """Return the body, which must be an object; raise a 400 Refusal otherwise."""
         return decode_object(self.command.body)
 
     @property
     def effects(self) -> list[dict[str, Any]]:
         """Return what a script decided for this command."""
-        found: list[dict[str, Any]] = json.loads(self.command.effects or "[]")
-        return found
+        effects: list[dict[str, Any]] = json.loads(self.command.effects or "[]")
+        return effects
 
     @property
     def fate(self) -> str | None:
-        """Return what a script has decided to become of the order of this command."""
+        """Return the fate that a script decided for this command's order."""
         return next((str(effect["fate"]) for effect in self.effects if "fate" in effect), None)
 
     @property
     def acknowledgement(self) -> Acknowledgement | None:
-        """Return when a script lets the venue acknowledge this command's order, None where it does so at once."""
-        found = (effect["acknowledged"] for effect in self.effects if "acknowledged" in effect)
-        return next((Acknowledgement(*one) for one in found), None)
+        """Return when a script acknowledges this command's order, or None if it is acknowledged at once."""
+        delays = (effect["acknowledged"] for effect in self.effects if "acknowledged" in effect)
+        return next((Acknowledgement(*one) for one in delays), None)
 
 
 Handler = Callable[[Asked], Answer]
 
 
 class Entry(NamedTuple):
-    """A line of the table: which requests a handler answers; `{name}` in the path stands for one part of it."""
+    """A row of the table: the requests that a handler answers; `{name}` in the path matches one segment."""
 
     method: str
     path: str
@@ -89,7 +90,7 @@ class Entry(NamedTuple):
 
 
 class Commands:
-    """Runs commands against an engine, each by the handler that a table of entries has for it."""
+    """Runs commands against an engine, choosing the handler from a table of entries."""
 
     def __init__(self, engine: Engine, entries: Iterable[Entry]) -> None:
         self._engine = engine
@@ -98,7 +99,7 @@ class Commands:
         self._patterns = [(entry.method, _pattern(entry.path), entry.handler) for entry in table if "{" in entry.path]
 
     def run(self, command: Command) -> tuple[Answer, Refusal | None]:
-        """Answer a command; the refusal, if any, comes along so that it can be logged."""
+        """Answer a command; also return the refusal, if any, so that it can be logged."""
         try:
             handler, names = self._found(command)
             return handler(Asked(command, self._engine, names)), None

@@ -1,4 +1,4 @@
-"""Account configurations: what an owner sets for an account."""
+"""Change the configuration of an account."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def entries() -> list[Entry]:
 
 
 def _change(asked: Asked) -> Answer:
-    """Set the fields that are named and not null; nothing is set when one of them is refused."""
+    """Set the fields that are given and not null; if one is invalid, set none."""
     settings, body = asked.account.configuration, asked.body
-    wanted = {name: read(body[name]) for name, read in _READERS.items() if body.get(name) is not None}
-    # The day-trading checks are gone, and clients that still send them are not to fail for it.
+    changes = {name: read(body[name]) for name, read in _READERS.items() if body.get(name) is not None}
+    # Alpaca removed the day-trading checks; clients that still send them must not fail.
     _refuse_unless(all(body.get(name) in (None, *_CHECKS) for name in ("dtbp_check", "pdt_check")), "day-trading check")
-    for name, value in wanted.items():
+    for name, value in changes.items():
         setattr(settings, name, value)
     return 200, encode(configuration_json(settings))
 

@@ -1,4 +1,4 @@
-"""Control: time, and the accounts that there are."""
+"""Control the exchange's time and accounts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tradebot.exchange.times import DAY, SECOND, parse_time, rfc3339
 
 MAIN = "main"
 MAIN_KEY = "sandbox"
-"""The name of the account that is always there, and its key and secret: a bot on the same machine knows them."""
+"""The name of the account that always exists, and also its key and secret. Bots on the same machine rely on it."""
 MOST_ACCOUNTS = 100
 TICK, ACCOUNTS, RESET = "/exchange/v1/tick", "/exchange/v1/accounts", "/exchange/v1/reset"
 LATENCY = "/exchange/v1/latency"
@@ -31,9 +31,9 @@ _LONGEST_TICK_S = 10_000 * DAY // SECOND
 
 
 class ControlCommands:
-    """Handlers of what a person or a test does to the exchange itself; `standing` renders the answer to a tick.
+    """Handlers of the control commands; `standing` renders the answer to a tick.
 
-    `cash` is what the main account begins with, in USD; each account begins anew with what it began with.
+    `cash` is the main account's starting cash in USD; after a reset an account starts with the same cash again.
     """
 
     def __init__(self, standing: Callable[[], dict[str, Any]], cash: Decimal) -> None:
@@ -50,7 +50,7 @@ class ControlCommands:
         ]
 
     def began_with(self, name: str) -> Decimal:
-        """Return the USD that an account of this name began with the last time."""
+        """Return the cash in USD that the account with this name last started with."""
         return self._cash[name]
 
     def _tick(self, asked: Asked) -> Answer:
@@ -77,14 +77,14 @@ class ControlCommands:
         account = find(asked.engine, name)
         if account is None:
             raise not_found(f"there is no account {str(name)[:40]!r}")
-        gone = account_summary(asked.engine, account)
+        before = account_summary(asked.engine, account)
         cash = self._cash[account.name] = _cash(body.get("cash"), self._cash[account.name])
         fresh = asked.engine.reset_account(account, cash)
-        return 200, encode(account_summary(asked.engine, fresh) | {"gone": gone})
+        return 200, encode(account_summary(asked.engine, fresh) | {"gone": before})
 
 
 def _set_latency(asked: Asked) -> Answer:
-    """Let cancels and replacements be on their way for so long; those that are stay on their way as they were."""
+    """Set how long cancels and replacements take; those already in transit aren't affected."""
     check_fields(asked.body, {"latency"})
     try:
         latency_us = read_latency(str(asked.body.get("latency")))
@@ -97,21 +97,21 @@ def _set_latency(asked: Asked) -> Answer:
 
 
 def find(engine: Engine, name: object) -> Account | None:
-    """Return the account of a name."""
+    """Return the account with a name."""
     return next((account for account in engine.accounts.values() if account.name == name), None)
 
 
 def account_of(engine: Engine, body: dict[str, Any]) -> Account:
-    """Return the account that a body names by name or number, by default the main one; raises a 404 Refusal."""
+    """Return the account that a body names by name or number, by default the main one; raise a 404 Refusal."""
     name = body.get("account", MAIN)
-    found = find(engine, name) or (engine.accounts.get(name) if isinstance(name, str) else None)
-    if found is None:
+    account = find(engine, name) or (engine.accounts.get(name) if isinstance(name, str) else None)
+    if account is None:
         raise not_found(f"there is no account {str(name)[:40]!r}")
-    return found
+    return account
 
 
 def signed(body: dict[str, Any], name: str, step: Decimal) -> Decimal:
-    """Read a number other than 0 in steps of another one; raises a 422 Refusal."""
+    """Read a nonzero number that is a multiple of a step; raise a 422 Refusal otherwise."""
     number = to_decimal(body.get(name))
     if number is None or not number or abs(number) > _LARGEST or number != number.quantize(step):
         raise invalid(f"{name} must be a number other than 0, in steps of {plain(step)}")
@@ -119,7 +119,7 @@ def signed(body: dict[str, Any], name: str, step: Decimal) -> Decimal:
 
 
 def positive(body: dict[str, Any], name: str) -> Decimal:
-    """Read a number above 0; raises a 422 Refusal."""
+    """Read a number above 0; raise a 422 Refusal otherwise."""
     number = signed(body, name, NINE_PLACES)
     if number < 0:
         raise invalid(f"{name} must be > 0")
@@ -142,7 +142,7 @@ def account_summary(engine: Engine, account: Account) -> dict[str, Any]:
 
 
 def check_fields(body: dict[str, Any], known: set[str]) -> None:
-    """Refuse a body with a field that means nothing here."""
+    """Refuse a body with an unknown field."""
     unknown = sorted(set(body) - known)
     if unknown:
         raise malformed(f"there is no field {unknown[0][:40]!r} here; there are {', '.join(sorted(known))}")
@@ -173,7 +173,7 @@ def _after(engine: Engine, given: object) -> int:
 
 
 def _bounded(engine: Engine, to_us: int) -> int:
-    """Time runs on to the last close; beyond it, it moves only when an exact moment is asked for."""
+    """Limit a tick to the last close; only a request for an exact moment goes beyond it."""
     return min(to_us, max(engine.now_us, engine.market.calendar.last_close_us))
 
 

@@ -1,4 +1,4 @@
-"""Orders: submitting, replacing and canceling them."""
+"""Submit, replace and cancel orders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _submit(asked: Asked) -> Answer:
     account = asked.account
     order = asked.engine.submit(account, _read(asked), asked.fate)
     answer = encode(order_json(order, nested=True))
-    # What happens to an order happens after its reply: a client sees it as it was taken in.
+    # Everything that happens to an order happens after its reply, so that the client sees it as accepted.
     if asked.acknowledgement is None:
         asked.engine.settle(order)
     else:
@@ -36,9 +36,9 @@ def _submit(asked: Asked) -> Answer:
 
 
 def _read(asked: Asked) -> OrderRequest:
-    """Read the order. What is amiss with an order in an asset that there is not, is first of all that asset.
+    """Read the order, reporting an unknown asset before any other problem with the order.
 
-    A field that cannot be read at all comes before it, whatever the asset.
+    Only a field that can't be read at all is reported first, whatever the asset.
     """
     body = _with_symbol(asked)
     try:
@@ -51,7 +51,7 @@ def _read(asked: Asked) -> OrderRequest:
 
 
 def _with_symbol(asked: Asked) -> dict[str, Any]:
-    """Return the body with the symbol that it names, by itself or by the id of its asset."""
+    """Return the body with its symbol, which may be given by the id of the asset."""
     body = asked.body
     symbol = body.get("symbol")
     if isinstance(symbol, str) and symbol not in asked.engine.market.known:
@@ -66,7 +66,7 @@ def _replace(asked: Asked) -> Answer:
         raise unprocessable("unable to replace order")
     replaced = asked.engine.replace(account, order.id, read_replacement(asked.body))
     replaced.fate = asked.fate
-    # The legs go over to the replacing order when it arrives; to who reads the answer they are its own.
+    # The legs move to the replacing order when it takes effect, but its answer already shows them as its own.
     answer = encode(order_json(replaced, nested=True) | {"legs": legs_json(order)})
     asked.engine.settle(replaced)
     return 200, answer
@@ -90,7 +90,7 @@ def _cancel_all(asked: Asked) -> Answer:
 
 
 def cancel_all(asked: Asked) -> list[dict[str, Any]]:
-    """Cancel every open order of the caller; a line says of each what came of it."""
+    """Cancel every open order of the caller; return one row per order with the result."""
     return [_canceled(asked, order_id) for order_id in list(asked.account.open)]
 
 

@@ -1,4 +1,4 @@
-"""Positions: closing one, wholly or in part, or all of them."""
+"""Close positions, one (wholly or in part) or all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def entries() -> list[Entry]:
 
 
 def position_symbol(account: Account, name: str) -> str:
-    """Return the held symbol that a symbol or asset id names; raises a 404 Refusal."""
+    """Return the held symbol that a symbol or asset id names; raise a 404 Refusal if none is held."""
     for symbol in account.positions:
         if name in (symbol, asset_id(symbol)):
             return symbol
@@ -75,11 +75,11 @@ def _closing_qty(held: Decimal, qty: str | None, percentage: str | None) -> Deci
     if share > 100:
         raise invalid("percentage must be between 0 and 100")
     part = (held * share / 100).quantize(_NINE_PLACES, ROUND_DOWN)
-    # A whole position is closed in whole shares: only a fractional one may leave a fraction behind.
-    whole = part.to_integral_value(ROUND_DOWN) if held == held.to_integral_value() else part
-    if not whole:
+    # A whole-share position is closed in whole shares; only a fractional position may leave a fraction.
+    rounded = part.to_integral_value(ROUND_DOWN) if held == held.to_integral_value() else part
+    if not rounded:
         raise invalid("qty must be > 0")
-    return whole
+    return rounded
 
 
 def _positive(text: str, name: str) -> Decimal:

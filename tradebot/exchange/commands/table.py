@@ -1,4 +1,4 @@
-"""Every command that an account may send; a room that adds some puts its entries here."""
+"""List every command that an account can send; a package that adds commands adds its entries here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from tradebot.exchange.commands.command import Entry
 
 
 def entries() -> list[Entry]:
-    """Return the handlers of all commands but those of the exchange's own control."""
+    """Return the handlers of all commands except the exchange's control commands."""
     rooms = (orders, positions, configurations, watchlists, actions, venue)
     return [entry for room in rooms for entry in room.entries()]

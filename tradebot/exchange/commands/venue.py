@@ -1,4 +1,4 @@
-"""What the venue's own people do: to an order that nobody asked them to touch, and to an execution that was wrong."""
+"""Act as the venue's staff: change orders that nobody asked to change, and bust or correct executions."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def _amend(asked: Asked) -> Answer:
 
 
 def _order(account: Account, body: dict[str, Any]) -> Order:
-    """Return the order that either of its ids names; raises a 404 Refusal."""
+    """Return the order with either of its ids; raise a 404 Refusal if there is none."""
     name = str(body.get("order"))
-    found = account.orders.get(name.lower()) or account.by_client_id.get(name)
-    if found is None:
+    order = account.orders.get(name.lower()) or account.by_client_id.get(name)
+    if order is None:
         raise not_found(f"order not found for {name[:128]}")
-    return found
+    return order

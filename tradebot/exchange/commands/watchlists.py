@@ -1,4 +1,4 @@
-"""Watchlists: making, changing and removing them."""
+"""Create, change and delete watchlists."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def entries() -> list[Entry]:
 
 
 def _meant(asked: Asked) -> Watchlist:
-    """Return the watchlist that the path or the query names; raises a 404 Refusal."""
+    """Return the watchlist that the path or the query names; raise a 404 Refusal if there is none."""
     if "watchlist_id" in asked.names:
         return by_id(asked.account, asked.names["watchlist_id"])
     return by_name(asked.account, asked.query.get("name", ""))
@@ -47,7 +47,7 @@ def _create(asked: Asked) -> Answer:
 
 
 def _update(asked: Asked) -> Answer:
-    """Give a watchlist another name, other symbols, or both; what is absent stays."""
+    """Change a watchlist's name, symbols, or both; absent fields don't change."""
     listed, body = _meant(asked), asked.body
     name = listed.name if body.get("name") in (None, listed.name) else _new_name(asked.account, body)
     symbols = listed.symbols if body.get("symbols") is None else _symbols(asked, body["symbols"])

@@ -1,4 +1,4 @@
-"""One account: cash, positions, orders and what they hold; exact, since amounts are added and never rounded."""
+"""Model one account: cash, positions, orders, and what orders reserve. Amounts are exact, never rounded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Prices = Callable[[str], int]
 
 @dataclass(slots=True)
 class Position:
-    """Shares held (negative when short), their average entry price in USD, and those held since the last close."""
+    """Shares held (negative if short), their average entry price in USD, and the shares held since the last close."""
 
     symbol: str
     qty: Decimal
@@ -35,7 +35,7 @@ class Position:
 
 
 class Balances(NamedTuple):
-    """What an account is worth at given prices, in USD. Short values are negative."""
+    """What an account is worth at given prices, in USD. Values of short positions are negative."""
 
     cash: Decimal
     long_value: Decimal
@@ -43,23 +43,23 @@ class Balances(NamedTuple):
 
     @property
     def equity(self) -> Decimal:
-        """Return cash and positions together."""
+        """Return cash plus the value of all positions."""
         return self.cash + self.long_value + self.short_value
 
     @property
     def initial_margin(self) -> Decimal:
-        """Return half of what is held, long and short."""
+        """Return half of the value held, long and short."""
         return (self.long_value - self.short_value) * _INITIAL
 
     @property
     def maintenance_margin(self) -> Decimal:
-        """Return a quarter of what is held long and three tenths of what is held short."""
+        """Return a quarter of the long value and three tenths of the short value."""
         return self.long_value * _MAINTENANCE_LONG - self.short_value * _MAINTENANCE_SHORT
 
     def buying_power(self, reserved: Decimal, multiplier: int = MULTIPLIER) -> Decimal:
-        """Return the equity beyond initial margin, doubled for a margin account, less what open orders hold.
+        """Return the equity beyond initial margin, doubled for a margin account, less what open orders reserve.
 
-        An account with the multiplier 1 has its cash, less what its short positions are worth. Never negative.
+        With a multiplier of 1 it is the cash less the value of short positions. Never negative.
         """
         if multiplier == 1:
             return max(self.cash + self.short_value * 2 - reserved, _ZERO)
@@ -68,7 +68,7 @@ class Balances(NamedTuple):
 
 @dataclass(slots=True)
 class Configuration:
-    """What the owner of an account has set for it."""
+    """The settings that an account's owner can change."""
 
     fractional_trading: bool = True
     max_margin_multiplier: int = MULTIPLIER
@@ -81,7 +81,7 @@ class Configuration:
 
     @property
     def multiplier(self) -> int:
-        """Return the multiplier that the account trades with."""
+        """Return the multiplier for the account's buying power."""
         return min(MULTIPLIER, self.max_margin_multiplier)
 
 
@@ -97,9 +97,9 @@ class Watchlist:
 
 
 class Activity(NamedTuple):
-    """Something other than a fill that changed an account; amounts in USD, signed as the account sees them.
+    """Something other than a fill that changed an account; amounts in USD, with the sign seen from the account.
 
-    `kind` is Alpaca's word for it, such as DIV, SPLIT, NC, JNLC or FEE; `qty` shares, `price` and `per_share` USD.
+    `kind` is Alpaca's word for it, such as DIV, SPLIT, NC, JNLC or FEE; `qty` is shares, `price` and `per_share` USD.
     """
 
     id: str
@@ -116,17 +116,17 @@ class Activity(NamedTuple):
 
     @property
     def moves_shares(self) -> bool:
-        """Say whether its shares came or went; those of a dividend are what it was paid on."""
+        """Return True if it added or removed shares; for a dividend, `qty` is only what was paid on."""
         return self.qty is not None and self.kind != "DIV"
 
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """An account under its number, with the key and the secret that open it.
+    """An account with its number, key and secret.
 
-    `orders` holds every order by id in the order of their coming, `open` those that are not over. `activities` is
-    in order of time. `closing` is what the account was worth at the last session's close. `reserved` is the buying
-    power that open orders hold. `version` counts the changes of cash and positions.
+    `orders` holds every order by id, oldest first, and `open` those that aren't finished. `activities` is in order of
+    time. `closing` is what the account was worth at the last session's close. `reserved` is the buying power that open
+    orders reserve. `version` counts changes of cash and positions.
     """
 
     number: str
@@ -157,32 +157,32 @@ class Account:
         self.closing = Balances(self.cash, _ZERO, _ZERO)
 
     def qty(self, symbol: str) -> Decimal:
-        """Return the signed shares held of a symbol."""
+        """Return the signed number of shares held of a symbol."""
         held = self.positions.get(symbol)
         return held.qty if held else _ZERO
 
     def holding(self, symbol: str) -> Holding:
-        """Return what is held of a symbol, nothing included."""
+        """Return the holding of a symbol, which may be empty."""
         held = self.positions.get(symbol)
         return (held.qty, held.average, held.overnight) if held else _NOTHING
 
     def order(self, order_id: str) -> Order:
-        """Return an order by its id; raises a 404 Refusal."""
-        found = self.orders.get(order_id)
-        if found is None:
+        """Return an order by its id; raise a 404 Refusal if there is none."""
+        order = self.orders.get(order_id)
+        if order is None:
             raise not_found(f"order not found for {order_id}")
-        return found
+        return order
 
     def working(self, symbol: str, side: int) -> Collection[Order]:
         """Return the open orders on one side of a symbol, oldest first."""
         return self._working.get((symbol, side), {}).values()
 
     def held(self, symbol: str) -> Decimal:
-        """Return the shares of a position that open orders to close it have claimed."""
+        """Return the shares of a position that open closing orders have claimed."""
         return self._claimed.get(symbol, _ZERO)
 
     def add(self, order: Order) -> None:
-        """Take in a new order, as open, with what it reserves and claims."""
+        """Add a new open order, with what it reserves and claims."""
         self.orders.add(order.id, order)
         self.by_client_id.add(order.client_order_id, order)
         self.open[order.id] = order
@@ -190,23 +190,23 @@ class Account:
         self.hold(order)
 
     def to_be_replaced(self, new: Order) -> Order | None:
-        """Return the order whose place another is on its way to take, None where it is not on its way."""
+        """Return the order that another is about to replace, or None if no replacement is in transit."""
         old = self.orders.get(new.replaces) if new.replaces is not None else None
         return old if old is not None and old.replacement is new else None
 
     def close(self, order: Order) -> None:
-        """Let go of an order that is over, and of what it reserved and claimed."""
+        """Remove a finished order from the open ones, and release what it reserved and claimed."""
         del self.open[order.id]
         del self._working[order.symbol, order.side][order.id]
         self._hold(order, _ZERO, _ZERO)
         if order.replacement is not None:
-            # What was to replace it comes too late, and will never need anything.
+            # Its replacement is now too late and will never need anything.
             self._hold(order.replacement, _ZERO, _ZERO)
 
     def hold(self, order: Order) -> None:
-        """Reserve the buying power and claim the shares that an open order needs as it stands now.
+        """Reserve the buying power and claim the shares that an open order needs now.
 
-        While one order is on its way to replace another, they hold together what the larger of the two needs.
+        While a replacement is in transit, the two orders together hold the larger of their needs.
         """
         old = self.to_be_replaced(order) or order
         if not old.is_open:
@@ -225,14 +225,14 @@ class Account:
         order.held_usd, order.claimed = usd_needed, shares
 
     def apply(self, symbol: str, signed_qty: Decimal, price: int) -> None:
-        """Book one fill: shares against cash, the average entry price moved by what was added."""
+        """Book one fill: exchange shares for cash and update the average entry price."""
         cost = usd(price)
         self._touch(symbol)
         self.cash -= signed_qty * cost
         self.shift(symbol, signed_qty, cost)
 
     def shift(self, symbol: str, qty: Decimal, price: Decimal) -> None:
-        """Add shares (negative: take some) at a price in USD; what is left of a position that turns round cost that."""
+        """Add shares (or remove them) at a price in USD, which becomes the cost of what a reversal leaves."""
         held = self.positions.get(symbol)
         if held is None:
             self.positions[symbol] = Position(symbol, qty, price)
@@ -249,13 +249,13 @@ class Account:
             del self.positions[symbol]
 
     def close_day(self, worth: Balances) -> None:
-        """Keep what the account is worth at a session's close, and the shares that it holds then."""
+        """Record what the account is worth at a session's close, and the shares it holds then."""
         self.closing = worth
         for held in self.positions.values():
             held.overnight = held.qty
 
     def _touch(self, symbol: str) -> None:
-        """Note that one position alone has changed: the values of the others stand."""
+        """Note that only one position has changed, so the valuations of the others remain valid."""
         at_us, valued = self._valued
         if valued == self.version:
             self._valued = at_us, valued + 1
@@ -263,7 +263,7 @@ class Account:
         self._stale.add(symbol)
 
     def balances(self, prices: Prices, at_us: int) -> Balances:
-        """Return what the account is worth at the prices of a moment; only what has changed is valued again."""
+        """Return what the account is worth at the current prices, revaluing only what changed."""
         if self._valued != (at_us, self.version):
             self._valued = at_us, self.version
             self._values.clear()
@@ -281,21 +281,21 @@ class Account:
         self._short += min(now, _ZERO) - min(before, _ZERO)
 
     def buying_power(self, prices: Prices, at_us: int) -> Decimal:
-        """Return what the account may still spend on new orders at the prices of a moment."""
+        """Return what the account may still spend on new orders at the current prices."""
         return self.balances(prices, at_us).buying_power(self.reserved, self.configuration.multiplier)
 
 
-def _within(part: Decimal, whole: Decimal) -> Decimal:
-    """Return what there is of a part in a whole: shares sold are the newest, and none of them is on the other side."""
-    if part * whole <= 0:
+def _within(shares: Decimal, position: Decimal) -> Decimal:
+    """Return the part of a position that is left of an older one: the newest shares are sold first."""
+    if shares * position <= 0:
         return _ZERO
-    return min(part, whole, key=abs)
+    return min(shares, position, key=abs)
 
 
 def _claim(order: Order, left: Decimal) -> Decimal:
-    """Return the shares that an order with so many left keeps from others.
+    """Return the shares that an order with this many left keeps from other orders.
 
-    The first of two exits claims for both. One that is held for its entry claims what that has filled so far.
+    The first of two exits claims for both. One that waits for its entry claims what the entry has filled so far.
     """
     parent = order.parent
     second = parent is not None and parent.request.order_class != "oto" and order.request.type != "limit"

@@ -1,4 +1,4 @@
-"""Orders that the venue acknowledges late: accepted and answered, but not at the market yet."""
+"""Simulate late acknowledgement: the order is accepted and answered, but not at the market yet."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tradebot.exchange.engine.orders import Order
 
 
 class Acknowledgement(NamedTuple):
-    """How many microseconds after its acceptance an order comes to the market, and its status until then."""
+    """How many microseconds after its acceptance an order reaches the market, and its status until then."""
 
     late_us: int
     status: str
 
 
 def settle_late(engine: Engine, order: Order, acknowledgement: Acknowledgement) -> None:
-    """Let an order come to the market later; one that waits for a session anyway comes no earlier than that."""
+    """Delay an order's arrival at the market; an order that waits for a session anyway doesn't arrive before that."""
     if order.status == "pending_new" and acknowledgement.status == "accepted":
         order.status = "accepted"
         engine.tell("order_received", order, "accepted")

@@ -1,14 +1,13 @@
-"""What corporate actions do to accounts and orders, at their time and by the agenda.
+"""Apply corporate actions to accounts and orders when they take effect, using the agenda.
 
 Open orders (sources: Alpaca's description of gtc orders, whose prices it adjusts to corporate actions without a
 do-not-reduce option; FINRA Rule 5330 on adjusting open orders):
+- cash dividend, on its ex-date: gtc orders to buy at a limit and to sell at a stop are reduced by the rate and rounded
+down to a tick; rates below a cent change nothing.
+- forward split: gtc orders get new shares and prices; orders that can't (queued for a day, in USD, or partly filled)
+are canceled. Reverse split, name change, merger: all orders are canceled.
 
-- cash dividend, on its ex-date: gtc orders to buy at a limit and to sell at a stop are reduced by the rate, to the
-  next lower tick; rates below a cent change nothing.
-- forward split: gtc orders get the new shares and prices; those that cannot (queued for a day, in USD, partly
-  filled) are canceled. Reverse split, name change, merger: all are canceled.
-
-Whole positions stay whole: the fraction that a split leaves is paid in cash at the new price.
+Whole positions stay whole: the fraction left by a split is paid in cash at the new price.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ _PAID_AT_HOUR = 4
 
 
 def schedule(floor: Floor, action: Action) -> None:
-    """Have an action take effect at its time."""
+    """Schedule an action to take effect at its time."""
     floor.agenda.note(action.at_us, "take_effect", action)
 
 
 def take_effect(floor: Floor, announced: Action) -> None:
-    """Let an action change prices, orders and positions."""
+    """Apply an action to prices, orders and positions."""
     symbol = floor.market.listed_name(announced.symbol)
     if symbol is None:
         # The company was bought in the meantime.
@@ -57,7 +56,7 @@ def take_effect(floor: Floor, announced: Action) -> None:
 
 
 def action_fields(action: Action) -> dict[str, str]:
-    """Return an action as the log and the control API tell of it."""
+    """Return an action as the log and the control API show it."""
     fields = {"id": action.id, "type": action.kind, "symbol": action.symbol, "ex_date": action.ex_date}
     if action.kind in SPLITS:
         return fields | {"new_rate": plain(action.new_rate), "old_rate": plain(action.old_rate)}
@@ -77,13 +76,13 @@ def _open_orders(floor: Floor, symbol: str) -> list[Order]:
 
 def _cancel_all(floor: Floor, symbol: str) -> None:
     for order in _open_orders(floor, symbol):
-        # An order of a group is gone already when another member's end has ended it.
+        # An order in a group may already be gone, because another member's end ended it.
         if order.is_open:
             life.cancel(floor, order)
 
 
 def _go_ex(floor: Floor, action: Action) -> None:
-    """Note who is paid: who holds at the close before the ex-date; shorts pay."""
+    """Record who gets the dividend: holders at the close before the ex-date; shorts pay it."""
     reduction = int(action.rate * UNITS)
     for order in _open_orders(floor, action.symbol):
         if action.rate >= _SMALLEST_REDUCTION and _reducible(order):
@@ -100,14 +99,16 @@ def _reducible(order: Order) -> bool:
 
 
 def pay(floor: Floor, action: Action, entitled: list[tuple[str, Decimal]]) -> None:
-    """Pay a dividend to those who were entitled to it: account numbers and the shares they held."""
+    """Pay a dividend to those entitled to it, given as account numbers with the shares they held."""
     for number, qty in entitled:
         account = floor.accounts.get(number)
         if account is None:
-            # The account was reset since: its successor held nothing.
+            # The account was reset since then, and its successor held nothing.
             continue
-        said = f"cash dividend of {plain(action.rate)} USD a share, ex {action.ex_date}"
-        paid = Entry("DIV", "CDIV", action.symbol, said, qty, per_share=action.rate, net_amount=qty * action.rate)
+        description = f"cash dividend of {plain(action.rate)} USD a share, ex {action.ex_date}"
+        paid = Entry(
+            "DIV", "CDIV", action.symbol, description, qty, per_share=action.rate, net_amount=qty * action.rate
+        )
         enter(floor, account, paid)
 
 
@@ -131,10 +132,10 @@ def _splittable(order: Order) -> bool:
 
 
 def _shares(qty: Decimal, ratio: Fraction) -> Decimal:
-    """Return the shares that so many become, toward zero: whole ones of whole ones, else to nine places."""
+    """Return the new number of shares, rounded toward zero: whole shares stay whole, others get nine decimals."""
     exact = qty * ratio.numerator / ratio.denominator
-    whole = qty == qty.to_integral_value()
-    return exact.to_integral_value(ROUND_DOWN) if whole else exact.quantize(_NINE_PLACES, ROUND_DOWN)
+    is_whole = qty == qty.to_integral_value()
+    return exact.to_integral_value(ROUND_DOWN) if is_whole else exact.quantize(_NINE_PLACES, ROUND_DOWN)
 
 
 def _split_position(floor: Floor, account: Account, held: Position, action: Action, ratio: Fraction) -> None:
@@ -146,16 +147,16 @@ def _split_position(floor: Floor, account: Account, held: Position, action: Acti
     if not after:
         del account.positions[action.symbol]
     kind = "FSPLIT" if action.kind == FORWARD_SPLIT else "RSPLIT"
-    said = f"{plain(action.new_rate)} for {plain(action.old_rate)} split"
-    enter(floor, account, Entry("SPLIT", kind, action.symbol, said, after - before, price))
+    description = f"{plain(action.new_rate)} for {plain(action.old_rate)} split"
+    enter(floor, account, Entry("SPLIT", kind, action.symbol, description, after - before, price))
     if rest:
         in_lieu = (rest * price).quantize(_SMALLEST_REDUCTION)
-        said = f"cash in lieu of {plain(rest.quantize(_NINE_PLACES))} shares"
-        enter(floor, account, Entry("SPLIT", kind, action.symbol, said, net_amount=in_lieu))
+        description = f"cash in lieu of {plain(rest.quantize(_NINE_PLACES))} shares"
+        enter(floor, account, Entry("SPLIT", kind, action.symbol, description, net_amount=in_lieu))
 
 
 def _restate(floor: Floor, order: Order, qty: Decimal | None, change: Callable[[int], int]) -> None:
-    """Give an open order other shares and prices, as the broker does it by itself."""
+    """Change an open order's shares and prices, as the broker does without a request."""
     request = order.request
     limit, stop, trail = (None if p is None else change(p) for p in (request.limit, request.stop, request.trail_price))
     order.request = request._replace(qty=qty, limit=limit, stop=stop, trail_price=trail)
@@ -171,7 +172,7 @@ def _divided_by(ratio: Fraction, side: int) -> Callable[[int], int]:
 
 
 def _on_tick(price: Fraction, side: int) -> int:
-    """Return a price on the grid of ticks: the next lower for an order to buy, the next higher for one to sell."""
+    """Round a price to the tick grid: down for a buy order, up for a sell order."""
     step = tick(int(price))
     return max(step, price // step * step if side > 0 else -(-price // step) * step)
 
@@ -185,12 +186,12 @@ def _rename(floor: Floor, action: Action) -> None:
 
 
 def _buy_out(floor: Floor, action: Action) -> None:
-    """Pay holders the price of a merger in cash; the company is no longer listed."""
+    """Pay holders the cash price of a merger and delist the company."""
     expiry.settle_on(floor, action.symbol)
     _cancel_all(floor, action.symbol)
     for account, held in _holders(floor, action.symbol):
         qty = held.qty
-        said = f"merger for {plain(action.rate)} USD a share"
-        paid = Entry("MA", "CMA", action.symbol, said, -qty, action.rate, net_amount=qty * action.rate)
+        description = f"merger for {plain(action.rate)} USD a share"
+        paid = Entry("MA", "CMA", action.symbol, description, -qty, action.rate, net_amount=qty * action.rate)
         move(floor, account, paid)
     floor.market.relist(action)

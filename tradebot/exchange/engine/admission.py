@@ -1,7 +1,7 @@
-"""The rules an order must meet before it is accepted, in the order in which they are asked.
+"""Check the rules that an order must meet before it is accepted, in the order in which Alpaca checks them.
 
-Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts.
-No rule looks at more than the account's open orders in the order's own symbol.
+Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts. The rules
+consider only the account's open orders in the order's own symbol.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ZERO = Decimal(0)
 
 
 class Admission(NamedTuple):
-    """What an accepted order does to its position, and the price in units at which it reserves power."""
+    """The effect of an accepted order on its position, and the price in units at which it reserves buying power."""
 
     intent: str
     reserve: int
@@ -42,8 +42,8 @@ class Admission(NamedTuple):
 class Desk(NamedTuple):
     """What the rules look at.
 
-    `balances` says what the account is worth now, `last` what a symbol's last price is, `ask` what a price in units is
-    offered at; `replaced` is the order that the asked-for one would replace.
+    `balances` returns what the account is worth now, `last` a symbol's last price, `ask` the price in units at which a
+    symbol is offered; `replaced` is the order that the requested one would replace.
     """
 
     market: Market
@@ -55,18 +55,18 @@ class Desk(NamedTuple):
     replaced: Order | None = None
 
     def working(self, symbol: str, side: int) -> Iterable[Order]:
-        """Return the account's open orders on one side of a symbol, oldest first, without a replaced one."""
+        """Return the account's open orders on one side of a symbol, oldest first, except a replaced one."""
         return (order for order in self.account.working(symbol, side) if order is not self.replaced)
 
     def power(self) -> Decimal:
-        """Return the buying power that is free, with what a replaced order holds."""
+        """Return the free buying power, including what a replaced order reserves."""
         account = self.account
         freed = self.replaced.held_usd if self.replaced else _ZERO
         return self.balances().buying_power(account.reserved - freed, account.configuration.multiplier)
 
 
 class Case(NamedTuple):
-    """One request at a desk: its intent, and the last price of its symbol, None when it has none yet."""
+    """One request at a desk: its intent, and its symbol's last price (None if there is none yet)."""
 
     request: OrderRequest
     desk: Desk
@@ -75,23 +75,23 @@ class Case(NamedTuple):
 
     @property
     def opens(self) -> bool:
-        """Say whether the order would open or add to a position."""
+        """Return True if the order would open or add to a position."""
         return self.intent.endswith("_to_open")
 
     @property
     def unfilled(self) -> Decimal:
-        """Return the shares asked for that a replaced order has not filled already."""
+        """Return the requested shares less those that a replaced order has already filled."""
         old = self.desk.replaced
         return (self.request.qty or _ZERO) if old is None else old.left_for(self.request)
 
     @property
     def whole(self) -> bool:
-        """Say whether the order is for whole shares."""
+        """Return True if the order is for whole shares."""
         return self.request.qty is not None and self.request.qty == self.request.qty.to_integral_value()
 
 
 def admit(request: OrderRequest, desk: Desk) -> Admission:
-    """Ask every rule; return the admission or raise the Refusal of the first rule that is not met."""
+    """Check every rule; return the admission or raise the Refusal of the first rule that isn't met."""
     _check_account(request, desk)
     if desk.replaced is not None and desk.replaced.parent is not None:
         return _admit_leg(request, desk, desk.replaced.intent)
@@ -114,7 +114,7 @@ def admit(request: OrderRequest, desk: Desk) -> Admission:
 
 
 def _admit_leg(request: OrderRequest, desk: Desk, intent: str) -> Admission:
-    """Only the prices of a leg can be replaced: what it claims and closes stays what its group made it."""
+    """Admit the replacement of a leg: only its prices can change, because its group fixes the rest."""
     case = Case(request, desk, intent, desk.last(request.symbol))
     _check_stop_side(case)
     _check_class(case)
@@ -138,7 +138,7 @@ def _intent(request: OrderRequest, desk: Desk) -> str:
 
 
 def _check_auction(case: Case) -> None:
-    """Refuse orders for an auction from shortly before it until 19:00, when those for the next day begin."""
+    """Refuse auction orders from shortly before the auction until 19:00, when those for the next day start."""
     time_in_force, calendar, now_us = case.request.time_in_force, case.desk.market.calendar, case.desk.now_us
     if time_in_force not in ("opg", "cls"):
         return
@@ -175,7 +175,7 @@ def _check_asset(case: Case) -> None:
 
 
 def _check_stop_side(case: Case) -> None:
-    """A stop waits on the far side of the market: below it to sell, above it to buy."""
+    """Refuse a stop on the wrong side of the market: a sell stop belongs below it, a buy stop above it."""
     stop, last, side = case.request.stop, case.last, case.request.side
     replaced = case.desk.replaced
     if stop is None or last is None or (stop - last) * side > 0 or (replaced and replaced.request.stop == stop):
@@ -199,13 +199,13 @@ def _check_class(case: Case) -> None:
 
 
 def _check_fellows(case: Case, replaced: Order) -> None:
-    """Ask of a group with a new price in it what was asked of it when it came, but for what is over since."""
+    """Check a group with a new price in it as it was checked at first, ignoring members that are finished."""
     group = brackets.asked_again(replaced, case.request)
     exit_side = group.side if group.order_class == "oco" else -group.side
     if group.take_profit is not None and group.stop_loss is not None:
         check_legs_apart(group.take_profit, group.stop_loss.stop, exit_side)
     if (replaced.parent or replaced).is_open:
-        # The market may have passed a stop-limit since: only a new stop is compared with it.
+        # The market may have passed a stop-limit's stop since, so compare only a new stop with it.
         new_stop = case.request.stop != replaced.request.stop
         _check_leg_prices(case._replace(request=group), case.last if new_stop else None)
 
@@ -215,13 +215,13 @@ def _check_group(case: Case, order_class: str) -> None:
         raise unprocessable("oco orders must be exit orders")
     if order_class == "oto" and not case.opens:
         raise unprocessable("oto orders must be entry orders")
-    # A bracket on top of a position is refused as well: its legs could not be told from the position's own.
+    # A bracket on top of a position is refused too, because its legs couldn't be told from the position's own exits.
     if order_class == "bracket" and case.desk.account.qty(case.request.symbol):
         raise unprocessable("bracket orders must be entry orders")
 
 
 def _check_leg_prices(case: Case, market: int | None) -> None:
-    """Compare the legs with the base price: what the first order is expected to fill at, and the market for a stop."""
+    """Compare the legs with the base price: the expected fill price of the first order, or the market for a stop."""
     request = case.request
     expected = case.last if request.limit is None else request.limit
     exit_side = request.side if request.order_class == "oco" else -request.side
@@ -234,7 +234,7 @@ def _check_leg_prices(case: Case, market: int | None) -> None:
 
 
 def _check_leg(field: str, price: int, base: int, above: int) -> None:
-    """Refuse a leg that is not at least a cent from the base price: over it if `above` is 1, under it if -1."""
+    """Refuse a leg that isn't at least a cent from the base price: above it if `above` is 1, below it if -1."""
     if (price - base) * above >= _SMALLEST_MOVE:
         return
     bound = ">= base_price + 0.01" if above > 0 else "<= base_price - 0.01"
@@ -242,7 +242,7 @@ def _check_leg(field: str, price: int, base: int, above: int) -> None:
 
 
 def _check_wash_trade(case: Case) -> None:
-    """Refuse an order that one of the account's own could trade with; orders in groups and trailing stops may."""
+    """Refuse an order that could trade with one of the account's own; grouped orders and trailing stops are exempt."""
     request = case.request
     if _exempt(request):
         return
@@ -261,7 +261,7 @@ def _exempt(request: OrderRequest) -> bool:
 
 
 def _could_cross(one: OrderRequest, other: OrderRequest) -> bool:
-    """Two limits cross only when the buyer pays at least what the seller asks; a market order always can."""
+    """Return True if two orders could cross: a market order always can, limits only if the bid reaches the offer."""
     if one.limit is None or other.limit is None:
         return True
     buy, sell = (one.limit, other.limit) if one.side > 0 else (other.limit, one.limit)
@@ -269,7 +269,7 @@ def _could_cross(one: OrderRequest, other: OrderRequest) -> bool:
 
 
 def reserve_price(case: Case) -> int:
-    """Return the price in units at which an order's unfilled shares hold buying power."""
+    """Return the price in units at which an order's unfilled shares reserve buying power."""
     request = case.request
     offered = 0 if case.last is None else _far_side(case.last, case.desk)
     price = _bound_price(request, case.last or 0)
@@ -279,7 +279,7 @@ def reserve_price(case: Case) -> int:
 
 
 def _bound_price(request: OrderRequest, last: int) -> int | None:
-    """Return the price that bounds an order: its limit, or the collar over its stop; None for a market order."""
+    """Return the price that bounds an order: its limit, or the collar above its stop; None for a market order."""
     if request.limit is not None:
         return request.limit
     stop = trailing_stop(request, last) if request.type == "trailing_stop" else request.stop
@@ -289,7 +289,7 @@ def _bound_price(request: OrderRequest, last: int) -> int | None:
 
 
 def trailing_stop(request: OrderRequest, mark: int) -> int:
-    """Return where a trailing stop stands when its high water mark (low for a purchase) is at `mark`, on the tick."""
+    """Return a trailing stop's price for a high-water mark (low for a buy order), rounded to a tick."""
     if request.trail_price is not None:
         away = Decimal(request.trail_price)
     else:
@@ -300,7 +300,7 @@ def trailing_stop(request: OrderRequest, mark: int) -> int:
 
 
 def collar(stop: int) -> int:
-    """Return the limit that a touched buy stop gets: 4 % above it below 50 USD, 2.5 % from there up."""
+    """Return the limit that a triggered buy stop gets: 4 % above it below 50 USD, 2.5 % from there up."""
     over, under = _COLLAR_BELOW_50 if stop < _FIFTY else _COLLAR_FROM_50
     step = tick(stop)
     return stop * over // under // step * step

@@ -1,8 +1,8 @@
-"""Executions that the venue takes back (a bust) or corrects: cash, position and orders follow.
+"""Bust or correct executions: cash, position and orders follow.
 
-History is not rewritten: the execution stays among the account's activities, and the amendment comes after it. An
-order that is open has more left to fill then. One that is over is not opened again; one that was filled, and is not any
-more, is canceled. What other orders have done because of the execution stays done.
+History isn't rewritten: the execution stays among the account's activities, and the amendment comes after it. An open
+order then has more left to fill. A finished order isn't reopened; if it was filled and no longer is, it is canceled.
+Whatever other orders did because of the execution stays done.
 """
 
 from __future__ import annotations
@@ -22,57 +22,60 @@ _ZERO = Decimal(0)
 
 
 def bust(floor: Floor, account: Account, name: str) -> Amendment:
-    """Take an execution back; raises the Refusal that says why not."""
-    found = _standing(account, name)
-    return _amend(floor, account, found, BUST, _ZERO, found.price)
+    """Bust an execution; raise a Refusal if that isn't possible."""
+    execution = _standing(account, name)
+    return _amend(floor, account, execution, BUST, _ZERO, execution.price)
 
 
 def correct(floor: Floor, account: Account, name: str, qty: Decimal | None, price: int | None) -> Amendment:
-    """Give an execution another price, fewer shares, or both; None leaves one as it is. Raises the Refusal."""
-    found = _standing(account, name)
-    qty, price = found.qty if qty is None else qty, found.price if price is None else price
-    if found.order.is_open and found.order.request.notional is not None:
+    """Correct an execution's price, shares, or both; None keeps a value. Raise a Refusal if that isn't possible."""
+    execution = _standing(account, name)
+    qty, price = execution.qty if qty is None else qty, execution.price if price is None else price
+    if execution.order.is_open and execution.order.request.notional is not None:
         raise unprocessable("an execution of an order in dollars that is still open is busted or stands")
-    if not 0 < qty <= found.qty:
+    if not 0 < qty <= execution.qty:
         raise unprocessable("qty must be > 0 and at most what was executed")
-    if (qty, price) == (found.qty, found.price):
+    if (qty, price) == (execution.qty, execution.price):
         raise unprocessable("the execution is not changed")
-    return _amend(floor, account, found, CORRECT, qty, price)
+    return _amend(floor, account, execution, CORRECT, qty, price)
 
 
 def _standing(account: Account, name: str) -> Execution:
-    """Return the execution of a name, an activity's id or the part of it that the stream shows, as it stands now."""
+    """Return the current state of an execution, given an activity's id or the part of it that the stream shows."""
     executions = [one for one in account.activities if isinstance(one, Execution)]
-    found = next((one for one in executions if name in (one.id, one.execution_id)), None)
-    if found is None:
+    execution = next((one for one in executions if name in (one.id, one.execution_id)), None)
+    if execution is None:
         raise not_found(f"execution not found for {name[:80]}")
-    if any(isinstance(one, Amendment) and one.previous.id == found.id for one in executions) or found.word == BUST:
+    if (
+        any(isinstance(one, Amendment) and one.previous.id == execution.id for one in executions)
+        or execution.word == BUST
+    ):
         raise unprocessable("the execution was busted or corrected already")
-    since = account.activities[_place(account, found.fill) :]
-    if any(isinstance(one, Activity) and one.symbol == found.order.symbol and one.moves_shares for one in since):
-        raise unprocessable(f"shares of {found.order.symbol} came or went without an order since: it is too late")
-    return found
+    since = account.activities[_place(account, execution.fill) :]
+    if any(isinstance(one, Activity) and one.symbol == execution.order.symbol and one.moves_shares for one in since):
+        raise unprocessable(f"shares of {execution.order.symbol} came or went without an order since: it is too late")
+    return execution
 
 
 def _place(account: Account, fill: Fill) -> int:
     return next(place for place, one in enumerate(account.activities) if one.id == fill.id)
 
 
-def _amend(floor: Floor, account: Account, found: Execution, word: str, qty: Decimal, price: int) -> Amendment:
-    """Let an execution have been one of so many shares at a price; of none, it never was."""
-    order, side = found.order, found.order.side
-    more, more_usd = qty - found.qty, qty * usd(price) - found.qty * usd(found.price)
+def _amend(floor: Floor, account: Account, execution: Execution, word: str, qty: Decimal, price: int) -> Amendment:
+    """Change an execution to these shares and price; with no shares it never happened."""
+    order, side = execution.order, execution.order.side
+    more, more_usd = qty - execution.qty, qty * usd(price) - execution.qty * usd(execution.price)
     account.cash -= side * more_usd
     account.version += 1
-    _refold(floor, account, found.fill, (qty, price))
+    _refold(floor, account, execution.fill, (qty, price))
     for one in _carrying(account, order):
         _refill(floor, account, one, more, more_usd)
     made = Amendment(
         id=activity_id(floor, account),
         at_us=floor.now_us,
         word=word,
-        previous=found,
-        qty=qty or found.qty,
+        previous=execution,
+        qty=qty or execution.qty,
         price=price,
         shares=side * more,
         net_amount=-side * more_usd,
@@ -88,14 +91,14 @@ def _amend(floor: Floor, account: Account, found: Execution, word: str, qty: Dec
 
 
 def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal, int]) -> None:
-    """Bring a position to where its fills lead, from what it was before the amended one."""
+    """Recompute a position from its state before the amended fill and all fills since."""
     symbol, close_us, first = amended.order.symbol, _last_close_us(floor), _place(account, amended)
     account.positions.pop(symbol, None)
-    # An amendment keeps its fill as it was told; what was held before it may have been amended since.
-    shown = account.activities[first]
-    assert isinstance(shown, Fill)
-    if shown.before[0]:
-        account.positions[symbol] = Position(symbol, *shown.before)
+    # An amendment keeps the original fill, and the position before it may have been amended since.
+    fill = account.activities[first]
+    assert isinstance(fill, Fill)
+    if fill.before[0]:
+        account.positions[symbol] = Position(symbol, *fill.before)
     for today in (False, True):
         for place, fill in enumerate(account.activities[first:], first):
             if isinstance(fill, Fill) and fill.order.symbol == symbol and (fill.at_us > close_us) == today:
@@ -108,7 +111,7 @@ def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal
 
 
 def _stands(account: Account, fill: Fill) -> tuple[Decimal, int]:
-    """Return the shares and the price that a fill counts for by now."""
+    """Return the shares and the price that a fill counts for now."""
     last: Execution = fill
     for one in account.activities:
         if isinstance(one, Amendment) and one.fill.id == fill.id:
@@ -122,7 +125,7 @@ def _last_close_us(floor: Floor) -> int:
 
 
 def _carrying(account: Account, order: Order) -> Iterator[Order]:
-    """Yield an order and those that took its place one after the other, with what it had filled."""
+    """Yield an order and its successive replacements, each with the shares it has filled."""
     following: Order | None = order
     while following is not None:
         yield following

@@ -1,10 +1,10 @@
-"""Orders in groups: which legs an order brings, and what becomes of the others when something befalls one.
+"""Handle groups of orders: which legs an order brings, and how an event in one order affects the others.
 
 - bracket: an entry with a take-profit and a stop-loss; oto: an entry with one of them; oco: a take-profit that is
-  itself the first order, with a stop-loss as its leg. Legs are held until the entry is completely filled; those of
-  an oco come to the market with it.
-- A fill of one exit leaves the other with as many shares as the first has left; none left cancels it.
-- The end of one member by cancellation or rejection cancels all that are open. At the end of their day all expire.
+itself the first order, with a stop-loss as its leg. Legs are held until the entry is completely filled; those of an oco
+reach the market with it.
+- A fill of one exit reduces the other to the shares that the first has left; if none are left, it is canceled.
+- If one member is canceled or rejected, all open members are canceled. At the end of their day all expire.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tradebot.exchange.engine.orders import Order, OrderRequest, StopLoss
 
 
 def leg_requests(request: OrderRequest) -> Iterator[OrderRequest]:
-    """Return the requests of the legs that an order brings, the take-profit first."""
+    """Yield the requests for an order's legs, the take-profit first."""
     side = request.side if request.order_class == "oco" else -request.side
     bare = OrderRequest(
         symbol=request.symbol,
@@ -35,13 +35,13 @@ def leg_requests(request: OrderRequest) -> Iterator[OrderRequest]:
 
 
 def to_release(order: Order) -> list[Order]:
-    """Return the legs that come to the market now that an order has, or has been filled."""
+    """Return the legs to send to the market once an order has reached it or been filled."""
     oco = order.request.order_class == "oco"
     return [leg for leg in order.legs if leg.status == "held" and (oco or order.status == "filled")]
 
 
 def other_exits(order: Order) -> list[Order]:
-    """Return the open exits that sell or buy back the same shares as an exit does."""
+    """Return the other open exits of the same shares."""
     group = _group(order)
     if order.request.order_class == "oto" or (order is group[0] and order.request.order_class != "oco"):
         return []
@@ -50,7 +50,7 @@ def other_exits(order: Order) -> list[Order]:
 
 
 def fellows(order: Order) -> list[Order]:
-    """Return the other open members of an order's group; what is to replace one is no member before it has."""
+    """Return the other open members of an order's group; a replacement joins the group when it takes effect."""
     group = _group(order)
     return [other for other in group if other is not order and other.is_open] if order in group else []
 
@@ -61,9 +61,9 @@ def _group(order: Order) -> list[Order]:
 
 
 def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
-    """Return what would have to be asked for to get an order's group as it stands, with a request in its place.
+    """Return the request that would create an order's group in its current state, with another request in its place.
 
-    Prices are those of the exits that are open, not those that they were born with.
+    Prices are those of the open exits, not the original ones.
     """
     first = order.parent or order
     asked = request if order is first else first.request
@@ -77,7 +77,7 @@ def asked_again(order: Order, request: OrderRequest) -> OrderRequest:
 
 
 def succeed(old: Order, new: Order) -> None:
-    """Put a replacing order in the place of the old one in its group."""
+    """Put a replacement in the old order's place in its group."""
     new.parent, new.legs = old.parent, old.legs
     for leg in new.legs:
         leg.parent = new

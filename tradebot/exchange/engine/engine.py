@@ -1,7 +1,6 @@
-"""One deterministic matching engine: orders in, time forward, fills out.
+"""Run one deterministic matching engine: orders in, time forward, fills out.
 
-Engine time stands still until it is told to move. Every change is emitted as an event; nothing here knows
-HTTP.
+Engine time moves only when asked. Every change is emitted as an event; nothing here knows about HTTP.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _LIVE = frozenset({"new", "partially_filled"})
 
 
 class Engine(Floor):
-    """The floor with what can be asked of it; `identity` decides the numbers of accounts, orders and fills."""
+    """The floor plus the requests it accepts; `identity` determines the numbers of accounts, orders and fills."""
 
     def __init__(
         self, market: Market, start_us: int, emit: Emit, spec: FillSpec = NEXT_BAR, identity: str = ""
@@ -58,7 +57,7 @@ class Engine(Floor):
         return self.accounts[number]
 
     def reset_account(self, account: Account, cash: Decimal) -> Account:
-        """Put a fresh account under a new number and the same keys in the place of one, which is gone entirely."""
+        """Replace an account with a fresh one that has a new number and the same keys; nothing of the old one stays."""
         for order in account.open.values():
             order.status = "canceled"
             self.book.drop(order)
@@ -67,11 +66,11 @@ class Engine(Floor):
 
     @property
     def main(self) -> Account:
-        """Return the account that was opened first, or what a reset put in its place."""
+        """Return the account that was opened first, or its successor after a reset."""
         return next(account for account in self.accounts.values() if account.name == "main")
 
     def submit(self, account: Account, request: OrderRequest, fate: str | None = None) -> Order:
-        """Accept an order or raise the Refusal that says why not; `settle` is what then becomes of it."""
+        """Accept an order or raise the Refusal that explains why not; call `settle` to let it take effect."""
         admission = admit(request, self.desk(account))
         order = life.book(self, account, request, admission.intent, admission.reserve)
         order.fate = fate
@@ -81,12 +80,12 @@ class Engine(Floor):
         return order
 
     def desk(self, account: Account, replaced: Order | None = None) -> Desk:
-        """Return what the rules look at when an account asks for an order, or for one in the place of another."""
+        """Return what the rules check when an account requests an order or a replacement."""
         worth = partial(self.balances, account)
         return Desk(self.market, account, worth, self.last_price, self.model.ask, self.now_us, replaced)
 
     def settle(self, order: Order) -> None:
-        """Do what follows the answer to an order: it comes to the market, and fills at once where it can."""
+        """Let an accepted order take effect after its reply: it reaches the market and may fill at once."""
         if not order.is_open:
             return
         if order.replaces is not None:
@@ -99,7 +98,7 @@ class Engine(Floor):
             self._fill_now(order)
 
     def _acknowledge(self, order: Order) -> None:
-        """Bring an order to the market late, unless it was canceled meanwhile or came there with a session's open."""
+        """Bring an order to the market late, unless it was canceled or already got there at a session's open."""
         if order.status in _UNACKNOWLEDGED:
             order.status = "pending_new" if life.tradable(self, order.request) else "accepted"
             self.settle(order)
@@ -120,10 +119,9 @@ class Engine(Floor):
         return self.model.depth(self.market.last_bar(symbol, self.now_us) if bounded else None)
 
     def cancel(self, account: Account, order_id: str) -> None:
-        """Cancel an open order; one already canceled stays so, any other end is refused.
+        """Cancel an open order; a second cancel changes nothing, and any other finished order refuses.
 
-        Requests reach the market in the order of their coming: the cancel of a replacement that is on its way
-        comes behind it.
+        Requests reach the market in order, so the cancel of a replacement in transit arrives after it.
         """
         order = account.order(order_id)
         if order.status == "canceled":
@@ -142,7 +140,7 @@ class Engine(Floor):
         self.agenda.do_until(self.now_us, self)
 
     def _arrival_us(self) -> int:
-        """Return when a request arrives that is made now: never before one that was made earlier."""
+        """Return when a request made now arrives: never before an earlier request."""
         self._arrives_us = max(self._arrives_us, self.now_us + self.latency_us)
         return self._arrives_us
 
@@ -153,7 +151,7 @@ class Engine(Floor):
     def _cancel_arrives(self, order: Order, before: str) -> None:
         if order.is_open and order.fate == "reject":
             order.fate, order.updated_us = None, self.now_us
-            # What was on its way to replace another may have taken its place since.
+            # The replacement in transit may have taken the order's place since.
             arrived = before == "pending_new" and order.live_us > 0
             order.status = life.at_the_market(order) if order.filled_qty or arrived else before
             self.tell("order_cancel_rejected", order, "order_cancel_rejected")
@@ -163,7 +161,7 @@ class Engine(Floor):
             self.tell("order_cancel_rejected", order, "order_cancel_rejected")
 
     def replace(self, account: Account, order_id: str, replacement: Replacement) -> Order:
-        """Accept a replacement of an order or raise the Refusal that says why not; `settle` lets it arrive."""
+        """Accept a replacement of an order or raise the Refusal that explains why not; call `settle` to send it."""
         old = account.order(order_id)
         request = replaced_request(old, replacement, account.to_be_replaced(old) is not None)
         intent, reserve = admit(request, self.desk(account, old))
@@ -187,22 +185,22 @@ class Engine(Floor):
             life.reject(self, new)
 
     def advance(self, to_us: int) -> None:
-        """Let time pass up to a moment, and happen what happens until then."""
+        """Advance time to a moment, running everything that happens until then."""
         advance(self, to_us)
 
     def tick(self, to_us: int) -> None:
-        """Let time pass up to a moment, and log that it was asked for."""
+        """Advance time to a moment, and log the request to do so."""
         from_us = self.now_us
         self.advance(to_us)
         self.emit(Event(to_us, "ticked", {"from": rfc3339(from_us), "to": rfc3339(to_us)}))
 
 
 def _check_cancelable(order: Order) -> None:
-    """Refuse a cancel of an order that is over, that is being canceled, or that is being replaced."""
+    """Refuse to cancel an order that is finished, being canceled, or being replaced."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status}" state')
     if order.status == "pending_cancel":
         raise unprocessable("order pending cancel")
-    # An exit that waits for its entry is held all the while.
+    # An exit waiting for its entry stays held all that time.
     if order.replacement is not None:
         raise unprocessable("order pending replace")

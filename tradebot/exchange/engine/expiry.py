@@ -1,8 +1,8 @@
-"""The end of option positions: expiry, exercise, assignment, and settlement when something happens to the stock.
+"""End option positions by expiry, exercise, assignment, or settlement after a corporate action.
 
-At the close of its last session a contract that is in the money by a cent or more is exercised where it is held long
-and assigned where it is held short; any other expires. Before a split or a merger of the stock its contracts are
-settled in cash at their price, since no adjusted contracts are listed here.
+At the close of its last session, a contract that is in the money by a cent or more is exercised if long and assigned if
+short; any other expires. Before a split or merger of the stock, its contracts are settled in cash at their price,
+because no adjusted contracts are listed here.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _IN_THE_MONEY = UNITS // 100
 
 
 def watch(floor: Floor, account: Account, symbol: str, contract: Contract) -> None:
-    """Have a position in a contract end at the close of its last session."""
+    """Schedule the end of a contract position at the close of its last session."""
     ends_us = last_session(floor.market.calendar, contract).close_us
     floor.agenda.note(ends_us, "end_option", account.number, symbol, contract)
 
 
 def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
-    """Let an account's position in a contract that is over expire, or exercise it."""
+    """Exercise or expire an account's position in a contract whose time is up."""
     account = floor.accounts.get(number)
     if account is None or symbol not in account.positions:
         return
@@ -38,48 +38,48 @@ def end(floor: Floor, number: str, symbol: str, contract: Contract) -> None:
 
 
 def expire(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
-    """Let contracts of a position expire without anything for them."""
+    """Remove contracts from a position without paying anything."""
     move(floor, account, Entry("OPEXP", None, symbol, "Option Expiration", -qty))
 
 
 def exercise(floor: Floor, account: Account, symbol: str, qty: Decimal) -> None:
-    """Exercise contracts held long, or have those held short (negative) assigned: shares change hands at the strike."""
+    """Exercise long contracts or assign short ones (negative): shares change hands at the strike."""
     contract = contract_of(symbol)
     assert contract is not None
     stock = underlying(floor.market, contract)
     assert stock is not None
-    kind, said = ("OPEXC", "Option Exercise") if qty > 0 else ("OPASN", "Option Assignment")
-    move(floor, account, Entry(kind, None, symbol, said, -qty))
+    kind, description = ("OPEXC", "Option Exercise") if qty > 0 else ("OPASN", "Option Assignment")
+    move(floor, account, Entry(kind, None, symbol, description, -qty))
     shares, strike = qty * SHARES * contract.stock_side, usd(contract.strike)
     move(floor, account, Entry("OPTRD", None, stock, "Option Trade", shares, strike, net_amount=-shares * strike))
 
 
 def _positions_on(floor: Floor, stock: str) -> list[tuple[Account, str, Contract]]:
-    found = []
+    positions = []
     for account in floor.accounts.values():
         for symbol in account.positions:
             contract = contract_of(symbol)
             if contract is not None and contract.root == stock.replace(".", ""):
-                found.append((account, symbol, contract))
-    return found
+                positions.append((account, symbol, contract))
+    return positions
 
 
 def settle_on(floor: Floor, stock: str) -> None:
-    """Pay every position in contracts on a stock out in cash at its price."""
+    """Settle every contract position on a stock in cash at its price."""
     for account, symbol, _ in _positions_on(floor, stock):
-        # By now the stock's price is one of its new shares; the contract was on the old ones.
+        # The stock's price is already per new share, but the contract was on the old ones.
         worth = value(floor.market, symbol, floor.now_us - 1)
         assert worth is not None
         qty, price = account.qty(symbol), usd(worth)
-        said = "settled in cash: no adjusted contract is listed"
-        move(floor, account, Entry("OPCA", None, symbol, said, -qty, price, net_amount=qty * SHARES * price))
+        description = "settled in cash: no adjusted contract is listed"
+        move(floor, account, Entry("OPCA", None, symbol, description, -qty, price, net_amount=qty * SHARES * price))
 
 
 def rename_on(floor: Floor, stock: str, new: str) -> None:
-    """Give contracts on a stock the symbols that follow from its new name."""
+    """Rename contracts on a stock after its new name."""
     for account, symbol, contract in _positions_on(floor, stock):
         renamed = new.replace(".", "") + symbol[len(contract.root) :]
         rename(floor, account, account.positions[symbol], renamed, ("OPCA", "NC.SNC"))
-        found = contract_of(renamed)
-        assert found is not None
-        watch(floor, account, renamed, found)
+        adjusted = contract_of(renamed)
+        assert adjusted is not None
+        watch(floor, account, renamed, adjusted)

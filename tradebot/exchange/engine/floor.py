@@ -1,4 +1,4 @@
-"""The trading floor: the state that the engine's parts share, and what they all ask of it."""
+"""Hold the state that the engine's parts share, and answer what they all need to know."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Book:
         self._live: dict[str, dict[str, Order]] = {}
 
     def add(self, order: Order) -> None:
-        """Take in an order."""
+        """Add an order."""
         self._live.setdefault(order.symbol, {})[order.id] = order
 
     def drop(self, order: Order) -> None:
-        """Let go of an order, if it is here."""
+        """Remove an order if it is here."""
         orders = self._live.get(order.symbol)
         if orders is not None and orders.pop(order.id, None) is not None and not orders:
             del self._live[order.symbol]
@@ -44,9 +44,9 @@ class Book:
 
 
 class Floor:
-    """Engine time, market, accounts, book and agenda of one exchange; everything that changes is told to `emit`.
+    """Engine time, market, accounts, book and agenda of one exchange; `emit` receives every change.
 
-    `halted` holds the symbols that fill nothing, whatever the market does.
+    `halted` holds the symbols in which nothing fills, whatever the market does.
     """
 
     def __init__(self, market: Market, start_us: int, emit: Emit, spec: FillSpec) -> None:
@@ -64,7 +64,7 @@ class Floor:
         self._priced_us = start_us
 
     def last_price(self, symbol: str) -> int | None:
-        """Return the price of a stock or option, None before it has one; within a moment it is remembered."""
+        """Return the price of a stock or option, or None before it has one; cached until time moves."""
         if self._priced_us != self.now_us:
             self._prices, self._priced_us = {}, self.now_us
         if symbol not in self._prices:
@@ -72,7 +72,7 @@ class Floor:
         return self._prices[symbol]
 
     def price(self, symbol: str) -> int:
-        """Return the last price of a symbol that is held; one that was never priced cannot be held."""
+        """Return the last price of a held symbol; a symbol without a price can't be held."""
         price = self.last_price(symbol)
         assert price is not None
         return price
@@ -86,7 +86,7 @@ class Floor:
         return account.buying_power(self.price, self.now_us)
 
     def tell(self, name: str, order: Order, word: str) -> None:
-        """Emit what befell an order: the log's name for it and the stream's word."""
+        """Emit an order event, with the log's name for it and the stream's word."""
         self.emit(Event(self.now_us, name, described(order), order.account, Update(word, order)))
 
     def tell_fill(self, fill: Fill, account: Account) -> None:
@@ -101,7 +101,7 @@ class Floor:
         self.emit(Event(self.now_us, "fill", fields, account.number, Update(fill.word, fill.order, fill)))
 
     def tell_amendment(self, amendment: Amendment, account: Account) -> None:
-        """Emit the bust or the correction of an execution."""
+        """Emit the bust or correction of an execution."""
         fields = described(amendment.order) | {
             "activity_id": amendment.id,
             "previous_id": amendment.previous.id,
@@ -115,7 +115,7 @@ class Floor:
 
 
 def described(order: Order) -> dict[str, Any]:
-    """Return the fields by which the log tells of an order."""
+    """Return the fields that describe an order in the log."""
     request = order.request
     fields = {
         "order_id": order.id,

@@ -1,4 +1,4 @@
-"""What changes an account without an order: shares and cash that come and go, each entry with its activity."""
+"""Change accounts without an order: shares and cash that come and go, with an activity for each entry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ZERO = Decimal(0)
 
 
 class Entry(NamedTuple):
-    """One line of an account's activities: Alpaca's words for it, shares, USD a share, and the cash that it moved."""
+    """One activity: Alpaca's words for it, shares, USD per share, and the cash it moved."""
 
     kind: str
     sub_type: str | None
@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 
 def enter(floor: Floor, account: Account, entry: Entry) -> None:
-    """Book an entry's cash, add its activity and tell it, with cash and position as they are after it."""
+    """Book an entry's cash, add its activity, and emit both with the resulting cash and position."""
     account.cash += entry.net_amount
     account.version += 1
     identity = activity_id(floor, account)
@@ -71,9 +71,9 @@ def _described(account: Account, entry: Entry, identity: str) -> dict[str, str |
 
 
 def move(floor: Floor, account: Account, entry: Entry) -> None:
-    """Add an entry's shares (negative: take some) at its price, and book it.
+    """Add an entry's shares (remove them if negative) at its price, and book it.
 
-    Orders that do not fit the position that this leaves are canceled.
+    Cancel orders that no longer fit the resulting position.
     """
     assert entry.symbol is not None
     assert entry.qty is not None
@@ -83,7 +83,7 @@ def move(floor: Floor, account: Account, entry: Entry) -> None:
 
 
 def rename(floor: Floor, account: Account, held: Position, new: str, words: tuple[str, str]) -> None:
-    """Move a position to another symbol: one entry takes the old one away, another brings the new one."""
+    """Move a position to another symbol: one entry removes the old one, another adds the new one."""
     old, qty = held.symbol, held.qty
     del account.positions[old]
     enter(floor, account, Entry(*words, old, f"{old} is now {new}", -qty))

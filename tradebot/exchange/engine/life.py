@@ -1,4 +1,4 @@
-"""The life of an order: how it is booked, comes to the market, is filled, and ends. Each step is told to the log."""
+"""Implement the life of an order: booked, at the market, filled, ended. Every step is logged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tradebot.exchange.times import MINUTE, at_new_york, new_york, to_datetime
 
 _LONGEST_GTC = timedelta(days=90)
 _AGED_AT = (16, 15)
-"""The New York time at which gtc orders that have become too old are canceled."""
+"""The New York time at which gtc orders that are too old are canceled."""
 _HALF = Decimal("0.5")
 _NINE_PLACES = Decimal("1e-9")
 _ONE = Decimal(1)
@@ -28,14 +28,14 @@ _PENDING = frozenset({"pending_cancel", "pending_replace"})
 
 
 def aged_us(day: str) -> int:
-    """Return when gtc orders that have become too old end on an ISO date."""
+    """Return when gtc orders that became too old on an ISO date are canceled."""
     return at_new_york(day, *_AGED_AT)
 
 
 def book(
     floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, parent: Order | None = None
 ) -> Order:
-    """Make an order and take it into its account's books, with its legs; a leg is held for its parent."""
+    """Create an order and book it in its account with its legs; a leg is held for its parent."""
     order = _made(floor, account, request, intent, reserve)
     if parent is not None:
         order.status, order.parent = "held", parent
@@ -54,7 +54,7 @@ def _bring_legs(floor: Floor, account: Account, order: Order) -> None:
 def book_replacement(
     floor: Floor, account: Account, request: OrderRequest, intent: str, reserve: int, old: Order
 ) -> Order:
-    """Make the order that is to replace another; until it does, that one fills, and not this."""
+    """Create the replacement of an order; until it takes effect, the old order fills instead."""
     new = _made(floor, account, request, intent, reserve)
     new.replaces, new.parent, new.status = old.id, old.parent, "held" if old.status == "held" else "pending_new"
     old.replacement = new
@@ -64,14 +64,14 @@ def book_replacement(
 
 
 def _go_on_from(old: Order, new: Order) -> None:
-    """Take over how far a stop has come, and the shares that are left where another exit of the group has filled."""
+    """Take over the stop's progress, and the shares left if another exit of the group has filled."""
     if new.request.qty == old.request.qty:
         new.qty = old.qty
     if old.hwm is not None:
         new.stop, new.hwm = first_stop(new.request, old.hwm)
     new.elected = old.elected and new.request.stop == old.request.stop
     if new.elected:
-        # The election of a purchase may have given it a limit.
+        # A triggered buy stop may have been given a limit.
         new.request = new.request._replace(type=old.request.type, limit=new.request.limit or old.request.limit)
 
 
@@ -101,7 +101,7 @@ def _made(floor: Floor, account: Account, request: OrderRequest, intent: str, re
 
 
 def tradable(floor: Floor, request: OrderRequest) -> bool:
-    """Say whether an order could come to the market now: in the session, or around it if it is marked for that."""
+    """Return True if an order could reach the market now, including extended hours if it is marked for them."""
     calendar, now_us = floor.market.calendar, floor.now_us
     return calendar.is_open(now_us) or (request.extended_hours and calendar.is_extended(now_us))
 
@@ -116,14 +116,14 @@ def _expiry(floor: Floor, request: OrderRequest) -> int:
 
 
 def _in_progress(floor: Floor, session: Session) -> Session:
-    """After the close the calendar names the next session; the one before it may still have extended hours."""
+    """Return the previous session while its extended hours last: after the close the calendar names the next."""
     calendar = floor.market.calendar
     before = calendar.all[max(calendar.place(session.date) - 1, 0)]
     return before if before.close_us <= floor.now_us < before.post_us else session
 
 
 def bring(floor: Floor, order: Order) -> None:
-    """Let an order come to the market, with the legs that come with it."""
+    """Bring an order to the market, together with the legs that go with it."""
     if order.status != "pending_cancel":
         order.status = at_the_market(order)
     order.updated_us = order.live_us = floor.now_us
@@ -132,14 +132,14 @@ def bring(floor: Floor, order: Order) -> None:
         floor.accounts[order.account].hold(order)
     floor.tell("order_new", order, "new")
     if order.request.time_in_force in ("ioc", "fok"):
-        # The first whole minute is the last that such an order may see.
+        # The first whole minute is the last one that such an order may see.
         end_us = -(-floor.now_us // MINUTE) * MINUTE + MINUTE
         floor.agenda.note(end_us, "cancel", order)
     _release(floor, order)
 
 
 def at_the_market(order: Order) -> str:
-    """Return the status of an order that is at the market and that nobody cancels."""
+    """Return the status of an order that is at the market and isn't being canceled."""
     if order.replacement is not None:
         return "pending_replace"
     return "partially_filled" if order.filled_qty else "new"
@@ -151,9 +151,9 @@ def _release(floor: Floor, order: Order) -> None:
 
 
 def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
-    """Fill an order at a price within a cap and return the shares; one that nothing can be filled of is canceled."""
+    """Fill an order at a price up to a cap and return the shares; cancel it if nothing can be filled."""
     account = floor.accounts[order.account]
-    # Dollars may have sold more shares than they claimed, and the position may be on the other side since.
+    # An order in dollars may have sold more shares than it claimed, so the position may have reversed.
     held = matching.UNBOUNDED if order.opens else max(-account.qty(order.symbol) * order.side, _ZERO)
     identity = uuid_of(account.number, "fill", len(account.activities) + 1)
     qty = _allowed(floor, order, matching.fill_qty(order, price, min(cap, held)), identity)
@@ -164,7 +164,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
     order.filled_usd += qty * usd(price)
     before = account.holding(order.symbol)
     account.apply(order.symbol, qty * order.side, price)
-    # A notional order to close may ask for more shares than are held once the price has moved.
+    # A closing order in dollars may want more shares than are held once the price has moved.
     complete = matching.is_complete(order, price) or (order.qty is None and qty == held)
     _mark_filled(floor, order, complete)
     _record(floor, order, qty, price, identity, before)
@@ -173,7 +173,7 @@ def fill(floor: Floor, order: Order, price: int, cap: Decimal) -> Decimal:
 
 
 def fill_whole(floor: Floor, order: Order) -> None:
-    """Fill what is left of an order whatever the market has, at the quote and never worse than its limit."""
+    """Fill the rest of an order whatever the market's volume, at the quote but never worse than its limit."""
     last = floor.last_price(order.symbol)
     quoted = None if last is None else floor.model.quoted(order, last)
     price = order.request.limit if quoted is None else quoted
@@ -182,9 +182,9 @@ def fill_whole(floor: Floor, order: Order) -> None:
 
 
 def fill_stopped(floor: Floor, order: Order, since_us: int) -> None:
-    """Fill an order as was guaranteed, if it is stopped still and was not resumed and stopped again."""
+    """Fill a stopped order as guaranteed, unless it was resumed in the meantime (even if stopped again)."""
     if order.status == "stopped" and order.live_us == since_us:
-        # What a fill in parts leaves is at the market again.
+        # A partial fill leaves the rest at the market.
         floor.book.add(order)
         fill_whole(floor, order)
 
@@ -251,7 +251,7 @@ def _reduce(floor: Floor, order: Order, qty: Decimal) -> None:
 
 
 def cancel(floor: Floor, order: Order) -> None:
-    """Cancel an order that is still open, and with it the rest of its group."""
+    """Cancel an order that is still open, and the rest of its group."""
     if order.is_open:
         order.canceled_us = floor.now_us
         _finish(floor, order, "canceled")
@@ -271,7 +271,7 @@ def _end_fellows(floor: Floor, order: Order) -> None:
 
 
 def expire(floor: Floor, order: Order) -> None:
-    """End an order whose time is over: a day order expires, any other is canceled."""
+    """End an order whose time is up: a day order expires, any other is canceled."""
     if order.request.time_in_force != "day":
         cancel(floor, order)
         return
@@ -280,7 +280,7 @@ def expire(floor: Floor, order: Order) -> None:
 
 
 def replace(floor: Floor, old: Order, new: Order) -> None:
-    """Let a new order take the place of an open one, with what that has filled so far."""
+    """Replace an open order with a new one, which takes over its fills."""
     waits = old.status == "held"
     old.replaced_us, old.replaced_by, old.replacement = floor.now_us, new.id, None
     _end(floor, old, "replaced")
@@ -294,10 +294,10 @@ def replace(floor: Floor, old: Order, new: Order) -> None:
 
 
 def withdraw_misfits(floor: Floor, account: Account, symbol: str) -> None:
-    """Cancel the orders that do not fit a position any more that was moved without them, the newest first.
+    """Cancel orders, newest first, that no longer fit a position that changed without them.
 
-    An order to close fits while all claims together are no more than there is to close, one to open while it would
-    not turn the position round.
+    Closing orders fit as long as their claims don't exceed the position; an opening order fits unless it would reverse
+    the position.
     """
     orders = [order for order in account.open.values() if order.symbol == symbol]
     for order in sorted(orders, key=attrgetter("sequence"), reverse=True):
@@ -313,7 +313,7 @@ def _fits(account: Account, order: Order) -> bool:
 
 
 def _finish(floor: Floor, order: Order, status: str) -> None:
-    """End an order otherwise than by a fill; one that was to replace another leaves that as it was."""
+    """End an order other than by a fill; if it was to replace another, that one stays as it was."""
     _end(floor, order, status)
     floor.tell(f"order_{status}", order, status)
     old = floor.accounts[order.account].to_be_replaced(order)

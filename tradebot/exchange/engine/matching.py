@@ -1,35 +1,35 @@
-"""The fill models: whether, at what price and how much of an order the market fills.
+"""Decide whether, at what price and how much of an order the market fills, under two fill models.
 
-One engine plays both models over minute bars, which are known once their minute is over. Bid and ask are the last
-price, moved by half the spread on the grid of ticks (see market.bars.half_spread). Accounts never trade with each
-other, each trades with the market; there are no fees.
+One engine plays both models over minute bars, which are known once their minute is over. Bid and ask are the last price
+moved by half the spread on the tick grid (see market.bars.half_spread). Accounts trade only with the market, never with
+each other; there are no fees.
 
-Both models, bar by bar, but for what is said of `paper` below:
+Both models, bar by bar, except where `paper` differs below:
 
-- An order sees only bars that begin at or after the moment at which it came to the market. It comes there when it
-  is accepted in a session, at the open when it was accepted outside of one, and a leg when its entry has filled.
-- A market order fills at the bar's open, at the ask or the bid around it. A limit order fills if the bar trades
-  through it: its low plus, or its high minus, half the spread reaches the limit. It fills at the price of a market
-  order or at its limit, whichever is better for it.
-- A stop is elected by a trade at or beyond its price. It then fills as a market order at the stop, or at the open
-  if that is already beyond it; if it has a limit, only within that, and from the next bar on it is a limit order.
+- An order sees only bars that begin at or after the moment it reached the market. That is when it was accepted in a
+session, at the open if it was accepted outside of one, and for a leg when its entry has filled.
+- A market order fills at the bar's open, at the ask or bid around it. A limit order fills if the bar trades through it,
+that is, if its low plus (or its high minus) half the spread reaches the limit. It fills at a market order's price or at
+its limit, whichever is better for it.
+- A stop is elected by a trade at or beyond its price. It then fills as a market order at the stop, or at the open if
+that is already beyond it. If it has a limit, it fills only within that, and is a limit order from the next bar on.
 - A trailing stop is compared with a bar before that bar's high or low moves it; it trails in the session only.
-- All orders of a symbol share a part of a bar's volume (`volume_share`, rounded down, at least one share): those
-  that would pay most beyond the open first, market orders before all, the oldest first among equals. A bar without
-  volume (an index, say) shows a price and fills nothing, and neither does a minute without a bar.
-- opg orders fill at the ask or bid around the open of the session's first bar, cls orders around the close of its
-  last; what that leaves is canceled. Bars outside of the session fill limit orders marked for extended hours only.
-- A partially filled order waits for later bars; a fok order fills whole or not at all.
+- All orders of a symbol share a part of a bar's volume (`volume_share`, rounded down, at least one share). Market
+orders come first, then orders by how far beyond the open they would pay, and the oldest first among equals. A bar
+without volume (such as an index's) shows a price but fills nothing, and neither does a minute without a bar.
+- opg orders fill at the ask or bid around the open of the session's first bar, cls orders around the close of its last;
+the rest is canceled. Bars outside the session fill only limit orders marked for extended hours.
+- A partially filled order waits for later bars; a fok order fills completely or not at all.
 - A minute at whose end its symbol is halted fills nothing, and neither does one that ends with the halt.
 
 `next-bar` adds nothing: even ioc and fok orders see the first whole minute after them, and are canceled at its end.
 
-`paper` has the habits of Alpaca's paper accounts: an order that is marketable when it comes to the market fills at
-once at the quote, whatever its size (or within `depth_share` of the newest bar's volume), and what an ioc or fok
-order does not get at once is canceled. It holds no auctions: once accepted, opg and cls orders are market and limit
-orders like any other, until the close. One eligible fill in ten is only a part of what it could be (`partial_rate`,
-a chance that the exchange's identity decides); the rest is looked at again with the next bar. An elected stop to buy
-becomes a stop-limit order, 4 % above its stop below 50 USD and 2.5 % from there up, as Alpaca protects purchases.
+`paper` behaves like Alpaca's paper accounts. An order that is marketable when it reaches the market fills at once at
+the quote, whatever its size (or within `depth_share` of the newest bar's volume), and whatever an ioc or fok order
+doesn't get at once is canceled. There are no auctions: once accepted, opg and cls orders are ordinary market and limit
+orders until the close. One eligible fill in ten is only partial (`partial_rate`, by a chance that depends on the
+exchange's identity); the rest is considered again with the next bar. An elected buy stop becomes a stop-limit order, 4
+% above its stop below 50 USD and 2.5 % from there up, as Alpaca protects purchases.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Priority = tuple[int, int]
 
 
 class FillModel:
-    """What a specification makes of bars and orders; it holds no state."""
+    """What a fill specification makes of bars and orders; stateless."""
 
     def __init__(self, spec: FillSpec) -> None:
         self.spec = spec
@@ -67,17 +67,17 @@ class FillModel:
         return bars.ask(price, self.spec.spread_bps)
 
     def far_side(self, side: int, price: int) -> int:
-        """Return what a market order of a side gets when the market stands at a price."""
+        """Return the price a market order gets on its side when the market is at a price."""
         return self.ask(price) if side > 0 else self.bid(price)
 
     def quoted(self, order: Order, price: int) -> int | None:
-        """Return the price at which an order fills against the quote around a price, None if its limit forbids it."""
+        """Return the price at which an order fills against the quote around a price; None if its limit forbids it."""
         offered = self.far_side(order.side, price)
         limit = order.request.limit
         return offered if limit is None or (limit - offered) * order.side >= 0 else None
 
     def traded(self, order: Order, bar: Bar) -> int | None:
-        """Return the price at which a bar fills a market or limit order, None when it does not reach its limit."""
+        """Return the price at which a bar fills a market or limit order, or None if it doesn't reach the limit."""
         limit, side = order.request.limit, order.side
         offered = self.far_side(side, bar.open)
         if limit is None:
@@ -92,13 +92,13 @@ class FillModel:
         return _share(bar, self.spec.volume_share) if bar.volume else Decimal(0)
 
     def depth(self, newest: Bar | None) -> Decimal:
-        """Return how many shares stand at the quote after a bar."""
+        """Return how many shares are available at the quote after a bar."""
         if self.spec.depth_share is None:
             return UNBOUNDED
         return _share(newest, self.spec.depth_share) if newest is not None and newest.volume else Decimal(0)
 
     def part(self, qty: Decimal, identity: str) -> Decimal:
-        """Return the whole shares of an eligible fill that its own hexadecimal identity lets happen."""
+        """Return how many whole shares of an eligible fill happen, depending on its own hexadecimal identity."""
         if not self.random_parts or qty < 2 or int(identity[:8], 16) >= self.spec.partial_rate * _HASH:
             return qty
         return max(_ONE, Decimal(int(qty) * int(identity[-8:], 16) // _HASH))
@@ -109,7 +109,7 @@ def _share(bar: Bar, share: Decimal | None) -> Decimal:
 
 
 def priority(order: Order, bar: Bar) -> Priority:
-    """Return the rank of an order in a bar: market orders, then by how far beyond the open it would go."""
+    """Return an order's rank in a bar: market orders first, then by how far beyond the open it would go."""
     limit = order.request.limit
     if limit is None:
         return 0, 0
@@ -117,14 +117,14 @@ def priority(order: Order, bar: Bar) -> Priority:
 
 
 def fill_qty(order: Order, price: int, cap: Decimal) -> Decimal:
-    """Return the shares to fill at a price: what is left of the order, within a cap."""
+    """Return the shares to fill at a price: what is left of the order, up to a cap."""
     if order.qty is not None:
         return min(order.qty - order.filled_qty, cap)
     return min(shares_for(order.remaining_usd, price), cap)
 
 
 def is_complete(order: Order, price: int) -> bool:
-    """Say whether nothing of an order is left that could be filled at a price."""
+    """Return True if nothing of an order that could be filled at a price is left."""
     if order.qty is not None:
         return order.filled_qty >= order.qty
     return order.remaining_usd < usd(price) * _NINE_PLACES

@@ -1,6 +1,6 @@
-"""Option contracts that are held: what their OCC symbol says, what one is worth, and what it comes to at its expiry.
+"""Model held option contracts: what an OCC symbol means, and what a contract is worth until and at its expiry.
 
-None can be traded here: they come by a journal entry and go by expiry, exercise, assignment or settlement.
+Contracts can't be traded here: they arrive by a journal entry and leave by expiry, exercise, assignment or settlement.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.times import new_york_date
 
 SHARES = 100
-"""Shares that a contract is for."""
+"""Shares per contract."""
 _OCC = re.compile(r"([A-Z]{1,6})(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII)
 _CENT = UNITS // 100
 
 
 class Contract(NamedTuple):
-    """One option: the root of its underlying (without a dot), ISO expiry, right C or P, strike in price units."""
+    """One option: the root of its underlying (without a dot), ISO expiry, right C or P, and strike in price units."""
 
     root: str
     expiry: str
@@ -32,17 +32,17 @@ class Contract(NamedTuple):
 
     @property
     def stock_side(self) -> int:
-        """Return +1 where its exercise buys shares and -1 where it sells them."""
+        """Return +1 if its exercise buys shares and -1 if it sells them."""
         return 1 if self.right == "C" else -1
 
     def intrinsic(self, price: int) -> int:
-        """Return what its exercise gains a share at a price of the underlying, in price units; 0 when nothing."""
+        """Return the gain per share from exercise at a price of the underlying, in price units; never negative."""
         return max(0, (price - self.strike) * self.stock_side)
 
 
 @lru_cache(maxsize=10_000)
 def contract_of(symbol: str) -> Contract | None:
-    """Read an OCC symbol; None for any other text, or one with a date that is none."""
+    """Parse an OCC symbol; return None for any other text or an invalid date."""
     match = _OCC.fullmatch(symbol)
     if match is None:
         return None
@@ -56,7 +56,7 @@ def contract_of(symbol: str) -> Contract | None:
 
 
 def shares_of(symbol: str) -> int:
-    """Return how many shares one of a position stands for: 100 for an option contract, else 1."""
+    """Return how many shares one unit of a position represents: 100 for an option contract, else 1."""
     return 1 if contract_of(symbol) is None else SHARES
 
 
@@ -68,9 +68,9 @@ def underlying(market: Market, contract: Contract) -> str | None:
 
 
 def value(market: Market, symbol: str, now_us: int) -> int | None:
-    """Return the price of one share of a position, in price units: a stock's last price, an option's rough price.
+    """Return the price of one share of a position, in price units: a stock's last price or an option's rough price.
 
-    The rough price is the one of the derived option flow: intrinsic value and some time value (rough_price).
+    The rough price is that of the derived option flow: intrinsic value plus some time value (rough_price).
     """
     contract = contract_of(symbol)
     if contract is None:
@@ -85,6 +85,6 @@ def value(market: Market, symbol: str, now_us: int) -> int | None:
 
 
 def last_session(calendar: Calendar, contract: Contract) -> Session:
-    """Return the session at whose close a contract expires: the last that is not after its expiry date."""
+    """Return the session at whose close a contract expires: the last one on or before its expiry date."""
     held = [session for session in calendar.all if session.date <= contract.expiry]
     return held[-1] if held else calendar.all[0]

@@ -1,4 +1,4 @@
-"""The words of the engine: a wish for an order, the order that came of it, and its executions.
+"""Define the engine's vocabulary: order requests, orders and their executions.
 
 Prices are units of 0.0001 USD, times engine microseconds, quantities exact decimals.
 """
@@ -13,27 +13,27 @@ from tradebot.exchange.market.bars import usd
 from tradebot.exchange.refusal import Refusal, invalid
 
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
-"""An order of these is over for good."""
+"""Statuses of finished orders."""
 WAITING = frozenset({"accepted", "pending_new", "held"})
-"""An order of these has not reached the book yet and cannot fill."""
+"""Statuses of orders that haven't reached the book yet and can't fill."""
 BUST, CORRECT = "trade_bust", "trade_correct"
 """What the venue may do to an execution, in the stream's words."""
 _ZERO = Decimal(0)
 _NINE_PLACES = Decimal("1e-9")
-"""Shares come in billionths; amounts that are no finer can be added and taken away without a remainder."""
+"""Shares come in billionths, so that amounts can be added and subtracted without a remainder."""
 
 
 class StopLoss(NamedTuple):
-    """The protecting leg of a complex order; with a limit it is a stop-limit order."""
+    """The protective leg of a complex order; with a limit it is a stop-limit order."""
 
     stop: int
     limit: int | None
 
 
 class OrderRequest(NamedTuple):
-    """A well-formed wish: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
+    """A well-formed order request: exactly one of qty (shares) and notional (USD); side is 1 to buy and -1 to sell.
 
-    `trail_percent` is in per cent, as Alpaca counts it: 1 is a hundredth of the price.
+    `trail_percent` is in percent, as Alpaca counts it: 1 is a hundredth of the price.
     """
 
     symbol: str
@@ -55,7 +55,7 @@ class OrderRequest(NamedTuple):
 
 
 class Replacement(NamedTuple):
-    """What a replaced order shall have instead; None leaves it as it is. `trail` is price units or per cent."""
+    """The changes that a replacement makes; None keeps a value. `trail` is in price units or percent."""
 
     qty: Decimal | None
     limit: int | None
@@ -66,20 +66,19 @@ class Replacement(NamedTuple):
 
 
 def shares_for(dollars: Decimal, price: int) -> Decimal:
-    """Return the shares that an amount in USD buys at a price in units, to nine places and never more."""
+    """Return how many shares `dollars` buys at a price in units, rounded down to nine decimals."""
     return (dollars / usd(price)).quantize(_NINE_PLACES, ROUND_DOWN)
 
 
 @dataclass(slots=True, eq=False)
 class Order:
-    """A working or finished order of an account; an order is itself alone, so it is compared by identity.
+    """A working or finished order of an account; orders are compared by identity.
 
-    `qty` is what it may fill in all: the request's, or less once the other leg has filled a part. `stop` is the
-    price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
-    power, `held_usd` what it reserves now, `claimed` the shares that it keeps from other orders now. `sequence` is
-    its place in time among the orders of all accounts, `live_us` when it came to the market. `replacement` is the
-    order that is on its way to take its place, which has no fills until it does. `fate` is what a script has decided
-    for it.
+    `qty` is what it may fill in total: the request's quantity, or less once the other leg has filled a part. `stop` is
+    the price that elects it, which moves when it trails `hwm`. `reserve` is the price at which it reserves buying
+    power, `held_usd` what it reserves now, `claimed` the shares that it keeps from other orders now. `sequence` is its
+    position in time among the orders of all accounts, `live_us` when it reached the market. `replacement` is the order
+    in transit to replace it, which has no fills until it does. `fate` is what a script has decided for it.
     """
 
     id: str
@@ -122,47 +121,47 @@ class Order:
 
     @property
     def side(self) -> int:
-        """Return 1 for an order to buy and -1 for one to sell."""
+        """Return 1 for a buy order and -1 for a sell order."""
         return self.request.side
 
     @property
     def opens(self) -> bool:
-        """Say whether the order opens or adds to a position."""
+        """Return True if the order opens or adds to a position."""
         return self.intent.endswith("_to_open")
 
     @property
     def grouped(self) -> bool:
-        """Say whether the order belongs to a group."""
+        """Return True if the order belongs to a group."""
         return self.parent is not None or bool(self.legs)
 
     @property
     def is_open(self) -> bool:
-        """Say whether the order is not over yet."""
+        """Return True if the order isn't finished."""
         return self.status not in TERMINAL
 
     @property
     def remaining(self) -> Decimal:
-        """Return the shares not yet filled; of a notional order, what its rest is at the reserved price."""
+        """Return the shares not yet filled; for an order in dollars, convert the rest at the reserved price."""
         if self.qty is not None:
             return self.qty - self.filled_qty
         return shares_for(self.remaining_usd, self.reserve)
 
     @property
     def remaining_usd(self) -> Decimal:
-        """Return the dollars of a notional order not yet spent."""
+        """Return the unspent dollars of an order in dollars."""
         assert self.request.notional is not None
         return self.request.notional - self.filled_usd
 
     def left_for(self, request: OrderRequest) -> Decimal:
-        """Return the shares that a request would have left if it took the order's place now.
+        """Return the shares that a request would have left if it replaced the order now.
 
-        Where it asks for the same shares, it gets what another exit of the order's group has left of them.
+        If it asks for the same quantity, it gets what another exit of the order's group has left of it.
         """
         qty = self.qty if request.qty == self.request.qty else request.qty
         return max((qty or _ZERO) - self.filled_qty, _ZERO)
 
     def power_for(self, shares: Decimal) -> Decimal:
-        """Return the buying power in USD that the order needs while so many of its shares are unfilled."""
+        """Return the buying power in USD that the order needs while this many of its shares are unfilled."""
         if not self.opens:
             return _ZERO
         if self.request.notional is not None:
@@ -175,9 +174,9 @@ Holding = tuple[Decimal, Decimal, Decimal]
 
 
 class Fill(NamedTuple):
-    """One execution, with the state of its order and its account's position after it.
+    """One execution, with the resulting state of its order and its account's position.
 
-    `before` is the position that it met.
+    `before` is the position before it.
     """
 
     id: str
@@ -193,12 +192,12 @@ class Fill(NamedTuple):
 
     @property
     def execution_id(self) -> str:
-        """Return the part of the id by which the stream names the execution."""
+        """Return the part of the id that the stream shows for the execution."""
         return self.id.rpartition("::")[2]
 
     @property
     def fill(self) -> Fill:
-        """Return the execution itself, as an amendment returns what it amends."""
+        """Return the execution itself, as an amendment returns the fill it amends."""
         return self
 
     @property
@@ -208,20 +207,20 @@ class Fill(NamedTuple):
 
     @property
     def shares(self) -> Decimal:
-        """Return what the position gained, negative for a sale."""
+        """Return the change of the position: negative for a sale."""
         return self.qty * self.order.side
 
     @property
     def net_amount(self) -> Decimal:
-        """Return the USD that came in, negative where they went out."""
+        """Return the change of cash in USD: negative for a purchase."""
         return -self.shares * usd(self.price)
 
 
 class Amendment(NamedTuple):
-    """The bust or the correction of an execution: `word` says which, `previous` is what was amended.
+    """The bust or correction of an execution: `word` says which; `previous` is the amended fill or amendment.
 
-    `qty` and `price` are what was executed after all, and what is taken back in a bust. `shares` and `net_amount` are
-    what position and cash gained by it; the rest is as it stood afterwards.
+    `qty` and `price` are the corrected execution, or in a bust what is taken back. `shares` and `net_amount` are the
+    resulting changes of position and cash; the rest is the state afterwards.
     """
 
     id: str
@@ -239,12 +238,12 @@ class Amendment(NamedTuple):
 
     @property
     def execution_id(self) -> str:
-        """Return the part of the id by which the stream names the execution."""
+        """Return the part of the id that the stream shows for the execution."""
         return self.id.rpartition("::")[2]
 
     @property
     def fill(self) -> Fill:
-        """Return the fill that was amended first."""
+        """Return the original fill."""
         return self.previous.fill
 
     @property
@@ -257,5 +256,5 @@ Execution = Fill | Amendment
 
 
 def duplicate_client_id() -> Refusal:
-    """Return the refusal of a client order id that was used before, whatever became of that order."""
+    """Return the refusal of a client order id that was used before, whatever happened to that order."""
     return invalid("client_order_id must be unique")

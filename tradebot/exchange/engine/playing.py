@@ -1,8 +1,7 @@
-"""Time as it passes: bars meet the book, sessions begin and end, deeds fall due, all in the order of their moments.
+"""Advance time: bars meet the book, sessions begin and end, and deeds fall due, all in chronological order.
 
-Between two stops (a session's marks and the deeds of the agenda) the book changes only by what its own orders do, so
-the bars of all its symbols are played in one go. At one moment bars come first, then deeds, then what the calendar
-has for it.
+Between two stops (a session's marks and the agenda's deeds) only its own orders change the book, so the bars of all its
+symbols are played together. At the same moment bars come first, then deeds, then the calendar's marks.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from tradebot.exchange.times import MINUTE
 
 
 class Mark(NamedTuple):
-    """A moment of a session at which something happens besides trading."""
+    """A moment of a session at which something other than trading happens."""
 
     at_us: int
     kind: str
@@ -41,7 +40,7 @@ class Candidate(NamedTuple):
 
 
 def advance(floor: Floor, to_us: int) -> None:
-    """Let time pass up to and including a moment."""
+    """Advance time up to and including a moment."""
     while (at_us := _next_stop(floor, to_us)) is not None:
         from_us = floor.now_us
         _play_bars(floor, from_us, at_us)
@@ -52,7 +51,7 @@ def advance(floor: Floor, to_us: int) -> None:
 
 
 def _next_stop(floor: Floor, to_us: int) -> int | None:
-    """Return the next moment to stop at, None once the target is reached and nothing is due."""
+    """Return the next moment to stop at, or None once the target is reached and nothing is due."""
     deed_us = floor.agenda.next_us
     if deed_us is not None and deed_us <= floor.now_us:
         return floor.now_us
@@ -64,7 +63,7 @@ def _next_stop(floor: Floor, to_us: int) -> int | None:
 
 
 def _marks_between(floor: Floor, from_us: int, to_us: int) -> list[Mark]:
-    """Return the marks after a moment up to another, of the first session that has any."""
+    """Return the marks after one moment and up to another, from the first session that has any."""
     sessions = floor.market.calendar.market
     first = bisect_right(sessions, from_us, key=_last_mark_us)
     if first == len(sessions):
@@ -104,7 +103,7 @@ def _reach(floor: Floor, mark: Mark) -> None:
 
 
 def _wake(floor: Floor) -> None:
-    """Let the orders that were waiting for this moment come to the market, in the order of their coming."""
+    """Bring orders that were waiting for this moment to the market, oldest first."""
     waiting = [o for account in floor.accounts.values() for o in account.open.values() if o.status == "accepted"]
     for order in sorted(waiting, key=attrgetter("sequence")):
         if order.status == "accepted" and life.tradable(floor, order.request):
@@ -112,7 +111,7 @@ def _wake(floor: Floor) -> None:
 
 
 def _expire(floor: Floor, until_us: int, only: str = "") -> None:
-    """End the orders whose time is over by a moment: day orders expire, others are canceled."""
+    """End orders whose time is up: day orders expire, others are canceled."""
     for account in floor.accounts.values():
         for order in list(account.open.values()):
             due = order.expires_us <= until_us and only in ("", order.request.time_in_force)
@@ -124,8 +123,8 @@ def _play_bars(floor: Floor, from_us: int, to_us: int) -> None:
     """Match the bars that end in a span without marks, in the order of their ends and then of their symbols."""
     bars = [(bar.end_us, symbol, bar) for symbol, bar in _bars_between(floor, from_us, to_us)]
     for end_us, symbol, bar in sorted(bars):
-        # A minute is over before the moment at which it ends: a halt that ends with it covers it, one that begins
-        # then does not.
+        # A minute is over just before the moment it ends. So a halt that ends then covers it, and one that begins then
+        # doesn't.
         floor.now_us = end_us - 1
         halted = symbol in floor.halted
         floor.now_us = end_us
@@ -151,7 +150,7 @@ def _match(floor: Floor, symbol: str, bar: Bar) -> None:
     left = floor.model.volume_cap(bar)
     for candidate in _candidates(floor, symbol, bar):
         order = candidate.order
-        # An order that was filled before may have canceled this one.
+        # An order that filled earlier in this bar may have canceled this one.
         if left > 0 and order.is_open and _fits(order, left):
             left -= life.fill(floor, order, candidate.price, left)
 
@@ -161,13 +160,13 @@ def _fits(order: Order, left: Decimal) -> bool:
 
 
 def _candidates(floor: Floor, symbol: str, bar: Bar) -> list[Candidate]:
-    found = []
+    candidates = []
     session = floor.market.calendar.trading(bar.start_us)
     for order in floor.book.orders(symbol):
         price = _price(floor, order, bar, session) if order.live_us <= bar.start_us else None
         if price is not None:
-            found.append(Candidate(priority(order, bar), order.sequence, order, price))
-    return sorted(found)
+            candidates.append(Candidate(priority(order, bar), order.sequence, order, price))
+    return sorted(candidates)
 
 
 def _price(floor: Floor, order: Order, bar: Bar, session: Session) -> int | None:
@@ -175,7 +174,7 @@ def _price(floor: Floor, order: Order, bar: Bar, session: Session) -> int | None
     if not session.open_us <= bar.start_us < session.close_us:
         return model.traded(order, bar) if request.extended_hours else None
     if request.time_in_force == "opg" and model.auctions:
-        # It came with the open, and what the first minute leaves of it is canceled: it sees no other bar.
+        # It arrived at the open; whatever the first minute leaves of it is canceled, so it sees no other bar.
         return model.quoted(order, bar.open)
     if request.time_in_force == "cls" and model.auctions:
         return model.quoted(order, bar.close) if bar.end_us == session.close_us else None

@@ -1,7 +1,7 @@
-"""The reading of a request for an order or its replacement: all that is refused without looking at the account.
+"""Read requests for orders and replacements, refusing everything that is wrong regardless of the account.
 
-Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts.
-Fields that Alpaca does not know are ignored, as it ignores them.
+Source of rules, codes and messages: Alpaca's trading API as documented and as observed on paper accounts. Fields that
+Alpaca doesn't know are ignored, as Alpaca ignores them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _OPTION_SYMBOL = re.compile(r"[A-Z]{1,6}\d{6}[CP]\d{8}", re.ASCII)
 
 
 def read_order(body: Body) -> OrderRequest:
-    """Read the body of POST /v2/orders; raises the Refusal that Alpaca gives for each fault."""
+    """Read the body of POST /v2/orders; raise the Refusal that Alpaca gives for each mistake."""
     order_class = _read_class(body)
     symbol = _read_symbol(body)
     side = SIDES[_choice(body, "side", tuple(SIDES))]
@@ -60,7 +60,7 @@ def read_order(body: Body) -> OrderRequest:
         time_in_force=time_in_force,
         qty=qty,
         notional=notional,
-        # The first order of an oco pair is its take-profit; a limit price beside it is not looked at.
+        # The first order of an oco pair is its take-profit; a separate limit price is ignored.
         limit=take_profit if order_class == "oco" else _read_price(body, order_type, "limit_price"),
         client_order_id=_read_client_id(body),
         position_intent=_read_intent(body),
@@ -77,7 +77,7 @@ def read_order(body: Body) -> OrderRequest:
 
 
 def read_replacement(body: Body) -> Replacement:
-    """Read the body of PATCH /v2/orders/{id}; raises the Refusal that Alpaca gives for each fault."""
+    """Read the body of PATCH /v2/orders/{id}; raise the Refusal that Alpaca gives for each mistake."""
     if body.get("notional") is not None:
         raise unprocessable("notional orders cannot be replaced")
     _check_instructions(body)
@@ -149,7 +149,7 @@ def _check_class(order_class: str, order_type: str, time_in_force: str) -> None:
 
 
 def _check_foreign_prices(body: Body, order_type: str) -> None:
-    """Refuse a price that the order's type does not have."""
+    """Refuse a price that the order type doesn't have."""
     for field in _PRICE_FIELDS:
         if body.get(field) is None or field in _OWN_PRICES[order_type]:
             continue
@@ -179,7 +179,7 @@ def _positive(name: str, value: object) -> Decimal:
     if number <= 0:
         raise invalid(f"{name} must be > 0")
     rounded = number.quantize(_NINE_PLACES, ROUND_HALF_EVEN)
-    # A float of 0.1 + 0.2 arrives as a JSON number with seventeen digits; a string was written on purpose.
+    # A float such as 0.1 + 0.2 arrives as a JSON number with seventeen digits; a string was written deliberately.
     if (rounded != number and isinstance(value, str)) or not rounded:
         raise invalid(f"{name} can have at most 9 decimal places")
     return rounded
@@ -269,7 +269,7 @@ def _read_stop_loss(body: Body) -> StopLoss | None:
 
 
 def _leg(body: Body, field: str) -> dict[str, Any]:
-    """Return a leg's prices; a leg whose every price is null is a leg that was not asked for."""
+    """Return a leg's prices; a leg with only null prices counts as absent."""
     value = body.get(field)
     if value is not None and not isinstance(value, dict):
         raise invalid(f"invalid {field}")
@@ -290,14 +290,14 @@ def _check_legs(order_class: str, take_profit: int | None, stop_loss: StopLoss |
 
 
 def check_legs_apart(take_profit: int, stop: int, exit_side: int) -> None:
-    """Check that a sale takes its profit above its stop, a purchase that covers a short below it."""
+    """Check that a sale takes its profit above its stop, and a purchase that covers a short below it."""
     if (stop - take_profit) * exit_side <= 0:
         sign = ">" if exit_side < 0 else "<"
         raise unprocessable(f"take_profit.limit_price must be {sign} stop_loss.stop_price")
 
 
 def check_terms(request: OrderRequest) -> None:
-    """Check what type, time in force and size of a request allow each other, whether it is new or a replacement."""
+    """Check that a request's type, time in force and size fit together, whether it is new or a replacement."""
     if request.time_in_force not in _LASTING and request.type not in ("market", "limit"):
         raise unprocessable(f"invalid time_in_force {request.time_in_force} for a {request.type} order: use day or gtc")
     if request.trail_percent is not None and request.trail_percent >= _MOST_PERCENT:
@@ -322,7 +322,7 @@ def _check_extended(request: OrderRequest) -> None:
         return
     if request.type != "limit" or request.order_class != "simple" or request.time_in_force not in _LASTING:
         raise unprocessable("extended hours order must be DAY or GTC limit orders")
-    # Only assets flagged fractional_eh_enabled trade in fractions there, and none of this exchange's is.
+    # Only assets flagged fractional_eh_enabled trade in fractions in extended hours, and no asset here is.
     if request.qty is None or not _whole(request.qty):
         raise unprocessable("fractional orders cannot be extended hours orders")
 

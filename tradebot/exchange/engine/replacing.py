@@ -1,4 +1,4 @@
-"""The rules for replacing an order: which orders can be replaced, by what, and the request that comes of it."""
+"""Check the rules for replacing an order: which orders, by what, and the resulting request."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _NOT_YET = ("accepted", "pending_new", "pending_cancel", "pending_replace", "sus
 
 
 def replaced_request(order: Order, wanted: Replacement, on_its_way: bool) -> OrderRequest:
-    """Return the request of the order that would replace another; raises the Refusal where that cannot be.
+    """Return the request of the replacing order; raise a Refusal if the order can't be replaced like this.
 
-    `on_its_way` says that the order has not taken another's place yet. What the account allows is for
-    `admission.admit` to say.
+    `on_its_way` means that the order is itself a replacement in transit. `admission.admit` checks what the account
+    allows.
     """
     _check_replaceable(order, on_its_way)
-    given = [name for name in ("qty", "limit", "stop", "trail", "time_in_force") if getattr(wanted, name) is not None]
-    _check_fields(order, given)
-    changed = order.request._replace(client_order_id=wanted.client_order_id, **_changes(order, wanted, given))
+    fields = [name for name in ("qty", "limit", "stop", "trail", "time_in_force") if getattr(wanted, name) is not None]
+    _check_fields(order, fields)
+    changed = order.request._replace(client_order_id=wanted.client_order_id, **_changes(order, wanted, fields))
     if changed == order.request._replace(client_order_id=wanted.client_order_id):
         raise unprocessable("order parameters are not changed")
     _check_changed(order, changed)
@@ -43,7 +43,7 @@ def _check_replaceable(order: Order, on_its_way: bool) -> None:
         raise unprocessable("unable to replace order, order is not open")
     status = order.status if order.replacement is None else "pending_replace"
     if on_its_way and status == "held":
-        # A leg that is held for its entry stays so while its replacement is on its way, and so does that.
+        # A leg held for its entry stays held while its replacement is in transit, and so does the replacement.
         status = "pending_new"
     if status in _NOT_YET:
         raise unprocessable(f"cannot replace order in {status} status")
@@ -51,8 +51,8 @@ def _check_replaceable(order: Order, on_its_way: bool) -> None:
         raise unprocessable("notional orders cannot be replaced")
 
 
-def _check_fields(order: Order, given: list[str]) -> None:
-    for name in given:
+def _check_fields(order: Order, fields: list[str]) -> None:
+    for name in fields:
         if name not in _CHANGEABLE[order.request.type]:
             raise _misplaced(order.request.type, _NAMES.get(name, name))
         if order.request.order_class != "simple" and name not in _NAMES:
@@ -67,8 +67,8 @@ def _misplaced(order_type: str, field: str) -> Refusal:
     return invalid(f"{order_type.replace('_', ' ')} orders must not have {field}")
 
 
-def _changes(order: Order, wanted: Replacement, given: list[str]) -> dict[str, Any]:
-    changes = {name: getattr(wanted, name) for name in given if name != "trail"}
+def _changes(order: Order, wanted: Replacement, fields: list[str]) -> dict[str, Any]:
+    changes = {name: getattr(wanted, name) for name in fields if name != "trail"}
     if wanted.trail is None:
         return changes
     if order.request.trail_price is None:

@@ -1,4 +1,4 @@
-"""Stops: when a bar elects one, at what price it then fills, and how it trails the market."""
+"""Handle stops: when a bar elects one, at what price it then fills, and how it trails the market."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tradebot.exchange.market.bars import Bar
 
 
 def first_stop(request: OrderRequest, last: int | None) -> tuple[int | None, int | None]:
-    """Return where the stop of a new order stands and its high water mark (low for a purchase), None without."""
+    """Return a new order's stop and high-water mark (low for a purchase), or None if it has no stop."""
     if request.type != "trailing_stop" or last is None:
         return request.stop, None
     return trailing_stop(request, last), last
 
 
 def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
-    """Return the price at which a bar fills an order with a stop, electing or trailing it on the way."""
+    """Return the price at which a bar fills a stop order, electing or trailing it as needed."""
     if order.elected:
         return model.traded(order, bar)
     if not _touched(order, bar):
@@ -27,7 +27,7 @@ def stop_price(order: Order, bar: Bar, model: FillModel) -> int | None:
     order.elected = True
     if model.at_once and order.side > 0 and order.request.type == "stop":
         order.request = order.request._replace(type="stop_limit", limit=collar(order.stop))
-    # A bar that opens beyond the stop elects it there; otherwise the market was at the stop itself.
+    # A bar that opens beyond the stop elects it there; otherwise the market passed through the stop itself.
     at = max(order.stop, bar.open) if order.side > 0 else min(order.stop, bar.open)
     return model.quoted(order, at)
 

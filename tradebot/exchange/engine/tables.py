@@ -1,7 +1,7 @@
-"""The long lists of an account: all its orders, and all that happened to it.
+"""Hold an account's long lists: all its orders, and its entire history.
 
-Both can begin with what a snapshot holds, which is read when it is first asked for: a start must not take longer
-because an account is old.
+Both can start with the contents of a snapshot, which are read only when first needed, so that an old account doesn't
+slow down a start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _nothing_kept(sequence: int) -> Order:
 
 
 class OrderTable:
-    """Orders under a text, in the order in which they were added; a number stands for one that `find` has to fetch."""
+    """Orders by a text key, in the order they were added; a number stands for one that `find` has to fetch."""
 
     def __init__(self, rows: dict[str, Order | int] | None = None, find: Find = _nothing_kept) -> None:
         self._rows: dict[str, Order | int] = rows or {}
@@ -45,15 +45,15 @@ class OrderTable:
         return row
 
     def get(self, key: str) -> Order | None:
-        """Return the order under a text, None where there is none."""
+        """Return the order with a key, or None if there is none."""
         return self[key] if key in self._rows else None
 
     def add(self, key: str, order: Order) -> None:
-        """Put an order under a text."""
+        """Add an order under a key."""
         self._rows[key] = order
 
     def values(self) -> ValuesView[Order]:
-        """Return the orders, the oldest first."""
+        """Return the orders, oldest first."""
         if not self._whole:
             for key in self._rows:
                 self[key]
@@ -61,26 +61,26 @@ class OrderTable:
         return self._rows.values()  # type: ignore[return-value] # none of them is a number any more
 
     def newest(self) -> Iterator[Order]:
-        """Yield the orders, the newest first."""
+        """Yield the orders, newest first."""
         return (self[key] for key in reversed(self._rows))
 
     def sequences(self) -> list[int]:
-        """Return the sequences of the orders; none of them is fetched."""
+        """Return the sequences of the orders without fetching any."""
         return [row if isinstance(row, int) else row.sequence for row in self._rows.values()]
 
     def fetched(self) -> list[Order]:
-        """Return those orders that nobody has to fetch."""
+        """Return the orders that are already fetched."""
         return [row for row in self._rows.values() if not isinstance(row, int)]
 
     def unfetched(self) -> list[int]:
-        """Return the sequences of the others."""
+        """Return the sequences of orders that aren't fetched yet."""
         return [row for row in self._rows.values() if isinstance(row, int)]
 
 
 class History(Sequence[T]):
-    """What happened, the oldest first; it is added to, and what an item knows of the others may be amended.
+    """What happened, oldest first; items are added, and an item's knowledge of later ones may be amended.
 
-    It can begin with `count` items that are `packed`, which `unpack` takes out of each part.
+    It can start with `count` `packed` items, which `unpack` extracts part by part.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class History(Sequence[T]):
         self.packed = packed
         self.packed_count = count
         self.newer = [*items]
-        """What came after what is packed; all of it once that is unpacked."""
+        """Items after the packed ones; all items once those are unpacked."""
         self._unpack = unpack
 
     def __len__(self) -> int:
@@ -113,7 +113,7 @@ class History(Sequence[T]):
         self._all()[place] = item
 
     def append(self, item: T) -> None:
-        """Add what happened last."""
+        """Add the latest item."""
         self.newer.append(item)
 
     def _all(self) -> list[T]:

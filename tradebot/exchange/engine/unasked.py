@@ -1,4 +1,4 @@
-"""What the venue does to an order that nobody has asked for: suspend, stop, resume, restate or cancel it."""
+"""Do what a venue does to an order unasked: suspend, stop, resume, restate or cancel it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def suspend(engine: Engine, order: Order) -> None:
 
 
 def stop(engine: Engine, order: Order) -> None:
-    """Guarantee an order its fill: it meets no bars, and fills whole a minute later, or with its last moment."""
+    """Guarantee an order's fill: it meets no bars, and fills completely a minute later or at its last moment."""
     _put_aside(engine, order, "stopped")
     order.live_us = engine.now_us
     close_us = engine.market.calendar.trading(engine.now_us).close_us
@@ -29,7 +29,7 @@ def stop(engine: Engine, order: Order) -> None:
 
 
 def resume(engine: Engine, order: Order) -> None:
-    """Bring an order back to the market that was suspended or stopped."""
+    """Bring a suspended or stopped order back to the market."""
     if order.status not in _ASIDE:
         raise unprocessable(f"order is {order.status}: only one that is {' or '.join(_ASIDE)} can be resumed")
     order.live_us = engine.now_us
@@ -38,14 +38,14 @@ def resume(engine: Engine, order: Order) -> None:
 
 
 def cancel(engine: Engine, order: Order) -> None:
-    """Cancel an order at once, as a broker does who may not keep it."""
+    """Cancel an order at once, like a broker who may not keep it."""
     if not order.is_open:
         raise unprocessable(f'order is already in "{order.status}" state')
     life.cancel(engine, order)
 
 
 def restate(engine: Engine, order: Order, wanted: Replacement) -> None:
-    """Change an order in place, as after a telephone call; it may become what its owner could have replaced it by."""
+    """Change an order in place, within what its owner could have replaced it with."""
     account = engine.accounts[order.account]
     request = replaced_request(order, wanted, account.to_be_replaced(order) is not None)
     order.reserve = admit(request, engine.desk(account, order)).reserve
@@ -54,7 +54,7 @@ def restate(engine: Engine, order: Order, wanted: Replacement) -> None:
     if request.stop != order.request.stop:
         order.stop, order.elected = request.stop, False
     order.request = request._replace(client_order_id=order.request.client_order_id)
-    # A bar that has begun knows nothing of the new price yet.
+    # A bar that has already begun doesn't know the new price.
     order.live_us = engine.now_us
     account.hold(order)
     _tell_restated(engine, order)

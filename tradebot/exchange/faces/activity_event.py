@@ -1,4 +1,4 @@
-"""Account activities as they are streamed: the ActivityEventV2 object of Alpaca's document, with details by kind."""
+"""Build streamed account activities: the ActivityEventV2 object of Alpaca's documentation, with details by kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OF_AN_ORDER = ("order_id", "side", "symbol", "leaves_qty", "cum_qty", "order_st
 
 
 class Entered(NamedTuple):
-    """An activity other than a fill, the action of the company that it came of, and the shares held before it."""
+    """An activity other than a fill, the corporate action behind it, and the shares held before it."""
 
     activity: Activity
     account: Account
@@ -30,7 +30,7 @@ class Entered(NamedTuple):
 
 
 def activity_event_json(engine: Engine, account: Account, place: int, event_id: str) -> dict[str, Any]:
-    """Return the event of an account's activity, by its place among them."""
+    """Return the event of an account's activity, given its index."""
     activity = account.activities[place]
     at, date = stamp(activity.at_us), new_york_date(activity.at_us)
     event = {
@@ -44,8 +44,8 @@ def activity_event_json(engine: Engine, account: Account, place: int, event_id: 
     }
     if not isinstance(activity, Activity):
         return event | {"settle_date": _settles(engine, date)} | _trade(activity)
-    shown = activity_json(activity)
-    amounts = {name: shown[name] for name in _SHOWN if name in shown}
+    fields = activity_json(activity)
+    amounts = {name: fields[name] for name in _SHOWN if name in fields}
     subtype = {} if activity.sub_type is None else {"activity_subtype": activity.sub_type}
     entered = Entered(activity, account, _action_of(engine, activity), _held_before(account, activity.symbol, place))
     details = {"system_date": date, **_DETAILS.get(activity.kind, _grouped)(entered)}
@@ -58,37 +58,37 @@ def _settles(engine: Engine, date: str) -> str:
 
 
 def _trade(execution: Execution) -> dict[str, Any]:
-    order, shown = execution.order, activity_json(execution)
-    details = {name: shown[name] for name in _OF_AN_ORDER}
+    order, fields = execution.order, activity_json(execution)
+    details = {name: fields[name] for name in _OF_AN_ORDER}
     return {
         "activity_type": "TRD",
-        "qty": shown["qty"],
-        "price": shown["price"],
+        "qty": fields["qty"],
+        "price": fields["price"],
         "net_amount": plain(execution.net_amount),
-        **({"previous_id": shown["previous_id"]} if isinstance(execution, Amendment) else {}),
+        **({"previous_id": fields["previous_id"]} if isinstance(execution, Amendment) else {}),
         "details": details
         | {
             "client_order_id": order.client_order_id,
             "asset_id": asset_id(order.symbol),
             "cusip": cusip_of(order.symbol),
-            "execution_type": shown.get("execution_type", "fill"),
+            "execution_type": fields.get("execution_type", "fill"),
         },
     }
 
 
 _KINDS = {"DIV": (DIVIDEND,), "SPLIT": SPLITS, "NC": (NAME_CHANGE,), "MA": (CASH_MERGER,)}
-"""The actions of companies that an activity may come of."""
+"""The corporate actions behind each kind of activity."""
 
 
 def _action_of(engine: Engine, activity: Activity) -> Action | None:
-    """Return the last action of a company that an activity can have come of."""
+    """Return the last corporate action that can be behind an activity."""
     kinds, date = _KINDS.get(activity.kind, ()), new_york_date(activity.at_us)
     of = engine.market.actions.of(activity.symbol or "")
     return next((one for one in reversed(of) if one.kind in kinds and one.process_date <= date), None)
 
 
 def _held_before(account: Account, symbol: str | None, place: int) -> Decimal:
-    """Return the shares of a symbol that all activities before one have left."""
+    """Return the shares of a symbol held after all activities before the given one."""
     held = _ZERO
     for activity in account.activities[:place]:
         if not isinstance(activity, Activity):
@@ -99,7 +99,7 @@ def _held_before(account: Account, symbol: str | None, place: int) -> Decimal:
 
 
 def _company(entered: Entered) -> dict[str, Any]:
-    """Return what every action of a company has: when it counted what is held, and its id."""
+    """Return the fields common to all corporate actions: the date on which holdings counted, and the id."""
     action = entered.action
     if action is None:
         return {"position_date": new_york_date(entered.activity.at_us)}
@@ -170,7 +170,7 @@ def _journal(entered: Entered) -> dict[str, Any]:
 
 
 def _grouped(entered: Entered) -> dict[str, Any]:
-    """Return what ties the entries together that one end of an option makes."""
+    """Return the id that links the entries made by the end of one option."""
     return {"group_id": uuid_of("group", entered.account.number, entered.activity.at_us)}
 
 

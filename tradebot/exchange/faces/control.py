@@ -1,4 +1,4 @@
-"""The exchange's own control under /exchange/v1: status, time, accounts, the log, and stopping."""
+"""Serve the exchange's control API under /exchange/v1: status, time, accounts, log, and stopping."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_EVENTS = 10_000
 
 
 class ControlFace:
-    """Handlers of the control API. `instance` names this very process to who started or found it."""
+    """Handlers of the control API. `instance` identifies this process to whoever started or found it."""
 
     def __init__(self, exchange: Exchange, instance: str, stop: Callable[[], None]) -> None:
         self._exchange = exchange
@@ -32,7 +32,7 @@ class ControlFace:
         self._stop = stop
 
     def routes(self) -> list[Route]:
-        """Return the face's routes."""
+        """Return the routes."""
         return [
             route("/exchange/v1/status", GET=self._status),
             route(TICK, POST=self._run),
@@ -91,7 +91,7 @@ class ControlFace:
 def _pace(call: Call) -> Pace:
     body = decode_object(call.body)
     if set(body) != {"pace"} or not isinstance(body["pace"], str):
-        raise malformed('a pace is {"pace": "step"}, {"pace": "real"} or {"pace": "60x"}')
+        raise malformed('send {"pace": "step"}, {"pace": "real"} or {"pace": "60x"}')
     try:
         return read_pace(body["pace"])
     except ValueError as error:

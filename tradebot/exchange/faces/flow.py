@@ -1,4 +1,4 @@
-"""The options-flow API under /api: what the strategy reads, in that API's envelopes, headers and refusals."""
+"""Serve the options-flow API under /api, with the envelopes, headers and refusals of the real API."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _PRINT_ORDERS = ("executed_at", "premium", "size", "volume", "trf_executed_at")
 
 
 class FlowSource(Protocol):
-    """What is known at a moment. Alerts and prints come newest first, series oldest first."""
+    """Provides what is known at a moment: alerts and prints newest first, series oldest first."""
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterable[Row]:
-        """Return alerts of these tickers, of all when none is named."""
+        """Return alerts for these tickers, or for all if none is given."""
         ...
 
     def prints(self, ticker: str, day: str | None, now_us: int) -> Iterable[Row]:
@@ -59,9 +59,9 @@ class FlowSource(Protocol):
 
 
 class Quota:
-    """Requests counted by engine time: the day rolls at 20:00 in New York, the minute with the clock.
+    """Counts requests by engine time: the day ends at 20:00 in New York, the minute with the clock.
 
-    The counts live as long as the server; the log does not hold reads.
+    The counts last as long as the server, because the log doesn't record reads.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class Quota:
         self._minute, self._minute_count = -1, 0
 
     def headers(self, now_us: int) -> dict[str, str]:
-        """Count one request and return the headers that report it."""
+        """Count one request and return the headers that report the quota."""
         day, minute = new_york_date(now_us + _DAY_ROLLS_BEFORE_MIDNIGHT), now_us // MINUTE
         self._day_count = self._day_count + 1 if day == self._day else 1
         self._minute_count = self._minute_count + 1 if minute == self._minute else 1
@@ -92,7 +92,7 @@ class FlowFace:
         self._quota = Quota()
 
     def routes(self) -> list[Route]:
-        """Return the face's routes, the busiest first."""
+        """Return the routes, busiest first."""
         return [
             route("/api/option-trades/flow-alerts", GET=self._counted(self._alerts)),
             route("/api/darkpool/{ticker}", GET=self._counted(self._prints)),
@@ -121,11 +121,11 @@ class FlowFace:
         newer = now - _ALERT_WINDOW if newer is None else newer
         older = now if older is None else min(older, now)
         limit = params.count("limit", 100, 200)
-        wanted = matcher(params, call.values("rule_name[]"), call.values("issue_types[]"))
+        matches = matcher(params, call.values("rule_name[]"), call.values("issue_types[]"))
         rows = _between(
             self._source.alerts([feed_ticker(word) for word in params.words("ticker_symbol")], now), newer, older
         )
-        page = islice((one for one in rows if wanted(one.fields)), limit)
+        page = islice((one for one in rows if matches(one.fields)), limit)
         return envelope(page, newer_than=rfc3339(newer), older_than=rfc3339(older))
 
     def _prints(self, call: Call, params: Params) -> bytes:
@@ -135,8 +135,8 @@ class FlowFace:
         newer, older = _cursor(params, "newer_than", call), _cursor(params, "older_than", call)
         rows: Iterable[Row] = self._source.prints(_ticker(call), _day(params, call), self._engine.now_us)
         rows = _between(rows, newer if newer is not None else 0, older if older is not None else 2**63)
-        wanted = matcher_of_prints(params)
-        chosen = [one for one in rows if wanted(one.fields)]
+        matches = matcher_of_prints(params)
+        chosen = [one for one in rows if matches(one.fields)]
         if order in PRINT_NUMBERS:
             chosen.sort(key=lambda one: _size_of(one, order), reverse=True)
         if ascending:
@@ -217,7 +217,7 @@ def _cursor(params: Params, name: str, call: Call) -> int | None:
 
 
 def _between(rows: Iterable[Row], newer_us: int, older_us: int) -> Iterator[Row]:
-    """Keep rows within both cursors, which are inclusive; the rows come newest first."""
+    """Keep rows within both cursors, inclusive; the rows come newest first."""
     for one in rows:
         if one.at_us < newer_us:
             return
@@ -226,13 +226,13 @@ def _between(rows: Iterable[Row], newer_us: int, older_us: int) -> Iterator[Row]
 
 
 def _is_by(one: Row, day: str | None) -> bool:
-    """Say whether a daily row is of a day or of one before it; a row without a date is, since nothing says no."""
+    """Return True if a daily row is from a day or earlier; a row without a date counts too."""
     its_day = one.fields.get("date")
     return day is None or not isinstance(its_day, str) or its_day <= day
 
 
 def _size_of(one: Row, field: str) -> float:
-    """Return what prints are ordered by; what cannot be read comes last of the largest-first."""
+    """Return the sort key of prints; one that can't be read sorts last among the largest-first."""
     try:
         return number(one.fields, field)
     except (KeyError, TypeError, ValueError, OverflowError):

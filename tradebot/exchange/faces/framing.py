@@ -1,4 +1,4 @@
-"""What HTTP leaves to its servers before a request can be understood: where it ends, and what it is for.
+"""Enforce two HTTP rules before routing: where a request ends, and which host it is for.
 
 Source of both rules: RFC 9112, sections 6.3 (two lengths) and 3.2.2 (the absolute form of a target).
 """
@@ -17,7 +17,7 @@ _LENGTHS = {b"content-length", b"transfer-encoding"}
 
 
 class Framing:
-    """The ASGI application before all others: a request with two lengths is refused, a target shortened to its path."""
+    """The outermost ASGI application: refuses requests with two lengths, shortens absolute targets to paths."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -31,25 +31,25 @@ class Framing:
 
 
 def in_origin_form(scope: Scope) -> Scope:
-    """Return the scope of a request whose target may name its host: that host counts in place of the header's."""
-    found = _ABSOLUTE.fullmatch(scope["path"])
+    """Return the scope of a request whose target may name a host, which then replaces the Host header."""
+    match = _ABSOLUTE.fullmatch(scope["path"])
     raw = _ABSOLUTE.fullmatch(scope["raw_path"].decode("latin-1"))
-    if found is None or raw is None:
+    if match is None or raw is None:
         return scope
     headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
     return {
         **scope,
-        "path": found[2] or "/",
+        "path": match[2] or "/",
         "raw_path": (raw[2] or "/").encode("latin-1"),
         "headers": [*headers, (b"host", raw[1].encode("latin-1"))],
     }
 
 
 async def _refuse(receive: Receive, send: Send) -> None:
-    """Refuse a request once it is whole, and its connection with it: what follows may be another's request."""
+    """Refuse a complete request and close its connection: what follows may be part of another request."""
     while (await receive()).get("more_body"):
         pass
-    body = encode({"code": MALFORMED, "message": "a request has a Content-Length or a Transfer-Encoding, not both"})
+    body = encode({"code": MALFORMED, "message": "a request can't have both a Content-Length and a Transfer-Encoding"})
     headers = [
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),

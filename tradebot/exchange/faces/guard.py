@@ -1,9 +1,10 @@
-"""Who may speak to the exchange at all: programs of this machine, and no web page but its own.
+"""Decide who may talk to the exchange: programs on this machine, and no web page except its own.
 
-Its control has no key, so it is changed by programs of the user who runs it alone: `callers` knows them.
+Its control API needs no key, so only programs of the user who runs the exchange may change it; `callers` identifies
+them.
 
-A page of another site can make a browser send requests to loopback, and a name that its owner points there
-afterwards makes them look like the exchange's own. The first shows in the Origin header, the second in Host.
+A web page of another site can make a browser send requests to loopback. It can also point its own domain there, so that
+its requests look like the exchange's own. The Origin header reveals the first, the Host header the second.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import FORBIDDEN
 
 PAGE_DATA = "/exchange/v1/page"
-"""What the page shows, as JSON; a foreign page may not read it, however it asks."""
+"""The page's data as JSON; foreign pages must never read it."""
 _HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
 _CONTROL = "/exchange/"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Guard:
-    """The ASGI application in front of all others: refuses what does not come from this machine's programs."""
+    """The ASGI application in front of all others: refuses whatever doesn't come from programs on this machine."""
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
         self._app = app
@@ -36,21 +37,21 @@ class Guard:
         if message is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            # Closing before accepting is how an ASGI server is told to answer the handshake with a 403.
+            # Closing before accepting tells the ASGI server to answer the handshake with a 403.
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
         else:
             await _forbid(message, send)
 
 
 def objection(scope: Scope, token: str | None = None) -> str | None:
-    """Return why a request is refused, or None. A client that is no browser may leave both headers out."""
+    """Return why a request is refused, or None. A client other than a browser may omit both headers."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     ports = [_port(host.decode("latin-1")) for host in hosts]
     if None in ports:
         return "the Host header must name this machine: 127.0.0.1, localhost or [::1]"
     foreign = any(_is_foreign(value.decode("latin-1"), ports) for name, value in scope["headers"] if name == b"origin")
     if foreign and (scope["type"] == "websocket" or scope["method"] not in _SAFE or scope["path"] == PAGE_DATA):
-        return "a web page of another origin may not do this"
+        return "a web page from another origin can't do this"
     controls = scope["path"].startswith(_CONTROL) and scope.get("method", "GET") not in _SAFE
     return callers.objection(scope, token) if controls else None
 
@@ -61,9 +62,9 @@ def _is_foreign(origin: str, ports: list[str | None]) -> bool:
 
 
 def _port(host: str) -> str | None:
-    """Return the port of a loopback host, 80 where it names none; None for any other host."""
-    found = _HOST.fullmatch(host)
-    return None if found is None else found[2] or "80"
+    """Return the port of a loopback host (80 if none is given), or None for any other host."""
+    match = _HOST.fullmatch(host)
+    return None if match is None else match[2] or "80"
 
 
 async def _forbid(message: str, send: Send) -> None:

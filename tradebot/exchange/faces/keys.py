@@ -1,4 +1,4 @@
-"""Who asks: the account that a request's key and secret open."""
+"""Identify the account that a request's key and secret belong to."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _BASIC, _BEARER = "basic ", "bearer "
 
 
 class Credentials(NamedTuple):
-    """A key and its secret, as a request shows them."""
+    """A key and its secret, as sent in a request."""
 
     key_id: str
     secret: str
 
 
 def account_of(call: Call, engine: Engine) -> Account:
-    """Return the account of the caller; raises the 401 Refusal where no account has such a key and secret."""
+    """Return the caller's account; raise the 401 Refusal if no account has this key and secret."""
     account = account_with(credentials_of(call.headers), engine)
     if account is None:
         raise unauthorized()
@@ -41,9 +41,9 @@ def account_with(shown: Credentials | None, engine: Engine) -> Account | None:
 
 
 def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
-    """Return what a request shows in Alpaca's two headers, or as basic or bearer authentication; None where nothing.
+    """Return the credentials in Alpaca's two headers or in basic or bearer authentication; None if there are none.
 
-    The key of an account here is its secret too, so that one word can stand for an OAuth client's token.
+    An account's key here is also its secret, so that one word can serve as an OAuth client's token.
     """
     key_id, secret = headers.get("apca-api-key-id"), headers.get("apca-api-secret-key")
     if key_id and secret:
@@ -56,7 +56,7 @@ def credentials_of(headers: Mapping[str, str]) -> Credentials | None:
 
 
 def command_of(call: Call, account: Account | None = None) -> Command:
-    """Return a request as the command that it is, of its caller or of nobody."""
+    """Convert a request into a command, of its caller or of nobody."""
     number = account.number if account else ""
     return Command(call.method, call.raw_path, call.raw_query, call.body, number, call.effects)
 
@@ -75,5 +75,5 @@ def _same(secret: str, shown: str) -> bool:
 
 
 def unauthorized() -> Refusal:
-    """Return the 401 that Alpaca gives, which carries no code."""
+    """Return the 401 that Alpaca gives, which has no code."""
     return Refusal(401, {"message": "unauthorized."})

@@ -1,4 +1,4 @@
-"""Alpaca's market-data API: every path of its OpenAPI document, each by the handler that answers it."""
+"""Serve Alpaca's market-data API: map every path of its OpenAPI document to a handler."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from tradebot.exchange.faces.web import Call, Handler, Reply, route
 
 
 class DataFace:
-    """Handlers of the market-data API; any account's key opens it.
+    """Handlers of the market-data API; the key of any account is accepted.
 
-    What they show was complete at the moment that `now_us` tells: engine time, or an earlier moment, for an answer
-    that is stale.
+    They show what was complete at the moment returned by `now_us`: engine time, or an earlier time for a stale answer.
     """
 
     def __init__(self, exchange: Exchange, now_us: Callable[[], int] | None = None) -> None:
@@ -34,7 +33,7 @@ class DataFace:
         self._others = [*CorporateActions(market, now).routes(), *screener.routes(), *meta.routes()]
 
     def routes(self) -> list[Route]:
-        """Return the face's routes, the busiest first; the paths left out stand before those that take any name."""
+        """Return the routes, busiest first; paths that are left out come before those that match any name."""
         stocks, others = self._routed(self._stocks), self._routed(self._others)
         return [*stocks, *left_out_routes(self._engine, LEFT_OUT), *others]
 

@@ -1,4 +1,4 @@
-"""The JSON objects of Alpaca's trading API: decimals as strings, every documented key always present."""
+"""Build the JSON objects of Alpaca's trading API: decimals as strings, every documented key always present."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _AVERAGE = Decimal("1e-6")
 
 @lru_cache(maxsize=20_000)
 def asset_id(symbol: str) -> str:
-    """Return the id that stands for a symbol."""
+    """Return the id of a symbol's asset."""
     return uuid_of("asset", symbol)
 
 
 def asset_class(symbol: str) -> str:
-    """Return what kind of asset a symbol names; options can only be held, never traded here."""
+    """Return a symbol's asset class; options can only be held here, not traded."""
     return "us_equity" if contract_of(symbol) is None else "us_option"
 
 
@@ -40,7 +40,7 @@ def account_id(account: Account) -> str:
 
 
 def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
-    """Return the Order object; with `nested` the legs of a complex order stand inside it."""
+    """Return the Order object; with `nested`, it contains the legs of a complex order."""
     request = order.request
     average = order.filled_usd / order.filled_qty if order.filled_qty else None
     order_class = (order.parent or order).request.order_class
@@ -85,7 +85,7 @@ def order_json(order: Order, nested: bool = False) -> dict[str, Any]:
 
 
 def legs_json(order: Order) -> list[dict[str, Any]] | None:
-    """Return the Order objects of an order's legs, None where it has none."""
+    """Return the Order objects of an order's legs, or None if it has none."""
     return [order_json(leg) for leg in order.legs] or None
 
 
@@ -115,10 +115,10 @@ def fill_json(fill: Fill) -> dict[str, Any]:
 
 
 def amendment_json(amendment: Amendment) -> dict[str, Any]:
-    """Return the row of an execution that was taken back or corrected.
+    """Return the row of a busted or corrected execution.
 
-    Alpaca documents `execution_type` and `previous_id` for its stream of activities alone. `type` has the same word:
-    who sums up the rows that are fills must not take this one for another.
+    Alpaca documents `execution_type` and `previous_id` only for its stream of activities. `type` has the same word, so
+    that clients that sum up fills don't count this row as one.
     """
     return {
         "id": amendment.id,
@@ -200,7 +200,7 @@ def account_json(engine: Engine, account: Account) -> dict[str, Any]:
 
 
 def _last_session(engine: Engine) -> Session:
-    """Return the session before the one that is running or comes next."""
+    """Return the session before the current or next one."""
     calendar = engine.market.calendar
     return calendar.all[max(calendar.place(calendar.trading(engine.now_us).date) - 1, 0)]
 
@@ -208,7 +208,7 @@ def _last_session(engine: Engine) -> Session:
 def configuration_json(settings: Configuration) -> dict[str, Any]:
     """Return the AccountConfigurations object, without the day-trading checks that Alpaca removed in 2026.
 
-    A level for options is there once one was set.
+    It includes a level for options only once one was set.
     """
     level = settings.max_options_trading_level
     return {
@@ -224,10 +224,10 @@ def configuration_json(settings: Configuration) -> dict[str, Any]:
 
 
 def position_json(engine: Engine, account: Account, held: Position) -> dict[str, Any]:
-    """Return the Position object; quantity and value of a short one are negative.
+    """Return the Position object; a short position has a negative quantity and value.
 
-    What the day has made is measured from the last close for shares that were held then, and from their average
-    price for those that came since.
+    The day's gain is measured from the last close for shares held then, and from their average price for shares added
+    since.
     """
     price, last_day = usd(engine.price(held.symbol)), _last_day_price(engine, held.symbol)
     shares = held.qty * shares_of(held.symbol)
@@ -258,14 +258,14 @@ def position_json(engine: Engine, account: Account, held: Position) -> dict[str,
 
 
 def _last_day_price(engine: Engine, symbol: str) -> Decimal:
-    """Return the price at the last session's close; one that was not known then counts as it is now."""
+    """Return the price at the last session's close; if it wasn't known then, return the current price."""
     if contract_of(symbol) is None:
         return usd(engine.market.last_close(symbol, engine.now_us) or engine.price(symbol))
     return usd(option_value(engine.market, symbol, _last_session(engine).close_us) or engine.price(symbol))
 
 
 def listed_json(account: Account, listed: Watchlist) -> dict[str, Any]:
-    """Return the Watchlist object without its assets, as it stands in the list of all."""
+    """Return the Watchlist object without its assets, as in the list of all watchlists."""
     return {
         "id": listed.id,
         "account_id": account_id(account),
@@ -276,13 +276,13 @@ def listed_json(account: Account, listed: Watchlist) -> dict[str, Any]:
 
 
 def watchlist_json(market: Market, account: Account, listed: Watchlist) -> dict[str, Any]:
-    """Return the Watchlist object with its assets; a symbol that is not known any more is left out."""
+    """Return the Watchlist object with its assets, leaving out symbols that are no longer known."""
     assets = [asset_json(market, symbol) for symbol in listed.symbols if symbol in market.known]
     return listed_json(account, listed) | {"assets": assets}
 
 
 def asset_json(market: Market, symbol: str) -> dict[str, Any]:
-    """Return the Asset object, with both the old and the new word for what can be borrowed."""
+    """Return the Asset object, with both the old and the new word for borrowability."""
     liquid = market.liquid(symbol)
     return {
         "id": asset_id(symbol),
@@ -306,7 +306,7 @@ def asset_json(market: Market, symbol: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=20_000)
 def calendar_json(session: Session, settles: str) -> dict[str, str]:
-    """Return the calendar row of a session, its times in New York."""
+    """Return a session's calendar row, with New York times."""
     return {
         "date": session.date,
         "open": f"{new_york(session.open_us):%H:%M}",
@@ -318,7 +318,7 @@ def calendar_json(session: Session, settles: str) -> dict[str, str]:
 
 
 def clock_json(engine: Engine) -> dict[str, Any]:
-    """Return the Clock object, its times with New York's offset; the moment itself is shown to the nanosecond."""
+    """Return the Clock object with New York's UTC offset; the current time is shown to the nanosecond."""
     calendar, now = engine.market.calendar, engine.now_us
     return {
         "timestamp": nanoseconds(new_york(now)),
@@ -341,7 +341,7 @@ def _price(units: int | None) -> str | None:
 
 
 def _ratio(part: Decimal, whole: Decimal) -> str:
-    """Return a fraction; of nothing it is 0, as shares that were given cost nothing."""
+    """Format a fraction; a fraction of nothing is 0, as for shares that were received for free."""
     return plain(_rounded(part / whole, _RATIO)) if whole else "0"
 
 

@@ -1,4 +1,4 @@
-"""The little HTTP that the faces share: reading a request, refusing it, answering JSON."""
+"""Share a small HTTP layer between the APIs: read a request, refuse it, answer JSON."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tradebot.exchange.jsontext import encode
 from tradebot.exchange.refusal import Refusal
 
 LONGEST_BODY = 64 * 1024
-"""Bytes of a request body that are kept; no request of these faces needs more than a few hundred."""
+"""Maximum bytes of a request body to keep; no request here needs more than a few hundred."""
 EFFECTS = "tradebot.effects"
-"""Where in the scope a fault script leaves what shall become of a request, a JSON list."""
+"""Key in the scope where a fault script stores its decisions about a request, as a JSON list."""
 CONNECTION = "connection"
-"""Where in the scope's state the connection is, which a server that ends does not wait for while it is held."""
+"""Key in the scope's state for the connection; a server that stops doesn't wait for held connections."""
 _JSON = "application/json; charset=utf-8"
 
 
 class Call(NamedTuple):
-    """A request as handlers see it: `raw_path` as sent, `names` from the path, `effects` as a fault script decided."""
+    """A request as handlers see it: `raw_path` as sent, `names` from the path, `effects` from a fault script."""
 
     method: str
     raw_path: str
@@ -37,7 +37,7 @@ class Call(NamedTuple):
 
     @property
     def query(self) -> dict[str, str]:
-        """Return the query parameters; of a repeated one the last."""
+        """Return the query parameters; if one is repeated, the last value counts."""
         return dict(parse_qsl(self.raw_query, keep_blank_values=True))
 
     def values(self, name: str) -> list[str]:
@@ -47,19 +47,19 @@ class Call(NamedTuple):
 
 
 class Stream(Protocol):
-    """The body of an answer that goes on."""
+    """The body of an endless answer."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield its parts."""
         ...
 
     def close(self) -> None:
-        """Be told that nobody reads any more, or ever did."""
+        """Release the stream when nobody reads it anymore, or ever did."""
         ...
 
 
 class Reply(NamedTuple):
-    """An answer: status, body bytes, further headers, and a stream in the body's place where there is one."""
+    """An answer: status, body, extra headers, and optionally a stream instead of the body."""
 
     status: int
     body: bytes
@@ -76,19 +76,19 @@ def ok(value: object) -> Reply:
 
 
 class Endpoint:
-    """The ASGI application of one path: a handler for each method, run to its end before the next."""
+    """The ASGI application of one path: one handler per method, each run to its end before the next."""
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; a client that leaves in the middle of its body has asked for nothing."""
+        """Answer one request; a client that disconnects before its body is complete has asked for nothing."""
         try:
             body = await _body(scope, receive)
         except ClientDisconnect:
             return
         reply = self._answer(_call(scope, body))
-        # Alpaca gives every answer a number of its own, by which its support finds the request.
+        # Alpaca numbers every answer so that its support can find the request.
         headers = {"x-request-id": secrets.token_hex(16), **reply.headers}
         if reply.body:
             headers.setdefault("content-type", _JSON)
@@ -110,7 +110,7 @@ class Endpoint:
 
 
 class Paths:
-    """The ASGI application that finds the one for a path: at once where the path is no pattern, else in order."""
+    """The ASGI application that finds the route of a path: directly if it has no pattern, otherwise in order."""
 
     def __init__(self, routes: Sequence[Route], default: ASGIApp) -> None:
         self._literal: dict[str, ASGIApp] = {one.path: one.app for one in routes if "{" not in one.path}
@@ -122,7 +122,7 @@ class Paths:
 
 
 async def _go_on(stream: Stream, response: StreamingResponse, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a stream until it ends or its client leaves; a server that ends leaves it."""
+    """Send a stream until it ends, its client leaves, or the server stops."""
     connection = scope.get("state", {}).get(CONNECTION)
     if connection is not None:
         connection.hold()
@@ -138,7 +138,7 @@ def route(path: str, **handlers: Handler) -> Route:
 
 
 async def _body(scope: Scope, receive: Receive) -> str:
-    """Read the body; what is longer than any sensible request is read and forgotten. Raises ClientDisconnect."""
+    """Read the body, discarding one that is unreasonably long. Raises ClientDisconnect."""
     if scope["method"] in ("GET", "HEAD"):
         return ""
     kept, more = bytearray(), True

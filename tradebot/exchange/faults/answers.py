@@ -1,4 +1,4 @@
-"""How each fault answers: one coroutine for each that decides a reply, given the request and what it was told."""
+"""Answer requests that a fault fires on: one coroutine per fault, given the request and the fault's settings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _DRIPS_A_SECOND = 10
 _UNAUTHORIZED = encode({"message": "unauthorized."})
 _NOT_FOUND = encode({"code": 40410000, "message": "not found"})
 
-Told = Mapping[str, Any]
+Settings = Mapping[str, Any]
 
 
 class Answered(NamedTuple):
-    """An answer that was made and not yet given."""
+    """An answer that was produced but not sent yet."""
 
     status: int
     headers: bodies.Headers
     body: bytes
 
     def with_body(self, body: bytes) -> Answered:
-        """Return the answer with another body, and its length."""
+        """Return this answer with another body and a matching length."""
         return self._replace(headers=bodies.headed(self.headers, body), body=body)
 
 
@@ -36,112 +36,114 @@ class Turn(Protocol):
     target: str
 
     async def answer(self) -> Answered:
-        """Carry the request out, and return its right answer."""
+        """Carry out the request and return the correct answer."""
         ...
 
 
-Answering = Callable[[Turn, Told], Awaitable[None]]
+Answering = Callable[[Turn, Settings], Awaitable[None]]
 
 
 async def give(turn: Turn, answered: Answered) -> None:
-    """Send a whole answer."""
+    """Send a complete answer."""
     await turn.connection.begin(answered.status, answered.headers)
     await turn.connection.write(answered.body)
 
 
-async def _instead(turn: Turn, told: Told, status: int, body: bytes, kind: bytes, *extra: tuple[bytes, bytes]) -> None:
-    """Answer so, having carried the request out where the rule says after."""
-    if told["acceptance"] == "after":
+async def _instead(
+    turn: Turn, settings: Settings, status: int, body: bytes, kind: bytes, *extra: tuple[bytes, bytes]
+) -> None:
+    """Send this answer instead, after carrying out the request if the rule says so."""
+    if settings["acceptance"] == "after":
         await turn.answer()
     await give(turn, Answered(status, bodies.headed([*extra], body, kind), body))
 
 
-async def rightly(turn: Turn, told: Told) -> None:
-    """Give the right answer: the fault is in what became of the request."""
+async def rightly(turn: Turn, settings: Settings) -> None:
+    """Send the correct answer; the fault lies in what happened to the request."""
     await give(turn, await turn.answer())
 
 
-async def _reply_lost(turn: Turn, told: Told) -> None:
+async def _reply_lost(turn: Turn, settings: Settings) -> None:
     await turn.answer()
     await turn.connection.close()
 
 
-async def _status(turn: Turn, told: Told) -> None:
-    wait_us = told["retry_after"]
+async def _status(turn: Turn, settings: Settings) -> None:
+    wait_us = settings["retry_after"]
     extra = [] if wait_us is None else [(b"retry-after", b"%d" % max(1, wait_us // SECOND))]
-    await _instead(turn, told, told["value"], *bodies.error(told["value"], turn.target), *extra)
+    await _instead(turn, settings, settings["value"], *bodies.error(settings["value"], turn.target), *extra)
 
 
-async def _redirect(turn: Turn, told: Told) -> None:
-    location = (b"location", told["location"].encode("ascii", "replace"))
-    await _instead(turn, told, told["value"], b"", bodies.HTML, location)
+async def _redirect(turn: Turn, settings: Settings) -> None:
+    location = (b"location", settings["location"].encode("ascii", "replace"))
+    await _instead(turn, settings, settings["value"], b"", bodies.HTML, location)
 
 
-async def _html_body(turn: Turn, told: Told) -> None:
-    await _instead(turn, told, 200, bodies.page("Scheduled maintenance"), bodies.HTML)
+async def _html_body(turn: Turn, settings: Settings) -> None:
+    await _instead(turn, settings, 200, bodies.page("Scheduled maintenance"), bodies.HTML)
 
 
-async def _empty_body(turn: Turn, told: Told) -> None:
-    await _instead(turn, told, 200, b"", bodies.JSON)
+async def _empty_body(turn: Turn, settings: Settings) -> None:
+    await _instead(turn, settings, 200, b"", bodies.JSON)
 
 
-async def _expired_keys(turn: Turn, told: Told) -> None:
+async def _expired_keys(turn: Turn, settings: Settings) -> None:
     await give(turn, Answered(401, bodies.headed([], _UNAUTHORIZED, bodies.JSON), _UNAUTHORIZED))
 
 
-async def _not_found(turn: Turn, told: Told) -> None:
+async def _not_found(turn: Turn, settings: Settings) -> None:
     await give(turn, Answered(404, bodies.headed([], _NOT_FOUND, bodies.JSON), _NOT_FOUND))
 
 
-async def _truncated_json(turn: Turn, told: Told) -> None:
-    status, headers, whole = await turn.answer()
-    kept = len(whole) // 2 if told["value"] is None else told["value"]
-    part = whole[:kept]
-    if told["connection"] == "kept":
+async def _truncated_json(turn: Turn, settings: Settings) -> None:
+    status, headers, full_body = await turn.answer()
+    kept_bytes = len(full_body) // 2 if settings["value"] is None else settings["value"]
+    part = full_body[:kept_bytes]
+    if settings["connection"] == "kept":
         await give(turn, Answered(status, bodies.headed(headers, part), part))
         return
-    await turn.connection.begin(status, bodies.headed(headers, whole))
+    await turn.connection.begin(status, bodies.headed(headers, full_body))
     await turn.connection.write(part, more=True)
     await turn.connection.close()
 
 
-async def _slow_drip(turn: Turn, told: Told) -> None:
+async def _slow_drip(turn: Turn, settings: Settings) -> None:
     status, headers, body = await turn.answer()
     await turn.connection.begin(status, headers)
-    size = max(1, told["value"] // _DRIPS_A_SECOND)
+    size = max(1, settings["value"] // _DRIPS_A_SECOND)
     for start in range(0, len(body), size):
         await turn.connection.write(body[start : start + size], more=True)
-        await turn.connection.pause(size / told["value"])
+        await turn.connection.pause(size / settings["value"])
         if turn.connection.gone:
             return
     await turn.connection.write(b"")
 
 
-async def _hang(turn: Turn, told: Told) -> None:
-    answered = await turn.answer() if told["acceptance"] == "after" else None
-    await turn.connection.pause(told["value"] / SECOND)
-    if told["then"] == "answer" and not turn.connection.gone:
+async def _hang(turn: Turn, settings: Settings) -> None:
+    answered = await turn.answer() if settings["acceptance"] == "after" else None
+    await turn.connection.pause(settings["value"] / SECOND)
+    if settings["then"] == "answer" and not turn.connection.gone:
         await give(turn, answered or await turn.answer())
     else:
         await turn.connection.close()
 
 
-async def _reset(turn: Turn, told: Told) -> None:
-    if told["value"] == "after":
+async def _reset(turn: Turn, settings: Settings) -> None:
+    if settings["value"] == "after":
         await turn.answer()
     await turn.connection.reset()
 
 
-async def _late_arrival(turn: Turn, told: Told) -> None:
-    # Carrying it out means here to put it on its way: the command itself says when it arrives.
+async def _late_arrival(turn: Turn, settings: Settings) -> None:
+    # Here, carrying out the request only puts it in transit: the command itself says when it arrives.
     await turn.answer()
-    if told["answer"] == "lost":
+    if settings["answer"] == "lost":
         await turn.connection.close()
-    elif told["answer"] == "reset":
+    elif settings["answer"] == "reset":
         await turn.connection.reset()
     else:
-        body, kind = bodies.error(told["answer"], turn.target)
-        await give(turn, Answered(told["answer"], bodies.headed([], body, kind), body))
+        body, kind = bodies.error(settings["answer"], turn.target)
+        await give(turn, Answered(settings["answer"], bodies.headed([], body, kind), body))
 
 
 ANSWERS: Mapping[str, Answering] = {
@@ -158,4 +160,4 @@ ANSWERS: Mapping[str, Answering] = {
     "not_found": _not_found,
     "late_arrival": _late_arrival,
 }
-"""Faults by name; the others answer rightly."""
+"""Fault handlers by name; any other fault sends the correct answer."""

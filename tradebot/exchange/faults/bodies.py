@@ -1,4 +1,4 @@
-"""What answers of a troubled service hold: error bodies, pages of gateways, and right answers spoiled."""
+"""Build the bodies that a broken service sends: error bodies, gateway pages, and damaged answers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ HTML = b"text/html; charset=utf-8"
 _GATEWAY = {502: "Bad Gateway", 503: "Service Temporarily Unavailable", 504: "Gateway Time-out"}
 _QUOTE = ("bp", "ap")
 _PARTS = ("latestQuote", "quote", "quotes", "trade", "trades", "bar", "bars")
-"""Keys of a data answer that are words of its shape; any other key is a symbol."""
+"""Keys that belong to the shape of a data answer; any other key is a symbol."""
 _GONE = object()
 
 Headers = list[tuple[bytes, bytes]]
 Change = Callable[[Any], Any]
-Wanted = Callable[[str], bool]
+Matches = Callable[[str], bool]
 
 
 def error(status: int, target: str) -> tuple[bytes, bytes]:
-    """Return the body of an error status and its content type, as the service or the gateway before it gives it."""
+    """Return the body and content type of an error status, as the service or the gateway in front of it sends them."""
     if status in _GATEWAY:
         return page(f"{status} {_GATEWAY[status]}"), HTML
     if status == 429:
@@ -40,13 +40,13 @@ def _too_many(target: str) -> bytes:
 
 
 def page(title: str) -> bytes:
-    """Return a small page for people."""
+    """Return a small HTML page."""
     lines = ("<html>", f"<head><title>{title}</title></head>", f"<body><h1>{title}</h1></body>", "</html>", "")
     return "\r\n".join(lines).encode()
 
 
 def headed(headers: Headers, body: bytes, kind: bytes | None = None, promised: int | None = None) -> Headers:
-    """Return headers for another body; `promised` is the length to claim where it is not the body's own."""
+    """Return headers for a different body; `promised` is the Content-Length to claim if it isn't the real length."""
     replaced = (b"content-length", *((b"content-type",) if kind else ()))
     kept = [(name, value) for name, value in headers if name.lower() not in replaced]
     length = len(body) if promised is None else promised
@@ -55,7 +55,7 @@ def headed(headers: Headers, body: bytes, kind: bytes | None = None, promised: i
 
 
 def changed(body: bytes, change: Change) -> bytes:
-    """Return a JSON body after a change; what is not JSON stays as it is."""
+    """Return a JSON body after applying a change; leave a body that isn't JSON as it is."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -64,7 +64,7 @@ def changed(body: bytes, change: Change) -> bytes:
 
 
 def unknown(value: Any, field: str, word: str) -> Any:
-    """Return JSON data with a word in place of each text that stands in a field of this name."""
+    """Return JSON data in which each string field of this name holds the given word."""
     return _each(value, field, lambda old: word if isinstance(old, str) else old)
 
 
@@ -82,42 +82,42 @@ def _each(value: Any, field: str, change: Change) -> Any:
     return {key: item for key, item in items if item is not _GONE}
 
 
-def crossed(value: Any, wanted: Wanted, dollars: float, name: str = "") -> Any:
-    """Return JSON data with the bid so far above the ask in each quote of a wanted symbol."""
+def crossed(value: Any, matches: Matches, dollars: float, name: str = "") -> Any:
+    """Return JSON data in which each quote of a selected symbol has its bid that many dollars above its ask."""
     if isinstance(value, list):
-        return [crossed(item, wanted, dollars, name) for item in value]
+        return [crossed(item, matches, dollars, name) for item in value]
     if not isinstance(value, dict):
         return value
     own = str(value.get("symbol", name))
     if all(isinstance(value.get(field), int | float) for field in _QUOTE):
-        return value | ({"bp": round(value["ap"] + dollars, 4)} if wanted(own) else {})
-    return {key: crossed(item, wanted, dollars, _named(key, own)) for key, item in value.items()}
+        return value | ({"bp": round(value["ap"] + dollars, 4)} if matches(own) else {})
+    return {key: crossed(item, matches, dollars, _named(key, own)) for key, item in value.items()}
 
 
 def _named(key: str, own: str) -> str:
-    """Return the symbol that a part of an answer is about: its own key, where that is one."""
+    """Return the symbol that part of an answer is about: its key, if the key is a symbol."""
     return own if key in _PARTS else key
 
 
-def replaced(value: Any, older: Any, wanted: Wanted) -> Any:
-    """Return JSON data with what it says of wanted symbols taken from an older answer to the same question."""
+def replaced(value: Any, older: Any, matches: Matches) -> Any:
+    """Return JSON data in which the selected symbols' values come from an older answer to the same request."""
     if not isinstance(value, dict) or not isinstance(older, dict):
         return value
     if "symbol" in value:
-        return older if wanted(str(value["symbol"])) else value
+        return older if matches(str(value["symbol"])) else value
     inner = [key for key in value if key in _PARTS]
     if inner:
-        return value | {key: replaced(value[key], older.get(key), wanted) for key in inner}
-    kept = {key: item for key, item in value.items() if not wanted(key)}
-    return kept | {key: item for key, item in older.items() if wanted(key)}
+        return value | {key: replaced(value[key], older.get(key), matches) for key in inner}
+    kept = {key: item for key, item in value.items() if not matches(key)}
+    return kept | {key: item for key, item in older.items() if matches(key)}
 
 
-def merged(body: bytes, older: bytes, wanted: Wanted) -> bytes:
-    """Return a JSON body with what it says of wanted symbols taken from an older one."""
-    return changed(body, lambda value: replaced(value, json.loads(older), wanted))
+def merged(body: bytes, older: bytes, matches: Matches) -> bytes:
+    """Return a JSON body in which the selected symbols' values come from an older body."""
+    return changed(body, lambda value: replaced(value, json.loads(older), matches))
 
 
 def shifted_clock(value: Any, skew_us: int) -> Any:
-    """Return a clock's answer with its time shifted, in the zone in which it stands."""
+    """Return a clock answer with its time shifted, keeping its time zone."""
     skew = timedelta(microseconds=skew_us)
     return _each(value, "timestamp", lambda shown: nanoseconds(datetime.fromisoformat(shown) + skew))

@@ -1,4 +1,4 @@
-"""The armed rules and how often each was met and fired; the log holds all of it, so that a restart goes on counting."""
+"""Keep the armed rules and count how often each one matched and fired; the log lets the counts survive a restart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tradebot.exchange.times import parse_time, rfc3339
 
 ARMED, CLEARED, COUNTED, FIRED = "fault_armed", "fault_cleared", "fault_counted", "fault_fired"
 NOTES = (COUNTED, FIRED)
-"""Log events of this book that no command gives again: they are decided outside of the engine."""
+"""Log events that this book writes. No command reproduces them, because they are decided outside the engine."""
 _DECIDING = ("answer", "order")
 _COUNTS_EVERY_S = 1.0
 
@@ -36,13 +36,13 @@ class Armed:
 
     @property
     def spent(self) -> bool:
-        """Say whether the rule can fire no more."""
+        """Return True if the rule can't fire again."""
         when = self.rule.when
         ends = [end for end in (when.last, max(when.nth, default=None)) if end is not None]
         return (when.at_most is not None and self.fired >= when.at_most) or any(self.seen >= end for end in ends)
 
     def due(self) -> bool:
-        """Say whether what was seen last is one that the rule fires on."""
+        """Return True if the rule fires on the latest match."""
         when = self.rule.when
         return when.counted(self.seen) and (when.probability >= 1 or self._drawn() < when.probability)
 
@@ -50,7 +50,7 @@ class Armed:
         return stream("fault", self.rule.when.seed, self.rule.name, self.seen).random()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rule as it was written, and what became of it."""
+        """Return the rule as written, with its counts."""
         written = self.rule.written
         return {
             "name": self.rule.name,
@@ -64,7 +64,7 @@ class Armed:
 
 
 class Firing(NamedTuple):
-    """A rule that fires on a request or an event for the `number`-th time; `since_us` is when its trouble began."""
+    """A rule that fires on a request or event for the `number`-th time; `since_us` is when its fault began."""
 
     rule: Rule
     since_us: int
@@ -72,15 +72,15 @@ class Firing(NamedTuple):
 
     @property
     def role(self) -> str:
-        """Return where the fault acts."""
+        """Return which part of the exchange the fault acts on."""
         return FAULTS[self.rule.fault].role
 
 
 class FaultBook:
-    """The armed rules of an exchange. `note` writes into the log what is decided here.
+    """The armed rules of an exchange. `note` writes what is decided here into the log.
 
-    What a rule has only counted is noted at once for a request that changes something, and for reads and events, of
-    which there may be thousands a second, once a second of real time (`now_s`).
+    A match that doesn't fire is noted at once for a request that changes something. For reads and events, which can
+    number thousands a second, counts are noted once per second of real time (`now_s`).
     """
 
     def __init__(self, calendar: Calendar, note: Note, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -91,19 +91,19 @@ class FaultBook:
         self._owed: dict[str, Armed] = {}
         self._armed: dict[str, Armed] = {}
         self.on_requests = self.on_streams = False
-        """Whether any rule can befall a request, or an event: while none can, nothing is asked."""
+        """Whether any rule can apply to requests or to stream events; if none can, rules aren't checked at all."""
         self.asks_accounts = False
-        """Whether any rule is about one account alone."""
+        """Whether any rule names an account."""
 
     def __iter__(self) -> Iterator[Armed]:
-        """Go through the armed rules, the oldest first."""
+        """Iterate over the armed rules, oldest first."""
         return iter(self._armed.values())
 
     def __len__(self) -> int:
         return len(self._armed)
 
     def arm(self, text: str, now_us: int) -> list[Armed]:
-        """Arm the rules of a script; raises RuleError, and then arms none."""
+        """Arm the rules of a script; if one is invalid, raise RuleError and arm none."""
         rules = read_rules(text)
         twice = next((rule.name for rule in rules if rule.name in self._armed), None)
         if twice is not None:
@@ -119,7 +119,7 @@ class FaultBook:
         return armed
 
     def clear(self, name: str | None) -> list[str]:
-        """Clear one rule, or all; return the names of those that were armed."""
+        """Clear one rule, or all of them; return the names of those that were armed."""
         names = [known for known in self._armed if name in (None, known)]
         for known in names:
             del self._armed[known]
@@ -133,7 +133,7 @@ class FaultBook:
         self.asks_accounts = any(one.rule.when.account for one in self)
 
     def restore(self, event: Mapping[str, Any]) -> None:
-        """Take a note of the log for what it says: a rule's counts as they stood after it."""
+        """Restore a rule's counts from a note in the log."""
         armed = self._armed.get(str(event.get("rule")))
         if armed is None:
             return
@@ -143,9 +143,9 @@ class FaultBook:
             armed.began_us = parse_time(event["at"]) if armed.began_us is None else armed.began_us
 
     def firings(self, facts: Facts, now_us: int) -> list[Firing]:
-        """Ask every rule about a request or an event, count it, and return those that fire, the oldest rule first.
+        """Check every rule against a request or event, count the matches, and return the rules that fire, oldest first.
 
-        Of the rules that decide an answer or what becomes of a request, only the first that is due fires.
+        Among rules that decide the answer or what happens to the request, only the first one that is due fires.
         """
         fired: list[Firing] = []
         for armed in self._meeting(facts, now_us):
@@ -161,7 +161,7 @@ class FaultBook:
         return fired
 
     def note_counts(self, *, at_once: bool) -> None:
-        """Note what was counted since the last time, at once or if that was a second ago."""
+        """Write the new counts into the log, either now or if a second has passed since the last time."""
         if not self._owed or not (at_once or self._now_s() - self._noted_s >= _COUNTS_EVERY_S):
             return
         owed, self._owed, self._noted_s = self._owed, {}, self._now_s()
@@ -170,11 +170,11 @@ class FaultBook:
 
     @property
     def owes(self) -> bool:
-        """Say whether something was counted that is not noted yet."""
+        """Return True if some counts aren't in the log yet."""
         return bool(self._owed)
 
     def in_force(self, fault: str, now_us: int) -> Iterator[Armed]:
-        """Go through the rules of a fault whose time it is, whatever else they wait for."""
+        """Iterate over the rules of a fault whose time window is open, ignoring their other conditions."""
         return (one for one in self if one.rule.fault == fault and self._is_time(one, now_us))
 
     def _meeting(self, facts: Facts, now_us: int) -> list[Armed]:
@@ -199,7 +199,7 @@ class FaultBook:
         return Firing(armed.rule, self.began(armed, now_us), armed.fired)
 
     def began(self, armed: Armed, now_us: int) -> int:
-        """Return when a rule's trouble began: when its time came, or else with its first firing."""
+        """Return when a rule's fault began: when its time window opened, or else when it first fired."""
         after = armed.rule.when.after
         start_us = after.place(self._calendar, now_us) if after else None
         begun = now_us if armed.began_us is None else armed.began_us
@@ -207,10 +207,10 @@ class FaultBook:
 
 
 def _meets(rule: Rule, facts: Facts) -> bool:
-    """Say whether a request or an event is what a rule waits for, its time and counts aside."""
+    """Return True if a request or event matches a rule's conditions other than time and counts."""
     when = rule.when
     return (
-        _is_wanted(rule, facts)
+        _matches(rule, facts)
         and _fits(facts.symbols, when.symbol)
         and when.side in ("", facts.side)
         and _fits((facts.client_order_id,), when.client_order_id)
@@ -219,20 +219,20 @@ def _meets(rule: Rule, facts: Facts) -> bool:
     )
 
 
-def _is_wanted(rule: Rule, facts: Facts) -> bool:
+def _matches(rule: Rule, facts: Facts) -> bool:
     if facts.target in STREAMS:
-        return _is_wanted_event(rule, facts.target)
+        return _matches_event(rule, facts.target)
     fault = FAULTS[rule.fault]
     if rule.when.stream or fault.role == "stream":
         return False
-    # A halt without a request in its conditions is a matter of time alone.
+    # A halt whose conditions name no request depends on time alone.
     if fault.role == "market" and not rule.when.request:
         return False
-    wanted = rule.when.request or ("any",)
-    return _is_any(facts.target, wanted) and (not fault.goes_with or _is_any(facts.target, fault.goes_with))
+    requests = rule.when.request or ("any",)
+    return _is_any(facts.target, requests) and (not fault.goes_with or _is_any(facts.target, fault.goes_with))
 
 
-def _is_wanted_event(rule: Rule, target: str) -> bool:
+def _matches_event(rule: Rule, target: str) -> bool:
     streams: When = rule.when
     return target in (streams.stream or (STREAMS if FAULTS[rule.fault].role == "stream" else ()))
 

@@ -1,4 +1,4 @@
-"""Arming and clearing rules: commands like any other, so that a replay of the log arms and clears them again."""
+"""Arm and clear rules with ordinary commands, so that replaying the log repeats them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Emit = Callable[[str, dict[str, Any]], None]
 
 
 class FaultCommands:
-    """Handlers that arm and clear rules; `emit` writes what they did into the log."""
+    """Handlers that arm and clear rules; `emit` writes the result into the log."""
 
     def __init__(self, book: FaultBook, halts: Halts, emit: Emit) -> None:
         self._book = book

@@ -1,4 +1,4 @@
-"""The door that every request comes through: while rules are armed it asks them, and does what they say."""
+"""Intercept every request while rules are armed, and apply the rules that fire."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _ROWS = {
     "position_value": rows.misvalued,
     "restless_orders": rows.restless,
 }
-"""Faults that change what rows of orders and positions say."""
+"""Faults that change the contents of order and position rows."""
 
 Older = Callable[[Scope, int], Awaitable[tuple[int, bytes]]]
-"""(a data request, engine time) -> the status and the body of its answer as it was then."""
+"""Take a data request and an engine time; return the status and body of the answer at that time."""
 
 
 class FaultDoor:
-    """An application before another one. `record` writes what was decided into the log."""
+    """ASGI middleware that applies faults. `record` writes decisions into the log."""
 
     def __init__(self, inner: ASGIApp, exchange: Exchange, record: Callable[[], None], older: Older) -> None:
         self.inner = inner
@@ -83,14 +83,14 @@ class _Turn:
         self._body: bytes | None = body
 
     async def again(self) -> Message:
-        """Receive the body that was read already, then whatever comes after it."""
+        """Receive the body that was already read, then whatever follows it."""
         if self._body is None:
             return await self.connection.receive()
         body, self._body = self._body, None
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def answer(self) -> Answered:
-        """Carry the request out, and return its right answer, as far as the data in it are right."""
+        """Carry out the request and return its answer, with the data changed by the rules that fire."""
         effects = effects_of(self._firings, self._facts, self._door.engine.now_us)
         caught = _Caught()
         await self._door.inner({**self.connection.scope, EFFECTS: effects}, self.again, caught)
@@ -101,10 +101,10 @@ class _Turn:
         return answered
 
     async def _tinted(self, firing: Firing, answered: Answered) -> Answered:
-        """Return an answer as a firing shows it."""
-        told, fault = firing.rule.settings, firing.rule.fault
+        """Return an answer changed by one firing rule."""
+        settings, fault = firing.rule.settings, firing.rule.fault
         if fault == "clock_skew":
-            self.connection.shift_date(told["value"])
+            self.connection.shift_date(settings["value"])
         if fault == "stale_account":
             return await self._as_then(firing, answered)
         if answered.status != 200:
@@ -114,32 +114,34 @@ class _Turn:
         return answered.with_body(self._changed(firing, answered.body))
 
     def _changed(self, firing: Firing, body: bytes) -> bytes:
-        told = firing.rule.settings
+        settings = firing.rule.settings
         if firing.rule.fault == "crossed_quotes":
-            wanted = _wanted(firing)
-            return bodies.changed(body, lambda value: bodies.crossed(value, wanted, float(told["value"])))
+            matches = _symbol_matcher(firing)
+            return bodies.changed(body, lambda value: bodies.crossed(value, matches, float(settings["value"])))
         if firing.rule.fault == "unknown_enum":
-            return bodies.changed(body, lambda value: bodies.unknown(value, told["value"], told["word"]))
+            return bodies.changed(body, lambda value: bodies.unknown(value, settings["value"], settings["word"]))
         if firing.rule.fault in _ROWS:
-            return bodies.changed(body, lambda value: _ROWS[firing.rule.fault](value, told, firing.number))
+            return bodies.changed(body, lambda value: _ROWS[firing.rule.fault](value, settings, firing.number))
         if firing.rule.fault == "missing_field":
-            return bodies.changed(body, lambda value: bodies.missing(value, told["value"]))
+            return bodies.changed(body, lambda value: bodies.missing(value, settings["value"]))
         if is_of_kind(self.target, "clock"):
-            return bodies.changed(body, lambda value: bodies.shifted_clock(value, told["value"]))
+            return bodies.changed(body, lambda value: bodies.shifted_clock(value, settings["value"]))
         return body
 
     async def _older(self, firing: Firing, answered: Answered) -> Answered:
-        """Return an answer with what it says of the firing's symbols as it was then, an error of then included."""
-        wanted = _wanted(firing)
+        """Return an answer with older values for the rule's symbols, or an older error as a whole."""
+        matches = _symbol_matcher(firing)
         status, older = await self._door.older(self.connection.scope, self._then_us(firing))
         if status == 200:
-            return answered.with_body(bodies.merged(answered.body, older, wanted))
-        # An error is all of an answer, so that it may stand for no symbol that the rule does not name.
-        all_wanted = all(wanted(symbol) for symbol in self._facts.symbols)
-        return answered._replace(status=status).with_body(older) if all_wanted else answered
+            return answered.with_body(bodies.merged(answered.body, older, matches))
+        # An error replaces the whole answer, so it may only be used if the rule covers every symbol in the request.
+        all_match = all(matches(symbol) for symbol in self._facts.symbols)
+        return answered._replace(status=status).with_body(older) if all_match else answered
 
     async def _as_then(self, firing: Firing, answered: Answered) -> Answered:
-        """Return the answer that the account's owner would have had then; whose keys are unknown has no account."""
+        """Return the answer that the account's owner would have received back then, or this one if the keys are
+        unknown.
+        """
         if not self._facts.account:
             return answered
         self._body, caught = b"", _Caught()
@@ -148,13 +150,13 @@ class _Turn:
         return caught.answered()
 
     def _then_us(self, firing: Firing) -> int:
-        """Return the engine time whose data a firing shows."""
+        """Return the engine time whose data a firing rule shows."""
         age_us = firing.rule.settings["value"]
         return firing.since_us if age_us is None else self._door.engine.now_us - age_us
 
 
 class _Caught:
-    """Takes an answer in, in place of the connection."""
+    """Captures an answer instead of sending it to the client."""
 
     def __init__(self) -> None:
         self._status = 500
@@ -162,18 +164,18 @@ class _Caught:
         self._body = b""
 
     async def __call__(self, message: Message) -> None:
-        """Take in a part of the answer."""
+        """Capture one part of the answer."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], list(message.get("headers", []))
         else:
             self._body += message.get("body", b"")
 
     def answered(self) -> Answered:
-        """Return the whole answer."""
+        """Return the complete answer."""
         return Answered(self._status, self._headers, self._body)
 
 
-def _wanted(firing: Firing) -> bodies.Wanted:
+def _symbol_matcher(firing: Firing) -> bodies.Matches:
     patterns = firing.rule.when.symbol or ("*",)
     return lambda symbol: any(fnmatchcase(symbol, pattern) for pattern in patterns)
 
@@ -183,7 +185,7 @@ def _target(scope: Scope) -> str:
 
 
 async def _body(request: Request) -> bytes:
-    """Read the body; of what is longer than any sensible request, a part that is too long as well is kept."""
+    """Read the body; if it is unreasonably long, keep only a part that is still too long to be accepted."""
     kept = bytearray()
     async for chunk in request.stream():
         kept += chunk[: LONGEST_BODY + 1 - len(kept)]

@@ -1,4 +1,4 @@
-"""An account as it was at an earlier engine time, for a client that is shown one that lags."""
+"""Reconstruct an account as it was at an earlier engine time, to show a client stale data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tradebot.exchange.market.bars import usd
 
 @contextmanager
 def earlier(engine: Engine, number: str, then_us: int) -> Iterator[None]:
-    """Put the account of a moment in the account's place; whoever reads it must not wait meanwhile."""
+    """Replace an account with its earlier self inside the block; the block must not await anything."""
     now = engine.accounts[number]
     engine.accounts[number] = account_at(now, then_us)
     try:
@@ -25,7 +25,7 @@ def earlier(engine: Engine, number: str, then_us: int) -> Iterator[None]:
 
 
 def account_at(account: Account, then_us: int) -> Account:
-    """Return a copy of an account without the orders, fills and cash movements that came later than `then_us`."""
+    """Return a copy of an account without the orders, fills and cash movements after `then_us`."""
     then = copy(account)
     then.activities = History(one for one in account.activities if one.at_us <= then_us)
     later = [one for one in account.activities if one.at_us > then_us]
@@ -39,13 +39,13 @@ def account_at(account: Account, then_us: int) -> Account:
     then.orders = OrderTable({**orders})
     then.open = {order.id: order for order in then.orders.values() if order.is_open}
     then.by_client_id = OrderTable({order.client_order_id: order for order in then.orders.values()})
-    # Nothing that the account has worked out about its worth holds for the copy.
+    # The cached valuations of the account don't apply to the copy.
     then._valued, then._values, then._stale = (-1, -1), {}, set()
     return then
 
 
 def _positions_at(account: Account, later: list[Execution]) -> dict[str, Position]:
-    """Return the positions before some fills; one that was closed since is shown at the price that closed it."""
+    """Return the positions before some fills; show one that was closed since at the price that closed it."""
     held = {symbol: copy(position) for symbol, position in account.positions.items()}
     for fill in reversed(later):
         symbol = fill.order.symbol
@@ -55,7 +55,7 @@ def _positions_at(account: Account, later: list[Execution]) -> dict[str, Positio
 
 
 def _order_at(order: Order, then_us: int, later: list[Execution]) -> Order:
-    """Return an order as it stood: open again where it ended later, and filled no further than by then."""
+    """Return an order as it was: open if it ended later, and without later fills."""
     if order.updated_us <= then_us:
         return order
     then = copy(order)
@@ -73,7 +73,7 @@ def _order_at(order: Order, then_us: int, later: list[Execution]) -> Order:
 
 
 def _on_its_way(replacement: Order) -> Order:
-    """Return a replacement as it stood before it took effect: without the fills that it was to take over."""
+    """Return a replacement order as it was before it took effect, without the fills it took over."""
     then = copy(replacement)
     then.status = "held" if replacement.status == "held" else "pending_new"
     then.filled_qty = then.filled_usd = 0 * replacement.filled_qty

@@ -1,4 +1,4 @@
-"""The control API of the faults, under /exchange/v1/faults."""
+"""Serve the control API of the faults under /exchange/v1/faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FaultFace:
         exchange.status_parts["faults"] = lambda: [one.rule.name for one in exchange.faults.book]
 
     def routes(self) -> list[Route]:
-        """Return the face's routes."""
+        """Return the routes."""
         return [
             route(PATH, GET=self._list, POST=self._arm, DELETE=self._run),
             route(PATH + "/ready", GET=self._ready),
@@ -34,7 +34,7 @@ class FaultFace:
         return ok(armed_json(self._exchange.faults.book))
 
     def _arm(self, call: Call) -> Reply:
-        """Arm what the body says, or the ready-made script that it names: the log holds the text, not the name."""
+        """Arm the script in the body, or the ready-made script it names. The log holds the text, not the name."""
         given = _script(call.body)
         return Reply(*self._exchange.run(Command("POST", PATH, body=library.text_of(given.strip()) or given)))
 
@@ -47,12 +47,12 @@ class FaultFace:
     def _show(self, call: Call) -> Reply:
         text = library.text_of(call.names["name"])
         if text is None:
-            raise not_found(f"no ready-made script of that name; there are {', '.join(library.names())}")
+            raise not_found(f"no ready-made script has that name; choose from {', '.join(library.names())}")
         return ok({"name": call.names["name"], "script": text})
 
 
 def _script(body: str) -> str:
-    """Return the script in a body, which is the script itself or the JSON object {"script": ...}."""
+    """Return the script in a body: either the body itself, or the `script` field of a JSON object."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

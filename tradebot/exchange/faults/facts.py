@@ -1,4 +1,4 @@
-"""Reading what a rule may ask from a request as it arrives, whatever its sender got wrong."""
+"""Read from a request what rules can match on. A malformed request must not break this."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _SYMBOL = re.compile(
 
 
 def facts_of(method: str, path: str, query: str, headers: Mapping[str, str], body: str, engine: Engine) -> Facts:
-    """Return what is known of a request, its path decoded as for routing; what cannot be read is not known."""
+    """Return what is known about a request, with its path decoded as for routing; leave out what can't be read."""
     target = f"{method} {path}"
     account = _account(headers, engine)
     known = (account.number, account.name) if account else ()
     if target == "POST /v2/orders":
         symbol, side, client_id = (_text(_fields(body), name) for name in ("symbol", "side", "client_order_id"))
         return Facts(target, (symbol,) if symbol else (), side, client_id, known)
-    asked = parse_qs(query)
-    order = _order(path, asked, account)
+    params = parse_qs(query)
+    order = _order(path, params, account)
     if order is not None:
         return facts_of_order(target, order, known)
-    return Facts(target, _symbols(path, asked), client_order_id=asked.get("client_order_id", [""])[0], account=known)
+    return Facts(target, _symbols(path, params), client_order_id=params.get("client_order_id", [""])[0], account=known)
 
 
 def facts_of_order(target: str, order: Order, account: tuple[str, ...], event: str = "") -> Facts:
-    """Return what is known of a request or an event that is about an order."""
+    """Return what is known about a request or event concerning an order."""
     side = "buy" if order.request.side > 0 else "sell"
     return Facts(target, (order.symbol,), side, order.client_order_id, account, event)
 
@@ -62,18 +62,18 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _order(path: str, asked: Mapping[str, list[str]], account: Account | None) -> Order | None:
+def _order(path: str, params: Mapping[str, list[str]], account: Account | None) -> Order | None:
     if account is None:
         return None
     if path == _BY_CLIENT_ID:
-        return account.by_client_id.get(asked.get("client_order_id", [""])[0])
-    found = _ORDER.fullmatch(path)
-    return account.orders.get(found[1].lower()) if found else None
+        return account.by_client_id.get(params.get("client_order_id", [""])[0])
+    match = _ORDER.fullmatch(path)
+    return account.orders.get(match[1].lower()) if match else None
 
 
-def _symbols(path: str, asked: Mapping[str, list[str]]) -> tuple[str, ...]:
-    found = _SYMBOL.fullmatch(path)
-    if found:
-        return (next(filter(None, found.groups())),)
-    listed = ",".join(asked.get("symbols", []) + asked.get("ticker", []))
+def _symbols(path: str, params: Mapping[str, list[str]]) -> tuple[str, ...]:
+    match = _SYMBOL.fullmatch(path)
+    if match:
+        return (next(filter(None, match.groups())),)
+    listed = ",".join(params.get("symbols", []) + params.get("ticker", []))
     return tuple(listed.split(",")[:_MOST_SYMBOLS]) if listed else ()

@@ -1,4 +1,4 @@
-"""The symbols that fill nothing now: those of a rule whose time it is, and those that a firing has halted."""
+"""Track halted symbols, whether a rule's time window halts them or a request triggered a halt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tradebot.exchange.faults.effects import HALT
 
 
 class Halts(Container[str]):
-    """Halted symbols, as a function of the rules, the commands so far and engine time: a replay halts them again."""
+    """The symbols halted now. They depend only on rules, commands and engine time, so a replay halts them again."""
 
     def __init__(self, book: FaultBook, engine: Engine) -> None:
         self._book = book
@@ -20,20 +20,20 @@ class Halts(Container[str]):
         self._fired: dict[str, dict[str, int | None]] = {}
 
     def __contains__(self, symbol: object) -> bool:
-        """Say whether a symbol is halted at engine time."""
+        """Return True if a symbol is halted at the current engine time."""
         if not len(self._book):
             return False
         now_us = self._engine.now_us
         return any(self._holds(armed, str(symbol), now_us) for armed in self._book.in_force("halt_symbol", now_us))
 
     def take(self, effects: Iterable[Mapping[str, Any]]) -> None:
-        """Begin the halts among the effects of a command."""
+        """Start the halts among the effects of a command."""
         for effect in effects:
             if HALT in effect:
                 self._fired.setdefault(effect["rule"], {})[effect[HALT]] = effect["until_us"]
 
     def forget(self, rules: Iterable[str]) -> None:
-        """End the halts of rules that are cleared."""
+        """End the halts of rules that were cleared."""
         for rule in rules:
             self._fired.pop(rule, None)
 

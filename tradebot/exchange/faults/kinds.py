@@ -1,4 +1,4 @@
-"""Requests by kind, as a script names them, and the facts of one that a rule may ask about."""
+"""Classify requests by kind, and hold the facts about a request that rules can match on."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ KINDS = {
     "any change": r"(POST|PATCH|PUT|DELETE) /v\d.*",
     "any": r"\w+ /(v\d|api).*",
 }
-"""Kinds by name. The exchange's own control and its page belong to none: a script can always be cleared."""
+"""Kinds by name. They leave out the exchange's control API and page, so that a script can always be cleared."""
 QUOTED = ("quotes", "snapshots")
-"""Kinds whose answers show quotes."""
+"""Kinds whose answers contain quotes."""
 CHANGES = ("submit", "replace", "cancel", "cancel_all", "close", "close_all")
 STREAMS = ("trade_updates", "market_data")
 
 _STREAMED = ("/v2/events/", "/v2beta1/events/")
-"""Paths of answers without an end: rules change the events that they tell, and not the answers."""
+"""Paths of endless answers; rules change the events in them, not the answers themselves."""
 _PATTERN = re.compile(r"(GET|HEAD|POST|PUT|PATCH|DELETE|\*) /[!-~]*")
 _COMPILED = {name: re.compile(pattern, re.DOTALL) for name, pattern in KINDS.items()}
 _WILDCARD = re.compile(r"[*?\[]")
@@ -48,7 +48,7 @@ _GROUPS = {"any change": CHANGES}
 
 
 class Facts(NamedTuple):
-    """What a rule may ask about a request, or about an event of a stream, whose `target` is the stream's name."""
+    """What a rule can match on in a request or a stream event; for an event, `target` is the stream's name."""
 
     target: str
     symbols: tuple[str, ...] = ()
@@ -59,12 +59,12 @@ class Facts(NamedTuple):
 
 
 def is_pattern(text: str) -> bool:
-    """Say whether a text is a method and a path, with wildcards or without."""
+    """Return True if a text is a method and a path, with or without wildcards."""
     return _PATTERN.fullmatch(text) is not None
 
 
 def is_of_kind(target: str, kind: str) -> bool:
-    """Say whether a request, as `METHOD /path`, is of a named kind or fits a pattern."""
+    """Return True if a request, written `METHOD /path`, is of a named kind or matches a pattern."""
     compiled = _COMPILED.get(kind)
     if compiled is not None:
         return compiled.fullmatch(target) is not None
@@ -72,21 +72,21 @@ def is_of_kind(target: str, kind: str) -> bool:
 
 
 def is_change(target: str) -> bool:
-    """Say whether a target is a request that may change something: neither a read nor an event of a stream."""
+    """Return True if a target is a request that may change something, rather than a read or a stream event."""
     return target not in STREAMS and not target.startswith(("GET ", "HEAD "))
 
 
 def kind_of(target: str) -> str:
-    """Return the narrowest named kind of a request, empty for one that no rule may touch."""
+    """Return the narrowest named kind of a request; empty if no rule may touch it."""
     if target.partition(" ")[2].startswith(_STREAMED):
         return ""
     return next((name for name, pattern in _COMPILED.items() if pattern.fullmatch(target)), "")
 
 
 def is_in_reach(pattern: str) -> bool:
-    """Say whether a pattern can meet any request at all: the exchange's own control is out of every rule's reach.
+    """Return True if a pattern can match any request that rules may touch.
 
-    So are the requests for event streams.
+    Rules can't touch the exchange's control API or the requests that open event streams.
     """
     path = pattern.partition(" ")[2]
     if path.startswith(_STREAMED):
@@ -97,7 +97,7 @@ def is_in_reach(pattern: str) -> bool:
 
 
 def can_meet(kind: str, goes_with: tuple[str, ...]) -> bool:
-    """Say whether requests of a kind can be among those that a fault goes with; a pattern with wildcards may."""
+    """Return True if a kind or pattern can match a request that a fault applies to."""
     if not goes_with or kind in goes_with:
         return True
     if kind not in KINDS:

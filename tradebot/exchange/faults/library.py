@@ -1,4 +1,4 @@
-"""The ready-made scripts, by the name of the trouble that each of them is."""
+"""Find the ready-made fault scripts by name."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ def names() -> list[str]:
 
 
 def text_of(name: str) -> str | None:
-    """Return a ready-made script as it is written, or None where there is none of that name."""
+    """Return the text of a ready-made script, or None if there is no such script."""
     return (_FOLDER / f"{name}.yaml").read_text(encoding="utf-8") if name in names() else None
 
 
 def summary_of(name: str) -> str:
-    """Return the first sentence of a ready-made script: what it is."""
+    """Return the first sentence of a ready-made script, which summarizes it."""
     return (text_of(name) or "").partition("\n")[0].lstrip("# ").rstrip()
 
 
 def explained(word: str) -> str | None:
-    """Return what a fault does and what it may be told, or None where there is none of that name."""
+    """Describe a fault and its options, or return None if there is no such fault."""
     fault = FAULTS.get(word)
     if fault is None:
         return None
     lines = [f"{word}: {fault.does}"]
     if fault.value is not None:
-        lines.append(f"  value: {fault.value.allowed}{'' if fault.value.default is NEEDED else '; need not be given'}")
+        lines.append(f"  value: {fault.value.allowed}{'' if fault.value.default is NEEDED else '; optional'}")
     lines += [f"  {name}: {option.allowed}" for name, option in fault.options.items()]
     if fault.goes_with:
-        lines.append(f"  goes with: {', '.join(fault.goes_with)}")
+        lines.append(f"  applies to: {', '.join(fault.goes_with)}")
     return "\n".join(lines) + "\n"

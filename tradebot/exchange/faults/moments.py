@@ -1,4 +1,4 @@
-"""Durations and moments as a script writes them: `90s`, `2m`, `open+5m`, `close-10m`, an ISO time."""
+"""Read durations and moments in scripts: `90s`, `2m`, `open+5m`, `close-10m`, or an ISO time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MOMENTS = "open, close, open+5m, close-10m, or a time such as 2026-11-16T15:00Z"
 
 
 class Moment(NamedTuple):
-    """A moment of engine time, or one of each session: `anchor` is "open", "close", or "" for engine time itself."""
+    """A moment of engine time, or one in each session: `anchor` is "open", "close", or "" for engine time itself."""
 
     anchor: str
     us: int
 
     def place(self, calendar: Calendar, now_us: int) -> int | None:
-        """Return the moment in engine time; of a session's own, today's, and None on a day without a session."""
+        """Return the moment in engine time; a session moment is today's, or None on a day without a session."""
         if not self.anchor:
             return self.us
         index = calendar.index_of.get(new_york_date(now_us))
@@ -37,22 +37,22 @@ class Moment(NamedTuple):
 
 
 def read_duration(value: object) -> int:
-    """Return a duration in microseconds, which may be negative; raises ValueError."""
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    """Return a duration in microseconds, possibly negative; raise ValueError if it is invalid."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError(DURATIONS)
-    us = int(found[2]) * _UNITS[found[3]]
+    us = int(match[2]) * _UNITS[match[3]]
     if us > LONGEST:
         raise ValueError("a duration of at most 168h")
-    return -us if found[1] == "-" else us
+    return -us if match[1] == "-" else us
 
 
 def read_moment(value: object) -> Moment:
-    """Read a moment; raises ValueError."""
+    """Read a moment; raise ValueError if it is invalid."""
     text = value if isinstance(value, str) else ""
-    if found := _RELATIVE.fullmatch(text):
-        offset = read_duration(found[3]) if found[3] else 0
-        return Moment(found[1], -offset if found[2] == "-" else offset)
+    if match := _RELATIVE.fullmatch(text):
+        offset = read_duration(match[3]) if match[3] else 0
+        return Moment(match[1], -offset if match[2] == "-" else offset)
     if not _ABSOLUTE.fullmatch(text):
         raise ValueError(MOMENTS)
     try:

@@ -1,4 +1,4 @@
-"""Market data as they were at an earlier engine time, for a client that is to see old ones."""
+"""Answer market-data requests as of an earlier engine time, to show a client stale data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tradebot.exchange.faces.market_data import DataFace
 
 
 class OlderData:
-    """A second data face of an exchange, whose time is any that has been. It changes nothing."""
+    """A second market-data API of an exchange that can answer as of any past time. It changes nothing."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._at_us = 0
@@ -18,7 +18,7 @@ class OlderData:
         self._router = Router(face.routes(), redirect_slashes=False)
 
     async def __call__(self, scope: Scope, at_us: int) -> tuple[int, bytes]:
-        """Return how a data request was answered at an engine time: status and body."""
+        """Return the status and body of a data request's answer at an engine time."""
         parts: list[Message] = []
 
         async def receive() -> Message:
@@ -28,6 +28,6 @@ class OlderData:
             parts.append(message)
 
         self._at_us = at_us
-        # The face answers without waiting, so that no other request sees this time.
+        # The handler never awaits, so no other request sees this time.
         await self._router({**scope}, receive, send)
         return parts[0]["status"], b"".join(part.get("body", b"") for part in parts[1:])

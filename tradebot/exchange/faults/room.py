@@ -1,4 +1,4 @@
-"""The faults of one exchange: its rules, what they do to the engine, and how commands are delivered under them."""
+"""Hold the faults of one exchange: its rules, their effects on the engine, and delivery of commands under them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tradebot.exchange.faults.halts import Halts
 
 
 class Faults:
-    """What an exchange keeps of its faults.
+    """The fault state of an exchange.
 
-    `note` writes what is decided outside of the engine into the log, `carry_out` runs a command.
+    `note` writes decisions made outside the engine into the log; `carry_out` runs a command.
     """
 
     def __init__(self, engine: Engine, note: Note, emit: Emit, carry_out: CarryOut) -> None:
@@ -34,12 +34,12 @@ class Faults:
         return FaultCommands(self.book, self.halts, self._line).entries()
 
     def heed(self, event: Mapping[str, Any]) -> None:
-        """Take in a note of the log that is replayed; any other room's is none of ours."""
+        """Apply a note from a replayed log, ignoring notes of other parts of the exchange."""
         if event["event"] in NOTES:
             self.book.restore(event)
 
     def deliver(self, command: Command) -> Answer:
-        """Carry a command out as its effects say."""
+        """Carry out a command with the effects it carries."""
         if not command.effects:
             return self._carry_out(command)
         self.halts.take(effects_in(command))

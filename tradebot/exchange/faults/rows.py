@@ -1,4 +1,4 @@
-"""Lists of orders and positions that are not true: rows left out, turned round, misvalued, or never twice the same."""
+"""Falsify lists of orders and positions: drop rows, flip sides, change market values, or vary every reading."""
 
 from __future__ import annotations
 
@@ -18,30 +18,34 @@ _SIGNED = ("qty", "qty_available", "market_value", "cost_basis")
 Row = dict[str, Any]
 
 
-def left_out(value: Any, told: Mapping[str, Any], number: int) -> Any:
-    """Return a list without the rows that a rule is about; an answer that is no list stays as it is."""
-    return [row for row in value if not _is_wanted(row, told)] if isinstance(value, list) else value
+def left_out(value: Any, settings: Mapping[str, Any], number: int) -> Any:
+    """Return a list without the rows that a rule selects; leave an answer that isn't a list as it is."""
+    return [row for row in value if not _matches(row, settings)] if isinstance(value, list) else value
 
 
-def turned(value: Any, told: Mapping[str, Any], number: int) -> Any:
-    """Return positions on the other side, each of the quantity that it has."""
-    return _each(value, told, _turned)
+def turned(value: Any, settings: Mapping[str, Any], number: int) -> Any:
+    """Return positions with the opposite side and the same quantity."""
+    return _each(value, settings, _turned)
 
 
 def _turned(row: Row) -> Row:
-    # Another rule may have taken a field out or changed its word.
+    # Another rule may have removed a field or changed its value.
     signed = {name: str(-Decimal(row[name])) for name in _SIGNED if name in row}
     return row | signed | {"side": _OTHER_SIDE.get(str(row.get("side")), "short")}
 
 
-def misvalued(value: Any, told: Mapping[str, Any], number: int) -> Any:
-    """Return positions at another market value."""
-    return _each(value, told, lambda row: row | {"market_value": str(told["value"])})
+def misvalued(value: Any, settings: Mapping[str, Any], number: int) -> Any:
+    """Return positions with a different market value."""
+    return _each(value, settings, lambda row: row | {"market_value": str(settings["value"])})
 
 
-def restless(value: Any, told: Mapping[str, Any], number: int) -> Any:
-    """Return orders with one field changed by the number of the reading, so that no two readings are equal."""
-    return _each(value, told, lambda row: row | {told["value"]: _moved(row.get(told["value"]), told["value"], number)})
+def restless(value: Any, settings: Mapping[str, Any], number: int) -> Any:
+    """Return orders with one field that varies with the number of the reading, so that no two readings agree."""
+    return _each(
+        value,
+        settings,
+        lambda row: row | {settings["value"]: _moved(row.get(settings["value"]), settings["value"], number)},
+    )
 
 
 def _moved(old: str | None, field: str, number: int) -> str | None:
@@ -54,12 +58,12 @@ def _moved(old: str | None, field: str, number: int) -> str | None:
     return str(Decimal(old) + number * (_CENT if field == "limit_price" else 1))
 
 
-def _each(value: Any, told: Mapping[str, Any], change: Callable[[Row], Row]) -> Any:
+def _each(value: Any, settings: Mapping[str, Any], change: Callable[[Row], Row]) -> Any:
     if isinstance(value, list):
-        return [_each(row, told, change) for row in value]
-    return change(value) if _is_wanted(value, told) else value
+        return [_each(row, settings, change) for row in value]
+    return change(value) if _matches(value, settings) else value
 
 
-def _is_wanted(row: Row, told: Mapping[str, Any]) -> bool:
-    fields = [field for field in ("symbol", "client_order_id") if field in told]
-    return all(fnmatchcase(str(row.get(field, "")), told[field]) for field in fields)
+def _matches(row: Row, settings: Mapping[str, Any]) -> bool:
+    fields = [field for field in ("symbol", "client_order_id") if field in settings]
+    return all(fnmatchcase(str(row.get(field, "")), settings[field]) for field in fields)

@@ -1,4 +1,4 @@
-"""The rules of a script, read strictly: whatever is not understood is refused with its line, rule and field."""
+"""Read the rules of a script strictly, and report anything invalid with its line, rule and field."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WRITING = "docs/FAULTS.md has every word of a script, and whole ones are shown 
 
 
 class RuleError(Exception):
-    """A script that cannot be armed; the message says where, what and what is allowed, `hint` the next step."""
+    """A script that can't be armed; the message says where, what is wrong and what is allowed, `hint` what to do."""
 
     def __init__(self, message: str, hint: str = _WRITING) -> None:
         super().__init__(message)
@@ -32,11 +32,14 @@ class RuleError(Exception):
 
 
 PARTS = ("name", "when", "what")
-"""The words of a rule."""
+"""The fields of a rule."""
 
 
 class When(NamedTuple):
-    """What a rule waits for; an empty tuple asks for nothing. Counts are of what meets all the rest, from 1."""
+    """The conditions of a rule; an empty tuple matches anything.
+
+    Counts start at 1 and include only requests that meet all the other conditions.
+    """
 
     request: tuple[str, ...] = ()
     stream: tuple[str, ...] = ()
@@ -57,31 +60,34 @@ class When(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Say whether it matters how many requests came before."""
+        """Return True if the rule depends on how many requests came before."""
         placed = bool(self.nth) or self.every > 1 or self.first is not None or self.last is not None
         return placed or self.probability < 1
 
     def counted(self, place: int) -> bool:
-        """Say whether the request of a place is one to fire on, chance aside; `every: 3` alone means 3, 6, 9 …"""
+        """Return True if the rule fires on the match with this number, leaving chance aside.
+
+        `every: 3` alone means 3, 6, 9 …
+        """
         if (self.nth and place not in self.nth) or place < (self.first or 1):
             return False
         return (place - (self.first or 0)) % self.every == 0
 
     @property
     def can_count(self) -> bool:
-        """Say whether there is any place to fire on."""
+        """Return True if there is any number of a match to fire on."""
         places = self.nth or (self.first or self.every,)
         return any(self.counted(place) and place <= (self.last or place) for place in places)
 
     @property
     def has_time(self) -> bool:
-        """Say whether there can be a moment to fire at; moments of a session and others are not compared."""
+        """Return True if the time window can be open; session moments aren't compared with other moments."""
         after, until = self.after, self.until
         return after is None or until is None or after.anchor != until.anchor or after.us < until.us
 
 
 class Rule(NamedTuple):
-    """One rule: `settings` holds the fault's own options, its main value as "value"; `written` is as it was written."""
+    """One rule: `settings` holds the fault's options and its main value as "value"; `written` is its original text."""
 
     name: str
     when: When
@@ -91,7 +97,7 @@ class Rule(NamedTuple):
 
 
 def read_rules(text: str) -> tuple[Rule, ...]:
-    """Read a script; raises RuleError."""
+    """Read the rules of a script; raise RuleError if it is invalid."""
     try:
         value, lines = read_yaml(text)
     except TextError as error:
@@ -112,7 +118,7 @@ def _placed(line: int | None, message: str) -> str:
 
 
 class _Reader:
-    """Reads the rule at one place of a script, and knows where each part of it stands."""
+    """Reads one rule of a script and knows the line of each part of it."""
 
     def __init__(self, lines: Lines, place: int) -> None:
         self._lines = lines
@@ -178,7 +184,7 @@ class _Reader:
         return when
 
     def _check_fit(self, when: When, fault: str) -> None:
-        """Refuse a rule that could never fire: its fault befalls other requests than it waits for."""
+        """Refuse a rule that could never fire because its fault doesn't apply to the requests it selects."""
         streamed = FAULTS[fault].role == "stream"
         if when.request and (streamed or when.stream):
             self._refuse(("when", "request"), "is not asked of events; write `stream:` alone")
@@ -219,13 +225,13 @@ class _Reader:
         raise RuleError(_placed(self._line(path), f"{rule}: {field and field + ' '}{problem}"), hint)
 
     def _line(self, path: Path) -> int | None:
-        """Return the line of a part, or of the nearest one around it that is written at all."""
+        """Return the line of a part, or of the nearest enclosing part that is written in the script."""
         around = ((self._place, *path[:length]) for length in range(len(path), -1, -1))
         return next((self._lines[part] for part in around if part in self._lines), None)
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON has it."""
+    """Return a value in its JSON form."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Rules that an exchange is served with from its beginning."""
+"""Arm fault scripts when an exchange starts serving."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tradebot.exchange.market.spec import MarketError
 
 
 def arm_at_start(exchange: Exchange, scripts: Iterable[str]) -> None:
-    """Arm scripts; one whose rules are all armed just as they are written goes on counting. Raises MarketError."""
+    """Arm scripts at the start; one whose rules are already armed unchanged keeps its counts. Raise MarketError."""
     for script in scripts:
         if not _is_armed(exchange, script):
             status, answer = exchange.run(Command("POST", PATH, body=script))
             if status != 200:
-                said = decode_object(answer.decode())
-                raise MarketError(f"the faults cannot be armed: {said['message']}", said["hint"])
+                refusal = decode_object(answer.decode())
+                raise MarketError(f"can't arm the faults: {refusal['message']}", refusal["hint"])
 
 
 def _is_armed(exchange: Exchange, script: str) -> bool:
     try:
         rules = read_rules(script)
     except RuleError as error:
-        raise MarketError(f"the faults cannot be armed: {error}", error.hint) from error
+        raise MarketError(f"can't arm the faults: {error}", error.hint) from error
     armed = {one.rule.name: one.rule.written for one in exchange.faults.book}
     return all(armed.get(rule.name) == rule.written for rule in rules)

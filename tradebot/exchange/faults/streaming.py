@@ -1,4 +1,4 @@
-"""What rules do to the messages of the streams, on their way from the exchange to its clients."""
+"""Apply rules to stream messages on their way from the exchange to its clients."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tradebot.exchange.faults.kinds import STREAMS, Facts
 from tradebot.exchange.streams.delivery import Recipient
 
 _CHANNELS = {"b": "bars", "u": "updatedBars", "d": "dailyBars", "q": "quotes", "t": "trades"}
-"""The word of a data point's T, as a rule names its event."""
+"""Event names in rules, by the `T` of a data point."""
 
 _MOST_DECIDED = 20_000
-"""Data points whose fate is remembered; a client that lags further behind the others has its points counted anew."""
+"""How many data points to remember decisions for; a client that lags further behind has its points counted again."""
 
 Message = dict[str, Any]
 
 
 class StreamFaults:
-    """Delivers each message as the armed rules say; one that is held back waits for its recipient's next."""
+    """Delivers each message as the armed rules say; a delayed message waits for the recipient's next one."""
 
     def __init__(self, engine: Engine, book: FaultBook) -> None:
         self._engine = engine
@@ -29,7 +29,7 @@ class StreamFaults:
         self._decided: dict[object, list[Firing]] = {}
 
     def deliver(self, stream: str, account: str, message: Message, recipient: Recipient) -> list[Message]:
-        """Return what is delivered in a message's place. The message itself is not changed."""
+        """Return the messages to deliver in place of this one. The given message isn't changed."""
         if not self._book.on_streams:
             return self._after(recipient, [message])
         firings = self._firings(self._facts(stream, account, message), message, recipient.feed)
@@ -44,11 +44,11 @@ class StreamFaults:
         return self._after(recipient, [message] * (2 if "duplicate_events" in faults else 1))
 
     def forget(self, recipient: Recipient) -> None:
-        """Let go of what is held back for a recipient: the next one of its name is another connection."""
+        """Drop the message held back for a recipient: the next recipient with its name is another connection."""
         self._held.pop(recipient, None)
 
     def _firings(self, facts: Facts, message: Message, feed: str) -> list[Firing]:
-        """Ask the rules about an event, once: a data point of a feed is one event to all who are told of it."""
+        """Check the rules against an event, once for each data point, however many clients receive it."""
         if not feed:
             return self._book.firings(facts, self._engine.now_us)
         event = feed, facts.account if self._book.asks_accounts else (), repr(message)
@@ -75,11 +75,11 @@ class StreamFaults:
 
 
 def _changed(firing: Firing, message: Message) -> Message:
-    told = firing.rule.settings
+    settings = firing.rule.settings
     if firing.rule.fault == "unknown_enum":
-        changed = bodies.unknown(message, told["value"], told["word"])
+        changed = bodies.unknown(message, settings["value"], settings["word"])
     elif firing.rule.fault == "missing_field":
-        changed = bodies.missing(message, told["value"])
+        changed = bodies.missing(message, settings["value"])
     else:
         return message
     return dict(changed)

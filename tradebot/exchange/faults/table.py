@@ -1,4 +1,4 @@
-"""Every fault that a script may ask for: what it does, what it may be told, and which requests it goes with."""
+"""List every fault of the script language: what it does, its options, and the requests it applies to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tradebot.exchange.faults.moments import DURATIONS, read_duration
 from tradebot.exchange.times import HOUR
 
 NEEDED = object()
-"""In place of a default: the value must be given."""
+"""Stands in for a default if the value is required."""
 _GATEWAY = (500, 502, 503, 504)
 _STATUSES = (429, *_GATEWAY)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -26,7 +26,7 @@ Read = Callable[[object], Any]
 
 
 class Parameter(NamedTuple):
-    """One thing a fault may be told: how it is read (ValueError says what is allowed), and what stands for silence."""
+    """One option of a fault: how to read it (ValueError names what is allowed), and its default."""
 
     read: Read
     allowed: str
@@ -34,11 +34,10 @@ class Parameter(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """One fault. `value` is what stands behind its name; `on_event` says that it befalls events of a stream.
+    """One fault. `value` is its main option; `on_event` means that it can apply to stream events.
 
-    `role` is where it acts: "answer" decides the reply, "order" what becomes of the request, "data" what the reply
-    shows, "stream" befalls events, "market" befalls a symbol. `goes_with` names kinds of request, and is empty where
-    any will do.
+    `role` is what it acts on: "answer" the reply, "order" the fate of the request, "data" the contents of the reply,
+    "stream" events, "market" a symbol. `goes_with` lists the kinds of request it applies to; empty means any.
     """
 
     role: str
@@ -49,12 +48,12 @@ class Fault(NamedTuple):
 
 
 def _one_of(*words: object) -> Parameter:
-    """Return a parameter that is one of some words; the first stands for silence."""
+    """Return an option that takes one of these words; the first is the default."""
 
     def read(value: object) -> object:
         if isinstance(value, bool) or value not in words:
             raise ValueError(_listed(words))
-        # A number may be written as 429.0: what is kept is the word of the list.
+        # A number may be written as 429.0; keep the word from the list.
         return words[words.index(value)]
 
     return Parameter(read, _listed(words), words[0])
@@ -68,7 +67,7 @@ def _needed(parameter: Parameter) -> Parameter:
     return parameter._replace(default=NEEDED)
 
 
-def _whole(least: int, most: int, default: object = NEEDED) -> Parameter:
+def _whole_number(least: int, most: int, default: object = NEEDED) -> Parameter:
     allowed = f"a whole number from {least} to {most}"
 
     def read(value: object) -> int:
@@ -131,10 +130,10 @@ _NAME = Parameter(_field, "the name of a field")
 _WHICH = Parameter(_pattern, "a text without spaces, in which * stands for anything", "*")
 
 FAULTS: Mapping[str, Fault] = {
-    "reply_lost": Fault("answer", "carries the request out and closes the connection without a byte"),
+    "reply_lost": Fault("answer", "carries out the request and closes the connection without sending a byte"),
     "status": Fault(
         "answer",
-        "answers with an error status, having carried the request out or not",
+        "answers with an error status, before or after carrying out the request",
         _needed(_one_of(*_STATUSES)),
         {"acceptance": _BEFORE, "retry_after": _duration(None)},
     ),
@@ -144,113 +143,113 @@ FAULTS: Mapping[str, Fault] = {
         _one_of(302, *(code for code in _REDIRECTS if code != 302)),
         {"acceptance": _BEFORE, "location": Parameter(_word, "an address", "/moved")},
     ),
-    "html_body": Fault("answer", "answers 200 with a page for people", None, {"acceptance": _AFTER}),
+    "html_body": Fault("answer", "answers 200 with an HTML page", None, {"acceptance": _AFTER}),
     "truncated_json": Fault(
         "answer",
-        "answers with the first bytes of the right body, half of it unless told",
-        _whole(0, 1_000_000, None),
+        "answers with the first bytes of the correct body (by default half of it)",
+        _whole_number(0, 1_000_000, None),
         {"connection": _one_of("kept", "closed")},
     ),
-    "empty_body": Fault("answer", "answers 200 without a body", None, {"acceptance": _AFTER}),
-    "slow_drip": Fault("answer", "answers rightly, so many bytes a second", _whole(1, 1_000_000)),
+    "empty_body": Fault("answer", "answers 200 with an empty body", None, {"acceptance": _AFTER}),
+    "slow_drip": Fault("answer", "sends the correct answer at so many bytes per second", _whole_number(1, 1_000_000)),
     "hang": Fault(
         "answer",
-        "says nothing for so long, then closes the connection or answers",
+        "stays silent for this long, then closes the connection or answers",
         _duration(most=_LONGEST_WAIT),
         {"acceptance": _AFTER, "then": _one_of("close", "answer")},
     ),
-    "reset": Fault("answer", "resets the connection, before or after carrying the request out", _AFTER),
-    "expired_keys": Fault("answer", "answers 401, as if the keys were no longer valid"),
+    "reset": Fault("answer", "resets the connection, before or after carrying out the request", _AFTER),
+    "expired_keys": Fault("answer", "answers 401, as if the keys had expired"),
     "not_found": Fault(
-        "answer", "answers 404, as if there were no such order or position", goes_with=("order", "positions")
+        "answer", "answers 404, as if the order or position didn't exist", goes_with=("order", "positions")
     ),
     "late_arrival": Fault(
         "order",
-        "lets the request arrive so much engine time later; its sender gets no good answer",
+        "delivers the request later, in engine time; its sender gets an error or no answer",
         _duration(),
         {"answer": _one_of(504, 502, 503, "lost", "reset")},
         CHANGES,
     ),
     "delivered_twice": Fault(
         "order",
-        "carries the request out twice and gives the answer to the second or the first",
+        "carries out the request twice and returns the second or the first answer",
         None,
         {"answer": _one_of("second", "first")},
         CHANGES,
     ),
     "refused": Fault(
         "order",
-        "refuses with 422 to cancel or replace the order, which goes on",
+        "refuses to cancel or replace the order with 422; the order keeps working",
         goes_with=("cancel", "cancel_all", "replace"),
     ),
     "reject_after_acceptance": Fault(
         "order",
-        "accepts the order, the replacement or the cancel, then rejects it; an order that it was to change goes on",
+        "accepts the order, replacement or cancel, then rejects it; the order to be changed keeps working",
         goes_with=("submit", "replace", "cancel", "cancel_all"),
     ),
     "late_acknowledgement": Fault(
         "order",
-        "accepts the order at once, and lets it come to the market so much engine time later",
+        "accepts the order at once and sends it to the market later, in engine time",
         _duration(),
         {"status": _one_of("pending_new", "accepted")},
         ("submit",),
     ),
-    "partial_then_cancel": Fault("order", "fills a part of the order, then cancels the rest", goes_with=("submit",)),
-    "fill_during_cancel": Fault("order", "fills the order while its cancel is under way", goes_with=("cancel",)),
-    "halt_symbol": Fault("market", "halts the symbol: nothing of it fills", _duration(None), goes_with=CHANGES),
+    "partial_then_cancel": Fault("order", "fills part of the order, then cancels the rest", goes_with=("submit",)),
+    "fill_during_cancel": Fault("order", "fills the order while its cancel is in transit", goes_with=("cancel",)),
+    "halt_symbol": Fault("market", "halts the symbol: none of its orders fill", _duration(None), goes_with=CHANGES),
     "stale_quotes": Fault(
         "data",
-        "shows prices that are so much engine time old, or frozen since the rule's beginning unless told",
+        "shows prices of this age in engine time; by default, prices freeze when the rule begins",
         _duration(None),
         goes_with=("quotes", "trades", "snapshots"),
     ),
     "crossed_quotes": Fault(
         "data",
-        "shows a bid above the ask by so many dollars",
+        "shows a bid this many dollars above the ask",
         Parameter(_dollars, "dollars, from 0.01 to 1000", Decimal("0.05")),
         goes_with=QUOTED,
     ),
-    "clock_skew": Fault("data", "shifts the Date header and /v2/clock by so much", _duration(negative=True)),
+    "clock_skew": Fault("data", "shifts the Date header and /v2/clock by this much", _duration(negative=True)),
     "unknown_enum": Fault(
         "data",
-        "puts a word that no documentation knows into a field, wherever it stands",
+        "puts an undocumented word into a field, wherever the field appears",
         _NAME,
         {"word": Parameter(_word, "a text", "unheard_of")},
     ),
-    "missing_field": Fault("data", "takes a field out, wherever it stands", _NAME),
+    "missing_field": Fault("data", "removes a field, wherever it appears", _NAME),
     "missing_rows": Fault(
         "data",
-        "leaves rows out of a list, all of them unless told",
+        "leaves rows out of a list; by default, all of them",
         options={"symbol": _WHICH, "client_order_id": _WHICH},
         goes_with=("orders", "positions", "activities"),
     ),
     "restless_orders": Fault(
         "data",
-        "shows another limit price, quantity, status or time of change of orders at each reading",
+        "shows a different limit price, quantity, status or update time of orders at each reading",
         _one_of("limit_price", "qty", "status", "updated_at"),
         {"symbol": _WHICH, "client_order_id": _WHICH},
         ("orders", "order"),
     ),
     "opposite_side": Fault(
-        "data", "shows positions on the other side", options={"symbol": _WHICH}, goes_with=("positions",)
+        "data", "shows positions with the opposite side", options={"symbol": _WHICH}, goes_with=("positions",)
     ),
     "position_value": Fault(
         "data",
-        "shows positions at another market value, nothing unless told; quantities and prices stay",
+        "shows positions with this market value, 0 by default; quantities and prices stay correct",
         Parameter(_amount, f"dollars, at most {_LARGEST_VALUE}, also negative", Decimal(0)),
         {"symbol": _WHICH},
         ("positions",),
     ),
     "stale_account": Fault(
         "data",
-        "shows orders, positions, activities and cash as they were so much engine time ago, or frozen since the rule's"
-        " beginning unless told",
+        "shows orders, positions, activities and cash as of this long ago in engine time; by default, they freeze when"
+        " the rule begins",
         _duration(None),
         goes_with=("orders", "order", "positions", "activities", "account"),
     ),
-    "mute_stream": Fault("stream", "keeps the event back for ever; the connection stays up"),
+    "mute_stream": Fault("stream", "never sends the event; the connection stays up"),
     "duplicate_events": Fault("stream", "sends the event twice"),
-    "reordered_events": Fault("stream", "sends the event after the next one"),
+    "reordered_events": Fault("stream", "sends the event after the next event"),
 }
 ON_EVENTS = ("mute_stream", "duplicate_events", "reordered_events", "unknown_enum", "missing_field")
-"""Faults that may befall events of a stream; the first three befall nothing else."""
+"""Faults that can apply to stream events; the first three apply to nothing else."""

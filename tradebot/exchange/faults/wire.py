@@ -1,4 +1,4 @@
-"""The connection under a request: what HTTP cannot say, such as closing without an answer, or resetting."""
+"""Control the connection under a request, to do what HTTP can't express: close it without an answer, or reset it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tradebot.exchange.descriptors import most_connections
 from tradebot.exchange.faces.web import CONNECTION
 
 _NO_LINGER = struct.pack("ii", 1, 0)
-"""SO_LINGER on with no time: closing the socket sends a reset at once."""
+"""SO_LINGER with a zero timeout, so that closing the socket sends a reset immediately."""
 REQUEST_S = 30.0
-"""Seconds in which a request must have arrived, from the connection or its first byte to the last of its body."""
+"""Seconds for a request to arrive, from connecting (or its first byte) to the last byte of its body."""
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _DATE = b"date"
 
 
 class Protocol(H11Protocol):
-    """uvicorn's HTTP protocol, which each of its requests can find in its scope, with an end to all waiting."""
+    """uvicorn's HTTP protocol with timeouts; each request can find it in its scope."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -36,7 +36,7 @@ class Protocol(H11Protocol):
         self._held: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection in, or refuse it where there are too many: without descriptors nobody is served."""
+        """Accept a connection, or refuse it if there are too many: without file descriptors nobody can be served."""
         super().connection_made(transport)
         if len(self.connections) > most_connections():
             transport.write(_FULL)
@@ -49,12 +49,12 @@ class Protocol(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Take in a part of a request."""
+        """Receive part of a request."""
         super().data_received(data)
         self._watch()
 
     def _watch(self) -> None:
-        """Let the deadline run while a request is awaited or on its way; a websocket's connection is another's."""
+        """Run the deadline while a request is expected or arriving; websocket connections have their own timeouts."""
         transport, arriving = self.transport, self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
         if not arriving or transport.is_closing() or transport.get_protocol() is not self:
             if self._deadline is not None:
@@ -64,18 +64,18 @@ class Protocol(H11Protocol):
             self._deadline = self.loop.call_later(REQUEST_S, self._give_up)
 
     def _give_up(self) -> None:
-        """Close the connection of a request that did not arrive in time, with a 408 where it had begun."""
+        """Close a connection whose request didn't arrive in time; send a 408 if the request had begun."""
         begun = self.conn.their_state is h11.SEND_BODY or self.conn.trailing_data[0]
         if begun and self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(_TOO_LATE)
         self.transport.close()
 
     def hold(self) -> None:
-        """Mark the request in progress as one without an end: a script lets it wait, or its answer goes on."""
+        """Mark the current request as open-ended, because a script delays it or its answer is a stream."""
         self._held = self.cycle
 
     def shutdown(self) -> None:
-        """Let the request in progress end, but neither wait for the rest of one nor for what is held."""
+        """Let the current request finish, but don't wait for unfinished or open-ended ones."""
         super().shutdown()
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete and (cycle.more_body or cycle is self._held):
@@ -83,9 +83,9 @@ class Protocol(H11Protocol):
 
 
 class Connection:
-    """One request on its connection, answered as its handler likes; an application without a server just ends.
+    """The connection of one request; without a server, closing it just ends the request.
 
-    `record` writes what was decided into the log: the client learns nothing before that.
+    `record` writes decisions into the log before the client sees anything.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, record: Callable[[], None]) -> None:
@@ -93,12 +93,12 @@ class Connection:
         self.receive = receive
         self._send = send
         self._record = record
-        found = scope.get("state", {}).get(CONNECTION)
-        self._protocol: Protocol | None = found if isinstance(found, Protocol) else None
+        attached = scope.get("state", {}).get(CONNECTION)
+        self._protocol: Protocol | None = attached if isinstance(attached, Protocol) else None
 
     @property
     def gone(self) -> bool:
-        """Say whether the client has left."""
+        """Return True if the client has left."""
         return self._protocol is not None and self._protocol.transport.is_closing()
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
@@ -107,27 +107,27 @@ class Connection:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, body: bytes, *, more: bool = False) -> None:
-        """Send a part of its body."""
+        """Send part of the body."""
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def close(self) -> None:
-        """Close the connection after what was written, with or without an answer."""
+        """Close the connection after sending what was written, whether or not that is an answer."""
         self._record()
         if self._protocol is not None:
             self._protocol.transport.close()
             await self._closed()
 
     async def reset(self) -> None:
-        """Reset the connection; what was not read by then is lost."""
+        """Reset the connection; whatever the client hasn't read is lost."""
         self._record()
         if self._protocol is not None:
-            found: socket.socket = self._protocol.transport.get_extra_info("socket")
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            attached: socket.socket = self._protocol.transport.get_extra_info("socket")
+            attached.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._protocol.transport.abort()
             await self._closed()
 
     async def pause(self, seconds: float) -> None:
-        """Say nothing for so long, or until the client leaves or the server ends."""
+        """Stay silent for this long, or until the client leaves or the server stops."""
         if self._protocol is not None:
             self._protocol.hold()
         try:
@@ -136,12 +136,12 @@ class Connection:
             return
 
     async def _closed(self) -> None:
-        """Wait for the connection's end: an application that returns before it has left an answer owing."""
+        """Wait until the connection ends, because an ASGI application that returns early would still owe an answer."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
     def shift_date(self, skew_us: int) -> None:
-        """Let the answer's Date header be so much later."""
+        """Shift the answer's Date header."""
         if self._protocol is not None:
             cycle = self._protocol.cycle
             date = format_datetime(datetime.now(UTC) + timedelta(microseconds=skew_us), usegmt=True)

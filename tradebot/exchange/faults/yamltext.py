@@ -1,4 +1,4 @@
-"""YAML as a script means it: bounded, nothing executed or repeated, and the line of each value kept."""
+"""Read the YAML of scripts: limited in size, without tags or aliases, and keeping the line of each value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Lines = dict[Path, int]
 
 
 class TextError(Exception):
-    """A text that is no script; the message says why, `line` where."""
+    """A text that isn't a valid script; the message says why, `line` where."""
 
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
@@ -25,7 +25,7 @@ class TextError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without its guesses, of which `no`, `1:30` and `1e3` surprise most."""
+    """SafeLoader without surprising conversions, such as those of `no`, `1:30` and `1e3`."""
 
 
 _Loader.yaml_implicit_resolvers = {}
@@ -39,7 +39,7 @@ for _tag, _pattern, _first in (
 
 
 def read_yaml(text: str) -> tuple[Any, Lines]:
-    """Return a text's value, decimals exact, and the line of each part of it by its path; raises TextError."""
+    """Return a text's value with exact decimals, and the line of each part by its path; raise TextError if invalid."""
     if len(text.encode()) > LONGEST_TEXT:
         raise TextError(f"a script has at most {LONGEST_TEXT} bytes")
     try:
@@ -54,7 +54,7 @@ def read_yaml(text: str) -> tuple[Any, Lines]:
 
 
 def _check_events(text: str) -> None:
-    """Refuse what grows when it is composed, before composing: depth, number, and references back."""
+    """Refuse YAML that could grow when composed (by depth, length or aliases) before composing it."""
     depth = 0
     for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
         line = event.start_mark.line + 1 if event.start_mark else None
@@ -75,15 +75,15 @@ def _value(node: yaml.Node, path: Path, lines: Lines) -> Any:
 
 
 def _mapping(node: yaml.MappingNode, path: Path, lines: Lines) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, item in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
             raise TextError("a key is a word", line)
-        if key.value in found:
+        if key.value in mapping:
             raise TextError(f"the key {key.value!r} stands twice", line)
-        found[key.value] = _value(item, (*path, key.value), lines)
-    return found
+        mapping[key.value] = _value(item, (*path, key.value), lines)
+    return mapping
 
 
 def _scalar(kind: str, text: str) -> Any:

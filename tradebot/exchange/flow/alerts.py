@@ -1,9 +1,8 @@
-"""Option flow derived from any bar source: bursts of alerts, each with a direction.
+"""Derive option-flow alerts from any bar source, in bursts that each have a direction.
 
-`edge` is a made-up correlation with what comes next: with probability `edge` the direction of a burst is
-the sign of the symbol's return over the hour after it, otherwise it is a coin. At edge 0 nothing here
-depends on a price after the alert's own time; at any other edge the flow foresees by construction, which is
-what the number means.
+`edge` is a made-up correlation with the future: with probability `edge` a burst's direction is the sign of the symbol's
+return over the next hour, otherwise it is a coin toss. At edge 0 nothing here depends on prices after the alert; at any
+other edge the flow looks ahead by design.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _FORESEEN_US = HOUR
 
 
 class Hit(NamedTuple):
-    """One planned alert: when, whether bullish by the coin, its burst's number, and its own uniform draws."""
+    """One planned alert: its time, its coin toss (bullish or not), its burst's number, and its own uniform draws."""
 
     at_us: int
     burst: int
@@ -44,7 +43,7 @@ class Hit(NamedTuple):
 
 
 class Flow:
-    """The alerts of every symbol and session, made when first asked for."""
+    """The alerts of every symbol and session, generated on first use."""
 
     def __init__(self, market: Market, seed: int, edge: float) -> None:
         self._market = market
@@ -76,7 +75,7 @@ class Flow:
         return row(hit.at_us, {"id": identity, **fields})
 
     def direction(self, symbol: str, session: Session, index: int, at_us: int, coin: int, foresight: float) -> int:
-        """Return +1 or -1: the coin, or with probability `edge` the sign of the next hour's return."""
+        """Return +1 or -1: the coin toss, or with probability `edge` the sign of the next hour's return."""
         if foresight >= self._edge:
             return coin
         now = self._market.session_price(symbol, at_us)
@@ -87,7 +86,7 @@ class Flow:
 
 
 def _plan(rng: Random, session: Session) -> Iterator[Hit]:
-    """Plan a session's hits from chance alone: every draw is made whatever the prices are."""
+    """Plan a session's alerts from chance alone; the number of draws never depends on prices."""
     minutes = (session.close_us - session.open_us) // MINUTE
     for burst in range(3 + int(rng.random() * 4)):
         yield from _burst(rng, session, burst, minutes, size=3 + int(rng.random() * 4))
@@ -127,7 +126,7 @@ def _fields(symbol: str, session: Session, hit: Hit, direction: int, price: floa
 
 
 def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: float) -> Contract:
-    """A bull buys calls (three in four times) or sells puts; a burst stays with one right and expiry."""
+    """Choose a contract: a bull buys calls (three times in four) or sells puts; a burst keeps one right and expiry."""
     u = hit.draws
     chooser = stream(symbol, session.date, hit.burst)
     bought = chooser.random() < 0.75
@@ -138,7 +137,7 @@ def _contract(symbol: str, session: Session, hit: Hit, direction: int, price: fl
 
 
 def _premium(u: float, v: float, clustered: bool) -> int:
-    """Return dollars, each doubling about half as likely as the one before; bursts start two doublings up."""
+    """Return a premium in dollars; each doubling is about half as likely, and bursts start two doublings higher."""
     doubling, left = (2 if clustered else 0), u
     while left < 0.5 and doubling < _DOUBLINGS:
         doubling, left = doubling + 1, left * 2
@@ -165,7 +164,7 @@ def _contract_fields(contract: Contract) -> dict[str, Any]:
 
 
 def _prices(cents_a_contract: int, u: tuple[float, ...]) -> dict[str, str]:
-    """Quote an option price given per contract of a hundred shares in dollars, that is, in cents a share."""
+    """Quote an option's price per share, given its price per contract of a hundred shares in dollars."""
     wide = 1 + int(3 * u[9])
     return {
         "price": f"{cents_a_contract / 100:.2f}",

@@ -1,8 +1,8 @@
-"""A flow feed that replays captured responses, {endpoint, captured_at, response}, gated by engine time.
+"""Replay captured flow responses, {endpoint, captured_at, response}, as engine time passes.
 
-Each row is served, as it is, from the moment it became known: its own time says so, or, where it has none that
-can be read, the time of its capture. Alerts are served whatever ticker was asked for, since that is what a
-capture of that endpoint shows; every other endpoint answers only the very path that was captured.
+Each row is served unchanged from the moment it became known: its own timestamp, or the time of its capture if the row
+has no readable one. Alerts are served whatever ticker was requested, because that is how a capture of that endpoint
+works. Every other endpoint answers only the exact path that was captured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PRINTS = "/api/darkpool/{}"
 _GREEKS = "/api/stock/{}/greek-exposure"
 _IV = "/api/stock/{}/iv-rank"
 _OI = "/api/stock/{}/oi-change"
-_ENVELOPE = "expected {endpoint, captured_at, response}: capture it again, or take the file out of the folder"
+_ENVELOPE = "expected {endpoint, captured_at, response}: capture it again, or remove the file from the folder"
 _FOLDER = "name a folder of .json captures that you may read"
 _READABLE = range(at_new_york("1990-01-01", 0), at_new_york("2101-01-01", 0))
 
@@ -34,9 +34,9 @@ def _open_interest_us(day: str) -> int:
 
 
 class Known(NamedTuple):
-    """How a row says when it became known: the field that holds it, and how to read that.
+    """How to tell when a row became known: which field says so, and how to read it.
 
-    Rows `of_the_day` show one session as it went; the others look back over a year, or at the day before.
+    Rows `of_the_day` show one session as it went; the others look back over a year or at the previous day.
     """
 
     field: str
@@ -55,7 +55,7 @@ _KNOWN = {
 
 
 class Capture(NamedTuple):
-    """The rows of one endpoint by the time they became known, and beside each the New York date that it is of."""
+    """The rows of one endpoint in the order they became known, and the New York date of each."""
 
     rows: tuple[Row, ...]
     days: tuple[str, ...]
@@ -63,7 +63,7 @@ class Capture(NamedTuple):
 
 
 def read_folder(folder: Path) -> dict[str, Capture]:
-    """Read every capture of an endpoint that this exchange serves; raises MarketError naming a damaged file."""
+    """Read the captures of all endpoints that this exchange serves; raise MarketError naming a damaged file."""
     captures: dict[str, Capture] = {}
     for path in capture_files(folder):
         answer = _read_file(path)
@@ -76,7 +76,7 @@ def read_folder(folder: Path) -> dict[str, Capture]:
 
 
 def capture_files(folder: Path) -> list[Path]:
-    """Return the files of a folder of captures by name; raises MarketError where it has none."""
+    """Return the capture files of a folder, sorted by name; raise MarketError if there are none."""
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix == ".json")
     except OSError as error:
@@ -87,7 +87,7 @@ def capture_files(folder: Path) -> list[Path]:
 
 
 def _kind(endpoint: str) -> Known | None:
-    """Return how an endpoint's rows are dated; None for an endpoint that this exchange does not serve."""
+    """Return how an endpoint's rows are dated, or None if this exchange doesn't serve the endpoint."""
     parts = endpoint.split("/")
     return _KNOWN.get(parts[2] if parts[2:3] == ["darkpool"] else parts[-1])
 
@@ -96,9 +96,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         answer = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise MarketError(f"{path} cannot be read: {error.strerror}", _FOLDER) from error
+        raise MarketError(f"{path} can't be read: {error.strerror}", _FOLDER) from error
     except (ValueError, RecursionError) as error:
-        raise MarketError(f"{path}: not JSON, or not all of it: {error}", _ENVELOPE) from error
+        raise MarketError(f"{path}: not complete JSON: {error}", _ENVELOPE) from error
     if not isinstance(answer, dict) or not {"endpoint", "response"} <= set(answer):
         raise MarketError(f"{path}: not a captured response", _ENVELOPE)
     endpoint = answer["endpoint"]
@@ -108,9 +108,9 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 
 def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
-    """Date each row by its own time, else by the capture's; raises MarketError where nothing says when it was known.
+    """Date each row by its own time, or else by the capture's; raise MarketError if neither is readable.
 
-    A row without a time of its own is of the newest day that the others are of.
+    A row without its own time gets the newest date among the other rows.
     """
     rows = _data(path, answer["response"])
     if not rows:
@@ -120,21 +120,21 @@ def _capture(path: Path, answer: dict[str, Any], kind: Known) -> Capture:
     dated = [us for us in times if us is not None]
     newest_us = max(dated) if dated else captured_us
     if newest_us is None:
-        raise MarketError(f"{path}: no row has a readable {kind.field}, and captured_at is not one either", _ENVELOPE)
+        raise MarketError(f"{path}: neither captured_at nor any row's {kind.field} is a readable time", _ENVELOPE)
     fallback_us = newest_us if captured_us is None else captured_us
     made = [
         (_as_it_is(fallback_us if us is None else us, fields), new_york_date(newest_us if us is None else us))
         for fields, us in zip(rows, times, strict=True)
     ]
-    # Alerts and prints are captured newest first: turned round before a stable sort, rows of one moment are
-    # served again in the order in which they came.
+    # Alerts and prints are captured newest first. Reversing them before a stable sort keeps rows of the same moment in
+    # their captured order when served.
     if kind.of_the_day and (not dated or dated[0] >= dated[-1]):
         made.reverse()
     return _sorted(made, kind.of_the_day)
 
 
 def _data(path: Path, response: object) -> list[Any]:
-    """Return the rows of a response; one odd row is its reader's to count, but a list of none is another shape."""
+    """Return the rows of a response; a few odd rows are for the client to handle, but some must be valid."""
     data = response.get("data") if isinstance(response, dict) else None
     if not isinstance(data, list):
         raise MarketError(f"{path}: its response holds no list of rows", 'expected {"data": [rows]}; ' + _ENVELOPE)
@@ -144,7 +144,7 @@ def _data(path: Path, response: object) -> list[Any]:
 
 
 def _time_of(fields: object, kind: Known, captured_us: int | None) -> int | None:
-    """Return when a row says that it became known; None where it says nothing, or a day after it was captured."""
+    """Return when a row says it became known, or None if it doesn't say or is dated after the day of the capture."""
     us = _moment(fields.get(kind.field), kind.read) if isinstance(fields, dict) else None
     wrong = us is not None and captured_us is not None and us > captured_us + DAY
     return None if wrong else us
@@ -170,7 +170,7 @@ def _sorted(made: Iterable[tuple[Row, str]], of_the_day: bool) -> Capture:
 
 
 def _joined(first: Capture, second: Capture) -> Capture:
-    """Put two captures of one endpoint together; a row that both show is one row."""
+    """Merge two captures of one endpoint; a row in both appears once."""
     shown = {one.encoded for one in first.rows}
     others = zip(second.rows, second.days, strict=True)
     new = [(one, day) for one, day in others if one.encoded not in shown]
@@ -178,7 +178,7 @@ def _joined(first: Capture, second: Capture) -> Capture:
 
 
 class CapturedFlow:
-    """A FlowSource over a folder of captures; an endpoint or a day that was not captured answers no rows."""
+    """A FlowSource over a folder of captures; an endpoint or day that wasn't captured has no rows."""
 
     def __init__(self, folder: Path) -> None:
         self._captures = read_folder(folder)
@@ -193,15 +193,15 @@ class CapturedFlow:
         return [one for one, its_day in zip(rows, capture.days, strict=False) if its_day == day]
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
-        """Return the captured alerts, newest first, whatever was asked for."""
+        """Return the captured alerts, newest first, whatever was requested."""
         return iter(self._known(_ALERTS, None, now_us)[::-1])
 
     def prints(self, ticker: str, day: str | None, now_us: int) -> Iterator[Row]:
-        """Return the captured prints of a ticker and a day, newest first."""
+        """Return the captured prints of a ticker on a day, newest first."""
         return iter(self._known(_PRINTS.format(ticker), day, now_us)[::-1])
 
     def tide(self, day: str | None, every_5m: bool, now_us: int) -> tuple[str, Sequence[Row]]:
-        """Return the captured tide of a day; its rows are as far apart as they were captured."""
+        """Return the captured tide of a day, at the interval it was captured with."""
         rows = self._known(_TIDE, day, now_us)
         return day or (str(rows[-1].fields.get("date", "")) if rows else ""), rows
 
@@ -214,5 +214,5 @@ class CapturedFlow:
         return self._known(_IV.format(ticker), None, now_us)
 
     def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
-        """Return the captured changes of open interest of a ticker, in their captured order."""
+        """Return the captured open-interest changes of a ticker, in their captured order."""
         return self._known(_OI.format(ticker), day, now_us)

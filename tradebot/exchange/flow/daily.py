@@ -1,7 +1,7 @@
-"""Daily rows of chance alone, without edge: Greek exposure, IV rank, change of open interest.
+"""Generate random daily rows without edge: Greek exposure, IV rank, and change of open interest.
 
-Exposure and IV rank of a session are published at 17:35 New York, after its close. Open interest of the day
-before arrives two hours before the open.
+A session's exposure and IV rank are published at 17:35 New York, after its close. Open interest of the previous day
+arrives two hours before the open.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def published_us(day: str) -> int:
 
 
 class Daily:
-    """Daily rows of every symbol, made when first asked for."""
+    """Daily rows of every symbol, generated on first use."""
 
     def __init__(self, market: Market, seed: int) -> None:
         self._market = market
         self._seed = seed
         self._publications = [(published_us(s.date), {"date": s.date}) for s in self._published_sessions()]
-        """When each session's daily rows come, and their date: one object for all symbols."""
+        """When each session's daily rows are published, and their date: one object shared by all symbols."""
         kept = 64 + len(market.symbols)
         self._greek_rows = lru_cache(maxsize=kept)(self._greeks_of)
         self._iv_rows = lru_cache(maxsize=kept)(self._ivs_of)
@@ -51,7 +51,7 @@ class Daily:
         return known(self._greek_rows(symbol), now_us)[-_ROWS_A_YEAR:]
 
     def iv_ranks(self, symbol: str, now_us: int) -> Sequence[Row]:
-        """Return the last year of IV ranks, oldest first, with the closes of sessions that have ended."""
+        """Return the last year of IV ranks, oldest first, with the closes of finished sessions."""
         rows = known(self._iv_rows(symbol), now_us)[-_ROWS_A_YEAR:]
         return [row(one.at_us, self._with_close(symbol, one.fields)) for one in rows]
 
@@ -64,7 +64,7 @@ class Daily:
         return () if reference is None else self._oi_rows(symbol, index, reference)
 
     def _reference(self, symbol: str, index: int, now_us: int) -> int | None:
-        """Return the close before a session; none recorded, the first bar's open once that bar is over."""
+        """Return the close before a session; if none is recorded, the first bar's open once that bar is complete."""
         close = self._market.close_before(symbol, index)
         if close is not None:
             return close
@@ -84,7 +84,7 @@ class Daily:
         rows = []
         for session, (at_us, its_date) in zip(self._published_sessions(), self._publications, strict=True):
             calls, puts = _wander(calls, rng), _wander(puts, rng)
-            # A year of rows for each symbol is the bulk of the feed's memory: beside the JSON only the date is kept.
+            # A year of rows per symbol takes most of the feed's memory, so keep only the date beside the JSON.
             rows.append(Row(at_us, its_date, encode(_exposure(session, size, calls, puts, rng))))
         return tuple(rows)
 
@@ -98,7 +98,7 @@ class Daily:
         for session, (at_us, _) in zip(self._published_sessions(), self._publications, strict=True):
             level = _wander(level, rng)
             history.append(usual * level)
-            # Its JSON waits for the close that it is shown with.
+            # The JSON can't be built before the close it contains.
             rows.append(Row(at_us, _iv_fields(session, at_us, history[-_RANKED_OVER:]), b""))
         return tuple(rows)
 
@@ -118,7 +118,7 @@ class Daily:
 
 
 def _wander(level: float, rng: Random) -> float:
-    """Return the next level of a walk that is pulled back to 1."""
+    """Return the next level of a random walk that is pulled back to 1."""
     return max(0.3, level + 0.06 * (1.0 - level) + 0.05 * bell(rng))
 
 

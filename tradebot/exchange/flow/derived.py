@@ -1,4 +1,4 @@
-"""The flow feed derived from the market's bars: alerts, prints, tide and daily rows."""
+"""Derive the flow feed from the market's bars: alerts, prints, tide and daily rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tradebot.exchange.market.bars import Market
 
 
 class DerivedFlow:
-    """A FlowSource made from bars, a seed and an edge."""
+    """A FlowSource derived from bars, a seed and an edge."""
 
     def __init__(self, market: Market, seed: int, edge: float) -> None:
         self._market = market
@@ -23,7 +23,7 @@ class DerivedFlow:
         self._daily = Daily(market, seed)
 
     def alerts(self, tickers: Sequence[str], now_us: int) -> Iterator[Row]:
-        """Return alerts of these tickers, of all when none is named, newest first over all sessions."""
+        """Return alerts for these tickers (for all if none is given), newest first over all sessions."""
         begun = self._market.calendar.begun(now_us)
         for index in range(-1 if begun is None else begun, -1, -1):
             yield from reversed(known(self._session_alerts(tickers, index), now_us))
@@ -64,7 +64,7 @@ class DerivedFlow:
         return () if symbol is None else self._daily.iv_ranks(symbol, now_us)
 
     def oi_changes(self, ticker: str, day: str | None, now_us: int) -> Sequence[Row]:
-        """Return contracts by change of open interest, by default of the newest session that has them."""
+        """Return contracts by change of open interest; the default day is the newest session that has any."""
         symbol = self._symbol(ticker)
         if symbol is None:
             return ()
@@ -79,12 +79,12 @@ class DerivedFlow:
         return ()
 
     def _symbol(self, ticker: str) -> str | None:
-        """Return the listed symbol that a ticker means, in the market's spelling or the feed's."""
+        """Return the listed symbol for a ticker, spelled as in the market or as in the feed."""
         known = self._market.known
         return ticker if ticker in known else next((one for one in known if feed_ticker(one) == ticker), None)
 
     def _index(self, day: str | None, now_us: int) -> int | None:
-        """Return the session of a day if it has begun; by default the one in progress or the last."""
+        """Return the session of a day if it has begun; the default is the current session, or else the last."""
         begun = self._market.calendar.begun(now_us)
         if day is None or begun is None:
             return begun

@@ -1,6 +1,6 @@
-"""The filters of flow alerts and dark-pool prints: each a parameter's name and what it asks of a row.
+"""Filter flow alerts and dark-pool prints by request parameters.
 
-A row whose fields cannot be read passes every filter.
+A row whose fields can't be read passes every filter.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _MUST_EQUAL: dict[str, Callable[[Fields], bool]] = {
 
 
 def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) -> Callable[[Fields], bool]:
-    """Return what decides whether an alert is asked for; raises the face's refusal on a bad value."""
+    """Return the function that selects the requested alerts; raise a Refusal for an invalid value."""
     tests = [*_range_tests(params, _RANGES), *_flag_tests(params)]
     if rules:
         tests.append(lambda alert: alert["alert_rule"] in rules)
@@ -69,17 +69,17 @@ def matcher(params: Params, rules: Sequence[str], issue_types: Sequence[str]) ->
 
 
 def matcher_of_prints(params: Params) -> Callable[[Fields], bool]:
-    """Return what decides whether a dark-pool print is asked for; raises the face's refusal on a bad value."""
+    """Return the function that selects the requested dark-pool prints; raise a Refusal for an invalid value."""
     return _every(_range_tests(params, {name: _number(name) for name in PRINT_NUMBERS}))
 
 
 def _every(tests: Sequence[Callable[[Fields], bool]]) -> Callable[[Fields], bool]:
-    asked = [lenient(test) for test in tests]
-    return lambda fields: all(test(fields) for test in asked)
+    lenient_tests = [lenient(test) for test in tests]
+    return lambda fields: all(test(fields) for test in lenient_tests)
 
 
 def _range_tests(params: Params, ranges: dict[str, Callable[[Fields], float]]) -> list[Callable[[Fields], bool]]:
-    """Return what min_NAME and max_NAME ask for, of those that were given."""
+    """Return the tests for the min_NAME and max_NAME parameters that were given."""
     tests: list[Callable[[Fields], bool]] = []
     for name, value in ranges.items():
         if params.text(f"min_{name}"):

@@ -1,4 +1,4 @@
-"""Option contracts: their OCC symbol, their strike's grid, and a rough price."""
+"""Model option contracts: OCC symbols, the strike grid, and rough prices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SMALLEST_CENTS = 3
 
 
 class Contract(NamedTuple):
-    """A contract near a wished strike; `right` is C or P, `expiry` an ISO date."""
+    """A contract near a target strike; `right` is C or P, `expiry` an ISO date."""
 
     symbol: str
     expiry: str
@@ -19,31 +19,31 @@ class Contract(NamedTuple):
 
     @property
     def strike_thousandths(self) -> int:
-        """Return the strike in 0.001 USD, in steps of 0.5 USD below 25, 1 to 100, 2.5 to 250, then 5."""
-        wished = self.wished_strike
-        step = 500 if wished < 25 else 1_000 if wished < 100 else 2_500 if wished < 250 else 5_000
-        return max(step, int(wished * 1000 / step + 0.5) * step)
+        """Return the strike in 0.001 USD, in steps of 0.5 USD below 25, 1 below 100, 2.5 below 250, then 5."""
+        target = self.wished_strike
+        step = 500 if target < 25 else 1_000 if target < 100 else 2_500 if target < 250 else 5_000
+        return max(step, int(target * 1000 / step + 0.5) * step)
 
     @property
     def strike_text(self) -> str:
-        """Return the strike in dollars without needless zeros."""
+        """Return the strike in dollars without trailing zeros."""
         return f"{self.strike_thousandths / 1000:g}"
 
     @property
     def occ(self) -> str:
-        """Return the OCC symbol: root, yymmdd, right, strike in thousandths on eight digits."""
+        """Return the OCC symbol: root, yymmdd, right, and the strike in thousandths with eight digits."""
         root, day = self.symbol.replace(".", ""), self.expiry[2:].replace("-", "")
         return f"{root}{day}{self.right}{self.strike_thousandths:08d}"
 
 
 def option_price(contract: Contract, underlying: float, volatility: float, today: str) -> int:
-    """Return cents a share of a contract at its strike's place on the grid (rough_price)."""
+    """Return a contract's price in cents per share, at its strike on the grid (see rough_price)."""
     strike = contract.strike_thousandths / 1000
     return rough_price(contract.right, strike, contract.expiry, underlying, volatility, today)
 
 
 def rough_price(right: str, strike: float, expiry: str, underlying: float, volatility: float, today: str) -> int:
-    """Return cents a share: intrinsic value plus 0.4 standard deviations, fewer away from the money."""
+    """Return cents per share: intrinsic value plus 0.4 standard deviations, less away from the money."""
     days = max((date.fromisoformat(expiry) - date.fromisoformat(today)).days, 0) + 1
     deviation = underlying * volatility * sqrt(days / 365)
     gap = underlying - strike if right == "C" else strike - underlying
@@ -52,6 +52,6 @@ def rough_price(right: str, strike: float, expiry: str, underlying: float, volat
 
 
 def friday(day: str, weeks: int) -> str:
-    """Return the ISO date of the Friday on or after a day, so many weeks on: when weekly contracts expire."""
+    """Return the ISO date of the Friday on or after a day plus some weeks, when weekly contracts expire."""
     first = date.fromisoformat(day)
     return (first + timedelta(days=(4 - first.weekday()) % 7 + 7 * weeks)).isoformat()

@@ -1,7 +1,7 @@
-"""Dark-pool prints derived from any bar source: sizes and sides by chance, prices inside the quote.
+"""Derive dark-pool prints from any bar source: random sizes and sides, prices inside the quote.
 
-The side leans with a coin of the session. With the market's edge e, a print leans with the next hour with
-probability e / 3 instead: weaker than the alerts.
+The side leans toward a coin tossed once per session. With the market's edge e, a print leans toward the next hour's
+direction with probability e / 3 instead, which is weaker than for alerts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIRST_TRACKING_ID = 26_946_000_000_000
 
 
 class Prints:
-    """The prints of every symbol and session, made when first asked for."""
+    """The prints of every symbol and session, generated on first use."""
 
     def __init__(self, market: Market, flow: Flow, seed: int) -> None:
         self._market = market
@@ -38,7 +38,7 @@ class Prints:
         self.session = lru_cache(maxsize=64 + len(market.symbols))(self._session)
 
     def _session(self, symbol: str, index: int) -> tuple[Row, ...]:
-        """Return the prints of a symbol in a session and the hours after it, oldest first."""
+        """Return a symbol's prints in a session and in the hours after it, oldest first."""
         session = self._market.calendar.market[index]
         made = (self._print(symbol, index, session, plan) for plan in sorted(self._plan(symbol, session)))
         return tuple(one for one in made if one is not None)
@@ -61,7 +61,7 @@ class Prints:
         coin = 1 if u[2] < 0.5 else -1
         side = self._flow.direction(symbol, session, index, plan.at_us, coin, u[3] * _EDGE_DILUTION)
         fields = self._fields(symbol, index, plan, middle, side)
-        # Beside the JSON only what prints are chosen and ordered by is kept: there are many of them.
+        # There are many prints, so keep only the fields for filtering and sorting beside the JSON.
         return Row(plan.at_us, {name: fields[name] for name in PRINT_NUMBERS}, encode(fields))
 
     def _fields(self, symbol: str, index: int, plan: Plan, middle: int, side: int) -> dict[str, Any]:
@@ -90,13 +90,13 @@ class Prints:
         }
 
     def _size(self, symbol: str, u: tuple[float, ...]) -> int:
-        """Return shares: about a ten-thousandth of a day's volume, rarely a hundred times that."""
+        """Return a number of shares: about a ten-thousandth of a day's volume, occasionally a hundred times that."""
         usual = max(1.0, profile(symbol).shares_a_day / 10_000)
         return 1 + int(usual * (0.2 + u[5]) / (1.01 - u[6]))
 
 
 class Plan(NamedTuple):
-    """One print as chance has it, before prices."""
+    """The random part of one print, before prices."""
 
     at_us: int
     late: bool

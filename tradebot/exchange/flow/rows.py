@@ -1,4 +1,4 @@
-"""Rows of the flow feed: each with the moment from which it may be served, and its JSON made once."""
+"""Hold rows of the flow feed, each with the time from which it may be served and its JSON, encoded once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tradebot.exchange.jsontext import encode
 
 
 def feed_ticker(symbol: str) -> str:
-    """Return a symbol as the flow feed writes it: share classes without their dot (BRK.B is BRKB)."""
+    """Return a symbol as the flow feed writes it, without the dot of a share class (BRK.B is BRKB)."""
     return symbol.replace(".", "")
 
 
 class Row(NamedTuple):
-    """One row: `at_us` is when it became known."""
+    """One row; `at_us` is when it became known."""
 
     at_us: int
     fields: dict[str, Any]
@@ -29,7 +29,7 @@ def row(at_us: int, fields: dict[str, Any]) -> Row:
 
 
 def known(rows: Sequence[Row], now_us: int) -> Sequence[Row]:
-    """Return the rows, sorted by time, that are known at a moment."""
+    """Return the rows known at a given time; the rows must be sorted by time."""
     return rows[: bisect_right(rows, now_us, key=_at)]
 
 
@@ -38,15 +38,15 @@ def _at(one: Row) -> int:
 
 
 def number(fields: dict[str, Any], name: str) -> float:
-    """Return a field as a finite number; raises KeyError, TypeError, ValueError or OverflowError for any other."""
+    """Return a field as a finite number; raise KeyError, TypeError, ValueError or OverflowError if it isn't one."""
     value = float(fields[name])
     if not isfinite(value):
-        raise ValueError(f"{name} is not finite")
+        raise ValueError(f"{name} isn't finite")
     return value
 
 
 def lenient(test: Callable[[dict[str, Any]], bool]) -> Callable[[dict[str, Any]], bool]:
-    """Return a test that passes the rows that it cannot read: a bad row is for the client to see and to count."""
+    """Return a test that also passes rows it can't read, because clients should see and count bad rows."""
 
     def passes(fields: dict[str, Any]) -> bool:
         try:

@@ -1,7 +1,7 @@
-"""The market tide: net option premium of the whole market, cumulative over the session.
+"""Compute the market tide: the market's net option premium, cumulative over the session.
 
-It adds up the alerts of all symbols as they become known, with seeded noise for the flow that raises no
-alert. Its edge is therefore theirs, thinned by the noise.
+It adds up the alerts of all symbols as they become known, plus seeded noise for flow that raises no alert. So its edge
+is that of the alerts, diluted by the noise.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _EVERY = 5
 
 
 class Net(NamedTuple):
-    """Ask side minus bid side: dollars of calls, dollars of puts, contracts of calls less those of puts."""
+    """Ask-side minus bid-side flow: dollars of calls, dollars of puts, and contracts of calls minus those of puts."""
 
     calls: int
     puts: int
     volume: int
 
     def plus(self, other: Net) -> Net:
-        """Return the sum."""
+        """Return the sum of both."""
         return Net(self.calls + other.calls, self.puts + other.puts, self.volume + other.volume)
 
 
 class Tide:
-    """The tide of every session, made when first asked for."""
+    """The tide of every session, generated on first use."""
 
     def __init__(self, market: Market, flow: Flow, seed: int) -> None:
         self._market = market
@@ -46,7 +46,7 @@ class Tide:
         self.session = lru_cache(maxsize=8)(self._session)
 
     def _session(self, index: int, every_5m: bool) -> tuple[Row, ...]:
-        """Return a session's rows, oldest first; each is stamped with the moment up to which it counts."""
+        """Return a session's rows, oldest first; each is stamped with the end of the period it covers."""
         rows = self._minutes(index)
         return rows[::_EVERY] if every_5m else rows
 

@@ -1,8 +1,8 @@
-"""Where corporate actions come from: the seed of a generated market, or a CSV file beside recorded bars.
+"""Provide corporate actions, either from the seed of a generated market or from a CSV file beside recorded bars.
 
-The file beside `bars.csv` is `bars.actions.csv` with the columns type,symbol,date,rate,new_rate,old_rate,payable_date.
-`date` is the session from which the bars show it (recorded bars are raw, as traded); of a cash_dividend only `rate`
-is read, of a forward_split or reverse_split only the two rates. Rows of other days or symbols are passed over.
+The file beside `bars.csv` is `bars.actions.csv`, with the columns type,symbol,date,rate,new_rate,old_rate,payable_date.
+`date` is the first session whose bars show the action (recorded bars are raw, as traded). A cash_dividend uses only
+`rate`; a forward_split or reverse_split uses only the two ratios. Rows for other days or symbols are ignored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tradebot.exchange.market.sessions import Calendar
 from tradebot.exchange.market.spec import MarketError
 
 _COLUMNS = ("type", "symbol", "date", "rate", "new_rate", "old_rate", "payable_date")
-_HINT = "its columns are " + ",".join(_COLUMNS)
+_HINT = "the columns are " + ",".join(_COLUMNS)
 _QUARTER = 63
 _PAYERS = 0.6
 _DECLARED_BEFORE, _PAID_AFTER = 10, 10
@@ -35,14 +35,14 @@ _CENT, _TEN_THOUSAND = Decimal("0.01"), 10_000
 
 
 def beside(bars: Path) -> Path:
-    """Return where the actions of a file of recorded bars are looked for."""
+    """Return the path where the actions for a file of recorded bars belong."""
     return bars.with_name(f"{bars.stem}.actions.csv")
 
 
 def generated_actions(bars: GeneratedBars, calendar: Calendar, symbols: Sequence[str], seed: int) -> Iterator[Action]:
-    """Yield the actions that a seed gives each symbol: quarterly dividends, and rarely a split or another name.
+    """Yield the actions that a seed gives each symbol: quarterly dividends, and rarely a split or a name change.
 
-    They fall on the market's second session at the earliest, so that each has a close before it.
+    The earliest date is the market's second session, so that every action has a close before it.
     """
     taken = set(symbols)
     for symbol in symbols:
@@ -55,7 +55,7 @@ def generated_actions(bars: GeneratedBars, calendar: Calendar, symbols: Sequence
 
 
 def _often(sessions: int, calendar: Calendar, times: int) -> int:
-    """Return how many sessions an action comes once in; a short market sees more, or it would see none."""
+    """Return the average number of sessions between actions; short markets get more of them, or they would see none."""
     return min(sessions, times * len(calendar.market))
 
 
@@ -84,7 +84,7 @@ def _dividends(
 
 
 def _renamed(calendar: Calendar, symbol: str, last_us: int, taken: set[str], rng: Random) -> Iterator[Action]:
-    """Yield a company's new name, which comes after all its other actions."""
+    """Yield a company's name change, which comes after all its other actions."""
     index = int(_often(_SESSIONS_A_RENAME, calendar, 40) * rng.random())
     if 0 < index < len(calendar.market) and calendar.market[index].pre_us > last_us:
         yield _dated(calendar, NAME_CHANGE, symbol, index)._replace(new_symbol=_new_name(symbol, taken))
@@ -106,23 +106,23 @@ def _dated(calendar: Calendar, kind: str, symbol: str, index: int) -> Action:
 
 
 def read_actions(path: Path, calendar: Calendar, symbols: Sequence[str]) -> list[Action]:
-    """Read the file beside recorded bars; raises MarketError naming the line that makes no sense."""
+    """Read the file beside recorded bars; raise MarketError naming the first invalid line."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = set(_COLUMNS) - set(reader.fieldnames or ())
             if missing:
                 raise MarketError(f"{path}: no column {', '.join(sorted(missing))}", _HINT)
-            found = [_read(row, calendar, f"{path} line {reader.line_num}") for row in reader]
+            actions = [_read(row, calendar, f"{path} line {reader.line_num}") for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MarketError(f"{path} cannot be read: {error}", _HINT) from error
-    return [action for action in found if action is not None and action.symbol in set(symbols)]
+        raise MarketError(f"{path} can't be read: {error}", _HINT) from error
+    return [action for action in actions if action is not None and action.symbol in set(symbols)]
 
 
 def _read(row: dict[str, str], calendar: Calendar, where: str) -> Action | None:
     kind, day = row["type"], row["date"]
     if kind not in (DIVIDEND, *SPLITS):
-        raise MarketError(f"{where}: type {kind!r}", f"it is one of {', '.join((DIVIDEND, *SPLITS))}")
+        raise MarketError(f"{where}: type {kind!r}", f"use one of {', '.join((DIVIDEND, *SPLITS))}")
     index = calendar.index_of.get(day)
     if index is None:
         return None
@@ -135,5 +135,5 @@ def _read(row: dict[str, str], calendar: Calendar, where: str) -> Action | None:
 def _positive(row: dict[str, str], name: str, where: str) -> Decimal:
     number = to_decimal((row[name] or "").strip())
     if number is None or number <= 0:
-        raise MarketError(f"{where}: {name} is {row[name]!r}", "it is a number above 0, such as 0.25 or 2")
+        raise MarketError(f"{where}: {name} is {row[name]!r}", "use a number above 0, such as 0.25 or 2")
     return number

@@ -1,8 +1,8 @@
-"""Corporate actions: what a company does to its shares, dated, and the list of those that a market has.
+"""Define dated corporate actions, and the book of all actions in a market.
 
-An action takes effect a microsecond before its session's first trade, the one at four in the morning; one that is
-announced when that hour has passed, a microsecond before the open. Dates are New York's. Words and fields are those
-of Alpaca's GET /v1/corporate-actions.
+An action takes effect a microsecond before its session's first trade, at four in the morning; if it is announced after
+that, a microsecond before the open. Dates are New York dates. Words and fields are those of Alpaca's GET
+/v1/corporate-actions.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ KINDS = (DIVIDEND, *SPLITS, NAME_CHANGE, CASH_MERGER)
 
 
 class Action(NamedTuple):
-    """One corporate action. `rate` is USD a share; `new_rate` shares are given for `old_rate`.
+    """One corporate action. `rate` is USD per share; holders get `new_rate` shares for every `old_rate`.
 
-    `ex_date` is the session from which it shows in prices; `declared_us` is when it becomes known. `in_bars` says
-    that the market's recorded bars already show it.
+    `ex_date` is the first session whose prices show it; `declared_us` is when it becomes known. `in_bars` is True if
+    the market's recorded bars already reflect it.
     """
 
     kind: str
@@ -42,19 +42,19 @@ class Action(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Return the id, a function of what the action is and when."""
+        """Return an id derived from what the action is and when it happens."""
         return uuid_of(
             "corporate action", self.kind, self.symbol, self.ex_date, self.rate, self.new_rate, self.old_rate
         )
 
     @property
     def process_date(self) -> str:
-        """Return the day on which accounts feel it: a dividend's payment, any other's first session."""
+        """Return the day on which accounts are affected: the payment date of a dividend, else the first session."""
         return self.payable_date if self.kind == DIVIDEND else self.ex_date
 
 
 class ActionBook:
-    """The actions of a market in order of effect, and which name each company's bars have in their source."""
+    """The actions of a market in order of effect, and the name that each company has in the bar source."""
 
     def __init__(self) -> None:
         self._all: list[Action] = []
@@ -62,11 +62,11 @@ class ActionBook:
         self._entities: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Action]:
-        """Yield every action in order of effect."""
+        """Iterate over all actions in order of effect."""
         return iter(self._all)
 
     def add(self, actions: Iterable[Action]) -> None:
-        """Enter actions; a name that a company takes is its own from then on, for its earlier bars too."""
+        """Add actions; after a name change the new name also covers the company's earlier bars."""
         touched = {self._enter(action) for action in actions}
         for rows in (self._all, *(self._of[entity] for entity in touched)):
             rows.sort(key=lambda one: (one.at_us, one.symbol, one.kind))
@@ -80,7 +80,7 @@ class ActionBook:
         return entity
 
     def entity(self, symbol: str) -> str:
-        """Return the name that a company's bars have in their source."""
+        """Return the name of a company in the bar source."""
         return self._entities.get(symbol, symbol)
 
     def of(self, symbol: str) -> Sequence[Action]:
@@ -88,15 +88,15 @@ class ActionBook:
         return self._of.get(self.entity(symbol), ())
 
     def known(self, now_us: int) -> list[Action]:
-        """Return the actions declared by a moment, in order of effect."""
+        """Return the actions declared by a given time, in order of effect."""
         return [action for action in self._all if action.declared_us <= now_us]
 
 
 def before_trading(session: Session) -> int:
-    """Return when the actions of a session take effect: a microsecond before its first trade."""
+    """Return when a session's actions take effect: a microsecond before its first trade."""
     return session.pre_us - 1
 
 
 def cusip_of(symbol: str) -> str:
-    """Return the nine digits that stand for a symbol where a CUSIP is asked for."""
+    """Return nine digits that serve as the CUSIP of a symbol."""
     return number_of(9, "cusip", symbol)

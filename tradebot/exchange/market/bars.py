@@ -1,6 +1,6 @@
-"""Bars, and what of them can be seen at a moment: a bar exists once its minute is over, never before.
+"""Serve bars without look-ahead: a bar is visible only once its minute is over.
 
-Prices are whole numbers of 0.0001 USD, so that no sum or comparison depends on floating point.
+Prices are whole numbers of 0.0001 USD, so that sums and comparisons never depend on floating point.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tradebot.exchange.times import MINUTE
 UNITS = 10_000
 """Price units in one dollar."""
 SPREAD_BPS = 2
-"""The spread between bid and ask in basis points, unless the market's fill model says otherwise."""
+"""The default spread between bid and ask, in basis points; a market's fill model may set another."""
 _SESSIONS_IN_MEMORY = 3
 
 
@@ -42,7 +42,7 @@ class Bar(NamedTuple):
 
 
 class BarSource(Protocol):
-    """Where bars come from."""
+    """A source of bars."""
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the minute bars of a symbol in a session of the market, oldest first."""
@@ -53,20 +53,20 @@ class BarSource(Protocol):
         ...
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return a close from before the market's first session, or None when it is not known."""
+        """Return a close from before the market's first session, or None if it is unknown."""
         ...
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        """Return the daily bar of a session before the market's first, or None when it is not known."""
+        """Return the daily bar of a session before the market's first, or None if it is unknown."""
         ...
 
     def liquid(self, symbol: str) -> bool:
-        """Say whether a symbol trades freely enough to be sold short and in fractions."""
+        """Return True if a symbol is liquid enough to be sold short and traded in fractions."""
         ...
 
 
 class Day:
-    """One symbol's session, with its running totals, so that the day so far costs one look-up."""
+    """One symbol's session with running totals, so that the day so far takes one lookup."""
 
     def __init__(self, bars: Sequence[Bar]) -> None:
         self.bars = bars
@@ -76,11 +76,11 @@ class Day:
         self._volumes = list(accumulate(map(attrgetter("volume"), bars)))
 
     def complete(self, now_us: int) -> int:
-        """Return how many bars are over at a moment."""
+        """Return how many bars are complete at a given time."""
         return bisect_right(self._starts, now_us - MINUTE)
 
     def until(self, now_us: int, start_us: int) -> Bar | None:
-        """Return the day's bar as far as it is known, stamped `start_us`; None before the first bar."""
+        """Return the day's bar so far, stamped `start_us`, or None before the first bar is complete."""
         count = self.complete(now_us)
         if not count:
             return None
@@ -95,7 +95,7 @@ class Day:
         )
 
     def last(self, now_us: int) -> Bar | None:
-        """Return the newest bar that is over at a moment."""
+        """Return the newest complete bar at a given time."""
         count = self.complete(now_us)
         return self.bars[count - 1] if count else None
 
@@ -106,11 +106,10 @@ class Day:
 
 
 class Step(NamedTuple):
-    """What an action does to prices from a moment on: they are multiplied by `price`.
+    """The factor by which an action multiplies prices from its effect on.
 
-    A split's factor is old rate / new rate, a dividend's (close before - rate) / close before; the same factors,
-    applied to all bars before that moment, adjust them. Source: CRSP's definition of the adjustment factors, which
-    data vendors share.
+    For a split it is old rate / new rate; for a dividend, (close before - rate) / close before. Multiplying all earlier
+    bars by the same factor adjusts them. Source: CRSP's definition of adjustment factors, which data vendors share.
     """
 
     at_us: int
@@ -120,9 +119,9 @@ class Step(NamedTuple):
 
 
 class Market:
-    """Every symbol's bars in every session, made or read when first asked for.
+    """All symbols' bars in all sessions, generated or read on first use.
 
-    Bars are raw, as traded: they jump where an action takes effect. `symbols` and `known` are those listed now.
+    Bars are raw, as traded, so they jump where an action takes effect. `symbols` and `known` are those listed now.
     """
 
     def __init__(self, source: BarSource, calendar: Calendar, symbols: Sequence[str]) -> None:
@@ -137,23 +136,23 @@ class Market:
         self._steps = lru_cache(maxsize=kept)(self._steps_of)
 
     def liquid(self, symbol: str) -> bool:
-        """Say whether a symbol can be sold short and traded in fractions."""
+        """Return True if a symbol can be sold short and traded in fractions."""
         return self._source.liquid(self.actions.entity(symbol))
 
     def announce(self, *actions: Action) -> None:
-        """Enter corporate actions; bars before their effect stay as they are."""
+        """Add corporate actions; bars before their effect don't change."""
         self.actions.add(actions)
         for cache in (self.day, self.extended, self._steps):
             cache.cache_clear()
 
     def relist(self, action: Action) -> None:
-        """List a company under its new name, or take one that was bought off the list."""
+        """List a company under its new name, or delist one that was bought."""
         new = {action.symbol: action.new_symbol} if action.kind == NAME_CHANGE else {action.symbol: ""}
         self.symbols = tuple(name for old in self.symbols if (name := new.get(old, old)))
         self.known = frozenset(self.symbols)
 
     def listed_name(self, symbol: str) -> str | None:
-        """Return the symbol under which a company is listed now; None when it is no longer."""
+        """Return the symbol under which a company is listed now, or None if it was delisted."""
         entity = self.actions.entity(symbol)
         return next((name for name in self.symbols if self.actions.entity(name) == entity), None)
 
@@ -166,7 +165,7 @@ class Market:
         return Day(self._raw(symbol, self._source.extended(self.actions.entity(symbol), index)))
 
     def _raw(self, symbol: str, bars: Sequence[Bar]) -> Sequence[Bar]:
-        """Put the steps that the source does not know into its bars; none is left of a company that was bought."""
+        """Apply the actions that the source doesn't know to its bars; return none for a company that was bought."""
         bought_us = [action.at_us for action in self.actions.of(symbol) if action.kind == CASH_MERGER]
         if bought_us:
             bars = [bar for bar in bars if bar.start_us < bought_us[0]]
@@ -174,7 +173,7 @@ class Market:
         return [_times(bar, _factors(steps, bar.start_us, down=True), _to_tick) for bar in bars] if steps else bars
 
     def _steps_of(self, symbol: str) -> tuple[Step, ...]:
-        """Return the steps in a company's prices, in order of time."""
+        """Return a company's price steps in order of time."""
         steps: list[Step] = []
         for action in self.actions.of(symbol):
             if action.kind in SPLITS:
@@ -187,7 +186,7 @@ class Market:
         return tuple(steps)
 
     def _dividend_factor(self, action: Action, before: Sequence[Step]) -> Fraction:
-        """Return (close before - rate) / close before; 1 where no close is known or the rate is not below it."""
+        """Return (close before - rate) / close before, or 1 if no close is known or the rate isn't below it."""
         entity = self.actions.entity(action.symbol)
         close = self._source_close(entity, self.calendar.index_of[action.ex_date] - 1)
         if close is None:
@@ -207,15 +206,15 @@ class Market:
         return None if close is None else Fraction(close)
 
     def adjusted(self, symbol: str, bars: Sequence[Bar], kinds: Collection[str], now_us: int) -> list[Bar]:
-        """Return bars as if all actions of these kinds (split, dividend) until now had always been in force.
+        """Return bars adjusted for all actions of these kinds (split, dividend) up to now.
 
-        Prices before a step are multiplied by its factor; volume is divided by those of splits alone.
+        Prices before a step are multiplied by its factor; volume is divided by the factors of splits only.
         """
         steps = [step for step in self._steps(symbol) if step.at_us <= now_us and step.kind in kinds]
         return [_times(bar, _factors(steps, bar.start_us, down=False), round) for bar in bars] if steps else list(bars)
 
     def last_bar(self, symbol: str, now_us: int) -> Bar | None:
-        """Return the newest complete bar of a symbol, extended hours included, in the shares of today."""
+        """Return the newest complete bar of a symbol, including extended hours, adjusted for splits up to now."""
         for index in range(self.calendar.reached(now_us), -1, -1):
             bar = self._last_of(symbol, index, now_us)
             if bar is not None:
@@ -223,7 +222,7 @@ class Market:
         return None
 
     def _last_of(self, symbol: str, index: int, now_us: int) -> Bar | None:
-        """Return the newest bar of one session and the hours around it; what cannot be the newest is not made."""
+        """Return the newest bar of one session and its extended hours, generating only the part that can contain it."""
         session = self.calendar.market[index]
         if session.open_us < now_us <= session.close_us:
             regular = self.day(symbol, index).last(now_us)
@@ -234,12 +233,12 @@ class Market:
         return self.day(symbol, index).last(now_us) or around
 
     def price(self, symbol: str, now_us: int) -> int | None:
-        """Return the last known price: the newest bar's close, or the close before the market began."""
+        """Return the last known price: the close of the newest bar, or the close before the market began."""
         bar = self.last_bar(symbol, now_us)
         return bar.close if bar else self._history_close(symbol, 1)
 
     def session_price(self, symbol: str, now_us: int) -> int | None:
-        """Return the last known price of regular sessions alone."""
+        """Return the last known price in regular sessions."""
         begun = self.calendar.begun(now_us)
         for index in range(begun if begun is not None else -1, -1, -1):
             bar = self.day(symbol, index).last(now_us)
@@ -255,7 +254,7 @@ class Market:
         return bars[-1].close if bars else None
 
     def close_before(self, symbol: str, index: int, now_us: int | None = None) -> int | None:
-        """Return the close before a session, in the shares of that session's open or of a later moment."""
+        """Return the close before a session, adjusted for splits up to that session's open or a later time."""
         opens_us = self.calendar.market[index].open_us
         return self._close_in_shares(symbol, index - 1, max(opens_us, now_us or opens_us))
 
@@ -268,12 +267,12 @@ class Market:
         return self._in_shares(symbol, stamped, now_us).close
 
     def last_close(self, symbol: str, now_us: int) -> int | None:
-        """Return the close of the last session that is over, in today's shares."""
+        """Return the close of the last finished session, adjusted for splits up to now."""
         over = self.calendar.place(self.calendar.trading(now_us).date) - self.calendar.first - 1
         return self._close_in_shares(symbol, over, now_us)
 
     def previous_close(self, symbol: str, now_us: int) -> int | None:
-        """Return the close of the last session that ended before the one in progress began, in today's shares."""
+        """Return the close of the last session before the current one, adjusted for splits up to now."""
         return self.close_before(symbol, self.calendar.begun(now_us) or 0, now_us)
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
@@ -284,13 +283,13 @@ class Market:
         return self._source.history_close(self.actions.entity(symbol), sessions_before)
 
     def _in_shares(self, symbol: str, bar: Bar, now_us: int) -> Bar:
-        """Return a bar with the splits that came after it: what it traded at, said in the shares of a moment."""
+        """Return a bar adjusted for the splits between it and a given time."""
         steps = [s for s in self._steps(symbol) if s.kind == "split" and bar.start_us < s.at_us <= now_us]
         return _times(bar, _factors(steps, bar.start_us, down=False), _to_tick) if steps else bar
 
 
 def _factors(steps: Sequence[Step], at_us: int, *, down: bool) -> tuple[Fraction, Fraction]:
-    """Return what to multiply price and volume by: for the steps until a moment (down), or for those after it."""
+    """Return the price and volume factors of the steps up to a given time (`down`) or of those after it."""
     price = volume = Fraction(1)
     for step in steps:
         if (step.at_us <= at_us) == down:
@@ -317,23 +316,23 @@ def usd(units: int) -> Decimal:
 
 
 def half_spread(price: int, spread_bps: int = SPREAD_BPS) -> int:
-    """Return how far bid and ask are from the middle: half the spread, in whole ticks, at least one."""
+    """Return the distance of bid and ask from the middle: half the spread in whole ticks, at least one tick."""
     step = tick(price)
     return max(step, (price * spread_bps + UNITS * step) // (2 * UNITS * step) * step)
 
 
 def tick(price: int) -> int:
-    """Return the price step: a cent from one dollar up, a hundredth of a cent below."""
+    """Return the tick size: a cent from one dollar up, a hundredth of a cent below."""
     return UNITS // 100 if price >= UNITS else 1
 
 
 def bid(middle: int, spread_bps: int = SPREAD_BPS) -> int:
-    """Return the modelled best bid around a price, on the grid of ticks."""
+    """Return the modeled best bid around a price, rounded to the tick grid."""
     step = tick(middle)
     return max(step, (middle - half_spread(middle, spread_bps)) // step * step)
 
 
 def ask(middle: int, spread_bps: int = SPREAD_BPS) -> int:
-    """Return the modelled best offer around a price, on the grid of ticks."""
+    """Return the modeled best offer around a price, rounded to the tick grid."""
     step = tick(middle)
     return -(-(middle + half_spread(middle, spread_bps)) // step) * step

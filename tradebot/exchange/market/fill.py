@@ -1,4 +1,4 @@
-"""The knobs of the fill model, which are part of what a market is made of."""
+"""Define the settings of the fill model, which are part of a market's specification."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ MODELS = get_args(Model)
 
 
 class FillSpec(NamedTuple):
-    """How orders fill; the models are told in engine.matching.
+    """How orders fill; engine.matching explains the models.
 
-    `spread_bps` is the whole spread between bid and ask in basis points of the price. `volume_share` is the part of
-    a bar's volume that all orders of a symbol together may take, and `depth_share` the part of the newest bar's
-    volume that stands at the quote; None is without bound. `partial_rate` is the probability in [0, 1] that a fill
-    is only a part of what it could be. `latency_s` is how long cancels and replacements are on their way.
+    `spread_bps` is the full spread between bid and ask in basis points of the price. `volume_share` is the part of a
+    bar's volume that all orders of a symbol together may take, and `depth_share` the part of the newest bar's volume
+    that is available at the quote; None means unlimited. `partial_rate` is the probability in [0, 1] that a fill is
+    only partial. `latency_s` is how long cancels and replacements take to arrive.
     """
 
     model: Model = "next-bar"
@@ -27,6 +27,6 @@ class FillSpec(NamedTuple):
 
 
 NEXT_BAR = FillSpec()
-"""Strict: an order sees only bars that begin after it, and a tenth of their volume."""
+"""The strict model: an order sees only bars that begin after it, and shares a tenth of their volume."""
 PAPER = FillSpec(model="paper", volume_share=None, partial_rate=Decimal("0.1"))
-"""After the habits of Alpaca's paper accounts: at once, of any size, one fill in ten in parts."""
+"""The model that behaves like Alpaca's paper accounts: fills are immediate and of any size; one in ten is partial."""

@@ -1,14 +1,14 @@
-"""Seeded minute bars: a market factor, a beta to it, and a chance of its own for each symbol and session.
+"""Generate seeded minute bars from a market factor, a beta to it, and each symbol's own randomness per session.
 
-The daily closes come from one stream a symbol; the minutes of a session are a bridge from its open to that
-close. So any session is made alone, in any order, and adding a symbol leaves the others as they were.
+Daily closes come from one random stream per symbol; the minutes of a session form a bridge from its open to that close.
+So sessions can be generated independently, in any order, and adding a symbol doesn't change the others.
 
-The sessions before the market's first have daily bars alone: their closes are those of the same stream, and what a
-day did around its close comes from one more, so that no bar of a session depends on it.
+The sessions before the market's first have only daily bars: their closes come from the same stream, and the rest of the
+day comes from a separate one, so that no session's bars depend on it.
 
-The bars of a night (after a close, before the next open) come from a stream of their own and are a few points
-of a Brownian bridge from the close to the open. Its variance is the one that the gap is drawn with, so what has
-been seen of a night says nothing of where the rest of it goes.
+Overnight bars (between a close and the next open) come from their own stream and are a few points of a Brownian bridge
+from the close to the open. Its variance is the one used to draw the gap, so what is seen of a night says nothing about
+the rest of it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _BARS_A_NIGHT = 24
 _THIN_BARS_A_NIGHT = 3
 _NIGHT_VOLUME_SHARE = 0.1
 _WICK_SHARE = 0.8
-"""How far a day goes at most beyond its open and close, as a share of its volatility."""
+"""How far a day's range may exceed its open and close, as a share of its volatility."""
 
 
 class GeneratedBars:
-    """A bar source made from a seed."""
+    """A bar source that generates its bars from a seed."""
 
     def __init__(self, seed: int, calendar: Calendar) -> None:
         self._seed = seed
@@ -48,7 +48,7 @@ class GeneratedBars:
         self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the bars of a symbol in the market's session of that index."""
+        """Return the bars of a symbol in the market's session with that index."""
         session = self._calendar.market[index]
         rng = stream(self._seed, symbol, session.date)
         character = profile(symbol)
@@ -76,11 +76,11 @@ class GeneratedBars:
         return self._history(symbol)[place] if 0 <= place < self._calendar.first else None
 
     def close(self, symbol: str, index: int) -> int:
-        """Return the close, in price units, of the market's session of that index, without making its bars."""
+        """Return the close, in price units, of the market's session with that index, without generating its bars."""
         return int(self._closes(symbol)[self._calendar.first + index] * 100 + 0.5) * _CENT
 
     def liquid(self, symbol: str) -> bool:
-        """Say whether a symbol trades in every minute."""
+        """Return True if a symbol trades in every minute."""
         return profile(symbol).liquid
 
     def _market_factor(self) -> list[float]:
@@ -99,7 +99,7 @@ class GeneratedBars:
         return closes
 
     def _history_of(self, symbol: str) -> list[Bar]:
-        """Return the daily bars of all sessions before the market's first, the oldest first."""
+        """Return the daily bars of all sessions before the market's first, oldest first."""
         rng, character = stream(self._seed, symbol, "history"), profile(symbol)
         closes, sessions = self._closes(symbol), self._calendar.all[: self._calendar.first]
         before = [character.level, *closes]
@@ -114,11 +114,11 @@ class GeneratedBars:
         return _bridge(stream(self._seed, "market factor", session.date), minutes, _MARKET_VOLATILITY)
 
     def _opening(self, symbol: str, place: int, rng: Random) -> float:
-        """Return where a session opens: its first draw is the gap from the close before it."""
+        """Return a session's opening price; its first random draw is the gap from the previous close."""
         return self._closes(symbol)[place - 1] * (1 + _GAP_SHARE * profile(symbol).daily_volatility * bell(rng))
 
     def _night(self, symbol: str, place: int) -> list[Bar]:
-        """Return the bars between the close of one of all sessions and the next one's open."""
+        """Return the bars between a session's close and the next session's open."""
         session, following = self._calendar.all[place : place + 2]
         opening = self._opening(symbol, place + 1, stream(self._seed, symbol, following.date))
         rng, character = stream(self._seed, symbol, session.date, "night"), profile(symbol)
@@ -145,7 +145,7 @@ class GeneratedBars:
 
 
 def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> list[int]:
-    """Return the minutes of a night that have a trade, in order of time; more of them before the open."""
+    """Return the minutes of a night that have a trade, in order of time; more of them come shortly before the open."""
     late, early = trading
     parts = (late, early, early) * ((_BARS_A_NIGHT if liquid else _THIN_BARS_A_NIGHT) // 3)
     return sorted({part[int(len(part) * rng.random())] for part in parts})
@@ -154,7 +154,7 @@ def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> li
 def _night_path(
     starts: list[int], trading: tuple[range, range], ends: tuple[float, float], character: Profile, rng: Random
 ) -> list[float]:
-    """Return the price before each minute and after the last: points of the bridge, by minutes of trading."""
+    """Return the prices before each minute and after the last one: points of the bridge, spaced by trading minutes."""
     late, early = trading
     minutes, (first, last) = len(late) + len(early), ends
     scale, at, level, path = first * _GAP_SHARE * character.daily_volatility, 0.0, first, [first]
@@ -169,14 +169,14 @@ def _night_path(
 
 
 def _bridge(rng: Random, minutes: int, volatility: float) -> list[float]:
-    """Return a walk of that daily volatility which ends where it began."""
+    """Return a random walk with that daily volatility which ends where it began."""
     scale = volatility / sqrt(minutes)
     walk = list(accumulate(scale * _bustle(m / minutes) * bell(rng) for m in range(minutes)))
     return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]
 
 
 def _bustle(part: float) -> float:
-    """Return how busy a part of the day is: a U, high at the open and the close, 1 on average."""
+    """Return how busy a part of the day is: U-shaped, high at the open and close, 1 on average."""
     return 0.6 + 1.2 * (2 * part - 1) * (2 * part - 1)
 
 
@@ -188,7 +188,7 @@ def _bars(path: list[float], open_us: int, shares: float, character: Profile, rn
         high = max(opening, close) * (1 + wick * draw() * 0.7)
         low = min(opening, close) * (1 - wick * draw() * 0.7)
         volume = shares * _bustle(minute / len(path)) * (0.35 + 1.3 * draw())
-        # The draw for a missing minute is always made, so that liquidity does not shift the later draws.
+        # Always draw for a missing minute, so that liquidity doesn't shift the later draws.
         if draw() >= character.missing_rate:
             bars.append(_bar(open_us + minute * MINUTE, (opening, high, low, close), volume))
         before = close
@@ -196,7 +196,7 @@ def _bars(path: list[float], open_us: int, shares: float, character: Profile, rn
 
 
 def _day_bar(open_us: int, ends: tuple[float, float], character: Profile, rng: Random) -> Bar:
-    """Return the bar of a day from the close before it and its own: a gap, a wick on both sides, a day's shares."""
+    """Return a day's bar from its close and the previous one, adding a gap, a wick on each side and a volume."""
     (before, close), volatility, draw = ends, character.daily_volatility, rng.random
     opening = before * (1 + _GAP_SHARE * volatility * bell(rng))
     high = max(opening, close) * (1 + _WICK_SHARE * volatility * draw())

@@ -1,4 +1,4 @@
-"""The made-up character of each symbol: price level, volatility, volume, sector, size."""
+"""Define the made-up character of each symbol: price level, volatility, volume, sector and size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ILLIQUID_SHARE = 0.3
 
 
 class Profile(NamedTuple):
-    """One symbol's character. `daily_volatility` and `implied_volatility` are fractions, `level` is USD."""
+    """One symbol's character. `daily_volatility` and `implied_volatility` are fractions; `level` is in USD."""
 
     level: float
     daily_volatility: float
@@ -37,17 +37,17 @@ class Profile(NamedTuple):
 
     @property
     def liquid(self) -> bool:
-        """Say whether the symbol trades in every minute, which makes it shortable and fractionable."""
+        """Return True if the symbol trades in every minute, which makes it shortable and fractionable."""
         return self.missing_rate == 0
 
     @property
     def issue_type(self) -> str:
-        """Return the flow feed's word for what is issued: funds have no sector."""
+        """Return the flow feed's word for the type of security; funds have no sector."""
         return "Common Stock" if self.sector else "ETF"
 
     @property
     def implied_volatility(self) -> float:
-        """Return a yearly volatility: about sixteen times the daily one, as 252 sessions make it."""
+        """Return a yearly volatility: about sixteen times the daily one, for 252 sessions."""
         return self.daily_volatility * 15.9 * 1.1
 
 
@@ -78,7 +78,7 @@ _KNOWN = {
 
 @lru_cache(maxsize=20_000)
 def profile(symbol: str) -> Profile:
-    """Return a symbol's character: the table's for well-known names, otherwise one drawn from its name."""
+    """Return a symbol's character from the table of well-known names, or else derive it from the symbol."""
     return _KNOWN.get(symbol) or _drawn(symbol)
 
 

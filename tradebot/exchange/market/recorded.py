@@ -1,7 +1,7 @@
-"""Recorded minute bars: read once from CSV or Parquet, checked row by row, kept with the exchange's state.
+"""Read recorded minute bars from CSV or Parquet, check every row, and keep the result with the exchange's state.
 
-A bad row is counted with its reason and skipped; a missing minute stays missing. A file that gives nothing
-usable, or ends in the middle of a row, is refused.
+A bad row is skipped and counted by reason; a missing minute stays missing. A file without usable bars, or one that ends
+in the middle of a row, is refused.
 """
 
 from __future__ import annotations
@@ -30,23 +30,24 @@ _LONGEST_HEADER = 200
 _EXPECTED = f"recorded bars have the columns {','.join(COLUMNS)}"
 
 Raw = tuple[int, tuple[object, ...]]
-"""A row's number in its file, and its fields in the order of COLUMNS: ts as text or engine microseconds; () when
-fields are missing."""
+"""A row's number in its file, and its fields in the order of COLUMNS: ts as text or engine microseconds; () if fields
+are missing.
+"""
 _QUERIES = {
     True: "SELECT epoch_us(ts), symbol, open, high, low, close, volume FROM read_parquet(?)",
     False: "SELECT CAST(ts AS VARCHAR), symbol, open, high, low, close, volume FROM read_parquet(?)",
 }
-"""By whether ts carries a time zone: an aware time is read as engine microseconds, a naive one as text."""
+"""Queries by whether ts has a time zone: an aware time is read as engine microseconds, a naive one as text."""
 
 Bars = Mapping[tuple[str, int], list[Bar]]
-"""Bars by symbol and session; those of the hours before and after a session under the complement of its index."""
+"""Bars by symbol and session; extended-hours bars are under the bitwise complement of the session's index."""
 
 
 class Imported(NamedTuple):
-    """What a file gave: bars by (symbol, session), the symbols played, and the skipped rows by reason.
+    """What a file contained: bars by (symbol, session), the symbols played, and the skipped rows by reason.
 
-    `first_lines` has the line of a CSV file, or the row of a Parquet file, where each reason was met first.
-    `extended` counts the bars of the hours before and after the sessions.
+    `first_lines` gives the CSV line or Parquet row of the first skip for each reason. `extended` counts the bars
+    outside the regular sessions.
     """
 
     bars: Bars
@@ -57,7 +58,7 @@ class Imported(NamedTuple):
 
 
 class Skipped:
-    """Rows left out: how many for each reason, and where the first of them is."""
+    """Counts skipped rows by reason, and remembers the first row for each."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -70,7 +71,7 @@ class Skipped:
         self.first.setdefault(str(reason), number)
 
     def described(self) -> str:
-        """Return the reasons with their counts, for a message about a file that gave nothing."""
+        """Return the reasons with their counts, for an error about a file without usable bars."""
         return (
             f" (rows skipped: {reasons(self._source, self.counts, self.first)})"
             if self.counts
@@ -79,7 +80,7 @@ class Skipped:
 
 
 def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int]) -> str:
-    """Return skipped rows as words, the most frequent reason first."""
+    """Describe skipped rows, most frequent reason first."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     unit = "line" if source == "csv" else "row"
     places = {reason: f" (first in {unit} {number})" for reason, number in first.items()}
@@ -87,11 +88,11 @@ def reasons(source: Source, counts: Mapping[str, int], first: Mapping[str, int])
 
 
 class BadRowError(ValueError):
-    """A row that cannot be a bar; its text is the reason under which it is counted."""
+    """A row that isn't a valid bar; the message is the reason under which it is counted."""
 
 
 def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
-    """Read the bars of a recorded market; raises MarketError when the file gives none."""
+    """Read the bars of a recorded market; raise MarketError if the file has none."""
     assert spec.path is not None
     path = Path(spec.path)
     bars, skipped = _sorted_out(_rows(spec.source, path), spec, calendar)
@@ -107,19 +108,19 @@ def read_bars(spec: MarketSpec, calendar: Calendar) -> Imported:
 
 
 def _rows(source: Source, path: Path) -> Iterator[Raw]:
-    """Return the rows of a file that can be opened; raises MarketError for any other."""
+    """Return the rows of a file; raise MarketError if it can't be read."""
     try:
         path.open("rb").close()
     except FileNotFoundError as error:
         raise MarketError(f"{path}: no such file", "check the path of --bars") from error
     except OSError as error:
         hint = "name a file, CSV or Parquet, that you may read"
-        raise MarketError(f"{path} cannot be read: {error.strerror}", hint) from error
+        raise MarketError(f"{path} can't be read: {error.strerror}", hint) from error
     return _csv_rows(path) if source == "csv" else _parquet_rows(path)
 
 
 def recorded_days(source: Source, path: Path, bar_stamp: str | None) -> tuple[date, date]:
-    """Return the first and the last New York date of a file's readable bars; raises MarketError where it has none."""
+    """Return the first and last New York date of a file's readable bars; raise MarketError if it has none."""
     shift_us = MINUTE if bar_stamp == "end" else 0
     first = last = None
     skipped = Skipped(source)
@@ -142,24 +143,24 @@ def _where(calendar: Calendar) -> str:
 
 
 def _sorted_out(rows: Iterable[Raw], spec: MarketSpec, calendar: Calendar) -> tuple[Bars, Skipped]:
-    """Place each row in its session; of two rows for one minute the first stays."""
-    found: dict[tuple[str, int], dict[int, Bar]] = defaultdict(dict)
+    """Place each row in its session; of two rows for the same minute the first wins."""
+    by_session: dict[tuple[str, int], dict[int, Bar]] = defaultdict(dict)
     skipped = Skipped(spec.source)
     shift_us = MINUTE if spec.bar_stamp == "end" else 0
-    wanted = frozenset(spec.symbols)
+    requested = frozenset(spec.symbols)
     for number, fields in rows:
         try:
             symbol, bar = _bar(fields, shift_us)
             index = _session_index(bar, calendar)
-            if wanted and symbol not in wanted:
-                raise BadRowError("symbol not asked for")
-            if bar.start_us in found[symbol, index]:
+            if requested and symbol not in requested:
+                raise BadRowError("symbol not requested")
+            if bar.start_us in by_session[symbol, index]:
                 raise BadRowError("duplicate")
         except BadRowError as reason:
             skipped.add(reason, number)
             continue
-        found[symbol, index][bar.start_us] = bar
-    bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in found.items() if minutes}
+        by_session[symbol, index][bar.start_us] = bar
+    bars = {key: [minutes[us] for us in sorted(minutes)] for key, minutes in by_session.items() if minutes}
     return bars, skipped
 
 
@@ -218,7 +219,7 @@ def _shares(volume: object) -> int:
 
 
 def _session_index(bar: Bar, calendar: Calendar) -> int:
-    """Return the session of a bar, complemented when it is of the hours before its open or after its close."""
+    """Return the session of a bar, complemented for a bar before its open or after its close."""
     index = calendar.reached(bar.start_us)
     if index < 0 or bar.end_us > calendar.market[index].post_us:
         raise BadRowError("outside the market's sessions")
@@ -228,7 +229,7 @@ def _session_index(bar: Bar, calendar: Calendar) -> int:
 
 def _csv_rows(path: Path) -> Iterator[Raw]:
     try:
-        # Spreadsheets put a byte order mark before the header; this encoding reads with it and without.
+        # Spreadsheets put a byte order mark before the header; this encoding reads files with and without it.
         with path.open(newline="", encoding="utf-8-sig") as file:
             yield from _whole_rows(path, file)
     except (UnicodeDecodeError, csv.Error) as error:
@@ -276,11 +277,11 @@ def _parquet_rows(path: Path) -> Iterator[Raw]:
                 number += len(rows)
     except duckdb.Error as error:
         reason = str(error).splitlines()[0]
-        raise MarketError(f"{path}: not a whole Parquet file: {reason}", f"fetch it again; {_EXPECTED}") from error
+        raise MarketError(f"{path}: not a complete Parquet file: {reason}", f"fetch it again; {_EXPECTED}") from error
 
 
 def keep_bars(path: Path, bars: Bars) -> None:
-    """Write bars, sorted, to the state folder's own file: a restart needs no source and no extra."""
+    """Write the bars, sorted, into the state folder, so that a restart needs neither the source nor the data extra."""
     own = open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     with os.fdopen(own, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -289,7 +290,7 @@ def keep_bars(path: Path, bars: Bars) -> None:
 
 
 class KeptBars:
-    """A bar source over the kept file."""
+    """A bar source that reads the kept file."""
 
     def __init__(self, path: Path) -> None:
         gathered: dict[tuple[str, int], list[Bar]] = defaultdict(list)
@@ -306,17 +307,17 @@ class KeptBars:
         return self._bars.get((symbol, index), ())
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
-        """Return the bars that the file has of the hours before and after a session, oldest first."""
+        """Return the kept bars before and after a session, oldest first."""
         return self._bars.get((symbol, ~index), ())
 
     def history_close(self, symbol: str, sessions_before: int) -> int | None:
-        """Return None: what came before the file is not known, and no number stands in for it."""
+        """Return None: recorded markets know nothing from before the file, and don't invent it."""
         return None
 
     def history_day(self, symbol: str, sessions_before: int) -> Bar | None:
-        """Return None: no daily bar is made up for what the file does not hold."""
+        """Return None: recorded markets don't invent daily bars that the file lacks."""
         return None
 
     def liquid(self, symbol: str) -> bool:
-        """Say yes: a recorded symbol can be sold short and traded in fractions."""
+        """Return True: every recorded symbol can be sold short and traded in fractions."""
         return True

@@ -1,7 +1,7 @@
-"""The sessions of a market: built once from the exchange calendar, then kept with the exchange's state.
+"""Provide a market's sessions, built once from the exchange calendar and kept with the exchange's state.
 
-Building loads exchange_calendars (half a second); a running or restarted server reads the kept list instead, until
-somebody asks it for sessions beyond those.
+Building loads exchange_calendars (half a second). A running or restarted server reads the kept list instead, unless
+someone asks for sessions beyond it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from tradebot.exchange.market.spec import MarketError
 from tradebot.exchange.times import HOUR, at_new_york, parse_time, rfc3339
 
 HISTORY_SESSIONS = 300
-"""Sessions before the market's first: a year of daily rows, and a year before those to rank against."""
+"""Sessions before the market's first: a year of daily rows, and another year to rank them against."""
 FIRST_DAY, LAST_DAY = "1970-01-01", "2029-12-31"
-"""What Alpaca's calendar reaches, whatever has prices."""
+"""The range of Alpaca's calendar, regardless of which days have prices."""
 _FOLLOWING_SESSIONS = 10
 _LONGEST_PAUSE = timedelta(days=10)
 _AFTER_LAST_DAY = 12 * HOUR
@@ -27,7 +27,7 @@ _PRE_MARKET_HOUR = 4
 
 
 class Session(NamedTuple):
-    """One regular session: its New York ISO date and its open and close in engine time."""
+    """One regular session: its ISO date in New York, and its open and close in engine time."""
 
     date: str
     open_us: int
@@ -35,17 +35,17 @@ class Session(NamedTuple):
 
     @property
     def pre_us(self) -> int:
-        """Return when trading before the open begins: four in the morning, New York."""
+        """Return when pre-market trading begins: four in the morning, New York."""
         return at_new_york(self.date, _PRE_MARKET_HOUR)
 
     @property
     def post_us(self) -> int:
-        """Return when trading after the close ends: eight in the evening, or four hours after an early close."""
+        """Return when after-hours trading ends: eight in the evening, or four hours after an early close."""
         return self.close_us + _POST_MARKET
 
 
 class Calendar:
-    """The market's sessions with those before and after them, and where a moment stands among them."""
+    """The market's sessions with those before and after them; finds the session for a moment."""
 
     def __init__(self, sessions: Sequence[Session], first: int, count: int) -> None:
         self.all = tuple(sessions)
@@ -59,7 +59,7 @@ class Calendar:
         self.index_of = {session.date: index for index, session in enumerate(self.market)}
 
     def place(self, day: str) -> int:
-        """Return where a session's date stands among all sessions."""
+        """Return the index of a date's session among all sessions."""
         return self._places[day]
 
     @property
@@ -69,7 +69,7 @@ class Calendar:
 
     @property
     def horizon_us(self) -> int:
-        """Return the latest engine time: twelve hours after the last session's day in New York ends."""
+        """Return the latest engine time: twelve hours after the end of the last session's day in New York."""
         next_day = date.fromisoformat(self.market[-1].date) + timedelta(days=1)
         return at_new_york(next_day.isoformat(), 0) + _AFTER_LAST_DAY
 
@@ -82,7 +82,7 @@ class Calendar:
         return self._closes[min(bisect_right(self._closes, us), len(self._closes) - 1)]
 
     def is_open(self, us: int) -> bool:
-        """Say whether a regular session is running at a moment."""
+        """Return True if a regular session is open at a given time."""
         return self.next_close(us) < self.next_open(us)
 
     def begun(self, us: int) -> int | None:
@@ -91,11 +91,11 @@ class Calendar:
         return index if index >= 0 else None
 
     def reached(self, us: int) -> int:
-        """Return the market index of the last session whose pre-market has begun, -1 before the first."""
+        """Return the market index of the last session whose pre-market has begun, or -1 before the first."""
         return max(min(bisect_right(self._pres, us) - 1 - self.first, len(self.market) - 1), -1)
 
     def is_extended(self, us: int) -> bool:
-        """Say whether trading before the open or after the close is running at a moment."""
+        """Return True during pre-market or after-hours trading."""
         place = bisect_right(self._pres, us) - 1
         if place < 0:
             return False
@@ -103,37 +103,37 @@ class Calendar:
         return us < session.open_us or session.close_us <= us < session.post_us
 
     def trading(self, us: int) -> Session:
-        """Return the session that is running at a moment, or else the next one."""
+        """Return the current session, or else the next one."""
         return self.all[min(bisect_right(self._closes, us), len(self.all) - 1)]
 
     def to_rows(self) -> list[dict[str, str]]:
-        """Return every session as {date, open, close}, the form kept on disk."""
+        """Return every session as {date, open, close}, as kept on disk."""
         return [{"date": s.date, "open": rfc3339(s.open_us), "close": rfc3339(s.close_us)} for s in self.all]
 
 
 def calendar_from_rows(rows: Sequence[dict[str, str]], first: int, count: int) -> Calendar:
-    """Read the kept form of a calendar."""
+    """Read a calendar from its kept form."""
     sessions = [Session(r["date"], parse_time(r["open"]), parse_time(r["close"])) for r in rows]
     return Calendar(sessions, first, count)
 
 
 def build_calendar(start: date, count: int) -> Calendar:
-    """Return `count` NYSE sessions from `start` on, with the history before and a few after them."""
+    """Return `count` NYSE sessions from `start` on, with history before them and a few after."""
     before = start - timedelta(days=HISTORY_SESSIONS * 3 // 2 + 30)
     after = start + timedelta(days=(count + _FOLLOWING_SESSIONS) * 3 // 2 + 30)
     sessions = _nyse(before.isoformat(), after.isoformat())
     first = sum(session.date < start.isoformat() for session in sessions)
     if first < HISTORY_SESSIONS or len(sessions) < first + count + 1:
         raise MarketError(
-            f"the calendar does not reach {count} sessions from {start}", "choose another --start or fewer --sessions"
+            f"the calendar doesn't reach {count} sessions from {start}", "choose another --start or fewer --sessions"
         )
-    kept = sessions[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
-    return Calendar(kept, HISTORY_SESSIONS, count)
+    sessions_kept = sessions[first - HISTORY_SESSIONS : first + count + _FOLLOWING_SESSIONS]
+    return Calendar(sessions_kept, HISTORY_SESSIONS, count)
 
 
 @lru_cache(maxsize=4)
 def full_calendar(calendar: Calendar) -> Calendar:
-    """Return a calendar with the NYSE sessions around its own: all of Alpaca's, and one more to settle on."""
+    """Extend a calendar with the surrounding NYSE sessions: all that Alpaca has, and one more for settlement."""
     own = calendar.all
     last = max(LAST_DAY, own[-1].date)
     known = _nyse(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())
@@ -145,7 +145,7 @@ def full_calendar(calendar: Calendar) -> Calendar:
 
 @lru_cache(maxsize=8)
 def _nyse(first: str, last: str) -> tuple[Session, ...]:
-    """Return the NYSE sessions between two dates, both inclusive."""
+    """Return the NYSE sessions between two dates, inclusive."""
     from exchange_calendars import get_calendar
 
     schedule = get_calendar("XNYS", start=first, end=last).schedule

@@ -1,4 +1,4 @@
-"""What a market is made of: the one value that, with the commands sent, decides every byte served."""
+"""Define a market's specification: together with the commands sent, it determines every byte served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tradebot.exchange.market.fill import MODELS, NEXT_BAR, PAPER, FillSpec
 Source = Literal["generated", "csv", "parquet"]
 Stamp = Literal["start", "end"]
 DataPlan = Literal["free", "paid"]
-"""What the data subscription includes: the free one has the consolidated feed 15 minutes late."""
+"""What the data subscription includes: on the free plan the consolidated feed is 15 minutes late."""
 
 _DEFAULT_SYMBOLS = (
     *("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "AMD", "NFLX", "INTC"),
@@ -23,7 +23,7 @@ _DEFAULT_SYMBOLS = (
 )
 TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 NEW_EXCHANGE = "make another: tradebot init --state-dir NEW"
-"""The last resort of each hint: what always works."""
+"""The fallback of each hint, which always works."""
 _MAX_SESSIONS = 2_000
 _MAX_SYMBOLS = 10_000
 _MAX_CASH = Decimal(10) ** 12
@@ -31,11 +31,11 @@ _SHARES = ("volume_share", "depth_share", "partial_rate")
 _WIDEST_SPREAD_BPS = 1_000
 _LONGEST_LATENCY_S = 3_600
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-_MADE_BY_HAND = "it is written by this program: take the change back, or " + NEW_EXCHANGE
+_MADE_BY_HAND = "tradebot writes this file: undo the change, or " + NEW_EXCHANGE
 
 
 class MarketError(ValueError):
-    """A market that cannot be built or opened: what is wrong, and in `hint` the next step."""
+    """A market that can't be created or opened; `hint` says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -45,11 +45,11 @@ class MarketError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class MarketSpec:
-    """Where the bars come from, for which sessions, and how much of the flow foresees them.
+    """Where the bars come from, for which sessions, and how well the flow predicts them.
 
-    `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and `bar_stamp`;
-    with no `symbols` they play every symbol of the file. With `corporate_actions` a generated market has dividends
-    and splits. Raises MarketError.
+    `edge` is a probability in [0, 1]; `cash` is in USD. Recorded sources need `path` and `bar_stamp`; without `symbols`
+    they play all symbols of the file. With `corporate_actions` a generated market has dividends and splits. Raises
+    MarketError if a value is invalid.
     """
 
     start: date
@@ -73,17 +73,17 @@ class MarketSpec:
         _check_fill(self.fill)
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the fields as JSON can hold them."""
+        """Return the fields as JSON-compatible values."""
         exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
         return asdict(self) | exact
 
     def to_json(self) -> str:
-        """Return the one canonical text of this spec."""
+        """Return the canonical text of this spec."""
         return json.dumps(self.to_fields(), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> MarketSpec:
-        """Read what `to_json` wrote; raises MarketError on anything else."""
+        """Read the output of `to_json`; raise MarketError for anything else."""
         try:
             fields = json.loads(text)
         except ValueError as error:
@@ -112,13 +112,13 @@ def _fill_fields(fill: FillSpec) -> dict[str, Any]:
 
 
 def _read_fill(fields: dict[str, Any]) -> FillSpec:
-    """Read the knobs back; a market that was made before there were any fills by the first model."""
+    """Read the fill settings; a market from before they existed uses the original model."""
     exact = {name: Decimal(fields[name]) for name in _SHARES if fields.get(name) is not None}
     return FillSpec(**(fields | exact))
 
 
 def fill_spec(model: str, **knobs: Any) -> FillSpec:
-    """Return a fill model with the knobs that are given; None leaves one as the model has it. Raises MarketError."""
+    """Return a fill model with these settings (None keeps the default); raise MarketError if one is invalid."""
     if model not in MODELS:
         raise MarketError(f"unknown fill model {model!r}", f"use {' or '.join(MODELS)}")
     given = {name: value for name, value in knobs.items() if value is not None}
@@ -149,10 +149,10 @@ def _check_source(spec: MarketSpec) -> None:
     if spec.source == "generated":
         return
     if not spec.path:
-        raise MarketError(f"a {spec.source} market needs the path of its file", "pass --bars FILE")
+        raise MarketError(f"a {spec.source} market needs the path of a file", "pass --bars FILE")
     if spec.bar_stamp not in get_args(Stamp):
         raise MarketError(
-            f"{spec.path}: whether its bars are stamped at their start or end is not said",
+            f"{spec.path}: it isn't clear whether bars are stamped at their start or end",
             "pass --bar-stamp start or --bar-stamp end; a guess would shift every price by a minute",
         )
 
@@ -161,7 +161,7 @@ def _check_symbols(spec: MarketSpec) -> None:
     if not spec.symbols and spec.source == "generated":
         raise MarketError("a generated market needs at least one symbol", "name some, such as --symbols AAPL,MSFT")
     if len(spec.symbols) > _MAX_SYMBOLS:
-        raise MarketError(f"{len(spec.symbols)} symbols; at most {_MAX_SYMBOLS} are played", "name fewer --symbols")
+        raise MarketError(f"{len(spec.symbols)} symbols; at most {_MAX_SYMBOLS} are allowed", "name fewer --symbols")
     bad = [s for s in spec.symbols if not (isinstance(s, str) and TICKER.fullmatch(s))]
     if bad:
         raise MarketError(f"not a ticker: {bad[0]!r}", "tickers are capital letters, such as AAPL or BRK.B")
@@ -176,7 +176,9 @@ def _check_ranges(spec: MarketSpec) -> None:
     if type(spec.seed) is not int or not 0 <= spec.seed < 2**63:
         raise MarketError(f"seed must be a non-negative whole number, not {spec.seed!r}", "pass --seed 7")
     if not isinstance(spec.edge, (int, float)) or not 0 <= spec.edge <= 1:
-        raise MarketError(f"edge must lie in [0, 1], not {spec.edge!r}", "pass --edge 0 for flow that knows nothing")
+        raise MarketError(
+            f"edge must lie in [0, 1], not {spec.edge!r}", "pass --edge 0 for flow without predictive value"
+        )
     if not spec.cash.is_finite() or not 0 < spec.cash <= _MAX_CASH:
         raise MarketError(
             f"cash must be above 0 and at most {_MAX_CASH}, not {spec.cash}", "set sandbox.cash_usd, such as 100000"
@@ -189,7 +191,7 @@ def _check_ranges(spec: MarketSpec) -> None:
 
 
 def default_symbols(n: int) -> tuple[str, ...]:
-    """Return n tickers: well-known names first, made-up ones (ZAAA, ZAAB, …) after them."""
+    """Return n tickers: well-known names first, then made-up ones (ZAAA, ZAAB, …)."""
     made_up = (_made_up(i) for i in range(max(0, n - len(_DEFAULT_SYMBOLS))))
     return (*_DEFAULT_SYMBOLS[:n], *made_up)
 

@@ -1,13 +1,13 @@
-"""Trades and quotes within a minute: a model that gives a bar back exactly, since nothing finer than a bar is known.
+"""Model the trades and quotes within a minute, so that together they match its bar exactly.
 
-A minute's price walks from its open over one extreme and the other to its close: the low comes first in a minute that
-rose, the high in one that fell. The middle of each leg is touched too, which makes seven points. The bar's shares are
-split evenly over the points, the remainder goes to the close, and each point prints as one to four trades. A bar of
-fewer shares than points shows its four prices alone, if need be in trades of no shares. So the first, highest, lowest
-and last price of the trades and the sum of their sizes are the bar's, and its turnover is known without making them.
+A minute's price walks from its open through one extreme and the other to its close: a minute that rose touches its low
+first, one that fell its high. It also touches the middle of each leg, which makes seven points. The bar's shares are
+split evenly over the points with the remainder at the close, and each point prints as one to four trades. A bar with
+fewer shares than points shows only its four prices, with zero-share trades if necessary. So the first, highest, lowest
+and last trade price and the total size match the bar, and its turnover is known without generating them.
 
-A quote stands around each point before it trades, so that every trade is within its quote; the minute's end repeats the
-last of them.
+A quote surrounds each point before it trades, so that every trade is inside its quote; the minute ends with a repeat of
+the last quote.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _POINTS = 7
 _SHARES_A_TRADE = 100
 _MOST_TRADES_A_POINT = 4
 _MARGIN_US = 1_000
-"""How far the first and last trades are from the ends of their minute."""
+"""The distance of the first and last trade from the ends of the minute."""
 _TRADE_NUMBERS_A_MINUTE = 100
 
 QuoteAround = Callable[[int], tuple[int, int]]
-"""Bid and ask around a price, all in price units."""
+"""Return bid and ask around a price, all in price units."""
 
 
 class Trade(NamedTuple):
-    """One modelled trade; its price in units, its number unique within its symbol."""
+    """One modeled trade; the price is in units, the number unique within its symbol."""
 
     at_us: int
     price: int
@@ -41,7 +41,7 @@ class Trade(NamedTuple):
 
 
 class Quote(NamedTuple):
-    """One modelled quote; prices in units, sizes in shares."""
+    """One modeled quote; prices in units, sizes in shares."""
 
     at_us: int
     bid: int
@@ -63,7 +63,7 @@ def trade_count(bar: Bar) -> int:
 
 
 def trades(bar: Bar) -> list[Trade]:
-    """Return the trades of a bar in order of time, at even distances."""
+    """Return a bar's trades in order of time, evenly spaced."""
     repeats = _repeats(bar)
     points = _points(bar)
     share, rest = divmod(bar.volume, len(points))
@@ -79,8 +79,8 @@ def trades(bar: Bar) -> list[Trade]:
 
 
 def quotes(bar: Bar, around: QuoteAround) -> list[Quote]:
-    """Return the quotes of a bar in order of time, the last at its end."""
-    # A microsecond parts the first quote of a minute from the last of the minute before.
+    """Return a bar's quotes in order of time, the last at its end."""
+    # A microsecond separates the first quote of a minute from the last one of the minute before.
     points = _points(bar)
     moments = [bar.start_us + 1 + place * MINUTE // len(points) for place in range(len(points))]
     timed = zip([*moments, bar.end_us], [*points, bar.close], strict=True)
@@ -90,19 +90,19 @@ def quotes(bar: Bar, around: QuoteAround) -> list[Quote]:
 
 
 def last_quote(bar: Bar, around: QuoteAround) -> Quote:
-    """Return the last quote of a bar, without the others."""
+    """Return the last quote of a bar without generating the others."""
     return Quote(bar.end_us, *around(bar.close), *_sizes(bar, 0))
 
 
 class Totals:
-    """Running sums over the bars of a day: so many trades, so much turnover after each."""
+    """Running totals over a day's bars: number of trades and turnover after each."""
 
     def __init__(self, day: Day) -> None:
         self._counts = array("q", accumulate(map(trade_count, day.bars), initial=0))
         self._turnovers = array("q", accumulate(map(turnover, day.bars), initial=0))
 
     def until(self, bars: int) -> tuple[int, int]:
-        """Return trades and turnover of the first so many bars."""
+        """Return trades and turnover of the first n bars."""
         return self._counts[bars], self._turnovers[bars]
 
 
@@ -110,7 +110,7 @@ def _path(bar: Bar) -> tuple[int, ...]:
     _, opening, high, low, close, _ = bar
     first, second = (low, high) if close >= opening else (high, low)
     step = tick(low)
-    # Half way on the grid of ticks, which a bar off that grid may have its low above.
+    # Rounding to the tick grid can put a midpoint below the low of a bar that is off the grid.
     middles = [(one + other) // (2 * step) * step for one, other in ((opening, first), (low, high), (second, close))]
     one, two, three = (middle if middle > low else low for middle in middles)
     return opening, one, first, two, second, three, close
@@ -131,6 +131,6 @@ def _split(shares: int, parts: int) -> list[int]:
 
 
 def _sizes(bar: Bar, to_come: int) -> tuple[int, int]:
-    """Return sizes of bid and ask in round lots, which vary with the bar and the quotes to come, and nothing else."""
+    """Return the bid and ask sizes in round lots, which vary only with the bar and the number of quotes to come."""
     salt = bar.volume + 5 * to_come
     return _SHARES_A_TRADE * (1 + salt % 7), _SHARES_A_TRADE * (1 + salt % 9)

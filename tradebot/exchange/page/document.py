@@ -1,6 +1,6 @@
-"""What the page shows, as one JSON document: small, bounded, and readable without a second request.
+"""Build the JSON document behind the web page: small, bounded, and complete in one request.
 
-Money, prices and quantities are exact decimals as text, shares of something fractions as text; times are New York's.
+Money, prices and quantities are exact decimals as text, and so are fractions; times are in New York.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CENT = Decimal("0.01")
 
 
 def document(exchange: Exchange) -> dict[str, Any]:
-    """Return all that the page shows."""
+    """Return everything that the page shows."""
     engine = exchange.engine
     accounts = list(engine.accounts.values())
     symbols, note = _symbols(engine, accounts)
@@ -95,7 +95,7 @@ def _until(phase: str, now: int, session: Session) -> str:
 
 
 def _rounded(us: int) -> str:
-    """Return a length of time in whole minutes, rounded up: the last second before an open is a minute before it."""
+    """Format a duration in whole minutes, rounded up: one second before the open counts as a minute."""
     return duration(-(-us // MINUTE) * MINUTE)
 
 
@@ -200,20 +200,20 @@ def _price(units: int | None) -> str | None:
 
 
 def _moment(us: int, now_us: int) -> str:
-    """Return a time of today as a time, another with its day."""
+    """Format a moment as a time, with the date unless it is today."""
     at, now = new_york(us), new_york(now_us)
     return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at.day} {at:%b %H:%M:%S}"
 
 
 def _symbols(engine: Engine, accounts: list[Account]) -> tuple[list[str], str]:
-    """Return what is held or on order, made up to a few with others so that a new exchange shows prices as well."""
+    """Return the symbols held or on order, filled up with a few others so that a new exchange shows prices too."""
     held = {symbol for account in accounts for symbol in account.positions}
     ordered = {order.symbol for account in accounts for order in account.open.values()}
-    wanted = sorted(held | ordered)
-    if len(wanted) > MOST_SYMBOLS:
-        return wanted[:MOST_SYMBOLS], f"{MOST_SYMBOLS} of {len(wanted)} held or on order"
+    symbols = sorted(held | ordered)
+    if len(symbols) > MOST_SYMBOLS:
+        return symbols[:MOST_SYMBOLS], f"{MOST_SYMBOLS} of {len(symbols)} held or on order"
     others = (symbol for symbol in engine.market.symbols if symbol not in held | ordered)
-    return wanted + list(islice(others, max(0, _FEWEST_SYMBOLS - len(wanted)))), ""
+    return symbols + list(islice(others, max(0, _FEWEST_SYMBOLS - len(symbols)))), ""
 
 
 def _faults(exchange: Exchange) -> list[dict[str, Any]]:
@@ -231,7 +231,7 @@ def _faults(exchange: Exchange) -> list[dict[str, Any]]:
 
 
 def _worded(written: object) -> str:
-    """Return a part of a rule as a reader says it: names and values, without its braces."""
+    """Format a part of a rule for people: names and values without braces."""
     if isinstance(written, dict):
         return ", ".join(f"{name} {_worded(value)}".replace("_", " ") for name, value in written.items())
     if isinstance(written, list):
@@ -242,7 +242,7 @@ def _worded(written: object) -> str:
 def _log(exchange: Exchange) -> list[dict[str, Any]]:
     now_us = exchange.engine.now_us
     lines = map(json.loads, exchange.log.lines(max(0, exchange.log.count - MOST_LINES)))
-    shown = [
+    rows = [
         {
             "seq": line["seq"],
             "at": _moment(parse_time(line["at"]), now_us),
@@ -251,4 +251,4 @@ def _log(exchange: Exchange) -> list[dict[str, Any]]:
         }
         for line in lines
     ]
-    return shown[::-1]
+    return rows[::-1]

@@ -1,4 +1,4 @@
-"""The page for people at /, and the JSON that it shows: one file without anything from elsewhere."""
+"""Serve the web page at / and the JSON it shows; the page loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PageFace:
         self._page = Reply(200, html.encode(), _headers(html))
 
     def routes(self) -> list[Route]:
-        """Return the face's routes."""
+        """Return the routes."""
         return [route("/", GET=self._show), route(PAGE_DATA, GET=self._tell)]
 
     def _show(self, call: Call) -> Reply:
@@ -36,7 +36,7 @@ class PageFace:
 
 
 def _headers(html: str) -> Mapping[str, str]:
-    """Allow the page its own style and script, named by what they hash to, and nothing else from anywhere."""
+    """Return headers that allow only the page's own style and script, identified by their hashes."""
     policy = {
         "default-src": "'none'",
         "script-src": _hashed(html, "script"),
@@ -58,6 +58,6 @@ def _headers(html: str) -> Mapping[str, str]:
 
 
 def _hashed(html: str, element: str) -> str:
-    found = re.search(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
-    assert found is not None
-    return f"'sha256-{base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()}'"
+    match = re.search(rf"<{element}>(.*?)</{element}>", html, re.DOTALL)
+    assert match is not None
+    return f"'sha256-{base64.b64encode(hashlib.sha256(match[1].encode()).digest()).decode()}'"

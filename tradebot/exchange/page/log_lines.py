@@ -1,4 +1,4 @@
-"""A line of the log in a few words: what a reader who watches it run needs of it."""
+"""Summarize a line of the log in a few words for the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNTOLD = frozenset(
 
 
 def about(line: dict[str, Any]) -> str:
-    """Return what a line says besides its event."""
+    """Describe a line beyond the name of its event."""
     text = _sentence(line) or line.get("message") or _rest(line)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
@@ -27,7 +27,7 @@ def _sentence(line: dict[str, Any]) -> str:
 
 
 def duration(us: int) -> str:
-    """Return a length of time in days, hours, minutes and seconds, those without any left out."""
+    """Format a duration as days, hours, minutes and seconds, leaving out those that are zero."""
     minutes, seconds = divmod(us // SECOND, 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -49,6 +49,6 @@ def _order(line: dict[str, Any]) -> str:
 
 
 def _rest(line: dict[str, Any]) -> str:
-    """Name the plain fields of an event that has no sentence of its own."""
-    told = {name: value for name, value in line.items() if name not in _UNTOLD and isinstance(value, str | int)}
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items() if value != "")
+    """List the plain fields of an event that has no summary of its own."""
+    fields = {name: value for name, value in line.items() if name not in _UNTOLD and isinstance(value, str | int)}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in fields.items() if value != "")

@@ -1,4 +1,4 @@
-"""One row of the page's book: best bid and offer, the last price, and the session's line so far."""
+"""Build one row of the page's book: best bid and offer, last price, and a line for the session so far."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RATIO = Decimal("1e-6")
 
 
 def book_row(engine: Engine, symbol: str) -> dict[str, Any]:
-    """Return a symbol's prices; the line is (part of the session, USD), `base` the close of the session before."""
+    """Return a symbol's prices; the line is (part of the session, USD), `base` the previous session's close."""
     price = engine.market.price(symbol, engine.now_us)
     before = engine.market.previous_close(symbol, engine.now_us)
     return {
@@ -30,7 +30,7 @@ def book_row(engine: Engine, symbol: str) -> dict[str, Any]:
 
 
 def _line(engine: Engine, symbol: str) -> list[tuple[float, float]]:
-    """Return about as many points as a line of that size can show, the newest among them."""
+    """Return about as many points as a line of that size can show, always including the newest."""
     calendar, now = engine.market.calendar, engine.now_us
     index = calendar.begun(now)
     if index is None:

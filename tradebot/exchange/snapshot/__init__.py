@@ -1,1 +1,1 @@
-"""What an exchange keeps beside its log, so that a start need not replay all of it. The log alone decides."""
+"""Keep a snapshot beside the log so that a start needn't replay all of it. The log alone decides."""

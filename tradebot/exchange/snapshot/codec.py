@@ -1,8 +1,8 @@
-"""Write the values of an exchange as MessagePack, and read them again.
+"""Encode the values of an exchange as MessagePack, and decode them.
 
-Records are lists of all their fields, in the order of their declaration, so that a new field is written as soon as it
-is declared. Reading makes objects of the classes in `RECORDS` and of no others. An order is written as a row of its
-own; wherever else it occurs stands its sequence.
+A record is a list of all its fields in the order of declaration, so that a new field is written as soon as it is
+declared. Decoding creates only objects of the classes in `RECORDS`. An order is written as its own row; other values
+refer to it by its sequence.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ RECORDS: tuple[type, ...] = (
     When,
 )
 WORKED_OUT: Mapping[type, frozenset[str]] = {Account: frozenset({"_valued", "_values", "_stale", "_long", "_short"})}
-"""Fields that say nothing new: what an account has worked out about its worth, it works out again."""
+"""Fields that hold nothing new, such as an account's cached valuations, which it recomputes."""
 _DECIMAL, _ORDER, _TUPLE, _SET, _FROZENSET, _TABLE, _HISTORY, _FIRST_RECORD = range(8)
 _FORGIVING = "surrogatepass"
-"""Texts are kept as they came, whatever they hold."""
+"""Keep texts exactly as they came, whatever they contain."""
 
 
 def field_names(record: type) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ _ORDER_FIELDS = attrgetter(*field_names(Order))
 
 
 class Packer:
-    """Packs values; `met` gathers the orders that they refer to."""
+    """Encodes values; `met` collects the orders that they refer to."""
 
     def __init__(self) -> None:
         self.met: dict[int, Order] = {}
@@ -81,16 +81,16 @@ class Packer:
             self._how[record] = partial(self._record, code, attrgetter(*field_names(record)))
 
     def pack(self, value: object) -> bytes:
-        """Return a value as bytes; raises TypeError for one of a class that is not known here."""
-        # Strict, so that named tuples and the like arrive in `_default` instead of passing for lists.
+        """Return a value as bytes; raise TypeError if its class isn't known here."""
+        # Strict, so that named tuples and the like reach `_default` instead of passing for lists.
         packed: bytes = msgpack.packb(value, default=self._default, strict_types=True, unicode_errors=_FORGIVING)
         return packed
 
     def rows(self, orders: Iterable[Order]) -> bytes:
-        """Return orders as `Past.read` takes them: their sequences, then their fields."""
-        found = sorted(orders, key=attrgetter("sequence"))
-        rows = self.pack([[*_ORDER_FIELDS(order)] for order in found])
-        return self.pack([[order.sequence for order in found], rows])
+        """Encode orders for `Past.read`: their sequences, then their fields."""
+        ordered = sorted(orders, key=attrgetter("sequence"))
+        rows = self.pack([[*_ORDER_FIELDS(order)] for order in ordered])
+        return self.pack([[order.sequence for order in ordered], rows])
 
     def _default(self, value: object) -> msgpack.ExtType:
         how = self._how.get(type(value))
@@ -109,13 +109,13 @@ class Packer:
         return self._extended(code, [*values(record)])
 
     def _history(self, history: History[Any]) -> msgpack.ExtType:
-        """Pack what was not packed yet. The orders of executions are over, or are met elsewhere."""
+        """Encode the part that isn't packed yet. Orders of executions are finished or referred to elsewhere."""
         newer = (Packer().pack(history.newer),) if history.newer else ()
         return self._extended(_HISTORY, [len(history), [*history.packed, *newer]])
 
 
 class Unpacker:
-    """Unpacks values; `find` fetches the orders that they refer to."""
+    """Decodes values; `find` fetches the orders that they refer to."""
 
     def __init__(self, find: Find) -> None:
         self._how: dict[int, Callable[[bytes], object]] = {
@@ -132,7 +132,7 @@ class Unpacker:
             self._how[code] = partial(self._record, make)
 
     def unpack(self, data: bytes) -> Any:
-        """Return a value; raises ValueError, TypeError or KeyError where the bytes are no such value."""
+        """Return a value; raise ValueError, TypeError or KeyError if the bytes don't hold one."""
         return msgpack.unpackb(data, ext_hook=self._extended, strict_map_key=False, unicode_errors=_FORGIVING)
 
     def _extended(self, code: int, data: bytes) -> object:
@@ -147,7 +147,7 @@ class Unpacker:
 
 
 def _made(record: type, names: Sequence[str], values: Sequence[Any]) -> object:
-    """Return a dataclass with its fields, those that its construction does not ask for set afterwards."""
+    """Build a dataclass from its fields, setting those that its constructor doesn't take afterwards."""
     given = dict(zip(names, values, strict=True))
     made = record(
         **{field.name: given.pop(field.name) for field in fields(record) if field.init and field.name in given}
@@ -163,7 +163,7 @@ def _decimal(data: bytes) -> Decimal:
 
 
 class Past:
-    """The orders that a snapshot holds: some are there, others are read all together when one of them is asked for."""
+    """The orders in a snapshot: some are loaded, and the others are read together when one of them is needed."""
 
     def __init__(self, later: tuple[bytes, ...] = ()) -> None:
         self.orders: dict[int, Order] = {}
@@ -171,7 +171,7 @@ class Past:
         self.unpacker = Unpacker(self.find)
 
     def find(self, sequence: int) -> Order:
-        """Return an order; raises KeyError."""
+        """Return an order; raise KeyError if there is none."""
         if sequence not in self.orders:
             self.read_all()
         return self.orders[sequence]
@@ -182,7 +182,7 @@ class Past:
         self.read(later)
 
     def read(self, packed: Iterable[bytes]) -> None:
-        """Read orders that may refer to each other: each is there before the fields of any are."""
+        """Read orders that may refer to each other, creating each of them before setting any fields."""
         parts = [self.unpacker.unpack(part) for part in packed]
         for sequences, _ in parts:
             for sequence in sequences:

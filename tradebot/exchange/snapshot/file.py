@@ -1,7 +1,7 @@
-"""The snapshot's file: a state, and what it is a state of.
+"""Read and write the snapshot file: a state, and what the state belongs to.
 
-It is believed only if it is whole by its own digest, and was made by this very program, of this market, of a log that
-begins byte for byte as this one does. Whatever else it is, the log is replayed and the file is made again.
+A snapshot is used only if its digest is right and it was made by this very program, from this market, and from a log
+whose first bytes equal this log's. Otherwise the log is replayed and a new snapshot is made.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class Snapshot(NamedTuple):
-    """A state, the beginning of the log that led to it, and the identity of what made it so."""
+    """A state, the beginning of the log that led to it, and the identity of the program and market that made it."""
 
     identity: bytes
     log: Prefix
@@ -32,18 +32,18 @@ class Snapshot(NamedTuple):
 
 
 def write(state_dir: Path, snapshot: Snapshot) -> None:
-    """Put a snapshot in the place of the one before; raises OSError."""
+    """Replace the snapshot; raise OSError if that fails."""
     content: bytes = msgpack.packb(snapshot)
     write_atomically(state_dir / SNAPSHOT_FILE, hashlib.sha256(content).digest() + content)
 
 
 def read(state_dir: Path) -> Snapshot | None:
-    """Return the snapshot of a folder; None where there is none to believe."""
+    """Return the snapshot of a folder, or None if there is no valid one."""
     try:
-        whole = memoryview(read_own(state_dir / SNAPSHOT_FILE))
+        file = memoryview(read_own(state_dir / SNAPSHOT_FILE))
     except OSError:
         return None
-    digest, content = whole[:_DIGEST_BYTES], whole[_DIGEST_BYTES:]
+    digest, content = file[:_DIGEST_BYTES], file[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         return None
     made_by, log, state = msgpack.unpackb(content)
@@ -51,21 +51,21 @@ def read(state_dir: Path) -> Snapshot | None:
 
 
 def identity_of(state_dir: Path) -> bytes:
-    """Return the digest of what a state follows from beside the log: this program, and the market's files.
+    """Return the digest of what determines a state besides the log: this program and the market's files.
 
-    Bars may be too many to be read again: their file is the same as long as its size and its time are.
+    Bars may be too many to read again, so their file counts as unchanged if its size and modification time are.
     """
     digest = hashlib.sha256(_program() + (state_dir / MARKET_FILE).read_bytes())
     for path in (state_dir / BARS_FILE, state_dir / ACTIONS_FILE):
         with contextlib.suppress(FileNotFoundError):
-            found = path.stat()
-            digest.update(f"{path.name} {found.st_size} {found.st_mtime_ns}".encode())
+            status = path.stat()
+            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.digest()
 
 
 @cache
 def _program() -> bytes:
-    """Return the digest of the exchange's source as it was when this process began, whoever replaces it meanwhile."""
+    """Return the digest of the exchange's source when this process began, even if the source is replaced meanwhile."""
     digest = hashlib.sha256(f"{sys.version} {msgpack.version}".encode())
     for path in sorted(_PROGRAM.rglob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
@@ -73,6 +73,6 @@ def _program() -> bytes:
 
 
 def forget_drafts(state_dir: Path) -> None:
-    """Remove what is left of snapshots whose writing was cut short."""
+    """Remove leftovers of snapshots whose writing was interrupted."""
     for draft in state_dir.glob(f"{SNAPSHOT_FILE}.*.tmp"):
         draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""When a snapshot is made: while an exchange serves, by a child process; once it has stopped, by itself."""
+"""Decide when to make a snapshot: in a child process while the exchange serves, or directly once it has stopped."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tradebot.exchange.snapshot.file import Snapshot, forget_drafts, identity_of
 from tradebot.exchange.snapshot.state import taken
 
 MOST_LINES = 5_000
-"""So many lines are replayed in about a tenth of a second; beyond them a snapshot is made."""
+"""Make a snapshot after this many lines, which take about a tenth of a second to replay."""
 _AT_LATEST_S = 60.0
-"""A snapshot is made after so long too where there is any line that it lacks: time that passes may be in a few."""
+"""Make a snapshot after this long if any line is missing from it, because a few lines can span a lot of time."""
 _LEAST_URGENT = 19
 
 
 class Keeper:
-    """Keeps the snapshot of a folder that this process serves.
+    """Maintains the snapshot of a folder that this process serves.
 
-    A child is a copy of this process at one moment, so that no order waits for the writing.
+    A child process is a copy of this process at one moment, so no order has to wait for the writing.
     """
 
     def __init__(self, exchange: Exchange, state_dir: Path, now_s: Callable[[], float] = time.monotonic) -> None:
@@ -38,7 +38,7 @@ class Keeper:
         forget_drafts(state_dir)
 
     def consider(self) -> None:
-        """Begin a snapshot if it is time for one and none is being made."""
+        """Start a snapshot if one is due and none is being made."""
         if self._child is None and self._is_due() and self._exchange.at_rest:
             self._tried_lines, self._tried_s = self._exchange.log.count, self._now_s()
             self._child = self._begun()
@@ -46,7 +46,7 @@ class Keeper:
             self._look_after(self._child, os.WNOHANG)
 
     def finish(self) -> None:
-        """Make a snapshot of what there is at the end."""
+        """Make a snapshot of the final state."""
         if self._child is not None:
             os.kill(self._child, signal.SIGKILL)
             self._look_after(self._child, 0)
@@ -55,7 +55,7 @@ class Keeper:
                 self._write()
             except OSError as error:
                 forget_drafts(self._state_dir)
-                sys.stderr.write(f"snapshot: not written, so that the next start takes longer: {error}\n")
+                sys.stderr.write(f"snapshot: not written, so the next start will take longer: {error}\n")
 
     def _is_due(self) -> bool:
         lines, now_s = self._exchange.log.count, self._now_s()
@@ -66,7 +66,7 @@ class Keeper:
         ended, status = os.waitpid(child, how)
         if ended:
             self._child = None
-            # Writing may keep one processor busy for half of the time at most.
+            # Writing should keep one processor busy at most half of the time.
             self._rested_s = self._now_s() + (self._now_s() - self._tried_s)
             if status:
                 forget_drafts(self._state_dir)
@@ -90,7 +90,7 @@ class Keeper:
 
 
 def _leave_all_to_the_parent() -> None:
-    """Let go of lock, connections and signals: nobody shall take this process for the one that serves."""
+    """Release the lock, connections and signals, so that nobody takes this process for the server."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""The state of an exchange as bytes, and an exchange put back into it."""
+"""Save the state of an exchange as bytes, and restore it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ KEPT = {
     "market.actions": ("_all", "_of", "_entities"),
     "control": ("_cash",),
 }
-"""All of an exchange that its commands change, by where it is. Whatever else it has, it has from its beginning."""
+"""Everything in an exchange that commands change, by its path. All else is the same from the beginning."""
 
 
 def holder(exchange: Exchange, path: str) -> Any:
-    """Return the part of an exchange at a path, the exchange itself at an empty one."""
+    """Return the part of an exchange at a path; an empty path means the exchange itself."""
     return attrgetter(path)(exchange) if path else exchange
 
 
 def taken(exchange: Exchange) -> bytes:
-    """Return the state of an exchange; raises TypeError where a part of it cannot be written.
+    """Return the state of an exchange; raise TypeError if a part of it can't be written.
 
-    Orders that are over, and that nothing refers to which is not, stand apart: they are read when asked for.
+    Finished orders that nothing active refers to are stored separately and read on demand.
     """
     packer = Packer()
     parts = {path: [getattr(holder(exchange, path), name) for name in names] for path, names in KEPT.items()}
@@ -52,7 +52,7 @@ def taken(exchange: Exchange) -> bytes:
 
 
 def _orders(exchange: Exchange) -> Iterator[Order]:
-    """Yield every order of an account that is in memory, and any that an order not yet read may refer to.
+    """Yield every order in memory, and any that an unread order may refer to.
 
     The account of the latter may have been reset since.
     """
@@ -65,7 +65,7 @@ def _orders(exchange: Exchange) -> Iterator[Order]:
 
 
 def put_back(exchange: Exchange, state: bytes) -> None:
-    """Put an exchange that is at its beginning into a state; raises ValueError, TypeError or KeyError if it is none."""
+    """Restore a newly created exchange to a state; raise ValueError, TypeError or KeyError if the state is invalid."""
     packed, live, later = msgpack.unpackb(state)
     past = Past(tuple(later))
     past.read([live])

@@ -1,4 +1,4 @@
-"""What may happen to a stream's message between the exchange and its clients."""
+"""Define what may happen to a stream message between the exchange and its clients."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ MARKET_DATA = "market_data"
 
 
 class Recipient(NamedTuple):
-    """Whom a message is for: a key, on a feed of market data, or with an empty `feed` its trade updates."""
+    """The addressee of a message: a key, and a market-data feed or an empty `feed` for its trade updates."""
 
     feed: str
     key_id: str
 
 
 class Delivery(Protocol):
-    """What stands between the exchange and the clients of its streams."""
+    """Sits between the exchange and the clients of its streams."""
 
     def deliver(self, stream: str, account: str, message: dict[str, Any], recipient: Recipient) -> list[dict[str, Any]]:
-        """Return what is delivered in a message's place: nothing, itself, or other messages.
+        """Return the messages to deliver in place of this one: none, itself, or others.
 
-        The message of a market-data stream is one data point. The one given must not be changed, but copied.
+        A market-data message is one data point. Copy the given message to change it.
         """
         ...
 
     def forget(self, recipient: Recipient) -> None:
-        """Keep nothing back for a recipient that has left."""
+        """Drop what is held back for a recipient that has left."""
         ...
 
 
@@ -34,11 +34,11 @@ class AsItIs:
     """Delivers every message once, unchanged."""
 
     def deliver(self, stream: str, account: str, message: dict[str, Any], recipient: Recipient) -> list[dict[str, Any]]:
-        """Return the message."""
+        """Return only the message."""
         return [message]
 
     def forget(self, recipient: Recipient) -> None:
-        """Nothing was kept."""
+        """Do nothing, because nothing is ever held back."""
 
 
 AS_IT_IS = AsItIs()

@@ -1,4 +1,4 @@
-"""What an event stream is fed with: the trade updates of a key, or the activities of its account."""
+"""Feed the event streams with a key's trade updates or its account's activities."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from tradebot.exchange.streams.trade_updates import TradeUpdates
 from tradebot.exchange.streams.window import StreamEvent, Window
 
 LONGEST_QUEUE = 20_000
-"""Events that may wait for a client; all of them are dropped where it is so far behind."""
+"""How many events may wait for a client; if it falls further behind, all of them are dropped."""
 _NS = 1_000
 
 
 class Feed(Protocol):
-    """Events of the past, then those that come; `dropped` counts what a slow client has lost since it was told."""
+    """Past events, then new ones; `dropped` counts those a slow client lost since it was last told."""
 
     dropped: int
 
     async def past(self) -> Sequence[StreamEvent]:
-        """Return the events of the window that had happened when the feed was made."""
+        """Return the requested events that had happened when the feed was created."""
         ...
 
     def fresh(self) -> Iterator[StreamEvent]:
-        """Yield those that have happened since and were not yielded yet."""
+        """Yield the events since then that weren't yielded yet."""
         ...
 
     def close(self) -> None:
-        """Let go of what the feed listens to."""
+        """Stop listening."""
         ...
 
 
 class UpdateFeed:
-    """A key's trade updates."""
+    """The trade updates of a key."""
 
     def __init__(self, exchange: Exchange, account: Account, updates: TradeUpdates, window: Window) -> None:
         self.dropped = 0
@@ -55,7 +55,7 @@ class UpdateFeed:
         self._leave: Callable[[], None] = lambda: updates.listen(account.key_id, self, False)
 
     def tell(self, place: Place, messages: Sequence[Message]) -> None:
-        """Take an update in; one that was on its way when the feed was made belongs to the past."""
+        """Accept an update, unless it was already in transit when the feed was created and so belongs to the past."""
         if place.number <= self._begun:
             return
         if len(self._waiting) >= LONGEST_QUEUE:
@@ -67,22 +67,22 @@ class UpdateFeed:
             self._waiting.append(StreamEvent(event_id, place.at_us, place.at_ns, encoded))
 
     async def past(self) -> Sequence[StreamEvent]:
-        """Return the updates of the past, which are found in a thread."""
+        """Return past updates, which are read in a thread."""
         return await asyncio.to_thread(self._past.read)
 
     def fresh(self) -> Iterator[StreamEvent]:
-        """Yield the updates that wait."""
+        """Yield the waiting updates."""
         while self._waiting:
             yield self._waiting.popleft()
 
     def close(self) -> None:
-        """Listen no longer, and look for nothing."""
+        """Stop listening, and cancel the reading of the past."""
         self._past.unwanted = True
         self._leave()
 
 
 class ActivityFeed:
-    """The activities of a key's account; after a reset those of its new one."""
+    """The activities of a key's account; after a reset, those of the new account."""
 
     dropped = 0
 
@@ -92,19 +92,19 @@ class ActivityFeed:
         self._told = len(account.activities)
 
     async def past(self) -> Sequence[StreamEvent]:
-        """Begin with the first activity: those of the past are told like those that come."""
+        """Start from the first activity: past ones are sent the same way as new ones."""
         self._told = 0
         return ()
 
     def fresh(self) -> Iterator[StreamEvent]:
-        """Yield the activities that were not told yet."""
+        """Yield the activities that weren't sent yet."""
         self._follow()
         begun, self._told = self._told, len(self._account.activities)
         for place in range(begun, self._told):
             yield self._event(place)
 
     def close(self) -> None:
-        """Nothing listens: what there is to tell stands in the account."""
+        """Do nothing: this feed reads from the account and listens to nothing."""
 
     def _follow(self) -> None:
         if self._account.number not in self._engine.accounts:

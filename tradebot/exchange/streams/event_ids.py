@@ -1,6 +1,6 @@
-"""The ids of streamed events: ULIDs, which sort as text in the order in which the events happened.
+"""Make the ids of streamed events: ULIDs, which sort as text in the order of the events.
 
-The first 48 bits are milliseconds of engine time, the other 80 say which of its events it is.
+The first 48 bits are milliseconds of engine time; the other 80 tell apart events of the same millisecond.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _MS = 1_000
 
 
 def ulid(at_us: int, number: int) -> str:
-    """Return the id of an event by its time and its number among all."""
+    """Return an event's id, from its time and its number among all events."""
     bits = at_us // _MS << _NUMBER_BITS | number
     return "".join(_BASE_32[bits >> 5 * place & 31] for place in reversed(range(_LENGTH)))
 
 
 def is_ulid(text: str) -> bool:
-    """Say whether a text can be an id."""
+    """Return True if a text can be an id."""
     return _ULID.fullmatch(text) is not None

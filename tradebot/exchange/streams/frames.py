@@ -1,4 +1,4 @@
-"""What the frames of a stream hold: JSON or MessagePack, told apart by their first byte."""
+"""Encode and decode stream frames, either JSON or MessagePack, which differ in their first byte."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgpack
 from tradebot.exchange.jsontext import check_text
 
 _JSON_STARTS = b"{[ \t\r\n"
-"""No MessagePack map or array starts with one of these bytes, and no JSON object or array with another."""
+"""The first byte of any JSON object or array; no MessagePack map or array starts with one of these."""
 
 
 class FrameError(ValueError):
@@ -19,7 +19,7 @@ class FrameError(ValueError):
 
 
 class Message:
-    """One message of the server, encoded at most once in each form for however many clients.
+    """One server message, encoded at most once per format for any number of clients.
 
     Aware datetimes become RFC 3339 text in JSON and the timestamp extension in MessagePack.
     """
@@ -45,7 +45,7 @@ class Message:
 
 
 def decode(frame: str | bytes) -> Any:
-    """Read what a client sent; raises FrameError."""
+    """Decode a client's frame; raise FrameError if it is invalid."""
     if is_packed(frame):
         return _unpacked(frame)
     try:
@@ -57,7 +57,7 @@ def decode(frame: str | bytes) -> Any:
 
 
 def is_packed(frame: str | bytes) -> bool:
-    """Say whether a frame can only be MessagePack."""
+    """Return True if a frame can only be MessagePack."""
     return isinstance(frame, bytes) and frame[:1] not in _JSON_STARTS
 
 

@@ -1,7 +1,7 @@
-"""The market-data streams at /v2/{feed}: bars, quotes and trades as engine time passes them.
+"""Serve the market-data streams at /v2/{feed}: bars, quotes and trades as engine time passes.
 
-Messages are made when the client has room for them, from the market itself: a client that lags costs no memory,
-misses nothing and holds nobody up. One connection a feed and key, as with Alpaca's usual subscriptions.
+Messages are generated from the market when the client has room for them, so a slow client uses no extra memory, misses
+nothing and delays nobody. Each key has one connection per feed, as in Alpaca's usual subscriptions.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _POLICY_VIOLATION = 1008
 
 
 class Feed(NamedTuple):
-    """A feed by its name; what it tells is so old.
+    """A feed with its name and the age of its data.
 
-    Whoever logs in is refused by one that the exchange does not carry, and by a paid one under the free subscription.
+    A feed that the exchange doesn't carry refuses every login; so does a paid feed under the free subscription.
     """
 
     name: str
@@ -55,15 +55,15 @@ FEEDS = {
 """Alpaca's market-data streams by path."""
 
 _MOST_TOGETHER = 250
-"""Data points in one frame: many clients take no more than a mebibyte at a time."""
+"""Maximum data points in one frame, because many clients accept at most a mebibyte at a time."""
 _FREE_SYMBOLS = 30
 _SYNTAX = (400, "invalid syntax")
 
 
 class MarketStreams:
-    """The streams' ASGI application; `wake` is to be called whenever engine time has moved.
+    """The ASGI application of the streams; call `wake` whenever engine time has moved.
 
-    `free` says that the subscription is the free one, `slots` are the places taken, as (feed, key).
+    `free` means a free subscription; `slots` are the occupied (feed, key) pairs.
     """
 
     def __init__(self, engine: Engine, free: bool = False, delivery: Delivery = AS_IT_IS) -> None:
@@ -77,7 +77,7 @@ class MarketStreams:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         socket = Socket(scope, receive, send, binary=False, farewell=_error(407, "slow client"))
-        # A path may end with a slash here, as it may on the real host.
+        # A path may end with a slash here, as on the real host.
         client = _Client(socket, FEEDS[scope["path"].rstrip("/")], self)
         socket.source = client.next_message
         timeout = asyncio.get_running_loop().call_later(_AUTH_TIMEOUT_S, client.time_out)
@@ -90,13 +90,13 @@ class MarketStreams:
             client.leave()
 
     def wake(self) -> None:
-        """Let every client be told what has happened since."""
+        """Let every client receive what has happened since the last call."""
         for socket in self._sockets:
             socket.wake()
 
 
 class _Client:
-    """One connection: who it is, what it has subscribed to, and up to which engine time it has been told."""
+    """One connection: who it is, what it subscribed to, and the engine time up to which it has received data."""
 
     def __init__(self, socket: Socket, feed: Feed, streams: MarketStreams) -> None:
         self._socket = socket
@@ -113,11 +113,11 @@ class _Client:
         self._telling: Iterator[Message] = iter(())
 
     def greet(self) -> None:
-        """Say hello, and let in a client whose handshake carried its key."""
+        """Send the welcome, and log in a client whose handshake carried its key."""
         self._say("success", msg="connected")
-        shown = credentials_of(self._socket.headers)
-        if shown is not None:
-            self._authenticate(shown)
+        credentials = credentials_of(self._socket.headers)
+        if credentials is not None:
+            self._authenticate(credentials)
 
     def hear(self, message: dict[str, Any] | None) -> None:
         """Answer one message."""
@@ -136,18 +136,18 @@ class _Client:
             self._fail(*_SYNTAX)
 
     def time_out(self) -> None:
-        """Send away a client that has not authenticated by now."""
+        """Disconnect a client that didn't authenticate in time."""
         if self._account is None:
             self._refuse(404, "auth timeout")
 
     def leave(self) -> None:
-        """Give the key's place on the feed free."""
+        """Release the key's slot on the feed."""
         if self._account is not None:
             self._slots.discard((self._feed.name, self._account.key_id))
             self._delivery.forget(Recipient(self._feed.name, self._account.key_id))
 
     def next_message(self) -> Message | None:
-        """Return what the client is to be told next; None until engine time moves."""
+        """Return the next message for the client, or None until engine time moves."""
         message = next(self._telling, None)
         if message is None and self._subscription:
             self._telling = self._news()
@@ -163,9 +163,9 @@ class _Client:
         else:
             self._authenticate(Credentials(key, secret))
 
-    def _authenticate(self, shown: Credentials) -> None:
-        account = account_with(shown, self._engine)
-        slot = self._feed.name, shown.key_id
+    def _authenticate(self, credentials: Credentials) -> None:
+        account = account_with(credentials, self._engine)
+        slot = self._feed.name, credentials.key_id
         if account is None:
             self._refuse(402, "auth failed")
         elif not self._carried:
@@ -191,7 +191,7 @@ class _Client:
         return self._engine.now_us - self._feed.delay_us
 
     def _news(self) -> Iterator[Message]:
-        """Yield what has become due since the client was told last, in frames that any client can take."""
+        """Yield the data that became due since the last call, in frames that any client accepts."""
         from_us, self._told_us = self._told_us, max(self._told_us, self._reached_us())
         for due in self._messages.between(self._feed.name, from_us, self._told_us, self._subscription):
             yield from self._frames(due.points)

@@ -1,11 +1,11 @@
-"""What the market-data streams tell: which data points are due as engine time passes, and in what order.
+"""Decide which data points of the market-data streams are due as engine time passes, and in what order.
 
-The market's grain is a minute, so everything about a minute is due when it is over: first its trades and quotes, each
-with the time within the minute that it is stamped with, then its bars, then the day's bars so far. All are the very
-ones that the historical API shows. Prices are JSON numbers in USD, times aware datetimes.
+The market's resolution is a minute, so all data of a minute is due when it ends: first its trades and quotes, each with
+its own timestamp within the minute, then its bars, then the day's bars so far. They are identical to the data of the
+historical API. Prices are JSON numbers in USD, times aware datetimes.
 
-No trade is ever late, corrected or broken, and this market has no price bands or order imbalances: the channels
-updatedBars, lulds and imbalances can be subscribed to and stay silent, as corrections and cancelErrors do.
+No trade here is ever late, corrected or broken, and there are no price bands or order imbalances. Clients can subscribe
+to updatedBars, lulds and imbalances, but those channels stay silent, as do corrections and cancelErrors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Asked = dict[str, frozenset[str]]
 EVERY_SYMBOL = "*"
 TEST_FEED, TEST_SYMBOL = "test", "FAKEPACA"
 _EMPTY_FEEDS = ("otc", "boats", "overnight")
-"""Feeds of trading that this market does not have."""
+"""Feeds for kinds of trading that this market doesn't have."""
 _CHANNELS = ("trades", "quotes", "bars", "dailyBars")
 _TEST_PRICE, _TEST_VOLUME = 130 * UNITS, 700
 _HALTED = {"C": ("H", "Trading Halt", "T1", "Halt News Pending")}
@@ -42,12 +42,12 @@ class Wanted(Protocol):
     """What a client has subscribed to."""
 
     def symbols(self, channel: str) -> Iterable[str]:
-        """Return the symbols of a channel, EVERY_SYMBOL for all."""
+        """Return the symbols of a channel; EVERY_SYMBOL means all."""
         ...
 
 
 class Due(NamedTuple):
-    """Data points in the order in which they are told, all due at one moment of engine time."""
+    """Data points due at the same engine time, in the order to send them."""
 
     at_us: int
     points: list[DataPoint]
@@ -62,7 +62,7 @@ class MarketMessages:
         self._around = around(engine.model)
 
     def between(self, feed: str, from_us: int, to_us: int, wanted: Wanted) -> Iterator[Due]:
-        """Yield what becomes due after `from_us` and until `to_us`, in order of time; one session is held at a time."""
+        """Yield what becomes due after `from_us` and up to `to_us`, in order of time, keeping one session in memory."""
         if feed in _EMPTY_FEEDS:
             return
         asked = {channel: self._asked(feed, wanted.symbols(channel)) for channel in _CHANNELS}
@@ -72,9 +72,9 @@ class MarketMessages:
                 yield Due(end_us, points)
 
     def statuses(self, wanted: Wanted, halted: set[str]) -> list[DataPoint]:
-        """Return halts and resumptions since the set of halted symbols that a client knows, and bring that up to date.
+        """Return changes of halts since the set that a client last received, and update that set.
 
-        Their time is the engine's, since a halt is known by its being in force.
+        They carry the engine's current time, because a halt is only noticed while it is in force.
         """
         now, points = self._engine.now_us, []
         for symbol in sorted(self._asked("", wanted.symbols("statuses"))):
@@ -85,7 +85,7 @@ class MarketMessages:
         return points
 
     def _asked(self, feed: str, symbols: Iterable[str]) -> frozenset[str]:
-        """Return which known symbols a channel's subscription means."""
+        """Return the known symbols that a channel's subscription covers."""
         known = frozenset([TEST_SYMBOL]) if feed == TEST_FEED else self._engine.market.known
         chosen = frozenset(symbols)
         return known if EVERY_SYMBOL in chosen else chosen & known
@@ -93,7 +93,7 @@ class MarketMessages:
     def _ended(
         self, feed: str, from_us: int, to_us: int, symbols: Iterable[str]
     ) -> Iterator[tuple[int, list[tuple[str, Bar]]]]:
-        """Yield the moments at which minute bars of these symbols are over, with those bars in order of symbol."""
+        """Yield the times at which minute bars of these symbols end, with those bars in order of symbol."""
         first_us, last_us = from_us - MINUTE + 1, to_us - MINUTE
         ordered = sorted(symbols)
         if feed == TEST_FEED:
@@ -108,7 +108,7 @@ class MarketMessages:
             yield from sorted(ended.items())
 
     def _ticks(self, feed: str, bars: Iterable[tuple[str, Bar]], asked: Asked) -> Iterator[DataPoint]:
-        """Yield trades and quotes in order of their times; of one moment and symbol the trade comes first."""
+        """Yield trades and quotes in order of time; for the same time and symbol the trade comes first."""
         traded = [
             point for symbol, bar in bars if symbol in asked["trades"] for point in self._trades(feed, symbol, bar)
         ]
@@ -158,7 +158,7 @@ def _status(symbol: str, halted: bool, at_us: int) -> DataPoint:
 
 
 def _test_bars(first_us: int, last_us: int) -> Iterator[tuple[int, list[tuple[str, Bar]]]]:
-    """Yield one made-up bar for every minute, by day and by night: what the test feed is for."""
+    """Yield one made-up bar for every minute, day and night, for the test feed."""
     for start_us in range(-(-first_us // MINUTE) * MINUTE, last_us + 1, MINUTE):
         cents = start_us // MINUTE % 60 * (UNITS // 100)
         price = _TEST_PRICE + cents

@@ -1,6 +1,6 @@
-"""Trade updates of the past, each with its order as it was then: a copy of the log is run again, and tells them.
+"""Reconstruct past trade updates, with each order as it was then, by replaying a copy of the log.
 
-The log decides what has happened, and nobody who does not ask for the past pays for its being kept.
+The log is the record of what happened, so only clients that ask for the past pay for it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tradebot.exchange.streams.window import StreamEvent, Window
 
 
 class PastUpdates:
-    """The updates of an account that lie in a window, up to a number of lines of the log."""
+    """The updates of an account within a window, up to a given number of log lines."""
 
     def __init__(self, exchange: Exchange, account: str, window: Window) -> None:
         self._log = exchange.log
@@ -35,7 +35,7 @@ class PastUpdates:
         self.unwanted = False
 
     def read(self) -> list[StreamEvent]:
-        """Return them, the oldest first; raises PastError. It takes as long as a start, and may run in a thread."""
+        """Return the updates, oldest first; raise PastError. This takes as long as a start and may run in a thread."""
         try:
             self._replay()
         except (OSError, LogError, MarketError, _UnwantedError) as error:
@@ -51,7 +51,7 @@ class PastUpdates:
             Exchange(Path(copy), self._stored, open_market(state_dir, self._stored), listeners=[self])
 
     def capture(self, event: Event, place: Place) -> None:
-        """Take an update in; the replay of a market in motion goes on beyond what has happened."""
+        """Accept an update; a replay with a running clock goes past the present, which is ignored."""
         if self.unwanted:
             raise _UnwantedError
         if event.update is None or event.account != self._account or place.number > self._lines:
@@ -62,12 +62,12 @@ class PastUpdates:
             self._found.append(StreamEvent(event_id, place.at_us, place.at_ns, lambda: data))
 
     def publish(self, captured: object) -> None:
-        """Nothing was captured."""
+        """Do nothing, because nothing was captured."""
 
 
 class PastError(Exception):
-    """The past cannot be read: there is no room for a copy, or nobody waits for it any more."""
+    """The past can't be read: there is no room for a copy, or nobody is waiting for it anymore."""
 
 
 class _UnwantedError(Exception):
-    """Whoever asked for the past has left."""
+    """The client that asked for the past has left."""

@@ -1,4 +1,4 @@
-"""uvicorn's websocket protocol, mended where a client's fault would cost more than its own connection."""
+"""Harden uvicorn's websocket protocol where a client's mistake would affect more than its own connection."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPe
 from websockets.typing import ExtensionParameter
 
 LONGEST_MESSAGE = 1024 * 1024
-"""Bytes of a client's message: a subscription to every symbol there is fits several times."""
+"""Maximum bytes of a client's message, several times a subscription to every symbol."""
 TRANSPORT = "transport"
-"""Where in the scope's state the connection's transport is, with which a client that does not read can be cut off."""
+"""Key in the scope's state for the connection's transport, used to cut off a client that doesn't read."""
 _GOODBYE_S = 0.5
 _INVALID_DATA = 1007
 _BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _WINDOW_BITS = 12
-"""Compression looks back 4 kB: a client that could look back further reads it too, and a connection costs little."""
+"""Limits compression to a 4 kB window: clients with larger windows can read it too, and a connection stays cheap."""
 
 
 class Deflate(ServerPerMessageDeflateFactory):
-    """Agrees to compression with no parameter that the client did not offer: some clients know none but their own."""
+    """Negotiates compression with parameters that the client offered; some clients understand no others."""
 
     def process_request_params(
         self, params: Sequence[ExtensionParameter], accepted_extensions: Sequence[Extension]
     ) -> tuple[list[ExtensionParameter], PerMessageDeflate]:
-        """Return the parameters of the answer, and the extension; raises NegotiationError."""
+        """Return the parameters of the answer and the extension; raise NegotiationError."""
         answer, agreed = super().process_request_params(params, accepted_extensions)
         return answer, PerMessageDeflate(
             agreed.remote_no_context_takeover,
@@ -46,14 +46,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.conn.available_extensions = [Deflate()]
 
     def data_received(self, data: bytes) -> None:
-        """Refuse a handshake that cannot be read, such as one with a body, where uvicorn would stay silent."""
+        """Refuse an unreadable handshake, such as one with a body, which uvicorn would leave unanswered."""
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(_BAD_HANDSHAKE)
             self.transport.close()
 
     def send_receive_event_to_app(self) -> None:
-        """Pass a message on; text that is not UTF-8 ends the connection, and is no error of ours to be logged."""
+        """Pass a message on; text that isn't UTF-8 ends the connection without being logged as our error."""
         if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
             self.frames = []
             self.conn.send_close(_INVALID_DATA)
@@ -62,12 +62,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
 
     def keepalive_timeout(self) -> None:
-        """End the connection of a client that no longer answers pings; what waits for it could never be sent."""
+        """Abort the connection of a client that stopped answering pings; nothing queued could ever be sent."""
         super().keepalive_timeout()
         self.transport.abort()
 
     def shutdown(self) -> None:
-        """Say goodbye, and do not wait for a client that does not read it: the server could not end."""
+        """Say goodbye without waiting for a client that doesn't read, so that the server can stop."""
         super().shutdown()
         self.loop.call_later(_GOODBYE_S, self.transport.abort)
 

@@ -1,7 +1,7 @@
-"""The event streams over plain HTTP, as server-sent events: what has happened since a moment, then what happens.
+"""Serve event streams over plain HTTP as server-sent events: past events first, then new ones.
 
-A client that was away asks for what came after the last event that it had, by its id or its time. One that asks for
-an end gets a whole answer; any other stream goes on until either side leaves.
+A client that was away asks for what came after its last event, by id or time. A request with an end gets a complete
+answer; any other stream continues until either side closes it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ServerSent:
         exchange.moved.append(lambda from_us, to_us: self.publish(None))
 
     def routes(self) -> list[Route]:
-        """Return the routes: Alpaca's path of the trade updates, its earlier one, and the activities'."""
+        """Return the routes: Alpaca's path of the trade updates, its older path, and that of the activities."""
         trades, activities = self._answering(self._update_feed), self._answering(self._activity_feed)
         return [
             route("/v2/events/trades", GET=trades),
@@ -50,11 +50,11 @@ class ServerSent:
         ]
 
     def capture(self, event: Event, place: Place) -> bool | None:
-        """Have the clients woken where there are any, once the event's line is written."""
+        """Request a wake-up for clients, if any, once the event's line is written."""
         return True if self._streams else None
 
     def publish(self, captured: object) -> None:
-        """Let every client look what has happened."""
+        """Wake every client."""
         for stream in self._streams:
             stream.wake()
 
@@ -77,7 +77,7 @@ class ServerSent:
 
 
 class EventStream:
-    """The events that one client is sent; `leave` is called with it when that ends."""
+    """The events sent to one client; `leave` is called with the stream when it ends."""
 
     def __init__(self, exchange: Exchange, feed: Feed, window: Window, leave: Callable[[EventStream], None]) -> None:
         self._exchange = exchange
@@ -87,11 +87,11 @@ class EventStream:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Look again what there is to send."""
+        """Check for new events."""
         self._woken.set()
 
     def close(self) -> None:
-        """Nobody reads any more."""
+        """End the stream, because nobody reads it anymore."""
         self._feed.close()
         self._leave(self)
 
@@ -107,7 +107,7 @@ class EventStream:
                 yield part
         while True:
             self._woken.clear()
-            # What has happened and is not written yet may not be told, nor may its time be taken for over.
+            # Events whose lines aren't written yet can't be sent, nor can their time be treated as over.
             if self._exchange.unrecorded:
                 await asyncio.sleep(_SOON_S)
                 continue
@@ -127,11 +127,11 @@ class EventStream:
         for event in events:
             if self._window.holds(event.id, event.at_ns):
                 yield b"data: " + event.encoded() + b"\n\n"
-            # Sending returns at once while the client reads fast: the others get their turn here.
+            # Sending returns at once while the client reads fast, so give other clients a turn here.
             await asyncio.sleep(0)
 
     async def _more(self) -> bool:
-        """Wait until there may be something to send; return False where the client has heard nothing for long."""
+        """Wait until there may be something to send; return False if the client has heard nothing for long."""
         try:
             await asyncio.wait_for(self._woken.wait(), HEARTBEAT_S)
         except TimeoutError:

@@ -1,7 +1,7 @@
-"""One client's websocket: what it sends is read one message at a time, what it is sent waits in a bounded queue.
+"""Serve one websocket client: read its messages one at a time, and queue outgoing ones with a limit.
 
-Putting a message costs the sender nothing and never waits. A client that does not read is told so and cut off,
-whatever state its connection is in.
+Queueing a message is cheap and never waits. A client that doesn't read is told so and cut off, whatever state its
+connection is in.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tradebot.exchange.streams.frames import FrameError, Message, decode, is_pac
 from tradebot.exchange.streams.protocol import TRANSPORT
 
 LONGEST_QUEUE = 20_000
-"""Messages that may wait for a client: those of a day of many orders, told in one tick, are fewer."""
+"""How many messages may wait for a client: more than a day of many orders produces in one tick."""
 _LAST_WORDS_S = 5.0
 _POLICY_VIOLATION = 1008
 _PACKED = "application/msgpack"
 
 
 class Socket:
-    """The connection of one client. `binary` says whether JSON goes out in binary frames."""
+    """The connection of one client. `binary` means that JSON is sent in binary frames."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, binary: bool, farewell: Message) -> None:
         self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -46,7 +46,7 @@ class Socket:
     async def serve(
         self, hear: Callable[[dict[str, Any] | None], None], greet: Callable[[], None] = lambda: None
     ) -> None:
-        """Accept the client, greet it, and let `hear` answer each message, until either side ends."""
+        """Accept and greet the client, and let `hear` answer each message until either side closes."""
         await self._receive()
         await self._send({"type": "websocket.accept"})
         greet()
@@ -64,7 +64,7 @@ class Socket:
                 await writer
 
     async def _messages(self) -> AsyncIterator[dict[str, Any] | None]:
-        """Yield what the client sends until it is gone or being closed: an object, or None for anything else.
+        """Yield the client's messages until the connection closes: an object, or None for anything else.
 
         A client that sends MessagePack is answered in MessagePack.
         """
@@ -83,7 +83,7 @@ class Socket:
         return message
 
     def put(self, message: Message) -> None:
-        """Queue a message; a client whose queue is full gets the farewell in its place and is closed."""
+        """Queue a message; a client whose queue is full gets a farewell instead and is closed."""
         if self.closing:
             return
         self._queue.append(message)
@@ -94,11 +94,11 @@ class Socket:
         self._wake.set()
 
     def wake(self) -> None:
-        """Ask the source again, which makes messages when the client has room for them."""
+        """Ask the source for messages again; it produces them when the client has room."""
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
-        """Close after what is queued; a client that does not take even that in time is cut off."""
+        """Close after sending what is queued, or cut off a client that doesn't accept it in time."""
         if self.closing:
             return
         self.closing, self._close = True, (code, reason)
@@ -115,25 +115,25 @@ class Socket:
             code, reason = self._close
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except OSError:
-            # The client is gone; whoever reads from it learns the same.
+            # The client is gone, and the reader will notice that too.
             return
 
     def _written(self, writer: asyncio.Task[None]) -> None:
-        """Cut the connection off where its writer failed: nobody would ever be told anything on it again."""
+        """Cut off the connection if its writer failed, because nothing could ever be sent on it again."""
         if not writer.cancelled() and writer.exception() is not None:
             self._transport.abort()
 
     async def _drain(self) -> None:
         while (message := self._queue.popleft() if self._queue else self._drawn()) is not None:
             await self._transmit(message)
-            # Sending returns at once while the client reads fast: the others get their turn here.
+            # Sending returns at once while the client reads fast, so give other clients a turn here.
             await asyncio.sleep(0)
 
     def _drawn(self) -> Message | None:
         return None if self.closing else self.source()
 
     async def _transmit(self, message: Message) -> None:
-        """Send a message, as slowly as the client reads; raises OSError once it is gone."""
+        """Send a message as slowly as the client reads; raise OSError once it is gone."""
         await self._send({"type": "websocket.send", **self._framed(message)})
 
     def _framed(self, message: Message) -> dict[str, Any]:

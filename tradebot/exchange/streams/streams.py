@@ -1,4 +1,4 @@
-"""All websockets of an exchange by their paths, told of its events and of its time."""
+"""Route all websockets of an exchange by path, and pass on its events and its time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Streams:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or refuse its handshake with a 404."""
-        # Older clients end the path with a slash, and the real host answers them.
+        # Older clients end the path with a slash, and the real host accepts it.
         application = self._applications.get(scope["path"].rstrip("/"))
         if application is None:
             await _refuse(receive, send)
@@ -37,6 +37,6 @@ async def _refuse(receive: Receive, send: Send) -> None:
     headers = [(b"content-type", b"application/json; charset=utf-8")]
     await send({"type": "websocket.http.response.start", "status": 404, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": encode(not_found("endpoint not found.").body)})
-    # uvicorn takes a refused handshake for a forgotten one until the connection is over, which is its second event.
+    # uvicorn considers a refused handshake unanswered until the connection is over, which is its second event.
     await receive()
     await receive()

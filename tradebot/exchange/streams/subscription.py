@@ -1,4 +1,4 @@
-"""What a client of a market-data stream has subscribed to: symbols by channel."""
+"""Keep what a client of a market-data stream has subscribed to: symbols by channel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds", "imbalances")
-"""Channels that can be subscribed to; corrections and cancelErrors follow the trades channel by themselves."""
+"""Channels that clients can subscribe to; corrections and cancelErrors automatically follow the trades channel."""
 _FOLLOWS_TRADES = ("corrections", "cancelErrors")
 _SHOWN_WHEN_EMPTY = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds")
 _SYMBOL = re.compile(r"\*|[A-Z0-9][A-Z0-9./-]{0,31}", re.ASCII)
@@ -15,7 +15,7 @@ _MOST_SYMBOLS = 50_000
 
 
 class SubscriptionError(ValueError):
-    """A change that is refused with one of the stream's error codes; nothing of it is done."""
+    """A change refused with one of the stream's error codes; none of it takes effect."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -33,13 +33,13 @@ class Subscription:
         return any(self._symbols.values())
 
     def symbols(self, channel: str) -> list[str]:
-        """Return what a channel is subscribed to, the wildcard among them."""
+        """Return a channel's symbols, possibly including the wildcard."""
         return list(self._symbols[channel])
 
     def add(self, message: dict[str, Any]) -> None:
-        """Subscribe to what a message names; raises SubscriptionError."""
-        wanted = _wanted(message)
-        after = {channel: self._symbols[channel] | dict.fromkeys(wanted.get(channel, ())) for channel in CHANNELS}
+        """Subscribe to what a message names; raise SubscriptionError if that isn't possible."""
+        changes = _wanted(message)
+        after = {channel: self._symbols[channel] | dict.fromkeys(changes.get(channel, ())) for channel in CHANNELS}
         if self._limit is not None and len(after["trades"]) + len(after["quotes"]) > self._limit:
             raise SubscriptionError(405, "symbol limit exceeded")
         if sum(map(len, after.values())) > _MOST_SYMBOLS:
@@ -47,30 +47,30 @@ class Subscription:
         self._symbols = after
 
     def remove(self, message: dict[str, Any]) -> None:
-        """Unsubscribe from what a message names; raises SubscriptionError."""
+        """Unsubscribe from what a message names; raise SubscriptionError if that isn't possible."""
         for channel, symbols in _wanted(message).items():
             for symbol in symbols:
                 self._symbols[channel].pop(symbol, None)
 
     def shown(self) -> dict[str, list[str]]:
-        """Return the whole subscription as the stream confirms it."""
-        shown = {channel: self.symbols(channel) for channel in CHANNELS}
-        followers = dict.fromkeys(_FOLLOWS_TRADES, shown["trades"])
+        """Return the entire subscription in the form the stream confirms it."""
+        symbols = {channel: self.symbols(channel) for channel in CHANNELS}
+        followers = dict.fromkeys(_FOLLOWS_TRADES, symbols["trades"])
         return {
-            channel: shown[channel] for channel in CHANNELS if shown[channel] or channel in _SHOWN_WHEN_EMPTY
+            channel: symbols[channel] for channel in CHANNELS if symbols[channel] or channel in _SHOWN_WHEN_EMPTY
         } | followers
 
 
 def _wanted(message: dict[str, Any]) -> dict[str, list[str]]:
-    wanted = {}
+    changes = {}
     for channel, symbols in message.items():
         # Some clients name the channels of every feed in each message, those of other feeds as null.
         if channel in _NOT_CHANNELS or (channel not in CHANNELS and symbols in (None, [])):
             continue
         if channel not in CHANNELS:
             raise SubscriptionError(410, "invalid subscribe action for this feed")
-        wanted[channel] = _listed(symbols)
-    return wanted
+        changes[channel] = _listed(symbols)
+    return changes
 
 
 def _listed(symbols: object) -> list[str]:

@@ -1,7 +1,7 @@
-"""The trade_updates stream at /stream: what happens to an account's orders, told once the log holds it.
+"""Serve the trade_updates stream at /stream: what happens to an account's orders, sent once the log holds it.
 
-A client authenticates, then says what it listens to; each such message names the whole set anew. There is no
-replay: what happens while nobody listens is told by the REST API alone.
+A client authenticates, then names the streams to listen to; each such message replaces the whole set. There is no
+replay: clients learn what happened while they weren't listening from the REST API.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _SLOW = Message({"stream": "error", "data": {"code": 407, "message": "slow clien
 
 
 class Hearer(Protocol):
-    """A client that is told of updates."""
+    """A client that receives updates."""
 
     def tell(self, place: Place, messages: Sequence[Message]) -> None:
-        """Tell it of one, in what is delivered in its place."""
+        """Send one update, in the form its delivery gives it."""
         ...
 
 
 class Captured(NamedTuple):
-    """An update as it was when it happened, and whose it is."""
+    """An update as it was when it happened, and the account it belongs to."""
 
     key_id: str
     account: str
@@ -50,7 +50,7 @@ class Captured(NamedTuple):
 
 
 class TradeUpdates:
-    """The stream's ASGI application, and the listener that the exchange tells its events."""
+    """The stream's ASGI application, which also listens to the exchange's events."""
 
     def __init__(self, engine: Engine, delivery: Delivery = AS_IT_IS) -> None:
         self._engine = engine
@@ -67,7 +67,7 @@ class TradeUpdates:
             self.listen(client.key_id, client, False)
 
     def listen(self, key_id: str, hearer: Hearer, wanted: bool) -> None:
-        """Tell a client of a key's updates from now on, or no longer."""
+        """Start or stop sending a key's updates to a client."""
         hearers = self._listening.setdefault(key_id, set())
         if wanted:
             hearers.add(hearer)
@@ -78,7 +78,7 @@ class TradeUpdates:
             self._delivery.forget(Recipient("", key_id))
 
     def capture(self, event: Event, place: Place) -> Captured | None:
-        """Return the message of an event as things stand now, or None where nobody listens to it."""
+        """Return the message of an event in its current state, or None if nobody listens to it."""
         if not self._listening or event.update is None or event.account is None:
             return None
         account = self._engine.accounts.get(event.account)
@@ -88,7 +88,7 @@ class TradeUpdates:
         return Captured(account.key_id, account.number, place, message)
 
     def publish(self, captured: Captured) -> None:
-        """Tell the account's listening clients."""
+        """Send an update to the account's listening clients."""
         key_id, account, place, given = captured
         delivered = self._delivery.deliver(TRADE_UPDATES, account, given, Recipient("", key_id))
         messages = [Message(one) for one in delivered]
@@ -97,7 +97,7 @@ class TradeUpdates:
 
 
 class _Client:
-    """What one connection says, and what it is answered. `key_id` is empty until it has authenticated."""
+    """The conversation on one connection. `key_id` is empty until the client has authenticated."""
 
     def __init__(self, socket: Socket, engine: Engine, listen: Callable[[str, Hearer, bool], None]) -> None:
         self.key_id = ""
@@ -120,7 +120,7 @@ class _Client:
             self._socket.put(_SYNTAX)
 
     def tell(self, place: Place, messages: Sequence[Message]) -> None:
-        """Tell of an update."""
+        """Send an update."""
         for message in messages:
             self._socket.put(message)
 
@@ -148,7 +148,7 @@ class _Client:
 
 
 def _credentials(message: dict[str, Any]) -> Credentials | None:
-    """Read either form of authentication: key and secret beside the action, or both inside of its data."""
+    """Read both forms of authentication: key and secret beside the action, or both inside its data."""
     data = message.get("data")
     given = (data.get("key_id"), data.get("secret_key")) if isinstance(data, dict) else ()
     key_id, secret = given or (message.get("key"), message.get("secret"))
@@ -156,7 +156,7 @@ def _credentials(message: dict[str, Any]) -> Credentials | None:
 
 
 def update_json(update: Update, place: Place) -> dict[str, Any]:
-    """Return what a stream tells of an update: the order as it is now, and the execution where it is one."""
+    """Return a streamed update: the order as it is now, with the execution if there was one."""
     execution = update.execution
     data = {
         "at": stamp_ns(place.at_ns),

@@ -1,4 +1,4 @@
-"""Which events a client of an event stream asks for, as Alpaca's document of these streams has it."""
+"""Select the events that a client of an event stream asks for, following Alpaca's documentation of these streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NS = 1_000
 
 
 class StreamEvent(NamedTuple):
-    """An event of a stream: its id, when it happened, its moment to the nanosecond, and what gives it as JSON."""
+    """A streamed event: its id, its time, its time to the nanosecond, and a function that returns its JSON."""
 
     id: str
     at_us: int
@@ -24,7 +24,7 @@ class StreamEvent(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Bounds of time or of ids: from a time on, after an id, up to a time or an id; None where there is none."""
+    """Bounds by time or by id: from a time, after an id, up to a time or id; None means unbounded."""
 
     since_ns: int | None
     until_ns: int | None
@@ -33,11 +33,11 @@ class Window(NamedTuple):
 
     @property
     def wants_past(self) -> bool:
-        """Say whether events are asked for that have happened already."""
+        """Return True if past events are requested."""
         return self.since_ns is not None or self.since_id is not None
 
     def holds(self, event_id: str, at_ns: int) -> bool:
-        """Say whether an event is asked for."""
+        """Return True if an event is requested."""
         return (
             (self.since_ns is None or at_ns >= self.since_ns)
             and (self.since_id is None or event_id > self.since_id)
@@ -46,14 +46,14 @@ class Window(NamedTuple):
         )
 
     def is_over(self, now_us: int, newest_id: str) -> bool:
-        """Say whether no other event will be asked for, by the time that it is and the id that an event has at most."""
+        """Return True if no further event can be requested, given the current time and the highest id so far."""
         if self.until_ns is not None:
             return now_us >= self.until_ns // _NS
         return self.until_id is not None and newest_id >= self.until_id
 
 
 def read_window(query: Params) -> Window:
-    """Read the bounds that a query names; raises the 422 Refusal of what Alpaca rules out."""
+    """Read the bounds in a query; raise the 422 Refusal for combinations that Alpaca rules out."""
     since_ns, until_ns = _moment(query, "since", 0), _moment(query, "until", _NS - 1)
     since_id, until_id = _id(query, "since_id"), _id(query, "until_id")
     if since_ns is not None and since_id is not None:
@@ -66,9 +66,9 @@ def read_window(query: Params) -> Window:
 
 
 def _moment(query: Params, name: str, unsaid_ns: int) -> int | None:
-    """Return a time in nanoseconds: a client that goes on where it was asks from one after its last event.
+    """Return a time in nanoseconds, so that a client can continue right after its last event.
 
-    Where a time has no nanoseconds, `unsaid_ns` are meant: the first of its microsecond, or the last.
+    If a time has no nanoseconds, `unsaid_ns` decides between the first and the last of its microsecond.
     """
     at_us = query.moment(name)
     finer = _NANOSECONDS.search(query.text(name))

@@ -1,4 +1,4 @@
-"""What a request of the data API asks for: symbols, interval, feed, page. Anything else is a 400."""
+"""Read the parameters of data API requests: symbols, interval, feed and page. Anything invalid is a 400."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HISTORICAL_FEEDS = ("iex", "otc", "sip", "boats")
 LATEST_FEEDS = ("delayed_sip", "iex", "otc", "sip", "boats", "overnight")
 AUCTION_FEEDS = ("sip",)
 _FEEDS_WITH_DATA = ("sip", "iex", "delayed_sip")
-"""The others carry over-the-counter and overnight trading, of which this market has none."""
+"""The other feeds carry over-the-counter and overnight trading, which this market doesn't have."""
 DELAY_US = 15 * MINUTE
 FREE = "free"
 _DEFAULT_LIMIT, _MOST_ROWS = 1000, 10_000
@@ -26,19 +26,19 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Feed(NamedTuple):
-    """Which feed is asked, and the last moment whose data it shows."""
+    """The requested feed, and the last moment whose data it shows."""
 
     name: str
     known_us: int
 
     @property
     def empty(self) -> bool:
-        """Say whether this market has nothing on the feed."""
+        """Return True if this market has no data on the feed."""
         return self.name not in _FEEDS_WITH_DATA
 
 
 class Span(NamedTuple):
-    """The interval and the page asked: both ends inclusive; `after` is the last row of the page before."""
+    """The requested interval and page: both ends inclusive; `after` is the last row of the previous page."""
 
     start_us: int
     end_us: int
@@ -47,7 +47,7 @@ class Span(NamedTuple):
     after: tuple[str, int] | None
 
     def of(self, symbol: str) -> tuple[int, int] | None:
-        """Return what is left of the interval for a symbol, None for one that earlier pages have shown whole."""
+        """Return what is left of the interval for a symbol, or None if earlier pages have already shown all of it."""
         if self.after is None or symbol > self.after[0]:
             return self.start_us, self.end_us
         if symbol < self.after[0]:
@@ -58,17 +58,17 @@ class Span(NamedTuple):
 
 
 def refused(what: str) -> Refusal:
-    """Return the 400 for a parameter that makes no sense."""
+    """Return the 400 for an invalid parameter."""
     return Refusal(400, {"code": INVALID, "message": f"invalid {what}"})
 
 
 def params_of(call: Call) -> Params:
-    """Return a request's parameters, refused as the data API refuses them."""
+    """Return a request's parameters, refused in the data API's form."""
     return Params(call.query, refused)
 
 
 def symbols_of(call: Call) -> list[str]:
-    """Return the symbols asked, each once, in order of the alphabet."""
+    """Return the requested symbols in alphabetical order without duplicates."""
     if "symbol" in call.names:
         return [_symbol(call.names["symbol"])]
     names = {_symbol(name.strip()) for name in call.query.get("symbols", "").split(",") if name.strip()}
@@ -84,9 +84,9 @@ def _symbol(name: str) -> str:
 
 
 def historical_feed(params: Params, plan: str, now_us: int, feeds: Sequence[str]) -> Feed:
-    """Return the feed of a historical request; under the free plan the consolidated one ends 15 minutes ago.
+    """Return the feed of a historical request; on the free plan the consolidated feed ends 15 minutes ago.
 
-    The default is the best that the plan has in real time. Raises the 403 for a more recent end.
+    The default is the best feed that the plan has in real time. Raise the 403 for a more recent end.
     """
     name = _feed(params, plan, feeds)
     if plan != FREE or name != "sip":
@@ -98,7 +98,7 @@ def historical_feed(params: Params, plan: str, now_us: int, feeds: Sequence[str]
 
 
 def latest_feed(params: Params, plan: str, now_us: int) -> Feed:
-    """Return the feed of a request for the latest data; raises the 403 where the plan has it later only."""
+    """Return the feed of a request for the latest data; raise the 403 if the plan has it only with a delay."""
     name = _feed(params, plan, LATEST_FEEDS)
     if plan == FREE and name == "sip":
         raise no_recent_sip()
@@ -113,13 +113,13 @@ def _feed(params: Params, plan: str, feeds: Sequence[str]) -> str:
 
 
 def no_recent_sip() -> Refusal:
-    """Return the 403 for consolidated data that the plan does not include."""
+    """Return the 403 for consolidated data that the plan doesn't include."""
     message = "subscription does not permit querying recent SIP data"
     return Refusal(403, {"code": UNPROCESSABLE, "message": message})
 
 
 def check_currency(params: Params) -> dict[str, str]:
-    """Return what an answer says of its currency: as asked, and there are dollars only."""
+    """Return the currency field of an answer, as requested; only dollars are available."""
     currency = params.text("currency").upper()
     if currency not in ("", "USD"):
         raise refused(f"currency: {currency[:10]}, this market is quoted in USD only")
@@ -127,7 +127,7 @@ def check_currency(params: Params) -> dict[str, str]:
 
 
 def span_of(params: Params, feed: Feed, now_us: int) -> Span:
-    """Return the interval asked: by default from the start of the day in New York to the last moment shown."""
+    """Return the requested interval, by default from the start of the day in New York to the last moment shown."""
     start_us, end_us = moment(params, "start"), moment(params, "end", last=True)
     if start_us is None:
         start_us = min(at_new_york(new_york_date(now_us), 0), feed.known_us)
@@ -143,7 +143,7 @@ def span_of(params: Params, feed: Feed, now_us: int) -> Span:
 
 
 def moment(params: Params, name: str, last: bool = False) -> int | None:
-    """Return a time parameter: a date is that day's first moment in New York, or its `last`."""
+    """Return a time parameter; a date means its first moment in New York, or its last if `last` is set."""
     text = params.text(name)
     if not _DATE.fullmatch(text):
         return params.moment(name)
@@ -160,12 +160,12 @@ def as_date(text: str, name: str) -> date:
 
 
 def token_of(symbol: str, at_us: int) -> str:
-    """Return the token of the page after a row."""
+    """Return the token for the page after a row."""
     return urlsafe_b64encode(f"{symbol}|{at_us}".encode()).decode()
 
 
 def read_token(token: str) -> tuple[str, int] | None:
-    """Return the row that a token stands for; raises the 400 for any other text."""
+    """Return the row that a token refers to; raise the 400 for any other text."""
     if not token:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Alpaca's GET /v1/corporate-actions: the actions that are declared, by type, in order of their process date."""
+"""Serve Alpaca's GET /v1/corporate-actions: declared actions by type, in order of their process date."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ALWAYS = ("0001-01-01", "9999-12-31")
 
 
 class CorporateActions:
-    """The handler over a market's actions."""
+    """The handler for a market's actions."""
 
     def __init__(self, market: Market, now_us: Callable[[], int]) -> None:
         self._market = market
@@ -44,8 +44,8 @@ class CorporateActions:
     def _actions(self, call: Call) -> Reply:
         params, now = params_of(call), self._now_us()
         limit, newest_first = params.count("limit", _DEFAULT_LIMIT, _MOST_ACTIONS), _newest_first(params)
-        wanted = _matcher(params, new_york_date(now))
-        actions = sorted((action for action in self._market.actions.known(now) if wanted(action)), key=_order)
+        matches = _matcher(params, new_york_date(now))
+        actions = sorted((action for action in self._market.actions.known(now) if matches(action)), key=_order)
         rows = _after(actions[::-1] if newest_first else actions, read_token(params.text("page_token")))
         page, more = rows[:limit], rows[limit:]
         grouped: dict[str, list[Row]] = {}
@@ -72,7 +72,7 @@ def _after(actions: list[Action], token: tuple[str, int] | None) -> list[Action]
 
 
 def _matcher(params: Params, today: str) -> Callable[[Action], bool]:
-    """Return what a request's filters let through; ids exclude all other filters."""
+    """Return the test for a request's filters; ids exclude all other filters."""
     ids, symbols, types = params.words("ids"), params.words("symbols"), params.words("types")
     unknown = [kind for kind in types if kind not in _TYPES]
     if unknown:
@@ -95,7 +95,7 @@ def _matcher(params: Params, today: str) -> Callable[[Action], bool]:
 
 
 def action_json(action: Action) -> Row:
-    """Return an action as the API shows it, by its type."""
+    """Return an action as the API shows it, depending on its type."""
     return {"id": action.id, "process_date": action.process_date, **_BY_KIND[action.kind](action)}
 
 

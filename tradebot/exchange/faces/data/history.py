@@ -1,5 +1,6 @@
-"""A symbol's past as rows: minutes, their trades and quotes, bars of any timeframe, auctions. Nothing is read that the
-interval does not need, and nothing is shown that was not complete at the moment named.
+"""Provide a symbol's past as rows: minutes, trades, quotes, bars of any timeframe, and auctions.
+
+Nothing outside the requested interval is read, and nothing is shown that wasn't complete at the given moment.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _TIMEFRAMES_IN_MEMORY = 8
 _START = attrgetter("start_us")
 Tick = TypeVar("Tick", Trade, Quote)
 Adjust = Callable[[int, Aggregate], Aggregate]
-"""What makes an aggregate, traded from a moment on, an adjusted one."""
+"""Adjusts an aggregate traded from a given moment on."""
 
 
 class Window(NamedTuple):
-    """Which part of a symbol's past: both ends inclusive, by the times that rows are stamped with."""
+    """A part of a symbol's past: both ends inclusive, by the timestamps of its rows."""
 
     symbol: str
     start_us: int
@@ -39,7 +40,7 @@ class Window(NamedTuple):
 
 
 class Auctions(NamedTuple):
-    """The auction prices of one session, in units; None where the auction had no trade, or is not over."""
+    """The auction prices of one session, in units; None if the auction had no trade or isn't over."""
 
     midnight_us: int
     opened_us: int
@@ -62,7 +63,7 @@ class History:
         self._stamped = lru_cache(maxsize=_TIMEFRAMES_IN_MEMORY)(self._stamps)
 
     def minutes(self, window: Window) -> Iterator[Bar]:
-        """Return the minute bars that start in a window, those outside the regular session included."""
+        """Return the minute bars that start in a window, including those outside the regular session."""
         indices = self.indices(window.start_us, window.end_us)
         for index in reversed(indices) if window.newest_first else indices:
             bars = self.session_minutes(window.symbol, index, window.known_us)
@@ -70,19 +71,19 @@ class History:
             yield from reversed(kept) if window.newest_first else kept
 
     def indices(self, start_us: int, end_us: int) -> range:
-        """Return the sessions whose day in New York has a moment of an interval."""
+        """Return the sessions whose day in New York overlaps an interval."""
         first = max(bisect_right(self._midnights, start_us) - 1, 0)
         return range(first, bisect_right(self._midnights, end_us))
 
     def session_minutes(self, symbol: str, index: int, known_us: int) -> Sequence[Bar]:
-        """Return the minute bars of a session's day that are over at a moment, oldest first."""
+        """Return the minute bars of a session's day that are complete at a given time, oldest first."""
         regular, thin = self._market.day(symbol, index), self._market.extended(symbol, index)
         bars, around = regular.bars[: regular.complete(known_us)], thin.bars[: thin.complete(known_us)]
         before = bisect_left(around, self._sessions[index].open_us, key=_START)
         return (*around[:before], *bars, *around[before:])
 
     def is_extended(self, bar: Bar) -> bool:
-        """Say whether a bar is outside the regular session of its day."""
+        """Return True if a bar is outside the regular session of its day."""
         session = self._sessions[max(bisect_right(self._midnights, bar.start_us) - 1, 0)]
         return not session.open_us <= bar.start_us < session.close_us
 
@@ -101,9 +102,9 @@ class History:
     def bars(
         self, window: Window, timeframe: Timeframe, kinds: Collection[str] = (), now_us: int = 0
     ) -> Iterator[Aggregate]:
-        """Return the bars of a timeframe that are stamped in a window; one in progress shows what is over of it.
+        """Return the bars of a timeframe stamped within a window; a bar in progress shows what is complete of it.
 
-        Corporate actions of these kinds until now are undone in them.
+        The bars are adjusted for corporate actions of these kinds up to now.
         """
         adjust = partial(self._adjusted, window.symbol, kinds, now_us) if kinds else _as_it_is
         if timeframe.unit == "minute":
@@ -119,7 +120,7 @@ class History:
         return Aggregate(raw.start_us, *new[1:], raw.trades, paid)
 
     def _intraday(self, window: Window, width_us: int, adjust: Adjust) -> Iterator[Aggregate]:
-        """Group minutes by a clock that starts with the day in UTC, as the real API's bars do."""
+        """Group minutes into intervals that start with the day in UTC, as the real API does."""
         start_us, end_us = _bar_around(window.start_us, width_us)
         first = start_us if start_us == window.start_us else end_us
         last = _bar_around(window.end_us, width_us)[1] - 1
@@ -152,10 +153,10 @@ class History:
         return self._sessions[index] if index >= 0 else self._past[index]
 
     def day(self, symbol: str, index: int | None, known_us: int) -> Aggregate | None:
-        """Return a session's daily bar so far, None before its first trade.
+        """Return a session's daily bar so far, or None before its first trade.
 
-        Its prices are those of the regular session alone; its volume, trades and turnover are of all the day. A
-        negative index counts back from the market's first session: of those days no more than the whole bar is known.
+        Prices come from the regular session only; volume, trades and turnover from the whole day. A negative index
+        counts back from the market's first session; for those days only the complete bar is known.
         """
         if index is not None and index < 0:
             return self._past_day(symbol, index, known_us)
@@ -201,7 +202,7 @@ class History:
 
 
 def _bar_around(at_us: int, width_us: int) -> tuple[int, int]:
-    """Return where the bar of a width begins that a moment is in, and where it ends; midnight in UTC cuts the last."""
+    """Return the start and end of the bar around a moment; midnight in UTC cuts the last bar of a day short."""
     midnight_us = at_us // DAY * DAY
     start_us = at_us - (at_us - midnight_us) % width_us
     return start_us, min(start_us + width_us, midnight_us + DAY)

@@ -1,4 +1,4 @@
-"""What Alpaca's market-data API has and this exchange leaves out: each path, and why. It answers the documented 403."""
+"""List the paths of Alpaca's market-data API that this exchange leaves out, and why. They answer the documented 403."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INDICES = "this market computes no indices"
 _BONDS = "this market trades no fixed income"
 
 _PUBLIC = ("/v1beta1/crypto-perps/", "/v1beta3/crypto/")
-"""Data that the document gives away without a key."""
+"""Data that the documentation offers without a key."""
 _PATHS = {
     "/v1beta1/crypto-perps/{loc}/latest/bars": _PERPETUALS,
     "/v1beta1/crypto-perps/{loc}/latest/orderbooks": _PERPETUALS,

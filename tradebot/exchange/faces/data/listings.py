@@ -1,4 +1,4 @@
-"""Which company's data a symbol means, and for which time: names change, and an old one stays in the past."""
+"""Resolve a symbol to a company's data and its time span; after a name change the old symbol keeps its past."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tradebot.exchange.market.bars import Market
 from tradebot.exchange.times import at_new_york
 
 ALONE = "-"
-"""The as-of date that takes symbols as they stand, without their former names."""
+"""The as-of date that takes symbols as given, ignoring former names."""
 _NEVER, _FOR_EVER = -(2**62), 2**62
 
 
@@ -22,10 +22,10 @@ class Listing(NamedTuple):
 
 
 def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
-    """Return what a symbol means, None for one that means nothing yet.
+    """Return the listing of a symbol, or None if the symbol doesn't mean anything yet.
 
-    One that was listed at `asof_us` has its company's whole past, under former and later names. Any other, and
-    every one where that is None, has only what was traded under it.
+    A symbol listed at `asof_us` has its company's entire past, under former and later names. Any other, and every
+    symbol if that is None, has only what was traded under it.
     """
     if symbol not in market.known and not any(_delists(action, symbol) for action in market.actions):
         return None
@@ -38,7 +38,7 @@ def listing(market: Market, symbol: str, asof_us: int | None) -> Listing | None:
 
 
 def _day_of(action: Action) -> int:
-    """Return the midnight of an action's first day: a name changes between two days, and bars are stamped by days."""
+    """Return the midnight when an action's first day begins, which is also the timestamp of its daily bar."""
     return at_new_york(action.ex_date, 0)
 
 

@@ -1,4 +1,4 @@
-"""What the letters of trades and quotes mean: GET /v2/stocks/meta. The codes are those of the two tape plans."""
+"""Serve GET /v2/stocks/meta: what the letters in trades and quotes mean, from the two tape plans."""
 
 from __future__ import annotations
 

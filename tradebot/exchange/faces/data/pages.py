@@ -1,4 +1,4 @@
-"""Pages of rows that are sorted by symbol, then by time: exact for any limit, counted over all symbols."""
+"""Paginate rows by symbol, then time: exact for any limit, counted over all symbols."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tradebot.exchange.faces.data.rows import Row
 from tradebot.exchange.faces.web import Call, Reply, ok
 
 Rows = Callable[[Window], Iterable[tuple[int, Row]]]
-"""Rows of a window, each with the moment that it is sorted by."""
+"""Returns a window's rows, each with the moment that it is sorted by."""
 
 
 class Page(NamedTuple):
@@ -23,17 +23,17 @@ class Page(NamedTuple):
 
 
 def page_of(listings: Sequence[Listing], span: Span, feed: Feed, rows: Rows) -> Page:
-    """Return a page; it reads one row more than it shows, to know whether there is a next one."""
-    found: dict[str, list[Row]] = {}
+    """Return a page, reading one row more than it shows to know whether there is a next page."""
+    rows_by_symbol: dict[str, list[Row]] = {}
     taken, last = 0, ("", 0)
     for listed in listings:
         window = _window(listed, span, feed)
         for at_us, row in rows(window) if window else ():
             if taken == span.limit:
-                return Page(found, token_of(*last))
-            found.setdefault(listed.symbol, []).append(row)
+                return Page(rows_by_symbol, token_of(*last))
+            rows_by_symbol.setdefault(listed.symbol, []).append(row)
             taken, last = taken + 1, (listed.symbol, at_us)
-    return Page(found, None)
+    return Page(rows_by_symbol, None)
 
 
 def _window(listed: Listing, span: Span, feed: Feed) -> Window | None:
@@ -46,7 +46,7 @@ def _window(listed: Listing, span: Span, feed: Feed) -> Window | None:
 
 
 def reply(call: Call, key: str, page: Page, extra: dict[str, str]) -> Reply:
-    """Return a page as the API wraps it: by symbol, or the rows alone where the path names the one symbol."""
+    """Wrap a page as the API does: by symbol, or only the rows if the path names a single symbol."""
     if "symbol" in call.names:
         symbol = call.names["symbol"]
         return ok({"symbol": symbol, key: page.rows.get(symbol, []), "next_page_token": page.token, **extra})

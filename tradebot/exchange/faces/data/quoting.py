@@ -1,4 +1,4 @@
-"""The quote that is shown is the one that the engine fills against."""
+"""Provide the same quotes that the engine fills against."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from tradebot.exchange.market.ticks import QuoteAround
 
 
 def around(model: FillModel) -> QuoteAround:
-    """Return what makes the bid and ask around a price."""
+    """Return the function that computes bid and ask around a price."""
     return lambda price: (model.bid(price), model.ask(price))

@@ -1,4 +1,4 @@
-"""Bars, trades and quotes as the data API shows them: short names, prices as JSON numbers in USD."""
+"""Format bars, trades and quotes as the data API does: short names, prices as JSON numbers in USD."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def of_minute(bar: Bar) -> Aggregate:
 
 
 def of_past_day(bar: Bar, midnight_us: int, minutes: int) -> Aggregate:
-    """Return the aggregate of a day of which only the daily bar is known: its shares are spread over its minutes.
+    """Return the aggregate of a day with only a daily bar; its shares are spread over its minutes.
 
-    Its turnover is that of one bar that walks over the day's prices, so that the average price is among them.
+    Its turnover is that of a single bar covering the day's prices, so that the average price is among them.
     """
     minute = bar._replace(volume=bar.volume // minutes)
     return Aggregate(midnight_us, *bar[1:], trades=minutes * trade_count(minute), turnover=turnover(bar))
 
 
 def merged(start_us: int, parts: Sequence[Aggregate]) -> Aggregate:
-    """Return the aggregate of several, in order of time, stamped `start_us`."""
+    """Merge several aggregates, given in order of time, into one stamped `start_us`."""
     return Aggregate(
         start_us,
         parts[0].open,
@@ -61,7 +61,7 @@ def merged(start_us: int, parts: Sequence[Aggregate]) -> Aggregate:
 
 
 def bar_json(bar: Aggregate) -> Row:
-    """Return an aggregate as a bar of the API; the average price of one without shares is its close."""
+    """Return an aggregate as a bar of the API; without shares, its average price is its close."""
     average = bar.turnover / bar.volume if bar.volume else bar.close
     return {
         "t": rfc3339(bar.start_us),
@@ -76,7 +76,7 @@ def bar_json(bar: Aggregate) -> Row:
 
 
 def trade_json(symbol: str, trade: Trade, feed: str, extended: bool) -> Row:
-    """Return a trade as the API shows it; `extended` says whether it was outside the regular session."""
+    """Return a trade as the API shows it; `extended` means outside the regular session."""
     return {
         "t": rfc3339(trade.at_us),
         "x": venue(symbol, feed),
@@ -105,16 +105,16 @@ def quote_json(symbol: str, quote: Quote, feed: str) -> Row:
 
 
 def tape(symbol: str) -> str:
-    """Return the letter of the tape that a symbol's trades are reported on."""
+    """Return the letter of the tape that reports a symbol's trades."""
     return _TAPES[profile(symbol).exchange]
 
 
 def venue(symbol: str, feed: str) -> str:
-    """Return the letter of the exchange: IEX on its own feed, elsewhere that of the listing."""
+    """Return the letter of the exchange: IEX on its own feed, otherwise the listing exchange."""
     return _IEX if feed == "iex" else _LISTINGS[profile(symbol).exchange]
 
 
 def conditions(symbol: str, size: int, extended: bool) -> list[str]:
-    """Return a trade's conditions: a regular sale, with T outside the session and I below a round lot."""
+    """Return a trade's conditions: a regular sale, plus T outside the session and I below a round lot."""
     regular = "@" if tape(symbol) == "C" else " "
     return [regular, *(["T"] if extended else []), *(["I"] if size < _ROUND_LOT else [])]

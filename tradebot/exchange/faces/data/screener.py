@@ -1,4 +1,4 @@
-"""Alpaca's screener: the most active symbols and the largest moves of the day, from the market's own bars."""
+"""Serve Alpaca's screener: the day's most active symbols and largest moves, from the market's own bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STOCKS = "stocks"
 
 
 class Move(NamedTuple):
-    """One symbol's move since the close before: its price now and the difference, in units."""
+    """One symbol's move since the previous close: its current price and the difference, in units."""
 
     symbol: str
     price: int
@@ -25,12 +25,12 @@ class Move(NamedTuple):
 
     @property
     def percent(self) -> float:
-        """Return the change in percent of the close before."""
+        """Return the change in percent of the previous close."""
         return round(100 * self.change / (self.price - self.change), 2)
 
 
 class Screener:
-    """Handlers over a market."""
+    """Handlers for a market."""
 
     def __init__(self, market: Market, history: History, now_us: Callable[[], int]) -> None:
         self._market = market
@@ -70,7 +70,7 @@ class Screener:
                 yield Move(symbol, day.close, day.close - before)
 
     def _shown(self, now_us: int) -> int | None:
-        """Return the session shown: the last that has opened, once its first minute is over."""
+        """Return the session to show: the last one that opened, once its first minute is over."""
         return self._market.calendar.begun(now_us - MINUTE)
 
 

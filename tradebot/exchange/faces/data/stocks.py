@@ -1,4 +1,4 @@
-"""Alpaca's market-data API under /v2/stocks: bars, trades, quotes, auctions, the latest of each, snapshots."""
+"""Serve Alpaca's market-data API under /v2/stocks: bars, trades, quotes, auctions, latest data, snapshots."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ADJUSTMENTS = {
     "spin-off": (),
     "all": ("split", "dividend"),
 }
-"""What of the market's actions each adjustment undoes; there are no spin-offs."""
+"""The corporate actions that each adjustment undoes; there are no spin-offs."""
 _SNAPSHOT = ("latestTrade", "latestQuote", "minuteBar", "dailyBar", "prevDailyBar")
 
 Render = Callable[[str, Bar, Feed], Row]
@@ -45,7 +45,7 @@ Stamped = Iterator[tuple[int, Row]]
 
 
 class Stocks:
-    """Handlers over a market. `now_us` tells the moment whose data is shown, `plan` what the data plan includes."""
+    """Handlers for a market. `now_us` returns the moment whose data is shown; `plan` is the data plan."""
 
     def __init__(self, market: Market, now_us: Callable[[], int], plan: str, around: QuoteAround) -> None:
         self._market = market
@@ -55,7 +55,7 @@ class Stocks:
         self.history = History(market)
 
     def routes(self) -> Iterator[tuple[str, Handler]]:
-        """Return paths with their handlers, the busiest first."""
+        """Return paths with their handlers, busiest first."""
         yield "/v2/stocks/snapshots", self._snapshots
         for name, render in (("quotes", self._quote), ("trades", self._trade), ("bars", _minute)):
             yield f"/v2/stocks/{name}/latest", self._latest(name, render)
@@ -108,9 +108,9 @@ class Stocks:
         feed = historical_feed(params, self._plan, now, feeds)
         span, extra = span_of(params, feed, now), check_currency(params)
         asof = _asof(params, now)
-        asked = [] if feed.empty else [listing(self._market, symbol, asof) for symbol in symbols_of(call)]
+        listings = [] if feed.empty else [listing(self._market, symbol, asof) for symbol in symbols_of(call)]
         of_feed: Rows = partial(rows, feed)
-        return reply(call, key, page_of([one for one in asked if one], span, feed, of_feed), extra)
+        return reply(call, key, page_of([one for one in listings if one], span, feed, of_feed), extra)
 
     def _latest(self, key: str, render: Render) -> Handler:
         def answer(call: Call) -> Reply:
@@ -160,7 +160,7 @@ class Stocks:
         return dict(zip(_SNAPSHOT, [*newest, *days], strict=True))
 
     def days(self, symbol: str, known_us: int) -> tuple[Aggregate | None, Aggregate | None]:
-        """Return the bar of the last session that has opened, and that of the one before it."""
+        """Return the bars of the last session that opened and of the one before it."""
         begun = self._market.calendar.begun(known_us)
         last = -1 if begun is None else begun
         return self.history.day(symbol, last, known_us), self.history.day(symbol, last - 1, known_us)
@@ -205,7 +205,7 @@ def _asof(params: Params, now_us: int) -> int | None:
         return None
     if not text:
         return now_us
-    # A day later than any name change is as good as the day of the request.
+    # A day after the last possible name change is as good as the day of the request.
     return min(at_new_york(as_date(text, "asof").isoformat(), 12), now_us)
 
 

@@ -1,4 +1,4 @@
-"""How long bars are."""
+"""Define the timeframes of bars."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _MONTHS = re.compile(r"(1|2|3|4|6|12)(?:Month|M)")
 
 
 class Timeframe(NamedTuple):
-    """So many minutes or months, a day, or a week."""
+    """A number of minutes or months, a day, or a week."""
 
     unit: Literal["minute", "day", "week", "month"]
     length: int = 1
 
     def first_day(self, day: date) -> date:
-        """Return the first day of the period that a day is in."""
+        """Return the first day of the period that contains a day."""
         if self.unit == "month":
             return day.replace(month=(day.month - 1) // self.length * self.length + 1, day=1)
         return day - timedelta(days=day.weekday()) if self.unit == "week" else day
 
 
 def timeframe_of(text: str) -> Timeframe:
-    """Return what a timeframe such as 5Min, 1Hour, 1Day, 1Week or 3Month means; raises the 400 for any other."""
+    """Parse a timeframe such as 5Min, 1Hour, 1Day, 1Week or 3Month; raise the 400 for any other."""
     if match := _MINUTES.fullmatch(text):
         minutes, hours = match.groups()
         return Timeframe("minute", int(minutes or 0) + 60 * int(hours or 0))

@@ -1,4 +1,4 @@
-"""The account as it is read: balances, settings, positions, and what happened to it."""
+"""Show an account: balances, settings, positions, and activities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tradebot.exchange.refusal import invalid
 from tradebot.exchange.times import new_york_date
 
 ACTIVITY_GROUPS = {"TRANS": ("CSD", "CSW")}
-"""Words that stand for several kinds; MISC is all kinds but fills, dividends and cash."""
+"""Words that stand for several kinds; MISC is everything except fills, dividends and cash."""
 ACTIVITY_KINDS = (
     *("FILL", "TRANS", "MISC", "ACATC", "ACATS", "CFEE", "CGD", "CSD", "CSW", "DIV", "DIVCGL", "DIVCGS", "DIVFEE"),
     *("DIVFT", "DIVNRA", "DIVROC", "DIVTW", "DIVTXEX", "FEE", "INT", "INTNRA", "INTTW", "JNL", "JNLC", "JNLS", "MA"),
@@ -59,21 +59,21 @@ def one_position(engine: Engine, account: Account, call: Call) -> dict[str, Any]
 def list_activities(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
     """Answer GET /v2/account/activities and /v2/account/activities/{activity_type}, a page at a time."""
     query = params(call)
-    found = list(_wanted(account, query, _kinds(call, query)))
+    activities = list(_wanted(account, query, _kinds(call, query)))
     if query.choice("direction", ("desc", "asc")) == "desc":
-        found.reverse()
-    return [activity_json(activity) for activity in _page(account, found, query)]
+        activities.reverse()
+    return [activity_json(activity) for activity in _page(account, activities, query)]
 
 
 def _kinds(call: Call, query: Params) -> frozenset[str]:
-    """Return the kinds asked for, groups spelt out; empty for all."""
+    """Return the requested kinds with groups expanded; empty means all."""
     named = call.names.get("activity_type")
-    asked = [named] if named else query.words("activity_types")
-    if asked and query.text("category"):
+    types = [named] if named else query.words("activity_types")
+    if types and query.text("category"):
         raise invalid("only one of activity_types or category is accepted")
-    if unknown := next((kind for kind in asked if kind not in ACTIVITY_KINDS), None):
+    if unknown := next((kind for kind in types if kind not in ACTIVITY_KINDS), None):
         raise invalid(f"invalid activity type: {unknown[:40]}")
-    return frozenset(kind for word in asked for kind in _members(word))
+    return frozenset(kind for word in types for kind in _members(word))
 
 
 def _members(word: str) -> tuple[str, ...]:
@@ -101,15 +101,15 @@ def kind_of(activity: Execution | Activity) -> str:
     return "FILL" if isinstance(activity, Execution) else activity.kind
 
 
-def _page(account: Account, found: list[Execution | Activity], query: Params) -> Iterator[Execution | Activity]:
-    """Return the page after the activity that `page_token` names, whether or not the filters keep that one."""
+def _page(account: Account, activities: list[Execution | Activity], query: Params) -> Iterator[Execution | Activity]:
+    """Return the page after the activity that `page_token` names, even if the filters exclude that activity."""
     token, size = query.text("page_token"), query.count("page_size", _MOST_ACTIVITIES, _MOST_ACTIVITIES)
     if not token:
-        return islice(found, size)
+        return islice(activities, size)
     places = {activity.id: place for place, activity in enumerate(account.activities)}
     if token not in places:
         raise invalid("invalid page_token")
     ascending = query.choice("direction", ("desc", "asc")) == "asc"
-    turned = [places[activity.id] if ascending else -places[activity.id] for activity in found]
+    turned = [places[activity.id] if ascending else -places[activity.id] for activity in activities]
     start = bisect_right(turned, places[token] if ascending else -places[token])
-    return islice(found, start, start + size)
+    return islice(activities, start, start + size)

@@ -1,4 +1,4 @@
-"""Corporate action announcements, the older form of what the market-data API calls corporate actions."""
+"""Serve corporate action announcements, the older form of the market-data API's corporate actions."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _TYPES = {
     REVERSE_SPLIT: ("split", "reverse_split"),
     CASH_MERGER: ("merger", "merger_completion"),
 }
-"""Alpaca's type and sub-type by kind; a change of name has none and is not announced in this form."""
+"""Alpaca's type and sub-type by kind; a name change has none and isn't announced in this form."""
 _ASKED = frozenset({"dividend", "merger", "spinoff", "split"})
 _DATES = ("ex_date", "declaration_date", "record_date", "payable_date")
 _LONGEST_DAYS = 90
 
 
 def list_announcements(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/corporate_actions/announcements: of the asked types, between two dates, both inclusive."""
+    """Answer GET /v2/corporate_actions/announcements: the requested types between two dates, inclusive."""
     query = params(call)
     types, (since, until) = _types(query), _span(query)
     by = query.choice("date_type", _DATES)
@@ -65,10 +65,10 @@ def _announced(engine: Engine) -> list[Action]:
 
 
 def _types(query: Params) -> set[str]:
-    asked = {word.lower() for word in query.words("ca_types")}
-    if not asked or not asked <= _ASKED:
+    types = {word.lower() for word in query.words("ca_types")}
+    if not types or not types <= _ASKED:
         raise invalid("ca_types must be a list of dividend, merger, spinoff or split")
-    return asked
+    return types
 
 
 def _span(query: Params) -> tuple[str, str]:

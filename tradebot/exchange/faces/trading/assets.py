@@ -1,4 +1,4 @@
-"""The assets of the market as they are read."""
+"""Show the assets of the market."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def list_assets(engine: Engine, account: Account, call: Call) -> list[dict[str, 
     exchange, attributes = query.text("exchange"), set(query.words("attributes"))
     if not attributes.issubset(_ATTRIBUTES):
         raise invalid("invalid attributes")
-    # A name that is no longer traded is absent here, as it is there.
+    # A symbol that no longer trades is absent here, as it is from Alpaca's list.
     if status == "inactive" or not traded:
         return []
     rows = [asset_json(engine.market, symbol) for symbol in engine.market.symbols]
@@ -47,7 +47,7 @@ def one_asset(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
 
 
 def symbol_of(engine: Engine, name: str) -> str | None:
-    """Return the symbol that a symbol or an asset id names, or None."""
+    """Return the symbol for a symbol or asset id, or None."""
     if name in engine.market.known:
         return name
     return next((symbol for symbol in engine.market.symbols if asset_id(symbol) == name), None)

@@ -1,4 +1,4 @@
-"""Alpaca's trading API: every path of its OpenAPI document, each by the function that answers it."""
+"""Serve Alpaca's trading API: map every path of its OpenAPI document to a function."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tradebot.exchange.faces.trading.left_out import left_out_routes
 from tradebot.exchange.faces.web import Call, Handler, Reply, ok, route
 
 Show = Callable[[Engine, Account, Call], Any]
-"""What a path shows an account, as JSON can hold it."""
+"""Returns what a path shows for an account, as JSON-compatible data."""
 
 
 class TradingFace:
-    """Handlers of the trading API: what is read is answered here, what changes the exchange is run as a command."""
+    """Handlers of the trading API: reads are answered here; requests that change something run as commands."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._engine = exchange.engine
 
     def routes(self) -> list[Route]:
-        """Return the face's routes, the busiest first."""
+        """Return the routes, busiest first."""
         return [
             *self._order_routes(),
             *self._account_routes(),
-            # The paths that are left out stand before those that take any name.
+            # The paths that are left out come before those that match any name.
             *left_out_routes(self._engine),
             *self._position_routes(),
             *self._market_routes(),

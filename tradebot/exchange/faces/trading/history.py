@@ -1,7 +1,7 @@
-"""Portfolio history: the equity of an account over time, found again from what happened to it and the market's prices.
+"""Compute portfolio history: an account's equity over time, from its activities and the market's prices.
 
-Stamps are the beginnings of windows, values those at their ends, as in Alpaca's own document: a session in steps
-ends with a stamp at its close, a day is stamped at eight in the evening, New York; one that is not over ends now.
+Timestamps are the starts of intervals and values those at their ends, as in Alpaca's documentation. A session in steps
+ends with a timestamp at its close; a day is stamped at eight in the evening, New York. An unfinished interval ends now.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from tradebot.exchange.times import SECOND, at_new_york
 
 _EVENING = 20
 _FROM_OUTSIDE = frozenset({"JNLC", "JNLS", "CSD", "CSW"})
-"""What an owner puts in or takes out: it is worth something, but is no profit."""
+"""Deposits and withdrawals by the owner: they change the value but aren't profit."""
 
 
 class Point(NamedTuple):
-    """One value: its stamp, the moment at whose prices it is taken, and the session that it belongs to."""
+    """One value: its timestamp, the moment whose prices apply, and its session."""
 
     stamp_us: int
     at_us: int
@@ -40,7 +40,7 @@ class Point(NamedTuple):
 
 
 def portfolio_history(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v2/account/portfolio/history, in numbers rather than strings."""
+    """Answer GET /v2/account/portfolio/history with numbers rather than strings."""
     query = params(call)
     span = read_span(query, engine)
     daily_reset = query.choice("pnl_reset", ("per_day", "no_reset")) == "per_day"
@@ -48,7 +48,7 @@ def portfolio_history(engine: Engine, account: Account, call: Call) -> dict[str,
     equity = Equity(engine, account, points)
     base, asof = equity.base()
     gains = list(_gains(equity, base, daily_reset, span.step_us == 0))
-    shown = {
+    answer = {
         "timestamp": [point.stamp_us // SECOND for point in points],
         "equity": [_cents(value.equity) for value in equity.values],
         "profit_loss": [_cents(gain) for gain, _ in gains],
@@ -56,7 +56,7 @@ def portfolio_history(engine: Engine, account: Account, call: Call) -> dict[str,
         "base_value": _cents(base.equity),
         "timeframe": span.timeframe,
     }
-    return shown | ({"base_value_asof": asof} if asof else {}) | _cashflow(account, points, query)
+    return answer | ({"base_value_asof": asof} if asof else {}) | _cashflow(account, points, query)
 
 
 def _cents(value: Decimal) -> float:
@@ -79,19 +79,19 @@ def _points(span: Span, engine: Engine) -> Iterator[Point]:
 
 
 def _day(session: Session, now_us: int) -> Point:
-    """Return the point of a day: its close in the evening, or what is now until then."""
+    """Return the point of a day: its evening close, or the current moment until then."""
     evening_us = at_new_york(session.date, _EVENING)
     return Point(now_us, now_us, session) if now_us < evening_us else Point(evening_us, session.close_us, session)
 
 
 class Worth(NamedTuple):
-    """What an account is worth, and what of it was put in from outside since a fixed moment."""
+    """What an account is worth, and how much of it was deposited since a fixed moment."""
 
     equity: Decimal
     put_in: Decimal
 
     def gain_since(self, before: Worth) -> Decimal:
-        """Return what was made since then, without what came or went."""
+        """Return the gain since then, without deposits and withdrawals."""
         return self.equity - before.equity - (self.put_in - before.put_in)
 
 
@@ -108,7 +108,7 @@ class Equity:
         self._now = Worth(engine.balances(account).equity, Decimal(0))
 
     def base(self) -> tuple[Worth, str | None]:
-        """Return the base value and the date of the close that it was taken at; a new account has no such close."""
+        """Return the base value and the date of its close; a new account has no such close."""
         if not self._points:
             return self._now, None
         before = self._before(self._points[0].session)
@@ -127,9 +127,9 @@ class Equity:
 
 
 def _gains(equity: Equity, base: Worth, daily_reset: bool, daily: bool) -> Iterator[tuple[Decimal, Decimal]]:
-    """Yield each gain, without what came and went since, and the equity that it is measured against.
+    """Yield each gain, without deposits and withdrawals, and the equity that it is relative to.
 
-    Days are measured from day to day, as in the examples of Alpaca's document; its text would have the base value.
+    Daily gains are measured from day to day, as in the examples of Alpaca's documentation; its text says base value.
     """
     previous = base
     for place, value in enumerate(equity.values):
@@ -141,7 +141,7 @@ def _gains(equity: Equity, base: Worth, daily_reset: bool, daily: bool) -> Itera
 
 
 def _worth(engine: Engine, account: Account, moments: set[int]) -> dict[int, Worth]:
-    """Return the worth at each moment: from today's holdings, what happened since is taken back, newest first."""
+    """Return the worth at each moment, undoing activities newest first, starting from today's holdings."""
     cash, shares = account.cash, {symbol: held.qty for symbol, held in account.positions.items()}
     changes, put_in = [*_changes(engine, account)], Decimal(0)
     worth = {}
@@ -185,7 +185,7 @@ def _changes(engine: Engine, account: Account) -> Iterator[_Change]:
 
 
 def _put_in(engine: Engine, activity: Activity) -> Decimal:
-    """Return what an activity brought from outside: cash, and shares at the market's price of that moment."""
+    """Return the value that an activity deposited: cash, and shares at the market price of that moment."""
     if activity.kind not in _FROM_OUTSIDE:
         return Decimal(0)
     if activity.symbol is None or activity.qty is None:
@@ -194,11 +194,11 @@ def _put_in(engine: Engine, activity: Activity) -> Decimal:
 
 
 def _cashflow(account: Account, points: Sequence[Point], query: Params) -> dict[str, Any]:
-    """Return the cash that came and went in each window by kind, where it is asked for."""
-    asked = query.words("cashflow_types")
-    if not asked or asked == ["NONE"]:
+    """Return the cash that came and went in each interval by kind, if requested."""
+    types = query.words("cashflow_types")
+    if not types or types == ["NONE"]:
         return {}
-    kinds = [] if asked == ["ALL"] else asked
+    kinds = [] if types == ["ALL"] else types
     if any(kind not in ACTIVITY_KINDS for kind in kinds):
         raise invalid("invalid cashflow_types")
     ends = [point.at_us for point in points]

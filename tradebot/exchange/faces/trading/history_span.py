@@ -1,4 +1,4 @@
-"""Which stretch of time a portfolio history is asked for, and in what steps."""
+"""Read which time span and steps a portfolio history request asks for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REPORTS = ("market_hours", "extended_hours", "continuous")
 
 
 class Span(NamedTuple):
-    """A stretch of time in engine time, both ends inclusive; `step_us` is 0 for days."""
+    """A span of engine time, both ends inclusive; `step_us` is 0 for days."""
 
     start_us: int
     end_us: int
@@ -30,7 +30,7 @@ class Span(NamedTuple):
     report: str
 
     def hours(self, session: Session, calendar: Calendar) -> tuple[int, int]:
-        """Return the first and the last stamp that belong to a session; continuous ones reach to the next."""
+        """Return the first and last timestamp of a session; continuous sessions reach to the next one."""
         if not self.step_us or self.report == "market_hours":
             return session.open_us, session.close_us
         if self.report == "extended_hours":
@@ -40,7 +40,7 @@ class Span(NamedTuple):
 
 
 def read_span(query: Params, engine: Engine) -> Span:
-    """Read period, start, end, timeframe and reporting; raises the 422 Refusal of what contradicts itself."""
+    """Read period, start, end, timeframe and reporting; raise the 422 Refusal for contradictions."""
     start_us, end_us, period = _moment(query, "start"), _end(query), _period_days(query)
     if start_us is not None and end_us is not None and query.text("period"):
         raise invalid("only two of start, end and period can be specified at the same time")
@@ -57,14 +57,14 @@ def read_span(query: Params, engine: Engine) -> Span:
 
 
 def _period_days(query: Params) -> int:
-    found = _PERIOD.fullmatch(query.text("period", "1M"))
-    if not found:
+    match = _PERIOD.fullmatch(query.text("period", "1M"))
+    if not match:
         raise invalid("invalid period")
-    return int(found[1]) * _UNIT_DAYS[found[2].upper()]
+    return int(match[1]) * _UNIT_DAYS[match[2].upper()]
 
 
 def _last_begun(engine: Engine, us: int) -> int:
-    """Return a moment of the last day, up to a moment, on which a session has begun; the moment where none has."""
+    """Return a moment on the last day that had a session by then, or the given moment if there is none."""
     begun = [session for session in engine.market.calendar.market if session.pre_us <= us]
     return begun[-1].open_us if begun else us
 
@@ -80,7 +80,7 @@ def _moment(query: Params, name: str) -> int | None:
 
 
 def _end(query: Params) -> int | None:
-    """Return the end asked for; a mere date, and the older `date_end`, mean the whole of that day."""
+    """Return the requested end; a plain date, and the older `date_end`, mean that entire day."""
     name = "end" if query.text("end") else "date_end"
     at_us = _moment(query, name)
     only_date = at_us is not None and day(query, name) == query.text(name)

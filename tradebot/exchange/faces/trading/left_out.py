@@ -1,7 +1,8 @@
-"""What Alpaca's trading API has and this exchange leaves out: what each path answers, and why it is left out.
+"""List the parts of Alpaca's trading API that this exchange leaves out: what each path answers, and why.
 
-A path whose OpenAPI document names an error answers that one, in its shape; the others answer the API's general
-error object. Nothing here depends on the request, so a client learns at its first call that there is no such thing.
+If the OpenAPI document names an error for a path, the path answers that error in its documented form; the others answer
+the API's general error object. The answer never depends on the request, so a client learns at its first call that the
+feature is missing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tradebot.exchange.refusal import FORBIDDEN, NOT_FOUND, Refusal
 
 
 class LeftOut(NamedTuple):
-    """One path: its methods, the status and body of its answer, the reason, and whether it asks for a key."""
+    """One path: its methods, the status and body of its answer, the reason, and whether it requires a key."""
 
     path: str
     methods: tuple[str, ...]
@@ -85,7 +86,7 @@ LEFT_OUT: tuple[LeftOut, ...] = (
 
 
 def left_out_routes(engine: Engine, table: Iterable[LeftOut] = LEFT_OUT) -> list[Route]:
-    """Return the routes of a table; where a key is asked for, a caller without one learns that first."""
+    """Return the routes of a table; if a path requires a key, a caller without one gets that error first."""
     return [route(row.path, **dict.fromkeys(row.methods, _refusing(row, engine))) for row in table]
 
 

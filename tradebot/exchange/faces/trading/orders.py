@@ -1,4 +1,4 @@
-"""Orders as they are read: one by either of its ids, and lists with Alpaca's filters, legs nested or flat."""
+"""Show orders: one by either of its ids, and lists with Alpaca's filters and nested or flat legs."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def one_order(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
 
 def order_by_client_id(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
     """Answer GET /v2/orders:by_client_order_id."""
-    wanted = call.query.get("client_order_id", "")
-    found = account.by_client_id.get(wanted)
-    if found is None:
-        raise not_found(f"order not found for {wanted}")
-    return order_json(found)
+    client_order_id = call.query.get("client_order_id", "")
+    order = account.by_client_id.get(client_order_id)
+    if order is None:
+        raise not_found(f"order not found for {client_order_id}")
+    return order_json(order)
 
 
 def list_orders(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/orders: the newest first unless told otherwise, at most `limit` rows."""
+    """Answer GET /v2/orders: newest first by default, at most `limit` rows."""
     query = params(call)
     nested, limit = query.flag("nested", False), query.count("limit", _USUAL_ORDERS, _MOST_ORDERS)
     chosen = list(_chosen(account, query))
@@ -62,7 +62,7 @@ def _of_status(account: Account, query: Params) -> Iterable[Order]:
 
 
 def _between(rows: Iterable[Order], account: Account, query: Params) -> Iterator[Order]:
-    """Keep orders between the bounds, which are exclusive: moments of submission, or other orders."""
+    """Keep orders between the bounds (exclusive), which are times of submission or other orders."""
     after, until = query.moment("after"), query.moment("until")
     first, last = _bound(account, query, "after_order_id"), _bound(account, query, "before_order_id")
     if first is not None and last is not None:
@@ -83,6 +83,6 @@ def _bound(account: Account, query: Params, name: str) -> int | None:
 
 
 def _rolled_up(chosen: list[Order]) -> list[Order]:
-    """Leave out the legs whose first order is chosen too: they stand inside it."""
+    """Leave out legs whose first order is included too, because they are nested in it."""
     ids = {order.id for order in chosen}
     return [order for order in chosen if order.parent is None or order.parent.id not in ids]

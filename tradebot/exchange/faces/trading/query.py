@@ -1,4 +1,4 @@
-"""What the trading API's query parameters mean, and how a bad one is refused."""
+"""Read the trading API's query parameters, and refuse invalid ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def params(call: Call) -> Params:
-    """Return a request's parameters; a list may come with commas or as a repeated parameter, else the last counts."""
-    found: dict[str, str] = {}
+    """Return a request's parameters; lists may use commas or repetition, otherwise the last value counts."""
+    values: dict[str, str] = {}
     for name, value in parse_qsl(call.raw_query, keep_blank_values=True):
-        found[name] = f"{found[name]},{value}" if name in _LISTS and name in found else value
-    return Params(found, lambda name: invalid(f"invalid {name}"))
+        values[name] = f"{values[name]},{value}" if name in _LISTS and name in values else value
+    return Params(values, lambda name: invalid(f"invalid {name}"))
 
 
 def day(query: Params, name: str) -> str | None:
-    """Return the ISO date that a date or the beginning of a time names; None when absent."""
+    """Return the ISO date of a date or time; None if absent."""
     text = query.text(name)
     if not text:
         return None
@@ -38,15 +38,15 @@ def day(query: Params, name: str) -> str | None:
 
 
 def uuid(text: str, what: str) -> str:
-    """Return an id in lower case; raises a 422 Refusal when it is none."""
+    """Return an id in lower case; raise a 422 Refusal if it isn't valid."""
     if not _UUID.fullmatch(text):
         raise invalid(f"{what} is not a valid uuid")
     return text.lower()
 
 
 def only_us_equities(query: Params) -> bool:
-    """Say whether the asset classes asked for, if any, include the one that is traded here."""
-    asked = query.words("asset_class")
-    if any(name not in ASSET_CLASSES for name in asked):
+    """Return True if the requested asset classes, if any, include the one that is traded here."""
+    classes = query.words("asset_class")
+    if any(name not in ASSET_CLASSES for name in classes):
         raise invalid("invalid asset_class")
-    return not asked or "us_equity" in asked or "all" in asked
+    return not classes or "us_equity" in classes or "all" in classes

@@ -1,4 +1,4 @@
-"""The market's clock and calendar, in the older form of one market and in the newer one of many."""
+"""Show the market's clock and calendar, in the older form for one market and the newer one for many."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MARKETS = {
     "NYSE": ("New York Stock Exchange", "XNYS"),
     "NASDAQ": ("Nasdaq Stock Market", "XNAS"),
 }
-"""Markets by acronym: name and identifier code. Both keep the hours of the calendar that is played."""
+"""Markets by acronym: name and identifier code. Both follow the hours of the calendar in use."""
 _ACRONYMS = {acronym: acronym for acronym in _MARKETS} | {code: name for name, (_, code) in _MARKETS.items()}
 _WEEK = timedelta(days=7)
 
@@ -44,7 +44,7 @@ def show_calendar(engine: Engine, account: Account, call: Call) -> list[dict[str
 
 
 def show_clocks(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v3/clock: for now or the asked-for `time`, of each of the `markets`."""
+    """Answer GET /v3/clock: now or at the requested `time`, for each of the `markets`."""
     query = params(call)
     at_us = query.moment("time")
     now = engine.now_us if at_us is None else at_us
@@ -53,12 +53,12 @@ def show_clocks(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
         calendar = full_calendar(calendar)
     if not _covered(calendar, now):
         raise _unserved("time is outside of the calendar")
-    asked = [_acronym(name) for name in query.words("markets")] or list(_MARKETS)
-    return {"clocks": [_clock(calendar, name, now) for name in asked]}
+    markets = [_acronym(name) for name in query.words("markets")] or list(_MARKETS)
+    return {"clocks": [_clock(calendar, name, now) for name in markets]}
 
 
 def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[str, Any]:
-    """Answer GET /v3/calendar/{market}: a week from today unless told otherwise, both ends inclusive."""
+    """Answer GET /v3/calendar/{market}, by default for a week from today, both ends inclusive."""
     query, acronym = params(call), _acronym(call.names["market"])
     start, end = _span(engine, query)
     show = rfc3339 if query.choice("timezone", ("", "utc")) else _in_new_york
@@ -71,7 +71,7 @@ def show_market_calendar(engine: Engine, account: Account, call: Call) -> dict[s
 
 
 def _days(engine: Engine, start: str, end: str) -> Iterator[tuple[Session, Session]]:
-    """Return sessions, each with the one after it: the market's own where these span two dates, else all there are."""
+    """Return sessions, each with the next one: from the market's own if they cover both dates, else from all."""
     own = engine.market.calendar
     spanned = own.all[0].date < start and end < own.all[-1].date
     return pairwise((own if spanned else full_calendar(own)).all)
@@ -120,7 +120,7 @@ def _clock(calendar: Calendar, acronym: str, now: int) -> dict[str, Any]:
 
 
 def _phase(calendar: Calendar, now: int) -> tuple[str, int]:
-    """Return the part of the day that runs at a moment, and when it ends."""
+    """Return the current phase of the trading day and when it ends."""
     coming = calendar.trading(now)
     ended = calendar.all[max(calendar.place(coming.date) - 1, 0)]
     if now < ended.post_us:

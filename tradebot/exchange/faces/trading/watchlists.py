@@ -1,4 +1,4 @@
-"""Watchlists as they are read: named lists of symbols in the order in which their owner put them."""
+"""Show watchlists: named lists of symbols in their owner's order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tradebot.exchange.refusal import invalid, not_found
 
 
 def list_watchlists(engine: Engine, account: Account, call: Call) -> list[dict[str, Any]]:
-    """Answer GET /v2/watchlists: all of them, without their assets."""
+    """Answer GET /v2/watchlists: all lists, without their assets."""
     return [listed_json(account, listed) for listed in account.watchlists.values()]
 
 
@@ -28,15 +28,15 @@ def named_watchlist(engine: Engine, account: Account, call: Call) -> dict[str, A
 
 
 def by_id(account: Account, text: str) -> Watchlist:
-    """Return a watchlist by its id; raises a 404 Refusal."""
-    found = account.watchlists.get(uuid(text, "watchlist_id"))
-    if found is None:
+    """Return a watchlist by its id; raise a 404 Refusal if there is none."""
+    watchlist = account.watchlists.get(uuid(text, "watchlist_id"))
+    if watchlist is None:
         raise not_found(f"watchlist not found for {text}")
-    return found
+    return watchlist
 
 
 def by_name(account: Account, name: str) -> Watchlist:
-    """Return a watchlist by its name; raises a 404 Refusal."""
+    """Return a watchlist by its name; raise a 404 Refusal if there is none."""
     if not name:
         raise invalid("name is required")
     for listed in account.watchlists.values():
