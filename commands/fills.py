@@ -17,7 +17,7 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.why_no_orders.verb import Span
+    from commands.shared.spans import Span
     from tradebot.app.wiring import App
     from tradebot.model.position import OwnedFill
 
@@ -153,7 +153,7 @@ def register(app: typer.Typer) -> None:
 
         Reads the bot's own books; the broker isn't asked.
         """
-        from commands.why_no_orders.verb import span_of
+        from commands.shared.spans import span_of
 
         span = span_of(None, since) if since else None
         with opened(state_dir, config) as bot:

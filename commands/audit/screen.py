@@ -12,7 +12,7 @@ from tradebot.text import counted, counted_kind
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.audit.verb import Audited
+    from commands.audit.report import Audited
 
 STYLE = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red", State.UNKNOWN: "magenta"}
 

@@ -99,7 +99,7 @@ def table_of(found: "tuple[Difference, ...]") -> object:
     """Return the differences as a table, the looser ones first."""
     from rich.markup import escape
 
-    from commands.config.verb import text_of
+    from commands.config.report import text_of
     from commands.shared.tables import Table, sentence, staying
 
     values = sentence("accepted", "accepted"), sentence("now", "now")

@@ -4,13 +4,14 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commands.config import accept as config_accept
+from commands.config.report import Change, Checked, Shown, Value, text_of
 from commands.shared.completing import settings as setting_names
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish
@@ -28,48 +29,6 @@ app = typer.Typer(help="Show, check or approve settings.", no_args_is_help=True,
 STANDARD_INPUT = Path("/dev/stdin")
 LONG = 12
 """A section of more values than this is told by its size, unless it is asked for by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One value by its dotted name, its source, and how it differs from the accepted value, if it does."""
-
-    key: str
-    value: Any
-    origin: str
-    difference: "Difference | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The values asked for; `state_dir` is None where no bot was found and the shipped layers are shown."""
-
-    state_dir: str | None
-    key: str | None
-    values: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A value that differs from the shipped one of the mode."""
-
-    key: str
-    shipped: Any
-    value: Any
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
-
-    `differences` compare it with the accepted one; None where nothing was accepted yet.
-    """
-
-    file: str | None
-    values: int
-    changes: tuple[Change, ...]
-    differences: "tuple[Difference, ...] | None"
 
 
 def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:
@@ -203,17 +162,6 @@ def _source(row: Value) -> str:
     change = "looser" if row.difference.looser else "tighter"
     accepted = f"accepted as {text_of(row.difference.approved)}" if row.difference.known else "never accepted"
     return f"{row.origin}; {change}, {accepted}"
-
-
-def text_of(value: Any) -> str:
-    """Return a value as it is written in the configuration."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(text_of, value))}]"
-    return str(value)
 
 
 def _render_check(console: "Console", data: Checked) -> None:

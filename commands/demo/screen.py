@@ -11,7 +11,7 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.demo.verb import DemoData
+    from commands.demo.report import DemoData
     from tradebot.explain import ReasonCount
 
 BAR = 12

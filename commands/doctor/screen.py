@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from commands.doctor.checks.row import Check
-    from commands.doctor.verb import Health
+    from commands.doctor.report import Health
 
 STYLE = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim"}
 

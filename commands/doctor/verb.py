@@ -3,11 +3,11 @@
 import os
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from commands.doctor.report import Health
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
     from tradebot.adapters.state.state_folder import StateFolder
     from tradebot.app.settings import Loaded
     from tradebot.app.wiring import App, Options
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """The rows, and how many ended how; `asked` tells whether venue and flow source were spoken to."""
-
-    state_dir: str
-    asked: bool
-    ok: int
-    warn: int
-    fail: int
-    skip: int
-    rows: "tuple[Check, ...]"
 
 
 def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False, order: bool = False) -> Report:

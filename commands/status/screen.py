@@ -14,7 +14,7 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.status.verb import OpenOrder, Status
+    from commands.status.report import OpenOrder, Status
     from tradebot.views.holdings import Holding
 
 HEALTH_STYLE = {"ok": "green", "warn": "yellow", "unknown": "magenta"}

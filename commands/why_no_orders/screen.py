@@ -18,7 +18,7 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.why_no_orders.verb import SymbolWhy, Why
+    from commands.why_no_orders.report import SymbolWhy, Why
     from tradebot.model.candidate import Component
 
 BAR = 8

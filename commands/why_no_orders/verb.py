@@ -1,322 +1,38 @@
 """`tradebot why-no-orders`: why the bot did or did not buy, folded from records; no gate is asked again."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.shared.completing import reasons, symbols
-from commands.shared.plain import clean, did_you_mean
+from commands.shared.spans import Span, span_of
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
-from tradebot.errors import ExitCode, OperatorError, word
+from tradebot.errors import ExitCode, OperatorError
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.explain import Explanation, Way
-    from tradebot.model.candidate import Component
-    from tradebot.model.decision import Decision
-    from tradebot.model.record import CycleRecord
-
-JOB = "trade-once"
-MANY_MISSED = 3
-SEARCHED = 20
-"""A symbol's last way is looked for in so many passes."""
-UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Which passes: the last so many, or those within `since_s` seconds or the session of the last one."""
-
-    last: int = 1
-    since_s: int | None = None
-    session: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """The answer over passes from `first_at` to `last_at` in trading time; `now` says what changed since."""
-
-    explanation: "Explanation"
-    first_at: datetime | None
-    last_at: datetime | None
-    last_slot: str | None
-    now: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolWhy:
-    """One symbol's way through the last pass that looked at it; `passes` counts those in the span that did.
-
-    Quantities are shares, prices USD; `sentence` says where it ended, `remedy` what would change that, `then` what
-    would refuse it next.
-    """
-
-    symbol: str
-    at: datetime | None
-    slot: str | None
-    passes: int
-    side: str | None
-    score: float | None
-    coverage: float | None
-    price: Decimal | None
-    components: "tuple[Component, ...]"
-    decisions: "tuple[Decision, ...]"
-    reason: str | None
-    sentence: str
-    remedy: str
-    then: str | None
-    now: str | None
 
 
 def run(app: "App", symbol: str | None, span: Span, reason: str | None = None) -> Report:
     """Fold the recorded passes; exit 0 where an order was sent, else 10. OperatorError for an unknown symbol."""
     from commands.why_no_orders import reason as why_reason
+    from commands.why_no_orders.report import cycles_of, explained, known_symbol, way_of_symbol
     from commands.why_no_orders.screen import show, show_symbol
 
     if reason is not None:
         asked = why_reason.reason_of(reason)
         if symbol is not None:
             raise OperatorError("a symbol and --reason exclude each other", f"tradebot why-no-orders --reason {asked}")
-        return why_reason.run(app, asked, _cycles(app, span))
+        return why_reason.run(app, asked, cycles_of(app, span))
     if symbol is None:
-        data = _explained(app, _cycles(app, span))
+        data = explained(app, cycles_of(app, span))
         traded = data.explanation.verdict == "traded"
         code = ExitCode.DONE if traded else ExitCode.FINDINGS
         return Report("why-no-orders", data, lambda c: show(c, data), code, app.mode_name, app.account_tail)
-    way = _way(app, _known(app, symbol), span)
+    way = way_of_symbol(app, known_symbol(app, symbol), span)
     sent = way.at is not None and way.reason is None
     code = ExitCode.DONE if sent else ExitCode.FINDINGS
     return Report("why-no-orders", way, lambda c: show_symbol(c, way), code, app.mode_name, app.account_tail)
-
-
-def _cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
-    """Return the passes of a span; an order whose fate was unknown then and is known now counts as what it became."""
-    from tradebot.explain import with_fates
-    from tradebot.model.intent import IntentState
-
-    def found(client_order_id: str) -> bool:
-        record = app.ledger_view.intent(client_order_id)
-        return record is not None and record.state is IntentState.ACKED
-
-    return with_fates(_recorded_cycles(app, span), found)
-
-
-def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
-    facts = app.recorded
-    if facts is None:
-        return ()
-    if span.since_s is None and not span.session:
-        return facts.cycles(job=JOB, last=span.last)
-    newest = facts.cycles(job=JOB, last=1)
-    if not newest:
-        return ()
-    reach_s = UNITS["d"] if span.since_s is None else span.since_s
-    found = facts.cycles(job=JOB, since=newest[0].at - timedelta(seconds=reach_s))
-    return [cycle for cycle in found if not span.session or cycle.session == newest[0].session]
-
-
-def _explained(app: "App", cycles: "Sequence[CycleRecord]") -> Why:
-    from tradebot.explain import why_no_orders
-
-    last = cycles[-1] if cycles else None
-    return Why(
-        explanation=_remedied(app, why_no_orders(cycles), last),
-        first_at=cycles[0].at if cycles else None,
-        last_at=last.at if last else None,
-        last_slot=last.slot if last else None,
-        now=_changed_since(app, last),
-    )
-
-
-def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
-    """Return the answer with what would help now: a market that has ended does not open again, a halt has a cause."""
-    from dataclasses import replace
-
-    from commands.shared.passes import remedy_of
-    from tradebot.model.reasons import REASONS, Reason
-
-    if last is not None and answer.remedy == REASONS[Reason.HALTED].remedy:
-        more, remedy = _why_halted(app, last.at)
-        return replace(answer, sentence=f"{answer.sentence}{more}", remedy=remedy)
-    refused = last.job_decision if last else None
-    if last is None or refused is None or refused.reason is None or answer.remedy != REASONS[refused.reason].remedy:
-        return answer
-    return replace(answer, remedy=remedy_of(app, refused.reason, last.at))
-
-
-def _why_halted(app: "App", at: datetime) -> tuple[str, str]:
-    """Return the cause of the halt as a further sentence, and what ends it: to end a halt is not to end its cause."""
-    from commands.shared.notes import cause_of_halt
-    from tradebot.model.reasons import REASONS, Reason
-
-    cause = cause_of_halt(app, at)
-    said = f" {cause}: {REASONS[cause].meaning}" if cause else ""
-    return said, REASONS[cause or Reason.HALTED].remedy
-
-
-def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
-    """Return what holds now and did not when the last pass was recorded, by switch and configuration."""
-    from tradebot.adapters.state import switch
-    from tradebot.model.reasons import Reason
-    from tradebot.model.trading import TradingState
-
-    then = _reasons(last) if last else frozenset[Reason]()
-    # A pass records the first closed door alone.
-    for reason, found in app.permission.closed_to_entries(datetime.now(UTC))[:1]:
-        if reason not in then:
-            return f"Permission is closed now: {reason} ({clean(found)})."
-    state = switch.read(app.folder.path)
-    was_halted = bool(then & {Reason.HALTED, Reason.STATE_UNREADABLE})
-    if state.state is not TradingState.ACTIVE and not was_halted:
-        who = f" by {clean(state.who)}" if state.who else ""
-        return f"Trading is halted now: {state.state}{who}: {clean(state.why)}. Next: tradebot unhalt"
-    if state.state is TradingState.ACTIVE and was_halted:
-        return "That halt has ended: trading is ACTIVE now. Next: tradebot trade-once"
-    return _silent_since(app, last.at) if last else None
-
-
-def _silent_since(app: "App", last: datetime) -> str | None:
-    """Say that no pass has run for long in an open session; on the sandbox time stands still, so nobody is late."""
-    from tradebot.model.record import Job
-    from tradebot.model.trading import Mode
-    from tradebot.timetable.sessions import session_of
-
-    now = datetime.now(UTC)
-    session = None if app.mode is Mode.SANDBOX else session_of(app.ledger_view, now)
-    if session is None or not session.contains(now):
-        return None
-    missed = [due for due in app.settings.timetable[Job.TRADE_ONCE].in_session(session) if last < due.start <= now]
-    if len(missed) < MANY_MISSED:
-        return None
-    return f"{len(missed)} slots of this session have passed without a pass since. Next: tradebot doctor"
-
-
-def _reasons(cycle: "CycleRecord") -> frozenset[object]:
-    return frozenset(decision.reason for record in cycle.candidates for decision in record.decisions)
-
-
-def _known(app: "App", symbol: str) -> str:
-    """Return the symbol as the universe spells it; OperatorError with the nearest names for another."""
-    name, universe = symbol.strip().upper(), app.settings.universe
-    if name in universe or _recorded(app, name):
-        return name
-    near = did_you_mean(name, universe)
-    meant = f"{near}?" if near else f"it looks at {', '.join(universe[:5])} …"
-    raise OperatorError(
-        f"{word(name)} is not a symbol that this bot looks at",
-        f"{meant} (universe: in the configuration names them all)",
-    )
-
-
-def _recorded(app: "App", symbol: str) -> bool:
-    """Tell whether the last passes looked at it: a name that has left the universe can be asked for."""
-    from tradebot.explain import way_of
-
-    return bool(way_of(symbol, _cycles(app, Span(last=SEARCHED))))
-
-
-def _way(app: "App", symbol: str, span: Span) -> SymbolWhy:
-    from tradebot.explain import way_of
-
-    cycles = _cycles(app, span)
-    ways = way_of(symbol, cycles)
-    if not ways and span == Span():
-        ways = way_of(symbol, _cycles(app, Span(last=SEARCHED)))[-1:]
-    now = _changed_since(app, cycles[-1] if cycles else None)
-    return _seen(app, ways, now) if ways else _unseen(app, symbol, cycles, now)
-
-
-def _seen(app: "App", ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
-    from tradebot.explain import remedy_for
-    from tradebot.model.reasons import REASONS, Reason
-
-    way = ways[-1]
-    candidate, terminal = way.record.candidate, way.record.terminal
-    row = REASONS[terminal.reason] if terminal and terminal.reason else None
-    more, remedy = "", "tradebot status"
-    if terminal and terminal.reason:
-        remedy = remedy_for(terminal.reason, terminal.observed)
-    if terminal and terminal.reason is Reason.HALTED:
-        more, remedy = _why_halted(app, way.at)
-    return SymbolWhy(
-        symbol=candidate.symbol,
-        at=way.at,
-        slot=way.slot,
-        passes=len(ways),
-        side=candidate.side.value,
-        score=candidate.score,
-        coverage=candidate.coverage,
-        price=way.record.reference_price,
-        components=candidate.components,
-        decisions=way.record.decisions,
-        reason=terminal.reason.value if terminal and terminal.reason else None,
-        sentence=f"It ended at {terminal.gate}: {row.meaning}{more}"
-        if terminal and row
-        else "The order was sent and accepted.",
-        remedy=remedy,
-        then=_then(way),
-        now=now,
-    )
-
-
-def _then(way: "Way") -> str | None:
-    """Say what would refuse the candidate next; every gate was asked, so it is on record."""
-    from tradebot.explain import next_refusal, remedy_for
-
-    following = next_refusal(way.record)
-    if following is None or following.reason is None:
-        return None
-    return (
-        f"{following.gate} would refuse it next, {following.reason}: {remedy_for(following.reason, following.observed)}"
-    )
-
-
-def _unseen(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", now: str | None) -> SymbolWhy:
-    """Say why there is no way to show: no pass, a pass that was refused as a whole, or nothing proposed."""
-    from tradebot.explain import why_no_orders
-
-    refused = cycles[-1].job_decision if cycles else None
-    answer = _remedied(app, why_no_orders(cycles), cycles[-1] if cycles else None)
-    sentence, remedy = answer.sentence, answer.remedy
-    if cycles and refused is None and not cycles[-1].refused_strategies:
-        sentence, remedy = "The strategy proposed nothing for it: no flow is known of it.", "tradebot score"
-    last = cycles[-1] if cycles else None
-    return SymbolWhy(
-        symbol=symbol,
-        at=None,
-        slot=last.slot if last else None,
-        passes=0,
-        side=None,
-        score=None,
-        coverage=None,
-        price=None,
-        components=(),
-        decisions=(refused,) if refused else (),
-        reason=refused.reason.value if refused and refused.reason else None,
-        sentence=sentence,
-        remedy=remedy,
-        then=None,
-        now=now,
-    )
-
-
-def span_of(last: int | None, since: str | None) -> Span:
-    """Return the span that the options name; OperatorError where they contradict or cannot be read."""
-    if last is not None and since is not None:
-        raise OperatorError("--last and --since exclude each other", "tradebot why-no-orders --since session")
-    if since is None:
-        return Span(last=1 if last is None else last)
-    if since == "session":
-        return Span(session=True)
-    found = re.fullmatch(r"(\d{1,5})([smhd])", since)
-    if found is None:
-        raise OperatorError(f"can't read {clean(since)[:20]!r} as a time span", "write 90s, 30m, 2h, 1d or session")
-    return Span(since_s=int(found[1]) * UNITS[found[2]])
 
 
 def register(app: typer.Typer) -> None:

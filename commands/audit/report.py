@@ -1,0 +1,57 @@
+"""What `tradebot audit` found."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from commands.shared.plain import clean
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+    from tradebot.auditing.items import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """One audit at trading time `as_of`, counting from `since`: `findings` are the items to work on, the first first.
+
+    `states` counts the items by state; `left_out` those that nobody looked at, on request or for want of anything.
+    """
+
+    as_of: datetime
+    since: datetime
+    broker_asked: bool
+    states: dict[str, int]
+    left_out: int
+    findings: "tuple[Item, ...]"
+    items: "tuple[Item, ...]"
+
+
+def audited(app: "App", since_s: int | None, *, offline: bool) -> Audited:
+    """Read the evidence and judge it; `since_s` is in seconds, None for the session."""
+    from commands.audit.reading import read
+    from tradebot.auditing.audit import audit
+
+    evidence = read(app, since_s, offline=offline)
+    result = audit(evidence)
+    items = tuple(_printable(item) for item in result.items)
+    return Audited(
+        as_of=evidence.moment.now,
+        since=evidence.moment.since,
+        broker_asked=not offline,
+        states=_counted(items),
+        left_out=sum(item.left_out for item in items),
+        findings=tuple(_printable(item) for item in result.findings),
+        items=items,
+    )
+
+
+def _counted(items: "tuple[Item, ...]") -> dict[str, int]:
+    from tradebot.auditing.items import State
+
+    return {state.value: sum(item.state is state for item in items) for state in State}
+
+
+def _printable(item: "Item") -> "Item":
+    """What the venue and other people write stands in these sentences."""
+    return replace(item, found=clean(item.found))

@@ -1,0 +1,60 @@
+"""Values of the configuration, and what a check of it found."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tradebot.model.baseline import Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value by its dotted name, its source, and how it differs from the accepted value, if it does."""
+
+    key: str
+    value: Any
+    origin: str
+    difference: "Difference | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The values asked for; `state_dir` is None where no bot was found and the shipped layers are shown."""
+
+    state_dir: str | None
+    key: str | None
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value that differs from the shipped one of the mode."""
+
+    key: str
+    shipped: Any
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
+
+    `differences` compare it with the accepted one; None where nothing was accepted yet.
+    """
+
+    file: str | None
+    values: int
+    changes: tuple[Change, ...]
+    differences: "tuple[Difference, ...] | None"
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it is written in the configuration."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(text_of, value))}]"
+    return str(value)

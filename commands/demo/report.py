@@ -1,0 +1,156 @@
+"""What one played session came to, and whether the books agree with the exchange."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tradebot.app.wiring import App
+    from tradebot.explain import Funnel, Profit
+    from tradebot.model.bar import Session
+    from tradebot.model.position import Position
+
+
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTotals:
+    """What was fetched over the session."""
+
+    answers: int
+    rows: int
+    kept: int
+    foreign: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPosition:
+    """One position at the end, marked at the last price; prices and value in USD."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    mark: Decimal
+    unrealized: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class DemoData:
+    """One played session. `differences` is empty where ledger and exchange agree to the cent."""
+
+    state_dir: str
+    session: date
+    minutes: int
+    symbols: int
+    seed: int
+    edge: float
+    flow: FlowTotals
+    funnel: "Funnel"
+    exits: dict[str, int]
+    orders: dict[str, int]
+    fills: int
+    positions: tuple[OpenPosition, ...]
+    profit: "Profit"
+    equity: Decimal
+    differences: tuple[str, ...]
+    elapsed_s: float
+    next_commands: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> DemoData:
+    """Return what a session of so many minutes came to; it took `elapsed_s` seconds to play."""
+    from collections import Counter
+
+    from tradebot.app.sandbox import remarks_on
+    from tradebot.explain import funnel
+    from tradebot.model.decision import Gate
+    from tradebot.model.position import own_positions
+    from tradebot.model.record import Job
+
+    fills = app.ledger.fills()
+    held = own_positions(fills)
+    marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
+    profit, differences = check(app, marks)
+    exits = Counter(
+        str(decision.reason)
+        for cycle in app.facts.cycles(job=Job.EVALUATE_EXITS, since=session.open)
+        for record in cycle.candidates
+        for decision in record.decisions
+        if decision.gate is Gate.EXIT and decision.passed and record.client_order_id
+    )
+    sandbox = app.settings.sandbox
+    traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)
+    submitted = {record.intent.client_order_id for record in app.ledger.intents() if record.intent.makes_order}
+    return DemoData(
+        state_dir=str(app.folder.path),
+        session=session.date,
+        minutes=minutes,
+        symbols=len(app.settings.universe),
+        seed=sandbox.seed,
+        edge=sandbox.edge,
+        flow=_flow(app, session),
+        funnel=funnel(traded),
+        exits=dict(exits.most_common()),
+        orders=dict(
+            Counter(str(o.status) for o in app.ledger.orders() if o.client_order_id in submitted).most_common()
+        ),
+        fills=len(fills),
+        positions=tuple(_open_position(position, marks) for position in held),
+        profit=profit,
+        equity=profit.equity,
+        differences=differences,
+        elapsed_s=elapsed_s,
+        next_commands=_next(app, traded),
+        notes=remarks_on(app.folder.exchange)[0],
+    )
+
+
+def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":
+    """Return the profit folded from the ledger, and each difference from the exchange's account of a cent or more."""
+    from tradebot.explain import profit
+    from tradebot.reconciliation.findings import compare
+    from tradebot.reconciliation.reconcile import ledger_view
+
+    ours, view = ledger_view(app.ledger), app.reader.view()
+    held = set(ours.quantities())
+    missing = tuple(f"{symbol}: no price to mark it with" for symbol in sorted(held - set(marks)))
+    folded = profit(ours.opening_cash, ours.fills, {**dict.fromkeys(held, Decimal(0)), **marks}, ours.cash_adjustments)
+    found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in compare(ours, view))
+    if abs(folded.equity - view.account.equity) >= CENT:
+        found += (f"equity: ledger {folded.equity}, exchange {view.account.equity}",)
+    return folded, missing + found
+
+
+def _flow(app: "App", session: "Session") -> FlowTotals:
+    answers = app.facts.intakes(session.open)
+    return FlowTotals(
+        answers=len(answers),
+        rows=sum(answer.received for answer in answers),
+        kept=sum(answer.received - answer.foreign - answer.duplicates - len(answer.rejected) for answer in answers),
+        foreign=sum(answer.foreign for answer in answers),
+        rejected=sum(len(answer.rejected) for answer in answers),
+    )
+
+
+def _open_position(position: "Position", marks: dict[str, Decimal]) -> OpenPosition:
+    mark = marks.get(position.symbol, position.average_price)
+    unrealized = position.quantity * mark - position.cost
+    return OpenPosition(position.symbol, position.quantity, position.average_price, mark, unrealized)
+
+
+def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
+    """Return three commands that work on this very state: why a refused name was not bought, the state, a zero edge."""
+    refused = (
+        [r.candidate.symbol for r in traded[-1].candidates if r.terminal] if traded else list(app.settings.universe)
+    )
+    return (
+        f"tradebot why-no-orders {(refused or list(app.settings.universe))[0]}",
+        "tradebot status",
+        "tradebot demo --edge 0 --state-dir state/noise",
+    )

@@ -1,0 +1,33 @@
+"""Which recorded passes a question is about."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from commands.shared.plain import clean
+from tradebot.errors import OperatorError
+
+UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which passes: the last so many, or those within `since_s` seconds or the session of the last one."""
+
+    last: int = 1
+    since_s: int | None = None
+    session: bool = False
+
+
+def span_of(last: int | None, since: str | None) -> Span:
+    """Return the span that the options name; OperatorError where they contradict or cannot be read."""
+    if last is not None and since is not None:
+        raise OperatorError("--last and --since exclude each other", "tradebot why-no-orders --since session")
+    if since is None:
+        return Span(last=1 if last is None else last)
+    if since == "session":
+        return Span(session=True)
+    found = re.fullmatch(r"(\d{1,5})([smhd])", since)
+    if found is None:
+        raise OperatorError(f"can't read {clean(since)[:20]!r} as a time span", "write 90s, 30m, 2h, 1d or session")
+    return Span(since_s=int(found[1]) * UNITS[found[2]])
