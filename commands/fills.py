@@ -12,6 +12,7 @@ from commands.shared.drawing import usd
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.shared.times import stamp, zone
+from tradebot.model.origin import Origin
 from tradebot.text import counted
 
 if TYPE_CHECKING:
@@ -21,23 +22,16 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.model.position import OwnedFill
 
-VENUE = "venue"
-SOURCES = {
-    "adjustment": "plan",
-    "adoption": "adoption",
-    "activity": "activity",
-    "owned": "given back",
-    "taken-over": "taken over",
-}
-"""What our own records are, by what their ids begin with. They move shares between owners, and none of them is a trade:
-a fill is given back to its order's strategy in a pair, out of what is foreign and in again."""
+SOURCES = {Origin.GIVEN_BACK: "given back", Origin.TAKEN_OVER: "taken over"}
+"""How origins of two words are shown. What is not the venue's moves shares between owners, and none of it is a trade: a
+fill is given back to its order's strategy in a pair, out of what is foreign and in again."""
 SHOWN = 1_000
 """So many fills are shown on a screen; a document holds them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class FillRow:
-    """One execution: shares, USD; `cash_usd` is what it did to cash, `source` venue, or one of SOURCES."""
+    """One execution: shares, USD; `cash_usd` is what it did to cash, `source` where it comes from."""
 
     at: datetime
     symbol: str
@@ -65,7 +59,7 @@ def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
     every = app.ledger_view.fills()
     chosen = (owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol))
     rows = tuple(_row(owned) for owned in chosen)
-    traded = [row.cash_usd for row in rows if row.source == VENUE]
+    traded = [row.cash_usd for row in rows if row.source == Origin.VENUE]
     data = Fills(
         fills=rows,
         bought_usd=-sum((usd for usd in traded if usd < 0), Decimal(0)),
@@ -107,14 +101,9 @@ def _row(owned: "OwnedFill") -> FillRow:
         price=fill.price,
         cash_usd=-fill.signed_quantity * fill.price,
         strategy=owned.strategy or FOREIGN_OWNER,
-        source=_source(fill.activity_id),
+        source=SOURCES.get(owned.origin, owned.origin.value),
         id=clean(fill.activity_id),
     )
-
-
-def _source(activity_id: str) -> str:
-    """Our own records name themselves; whatever else stands there is the venue's."""
-    return SOURCES.get(activity_id.partition(":")[0], VENUE)
 
 
 def _render(console: "Console", data: Fills) -> None:

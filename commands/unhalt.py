@@ -64,7 +64,6 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     """
     from tradebot.adapters.state.switch import left_aside
     from tradebot.desk.halting import accept
-    from tradebot.gates.halts import plain_words
     from tradebot.model.trading import TradingState
 
     if override and not _said(reason):
@@ -79,8 +78,9 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
             if not override:
                 _compared(app, by)
                 _gone(app)
-            why = accept(app.ledger, before, reason) if override else plain_words(reason)
-            app.ledger.set_trading_state(TradingState.ACTIVE, by, why, datetime.now(UTC), over=before)
+            why, accepted = accept(app.ledger, before, reason) if override else (reason, None)
+            now = datetime.now(UTC)
+            app.ledger.set_trading_state(TradingState.ACTIVE, by, why, now, override=accepted, over=before)
             if override:
                 _noted(app, before, by, reason)
     aside = tuple(str(path) for path in left_aside(app.folder.path))

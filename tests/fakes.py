@@ -9,7 +9,8 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.model.activity import Booking
+from tradebot.model.account import EquityPeak
+from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
@@ -28,10 +29,11 @@ from tradebot.model.flow import (
 )
 from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
-from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
+from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.signals import condense
 
 F = TypeVar("F", FlowAlert, SignedPrint, SessionGex, IvRank, SignedOiChange)
@@ -84,7 +86,7 @@ class MemoryLedger:
         self._applied_at: dict[str, datetime] = {}
         self._fills: dict[str, OwnedFill] = {}
         self._cash: list[Decimal] = []
-        self._booked: dict[str, str] = {}
+        self._booked: dict[str, Entry] = {}
         self._slots: dict[tuple[str, date, str], SlotClaim] = {}
         self._state = TradingStateRecord(TradingState.ACTIVE, "init", "armed", None)
         self._armed = True
@@ -92,6 +94,7 @@ class MemoryLedger:
         self._sessions: dict[date, Session] = {}
         self._mark: ReconcileMark | None = None
         self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
+        self._peak: EquityPeak | None = None
         self._acknowledged: dict[str, Decimal] = {}
         self._acknowledged_since: dict[str, datetime] = {}
         self.verdicts: dict[str, tuple[Decision, ...]] = {}
@@ -202,7 +205,7 @@ class MemoryLedger:
     def fills(self) -> Sequence[OwnedFill]:
         return tuple(sorted(self._fills.values(), key=lambda owned: owned.fill.at))
 
-    def adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
+    def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
         self._cash.append(amount)
 
     def cash_adjustments(self) -> Decimal:
@@ -211,18 +214,18 @@ class MemoryLedger:
     def book(self, booking: Booking, at: datetime) -> bool:
         if any(entry.activity_id in self._booked for entry in booking.entries):
             return False
-        self._booked |= {entry.activity_id: entry.words for entry in booking.entries}
+        self._booked |= {entry.activity_id: entry for entry in booking.entries}
         self._cash += [entry.amount for entry in booking.entries]
         self.apply_fills(booking.fills, at)
         for symbol, quantity in booking.acknowledged:
-            self.acknowledge(symbol, quantity, booking.entries[0].why, at)
+            self.acknowledge(symbol, quantity, booking.entries[0].words, at, origin=Origin.ACTIVITY)
         for one in booking.restated:
             best = self._high_water.get((one.strategy, one.symbol, one.opened_at))
             if best is not None:
                 self._high_water[one.strategy, one.to_symbol, one.opened_at] = best * one.old / one.new
         return True
 
-    def booked(self) -> Mapping[str, str]:
+    def booked(self) -> Mapping[str, Entry]:
         return dict(self._booked)
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
@@ -242,12 +245,21 @@ class MemoryLedger:
         return self._state
 
     def set_trading_state(
-        self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
+        self,
+        state: TradingState,
+        who: str,
+        why: str,
+        at: datetime,
+        *,
+        causes: Collection[Reason] = (),
+        override: Override | None = None,
+        over: TradingStateRecord | None = None,
     ) -> None:
         if over is not None and self.trading_state() != over:
             raise OperatorError("a newer halt came", code=ExitCode.REFUSED)
         flattens = state is TradingState.REDUCE_ONLY and self._state.state is TradingState.FLATTEN
-        self._state = TradingStateRecord(TradingState.FLATTEN if flattens else state, who, why, at)
+        kept = TradingState.FLATTEN if flattens else state
+        self._state = TradingStateRecord(kept, who, why, at, frozenset(causes), override)
         self._armed = state is TradingState.ACTIVE
         self._halts = [] if self._armed else [*self._halts, self._state]
 
@@ -275,7 +287,15 @@ class MemoryLedger:
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         self._high_water[(strategy, symbol, opened_at)] = price
 
-    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+    def equity_peak(self) -> EquityPeak | None:
+        return self._peak
+
+    def put_equity_peak(self, peak: EquityPeak) -> None:
+        self._peak = peak
+
+    def acknowledge(
+        self, symbol: str, quantity: Decimal, why: str, at: datetime, *, origin: Origin, about: str = ""
+    ) -> None:
         self._acknowledged.pop(symbol, None)
         if quantity:
             self._acknowledged[symbol] = quantity

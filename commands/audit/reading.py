@@ -160,7 +160,7 @@ def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], venue: Venu
         acknowledged={**ledger.acknowledged(), **_acknowledged(bookings)},
         unresolved=ledger.intents(unresolved=True),
         known_orders=ledger.promised_ids(),
-        booked={**ledger.booked(), **{entry.activity_id: entry.words for entry in entries}},
+        booked={**ledger.booked(), **{entry.activity_id: entry for entry in entries}},
         missing=missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now),
         unknown=unknown_orders(ledger, venue.view.positions, now),
     )

@@ -42,7 +42,6 @@ def _forgotten(app: "App", now: "datetime | None") -> "Iterator[str]":
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     """Return why entries are really halted: the newest cause of the bot's own, or books that are too old; else None."""
     from tradebot.desk.halting import under
-    from tradebot.gates.halts import causes_of
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import TradingState
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
@@ -50,7 +49,7 @@ def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     state = app.ledger_view.trading_state()
     if state.state is TradingState.ACTIVE:
         return None
-    causes = [Reason(cause) for one in (*under(app.ledger_view, state), state) for cause in sorted(causes_of(one))]
+    causes = [cause for one in (*under(app.ledger_view, state), state) for cause in sorted(one.causes)]
     if causes:
         return causes[-1]
     return Reason.BOOKS_OLD if forgotten_symbols(app.ledger_view, at) else None

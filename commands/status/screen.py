@@ -9,6 +9,7 @@ from rich.markup import escape
 from commands.shared.drawing import duration, sparkline, time_left, usd, way_there
 from commands.shared.tables import Table, number, sentence
 from commands.shared.times import DAY_MINUTE, stamp, when, zone
+from tradebot.model.trading import Mode, mode_name
 from tradebot.text import counted
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tradebot.views.holdings import Holding
 
 HEALTH_STYLE = {"ok": "green", "warn": "yellow", "unknown": "magenta"}
+IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}
 STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 
@@ -25,7 +27,7 @@ def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     """Print the screen: who and where, what may be done, what was done, what is held."""
     console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
     console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
-    if mode.startswith("sandbox"):
+    if mode in IN_SANDBOX:
         served = f"running at {data.exchange_url}" if data.exchange_url else "not running"
         console.print(f"  embedded exchange {served}")
     _may(console, data)

@@ -2,6 +2,7 @@
 
 import os
 import pty
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ from tradebot.adapters.state import switch
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
+from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 
 
@@ -137,13 +139,16 @@ def test_words_like_an_override_typed_as_a_plain_reason_are_a_reason_and_no_more
     words = "override DAILY_LOSS_HALT,REJECT_STORM at 2026-11-16T15:00:00+00:00: x"
     bot.says("halt", "--reason", words)
     assert bot.says("unhalt", "--confirm", bot.tail(), "--reason", words).code == 0
-    assert bot.json("status")["trading_why"] == f"reason: {words}"
+    assert bot.json("status")["trading_why"] == words
+    with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
+        assert ledger.trading_state().override is None
 
 
 def test_the_bots_own_halt_under_a_persons_is_shown_and_an_override_takes_it_over(bot: Bot) -> None:
     own, at = "DAILY_LOSS_HALT: 0.05 against 0.04", datetime(2026, 11, 16, 15, tzinfo=UTC)
     ledger = SqliteLedger.open(bot.folder)
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, "tradebot", own, at)
+    causes = {Reason.DAILY_LOSS_HALT}
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, "tradebot", own, at, causes=causes)
     ledger.close()
     assert bot.json("status")["halted_itself"] == []
     bot.says("halt", "--reason", "mine too")

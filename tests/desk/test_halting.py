@@ -58,12 +58,13 @@ def ends(record: CycleRecord) -> list[Reason | None]:
 
 def unhalt(scene: Scene, *, override: bool = False) -> None:
     """End the halt as the verb does."""
-    before, words = scene.ledger.trading_state(), "a person looked"
+    before, words, accepted = scene.ledger.trading_state(), "a person looked", None
     if override:
-        words = accept(scene.ledger, before, words)
+        words, accepted = accept(scene.ledger, before, words)
     else:
         assert what_stands(scene.world(dry_run=True)) == ""
-    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", words, NOW + timedelta(days=4), over=before)
+    at = NOW + timedelta(days=4)
+    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", words, at, override=accepted, over=before)
 
 
 def crowd(**changes: object) -> Scene:

@@ -9,11 +9,12 @@ from tests.desk.test_halting import Lossy
 from tests.worlds import call, wanted
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.desk.halting import accept, halt_for, under, watched, what_stands
-from tradebot.desk.snapshot import EQUITY, take
+from tradebot.desk.snapshot import take
 from tradebot.limits import contradictions
 from tradebot.model.event import Severity
+from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
-from tradebot.model.trading import TradingState
+from tradebot.model.trading import Override, TradingState
 
 EXITS = call(Job.EVALUATE_EXITS)
 
@@ -27,9 +28,8 @@ def fallen() -> Lossy:
 
 
 def peak(scene: Lossy) -> Decimal | None:
-    opened = scene.ledger.books_opened_at()
-    assert opened is not None
-    return scene.ledger.high_water(*EQUITY, opened)
+    found = scene.ledger.equity_peak()
+    return found.highest if found else None
 
 
 def test_all_causes_that_stand_are_told_with_their_numbers_and_by_whom() -> None:
@@ -60,7 +60,8 @@ def test_a_person_who_takes_a_drawdown_over_is_quoted_and_it_is_measured_from_no
     scene = fallen()
     evaluate_exits(scene.world(), EXITS)
     assert peak(scene) == CASH
-    words = accept(scene.ledger, scene.ledger.trading_state(), "seen, and small")
+    words, accepted = accept(scene.ledger, scene.ledger.trading_state(), "seen, and small")
+    assert accepted == Override(frozenset({Reason.DAILY_LOSS_HALT, Reason.DRAWDOWN_REACHED}), scene.venue.now)
     assert words == f"override DAILY_LOSS_HALT,DRAWDOWN_REACHED at {scene.venue.now.isoformat()}: seen, and small"
     assert peak(scene) == 0
 
@@ -71,10 +72,11 @@ def test_an_override_takes_the_bots_own_halt_over_that_lies_under_a_persons() ->
     own = scene.ledger.trading_state()
     scene.ledger.set_trading_state(TradingState.FLATTEN, "ada/1", "looking into it", scene.venue.now)
     assert under(scene.ledger, scene.ledger.trading_state()) == (own,)
-    words = accept(scene.ledger, scene.ledger.trading_state(), "seen")
-    assert words.startswith(f"override DAILY_LOSS_HALT,DRAWDOWN_REACHED at {scene.venue.now.isoformat()}: ")
+    words, accepted = accept(scene.ledger, scene.ledger.trading_state(), "seen")
+    assert accepted == Override(own.causes, scene.venue.now)
+    assert own.causes == {Reason.DAILY_LOSS_HALT, Reason.DRAWDOWN_REACHED}
     assert peak(scene) == 0
-    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada/1", words, scene.venue.now)
+    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada/1", words, scene.venue.now, override=accepted)
     assert under(scene.ledger, scene.ledger.trading_state()) == ()
     evaluate_exits(scene.world(), EXITS)
     assert scene.ledger.trading_state().state is TradingState.ACTIVE

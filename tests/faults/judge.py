@@ -14,7 +14,7 @@ from typing import Any
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation
-from tradebot.reconciliation.catch_up import GIVEN_BACK
+from tradebot.model.origin import Origin
 
 Event = Mapping[str, Any]
 ENDED = ("filled", "canceled", "expired", "rejected", "replaced")
@@ -145,9 +145,7 @@ def lost_fills(account: Account, ledger: SqliteLedger) -> Iterator[str]:
     told = {(f["activity_id"], Decimal(f["fill_qty"]), Decimal(f["price"])) for f in account.fills}
     # A fill that is given to its owner late is one fill all the same: the pair that gives it moves no money.
     kept = {
-        (o.fill.activity_id, o.fill.quantity, o.fill.price)
-        for o in ledger.fills()
-        if not o.fill.activity_id.startswith(GIVEN_BACK)
+        (o.fill.activity_id, o.fill.quantity, o.fill.price) for o in ledger.fills() if o.origin is not Origin.GIVEN_BACK
     }
     for activity, quantity, price in told ^ kept:
         yield f"fill {activity} of {quantity} at {price} is {'lost' if (activity, quantity, price) in told else 'new'}"

@@ -145,7 +145,7 @@ def traded(number: int) -> list[tuple[str, Write]]:
 def activity(number: int, at: datetime) -> Booking:
     """Return what an activity of the broker writes: cash, a fill, somebody else's shares, and a best price restated."""
     return Booking(
-        (Entry(f"2026::{number}", Decimal("1.25"), "SPLIT"),),
+        (Entry(f"2026::{number}", "SPLIT", Decimal("1.25"), "SPLIT"),),
         (make_fill(f"activity:2026::{number}:0", at),),
         ((f"S{number}", Decimal(number + 1)),),
         (Restated("flow", f"S{number}", NOW, f"S{number}", Decimal(2)),),

@@ -5,28 +5,23 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.builders import CASH, HALTS, NOW, SESSION, ago, ask, book, desk
 from tradebot.gates.entry import decide
 from tradebot.gates.halts import (
     BY_ITSELF,
     CLEARED_BY,
-    Override,
-    causes_of,
     explained,
     monitors,
-    override_of,
+    override_for,
     override_words,
-    plain_words,
     standing,
     with_refusal,
     with_silence,
 )
 from tradebot.model.desk import Desk, Signs
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import Override, TradingState, TradingStateRecord
 
 ROUND = Decimal(CASH)
 TROUBLED: dict[Reason, Desk] = {
@@ -40,12 +35,14 @@ TROUBLED: dict[Reason, Desk] = {
 }
 
 
-def active(words: str, at_s: float = 0) -> TradingStateRecord:
-    return TradingStateRecord(TradingState.ACTIVE, "ada", words, ago(at_s))
+def active(accepted: Override | None) -> TradingStateRecord:
+    return TradingStateRecord(TradingState.ACTIVE, "ada", "known and meant", NOW, override=accepted)
 
 
 def halted_for(desk: Desk, at_s: float = 5) -> TradingStateRecord:
-    return TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, explained(standing(desk, HALTS)), ago(at_s))
+    causes = standing(desk, HALTS)
+    named = frozenset(cause.reason for cause in causes if cause.reason)
+    return TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, explained(causes), ago(at_s), named)
 
 
 def test_an_ordinary_desk_has_no_cause() -> None:
@@ -102,71 +99,52 @@ def test_one_refusal_or_silence_more_makes_a_storm() -> None:
 @pytest.mark.parametrize("reason", TROUBLED)
 def test_what_a_person_overrode_does_not_halt_again_in_the_same_session(reason: Reason) -> None:
     seen = TROUBLED[reason]
-    words = override_words([halted_for(seen)], "known and meant")
-    assert standing(replace(seen, state=active(words)), HALTS) == ()
+    assert standing(replace(seen, state=active(override_for([halted_for(seen)]))), HALTS) == ()
 
 
 @pytest.mark.parametrize("reason", [Reason.DAILY_LOSS_HALT, Reason.SECOND_WRITER, Reason.VENUE_DRIFT])
 def test_an_override_ends_with_its_session(reason: Reason) -> None:
-    before = SESSION.open - timedelta(hours=18)
-    state = active(f"override {reason} at {before.isoformat()}: yesterday")
+    state = active(Override(frozenset({reason}), SESSION.open - timedelta(hours=18)))
     (cause,) = standing(replace(TROUBLED[reason], state=state), HALTS)
     assert cause.reason is reason
 
 
 def test_an_overridden_storm_counts_anew() -> None:
     seen = TROUBLED[Reason.REJECT_STORM]
-    words = override_words([halted_for(seen)], "they were mine")
-    again = replace(seen, state=active(words), signs=Signs(refused=(*5 * (ago(10),), *5 * (ago(4),))))
+    state = active(override_for([halted_for(seen)]))
+    again = replace(seen, state=state, signs=Signs(refused=(*5 * (ago(10),), *5 * (ago(4),))))
     assert [cause.observed for cause in standing(again, HALTS)] == [5]
 
 
 def test_an_override_of_one_cause_lets_the_others_stand() -> None:
-    words = override_words([halted_for(TROUBLED[Reason.VENUE_DRIFT])], "known")
-    both = desk(signs=Signs(strangers=("tb1.x",), unreadable=9), state=active(words))
+    state = active(override_for([halted_for(TROUBLED[Reason.VENUE_DRIFT])]))
+    both = desk(signs=Signs(strangers=("tb1.x",), unreadable=9), state=state)
     assert [cause.reason for cause in standing(both, HALTS)] == [Reason.SECOND_WRITER]
 
 
-def test_the_reason_of_a_persons_halt_names_no_cause() -> None:
-    said = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "DAILY_LOSS_HALT: 1 against 0", ago(5))
-    assert causes_of(said) == frozenset()
-    assert override_words([said], "go on") == "override: go on"
-    assert override_of("override: go on") is None
+def test_no_sentence_names_a_cause_whoever_wrote_it() -> None:
+    for who in ("ada", BY_ITSELF):
+        said = TradingStateRecord(TradingState.REDUCE_ONLY, who, "DAILY_LOSS_HALT: 1 against 0", ago(5))
+        assert override_for([said]) is None
+    seen = TROUBLED[Reason.DAILY_LOSS_HALT]
+    words = override_words(override_for([halted_for(seen)]), "small")
+    spoken = TradingStateRecord(TradingState.ACTIVE, "ada", words, NOW)
+    assert [cause.reason for cause in standing(replace(seen, state=spoken), HALTS)] == [Reason.DAILY_LOSS_HALT]
 
 
 def test_an_override_accepts_every_halt_of_the_bots_own_under_a_persons_at_the_time_of_the_last() -> None:
     own = [halted_for(TROUBLED[Reason.VENUE_DRIFT], 9), halted_for(TROUBLED[Reason.DRAWDOWN_REACHED], 7)]
-    said = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "DAILY_LOSS_HALT: 1 against 0", ago(1))
-    accepted = frozenset({Reason.VENUE_DRIFT.value, Reason.DRAWDOWN_REACHED.value})
-    assert override_of(override_words([*own, said], "seen")) == Override(accepted, ago(7))
+    said = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", ago(1))
+    accepted = Override(frozenset({Reason.VENUE_DRIFT, Reason.DRAWDOWN_REACHED}), ago(7))
+    assert override_for([*own, said]) == accepted
+    assert override_words(accepted, "seen") == f"override DRAWDOWN_REACHED,VENUE_DRIFT at {ago(7).isoformat()}: seen"
+    assert override_words(None, "go on") == "override: go on"
 
 
 @pytest.mark.parametrize("reason", TROUBLED)
-def test_words_of_an_override_count_only_where_entries_are_open_and_not_before_their_time(reason: Reason) -> None:
-    seen, words = TROUBLED[reason], override_words([halted_for(TROUBLED[reason])], "x")
-    halted = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", words, ago(1))
-    early = active(f"override {reason} at {(NOW + timedelta(seconds=1)).isoformat()}: x")
-    naive = active(f"override {reason} at {NOW.replace(tzinfo=None).isoformat()}: x")
-    for state in (halted, early, naive):
+def test_an_override_counts_only_where_entries_are_open_and_not_before_its_time(reason: Reason) -> None:
+    seen = TROUBLED[reason]
+    halted = replace(active(override_for([halted_for(seen)])), state=TradingState.REDUCE_ONLY)
+    early = active(Override(frozenset({reason}), NOW + timedelta(seconds=1)))
+    for state in (halted, early):
         assert [cause.reason for cause in standing(replace(seen, state=state), HALTS)] == [reason]
-
-
-@given(words=st.one_of(st.text(max_size=40), st.sampled_from(sorted(CLEARED_BY)).map(
-    lambda name: f"override {name} at {NOW.isoformat()}: x"
-)))  # fmt: skip
-def test_a_plain_reason_is_never_read_as_an_override(words: str) -> None:
-    plain = plain_words(words)
-    assert override_of(plain) is None
-    assert plain in (words, f"reason: {words}")
-
-
-@given(reasons=st.sets(st.sampled_from(sorted(CLEARED_BY)), min_size=1), why=st.text(max_size=30))
-def test_an_override_is_read_back_as_it_was_written(reasons: set[str], why: str) -> None:
-    told = "; ".join(f"{reason}: 1 against 0" for reason in sorted(reasons))
-    halt = TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, told, NOW)
-    assert override_of(override_words([halt], why)) == Override(frozenset(reasons), NOW)
-
-
-@pytest.mark.parametrize("words", ["", "override  at x: y", "override A at no time: y", "lunch is over"])
-def test_other_words_are_no_override(words: str) -> None:
-    assert override_of(words) is None

@@ -12,7 +12,7 @@ from tradebot.cycle import trade_once
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side
-from tradebot.model.intent import IntentKey, Operation, mark_of
+from tradebot.model.intent import IntentKey, Mark, Operation, is_marked, mark_of
 from tradebot.model.order import Order, OrderStatus, Reply
 from tradebot.orders.unrecorded_cancels import Ended, end_entries
 
@@ -44,9 +44,17 @@ def test_an_id_of_ours_tells_what_its_order_is_for(purpose: Purpose, symbol: str
     assert mark.purpose is purpose
 
 
-@pytest.mark.parametrize("text", ["", "by-hand", "tb1.", "tb1.x", "tb2.261117.FLOW.AAPL.OPEN.ABC", "x.OPEN.ABC"])
+@pytest.mark.parametrize("text", ["", "by-hand", "tb2.261117.FLOW.AAPL.OPEN.ABC", "x.OPEN.ABC"])
 def test_another_id_tells_nothing(text: str) -> None:
     assert mark_of(text) is None
+
+
+@pytest.mark.parametrize("text", ["tb1.", "tb1.x"])
+def test_an_id_of_ours_that_was_cut_short_tells_no_more_than_that_it_is_ours(text: str) -> None:
+    mark = mark_of(text)
+    assert (mark, is_marked(text)) == (Mark("", None), True)
+    assert mark is not None
+    assert not mark.is_of("flow")
 
 
 @pytest.mark.parametrize("books", [True, False], ids=["books", "no books"])

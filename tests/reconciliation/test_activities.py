@@ -16,6 +16,7 @@ from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
+from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill, Position, fold_cash, fold_positions
 from tradebot.reconciliation.activities import Held, book_all, ratio_of
 from tradebot.reconciliation.findings import FindingKind
@@ -94,7 +95,7 @@ def test_cash_that_an_activity_moved_is_booked_once_and_leaves_nothing_to_find(r
     assert scene.ledger.cash_adjustments() == row.net_amount
     again = happens(scene)
     assert (again.findings, again.bookings, scene.ledger.cash_adjustments()) == ((), 0, row.net_amount)
-    assert scene.ledger.booked() == {row.id: row.words}
+    assert [(entry.kind, entry.words) for entry in scene.ledger.booked().values()] == [(row.kind, row.words)]
 
 
 def test_cash_that_comes_while_the_broker_is_being_read_is_no_difference() -> None:
@@ -179,7 +180,7 @@ def test_a_plan_for_a_split_leaves_no_rest_of_rounding() -> None:
 
 def test_a_split_of_shares_that_others_hold_too_is_nobodys_to_guess_and_the_plan_restates_each() -> None:
     scene = holding("10")
-    scene.ledger.acknowledge("AAPL", D(4), "older", AT)
+    scene.ledger.acknowledge("AAPL", D(4), "older", AT, origin=Origin.PLAN)
     scene.venue.held["AAPL"] += 4
     found = happens(scene, activity("SPLIT", quantity="14"), averages={"AAPL": "50"})
     assert kinds(found) == [FindingKind.SPLIT]
@@ -291,7 +292,7 @@ def test_shares_that_are_bought_out_are_closed_at_the_price_of_the_merger() -> N
 
 def test_an_assignment_brings_shares_that_are_somebody_elses_and_shuts_nothing() -> None:
     scene = holding("10", symbol="JPM")
-    scene.ledger.acknowledge("MSFT261120P00900000", D(-1), "mine", AT)
+    scene.ledger.acknowledge("MSFT261120P00900000", D(-1), "mine", AT, origin=Origin.PLAN)
     scene.venue.held["MSFT261120P00900000"] = D(-1)
     ends = activity("OPASN", "MSFT261120P00900000", "1")
     trade = activity("OPTRD", "MSFT", "100", price="90", net="-9000", number=2)
@@ -326,7 +327,7 @@ def test_shares_of_ours_that_came_or_went_otherwise_wait_with_their_evidence(kin
 
 def test_what_is_known_of_others_follows_what_the_broker_tells() -> None:
     scene = Scene()
-    scene.ledger.acknowledge("XOM", D(8), "older", AT)
+    scene.ledger.acknowledge("XOM", D(8), "older", AT, origin=Origin.PLAN)
     scene.venue.held["XOM"] = D(8)
     assert happens(scene, activity("SPLIT", "XOM", "8")).findings == ()
     assert scene.ledger.acknowledged() == {"XOM": D(16)}

@@ -15,6 +15,7 @@ from tradebot.cycle import trade_once
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
+from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, fold_cash, fold_positions
 from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill
 from tradebot.reconciliation.new_fills import FILL_OVERLAP
@@ -304,7 +305,9 @@ def test_what_a_person_has_settled_since_is_not_given_to_anybody() -> None:
     (bought,) = scene.venue.executions
     out = replace(bought, activity_id="adoption:out", venue_order_id="", side=Side.SELL, at=scene.venue.now)
     adopted = replace(out, activity_id="adoption:to", side=Side.BUY)
-    scene.ledger.apply_fills([OwnedFill(FOREIGN, out), OwnedFill("adopted", adopted)], scene.venue.now)
+    scene.ledger.apply_fills(
+        [OwnedFill(FOREIGN, out, Origin.ADOPTION), OwnedFill("adopted", adopted, Origin.ADOPTION)], scene.venue.now
+    )
     caught(scene)
     assert held(scene) == {"adopted": bought.quantity}
 

@@ -15,6 +15,7 @@ from tradebot.cycle import trade_once
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.explain import profit
 from tradebot.model.candidate import Side
+from tradebot.model.origin import Origin
 from tradebot.model.position import fold_positions
 from tradebot.reconciliation.findings import Finding, FindingKind
 from tradebot.reconciliation.plans import plan_of
@@ -282,7 +283,7 @@ def test_a_plan_that_comes_again_is_written_again() -> None:
     assert plan is not None
     assert apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada").findings == ()
     scene.ledger.apply_fills([fill(2, quantity="2", price="50", at=AT)], NOW)
-    scene.ledger.adjust_cash(Decimal(100), "so that the books are as they were", NOW)
+    scene.ledger.adjust_cash(Decimal(100), "so that the books are as they were", NOW, origin=Origin.PLAN)
     scene.venue.now += timedelta(seconds=1)
     assert compared(scene).plan == plan
     assert apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada").findings == ()
@@ -334,7 +335,7 @@ def test_a_plan_never_moves_shares_between_the_books_and_the_broker(own: int, ol
             scene.ledger.apply_fills([told], AT)
             scene.venue.cash -= Decimal(quantity) * told.fill.price
     if older:
-        scene.ledger.acknowledge("AAPL", Decimal(older), "older than the books", AT)
+        scene.ledger.acknowledge("AAPL", Decimal(older), "older than the books", AT, origin=Origin.PLAN)
     net = Decimal(own + older + traded)
     scene.venue.held = {"AAPL": net}
     found = compared(scene)
@@ -361,7 +362,7 @@ def test_one_plan_settles_whatever_ours_and_others_shares_have_become(
                 [fill(number, side=side, quantity=str(abs(quantity)), strategy=strategy, at=AT)], AT
             )
     if older:
-        scene.ledger.acknowledge("AAPL", Decimal(older), "older than the books", AT)
+        scene.ledger.acknowledge("AAPL", Decimal(older), "older than the books", AT, origin=Origin.PLAN)
     scene.venue.held = {"AAPL": Decimal(net)}
     plan = compared(scene).plan
     if plan is not None:

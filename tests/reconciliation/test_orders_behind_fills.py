@@ -13,7 +13,7 @@ from tests.worlds import Scene, call, wanted
 from tradebot.cycle import trade_once
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError
-from tradebot.gates.halts import override_words
+from tradebot.gates.halts import override_for
 from tradebot.model.order import Order
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
@@ -116,7 +116,8 @@ def test_what_a_person_has_accepted_or_was_of_another_day_counts_no_more_and_the
     trade_once(scene.world(wanted("AAPL")), call())
     halt = scene.ledger.trading_state()
     assert halt.why.startswith(Reason.SECOND_WRITER)
-    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", override_words([halt], "I stopped it"), NOW)
+    assert halt.causes == {Reason.SECOND_WRITER}
+    scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", "I stopped it", NOW, override=override_for([halt]))
     assert take(scene.world(), with_flow=False).signs.strangers == ()
     assert (FindingKind.UNKNOWN_ORDER, COPY) not in kinds(scene)
     scene.later(60)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.bot import Bot
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.model.origin import Origin
 
 NOW = datetime(2026, 11, 16, 15, tzinfo=UTC)
 BOOKS = ("ledger.db", "journal.jsonl")
@@ -18,7 +19,7 @@ def book(folder: Path, *amounts: int) -> None:
     """Write cash movements into the books of a folder."""
     with closing(SqliteLedger.open(folder)) as ledger:
         for amount in amounts:
-            ledger.adjust_cash(Decimal(amount), "made up", NOW)
+            ledger.adjust_cash(Decimal(amount), "made up", NOW, origin=Origin.PLAN)
 
 
 def refused(bot: Bot, why: str) -> None:

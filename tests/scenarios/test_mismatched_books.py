@@ -22,6 +22,7 @@ from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.errors import DamagedBooksError
 from tradebot.model.order import Outcome, Reply
+from tradebot.model.origin import Origin
 
 
 class Moment(NamedTuple):
@@ -39,7 +40,7 @@ def steps(books: SqliteLedger, of: str) -> tuple[Callable[[], object], ...]:
         lambda: books.promise(make_intent("open+90m"), (PASSED,)),
         lambda: books.settle(name, Reply(Outcome.UNKNOWN), minutes(20)),
         lambda: books.apply_fills([make_fill(f"{of}-1"), make_fill(f"{of}-2")], minutes(21)),
-        lambda: books.adjust_cash(Decimal(len(of)), of, minutes(22)),
+        lambda: books.adjust_cash(Decimal(len(of)), of, minutes(22), origin=Origin.PLAN),
         lambda: books.history.record("REDUCE_ONLY", of, "a storm", minutes(23)),
     )
 

@@ -8,14 +8,14 @@ from datetime import datetime
 from decimal import Decimal
 
 from tradebot.desk.peak_equity import remember
-from tradebot.desk.snapshot import EQUITY, take
+from tradebot.desk.snapshot import take
 from tradebot.gates.common import clocks_agree
 from tradebot.gates.halts import (
     BY_ITSELF,
     CLEARED_BY,
-    causes_of,
     explained,
     of_its_own,
+    override_for,
     override_words,
     standing,
     with_refusal,
@@ -26,7 +26,7 @@ from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import Override, TradingState, TradingStateRecord
 from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
 
@@ -64,22 +64,23 @@ def under(ledger: Ledger, halt: TradingStateRecord) -> tuple[TradingStateRecord,
     return tuple(one for one in of_its_own(ledger.halts()) if one != halt)
 
 
-def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> str:
-    """Let a person end a halt over its causes, those under it too; return the words recorded as the reason of ACTIVE.
+def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
+    """Let a person end a halt over its causes, those under it too; return the reason of ACTIVE and what it accepts.
 
     A drawdown is measured from the next equity on, because no order of a halted bot could ever win it back. Nobody is
     asked: a person may end a halt while the broker does not answer.
     """
-    own, opened = (*under(ledger, halt), halt), ledger.books_opened_at()
-    if opened is not None and any(Reason.DRAWDOWN_REACHED in causes_of(one) for one in own):
-        ledger.put_high_water(*EQUITY, opened, Decimal(0))
-    return override_words(own, why)
+    accepted, peak = override_for((*under(ledger, halt), halt)), ledger.equity_peak()
+    if accepted and peak and Reason.DRAWDOWN_REACHED in accepted.causes:
+        ledger.put_equity_peak(replace(peak, highest=Decimal(0)))
+    return override_words(accepted, why), accepted
 
 
 def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> None:
     """Halt because a pass ended in a fault of the bot's own; whatever its gates say then cannot be believed."""
     if ledger.trading_state().state is TradingState.ACTIVE:
-        _halt(ledger, events, f"{Reason.PASS_FAULT}: {type(fault).__name__}: {fault}", at)
+        why = f"{Reason.PASS_FAULT}: {type(fault).__name__}: {fault}"
+        _halt(ledger, events, why, frozenset({Reason.PASS_FAULT}), at)
 
 
 def _take_over(world: World, desk: Desk) -> None:
@@ -92,7 +93,7 @@ def _take_over(world: World, desk: Desk) -> None:
         return
     details = {"who": found.who, "why": found.why}
     world.events.emit(SystemEvent(desk.now, "halts", "halted_by_file", Severity.WARN, None, details))
-    world.ledger.set_trading_state(found.state, found.who, found.why, found.at)
+    world.ledger.set_trading_state(found.state, found.who, found.why, found.at, causes=found.causes)
 
 
 def _latched(world: World, desk: Desk) -> Desk:
@@ -106,13 +107,13 @@ def _latched(world: World, desk: Desk) -> Desk:
         return desk
     if not clocks_agree(desk.clock_ahead_s, world.rules.limits).passed:
         return desk
-    why = explained(causes)
+    why, reasons = explained(causes), frozenset(cause.reason for cause in causes if cause.reason)
     if not world.dry_run:
-        _halt(world.ledger, world.events, why, desk.now)
-    return replace(desk, state=TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, why, desk.now))
+        _halt(world.ledger, world.events, why, reasons, desk.now)
+    return replace(desk, state=TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, why, desk.now, reasons))
 
 
-def _halt(ledger: Ledger, events: Events, why: str, at: datetime) -> None:
+def _halt(ledger: Ledger, events: Events, why: str, causes: frozenset[Reason], at: datetime) -> None:
     # Told first: where the history cannot be written any more, the event may be all that says why the latch fell.
     events.emit(SystemEvent(at, "halts", "halted_itself", Severity.CRITICAL, None, {"why": why}))
-    ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at)
+    ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at, causes=causes)

@@ -10,12 +10,12 @@ from types import MappingProxyType
 from tradebot.desk.agreement import Reading, confirmed, read_venue
 from tradebot.desk.second_look import prices
 from tradebot.model.account import Account, BrokerView, Worth
-from tradebot.model.activity import MARK
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
+from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill, Position, own_positions
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission
@@ -25,9 +25,6 @@ from tradebot.reconciliation.findings import UnknownOrders, quantities
 from tradebot.reconciliation.missing_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import of_another_copy, still_ours, unknown_orders
 from tradebot.timetable.sessions import CALENDAR_REACH, last_session, session_date, session_of
-
-EQUITY = ("account", "equity")
-"""Under these two words the ledger keeps the highest equity, beside the best prices of positions."""
 
 
 def flow_desk(world: World, now: datetime) -> FlowDesk:
@@ -119,8 +116,8 @@ def _entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
 
 def peak_equity(ledger: Ledger) -> Decimal | None:
     """Return the highest equity that was ever seen, USD; None before the first look."""
-    opened = ledger.books_opened_at()
-    return ledger.high_water(*EQUITY, opened) if opened else None
+    peak = ledger.equity_peak()
+    return (peak.highest or None) if peak else None
 
 
 def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders) -> Signs:
@@ -188,7 +185,7 @@ def book(
         working=frozenset(order.symbol for order in view.orders),
         own_working=frozenset(o.symbol for o in view.orders if is_marked(o.client_order_id)),
         unresolved=frozenset(record.intent.instrument.symbol for record in unresolved),
-        last_fill_at={o.fill.symbol: o.fill.at for o in fills if not o.fill.activity_id.startswith(MARK)},
+        last_fill_at={o.fill.symbol: o.fill.at for o in fills if o.origin is not Origin.ACTIVITY},
         gross=sum(exposure.values(), Decimal(0)),
         worth=_worth(view, quotes),
     )

@@ -4,9 +4,8 @@ A monitor that fails latches; a gate that fails keeps one order back. What canno
 venue that says nothing for a moment is no reason to need a person; as a gate it keeps entries shut all the same.
 """
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tradebot.gates.book import daily_loss_halt, drawdown
@@ -15,10 +14,8 @@ from tradebot.limits import HaltRules
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
 from tradebot.model.reasons import Reason
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.trading import Override, TradingState, TradingStateRecord
 
-ACCEPTED = re.compile(r"override ([A-Z_,]+) at (\S+): ")
-CAUSE = re.compile(r"(?:^|; )([A-Z_]+): ")
 BY_ITSELF = "tradebot"
 """Who halted, where no person did."""
 STORMS = frozenset({Reason.REJECT_STORM, Reason.UNKNOWN_STORM})
@@ -85,52 +82,26 @@ def standing(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
     return tuple(decision for decision in failed if not _overridden(desk, decision.reason))
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
-    """What a person accepted when ending a halt, and when, in trading time."""
+def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
+    """Return what a person accepts by ending these halts over the bot's own causes; None where none of them is its own.
 
-    reasons: frozenset[str]
-    at: datetime
-
-
-def override_words(halts: Iterable[TradingStateRecord], why: str) -> str:
-    """Return what is recorded as the reason of an unhalt over the bot's own causes; `override_of` reads it back.
-
-    A halt of the bot's own tells its causes in its reason, and its time is trading time; those of others are passed by.
+    The time of a halt of the bot's own is trading time; those of others are passed by.
     """
     own = of_its_own(halts)
-    causes = frozenset[str]().union(*map(causes_of, own))
-    if not causes:
+    causes = frozenset[Reason]().union(*(halt.causes for halt in own))
+    return Override(causes, max(halt.at for halt in own if halt.at)) if causes else None
+
+
+def override_words(accepted: Override | None, why: str) -> str:
+    """Return what people read as the reason of an unhalt that compared nothing."""
+    if accepted is None:
         return f"override: {why}"
-    return f"override {','.join(sorted(causes))} at {max(h.at for h in own if h.at).isoformat()}: {why}"
-
-
-def plain_words(why: str) -> str:
-    """Return a reason as it is recorded where nothing was overridden: no words of it are read as an override."""
-    return why if override_of(why) is None else f"reason: {why}"
+    return f"override {','.join(sorted(accepted.causes))} at {accepted.at.isoformat()}: {why}"
 
 
 def of_its_own(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
     """Return the halts that the bot latched by itself and whose causes are known, in their order."""
-    return tuple(halt for halt in halts if halt.at is not None and causes_of(halt))
-
-
-def causes_of(halt: TradingStateRecord) -> frozenset[str]:
-    """Return the causes of a halt, where the bot latched it."""
-    named = CAUSE.findall(halt.why) if halt.who == BY_ITSELF else []
-    return frozenset(named) & {reason.value for reason in CLEARED_BY}
-
-
-def override_of(words: str) -> Override | None:
-    """Return the override that a trading state's reason tells of; None where it tells of none."""
-    found = ACCEPTED.match(words)
-    if found is None:
-        return None
-    try:
-        at = datetime.fromisoformat(found[2])
-    except ValueError:
-        return None
-    return Override(frozenset(found[1].split(",")), at) if at.tzinfo else None
+    return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
 def explained(causes: Iterable[Decision]) -> str:
@@ -144,7 +115,7 @@ def _number(value: object) -> str:
 
 def _override(desk: Desk) -> Override | None:
     """Return the override in force: only entries that are open again carry one, and none comes from the future."""
-    found = override_of(desk.state.why) if desk.state.state is TradingState.ACTIVE else None
+    found = desk.state.override if desk.state.state is TradingState.ACTIVE else None
     return found if found is not None and found.at <= desk.now else None
 
 
@@ -153,13 +124,13 @@ def _overridden(desk: Desk, reason: Reason | None) -> bool:
     override = _override(desk)
     if override is None or reason is None or reason in STORMS or desk.session is None:
         return False
-    return reason.value in override.reasons and desk.session.contains(override.at)
+    return reason in override.causes and desk.session.contains(override.at)
 
 
 def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Reason) -> int:
     since = desk.now - timedelta(seconds=halts.storm_window_s)
     override = _override(desk)
-    if override is not None and reason.value in override.reasons:
+    if override is not None and reason in override.causes:
         since = max(since, override.at)
     return sum(at > since for at in times)
 

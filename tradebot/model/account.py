@@ -30,6 +30,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class EquityPeak:
+    """The highest equity that is believed, and a jump that waits to be seen again (zero where none does), USD."""
+
+    highest: Decimal
+    seen_once: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerPosition:
     """The broker's net position in one instrument: signed quantity, with value and price where it gave them."""
 

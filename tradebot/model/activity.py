@@ -6,9 +6,6 @@ from decimal import Decimal
 
 from tradebot.model.position import OwnedFill
 
-MARK = "activity:"
-"""Begins the ids of the fills, and the reasons of the cash movements, that stand for a broker's activity."""
-
 SPLIT, RENAME, MERGER, OPTION_TRADE = "SPLIT", "NC", "MA", "OPTRD"
 
 
@@ -40,16 +37,15 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One activity as it is booked: `amount` is what it moved in USD beside the fills that stand for it, often zero."""
+    """One activity as it is booked: `amount` is what it moved in USD beside the fills that stand for it, often zero.
+
+    `kind` is the broker's own word for it.
+    """
 
     activity_id: str
+    kind: str
     amount: Decimal
     words: str
-
-    @property
-    def why(self) -> str:
-        """Return the reason of its cash movement, by which it is known as booked."""
-        return f"{MARK}{self.activity_id} {self.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +71,3 @@ class Booking:
     fills: tuple[OwnedFill, ...] = ()
     acknowledged: tuple[tuple[str, Decimal], ...] = ()
     restated: tuple[Restated, ...] = ()
-
-
-def id_of(why: str) -> str | None:
-    """Return the activity that a cash movement stands for; None where it stands for none."""
-    return why.removeprefix(MARK).partition(" ")[0] if why.startswith(MARK) else None

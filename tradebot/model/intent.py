@@ -21,15 +21,10 @@ TARGET_DONE = "target_done"
 """The code of a refusal that is proven by the order that was to be replaced: it has ended, so nothing can follow it."""
 
 
-def is_marked(client_order_id: str) -> bool:
-    """Return True if a client order id carries our mark, which is all that a venue keeps to tell our orders."""
-    return client_order_id.startswith(ID_PREFIX)
-
-
 class Mark(NamedTuple):
     """What a client order id of ours says in clear text; `strategy` is cut to five letters, in capitals.
 
-    `purpose` is None for one that this version doesn't know.
+    `purpose` is None for one that this version doesn't know; an id that was cut short names no strategy either.
     """
 
     strategy: str
@@ -40,11 +35,18 @@ class Mark(NamedTuple):
         return strategy[:5].upper() == self.strategy
 
 
+def is_marked(client_order_id: str) -> bool:
+    """Return True if a client order id carries our mark, which is all that a venue keeps to tell our orders."""
+    return mark_of(client_order_id) is not None
+
+
 def mark_of(client_order_id: str) -> Mark | None:
     """Read our mark in a client order id; None for an order that isn't ours."""
-    parts = client_order_id.split(".")
-    if not is_marked(client_order_id) or len(parts) < 6:
+    if not client_order_id.startswith(ID_PREFIX):
         return None
+    parts = client_order_id.split(".")
+    if len(parts) < 6:
+        return Mark("", None)
     # A symbol may hold dots of its own, so what follows it is counted from the end.
     return Mark(parts[2], next((purpose for purpose in Purpose if purpose[:5].upper() == parts[-2]), None))
 

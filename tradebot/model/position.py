@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
+from tradebot.model.origin import Origin
 
 FOREIGN = ""
 """The strategy name of what is not ours; its positions count in limits and are never managed."""
@@ -62,18 +63,27 @@ ADOPTED = "adopted"
 
 @dataclass(frozen=True, slots=True)
 class OwnedFill:
-    """A fill with the strategy that it belongs to."""
+    """A fill with the strategy that it belongs to, where it comes from, and what it is about."""
 
     strategy: str
     fill: Fill
+    origin: Origin = Origin.VENUE
+    about: str = ""
 
 
 def unreported_fill(
-    owner: str, activity_id: str, symbol: str, change: Decimal, price: Decimal, at: datetime
+    owner: str,
+    activity_id: str,
+    symbol: str,
+    change: Decimal,
+    price: Decimal,
+    at: datetime,
+    origin: Origin = Origin.UNKNOWN,
+    about: str = "",
 ) -> OwnedFill:
     """Return a fill that no venue reported: it changes a position by `change` signed shares and is of no order."""
     side = Side.BUY if change > 0 else Side.SELL
-    return OwnedFill(owner, Fill(activity_id, "", symbol, side, abs(change), price, at))
+    return OwnedFill(owner, Fill(activity_id, "", symbol, side, abs(change), price, at), origin, about)
 
 
 def apply_fill(position: Position, fill: Fill) -> Position:

@@ -29,13 +29,27 @@ class TradingState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """The causes of halts that a person accepted when ending them, and when, in trading time."""
+
+    causes: frozenset[Reason]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TradingStateRecord:
-    """The state in force, and who set it, why and when; `at` is None where nobody wrote it (lost or unreadable)."""
+    """The state in force, and who set it, why and when; `at` is None where nobody wrote it (lost or unreadable).
+
+    `causes` are why the bot halted itself; a halt by anybody else has none, nor has one whose causes cannot be told.
+    Only an ACTIVE that ended such a halt carries an `override`.
+    """
 
     state: TradingState
     who: str
     why: str
     at: datetime | None
+    causes: frozenset[Reason] = frozenset()
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,19 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from tradebot.model.activity import Booking
+from tradebot.model.account import EquityPeak
+from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Endpoint, Intake
 from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Order, Reply
+from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
+from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
-from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState, TradingStateRecord
+from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
 
 class Ledger(Protocol):
@@ -83,8 +86,8 @@ class Ledger(Protocol):
     def fills(self) -> Sequence[OwnedFill]:
         """Return all fills and adjustments, oldest first."""
 
-    def adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
-        """Write a cash movement that no fill explains; only a person's accepted plan does this."""
+    def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
+        """Write a cash movement that no fill explains; only a person's word does this."""
 
     def cash_adjustments(self) -> Decimal:
         """Return the sum of accepted cash movements, USD."""
@@ -92,8 +95,8 @@ class Ledger(Protocol):
     def book(self, booking: Booking, at: datetime) -> bool:
         """Write all of what activities prove, in one go; False, changing nothing, where one of them is booked."""
 
-    def booked(self) -> Mapping[str, str]:
-        """Return the words of each activity that is booked, by its id."""
+    def booked(self) -> Mapping[str, Entry]:
+        """Return the activities that are booked, by their ids."""
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable; the first claim wins for ever."""
@@ -105,9 +108,20 @@ class Ledger(Protocol):
         """Return the state in force; anything lost, damaged or contradictory is REDUCE_ONLY."""
 
     def set_trading_state(
-        self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
+        self,
+        state: TradingState,
+        who: str,
+        why: str,
+        at: datetime,
+        *,
+        causes: Collection[Reason] = (),
+        override: Override | None = None,
+        over: TradingStateRecord | None = None,
     ) -> None:
-        """Write a new state; with `over`, OperatorError where the state in force is not the one that a person saw."""
+        """Write a new state, with the bot's own causes of a halt, or those that a person accepts by ending one.
+
+        With `over`, OperatorError where the state in force is not the one that the person saw.
+        """
 
     def halts(self) -> Sequence[TradingStateRecord]:
         """Return the states recorded since entries were last open, oldest first; none where they are open."""
@@ -133,7 +147,15 @@ class Ledger(Protocol):
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         """Store the best price of a position."""
 
-    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+    def equity_peak(self) -> EquityPeak | None:
+        """Return the highest equity that was seen; None before the first look."""
+
+    def put_equity_peak(self, peak: EquityPeak) -> None:
+        """Store the highest equity."""
+
+    def acknowledge(
+        self, symbol: str, quantity: Decimal, why: str, at: datetime, *, origin: Origin, about: str = ""
+    ) -> None:
         """Record a foreign position as known and left alone; zero forgets it."""
 
     def acknowledged(self) -> Mapping[str, Decimal]:

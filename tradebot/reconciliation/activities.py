@@ -13,7 +13,6 @@ from itertools import groupby
 
 from tradebot.model.account import BrokerPosition
 from tradebot.model.activity import (
-    MARK,
     MERGER,
     OPTION_TRADE,
     RENAME,
@@ -23,6 +22,7 @@ from tradebot.model.activity import (
     Entry,
     Restated,
 )
+from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions, unreported_fill
 
 CASH_ONLY = frozenset(
@@ -169,7 +169,8 @@ def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple
     rest = sum((owned.fill.signed_quantity * owned.fill.price for owned in fills), _ZERO)
     first, *others = rows
     amount = first.net_amount + (rest if abs(rest) >= NINE_PLACES else _ZERO)
-    return Entry(first.id, amount, first.words), *(Entry(row.id, row.net_amount, row.words) for row in others)
+    first_entry = Entry(first.id, first.kind, amount, first.words)
+    return first_entry, *(Entry(row.id, row.kind, row.net_amount, row.words) for row in others)
 
 
 def _foreign_trade(one: Activity) -> Booking:
@@ -332,11 +333,12 @@ def _merger(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
 
 
 def _named(activity_id: str, fills: Sequence[OwnedFill]) -> tuple[OwnedFill, ...]:
-    return named(f"{MARK}{activity_id}", fills)
+    return named(f"activity:{activity_id}", fills, Origin.ACTIVITY, activity_id)
 
 
-def named(name: str, fills: Sequence[OwnedFill]) -> tuple[OwnedFill, ...]:
-    """Return fills that say what they stand for, and as which of its parts."""
+def named(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
+    """Return fills that say what they stand for, each with a name of its own."""
     return tuple(
-        replace(owned, fill=replace(owned.fill, activity_id=f"{name}:{part}")) for part, owned in enumerate(fills)
+        replace(owned, fill=replace(owned.fill, activity_id=f"{name}:{part}"), origin=origin, about=about)
+        for part, owned in enumerate(fills)
     )

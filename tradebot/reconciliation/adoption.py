@@ -7,6 +7,7 @@ from decimal import Decimal
 from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.instrument import AssetClass
+from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, fold_positions, unreported_fill
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
@@ -43,9 +44,11 @@ def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> 
     found = stranger(current, ledger, symbol)
     if found.explained:
         ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained, current.at)], current.at)
-        ledger.adjust_cash(-found.explained * found.average_price, f"{symbol} was acknowledged by {who}", current.at)
+        amount, why = -found.explained * found.average_price, f"{symbol} was acknowledged by {who}"
+        ledger.adjust_cash(amount, why, current.at, origin=Origin.ADOPTION, about=symbol)
     if ledger.acknowledged().get(symbol) != found.quantity:
-        ledger.acknowledge(symbol, found.quantity, f"acknowledged by {who}", current.at)
+        why = f"acknowledged by {who}"
+        ledger.acknowledge(symbol, found.quantity, why, current.at, origin=Origin.ADOPTION, about=symbol)
     return found, reconcile(reader, ledger)
 
 
@@ -64,11 +67,15 @@ def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: D
     _require_unmoved(current, symbol, shown)
     _require_no_foreign_order(current, symbol)
     if symbol in ledger.acknowledged():
-        ledger.acknowledge(symbol, Decimal(0), f"taken over by {who}", current.at)
+        why = f"taken over by {who}"
+        ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
     ledger.apply_fills(_handed_over(found, current.at), current.at)
     if found.unexplained:
-        put_back = found.unexplained * found.average_price
-        ledger.adjust_cash(put_back, f"{symbol} was bought before it was taken over by {who}", current.at)
+        put_back, why = (
+            found.unexplained * found.average_price,
+            f"{symbol} was bought before it was taken over by {who}",
+        )
+        ledger.adjust_cash(put_back, why, current.at, origin=Origin.ADOPTION, about=symbol)
     return found, reconcile(reader, ledger)
 
 
@@ -161,4 +168,5 @@ def _handed_over(found: Stranger, at: datetime) -> list[OwnedFill]:
 
 def _adoption(owner: str, way: str, found: Stranger, change: Decimal, at: datetime) -> OwnedFill:
     name = f"adoption:{found.symbol}:{at:%Y%m%dT%H%M%S%fZ}:{way}"
-    return unreported_fill(owner, name, found.symbol, change, found.average_price, at)
+    source = Origin.ADOPTION, found.symbol
+    return unreported_fill(owner, name, found.symbol, change, found.average_price, at, *source)

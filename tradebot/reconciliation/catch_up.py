@@ -8,6 +8,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
+from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
@@ -20,9 +21,6 @@ LOOKED_UP_SINGLY = 5
 
 LONGEST_CHAIN = 100
 """After so many replacements of one order the rest of them is left to the next look."""
-
-GIVEN_BACK = "owned:"
-"""Begins the ids of the fills that give a fill to its owner, where it was foreign before its order was known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,21 +232,27 @@ def _given_back(ledger: Ledger) -> Iterator[OwnedFill]:
     fills = ledger.fills()
     foreign = [owned.fill for owned in fills if owned.strategy == FOREIGN]
     strategies = ledger.owners() if foreign else {}
-    done = {owned.fill.activity_id for owned in fills}
+    done = given_back(fills)
     for fill in foreign:
-        owner, name = strategies.get(fill.venue_order_id), f"{GIVEN_BACK}{fill.activity_id}"
-        if owner is None or f"{name}:to" in done or _settled_since(foreign, fill):
+        owner = strategies.get(fill.venue_order_id)
+        if owner is None or fill.activity_id in done or _settled_since(fills, fill):
             continue
         yield from given_to(owner, fill)
 
 
 def given_to(owner: str, fill: Fill) -> Iterator[OwnedFill]:
     """Yield the pair that gives a foreign fill to its owner, at the time and price that it traded at."""
-    name = f"{GIVEN_BACK}{fill.activity_id}"
-    yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -fill.signed_quantity, fill.price, fill.at)
-    yield unreported_fill(owner, f"{name}:to", fill.symbol, fill.signed_quantity, fill.price, fill.at)
+    name, change, source = f"owned:{fill.activity_id}", fill.signed_quantity, (Origin.GIVEN_BACK, fill.activity_id)
+    yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -change, fill.price, fill.at, *source)
+    yield unreported_fill(owner, f"{name}:to", fill.symbol, change, fill.price, fill.at, *source)
 
 
-def _settled_since(foreign: Sequence[Fill], fill: Fill) -> bool:
-    made = (one for one in foreign if not one.venue_order_id and not one.activity_id.startswith(GIVEN_BACK))
+def given_back(fills: Iterable[OwnedFill]) -> frozenset[str]:
+    """Return the ids of the foreign fills that were given to their owners."""
+    return frozenset(o.about for o in fills if o.origin is Origin.GIVEN_BACK and o.strategy != FOREIGN)
+
+
+def _settled_since(fills: Iterable[OwnedFill], fill: Fill) -> bool:
+    foreign = (owned for owned in fills if owned.strategy == FOREIGN and owned.origin is not Origin.GIVEN_BACK)
+    made = (owned.fill for owned in foreign if not owned.fill.venue_order_id)
     return any(one.symbol == fill.symbol and one.at >= fill.at for one in made)

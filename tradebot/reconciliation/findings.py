@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tradebot.model.account import BrokerPosition, BrokerView
-from tradebot.model.activity import MARK, OPTION_TRADE, RENAME, SPLIT, Activity
+from tradebot.model.activity import OPTION_TRADE, RENAME, SPLIT, Activity, Entry
 from tradebot.model.intent import IntentRecord, is_marked
 from tradebot.model.order import Order
+from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, fold_cash
 from tradebot.reconciliation.missing_fills import MissingFill
 
@@ -211,7 +212,7 @@ class UnknownOrders:
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """What the ledger holds, after the venue's facts were applied; `booked` are the activities' words by their ids.
+    """What the ledger holds, after the venue's facts were applied; `booked` are the activities by their ids.
 
     `missing` are our orders with more filled than booked, `working` those that are not proven to be over.
     """
@@ -222,7 +223,7 @@ class LedgerView:
     acknowledged: Mapping[str, Decimal]
     unresolved: Sequence[IntentRecord]
     known_orders: Collection[str]
-    booked: Mapping[str, str] = field(default_factory=dict)
+    booked: Mapping[str, Entry] = field(default_factory=dict)
     missing: Sequence[MissingFill] = ()
     unknown: UnknownOrders = field(default_factory=UnknownOrders)
     working: Sequence[Order] = ()
@@ -351,9 +352,9 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
 
 def _ends_of_options(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
     """Return the words of the options' ends that brought or took shares of a symbol."""
-    ids = (o.fill.activity_id for o in ledger.fills if o.fill.symbol == symbol and o.strategy == FOREIGN)
-    words = (ledger.booked.get(name.removeprefix(MARK).rpartition(":")[0], "") for name in ids if name.startswith(MARK))
-    return tuple(said for said in words if said.startswith(OPTION_TRADE))
+    foreign = (owned for owned in ledger.fills if owned.fill.symbol == symbol and owned.strategy == FOREIGN)
+    booked = (ledger.booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
+    return tuple(entry.words for entry in booked if entry and entry.kind == OPTION_TRADE)
 
 
 def own_quantities(fills: Sequence[OwnedFill]) -> dict[str, Decimal]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import SPLIT, Activity, Booking, Entry
+from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions, unreported_fill
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.broker import BrokerReader
@@ -174,21 +176,36 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch
     for finding in plan.findings:
         # The id of a fill that no venue reported says which plan wrote it, and when: the same plan may come again.
         name = f"adjustment:{plan.id}:{current.at:%Y%m%dT%H%M%S%fZ}:{finding.subject}"
+        accepted = _Accepted(plan.id, name, why, current.at)
         if finding.kind is FindingKind.SPLIT:
-            _restate(ledger, finding, plan.id, name, current)
+            _restate(ledger, finding, accepted, current)
         if finding.kind is FindingKind.FORGOTTEN:
             _take_over(ledger, finding.subject, current)
             continue
-        _write(ledger, finding, name, why, current.at)
+        _write(ledger, finding, accepted)
         # What the broker's quantity left with others may stand against ours now: one plan settles that too.
         if _against(ledger, finding.subject):
-            _hand_over(ledger, finding.subject, f"{name}:rest", why, current.at)
+            _hand_over(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
     # Adjusted quantities have a price, and the cash that they moved is put back: no plan invents or loses money.
     difference = current.view.account.cash - ledger_view(ledger).cash
     if difference:
-        ledger.adjust_cash(difference, why, current.at)
+        ledger.adjust_cash(difference, why, current.at, origin=Origin.PLAN, about=plan.id)
     return reconcile(reader, ledger, watch)
+
+
+class _Accepted(NamedTuple):
+    """What a plan signs its adjustments of one symbol with: its id, how their names begin, whose word it was, when."""
+
+    plan: str
+    name: str
+    why: str
+    at: datetime
+
+    def fill(self, owner: str, part: str, symbol: str, change: Decimal, price: Decimal) -> OwnedFill:
+        """Return one part of an adjustment."""
+        name = f"{self.name}:{part}"
+        return unreported_fill(owner, name, symbol, change, price, self.at, Origin.PLAN, self.plan)
 
 
 def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
@@ -207,10 +224,10 @@ def _forget_what_is_ours(ledger: Ledger, symbol: str, there: Decimal, at: dateti
     excess = ledger_view(ledger).quantities().get(symbol, Decimal(0)) - there
     if noted * excess > 0:
         left = max(abs(noted) - abs(excess), Decimal(0)).copy_sign(noted)
-        ledger.acknowledge(symbol, left, "orders under our mark made these shares", at)
+        ledger.acknowledge(symbol, left, "orders under our mark made these shares", at, origin=Origin.TAKEN_OVER)
 
 
-def _restate(ledger: Ledger, finding: Finding, plan_id: str, name: str, current: Reconciled) -> None:
+def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Reconciled) -> None:
     """Restate every owner's shares by the broker's quantity over ours; a rest of rounding is left to be adjusted."""
     assert finding.ours is not None
     assert finding.broker is not None
@@ -220,8 +237,8 @@ def _restate(ledger: Ledger, finding: Finding, plan_id: str, name: str, current:
     fills = [owned for position in positions for owned in restated(position, ratio, current.at)]
     known = ledger.acknowledged().get(symbol, Decimal(0))
     booking = Booking(
-        tuple(Entry(one.id, Decimal(0), f"{one.words}, settled by {plan_id}") for one in told),
-        named(f"{name}:split", fills),
+        tuple(Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {accepted.plan}") for one in told),
+        named(f"{accepted.name}:split", fills, Origin.PLAN, accepted.plan),
         ((symbol, shares(Fraction(known) * ratio)),) if known else (),
         tuple(marks(positions, symbol, ratio)),
     )
@@ -234,11 +251,11 @@ def _close_doubts(ledger: Ledger, plan: Plan, current: Reconciled) -> None:
     cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
     for one in current.doubtful:
         if one.symbol in subjects or (cash and one.net_amount):
-            entry = Entry(one.id, Decimal(0), f"{one.words}, settled by {plan.id}")
+            entry = Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {plan.id}")
             ledger.book(Booking((entry,)), current.at)
 
 
-def _write(ledger: Ledger, finding: Finding, name: str, why: str, at: datetime) -> None:
+def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     """Take over the broker's quantity; a foreign position is only noted as known, never made ours."""
     if finding.kind is FindingKind.CASH or finding.broker is None or finding.ours is None:
         return
@@ -246,16 +263,19 @@ def _write(ledger: Ledger, finding: Finding, name: str, why: str, at: datetime) 
     if not change and finding.kind is not FindingKind.OFFSET:
         return
     if finding.kind is FindingKind.OFFSET:
-        _hand_over(ledger, finding.subject, name, why, at)
+        _hand_over(ledger, finding.subject, accepted)
         return
     held = ledger.acknowledged().get(finding.subject, Decimal(0))
     if finding.kind is FindingKind.FOREIGN_POSITION or held:
-        ledger.acknowledge(finding.subject, held + change, why, at)
+        _acknowledge(ledger, finding.subject, held + change, accepted)
         return
     owner, parts = _adjustments(ledger.fills(), finding.subject, change)
-    ledger.apply_fills(
-        [unreported_fill(owner, f"{name}:{n}", finding.subject, *part, at) for n, part in enumerate(parts)], at
-    )
+    fills = [accepted.fill(owner, str(n), finding.subject, *part) for n, part in enumerate(parts)]
+    ledger.apply_fills(fills, accepted.at)
+
+
+def _acknowledge(ledger: Ledger, symbol: str, quantity: Decimal, accepted: _Accepted) -> None:
+    ledger.acknowledge(symbol, quantity, accepted.why, accepted.at, origin=Origin.PLAN, about=accepted.plan)
 
 
 def _held(ledger: Ledger, finding: Finding) -> Decimal:
@@ -270,7 +290,7 @@ def _against(ledger: Ledger, symbol: str) -> bool:
     return own_quantities(fills).get(symbol, none) * others < 0
 
 
-def _hand_over(ledger: Ledger, symbol: str, name: str, why: str, at: datetime) -> None:
+def _hand_over(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     """Give our position what others hold against it: their trades at their prices, older shares at our cost."""
     fills, known = ledger.fills(), ledger.acknowledged().get(symbol, Decimal(0))
     book = fold_positions(fills)
@@ -279,20 +299,18 @@ def _hand_over(ledger: Ledger, symbol: str, name: str, why: str, at: datetime) -
     amount = min(abs(foreign.quantity + known), abs(held.quantity))
     traded = min(amount, abs(foreign.quantity)) if foreign.quantity * held.quantity < 0 else Decimal(0)
     older = (amount - traded).copy_sign(held.quantity)
-    handed = list(_handed_over(owner, foreign, traded.copy_sign(held.quantity), name, at))
-    rest = [
-        unreported_fill(owner, f"{name}:old:{n}", symbol, *part, at) for n, part in enumerate(_at_cost(held, -older))
-    ]
-    ledger.apply_fills(handed + rest, at)
+    handed = list(_handed_over(owner, foreign, traded.copy_sign(held.quantity), accepted))
+    rest = [accepted.fill(owner, f"old:{n}", symbol, *part) for n, part in enumerate(_at_cost(held, -older))]
+    ledger.apply_fills(handed + rest, accepted.at)
     if older:
-        ledger.acknowledge(symbol, known + older, why, at)
+        _acknowledge(ledger, symbol, known + older, accepted)
 
 
-def _handed_over(owner: str, foreign: Position, amount: Decimal, name: str, at: datetime) -> Iterator[OwnedFill]:
+def _handed_over(owner: str, foreign: Position, amount: Decimal, accepted: _Accepted) -> Iterator[OwnedFill]:
     """Yield the pairs that give foreign trades to the position that they closed."""
     for n, (part, price) in enumerate(_at_cost(foreign, amount)):
-        yield unreported_fill(FOREIGN, f"{name}:from:{n}", foreign.symbol, part, price, at)
-        yield unreported_fill(owner, f"{name}:to:{n}", foreign.symbol, -part, price, at)
+        yield accepted.fill(FOREIGN, f"from:{n}", foreign.symbol, part, price)
+        yield accepted.fill(owner, f"to:{n}", foreign.symbol, -part, price)
 
 
 def _adjustments(fills: Sequence[OwnedFill], symbol: str, change: Decimal) -> tuple[str, list[tuple[Decimal, Decimal]]]:

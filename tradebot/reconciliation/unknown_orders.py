@@ -10,16 +10,16 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.gates.halts import override_of
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.intent import is_marked, mark_of
 from tradebot.model.order import Fill, Order
+from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, Position, unreported_fill
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.catch_up import GIVEN_BACK, given_to
+from tradebot.reconciliation.catch_up import given_back, given_to
 from tradebot.reconciliation.findings import UnknownOrders, foreign_quantities, quantities
 from tradebot.timetable.sessions import session_of
 
@@ -68,8 +68,8 @@ def of_another_copy(ledger: Ledger, order: Order, now: datetime) -> bool:
 def _accepted_until(ledger: Ledger) -> datetime | None:
     """Return up to when a person accepted another copy's orders by ending a halt; None where nobody did."""
     state = ledger.trading_state()
-    accepted = override_of(state.why) if state.state is TradingState.ACTIVE else None
-    return accepted.at if accepted and Reason.SECOND_WRITER in accepted.reasons else None
+    accepted = state.override if state.state is TradingState.ACTIVE else None
+    return accepted.at if accepted and Reason.SECOND_WRITER in accepted.causes else None
 
 
 def _counts(order: Order, now: datetime, accepted_until: datetime | None) -> bool:
@@ -99,9 +99,9 @@ def _forgotten(
 
 def _brought(ledger: Ledger, earlier: Iterable[Order]) -> Mapping[str, Decimal]:
     """Return the signed shares by symbol that our orders left from before the books began, settled symbols apart."""
-    known = {owned.fill.activity_id for owned in ledger.fills()}
+    taken_in = {owned.about for owned in ledger.fills() if owned.origin is Origin.TAKEN_OVER}
     older = [order for order in earlier if _is_older(ledger, order)]
-    settled = {order.symbol for order in older if _taken_in(order) in known}
+    settled = {order.symbol for order in older if order.venue_id in taken_in}
     brought: dict[str, Decimal] = defaultdict(Decimal)
     for order in older:
         if order.symbol not in settled:
@@ -109,19 +109,14 @@ def _brought(ledger: Ledger, earlier: Iterable[Order]) -> Mapping[str, Decimal]:
     return brought
 
 
-def _taken_in(order: Order) -> str:
-    """Return the id of the fill that brings in what our orders left from before the books began, after the last one."""
-    return f"taken-over:{order.venue_id}"
-
-
 def not_taken_over(ledger: Ledger) -> Iterator[OwnedFill]:
     """Yield the foreign fills that neither were given to a strategy nor were settled by a person since."""
     fills = ledger.fills()
-    done = {owned.fill.activity_id for owned in fills}
+    done = given_back(fills)
     made, late = _made_by_a_person(ledger), told_late(ledger)
     for owned in fills:
         fill = owned.fill
-        given = f"{GIVEN_BACK}{fill.activity_id}:to" in done
+        given = fill.activity_id in done
         settled = fill.venue_order_id not in late and _is_settled(fill, made)
         if owned.strategy == FOREIGN and fill.venue_order_id and not given and not settled:
             yield owned
@@ -130,7 +125,7 @@ def not_taken_over(ledger: Ledger) -> Iterator[OwnedFill]:
 def _made_by_a_person(ledger: Ledger) -> list[Fill]:
     """Return the foreign fills that a plan or an adoption made: no venue told them, and they give nothing back."""
     fills = ledger.fills()
-    done = {owned.fill.activity_id for owned in fills}
+    done = given_back(fills)
     return [o.fill for o in fills if o.strategy == FOREIGN and not o.fill.venue_order_id and not _is_given(o, done)]
 
 
@@ -154,10 +149,9 @@ def _mistaken(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
     return frozenset(order.symbol for order in orders if order.venue_id in late and _is_older(ledger, order))
 
 
-def _is_given(owned: OwnedFill, done: set[str]) -> bool:
+def _is_given(owned: OwnedFill, done: Collection[str]) -> bool:
     """Return True if a foreign fill is one half of a pair that gave a fill to its owner."""
-    name = owned.fill.activity_id
-    return name.startswith(GIVEN_BACK) and f"{name.removesuffix(':from')}:to" in done
+    return owned.origin is Origin.GIVEN_BACK and owned.about in done
 
 
 def unexplained(
@@ -251,7 +245,8 @@ def _from_before(ledger: Ledger, orders: Sequence[Order], position: BrokerPositi
     at = last.updated_at or last.submitted_at
     assert at is not None, "an order from before the books says when it was sent"
     taken = min(abs(rest), abs(brought)).copy_sign(rest)
-    yield unreported_fill(_owner(ledger, last), _taken_in(last), position.symbol, taken, position.average_price, at)
+    name, source = f"taken-over:{last.venue_id}", (Origin.TAKEN_OVER, last.venue_id)
+    yield unreported_fill(_owner(ledger, last), name, position.symbol, taken, position.average_price, at, *source)
 
 
 def _owner(ledger: Ledger, order: Order) -> str:

@@ -15,6 +15,7 @@ from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.model.bar import Session
 from tradebot.model.baseline import Baseline
 from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.origin import Origin
 from tradebot.model.trading import TradingState
 
 
@@ -56,8 +57,8 @@ def use(books: SqliteLedger) -> None:
     books.settle(names[3], Reply(Outcome.UNKNOWN), minutes(5))
     books.retry(names[3], minutes(6))
     books.apply_fills([make_fill("a1"), make_fill("a2", minutes(1))], minutes(7))
-    books.adjust_cash(Decimal("-1.5"), "a fee", minutes(8))
-    books.acknowledge("TSLA", Decimal(7), "by hand", minutes(8))
+    books.adjust_cash(Decimal("-1.5"), "a fee", minutes(8), origin=Origin.PLAN, about="plan-1")
+    books.acknowledge("TSLA", Decimal(7), "by hand", minutes(8), origin=Origin.ADOPTION, about="TSLA")
     books.claim_slot("score", DAY, "open+5m", "cron/1", minutes(9))
     books.put_sessions([Session(DAY, NOW, minutes(390))])
     books.put_high_water("flow", "AAPL", NOW, Decimal("190.1"))

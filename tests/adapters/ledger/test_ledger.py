@@ -33,6 +33,7 @@ from tradebot.adapters.state import switch
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.intent import Intent, IntentState
 from tradebot.model.order import Outcome, Reply
+from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.model.trading import TradingState
 
@@ -162,7 +163,7 @@ def test_money_records_are_journalled_in_order(folder: Path, books: SqliteLedger
     books.settle(make_intent().client_order_id, Reply(Outcome.UNKNOWN), NOW)
     books.abandon(make_intent().client_order_id, "not there", NOW)
     books.apply_fills((make_fill(), make_fill()), NOW)
-    books.adjust_cash(Decimal(-1), "fee", NOW)
+    books.adjust_cash(Decimal(-1), "fee", NOW, origin=Origin.PLAN)
     books.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", NOW)
     books.set_trading_state(TradingState.ACTIVE, "me", "calm", NOW)
     expected = "created opening promised settled abandoned fill cash_adjusted trading_state trading_state"
@@ -197,7 +198,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "garbage header": lambda path: path.write_bytes(b"garbage!" * 8 + path.read_bytes()[64:]),
     "text": lambda path: path.write_text("these are not the books"),
     "other application": pragma("PRAGMA application_id = 7"),
-    "newer version": pragma("PRAGMA user_version = 4"),
+    "newer version": pragma("PRAGMA user_version = 5"),
     "version before, with the tables of this one": pragma("PRAGMA user_version = 2"),
     "older version": pragma("PRAGMA user_version = 0"),
     "lost table": pragma("DROP TABLE fills"),

@@ -27,6 +27,7 @@ from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.bar import Session
 from tradebot.model.intent import IntentRecord, IntentState, Operation
 from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.origin import Origin
 from tradebot.model.trading import ReconcileMark, SlotClaim, TradingState
 from tradebot.ports.stores import Ledger
 
@@ -188,14 +189,17 @@ def test_each_fill_counts_once_and_the_oldest_comes_first(ledger: Ledger) -> Non
 
 def test_cash_adjustments_add_up_exactly(ledger: Ledger) -> None:
     assert ledger.cash_adjustments() == 0
-    ledger.adjust_cash(Decimal("0.1"), "dividend", NOW)
-    ledger.adjust_cash(Decimal("-30.02"), "fee", NOW)
+    ledger.adjust_cash(Decimal("0.1"), "dividend", NOW, origin=Origin.PLAN)
+    ledger.adjust_cash(Decimal("-30.02"), "fee", NOW, origin=Origin.PLAN)
     assert ledger.cash_adjustments() == Decimal("-29.92")
 
 
 def booking(fill: str = "activity:2026::1:0") -> Booking:
     return Booking(
-        entries=(Entry("2026::1", Decimal("-0.5"), "SPLIT AAPL"), Entry("2026::2", Decimal(95), "SPLIT AAPL cash")),
+        entries=(
+            Entry("2026::1", "SPLIT", Decimal("-0.5"), "SPLIT AAPL"),
+            Entry("2026::2", "SPLIT", Decimal(95), "SPLIT AAPL cash"),
+        ),
         fills=(make_fill(fill),),
         acknowledged=(("XOM", Decimal(8)),),
         restated=(Restated("flow", "AAPL", NOW, "PEAR", Decimal(2), Decimal(1)),),
@@ -204,12 +208,12 @@ def booking(fill: str = "activity:2026::1:0") -> Booking:
 
 def test_what_activities_prove_is_written_as_a_whole_and_once(ledger: Ledger) -> None:
     ledger.put_high_water("flow", "AAPL", NOW, Decimal(120))
-    ledger.adjust_cash(Decimal(1), "a fee", NOW)
+    ledger.adjust_cash(Decimal(1), "a fee", NOW, origin=Origin.PLAN)
     assert ledger.booked() == {}
     assert ledger.book(booking(), minutes(1))
     assert not ledger.book(booking("another"), minutes(2))
-    assert not ledger.book(Booking((Entry("2026::2", Decimal(7), "again"),)), minutes(2))
-    assert ledger.booked() == {"2026::1": "SPLIT AAPL", "2026::2": "SPLIT AAPL cash"}
+    assert not ledger.book(Booking((Entry("2026::2", "DIV", Decimal(7), "again"),)), minutes(2))
+    assert ledger.booked() == {entry.activity_id: entry for entry in booking().entries}
     assert (ledger.cash_adjustments(), ledger.acknowledged()) == (Decimal("95.5"), {"XOM": Decimal(8)})
     assert ledger.fills() == booking().fills
     assert ledger.high_water("flow", "PEAR", NOW) == 60
@@ -312,18 +316,18 @@ def test_the_best_price_belongs_to_one_position(ledger: Ledger) -> None:
 
 
 def test_an_acknowledged_position_can_be_forgotten(ledger: Ledger) -> None:
-    ledger.acknowledge("XOM", Decimal("-5"), "mine", NOW)
-    ledger.acknowledge("JPM", Decimal("1.5"), "mine", NOW)
-    ledger.acknowledge("XOM", Decimal(0), "sold", NOW)
+    ledger.acknowledge("XOM", Decimal("-5"), "mine", NOW, origin=Origin.PLAN)
+    ledger.acknowledge("JPM", Decimal("1.5"), "mine", NOW, origin=Origin.PLAN)
+    ledger.acknowledge("XOM", Decimal(0), "sold", NOW, origin=Origin.PLAN)
     assert ledger.acknowledged() == {"JPM": Decimal("1.5")}
 
 
 def test_an_acknowledged_position_is_so_since_it_was_first_noted(ledger: Ledger) -> None:
-    ledger.acknowledge("XOM", Decimal(5), "mine", NOW)
-    ledger.acknowledge("JPM", Decimal(1), "mine", NOW)
-    ledger.acknowledge("XOM", Decimal(10), "split", minutes(1))
-    ledger.acknowledge("JPM", Decimal(0), "sold", minutes(2))
-    ledger.acknowledge("JPM", Decimal(2), "bought again", minutes(3))
+    ledger.acknowledge("XOM", Decimal(5), "mine", NOW, origin=Origin.PLAN)
+    ledger.acknowledge("JPM", Decimal(1), "mine", NOW, origin=Origin.PLAN)
+    ledger.acknowledge("XOM", Decimal(10), "split", minutes(1), origin=Origin.PLAN)
+    ledger.acknowledge("JPM", Decimal(0), "sold", minutes(2), origin=Origin.PLAN)
+    ledger.acknowledge("JPM", Decimal(2), "bought again", minutes(3), origin=Origin.PLAN)
     assert ledger.acknowledged_since() == {"XOM": NOW, "JPM": minutes(3)}
 
 

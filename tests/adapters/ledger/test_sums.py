@@ -85,8 +85,8 @@ def test_text_that_a_bit_made_unreadable_is_damage_and_not_a_fault_of_ours(ledge
         ("DELETE FROM trading_states", "rows, and"),
         ("DELETE FROM fills WHERE activity_id = 'a2'", "rows, and"),
         (
-            "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
-            " SELECT account, 9, 'X', '1', '', '' FROM book",
+            "INSERT INTO acknowledged (account, sequence, symbol, quantity, origin, about, why, at)"
+            " SELECT account, 9, 'X', '1', 'plan', '', '', '' FROM book",
             "1 of 2 rows of acknowledged",
         ),
     ],

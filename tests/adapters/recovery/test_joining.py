@@ -24,6 +24,7 @@ from tradebot.errors import OperatorError
 from tradebot.model.baseline import Baseline
 from tradebot.model.intent import IntentState
 from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.model.trading import Arming
 
@@ -100,9 +101,9 @@ class Diary:
             fill = replace(make_fill(f"adjustment:{step.which}", at).fill, venue_order_id="", symbol="MSFT")
             books.apply_fills([OwnedFill("flow", fill)], at)
         elif step.what == "cash":
-            books.adjust_cash(Decimal(step.which) / 7, f"fee {number}", at)
+            books.adjust_cash(Decimal(step.which) / 7, f"fee {number}", at, origin=Origin.PLAN)
         elif step.what == "known":
-            books.acknowledge("TSLA", Decimal(step.which), "by hand", at)
+            books.acknowledge("TSLA", Decimal(step.which), "by hand", at, origin=Origin.ADOPTION, about="TSLA")
         elif step.what == "halt":
             books.history.record("ACTIVE" if step.which % 2 else "REDUCE_ONLY", "me", f"storm {number}", at)
         elif step.what == "approve":

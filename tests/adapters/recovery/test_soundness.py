@@ -18,12 +18,14 @@ from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
 from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_intent, minutes
 from tests.fakes import MemoryEvents
+from tradebot.adapters.ledger import migration as ledger_migration
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import quarantine, soundness
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.errors import DamagedBooksError, DamagedJournalError, OperatorError, TemporaryError
+from tradebot.model.origin import Origin
 
 ROOT = Path(__file__).parents[3]
 
@@ -117,10 +119,10 @@ def test_a_crash_before_the_commit_leaves_sound_books(folder: StateFolder) -> No
 def test_the_ledger_of_another_journal_is_foreign(folder: StateFolder, tmp_path: Path) -> None:
     other = old_books.make(tmp_path / "other")
     books = SqliteLedger.open(other.path)
-    books.adjust_cash(Decimal(1), "elsewhere", minutes(20))
+    books.adjust_cash(Decimal(1), "elsewhere", minutes(20), origin=Origin.PLAN)
     books.close()
     books = SqliteLedger.open(folder.path)
-    books.adjust_cash(Decimal(2), "here", minutes(20))
+    books.adjust_cash(Decimal(2), "here", minutes(20), origin=Origin.PLAN)
     books.close()
     shutil.copy(other.path / "ledger.db", folder.path / "ledger.db")
     with pytest.raises(DamagedBooksError, match="not of one another"):
@@ -135,7 +137,7 @@ def test_the_ledger_of_another_account_is_refused_and_left_alone(folder: StateFo
 
 
 def test_a_newer_ledger_is_refused_and_left_alone(folder: StateFolder) -> None:
-    edit(folder.path / "ledger.db", f"PRAGMA user_version = {ledger_schema.VERSION + 1}")
+    edit(folder.path / "ledger.db", f"PRAGMA user_version = {ledger_migration.VERSION + 1}")
     with pytest.raises(OperatorError, match="another version"):
         soundness.require_sound(folder, MemoryEvents())
     assert quarantine.places(folder.path) == []

@@ -17,7 +17,7 @@ from tests.faults.judge import accounts
 from tests.faults.kills import entries, exits, reconciled
 from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user, in_a_session
 from tests.faults.stage import Bot, Stage, run
-from tradebot.adapters.ledger import schema as ledger_schema
+from tradebot.adapters.ledger import migration as ledger_migration
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import quarantine
 from tradebot.adapters.state import state_folder, switch
@@ -143,13 +143,13 @@ def test_fault_120_one_byte_flipped_in_a_payload(keeper: Trader) -> None:
     is_quarantined(keeper)
 
 
-@pytest.mark.parametrize("version", [ledger_schema.BEFORE_BASELINES - 1, ledger_schema.VERSION + 1])
+@pytest.mark.parametrize("version", [min(ledger_migration.STEPS) - 1, ledger_migration.VERSION + 1])
 def test_fault_121_older_or_newer_schema(keeper: Trader, version: int) -> None:
     """Books of a version that is not known are neither read, changed nor moved: exit 2, naming both versions."""
     path = keeper.folder / LEDGER
     edit(path, f"PRAGMA user_version = {version}")
     found = path.read_bytes()
-    is_refused(keeper, f"its ledger is {version}, this one reads {ledger_schema.VERSION}", "Use the version")
+    is_refused(keeper, f"its ledger is {version}, this one reads {ledger_migration.VERSION}", "Use the version")
     assert path.read_bytes() == found
     assert quarantine.places(keeper.folder) == []
 

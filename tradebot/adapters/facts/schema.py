@@ -165,7 +165,7 @@ def _check(database: sqlite3.Connection) -> None:
     found = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
     if found != [APPLICATION_ID, VERSION]:
         raise DamagedError("not a file of facts of this version")
-    tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql LIKE 'CREATE%'")}
+    tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     if not tables.issuperset(TABLES):
         raise DamagedError("its tables are not those of a file of facts")
 

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.schema import BASELINES, tables_of, translated
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
 from tradebot.errors import DamagedBooksError, OperatorError
@@ -44,24 +43,12 @@ class Baselines:
 
     def last(self) -> Baseline | None:
         """Return the last approved configuration; None where nobody ever approved one, or an older version wrote."""
-        rows = self._baselines(" DESC LIMIT 1")
-        if not rows:
+        found = self._file.row("SELECT body, who, at FROM baselines WHERE account = ? ORDER BY sequence DESC LIMIT 1")
+        if found is None:
             return None
-        _, body, who, at = rows[0]
+        body, who, at = found
         try:
             values: dict[str, Any] = json.loads(body)
             return Baseline(values, who, parse_time(at))
         except ValueError as error:
             raise DamagedBooksError(f"The approved configuration cannot be read: {error}.", REBUILD) from error
-
-    def _baselines(self, which: str = "") -> list[Any]:
-        """Return fingerprint, values, person and time of each, oldest first; none from a ledger without the table."""
-        if not self.kept():
-            return []
-        query = "SELECT fingerprint, body, who, at FROM baselines WHERE account = ? ORDER BY sequence"
-        return self._file.rows(query + which)
-
-    def kept(self) -> bool:
-        """Return False for a ledger of the version before, which has no table of them."""
-        with translated(self._file.path):
-            return BASELINES in tables_of(self._file.database)

@@ -14,7 +14,7 @@ from typing import Any, Self
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import sums as ledger_sums
-from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, create_tables, open_database, tables_of, translated
+from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, translated
 from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
 
@@ -149,7 +149,7 @@ class LedgerFile:
         with translated(self.path):
             found = [row[0] for row in self.database.execute("PRAGMA integrity_check")]
             if found == ["ok"]:
-                found = list(ledger_sums.differences(self.database, tables_of(self.database)))
+                found = list(ledger_sums.differences(self.database, TABLES))
         return found
 
     @contextmanager

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.text.canonical import decimal_text, parse_time, time_text
+from tradebot.model.origin import Origin
 
 
 class Foreign:
@@ -14,20 +15,23 @@ class Foreign:
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
-    def acknowledge(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+    def acknowledge(
+        self, symbol: str, quantity: Decimal, why: str, at: datetime, *, origin: Origin, about: str = ""
+    ) -> None:
         """Record a foreign position as known and left alone; zero forgets it."""
         with self._file.write():
-            self.note(symbol, quantity, why, at)
+            self.note(symbol, quantity, why, at, origin, about)
             self._file.seal()
 
-    def note(self, symbol: str, quantity: Decimal, why: str, at: datetime) -> None:
+    def note(self, symbol: str, quantity: Decimal, why: str, at: datetime, origin: Origin, about: str) -> None:
         """Record it as `acknowledge` does, inside a transaction of the caller's."""
-        self._file.note("acknowledged", {"symbol": symbol, "quantity": decimal_text(quantity), "why": why}, at)
+        words = {"symbol": symbol, "quantity": decimal_text(quantity), "origin": origin, "about": about, "why": why}
+        self._file.note("acknowledged", words, at)
         self._file.execute(
-            "INSERT INTO acknowledged (account, sequence, symbol, quantity, why, at)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            "INSERT INTO acknowledged (account, sequence, symbol, quantity, origin, about, why, at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
             " FROM acknowledged WHERE account = ?1",
-            (self._file.account_number, symbol, decimal_text(quantity), why, time_text(at)),
+            (self._file.account_number, *words.values(), time_text(at)),
         )
 
     def acknowledged(self) -> Mapping[str, Decimal]:

@@ -1,13 +1,13 @@
 """The history of trading states. It loads little, because `halt` writes here before anything else is imported."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S
-from tradebot.adapters.text.canonical import time_text
+from tradebot.adapters.text.canonical import json_text, time_text
 
 
 class History:
@@ -16,17 +16,40 @@ class History:
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
-    def record(self, state: str, who: str, why: str, at: datetime) -> str:
-        """Append a trading state and return it; what reduces only keeps FLATTEN, which nothing but ACTIVE ends."""
+    def record(
+        self,
+        state: str,
+        who: str,
+        why: str,
+        at: datetime,
+        *,
+        causes: Iterable[str] | None = (),
+        accepted_at: str | None = None,
+    ) -> str:
+        """Append a trading state and return it; what reduces only keeps FLATTEN, which nothing but ACTIVE ends.
+
+        `causes` are those of a halt, None where nobody can tell, or those that a person accepted by ending it:
+        `accepted_at` is then in trading time.
+        """
         with self._file.write():
             state = "FLATTEN" if state == "REDUCE_ONLY" and self._flattens() else str(state)
-            self._file.note("trading_state", {"state": state, "who": who, "why": why}, at)
+            named = None if causes is None else sorted(causes)
+            words = {"state": state, "who": who, "why": why, "causes": named, "accepted_at": accepted_at}
+            self._file.note("trading_state", words, at)
             self._file.seal()
             self._file.execute(
-                "INSERT INTO trading_states (account, sequence, state, who, why, at)"
-                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+                "INSERT INTO trading_states (account, sequence, state, who, why, causes, accepted_at, at)"
+                " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
                 " FROM trading_states WHERE account = ?1",
-                (self._file.account_number, state, who, why, time_text(at)),
+                (
+                    self._file.account_number,
+                    state,
+                    who,
+                    why,
+                    None if named is None else json_text(named),
+                    accepted_at,
+                    time_text(at),
+                ),
             )
         return state
 

@@ -34,7 +34,7 @@ class SqliteLedger:
         self.armings = Armings(file)
         self.baselines = Baselines(file)
         self.history = History(file)
-        self.upkeep = Upkeep(file, self.baselines)
+        self.upkeep = Upkeep(file)
         passes, states = Passes(file), TradingStates(file)
         self.opening_cash = money.opening_cash
         self.open_books = money.open_books
@@ -47,6 +47,8 @@ class SqliteLedger:
         self.booked = money.booked
         self.high_water = money.high_water
         self.put_high_water = money.put_high_water
+        self.equity_peak = money.equity_peak
+        self.put_equity_peak = money.put_equity_peak
         self.promise = orders.promise
         self.settle = orders.settle
         self.retry = orders.retry

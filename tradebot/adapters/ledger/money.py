@@ -1,6 +1,7 @@
 """Money in the ledger that is no order: the opening balance, executions, cash, and the best prices of positions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,10 +11,16 @@ from tradebot.adapters.ledger.foreign import Foreign
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import encode
 from tradebot.errors import OperatorError
-from tradebot.model.activity import MARK, Booking, Restated, id_of
+from tradebot.model.account import EquityPeak
+from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 
-FILLS = "SELECT sequence, body FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
+FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
+BOOKED = """SELECT about, kind, amount, why FROM cash_adjustments
+    WHERE account = ? AND origin = 'activity' ORDER BY sequence"""
+UNTRADED = """SELECT body, origin, about FROM fills
+    WHERE account = ? AND sequence > ? AND body ->> '$.fill.venue_order_id' = ''"""
 
 
 class Money:
@@ -62,8 +69,8 @@ class Money:
         """Return all fills and adjustments, oldest first; what was read once is kept, because rows never change."""
         last, fills = self._fills_read
         new = list[OwnedFill]()
-        for sequence, body in self._file.streamed(FILLS, (last,)):
-            new.append(decoded(OwnedFill, body))
+        for sequence, *row in self._file.streamed(FILLS, (last,)):
+            new.append(_owned_fill(*row))
             last = max(last, sequence)
         if new:
             # Of two at one time the one that was written first stays first.
@@ -74,13 +81,12 @@ class Money:
 
     def untraded(self, after: int) -> Iterator[OwnedFill]:
         """Yield the fills that no order of the venue stands behind, leaving the first `after` fills out."""
-        query = "SELECT body FROM fills WHERE account = ? AND sequence > ? AND body ->> '$.fill.venue_order_id' = ''"
-        return (decoded(OwnedFill, body) for (body,) in self._file.streamed(query, (after,)))
+        return (_owned_fill(*row) for row in self._file.streamed(UNTRADED, (after,)))
 
-    def adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
+    def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
         """Write a cash movement that no fill explains: a person's accepted plan, or what an activity moved."""
         with self._file.write():
-            self._adjust_cash(amount, why, at)
+            self._adjust_cash(amount, why, at, origin, about)
             self._file.seal()
 
     def cash_adjustments(self) -> Decimal:
@@ -94,21 +100,35 @@ class Money:
             if self.booked().keys() & {entry.activity_id for entry in booking.entries}:
                 return False
             for entry in booking.entries:
-                self._adjust_cash(entry.amount, entry.why, at)
+                self._adjust_cash(entry.amount, entry.words, at, Origin.ACTIVITY, entry.activity_id, entry.kind)
             for owned in booking.fills:
                 self._apply_fill(owned, at)
             for symbol, quantity in booking.acknowledged:
-                self._foreign.note(symbol, quantity, booking.entries[0].why, at)
+                first = booking.entries[0]
+                self._foreign.note(symbol, quantity, first.words, at, Origin.ACTIVITY, first.activity_id)
             for one in booking.restated:
                 self._restate(one)
             self._file.seal()
         return True
 
-    def booked(self) -> Mapping[str, str]:
-        """Return the words of each activity that is booked, by its id."""
-        query = "SELECT why FROM cash_adjustments WHERE account = ?1 AND why LIKE ?2 ORDER BY sequence"
-        found = [why for (why,) in self._file.rows(query, (f"{MARK}%",))]
-        return {str(id_of(why)): why.partition(" ")[2] for why in found}
+    def booked(self) -> Mapping[str, Entry]:
+        """Return the activities that are booked, by their ids."""
+        found = self._file.rows(BOOKED)
+        return {name: Entry(name, kind, Decimal(amount), words) for name, kind, amount, words in found}
+
+    def equity_peak(self) -> EquityPeak | None:
+        """Return the highest equity that was seen; None before the first look."""
+        found = self._file.row("SELECT highest, seen_once FROM equity_peak WHERE account = ?")
+        return EquityPeak(*map(Decimal, found)) if found else None
+
+    def put_equity_peak(self, peak: EquityPeak) -> None:
+        """Store the highest equity."""
+        with self._file.write():
+            self._file.execute(
+                "INSERT INTO equity_peak (account, highest, seen_once) VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET highest = excluded.highest, seen_once = excluded.seen_once",
+                (self._file.account_number, decimal_text(peak.highest), decimal_text(peak.seen_once)),
+            )
 
     def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
         """Return the best price that a position has seen since it was opened."""
@@ -135,30 +155,43 @@ class Money:
         if best is not None:
             self._put_high_water(one.strategy, one.to_symbol, one.opened_at, best * one.old / one.new)
 
-    def _adjust_cash(self, amount: Decimal, why: str, at: datetime) -> None:
-        self._file.note("cash_adjusted", {"amount": decimal_text(amount), "why": why}, at)
+    def _adjust_cash(self, amount: Decimal, why: str, at: datetime, origin: Origin, about: str, kind: str = "") -> None:
+        words = {"amount": decimal_text(amount), "origin": origin, "about": about, "kind": kind, "why": why}
+        self._file.note("cash_adjusted", words, at)
         self._file.execute(
-            "INSERT INTO cash_adjustments (account, sequence, amount, why, at)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4"
+            "INSERT INTO cash_adjustments (account, sequence, amount, origin, about, kind, why, at)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
             " FROM cash_adjustments WHERE account = ?1",
-            (self._file.account_number, decimal_text(amount), why, time_text(at)),
+            (self._file.account_number, *words.values(), time_text(at)),
         )
 
     def _apply_fill(self, owned: OwnedFill, at: datetime) -> bool:
-        body = encode(owned)
+        return self.put_fill(owned, json_text(encode(owned)), at)
+
+    def put_fill(self, owned: OwnedFill, body: str, at: datetime) -> bool:
+        """Append a fill by its journalled text, inside a transaction of the caller's; False where its id is there."""
         added = self._file.execute(
-            "INSERT INTO fills (account, sequence, activity_id, at, body, applied_at)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            "INSERT INTO fills (account, sequence, activity_id, at, body, applied_at, origin, about)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
             " FROM fills WHERE account = ?1"
             " ON CONFLICT (account, activity_id) DO NOTHING",
             (
                 self._file.account_number,
                 owned.fill.activity_id,
                 time_text(owned.fill.at),
-                json_text(body),
+                body,
                 time_text(at),
+                owned.origin,
+                owned.about,
             ),
         )
         if added:
-            self._file.note("fill", body, at)
+            self._file.note("fill", body.encode(), at)
         return bool(added)
+
+
+def _owned_fill(body: str, origin: str, about: str) -> OwnedFill:
+    """Return a fill by its journalled text, which told nothing of where it came from up to version 3."""
+    owned = decoded(OwnedFill, body)
+    same = (owned.origin, owned.about) == (origin, about)
+    return owned if same else replace(owned, origin=Origin(origin), about=about)

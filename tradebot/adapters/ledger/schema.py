@@ -9,30 +9,23 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.interruption import held
+from tradebot.adapters.ledger.migration import STEPS, VERSION, bring_up, keep_beside, tables_of, version_of
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain, written_plain
 from tradebot.adapters.state.state_folder import REBUILD, cannot_write, lost_ledger, sync_folder
 from tradebot.adapters.text.canonical import time_text
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 
 APPLICATION_ID = 0x54424C31
-VERSION = 3
-BEFORE_BASELINES = 2
-"""The version before this one, which differs by one table. It is read as it is, and brought up by the first writer."""
 BUSY_TIMEOUT_S = 5.0
 CACHE_KB = 8_000
 FULL = 2
-BASELINES = """CREATE TABLE baselines (
-        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, fingerprint TEXT NOT NULL,
-        body TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
-        PRIMARY KEY (account, sequence)
-    ) WITHOUT ROWID"""
-EARLIER_TABLES = (
+TABLES = (
     """CREATE TABLE book (
         account TEXT NOT NULL PRIMARY KEY, created_at TEXT NOT NULL, opening_cash TEXT, opened_at TEXT,
         journal_sequence INTEGER NOT NULL, journal_hash TEXT NOT NULL DEFAULT '', rebuilt TEXT,
@@ -54,17 +47,20 @@ EARLIER_TABLES = (
     "CREATE INDEX orders_working ON orders (account, terminal)",
     """CREATE TABLE fills (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, activity_id TEXT NOT NULL,
-        at TEXT NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        at TEXT NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL, origin TEXT NOT NULL, about TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence), UNIQUE (account, activity_id)
     ) WITHOUT ROWID""",
     """CREATE TABLE cash_adjustments (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
-        why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        origin TEXT NOT NULL, about TEXT NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
     """CREATE TABLE trading_states (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, state TEXT NOT NULL,
-        who TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        who TEXT NOT NULL, why TEXT NOT NULL, causes TEXT, accepted_at TEXT, at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
     """CREATE TABLE armings (
@@ -92,20 +88,20 @@ EARLIER_TABLES = (
     ) WITHOUT ROWID""",
     """CREATE TABLE acknowledged (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, symbol TEXT NOT NULL,
-        quantity TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        quantity TEXT NOT NULL, origin TEXT NOT NULL, about TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
+    """CREATE TABLE baselines (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        body TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE equity_peak (
+        account TEXT NOT NULL PRIMARY KEY REFERENCES book, highest TEXT NOT NULL, seen_once TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
+    ) WITHOUT ROWID""",
 )
-TABLES = (*EARLIER_TABLES, BASELINES)
-ADDED = (BASELINES, *ledger_sums.triggers((BASELINES,)))
-"""What makes a ledger of the version before one of this."""
-STATEMENTS = (*TABLES, *ledger_sums.triggers(TABLES))
-_WHOLE = {VERSION: frozenset(STATEMENTS), BEFORE_BASELINES: frozenset(STATEMENTS) - frozenset(ADDED)}
-
-
-def tables_of(database: sqlite3.Connection) -> tuple[str, ...]:
-    """Return the tables that this ledger has: one that was only ever read may be of the version before."""
-    return TABLES if _pragma(database, "user_version") == VERSION else EARLIER_TABLES
 
 
 def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:
@@ -116,7 +112,7 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
     database.execute("BEGIN IMMEDIATE")
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     database.execute(f"PRAGMA user_version = {VERSION}")
-    for statement in STATEMENTS:
+    for statement in (*TABLES, *ledger_sums.triggers(TABLES)):
         database.execute(statement)
     database.execute(
         "INSERT INTO book (account, created_at, journal_sequence) VALUES (?, ?, 1)",
@@ -141,12 +137,14 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
     with translated(path):
         database = _connect(path, "ro" if read_only else "rw", patience_s)
         try:
-            _check(database, path)
+            version = _check(database, path)
             # SQLite's own 2 MB make a whole check of grown books read most of their pages several times.
             database.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             if not read_only:
                 _make_durable(database)
-                _bring_up(database)
+                bring_up(database, TABLES, partial(keep_beside, path))
+            elif version != VERSION:
+                database = _in_memory(database)
         except sqlite3.OperationalError as error:
             database.close()
             if not read_only or getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
@@ -207,35 +205,44 @@ def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlit
     return database
 
 
-def _check(database: sqlite3.Connection, path: Path) -> None:
+def _check(database: sqlite3.Connection, path: Path) -> int:
+    """Return the version of a ledger; OperatorError where it is none of ours, or of a version that is not known."""
     # Version and tables are of one moment: another process may be bringing an older ledger up.
     database.execute("BEGIN")
     if _pragma(database, "application_id") != APPLICATION_ID:
         raise DamagedBooksError(f"{path} is not a ledger of tradebot.", REBUILD)
-    version = _pragma(database, "user_version")
-    if version not in _WHOLE:
+    version = version_of(database)
+    if version not in (*STEPS, VERSION):
         raise OperatorError(
             f"{path} was written by another version (its ledger is {version}, this one reads {VERSION}).",
             "Use the version that wrote it, or rebuild the books for this one: tradebot recover",
         )
     found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
-    if found != _WHOLE[version]:
+    if found != _statements(version):
         raise DamagedBooksError(f"The tables of {path} are not those of a ledger.", REBUILD)
     database.execute("ROLLBACK")
+    return version
 
 
-def _bring_up(database: sqlite3.Connection) -> None:
-    """Add what the version before lacks, in one transaction, so that whoever is killed leaves one or the other."""
-    if _pragma(database, "user_version") == VERSION:
-        return
-    database.execute("BEGIN IMMEDIATE")
-    # Another process may have done it since.
-    if _pragma(database, "user_version") == BEFORE_BASELINES:
-        for statement in ADDED:
-            database.execute(statement)
-        database.execute(f"PRAGMA user_version = {VERSION}")
-    with around("ledger_schema.bring_up"):
-        database.execute("COMMIT")
+@cache
+def _statements(version: int) -> frozenset[str]:
+    tables = tables_of(version, TABLES)
+    return frozenset((*tables, *ledger_sums.triggers(tables)))
+
+
+def _in_memory(database: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy of an older ledger for reading alone, brought up where nothing of the file changes."""
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        ledger_sums.install(memory)
+        with closing(database):
+            database.backup(memory)
+        bring_up(memory, TABLES, lambda version: None)
+        memory.execute("PRAGMA query_only = ON")
+    except (sqlite3.Error, OperatorError):
+        memory.close()
+        raise
+    return memory
 
 
 def _make_durable(database: sqlite3.Connection) -> None:

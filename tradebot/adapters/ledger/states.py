@@ -1,15 +1,17 @@
 """The trading state: the switch files and the history together, of which the more restrictive holds."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from itertools import starmap
 
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.history import History
 from tradebot.adapters.state import switch
-from tradebot.adapters.text.canonical import parse_time
+from tradebot.adapters.text.canonical import parse_time, time_text
 from tradebot.errors import OperatorError, TemporaryError
-from tradebot.model.trading import TradingState, TradingStateRecord
+from tradebot.model.reasons import Reason
+from tradebot.model.trading import Override, TradingState, TradingStateRecord
 
 SEVERITY = {TradingState.ACTIVE: 0, TradingState.REDUCE_ONLY: 1, TradingState.FLATTEN: 2}
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -32,52 +34,62 @@ class TradingStates:
         return max(row, files, key=lambda record: (SEVERITY[record.state], record.at or NEVER))
 
     def set_trading_state(
-        self, state: TradingState, who: str, why: str, at: datetime, *, over: TradingStateRecord | None = None
+        self,
+        state: TradingState,
+        who: str,
+        why: str,
+        at: datetime,
+        *,
+        causes: Collection[Reason] = (),
+        override: Override | None = None,
+        over: TradingStateRecord | None = None,
     ) -> None:
         """Write a new state: halting touches the files first, ACTIVE arms last and only over whole books.
 
         Where ACTIVE cannot be written to its end, what was in force before is written once more.
         """
         if state is not TradingState.ACTIVE:
-            self._halt(state, who, why, at)
+            self._halt(state, who, why, at, causes)
             return
         self._file.check_whole()
         shown, before, under = switch.seen(self._file.folder), self.trading_state(), self.halts()
         if over is not None and before != over:
             raise switch.newer_halt()
         try:
-            opened = self._open_entries(who, why, at, shown)
+            opened = self._open_entries(who, why, at, override, shown)
         except (OperatorError, TemporaryError):
             for halt in (*under, before):
                 if halt.state is not TradingState.ACTIVE:
-                    self._halt(halt.state, halt.who, halt.why, halt.at or at)
+                    self._halt(halt.state, halt.who, halt.why, halt.at or at, halt.causes)
             raise
         if not opened:
             raise switch.newer_halt()
 
-    def _open_entries(self, who: str, why: str, at: datetime, shown: switch.Seen) -> bool:
+    def _open_entries(self, who: str, why: str, at: datetime, override: Override | None, shown: switch.Seen) -> bool:
         """End the halt that was shown; False where another one has come."""
         if not switch.lift(self._file.folder, shown):
             return False
-        self._history.record("ACTIVE", who, why, at)
+        accepted_at = time_text(override.at) if override else None
+        causes = override.causes if override else ()
+        self._history.record("ACTIVE", who, why, at, causes=causes, accepted_at=accepted_at)
         switch.arm(self._file.folder, who, at)
         return True
 
-    def _halt(self, state: TradingState, who: str, why: str, at: datetime) -> None:
+    def _halt(self, state: TradingState, who: str, why: str, at: datetime, causes: Collection[Reason]) -> None:
         """Let the latch fall, then write the history, which holds alone where no file can be changed."""
         try:
-            held = switch.halt(self._file.folder, who, why, at, state)
+            held = switch.halt(self._file.folder, who, why, at, state, causes)
         except OperatorError:
-            self._history.record(state, who, why, at)
+            self._history.record(state, who, why, at, causes=causes)
             return
-        kept = self._history.record("FLATTEN" if held == "FLATTEN" else state, who, why, at)
+        kept = self._history.record("FLATTEN" if held == "FLATTEN" else state, who, why, at, causes=causes)
         if kept != held:
-            switch.halt(self._file.folder, who, why, at, kept)
+            switch.halt(self._file.folder, who, why, at, kept, causes)
 
     def halts(self) -> Sequence[TradingStateRecord]:
         """Return the states recorded since entries were last open, oldest first; none where they are open."""
         found = self._file.rows(
-            "SELECT state, who, why, at FROM trading_states WHERE account = ?1 AND sequence >"
+            "SELECT state, who, why, at, causes, accepted_at FROM trading_states WHERE account = ?1 AND sequence >"
             " (SELECT coalesce(max(sequence), 0) FROM trading_states WHERE account = ?1 AND state = 'ACTIVE')"
             " ORDER BY sequence"
         )
@@ -89,13 +101,19 @@ class TradingStates:
 
     def _last_state(self) -> TradingStateRecord | None:
         found = self._file.row(
-            "SELECT state, who, why, at FROM trading_states WHERE account = ? ORDER BY sequence DESC LIMIT 1"
+            "SELECT state, who, why, at, causes, accepted_at FROM trading_states"
+            " WHERE account = ? ORDER BY sequence DESC LIMIT 1"
         )
         return _state_record(*found) if found else None
 
 
-def _state_record(state: str, who: str, why: str, at: str) -> TradingStateRecord:
+def _state_record(
+    state: str, who: str, why: str, at: str, causes: str | None, accepted_at: str | None
+) -> TradingStateRecord:
     try:
-        return TradingStateRecord(TradingState(state), who, why, parse_time(at))
+        named = frozenset(map(Reason, json.loads(causes or "[]")))
+        accepted = Override(named, parse_time(accepted_at)) if accepted_at else None
+        halted_for = frozenset[Reason]() if state == TradingState.ACTIVE else named
+        return TradingStateRecord(TradingState(state), who, why, parse_time(at), halted_for, accepted)
     except ValueError as error:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "", str(error), None)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from tradebot.adapters.ledger.baseline import Baselines
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.text.canonical import json_text
 
@@ -16,9 +15,9 @@ AS_JOURNALLED: Mapping[str, str] = {
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "fill": """SELECT sequence, applied_at, body FROM fills
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "cash_adjusted": """SELECT sequence, at, amount, why FROM cash_adjustments
+    "cash_adjusted": """SELECT sequence, at, amount, origin, about, kind, why FROM cash_adjustments
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
-    "acknowledged": """SELECT sequence, at, symbol, quantity, why FROM acknowledged
+    "acknowledged": """SELECT sequence, at, symbol, quantity, origin, about, why FROM acknowledged
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
     "approved": """SELECT sequence, at, fingerprint, body, who FROM baselines
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
@@ -31,8 +30,8 @@ IDENTITIES: Mapping[str, str] = {
 """Number, time and id of the records that have one."""
 PAYLOADS: Mapping[str, tuple[str, ...]] = {
     "opening": ("cash",),
-    "cash_adjusted": ("amount", "why"),
-    "acknowledged": ("symbol", "quantity", "why"),
+    "cash_adjusted": ("amount", "origin", "about", "kind", "why"),
+    "acknowledged": ("symbol", "quantity", "origin", "about", "why"),
 }
 
 
@@ -57,9 +56,8 @@ class Identity(NamedTuple):
 class Upkeep:
     """What a rebuild leaves for a person to accept, and the rows as their journal records."""
 
-    def __init__(self, file: LedgerFile, baselines: Baselines) -> None:
+    def __init__(self, file: LedgerFile) -> None:
         self._file = file
-        self._baselines = baselines
 
     def mark_rebuilt(self, name: str, details: Mapping[str, str | int | None], at: datetime) -> None:
         """Write that these books were rebuilt under a name, which a person has yet to accept."""
@@ -90,9 +88,8 @@ class Upkeep:
 
     def as_journalled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[Journalled]:
         """Yield the records of a kind that the journal should hold for the rows of these numbers."""
-        if kind != "approved" or self._baselines.kept():
-            for sequence, at, *values in self._file.streamed(AS_JOURNALLED[kind], (first, last)):
-                yield Journalled(kind, sequence, _payload(kind, values), at)
+        for sequence, at, *values in self._file.streamed(AS_JOURNALLED[kind], (first, last)):
+            yield Journalled(kind, sequence, _payload(kind, values), at)
 
     def identities(self) -> Iterator[Identity]:
         """Yield what makes each record itself that the journal should hold for what stands here."""
@@ -106,8 +103,6 @@ class Upkeep:
 
     def latest(self, table: str) -> str:
         """Return the time of the last row of a table, as text; "" where there is none."""
-        if table == "baselines" and not self._baselines.kept():
-            return ""
         found = self._file.row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - a name of ours
         return str(found[0]) if found else ""
 

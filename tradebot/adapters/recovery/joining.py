@@ -110,13 +110,15 @@ def _begun(folder: StateFolder, path: Path, sources: Sources) -> Journal:
     return Journal.open(path, sources.reading.sound)
 
 
-def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, str], datetime]]:
+def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, object], datetime]]:
     """Yield the states in force by a ledger that knows more than the journal, which was lost or cut short."""
     halts = old.halts()
     for halt in halts:
-        yield {"state": str(halt.state), "who": halt.who, "why": halt.why}, halt.at or now
+        words = {"state": str(halt.state), "who": halt.who, "why": halt.why}
+        yield {**words, "causes": sorted(halt.causes), "accepted_at": None}, halt.at or now
     if not halts:
-        yield {"state": "ACTIVE", "who": "recover", "why": "no halt was in force by the ledger"}, now
+        words = {"state": "ACTIVE", "who": "recover", "why": "no halt was in force by the ledger"}
+        yield {**words, "causes": [], "accepted_at": None}, now
 
 
 def _play_rest(sources: Sources, head: Head, rest: Iterable[Record], books: Replayed) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from tradebot.adapters.ledger.earlier_words import as_of_now
 from tradebot.adapters.ledger import journal_reading
 from tradebot.adapters.ledger.journal import Record
 from tradebot.adapters.ledger.journal_reading import Reading
@@ -283,7 +284,7 @@ def identity(record: Record, kind: str | None = None) -> bytes:
 def words_of(record: Record | Journalled) -> bytes:
     """Return the id of a record that has one, else all that it says, with its time."""
     named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
-    return named[1] if named else record.payload + record.at.encode()
+    return named[1] if named else as_of_now(record.kind, record.payload) + record.at.encode()
 
 
 def digest(kind: str, words: bytes) -> bytes:

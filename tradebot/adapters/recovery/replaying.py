@@ -7,16 +7,18 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tradebot.adapters.ledger.earlier_words import brought_up
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.journal import Head, Record
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
-from tradebot.model.activity import id_of
+from tradebot.model.activity import Booking, Entry
 from tradebot.model.baseline import Baseline
 from tradebot.model.intent import Intent
 from tradebot.model.order import Reply
+from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 
 
@@ -81,14 +83,16 @@ def replay(books: Replayed, record: Record, sources: Sources) -> None:
     kind, where = record.kind, f"record {record.head.sequence}"
     if kind in NOT_PLAYED or (kind == "approved" and sources.approval_unsure):
         return
-    if kind != "promised" and kind not in PLAYED:
+    if kind not in BY_TEXT and kind not in PLAYED:
         sources.doubts.append(Doubt("record", where, f"this version does not know records of kind {kind}"))
         return
     try:
         if kind == "promised":
             _promise_again(books, record.payload.decode())
+        elif kind == "fill":
+            _fill_again(books, record.payload.decode(), parse_time(record.at))
         else:
-            PLAYED[kind](books, json.loads(record.payload), parse_time(record.at))
+            PLAYED[kind](books, brought_up(kind, json.loads(record.payload)), parse_time(record.at))
     except (KeyError, TypeError, ValueError, InvalidOperation, AssertionError) as error:
         said = f"{kind} could not be written again ({type(error).__name__}: {error})"
         sources.doubts.append(Doubt("record", where, said))
@@ -102,18 +106,22 @@ def _promise_again(books: Replayed, text: str) -> None:
     books.order_rows.promise_text(decode(Intent, intent), text[len(INTENT) : end], text[end + len(VERDICTS) : -1])
 
 
+def _fill_again(books: Replayed, text: str, at: datetime) -> None:
+    """Write a fill by its own text: the ledger holds it word for word as the journal does."""
+    books.money.put_fill(decode(OwnedFill, brought_up("fill", json.loads(text))), text, at)
+
+
 def _settled(books: Replayed, payload: Any, at: datetime) -> None:
     books.settle(payload["client_order_id"], decode(Reply, payload["reply"]), at)
 
 
-def _filled(books: Replayed, payload: Any, at: datetime) -> None:
-    books.apply_fills([decode(OwnedFill, payload)], at)
-
-
 def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
     # Whoever was killed between journal and ledger books an activity again, and the journal holds it twice.
-    if id_of(payload["why"]) not in books.booked():
-        books.adjust_cash(Decimal(payload["amount"]), payload["why"], at)
+    origin, about = Origin(payload["origin"]), payload["about"]
+    if origin is not Origin.ACTIVITY:
+        books.adjust_cash(Decimal(payload["amount"]), payload["why"], at, origin=origin, about=about)
+    else:
+        books.book(Booking((Entry(about, payload["kind"], Decimal(payload["amount"]), payload["why"]),)), at)
 
 
 def _rebuilt(books: Replayed, payload: Any, at: datetime) -> None:
@@ -126,18 +134,29 @@ PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], object]] = {
     "settled": _settled,
     "abandoned": lambda books, payload, at: books.abandon(payload["client_order_id"], payload["why"], at),
     "retried": lambda books, payload, at: books.retry(payload["client_order_id"], at),
-    "fill": _filled,
     "cash_adjusted": _moved_cash,
     "acknowledged": lambda books, payload, at: books.acknowledge(
-        payload["symbol"], Decimal(payload["quantity"]), payload["why"], at
+        payload["symbol"],
+        Decimal(payload["quantity"]),
+        payload["why"],
+        at,
+        origin=Origin(payload["origin"]),
+        about=payload["about"],
     ),
     "approved": lambda books, payload, at: books.baselines.approve(Baseline(payload["values"], payload["who"], at)),
     "rebuilt": _rebuilt,
     "trading_state": lambda books, payload, at: books.history.record(
-        payload["state"], payload["who"], payload["why"], at
+        payload["state"],
+        payload["who"],
+        payload["why"],
+        at,
+        causes=payload["causes"],
+        accepted_at=payload["accepted_at"],
     ),
 }
 """How a record of the journal is written again."""
+BY_TEXT = frozenset({"promised", "fill"})
+"""Records whose text stands in the ledger as it was journalled."""
 NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
 NOT_INHERITED = ("armings", "last_reconcile")
 """Records and tables that new books do not inherit: they are their own, and real money is armed anew by a person."""

@@ -7,7 +7,7 @@ uses the cheap part of the standard library only.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from errno import EEXIST, ENOTEMPTY
 from functools import partial
@@ -26,6 +26,8 @@ ARMED = "ARMED"
 HALT = "HALT"
 TAKEN = ".taken"
 """How the name of a HALT ends that was moved away to be ended."""
+Written = tuple[str, str, str, datetime, tuple[str, ...]]
+"""What one of the two files says: the state, who, why, when, and the bot's own causes."""
 Seen = tuple[int, int] | None
 """Which HALT file it is, by inode and time of writing in ns: each halt writes a new file."""
 
@@ -43,17 +45,17 @@ def arm(folder: Path, who: str, at: datetime) -> None:
         raise cannot_write(folder, error) from error
 
 
-def halt(folder: Path, who: str, why: str, at: datetime, state: str) -> str:
+def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Iterable[str] = ()) -> str:
     """Remove or empty ARMED, then write HALT; either one holds, so OperatorError only where both failed.
 
     Return the state that the two files hold now: the newest reason is kept, but FLATTEN is never weakened to
-    REDUCE_ONLY. Where ARMED alone could be changed that is REDUCE_ONLY, whatever was asked.
+    REDUCE_ONLY. Where ARMED alone could be changed that is REDUCE_ONLY, whatever was asked. `causes` are the bot's own.
     """
     kept_armed = _failure(partial(_remove, folder / ARMED)) and _failure(partial(_empty, folder / ARMED))
     before = _parse(_content(folder / HALT) or "")
     flattening = before is not None and before[0] == "FLATTEN"
     state = "FLATTEN" if flattening else str(state)
-    not_halted = _failure(partial(write_durably, folder / HALT, _text(state, who, why, at)))
+    not_halted = _failure(partial(write_durably, folder / HALT, _text(state, who, why, at, causes)))
     if kept_armed and not_halted:
         raise cannot_write(folder, not_halted) from kept_armed
     return "REDUCE_ONLY" if not_halted and not flattening else state
@@ -140,7 +142,7 @@ def read(folder: Path) -> "TradingStateRecord":
     record = _armed(folder)
     if record is None:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "", "the ARMED file is absent or unreadable", None)
-    _, who, why, at = record
+    _, who, why, at, _ = record
     return TradingStateRecord(TradingState.ACTIVE, who, why, at)
 
 
@@ -155,13 +157,14 @@ def _there(path: Path) -> bool:
     return True
 
 
-def _armed(folder: Path) -> tuple[str, str, str, datetime] | None:
+def _armed(folder: Path) -> Written | None:
     """Return the record of ARMED, None where it is absent, emptied, damaged or says anything else."""
     record = _parse(_content(folder / ARMED) or "")
     return record if record and record[0] == "ACTIVE" else None
 
 
 def _read_halt(path: Path) -> "TradingStateRecord":
+    from tradebot.model.reasons import Reason
     from tradebot.model.trading import TradingState, TradingStateRecord
 
     content = _content(path)
@@ -171,9 +174,9 @@ def _read_halt(path: Path) -> "TradingStateRecord":
     parsed = _parse(content or "")
     if parsed is None:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file that cannot be read", None)
-    state, who, why, at = parsed
+    state, who, why, at, named = parsed
     known = TradingState.FLATTEN if state == "FLATTEN" else TradingState.REDUCE_ONLY
-    return TradingStateRecord(known, who, why, at)
+    return TradingStateRecord(known, who, why, at, frozenset(reason for reason in Reason if reason in named))
 
 
 def _written(path: Path) -> datetime | None:
@@ -192,18 +195,20 @@ def _content(path: Path) -> str | None:
         return None
 
 
-def _parse(content: str) -> tuple[str, str, str, datetime] | None:
+def _parse(content: str) -> Written | None:
     try:
         record = json.loads(content)
-        at = datetime.fromisoformat(record["at"])
-        return str(record["state"]), str(record["who"]), str(record["why"]), at
+        at, causes = datetime.fromisoformat(record["at"]), record.get("causes")
+        named = tuple(map(str, causes)) if isinstance(causes, list) else ()
+        return str(record["state"]), str(record["who"]), str(record["why"]), at, named
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _text(state: str, who: str, why: str, at: datetime) -> str:
+def _text(state: str, who: str, why: str, at: datetime, causes: Iterable[str] = ()) -> str:
+    named = sorted(causes)
     record = {"state": str(state), "who": who, "why": why, "at": at.astimezone(UTC).isoformat()}
-    return json.dumps(record) + "\n"
+    return json.dumps(record | ({"causes": named} if named else {})) + "\n"
 
 
 def _failure(step: Callable[[], None]) -> OSError | None:

@@ -1,0 +1,160 @@
+"""What the code must know later is a field or a row: nobody reads it out of a sentence, an id of ours, or by LIKE."""
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.package.test_house import ROOT
+
+SQL = re.compile(r"\b(?:LIKE|GLOB|REGEXP)\b")
+READS = frozenset({"startswith", "endswith", "removeprefix", "removesuffix", "partition", "rpartition"}) | frozenset(
+    {"split", "rsplit", "splitlines", "find", "rfind"}
+)
+MATCHES = frozenset({"match", "fullmatch", "search", "findall", "finditer"})
+OF_RE = frozenset({"split", "sub", "subn"})
+IDS = frozenset({"activity_id", "client_order_id", "venue_order_id", "venue_id", "plan_id", "about"})
+REASONS = frozenset(
+    {"why", "trading_why", "who", "reason", "message", "hint", "detail", "details", "cause", "override"}
+)
+WORDS = IDS | REASONS
+"""What sentences, and ids that our stores hold, are called wherever they stand."""
+STORES = (
+    "ledger/",
+    "facts/",
+    "state/switch",
+    *(f"recovery/{name}" for name in ("joining", "rebuild", "replaying", "soundness")),
+)
+"""How the modules of the adapters begin that keep what we know: like the core they read no text at all."""
+
+EXCEPTIONS = {
+    "tradebot/model/intent.py:mark_of": "the mark in a venue's client order id is all that a venue keeps for us",
+    "tradebot/timetable/job_times.py": "times as people write them in the configuration",
+    "tradebot/limits.py": "numbers as people write them in the configuration",
+    "tradebot/app/settings.py": "the configuration: names in the environment, lists as people write them",
+    "tradebot/text.py": "the first words of a message of the validator, which people shall not read",
+    "tradebot/strategies/settings.py": "which names a strategy may have",
+    "tradebot/app/baseline.py:origin_of": "the dotted name of a setting",
+    "tradebot/gates/permission.py": "the dotted name of a setting",
+    "tradebot/app/sandbox.py": "addresses and file names",
+    "tradebot/signals/normalize.py": "the venue's symbols of options",
+    "tradebot/__main__.py": "the name of a module that is not installed",
+    "tradebot/adapters/ledger/schema.py:translated": "the names that SQLite gives its errors",
+    "tradebot/adapters/facts/schema.py:translated": "the names that SQLite gives its errors",
+    "tradebot/adapters/ledger/sums.py": "our own statements that make tables",
+    "tradebot/adapters/ledger/migration.py:_name": "our own statements that make tables",
+    "tradebot/adapters/ledger/journal.py": "the lines of the journal's file, and the fields of its format",
+    "tradebot/adapters/ledger/journal_reading.py": "the lines of the journal's file",
+    "tradebot/adapters/recovery/rebuild_sources.py:words_of": "a field of a record's JSON, too long to be parsed",
+    "tradebot/adapters/recovery/replaying.py:_promise_again": "two fields of a long record's JSON",
+}
+"""Where text is read all the same, and which. `earlier_words` is left out: it is how old rows become typed."""
+
+
+class Read(NamedTuple):
+    """One place where text is taken apart or looked into."""
+
+    where: str
+    line: int
+    what: str
+
+
+def reads(tree: ast.AST, module: str, *, strictly: bool) -> Iterator[Read]:
+    """Yield where text is matched: all of it where `strictly`, else what is named like a reason or an id."""
+    for place, node in _placed(tree, module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value):
+            yield Read(place, node.lineno, "LIKE")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if _reads_text(node, node.func, strictly=strictly):
+                yield Read(place, node.lineno, ast.unparse(node))
+        elif isinstance(node, ast.Compare) and _looks_into(node):
+            yield Read(place, node.lineno, ast.unparse(node))
+
+
+def _reads_text(call: ast.Call, function: ast.Attribute, *, strictly: bool) -> bool:
+    by_pattern = function.attr in MATCHES or (function.attr in OF_RE and ast.unparse(function.value) == "re")
+    subjects = {_named(argument) for argument in call.args} if by_pattern else {_named(function.value)}
+    return (by_pattern or function.attr in READS) and (strictly or bool(subjects & WORDS))
+
+
+def _looks_into(comparison: ast.Compare) -> bool:
+    inside = any(isinstance(operator, ast.In | ast.NotIn) for operator in comparison.ops)
+    text = isinstance(comparison.left, ast.Constant | ast.JoinedStr)
+    return inside and text and _named(comparison.comparators[-1]) in WORDS
+
+
+def _placed(tree: ast.AST, place: str) -> Iterator[tuple[str, ast.AST]]:
+    """Yield each piece of code with the function that it stands in; documentation is no code."""
+    documented = ast.FunctionDef | ast.ClassDef | ast.Module
+    body = list(ast.iter_child_nodes(tree))
+    for child in body:
+        if isinstance(child, ast.Expr) and isinstance(child.value, ast.Constant) and isinstance(tree, documented):
+            continue
+        inner = f"{place.partition(':')[0]}:{child.name}" if isinstance(child, ast.FunctionDef) else place
+        yield inner, child
+        yield from _placed(child, inner)
+
+
+def _named(node: ast.expr) -> str:
+    """Return what an expression is called: the last part of a path, or the key that is asked for."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value)
+    if isinstance(node, ast.Call):
+        return _named(node.args[0] if node.args else node.func)
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def is_strict(path: str) -> bool:
+    if path.startswith("tradebot/adapters/"):
+        return path.removeprefix("tradebot/adapters/").startswith(STORES)
+    return path.startswith("tradebot/")
+
+
+def found() -> list[Read]:
+    """Return every place of the program that reads text."""
+    every = list[Read]()
+    for room in ("tradebot", "commands", "jobs"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if name.startswith("tradebot/exchange/") or name == "tradebot/adapters/ledger/earlier_words.py":
+                continue
+            every += reads(ast.parse(path.read_text()), name, strictly=is_strict(name))
+    return every
+
+
+def test_nothing_is_read_out_of_sentences_or_ids() -> None:
+    places = found()
+    excused = {read.where for read in places} | {read.where.partition(":")[0] for read in places}
+    assert [read for read in places if not {read.where, read.where.partition(":")[0]} & EXCEPTIONS.keys()] == []
+    assert set(EXCEPTIONS) - excused == set(), "an exception that nothing needs any more"
+
+
+def test_only_what_brings_old_rows_and_records_up_reads_the_old_words() -> None:
+    users = {
+        path.name
+        for path in (ROOT / "tradebot").rglob("*.py")
+        if path.name != "earlier_words.py" and "earlier_words" in path.read_text()
+    }
+    assert users == {"ledger_migration.py", "replaying.py", "rebuild_sources.py"}
+
+
+@pytest.mark.parametrize(
+    ("source", "strictly"),
+    [
+        ("def f(halt):\n    return CAUSE.findall(halt.why)", False),
+        ("def f(state):\n    return re.match('override', state['why'])", False),
+        ("def f(fill):\n    return fill.activity_id.startswith('activity:')", False),
+        ("def f(fill):\n    return str(fill.activity_id).partition(':')[0]", False),
+        ("def f(state):\n    return 'override' in state.why", False),
+        ("def f(name):\n    return name.removesuffix(':from')", True),
+        ("def f(name):\n    return OLD.fullmatch(name)", True),
+        ("QUERY = \"SELECT why FROM cash WHERE why LIKE 'activity:%'\"", False),
+        ("def f(ask, mark):\n    return ask(f\"SELECT id FROM fills WHERE id GLOB '{mark}*'\")", False),
+    ],
+)
+def test_each_way_to_read_a_sentence_is_found(source: str, strictly: bool) -> None:
+    assert len(list(reads(ast.parse(source), "m.py", strictly=strictly))) == 1

@@ -1,0 +1,152 @@
+"""What the ledger and its journal said in sentences up to ledger version 3, as the facts that they stand for.
+
+Only what brings old rows and old records up reads them. Where a sentence leaves it open nothing is guessed: an origin
+is `unknown`, causes are None.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from tradebot.adapters.text.canonical import json_text
+from tradebot.model.origin import Origin
+
+ACTIVITY = re.compile(r"activity:(\S*) ?(.*)", re.DOTALL)
+CASH = (
+    (Origin.PLAN, re.compile(r"(plan-[0-9a-f]+) accepted by .*", re.DOTALL)),
+    (Origin.ADOPTION, re.compile(r"(\S+) was acknowledged by .*", re.DOTALL)),
+    (Origin.ADOPTION, re.compile(r"(\S+) was bought before it was taken over by .*", re.DOTALL)),
+)
+SHARES = (
+    (Origin.PLAN, re.compile(r"(plan-[0-9a-f]+) accepted by .*", re.DOTALL)),
+    (Origin.ADOPTION, re.compile(r"()(?:acknowledged|taken over) by .*", re.DOTALL)),
+    (Origin.TAKEN_OVER, re.compile(r"()orders under our mark made these shares")),
+)
+FILLS = (
+    (Origin.PLAN, re.compile(r"adjustment:(plan-[0-9a-f]+):.+", re.DOTALL)),
+    (Origin.ADOPTION, re.compile(r"adoption:(.+):[0-9]{8}T[0-9]{12}Z:(?:from|to)", re.DOTALL)),
+    (Origin.ACTIVITY, re.compile(r"activity:(.+):[0-9]+", re.DOTALL)),
+    (Origin.GIVEN_BACK, re.compile(r"owned:(.+):(?:from|to)", re.DOTALL)),
+    (Origin.TAKEN_OVER, re.compile(r"taken-over:(.+)", re.DOTALL)),
+)
+BY_ITSELF = "tradebot"
+CAUSE = re.compile(r"([A-Z_]+): .+ against \S+")
+FAULT = re.compile(r"PASS_FAULT: .*", re.DOTALL)
+OVERRIDE = re.compile(r"override ([A-Z_,]+) at (\S+): ")
+CAUSES = frozenset(
+    {
+        "DAILY_LOSS_HALT",
+        "DRAWDOWN_REACHED",
+        "REJECT_STORM",
+        "UNKNOWN_STORM",
+        "SECOND_WRITER",
+        "BOOKS_OLD",
+        "VENUE_DRIFT",
+        "PASS_FAULT",
+    }
+)
+"""All for which those versions halted by themselves."""
+
+
+class Adjusted(NamedTuple):
+    """What an adjustment was for: `kind` is the broker's own word for an activity, `why` what is left to be read."""
+
+    origin: Origin
+    about: str
+    kind: str
+    why: str
+
+
+class State(NamedTuple):
+    """The causes of a halt, or those that an unhalt accepted at a time; None where nobody can tell."""
+
+    causes: list[str] | None
+    accepted_at: str | None
+
+
+def fill(activity_id: str, venue_order_id: str) -> tuple[Origin, str]:
+    """Return where a fill came from, and what it was about; whatever is of an order is the venue's."""
+    return (Origin.VENUE, "") if venue_order_id else _of(FILLS, activity_id)
+
+
+def cash(why: str) -> Adjusted:
+    """Return what a cash movement was for."""
+    activity = ACTIVITY.fullmatch(why)
+    if activity:
+        words = activity[2]
+        return Adjusted(Origin.ACTIVITY, activity[1], words.partition(" ")[0].partition("/")[0], words)
+    return Adjusted(*_of(CASH, why), "", why)
+
+
+def shares(symbol: str, why: str) -> Adjusted:
+    """Return what a note about shares of others was for."""
+    activity = ACTIVITY.fullmatch(why)
+    if activity:
+        return Adjusted(Origin.ACTIVITY, activity[1], "", activity[2])
+    origin, about = _of(SHARES, why)
+    return Adjusted(origin, symbol if origin is Origin.ADOPTION else about, "", why)
+
+
+def state(name: str, who: str, why: str) -> State:
+    """Return the causes that a trading state told of; a person's halt has none."""
+    if name == "ACTIVE":
+        accepted = OVERRIDE.match(why)
+        if accepted is None or not _is_time(accepted[2]):
+            return State([], None)
+        return State(sorted(CAUSES.intersection(accepted[1].split(","))), accepted[2])
+    if who != BY_ITSELF:
+        return State([], None)
+    if FAULT.fullmatch(why):
+        return State(["PASS_FAULT"], None)
+    told = [CAUSE.fullmatch(part) for part in why.split("; ")]
+    named = [part[1] for part in told if part and part[1] in CAUSES]
+    return State(sorted(named) if len(named) == len(told) else None, None)
+
+
+def brought_up(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a journal's payload as this version writes it; one that it has written itself is as it was."""
+    if "origin" in payload or "causes" in payload or kind not in _BROUGHT_UP:
+        return dict(payload)
+    return dict(_BROUGHT_UP[kind](payload))
+
+
+def as_of_now(kind: str, payload: bytes) -> bytes:
+    """Return the text of a journal's payload as this version writes it."""
+    return json_text(brought_up(kind, json.loads(payload))).encode() if kind in _BROUGHT_UP else payload
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _of(patterns: tuple[tuple[Origin, re.Pattern[str]], ...], text: str) -> tuple[Origin, str]:
+    found = ((origin, pattern.fullmatch(text)) for origin, pattern in patterns)
+    return next(((origin, match[1]) for origin, match in found if match), (Origin.UNKNOWN, ""))
+
+
+def _fill(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    origin, about = fill(payload["fill"]["activity_id"], payload["fill"]["venue_order_id"])
+    yield from {**payload, "origin": origin, "about": about}.items()
+
+
+def _cash(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield "amount", payload["amount"]
+    yield from cash(payload["why"])._asdict().items()
+
+
+def _shares(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    told = shares(payload["symbol"], payload["why"])
+    yield from {"symbol": payload["symbol"], "quantity": payload["quantity"]}.items()
+    yield from {"origin": told.origin, "about": told.about, "why": told.why}.items()
+
+
+def _state(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield from {**payload, **state(payload["state"], payload["who"], payload["why"])._asdict()}.items()
+
+
+_BROUGHT_UP = {"fill": _fill, "cash_adjusted": _cash, "acknowledged": _shares, "trading_state": _state}

@@ -1,0 +1,200 @@
+"""Ledgers of earlier versions, brought up to the next one step by step, each from a copy that is kept.
+
+A writer does it in the file, in one transaction a step. Whoever only reads does it in memory, and leaves the file as
+it is. Nothing is brought up that is not, row by row, as it was written.
+"""
+
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tradebot.adapters.ledger import earlier_words
+from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.state.plain_files import create_draft
+from tradebot.adapters.state.state_folder import REBUILD, sync_folder
+from tradebot.adapters.text.canonical import json_text
+from tradebot.errors import DamagedBooksError
+
+Facts = Callable[[Mapping[str, Any]], dict[str, Any]]
+VERSION = 4
+BEFORE_FACTS = 3
+IN_SENTENCES = (
+    """CREATE TABLE fills (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, activity_id TEXT NOT NULL,
+        at TEXT NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence), UNIQUE (account, activity_id)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE cash_adjustments (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
+        why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE trading_states (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, state TEXT NOT NULL,
+        who TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE acknowledged (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, symbol TEXT NOT NULL,
+        quantity TEXT NOT NULL, why TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence)
+    ) WITHOUT ROWID""",
+)
+"""Tables of versions 2 and 3 whose facts stood in sentences and in the ids of fills."""
+PEAKS = """SELECT account, symbol, price FROM high_water
+    WHERE strategy = 'account' AND symbol IN ('equity', 'equity seen once')
+    AND opened_at = (SELECT opened_at FROM book WHERE book.account = high_water.account)"""
+"""Where versions 2 and 3 kept the highest equity, among the best prices of positions."""
+_NAME = re.compile(r"CREATE TABLE (\w+) \(")
+
+
+def tables_of(version: int, tables: Sequence[str]) -> tuple[str, ...]:
+    """Return the statements that made a ledger of a version, by those of this one."""
+    if version == VERSION:
+        return tuple(tables)
+    told = {_name(statement): statement for statement in IN_SENTENCES}
+    lacking = {"equity_peak"} if version == BEFORE_FACTS else {"equity_peak", "baselines"}
+    return tuple(told.get(_name(one), one) for one in tables if _name(one) not in lacking)
+
+
+def bring_up(database: sqlite3.Connection, tables: Sequence[str], keep: Callable[[int], None]) -> None:
+    """Bring a ledger up to this version; whoever is killed leaves one version or the next. `keep` copies it before.
+
+    DamagedBooksError where it is not as it was written.
+    """
+    for version, step in STEPS.items():
+        if version_of(database) > version:
+            continue
+        database.execute("BEGIN IMMEDIATE")
+        # Another process may have done it since.
+        if version_of(database) == version:
+            _require_as_written(database, tables_of(version, tables))
+            keep(version)
+            step(database, {_name(statement): statement for statement in tables})
+            database.execute(f"PRAGMA user_version = {version + 1}")
+        with around("ledger_migration.bring_up"):
+            database.execute("COMMIT")
+
+
+def version_of(database: sqlite3.Connection) -> int:
+    """Return the version of a ledger."""
+    ((version,),) = database.execute("PRAGMA user_version")
+    return int(version)
+
+
+def keep_beside(path: Path, version: int) -> None:
+    """Keep a durable copy of a ledger beside it; the caller holds its write lock and has written nothing yet.
+
+    SQLite reads it: whoever else opened and closed the file here would end the lock that keeps other writers out.
+    """
+    kept = path.with_name(f"{path.name}-version-{version}")
+    draft, descriptor = create_draft(kept)
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as ledger, closing(sqlite3.connect(draft)) as copy:
+            copy.execute("PRAGMA journal_mode = OFF")
+            copy.execute("PRAGMA synchronous = OFF")
+            ledger.backup(copy)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    with around("ledger_migration.keep"):
+        draft.rename(kept)
+    sync_folder(path.parent)
+
+
+def _require_as_written(database: sqlite3.Connection, tables: Sequence[str]) -> None:
+    found = [row[0] for row in database.execute("PRAGMA integrity_check")]
+    if found == ["ok"]:
+        found = list(ledger_sums.differences(database, tables))
+    if found:
+        raise DamagedBooksError(f"The ledger is damaged: {'; '.join(found[:3])}.", REBUILD)
+
+
+def _name(statement: str) -> str:
+    """Return the table that a statement makes; any other statement stands for itself."""
+    named = _NAME.match(statement)
+    return named[1] if named else statement
+
+
+def _add(database: sqlite3.Connection, statement: str) -> None:
+    for one in (statement, *ledger_sums.triggers((statement,))):
+        database.execute(one)
+
+
+def _accept(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
+    """Version 3 can hold what a person accepted of the configuration."""
+    _add(database, tables["baselines"])
+
+
+def _say_in_fields(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
+    """Version 4 has fields for what stood in sentences, in the ids of fills and among the best prices."""
+    for table, (columns, facts) in FACTS.items():
+        _write_anew(database, tables[table], table, columns, facts)
+    _add(database, tables["equity_peak"])
+    for account, name, price in database.execute(PEAKS).fetchall():
+        told = (account, price, "0") if name == "equity" else (account, "0", price)
+        column = "highest" if name == "equity" else "seen_once"
+        database.execute(
+            "INSERT INTO equity_peak (account, highest, seen_once) VALUES (?, ?, ?)"  # noqa: S608 - names of ours
+            f" ON CONFLICT DO UPDATE SET {column} = excluded.{column}",
+            told,
+        )
+    gone = database.execute(
+        "DELETE FROM high_water WHERE strategy = 'account' AND symbol IN ('equity', 'equity seen once')"
+    ).rowcount
+    database.execute("UPDATE book SET rows = rows - ?", (gone,))
+
+
+def _write_anew(database: sqlite3.Connection, statement: str, table: str, columns: Sequence[str], facts: Facts) -> None:
+    """Write a table's rows into the table of now, each with the facts that it stands for."""
+    old = f"{table}_before"
+    for trigger in ("added", "changed"):
+        database.execute(f"DROP TRIGGER {table}_{trigger}")
+    database.execute(f"ALTER TABLE {table} RENAME TO {old}")
+    _add(database, statement)
+    rows = database.execute(f"SELECT {', '.join(columns)} FROM {old}").fetchall()  # noqa: S608 - names of ours
+    for row in rows:
+        known = dict(zip(columns, row, strict=True))
+        known |= facts(known)
+        names, given = ", ".join(known), ", ".join("?" * len(known))
+        database.execute(f"INSERT INTO {table} ({names}) VALUES ({given})", tuple(known.values()))  # noqa: S608 - names of ours
+    # Each row was counted when it was written first.
+    database.execute("UPDATE book SET rows = rows - ?", (len(rows),))
+    database.execute(f"DROP TABLE {old}")
+
+
+def _of_a_fill(row: Mapping[str, Any]) -> dict[str, Any]:
+    origin, about = earlier_words.fill(row["activity_id"], json.loads(row["body"])["fill"]["venue_order_id"])
+    return {"origin": origin, "about": about}
+
+
+def _of_cash(row: Mapping[str, Any]) -> dict[str, Any]:
+    return earlier_words.cash(row["why"])._asdict()
+
+
+def _of_shares(row: Mapping[str, Any]) -> dict[str, Any]:
+    told = earlier_words.shares(row["symbol"], row["why"])
+    return {"origin": told.origin, "about": told.about, "why": told.why}
+
+
+def _of_a_state(row: Mapping[str, Any]) -> dict[str, Any]:
+    told = earlier_words.state(row["state"], row["who"], row["why"])
+    return {"causes": None if told.causes is None else json_text(told.causes), "accepted_at": told.accepted_at}
+
+
+FACTS: Mapping[str, tuple[tuple[str, ...], Facts]] = {
+    "fills": (("account", "sequence", "activity_id", "at", "body", "applied_at", "schema"), _of_a_fill),
+    "cash_adjustments": (("account", "sequence", "amount", "why", "at", "schema"), _of_cash),
+    "acknowledged": (("account", "sequence", "symbol", "quantity", "why", "at", "schema"), _of_shares),
+    "trading_states": (("account", "sequence", "state", "who", "why", "at", "schema"), _of_a_state),
+}
+"""The tables whose rows get fields in version 4: their columns before it, and what a row says of the facts."""
+STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {2: _accept, 3: _say_in_fields}
+"""What brings each version to the next one."""
