@@ -1,7 +1,7 @@
 """A state as version 3 wrote it, whose facts stood in sentences, in the ids of fills and among the best prices.
 
-Ledger, journal, marker and HALT lie in `version_3_state/` as that version left them: books with a bit of everything, then
-fills of every origin, cash and notes for every purpose, and halts of every kind.
+Ledger, journal, marker and HALT lie in `version_3_state/` as that version left them: books with a bit of everything,
+then fills of every origin, cash and notes for every purpose, and halts of every kind.
 """
 
 import shutil

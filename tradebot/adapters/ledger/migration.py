@@ -13,8 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tradebot.adapters.ledger import earlier_words
 from tradebot.adapters.faults.failpoint import around
+from tradebot.adapters.ledger import earlier_words
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.state.plain_files import create_draft
 from tradebot.adapters.state.state_folder import REBUILD, sync_folder

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.adapters.ledger.earlier_words import as_of_now
 from tradebot.adapters.ledger import journal_reading
+from tradebot.adapters.ledger.earlier_words import as_of_now
 from tradebot.adapters.ledger.journal import Record
 from tradebot.adapters.ledger.journal_reading import Reading
 from tradebot.adapters.ledger.ledger import SqliteLedger
