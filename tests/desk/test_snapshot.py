@@ -20,6 +20,8 @@ from tradebot.model.desk import Book
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Order, OrderStatus
+from tradebot.model.origin import Origin
+from tradebot.model.position import unreported_fill
 from tradebot.timetable.sessions import last_session, session_of
 
 TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SESSION.close + timedelta(days=1))
@@ -154,6 +156,12 @@ def test_what_we_hold_is_ours_and_its_last_fill_begins_the_cooldown() -> None:
     assert desk.net == {"AAPL": 49, "XOM": 5}
     assert desk.session is not None
     assert desk.session.date == DAY
+
+
+def test_what_an_activity_of_the_broker_wrote_begins_no_cooldown() -> None:
+    split = unreported_fill("flow", "activity:s1:0", "AAPL", Decimal(5), Decimal(50), ago(10), Origin.ACTIVITY, "s1")
+    plan = unreported_fill("flow", "adjustment:0", "MSFT", Decimal(5), Decimal(50), ago(10), Origin.PLAN)
+    assert book(view(), (), (split, plan), (), SECTORS).last_fill_at == {"MSFT": ago(10)}
 
 
 def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:
