@@ -1,1 +1,1 @@
-"""What runs when: the timetable and the session calendar."""
+"""What `serve` does and when: the timetable, claims of slots, and the runner."""

@@ -1,4 +1,4 @@
-"""Claiming the slot that contains now: whoever comes first fills it, the next one is told by whom."""
+"""Claim the slot that contains the current time. The first to claim it runs it; the next is told who did."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from tradebot.timetable.sessions import last_session, session_of
 
 MAX_EXTRA = 1000
 REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
-"""Jobs that only look and compare: asked again in a taken slot, they run again in a recorded extra one."""
+"""Jobs that only look and compare. If their slot is taken, they run again in an extra slot, which is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A slot that was not given, and why."""
+    """The refusal of a slot, with the reason."""
 
     decision: Decision
 
@@ -38,11 +38,11 @@ def claim(
     part: str = "",
     unfinished: Callable[[Call], bool] = lambda call: False,
 ) -> Call | Refused:
-    """Return the call that fills the slot, or why there is none. A dry run claims nothing and is never refused.
+    """Claim the slot for a job and return the call to run, or the reason it is refused.
 
-    A `part` names what shares the slot with the timetable's own run, such as a file of candidates: each is claimed
-    once beside it. A taken slot whose pass was cut short goes on: `unfinished` tells, and the caller holds the pass
-    lock, so that nobody else is at work in it.
+    A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
+    own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
+    pass was cut short, the call resumes it. The caller holds the pass lock, so nobody else is working on that slot.
     """
     session = session_of(ledger, now)
     slot = slot_at(job, timetable[job], session, now) if session else None
@@ -52,7 +52,7 @@ def claim(
             return Refused(
                 Decision(Gate.JOB, Verdict.FAIL, Reason.OUTSIDE_TIMETABLE, _next(job, timetable[job], session, now))
             )
-        # The session's own verbs record that it is closed; the others work at any hour.
+        # Jobs that need an open session record that it is closed. The others run at any hour.
         return Call(job, last_session(ledger, now), f"at {now:%H:%M:%SZ}", by)
     call = Call(job, slot.session, f"{slot.name}/{part}" if part else slot.name, by)
     if dry_run:
@@ -68,21 +68,21 @@ def claim(
 
 
 def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, by: str) -> Call:
-    """Claim a recorded slot beside the timetable, for what a person asks for at any time of a session."""
+    """Claim an extra slot outside the timetable, for something that a person runs by hand at any time."""
     call = Call(job, last_session(ledger, now), f"{what} {now:%H:%M:%SZ}", by)
     won = ledger.claim_slot(job, call.session, call.slot, by, now).won
     return call if won else _extra(ledger, call, now)
 
 
 def _next(job: Job, times: JobTimes, session: Session | None, now: datetime) -> str:
-    found = next_slot(job, times, session, now) if session else None
-    return f"the next slot is at {found.start:%H:%M} UTC" if found else "no slot is left in this session"
+    slot = next_slot(job, times, session, now) if session else None
+    return f"the next slot is at {slot.start:%H:%M} UTC" if slot else "no slot is left in this session"
 
 
 def _extra(ledger: Ledger, call: Call, now: datetime) -> Call:
-    """Mint the first free extra slot beside a taken one."""
+    """Claim the first free extra slot next to a taken one."""
     for number in range(2, MAX_EXTRA):
         name = f"{call.slot}#{number}"
         if ledger.claim_slot(call.job, call.session, name, call.by, now).won:
             return Call(call.job, call.session, name, call.by)
-    raise AssertionError(f"{MAX_EXTRA} extra slots were minted beside {call.slot}")
+    raise AssertionError(f"all {MAX_EXTRA} extra slots of {call.slot} are taken")

@@ -1,4 +1,4 @@
-"""What is due now: slots that have begun and that nobody has filled, whoever the claimers are."""
+"""Find out what is due now: slots that have started and that nobody has claimed yet."""
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import session_of
 
 ENTRIES = Job.TRADE_ONCE
-"""The job that opens positions: late, it is missed. The others look, compare or reduce risk, and may be late."""
+"""The job that opens positions. If it is late, its slot is missed; the other jobs may run late."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a look found: slots to run in the order of the chain, and slots of entries for which it is too late."""
+    """What is due: the slots to run, in the order of the chain, and the entry slots that are too late to run."""
 
     run: tuple[Slot, ...]
     missed: tuple[Slot, ...]
 
 
 class Duty:
-    """The slots of the session that are still ahead of this process; the ledger says which of them are taken.
+    """Tracks the session's slots that this process still has to run; the ledger says which of them are taken.
 
-    A claimed slot whose pass is `unfinished` is due again, except for entries: the verb finds out under the pass lock
-    whether the pass was cut short or is at work.
+    A claimed slot whose pass is `unfinished` is due again, except for entries. The verb, which holds the pass lock,
+    finds out whether the pass was cut short or is still running.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Duty:
         self._ahead: list[Slot] = []
 
     def look(self, now: datetime) -> Due:
-        """Return what is due at `now`. A slot to run is found again until it is taken or over, a missed one is not.
+        """Return what is due at `now`. A slot to run is returned until it is taken or over, a missed slot only once.
 
-        Of slots that were slept through, entries are missed; of any other job the latest is run, once.
+        If several slots have passed, those for entries are missed; any other job runs once, for its latest slot.
         """
         if now.date() != self._day:
             self._begin_day(now)
@@ -64,9 +64,9 @@ class Duty:
             if slot.job is ENTRIES and (slot.job, slot.name) not in claimed and self.is_late(slot, now)
         )
         latest = {slot.job: slot for slot in begun if now < slot.end and slot not in missed}
-        wanted = [slot for slot in latest.values() if not self._is_taken(slot, claimed, now)]
-        self._ahead = [*wanted, *(slot for slot in self._ahead if slot.start > now)]
-        return Due(tuple(sorted(wanted, key=lambda slot: CHAIN.index(slot.job))), missed)
+        to_run = [slot for slot in latest.values() if not self._is_taken(slot, claimed, now)]
+        self._ahead = [*to_run, *(slot for slot in self._ahead if slot.start > now)]
+        return Due(tuple(sorted(to_run, key=lambda slot: CHAIN.index(slot.job))), missed)
 
     def _is_taken(self, slot: Slot, claimed: Set[tuple[str, str]], now: datetime) -> bool:
         if (slot.job, slot.name) not in claimed:
@@ -74,17 +74,17 @@ class Duty:
         return slot.job is ENTRIES or not self._unfinished(slot, now)
 
     def is_late(self, slot: Slot, now: datetime) -> bool:
-        """Tell whether an entry of this slot would come beyond the grace, or after the slot's end."""
+        """Return True if an entry in this slot would come after the grace period or the slot's end."""
         return now - slot.start > self._grace or now >= slot.end
 
     def next_start(self, now: datetime) -> datetime | None:
-        """Return when the next slot of the day begins, or None where none is ahead."""
+        """Return when the next slot of the day starts, or None if there are no more."""
         if now.date() != self._day:
             self._begin_day(now)
         return min((slot.start for slot in self._ahead if slot.start > now), default=None)
 
     def write_missed(self, slot: Slot, now: datetime, by: str, mode: str) -> CycleRecord | None:
-        """Claim a slot that nobody filled and return its record; None where somebody was there after all."""
+        """Claim a missed slot and return its record, or None if someone has claimed it after all."""
         claim = self._ledger.claim_slot(slot.job, slot.session, slot.name, f"{by}, as missed", now)
         if not claim.won:
             return None
@@ -94,11 +94,11 @@ class Duty:
         return CycleRecord(identity, slot.job, slot.session, slot.name, now, mode, (), decision)
 
     def _begin_day(self, now: datetime) -> None:
-        """Read the session of a new day; slots from before there were books are nobody's."""
+        """Read the session of a new day, ignoring slots that ended before the books were opened."""
         self._new_day(now)
         session, opened_at = session_of(self._ledger, now), self._ledger.books_opened_at()
-        found = [slot for job in CHAIN for slot in slots(job, self._timetable[job], session)] if session else []
+        all_slots = [slot for job in CHAIN for slot in slots(job, self._timetable[job], session)] if session else []
         self._ahead = sorted(
-            (slot for slot in found if opened_at is None or slot.end > opened_at), key=lambda slot: slot.start
+            (slot for slot in all_slots if opened_at is None or slot.end > opened_at), key=lambda slot: slot.start
         )
         self._day = now.date()

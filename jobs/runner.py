@@ -1,4 +1,4 @@
-"""`serve`: runs what is due until it is told to stop. APScheduler only ticks; what is due stands in the ledger."""
+"""The loop of `serve`: run what is due until told to stop. APScheduler only ticks; the ledger says what is due."""
 
 import logging
 import traceback
@@ -23,13 +23,13 @@ from tradebot.ports.stores import Events
 TICK_S = 1.0
 """Real seconds between two ticks, and the longest that a signal waits to be seen."""
 MAX_FAULTS = 3
-"""Own faults in a row after which going on would only repeat them: the process ends, and is started into recovery."""
+"""How many bugs in a row end the process. Going on would only repeat them; a restart goes through recovery."""
 TRY_AGAIN = timedelta(seconds=15)
 TRACE_LINES = 12
 
 
 class Kind(StrEnum):
-    """What a line of `serve` is about."""
+    """The kind of a line that `serve` prints."""
 
     NOTE = "note"
     RAN = "ran"
@@ -48,7 +48,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One thing that happened, at trading time; `took_s` is real seconds."""
+    """One thing that happened, at trading time; `took_s` is in real seconds."""
 
     at: datetime
     kind: Kind
@@ -61,9 +61,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """What a runner works with: the verbs by job, who it is, where records, events and lines go.
+    """What a runner works with: the verb of each job, its own name, and where records, events and lines go.
 
-    `stopwatch` returns real seconds from any start on.
+    `stopwatch` returns real seconds since an arbitrary start.
     """
 
     verbs: Mapping[Job, Callable[[], Done]]
@@ -76,22 +76,22 @@ class Station:
 
 
 class Pace(Protocol):
-    """Where trading time comes from."""
+    """The source of trading time."""
 
     @property
     def finished(self) -> bool:
-        """Tell whether no more time will come."""
+        """Return True if trading time has ended for good."""
 
     @property
     def believed(self) -> bool:
-        """Tell whether the day that it says is certain enough to write slots off as missed."""
+        """Return True if the date is certain enough to record slots as missed."""
 
     @property
     def now(self) -> datetime:
-        """Return trading time, without asking anybody."""
+        """Return trading time without any I/O."""
 
     def moments(self) -> Iterator[datetime]:
-        """Yield the trading times at which to look during one tick."""
+        """Yield the trading times at which to check for due slots during one tick."""
 
 
 class Runner:
@@ -108,20 +108,20 @@ class Runner:
 
     @property
     def over(self) -> bool:
-        """Tell whether no tick shall follow."""
+        """Return True if there should be no further tick."""
         return self.stopping or self._pace.finished or self._faults >= MAX_FAULTS
 
     @property
     def exit_code(self) -> ExitCode:
-        """Return what the process tells its caller: only faults of our own are an error."""
+        """Return the exit code of the process: an error only after too many bugs in a row."""
         return ExitCode.ERROR if self._faults >= MAX_FAULTS else ExitCode.DONE
 
     def begin(self) -> None:
-        """Compare books and broker before anything else; OperatorError is raised: who starts it is still there."""
+        """Compare books and broker before anything else. OperatorError is raised while a person is still watching."""
         self._reconcile(self._pace.now, at_start=True)
 
     def tick(self) -> None:
-        """Look once, or on the embedded exchange at each moment of this tick's share of time."""
+        """Check for due slots: once on a real venue, at each moment of the tick on the embedded exchange."""
         for now in self._pace.moments():
             self._look(now)
             if self.over:
@@ -142,12 +142,12 @@ class Runner:
                 self._fill(slot)
 
     def _reconcile(self, now: datetime, *, at_start: bool = False) -> None:
-        """Compare before the first entry, whatever the timetable says; entries wait until it has been done."""
+        """Compare books and broker whatever the timetable says; entries wait until this has succeeded."""
         if self._may_try(Job.RECONCILE, None, now):
             self._reconciled = self._run(Job.RECONCILE, None, now, at_start=at_start)
 
     def _fill(self, slot: Slot) -> None:
-        """Run a slot's job, unless it waits: entries for the first comparison, a job that failed for a while."""
+        """Run a slot's job, unless it has to wait: entries for the first comparison, any job after a failed attempt."""
         now = self._pace.now
         if slot.job is ENTRIES and (not self._reconciled or self._duty.is_late(slot, now)):
             return
@@ -155,14 +155,14 @@ class Runner:
             self._run(slot.job, slot.name, now)
 
     def _may_try(self, job: Job, slot: str | None, now: datetime) -> bool:
-        """Where a slot stays unclaimed after a try, because the venue was away, the next try comes after a while."""
-        tried = self._tried.get((job, slot))
-        return tried is None or now - tried >= TRY_AGAIN
+        """Return False for a while after an attempt that left the slot unclaimed, because the venue didn't answer."""
+        tried_at = self._tried.get((job, slot))
+        return tried_at is None or now - tried_at >= TRY_AGAIN
 
     def _run(self, job: Job, slot: str | None, now: datetime, *, at_start: bool = False) -> bool:
-        """Run a verb and tell how it ended; a verb that fails costs its own pass and no other."""
+        """Run a verb and report how it ended; a failing verb costs only its own pass."""
         began = self._station.stopwatch()
-        # One entry for each job: a new slot's first try forgets the last slot's.
+        # Keep one entry per job: the first attempt at a new slot replaces the entry of the old one.
         self._tried = {key: at for key, at in self._tried.items() if key[0] is not job} | {(job, slot): now}
         try:
             done = self._station.verbs[job]()
@@ -174,11 +174,11 @@ class Runner:
                 now, Kind.FAILED, job, slot, Done(f"{failed.message} {failed.hint}".strip(), failed.code), began
             )
             return False
-        except Exception as fault:  # noqa: BLE001 - the boundary of a job: whatever else happens is our own fault
+        except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is a bug of ours
             self._faults += 1
             self._emit(now, "job_fault", Severity.ERROR, job, _trace(fault))
-            said = f"a fault of tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
-            self._ended(now, Kind.FAULT, job, slot, Done(said, ExitCode.ERROR), began)
+            message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
+            self._ended(now, Kind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
             return False
         self._faults = 0
         self._ended(now, Kind.RAN, job, slot, done, began)
@@ -191,8 +191,8 @@ class Runner:
         self._station.record(record)
         late_s = int((now - slot.start).total_seconds())
         self._emit(now, "slot_missed", Severity.WARN, slot.job, f"{slot.name}, {late_s} s ago")
-        said = f"missed: it was due {late_s} s ago, and missed entries are not made up later"
-        self._tell(Line(now, Kind.MISSED, slot.job, slot.name, said, ExitCode.DONE))
+        message = f"missed: it was due {late_s} s ago, and missed entries are not made up later"
+        self._tell(Line(now, Kind.MISSED, slot.job, slot.name, message, ExitCode.DONE))
 
     def _emit(self, now: datetime, kind: str, severity: Severity, job: Job, message: str) -> None:
         details = {"job": job.value, "message": message}
@@ -211,9 +211,9 @@ def _trace(fault: Exception) -> str:
 
 
 def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: float = TICK_S) -> None:
-    """Call `tick` each `every_s` real seconds in this very thread, until `over`.
+    """Call `tick` every `every_s` real seconds in this thread until `over` returns True.
 
-    Ticks that a long one covers are left out. What a tick raises is raised here.
+    Ticks that fall due during a long tick are skipped. An exception in a tick is raised here.
     """
     logging.getLogger("apscheduler").addHandler(logging.NullHandler())
     scheduler = BlockingScheduler(timezone=UTC, executors={"default": DebugExecutor()})
@@ -226,7 +226,7 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
             end()
 
     def end() -> None:
-        """The scheduler removes a job whose trigger has come to its end, and is shut down with its only job."""
+        """End the trigger: the scheduler then removes its only job, and the removal shuts it down."""
         trigger.end_date = trigger.start_date
 
     def failed(event: JobExecutionEvent) -> None:

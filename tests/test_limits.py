@@ -127,7 +127,7 @@ def test_every_refused_configuration_prints_the_scenario_in_which_it_would_halt_
         note(scenario)
         assert str(latches.daily_loss_fraction) in scenario
         by_day = scenario.endswith("would halt the bot")
-        assert by_day or scenario.endswith("the halt that no new day ends")
+        assert by_day or scenario.endswith("which no new day clears")
         assert (
             halted_as_told(rules, exits, latches)
             if by_day
@@ -151,13 +151,13 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
         (
             {"daily_loss_fraction": "0.038"},
             "a day that has lost just less than max_daily_loss_fraction 0.02 may open a full book, whose stops and "
-            "spreads lose 0.018 more: 0.038 of equity, not less than halts.daily_loss_fraction 0.038: filling its own "
-            "budget would halt the bot",
+            "spreads can lose 0.018 more. That is 0.038 of equity, not less than halts.daily_loss_fraction 0.038: "
+            "filling its own budget would halt the bot",
         ),
         (
             {"drawdown_fraction": "0.04"},
-            "a day that loses just less than halts.daily_loss_fraction 0.04 is not halted, but has reached "
-            "halts.drawdown_fraction 0.04: one permitted day would trip the halt that no new day ends",
+            "a day that loses just less than halts.daily_loss_fraction 0.04 is not halted, but reaches "
+            "halts.drawdown_fraction 0.04: one permitted day would trip the drawdown halt, which no new day clears",
         ),
     ],
 )

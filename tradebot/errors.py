@@ -1,4 +1,4 @@
-"""The error forms and the exit codes, each listed once."""
+"""All error classes and exit codes."""
 
 from enum import IntEnum
 
@@ -6,7 +6,7 @@ LONGEST_WORD = 40
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller."""
+    """The exit codes of the process."""
 
     DONE = 0
     ERROR = 1
@@ -21,13 +21,13 @@ class ExitCode(IntEnum):
 
 
 def word(typed: str) -> str:
-    """Return a word that somebody typed as a message repeats it: short, and every letter beyond ASCII spelled out."""
-    spelled = ascii(typed)[1:-1]
-    return spelled if len(spelled) <= LONGEST_WORD else f"{spelled[:LONGEST_WORD]}…"
+    """Return a typed word in a form that is safe to repeat in a message: short, with non-ASCII characters escaped."""
+    escaped = ascii(typed)[1:-1]
+    return escaped if len(escaped) <= LONGEST_WORD else f"{escaped[:LONGEST_WORD]}…"
 
 
 class TradebotError(Exception):
-    """Base of everything that we raise on purpose."""
+    """The base of every error that we raise on purpose."""
 
     code: ExitCode = ExitCode.ERROR
     retryable = False
@@ -41,25 +41,28 @@ class TradebotError(Exception):
 
 
 class OperatorError(TradebotError):
-    """A person is needed: the message says what and why, the hint the exact next command."""
+    """Raised when a person has to act: the message says what happened and why, the hint is the exact next command."""
 
     code = ExitCode.USAGE
 
 
 class ConfigurationError(OperatorError):
-    """No settings can be made of what the configuration file and the environment say."""
+    """Raised when the configuration file and the environment don't make valid settings."""
 
 
 class DamagedBooksError(OperatorError):
-    """The ledger cannot be believed: nothing may be decided from it until it is rebuilt."""
+    """Raised when the ledger can't be trusted; nothing may be decided from it until it is rebuilt."""
 
 
 class DamagedJournalError(DamagedBooksError):
-    """The journal is lost or damaged; the ledger beside it may be whole."""
+    """Raised when the journal is lost or damaged, although the ledger may be intact."""
 
 
 class TemporaryError(TradebotError):
-    """The world says not now; a later run may succeed. Adapters retry reads before raising it."""
+    """Raised when something outside isn't available right now and a later run may succeed.
+
+    Adapters retry reads before they raise it.
+    """
 
     code = ExitCode.UNAVAILABLE
     retryable = True

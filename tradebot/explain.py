@@ -1,4 +1,4 @@
-"""Folds over recorded decisions: the funnel, why no orders, one symbol's way, profit. Asks no gate again."""
+"""Explain recorded decisions: the funnel, why no orders were sent, one symbol's path, profit. No gate is run again."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from tradebot.text import counted, noun
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """The candidate that came nearest to passing where it failed; `distance` is a fraction of the limit."""
+    """The candidate that came closest to passing the gate it failed; `distance` is a fraction of the limit."""
 
     symbol: str
     at: datetime
@@ -29,7 +29,7 @@ class NearMiss:
 
 @dataclass(frozen=True, slots=True)
 class ReasonCount:
-    """How many candidates ended at one reason, with its meaning and remedy and the nearest miss."""
+    """How many candidates ended with one reason, with its meaning, its remedy and the nearest miss."""
 
     reason: Reason
     cause: Cause
@@ -41,7 +41,7 @@ class ReasonCount:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """Candidates in, orders out, and each loss by its terminal reason: candidates = orders + sum of reasons."""
+    """Candidates in, orders out, and the rest by terminal reason: candidates = orders + sum of reasons."""
 
     passes: int
     refused_passes: int
@@ -51,7 +51,7 @@ class Funnel:
 
 
 class Verdict(StrEnum):
-    """Why there were no orders, in one word."""
+    """The verdict on why there were no orders."""
 
     TRADED = "traded"
     BROKEN = "broken"
@@ -62,18 +62,18 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer to `why-no-orders`: a verdict, a sentence, the reason that decided it, what would unblock."""
+    """The answer to `why-no-orders`: a verdict, a sentence with the deciding reason, and what would change it."""
 
     verdict: Verdict
     sentence: str
     remedy: str
     funnel: Funnel
     then: str | None = None
-    """Where most candidates would end next, once what decided it is out of the way; None where nothing stands there."""
+    """Where most candidates would end next, if the deciding reason went away; None if nothing else stops them."""
 
 
 def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
-    """Return the funnel of some passes. A pass or a strategy refused as a whole counts as one candidate lost."""
+    """Return the funnel of some passes. A pass or a strategy refused entirely counts as one lost candidate."""
     lost: dict[Reason, list[tuple[str, datetime, Decision]]] = defaultdict(list)
     candidates = orders = 0
     for cycle in cycles:
@@ -97,7 +97,7 @@ def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
 
 
 def with_fates(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
-    """Return the passes with each order of unknown fate that was `found` at the venue since counted as sent."""
+    """Return the passes, counting each order of unknown fate as sent if the venue was `found` to have it later."""
     return [
         replace(cycle, candidates=tuple(_settled(record, found) for record in cycle.candidates)) for cycle in cycles
     ]
@@ -130,7 +130,7 @@ def _nearest(ends: Iterable[tuple[str, datetime, Decision]]) -> NearMiss | None:
 
 
 def plain(value: object) -> str:
-    """Return a number as a person writes it, and words as they are; empty for None."""
+    """Return a number formatted for people, text unchanged, and an empty string for None."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, Decimal | float | int):
@@ -142,22 +142,20 @@ def plain(value: object) -> str:
 
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})
-"""Reasons that stand for an error: the pass recorded what it said."""
+"""Reasons that stand for an error, whose message the pass recorded."""
 _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 
 
 def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
-    """Return the verdict over some passes of trade-once: what decided it, and what would change it.
+    """Explain why some passes of trade-once sent no orders: what decided it, and what would change it.
 
-    A cause decides when it ended more than half of the candidates; otherwise the worst cause among the reasons does,
-    unless some candidate got through. Whatever is broken outranks what is idle by design, and a strategy that failed is
-    told beside the orders of the others.
+    If any candidate became an order, the verdict is TRADED. Otherwise the cause that ended more than half of the
+    candidates decides, or else the worst cause. Anything broken outranks "idle by design". A failed strategy is
+    mentioned even if others traded.
     """
     seen = funnel(cycles)
     if not cycles:
-        return Explanation(
-            Verdict.UNKNOWN, "Nothing was recorded: trade-once has not run.", "tradebot trade-once", seen
-        )
+        return Explanation(Verdict.UNKNOWN, "Nothing is on record: trade-once hasn't run.", "tradebot trade-once", seen)
     failed = _failed_strategy(cycles)
     blame = _blame(failed) if failed else ""
     if seen.orders:
@@ -182,18 +180,18 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
     return Explanation(verdict, sentence.rstrip(), remedy, seen, _then(cycles, decisive.reason))
 
 
-FROM_NOTHING = "Nothing to do but wait: none was seen, and no value that the configuration takes would let that pass."
+FROM_NOTHING = "Nothing to do but wait: there was no signal at all, and no allowed setting would let that pass."
 _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.SCORE_BELOW_MIN})
 """Reasons whose limit is always above zero, so that a candidate with nothing at all passes under none."""
 
 
 def remedy_for(reason: Reason, observed: object) -> str:
-    """Return what would change a decision with this observation; for some no setting would."""
+    """Return what would change a decision with this observation; sometimes no setting would."""
     return FROM_NOTHING if reason in _ABOVE_ZERO and plain(observed) == "0" else REASONS[reason].remedy
 
 
 def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
-    """Return the newest refusal of a strategy's whole answer."""
+    """Return the newest refusal of a strategy's entire answer, or None."""
     return next((refusal for cycle in reversed(cycles) for refusal in cycle.refused_strategies), None)
 
 
@@ -204,13 +202,13 @@ def _blame(refusal: StrategyRefusal) -> str:
 
 
 def next_refusal(record: CandidateRecord) -> Decision | None:
-    """Return the decision that would end a candidate next, if the one that ended it had passed."""
+    """Return the decision that would end the candidate next if the first failure had passed, or None."""
     failures = [decision for decision in record.decisions if not decision.passed]
     return failures[1] if len(failures) > 1 else None
 
 
 def _then(cycles: Sequence[CycleRecord], reason: Reason) -> str | None:
-    """Say where most of the candidates that ended at a reason would end next: every gate was asked about each."""
+    """Say where most candidates that ended at a reason would end next. We know because every gate was asked."""
     records = (record for cycle in cycles for record in cycle.candidates)
     ended = [record for record in records if record.terminal is not None and record.terminal.reason is reason]
     following = Counter(_reason(refusal) for record in ended if (refusal := next_refusal(record)))
@@ -221,7 +219,7 @@ def _then(cycles: Sequence[CycleRecord], reason: Reason) -> str | None:
 
 
 def _said(cycles: Sequence[CycleRecord], reason: Reason) -> str:
-    """Return what the newest error said that ended a pass with this reason; empty where no error did."""
+    """Return the message of the newest error that ended a pass with this reason, or nothing."""
     ends = (cycle.job_decision for cycle in reversed(cycles) if reason in ERRORS and cycle.job_decision)
     observed = next((end.observed for end in ends if end.reason is reason), None)
     return f" It said: {observed}" if observed else ""
@@ -240,7 +238,7 @@ def _decisive(reasons: Sequence[ReasonCount]) -> ReasonCount:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One symbol's way through one pass: every gate's answer, and where it ended."""
+    """One symbol's path through one pass: every gate's decision, and where it ended."""
 
     at: datetime
     slot: str
@@ -248,7 +246,7 @@ class Way:
 
 
 def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
-    """Return a symbol's way through each pass that looked at it, oldest first."""
+    """Return a symbol's path through each pass that looked at it, oldest first."""
     return tuple(
         Way(cycle.at, cycle.slot, record)
         for cycle in cycles
@@ -259,7 +257,7 @@ def way_of(symbol: str, cycles: Sequence[CycleRecord]) -> tuple[Way, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Profit:
-    """Profit in USD, folded from the ledger: equity is cash plus positions at the marks given."""
+    """Profit in USD, computed from the ledger; equity is cash plus positions at the given marks."""
 
     opening_cash: Decimal
     cash: Decimal
@@ -269,7 +267,7 @@ class Profit:
 
     @property
     def equity(self) -> Decimal:
-        """Return cash plus the value of what is held."""
+        """Return cash plus the value of open positions."""
         return self.cash + self.position_value
 
     @property
@@ -284,7 +282,7 @@ def profit(
     marks: Mapping[str, Decimal],
     adjustments: Decimal = Decimal(0),
 ) -> Profit:
-    """Return the profit of all fills with open positions at `marks` (USD a share, one for each symbol held)."""
+    """Return the profit of all fills, valuing open positions at `marks` (USD per share, one for each held symbol)."""
     positions = list(fold_positions(fills).values())
     value = sum((p.quantity * marks[p.symbol] for p in positions if p.quantity), Decimal(0))
     cost = sum((p.cost for p in positions), Decimal(0))

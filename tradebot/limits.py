@@ -1,4 +1,4 @@
-"""Every limit once, with the relations between them. A set that could trip or block itself does not load.
+"""All limits and the relations between them. Limits that could trip or block each other don't load.
 
 Fractions are of equity unless the name says otherwise; ages and waits are in seconds of trading time.
 """
@@ -18,55 +18,55 @@ Usd = Annotated[Decimal, Field(gt=0, le=100_000_000)]
 
 
 class Tighter(Enum):
-    """Say in which direction a setting is safer. Each setting declares one, and a section may for all it holds."""
+    """The direction in which a setting is safer. Each setting declares one, or its section declares one for all."""
 
     LOWER = auto()
     HIGHER = auto()
     """For a switch: true is tighter than false."""
     FEWER = auto()
-    """A list is tighter with names left out, in whatever order."""
+    """For a list: fewer names are tighter; their order doesn't matter."""
     SAME = auto()
-    """Neither direction is safer, so any change has to be accepted."""
+    """Neither direction is safer, so every change has to be accepted."""
     ALWAYS = auto()
-    """It has no influence on what is sent, so no change has to be accepted."""
+    """The setting doesn't affect what is sent, so no change has to be accepted."""
 
 
 _PLAIN_NUMBER = re.compile(r"\s*[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?\s*", re.ASCII)
 
 
 class Frozen(BaseModel):
-    """A value that refuses unknown keys and changes."""
+    """Base model for settings: it refuses unknown keys and can't be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_plain(cls, value: object, info: ValidationInfo) -> object:
-        """Python counts true as 1; nobody who writes `max_open_positions: true` means one."""
+        """Refuse true and false where a number is expected, since Python counts true as 1, and numbers not plain."""
         annotation = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and annotation is not bool:
-            raise ValueError("a number or a word is expected")
+            raise ValueError("must be a number or a word")
         if _of_numbers(annotation):
-            for key, said in value.items() if isinstance(value, Mapping) else (("", value),):
-                _require_plain(said, key and f" for {key}")
+            for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
+                _require_plain(item, key and f" for {key}")
         return value
 
 
 def _of_numbers(annotation: object) -> bool:
-    """Tell whether a field holds a number, or a mapping to numbers."""
+    """Return True if a field holds a number or a mapping to numbers."""
     return annotation in (int, float, Decimal) or any(_of_numbers(part) for part in get_args(annotation))
 
 
-def _require_plain(said: object, where: str) -> None:
-    """Refuse what people and parsers read differently: 017, 1_000, 1e3, digits of other scripts."""
-    if isinstance(said, bool):
-        raise ValueError(f"a number or a word is expected{where}")
-    if isinstance(said, str) and any(map(str.isdigit, said)) and not _PLAIN_NUMBER.fullmatch(said):
-        raise ValueError(f"a number in plain digits is expected{where}, as 1000 or 0.25")
+def _require_plain(value: object, where: str) -> None:
+    """Refuse numbers that people and parsers read differently: 017, 1_000, 1e3, digits of other scripts."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number or a word{where}")
+    if isinstance(value, str) and any(map(str.isdigit, value)) and not _PLAIN_NUMBER.fullmatch(value):
+        raise ValueError(f"must be a number in plain digits{where}, such as 1000 or 0.25")
 
 
 class Limits(Frozen):
-    """What an entry may do to the book."""
+    """Limits on entries and what they may do to the book."""
 
     max_open_positions: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
     max_new_entries: Annotated[int, Field(ge=1, le=1000), Tighter.LOWER]
@@ -100,7 +100,7 @@ class Limits(Frozen):
 
 
 class ExitRules(Frozen):
-    """When a position is closed; fractions are of its entry price, the trailing one of its best price."""
+    """When to close a position. Fractions are of the entry price, except trailing_stop_fraction: of the best price."""
 
     stop_loss_fraction: Fraction
     trailing_stop_fraction: Fraction
@@ -111,9 +111,10 @@ class ExitRules(Frozen):
 
 
 class HaltRules(Frozen):
-    """What halts the bot by itself. Fractions are of the day's first equity, and of the highest equity, in this order.
+    """What halts the bot by itself.
 
-    `rejects` ends at five, so that no setting lets a runaway strategy trouble the venue more often than that.
+    daily_loss_fraction is of the equity at the start of the day, drawdown_fraction of the highest equity. `rejects` is
+    capped at five, so that no configuration lets a runaway strategy bother the venue more often than that.
     """
 
     daily_loss_fraction: Annotated[Fraction, Tighter.LOWER]
@@ -125,13 +126,13 @@ class HaltRules(Frozen):
 
 
 def contradictions(limits: Limits, exits: ExitRules) -> Iterator[str]:
-    """Yield, for each relation that does not hold, the scenario in which the limits work against each other."""
+    """Yield a scenario for each pair of limits that work against each other."""
     yield from _nested_sizes(limits)
     yield from _nested_counts(limits)
     if limits.max_new_entries > limits.max_open_positions:
         yield (
             f"max_new_entries {limits.max_new_entries} is above max_open_positions {limits.max_open_positions}: "
-            "one cycle could never open what it may"
+            "one cycle could never open as many as it is allowed to"
         )
     if limits.min_order_notional_usd >= limits.max_order_notional_usd:
         yield (
@@ -157,56 +158,57 @@ def _nested_sizes(limits: Limits) -> Iterator[str]:
 
 
 def _nested_counts(limits: Limits) -> Iterator[str]:
-    """What one cycle may open must fit into what a second, a minute and a session may send."""
+    """Check that a cycle's entries fit into a second's, a second's into a minute's, a minute's into a session's."""
     ladder = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
     for small, large in pairwise(ladder):
         if getattr(limits, small) > getattr(limits, large):
             yield (
                 f"{small} {getattr(limits, small)} is above {large} {getattr(limits, large)}: "
-                f"whoever sends what {small} allows would be stopped by {large} on the way"
+                f"{large} would stop a bot that sends as many as {small} allows"
             )
     if limits.max_symbol_entries > limits.max_session_entries:
         yield (
             f"max_symbol_entries {limits.max_symbol_entries} is above max_session_entries "
-            f"{limits.max_session_entries}: no symbol could ever come near its own limit"
+            f"{limits.max_session_entries}: no symbol could ever reach its own limit"
         )
 
 
 def halts_by_itself(limits: Limits, exits: ExitRules, halts: HaltRules) -> Iterator[str]:
-    """Yield each scenario in which a bot that keeps to all its limits would be halted by what it may do.
+    """Yield each scenario in which a bot that respects all its limits would still halt itself.
 
-    Entries are open until the day has lost `max_daily_loss_fraction`; a book opened just before may lose all that its
-    stops allow on top of that. This must end below the day's halt, and a day that stays below its own below the
-    drawdown's, or a day that clears by itself would leave a latch that does not.
+    Entries stay open until the day has lost `max_daily_loss_fraction`. A full book opened just before that may lose as
+    much as its stops allow on top. The sum must stay below the daily halt. The daily halt must in turn stay below the
+    drawdown halt; otherwise one permitted day would trip a halt that no new day clears.
     """
     book = worst_loss(limits, exits)
     day = limits.max_daily_loss_fraction + book
     if day >= halts.daily_loss_fraction:
         yield (
             f"a day that has lost just less than max_daily_loss_fraction {limits.max_daily_loss_fraction} may open a "
-            f"full book, whose stops and spreads lose {book.normalize():f} more: {day.normalize():f} of equity, not "
-            f"less than halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget would halt the "
-            "bot"
+            f"full book, whose stops and spreads can lose {book.normalize():f} more. That is {day.normalize():f} of "
+            f"equity, not less than halts.daily_loss_fraction {halts.daily_loss_fraction}: filling its own budget "
+            "would halt the bot"
         )
     if halts.daily_loss_fraction >= halts.drawdown_fraction:
         yield (
             f"a day that loses just less than halts.daily_loss_fraction {halts.daily_loss_fraction} is not halted, "
-            f"but has reached halts.drawdown_fraction {halts.drawdown_fraction}: one permitted day would trip the "
-            "halt that no new day ends"
+            f"but reaches halts.drawdown_fraction {halts.drawdown_fraction}: one permitted day would trip the "
+            "drawdown halt, which no new day clears"
         )
 
 
 def worst_loss(limits: Limits, exits: ExitRules) -> Decimal:
-    """Return what a full book loses with every stop hit, across the widest spread and slipped by its offset.
+    """Return what a full book loses if every stop is hit at the widest spread and the largest offset.
 
-    It is a fraction of equity. A stop that lies nearer than an entry may stand past the touch is hit as it fills.
+    The result is a fraction of equity. A stop closer than an entry's own limit offset may be hit as the entry fills, so
+    the larger of the two counts.
     """
     stop = max(exits.stop_loss_fraction, limits.limit_offset_fraction)
     return limits.max_gross_fraction * (stop + limits.max_spread_fraction + exits.limit_offset_fraction)
 
 
 def _stops_inside_daily_loss(limits: Limits, exits: ExitRules) -> Iterator[str]:
-    """The book at its largest, with every stop hit and its worst exit paid, must stay inside the day's loss."""
+    """Check that a full book with every stop hit, at the worst exit prices, loses less than the day's limit."""
     worst = worst_loss(limits, exits)
     if worst >= limits.max_daily_loss_fraction:
         stop = f"stop_loss_fraction {exits.stop_loss_fraction}"
@@ -217,5 +219,5 @@ def _stops_inside_daily_loss(limits: Limits, exits: ExitRules) -> Iterator[str]:
             f"({stop} + max_spread_fraction {limits.max_spread_fraction} + "
             f"limit_offset_fraction {exits.limit_offset_fraction}) loses {worst.normalize():f} of equity, "
             f"not less than max_daily_loss_fraction {limits.max_daily_loss_fraction}: "
-            "filling its own budget would shut the bot"
+            "filling its own budget would close entries"
         )

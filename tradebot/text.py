@@ -9,9 +9,9 @@ EXPECTED: Mapping[str, str] = {
     "date_from_datetime_parsing": "must be a date, such as 2026-11-16",
     "date_parsing": "must be a date, such as 2026-11-16",
     "date_type": "must be a date, such as 2026-11-16",
-    "datetime_from_date_parsing": "must be a time with its offset, such as 2026-11-16T15:00:00Z",
-    "datetime_parsing": "must be a time with its offset, such as 2026-11-16T15:00:00Z",
-    "datetime_type": "must be a time with its offset, such as 2026-11-16T15:00:00Z",
+    "datetime_from_date_parsing": "must be a time with its UTC offset, such as 2026-11-16T15:00:00Z",
+    "datetime_parsing": "must be a time with its UTC offset, such as 2026-11-16T15:00:00Z",
+    "datetime_type": "must be a time with its UTC offset, such as 2026-11-16T15:00:00Z",
     "decimal_parsing": "must be a number",
     "decimal_type": "must be a number",
     "dict_type": "must be a section with its own KEY: VALUE lines",
@@ -28,22 +28,22 @@ EXPECTED: Mapping[str, str] = {
     "model_type": "must be a section with its own KEY: VALUE lines",
     "string_too_short": "must not be empty",
     "string_type": "must be text",
-    "timezone_aware": "must be a time with its offset, such as 2026-11-16T15:00:00Z",
+    "timezone_aware": "must be a time with its UTC offset, such as 2026-11-16T15:00:00Z",
     "too_short": "must not be empty",
 }
-"""By the kind of error, for those kinds whose own message speaks of Python or of parsing."""
+"""Messages by error type, for the types whose own message talks about Python or parsing."""
 SYMBOL_PATTERN = r"^[A-Z][A-Z0-9.]{0,9}$"
 LABEL_PATTERN = r"^[a-z][a-z0-9_]{0,19}$"
 URL_PATTERN = r"^https?://[^\s/@]+$"
 PATTERNS: Mapping[object, str] = {
     SYMBOL_PATTERN: "must be a symbol in capital letters, such as AAPL or BRK.B",
-    LABEL_PATTERN: "must be at most 20 lower-case letters, digits and _, a letter first",
+    LABEL_PATTERN: "must be at most 20 lowercase letters, digits and _, starting with a letter",
     URL_PATTERN: "must be an http or https address with nothing after the host, such as http://127.0.0.1:8787",
 }
 
 
 def expected(error: Mapping[str, object]) -> str:
-    """Return what a validator's error asks for, beginning with `must` where the validator said it."""
+    """Return what a validation error asks for, in plain English; the text usually begins with "must"."""
     if error["type"] == "string_pattern_mismatch":
         context = error.get("ctx")
         pattern = context.get("pattern") if isinstance(context, Mapping) else None

@@ -26,7 +26,7 @@ def test_a_mode_in_the_file_of_keys_must_be_the_folder_s(
     with pytest.raises(OperatorError) as refused:
         refuse_other_mode(folder(tmp_path, "paper"), {}, None)
     assert refused.value.message.startswith(f"{name} in .env says live, but ")
-    assert refused.value.hint.startswith(f"take {name} out of .env, or make another state: tradebot init --mode live ")
+    assert refused.value.hint.startswith(f"remove {name} from .env, or make another state: tradebot init --mode live ")
     refuse_other_mode(folder(tmp_path, "live"), {}, None)
     refuse_other_mode(folder(tmp_path, "paper"), {name: "paper"}, None)
     refuse_other_mode(folder(tmp_path, "sandbox"), {}, None)

@@ -120,9 +120,9 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 BAD_VALUES = [
     ("limits: {max_open_position: 3}", "limits.max_open_position", "did you mean max_open_positions?"),
     ("limit: {}", "limit", "did you mean limits?"),
-    ("limits: {stop_loss_fraction: 0.1}", "limits.stop_loss_fraction", "stop_loss_fraction stands under exits"),
-    ("edge: 1", "edge", "edge stands under sandbox"),
-    ("exits: {limits: {}}", "exits.limits", "limits stands under no section"),
+    ("limits: {stop_loss_fraction: 0.1}", "limits.stop_loss_fraction", "stop_loss_fraction belongs under exits"),
+    ("edge: 1", "edge", "edge belongs under sandbox"),
+    ("exits: {limits: {}}", "exits.limits", "limits belongs at the top level"),
     ("timetable: {trade-once: {every_s: 60}}", "timetable.trade-once", "'every 5m from open+2m until close-15m'"),
     ("timetable: {trade-onse: every 5m}", "timetable.trade-onse", "'trade-once'"),
     ("timetable: {score: every now and then}", "timetable.score", "'every now and then' is not a time"),
@@ -130,8 +130,8 @@ BAD_VALUES = [
     ("limits: {min_score: .nan}", "limits.min_score", "must be a number, not"),
     ("limits: {max_order_fraction: NaN}", "limits.max_order_fraction", "finite number"),
     ("limits: {min_score: inf}", "limits.min_score", "finite number"),
-    ("limits: {max_open_positions: true}", "limits.max_open_positions", "a number or a word is expected"),
-    ("limits: {min_score: true}", "limits.min_score", "a number or a word is expected"),
+    ("limits: {max_open_positions: true}", "limits.max_open_positions", "must be a number or a word"),
+    ("limits: {min_score: true}", "limits.min_score", "must be a number or a word"),
     ("limits: {max_open_positions: few}", "limits.max_open_positions", "must be a whole number, not"),
     ("strategies: {flow: {min_clustr: 1}}", "strategies.flow.min_clustr", "did you mean min_cluster?"),
     ("strategies: {flow: {min_cluster: few}}", "strategies.flow.min_cluster", "must be a whole number, not"),
@@ -193,15 +193,15 @@ SCENARIOS = [
     ("limits: {max_order_fraction: 0.2}", "would always be refused by max_symbol_fraction"),
     ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
     ("limits: {max_sector_fraction: 0.7}", "would always be refused by max_gross_fraction"),
-    ("limits: {max_new_entries: 11}", "one cycle could never open what it may"),
-    ("limits: {max_new_entries: 6}", "whoever sends what max_new_entries allows would be stopped by"),
-    ("limits: {max_orders_per_minute: 31}", "would be stopped by max_session_entries on the way"),
-    ("limits: {max_symbol_entries: 31}", "no symbol could ever come near its own limit"),
+    ("limits: {max_new_entries: 11}", "one cycle could never open as many as it is allowed to"),
+    ("limits: {max_new_entries: 6}", "would stop a bot that sends as many as max_new_entries allows"),
+    ("limits: {max_orders_per_minute: 31}", "max_session_entries 30: max_session_entries would stop a bot"),
+    ("limits: {max_symbol_entries: 31}", "no symbol could ever reach its own limit"),
     ("halts: {daily_loss_fraction: 0.035}", "filling its own budget would halt the bot"),
-    ("halts: {drawdown_fraction: 0.04}", "one permitted day would trip the halt that no new day ends"),
+    ("halts: {drawdown_fraction: 0.04}", "one permitted day would trip the drawdown halt, which no new day clears"),
     ("halts: {rejects: 6}", "less than or equal to 5"),
     ("limits: {min_order_notional_usd: 10000}", "every order would be too small or too large"),
-    ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would shut the bot"),
+    ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would close entries"),
     (
         "exits: {stop_loss_fraction: 0.05}",
         "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
@@ -211,12 +211,12 @@ SCENARIOS = [
     ("timetable: {evaluate-exits: at close-1m}", "leaves 23220 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 16m from open+1m}", "leaves 960 s without a look at the exits"),
     ("timetable: {evaluate-exits: every 5m from open+18m}", "leaves 960 s without a look at the exits"),
-    ("limits: {max_flow_age_s: 300}", "entries would be shut by age before each renewal"),
-    ("limits: {max_reconcile_age_s: 900}", "entries would be shut by age before each renewal"),
-    ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is asked for again"),
-    ("universe: [AAPL, AAPL]", "universe names a symbol twice"),
-    ("strategies: {flow: null}", "strategies are all off"),
-    ("strategies: {Mine: {}}", "strategies.Mine: a name is lower-case letters, digits and _"),
+    ("limits: {max_flow_age_s: 300}", "age would close entries before each renewal"),
+    ("limits: {max_reconcile_age_s: 900}", "age would close entries before each renewal"),
+    ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is fetched again"),
+    ("universe: [AAPL, AAPL]", "universe lists a symbol twice"),
+    ("strategies: {flow: null}", "all strategies are off"),
+    ("strategies: {Mine: {}}", "strategies.Mine: a name has at most 20 lowercase letters"),
 ]
 
 
@@ -384,7 +384,7 @@ def test_secrets_never_show_what_they_are() -> None:
 
 
 def test_an_address_that_carries_a_password_is_refused_and_not_repeated() -> None:
-    with pytest.raises(OperatorError, match="a name or a password in it") as caught:
+    with pytest.raises(OperatorError, match="a user name or password") as caught:
         load(None, {"TRADEBOT_ALPACA__URL": "https://ann:pass-w0rd@api.alpaca.markets"})
     assert "pass-w0rd" not in caught.value.message + caught.value.hint
 

@@ -160,17 +160,17 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     "serve": (
         {"serving": None, "jobs": tuple(run(job, 5) for job in Job)},
         State.WARN,
-        "nobody else keeps fetch-flow, score",
+        "nothing else runs fetch-flow, score",
     ),
-    "reconcile": ({"jobs": (run(Job.RECONCILE, 1),)}, State.WARN, "1 of 6 slots passed since"),
-    "evaluate-exits": ({"jobs": (run(Job.EVALUATE_EXITS, 3),)}, State.FAIL, "3 of 6 slots passed since"),
-    "score": ({"jobs": (JobRun(Job.SCORE, 6, 6, None, None, None),)}, State.UNKNOWN, "never filled a slot; 6 were due"),
+    "reconcile": ({"jobs": (run(Job.RECONCILE, 1),)}, State.WARN, "1 of 6 slots missed since"),
+    "evaluate-exits": ({"jobs": (run(Job.EVALUATE_EXITS, 3),)}, State.FAIL, "3 of 6 slots missed since"),
+    "score": ({"jobs": (JobRun(Job.SCORE, 6, 6, None, None, None),)}, State.UNKNOWN, "never ran; 6 slots came due"),
     "market session": ({"broker": broker(clock=venue_clock(is_open=False))}, State.FAIL, "the venue says closed"),
     "calendar": ({"calendar_until": DAY + timedelta(days=6)}, State.WARN, "6 days ahead"),
     "configuration": ({"rules": replace(RULES, universe=("AAPL", "ZZZ"))}, State.WARN, "1 of 2 symbols have no sector"),
     "flow_alerts": ({"data": (replace(ALERTS, oldest=ago(901)),)}, State.FAIL, "oldest 15 min of 15 min"),
     "quotes": ({"broker": broker(quotes={"AAPL": quote(at=ago(121))})}, State.WARN, "1 absent, 1 older"),
-    "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, State.WARN, "1 score with less than 60% of the data"),
+    "last scores": ({"score": cycle(Job.SCORE, scored(0.5))}, State.WARN, "1 symbol with less than 60%"),
     "passes of trade-once": (
         {
             "passes": Passes(
@@ -178,7 +178,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
             )
         },
         State.FAIL,
-        "1 refused as a whole, last by CALENDAR_DISAGREES",
+        "1 refused entirely, last by CALENDAR_DISAGREES",
     ),
     "reasons of refusal": (
         {"passes": Passes((cycle(Job.TRADE_ONCE),), 10, {Reason.COOLDOWN: 7, Reason.FLOW_STALE: 3})},
@@ -193,7 +193,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     "permission": (
         {"permission": Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))},
         State.WARN,
-        "nothing is sent, exits included",
+        "no orders are sent, including exits",
     ),
     "trading state": (
         {"state": TradingStateRecord(TradingState.REDUCE_ONLY, "", "ARMED is absent", None)},
@@ -202,13 +202,13 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     ),
     "exits as recorded": ({"exits": None}, State.FAIL, "nothing watches them"),
     "exits at quotes": ({"broker": broker(quotes={"AAPL": quote(bid="97", ask="97.1")})}, State.WARN, "AAPL STOP_LOSS"),
-    "gross_notional": ({"broker": broker(book=book(gross=Decimal(60_001)))}, State.FAIL, "1 beyond the limit, 0.6"),
+    "gross_notional": ({"broker": broker(book=book(gross=Decimal(60_001)))}, State.FAIL, "1 over the limit, 0.6"),
     "symbol_notional": (
         {"broker": broker(book=book(exposure={"AAPL": Decimal(9), "MSFT": Decimal(20_000)}))},
         State.FAIL,
-        "1 beyond the limit, MSFT 0.2 against 0.1",
+        "1 over the limit, MSFT 0.2 against 0.1",
     ),
-    "daily_loss": ({"broker": broker(book=book(day_loss=Decimal(5_000)))}, State.FAIL, "1 beyond the limit"),
+    "daily_loss": ({"broker": broker(book=book(day_loss=Decimal(5_000)))}, State.FAIL, "1 over the limit"),
     "working orders": ({"working": ((order(), intent_record(800)),)}, State.WARN, "1 should have ended: MSFT tb1.id"),
     "unresolved intents": (
         {"unresolved": (intent_record(400, IntentState.UNKNOWN),)},
@@ -218,15 +218,19 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     "backups": (
         {"backups": Backups(2, {"b1": "a part is lost"})},
         State.FAIL,
-        "1 cannot be put back as made; b1: a part",
+        "1 can't be restored intact; b1: a part",
     ),
-    "ledger against journal": ({"journal": Journal(3, 2, 1, 0)}, State.FAIL, "1 of 2 rows of the ledger are not"),
+    "ledger against journal": (
+        {"journal": Journal(3, 2, 1, 0)},
+        State.FAIL,
+        "1 of 2 ledger rows don't match the journal",
+    ),
     "ledger against broker": (
         {"broker": broker(findings=(Finding(FindingKind.PHANTOM, "AAPL", Decimal(10), None),))},
         State.FAIL,
-        "1 of 1 finding keeps entries shut; AAPL",
+        "1 difference, 1 blocking entries; AAPL",
     ),
-    "last reconcile": ({"mark": None}, State.UNKNOWN, "never compared"),
+    "last reconcile": ({"mark": None}, State.UNKNOWN, "never been compared"),
 }
 
 
@@ -281,7 +285,7 @@ def test_an_exit_that_could_not_go_out_is_a_failure_with_its_reason() -> None:
 def test_a_position_of_other_shares_than_the_brokers_is_not_judged_by_its_price() -> None:
     halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, astray={"AAPL": Decimal(2)})
     item = found(healthy(broker=halved, best={("flow", "AAPL"): Decimal(100)}))["exits at quotes"]
-    assert (item.state, item.found) == (State.FAIL, "cannot be judged: AAPL")
+    assert (item.state, item.found) == (State.FAIL, "can't be judged: AAPL")
 
 
 def test_a_position_that_the_last_pass_did_not_look_at_is_unwatched() -> None:

@@ -202,8 +202,8 @@ def test_a_state_on_a_network_keeps_every_order_back(kind: str, real: Real) -> N
             assert real.bot.says("flatten", "--all").code == 3
         assert "STATE_ON_NETWORK" in real.bot.says("status").out
         shown = real.bot.says("live", "status")
-    assert (shown.code, f"the state folder lies on a network: {kind}" in shown.out) == (10, True)
-    assert "  state folder: Stop tradebot, move the folder to a disk of this machine" in shown.out
+    assert (shown.code, f"the state folder is on a network file system: {kind}" in shown.out) == (10, True)
+    assert "  state folder: Stop tradebot, move the folder to a local disk" in shown.out
     assert real.sent() == before
     assert states(real)["state folder"] == "open"
 

@@ -122,7 +122,7 @@ def test_without_real_money_nothing_need_be_said(mode: Mode) -> None:
 def test_a_state_on_a_network_keeps_back_what_a_broker_would_get_and_leaves_a_sandbox_alone() -> None:
     far = {mode: Told(mode, "", NUMBER, {}, None, network="9p") for mode in Mode}
     assert permission_of(far[Mode.SANDBOX]) == Permission()
-    closed = ((Reason.STATE_ON_NETWORK, "the state folder lies on a network: 9p"),)
+    closed = ((Reason.STATE_ON_NETWORK, "the state folder is on a network file system: 9p"),)
     assert permission_of(far[Mode.PAPER]).closed == closed
     assert permission_of(far[Mode.LIVE]).closed[:1] == closed
     assert [door.name for mode in Mode for door in doors(far[mode])].count(PLACE) == 2

@@ -9,7 +9,7 @@ from tradebot.gates.permission import Told, arming_of, doors
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
 
-PLACE = ("state folder", Reason.STATE_ON_NETWORK, True, "it lies on no network file system that is known")
+PLACE = ("state folder", Reason.STATE_ON_NETWORK, True, "it isn't on any known network file system")
 GATE = Reason.ORDER_GATE_CLOSED
 
 
@@ -25,7 +25,7 @@ def test_everything_said_opens_every_door_of_real_money() -> None:
         ("ALLOW_ORDERS", GATE, True, "ALLOW_ORDERS says yes"),
         ("ENABLE_ORDER_EXEC", GATE, True, "ENABLE_ORDER_EXEC says yes"),
         ("DRY_RUN", GATE, True, "DRY_RUN says no"),
-        ("LIVE_TRADING_ACK", GATE, True, "LIVE_TRADING_ACK is not set: live arm takes its place"),
+        ("LIVE_TRADING_ACK", GATE, True, "LIVE_TRADING_ACK is not set; live arm replaces it"),
         (
             "arming",
             Reason.LIVE_NOT_ARMED,
@@ -38,14 +38,14 @@ def test_everything_said_opens_every_door_of_real_money() -> None:
 def test_nothing_said_shuts_every_door_of_real_money_but_the_consent_that_arming_replaced() -> None:
     assert told(Told(Mode.LIVE, "", "912345678", {}, None, "it is a folder", "nfs4")) == [
         ("environment", GATE, False, "it is a folder"),
-        ("state folder", Reason.STATE_ON_NETWORK, False, "the state folder lies on a network: nfs4"),
-        ("mode", Reason.LIVE_MODE_UNSAID, False, "the configuration file does not say mode: live"),
+        ("state folder", Reason.STATE_ON_NETWORK, False, "the state folder is on a network file system: nfs4"),
+        ("mode", Reason.LIVE_MODE_UNSAID, False, "the configuration file doesn't say mode: live"),
         ("TRADEBOT_LIVE", Reason.LIVE_ACCOUNT_UNSAID, False, "TRADEBOT_LIVE is not set"),
         ("ALLOW_ORDERS", GATE, False, "ALLOW_ORDERS is not set"),
         ("ENABLE_ORDER_EXEC", GATE, False, "ENABLE_ORDER_EXEC is not set"),
         ("DRY_RUN", GATE, False, "DRY_RUN is not set"),
-        ("LIVE_TRADING_ACK", GATE, True, "LIVE_TRADING_ACK is not set: live arm takes its place"),
-        ("arming", Reason.LIVE_NOT_ARMED, False, "nobody has armed this account"),
+        ("LIVE_TRADING_ACK", GATE, True, "LIVE_TRADING_ACK is not set; live arm replaces it"),
+        ("arming", Reason.LIVE_NOT_ARMED, False, "this account isn't armed"),
     ]
 
 
@@ -53,7 +53,7 @@ def test_what_is_said_wrongly_is_named_without_being_repeated() -> None:
     wrong = {**ALL_SAID, "TRADEBOT_LIVE": "0000", "ALLOW_ORDERS": "maybe", "DRY_RUN": "yes", "LIVE_TRADING_ACK": "ok"}
     shown = {name: (is_open, found) for name, _, is_open, found in told(replace(EVERY, environment=wrong))}
     assert shown["TRADEBOT_LIVE"] == (False, "TRADEBOT_LIVE is not the account's …5678")
-    assert shown["ALLOW_ORDERS"] == (False, "ALLOW_ORDERS says no clear word")
+    assert shown["ALLOW_ORDERS"] == (False, "ALLOW_ORDERS has an unclear value")
     assert shown["DRY_RUN"] == (False, "DRY_RUN says yes")
     assert shown["LIVE_TRADING_ACK"] == (False, "LIVE_TRADING_ACK is not YES_I_UNDERSTAND")
 

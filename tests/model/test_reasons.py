@@ -10,7 +10,7 @@ from tradebot.app.settings import load
 from tradebot.model.reasons import REASONS, Reason
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = [ROOT / "tradebot" / "model" / name for name in ("reasons.py", "order_reasons.py")]
+TABLE = [ROOT / "tradebot" / "model" / name for name in ("reasons.py", "limit_reasons.py", "order_reasons.py")]
 
 
 def used() -> set[str]:

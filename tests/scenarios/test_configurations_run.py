@@ -73,12 +73,12 @@ def test_an_accepted_configuration_runs_and_its_books_agree(changed: dict[str, s
         ),
         (
             {"HALTS__DAILY_LOSS_FRACTION": "0.03"},
-            "a full book, whose stops and spreads lose 0.018 more: 0.038 of equity",
+            "a full book, whose stops and spreads can lose 0.018 more. That is 0.038 of equity",
             {"LIMITS__MAX_DAILY_LOSS_FRACTION": "0.0181", "HALTS__DAILY_LOSS_FRACTION": "0.037"},
         ),
         (
             {"HALTS__DRAWDOWN_FRACTION": "0.04"},
-            "one permitted day would trip the halt that no new day ends",
+            "one permitted day would trip the drawdown halt, which no new day clears",
             {"HALTS__DRAWDOWN_FRACTION": "0.041"},
         ),
         ({"LIMITS__MAX_FLOW_AGE_S": "300"}, "max_flow_age_s 300", {"TIMETABLE__FETCH_FLOW": "every 2m while open"}),

@@ -10,7 +10,7 @@ from tests.bot import Bot, made, order_by_hand
 from tradebot.exchange import process
 
 BOOKS = ("ledger.db", "journal.jsonl")
-WAY_OUT = "tradebot reconcile names the positions; reconcile --apply PLAN takes them over; then tradebot unhalt."
+WAY_OUT = "tradebot reconcile names the positions; reconcile --apply PLAN takes them over; then run tradebot unhalt."
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_an_older_copy_of_the_folder_is_told_alike_by_every_verb(old: Bot) -> No
     assert old.json("trade-once", "--force-slot")["orders"] == 0
     watched(old)
     why = old.json("why-no-orders")["explanation"]
-    assert "BOOKS_OLD: The account holds orders under our mark" in why["sentence"]
+    assert "BOOKS_OLD: The account holds earlier orders that carry our mark" in why["sentence"]
     assert why["remedy"].replace(f" --state-dir {old.folder}", "") == WAY_OUT
     one = old.json("why-no-orders", "AAPL")
     assert ("BOOKS_OLD: " in one["sentence"], one["remedy"] == why["remedy"]) == (True, True)

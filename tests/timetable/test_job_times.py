@@ -81,7 +81,7 @@ def test_what_is_no_time_is_refused_with_what_is_expected(text: str, said: str) 
 
 @pytest.mark.parametrize("value", [5, None, ["every 5m"], {"every_s": 60}])
 def test_what_is_no_text_is_refused(value: object) -> None:
-    with pytest.raises(ValueError, match="are expected"):
+    with pytest.raises(ValueError, match="use times such as"):
         parse(value)
 
 

@@ -1,1 +1,1 @@
-"""The settings, and the one place where ports meet adapters."""
+"""The settings, and the wiring that connects ports to adapters."""

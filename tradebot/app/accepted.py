@@ -1,4 +1,4 @@
-"""The accepted configuration in the place of one that can't be read, so that exits go on."""
+"""Use the accepted configuration when the current one can't be read, so that exits continue."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from tradebot.model.baseline import Baseline
 def in_its_place(
     folder: StateFolder, files: Sequence[Path], environ: Mapping[str, str], error: ConfigurationError
 ) -> Loaded:
-    """Return the accepted settings of a folder, with what is wrong with the others; raise that where it must stand.
+    """Return a folder's accepted settings together with the configuration's error, or raise that error.
 
-    It stands where nothing was accepted, for another mode, or where something that can still be read asks for shadow.
-    For real money the file itself has to say so: one that can't be read opens nothing.
+    It is raised if nothing was accepted, if the accepted mode isn't the folder's, or if anything that can still be read
+    asks for shadow. A live account still needs `mode: live` in the file itself, so an unreadable file sends nothing.
     """
-    baseline, said = _baseline(folder), [_readable(file) for file in files]
+    baseline, readable = _baseline(folder), [_readable(file) for file in files]
     if baseline is None:
         raise error
-    loaded = accepted(baseline.values, mode_said(said[0].get("mode")), error)
-    shadow = any(one.get("shadow") is True for one in said) or f"{PREFIX}SHADOW" in environ
+    loaded = accepted(baseline.values, mode_said(readable[0].get("mode")), error)
+    shadow = any(values.get("shadow") is True for values in readable) or f"{PREFIX}SHADOW" in environ
     if loaded.settings.mode != folder.mode or (shadow and not loaded.settings.shadow):
         raise error
     return loaded
 
 
 def _baseline(folder: StateFolder) -> Baseline | None:
-    """Return what was accepted; None where the books can't say."""
+    """Return the accepted configuration, or None if the books can't say."""
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
     with (

@@ -1,4 +1,4 @@
-"""Compare the configuration in force with the one that a person approved: what is looser closes entries."""
+"""Compare the current configuration with the one a person approved. Anything looser closes entries."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -14,26 +14,26 @@ from tradebot.model.baseline import Baseline, Difference
 
 Keys = tuple[str, ...]
 SHIPPED = frozenset({"base.yaml", "sandbox.yaml", "paper.yaml", "live.yaml"})
-"""Sources of values that come with a release."""
+"""The configuration files that ship with a release."""
 _ABSENT = object()
 
 
 def effective(settings: Frozen) -> dict[str, Any]:
-    """Return every value of the settings in the form that a baseline keeps."""
+    """Return all values of the settings in the form in which a baseline stores them."""
     values: dict[str, Any] = _plain(settings.model_dump())
     return values
 
 
 def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:
-    """Return each setting whose value is not the approved one, in the order of the configuration."""
+    """Return each setting whose value differs from the approved one, in the order of the configuration."""
     return tuple(_differences(type(settings), _leaves(effective(settings)), _leaves(baseline.values), origins))
 
 
 def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
-    """Return the exit rules as they were accepted.
+    """Return the accepted exit rules.
 
-    A rule without an accepted value, or with one that this version no longer takes, is as configured: some stop must
-    act.
+    A rule keeps its configured value if none was accepted or this version no longer allows the accepted one, because
+    some stop must be in force.
     """
     for name, value in baseline.values.get("exits", {}).items():
         with suppress(ValidationError):
@@ -42,7 +42,7 @@ def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
 
 
 def declared(model: type[Frozen], path: Keys) -> Tighter | None:
-    """Return the direction that a setting, or a section above it, declares; None where neither does."""
+    """Return the direction that a setting or an enclosing section declares, or None."""
     if not path or path[0] not in model.model_fields:
         return None
     field = model.model_fields[path[0]]
@@ -54,13 +54,13 @@ def declared(model: type[Frozen], path: Keys) -> Tighter | None:
 
 
 def section_of(annotation: object) -> object:
-    """Return what an annotation holds beside None."""
+    """Return the type in an optional annotation, without the None."""
     members = [member for member in get_args(annotation) if member is not NoneType]
     return members[0] if NoneType in get_args(annotation) and len(members) == 1 else annotation
 
 
 def origin_of(origins: Mapping[str, str], name: str) -> str:
-    """Return the source of a value: its own, or that of the section that brought it."""
+    """Return the source of a value: its own, or that of the section it came with."""
     while name:
         if name in origins:
             return origins[name]
@@ -75,7 +75,7 @@ def _differences(
         is_now, was = now.get(path, _ABSENT), approved.get(path, _ABSENT)
         if _same(was, is_now):
             continue
-        # A direction that nobody declared, a plug-in's setting for example, is none: any change counts.
+        # Settings without a declared direction, such as a plug-in's, count as looser after any change.
         direction = declared(model, path) or Tighter.SAME
         if direction is Tighter.ALWAYS:
             continue
@@ -92,7 +92,7 @@ def _differences(
 
 
 def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
-    """Tell whether a changed value allows more than the approved one; what cannot be compared does."""
+    """Return True if a changed value allows more than the approved one, or if the two can't be compared."""
     if direction is Tighter.FEWER and isinstance(approved, list) and isinstance(now, list):
         return not set(now) <= set(approved)
     was, is_now = _number(approved), _number(now)
@@ -102,12 +102,12 @@ def _looser(direction: Tighter, approved: Any, now: Any) -> bool:
 
 
 def _same(approved: Any, now: Any) -> bool:
-    """Compare with the type, because Python holds that true equals 1."""
+    """Compare values and their types, because true equals 1 in Python."""
     return type(approved) is type(now) and bool(approved == now)
 
 
 def _number(value: Any) -> Decimal | None:
-    """Return a number, or a switch as 0 or 1; None for everything else."""
+    """Return a number, with a boolean as 0 or 1; None for anything else."""
     try:
         number = Decimal(int(value) if isinstance(value, bool) else str(value))
     except InvalidOperation:
@@ -116,20 +116,20 @@ def _number(value: Any) -> Decimal | None:
 
 
 def _source(origins: Mapping[str, str], name: str) -> str:
-    """Return in words where a value comes from, a default of this release among them."""
+    """Describe where a value comes from, naming the environment variable or the release's file."""
     origin = origin_of(origins, name)
     return f"release default: {origin}" if origin in SHIPPED else origin
 
 
 def _leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
-    """Return the single values by their path; an empty mapping is one."""
+    """Return all leaf values by their path; an empty mapping counts as a leaf."""
     if not isinstance(value, dict) or not value:
         return {path: value}
     return {inner: leaf for key, item in value.items() for inner, leaf in _leaves(item, (*path, str(key))).items()}
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it; equal numbers get equal text."""
+    """Return a value in the form JSON stores it; equal numbers get equal text."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

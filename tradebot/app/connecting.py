@@ -1,4 +1,4 @@
-"""Which venue mode, address and keys name together, and a first look at it before there are books."""
+"""Connect to the venue that mode, address and keys select, including a first look before there are books."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SANDBOX_KEY = "sandbox"
 
 
 def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tuple[VenueClock, Account]:
-    """Return the venue's clock and account before there are books."""
+    """Return the venue's clock and account, before the bot has any books."""
     from tradebot.adapters.alpaca.reader import AlpacaReader
     from tradebot.adapters.wire.rows import DriftTally
 
@@ -32,14 +32,14 @@ def first_look(path: Path, settings: Settings, environ: Mapping[str, str]) -> tu
 
 
 def secrets_for(mode: Mode, environ: Mapping[str, str]) -> Secrets:
-    """Return the keys; the sandbox has its own and reads none."""
+    """Return the keys for a mode; the sandbox uses built-in ones."""
     if mode is Mode.SANDBOX:
         return Secrets(SANDBOX_KEY, SANDBOX_KEY, SANDBOX_KEY, None)
     return load_secrets(environ, Path(".env"))
 
 
 def venue_of(settings: Settings, secrets: Secrets, sandbox_url: str | None) -> AlpacaVenue:
-    """Return the venue that mode, address and keys name together; OperatorError where they do not fit."""
+    """Return the venue that mode, address and keys select; raise OperatorError if they don't fit together."""
     from tradebot.adapters.alpaca.venue import AlpacaVenue
 
     if not secrets.alpaca_key or not secrets.alpaca_secret:

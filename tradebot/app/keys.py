@@ -1,4 +1,4 @@
-"""Keys and the gates of permission, from the environment or an owner-only .env file."""
+"""Load keys and permission gates from the environment or an owner-only .env file."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
     "alpaca_url": ("ALPACA_BASE_URL",),
 }
 KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
-"""Those of them that open something."""
+"""The names of those that are secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Keys as the environment or .env gave them; never printed."""
+    """Keys from the environment or .env; they are never printed."""
 
     alpaca_key: str | None
     alpaca_secret: str | None
@@ -28,30 +28,31 @@ class Secrets:
     alpaca_url: str | None
 
     def __repr__(self) -> str:
-        """Show which are set, never what they are."""
-        found = ", ".join(name for name in SECRET_NAMES if getattr(self, name))
-        return f"Secrets(set: {found or 'none'})"
+        """Show which keys are set, never their values."""
+        names = ", ".join(name for name in SECRET_NAMES if getattr(self, name))
+        return f"Secrets(set: {names or 'none'})"
 
 
 def load_secrets(environ: Mapping[str, str], env_file: Path) -> Secrets:
-    """Return the keys; the environment goes before the file, which must belong to its owner alone."""
+    """Return the keys. The environment takes precedence over the file, which must be readable only by its owner."""
     sources = (environ, read_env_file(env_file))
-    found = {field: _first_given(sources, names) for field, names in SECRET_NAMES.items()}
+    values = {field: _first_given(sources, names) for field, names in SECRET_NAMES.items()}
     learn(*(text for field in KEYS for text in _given(sources, SECRET_NAMES[field])))
-    return Secrets(**found)
+    return Secrets(**values)
 
 
 def load_gates(environ: Mapping[str, str], env_file: Path | None) -> Mapping[str, str]:
-    """Return what environment and .env say of permission, by name; letter for letter, since a blank is no part of yes.
+    """Return the permission variables of the environment and .env by name, exactly as written, spaces included.
 
-    `env_file` is None where only the environment counts. A name that the environment sets, empty or not, is its word.
+    `env_file` is None if only the environment counts. A variable set in the environment, even to nothing, takes
+    precedence over the file.
     """
     sources = (environ, read_env_file(env_file) if env_file else {})
     return {name: source[name] for source in reversed(sources) for name in permission.NAMES if name in source}
 
 
 def _first_given(sources: Iterable[Mapping[str, str]], names: Iterable[str]) -> str | None:
-    """Return the first text that says something: any alias in the environment goes before any in the file."""
+    """Return the first non-empty value; any alias in the environment takes precedence over any in the file."""
     return next(_given(sources, names), None)
 
 

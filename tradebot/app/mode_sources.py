@@ -1,4 +1,4 @@
-"""What the configuration, the environment, .env and the disk say of mode and permission."""
+"""Collect what the configuration, the environment, .env and the disk say about mode and permission."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ ENV_FILE = Path(".env")
 
 
 def refuse_other_mode(folder: StateFolder, environ: Mapping[str, str], file: Path | None) -> None:
-    """Raise OperatorError for a mode that is another than the folder's, whoever says it."""
+    """Raise OperatorError if the environment, .env or the file names a mode other than the folder's."""
     for mode, where, remedy in (*modes_said(environ, None), *_env_file_modes(folder, environ), *modes_said({}, file)):
         if mode and mode != folder.mode:
             other = f", or make another state: tradebot init --mode {mode} --state-dir NEW" if mode in set(Mode) else ""
@@ -26,25 +26,28 @@ def refuse_other_mode(folder: StateFolder, environ: Mapping[str, str], file: Pat
 
 
 def _env_file_modes(folder: StateFolder, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield the modes that .env names where the environment does not; one that can't be read shuts a door elsewhere."""
+    """Yield the modes that .env names, unless the environment overrides them.
+
+    If .env can't be read, there are none here; permission closes a door for that.
+    """
     if folder.mode == Mode.SANDBOX:
         return
     try:
-        said = read_env_file(ENV_FILE)
+        variables = read_env_file(ENV_FILE)
     except OperatorError:
         return
-    for mode, name, _ in modes_said({name: text for name, text in said.items() if name not in environ}, None):
-        yield mode, f"{name} in {ENV_FILE}", f"take {name} out of {ENV_FILE}"
+    for mode, name, _ in modes_said({name: text for name, text in variables.items() if name not in environ}, None):
+        yield mode, f"{name} in {ENV_FILE}", f"remove {name} from {ENV_FILE}"
 
 
 def told_by(
     loaded: Loaded, folder: StateFolder, environ: Mapping[str, str], armed: Arming | None, accepted: Baseline | None
 ) -> Told:
-    """Return what permission goes by. A file that cannot be read shuts its door, and stops nobody who only looks."""
-    mode, unread, said = loaded.settings.mode, None, dict[str, str]()
+    """Return the inputs of permission. An unreadable .env closes its door instead of raising, so status still works."""
+    mode, unread, gates = loaded.settings.mode, None, dict[str, str]()
     file = None if mode is Mode.SANDBOX else ENV_FILE
     try:
-        said = dict(load_gates(environ, file))
+        gates = dict(load_gates(environ, file))
     except TradebotError as error:
         unread = error.message
     differ = differences(loaded.settings, accepted, loaded.origins) if accepted else None
@@ -52,4 +55,4 @@ def told_by(
     read = looked_for(file) if file else None
     unconfigured = loaded.unread.message if loaded.unread else None
     number = folder.account_number
-    return Told(mode, loaded.file_mode, number, said, armed, unread, network, read, differ, unconfigured)
+    return Told(mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)

@@ -1,6 +1,6 @@
-"""The embedded exchange as the wiring handles it: its market from the configuration, starting, serving, stopping.
+"""Handle the embedded exchange for the wiring: make its market from the configuration, start, serve and stop it.
 
-It is imported only where it is needed, because most verbs of a real account never touch it.
+The exchange is imported only where it is needed, because most verbs on a real account never touch it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
-    """Turn the exchange's own error, which knows nothing of us, into ours."""
+    """Turn the exchange's own error into one of ours."""
     from tradebot.exchange.market.spec import MarketError
 
     try:
@@ -32,7 +32,7 @@ def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
 
 @contextmanager
 def _meant(hint: str) -> Iterator[None]:
-    """Turn a flag that cannot be read into an error that says what to write in its place."""
+    """Turn an invalid flag into an error that says what to write instead."""
     try:
         yield
     except ValueError as bad:
@@ -40,7 +40,7 @@ def _meant(hint: str) -> Iterator[None]:
 
 
 def start(folder: Path) -> str:
-    """Return the address of the embedded exchange of a state folder, started on demand."""
+    """Return the address of a state folder's embedded exchange, starting it if necessary."""
     from tradebot.exchange import process
 
     with _explained(ExitCode.ERROR):
@@ -48,7 +48,7 @@ def start(folder: Path) -> str:
 
 
 def stop(folder: Path) -> None:
-    """Stop the embedded exchange of a state folder, if it runs; it keeps its state."""
+    """Stop a state folder's embedded exchange if it is running; its state is kept."""
     from tradebot.exchange import process
 
     with _explained(ExitCode.ERROR):
@@ -56,11 +56,11 @@ def stop(folder: Path) -> None:
 
 
 def running(folder: Path) -> str | None:
-    """Return the address of the embedded exchange of a state folder, or None where no process serves it."""
+    """Return the address of a state folder's embedded exchange, or None if it isn't running."""
     from tradebot.exchange import process
 
-    found = process.running(folder)
-    return found.url if found else None
+    current = process.running(folder)
+    return current.url if current else None
 
 
 def serve(
@@ -77,24 +77,24 @@ def serve(
 ) -> None:
     """Serve an exchange's folder in this process until a signal ends it; `ready` gets its address and status.
 
-    One that runs in the background, on demand, is taken over, on its port where no other is asked for: it holds
-    nothing that its folder does not. `note` is told so.
+    An exchange that was started in the background is replaced, on the same port unless `port` is given; nothing is
+    lost, because its state is in the folder. `note` receives a message about it.
 
-    `pace` is step, real or a number such as 60x; `rate_limit` counts requests a minute for each key; an account has
-    a name and cash in USD; `faults` are scripts to arm; `latency` is how long cancels and replacements
-    take, None for as long as they took. Raises TradebotError: exit 6 where another process serves the folder, 2 where
-    its market, the port or what is asked for cannot be used.
+    `pace` is step, real or a factor such as 60x; `rate_limit` is in requests per minute and key; each account has a
+    name and cash in USD; `faults` are scripts to arm; `latency` is how long cancels and replacements take, or None to
+    leave it as it was. Raises TradebotError with exit code 6 if another process serves the folder, and with 2 if the
+    market, the port or an option can't be used.
     """
     from tradebot.exchange import server
     from tradebot.exchange.clock import read_pace
     from tradebot.exchange.latency import read_latency
     from tradebot.exchange.process import HeldError
 
-    with _meant("--time step, --time real or --time 60x"):
-        read = read_pace(pace)
-    with _meant("--latency instant, --latency slow or --latency 250ms"):
+    with _meant("use --time step, --time real or --time 60x"):
+        parsed_pace = read_pace(pace)
+    with _meant("use --latency instant, --latency slow or --latency 250ms"):
         latency_us = None if latency is None else read_latency(latency)
-    terms = server.Terms(read, rate_limit, tuple(accounts), tuple(faults), latency_us)
+    terms = server.Terms(parsed_pace, rate_limit, tuple(accounts), tuple(faults), latency_us)
     port = _taken_over(folder, port, note)
     try:
         with _explained():
@@ -102,26 +102,28 @@ def serve(
     except HeldError as held:
         end = f"kill {held.pid}, or Ctrl-C in its terminal" if held.pid else "Ctrl-C in its terminal"
         raise TradebotError(
-            str(held), f"use the one that runs, or stop it: {end}", code=ExitCode.ANOTHER_INSTANCE
+            str(held), f"use the one that is running, or stop it: {end}", code=ExitCode.ANOTHER_INSTANCE
         ) from held
 
 
 def _taken_over(folder: Path, port: int, note: Callable[[str], None]) -> int:
-    """Stop an exchange that runs in the background; return the port to serve at in its place."""
+    """Stop an exchange that runs in the background; return the port on which to serve instead."""
     from tradebot.exchange import process
 
-    found = process.running(folder)
-    if found is None or not found.detached:
+    current = process.running(folder)
+    if current is None or not current.detached:
         return port
     with _explained(ExitCode.ERROR):
         process.stop(folder)
-    note(f"note: the exchange ran in the background, as process {found.pid}: this one takes it over, as it stood")
-    return port or int(found.url.rpartition(":")[2])
+    note(
+        f"note: the exchange was running in the background as process {current.pid}; this one continues from its state"
+    )
+    return port or int(current.url.rpartition(":")[2])
 
 
 @contextmanager
 def undone_if_refused(folder: Path) -> Iterator[None]:
-    """Take a market away again that is made within the block, where the block ends in a refusal."""
+    """Remove a market that was made within the block if the block ends with an OperatorError."""
     held = holds_market(folder)
     try:
         yield
@@ -134,9 +136,9 @@ def undone_if_refused(folder: Path) -> Iterator[None]:
 
 
 def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-    """Return what the running exchange of a folder answers on its control API.
+    """Send a request to the control API of a folder's exchange and return the reply.
 
-    Raises OperatorError where none runs, or it refuses.
+    Raises OperatorError if the exchange isn't running or refuses the request.
     """
     from tradebot.exchange import process
 
@@ -145,49 +147,49 @@ def ask(folder: Path, method: str, path: str, body: Mapping[str, object] | None 
 
 
 def control_headers(folder: Path) -> Mapping[str, str]:
-    """Return what shows the running exchange of a folder that a control request is its user's."""
+    """Return the headers that prove to a folder's exchange that a control request comes from its user."""
     from tradebot.exchange import control_token
 
     return control_token.headers(folder)
 
 
 def ready_faults() -> list[tuple[str, str]]:
-    """Return the ready-made fault scripts: name, and in one sentence what trouble each is."""
+    """Return the name and one-sentence summary of each built-in fault script."""
     from tradebot.exchange.faults import library
 
     return [(name, library.summary_of(name)) for name in library.names()]
 
 
 def fault_script(name: str) -> str | None:
-    """Return the text of a ready-made fault script, None where there is none of that name."""
+    """Return the text of a built-in fault script, or None if there is none by that name."""
     from tradebot.exchange.faults import library
 
     return library.text_of(name)
 
 
 def fault_words() -> tuple[str, ...]:
-    """Return the names of all faults of the scripts' language."""
+    """Return the names of all faults that a script can use."""
     from tradebot.exchange.faults.table import FAULTS
 
     return tuple(FAULTS)
 
 
 def fault_explained(word: str) -> str | None:
-    """Return what one fault of the scripts' language does, None where there is none of that name."""
+    """Return what a fault in a script does, or None if there is none by that name."""
     from tradebot.exchange.faults import library
 
     return library.explained(word)
 
 
 def holds_market(folder: Path) -> bool:
-    """Tell whether a folder holds an exchange, whatever its state."""
+    """Return True if the folder holds an exchange, in any state."""
     from tradebot.exchange.state import MARKET_FILE
 
     return (folder / MARKET_FILE).exists()
 
 
 def described(folder: Path) -> Mapping[str, Any]:
-    """Return the market of a folder as it was asked for, with its symbols; OperatorError where there is none."""
+    """Return the settings a folder's market was made with, plus its symbols; raise OperatorError if there is none."""
     from tradebot.exchange.state import read_market
 
     with _explained():
@@ -196,7 +198,7 @@ def described(folder: Path) -> Mapping[str, Any]:
 
 
 def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """Return the market of a folder as the configuration says it, and the symbols that were asked for, if any were."""
+    """Return a folder's market as configuration settings, and the symbols it was asked for, if any."""
     from tradebot.exchange.state import read_market
 
     with _explained():
@@ -208,37 +210,37 @@ def held_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 def create(folder: Path, settings: Settings, *, every_symbol: bool = False) -> tuple[str, ...]:
-    """Make the market that is configured, and return its symbols: the universe, or every one of a recorded file.
+    """Make the configured market and return its symbols: the universe, or all symbols of a recorded file.
 
-    Raises OperatorError where its files cannot be used, or another market is there already.
+    Raises OperatorError if its files can't be used or the folder already holds another market.
     """
     from tradebot.exchange import process
     from tradebot.exchange.market.spec import MarketSpec, fill_spec
     from tradebot.exchange.state import read_market
 
-    wanted = settings.sandbox
+    chosen = settings.sandbox
     with _explained():
         spec = MarketSpec(
-            source=wanted.source,
+            source=chosen.source,
             symbols=() if every_symbol else tuple(settings.universe),
-            sessions=wanted.sessions,
-            start=wanted.start,
-            seed=wanted.seed,
-            edge=wanted.edge,
-            path=wanted.path,
-            bar_stamp=wanted.bar_stamp,
-            uw_folder=wanted.flow_folder,
-            cash=wanted.cash_usd,
-            fill=fill_spec(**dict(wanted.fill)),
-            corporate_actions=wanted.corporate_actions,
-            data_plan=wanted.data_plan,
+            sessions=chosen.sessions,
+            start=chosen.start,
+            seed=chosen.seed,
+            edge=chosen.edge,
+            path=chosen.path,
+            bar_stamp=chosen.bar_stamp,
+            uw_folder=chosen.flow_folder,
+            cash=chosen.cash_usd,
+            fill=fill_spec(**dict(chosen.fill)),
+            corporate_actions=chosen.corporate_actions,
+            data_plan=chosen.data_plan,
         )
         process.create(folder, spec)
         return read_market(folder).symbols
 
 
 def recorded(bars: str, bar_stamp: str | None) -> tuple[str, date, int]:
-    """Return a recorded file's source, its first session and how many it spans; OperatorError where it is unusable."""
+    """Return a recorded file's source, first session and session count; raise OperatorError if it is unusable."""
     from tradebot.exchange.creation import recorded_span
 
     source: Literal["csv", "parquet"] = "parquet" if bars.endswith((".parquet", ".pq")) else "csv"
@@ -247,7 +249,7 @@ def recorded(bars: str, bar_stamp: str | None) -> tuple[str, date, int]:
 
 
 def captured_session(folder: str) -> date | None:
-    """Return the session that captured responses show, or None; OperatorError where they cannot be used."""
+    """Return the session of captured responses, or None; raise OperatorError if they can't be used."""
     from tradebot.exchange import remarks
 
     with _explained():
@@ -255,7 +257,7 @@ def captured_session(folder: str) -> date | None:
 
 
 def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
-    """Return what should be known of a market that was made, and from which ISO time all its captures are served."""
+    """Return remarks about a newly made market, and the ISO time from which all of its captures are served."""
     from tradebot.exchange import remarks
 
     with _explained():
@@ -263,7 +265,7 @@ def remarks_on(folder: Path) -> tuple[tuple[str, ...], str | None]:
 
 
 def ended(folder: Path, at: datetime) -> bool:
-    """Tell whether an exchange's last session was over at a time, from its files: it need not run, nor be there."""
+    """Return True if an exchange's last session had ended by `at`, judging by its files; it need not be running."""
     from datetime import datetime
 
     from tradebot.exchange.state import read_market
@@ -277,7 +279,7 @@ def ended(folder: Path, at: datetime) -> bool:
 
 
 def default_symbols(count: int) -> tuple[str, ...]:
-    """Return the embedded exchange's own names, well-known ones first."""
+    """Return the embedded exchange's own symbols, well-known ones first."""
     from tradebot.exchange.market import spec
 
     return spec.default_symbols(count)

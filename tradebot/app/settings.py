@@ -1,4 +1,4 @@
-"""The configuration: layers of YAML, the environment over them, one frozen object and each value's origin.
+"""Load the configuration: merge its layers into one frozen object, and remember where each value came from.
 
 Layers: base.yaml < the mode's file < the user's file < TRADEBOT_* in the environment < flags.
 """
@@ -33,7 +33,7 @@ ENVIRONMENT = "environment"
 NOT_SETTINGS = frozenset({"TRADEBOT_STATE", "TRADEBOT_CONFIG", "TRADEBOT_DEBUG", permission.ACCOUNT_TAIL})
 
 MOST_UNWATCHED_S = 900
-"""Stops are rules of the bot's own, nothing rests at the venue: a quarter of an hour is the longest they may sleep."""
+"""The longest time exits may go unchecked. The bot itself watches the stops; no stop orders rest at the venue."""
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
@@ -41,7 +41,7 @@ DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, retur
 
 
 class AlpacaSettings(Frozen):
-    """Where orders and prices go."""
+    """Where orders are sent and prices come from."""
 
     url: Annotated[Url | None, Tighter.SAME]
     data_url: Annotated[Url | None, Tighter.SAME]
@@ -49,14 +49,14 @@ class AlpacaSettings(Frozen):
 
 
 class UnusualWhalesSettings(Frozen):
-    """Where flow comes from, and how long each answer serves."""
+    """Where flow comes from, and how old each reply may get before it is fetched again."""
 
     url: Annotated[Url | None, Tighter.SAME]
     poll_s: Annotated[dict[Endpoint, Seconds], Tighter.LOWER]
 
 
 class ServeSettings(Frozen):
-    """How `serve` treats a slot that it comes late to."""
+    """How `serve` treats a slot it is late for."""
 
     grace_s: Annotated[int, Field(ge=1, le=3600), Tighter.LOWER]
 
@@ -65,7 +65,7 @@ Share = Annotated[Decimal, Field(gt=0, le=1)]
 
 
 class FillSettings(Frozen):
-    """How orders fill on the embedded exchange; None leaves a value as the model has it."""
+    """How orders fill on the embedded exchange; None keeps the model's own value."""
 
     model: Literal["next-bar", "paper"]
     spread_bps: Annotated[int, Field(ge=0, le=1000)] | None
@@ -93,7 +93,7 @@ class SandboxSettings(Frozen):
 
 
 class Settings(Frozen):
-    """Every value of the configuration, checked alone and against the others."""
+    """The complete configuration, with each value checked by itself and against the others."""
 
     mode: Annotated[Mode, Tighter.SAME]
     shadow: Annotated[bool, Tighter.HIGHER]
@@ -105,27 +105,27 @@ class Settings(Frozen):
     plugins: PluginSettings
     limits: Limits
     halts: HaltRules
-    # Neither a nearer stop nor an earlier end is safer: either may close the whole book at once.
+    # A closer stop or an earlier time exit isn't safer: either may close the whole book at once.
     exits: Annotated[ExitRules, Tighter.SAME]
     timetable: Annotated[dict[Job, DueTimes], Tighter.SAME]
     serve: ServeSettings
-    # The market is made from it once, by `init`; no later change reaches an order.
+    # `init` makes the market from it once; later changes have no effect on orders.
     sandbox: Annotated[SandboxSettings, Tighter.ALWAYS]
 
     @model_validator(mode="after")
     def _relations(self) -> "Settings":
-        found = [
+        problems = [
             *contradictions(self.limits, self.exits),
             *halts_by_itself(self.limits, self.exits, self.halts),
             *self._intervals(),
             *self._names(),
         ]
-        if found:
-            raise ValueError("\n".join(found))
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
     def _intervals(self) -> Iterator[str]:
-        """A limit on an age below the interval of the job that renews it would shut entries for ever."""
+        """Check that each age limit exceeds the interval of the job that renews the data; otherwise entries close."""
         ages = (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE))
         for name, job in ages:
             if not {job, Job.TRADE_ONCE} <= set(self.timetable):
@@ -134,7 +134,7 @@ class Settings(Frozen):
             if age <= wait:
                 yield (
                     f"limits.{name} {age} is not above the {wait} s that timetable.{job} leaves between two slots "
-                    f"({self.timetable[job]}): entries would be shut by age before each renewal"
+                    f"({self.timetable[job]}): age would close entries before each renewal"
                 )
         yield from self._looks_at_exits()
         poll = self.unusual_whales.poll_s.get(Endpoint.FLOW_ALERTS, 0)
@@ -142,11 +142,11 @@ class Settings(Frozen):
             yield (
                 f"limits.max_flow_age_s {self.limits.max_flow_age_s} is not above unusual_whales.poll_s.flow_alerts "
                 f"{poll}: "
-                "flow would count as stale before it is asked for again"
+                "flow would count as stale before it is fetched again"
             )
 
     def _looks_at_exits(self) -> Iterator[str]:
-        """A stop that nobody looks at holds nothing, whatever the limits on a day's loss count on."""
+        """Check that exits are looked at often enough, because the limits on a day's loss rely on working stops."""
         if not {Job.EVALUATE_EXITS, Job.TRADE_ONCE} <= set(self.timetable):
             return
         exits = self.timetable[Job.EVALUATE_EXITS]
@@ -154,42 +154,42 @@ class Settings(Frozen):
         if wait > MOST_UNWATCHED_S:
             yield (
                 f"timetable.{Job.EVALUATE_EXITS} ({exits}) leaves {wait} s without a look at the exits while entries "
-                f"are made or held, more than {MOST_UNWATCHED_S} s: a price could run so long past every stop, and the "
-                "day's loss past the limits that count on them"
+                f"are made or held, more than {MOST_UNWATCHED_S} s: a price could run past every stop in that time, "
+                "and the day's loss past the limits that rely on them"
             )
 
     def _names(self) -> Iterator[str]:
         missing = [job.value for job in Job if job not in self.timetable]
         if missing:
-            yield f"timetable lacks {', '.join(missing)}: these jobs would never be due"
+            yield f"timetable lacks {', '.join(missing)}: every job needs its times, or it would never be due"
         yield from self.strategies.contradictions()
         unpolled = [endpoint.value for endpoint in Endpoint if endpoint not in self.unusual_whales.poll_s]
         if unpolled:
             yield f"unusual_whales.poll_s lacks {', '.join(unpolled)}"
         if len(set(self.universe)) != len(self.universe):
-            yield "universe names a symbol twice: it would be scored and limited twice"
+            yield "universe lists a symbol twice: it would be scored and limited twice"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, the source of each value by its dotted name, and what the user's own file says of the mode."""
+    """The settings, the source of each value by its dotted name, and the mode that the user's own file names."""
 
     settings: Settings
     origins: Mapping[str, str]
     file_mode: str = ""
     unread: ConfigurationError | None = None
-    """Why no settings can be made of file and environment; then these are the accepted ones."""
+    """Why the file and environment don't make valid settings; `settings` are then the accepted ones."""
 
 
 def shipped(name: str) -> Path:
-    """Return a file of the shipped configuration: inside the installed package, or beside it in a checkout."""
+    """Return the path of a shipped configuration file: inside the installed package, or beside it in a checkout."""
     here = Path(__file__).parents[1]
     installed = here / "config" / name
     return installed if installed.exists() else here.parent / "config" / name
 
 
 def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Loaded:
-    """Return the settings of all layers. Raises OperatorError naming value, source and the nearest right name."""
+    """Merge all layers into settings. Raises OperatorError naming the value, its source and the nearest valid name."""
     base = load_yaml(shipped("base.yaml"))
     user = load_yaml(user_file) if user_file else {}
     over, variables = _from_environment(environ)
@@ -218,7 +218,10 @@ def load(user_file: Path | None, environ: Mapping[str, str], flags: Mapping[str,
 
 
 def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationError) -> Loaded:
-    """Return accepted values as the settings in force, with why no others are. Raises ConfigurationError."""
+    """Return the accepted values as the settings in force, with the error that made it necessary.
+
+    Raises ConfigurationError if this version can't use them.
+    """
     try:
         settings = Settings.model_validate(values)
     except ValidationError as bad:
@@ -228,27 +231,27 @@ def accepted(values: Mapping[str, object], file_mode: str, error: ConfigurationE
 
 
 def mode_said(value: object) -> str:
-    """Return a mode as somebody wrote it, in lower case and cut short; empty where nothing was said.
+    """Return a mode as it was written, in lower case and truncated; empty if none was given.
 
-    A word with a blank beside it is no mode, as it is no yes at an order gate; quotes show the blank.
+    A word with a space next to it isn't accepted as a mode, so it is returned in quotes, which show the space.
     """
-    said = str(value or "").lower()[:20]
-    return said if said == said.strip() else repr(said)
+    text = str(value or "").lower()[:20]
+    return text if text == text.strip() else repr(text)
 
 
 def modes_said(environ: Mapping[str, str], file: Path | None) -> Iterator[tuple[str, str, str]]:
-    """Yield each mode that the environment or a file names, where it does, and what to do if it is the wrong one."""
+    """Yield each mode that the environment or a file names, its place, and what to do if it is the wrong one."""
     for name in ("TRADING_MODE", "TRADEBOT_MODE", "MODE"):
-        said = mode_said(environ.get(name))
-        # Other programs have a MODE too: only a mode of ours is meant for us.
-        if name != "MODE" or said.strip("' ") in set(Mode):
-            yield said, name, f"unset {name}"
+        mode = mode_said(environ.get(name))
+        # Other programs use MODE too, so only one of our own modes is meant for us.
+        if name != "MODE" or mode.strip("' ") in set(Mode):
+            yield mode, name, f"unset {name}"
     if file:
-        yield mode_said(load_yaml(file).get("mode")), f"{file} (mode:)", f"take mode: out of {file}"
+        yield mode_said(load_yaml(file).get("mode")), f"{file} (mode:)", f"remove mode: from {file}"
 
 
 def _mode(*layers: Mapping[str, object]) -> str:
-    """The last layer that names a mode wins; it decides which mode file is read."""
+    """Return the mode named by the last layer that names one; it decides which mode file is read."""
     named = [layer["mode"] for layer in layers if "mode" in layer]
     value = str(named[-1]).lower()
     if value not in set(Mode):
@@ -280,20 +283,20 @@ def _dashless(path: str) -> str:
     return path.replace("-", "_")
 
 
-def _section(found: dict[str, object], sections: list[str], name: str) -> dict[str, object]:
-    node = found
+def _section(values: dict[str, object], sections: list[str], name: str) -> dict[str, object]:
+    node = values
     for section in sections:
         inner = node.setdefault(section, {})
         if not isinstance(inner, dict):
             above = f"{PREFIX}{section.upper()}"
-            said = f"{name} and {above} contradict each other: {section} is a section"
-            raise ConfigurationError(said, f"unset {above}")
+            message = f"{name} and {above} contradict each other: {section} is a section"
+            raise ConfigurationError(message, f"unset {above}")
         node = inner
     return node
 
 
 def _scalar(text: str) -> object:
-    """Read an environment value: true, false, null, a list in brackets, or text that pydantic makes a number of."""
+    """Parse an environment value: true, false, null, a list in brackets, or text, which may be a number."""
     stripped = text.strip()
     if stripped in ("true", "false"):
         return stripped == "true"
@@ -308,7 +311,7 @@ def _merge(
     into: dict[str, object], layer: Mapping[str, object], source: str, origins: dict[str, str], prefix: str
 ) -> None:
     for key, value in layer.items():
-        # Environment names cannot hold a dash, so fetch_flow there means fetch-flow here.
+        # Environment variable names can't contain a dash, so fetch_flow there means fetch-flow here.
         name = key if key in into or key.replace("_", "-") not in into else key.replace("_", "-")
         path = f"{prefix}{name}"
         held = into.get(name)
@@ -341,21 +344,22 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return a value as a message may repeat it: an address with a name in it can hold a password too."""
+    """Return a value in a form that is safe to show: an address with a user name may contain a password too."""
     if isinstance(value, str) and "://" in value and "@" in value:
-        return "an address with a name or a password in it"
+        return "an address that contains a user name or password"
     if isinstance(value, Decimal):
         return str(value)
-    # A letter that only looks like another one is spelled out: it may be all that is wrong.
+    # Escape non-ASCII letters: a letter that only looks like another may be all that is wrong.
     return reprlib.repr(value).encode("ascii", "backslashreplace").decode()
 
 
 def _meant(location: list[str]) -> str:
-    """Return where a wrong name belongs: the same name in another section, or else the nearest one beside it."""
+    """Suggest what a wrong name was meant to be: the same name in another section, else the nearest one beside it."""
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
     near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)
     if elsewhere:
-        return f"; {location[-1]} stands under {elsewhere[0].rpartition('.')[0] or 'no section'}"
+        section = elsewhere[0].rpartition(".")[0]
+        return f"; {location[-1]} belongs {f'under {section}' if section else 'at the top level'}"
     return f"; did you mean {near[0]}?" if near else ""
 
 
@@ -369,7 +373,7 @@ def _paths(model: type[Frozen], prefix: str = "") -> Iterator[str]:
 
 
 def _keys_at(location: list[str]) -> list[str]:
-    """Return the setting names beside a wrong one."""
+    """Return the setting names in the same section as a wrong one."""
     model: object = Settings
     for part in location:
         if not (isinstance(model, type) and issubclass(model, Frozen)):

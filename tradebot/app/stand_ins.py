@@ -1,4 +1,4 @@
-"""Ports that stand where a pass may not have the real one: whoever uses them all the same crashes."""
+"""Stand-in ports for passes that must not have the real one. Using one is a bug and crashes."""
 
 from datetime import date
 
@@ -8,24 +8,24 @@ from tradebot.model.order import Reply
 
 
 class NoFlow:
-    """Stands where a pass asks for no flow, which therefore works without the source's key."""
+    """Stand-in for the flow source in passes that fetch no flow, so that they work without its key."""
 
     def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
-        """Crash: whoever asks for flow has to be given a source."""
+        """Crash: a pass that fetches flow must be given a real source."""
         raise AssertionError(f"a pass without flow asked for {endpoint} of {symbol} on {session}")
 
 
 class ShutOrders:
-    """Stands where permission is closed: the gates refuse every order before it, and behind them there is no way."""
+    """Stand-in for the order port while permission is closed: the gates refuse every order before it gets here."""
 
     def submit(self, intent: Intent) -> Reply:
-        """Crash: no order goes out through a closed door."""
+        """Crash: no order may be sent while permission is closed."""
         raise AssertionError(f"{intent.client_order_id} was to be sent, and permission is closed")
 
     def replace(self, intent: Intent) -> Reply:
-        """Crash: no new price goes out through a closed door."""
+        """Crash: no replace may be sent while permission is closed."""
         raise AssertionError(f"{intent.client_order_id} was to be sent, and permission is closed")
 
     def cancel(self, intent: Intent) -> Reply:
-        """Crash: no cancel goes out through a closed door."""
+        """Crash: no cancel may be sent while permission is closed."""
         raise AssertionError(f"{intent.client_order_id} was to be sent, and permission is closed")

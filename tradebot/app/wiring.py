@@ -1,4 +1,4 @@
-"""The one place where ports meet adapters. Everything is opened when first asked for, so quick verbs stay quick."""
+"""Connect ports to adapters. Everything is opened on first use, so quick verbs stay quick."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a person may say on every verb: where the state is, and which file goes over the configuration."""
+    """The options of every verb: where the state is, and which file overrides the configuration."""
 
     state_dir: str | None = None
     config: str | None = None
 
 
 class App:
-    """One bot: its folder, its settings, and its adapters, each made once and closed together."""
+    """One bot: its folder, its settings, and its adapters, which are made once and closed together."""
 
     def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
         self.folder = folder
@@ -82,17 +82,17 @@ class App:
 
     @property
     def mode(self) -> Mode:
-        """Return where orders go."""
+        """Return the mode, which decides where orders go."""
         return self.settings.mode
 
     @property
     def mode_name(self) -> str:
-        """Return the mode as documents name it: "paper", or "paper shadow" where nothing is sent."""
+        """Return the mode as documents name it: "paper", or "paper shadow" if nothing is sent."""
         return mode_name(self.mode, shadow=self.settings.shadow)
 
     @property
     def permission(self) -> Permission:
-        """Return which doors are closed now; in shadow none is asked about, because no order reaches one."""
+        """Return which doors are closed now. In shadow none are checked, because no order ever gets there."""
         return Permission() if self.settings.shadow else permission_of(self.told)
 
     @property
@@ -103,7 +103,7 @@ class App:
 
     @property
     def rules(self) -> Rules:
-        """Return what the stories need of the settings; exits go by the accepted rules until a change is accepted."""
+        """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
         exits, accepted = self.settings.exits, self.accepted
         return rules_of(self.settings, accepted_exits(exits, accepted) if accepted else exits)
 
@@ -113,7 +113,7 @@ class App:
         return self._books_say(lambda ledger: ledger.baselines.last())
 
     def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
-        """Ask the books; those that can't be opened arm and approve nothing, and whoever needs them says so."""
+        """Ask the books, and return None if they can't be opened: then they arm and approve nothing."""
         try:
             return ask(self.ledger_view)
         except TradebotError:
@@ -131,25 +131,25 @@ class App:
 
     @cached_property
     def exchange_url(self) -> str:
-        """Return the embedded exchange's address, started now if it does not run."""
+        """Return the embedded exchange's address, starting the exchange if it isn't running."""
         return sandbox.start(self.folder.exchange)
 
     @cached_property
     def venue(self) -> AlpacaVenue:
-        """Return the venue that mode, address and keys name together; OperatorError where they do not fit."""
+        """Return the venue that mode, address and keys select; raise OperatorError if they don't fit together."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
         return venue_of(self.settings, self.secrets, url)
 
     @cached_property
     def reader(self) -> AlpacaReader:
-        """Return the venue's reads."""
+        """Return the port for reading from the venue."""
         from tradebot.adapters.alpaca.reader import AlpacaReader
 
         return AlpacaReader(self.venue, self.drift)
 
     @cached_property
     def orders(self) -> AlpacaOrders:
-        """Return the venue's writes; OperatorError in shadow, where nobody gets them."""
+        """Return the port for sending orders to the venue; raise OperatorError in shadow."""
         from tradebot.adapters.alpaca.orders import AlpacaOrders
 
         if self.settings.shadow:
@@ -162,7 +162,7 @@ class App:
 
     @cached_property
     def drift(self) -> DriftTally:
-        """Return the count of how the venue's answers differ from what we know; each new difference is an event."""
+        """Return the tally of how the venue's replies differ from the known format; each new difference is an event."""
         from tradebot.adapters.wire.rows import DriftTally
 
         return DriftTally(self._note_drift)
@@ -174,7 +174,7 @@ class App:
 
     @cached_property
     def flow(self) -> UnusualWhales:
-        """Return the flow source; OperatorError where its key is not set."""
+        """Return the flow source; raise OperatorError if its key isn't set."""
         from tradebot.adapters.flow.unusual_whales import UnusualWhales
 
         url = self.exchange_url if self.mode is Mode.SANDBOX else self.settings.unusual_whales.url
@@ -187,7 +187,7 @@ class App:
 
     @cached_property
     def engine(self) -> LockStepClock:
-        """Return the embedded exchange's clock; OperatorError where the venue is a real one."""
+        """Return the embedded exchange's clock; raise OperatorError if the venue is a real one."""
         from tradebot.adapters.time.clock import LockStepClock
 
         if self.mode is not Mode.SANDBOX:
@@ -196,7 +196,7 @@ class App:
 
     @cached_property
     def ledger(self) -> SqliteLedger:
-        """Return the money records, open for writing."""
+        """Return the ledger, open for writing."""
         from tradebot.adapters.ledger.ledger import SqliteLedger
 
         ledger = SqliteLedger.open(self.folder.path, self.folder.account_number)
@@ -205,7 +205,7 @@ class App:
 
     @cached_property
     def ledger_view(self) -> SqliteLedger:
-        """Return the money records for reading only; nothing of the folder is touched."""
+        """Return the ledger opened read-only; this changes nothing in the folder."""
         from tradebot.adapters.ledger.ledger import SqliteLedger
 
         ledger = SqliteLedger.open(self.folder.path, self.folder.account_number, read_only=True)
@@ -214,7 +214,7 @@ class App:
 
     @cached_property
     def facts(self) -> SqliteFacts:
-        """Return the facts and decisions."""
+        """Return the store of facts and decisions, creating it if it is missing."""
         from tradebot.adapters.facts.facts import SqliteFacts
 
         facts = SqliteFacts(self.folder.path, self.events, datetime.now(UTC))
@@ -223,30 +223,30 @@ class App:
 
     @property
     def recorded(self) -> SqliteFacts | None:
-        """Return the facts for looking at; None where nothing was ever recorded, because looking makes no file."""
+        """Return the store of facts, or None if there is none yet: a verb that only looks must not create it."""
         return self.facts if (self.folder.path / state_folder.FACTS).exists() else None
 
     @cached_property
     def events(self) -> JsonlEvents:
-        """Return the operational events."""
+        """Return the log of operational events."""
         from tradebot.adapters.state.events import JsonlEvents
 
         return JsonlEvents(self.folder.path / state_folder.EVENTS)
 
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
-        """Return the strategies in use; OperatorError for one that is configured and not installed."""
+        """Return the strategies in use; raise OperatorError if one is configured but not installed."""
         from tradebot.adapters.plugins.plugin import strategies
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
         return strategies(self.settings.strategies.in_use(), surroundings)
 
     def now(self) -> datetime:
-        """Return trading time, the venue's."""
+        """Return trading time, which is the venue's clock."""
         return self.reader.clock().now
 
     def second_time(self) -> datetime | None:
-        """Return the time by a clock that is not the venue's: this machine's, or the engine's own in the sandbox."""
+        """Return the time by a second clock: this machine's or, in the sandbox, the engine's; None if unavailable."""
         return self.engine.now_or_none() if self.mode is Mode.SANDBOX else datetime.now(UTC)
 
     def world(
@@ -257,10 +257,10 @@ class App:
         proposing: bool = True,
         with_flow: bool = False,
     ) -> World:
-        """Return the ports for one pass; a dry run and shadow get no order port.
+        """Return the ports for one pass. A dry run and shadow get no order port.
 
-        A pass that proposes nothing gets no strategies: a plug-in that is gone must not keep exits from going out.
-        Only one that fetches needs the flow source, and its key.
+        A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. Only a pass
+        that fetches flow needs the flow source and its key.
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
         world = World(
@@ -282,15 +282,15 @@ class App:
         return replace(world, progress=progress) if progress else world
 
     def pass_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
-        """Return the lock that one pass holds over sound books; a second pass waits five seconds, then exits with 6.
+        """Return the lock that a pass holds while it works, after checking that the books are sound.
 
-        `first` runs before the books are read through.
+        A second pass waits five seconds, then exits with 6. `first` runs before the books are checked.
         """
         books = self.ledger.file if "ledger" in self.__dict__ else None
         return soundness.hold(self.folder, verb, self.events, books, first)
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
-        """Store NYSE sessions around `now` where the ledger's calendar does not reach `ahead`."""
+        """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""
         reach, behind = now.date() + ahead, now.date() - CALENDAR_LEAST
         held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
         if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
@@ -300,7 +300,7 @@ class App:
         self.ledger.put_sessions(exchange_sessions(now.date() - CALENDAR_BEHIND, now.date() + CALENDAR_AHEAD))
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close everything that was opened."""
         self._closing.close()
 
 
@@ -311,7 +311,7 @@ def opened(
     look: FolderLook = state_folder.open_state,
     loads: Loads | None = None,
 ) -> Iterator[App]:
-    """Open the bot that options and environment name, and close it afterwards; OperatorError says the next step."""
+    """Open the bot that options and environment name, and close it afterward; an OperatorError names the next step."""
     folder = look(state_folder.resolve(options.state_dir, environ), environ)
     app = App(folder, (loads or load_for)(folder, options, environ), environ)
     try:
@@ -321,7 +321,7 @@ def opened(
 
 
 def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """Return the settings of a state folder; where none can be read the accepted ones, for exits alone."""
+    """Return the settings of a state folder or, if they can't be read, the accepted ones, for exits only."""
     try:
         return load_for(folder, options, environ)
     except ConfigurationError as error:
@@ -332,14 +332,14 @@ def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, s
 
 
 def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """Return the settings of a state folder; its mode was fixed when it was made, and nothing may say otherwise."""
+    """Return the settings of a state folder. Its mode was fixed when it was made; a different one is refused."""
     file = user_file(options, folder.path, environ)
     refuse_other_mode(folder, environ, file)
     loaded = load(file, environ, {"mode": folder.mode})
     own = folder.path / USER_FILE
     if own.exists() and load_yaml(own).get("shadow") is True and not loaded.settings.shadow:
         raise OperatorError(
-            f"{folder.path} is in shadow, and the configuration named would take it out",
+            f"{folder.path} is in shadow mode, and the configuration you named would end that",
             f"set shadow: true there too, or shadow: false in {own}",
             code=ExitCode.REFUSED,
         )
@@ -354,12 +354,12 @@ def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Pat
     if named:
         return Path(named)
     own = folder / USER_FILE
-    # A link that leads nowhere is a file that is missing, not one that was never written: reading it says so.
+    # A broken link means that the file is missing, not that there never was one; reading it reports that.
     return own if os.path.lexists(own) else None
 
 
 def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
-    """Return what a plug-in runs in: its limits, no key of ours, and neither the state folder nor the file of keys."""
+    """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
     from tradebot.adapters.plugins.plugin import Bounds, Surroundings
 
     bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
@@ -367,13 +367,13 @@ def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, 
 
 
 def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment that a plug-in sees: no key of ours is in it, under whatever name."""
+    """Return the environment variables that a plug-in sees, without our keys under any name."""
     secret = {name for names in SECRET_NAMES.values() for name in names}
     return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}
 
 
 def rules_of(settings: Settings, exits: ExitRules) -> Rules:
-    """Return the part of the settings that the stories need, with the exit rules in force."""
+    """Return the part of the settings that the core needs, with the exit rules in force."""
     return Rules(
         mode=settings.mode,
         universe=tuple(settings.universe),

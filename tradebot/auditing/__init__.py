@@ -1,1 +1,1 @@
-"""The state of the bot judged from evidence: what was looked at, how many, how fresh; pure."""
+"""Judge the state of the bot from evidence: what was looked at, how many, how fresh. All functions are pure."""

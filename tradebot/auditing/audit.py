@@ -1,4 +1,4 @@
-"""The whole audit: every item in its order, and the findings ranked by what to do first."""
+"""The complete audit: every item in a fixed order, and the findings ranked by urgency."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from tradebot.auditing.items import Item, ranked
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Every item in a fixed order, and those that ask for something, ranked by what to do first."""
+    """Every item in a fixed order, and the findings (items that need action), most urgent first."""
 
     items: tuple[Item, ...]
     findings: tuple[Item, ...]
 
 
 def audit(evidence: Evidence) -> Audit:
-    """Judge each thing that was looked at. What was left out on request is unknown, and no finding."""
+    """Judge everything that was looked at. What was left out on request is UNKNOWN and isn't a finding."""
     items = tuple(_items(evidence))
     return Audit(items, ranked(items))
 

@@ -1,4 +1,4 @@
-"""What an audit is made from: records, counts and answers, read by others at one moment."""
+"""The evidence for an audit: records, counts and replies, all read at one moment by the caller."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from tradebot.reconciliation.findings import Finding
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When: `session` is the one that is open, or was open last; `since` begins the span that is counted."""
+    """The time of the audit: `session` is open now or was open last; `since` is the start of the span counted."""
 
     now: datetime
     since: datetime
@@ -29,18 +29,18 @@ class Moment:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the stored calendar has the session open."""
+        """Return True if the session is open according to the stored calendar."""
         return self.session is not None and self.session.contains(self.now)
 
     @property
     def market_time(self) -> datetime:
-        """Return now, or the last close: what was fresh when the session ended has not gone stale since."""
+        """Return now, or the last close if the market is closed: data doesn't go stale after the close."""
         return self.now if self.is_open or self.session is None else min(self.now, self.session.close)
 
 
 @dataclass(frozen=True, slots=True)
 class JobRun:
-    """How a job kept to its timetable: slots `due` in the session, `missed` of them after its last pass."""
+    """How a job kept to its timetable: `due` slots in the session, `missed` of them since its last pass."""
 
     job: Job
     due: int
@@ -52,9 +52,9 @@ class JobRun:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The answers of one endpoint: how many of the `wanted` were ever given, and the rows since the span began.
+    """The replies of one endpoint: how many of the `wanted` were ever answered, and row counts since the span began.
 
-    `oldest` is the oldest among the newest answers, one for each symbol; `newest` the newest of all.
+    Taking the newest reply for each symbol, `oldest` is the oldest of these and `newest` the newest.
     """
 
     endpoint: Endpoint
@@ -70,7 +70,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """Passes of trade-once since the span began: the records hold no candidates, `ends` counts those by reason."""
+    """Passes of trade-once since the span began. The records hold no candidates; `ends` counts them by reason."""
 
     cycles: Sequence[CycleRecord]
     candidates: int
@@ -79,7 +79,7 @@ class Passes:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The journal beside the ledger: `damage` where either cannot be read, rows of each that the other lacks."""
+    """The journal compared with the ledger: `damage` if one can't be read, and how many rows each lacks."""
 
     records: int
     rows: int
@@ -90,7 +90,7 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """How many backups are kept, and why some of them cannot be put back as they were made, by name."""
+    """How many backups are kept, and why each damaged one can't be restored, by name."""
 
     kept: int
     damaged: Mapping[str, str]
@@ -98,9 +98,9 @@ class Backups:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """The broker's answers, with what the books do not know yet counted in `unapplied` and compared as applied.
+    """The broker's replies. `unapplied` counts facts the books don't have yet; findings are as if they were applied.
 
-    `astray` is what it holds as a multiple of what the books hold, where they differ and nothing says why.
+    `astray` is the broker's quantity as a multiple of the books', where they differ for no known reason.
     """
 
     clock: VenueClock
@@ -116,7 +116,7 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Why there is no answer of the broker: left out on request, or asked in vain."""
+    """Why there is no reply from the broker: it was left out on request, or it didn't answer."""
 
     why: str
     command: str | None
@@ -125,7 +125,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Events that a person should see, by what happened: how often and the newest; `lines` were read."""
+    """Events a person should see: how often each happened, the newest, and how many `lines` were read."""
 
     lines: int
     newest: datetime | None
@@ -135,9 +135,9 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that was looked at. `serving` says who drives the timetable, None where nobody does.
+    """Everything that was looked at. `serving` says who runs the timetable, or is None if nobody does.
 
-    `best` holds each position's best price so far, where one was stored.
+    `best` holds the stored best price of each position that has one.
     """
 
     moment: Moment

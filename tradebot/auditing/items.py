@@ -1,4 +1,4 @@
-"""One item of an audit, and the order in which findings are to be worked on."""
+"""Items of an audit, and the order in which to work on findings."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How a thing stands. Where nothing was looked at, it is UNKNOWN and never OK."""
+    """The state of an item. If nothing was looked at, it is UNKNOWN and never OK."""
 
     OK = "ok"
     WARN = "warn"
@@ -16,7 +16,7 @@ class State(StrEnum):
 
 
 class Area(StrEnum):
-    """What an item is about, in the order of what to do first: money that is there, then money that may be made."""
+    """What an item is about, most urgent first: existing money comes before money that may be made."""
 
     BOOKS = "books"
     PROTECTION = "protection"
@@ -36,7 +36,7 @@ class Area(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was looked at: `count` of `what`, the newest of them made at `at` (trading time, None where none is)."""
+    """What was looked at: `count` of `what`; `at` is the trading time of the newest, if it has one."""
 
     what: str
     count: int
@@ -45,9 +45,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One judgement: `count` of `looked_at`, `age_s` old; what was found, and the command that deals with it.
+    """One judgment: what was looked at, how many and how old; what was found, and the command that deals with it.
 
-    `left_out` marks what was not looked at on request, or cannot be: unknown, and nobody's task.
+    `left_out` marks something that wasn't looked at, on request or because it can't be. It is UNKNOWN, but nobody has
+    to act on it.
     """
 
     area: Area
@@ -62,27 +63,27 @@ class Item:
     left_out: bool = False
 
     def __post_init__(self) -> None:
-        """Hold the law of an audit, whoever makes an item."""
+        """Assert the law of an audit: nothing is OK unless something was looked at."""
         assert self.count or self.state is not State.OK, f"{self.name}: nothing looked at is not ok"
         assert not self.left_out or self.state is State.UNKNOWN, f"{self.name}: what was left out is unknown"
 
     @property
     def is_finding(self) -> bool:
-        """Tell whether somebody has to do something about it."""
+        """Return True if someone has to act on this item."""
         return self.state is not State.OK and not self.left_out
 
 
 def judged(
     place: tuple[Area, str], look: Look, now: datetime, state: State, found: str, command: str | None = None
 ) -> Item:
-    """Return an item; its age is that of the newest thing looked at."""
+    """Return an item; its age is that of the newest thing looked at, and an OK item has no command."""
     age_s = (now - look.at).total_seconds() if look.at else None
-    asks = command if state is not State.OK else None
-    return Item(*place, state, look.what, look.count, look.at, age_s, found, asks)
+    needed = command if state is not State.OK else None
+    return Item(*place, state, look.what, look.count, look.at, age_s, found, needed)
 
 
 def left_out(place: tuple[Area, str], what: str, why: str) -> Item:
-    """Return the item of something that was not looked at, on purpose."""
+    """Return the item for something that wasn't looked at, on purpose."""
     return Item(*place, State.UNKNOWN, what, 0, None, None, why, None, left_out=True)
 
 
@@ -91,13 +92,13 @@ _PLACES = {area: place for place, area in enumerate(Area)}
 
 
 def ranked(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Return the findings, most urgent first: failures before gaps before warnings, then by what they put at risk."""
-    found = [item for item in items if item.is_finding]
-    return tuple(sorted(found, key=lambda item: (_URGENCY.index(item.state), _PLACES[item.area])))
+    """Return the findings, most urgent first: failures, then unknowns, then warnings; within each, by area."""
+    findings = [item for item in items if item.is_finding]
+    return tuple(sorted(findings, key=lambda item: (_URGENCY.index(item.state), _PLACES[item.area])))
 
 
 def span(seconds: float) -> str:
-    """Return a length of time as a person says it."""
+    """Return a duration as people write it, such as 45 s, 12 min, 3.5 h or 2 days."""
     minutes = seconds / 60
     if minutes < 1.5:
         return f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""What may be lost: permission and trading state, positions and their exits, and the limits on the book as it is."""
+"""Audit what is at risk: permission, trading state, positions and their exits, and the limits on the book as it is."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -21,25 +21,25 @@ from tradebot.text import counted
 POSITIONS = "tradebot positions"
 EXITS = "tradebot evaluate-exits"
 WAITING = frozenset({Reason.HOLD, Reason.ORDER_WORKING, Reason.INTENT_UNRESOLVED, Reason.DRY_RUN})
-"""Ends of an exit that leave the position managed: held by its rules, or an order for it is out."""
+"""Reasons of an exit decision that leave the position managed: its rules hold it, or an order for it is out."""
 
 
 def permission(evidence: Evidence) -> Item:
-    """Judge whether anything may be sent at all."""
-    told = evidence.broker
-    blocked = told.view.account.blocked if isinstance(told, Broker) else ()
+    """Judge whether any orders may be sent."""
+    broker = evidence.broker
+    blocked = broker.view.account.blocked if isinstance(broker, Broker) else ()
     closed = [f"{reason} ({found})" for reason, found in evidence.permission.closed_to_entries(evidence.moment.now)]
     closed += [f"{Reason.ACCOUNT_BLOCKED} ({flag})" for flag in blocked]
-    look = Look("mode and blocks" if isinstance(told, Broker) else "mode", 1 + isinstance(told, Broker))
+    look = Look("mode and blocks" if isinstance(broker, Broker) else "mode", 1 + isinstance(broker, Broker))
     only_entries = evidence.permission.open and not blocked
-    kept_back = "no entry is sent, exits go on" if only_entries else "nothing is sent, exits included"
-    found = f"{kept_back}: {', '.join(closed)}" if closed else "orders may be sent"
+    consequence = "entries are closed, exits continue" if only_entries else "no orders are sent, including exits"
+    found = f"{consequence}: {', '.join(closed)}" if closed else "orders may be sent"
     state = State.WARN if closed else State.OK
     return judged((Area.HALTS, "permission"), look, evidence.moment.now, state, found, "tradebot status")
 
 
 def trading_state(evidence: Evidence) -> Item:
-    """Judge which risk may be taken; a halt is a finding, because somebody has to lift it."""
+    """Judge the trading state. A halt is a finding, because someone has to end it."""
     record, place = evidence.state, (Area.HALTS, "trading state")
     look = Look("files and history", 3)
     found = f"{record.state}" + (f" by {record.who}" if record.who else "") + f": {record.why}"
@@ -50,7 +50,7 @@ def trading_state(evidence: Evidence) -> Item:
 
 
 def positions(evidence: Evidence) -> Item:
-    """Judge the positions that the books hold; others' are the broker's word, and compared there."""
+    """Judge the positions in the books. Foreign positions are judged when the books are compared with the broker."""
     place = (Area.POSITIONS, "own positions")
     if not evidence.fills:
         return nothing(place, "position", evidence)
@@ -62,12 +62,12 @@ def positions(evidence: Evidence) -> Item:
 
 
 def exits_recorded(evidence: Evidence) -> Item:
-    """Judge whether the last pass of evaluate-exits looked at each position, and could close what it wanted to."""
+    """Judge whether the last pass of evaluate-exits looked at every position and could close what it had to."""
     place, held, last = (Area.PROTECTION, "exits as recorded"), evidence.positions, evidence.exits
     if not held:
         return _unheld(place, evidence)
     if last is None:
-        found = f"{counted(len(held), 'position')}, and no pass of evaluate-exits was recorded: nothing watches them"
+        found = f"{counted(len(held), 'position')}, but no pass of evaluate-exits is on record: nothing watches them"
         return Item(*place, State.FAIL, "passes", 0, None, None, found, EXITS)
     records = {(r.candidate.strategy, r.candidate.symbol): r for r in last.candidates if r.candidate.source == "exit"}
     unseen = [p.symbol for p in held if (p.strategy, p.symbol) not in records and p.opened_at <= last.at]
@@ -77,13 +77,13 @@ def exits_recorded(evidence: Evidence) -> Item:
         found = "; ".join((*stuck, *([f"not looked at: {', '.join(unseen)}"] if unseen else [])))
         return judged(place, look, evidence.moment.now, State.FAIL, found, EXITS)
     if not records:
-        found = f"the last pass looked at no position; {counted(len(held), 'position')} opened since"
+        found = f"{counted(len(held), 'position')} opened since the last pass, which looked at none"
         return judged(place, look, evidence.moment.now, State.UNKNOWN, found, EXITS)
     return judged(place, look, evidence.moment.now, State.OK, "each was held or is being closed")
 
 
 def _stuck(record: CandidateRecord) -> str | None:
-    """Return why a position that was to be closed, or had no price, is unmanaged; None where it is managed."""
+    """Return why a position wasn't closed or judged although it should have been; None if it is managed."""
     terminal = record.terminal
     if terminal is None or terminal.reason is None or terminal.reason in WAITING:
         return None
@@ -91,35 +91,35 @@ def _stuck(record: CandidateRecord) -> str | None:
 
 
 def exits_now(evidence: Evidence) -> Item:
-    """Ask the exit rules about each position at the quotes of now; what is beyond its rule ought to be closing."""
-    place, told = (Area.PROTECTION, "exits at quotes"), evidence.broker
-    if isinstance(told, Silence):
-        return silent(place, told)
+    """Apply the exit rules to each position at current quotes; a position past its rule should be closing."""
+    place, broker = (Area.PROTECTION, "exits at quotes"), evidence.broker
+    if isinstance(broker, Silence):
+        return silent(place, broker)
     if not evidence.positions:
         return _unheld(place, evidence)
-    answers = [(p, _exit(p, told, evidence)) for p in evidence.positions]
-    look = Look("positions", len(answers), max((q.at for q in told.quotes.values()), default=None))
+    answers = [(p, _exit(p, broker, evidence)) for p in evidence.positions]
+    look = Look("positions", len(answers), max((q.at for q in broker.quotes.values()), default=None))
     blind = [p.symbol for p, decision in answers if decision.verdict is Verdict.UNKNOWN]
-    busy = told.book.own_working | told.book.unresolved
+    busy = broker.book.own_working | broker.book.unresolved
     beyond = [f"{p.symbol} {d.reason}" for p, d in answers if d.passed and p.symbol not in busy]
     now = evidence.moment.now
     if not evidence.moment.is_open:
-        found = f"the session is closed; {len(beyond)} of {len(answers)} would be closed at these quotes"
+        found = f"the session is closed; exit rules would close {len(beyond)} of {len(answers)} at these quotes"
         return judged(place, look, now, State.OK, found)
     if beyond or blind:
         found = "; ".join(
             f"{what}: {', '.join(names)}"
-            for what, names in (("to be closed", beyond), ("cannot be judged", blind))
+            for what, names in (("should be closing", beyond), ("can't be judged", blind))
             if names
         )
         return judged(place, look, now, State.FAIL if blind else State.WARN, found, EXITS)
     return judged(place, look, now, State.OK, "each is within its rules or being closed")
 
 
-def _exit(position: Position, told: Broker, evidence: Evidence) -> Decision:
-    quote = told.quotes.get(position.symbol)
+def _exit(position: Position, broker: Broker, evidence: Evidence) -> Decision:
+    quote = broker.quotes.get(position.symbol)
     stored = evidence.best.get((position.strategy, position.symbol))
-    ratio = told.astray.get(position.symbol, Decimal(1))
+    ratio = broker.astray.get(position.symbol, Decimal(1))
     best = best_price(position, quote if ratio == 1 else None, stored)
     now, rules, state = evidence.moment.now, evidence.rules.exits, evidence.state.state
     return evaluate(Held(position, best), quote, now, rules, state, ratio)
@@ -129,7 +129,7 @@ def _unheld(place: tuple[Area, str], evidence: Evidence) -> Item:
     if not evidence.fills:
         return nothing(place, "position", evidence)
     look = Look("fills", evidence.fills, evidence.newest_fill)
-    return judged(place, look, evidence.moment.now, State.OK, "no position is open: there is nothing to protect")
+    return judged(place, look, evidence.moment.now, State.OK, "no position is open, so there is nothing to protect")
 
 
 _LIMITS = (
@@ -144,34 +144,34 @@ _LIMITS = (
 
 
 def limits(evidence: Evidence) -> Iterator[Item]:
-    """Ask each limit of the book as it is: the predicate that the gates ask of a book with one order more."""
-    told = evidence.broker
-    if isinstance(told, Silence):
-        yield silent((Area.LIMITS, "limits on the book"), told)
+    """Check each limit on the book as it is, with the predicate that the gates apply to the book plus one order."""
+    broker = evidence.broker
+    if isinstance(broker, Silence):
+        yield silent((Area.LIMITS, "limits on the book"), broker)
         return
     answers: dict[Gate, list[tuple[str, Decision]]] = defaultdict(list)
     rules = evidence.rules
-    on_book, on_entries = monitors(told.book, rules.limits, rules.halts), rates.monitors(told.book, rules.limits)
+    on_book, on_entries = monitors(broker.book, rules.limits, rules.halts), rates.monitors(broker.book, rules.limits)
     for subject, decision in (*on_book, *on_entries):
         answers[decision.gate].append((subject, decision))
-    # Of how often there is something to say only once something was entered.
+    # Rate limits have an answer only once something was entered, so they come after the fixed ones.
     for gate in (*_LIMITS, *(gate for gate in answers if gate not in _LIMITS)):
-        yield _limit(gate, answers[gate], told, evidence)
+        yield _limit(gate, answers[gate], broker, evidence)
 
 
-def _limit(gate: Gate, answers: list[tuple[str, Decision]], told: Broker, evidence: Evidence) -> Item:
+def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Evidence) -> Item:
     place, now = (Area.LIMITS, gate.value), evidence.moment.now
     if not answers:
-        look = Look("account without exposure", 1, told.view.at)
+        look = Look("account without exposure", 1, broker.view.at)
         return judged(place, look, now, State.OK, "nothing is exposed")
-    look = Look("values", len(answers), told.view.at)
+    look = Look("values", len(answers), broker.view.at)
     broken = [(subject, d) for subject, d in answers if not d.passed]
     subject, worst = max(broken or answers, key=lambda answer: _size(answer[1]))
     numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()
     if not broken:
         return judged(place, look, now, State.OK, f"largest: {numbers}")
     unknown = worst.verdict is Verdict.UNKNOWN
-    found = f"{len(broken)} beyond the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
+    found = f"{len(broken)} over the limit, {numbers}: {REASONS[worst.reason].meaning}" if worst.reason else numbers
     return judged(place, look, now, State.UNKNOWN if unknown else State.FAIL, found, POSITIONS)
 
 

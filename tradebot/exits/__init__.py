@@ -1,1 +1,1 @@
-"""Exits: a position, its quote and the rules in, a decision out; pure."""
+"""Exit rules: pure functions that take a position, its quote and the rules, and return a decision."""

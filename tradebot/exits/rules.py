@@ -1,4 +1,4 @@
-"""When a position is closed: stop, trailing stop, profit target, time. Gains are signed by the position's side."""
+"""Decide when to close a position: stop, trailing stop, profit target, time. A gain is positive on either side."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from tradebot.model.trading import TradingState
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A position with the best price it has seen since it was opened (highest for a long, lowest for a short)."""
+    """A position with the best price since it was opened: the highest for a long, the lowest for a short."""
 
     position: Position
     best: Decimal
@@ -25,7 +25,7 @@ class Held:
         return (price - entry) / entry * self.direction
 
     def pullback(self, price: Decimal) -> Decimal:
-        """Return how far `price` stands back from the best price, as a fraction of it."""
+        """Return how far `price` has pulled back from the best price, as a fraction of the best price."""
         return (self.best - price) / self.best * self.direction
 
     @property
@@ -35,12 +35,12 @@ class Held:
 
 
 def exit_price(position: Position, quote: Quote) -> Decimal:
-    """Return the price that closing would get now: the bid for a long, the ask for a short."""
+    """Return the price at which the position could be closed now: the bid for a long, the ask for a short."""
     return quote.bid if position.quantity > 0 else quote.ask
 
 
 def best_price(position: Position, quote: Quote | None, stored: Decimal | None) -> Decimal:
-    """Return the best price so far, at first the entry's: whatever a quote does, it only moves the position's way."""
+    """Return the best price so far, starting at the entry price; it only ever moves in the position's favor."""
     known = stored if stored is not None else position.average_price
     if quote is None:
         return known
@@ -57,12 +57,14 @@ def evaluate(
     ratio: Decimal = Decimal(1),
     clocks: Decision | None = None,
 ) -> Decision:
-    """Return PASS with the reason to close, or FAIL with HOLD and the rule that stands nearest.
+    """Return PASS with the reason to close, or FAIL with HOLD and the nearest rule.
 
-    Time and flatten need no price; the price rules without a quote are UNKNOWN, so that the absence is seen. `ratio` is
-    the broker's shares as a multiple of the books': where it is not one it may be a split, which restates every price
-    that the books remember, or it may be none. Then a price rule closes where it would close either way. Where `clocks`
-    did not pass, nobody knows how old the position is, and only the price rules close it.
+    Flatten and time exits need no price. Without a quote, the price rules return UNKNOWN, so that the gap is visible.
+
+    `ratio` is the broker's shares as a multiple of the books'. If it isn't one, there may have been a split, which
+    would change every price in the books, or there may not. A price rule then closes the position only if it would do
+    so either way. If `clocks` didn't pass, we don't know how old the position is, and only the price rules can close
+    it.
     """
     age = (now - held.position.opened_at).total_seconds()
     if state is TradingState.FLATTEN:

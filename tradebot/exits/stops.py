@@ -1,4 +1,4 @@
-"""Where each exit rule stands: the price or the time at which it would close a position, without asking for one."""
+"""Compute the price or time at which each exit rule would close a position, without needing a quote."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from tradebot.model.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One rule: it acts at `price` (USD) or at the time `at`; one that is not `armed` only begins to act there."""
+    """One exit rule: it closes at `price` (USD) or at the time `at`; if it isn't `armed`, it only arms there."""
 
     rule: Reason
     price: Decimal | None
@@ -20,7 +20,7 @@ class Stop:
 
 
 def stops(held: Held, rules: ExitRules) -> tuple[Stop, ...]:
-    """Return every rule of a position, in the order in which they are asked."""
+    """Return all exit rules of a position, in the order in which they are checked."""
     entry, side = held.position.average_price, held.direction
     closes_at = held.position.opened_at + timedelta(seconds=rules.time_exit_s)
     return (
@@ -39,13 +39,13 @@ def _trailing(held: Held, rules: ExitRules) -> Stop:
 
 
 def distance(stop: Stop, mark: Decimal, direction: int) -> Decimal | None:
-    """Return the way from a price to where the rule stands, as a fraction of the price; None for a rule of time.
+    """Return the distance from the price `mark` to the rule's price as a fraction of `mark`; None for a time rule.
 
-    It is positive while the rule is still away, negative where the price has passed it; `direction` is +1 for a long
-    and -1 for a short.
+    The distance is positive before the price reaches the rule and negative after. `direction` is +1 for a long, -1 for
+    a short.
     """
     if stop.price is None:
         return None
-    # A target, and a trailing stop that is not armed yet, stand where the position gains; the others where it loses.
+    # A profit target and the arming price of a trailing stop are on the winning side; the rest are on the other.
     towards = direction if stop.rule is Reason.PROFIT_TARGET or not stop.armed else -direction
     return towards * (stop.price - mark) / mark

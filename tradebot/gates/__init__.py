@@ -1,1 +1,1 @@
-"""Gates and sizing: one candidate, the book and the limits in, decisions out; pure."""
+"""Gates and sizing: pure functions that take a candidate, the book and the limits, and return decisions."""

@@ -1,5 +1,5 @@
-"""The limits on a whole book: each is one predicate, asked as a gate of the book with one order more and as a
-monitor of the book as it stands.
+"""Limits on the whole book. Each one is a single predicate with two uses: as a gate, on the book with one more order,
+and as a monitor, on the book as it is.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,18 @@ from tradebot.model.reasons import Reason
 NOTHING = Decimal(0)
 
 UNEXPLAINED = Decimal("0.25")
-"""How far equity may lie from cash plus positions, as a share of the larger of the two.
+"""How far equity may be from cash plus positions, as a share of the larger of the two.
 
-The venue computes one from the other, so an honest account shows a few percent at most: fees, and trades between the
-two readings. Beyond a quarter one of the readings is wrong.
+The venue computes one from the other, so the difference should be a few percent at most (fees, and trades between the
+two readings). If it is more than a quarter, one of the readings is wrong.
 """
 
 
 def equity_explained(book: Book) -> bool:
-    """Tell whether cash and positions come near the equity; what has no market value may be worth twice its cost."""
+    """Return True if cash and positions roughly add up to the equity.
+
+    A position without a market value may be worth up to twice its cost.
+    """
     if book.worth is None:
         return True
     total, unsure = book.worth.total, book.worth.at_cost
@@ -30,43 +33,43 @@ def equity_explained(book: Book) -> bool:
 
 
 def open_positions(book: Book, limits: Limits, more: int = 0) -> Decision:
-    """Compare the symbols held, or perhaps soon held, with their limit."""
+    """Compare the number of symbols held, or possibly held soon, with its limit."""
     after, limit = book.open_positions + more, limits.max_open_positions
     return answer(Gate.OPEN_POSITIONS, after <= limit, Reason.MAX_OPEN_POSITIONS, after, limit)
 
 
 def symbol_notional(book: Book, limits: Limits, symbol: str, more_usd: Decimal = NOTHING) -> Decision:
-    """Compare one symbol's exposure with its share of equity."""
+    """Compare one symbol's share of equity with its limit."""
     value = book.exposure.get(symbol, NOTHING) + more_usd
     limit = limits.max_symbol_fraction
     return _share(book, Gate.SYMBOL_NOTIONAL, Reason.SYMBOL_NOTIONAL_ABOVE_MAX, value, limit)
 
 
 def sector_notional(book: Book, limits: Limits, sector: str, more_usd: Decimal = NOTHING) -> Decision:
-    """Compare one sector's exposure with its share of equity."""
+    """Compare one sector's share of equity with its limit."""
     value = book.sector_exposure.get(sector, NOTHING) + more_usd
     limit = limits.max_sector_fraction
     return _share(book, Gate.SECTOR_NOTIONAL, Reason.SECTOR_NOTIONAL_ABOVE_MAX, value, limit)
 
 
 def gross_notional(book: Book, limits: Limits, more_usd: Decimal = NOTHING) -> Decision:
-    """Compare all exposure with its share of equity."""
+    """Compare the gross exposure's share of equity with its limit."""
     limit = limits.max_gross_fraction
     return _share(book, Gate.GROSS_NOTIONAL, Reason.GROSS_NOTIONAL_ABOVE_MAX, book.gross + more_usd, limit)
 
 
 def daily_loss(book: Book, limits: Limits) -> Decision:
-    """Compare the day's loss with the share of the equity it began with at which entries are shut."""
+    """Compare the day's loss with the limit that closes entries, as a share of the equity the day began with."""
     return _day_loss(book, limits.max_daily_loss_fraction, Reason.DAILY_LOSS_REACHED)
 
 
 def daily_loss_halt(book: Book, halts: HaltRules) -> Decision:
-    """Compare the day's loss with the larger share, at which the bot halts."""
+    """Compare the day's loss with the higher limit that halts the bot."""
     return _day_loss(book, halts.daily_loss_fraction, Reason.DAILY_LOSS_HALT)
 
 
 def drawdown(book: Book, halts: HaltRules) -> Decision:
-    """Compare the fall from the highest equity with its limit; at the first look there is none to fall from."""
+    """Compare the drawdown from peak equity with its limit; on the first look the peak is the current equity."""
     limit, peak = halts.drawdown_fraction, book.peak_equity or book.equity
     unknown = _unknown_equity(book, Gate.DRAWDOWN, limit)
     if unknown:
@@ -76,7 +79,7 @@ def drawdown(book: Book, halts: HaltRules) -> Decision:
 
 
 def monitors(book: Book, limits: Limits, halts: HaltRules) -> Iterator[tuple[str, Decision]]:
-    """Yield the answer of each limit on the book as it stands, with the symbol or sector that it is about."""
+    """Yield the decision of each limit on the book as it is, with the symbol or sector concerned."""
     yield "", gross_notional(book, limits)
     yield "", daily_loss(book, limits)
     yield "", drawdown(book, halts)
@@ -91,7 +94,7 @@ def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
     unknown = _unknown_equity(book, Gate.DAILY_LOSS, limit)
     if unknown:
         return unknown
-    # The base is the equity that the day began with: what is left plus what was lost.
+    # The base is the equity the day began with: the current equity plus the day's loss.
     began, highest = book.equity + book.day_loss, max(book.peak_equity or book.equity, book.equity)
     if book.peak_equity and began * (1 - UNEXPLAINED) > highest:
         return Decision(Gate.DAILY_LOSS, Verdict.UNKNOWN, Reason.EQUITY_UNEXPLAINED, began, highest)
@@ -100,7 +103,7 @@ def _day_loss(book: Book, limit: Decimal, reason: Reason) -> Decision:
 
 
 def _share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: Decimal) -> Decision:
-    """Compare a value with a fraction of equity; shares, so that the numbers read alike."""
+    """Compare a value with its limit, both as shares of equity so that the numbers are comparable."""
     unknown = _unknown_equity(book, gate, limit)
     if unknown:
         return unknown
@@ -109,7 +112,7 @@ def _share(book: Book, gate: Gate, reason: Reason, value_usd: Decimal, limit: De
 
 
 def _unknown_equity(book: Book, gate: Gate, limit: Decimal) -> Decision | None:
-    """Return why no share of the equity can be told, or None where it can."""
+    """Return why the equity can't be used, or None if it can."""
     if book.equity <= 0:
         return Decision(gate, Verdict.UNKNOWN, Reason.EQUITY_UNKNOWN, book.equity, limit)
     if book.worth is not None and not equity_explained(book):

@@ -1,4 +1,4 @@
-"""The gates that entries and exits share."""
+"""Gates that entries and exits share."""
 
 from decimal import Decimal
 
@@ -17,19 +17,19 @@ def answer(
     limit: Number | str | None = None,
     age_s: float | None = None,
 ) -> Decision:
-    """Return PASS without a reason or FAIL with it, the numbers either way."""
+    """Return PASS, or FAIL with the reason; the numbers are included either way."""
     if passed:
         return Decision(gate, Verdict.PASS, None, observed, limit, age_s)
     return Decision(gate, Verdict.FAIL, reason, observed, limit, age_s)
 
 
 def permission(desk: Desk) -> Decision:
-    """Fail with the first closed door of permission: what every order is asked, exits and cancels too."""
+    """Fail with the first closed door of permission. This gate applies to every order, exits and cancels included."""
     return _first_closed(desk.permission.closed)
 
 
 def permission_to_enter(desk: Desk) -> Decision:
-    """Fail with the first door that is closed to an order that adds risk; an arming that has ended is one more."""
+    """Fail with the first door closed to an order that adds risk; an expired arming counts as a closed door."""
     return _first_closed(desk.permission.closed_to_entries(desk.now))
 
 
@@ -41,7 +41,7 @@ def _first_closed(closed: tuple[tuple[Reason, str], ...]) -> Decision:
 
 
 def trading_state(desk: Desk) -> Decision:
-    """Pass only in ACTIVE: this gate is asked of orders that add risk."""
+    """Pass only if the state is ACTIVE. This gate applies to orders that add risk."""
     state = desk.state.state
     if state is TradingState.ACTIVE:
         return Decision(Gate.TRADING_STATE, Verdict.PASS, None, state.value)
@@ -52,20 +52,20 @@ def trading_state(desk: Desk) -> Decision:
 
 
 def session_open(desk: Desk) -> Decision:
-    """Pass where the venue's clock and the stored calendar both say open; a disagreement is a fault, not a holiday."""
+    """Pass if the venue's clock and the stored calendar both say open; report any disagreement as a fault."""
     if desk.session_open:
         return Decision(Gate.SESSION, Verdict.PASS)
     by_calendar = desk.session is not None and desk.session.contains(desk.now)
     if by_calendar != desk.clock.is_open:
-        said = f"venue {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
-        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, said)
+        found = f"venue {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
+        return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
     return _closed(desk)
 
 
 def session_open_to_leave(desk: Desk, limits: Limits) -> Decision:
-    """Ask the same for orders that only reduce risk; while two clocks disagree, the venue's own word is enough.
+    """Check the session for an order that only reduces risk. While two clocks disagree, the venue's word is enough.
 
-    On which day the calendar is to be read is then unknown, and a wrong date must not hold a stop back.
+    In that case we don't know which date to look up in the calendar, and a wrong date must not hold back a stop.
     """
     if clocks_agree(desk.clock_ahead_s, limits).passed:
         return session_open(desk)
@@ -78,46 +78,46 @@ def _closed(desk: Desk) -> Decision:
 
 
 def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
-    """Fail while any order on the symbol may still fill, and say where it is one of ours that the venue omits."""
+    """Fail while any order on the symbol may still fill; name the case where the venue omits one of our orders."""
     if symbol in desk.left_out:
         return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
     return working(book.working, symbol)
 
 
 def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
-    """Compare how far the venue's clock and a second one are apart with their limit; alone, the venue is believed.
+    """Compare the gap between the venue's clock and a second clock with its limit; without a second one, pass.
 
-    Neither can be told to be the right one, so nothing is decided by the time while they differ.
+    We can't tell which clock is right, so while they differ nothing is decided by time.
     """
     limit = limits.max_clock_disagreement_s
     return answer(Gate.SESSION, ahead_s is None or abs(ahead_s) <= limit, Reason.CLOCKS_DISAGREE, ahead_s, limit)
 
 
 def working(symbols: frozenset[str], symbol: str) -> Decision:
-    """Fail while an order on the symbol may still fill: any order for an entry, one of ours for an exit."""
+    """Fail while an order on the symbol may still fill (any order for an entry, one of ours for an exit)."""
     return answer(Gate.WORKING, symbol not in symbols, Reason.ORDER_WORKING)
 
 
 def unresolved(book: Book, symbol: str) -> Decision:
-    """Fail while the fate of an earlier order on the symbol is unknown."""
+    """Fail while we don't know what happened to an earlier order on the symbol."""
     return answer(Gate.UNRESOLVED, symbol not in book.unresolved, Reason.INTENT_UNRESOLVED)
 
 
 def closable(desk: Desk, symbol: str, quantity: Decimal) -> Decimal:
-    """Return how much of a signed quantity the broker holds on its side, unsigned.
+    """Return how much of a signed quantity the broker holds on the same side, unsigned.
 
-    The books may hold what somebody sold by hand: closing that would open the opposite side.
+    Someone may have sold by hand what is still in the books. Closing that would open a position on the other side.
     """
-    there = desk.net.get(symbol, Decimal(0))
-    return min(abs(there), abs(quantity)) if (there > 0) == (quantity > 0) else Decimal(0)
+    held = desk.net.get(symbol, Decimal(0))
+    return min(abs(held), abs(quantity)) if (held > 0) == (quantity > 0) else Decimal(0)
 
 
 def still_held(desk: Desk, symbol: str, quantity: Decimal) -> Decision:
-    """Fail where the broker holds nothing of a signed quantity to be closed, or did not confirm what it holds."""
+    """Fail if the broker holds none of the signed quantity to be closed, or didn't confirm what it holds."""
     if symbol in desk.unproven:
         return Decision(Gate.POSITIONED, Verdict.UNKNOWN, Reason.POSITION_UNPROVEN, 0, abs(quantity))
-    there = closable(desk, symbol, quantity)
-    return answer(Gate.POSITIONED, there > 0, Reason.POSITION_GONE, there, abs(quantity))
+    held = closable(desk, symbol, quantity)
+    return answer(Gate.POSITIONED, held > 0, Reason.POSITION_GONE, held, abs(quantity))
 
 
 def _word(is_open: bool) -> str:

@@ -1,4 +1,4 @@
-"""The gates of an entry: each is one predicate over the candidate and the projected book; all are asked."""
+"""The gates of an entry: each is one predicate over the candidate and the projected book, and all of them are asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 
 NOT_USED = "not used"
-"""What a gate of the flow data observes about a candidate that was not made from it."""
+"""What a flow-data gate observes about a candidate that wasn't made from flow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Everything that a gate may look at; `quote` and `size` are None where the venue gave no usable quote."""
+    """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote."""
 
     candidate: Candidate
     desk: Desk
@@ -44,18 +44,18 @@ class Ask:
 
     @property
     def facts(self) -> SymbolFacts:
-        """Return the symbol's facts, empty where nothing was fetched."""
+        """Return the symbol's facts; they are empty if nothing was fetched."""
         return self.desk.facts.get(self.candidate.symbol) or SymbolFacts(self.candidate.symbol)
 
     @property
     def sector(self) -> str | None:
-        """Return the symbol's sector as configured."""
+        """Return the symbol's configured sector, or None."""
         return self.desk.sectors.get(self.candidate.symbol)
 
 
 def decide(ask: Ask) -> tuple[Decision, ...]:
-    """Return every gate's answer with the candidate's own decisions among them, in the fixed order of asking."""
-    # The sort is stable: what a strategy says stands before the gate's own answer, never in its place.
+    """Return the decisions of every gate, merged with the candidate's own, in the fixed order of asking."""
+    # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
     answers = (*ask.candidate.decisions, *(gate(ask) for gate in _GATES.values()))
     return tuple(sorted(answers, key=lambda decision: _PLACES[decision.gate]))
 
@@ -68,8 +68,8 @@ def _session(ask: Ask) -> Decision:
 def _reconciled(ask: Ask) -> Decision:
     mark, limit = ask.desk.reconcile, ask.limits.max_reconcile_age_s
     if ask.desk.unreadable or ask.desk.untold:
-        missing = ask.desk.unreadable + ask.desk.untold
-        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, missing, 0)
+        unknown = ask.desk.unreadable + ask.desk.untold
+        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, unknown, 0)
     if not ask.desk.steady:
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_UNSTEADY)
     if ask.desk.differences:
@@ -86,7 +86,7 @@ def _reconciled(ask: Ask) -> Decision:
 
 
 def _young(ask: Ask, gate: Gate, age: float, limit: int, reasons: tuple[Reason, Reason]) -> Decision:
-    """Compare an age in seconds with its limit; `reasons` are those of what is too old, and of what is dated ahead."""
+    """Compare an age in seconds with its limit; `reasons` are for "too old" and for "dated in the future"."""
     stale, ahead = reasons
     if age < -ask.limits.max_clock_skew_s:
         return Decision(gate, Verdict.FAIL, ahead, age, 0, age)
@@ -94,7 +94,7 @@ def _young(ask: Ask, gate: Gate, age: float, limit: int, reasons: tuple[Reason, 
 
 
 def _flow_contract(ask: Ask) -> Decision:
-    """Rows of other tickers, and rows that cannot be read, mean that the answer is not what was asked for."""
+    """Fail if too many rows belong to other tickers or can't be read: the reply isn't what we asked for."""
     if not ask.candidate.reads_flow:
         return Decision(Gate.FLOW_CONTRACT, Verdict.PASS, None, NOT_USED)
     facts, limit = ask.facts, ask.limits.max_foreign_share
@@ -227,8 +227,8 @@ def _cooldown(ask: Ask) -> Decision:
 
 
 def _symbol_entries(ask: Ask) -> Decision:
-    wanted = Entered(ask.candidate.strategy, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
-    return rates.symbol_entries(ask.book, ask.limits, wanted, more=1)
+    entered = Entered(ask.candidate.strategy, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
+    return rates.symbol_entries(ask.book, ask.limits, entered, more=1)
 
 
 def _duplicate(ask: Ask) -> Decision:

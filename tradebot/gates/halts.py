@@ -1,7 +1,8 @@
-"""What halts the bot: each rule is one predicate, asked as a gate of every entry and as a monitor at every look.
+"""The rules that halt the bot. Each is one predicate with two uses: a gate on every entry, and a monitor on every pass.
 
-A monitor that fails latches; a gate that fails keeps one order back. What cannot be told never latches, because a
-venue that says nothing for a moment is no reason to need a person; as a gate it keeps entries shut all the same.
+A monitor that fails halts the bot until a person ends the halt; a gate that fails holds back one order. An UNKNOWN
+never halts, because a venue that doesn't answer for a moment is no reason to call a person. As a gate, it still keeps
+entries closed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,54 +18,54 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
 
 BY_ITSELF = "tradebot"
-"""Who halted, where no person did."""
+"""The author on record of a halt that the bot set by itself."""
 STORMS = frozenset({Reason.REJECT_STORM, Reason.UNKNOWN_STORM})
 
 CLEARED_BY = {
-    Reason.DAILY_LOSS_HALT: "the next session, whose loss begins at nothing",
-    Reason.DRAWDOWN_REACHED: "unhalt --override, which measures from the equity of that moment on",
+    Reason.DAILY_LOSS_HALT: "the next session, which starts with no loss",
+    Reason.DRAWDOWN_REACHED: "unhalt --override, which measures from the current equity on",
     Reason.REJECT_STORM: "the end of halts.storm_window_s",
     Reason.UNKNOWN_STORM: "reconcile, which looks the orders up, or the end of halts.storm_window_s",
-    Reason.SECOND_WRITER: "the end of the stranger's orders; of one that filled or holds our id, unhalt --override",
+    Reason.SECOND_WRITER: "the end of the other copy's orders; if one has filled or has our id, unhalt --override",
     Reason.BOOKS_OLD: "reconcile --apply PLAN, which takes those orders over",
-    Reason.VENUE_DRIFT: "an answer that can be read",
-    Reason.PASS_FAULT: "a person who has read it",
+    Reason.VENUE_DRIFT: "a reply that can be read",
+    Reason.PASS_FAULT: "a person who has read the error",
 }
-"""How each latch is cleared; none needs an entry, which a halted bot cannot send."""
+"""What clears each cause of a halt. None needs an entry, which a halted bot can't send."""
 
 
 def refusals(desk: Desk, halts: HaltRules) -> Decision:
-    """Compare the orders that the venue refused within the window with their limit."""
+    """Compare the number of orders that the venue rejected within the window with its limit."""
     count, limit = _within(desk.signs.refused, desk, halts, Reason.REJECT_STORM), halts.rejects
     return answer(Gate.REFUSALS, count < limit, Reason.REJECT_STORM, count, limit)
 
 
 def unanswered(desk: Desk, halts: HaltRules) -> Decision:
-    """Compare the orders of the window that are still without an answer with their limit."""
+    """Compare the number of orders within the window that still have no answer with its limit."""
     count, limit = _within(desk.signs.unanswered, desk, halts, Reason.UNKNOWN_STORM), halts.unknowns
     return answer(Gate.UNANSWERED, count < limit, Reason.UNKNOWN_STORM, count, limit)
 
 
 def second_writer(desk: Desk) -> Decision:
-    """Fail where somebody else has ordered under our mark."""
+    """Fail if someone else has placed orders under our mark."""
     seen = desk.signs.strangers
     return answer(Gate.SECOND_WRITER, not seen, Reason.SECOND_WRITER, ", ".join(seen[:3]) or len(seen), 0)
 
 
 def books_old(desk: Desk) -> Decision:
-    """Fail where the account holds what our own orders made that these books do not know: the books are too old."""
+    """Fail if the account holds our own orders that these books don't know, which means the books are too old."""
     seen = desk.signs.forgotten
     return answer(Gate.BOOKS_OLD, not seen, Reason.BOOKS_OLD, ", ".join(seen[:3]) or len(seen), 0)
 
 
 def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
-    """Compare the venue's rows that cannot be read with their limit."""
+    """Compare the number of the venue's rows we couldn't parse with its limit."""
     count, limit = desk.signs.unreadable, halts.unreadable_rows
     return answer(Gate.VENUE_DRIFT, count < limit, Reason.VENUE_DRIFT, count, limit)
 
 
 def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
-    """Return the answer of every rule on what was seen."""
+    """Return the decision of every rule for this desk."""
     return (
         second_writer(desk),
         books_old(desk),
@@ -136,15 +137,15 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
 
 
 def with_refusal(desk: Desk) -> Desk:
-    """Return the desk with one refusal more, now."""
+    """Return the desk with one more refusal, at the current time."""
     return replace(desk, signs=replace(desk.signs, refused=(*desk.signs.refused, desk.now)))
 
 
 def with_stranger(desk: Desk, client_order_id: str) -> Desk:
-    """Return the desk with one id of ours more under which somebody else has ordered."""
+    """Return the desk with one more id of ours under which someone else has placed an order."""
     return replace(desk, signs=replace(desk.signs, strangers=(*desk.signs.strangers, client_order_id)))
 
 
 def with_silence(desk: Desk) -> Desk:
-    """Return the desk with one order more that has no answer, now."""
+    """Return the desk with one more order that has no answer, at the current time."""
     return replace(desk, signs=replace(desk.signs, unanswered=(*desk.signs.unanswered, desk.now)))

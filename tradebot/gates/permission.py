@@ -1,7 +1,7 @@
-"""Permission: which doors stand between a decision and the broker, and which of them are shut.
+"""Permission: the doors between a decision and the broker, and which of them are closed.
 
-One predicate, two uses: `permission_of` is what every pass goes by, and `tradebot live status` shows the same doors
-one by one. Nothing here reads the world: what file, environment and ledger say is handed in.
+One predicate, two uses: every pass goes by `permission_of`, and `tradebot live status` shows the same doors one by one.
+Nothing here does I/O: the contents of file, environment and ledger are passed in.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -16,35 +16,35 @@ from tradebot.model.trading import Arming, Mode, Permission
 PLACE = "state folder"
 CONFIGURATION = "configuration"
 EXITS = "exits."
-"""What the names of the exit rules begin with."""
+"""The prefix of the names of exit-rule settings."""
 SHADOW = "shadow"
 NAMED = 5
 """How many looser settings a door names; `tradebot config check` names them all."""
 LONGEST = 80
-"""Letters of a value that a sentence repeats."""
+"""How many characters of a value a message shows."""
 ENVIRONMENT = "environment"
 ACCOUNT_TAIL = "TRADEBOT_LIVE"
 ACKNOWLEDGEMENT = "LIVE_TRADING_ACK"
 UNDERSTOOD = "YES_I_UNDERSTAND"
 ORDER_GATES: Mapping[str, bool] = {"ALLOW_ORDERS": True, "ENABLE_ORDER_EXEC": True, "DRY_RUN": False}
-"""The gates of earlier bots, and what each says where orders may go out."""
+"""The order gates of earlier bots, with the value each must have for orders to be sent."""
 NAMES = (ACCOUNT_TAIL, *ORDER_GATES, ACKNOWLEDGEMENT)
-"""What permission asks of the environment."""
+"""The environment variables that permission reads."""
 SPELLINGS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
-"""The words of an order gate, in any case of letters; whatever else it says shuts it."""
+"""The values an order gate may have, in upper or lower case. Any other value closes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What permission goes by: the mode of the folder and of the file, the account, and what was said outside.
+    """The inputs of permission: the modes of the folder and of the file, the account, the environment, the arming.
 
-    `environment` holds the names of NAMES that are set, empty ones too; `unread` why it could not be read, and `read`
-    which file was looked for beside it. `network` is the kind of file system that holds the state where that is another
-    machine's, as far as the system tells. `differences` tell the configuration from the one that was accepted; None
-    where none was, or where the books cannot say.
+    `environment` holds the variables in NAMES that are set, including empty ones. `unread` says why the environment
+    couldn't be read, and `read` names the file that was looked for beside it. `network` is the kind of network file
+    system the state folder is on, if any. `differences` are those between the configuration and the accepted one, or
+    None if none was accepted or the books can't say.
     """
 
     mode: Mode
@@ -57,12 +57,12 @@ class Told:
     read: str | None = None
     differences: tuple[Difference, ...] | None = ()
     unconfigured: str | None = None
-    """Why no settings can be made of file and environment, so that the accepted ones are in force for exits."""
+    """Why the file and environment don't make valid settings, in which case exits follow the accepted ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """One condition for sending anything at all; `found` is the evidence, and never the text of a secret."""
+    """One condition for sending anything at all; `found` is the evidence, which never includes a secret."""
 
     name: str
     reason: Reason
@@ -71,12 +71,12 @@ class Door:
 
 
 def doors(told: Told) -> tuple[Door, ...]:
-    """Return every door of this mode, open ones too; orders go out where none is shut."""
+    """Return every door of this mode, open or closed. Orders are sent only if all are open."""
     return tuple(_doors(told))
 
 
 def permission_of(told: Told) -> Permission:
-    """Return the doors that are shut, those that are shut to entries only, and when entries end."""
+    """Return the permission: the closed doors, those closed to entries only, and when entries end."""
     closed = tuple((door.reason, door.found) for door in doors(told) if not door.open)
     armed = told.arming if told.mode is Mode.LIVE else None
     accepted = configuration(told)
@@ -85,14 +85,14 @@ def permission_of(told: Told) -> Permission:
 
 
 def configuration(told: Told) -> Door:
-    """Judge the settings in force by those that were accepted; this door is shut to entries only."""
+    """Compare the settings in force with the accepted ones. If this door is closed, it stops only entries."""
     if told.unconfigured is not None:
         return Door(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=told.unconfigured)
     if told.differences is None:
         found = "no accepted configuration is on record"
         return Door(CONFIGURATION, Reason.CONFIG_NOT_ACCEPTED, open=False, found=found)
     looser = [difference for difference in told.differences if difference.looser]
-    found = "nothing is looser than what was accepted"
+    found = "nothing is looser than in the accepted configuration"
     if looser:
         more = f"; and {len(looser) - NAMED} more" if len(looser) > NAMED else ""
         found = "; ".join(map(described, looser[:NAMED])) + more
@@ -102,21 +102,21 @@ def configuration(told: Told) -> Door:
 
 
 def described(difference: Difference) -> str:
-    """Return one difference in words: the setting, what was accepted, what is in force, and its source."""
+    """Describe one difference: the setting, its accepted value, its current value and where that comes from."""
     accepted = _shown(difference.approved) if difference.known else "no value"
     now = _shown(difference.now) if difference.given else "gone"
     return f"{difference.name} was accepted as {accepted} and is {now} ({difference.origin})"
 
 
 def _shown(value: object) -> str:
-    """Return a value as it is written in the configuration, cut short."""
+    """Return a value as it is written in the configuration, truncated if it is long."""
     text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
     text = "null" if value is None else text.lower() if isinstance(value, bool) else text
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -> Arming | None:
-    """Return the arming for the next `count` sessions, one that is open counted; None where too few are known."""
+    """Return an arming for the next `count` sessions, including an open one, or None if too few are known."""
     coming = sorted((session for session in sessions if session.close > at), key=lambda session: session.open)[:count]
     if not coming or len(coming) < count:
         return None
@@ -135,73 +135,78 @@ def _doors(told: Told) -> Iterator[Door]:
         yield _file_mode(told)
         yield _account_tail(told)
     yield from _shadow_lifted(told.differences or ())
-    for name, wanted in ORDER_GATES.items():
-        yield _order_gate(name, wanted, told.environment.get(name), needed=live)
+    for name, required in ORDER_GATES.items():
+        yield _order_gate(name, required, told.environment.get(name), needed=live)
     if live:
         yield _acknowledgement(told.environment.get(ACKNOWLEDGEMENT))
         yield _armed(told.arming)
 
 
 def _place(network: str | None) -> Door:
-    """Judge where the state lies: one account is traded by one bot as long as the locks of its folder hold."""
+    """Check the state folder's file system: its locks must work, because they keep a second bot off the account."""
     if network is None:
-        return Door(PLACE, Reason.STATE_ON_NETWORK, open=True, found="it lies on no network file system that is known")
-    return Door(PLACE, Reason.STATE_ON_NETWORK, open=False, found=f"the state folder lies on a network: {network}")
+        return Door(PLACE, Reason.STATE_ON_NETWORK, open=True, found="it isn't on any known network file system")
+    return Door(
+        PLACE, Reason.STATE_ON_NETWORK, open=False, found=f"the state folder is on a network file system: {network}"
+    )
 
 
 def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[Door]:
-    """Shut everything where a bot was accepted in shadow and no longer is: it was never to send exits either."""
+    """Close everything if the bot was accepted in shadow but isn't in it anymore: it was never meant to send orders."""
     for difference in differences:
         if difference.name == SHADOW and difference.looser:
             yield Door(SHADOW, Reason.SHADOW_LIFTED, open=False, found=described(difference))
 
 
 def _file_mode(told: Told) -> Door:
-    said = told.file_mode == Mode.LIVE
-    found = "the configuration file says mode: live" if said else "the configuration file does not say mode: live"
-    return Door("mode", Reason.LIVE_MODE_UNSAID, said, found)
+    is_live = told.file_mode == Mode.LIVE
+    found = "the configuration file says mode: live" if is_live else "the configuration file doesn't say mode: live"
+    return Door("mode", Reason.LIVE_MODE_UNSAID, is_live, found)
 
 
 def _account_tail(told: Told) -> Door:
-    """Compare with the account's last four characters; what stands there instead may be a whole number: not shown."""
-    said, tail = told.environment.get(ACCOUNT_TAIL), told.account_number[-4:]
-    if said is None:
+    """Compare the value with the account's last four characters. It may be a full account number, so don't show it."""
+    value, tail = told.environment.get(ACCOUNT_TAIL), told.account_number[-4:]
+    if value is None:
         return Door(ACCOUNT_TAIL, Reason.LIVE_ACCOUNT_UNSAID, open=False, found=f"{ACCOUNT_TAIL} is not set")
-    fits = said == tail
-    found = f"{ACCOUNT_TAIL} is {'' if fits else 'not '}the account's …{tail}{_blanks(said, {tail.lower()})}"
+    fits = value == tail
+    found = f"{ACCOUNT_TAIL} is {'' if fits else 'not '}the account's …{tail}{_blanks(value, {tail.lower()})}"
     return Door(ACCOUNT_TAIL, Reason.LIVE_ACCOUNT_UNSAID, fits, found)
 
 
-def _order_gate(name: str, wanted: bool, said: str | None, *, needed: bool) -> Door:
-    """Judge a gate of an earlier bot: real money needs it said, elsewhere it counts where somebody says it."""
-    if said is None:
+def _order_gate(name: str, required: bool, value: str | None, *, needed: bool) -> Door:
+    """Check an order gate of earlier bots. For a live account it must be set; otherwise it counts only if it is."""
+    if value is None:
         return Door(name, Reason.ORDER_GATE_CLOSED, not needed, f"{name} is not set")
-    if not said:
-        return Door(name, Reason.ORDER_GATE_CLOSED, open=False, found=f"{name} is set, and empty")
-    meant = SPELLINGS.get(said.lower())
-    word = f"no clear word{_blanks(said, SPELLINGS)}" if meant is None else "yes" if meant else "no"
-    return Door(name, Reason.ORDER_GATE_CLOSED, meant is wanted, f"{name} says {word}")
+    if not value:
+        return Door(name, Reason.ORDER_GATE_CLOSED, open=False, found=f"{name} is set but empty")
+    meaning = SPELLINGS.get(value.lower())
+    if meaning is None:
+        found = f"{name} has an unclear value{_blanks(value, SPELLINGS)}"
+    else:
+        found = f"{name} says {'yes' if meaning else 'no'}"
+    return Door(name, Reason.ORDER_GATE_CLOSED, meaning is required, found)
 
 
-def _blanks(said: str, words: Container[str]) -> str:
-    """Return that blanks stand around a word that would count without them, with both to be seen; else nothing."""
-    bare = said.strip()
-    return f": {said!r} has a blank beside the word" if bare != said and bare.lower() in words else ""
+def _blanks(value: str, words: Container[str]) -> str:
+    """Return a note, showing the value, if it would be accepted without the spaces around it; else nothing."""
+    bare = value.strip()
+    return f": {value!r} has a space next to the word" if bare != value and bare.lower() in words else ""
 
 
-def _acknowledgement(said: str | None) -> Door:
-    """Judge the earlier bots' consent: `live arm` takes its place, so it is asked only where it is set."""
+def _acknowledgement(value: str | None) -> Door:
+    """Check the consent that earlier bots asked for. `live arm` replaces it, so it is checked only if set."""
     name, reason = ACKNOWLEDGEMENT, Reason.ORDER_GATE_CLOSED
-    if said is None:
-        return Door(name, reason, open=True, found=f"{name} is not set: live arm takes its place")
-    fits = said == UNDERSTOOD
-    found = f"{name} is {'' if fits else 'not '}{UNDERSTOOD}{_blanks(said, {UNDERSTOOD.lower()})}"
+    if value is None:
+        return Door(name, reason, open=True, found=f"{name} is not set; live arm replaces it")
+    fits = value == UNDERSTOOD
+    found = f"{name} is {'' if fits else 'not '}{UNDERSTOOD}{_blanks(value, {UNDERSTOOD.lower()})}"
     return Door(name, reason, fits, found)
 
 
 def _armed(arming: Arming | None) -> Door:
     if arming is None:
-        return Door("arming", Reason.LIVE_NOT_ARMED, open=False, found="nobody has armed this account")
+        return Door("arming", Reason.LIVE_NOT_ARMED, open=False, found="this account isn't armed")
     span = "1 session" if arming.sessions == 1 else f"{arming.sessions} sessions"
     found = f"armed by {arming.who} for {span}, entries until {arming.until:%Y-%m-%d %H:%M} UTC"
     return Door("arming", Reason.LIVE_NOT_ARMED, open=True, found=found)

@@ -1,5 +1,5 @@
-"""The limits on how often: each is one predicate, asked as a gate of the session's entries with one more and as a
-monitor of them as they stand. They hold back entries alone; what reduces risk is never throttled.
+"""Limits on how often the bot enters. Each is one predicate with two uses: as a gate, on the session's entries plus
+one more, and as a monitor, on the entries as they are. Only entries are limited; reducing risk is never throttled.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 def session_entries(book: Book, limits: Limits, more: int = 0) -> Decision:
-    """Compare the entries promised in this session with their limit."""
+    """Compare the number of entries promised in this session with its limit."""
     after, limit = len(book.entries) + more, limits.max_session_entries
     return answer(Gate.SESSION_ENTRIES, after <= limit, Reason.MAX_SESSION_ENTRIES, after, limit)
 
 
 def symbol_entries(book: Book, limits: Limits, entered: Entered, more: int = 0) -> Decision:
-    """Compare how often one strategy has entered one side of one symbol in this session with the limit."""
+    """Compare how often one strategy entered one side of one symbol in this session with the limit."""
     same = (entered.strategy, entered.symbol, entered.side)
     after = sum((e.strategy, e.symbol, e.side) == same for e in book.entries) + more
     limit = limits.max_symbol_entries
@@ -31,15 +31,15 @@ def symbol_entries(book: Book, limits: Limits, entered: Entered, more: int = 0) 
 
 
 def order_rate(book: Book, limits: Limits, now: datetime, more: int = 0) -> Decision:
-    """Compare the entries of the second and of the minute before `now` with their limits; say the first that fails."""
-    asked = ((SECOND, limits.max_orders_per_second), (MINUTE, limits.max_orders_per_minute))
-    counted = [(sum(now - span < e.at for e in book.entries) + more, limit) for span, limit in asked]
+    """Compare the entries of the last second and the last minute with their limits; report the first that fails."""
+    spans = ((SECOND, limits.max_orders_per_second), (MINUTE, limits.max_orders_per_minute))
+    counted = [(sum(now - span < e.at for e in book.entries) + more, limit) for span, limit in spans]
     after, limit = next(((count, limit) for count, limit in counted if count > limit), counted[0])
     return answer(Gate.ORDER_RATE, after <= limit, Reason.ORDER_RATE, after, limit)
 
 
 def duplicate_order(book: Book, limits: Limits, symbol: str, side: Side, now: datetime) -> Decision:
-    """Fail where the same side of the symbol was entered within the window, under whatever id or name."""
+    """Fail if the same side of the symbol was entered within the window, by any strategy and under any id."""
     last = max((e.at for e in book.entries if (e.symbol, e.side) == (symbol, side)), default=None)
     window = limits.duplicate_window_s
     if last is None:
@@ -49,9 +49,9 @@ def duplicate_order(book: Book, limits: Limits, symbol: str, side: Side, now: da
 
 
 def monitors(book: Book, limits: Limits) -> Iterator[tuple[str, Decision]]:
-    """Yield the answer of each limit on the session's entries as they stand, with the symbol that it is about.
+    """Yield the decision of each limit on the session's entries as they are, with the symbol concerned.
 
-    The two that look back from a moment are asked as of the newest entry of all, and of each symbol.
+    The order rate is judged at the time of the newest entry; duplicates are judged at the time of each entry.
     """
     yield "", session_entries(book, limits)
     if book.entries:

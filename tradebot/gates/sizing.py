@@ -1,4 +1,4 @@
-"""How much, and at which limit price; exact and rounded so that no limit is passed by rounding."""
+"""Compute an entry's quantity and limit price, exactly, with rounding that can never exceed a limit."""
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
@@ -15,10 +15,10 @@ SHORT_MARKUP = Decimal("1.03")
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its notional in USD at its worst.
+    """An order's quantity (unsigned, whole lots, may be zero), its limit price, and its worst-case notional in USD.
 
-    A buy costs its limit at most; a short sale fills at its limit at least, so it is measured at the ask. `margin_usd`
-    is what the venue holds buying power against: for a short sale 3 % above the ask, as Alpaca's documentation has it.
+    A buy costs at most its limit. A short sale fills at its limit or higher, so it is measured at the ask. `margin_usd`
+    is the buying power the venue reserves; for a short sale that is 3% above the ask, per Alpaca's documentation.
     """
 
     quantity: Decimal
@@ -29,7 +29,7 @@ class Size:
 
 
 def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: Decimal) -> Decimal:
-    """Return the far touch moved by `offset` (a fraction) away from the middle, on the tick, never inside the touch."""
+    """Return the opposite side of the quote moved outward by `offset` (a fraction), rounded outward to the tick."""
     touch = quote.ask if side is Side.BUY else quote.bid
     raw = touch * (1 + side.sign * offset)
     tick = instrument.tick if raw >= 1 else SUB_DOLLAR_TICK
@@ -39,7 +39,7 @@ def marketable_limit(instrument: Instrument, side: Side, quote: Quote, offset: D
 
 
 def entry_size(candidate: Candidate, quote: Quote, book: Book, limits: Limits) -> Size:
-    """Return the entry's size: whole lots within the smaller of the two order limits, at the worst price."""
+    """Return the entry's size: as many whole lots as the smaller of the two order limits allows at the worst price."""
     price = marketable_limit(candidate.instrument, candidate.side, quote, limits.limit_offset_fraction)
     budget = min(limits.max_order_fraction * book.equity, limits.max_order_notional_usd)
     worst = price if candidate.side is Side.BUY else max(price, quote.ask)

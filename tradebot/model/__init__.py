@@ -1,1 +1,1 @@
-"""The words: frozen values without input or output."""
+"""The vocabulary: frozen values with no I/O."""

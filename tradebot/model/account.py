@@ -8,12 +8,12 @@ from tradebot.model.instrument import AssetClass
 from tradebot.model.order import Order
 
 OPTION_MULTIPLIER = 100
-"""Shares of a standard US option contract, for a position that came without a market value."""
+"""Shares per standard US option contract; used when a position comes without a market value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Account figures in USD; `blocked` names the venue's own blocks that are set."""
+    """Account figures in USD; `blocked` lists the blocks that the venue has set."""
 
     number: str
     status: str
@@ -39,7 +39,7 @@ class EquityPeak:
 
 @dataclass(frozen=True, slots=True)
 class BrokerPosition:
-    """The broker's net position in one instrument: signed quantity, with value and price where it gave them."""
+    """The broker's net position in one instrument: signed quantity, plus value and price if the broker gave them."""
 
     symbol: str
     asset_class: AssetClass
@@ -50,18 +50,18 @@ class BrokerPosition:
 
     @property
     def value(self) -> Decimal:
-        """Return the signed value in USD: the venue's own, or what the position cost where it gave none."""
+        """Return the signed value in USD: the venue's own figure, or the position's cost if the venue gave none."""
         return self.value_at(self.average_price) if self.market_value is None else self.market_value
 
     def value_at(self, price: Decimal) -> Decimal:
-        """Return the signed value in USD at a price for one share, or for one share of a contract."""
+        """Return the signed value in USD at a price per share (for options, per share of the contract)."""
         multiplier = OPTION_MULTIPLIER if self.asset_class is AssetClass.US_OPTION else 1
         return self.quantity * price * multiplier
 
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What cash and positions add up to in USD; `at_cost` is how much of it is positions without a market value."""
+    """The sum of cash and positions in USD; `at_cost` is the part in positions that have no market value."""
 
     total: Decimal
     at_cost: Decimal
@@ -69,9 +69,10 @@ class Worth:
 
 @dataclass(frozen=True, slots=True)
 class BrokerView:
-    """One reading of the broker; `unreadable` counts the rows that could not be read.
+    """One reading of the account at the broker; `unreadable` counts the rows we couldn't parse.
 
-    `steady` is False where our own orders moved during each attempt, so positions and orders may be of two moments.
+    `steady` is False if our own orders changed during every attempt; positions and orders may then be from different
+    moments.
     """
 
     at: datetime

@@ -1,4 +1,4 @@
-"""What changes an account without an order, as the broker tells it, and what the books write for it."""
+"""What changes an account without an order (as the broker reports it), and what the books write for it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,9 +11,9 @@ SPLIT, RENAME, MERGER, OPTION_TRADE = "SPLIT", "NC", "MA", "OPTRD"
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One line of the broker's activities that is no fill: its own word for the kind, signed shares, signed USD.
+    """One row of the broker's activities that isn't a fill: the broker's own kind, signed shares, signed USD.
 
-    `price` is USD a share where the broker gives one. One that is not `executed` was corrected or taken back.
+    `price` is USD per share, if the broker gave one. A row that isn't `executed` was corrected or canceled.
     """
 
     id: str
@@ -28,7 +28,7 @@ class Activity:
 
     @property
     def words(self) -> str:
-        """Return what it says, for people and records: kind, symbol, shares, cash, day."""
+        """Return a description for people and records: kind, symbol, shares, cash, day."""
         parts = [f"{self.kind}/{self.sub_kind}" if self.sub_kind else self.kind, self.symbol]
         parts += [f"{self.quantity:+f} shares"] if self.quantity else []
         parts += [f"{self.net_amount:+f} USD"] if self.net_amount else []
@@ -50,9 +50,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Restated:
-    """A position whose best price is restated: it was seen in prices of `old` shares, and counts in those of `new`.
+    """A position whose best price is converted from the price of `old` shares to that of `new` shares, as in a split.
 
-    `to_symbol` is the name that the position has from now on, mostly the one it had.
+    `to_symbol` is the position's symbol from now on, usually unchanged.
     """
 
     strategy: str
@@ -65,7 +65,10 @@ class Restated:
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """What some activities write, all of it or nothing, once: `acknowledged` are others' positions by symbol."""
+    """Everything that a group of activities writes, once and atomically.
+
+    `acknowledged` are positions that aren't ours, by symbol.
+    """
 
     entries: tuple[Entry, ...]
     fills: tuple[OwnedFill, ...] = ()

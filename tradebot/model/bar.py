@@ -7,7 +7,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar; `start` is aware UTC, prices in USD, volume in shares."""
+    """One bar; `start` is aware UTC, prices are in USD, volume is in shares."""
 
     symbol: str
     start: datetime
@@ -32,30 +32,30 @@ class Quote:
 
     @property
     def middle(self) -> Decimal:
-        """Return the middle of bid and ask, unrounded."""
+        """Return the midpoint of bid and ask, unrounded."""
         return (self.bid + self.ask) / 2
 
     def age_s(self, now: datetime) -> float:
-        """Return the quote's age in seconds at `now`; negative where it is stamped later."""
+        """Return the quote's age in seconds at `now`; negative if it is stamped later."""
         return (now - self.at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One trading session of the calendar: its New York date, and open and close in aware UTC."""
+    """One trading session of the calendar: its New York date, and its open and close in aware UTC."""
 
     date: date
     open: datetime
     close: datetime
 
     def contains(self, now: datetime) -> bool:
-        """Tell whether the session is open at `now` (the close itself is outside)."""
+        """Return True if the session is open at `now`; the close itself is outside."""
         return self.open <= now < self.close
 
 
 @dataclass(frozen=True, slots=True)
 class VenueClock:
-    """The venue's time, and what it says of its own session."""
+    """The venue's time, and what the venue says about its session."""
 
     now: datetime
     is_open: bool
@@ -63,5 +63,5 @@ class VenueClock:
     next_close: datetime
 
     def ahead_s(self, other: datetime | None) -> float | None:
-        """Return by how many seconds this clock is ahead of another one; None where there is no other."""
+        """Return how many seconds this clock is ahead of another, or None if there is no other."""
         return None if other is None else (self.now - other).total_seconds()

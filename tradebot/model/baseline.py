@@ -1,4 +1,4 @@
-"""The configuration that a person approved, and where the one in force differs from it."""
+"""The configuration that a person approved, and how the current one differs from it."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Every value that was in force when a person approved it, nested as in the configuration and ready for JSON."""
+    """Every setting at the time a person approved it, nested as in the configuration and ready for JSON."""
 
     values: Mapping[str, Any]
     who: str
@@ -18,17 +18,17 @@ class Baseline:
 
     @property
     def fingerprint(self) -> str:
-        """Return a short digest of the values, the same for the same values."""
+        """Return a short digest of the values; equal values have equal digests."""
         text = json.dumps(self.values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One setting that is not as approved, with the source of its value now.
+    """One setting that differs from its approved value, with the source of its current value.
 
-    None stands for no value on that side: `known` is False where nobody ever approved one, and `given` is False where
-    nothing sets one any more.
+    None means there is no value on that side: `known` is False if nobody ever approved one, and `given` is False if
+    nothing sets one anymore.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A candidate: a wanted change of a position, with what it is made of."""
+"""A candidate: a proposed change to a position, with the score behind it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ class Side(StrEnum):
 
 
 class ComponentName(StrEnum):
-    """The components of the flow score; weights, explanation and health use these names and no others."""
+    """The components of the flow score. Weights, explanations and health checks use exactly these names."""
 
     FLOW = "flow"
     DARK_POOL = "dark_pool"
@@ -44,7 +44,7 @@ class ComponentName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One part of a score: `value` in -1..1 or None where its data is absent; its weight counts all the same."""
+    """One part of a score: `value` is in -1..1, or None if its data is absent; its weight counts either way."""
 
     name: ComponentName
     value: float | None
@@ -54,7 +54,10 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a strategy or an exit rule wants: score in -1..1, coverage 0..1, quantity unsigned or None before sizing."""
+    """A change proposed by a strategy or an exit rule.
+
+    The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None before sizing.
+    """
 
     strategy: str
     instrument: Instrument
@@ -70,7 +73,7 @@ class Candidate:
 
     @property
     def reads_flow(self) -> bool:
-        """Tell whether it was made from options flow; what comes from outside was not."""
+        """Return True if the candidate was made from options flow, not submitted from outside."""
         return self.source == STRATEGY_SOURCE
 
     @property

@@ -1,4 +1,4 @@
-"""A decision: who was asked, the verdict, a stable reason, and the numbers behind it."""
+"""A decision: the gate that was asked, its verdict, a stable reason, and the numbers behind it."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +11,7 @@ Number = Decimal | float | int
 
 
 class Verdict(StrEnum):
-    """PASS and FAIL are known; UNKNOWN fails an entry."""
+    """The verdict of a gate. UNKNOWN means it couldn't be determined, and refuses an entry just as FAIL does."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -85,7 +85,7 @@ class Decision:
 
     @property
     def passed(self) -> bool:
-        """Tell whether this answer lets the candidate go on."""
+        """Return True if this decision lets the candidate continue."""
         return self.verdict is Verdict.PASS
 
     @property
@@ -95,7 +95,7 @@ class Decision:
 
     @property
     def distance(self) -> float | None:
-        """Return how far observed is from the limit as a fraction of the limit; None where either is no number."""
+        """Return the gap between `observed` and `limit` as a fraction of the limit, or None if one has no number."""
         if isinstance(self.observed, str | None) or isinstance(self.limit, str | None):
             return None
         limit = float(self.limit)
@@ -110,5 +110,5 @@ def units_of(gate: Gate, reason: Reason | None) -> tuple[Unit, Unit]:
 
 
 def first_failure(decisions: tuple[Decision, ...]) -> Decision | None:
-    """Return the terminal decision, the first that did not pass in the order of asking, or None."""
+    """Return the terminal decision (the first one that didn't pass, in the order of asking), or None."""
     return next((decision for decision in decisions if not decision.passed), None)

@@ -1,4 +1,4 @@
-"""What the bot sees at one moment: the desk that strategies, gates and exits decide on."""
+"""The desk: everything the bot sees at one moment. Strategies, gates and exits decide from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """One entry that was promised; rates count it whatever became of it."""
+    """One promised entry. Rate limits count it no matter what happened to it afterward."""
 
     strategy: str
     symbol: str
@@ -27,7 +27,7 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A position on which books and broker differ, and no fill on its way explains it; signed shares."""
+    """A position on which the books and the broker differ with no pending fill to explain it; signed shares."""
 
     symbol: str
     books: Decimal
@@ -36,12 +36,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What was seen that may halt the bot.
+    """Observations that may halt the bot.
 
-    `refused` are the times at which the venue refused orders, `unanswered` those at which orders were promised that
-    still have no answer. `strangers` are the ids of orders under our mark that the books never promised, or that the
-    venue holds with other content; `unreadable` counts its rows that could not be read. `forgotten` are the ids of our
-    own orders from before, which books that were put back or made anew do not know.
+    `refused` are the times at which the venue rejected orders. `unanswered` are the times at which we promised orders
+    that still have no answer. `strangers` are the ids of orders that carry our mark but were never promised in the
+    books, or whose content differs at the venue. `unreadable` counts the venue's rows we couldn't parse. `forgotten`
+    are the ids of our own earlier orders that the books don't know, because they were restored or started over.
     """
 
     refused: tuple[datetime, ...] = ()
@@ -53,11 +53,11 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The account with everything that may still happen to it counted at its worst, USD.
+    """The account in USD, assuming the worst case for everything that may still happen to it.
 
-    `exposure` is the absolute notional by symbol, of positions and of working orders, ours and foreign alike; `working`
-    holds the symbols of all working orders, `own_working` those of ours. `entries` are the session's, `peak_equity` is
-    the highest equity that was ever seen, None at the first look. `worth` is what the equity is held against.
+    `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` holds
+    the symbols of all working orders, `own_working` those of our own. `entries` are this session's. `peak_equity` is
+    the highest equity ever seen, or None on the first look. `worth` is what the reported equity is compared with.
     """
 
     equity: Decimal
@@ -79,15 +79,15 @@ class Book:
 
     @property
     def open_positions(self) -> int:
-        """Return how many symbols are held or may yet be: by a working order, or by one whose fate is unknown."""
+        """Return how many symbols are held, or may yet be through a working order or one whose fate is unknown."""
         return len(self.held | self.foreign | self.working | self.unresolved)
 
     def with_order(self, entered: Entered) -> "Book":
-        """Return the book with one entry more that was promised, whatever became of it."""
+        """Return the book with one more promised entry, no matter what happened to it."""
         return replace(self, entries=(*self.entries, entered))
 
     def with_entry(self, instrument: Instrument, quantity: Decimal, price: Decimal, sector: str) -> "Book":
-        """Return the book as if this entry were filled at `price`; the next candidate sees it."""
+        """Return the book as if this entry had filled at `price`, for the next candidate to see."""
         cost, symbol = abs(notional(instrument, quantity, price)), instrument.symbol
         return replace(
             self,
@@ -105,7 +105,7 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class FlowDesk:
-    """What was known of flow at one moment, without an account: enough for a score."""
+    """What was known about flow at one moment, without an account: enough to compute scores."""
 
     now: datetime
     universe: Sequence[str]
@@ -115,18 +115,18 @@ class FlowDesk:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One snapshot, at the venue's time `now`; `session` is the stored calendar's session of that day, if any.
+    """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
-    `positions` are the books' own, `net` is what the broker says it holds: signed quantities by symbol. `astray` is the
-    latter as a multiple of what the books hold, ours and others', where they differ and no activity says why.
-    `rejected_quotes` says why a symbol has no quote, where the venue sent an unusable one; `unreadable` counts the
-    venue's rows of positions and orders that could not be read; `taken_s` is the stopwatch's reading when it was taken.
+    `positions` come from the books; `net` is what the broker says it holds, as signed quantities by symbol. `astray` is
+    the broker's quantity as a multiple of the books' (ours plus foreign), where they differ and no activity says why.
+    `rejected_quotes` says why a symbol has no quote, if the venue sent an unusable one. `unreadable` counts the venue's
+    position and order rows we couldn't parse. `taken_s` is the stopwatch reading when the snapshot was taken.
 
-    `orders` are those that may still fill by the venue or by the books; `left_out` are symbols of our orders that the
-    venue's list omits. `differences` are positions on which the two contradict each other; `unproven` are symbols that
-    the venue did not confirm when it was asked directly. `steady` is False where our orders moved during each reading.
-    `untold` counts foreign fills whose order the venue did not tell: they may be our own.
-    `clock_ahead_s` is how far the venue's clock is ahead of a second one, None where there is none.
+    `orders` are those that may still fill, according to the venue or the books; `left_out` are the symbols of our
+    orders that the venue's list omits. `differences` are positions on which venue and books contradict each other;
+    `unproven` are symbols that the venue didn't confirm when asked directly. `steady` is False if our orders changed
+    during every reading. `untold` counts foreign fills whose order the venue didn't report: they may be our own.
+    `clock_ahead_s` is how far the venue's clock is ahead of a second one, or None without a second clock.
     """
 
     now: datetime
@@ -158,10 +158,10 @@ class Desk:
     clock_ahead_s: float | None = None
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":
-        """Return the desk as if an order of so many signed shares were filled: the next one sees what it leaves."""
+        """Return the desk as if an order for `change` signed shares had filled, for the next order to see."""
         return replace(self, net={**self.net, symbol: self.net.get(symbol, Decimal(0)) + change})
 
     @property
     def session_open(self) -> bool:
-        """Tell whether venue and stored calendar both say that the session is open."""
+        """Return True if the venue and the stored calendar both say the session is open."""
         return self.clock.is_open and self.session is not None and self.session.contains(self.now)

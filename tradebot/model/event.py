@@ -1,4 +1,4 @@
-"""Operational events, for people and machines that watch."""
+"""Operational events, for the people and machines that monitor the bot."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -21,7 +21,7 @@ class Endpoint(StrEnum):
 
     @property
     def market_wide(self) -> bool:
-        """Tell whether one answer serves all symbols."""
+        """Return True if one reply covers all symbols."""
         return self is Endpoint.MARKET_TIDE
 
 
@@ -61,7 +61,7 @@ class FlowAlert:
 
     @property
     def direction(self) -> Direction:
-        """Return bullish for bought calls and sold puts, bearish for the reverse, neutral where the sides tie."""
+        """Return bullish for bought calls and sold puts, bearish for the reverse, neutral if the sides tie."""
         if self.ask_premium == self.bid_premium:
             return Direction.NEUTRAL
         bought = self.ask_premium > self.bid_premium
@@ -69,7 +69,7 @@ class FlowAlert:
 
     @property
     def net_premium(self) -> Decimal:
-        """Return ask-side less bid-side premium, USD, positive where it leans bullish."""
+        """Return ask-side minus bid-side premium in USD, signed so that positive is bullish."""
         net = self.ask_premium - self.bid_premium
         return net if self.right is Right.CALL else -net
 
@@ -89,7 +89,7 @@ class DarkPoolPrint:
 
     @property
     def direction(self) -> Direction:
-        """Return bullish above the quote's middle, bearish below, neutral on it."""
+        """Return bullish above the midpoint of the quote, bearish below it, neutral on it."""
         above_bid, below_ask = self.price - self.bid, self.ask - self.price
         if above_bid == below_ask:
             return Direction.NEUTRAL
@@ -108,13 +108,13 @@ class TideTick:
 
     @property
     def net_premium(self) -> Decimal:
-        """Return calls less puts: positive is bullish."""
+        """Return call minus put premium in USD; positive is bullish."""
         return self.net_call_premium - self.net_put_premium
 
 
 @dataclass(frozen=True, slots=True)
 class GreekExposure:
-    """Dealer gamma of one symbol at the end of one session; put gamma is negative as reported."""
+    """Dealer gamma of one symbol at the end of one session; the source reports put gamma as negative."""
 
     id: str
     symbol: str
@@ -130,7 +130,7 @@ class GreekExposure:
 
 @dataclass(frozen=True, slots=True)
 class IvRank:
-    """Implied volatility against its year: `rank` is 0 to 100, `volatility` a fraction."""
+    """Implied volatility ranked within its past year: `rank` is 0 to 100, `volatility` a fraction."""
 
     id: str
     symbol: str
@@ -141,7 +141,7 @@ class IvRank:
 
 @dataclass(frozen=True, slots=True)
 class OiChange:
-    """Overnight change of one contract's open interest, in contracts."""
+    """Overnight change in the open interest of one option symbol, in contracts."""
 
     id: str
     symbol: str
@@ -155,7 +155,7 @@ Fact = FlowAlert | DarkPoolPrint | TideTick | GreekExposure | IvRank | OiChange
 
 
 class SignedPrint(NamedTuple):
-    """What a decision reads of a dark-pool print: premium in USD, and a sign of +1 bullish, -1 bearish or 0 neutral."""
+    """The part of a dark-pool print that decisions read: premium in USD, and +1 bullish, -1 bearish or 0 neutral."""
 
     at: datetime
     premium_usd: float
@@ -163,14 +163,14 @@ class SignedPrint(NamedTuple):
 
 
 class SessionGex(NamedTuple):
-    """What a decision reads of a greek exposure: dealers' gamma, call plus put, at the end of one session."""
+    """The part of a greek exposure that decisions read: dealers' gamma, call plus put, at the end of one session."""
 
     date: date
     gex: float
 
 
 class SignedOiChange(NamedTuple):
-    """What a decision reads of an open-interest change: contracts, as they are for a call and negated for a put."""
+    """The part of an open-interest change that decisions read: contracts, negated for a put."""
 
     date: date
     contracts: int
@@ -181,7 +181,7 @@ LeanFact = FlowAlert | SignedPrint | TideTick | SessionGex | IvRank | SignedOiCh
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
-    """A row that was counted and dropped, with why and a short excerpt."""
+    """A row that was counted and dropped, with the reason and a short excerpt."""
 
     reason: str
     detail: str
@@ -189,7 +189,7 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The calls that the source says we have used, and our allowance; None where it did not say."""
+    """How many calls the source says we've used, and our allowance; None if it didn't say."""
 
     used_today: int | None
     daily_limit: int | None
@@ -198,7 +198,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class FlowPage:
-    """One answer of a flow source, rows as they came: JSON objects, or whatever stood in their place."""
+    """One reply from a flow source, with its rows as they came: JSON objects, or whatever was there instead."""
 
     endpoint: Endpoint
     symbol: str | None
@@ -208,7 +208,7 @@ class FlowPage:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """One answer after normalisation: what was received, kept, and dropped with its reason."""
+    """One normalized reply: what was received, what was kept, and what was dropped and why."""
 
     endpoint: Endpoint
     symbol: str | None

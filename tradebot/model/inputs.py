@@ -1,4 +1,4 @@
-"""What a component of a score was computed from, for people who ask."""
+"""The inputs of a score's components, for people who ask how a score came about."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,7 +9,7 @@ from tradebot.model.candidate import ComponentName
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One number that went in, in `unit`; `at` is its own time or trading date, None for what has none."""
+    """One input number, in `unit`; `at` is its own time or trading date, or None if it has neither."""
 
     name: str
     value: Decimal | float | int
@@ -19,7 +19,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class ComponentInputs:
-    """A component's formula over the names of its inputs, and what went in; `absent` says why there is no value."""
+    """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value."""
 
     component: ComponentName
     formula: str

@@ -1,4 +1,4 @@
-"""What is traded, and the one place where a quantity and a price become money."""
+"""Instruments, and the one function that turns a quantity and a price into money."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class AssetClass(StrEnum):
-    """The kinds that a broker may report. Only US_EQUITY is traded; the others reconcile untouched."""
+    """The asset classes a broker may report. We trade only US_EQUITY; we reconcile the others but never touch them."""
 
     US_EQUITY = "us_equity"
     US_OPTION = "us_option"
@@ -44,5 +44,5 @@ class Instrument:
 
 
 def notional(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal:
-    """Return quantity x price x multiplier in the instrument's currency, signed as the quantity is."""
+    """Return quantity x price x multiplier in the instrument's currency, with the sign of the quantity."""
     return quantity * price * instrument.multiplier

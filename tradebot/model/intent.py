@@ -1,4 +1,4 @@
-"""An intent: one operation that we promise to send once, named by its content."""
+"""Intents: operations that we promise to send exactly once. The id of an intent is derived from its content."""
 
 import hashlib
 from base64 import b32encode
@@ -14,15 +14,15 @@ from tradebot.model.order import Order, OrderType, TimeInForce
 
 ID_PREFIX = "tb1."
 ID_CONFLICT = "id_conflict"
-"""The code of a refusal that is ours: the venue holds another order under the id of this one."""
+"""Our own refusal code: the venue holds a different order under this order's id."""
 NEVER_SENT = "halted"
-"""The code of a refusal that is ours: a halt came between the promise and the request."""
+"""Our own refusal code: a halt came between the promise and the request."""
 TARGET_DONE = "target_done"
-"""The code of a refusal that is proven by the order that was to be replaced: it has ended, so nothing can follow it."""
+"""Our own refusal code: the order to be replaced has already ended, so the replace can't have happened."""
 
 
 class Mark(NamedTuple):
-    """What a client order id of ours says in clear text; `strategy` is cut to five letters, in capitals.
+    """The readable parts of one of our client order ids; `strategy` is cut to five letters, in capitals.
 
     `purpose` is None for one that this version doesn't know; an id that was cut short names no strategy either.
     """
@@ -31,7 +31,7 @@ class Mark(NamedTuple):
     purpose: Purpose | None
 
     def is_of(self, strategy: str) -> bool:
-        """Return True if a strategy of this name may have sent the order."""
+        """Return True if the strategy with this name may have sent the order."""
         return strategy[:5].upper() == self.strategy
 
 
@@ -52,7 +52,7 @@ def mark_of(client_order_id: str) -> Mark | None:
 
 
 class Operation(StrEnum):
-    """What is sent."""
+    """The kind of request that is sent."""
 
     SUBMIT = "submit"
     REPLACE = "replace"
@@ -60,7 +60,7 @@ class Operation(StrEnum):
 
 
 class IntentState(StrEnum):
-    """The life of an intent. SENT is durable before the socket is opened; UNKNOWN waits for a look-up."""
+    """The states of an intent. SENT is durable before the socket is opened; UNKNOWN waits to be looked up."""
 
     SENT = "sent"
     ACKED = "acked"
@@ -70,16 +70,16 @@ class IntentState(StrEnum):
 
     @property
     def unresolved(self) -> bool:
-        """Tell whether nobody knows yet what became of it."""
+        """Return True if we don't know yet what happened to the order."""
         return self in (IntentState.SENT, IntentState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
 class IntentKey:
-    """What makes an intent itself: never time, host, price or quantity.
+    """What identifies an intent. Time, host, price and quantity are never part of it.
 
-    A cancel or a replace names its `target` order; a replace carries on the key of that order, and `generation` counts
-    those of the same target that have come to nothing.
+    A cancel or a replace names its `target` order. A replace inherits that order's key, and `generation` counts the
+    earlier attempts on the same target that failed.
     """
 
     account: str
@@ -94,7 +94,7 @@ class IntentKey:
     target: str = ""
 
     def client_order_id(self) -> str:
-        """Return the readable id, at most 48 characters of A-Z, 0-9, dot and dash, the same for the same content."""
+        """Return a readable id of at most 48 characters; the same content always gives the same id."""
         content = "\x1f".join(
             (
                 self.account,
@@ -116,10 +116,10 @@ class IntentKey:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One submit, replace or cancel; quantity unsigned, prices in the instrument's currency on its tick.
+    """One submit, replace or cancel; the quantity is unsigned, prices are in the instrument's currency and on its tick.
 
-    A cancel repeats the order that it ends, a replace the one whose price it changes and nothing else; both carry the
-    venue's id of it in `target_venue_id`.
+    A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both
+    carry the venue's id of that order in `target_venue_id`.
     """
 
     key: IntentKey
@@ -137,18 +137,18 @@ class Intent:
     target_venue_id: str | None = None
 
     def asked_for(self, order: Order) -> bool:
-        """Tell whether the venue's order is the one that this asked for: id, symbol, side, quantity, type and price.
+        """Return True if the venue's order is the one we asked for: same id, symbol, side, quantity, type and price.
 
-        A replace asks for no quantity: the venue may count what was filled before in or out. A type that we do not
-        know and a limit that the venue leaves out are no other ones.
+        After a replace, the order may be smaller, since the venue may or may not count what had filled before. An
+        order type we don't know and a limit price the venue leaves out aren't held against it.
         """
         ours = (self.client_order_id, self.instrument.symbol, self.side)
         if ours != (order.client_order_id, order.symbol, order.side) or order.quantity is None:
             return False
         if order.order_type not in (self.order_type, OrderType.UNKNOWN):
             return False
-        untold = order.limit_price is None and order.order_type is OrderType.LIMIT
-        if order.limit_price != self.limit_price and not untold:
+        price_omitted = order.limit_price is None and order.order_type is OrderType.LIMIT
+        if order.limit_price != self.limit_price and not price_omitted:
             return False
         return order.quantity == self.quantity or (
             self.operation is Operation.REPLACE and order.quantity < self.quantity
@@ -156,13 +156,13 @@ class Intent:
 
     @property
     def makes_order(self) -> bool:
-        """Tell whether the venue makes an order of it, under its client order id."""
+        """Return True if the request creates an order at the venue under its client order id."""
         return self.operation is not Operation.CANCEL
 
 
 @dataclass(frozen=True, slots=True)
 class IntentRecord:
-    """An intent as the ledger holds it, with how far it has come."""
+    """An intent as stored in the ledger, with its current state."""
 
     intent: Intent
     state: IntentState

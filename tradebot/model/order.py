@@ -1,4 +1,4 @@
-"""What the venue holds of ours: orders and fills, and how it answers."""
+"""Orders and fills as the venue reports them, and the venue's replies to our requests."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tradebot.model.instrument import AssetClass
 
 
 class OrderType(StrEnum):
-    """Order types that we send or may meet."""
+    """Order types that we send or may encounter."""
 
     MARKET = "market"
     LIMIT = "limit"
@@ -24,7 +24,7 @@ class OrderType(StrEnum):
 
 
 class TimeInForce(StrEnum):
-    """Lives of an order that we send or may meet."""
+    """Times in force that we send or may encounter."""
 
     DAY = "day"
     GTC = "gtc"
@@ -36,7 +36,7 @@ class TimeInForce(StrEnum):
 
 
 class OrderStatus(StrEnum):
-    """The venue's order states; what it may add later becomes UNKNOWN, which is neither working nor done."""
+    """The venue's order states. Any state it adds later becomes UNKNOWN, which is neither working nor done."""
 
     PENDING_NEW = "pending_new"
     NEW = "new"
@@ -62,7 +62,7 @@ class OrderStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """Tell whether nothing more can fill."""
+        """Return True if nothing more can fill."""
         return self in _TERMINAL
 
 
@@ -79,9 +79,9 @@ _TERMINAL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One order as the venue tells it; quantities unsigned, `limit_price` None for market orders.
+    """One order as the venue reports it; quantities are unsigned, `limit_price` is None for market orders.
 
-    `replaced_by` is the venue's id of the order that has taken the place of a replaced one.
+    `replaced_by` is the venue's id of the order that replaced this one, if any.
     """
 
     venue_id: str
@@ -102,26 +102,26 @@ class Order:
 
     @property
     def open_quantity(self) -> Decimal:
-        """Return what may still fill, unsigned; zero once terminal."""
+        """Return the quantity that may still fill, unsigned; zero once the order is terminal."""
         if self.status.terminal or self.quantity is None:
             return Decimal(0)
         return self.quantity - self.filled_quantity
 
 
 def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
-    """Yield the venue's ids that `links` leads to from an order's, nearest first; a ring is gone through once.
+    """Follow `links` from one order and yield the venue ids on the way, nearest first; a cycle is followed once.
 
-    The links go from each order to the one that took its place, or the other way around.
+    The links lead from each order to the one that replaced it, or the other way around.
     """
-    passed, here = {venue_id}, links.get(venue_id)
-    while here is not None and here not in passed:
-        passed.add(here)
-        yield here
-        here = links.get(here)
+    seen, linked = {venue_id}, links.get(venue_id)
+    while linked is not None and linked not in seen:
+        seen.add(linked)
+        yield linked
+        linked = links.get(linked)
 
 
 class OrdersTold(NamedTuple):
-    """A list of orders, each once, and how many of its rows could not be read."""
+    """The orders of one reply, each once, and the number of rows we couldn't parse."""
 
     orders: tuple[Order, ...]
     unreadable: int = 0
@@ -129,7 +129,7 @@ class OrdersTold(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution, identified by the venue's activity id; quantity unsigned, cash effect follows from the side."""
+    """One execution, identified by the venue's activity id; the quantity is unsigned, `side` gives its direction."""
 
     activity_id: str
     venue_order_id: str
@@ -141,12 +141,12 @@ class Fill:
 
     @property
     def signed_quantity(self) -> Decimal:
-        """Return the change of the position."""
+        """Return the change in the position: positive for a buy, negative for a sell."""
         return self.quantity * self.side.sign
 
 
 class Outcome(StrEnum):
-    """How a submission, a replace or a cancel ended as far as we know. UNKNOWN is looked up, never re-sent blindly."""
+    """What we know of the result of a submit, replace or cancel. We look up an UNKNOWN and never resend it blindly."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -155,7 +155,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The venue's answer to one write: `code` is its own error code, `message` its own words."""
+    """The venue's reply to one write request, with the venue's own error `code` and `message`."""
 
     outcome: Outcome
     order: Order | None = None

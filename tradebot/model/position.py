@@ -1,4 +1,4 @@
-"""Positions and cash are folds over fills: first in, first out, exact."""
+"""Positions and cash, computed exactly as folds over fills, first in, first out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from tradebot.model.order import Fill
 from tradebot.model.origin import Origin
 
 FOREIGN = ""
-"""The strategy name of what is not ours; its positions count in limits and are never managed."""
+"""The strategy name of positions that aren't ours. They count toward limits and are never managed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What one strategy holds in one symbol; `realized_pnl` in USD over the whole ledger.
+    """What one strategy holds in one symbol; `realized_pnl` is in USD over the whole ledger.
 
-    `entered_at` is when it last left zero or changed sides: closing a part of it makes it no younger.
+    `entered_at` is when the position last left zero or changed sides; a partial close doesn't change it.
     """
 
     strategy: str
@@ -42,23 +42,23 @@ class Position:
 
     @property
     def cost(self) -> Decimal:
-        """Return what the open lots cost, signed as the quantity is."""
+        """Return the cost of the open lots, with the sign of the quantity."""
         return sum((lot.quantity * lot.price for lot in self.lots), Decimal(0))
 
     @property
     def average_price(self) -> Decimal:
-        """Return the average entry price; only an open position has one."""
+        """Return the average entry price. The position must be open."""
         return self.cost / self.quantity
 
     @property
     def opened_at(self) -> datetime:
-        """Return since when it is held; only an open position has such a time."""
+        """Return when the position was opened. The position must be open."""
         assert self.entered_at is not None, f"{self.symbol} is not held"
         return self.entered_at
 
 
 ADOPTED = "adopted"
-"""The strategy name of what was taken over: its lots are managed, and its profit is told apart."""
+"""The strategy name of adopted positions. Their lots are managed, and their profit is reported separately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def unreported_fill(
 
 
 def apply_fill(position: Position, fill: Fill) -> Position:
-    """Return the position after one fill: opposite lots close first in, first out, the rest opens a new lot."""
+    """Return the position after one fill: it closes opposite lots first in, first out; the rest opens a new lot."""
     lots = list(position.lots)
     left, realized = fill.signed_quantity, position.realized_pnl
     while left and lots and (lots[0].quantity > 0) != (left > 0):
@@ -109,7 +109,7 @@ def _same_side(before: Sequence[Lot], after: Sequence[Lot]) -> bool:
 
 
 def fold_positions(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], Position]:
-    """Return positions by (strategy, symbol) after all fills, in order; closed ones stay, with their profit."""
+    """Return positions by (strategy, symbol) after all fills; closed positions stay, with their realized profit."""
     book: dict[tuple[str, str], Position] = {}
     for owned in fills:
         key = (owned.strategy, owned.fill.symbol)
@@ -119,10 +119,10 @@ def fold_positions(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], Posit
 
 
 def own_positions(fills: Iterable[OwnedFill]) -> tuple[Position, ...]:
-    """Return the open positions that are ours, in the order in which each was first held."""
+    """Return our open positions, in the order in which each was first held."""
     return tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
 
 
 def fold_cash(opening: Decimal, fills: Iterable[OwnedFill]) -> Decimal:
-    """Return opening cash less what was bought plus what was sold, USD, exact."""
+    """Return the opening cash minus buys plus sells, in USD, exact."""
     return opening - sum((o.fill.signed_quantity * o.fill.price for o in fills), Decimal(0))

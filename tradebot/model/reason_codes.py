@@ -1,4 +1,4 @@
-"""The names of all reasons, and whose turn each leaves it; what each means stands in the table beside them."""
+"""The names of all reasons and their causes. Their meanings are in the table in `reasons`."""
 
 from dataclasses import dataclass
 from enum import StrEnum, auto
@@ -7,7 +7,7 @@ from tradebot.model.units import Unit
 
 
 class Cause(StrEnum):
-    """Whose turn it is: the bot is BROKEN, a rule BLOCKED the trade, it was IDLE by design, or we cannot tell."""
+    """Why nothing was traded: the bot is BROKEN, a rule BLOCKED the trade, it was IDLE by design, or we can't tell."""
 
     BROKEN = "broken"
     BLOCKED = "blocked"
@@ -16,7 +16,7 @@ class Cause(StrEnum):
 
 
 class Reason(StrEnum):
-    """Stable names; a record that holds one keeps its meaning for ever."""
+    """Stable names: a code never changes its meaning, so old records stay readable."""
 
     @staticmethod
     def _generate_next_value_(name: str, start: int, count: int, last_values: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What is recorded of each pass, and what was known when it ran."""
+"""What we record about each pass, and what was known when it ran."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,7 +11,7 @@ from tradebot.model.flow import FlowAlert, IvRank, Quota, SignedPrint, TideTick
 
 
 class Job(StrEnum):
-    """The jobs of the timetable, each also a verb that a person may type."""
+    """The jobs of the timetable. Each one is also a verb that a person can type."""
 
     FETCH_FLOW = "fetch-flow"
     SCORE = "score"
@@ -22,13 +22,13 @@ class Job(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SymbolFacts:
-    """What was known of one symbol at one time; empty tuples and None mean absent.
+    """What was known about one symbol at one time; empty tuples and None mean absent.
 
-    Only what a decision reads is held, because it holds thousands of symbols. Alerts and prints are oldest first. `gex`
-    is dealers' gamma exposure at the end of the last session known; `gex_scale` is the mean magnitude of those of the
-    `gex_sessions` before it, None where there are none. `oi_net` is the overnight change of call less put open
-    interest and `oi_gross` the sum of its magnitudes, in contracts, both over `oi_contracts` option symbols; where
-    those are 0, the data is absent. `received`, `foreign` and `rejected` count the rows of the last alert answer.
+    It holds only what decisions read, because there are thousands of symbols. Alerts and prints are oldest first. `gex`
+    is dealers' gamma exposure at the end of the last known session; `gex_scale` is the mean magnitude over the
+    `gex_sessions` before it, or None if there are none. `oi_net` is the overnight change of call minus put open
+    interest and `oi_gross` the sum of the magnitudes, in contracts, both over `oi_contracts` option symbols; if that is
+    0, the data is absent. `received`, `foreign` and `rejected` count the rows of the last reply with alerts.
     """
 
     symbol: str
@@ -48,23 +48,23 @@ class SymbolFacts:
 
     @property
     def has_usable_alerts(self) -> bool:
-        """Tell whether the last answer was about this symbol; one of nothing but others' rows is not."""
+        """Return True if the last reply was about this symbol, not made up entirely of foreign or rejected rows."""
         answered = self.alerts_fetched_at is not None
         return answered and (not self.received or self.foreign + self.rejected < self.received)
 
 
 @dataclass(frozen=True, slots=True)
 class TideFacts:
-    """What was known of the market tide, oldest first."""
+    """What was known about the market tide, oldest first."""
 
     ticks: tuple[TideTick, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CandidateRecord:
-    """One candidate's way: every decision in the order of asking, and what became of it.
+    """What happened to one candidate: every decision, in the order the gates were asked, and the order it led to.
 
-    `reference_price` (USD) is what it was or would have been tried at, so that its prediction can be measured.
+    `reference_price` (USD) is the price it was, or would have been, sent at. It lets us measure the prediction.
     """
 
     candidate: Candidate
@@ -74,13 +74,13 @@ class CandidateRecord:
 
     @property
     def terminal(self) -> Decision | None:
-        """Return the first decision that did not pass, or None where an order was sent and accepted."""
+        """Return the first decision that didn't pass, or None if an order was sent and accepted."""
         return first_failure(self.decisions)
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyRefusal:
-    """A strategy whose whole answer was refused, and why."""
+    """A strategy whose entire answer was refused, and why."""
 
     strategy: str
     decision: Decision
@@ -88,7 +88,7 @@ class StrategyRefusal:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What closing a position would have got at the time of a pass, USD a share."""
+    """The price at which a position could have been closed during a pass, in USD per share."""
 
     symbol: str
     price: Decimal
@@ -96,9 +96,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """One pass of one job; `job_decision` is set where the pass itself was refused.
+    """One pass of one job; `job_decision` is set if the pass itself was refused.
 
-    `equity` (USD) and `marks` are those of a pass that saw the account, `quota` is what a pass of fetching was told.
+    Passes that read the account have `equity` (USD) and `marks`; passes that fetch flow have the source's `quota`.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Candidates that come from outside: a person's own, an alert, another program."""
+"""Candidates from outside the bot: submitted by a person, an alert or another program."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,9 +8,9 @@ from tradebot.model.candidate import Side
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """One wanted entry: score -1..1 on the side's side, coverage 0..1 or None; `at` is the signal's own time, if any.
+    """One submitted entry: a score in -1..1 whose sign matches the side, coverage 0..1 or None.
 
-    `source` says where it came from, `strategy` whose lots it would make.
+    `at` is the signal's own time, if any. `source` says where it came from, `strategy` who would own its lots.
     """
 
     symbol: str
@@ -24,7 +24,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line, counted from 1, that is no candidate: why, and what was found there."""
+    """A line (counted from 1) that isn't a valid candidate, with the reason and an excerpt."""
 
     line: int
     reason: str
@@ -33,7 +33,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a file of candidates held: lines = candidates + duplicates + bad lines; `digest` names the content."""
+    """The content of a candidates file: lines = candidates + duplicates + bad lines; `digest` identifies it."""
 
     lines: int
     candidates: tuple[Submitted, ...]

@@ -8,7 +8,7 @@ from tradebot.model.reasons import Reason
 
 
 class Mode(StrEnum):
-    """Where orders go. In shadow they are decided and recorded, and go nowhere."""
+    """Where orders go. (In shadow, the bot decides on orders and records them but sends none.)"""
 
     SANDBOX = "sandbox"
     PAPER = "paper"
@@ -16,12 +16,12 @@ class Mode(StrEnum):
 
 
 def mode_name(mode: Mode, *, shadow: bool) -> str:
-    """Return the mode as records and documents name it: "paper", or "paper shadow" where nothing is sent."""
+    """Return the mode as records and documents name it: "paper", or "paper shadow" if nothing is sent."""
     return f"{mode.value} shadow" if shadow else mode.value
 
 
 class TradingState(StrEnum):
-    """Which risk may be taken. Unreadable means REDUCE_ONLY."""
+    """How much risk the bot may take. A state that can't be read means REDUCE_ONLY."""
 
     ACTIVE = "ACTIVE"
     REDUCE_ONLY = "REDUCE_ONLY"
@@ -54,7 +54,7 @@ class TradingStateRecord:
 
 @dataclass(frozen=True, slots=True)
 class Arming:
-    """Real money armed by a person at a terminal, at venue time: entries are open until the last session closes."""
+    """Live trading, armed by a person at a terminal; entries are open until the last session closes (venue time)."""
 
     sessions: int
     first: date
@@ -66,10 +66,10 @@ class Arming:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """Whether anything may be sent to the broker; each closed door has its reason and what was found there.
+    """Whether anything may be sent to the broker. Each closed door has its reason and what was found there.
 
-    `entries_closed` are doors that only entries find closed, and after `entries_until` (None: for ever) one more is:
-    exits, cancels and protection go on.
+    The doors in `entries_closed` stop only entries, and so does the end of `entries_until` (None: no end). Exits,
+    cancels and protection continue.
     """
 
     closed: tuple[tuple[Reason, str], ...] = ()
@@ -78,11 +78,11 @@ class Permission:
 
     @property
     def open(self) -> bool:
-        """Tell whether no door is closed."""
+        """Return True if no door is closed."""
         return not self.closed
 
     def closed_to_entries(self, now: datetime) -> tuple[tuple[Reason, str], ...]:
-        """Return the doors that an entry finds closed at `now`: those of every order, then those of entries alone."""
+        """Return the doors closed to an entry at `now`: first the ones every order finds closed."""
         closed = (*self.closed, *self.entries_closed)
         if self.entries_until is None or now <= self.entries_until:
             return closed
@@ -92,7 +92,7 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class SlotClaim:
-    """Who holds a slot; `won` says whether this claim took it."""
+    """Who holds a slot; `won` is True if this claim took it."""
 
     job: str
     session: date
@@ -104,7 +104,7 @@ class SlotClaim:
 
 @dataclass(frozen=True, slots=True)
 class ReconcileMark:
-    """The last reconcile: when, and how many findings it left that close entries."""
+    """The last reconcile: when it ran, how many findings it left, and how many of those block entries."""
 
     at: datetime
     blocking: int

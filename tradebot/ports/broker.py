@@ -1,4 +1,4 @@
-"""What we ask of a broker: reads, orders, prices, and the lock that orders are sent under."""
+"""Ports to a broker: reads, orders, prices, and the lock under which orders are sent."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ from tradebot.model.order import Fill, Order, OrdersTold, Reply
 
 
 class BrokerReader(Protocol):
-    """Reads of the venue. Raises TemporaryError when it does not answer, OperatorError on refused keys."""
+    """Reads from the venue. They raise TemporaryError if it doesn't answer and OperatorError if it refuses the keys."""
 
     def clock(self) -> VenueClock:
         """Return the venue's time and session."""
@@ -22,66 +22,66 @@ class BrokerReader(Protocol):
         """Return the account figures."""
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders, read together; `steady` tells whether ours held still."""
+        """Return account, positions and open orders, read together; `steady` is False if our orders kept changing."""
 
     def position(self, symbol: str) -> BrokerPosition | None:
-        """Return the venue's position in one symbol, asked for directly; None where the venue says it holds none."""
+        """Ask the venue directly for its position in one symbol; return None if it says there is none."""
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the order of this id; None where the venue does not know it, which is no proof by itself."""
+        """Return the order with this id. None means the venue doesn't know it, which by itself proves nothing."""
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order of the venue's own id, as one that replaced another is named; None where there is none."""
+        """Return the order with this venue id, which is how a replacement order is named; None if there is none."""
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return orders submitted from `since` on that are open no more, oldest first; very many are cut off."""
+        """Return orders submitted at or after `since` that have ended, oldest first; a very long list is cut off."""
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        """Return the orders of these symbols, open or not, of any age, newest first; very many are cut off."""
+        """Return all orders in these symbols, open or not, newest first; a very long list is cut off."""
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return executions later than `after` (all where None), oldest first, each once."""
+        """Return executions later than `after` (all of them if None), oldest first, each once."""
 
     @property
     def unreadable_fills(self) -> int:
-        """Return how many rows of the last answer of `fills` could not be read, and are not in it."""
+        """Return how many rows the last call of `fills` left out because we couldn't parse them."""
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return what changed the account later than `after` and was no execution, oldest first, each once."""
+        """Return account activities other than executions later than `after`, oldest first, each once."""
 
     def calendar(self, start: date, end: date) -> Sequence[Session]:
-        """Return the venue's sessions from `start` to `end`, both included."""
+        """Return the venue's sessions from `start` through `end`."""
 
 
 class OrderPort(Protocol):
-    """Writes to the venue: one request per call, never repeated by the adapter, never raising on an answer."""
+    """Writes to the venue. Each call makes one request, which the adapter never repeats; no reply makes it raise."""
 
     def submit(self, intent: Intent) -> Reply:
-        """Send one order; anything but a clear yes or no is Outcome.UNKNOWN."""
+        """Send one order; anything other than a clear yes or no is Outcome.UNKNOWN."""
 
     def replace(self, intent: Intent) -> Reply:
-        """Ask the venue for `intent.target_venue_id` at another price; a yes is the order that takes its place."""
+        """Ask the venue to change the price of `intent.target_venue_id`; if it does, return the order replacing it."""
 
     def cancel(self, intent: Intent) -> Reply:
-        """Ask the venue to end `intent.target_venue_id`; an order already done counts as accepted."""
+        """Ask the venue to cancel `intent.target_venue_id`; an order that has already ended counts as accepted."""
 
 
 class SendLock(Protocol):
-    """What `halt` waits for: no order that adds risk begins unless its sender looked at the state under this lock."""
+    """The lock that `halt` waits for. An order that adds risk is sent only after checking the state under this lock."""
 
     def hold(self, intent: Intent) -> AbstractContextManager[None]:
-        """Hold the lock while one order is promised and sent; TradebotError where another order keeps it."""
+        """Hold the lock while one order is promised and sent; raise TradebotError if another order keeps it."""
 
 
 class Market(Protocol):
-    """Prices."""
+    """Current prices at the venue."""
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the latest quote of each symbol that has a usable one; the others are absent."""
+        """Return the latest usable quote of each symbol; symbols without one are absent."""
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Ask once more, after a moment of a real venue's time and for at most five seconds of it; see `quotes`."""
+        """Ask for quotes again, as `quotes` does. On a real venue, wait a moment first, and five seconds at most."""
 
     @property
     def rejected_quotes(self) -> Mapping[str, str]:
-        """Return why symbols are absent from the last answer of `quotes`, by symbol."""
+        """Return why each absent symbol is missing from the last result of `quotes`."""

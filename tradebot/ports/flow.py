@@ -1,4 +1,4 @@
-"""What we ask of a source of options flow."""
+"""Port to a source of options flow."""
 
 from datetime import date
 from typing import Protocol
@@ -7,7 +7,10 @@ from tradebot.model.flow import Endpoint, FlowPage
 
 
 class FlowSource(Protocol):
-    """Options flow, rows as they came. Raises TemporaryError (a spent day too), OperatorError on bad keys."""
+    """Options flow, with rows as they came.
+
+    Methods raise TemporaryError if the source doesn't answer or the daily quota is used up, OperatorError on bad keys.
+    """
 
     def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
-        """Return one endpoint's answer for one symbol (None for market-wide endpoints) and session."""
+        """Return one endpoint's reply for one symbol (None for market-wide endpoints) and session."""

@@ -1,4 +1,4 @@
-"""What we ask of the places that remember: the ledger, the facts, the events."""
+"""Ports to the stores: the ledger, the facts, the events."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -21,67 +21,67 @@ from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingSt
 
 
 class Ledger(Protocol):
-    """The money records of one broker account: durable before each method returns."""
+    """The money records of one broker account. Each write is durable before its method returns."""
 
     @property
     def account_number(self) -> str:
         """Return the number of the account that these books belong to."""
 
     def opening_cash(self) -> Decimal:
-        """Return the account's cash when the books began, USD."""
+        """Return the account's cash in USD when the books were opened."""
 
     def open_books(self, opening_cash: Decimal, at: datetime) -> None:
         """Write the opening balance, once."""
 
     def books_opened_at(self) -> datetime | None:
-        """Return when the opening balance was written; None before the first reconcile."""
+        """Return when the opening balance was written, or None before the first reconcile."""
 
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
-        """Write the intent as SENT with its verdicts; False where its id is already there, changing nothing."""
+        """Write the intent as SENT, with its verdicts. If its id exists already, change nothing and return False."""
 
     def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
-        """Write how the submission or cancel ended, and the order where the venue gave one."""
+        """Write the result of a request, and the order if the venue returned one."""
 
     def retry(self, client_order_id: str, at: datetime) -> None:
-        """Write that an unresolved intent is sent once more under its own id, before it is."""
+        """Write that an unresolved intent is about to be sent once more under its own id."""
 
     def intents(
         self, *, session: date | None = None, since: date | None = None, unresolved: bool = False
     ) -> Sequence[IntentRecord]:
-        """Return intents in the order promised: of one session, of sessions from `since` on, unresolved ones, or all.
+        """Return intents in the order promised: for one session, for sessions from `since` on, unresolved ones, or all.
 
-        Unresolved are those SENT or UNKNOWN.
+        An intent is unresolved while it is SENT or UNKNOWN.
         """
 
     def promised_ids(self) -> Collection[str]:
-        """Return the client order id of every intent that was ever promised."""
+        """Return the client order ids of all intents ever promised."""
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
-        """Return one intent."""
+        """Return the intent with this id, or None."""
 
     def last_acknowledged(self) -> str | None:
-        """Return the client order id of the last promised order that the venue has acknowledged; cancels are none."""
+        """Return the client order id of the last promised order that the venue acknowledged; cancels don't count."""
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
-        """Give up an unresolved intent that the venue has been proven not to hold."""
+        """Give up an unresolved intent once it is proven that the venue doesn't have it."""
 
     def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
-        """Write the venue's latest word on orders; return how many changed."""
+        """Write the venue's latest view of these orders; return how many changed."""
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
-        """Return known orders as last told: all, those that may still fill, or those written from `since` on.
+        """Return known orders as last reported: all, those that may still fill, or those written from `since` on.
 
-        With `since` those that another order took the place of are among them however old: chains lead through them.
+        With `since`, replaced orders of any age are included, because chains of replacements lead through them.
         """
 
     def unpromised_orders(self) -> Sequence[Order]:
-        """Return the known orders whose client order ids were never promised here."""
+        """Return known orders whose client order ids were never promised in these books."""
 
     def owners(self) -> Mapping[str, str]:
-        """Return the strategy of each of our orders by the venue's order id, whoever replaced them since."""
+        """Return the strategy that owns each of our orders, by venue order id, including orders replaced since."""
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
-        """Append fills not seen before, by activity id; return how many were new."""
+        """Append the fills whose activity ids are new; return how many there were."""
 
     def fills(self) -> Sequence[OwnedFill]:
         """Return all fills and adjustments, oldest first."""
@@ -93,19 +93,19 @@ class Ledger(Protocol):
         """Return the sum of accepted cash movements, USD."""
 
     def book(self, booking: Booking, at: datetime) -> bool:
-        """Write all of what activities prove, in one go; False, changing nothing, where one of them is booked."""
+        """Write everything the activities prove, atomically. If one is booked already, change nothing, return False."""
 
     def booked(self) -> Mapping[str, Entry]:
         """Return the activities that are booked, by their ids."""
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
-        """Claim one slot of the timetable; the first claim wins for ever."""
+        """Claim one slot of the timetable; the first claim wins and is permanent."""
 
     def slot_claims(self, session: date) -> Sequence[SlotClaim]:
-        """Return the claimed slots of one session, in the order of claiming."""
+        """Return the claimed slots of one session, in the order they were claimed."""
 
     def trading_state(self) -> TradingStateRecord:
-        """Return the state in force; anything lost, damaged or contradictory is REDUCE_ONLY."""
+        """Return the state in force; a lost, damaged or contradictory record means REDUCE_ONLY."""
 
     def set_trading_state(
         self,
@@ -124,13 +124,13 @@ class Ledger(Protocol):
         """
 
     def halts(self) -> Sequence[TradingStateRecord]:
-        """Return the states recorded since entries were last open, oldest first; none where they are open."""
+        """Return the states recorded since entries were last open, oldest first; empty if they are open now."""
 
     def armed(self) -> bool:
-        """Tell whether `init` armed this state and nothing took it away since."""
+        """Return True if `init` armed this state folder and nothing has disarmed it since."""
 
     def sessions(self, start: date, end: date) -> Sequence[Session]:
-        """Return the stored calendar between two dates."""
+        """Return the stored sessions from `start` through `end`."""
 
     def put_sessions(self, sessions: Iterable[Session]) -> None:
         """Store calendar sessions, replacing those of the same date."""
@@ -139,10 +139,10 @@ class Ledger(Protocol):
         """Write the result of a reconcile."""
 
     def last_reconcile(self) -> ReconcileMark | None:
-        """Return the last reconcile; None where there was none."""
+        """Return the last reconcile, or None if there was none."""
 
     def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
-        """Return the best price that a position has seen since it was opened."""
+        """Return the best price stored for a position since it was opened, or None."""
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         """Store the best price of a position."""
@@ -159,45 +159,45 @@ class Ledger(Protocol):
         """Record a foreign position as known and left alone; zero forgets it."""
 
     def acknowledged(self) -> Mapping[str, Decimal]:
-        """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
+        """Return the foreign positions that a person has acknowledged, as signed quantities by symbol."""
 
     def acknowledged_since(self) -> Mapping[str, datetime]:
-        """Return since when each of these positions has been acknowledged, whatever its quantity was meanwhile."""
+        """Return when each acknowledged position was first acknowledged, even if its quantity has changed since."""
 
 
 class Facts(Protocol):
-    """Facts and decisions: what explains, never what pays."""
+    """Facts and decisions. They explain what the bot did; no money depends on them."""
 
     def store(self, intake: Intake) -> int:
-        """Store one answer's facts and counts; return how many facts were new."""
+        """Store one reply's facts and counts; return how many facts were new."""
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return what was known of each symbol at `now`."""
+        """Return what was known about each symbol at `now`."""
 
     def tide(self, session: date, now: datetime) -> TideFacts:
-        """Return what was known of the market tide at `now`."""
+        """Return what was known about the market tide at `now`."""
 
     def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
-        """Return when an endpoint was last asked with success."""
+        """Return when an endpoint last answered, or None if it never did."""
 
     def record(self, cycle: CycleRecord) -> None:
-        """Store one pass of a job with all its candidates and decisions; it takes the place of one of the same id."""
+        """Store one pass of a job with all its candidates and decisions, replacing any record with the same id."""
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        """Tell whether the last record of this pass says that it was cut short, or there is none at all."""
+        """Return True if the stored record of this pass says it was cut short, or if there is no record."""
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
-        """Return recorded passes, oldest first: those since a time, or the last so many."""
+        """Return recorded passes of a job, oldest first: those since a time, or the `last` few."""
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
-        """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""
+        """Return the passes of all jobs recorded since a time, oldest first, without their candidates."""
 
     def intakes(self, since: datetime) -> Sequence[Intake]:
-        """Return the counts of answers fetched since a time, without their facts."""
+        """Return the counts of the replies fetched since a time, without their facts."""
 
 
 class Events(Protocol):
-    """Where operational events go."""
+    """The log of operational events."""
 
     def emit(self, event: SystemEvent) -> None:
-        """Append one event; a full disk must not stop a pass."""
+        """Append one event; never raise, because a full disk must not stop a pass."""

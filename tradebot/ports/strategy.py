@@ -1,4 +1,4 @@
-"""What we ask of a strategy, and what it may see."""
+"""Port to a strategy, and what a strategy may see."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,19 +11,19 @@ from tradebot.model.record import SymbolFacts, TideFacts
 
 
 class Strategy(Protocol):
-    """Features in, candidates out; pure: it may be asked in a process of its own, which lives for one answer."""
+    """Turns features into candidates. It must be pure: it may run in a separate process that ends after one answer."""
 
     @property
     def name(self) -> str:
         """Return the name that its orders and lots carry."""
 
     def propose(self, desk: "StrategyDesk") -> Sequence[Candidate] | Decision:
-        """Return a candidate for each symbol looked at, refused ones included; a Decision refuses the whole answer."""
+        """Return a candidate per symbol looked at, even if refused; return a Decision to refuse the whole answer."""
 
 
 @runtime_checkable
 class OutsideSource(Protocol):
-    """A strategy that hands on what others propose, and names them as its candidates' sources."""
+    """A strategy that passes on what others propose, and names them as the sources of its candidates."""
 
     @property
     def sources(self) -> frozenset[str]:
@@ -32,14 +32,14 @@ class OutsideSource(Protocol):
 
 @runtime_checkable
 class ExplainedStrategy(Protocol):
-    """A strategy that also tells what its scores are computed from; not every one does."""
+    """A strategy that can also show what its scores are computed from. This is optional."""
 
     def inputs(self, desk: "StrategyDesk", symbol: str) -> Sequence[ComponentInputs]:
-        """Return the inputs of each component of a symbol's score, as `propose` used them on this desk."""
+        """Return the inputs of each component of a symbol's score, as `propose` used them for this desk."""
 
 
 class StrategyDesk(Protocol):
-    """What a strategy may see."""
+    """The view of the desk that a strategy may see."""
 
     @property
     def now(self) -> datetime:

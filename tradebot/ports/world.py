@@ -1,4 +1,7 @@
-"""Everything that a story may ask, handed in by the wiring; only its values differ between sandbox, paper and tests."""
+"""The bundle of ports and rules that each pass receives from the wiring.
+
+Only the values in it differ between sandbox, paper, live and tests.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the configuration says, as far as the stories need it; `poll_s` holds each endpoint's interval."""
+    """The part of the configuration that the trading core needs; `poll_s` is the polling interval of each endpoint."""
 
     mode: Mode
     universe: Sequence[str]
@@ -31,13 +34,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports. `stopwatch` tells seconds that go on while the machine sleeps.
+    """The ports that a pass works with.
 
-    `second_clock` is held against the venue's: this machine's, or in lock-step the engine's own; None where it is away.
+    `stopwatch` returns seconds that keep counting while the machine sleeps. `second_clock` is compared with the venue's
+    clock: it is this machine's clock, or the engine's own in lock-step, and it returns None while unavailable.
 
-    `orders` is None in a dry run and in shadow: then nothing can be sent.
-
-    A dry run writes nothing at all; shadow records what it decides, and would have sent.
+    `orders` is None in a dry run and in shadow, so that nothing can be sent. A dry run also writes nothing; shadow
+    records what it decides and what it would have sent.
     """
 
     rules: Rules
@@ -58,13 +61,13 @@ class World:
 
     @property
     def dry_run(self) -> bool:
-        """Tell whether this pass may send or write nothing."""
+        """Return True if this pass may neither send nor write anything."""
         return self.orders is None and not self.shadow
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a job: the slot that it fills, and who called it."""
+    """One run of a job: the slot it fills, and who started it."""
 
     job: Job
     session: date
@@ -73,5 +76,5 @@ class Call:
 
     @property
     def cycle_id(self) -> str:
-        """Return the id of the pass, the same whenever the same slot is filled."""
+        """Return the id of the pass, which is the same every time the same slot is run."""
         return f"{self.job}.{self.session.isoformat()}.{self.slot}"

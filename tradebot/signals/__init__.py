@@ -1,1 +1,1 @@
-"""From wire rows to facts, and from facts to features; pure."""
+"""Pure functions that turn source rows into facts, and facts into features."""

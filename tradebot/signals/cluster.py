@@ -1,4 +1,4 @@
-"""Alerts of one direction that stand close together in time."""
+"""Group alerts in the same direction that are close together in time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tradebot.model.flow import Direction, FlowAlert
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Alerts of one symbol and direction within a window that starts with the first of them."""
+    """Alerts of one symbol and direction within a window that starts at the first one."""
 
     direction: Direction
     alerts: tuple[FlowAlert, ...]
@@ -21,7 +21,7 @@ class Cluster:
 
 
 def clusters(alerts: Iterable[FlowAlert], window: timedelta) -> list[Cluster]:
-    """Return the clusters in the order of their start; each alert with a direction is in exactly one."""
+    """Return the clusters ordered by start; each alert that has a direction is in exactly one."""
     open_groups: dict[Direction, list[FlowAlert]] = {}
     done: list[list[FlowAlert]] = []
     for alert in sorted(alerts, key=lambda a: (a.at, a.id)):
@@ -36,6 +36,6 @@ def clusters(alerts: Iterable[FlowAlert], window: timedelta) -> list[Cluster]:
     return [Cluster(group[0].direction, tuple(group)) for group in done]
 
 
-def largest(found: Iterable[Cluster], direction: Direction) -> int:
-    """Return the size of the largest cluster of a direction, zero without one."""
-    return max((len(cluster.alerts) for cluster in found if cluster.direction is direction), default=0)
+def largest(groups: Iterable[Cluster], direction: Direction) -> int:
+    """Return the size of the largest cluster in a direction, or zero if there is none."""
+    return max((len(cluster.alerts) for cluster in groups if cluster.direction is direction), default=0)

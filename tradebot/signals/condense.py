@@ -1,4 +1,4 @@
-"""Facts cut down to what a decision reads: whole rows of thousands of symbols would fill the memory."""
+"""Reduce facts to what decisions read, because full rows for thousands of symbols would fill the memory."""
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
@@ -20,7 +20,7 @@ from tradebot.model.record import SymbolFacts
 
 
 def lean(fact: Fact) -> LeanFact:
-    """Return what a decision reads of one fact; alerts, IV ranks and tide ticks are read whole."""
+    """Return the part of a fact that decisions read; alerts, IV ranks and tide ticks are kept in full."""
     match fact:
         case DarkPoolPrint():
             return signed_print(fact)
@@ -33,17 +33,17 @@ def lean(fact: Fact) -> LeanFact:
 
 
 def signed_print(trade: DarkPoolPrint) -> SignedPrint:
-    """Return a print's time, premium in USD and sign of direction."""
+    """Return a print's time, premium in USD and direction sign."""
     return SignedPrint(trade.at, float(trade.premium), trade.direction.sign)
 
 
 def session_gex(exposure: GreekExposure) -> SessionGex:
-    """Return a session's gamma exposure."""
+    """Return the date and gamma exposure of one session."""
     return SessionGex(exposure.date, float(exposure.gex))
 
 
 def signed_oi_change(change: OiChange) -> SignedOiChange:
-    """Return a contract's change in open interest, positive where it leans bullish."""
+    """Return an option symbol's change in open interest, signed so that positive is bullish."""
     return SignedOiChange(change.date, change.change if change.right is Right.CALL else -change.change)
 
 
@@ -56,9 +56,10 @@ def symbol_facts(
     ranks: Iterable[IvRank],
     oi_changes: Sequence[SignedOiChange],
 ) -> SymbolFacts:
-    """Return one symbol's facts, given in any order; of dated ones the latest count, of gamma also the scale before it.
+    """Combine one symbol's facts, given in any order; of dated facts, the latest counts.
 
-    The caller leaves out what is later than the session, and adds what is known of the last alert answer.
+    Earlier gamma exposures set the scale for the latest. The caller leaves out facts later than the session, and adds
+    what is known about the last reply with alerts.
     """
     gex = [exposure.gex for exposure in sorted(exposures)]
     newest = max((change.date for change in oi_changes), default=None)

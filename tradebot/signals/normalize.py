@@ -1,4 +1,4 @@
-"""Rows as a flow source sent them, made into facts one by one: a bad row is counted, and costs nothing else."""
+"""Turn the rows of a flow source into facts, one by one. A bad row is counted and skipped; the rest go on."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -31,16 +31,16 @@ _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
 
 
 class BadRowError(ValueError):
-    """A row that cannot be used; the text is the reason that is counted."""
+    """Raised for a row that can't be used; the message is the reason it is counted under."""
 
 
 def source_ticker(symbol: str) -> str:
-    """Return the ticker as the flow source spells it: share classes without their dot (BRK.B is BRKB)."""
+    """Return the ticker as the flow source spells it, without the dot of a share class (BRK.B becomes BRKB)."""
     return symbol.replace(".", "").replace("/", "")
 
 
 def normalize(page: FlowPage, at: datetime) -> Intake:
-    """Return the page's facts and the counts of what was dropped; `at` is trading time, later rows are refused."""
+    """Return the page's facts and counts of dropped rows; rows later than `at` (trading time) are rejected."""
     parse = _PARSERS[page.endpoint]
     facts: dict[str, Fact] = {}
     rejected: list[RejectedRow] = []
@@ -69,7 +69,7 @@ def normalize(page: FlowPage, at: datetime) -> Intake:
 
 
 def _is_foreign(page: FlowPage, row: object) -> bool:
-    """Only an answer about one ticker can hold rows of another."""
+    """Return True if the row belongs to another ticker; a market-wide reply has no foreign rows."""
     if page.symbol is None or not isinstance(row, Mapping):
         return False
     ticker = row.get("ticker", row.get("underlying_symbol"))
@@ -106,7 +106,7 @@ def _print(row: Row, symbol: str, at: datetime) -> DarkPoolPrint:
     if bid > ask:
         raise BadRowError("nbbo_bid is above nbbo_ask")
     size = _count(row, "size")
-    # One tracking id may stand for several prints, so size, price and the day's volume are part of the identity.
+    # Several prints may share a tracking id, so size, price and the day's volume are part of the identity.
     identity = f"{_text(row, 'tracking_id')}/{size}/{price}/{_count(row, 'volume')}"
     when = _past_time(row, "executed_at", at)
     return DarkPoolPrint(identity, symbol, when, price, size, _positive(row, "premium"), bid, ask)
@@ -181,7 +181,7 @@ def _text(row: Row, name: str) -> str:
 
 
 def _number(row: Row, name: str) -> Decimal:
-    """Read text, whole numbers and decimals alike: the same field comes as either from the same source."""
+    """Read a number from text, an integer or a decimal: the source may send the same field as any of these."""
     value = _present(row, name)
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
         raise BadRowError(f"{name} is not a number")
@@ -226,7 +226,7 @@ def _right(text: str) -> Right:
 
 
 def _time(row: Row, name: str) -> datetime:
-    """Read ISO text with an offset (T or a space between date and time), or epoch seconds or milliseconds."""
+    """Read ISO text with an offset (T or a space before the time), or epoch seconds or milliseconds."""
     value = _present(row, name)
     try:
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
@@ -234,7 +234,7 @@ def _time(row: Row, name: str) -> datetime:
         when = datetime.fromisoformat(str(value))
         if when.tzinfo is not None:
             return when.astimezone(UTC)
-    # Arithmetic errors come from numbers that are none, and from years that UTC would push out of the calendar.
+    # Arithmetic errors come from NaN and infinities, and from years that the shift to UTC pushes out of range.
     except (ValueError, ArithmeticError, OSError):
         raise BadRowError(f"{name} is not a time") from None
     raise BadRowError(f"{name} has no time zone")

@@ -1,1 +1,1 @@
-"""Strategies: features in, candidates out. Others join by the entry-point group tradebot.strategies."""
+"""Built-in strategies, which turn features into candidates. Plug-ins use the entry point tradebot.strategies."""

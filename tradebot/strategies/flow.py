@@ -1,4 +1,4 @@
-"""The options-flow strategy: a signed score of named components for each symbol, and its own filters."""
+"""The options-flow strategy: it gives each symbol a signed score made of named components, then applies its filters."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -22,9 +22,9 @@ Weight = Annotated[float, Field(ge=0, le=100)]
 
 
 class FlowSettings(Frozen):
-    """What the strategy may be told; see config/base.yaml for each value."""
+    """The settings of the flow strategy; config/base.yaml explains each one."""
 
-    # What shapes a score can raise one symbol's and lower another's: there only the same is no looser.
+    # A change to a setting that shapes scores raises some symbols and lowers others, so any change counts as looser.
     weights: Annotated[dict[ComponentName, Weight], Tighter.SAME]
     lookback_s: Annotated[Seconds, Tighter.SAME]
     min_alert_premium_usd: Annotated[float, Field(ge=0), Tighter.SAME]
@@ -36,7 +36,7 @@ class FlowSettings(Frozen):
 
 
 class FlowStrategy:
-    """Score each symbol's flow and propose its side."""
+    """Scores each symbol's flow and proposes a side to take."""
 
     name = "flow"
 
@@ -46,13 +46,13 @@ class FlowStrategy:
         self._window = timedelta(seconds=self._settings.cluster_window_s)
 
     def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
-        """Return one candidate a symbol of the universe, refused ones included, largest magnitude first."""
+        """Return one candidate per symbol of the universe, refused ones included, largest score magnitude first."""
         tide = features.market_tide(self._ticks(desk))
-        found = [self._candidate(desk, symbol, tide) for symbol in desk.universe]
-        return sorted(found, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
+        candidates = [self._candidate(desk, symbol, tide) for symbol in desk.universe]
+        return sorted(candidates, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
 
     def inputs(self, desk: StrategyDesk, symbol: str) -> tuple[ComponentInputs, ...]:
-        """Return what each component of a symbol's score is computed from."""
+        """Return the inputs from which each component of a symbol's score is computed."""
         facts = desk.facts.get(symbol) or SymbolFacts(symbol)
         alerts = self._alerts(desk, facts)
         return gather(
@@ -139,7 +139,7 @@ def _sign(flow: float | None) -> int:
 
 
 def weigh(components: Sequence[Component]) -> tuple[float, float]:
-    """Return (score -1..1, coverage 0..1): absent values add nothing, but their weight stays in the denominator."""
+    """Return (score in -1..1, coverage in 0..1). The weight of an absent value stays in the denominator."""
     total = sum(component.weight for component in components)
     if not total:
         return 0.0, 0.0

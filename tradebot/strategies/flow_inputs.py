@@ -1,4 +1,4 @@
-"""What each component of the flow score is computed from: the numbers that `signals.features` was handed."""
+"""Collect the inputs of each component of the flow score: the same numbers that `signals.features` receives."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -24,9 +24,9 @@ def gather(
     premium_scale_usd: float,
     direction: int,
 ) -> tuple[ComponentInputs, ...]:
-    """Return the inputs of all components of one symbol.
+    """Return the inputs of all components of one symbol's score.
 
-    `alerts` are those that count and `direction` is the sign of their flow: both as the score itself used them.
+    `alerts` are those that count, and `direction` is the sign of their flow, both as used for the score.
     """
     return (
         _flow(facts, alerts, premium_scale_usd),
@@ -48,7 +48,7 @@ def _flow(facts: SymbolFacts, alerts: Sequence[FlowAlert], premium_scale_usd: fl
         Input("alerts known", len(facts.alerts), "alerts", facts.alerts_fetched_at),
         Input("alerts that count", len(alerts), "alerts"),
     )
-    absent = None if facts.has_usable_alerts else "no answer about this symbol's alerts can be used"
+    absent = None if facts.has_usable_alerts else "no usable reply about this symbol's alerts"
     return ComponentInputs(ComponentName.FLOW, "net / (gross + scale)", (*totals, *_each(alerts)), absent)
 
 
@@ -121,5 +121,5 @@ def _oi_change(facts: SymbolFacts) -> ComponentInputs:
         Input("gross", facts.oi_gross, CONTRACTS),
         Input("option symbols", facts.oi_contracts, "symbols"),
     )
-    absent = None if facts.oi_contracts else "no change of open interest known"
+    absent = None if facts.oi_contracts else "no change in open interest known"
     return ComponentInputs(ComponentName.OI_CHANGE, "net / gross", values, absent)

@@ -1,4 +1,4 @@
-"""The configuration's section of strategies: which are in use, what each is told, what a plug-in may cost."""
+"""The strategies section of the configuration: which are in use, their settings, and the cost limits of plug-ins."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
 
 
 class StrategySettings(Frozen):
-    """The strategies in use, by name, each with its settings; None is off. A plug-in checks its own settings."""
+    """Each strategy's settings by name; None turns a strategy off. A plug-in validates its own settings."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, object] | None]
@@ -22,24 +22,24 @@ class StrategySettings(Frozen):
     flow: FlowSettings | None
 
     def in_use(self) -> Mapping[str, Mapping[str, object]]:
-        """Return the settings that each strategy's factory is handed, the built-in first."""
+        """Return the settings to pass to the factory of each strategy in use, the built-in one first."""
         named = {"flow": self.flow.model_dump() if self.flow else None, **self.__pydantic_extra__}
         return {name: settings for name, settings in named.items() if settings is not None}
 
     def contradictions(self) -> Iterator[str]:
-        """Yield what is wrong between the values."""
+        """Yield a message for each inconsistency between the values."""
         unweighted = set(ComponentName) - set(self.flow.weights) if self.flow else set()
         if unweighted:
             yield f"strategies.flow.weights lacks {', '.join(sorted(unweighted))}"
         if not self.in_use():
-            yield "strategies are all off: nothing would ever be proposed; tradebot halt is how entries are stopped"
+            yield "all strategies are off, so nothing would ever be proposed; to stop entries, use tradebot halt"
         for name in self.__pydantic_extra__:
             if not re.fullmatch(STRATEGY_NAME, name):
-                yield f"strategies.{name}: a name is lower-case letters, digits and _, at most 20"
+                yield f"strategies.{name}: a name has at most 20 lowercase letters, digits and _"
 
 
 class PluginSettings(Frozen):
-    """What one answer of a plug-in may cost: real seconds, and mebibytes of address space."""
+    """The limits on one plug-in call: seconds of real time, and mebibytes of address space."""
 
     timeout_s: Annotated[float, Field(gt=0, le=600), Tighter.LOWER]
     memory_mb: Annotated[int, Field(ge=128, le=1_048_576), Tighter.LOWER]

@@ -1,4 +1,4 @@
-"""Candidates from outside enter here, by the door of every strategy, and are asked for nothing less."""
+"""Candidates submitted from outside. They go through the same door and the same gates as any strategy's."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -13,11 +13,11 @@ from tradebot.ports.strategy import StrategyDesk
 
 
 class SubmittedStrategy:
-    """Proposes what was submitted under one strategy's name, refusing signals that are too old."""
+    """Proposes the candidates submitted under one strategy's name, refusing signals that are too old."""
 
-    def __init__(self, name: str, wanted: Sequence[Submitted], limits: Limits) -> None:
+    def __init__(self, name: str, submitted: Sequence[Submitted], limits: Limits) -> None:
         self._name = name
-        self._wanted = wanted
+        self._submitted = submitted
         self._limits = limits
 
     @property
@@ -28,39 +28,39 @@ class SubmittedStrategy:
     @property
     def sources(self) -> frozenset[str]:
         """Return the sources that its candidates may name."""
-        return frozenset(wanted.source for wanted in self._wanted)
+        return frozenset(each.source for each in self._submitted)
 
     def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
-        """Return one candidate for each that was submitted, strongest first."""
-        found = [self._candidate(wanted, desk.now) for wanted in self._wanted]
-        return sorted(found, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
+        """Return a candidate for each submission, strongest first."""
+        candidates = [self._candidate(each, desk.now) for each in self._submitted]
+        return sorted(candidates, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
 
-    def _candidate(self, wanted: Submitted, now: datetime) -> Candidate:
+    def _candidate(self, submitted: Submitted, now: datetime) -> Candidate:
         return Candidate(
             strategy=self._name,
-            instrument=Instrument(wanted.symbol),
-            side=wanted.side,
+            instrument=Instrument(submitted.symbol),
+            side=submitted.side,
             purpose=Purpose.OPEN,
             at=now,
-            score=wanted.score,
-            coverage=wanted.coverage,
-            source=wanted.source,
-            decisions=(self._fresh(wanted, now),),
+            score=submitted.score,
+            coverage=submitted.coverage,
+            source=submitted.source,
+            decisions=(self._fresh(submitted, now),),
         )
 
-    def _fresh(self, wanted: Submitted, now: datetime) -> Decision:
-        """A signal that states its time must be as young as flow must be; one that states none is taken as now's."""
-        if wanted.at is None:
+    def _fresh(self, submitted: Submitted, now: datetime) -> Decision:
+        """Apply the age limit of flow to a signal that states its time; one without a time counts as new."""
+        if submitted.at is None:
             return Decision(Gate.STRATEGY, Verdict.PASS, None, "no time given")
-        age, limit = (now - wanted.at).total_seconds(), self._limits.max_flow_age_s
+        age, limit = (now - submitted.at).total_seconds(), self._limits.max_flow_age_s
         if -self._limits.max_clock_skew_s <= age <= limit:
             return Decision(Gate.STRATEGY, Verdict.PASS, None, age, limit, age)
         return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.CANDIDATE_STALE, age, limit, age)
 
 
 def strategies_of(candidates: Iterable[Submitted], limits: Limits) -> tuple[SubmittedStrategy, ...]:
-    """Return a strategy for each name among the candidates."""
+    """Return one strategy for each strategy name among the candidates."""
     by_name: dict[str, list[Submitted]] = {}
-    for wanted in candidates:
-        by_name.setdefault(wanted.strategy, []).append(wanted)
-    return tuple(SubmittedStrategy(name, wanted, limits) for name, wanted in by_name.items())
+    for candidate in candidates:
+        by_name.setdefault(candidate.strategy, []).append(candidate)
+    return tuple(SubmittedStrategy(name, submitted, limits) for name, submitted in by_name.items())

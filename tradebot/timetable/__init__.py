@@ -1,1 +1,1 @@
-"""Times as people write them, and the sessions they belong to."""
+"""The timetable: times as people write them in the configuration, and the sessions they belong to."""

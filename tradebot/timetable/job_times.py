@@ -1,6 +1,6 @@
-"""When a job is due, as a person writes it: offsets from the session's open and close, so that half days move along.
+"""The times at which a job is due, as a person writes them: "every 5m from open+2m until close-15m, at close-10m".
 
-every 5m from open+2m until close-15m, at close-10m
+They are offsets from the session's open and close, so they shift on half days.
 """
 
 import re
@@ -21,7 +21,7 @@ _AT = re.compile(rf"(?:at )?({_EDGE})")
 _EXPECTED = "'every 5m from open+2m until close-15m', 'every 60s while open' or 'at close-10m', separated by commas"
 _OPEN = datetime(2026, 11, 16, 14, 30, tzinfo=UTC)
 WHOLE_DAY = Session(_OPEN.date(), _OPEN, _OPEN + timedelta(minutes=390))
-"""A session of the usual length, against which times and their relations are checked at load."""
+"""A session of the usual length. Times, and how they fit together, are checked against it at load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Edge:
     offset_s: int
 
     def of(self, session: Session) -> datetime:
-        """Return the moment in one session; it may lie outside of a short one."""
+        """Return the moment in one session; in a short session it may fall outside."""
         offset = timedelta(seconds=self.offset_s)
         return session.open + offset if self.after_open else session.close - offset
 
@@ -44,7 +44,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A row of due times from `start` on until before `end`, or the single one at `start` where `every_s` is None."""
+    """A series of due times from `start` to before `end`, or just the one at `start` if `every_s` is None."""
 
     start: Edge
     end: Edge
@@ -53,7 +53,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """One due time of one session: `name` is stable, and the job may still begin until before `end`."""
+    """One due time in one session; `name` is stable, and the job may start any time before `end`."""
 
     name: str
     start: datetime
@@ -62,18 +62,18 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class JobTimes:
-    """All due times of a job, with the text that they were read from."""
+    """All due times of a job, with the text they were parsed from."""
 
     text: str
     parts: tuple[Part, ...]
 
     def in_session(self, session: Session) -> list[Due]:
-        """Return the due times of one session in order; two parts that meet at one moment make one due time."""
-        found: dict[datetime, Due] = {}
+        """Return the due times of one session in order; if two parts give the same time, it is due once."""
+        by_start: dict[datetime, Due] = {}
         for part in self.parts:
             for due in _dues(part, session):
-                found.setdefault(due.start, due)
-        return sorted(found.values(), key=lambda due: due.start)
+                by_start.setdefault(due.start, due)
+        return sorted(by_start.values(), key=lambda due: due.start)
 
     def __str__(self) -> str:
         """Write the times as the configuration does."""
@@ -81,22 +81,23 @@ class JobTimes:
 
 
 def parse(text: object) -> JobTimes:
-    """Read a job's due times. Raises ValueError that says what is expected, or which part is never due."""
+    """Parse a job's due times; raise ValueError saying what is expected, or which part is never due."""
     if isinstance(text, JobTimes):
         return text
     if not isinstance(text, str):
-        raise ValueError(f"times such as {_EXPECTED} are expected")
+        raise ValueError(f"use times such as {_EXPECTED}")
     plain = " ".join(text.split())
     words = [part.strip() for part in plain.split(",")]
     if len(words) > MOST_PARTS:
-        raise ValueError(f"at most {MOST_PARTS} parts are read")
+        raise ValueError(f"at most {MOST_PARTS} parts are allowed")
     return JobTimes(plain, tuple(_part(word) for word in words))
 
 
 def longest_wait_s(renewal: JobTimes, used: JobTimes) -> int:
-    """Return the longest time in seconds that something renewed by one job is waited for by another in a session.
+    """Return the longest wait in seconds, during a session, for something that one job renews and another uses.
 
-    It runs from one renewal to the next, and to the last use; before the first renewal, from the first use on.
+    The waits are those from one renewal to the next, from the first use to the first renewal, and from the last renewal
+    to the last use.
     """
     renewals, uses = ([due.start for due in times.in_session(WHOLE_DAY)] for times in (renewal, used))
     waits = [later - earlier for earlier, later in pairwise(renewals)]
@@ -111,11 +112,11 @@ def _part(text: str) -> Part:
     elif every:
         part = Part(_edge(every[2] or "open"), _edge(every[3] or "close"), _seconds(every[1]))
     else:
-        raise ValueError(f"{text!r} is not a time; expected are {_EXPECTED}")
+        raise ValueError(f"{text!r} is not a time; use {_EXPECTED}")
     if part.every_s == 0:
-        raise ValueError(f"{text!r}: an interval of nothing is due all the time")
+        raise ValueError(f"{text!r}: an interval of zero would be due all the time")
     if not next(_dues(part, WHOLE_DAY), None):
-        raise ValueError(f"{text!r} is never due: it ends before it begins, in a session of 6h30m")
+        raise ValueError(f"{text!r} is never due: in a session of 6h30m, it ends before it begins")
     return part
 
 
@@ -127,12 +128,12 @@ def _edge(text: str) -> Edge:
 def _seconds(text: str) -> int:
     seconds = int(text[:-1]) * UNITS[text[-1]]
     if seconds % MINUTE_S:
-        raise ValueError(f"{text}: slots stand on whole minutes, so a multiple of 60s is expected")
+        raise ValueError(f"{text}: slots start on whole minutes, so use a multiple of 60s")
     return seconds
 
 
 def _dues(part: Part, session: Session) -> Iterator[Due]:
-    """A short session may end before a part begins: then it has no due time that day."""
+    """Yield the due times of one part; there are none if a short session ends before the part begins."""
     start, end = part.start.of(session), min(part.end.of(session), session.close)
     if part.every_s is None:
         if session.open <= start < end:

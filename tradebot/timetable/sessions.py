@@ -1,4 +1,4 @@
-"""Which stored session a moment belongs to."""
+"""Find the stored session that a moment belongs to."""
 
 from datetime import date, datetime, timedelta
 
@@ -9,7 +9,7 @@ CALENDAR_REACH = timedelta(days=7)
 
 
 def session_of(ledger: Ledger, now: datetime) -> Session | None:
-    """Return the stored session that is open at `now`, or the day's own, or None on a day without one."""
+    """Return the stored session open at `now`, else the one on the same day, or None on a day without a session."""
     near = ledger.sessions(now.date() - timedelta(days=1), now.date())
     return next((session for session in near if session.contains(now)), None) or next(
         (session for session in near if session.date == now.date()), None
@@ -17,12 +17,12 @@ def session_of(ledger: Ledger, now: datetime) -> Session | None:
 
 
 def session_date(ledger: Ledger, now: datetime) -> date:
-    """Return the date under which orders of `now` are kept: its session's, or the day's own where there is none."""
+    """Return the date under which orders made at `now` are filed: that of the session, or else of the day."""
     session = session_of(ledger, now)
     return session.date if session else now.date()
 
 
 def last_session(ledger: Ledger, now: datetime) -> date:
-    """Return the date of the session that is open or was last; flow is asked for that day."""
+    """Return the date of the session that is open, or of the last one. Flow is fetched for that date."""
     begun = [s.date for s in ledger.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
     return max(begun, default=now.date())

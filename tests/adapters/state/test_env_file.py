@@ -82,7 +82,7 @@ def test_a_gate_in_the_file_says_what_it_would_say_in_the_environment(line: str,
         found = next((text for text in closed.values() if text.startswith("DRY_RUN")), None)
         blank = bool(said) and said != said.strip()
         assert (found is None) is (said == "false")
-        assert blank is (found == f"DRY_RUN says no clear word: {said!r} has a blank beside the word")
+        assert blank is (found == f"DRY_RUN has an unclear value: {said!r} has a space next to the word")
 
 
 def test_another_thing_keeps_its_word_without_the_blanks(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_a_name_that_the_environment_sets_is_its_word_even_an_empty_one(tmp_path
     assert found == {"ALLOW_ORDERS": "", "ENABLE_ORDER_EXEC": "true", "DRY_RUN": ""}
     for mode in Mode:
         closed = permission_of(Told(mode, "", "912345678", found, None)).closed
-        assert (Reason.ORDER_GATE_CLOSED, "ALLOW_ORDERS is set, and empty") in closed
-        assert (Reason.ORDER_GATE_CLOSED, "DRY_RUN is set, and empty") in closed
+        assert (Reason.ORDER_GATE_CLOSED, "ALLOW_ORDERS is set but empty") in closed
+        assert (Reason.ORDER_GATE_CLOSED, "DRY_RUN is set but empty") in closed
 
 
 def test_which_file_is_read_is_told_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_what_filled_since_the_last_pass_is_counted_and_is_no_difference(bot: Bo
     bot.says("exchange", "tick", "2m")
     found = item(bot.json("audit"), "ledger against broker")
     assert found["state"] == "ok"
-    assert sent == 0 or "the next pass applies" in found["found"]
+    assert sent == 0 or "to apply in the next pass" in found["found"]
 
 
 def test_looking_changes_nothing_with_the_broker_or_without(bot: Bot) -> None:

@@ -290,4 +290,4 @@ def test_a_strategy_that_is_gone_stops_entries_with_a_sentence_and_no_exit(tradi
 def test_all_strategies_off_is_refused_with_what_stops_entries(trading: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW", "null")
     said = trading.says("score")
-    assert (said.code, "tradebot halt is how entries are stopped" in said.err) == (2, True)
+    assert (said.code, "to stop entries, use tradebot halt" in said.err) == (2, True)

@@ -28,7 +28,7 @@ def traded(bot: Bot) -> Bot:
 
 def test_without_a_pass_the_verdict_is_unknown(bot: Bot) -> None:
     assert bot.shown("why-no-orders") == (
-        "UNKNOWN  Nothing was recorded: trade-once has not run.\nNext: tradebot trade-once"
+        "UNKNOWN  Nothing is on record: trade-once hasn't run.\nNext: tradebot trade-once"
     )
     assert bot.says("why-no-orders").code == 10
     assert not (bot.folder / "facts.db").exists(), "looking made a file"

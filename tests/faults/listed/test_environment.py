@@ -67,7 +67,8 @@ def test_fault_023_order_gate_with_a_blank(trader: Bot, tmp_path: Path) -> None:
     assert ordering(trader, wanted, "AAPL", OPEN) == (0, None, 1)
     assert ordering(trader, wanted, "AAPL", OPEN | {"DRY_RUN": "false "}) == KEPT_BACK
     with environment({"DRY_RUN": "false "}):
-        assert "DRY_RUN says no clear word: 'false ' has a blank" in " ".join(trader.says("live", "status").out.split())
+        shown = " ".join(trader.says("live", "status").out.split())
+        assert "DRY_RUN has an unclear value: 'false ' has a space" in shown
     with environment({"TRADING_MODE": "sandbox "}):
         said = trader.says("trade-once", "--force-slot")
     assert (said.code, "TRADING_MODE says 'sandbox ', but" in said.err) == (2, True)

@@ -1,0 +1,110 @@
+"""Reasons about the limits on an entry, its score and its size. `reasons` merges them into the one table."""
+
+from tradebot.model.reason_codes import Cause, Reason, ReasonRow
+from tradebot.model.reason_codes import row as _row
+from tradebot.model.units import Unit
+
+_APPROVE = "tradebot config check shows whether it fits the other limits, and tradebot config accept approves it."
+_SIZE_LIMIT = f"Wait for positions to close, or raise the limit: {_APPROVE}"
+
+LIMIT_REASONS: dict[Reason, ReasonRow] = {
+    Reason.SCORE_BELOW_MIN: _row(
+        Cause.IDLE,
+        "The score is too weak.",
+        "Nothing to do; or measure first, then lower limits.min_score (above 0) and run tradebot config accept.",
+    ),
+    Reason.COVERAGE_BELOW_MIN: _row(
+        Cause.BROKEN,
+        "Too much of the score's data is absent.",
+        "Run tradebot fetch-flow --json to see which endpoints returned nothing.",
+    ),
+    Reason.SIZE_BELOW_ONE: _row(
+        Cause.IDLE,
+        "One share costs more than an order may.",
+        f"Remove the symbol from universe:, or raise limits.max_order_fraction: {_APPROVE}",
+    ),
+    Reason.PRICE_MOVED: _row(
+        Cause.BLOCKED,
+        "The price is too far from the previous close.",
+        f"Look at the news; or raise limits.price_collar_fraction: {_APPROVE}",
+    ),
+    Reason.SPREAD_TOO_WIDE: _row(
+        Cause.IDLE,
+        "The spread would cost too much.",
+        f"Wait; or raise limits.max_spread_fraction: {_APPROVE}",
+    ),
+    Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The book already has as many positions as it may.", _SIZE_LIMIT),
+    Reason.MAX_NEW_ENTRIES: _row(
+        Cause.IDLE,
+        "This cycle has opened as many positions as it may.",
+        "Wait for the next cycle.",
+    ),
+    Reason.MAX_SESSION_ENTRIES: _row(
+        Cause.IDLE,
+        "This session has opened as many positions as it may.",
+        "Wait for the next session; exits continue.",
+    ),
+    Reason.MAX_SYMBOL_ENTRIES: _row(
+        Cause.BLOCKED,
+        "The strategy has entered this symbol on this side as often as it may in one session.",
+        "Wait for the next session; tradebot orders --all shows the repeated orders.",
+    ),
+    Reason.ORDER_RATE: _row(
+        Cause.BLOCKED,
+        "Too many entries were sent within a second or a minute.",
+        "Nothing to do: the next slot continues. If it happens often, find out which strategy proposes so much: "
+        "tradebot orders --all",
+    ),
+    Reason.ORDER_NOTIONAL_ABOVE_MAX: _row(
+        Cause.BLOCKED,
+        "The order is larger than a single order may be.",
+        _SIZE_LIMIT,
+    ),
+    Reason.ORDER_NOTIONAL_BELOW_MIN: _row(
+        Cause.IDLE,
+        "The order is too small to be worth sending.",
+        "Lower limits.min_order_notional_usd (above 0), then run tradebot config accept.",
+    ),
+    Reason.SYMBOL_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The symbol would take up too much of the equity.", _SIZE_LIMIT),
+    Reason.SECTOR_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The sector would take up too much of the equity.", _SIZE_LIMIT),
+    Reason.SECTOR_UNKNOWN: _row(
+        Cause.BLOCKED,
+        "The symbol has no sector in the configuration.",
+        "Give it one under sectors: in your configuration, then run tradebot config accept.",
+    ),
+    Reason.GROSS_NOTIONAL_ABOVE_MAX: _row(Cause.IDLE, "The whole book would be too large.", _SIZE_LIMIT),
+    Reason.BUYING_POWER_SHORT: _row(
+        Cause.BLOCKED,
+        "The account's buying power doesn't cover the order.",
+        "Close positions or add cash.",
+    ),
+    Reason.EQUITY_UNKNOWN: _row(
+        Cause.UNKNOWN,
+        "The account's equity is absent or not positive.",
+        "Look at the account at the venue.",
+        Unit.USD,
+        limit=Unit.SHARE_OF_WHOLE,
+    ),
+    Reason.EQUITY_UNEXPLAINED: _row(
+        Cause.UNKNOWN,
+        "The equity the venue reports, for now or for the last session, is far from what cash and positions add up "
+        "to, or from the highest equity seen.",
+        "Compare equity, cash and positions at the venue. Entries stay closed until they agree.",
+        Unit.USD,
+    ),
+    Reason.DAILY_LOSS_REACHED: _row(
+        Cause.BLOCKED,
+        "The day's loss has reached its limit.",
+        "Wait: entries open again when the day's loss shrinks below the limit, or in the next session. Exits continue.",
+    ),
+    Reason.DAILY_LOSS_HALT: _row(
+        Cause.BLOCKED,
+        "The day's loss exceeded what the stops and limits allow for, which halted the bot.",
+        "Look at what was lost: tradebot fills. The cause clears when the session ends; then run tradebot unhalt.",
+    ),
+    Reason.DRAWDOWN_REACHED: _row(
+        Cause.BLOCKED,
+        "Equity has fallen too far below its highest value.",
+        "Decide whether the bot should go on. Money withdrawn from the account counts as a loss too.",
+    ),
+}
