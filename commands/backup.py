@@ -100,7 +100,7 @@ def of_ended_session(app: "App", now: datetime) -> None:
 
 
 def _render(console: "Console", data: Backups) -> None:
-    from tradebot.adapters.recovery.backups import LET_GO, REMEDY
+    from tradebot.adapters.recovery.backups import DELETE_DAMAGED, REMEDY
 
     if data.made:
         console.print(f"Backed up and verified: {data.made.path}", markup=False)
@@ -112,7 +112,7 @@ def _render(console: "Console", data: Backups) -> None:
     for one in data.damaged:
         console.print(f"Damaged: {clean(one.name)}: {clean(one.why)}", markup=False)
     if data.damaged:
-        console.print(f"Next: {LET_GO if data.made else REMEDY}", markup=False)
+        console.print(f"Next: {DELETE_DAMAGED if data.made else REMEDY}", markup=False)
     elif data.kept:
         console.print(f"Next: tradebot restore {data.kept[0]} puts it back", markup=False)
 

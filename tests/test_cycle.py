@@ -266,7 +266,7 @@ def test_a_stop_goes_out_on_whatever_day_the_venue_believes_it_to_be_and_no_entr
 def test_another_account_than_the_ledgers_is_refused_before_anything_is_written(story: object) -> None:
     scene = Scene()
     scene.venue.number = "OTHER9999"
-    with pytest.raises(OperatorError, match=r"…9999, these books belong to …0001") as refused:
+    with pytest.raises(OperatorError, match=r"…9999, but these books belong to …0001") as refused:
         story(scene.world(wanted("AAPL")), call())  # type: ignore[operator]
     assert refused.value.code is ExitCode.REFUSED
     assert not scene.ledger.intents()

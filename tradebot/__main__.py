@@ -1,17 +1,17 @@
-"""The process entry: `halt` acts before anything heavy is imported, every other verb goes to the command line."""
+"""The process entry point: `halt` acts before anything heavy is imported; other verbs go to the command line."""
 
 import gc
 import sys
 from collections.abc import Sequence
 
 UNCOLLECTED = 200_000
-"""Objects that a process makes before the garbage collector first looks; a short command stays below."""
+"""How many objects a process creates before the garbage collector first runs; a short command stays below this."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own by default) and return its exit code."""
     if arguments is None:
-        # Nothing that is imported is garbage, and looking for some among it takes a seventh of a short command's time.
+        # Imported code is never garbage, and scanning it would take a seventh of a short command's time.
         gc.set_threshold(UNCOLLECTED)
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -36,16 +36,16 @@ def _run(given: list[str]) -> int:
 
 
 def _explain(error: ImportError) -> int:
-    """Say who else ships a package of the same name: `commands` and `jobs` are common words."""
+    """Report which other package ships a module of the same name: `commands` and `jobs` are common words."""
     from importlib.metadata import packages_distributions
 
     name = (error.name or "").partition(".")[0]
     if name not in ("commands", "jobs", "tradebot"):
         raise error
     owners = sorted(set(packages_distributions().get(name, [])) - {"tradebot"})
-    said = f"installed by {', '.join(owners)}" if owners else "not installed, or shadowed by a folder of that name here"
-    print(f"error: tradebot's package {name!r} cannot be imported ({error}): it is {said}", file=sys.stderr)
-    print("  next: install tradebot in an environment of its own: python3 -m venv .venv", file=sys.stderr)
+    cause = f"it is installed by {', '.join(owners)}" if owners else "it isn't installed, or a local folder hides it"
+    print(f"error: tradebot's package {name!r} can't be imported ({error}): {cause}", file=sys.stderr)
+    print("  next: install tradebot in its own environment: python3 -m venv .venv", file=sys.stderr)
     return 1
 
 

@@ -1,4 +1,4 @@
-"""The stories: what one pass of each job does, the same by hand, by clock, in the demo and in tests."""
+"""What one pass of each job does. The same functions run by hand, on a schedule, in the demo and in tests."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -32,21 +32,21 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
 from tradebot.orders.sending import EXIT_LOOKUP, closing_side, send, send_again, submit_intent
-from tradebot.orders.working_orders import AGAIN, cancelled, ours, tended
+from tradebot.orders.working_orders import AGAIN, cancel_order, end_or_reprice, our_working_orders
 from tradebot.ports.world import Call, World
 from tradebot.timetable.sessions import last_session
 
 NEVER_FILLS = frozenset({Reason.VENUE_REJECTED, Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED})
-"""Ends at SEND after which the next candidate sees an unchanged book; a lost reply may still be a fill."""
+"""Reasons at SEND that rule out a fill, so the next candidate sees the same book. A lost reply may still be a fill."""
 
 NEVER_PROMISED = frozenset({Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT})
-"""Ends at SEND that were none of an order: nothing of it counts among the session's entries."""
+"""Reasons at SEND that mean no order was promised, so nothing counts toward the session's entries."""
 
 
 def fetch_flow(
     world: World, call: Call, clock: VenueClock, *, only_due: bool = True, wanted: Wanted = EVERYTHING
 ) -> Fetched:
-    """Ask every flow endpoint that is due, keep the good rows, count the rest; record the pass with its quota."""
+    """Fetch every flow endpoint that is due, store the good rows, count the rest, and record the pass and its quota."""
     fetched = fetch_all(world, last_session(world.ledger, clock.now), clock.now, only_due=only_due, wanted=wanted)
     cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, _mode(world), quota=fetched.quota)
     _record(world, cycle)
@@ -54,7 +54,7 @@ def fetch_flow(
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
-    """Score the universe from the facts known now, and record it; nothing is bought here."""
+    """Score the universe from the facts known now and record the result, without placing any orders."""
     desk = flow_desk(world, clock.now)
     proposed = propose(world, desk)
     records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
@@ -63,14 +63,14 @@ def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
 
 
 def trade_once(world: World, call: Call) -> CycleRecord:
-    """Ask every gate about every candidate, and send what passes, each on the book that the last one left."""
+    """Run every gate on every candidate and send those that pass, updating the book after each order."""
     desk = watched(world, take(world, with_flow=True))
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
     proposed = propose(world, desk)
-    # A pass that was cut short and goes on has opened some of what it may already.
-    book, records = replace(desk.book, new_entries=_begun(world, call)), []
+    # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
+    book, records = replace(desk.book, new_entries=_entries_already_promised(world, call)), []
     for candidate in proposed.candidates:
         quote = desk.quotes.get(candidate.symbol)
         size = entry_size(candidate, quote, book, world.rules.limits) if quote else None
@@ -93,49 +93,49 @@ def trade_once(world: World, call: Call) -> CycleRecord:
     return _record(world, _cycle(world, call, desk, tuple(records), refused_strategies=proposed.refused))
 
 
-def _begun(world: World, call: Call) -> int:
+def _entries_already_promised(world: World, call: Call) -> int:
     promised = (record.intent for record in world.ledger.intents(session=call.session))
     return sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised)
 
 
 def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord] | None = None) -> CycleRecord:
-    """Close what a rule says to close, and end working orders that have lived too long or may no longer add risk.
+    """Close positions when an exit rule says so, and cancel or reprice working orders that are stale or not allowed.
 
-    `ended` are the entries that were cancelled before this pass began, by the venue's order id; it reports them too.
+    `ended` holds the entries that were canceled before this pass began, by the venue's order id, so that the pass
+    reports them too.
     """
     ended = ended or {}
     desk = watched(world, take(world, with_flow=False))
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    exits = _one_by_one(desk, desk.positions, lambda left, position: _exit(world, call, left, position))
-    wanted = frozenset(record.candidate.symbol for record in exits if _wants_out(record))
-    return _record(
-        world, _cycle(world, call, desk, (*exits, *ended.values(), *tended(world, call, desk, wanted, ended)))
-    )
+    exits = _close_one_by_one(desk, desk.positions, lambda left, position: _exit(world, call, left, position))
+    symbols_to_close = frozenset(record.candidate.symbol for record in exits if _wants_out(record))
+    changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
+    return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes)))
 
 
 def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRecord:
-    """Close what a person names (None: all that is ours), after ending our working orders on it."""
+    """Cancel our working orders on the given symbols (None means all of them), then close our positions in them."""
     desk = take(world, with_flow=False)
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    named = ((order, record) for order, record in ours(world, desk) if _named(symbols, order.symbol))
-    # Without a confirmed position no close could follow, and a working exit may be all that protects it.
+    named = ((order, record) for order, record in our_working_orders(world, desk) if _named(symbols, order.symbol))
+    # We can't close a position the venue hasn't confirmed, so a working exit may be its only protection.
     working_orders = [
         (order, record)
         for order, record in named
         if record.intent.purpose is Purpose.OPEN or order.symbol not in desk.unproven
     ]
     why = Reason.CLOSED_BY_HAND
-    cancels = tuple(cancelled(world, call, desk, order, record, why) for order, record in working_orders)
+    cancels = tuple(cancel_order(world, call, desk, order, record, why) for order, record in working_orders)
     if cancels:
-        # A cancelled order may have filled meanwhile: what is left to close is read again.
+        # A canceled order may have filled in the meantime, so read again what is left to close.
         desk = _as_if_cancelled(desk, symbols) if world.dry_run else take(world, with_flow=False)
     asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
-    closes = _one_by_one(desk, held, lambda left, position: _close(world, call, left, position, asked, "flatten"))
+    closes = _close_one_by_one(desk, held, lambda left, position: _close(world, call, left, position, asked, "flatten"))
     return _record(world, _cycle(world, call, desk, cancels + closes))
 
 
@@ -149,27 +149,28 @@ def _as_if_cancelled(desk: Desk, symbols: frozenset[str] | None) -> Desk:
 
 
 def _refusal(decision: Decision) -> Decision | None:
-    """A closed session refuses the pass as a whole; all other gates are asked of each candidate."""
+    """Return the decision that refuses the whole pass because the session is closed, or None if it is open."""
     return None if decision.passed else replace(decision, gate=Gate.JOB)
 
 
-def _one_by_one(
+def _close_one_by_one(
     desk: Desk, positions: Iterable[Position], close: Callable[[Desk, Position], CandidateRecord]
 ) -> tuple[CandidateRecord, ...]:
-    """Close one position after the other, each on what the orders before it leave at the broker.
+    """Close positions one after another, each based on what the previous orders leave at the broker.
 
-    Two owners may hold one symbol, and the broker less than both: what one order closes is not there for the next.
+    Two owners may hold the same symbol while the broker holds less than their sum, so two orders must not close the
+    same shares.
     """
     records = []
     for position in positions:
         record = close(desk, position)
         records.append(record)
-        desk = _without(desk, record)
+        desk = _after_closing(desk, record)
     return tuple(records)
 
 
-def _without(desk: Desk, record: CandidateRecord) -> Desk:
-    """Return the desk as if the order of a record, where one may have gone out, were filled."""
+def _after_closing(desk: Desk, record: CandidateRecord) -> Desk:
+    """Return the desk as if this record's order were filled, if an order may have gone out."""
     candidate, last = record.candidate, record.decisions[-1]
     if last.gate is not Gate.SEND or last.reason in NEVER_FILLS:
         return desk
@@ -178,11 +179,11 @@ def _without(desk: Desk, record: CandidateRecord) -> Desk:
 
 
 def _exit(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
-    """Decide on one position and send its exit; a stale quote is no veto, it only shows in the decision's age."""
+    """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
     quote = desk.quotes.get(position.symbol)
     stored = world.ledger.high_water(position.strategy, position.symbol, position.opened_at)
-    ratio = desk.astray.get(position.symbol, Decimal(1))
-    # A price that may be of other shares than the entry is not the best of anything.
+    ratio = desk.position_ratios.get(position.symbol, Decimal(1))
+    # After a split, say, the price is for other shares than we bought, so it can't be the best price so far.
     best = exit_rules.best_price(position, quote if ratio == 1 else None, stored)
     if not world.dry_run and best != stored and ratio == 1:
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
@@ -193,7 +194,7 @@ def _exit(world: World, call: Call, desk: Desk, position: Position) -> Candidate
 
 
 def _close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> CandidateRecord:
-    """Send the order that closes a position, where `why` and the gates of an exit pass."""
+    """Send the order that closes a position if `why` and the exit gates pass."""
     quote, candidate = desk.quotes.get(position.symbol), _closing(desk, position, source)
     lost = _lost_exit(world, desk, position)
     decisions = (
@@ -217,15 +218,15 @@ def _close(world: World, call: Call, desk: Desk, position: Position, why: Decisi
 
 
 def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
-    """Return an exit that the venue has not known for long, and whose whole quantity is still there to close."""
+    """Return an exit the venue has not known for a while, if its whole quantity is still there to close."""
     for record in world.ledger.intents(unresolved=True):
         intent = record.intent
-        ours = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
+        our_working_orders = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
         same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
-        # What is dated ahead was sent while the venue's clock was: it is no younger for that.
-        if ours and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
-            whole = closable(desk, position.symbol, position.quantity) >= intent.quantity
-            return intent if whole else None
+        # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
+        if our_working_orders and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
+            still_closable = closable(desk, position.symbol, position.quantity) >= intent.quantity
+            return intent if still_closable else None
     return None
 
 
@@ -279,7 +280,7 @@ def _marks(desk: Desk) -> tuple[Mark, ...]:
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:
-    """Keep the pass for explanation; a dry run leaves no trace."""
+    """Record the pass so that it can be explained later; a dry run records nothing."""
     if not world.dry_run:
         world.facts.record(cycle)
     return cycle

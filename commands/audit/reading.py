@@ -30,7 +30,7 @@ from tradebot.model.event import Severity
 from tradebot.model.position import OwnedFill, Position, own_positions
 from tradebot.model.record import CycleRecord, Job
 from tradebot.reconciliation.account import require_account
-from tradebot.reconciliation.apply_activities import astray, unbooked
+from tradebot.reconciliation.apply_activities import position_ratios, unbooked
 from tradebot.reconciliation.catch_up import read_view
 from tradebot.reconciliation.findings import LedgerView, compare
 from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
@@ -145,7 +145,7 @@ def _broker(
         quotes=quotes,
         asked_quotes=len(symbols),
         rejected_quotes=app.reader.rejected_quotes,
-        astray=astray(fills, {**ledger.acknowledged(), **_acknowledged(venue.booked.proven)}, view),
+        position_ratios=position_ratios(fills, {**ledger.acknowledged(), **_acknowledged(venue.booked.proven)}, view),
     )
 
 

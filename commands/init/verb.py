@@ -142,9 +142,9 @@ def _set_leftovers_aside(path: Path) -> None:
     from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
 
-    if leftovers.found(path):
+    if leftovers.has_unused_books(path):
         sandbox.stop(path / state_folder.EXCHANGE)
-        aside = state_folder.set_aside(path, leftovers.MOVED)
+        aside = state_folder.set_aside(path, leftovers.MOVED_NAMES)
         state_folder.prepare(path)
         note(f"note: what an interrupted run had left unused in {path} was moved to {aside}")
 

@@ -283,7 +283,7 @@ def test_an_exit_that_could_not_go_out_is_a_failure_with_its_reason() -> None:
 
 
 def test_a_position_of_other_shares_than_the_brokers_is_not_judged_by_its_price() -> None:
-    halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, astray={"AAPL": Decimal(2)})
+    halved = broker(quotes={"AAPL": quote(bid="50", ask="50.1")}, position_ratios={"AAPL": Decimal(2)})
     item = found(healthy(broker=halved, best={("flow", "AAPL"): Decimal(100)}))["exits at quotes"]
     assert (item.state, item.found) == (State.FAIL, "can't be judged: AAPL")
 

@@ -66,7 +66,7 @@ def test_what_is_managed_is_the_bots_own_and_books_and_broker_agree(bot: Bot) ->
     }
     assert {row["source"] for row in bot.json("fills")["fills"]} == {"adoption"}
     said = bot.says("adopt", "MSFT", "--manage", "--confirm", "MSFT")
-    assert (said.code, "is the bot's own" in said.err) == (2, True)
+    assert (said.code, "already belongs to the bot" in said.err) == (2, True)
 
 
 def test_exits_manage_what_was_adopted_and_its_closing_reconciles(bot: Bot) -> None:

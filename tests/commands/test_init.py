@@ -35,7 +35,7 @@ def test_a_folder_with_files_of_others_is_refused_as_it_is(place: Bot) -> None:
     (place.folder / "notes.txt").write_text("mine")
     said = place.says("init", "--symbols", "2")
     assert said.code == 2
-    assert f"{place.folder} is not empty and not a state: it holds notes.txt." in said.err
+    assert f"{place.folder} is neither empty nor a state: it holds notes.txt." in said.err
     assert (mode_of(place.folder), os.listdir(place.folder)) == (0o755, ["notes.txt"])
 
 
@@ -61,7 +61,7 @@ def test_what_an_interrupted_run_left_unused_is_moved_aside(place: Bot, cut_shor
         SqliteLedger.create(place.folder, ACCOUNT, NOW).close()
     else:
         (place.folder / "ledger.db").touch()
-    assert "next: tradebot init: it moves books aside" in place.says("status").err
+    assert "(moves books aside if they were never used" in place.says("status").err
     said = place.says("init", "--symbols", "2")
     assert (said.code, f"was moved to {place.folder}/aside-1" in said.err) == (0, True)
     assert (place.folder / "aside-1" / "ledger.db").exists()
@@ -78,9 +78,9 @@ def test_books_in_use_whose_marker_is_lost_are_never_moved(place: Bot, lost: str
     before = sorted(os.listdir(place.folder))
     for verb in ("init", "demo"):
         said = place.says(verb, "--symbols", "2")
-        assert (said.code, "books that were used" in said.err) == (2, True)
+        assert (said.code, "the books were used" in said.err) == (2, True)
         assert (
-            f"next: put state.id back from a copy, or keep the books elsewhere and begin anew: mv {place.folder}"
+            f"next: restore state.id from a copy, or keep the books elsewhere and start over: mv {place.folder}"
             in said.err
         )
     assert set(os.listdir(place.folder)) - {"exchange", "plans", "setup.lock"} == set(before)
@@ -150,7 +150,7 @@ def test_keys_that_the_venue_refuses_leave_nothing_behind(
 def test_a_key_of_the_wrong_kind_leaves_nothing_behind(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     keys(monkeypatch, "AK" + "0" * 18)
     said = place.says("init", "--mode", "paper")
-    assert (said.code, place.folder.exists(), "begins as a live key does" in said.err) == (2, False, True)
+    assert (said.code, place.folder.exists(), "looks like a live key" in said.err) == (2, False, True)
 
 
 def test_a_mode_that_the_environment_contradicts_makes_nothing(place: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +173,6 @@ def test_a_file_in_the_place_of_the_folder_is_named_by_every_verb(place: Bot, ve
     said = place.says(verb, "--state-dir", f"taken{below}")
     assert (said.code, said.err) == (
         2,
-        "error: taken is not a folder, and a folder must be there.\n"
+        "error: taken is not a folder, but a folder must be there.\n"
         "  next: move it away: mv taken taken.aside, or name another folder with --state-dir\n",
     )

@@ -144,7 +144,7 @@ def test_a_condition_that_closes_while_the_person_is_asked_keeps_it_unarmed(real
         patch.setattr("sys.stdin", Slow(f"{real.bot.tail()}\n"))
         said = real.bot.says("live", "arm")
     (real.lines.parent / ".env").unlink()
-    assert (said.code, "can be read by others" in said.err) == (3, True)
+    assert (said.code, "is accessible to other users" in said.err) == (3, True)
     assert states(real)["arming"] == "closed"
 
 
@@ -351,7 +351,7 @@ def test_a_bot_of_paper_sends_nothing_from_a_network_either(
     unsaid = dict.fromkeys(("TRADEBOT_LIVE", "ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN"))
     with environment(unsaid):
         shown = paper.bot.says("live", "status")
-        assert (shown.code, f"the environment alone: no {place / '.env'}" in " ".join(shown.out.split())) == (0, True)
+        assert (shown.code, f"the environment only: no {place / '.env'}" in " ".join(shown.out.split())) == (0, True)
         before = paper.sent()
         with mounted(paper.bot.folder, "cifs"):
             said = paper.trades("AMZN")

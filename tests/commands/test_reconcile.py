@@ -57,7 +57,7 @@ def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
         "  applied 0 changed orders and 0 new fills\n"
         "1 difference; 0 keep entries shut:\n"
         "what              subject  books  broker  entries  meaning\n"
-        "foreign_position  MSFT         0       3  open     a position that we did not open; counted in the limits,"
+        "foreign_position  MSFT         0       3  open     a position the bot did not open; counted in the limits,"
         " left alone\n"
         f"Next: tradebot reconcile --apply {plan}   (STATE/plans/{plan}.json)\n"
         "  MSFT: notes it as known and left alone"
@@ -70,7 +70,7 @@ def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
         (None, "there is no plan"),
         ("", "can't be read as a plan"),
         ("[]", "is not a plan of this version"),
-        ('{"schema": "tradebot.plan/2", "account": "OTHER1234"}', "was made for another account"),
+        ('{"schema": "tradebot.plan/2", "account": "OTHER1234"}', "was made for an account other than"),
     ],
 )
 def test_a_plan_that_cannot_be_used_changes_nothing(bot: Bot, tmp_path: Path, text: str | None, says: str) -> None:
@@ -103,7 +103,7 @@ def test_a_plan_of_an_older_view_is_refused_when_the_broker_has_moved(bot: Bot) 
     bot.says("exchange", "tick", "2m")
     said = bot.says("reconcile", "--apply", plan)
     assert said.code == 3
-    assert "the broker or the books have moved since" in said.err
+    assert "the broker or the books have changed since" in said.err
 
 
 def test_an_accepted_plan_settles_what_it_names_and_leaves_what_was_traded_by_hand(bot: Bot) -> None:

@@ -143,7 +143,7 @@ def test_a_damaged_backup_is_told_before_anybody_needs_it(bot: Bot) -> None:
     (part,) = bot.folder.glob("backups/parts/*session*.journal.jsonl")
     whole, (name,) = part.read_bytes(), bot.json("backup", "--list")["kept"]
     part.write_bytes(whole[:-1] + b" ")
-    why = f"{part} is not as it was when the copy was made"
+    why = f"{part} has changed since the backup was made"
     listed = bot.says("backup", "--list", "--json")
     assert (listed.code, listed.data["damaged"]) == (10, [{"name": name, "why": why}])
     made = bot.says("backup")

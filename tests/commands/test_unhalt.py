@@ -75,7 +75,7 @@ def test_a_halt_that_comes_while_another_is_being_ended_stays_in_force(bot: Bot)
     _, err = running.communicate(timeout=120)
     os.close(ours)
     os.close(theirs)
-    assert (running.returncode, "a newer halt came" in err) == (3, True)
+    assert (running.returncode, "a newer halt arrived" in err) == (3, True)
     assert switch.read(bot.folder).why == "second"
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
 

@@ -75,7 +75,7 @@ def test_an_order_that_the_list_leaves_out_goes_on_counting_and_its_symbol_takes
     assert [i.instrument.symbol for i in scene.venue.submitted] == ["AAPL", "JPM"]
     desk = take(scene.world(), with_flow=False)
     assert desk.book.exposure == {s: 49 * Decimal("100.20") for s in ("AAPL", "JPM")}
-    assert (desk.book.open_positions, desk.left_out) == (2, frozenset({"AAPL", "JPM"}))
+    assert (desk.book.open_positions, desk.omitted_orders) == (2, frozenset({"AAPL", "JPM"}))
     assert ("order_left_out", "AAPL") in alarms(scene)
     found = reconcile(FakeReader(scene.venue), scene.ledger).findings
     assert [one.kind for one in found] == [FindingKind.ORDER_LEFT_OUT] * 2
@@ -88,7 +88,7 @@ def test_a_dry_run_counts_what_the_list_leaves_out_and_not_what_has_ended_since(
     lying(scene, no_orders)
     scene.later(300)
     desk = take(scene.world(dry_run=True), with_flow=True)
-    assert desk.left_out == {"AAPL"}
+    assert desk.omitted_orders == {"AAPL"}
     assert desk.differences == ()
     assert scene.events.emitted == []
 
@@ -196,7 +196,7 @@ def test_an_unsteady_view_shuts_entries_and_lets_exits_go() -> None:
     assert ends(evaluate_exits(scene.world(), EXIT_CALL)) == {"AAPL": None}
     record = trade_once(scene.world(wanted("JPM")), call(slot="open+91m"))
     assert reasons(record, "JPM", Gate.RECONCILED) is Reason.VIEW_UNSTEADY
-    with pytest.raises(TemporaryError, match="orders changed"):
+    with pytest.raises(TemporaryError, match="orders kept changing"):
         reconcile(FakeReader(scene.venue), scene.ledger)
 
 

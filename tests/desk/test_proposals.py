@@ -61,13 +61,13 @@ def component(**changes: Any) -> tuple[Component, ...]:
 
 WRONG: Mapping[str, Mapping[str, Any]] = {
     "it names another strategy": {"strategy": "other"},
-    "its instrument is no symbol of the universe": {"instrument": Instrument("ZZZZ")},
-    "its side is no Side": {"side": "buy"},
-    "a strategy only opens": {"purpose": Purpose.CLOSE},
+    "its symbol is not in the universe": {"instrument": Instrument("ZZZZ")},
+    "its side is not a Side": {"side": "buy"},
+    "its purpose must be to open a position": {"purpose": Purpose.CLOSE},
     "its time is not the desk's": {"at": ago(1)},
-    "its score points the other way than its side": {"score": -0.5},
-    "its coverage is not within 0 to 1": {"coverage": 1.1},
-    "the size is not a strategy's to choose": {"quantity": 5},
+    "its score and its side disagree": {"score": -0.5},
+    "its coverage is not between 0 and 1": {"coverage": 1.1},
+    "it sets a quantity, which strategies may not do": {"quantity": 5},
     "its source is not 'strategy'": {"source": "exit"},
 }
 
@@ -86,7 +86,7 @@ def test_one_wrong_candidate_refuses_the_whole_answer_and_says_what_is_wrong(
 def test_a_score_that_is_no_number_within_bounds_is_refused(score: object) -> None:
     found = checked("flow", DESK, [replace(GOOD, score=score)])  # type: ignore[arg-type]
     assert isinstance(found, Decision)
-    assert found.observed == "'AAPL': its score is not within -1 to 1"
+    assert found.observed == "'AAPL': its score is not between -1 and 1"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_more_candidates_than_symbols_are_counted_and_refused(answer: Sequence[C
 def test_a_symbol_is_proposed_once() -> None:
     found = checked("flow", DESK, [GOOD, replace(GOOD, score=0.1)])
     assert isinstance(found, Decision)
-    assert found.observed == "'AAPL': its symbol stands twice"
+    assert found.observed == "'AAPL': its symbol appears twice"
 
 
 def test_a_right_answer_is_taken_as_it_is() -> None:

@@ -39,7 +39,7 @@ from tradebot.ports.stores import Ledger
 from tradebot.ports.world import World
 from tradebot.reconciliation import catch_up, protection
 from tradebot.reconciliation import reconcile as reconcile_story
-from tradebot.reconciliation.orders_behind_fills import Behind
+from tradebot.reconciliation.orders_behind_fills import OrdersBehindFills
 
 
 def random_ids() -> None:
@@ -129,7 +129,7 @@ def unknown_is_rejected() -> None:
 
     catch_up._resolve = resolve
     # An order that fills all the same is recognised by its fill, unless nobody asks whose that is.
-    catch_up.behind = lambda *given: Behind((), 0)  # type: ignore[attr-defined]
+    catch_up.find_orders_behind_fills = lambda *given: OrdersBehindFills((), 0)  # type: ignore[attr-defined]
 
 
 def cancel_and_send_anew() -> None:
@@ -204,7 +204,7 @@ def believe_the_positions() -> None:
     """Take the venue's lists of positions and fills for all that is held, whatever orders and fills have told."""
     vars(agreement)["missing_fills"] = lambda *given: ()
     vars(agreement)["differences"] = lambda *given: ()
-    vars(agreement)["_asked_directly"] = lambda world, reading: reading
+    vars(agreement)["_ask_about_each_position"] = lambda world, reading: reading
 
 
 CONTROLS: Mapping[str, Callable[[], None]] = {

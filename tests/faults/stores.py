@@ -59,8 +59,8 @@ def create(folder: Path) -> None:
     """Make a bot's folder as `init` does, over what an `init` that was cut short has left."""
     if state_folder.marked(folder):
         return
-    if leftovers.found(folder):
-        state_folder.set_aside(folder, leftovers.MOVED)
+    if leftovers.has_unused_books(folder):
+        state_folder.set_aside(folder, leftovers.MOVED_NAMES)
     state_folder.prepare(folder)
     ledger = SqliteLedger.create(folder, ACCOUNT, NOW)
     ledger.open_books(Decimal(100_000), NOW)

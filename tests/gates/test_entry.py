@@ -109,7 +109,7 @@ REFUSALS: list[Row] = [
     (Gate.RECONCILED, Reason.VIEW_UNSTEADY, on_desk(steady=False), UNKNOWN, None, None),
     (Gate.RECONCILED, Reason.POSITIONS_DIFFER, on_desk(differences=(TORN,)), FAIL, SEEN, None),
     (Gate.RECONCILED, Reason.POSITIONS_DIFFER, on_desk(differences=2 * (TORN,)), FAIL, f"{SEEN}, and 1 more", None),
-    (Gate.WORKING, Reason.ORDER_LEFT_OUT, on_desk(left_out=frozenset({"AAPL"})), FAIL, None, None),
+    (Gate.WORKING, Reason.ORDER_LEFT_OUT, on_desk(omitted_orders=frozenset({"AAPL"})), FAIL, None, None),
     (Gate.RECONCILED, Reason.RECONCILE_STALE, on_desk(reconcile=ReconcileMark(ago(2701), 0, 0)),
      FAIL, 2701.0, 2700),
     (Gate.RECONCILED, Reason.RECONCILE_FROM_FUTURE, on_desk(reconcile=ReconcileMark(ago(-6), 0, 0)), FAIL, -6.0, 0),

@@ -109,7 +109,7 @@ def test_each_closed_door_alone_closes_everything_with_its_own_reason() -> None:
     }
     for reason, change in alone.items():
         assert [str(found) for found, _ in permission_of(replace(EVERY, **change)).closed] == [reason]
-    unread = replace(EVERY, unread=".env can be read by others than its owner")
+    unread = replace(EVERY, unread=".env is accessible to other users")
     assert permission_of(unread).closed == ((Reason.ORDER_GATE_CLOSED, unread.unread),)
 
 

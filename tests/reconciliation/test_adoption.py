@@ -118,7 +118,7 @@ def test_what_is_the_bots_own_or_stands_against_it_is_refused(foreign: int, own:
 
 def test_another_quantity_than_was_confirmed_is_not_taken_over() -> None:
     scene = scene_of(before=10)
-    with pytest.raises(OperatorError, match="it moved; look again") as refused:
+    with pytest.raises(OperatorError, match="but the broker now holds 10; look again") as refused:
         manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann", Decimal(7))
     assert (refused.value.code, scene.ledger.fills()) == (ExitCode.REFUSED, ())
 
@@ -128,7 +128,7 @@ def test_a_symbol_on_which_somebody_elses_order_works_is_not_taken_over() -> Non
     trade_once(other.world(wanted("AAPL")), call())
     for name, symbol in (("by-hand-1", "MSFT"), ("by-hand-2", "AAPL")):
         scene.venue.rest(name, symbol, other.venue.submitted[0])
-    with pytest.raises(OperatorError, match="the order by-hand-2 is not the bot's") as refused:
+    with pytest.raises(OperatorError, match="someone else's order by-hand-2 is working there") as refused:
         take_over(scene)
     assert (refused.value.code, scene.ledger.fills()) == (ExitCode.REFUSED, ())
     del scene.venue.book["by-hand-2"]

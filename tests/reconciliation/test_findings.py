@@ -296,7 +296,7 @@ def test_another_account_is_named_shuts_entries_and_applies_nothing() -> None:
     found = compared(scene)
     (reset,) = found.findings
     assert (reset.kind, reset.blocking, found.plan) == (FindingKind.ACCOUNT_RESET, True, None)
-    assert reset.evidence == ("the broker answers for account …9999, these books belong to …0001",)
+    assert reset.evidence == ("the broker answers for account …9999, but these books belong to …0001",)
     mark = scene.ledger.last_reconcile()
     assert mark is not None
     assert (mark.blocking, scene.ledger.cash_adjustments()) == (1, Decimal(0))

@@ -121,7 +121,7 @@ def test_an_account_that_was_begun_anew_is_refused_by_name_and_the_old_books_sta
     before = len(log(bot.url))
     for verb in ("trade-once", "evaluate-exits"):
         refused = bot.says(verb)
-        assert (refused.code, "it was begun anew" in refused.err) == (3, True)
+        assert (refused.code, "the account was reset" in refused.err) == (3, True)
     assert sent(bot, before) == []
     assert [(row["symbol"], row["quantity"]) for row in bot.json("positions")["positions"]] == held
     assert bot.says("fills").code == 0

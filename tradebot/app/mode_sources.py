@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tradebot.adapters.state.env_file import looked_for, read_env_file
+from tradebot.adapters.state.env_file import describe_sources, read_env_file
 from tradebot.adapters.state.file_systems import network_kind
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.app.baseline import differences
@@ -52,7 +52,7 @@ def told_by(
         unread = error.message
     differ = differences(loaded.settings, accepted, loaded.origins) if accepted else None
     network = None if mode is Mode.SANDBOX else network_kind(folder.path)
-    read = looked_for(file) if file else None
+    read = describe_sources(file) if file else None
     unconfigured = loaded.unread.message if loaded.unread else None
     number = folder.account_number
     return Told(mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)

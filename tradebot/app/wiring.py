@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state import state_folder
-from tradebot.adapters.state.env_file import places_of
+from tradebot.adapters.state.env_file import full_paths
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.text.redaction import hide
@@ -363,7 +363,7 @@ def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, 
     from tradebot.adapters.plugins.plugin import Bounds, Surroundings
 
     bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
-    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *places_of(Path(".env"))))
+    return Surroundings(bounds, without_keys(environ), (folder.absolute(), *full_paths(Path(".env"))))
 
 
 def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:

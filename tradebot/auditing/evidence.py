@@ -100,7 +100,7 @@ class Backups:
 class Broker:
     """The broker's replies. `unapplied` counts facts the books don't have yet; findings are as if they were applied.
 
-    `astray` is the broker's quantity as a multiple of the books', where they differ for no known reason.
+    `position_ratios` is the broker's quantity as a multiple of the books', where they differ for no known reason.
     """
 
     clock: VenueClock
@@ -111,7 +111,7 @@ class Broker:
     quotes: Mapping[str, Quote]
     asked_quotes: int
     rejected_quotes: Mapping[str, str]
-    astray: Mapping[str, Decimal] = field(default_factory=dict)
+    position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def exits_now(evidence: Evidence) -> Item:
 def _exit(position: Position, broker: Broker, evidence: Evidence) -> Decision:
     quote = broker.quotes.get(position.symbol)
     stored = evidence.best.get((position.strategy, position.symbol))
-    ratio = broker.astray.get(position.symbol, Decimal(1))
+    ratio = broker.position_ratios.get(position.symbol, Decimal(1))
     best = best_price(position, quote if ratio == 1 else None, stored)
     now, rules, state = evidence.moment.now, evidence.rules.exits, evidence.state.state
     return evaluate(Held(position, best), quote, now, rules, state, ratio)

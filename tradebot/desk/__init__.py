@@ -1,1 +1,1 @@
-"""A single moment: one reading of the venue and the books, and what is proposed on it."""
+"""The view of a single moment: one reading of the venue and the books, and the proposals based on it."""

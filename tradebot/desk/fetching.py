@@ -1,4 +1,4 @@
-"""Asking the flow source: one answer at a time, so that a failing endpoint costs only itself."""
+"""Fetch flow one call at a time, so that a failing endpoint affects nothing but itself."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from tradebot.ports.world import World
 from tradebot.signals.normalize import normalize
 
 MAX_FAILURES = 3
-"""After so many failed calls in a row the source is taken to be down, and the rest is left for the next slot."""
+"""After this many failed calls in a row the source counts as down, and the rest waits for the next slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that brought nothing, and the source's words."""
+    """A call that returned no data, with the source's message."""
 
     endpoint: Endpoint
     symbol: str | None
@@ -25,7 +25,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one pass of fetching brought: `new` counts facts not stored before, `skipped` calls that were not due."""
+    """The result of one fetching pass: `new` counts facts not stored before, `skipped` the calls that weren't due."""
 
     at: datetime
     session: date
@@ -40,16 +40,16 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which questions are meant: of these endpoints and about these symbols, all of them where nothing is named.
+    """Which calls to make: only these endpoints and these symbols; an empty set means all of them.
 
-    A market-wide endpoint is about no symbol, so naming symbols alone leaves it out.
+    A market-wide endpoint has no symbol, so naming symbols alone excludes it.
     """
 
     endpoints: frozenset[Endpoint] = frozenset()
     symbols: frozenset[str] = frozenset()
 
     def includes(self, endpoint: Endpoint, symbol: str | None) -> bool:
-        """Tell whether a question is meant."""
+        """Return True if this call is included."""
         if self.endpoints and endpoint not in self.endpoints:
             return False
         if symbol is None:
@@ -61,10 +61,10 @@ EVERYTHING = Wanted()
 
 
 def fetch_all(world: World, session: date, now: datetime, *, only_due: bool, wanted: Wanted = EVERYTHING) -> Fetched:
-    """Ask each endpoint of each symbol that is wanted and due, and store what came, answer by answer."""
-    every = [request for request in _requests(world) if wanted.includes(*request)]
-    opened = next((held.open for held in world.ledger.sessions(session, session)), None)
-    due = [request for request in every if not only_due or _due(world, *request, opened, now)]
+    """Fetch each endpoint and symbol that is wanted and due, and store each answer as it arrives."""
+    requests = [request for request in _requests(world) if wanted.includes(*request)]
+    opened = next((session_hours.open for session_hours in world.ledger.sessions(session, session)), None)
+    due = [request for request in requests if not only_due or _due(world, *request, opened, now)]
     intakes: list[Intake] = []
     failures: list[Failure] = []
     new = in_a_row = 0
@@ -83,7 +83,7 @@ def fetch_all(world: World, session: date, now: datetime, *, only_due: bool, wan
             break
     given_up = in_a_row == MAX_FAILURES
     calls = len(intakes) + len(failures)
-    return Fetched(now, session, calls, len(every) - calls, new, tuple(intakes), tuple(failures), given_up, quota)
+    return Fetched(now, session, calls, len(requests) - calls, new, tuple(intakes), tuple(failures), given_up, quota)
 
 
 def _requests(world: World) -> Iterator[tuple[Endpoint, str | None]]:
@@ -95,7 +95,7 @@ def _requests(world: World) -> Iterator[tuple[Endpoint, str | None]]:
 
 
 def _due(world: World, endpoint: Endpoint, symbol: str | None, opened: datetime | None, now: datetime) -> bool:
-    """An endpoint is due once its interval has passed, and once anew after each open: yesterday's is not today's."""
+    """Return True if the interval has passed, or the session opened since the last fetch: old data isn't today's."""
     last = world.facts.last_fetch(endpoint, symbol)
     if last is None or (opened is not None and last < opened <= now):
         return True

@@ -1,6 +1,6 @@
-"""The bot halts itself: whoever takes a desk looks for causes on it, and latches before anything is sent.
+"""Halt the bot automatically: whoever takes a desk checks it for causes and halts before anything is sent.
 
-The latch is the one that `tradebot halt` lets fall, so everything that holds for a halt holds for these.
+This is the same halt that `tradebot halt` sets, so the same rules apply to it.
 """
 
 from dataclasses import replace
@@ -32,9 +32,9 @@ from tradebot.ports.world import World
 
 
 def watched(world: World, desk: Desk) -> Desk:
-    """Remember the highest equity, halt where a cause stands, and return the desk as it is then.
+    """Remember the highest equity, halt if there is a cause, and return the resulting desk.
 
-    A dry run halts nothing; its desk says what would be.
+    A dry run halts nothing; its desk shows what would happen.
     """
     if not world.dry_run:
         _take_over(world, desk)
@@ -43,7 +43,7 @@ def watched(world: World, desk: Desk) -> Desk:
 
 
 def after(world: World, desk: Desk, sent: Decision) -> Desk:
-    """Return the desk after one order more, halted where the venue's last answer is one too many."""
+    """Return the desk updated with this order; it is halted if the broker's response trips a limit."""
     if sent.reason is Reason.VENUE_REJECTED:
         return _latched(world, with_refusal(desk))
     if sent.reason is Reason.VENUE_UNKNOWN:
@@ -54,7 +54,7 @@ def after(world: World, desk: Desk, sent: Decision) -> Desk:
 
 
 def what_stands(world: World) -> str:
-    """Return the causes that would halt the bot again, each with what ends it; empty where there is none."""
+    """Return the causes that would halt the bot again, each with what ends it; empty if there are none."""
     causes = standing(take(world, with_flow=False), world.rules.halts)
     return "; ".join(f"{explained([cause])}, ended by {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
@@ -77,16 +77,16 @@ def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Ove
 
 
 def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> None:
-    """Halt because a pass ended in a fault of the bot's own; whatever its gates say then cannot be believed."""
+    """Halt because a pass ended with a fault in the bot itself, so its gates can't be trusted."""
     if ledger.trading_state().state is TradingState.ACTIVE:
         why = f"{Reason.PASS_FAULT}: {type(fault).__name__}: {fault}"
         _halt(ledger, events, why, frozenset({Reason.PASS_FAULT}), at)
 
 
 def _take_over(world: World, desk: Desk) -> None:
-    """Write down a halt that a person's file alone holds: to remove the file, unseen by all, must not end it.
+    """Record a halt that only exists as a person's HALT file, so that deleting the file does not end it.
 
-    What could not be read for a moment keeps this pass from entering, and is no halt by anybody.
+    A state that could not be read for a moment keeps this pass from entering, but nobody set it as a halt.
     """
     found = desk.state
     if found.state is TradingState.ACTIVE or found.at is None or world.ledger.halts() or not world.ledger.armed():
@@ -97,10 +97,10 @@ def _take_over(world: World, desk: Desk) -> None:
 
 
 def _latched(world: World, desk: Desk) -> Desk:
-    """Halt for the causes on a desk; a state that already holds entries back keeps its own reason.
+    """Halt for the causes on a desk; a state that already blocks entries keeps its own reason.
 
-    While the clocks disagree nobody knows which refusals are recent, or whether an override's session is over: the
-    gates keep entries shut, and what still stands latches once the time is known again.
+    While the clocks disagree, we can't tell which refusals are recent or whether an override's session is over. The
+    gates keep blocking entries, and any cause that remains halts the bot once the time is known again.
     """
     causes = standing(desk, world.rules.halts)
     if not causes or desk.state.state is not TradingState.ACTIVE:

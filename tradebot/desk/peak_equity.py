@@ -1,4 +1,4 @@
-"""The highest equity, from which the drawdown is measured: no single reading moves it far."""
+"""Keep the highest equity, from which drawdown is measured, without letting a single reading move it far."""
 
 from decimal import Decimal
 
@@ -8,13 +8,14 @@ from tradebot.model.desk import Book
 from tradebot.ports.stores import Ledger
 
 JUMP = 10
-"""Equity of more than so many times what was known is believed once a second pass has seen it too."""
+"""If equity exceeds this many times the known value, a second pass must see it before it is believed."""
 
 
 def remember(ledger: Ledger, book: Book) -> None:
-    """Store a new highest equity, if cash and positions explain it; a jump counts as low as the two times it was seen.
+    """Store a new highest equity if cash and positions explain it.
 
-    Before the first look the opening cash is what is known.
+    A jump must be seen twice, and the lower of the two values counts. Before the first reading, the opening cash is the
+    known value.
     """
     if ledger.books_opened_at() is None or not equity_explained(book):
         return

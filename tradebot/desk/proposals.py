@@ -1,4 +1,4 @@
-"""What the strategies propose: each is asked apart from the others, and its answer is checked before it counts."""
+"""Ask each strategy for its candidates separately, and check its answer before using it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OWN_SOURCE = frozenset({STRATEGY_SOURCE})
 MAX_TEXT = 200
-"""Characters of any text that a strategy may hand over."""
+"""The longest text a strategy may return, in characters."""
 
 OWN_REASONS = frozenset(
     {
@@ -34,7 +34,7 @@ OWN_REASONS = frozenset(
         Reason.STRATEGY_DECLINED,
     }
 )
-"""Why a strategy may refuse a candidate of its own; every other reason is a gate's to give."""
+"""Reasons a strategy may give for refusing its own candidate; only gates may give the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +46,17 @@ class Proposals:
 
 
 def propose(world: World, desk: StrategyDesk) -> Proposals:
-    """Ask every strategy; one that answers badly loses this cycle of its own, and no other's."""
-    # What a strategy is handed cannot be changed, so that the next one and the gates see what was read.
+    """Ask every strategy for candidates; one with a bad answer loses its own turn in this cycle and no other's."""
+    # Strategies get a read-only view, so that the next strategy and the gates see what was actually read.
     view = FlowDesk(desk.now, tuple(desk.universe), MappingProxyType(dict(desk.facts)), desk.tide)
     candidates, refused = list[Candidate](), list[StrategyRefusal]()
     for strategy in world.strategies:
         answer = strategy.propose(view)
-        found = answer if isinstance(answer, Decision) else checked(strategy.name, view, answer, _sources(strategy))
-        if isinstance(found, Decision):
-            refused.append(StrategyRefusal(strategy.name, found))
+        result = answer if isinstance(answer, Decision) else checked(strategy.name, view, answer, _sources(strategy))
+        if isinstance(result, Decision):
+            refused.append(StrategyRefusal(strategy.name, result))
         else:
-            candidates.extend(found)
+            candidates.extend(result)
     if not world.dry_run:
         for refusal in refused:
             world.events.emit(_event(view, refusal))
@@ -64,35 +64,35 @@ def propose(world: World, desk: StrategyDesk) -> Proposals:
 
 
 def _sources(strategy: Strategy) -> frozenset[str]:
-    """Only what we wrote ourselves may name another source: a plug-in is asked through a proxy that has none."""
+    """Return the sources a strategy's candidates may name. Plug-ins can't name any but 'strategy'."""
     return strategy.sources if isinstance(strategy, OutsideSource) else OWN_SOURCE
 
 
 def checked(
     name: str, desk: StrategyDesk, answer: object, sources: frozenset[str] = OWN_SOURCE
 ) -> tuple[Candidate, ...] | Decision:
-    """Return a strategy's candidates, or why its whole answer is refused: one that errs once is not to be trusted."""
+    """Return a strategy's candidates, or why its whole answer is refused: one bad candidate discredits them all."""
     if not isinstance(answer, Iterable):
-        return _refused(Reason.STRATEGY_INVALID, f"a {type(answer).__name__} is no sequence of candidates")
+        return _refused(Reason.STRATEGY_INVALID, f"expected a sequence of candidates, got {type(answer).__name__}")
     limit = len(desk.universe)
-    # An answer without end is read no further than one past the limit.
+    # The answer may be endless, so read only one candidate past the limit.
     candidates = tuple(islice(answer, limit + 1))
     if len(candidates) > limit:
         observed = len(answer) if isinstance(answer, Sized) else len(candidates)
         return _refused(Reason.STRATEGY_TOO_MANY, observed, limit)
-    check = _Check(name, desk, frozenset(desk.universe), sources)
+    check = _CandidateCheck(name, desk, frozenset(desk.universe), sources)
     seen: set[str] = set()
     for candidate in candidates:
-        fault = check.fault(candidate) or ("its symbol stands twice" if candidate.instrument.symbol in seen else None)
+        fault = check.fault(candidate) or ("its symbol appears twice" if candidate.instrument.symbol in seen else None)
         if fault:
-            return _refused(Reason.STRATEGY_INVALID, f"{_named(candidate)}: {fault}")
+            return _refused(Reason.STRATEGY_INVALID, f"{_describe(candidate)}: {fault}")
         seen.add(candidate.instrument.symbol)
     return candidates
 
 
 @dataclass(frozen=True, slots=True)
-class _Check:
-    """What every candidate of one strategy is held against; types first, because anything may have been returned."""
+class _CandidateCheck:
+    """The checks on every candidate of one strategy. Types come first, because a strategy may return anything."""
 
     name: str
     desk: StrategyDesk
@@ -102,21 +102,21 @@ class _Check:
     def fault(self, candidate: Candidate) -> str | None:
         """Return what is wrong with a candidate, or None."""
         rules: tuple[tuple[str, Callable[[], bool]], ...] = (
-            ("it is no Candidate", lambda: type(candidate) is Candidate),
+            ("it is not a Candidate", lambda: type(candidate) is Candidate),
             ("it names another strategy", lambda: candidate.strategy == self.name),
-            ("its instrument is no symbol of the universe", lambda: self._is_listed(candidate.instrument)),
-            ("its side is no Side", lambda: type(candidate.side) is Side),
-            ("a strategy only opens", lambda: candidate.purpose is Purpose.OPEN),
+            ("its symbol is not in the universe", lambda: self._is_listed(candidate.instrument)),
+            ("its side is not a Side", lambda: type(candidate.side) is Side),
+            ("its purpose must be to open a position", lambda: candidate.purpose is Purpose.OPEN),
             ("its time is not the desk's", lambda: candidate.at == self.desk.now),
-            ("its score is not within -1 to 1", lambda: _optional(candidate.score, -1)),
-            ("its score points the other way than its side", lambda: _agrees(candidate)),
-            ("its coverage is not within 0 to 1", lambda: _optional(candidate.coverage, 0)),
-            ("its components are not all finite", lambda: _each(candidate.components, _is_component)),
-            ("the size is not a strategy's to choose", lambda: candidate.quantity is None),
+            ("its score is not between -1 and 1", lambda: _optional(candidate.score, -1)),
+            ("its score and its side disagree", lambda: _score_matches_side(candidate)),
+            ("its coverage is not between 0 and 1", lambda: _optional(candidate.coverage, 0)),
+            ("its components are not all valid", lambda: _each(candidate.components, _is_component)),
+            ("it sets a quantity, which strategies may not do", lambda: candidate.quantity is None),
             ("its source is not 'strategy'", lambda: any(candidate.source == known for known in self.sources)),
-            ("its decisions are not a strategy's", lambda: _each(candidate.decisions, _is_own_decision)),
+            ("its decisions are not ones a strategy may make", lambda: _each(candidate.decisions, _is_own_decision)),
         )
-        return next((sentence for sentence, holds in rules if not holds()), None)
+        return next((fault for fault, holds in rules if not holds()), None)
 
     def _is_listed(self, instrument: object) -> bool:
         known = type(instrument) is Instrument and type(instrument.symbol) is str
@@ -128,7 +128,7 @@ def _optional(value: object, low: int) -> bool:
 
 
 def _within(value: object, low: float, high: float) -> bool:
-    """Tell whether a number is within bounds; NaN is within none."""
+    """Return True if a number is within bounds; NaN never is."""
     return type(value) in (float, int) and low <= value <= high  # type: ignore[operator]
 
 
@@ -136,7 +136,7 @@ def _is_finite(value: object) -> bool:
     return _within(value, -1e15, 1e15)
 
 
-def _agrees(candidate: Candidate) -> bool:
+def _score_matches_side(candidate: Candidate) -> bool:
     return (candidate.score or 0.0) * candidate.side.sign >= 0
 
 
@@ -169,7 +169,7 @@ def _is_text(value: object) -> bool:
     return type(value) is str and len(value) <= MAX_TEXT
 
 
-def _named(candidate: object) -> str:
+def _describe(candidate: object) -> str:
     symbol = candidate.instrument.symbol if _has_symbol(candidate) else candidate  # type: ignore[attr-defined]
     return repr(symbol)[:40]
 
@@ -187,6 +187,6 @@ def _refused(reason: Reason, observed: int | str, limit: int | None = None) -> D
 
 
 def _event(desk: StrategyDesk, refusal: StrategyRefusal) -> SystemEvent:
-    found = refusal.decision
-    details = {"strategy": refusal.strategy, "reason": str(found.reason), "observed": str(found.observed)}
+    result = refusal.decision
+    details = {"strategy": refusal.strategy, "reason": str(result.reason), "observed": str(result.observed)}
     return SystemEvent(desk.now, "strategy", "proposal_refused", Severity.ERROR, None, details)

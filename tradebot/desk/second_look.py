@@ -1,6 +1,6 @@
-"""A price that jumps is asked for once more before anything is decided on it: one wrong answer must not sell anything.
+"""Ask second_quotes for any price that jumped before deciding on it, because one wrong quote must not sell anything.
 
-The second answer stands, whatever it says, so an exit is delayed by one question and never vetoed.
+The second answer always stands, so an exit is delayed by one request and never vetoed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +19,14 @@ from tradebot.ports.stores import Facts
 from tradebot.ports.world import World
 
 LOOKED_BACK = timedelta(minutes=15)
-"""How old the price of an earlier pass may be that this one is compared with."""
+"""How old an earlier pass may be for its prices to be compared with this pass's."""
 
-UNCONFIRMED = "jumped, and the venue could not be asked for it again"
+UNCONFIRMED = "the price jumped, and the venue did not confirm it"
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """The quotes that may be decided on, and why symbols have none."""
+    """The quotes a pass may decide on, and why other symbols have none."""
 
     quotes: Mapping[str, Quote]
     rejected: Mapping[str, str]
@@ -35,22 +35,24 @@ class Prices:
 def prices(
     world: World, now: datetime, symbols: Sequence[str], positions: Iterable[Position], *, entering: bool
 ) -> Prices:
-    """Return the quotes of these symbols, those that jumped as a second answer has them.
+    """Return the quotes of these symbols, asking second_quotes for prices that jumped.
 
-    Where no second answer comes, the last trade decides on exits, and nothing is entered.
+    If no second answer comes, exits use the last trade, and nothing is bought.
     """
     if not symbols:
         return Prices({}, world.market.rejected_quotes)
     quotes, rejected = dict(world.market.quotes(symbols)), dict(world.market.rejected_quotes)
     jumped = _jumped(world, now, quotes, {position.symbol: position for position in positions})
-    again = _asked_again(world.market, jumped) if jumped else {}
+    second_quotes = _ask_again(world.market, jumped) if jumped else {}
     if jumped and not world.dry_run:
-        told = {symbol: f"{_words(quotes[symbol])}, then {_words(again.get(symbol))}" for symbol in jumped}
-        world.events.emit(SystemEvent(now, "prices", "price_jumped", Severity.WARN, None, told))
+        details = {
+            symbol: f"{_describe(quotes[symbol])}, then {_describe(second_quotes.get(symbol))}" for symbol in jumped
+        }
+        world.events.emit(SystemEvent(now, "prices", "price_jumped", Severity.WARN, None, details))
     for symbol in jumped:
         first = quotes.pop(symbol)
-        if symbol in again:
-            quotes[symbol] = again[symbol]
+        if symbol in second_quotes:
+            quotes[symbol] = second_quotes[symbol]
         elif entering:
             rejected[symbol] = UNCONFIRMED
         else:
@@ -58,23 +60,23 @@ def prices(
     return Prices(quotes, rejected)
 
 
-def _words(quote: Quote | None) -> str:
+def _describe(quote: Quote | None) -> str:
     return f"{quote.bid} bid, {quote.ask} ask, {quote.last} last" if quote else "no answer"
 
 
 def _jumped(world: World, now: datetime, quotes: Mapping[str, Quote], held: Mapping[str, Position]) -> tuple[str, ...]:
-    """Return the symbols whose price is too far from the last pass's, or from the last trade where that had none."""
+    """Return the symbols whose price is too far from the last pass's, or from the last trade if that has no price."""
     marks, limit = _marks(world.facts, now) if held else {}, world.rules.limits.price_jump_fraction
-    found = []
+    jumped = []
     for symbol, quote in quotes.items():
         position = held.get(symbol)
         price = exit_price(position, quote) if position else quote.middle
-        # The first pass after an entry has nothing to compare with but what was paid.
-        known = marks.get(symbol, position.average_price) if position else quote.last
-        if abs(price / known - 1) > limit:
-            found.append(symbol)
-    # Exits come first where not all fit into one question.
-    return tuple(sorted(found, key=lambda symbol: symbol not in held))
+        # On the first pass after an entry, the price we paid is all there is to compare with.
+        reference = marks.get(symbol, position.average_price) if position else quote.last
+        if abs(price / reference - 1) > limit:
+            jumped.append(symbol)
+    # Held symbols come first, in case one request can't take them all.
+    return tuple(sorted(jumped, key=lambda symbol: symbol not in held))
 
 
 def _marks(facts: Facts, now: datetime) -> Mapping[str, Decimal]:
@@ -82,9 +84,9 @@ def _marks(facts: Facts, now: datetime) -> Mapping[str, Decimal]:
     return {mark.symbol: mark.price for cycle in recorded if cycle.at <= now for mark in cycle.marks}
 
 
-def _asked_again(market: Market, symbols: Sequence[str]) -> Mapping[str, Quote]:
+def _ask_again(market: Market, symbols: Sequence[str]) -> Mapping[str, Quote]:
     try:
         return market.quotes_again(symbols)
     except TradebotError:
-        # Whatever keeps the venue from answering must not keep an exit from going out.
+        # A venue that can't answer must not keep an exit from going out.
         return {}

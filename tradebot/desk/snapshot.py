@@ -1,4 +1,4 @@
-"""From the ports to a desk: everything is read once, then nobody asks the world again until an order is sent."""
+"""Take the desk: read everything through the ports once, so that nothing is read again until an order is sent."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,17 +28,17 @@ from tradebot.timetable.sessions import CALENDAR_REACH, last_session, session_da
 
 
 def flow_desk(world: World, now: datetime) -> FlowDesk:
-    """Return what is known of flow at `now`, for a score without an account."""
+    """Return what is known about flow at `now`, for scoring without an account."""
     session, universe = last_session(world.ledger, now), world.rules.universe
     return FlowDesk(now, universe, world.facts.load(universe, session, now), world.facts.tide(session, now))
 
 
 def take(world: World, *, with_flow: bool) -> Desk:
-    """Return the desk after applying the venue's facts (a dry run applies none and sees the books as they stand)."""
+    """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are."""
     taken_s = world.stopwatch()
     clock, second = world.reader.clock(), world.second_clock()
     session, today = session_of(world.ledger, clock.now), session_date(world.ledger, clock.now)
-    # No order is given up because its day is over unless it is over by both clocks.
+    # Never give up an order because its day is over unless both clocks say so.
     begun = min(today, session_date(world.ledger, second)) if second else today
     reading = read_venue(world, clock.now, begun, closing=not with_flow)
     view = reading.view
@@ -56,18 +56,18 @@ def take(world: World, *, with_flow: bool) -> Desk:
         permission=_permission(world.permission, view.account),
         state=world.ledger.trading_state(),
         reconcile=world.ledger.last_reconcile(),
-        book=_own_book(world, reading, positions, priced.quotes, today),
+        book=_book_with_history(world, reading, positions, priced.quotes, today),
         positions=positions,
         net=still_ours(
             confirmed(reading, quantities(fills, world.ledger.acknowledged())), positions, unknown.forgotten
         ),
-        astray=reading.ratios,
+        position_ratios=reading.ratios,
         orders=reading.orders,
-        left_out=frozenset(order.symbol for order in reading.left_out),
+        omitted_orders=frozenset(order.symbol for order in reading.omitted_orders),
         differences=reading.differences,
         unproven=reading.unproven,
         steady=view.steady,
-        untold=reading.untold,
+        untraced_fills=reading.untraced_fills,
         clock_ahead_s=clock.ahead_s(second),
         quotes=priced.quotes,
         rejected_quotes=priced.rejected,
@@ -81,30 +81,30 @@ def take(world: World, *, with_flow: bool) -> Desk:
     )
 
 
-def _own_book(
+def _book_with_history(
     world: World, reading: Reading, positions: Sequence[Position], quotes: Mapping[str, Quote], session: date
 ) -> Book:
-    """Return the book with what only the ledger tells of it: our working orders, the session's entries, the peak."""
+    """Return the book, including what only the ledger knows: our working orders, the session's entries, the peak."""
     ledger, sectors = world.ledger, world.rules.sectors
     unresolved = ledger.intents(unresolved=True)
-    seen = book(reading.view, positions, ledger.fills(), unresolved, sectors, reading.missing, quotes)
-    return replace(with_history(seen, ledger, session), own_working=_own_working(ledger, reading.orders))
+    current = book(reading.view, positions, ledger.fills(), unresolved, sectors, reading.missing, quotes)
+    return replace(with_history(current, ledger, session), own_working=_own_working(ledger, reading.orders))
 
 
-def with_history(seen: Book, ledger: Ledger, session: date) -> Book:
-    """Return the book with the entries of a session, and with the highest equity that was ever seen."""
-    return replace(seen, entries=_entries_of(_session_submits(ledger, session)), peak_equity=peak_equity(ledger))
+def with_history(current: Book, ledger: Ledger, session: date) -> Book:
+    """Return the book with a session's entries and the highest equity ever current."""
+    return replace(current, entries=_entries_of(_session_submits(ledger, session)), peak_equity=peak_equity(ledger))
 
 
 def _own_working(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
-    """Return the symbols on which an order of ours works, or one that somebody put in the place of ours."""
+    """Return the symbols on which one of our orders is working, or an order that someone replaced ours with."""
     working = tuple(orders)
     ours = ledger.owners() if any(not is_marked(order.client_order_id) for order in working) else {}
     return frozenset(o.symbol for o in working if is_marked(o.client_order_id) or o.venue_id in ours)
 
 
 def _session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
-    """Return the orders promised in a session, without cancels, in the order promised."""
+    """Return the orders promised in a session, oldest first, without cancels."""
     return tuple(r for r in ledger.intents(session=session) if r.intent.operation is Operation.SUBMIT)
 
 
@@ -121,7 +121,7 @@ def peak_equity(ledger: Ledger) -> Decimal | None:
 
 
 def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders) -> Signs:
-    """Return what a session's promises and the broker's view tell of refusals, silence and other writers."""
+    """Return signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
     now, marked = view.at, [order for order in view.orders if is_marked(order.client_order_id)]
     unpromised = [order for order in marked if ledger.intent(order.client_order_id) is None]
     copies = [*(order for order in unpromised if of_another_copy(ledger, order, now)), *unknown.strangers]
@@ -138,15 +138,15 @@ def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord],
 
 
 def _refusals(ledger: Ledger, submits: Iterable[IntentRecord], now: datetime) -> Iterator[datetime]:
-    """Yield when the venue refused an order: at once, or after it had accepted it."""
-    told = ledger.orders(since=now - CALENDAR_REACH)
-    late = {o.client_order_id: o.updated_at for o in told if o.status is OrderStatus.REJECTED}
+    """Yield the times at which the venue refused an order, either at once or after first accepting it."""
+    recent = ledger.orders(since=now - CALENDAR_REACH)
+    late_refusals = {o.client_order_id: o.updated_at for o in recent if o.status is OrderStatus.REJECTED}
     for record in submits:
         if record.state is IntentState.REJECTED:
             if record.code != NEVER_SENT:
                 yield record.updated_at
-        elif record.intent.client_order_id in late:
-            yield late[record.intent.client_order_id] or record.updated_at
+        elif record.intent.client_order_id in late_refusals:
+            yield late_refusals[record.intent.client_order_id] or record.updated_at
 
 
 def _permission(configured: Permission, account: Account) -> Permission:
@@ -164,10 +164,9 @@ def book(
     missing: Sequence[MissingFill] = (),
     quotes: Mapping[str, Quote] = MappingProxyType({}),
 ) -> Book:
-    """Return the book at its worst: positions at the broker's value or at ours, whichever is more, and working and
-    unresolved orders as if filled.
+    """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
-    What our orders have filled and no list of fills has brought yet is held, and counts on top.
+    Shares that our orders have filled but that no list of fills shows yet count as held, on top of that.
     """
     exposure = _exposure(view, _prices(view, fills, quotes), unresolved, missing)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
@@ -192,9 +191,9 @@ def book(
 
 
 def _prices(view: BrokerView, fills: Iterable[OwnedFill], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:
-    """Return what one share is worth: by a quote of this pass, else by the venue, else what was paid for it last.
+    """Return the price of one share: this pass's quote, or else the venue's price, or else what was last paid.
 
-    The venue works out the value of a position itself, so a wrong one must not make room under a limit.
+    The venue computes a position's value itself, so a wrong value must not make room under a limit.
     """
     paid = {owned.fill.symbol: owned.fill.price for owned in fills}
     prices = {symbol: quote.middle for symbol, quote in quotes.items()}
@@ -206,7 +205,7 @@ def _prices(view: BrokerView, fills: Iterable[OwnedFill], quotes: Mapping[str, Q
 
 
 def _worth(view: BrokerView, quotes: Mapping[str, Quote]) -> Worth:
-    """Return what cash and positions add up to, to hold against the equity that the venue states."""
+    """Return what cash and positions add up to, so that it can be compared with the equity the venue reports."""
     total, at_cost = view.account.cash, Decimal(0)
     for position in view.positions:
         quote = quotes.get(position.symbol)
@@ -221,7 +220,7 @@ def _exposure(
     unresolved: Sequence[IntentRecord],
     missing: Sequence[MissingFill],
 ) -> Mapping[str, Decimal]:
-    """Absolute USD by symbol at the worst of what may fill: closing a position adds nothing to it, turning it does."""
+    """Return the worst-case exposure by symbol in USD: an order that closes adds nothing, one that reverses does."""
     exposure: dict[str, Decimal] = defaultdict(Decimal)
     held: dict[str, Decimal] = {}
     for position in view.positions:
@@ -229,8 +228,8 @@ def _exposure(
         exposure[position.symbol] += max(abs(position.value), abs(ours))
         held[position.symbol] = position.quantity
     for order in view.orders:
-        exposure[order.symbol] += _adds(order, held) * _order_price(order, prices)
-    # A replace or a cancel adds nothing to the order that it names, which is listed while it works.
+        exposure[order.symbol] += _shares_added(order, held) * _order_price(order, prices)
+    # A replace or a cancel adds nothing: the order it changes is listed while it works.
     for record in (record for record in unresolved if record.intent.operation is Operation.SUBMIT):
         price = record.intent.limit_price or prices.get(record.intent.instrument.symbol, Decimal(0))
         exposure[record.intent.instrument.symbol] += record.intent.quantity * price
@@ -240,20 +239,20 @@ def _exposure(
     return exposure
 
 
-def _adds(order: Order, held: dict[str, Decimal]) -> Decimal:
-    """Return how many shares an order may add to what is held, taking from `held` what it may close."""
-    there = held.get(order.symbol, Decimal(0))
-    if there * order.side.sign >= 0:
+def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:
+    """Return how many shares an order may add to the position, and subtract from `held` what it may close."""
+    held_shares = held.get(order.symbol, Decimal(0))
+    if held_shares * order.side.sign >= 0:
         return order.open_quantity
-    closing = min(order.open_quantity, abs(there))
-    held[order.symbol] = there + closing * order.side.sign
+    closing = min(order.open_quantity, abs(held_shares))
+    held[order.symbol] = held_shares + closing * order.side.sign
     return order.open_quantity - closing
 
 
 def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
-    """Return what a share of an order may cost; a limit below the market bounds it where somebody else chose it.
+    """Return what one share of an order may cost, in USD; if someone else chose the limit price, that is the bound.
 
-    Ours are never far from the market, so another limit than the market's is the venue's mistake.
+    Our own limits are never far from the market, so if the venue reports one that is, the venue is wrong.
     """
     known = prices.get(order.symbol, Decimal(0))
     if order.limit_price and not is_marked(order.client_order_id):

@@ -78,8 +78,8 @@ def _closed(desk: Desk) -> Decision:
 
 
 def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
-    """Fail while any order on the symbol may still fill; name the case where the venue omits one of our orders."""
-    if symbol in desk.left_out:
+    """Fail while any order on the symbol may still fill, and say where it is one of ours that the venue omits."""
+    if symbol in desk.omitted_orders:
         return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
     return working(book.working, symbol)
 

@@ -67,9 +67,9 @@ def _session(ask: Ask) -> Decision:
 
 def _reconciled(ask: Ask) -> Decision:
     mark, limit = ask.desk.reconcile, ask.limits.max_reconcile_age_s
-    if ask.desk.unreadable or ask.desk.untold:
-        unknown = ask.desk.unreadable + ask.desk.untold
-        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, unknown, 0)
+    if ask.desk.unreadable or ask.desk.untraced_fills:
+        missing = ask.desk.unreadable + ask.desk.untraced_fills
+        return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, missing, 0)
     if not ask.desk.steady:
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_UNSTEADY)
     if ask.desk.differences:

@@ -117,16 +117,17 @@ class FlowDesk:
 class Desk:
     """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
-    `positions` come from the books; `net` is what the broker says it holds, as signed quantities by symbol. `astray` is
-    the broker's quantity as a multiple of the books' (ours plus foreign), where they differ and no activity says why.
-    `rejected_quotes` says why a symbol has no quote, if the venue sent an unusable one. `unreadable` counts the venue's
-    position and order rows we couldn't parse. `taken_s` is the stopwatch reading when the snapshot was taken.
+    `positions` are those in the books; `net` is what the broker says it holds, as signed quantities by symbol.
+    `position_ratios` are the broker's quantities as multiples of all that the books hold, ours and others', where they
+    differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable
+    one. `unreadable` counts the venue's rows of positions and orders that could not be read, and `taken_s` is the
+    stopwatch's reading when the desk was taken.
 
-    `orders` are those that may still fill, according to the venue or the books; `left_out` are the symbols of our
-    orders that the venue's list omits. `differences` are positions on which venue and books contradict each other;
-    `unproven` are symbols that the venue didn't confirm when asked directly. `steady` is False if our orders changed
-    during every reading. `untold` counts foreign fills whose order the venue didn't report: they may be our own.
-    `clock_ahead_s` is how far the venue's clock is ahead of a second one, or None without a second clock.
+    `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
+    orders that the venue's list is missing. `differences` are positions on which the two contradict each other;
+    `unproven` are symbols that the venue did not confirm when asked directly. `steady` is False if our orders changed
+    during each reading. `untraced_fills` counts foreign fills whose order the venue did not return: they may be ours.
+    `clock_ahead_s` is how far the venue's clock is ahead of a second one; None if there is none.
     """
 
     now: datetime
@@ -149,12 +150,12 @@ class Desk:
     unreadable: int = 0
     taken_s: float = 0.0
     signs: Signs = field(default_factory=Signs)
-    astray: Mapping[str, Decimal] = field(default_factory=dict)
-    left_out: frozenset[str] = frozenset()
+    position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
+    omitted_orders: frozenset[str] = frozenset()
     differences: tuple[Difference, ...] = ()
     unproven: frozenset[str] = frozenset()
     steady: bool = True
-    untold: int = 0
+    untraced_fills: int = 0
     clock_ahead_s: float | None = None
 
     def with_filled(self, symbol: str, change: Decimal) -> "Desk":

@@ -1,1 +1,1 @@
-"""The single path for orders: promise, send once, record what came of it."""
+"""The single path for every order: record a promise, send it once, record the outcome."""

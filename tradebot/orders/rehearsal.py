@@ -1,4 +1,4 @@
-"""The rehearsal story: one order that cannot fill goes the whole road to the venue, and is cancelled there."""
+"""Rehearse the whole order path: send one order that cannot fill, then cancel it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from tradebot.ports.world import Call, World
 
 STRATEGY = "doctor"
 FAR = Decimal("0.1")
-"""The limit price as a fraction of the bid: no market falls that far while an order rests for a moment."""
+"""The limit price as a fraction of the bid. No market falls that far in the moment the order is open."""
 LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """How far it went: `sent` and `cancelled` end each road, `working` and `ended` are the venue's word on the order.
+    """How far a rehearsal went: `sent` and `cancelled` are our decisions, `working` and `ended` the venue's replies.
 
-    What was not reached is None; where `sent` did not pass there was no order to cancel.
+    Steps that were not reached are None. If `sent` did not pass, there was no order to cancel.
     """
 
     intent: Intent
@@ -38,12 +38,12 @@ class Rehearsal:
 
 
 def rehearse(world: World, call: Call, pause: Callable[[], None]) -> Rehearsal | None:
-    """Buy one share far below the market and cancel it; None where no symbol is free and has a quote.
+    """Buy one share far below the market and cancel it; return None if no free symbol has a quote.
 
-    `pause` waits a moment for a venue that cancels in its own time.
+    `pause` waits a moment, for venues that take a while to cancel.
     """
     desk = take(world, with_flow=False)
-    quote = _dearest(world.market.quotes(tuple(world.rules.universe)), desk.book)
+    quote = _highest_priced(world.market.quotes(tuple(world.rules.universe)), desk.book)
     if quote is None:
         return None
     intent = submit_intent(call, desk, _candidate(desk, quote), Decimal(1), far_below(quote))
@@ -60,16 +60,18 @@ def rehearse(world: World, call: Call, pause: Callable[[], None]) -> Rehearsal |
 
 
 def far_below(quote: Quote) -> Decimal:
-    """Return a tenth of the bid in USD, on the tick, never zero."""
+    """Return a tenth of the bid in USD, rounded down to the tick, never zero."""
     raw = quote.bid * FAR
     tick = Instrument(quote.symbol).tick if raw >= 1 else SUB_DOLLAR_TICK
     return max((raw / tick).to_integral_value(rounding=ROUND_FLOOR) * tick, tick)
 
 
-def _dearest(quotes: Mapping[str, Quote], book: Book) -> Quote | None:
-    """Return the dearest free symbol, because venues refuse orders worth next to nothing."""
-    taken = book.held | book.foreign | book.working | book.unresolved
-    return max((quote for quote in quotes.values() if quote.symbol not in taken), key=lambda q: q.bid, default=None)
+def _highest_priced(quotes: Mapping[str, Quote], book: Book) -> Quote | None:
+    """Return the free symbol with the highest price, because venues refuse orders that are worth almost nothing."""
+    unavailable = book.held | book.foreign | book.working | book.unresolved
+    return max(
+        (quote for quote in quotes.values() if quote.symbol not in unavailable), key=lambda q: q.bid, default=None
+    )
 
 
 def _candidate(desk: Desk, quote: Quote) -> Candidate:
@@ -77,7 +79,7 @@ def _candidate(desk: Desk, quote: Quote) -> Candidate:
 
 
 def _ended(world: World, intent: Intent, pause: Callable[[], None]) -> Order | None:
-    """Look until the venue says that the order has ended, a bounded number of times; return its last word."""
+    """Ask the venue until the order has ended, a limited number of times; return the last answer."""
     order = world.reader.order(intent.client_order_id)
     for _ in range(LOOKS):
         if order is None or order.status.terminal:

@@ -1,7 +1,7 @@
-"""One road for every order: the promise is durable, then one request, then the outcome, whatever it was.
+"""The single path for every order: a durable promise, then one request, then the outcome, whatever it is.
 
-The promise says SENT before the socket is opened. Whether a process that died after it had opened the socket or not
-changes nothing: its order is looked up by its id in both cases, so no state of its own stands between the two.
+The promise is recorded as SENT before the socket is opened. If the process then dies, it doesn't matter whether the
+socket was opened: either way the order is looked up by its id, so no state is needed in between.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -22,22 +22,22 @@ from tradebot.ports.broker import OrderPort
 from tradebot.ports.world import Call, World
 
 EXIT_LOOKUP = timedelta(minutes=5)
-"""For so long an exit that the venue does not know is only looked up; then each pass sends it again under its id."""
+"""How long an exit the venue doesn't know is only looked up; after that, each pass resends it under the same id."""
 
 QUICK_S = 2.0
-"""A pass that has taken less of everybody's time has no need to ask the venue what time it is."""
+"""A pass that has taken less time than this doesn't need to ask the venue for the time again."""
 
 UNPROMISED = "halt"
-"""Strategy and slot of a cancel that no ledger could take."""
+"""The strategy and slot of a cancel that could not be recorded in the ledger."""
 
 LAST_MOMENT = timedelta(seconds=2)
-"""What leaves so shortly before the close may arrive after it, and would then wait for the next session."""
+"""An order sent this close to the session's end may arrive after it and then wait for the next session."""
 
 
 def submit_intent(
     call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None
 ) -> Intent:
-    """Return the submit of a candidate; without a limit price it is a market order, which only exits may be."""
+    """Return the submit intent for a candidate; without a limit price it's a market order, which only exits may use."""
     key = IntentKey(
         desk.account.number,
         candidate.strategy,
@@ -64,14 +64,14 @@ def submit_intent(
 
 
 def cancel_intent(call: Call, desk: Desk, order: Order, strategy: str, purpose: Purpose) -> Intent:
-    """Return the cancel of a working order of ours."""
+    """Return an intent that cancels one of our working orders."""
     return cancel_without_desk(call, desk.account.number, desk.now, order, strategy, purpose)
 
 
 def cancel_without_desk(
     call: Call, account_number: str, at: datetime, order: Order, strategy: str, purpose: Purpose
 ) -> Intent:
-    """Return the cancel of a working order of ours where no desk was taken."""
+    """Return an intent that cancels one of our working orders when there is no desk."""
     key = IntentKey(
         account_number,
         strategy,
@@ -102,10 +102,11 @@ def cancel_without_desk(
 def replace_intent(
     call: Call, desk: Desk, order: Order, promised: Intent, limit_price: Decimal, generation: int
 ) -> Intent:
-    """Return the change of a working order of ours to another limit price; its quantity stays what it is.
+    """Return an intent that changes the limit price of one of our working orders; its quantity stays the same.
 
-    `promised` is what the order came of, `generation` how many such changes of it have come to nothing. The id is the
-    same whenever and wherever it is asked for, and the venue replaces an order once at most: never two follow one.
+    `promised` is the intent behind the order, and `generation` counts earlier replaces of it that failed. The id is the
+    same whenever and wherever it is computed. The venue replaces an order at most once, so an order never gets two
+    successors.
     """
     key = replace(promised.key, target=order.venue_id, generation=generation)
     return replace(
@@ -121,39 +122,39 @@ def replace_intent(
 
 
 def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision:
-    """Promise, send once, settle; the last decision says what became of it.
+    """Promise the order, send it once and settle it; return the decision that says what became of it.
 
-    A dry run and shadow stop before the promise. Time and trading state are read again here, and once more after the
-    promise: the process may have slept since the desk was taken, and a halt may have come meanwhile. What adds risk
-    holds the send lock from before the first look through the answer, so that a halt knows when the last one is out.
+    A dry run and shadow mode stop before the promise. The time and the trading state are checked again here, before and
+    after the promise, because the process may have slept since the desk was taken or a halt may have arrived. An order
+    that adds risk holds the send lock from the first check to the reply, so that a halt knows when the last one is out.
     """
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
     with _send_lock(world, intent):
-        kept = _kept_back(world, desk, intent)
-        if kept is not None:
-            return kept
+        blocked = _blocked_since(world, desk, intent)
+        if blocked is not None:
+            return blocked
         if not world.ledger.promise(intent, verdicts):
             return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
-        kept = _kept_back(world, desk, intent)
-        if kept is not None:
-            unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message=f"{kept.reason} before it was sent")
+        blocked = _blocked_since(world, desk, intent)
+        if blocked is not None:
+            unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
             world.ledger.settle(intent.client_order_id, unsent, desk.now)
-            return kept
-        reply = _write(world.orders, intent)
+            return blocked
+        reply = _request(world.orders, intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(intent, reply)
 
 
-def _write(orders: OrderPort, intent: Intent) -> Reply:
-    """Send one request for an intent."""
+def _request(orders: OrderPort, intent: Intent) -> Reply:
+    """Send the one request that an intent stands for."""
     if intent.operation is Operation.CANCEL:
         return orders.cancel(intent)
     return orders.submit(intent) if intent.operation is Operation.SUBMIT else orders.replace(intent)
 
 
 def cancel_at_once(world: World, intent: Intent, verdicts: tuple[Decision, ...]) -> Decision | None:
-    """Promise a cancel, send it once and settle it; None if it was promised before. Nothing keeps a cancel back."""
+    """Promise a cancel, send it once and settle it; return None if it was promised before. Nothing blocks a cancel."""
     assert world.orders is not None, "a dry run cancels nothing"
     if not world.ledger.promise(intent, verdicts):
         return None
@@ -167,25 +168,25 @@ def _adds_risk(intent: Intent) -> bool:
 
 
 def _send_lock(world: World, intent: Intent) -> AbstractContextManager[None]:
-    """Return the lock for what adds risk; exits and cancels need none, because no halt keeps them back."""
+    """Return the lock for orders that add risk; exits and cancels need none, because no halt blocks them."""
     return world.send_lock.hold(intent) if _adds_risk(intent) else nullcontext()
 
 
-def _kept_back(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Return what has come since the desk was taken that keeps this order back, if anything."""
+def _blocked_since(world: World, desk: Desk, intent: Intent) -> Decision | None:
+    """Return what blocks this order now, if anything has changed since the desk was taken."""
     if _halted(world, intent):
         return Decision(Gate.SEND, Verdict.FAIL, Reason.HALTED)
     return _too_late(world, desk, intent)
 
 
 def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
-    """Return why an order may no longer go out on this desk: the session closes, or an entry's desk is too old."""
+    """Return why it is too late to send this order: the session is closing, or the desk is too old for an entry."""
     if intent.operation is Operation.CANCEL:
         return None
-    passed_s, limit = world.stopwatch() - desk.taken_s, world.rules.limits.max_quote_age_s
-    quick = passed_s < QUICK_S
+    elapsed_s, limit = world.stopwatch() - desk.taken_s, world.rules.limits.max_quote_age_s
+    quick = elapsed_s < QUICK_S
     clock = desk.clock if quick else world.reader.clock()
-    now = desk.now + timedelta(seconds=passed_s) if quick else clock.now
+    now = desk.now + timedelta(seconds=elapsed_s) if quick else clock.now
     if not clock.is_open or now + LAST_MOMENT >= clock.next_close:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.MARKET_CLOSED)
     age = (now - desk.now).total_seconds()
@@ -195,24 +196,24 @@ def _too_late(world: World, desk: Desk, intent: Intent) -> Decision | None:
 
 
 def _halted(world: World, intent: Intent) -> bool:
-    """Tell whether the trading state keeps this order back; only what adds risk is kept."""
+    """Return True if the trading state blocks this order, which it only does for orders that add risk."""
     return _adds_risk(intent) and world.ledger.trading_state().state is not TradingState.ACTIVE
 
 
 def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
-    """Send what the venue does not know, or may not have done, once more: under its own id and to the letter.
+    """Resend, unchanged and under its own id, a request the venue doesn't know or may not have carried out.
 
-    If the first one arrives after all, the venue refuses the second: an id makes one order, and an order ends once or
-    is replaced once. Never two orders.
+    If the first request arrives after all, the venue refuses the second, so there are never two orders: an id makes one
+    order, and an order is canceled or replaced only once.
     """
     assert not _adds_risk(intent), "an entry is never sent again"
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
-    late = _too_late(world, desk, intent)
-    if late is not None:
-        return late
+    too_late = _too_late(world, desk, intent)
+    if too_late is not None:
+        return too_late
     world.ledger.retry(intent.client_order_id, desk.now)
-    reply = _write(world.orders, intent)
+    reply = _request(world.orders, intent)
     world.ledger.settle(intent.client_order_id, reply, desk.now)
     return _outcome(intent, reply)
 
@@ -220,12 +221,12 @@ def send_again(world: World, desk: Desk, intent: Intent) -> Decision:
 def _outcome(intent: Intent, reply: Reply) -> Decision:
     if reply.code == ID_CONFLICT:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SECOND_WRITER, intent.client_order_id, 0)
-    words = " ".join(part for part in (reply.code, reply.message) if part) or None
+    message = " ".join(part for part in (reply.code, reply.message) if part) or None
     if reply.outcome is Outcome.ACCEPTED:
-        return Decision(Gate.SEND, Verdict.PASS, Reason.SENT, words)
+        return Decision(Gate.SEND, Verdict.PASS, Reason.SENT, message)
     if reply.outcome is Outcome.REJECTED:
-        return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, words)
-    return Decision(Gate.SEND, Verdict.UNKNOWN, Reason.VENUE_UNKNOWN, words)
+        return Decision(Gate.SEND, Verdict.FAIL, Reason.VENUE_REJECTED, message)
+    return Decision(Gate.SEND, Verdict.UNKNOWN, Reason.VENUE_UNKNOWN, message)
 
 
 def closing_side(quantity: Decimal) -> Side:
@@ -234,9 +235,9 @@ def closing_side(quantity: Decimal) -> Side:
 
 
 def cancel_unpromised(orders: OrderPort, order: Order, account: str, at: datetime) -> Reply:
-    """Cancel an entry of ours where no pass can promise it first, and return the venue's reply.
+    """Cancel one of our entries when no pass can promise the cancel first; return the venue's reply.
 
-    A cancel only reduces risk and may arrive twice, so it is the one request that may go out without a promise.
+    A cancel only reduces risk and may safely arrive twice, so it's the one request that may go out without a promise.
     """
     call = Call(Job.EVALUATE_EXITS, at.date(), UNPROMISED, UNPROMISED)
     return orders.cancel(cancel_without_desk(call, account, at, order, UNPROMISED, Purpose.OPEN))

@@ -1,8 +1,8 @@
-"""End our working entries where no pass can do it: the one request that goes out without a promise.
+"""Cancel our working entries when no pass can do it; this is the only request sent without a promise.
 
-Everything else we send is durable before its socket is opened, so that it is never lost and never repeated by mistake.
-A cancel may go out without that: it only reduces risk, it may arrive twice, and if nobody remembers it the next pass
-reads the order's state from the venue anyway. Exits, protection and other people's orders are left alone.
+Everything else we send is recorded durably before its socket is opened, so that it is never lost or repeated by
+mistake. A cancel can do without: it only reduces risk, it may safely arrive twice, and if nobody remembers it, the next
+pass reads the order's state from the venue anyway. Exits, protection and other people's orders are left alone.
 """
 
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from tradebot.ports.stores import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How many of our entries the venue has ended or is ending, and what went wrong with others."""
+    """How many of our entries the venue has canceled or is canceling, and what went wrong with the others."""
 
     cancelled: int
     problems: tuple[str, ...]
 
 
 def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, account: str, at: datetime) -> Ended:
-    """Cancel each working entry of ours by its id, whether our books know it, the venue lists it, or both.
+    """Cancel each of our working entries by its id, whether our books know it, the venue lists it, or both.
 
-    `ledger` is None if it can't be read; then our mark in the venue's list is all there is to go by.
+    If the ledger can't be read, `ledger` is None and our mark in the venue's list is all we have.
     """
     entries, problems = dict[str, Order](), list[str]()
     for source in (_listed(reader, ledger, account), _known(reader, ledger)):
@@ -48,10 +48,10 @@ def end_entries(reader: BrokerReader, orders: OrderPort, ledger: Ledger | None, 
 
 
 def _listed(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterator[Order]:
-    """Yield our entries among the venue's open orders, with those that somebody put in the place of one."""
+    """Yield our entries among the venue's open orders, including those that someone has replaced."""
     view = reader.view()
     if view.account.number != account:
-        raise TradebotError(f"the keys are those of another account, …{view.account.tail}: nothing was cancelled there")
+        raise TradebotError(f"these keys belong to another account, …{view.account.tail}; nothing was canceled there")
     known = ledger.orders() if ledger else ()
     following = {order.venue_id: order.replaced_by for order in known if order.replaced_by}
     followers = {follower for order in known if _is_entry(order) for follower in chain(order.venue_id, following)}
@@ -59,15 +59,15 @@ def _listed(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterat
 
 
 def _known(reader: BrokerReader, ledger: Ledger | None) -> Iterator[Order]:
-    """Yield the entries that our books hold as working, and what the venue made of those without an answer."""
+    """Yield the entries our books list as working, and any unresolved entries that the venue knows."""
     if ledger is None:
         return
     yield from filter(_is_entry, ledger.orders(working=True))
     for record in ledger.intents(unresolved=True):
         if record.intent.purpose is Purpose.OPEN and record.intent.makes_order:
-            found = reader.order(record.intent.client_order_id)
-            if found is not None and not found.status.terminal:
-                yield found
+            order = reader.order(record.intent.client_order_id)
+            if order is not None and not order.status.terminal:
+                yield order
 
 
 def _is_entry(order: Order) -> bool:

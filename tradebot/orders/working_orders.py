@@ -1,6 +1,6 @@
-"""Our working orders in a pass of exits: which have lived too long, and how each is ended or priced anew.
+"""Look after our working orders: find the ones that have been open too long, and cancel or reprice them.
 
-An exit keeps its place while it is priced anew: the venue replaces it in one step, so that no pass is without one.
+An exit is replaced in one step when it is repriced, so no position is left without one in between.
 """
 
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -32,16 +32,16 @@ from tradebot.orders.sending import (
 from tradebot.ports.world import Call, World
 
 AGAIN = Decision(Gate.UNRESOLVED, Verdict.PASS, None, "sent again under its own id")
-"""Why something of unknown fate goes out all the same."""
+"""Why a request is resent although we don't know what became of it."""
 
 ON_ITS_WAY = frozenset({OrderStatus.PENDING_NEW, OrderStatus.PENDING_REPLACE})
-"""States of an order that the venue is at work on: it will say more shortly, and lets nobody replace it meanwhile."""
+"""Order states in which the venue is still busy: it will report again soon, and no one can replace the order yet."""
 
 Due = tuple[Order, IntentRecord, Reason]
 
 
 class Change(Enum):
-    """What becomes of a stale exit in a pass."""
+    """What a pass does with a stale exit."""
 
     NONE = auto()
     REPRICE = auto()
@@ -49,11 +49,11 @@ class Change(Enum):
 
 
 def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
-    """Cancel the entries of ours that the venue lists, and return what became of each by the venue's order id.
+    """Cancel the entries of ours that the venue lists; return what became of each, by the venue's order id.
 
-    A halt does this before the books are read through, because that takes seconds once they have grown and a cancel
-    only reduces risk. So it reads single rows and adds new ones: it changes no row that nobody has checked yet, and
-    leaves every order that needs more than that to the pass that follows.
+    A halt does this before it reads the books, because reading large books takes seconds and a cancel only reduces
+    risk. So this reads single rows, adds new ones, and changes none that hasn't been checked yet. Any order that needs
+    more than that is left to the pass that follows.
     """
     if world.orders is None or not (world.permission.open and clock.is_open):
         return {}
@@ -64,40 +64,40 @@ def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, C
         promised = world.ledger.intent(order.client_order_id)
         if promised and promised.intent.purpose is Purpose.OPEN and not _unresolved(world, order, Operation.CANCEL):
             key = promised.intent.key
-            fresh = cancel_without_desk(call, key.account, clock.now, order, key.strategy, Purpose.OPEN)
+            new_intent = cancel_without_desk(call, key.account, clock.now, order, key.strategy, Purpose.OPEN)
             decisions = (Decision(Gate.EXIT, Verdict.PASS, Reason.HALTED),)
-            sent = cancel_at_once(world, fresh, decisions)
+            sent = cancel_at_once(world, new_intent, decisions)
             if sent:
-                candidate = _reducing(fresh, order, clock.now)
-                records[order.venue_id] = CandidateRecord(candidate, (*decisions, sent), fresh.client_order_id)
+                candidate = _reducing(new_intent, order, clock.now)
+                records[order.venue_id] = CandidateRecord(candidate, (*decisions, sent), new_intent.client_order_id)
     return records
 
 
-def tended(
-    world: World, call: Call, desk: Desk, wanted: frozenset[str], ended: Container[str] = ()
+def end_or_reprice(
+    world: World, call: Call, desk: Desk, symbols_to_close: frozenset[str], ended: Container[str] = ()
 ) -> tuple[CandidateRecord, ...]:
-    """End or price anew our working orders that are due; `wanted` are the symbols that a rule wants to be out of.
+    """Cancel or reprice our working orders that are due; `symbols_to_close` are those that a rule wants to get out of.
 
-    Orders whose venue id is in `ended` were cancelled a moment ago and are left alone, even if they are still listed.
+    Orders whose venue id is in `ended` were just canceled and are left alone, even if they are still listed.
     """
     records = list[CandidateRecord]()
-    for due in (due for due in _due(world, desk, wanted) if due[0].venue_id not in ended):
-        told = tuple(_tend(world, call, desk, due, wanted))
-        records.extend(told)
-        desk = _left(world, desk, due, told)
+    for due in (due for due in _due(world, desk, symbols_to_close) if due[0].venue_id not in ended):
+        outcomes = tuple(_end_or_reprice_one(world, call, desk, due, symbols_to_close))
+        records.extend(outcomes)
+        desk = _desk_afterwards(world, desk, due, outcomes)
     return tuple(records)
 
 
-def ours(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
-    """Yield our working orders with what was promised of them; what this pass sent again stands at the end.
+def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
+    """Yield our working orders, each with the intent behind it; orders resent in this pass come last.
 
-    An order that somebody put in the place of ours at the venue has an id of its own and is ours all the same.
+    If someone replaced one of our orders at the venue, the new order has its own id but is still ours.
     """
     replaced = [order for order in world.ledger.orders(since=desk.now) if order.replaced_by]
     before = {str(order.replaced_by): order.venue_id for order in replaced}
     names = {order.venue_id: order.client_order_id for order in replaced}
     for order in (*desk.orders, *_sent_again(world, desk)):
-        # What was promised of it, or of the last one before it in whose place it stands.
+        # The intent of this order, or else of the latest order before it in the chain of replacements.
         promised = (order.client_order_id, *(names[one] for one in chain(order.venue_id, before)))
         record = next(filter(None, map(world.ledger.intent, promised)), None)
         if record is not None:
@@ -105,56 +105,62 @@ def ours(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
 
 
 def _sent_again(world: World, desk: Desk) -> Iterator[Order]:
-    """Yield the orders that came to the venue since the desk was taken and are old all the same, as they are by now."""
+    """Yield the resent orders that reached the venue after the desk was taken, in their current state."""
     listed = {order.venue_id for order in desk.orders}
     for order in world.ledger.orders(working=True):
         record = world.ledger.intent(order.client_order_id)
         if record is None or order.venue_id in listed:
             continue
         if record.intent.at < desk.now <= record.updated_at:
-            # The answer to an order shows it as it was taken in, which is not yet how it can be replaced.
+            # The reply to a submit shows the order before it can be replaced, so ask for it again.
             yield world.reader.order(order.client_order_id) or order
 
 
-def _due(world: World, desk: Desk, wanted: frozenset[str]) -> Iterator[Due]:
-    """Yield our working orders that are to end or to change now, each with why; others' orders are left alone."""
+def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator[Due]:
+    """Yield our working orders that must be canceled or repriced now, each with the reason; skip others' orders."""
     limits = world.rules.limits
-    for order, record in ours(world, desk):
-        # What is dated ahead was sent while the venue's clock was: it is no younger for that.
+    for order, record in our_working_orders(world, desk):
+        # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         age = abs(desk.now - record.intent.at)
         if _unresolved(world, order, Operation.CANCEL):
             yield order, record, Reason.INTENT_UNRESOLVED
         elif record.intent.purpose is not Purpose.OPEN:
-            # The price that a person gave an exit stands.
+            # If a person gave an exit its price, keep that price.
             if order.client_order_id == record.intent.client_order_id and age >= timedelta(seconds=limits.exit_life_s):
                 yield order, record, Reason.STALE_EXIT
         elif desk.state.state is not TradingState.ACTIVE:
             yield order, record, Reason.HALTED
-        elif age >= timedelta(seconds=limits.entry_life_s) or order.symbol in wanted:
+        elif age >= timedelta(seconds=limits.entry_life_s) or order.symbol in symbols_to_close:
             yield order, record, Reason.STALE_ENTRY
 
 
-def _tend(world: World, call: Call, desk: Desk, due: Due, wanted: frozenset[str]) -> Iterator[CandidateRecord]:
-    """Give a stale exit a price at which it can fill, and end every other order that is due.
+def _end_or_reprice_one(
+    world: World, call: Call, desk: Desk, due: Due, symbols_to_close: frozenset[str]
+) -> Iterator[CandidateRecord]:
+    """Reprice a stale exit so that it can fill, and cancel any other order that is due.
 
-    Where the venue refuses the new price the exit ends too, and the next pass sends it anew.
+    If the venue refuses the new price, the exit is canceled too, and the next pass sends a new one.
     """
     order, record, why = due
-    change = _change(world, desk, order, record, wanted) if why is Reason.STALE_EXIT else Change.END
+    change = (
+        _decide_stale_exit(world, desk, order, record, symbols_to_close) if why is Reason.STALE_EXIT else Change.END
+    )
     if change is Change.REPRICE:
-        repriced = _repriced(world, call, desk, order, record)
+        repriced = _reprice(world, call, desk, order, record)
         yield repriced
         change = Change.END if repriced.decisions[-1].reason is Reason.VENUE_REJECTED else Change.NONE
     if change is Change.END:
-        yield cancelled(world, call, desk, order, record, why)
+        yield cancel_order(world, call, desk, order, record, why)
 
 
-def _change(world: World, desk: Desk, order: Order, record: IntentRecord, wanted: frozenset[str]) -> Change:
-    """Decide on a stale exit.
+def _decide_stale_exit(
+    world: World, desk: Desk, order: Order, record: IntentRecord, symbols_to_close: frozenset[str]
+) -> Change:
+    """Decide what to do with a stale exit.
 
-    One that the position no longer covers ends, and so does one that the venue has been at work on for too long.
-    Without a quote it stays, unless a rule wants out at any price: then a market order follows. It also stays where the
-    venue did not confirm the position: its answers may be wrong, and this order may be all that protects it.
+    Cancel it if the position no longer covers it, or if the venue has been busy with it for too long. Without a quote
+    it stays, unless a rule wants out at any price: then a market order follows. It also stays if the venue did not
+    confirm the position, because the venue may be wrong and this order may be the only protection.
     """
     if order.symbol in desk.unproven:
         return Change.NONE
@@ -167,22 +173,22 @@ def _change(world: World, desk: Desk, order: Order, record: IntentRecord, wanted
     if _is_followed(world, order):
         return Change.NONE
     if price is None:
-        return Change.END if order.symbol in wanted and order.limit_price is not None else Change.NONE
+        return Change.END if order.symbol in symbols_to_close and order.limit_price is not None else Change.NONE
     return Change.NONE if order.limit_price in (None, price) else Change.REPRICE
 
 
-def _left(world: World, desk: Desk, due: Due, told: Sequence[CandidateRecord]) -> Desk:
-    """Return the desk as if an exit that stays were filled: the next one may close only what it leaves."""
+def _desk_afterwards(world: World, desk: Desk, due: Due, outcomes: Sequence[CandidateRecord]) -> Desk:
+    """Return the desk as if an exit that stays open were filled, so that the next exit only closes what is left."""
     order, _, why = due
-    ended = bool(told) and told[-1].candidate.source == Operation.CANCEL and told[-1].terminal is None
-    only_listed = not told and _is_followed(world, order)
+    ended = bool(outcomes) and outcomes[-1].candidate.source == Operation.CANCEL and outcomes[-1].terminal is None
+    only_listed = not outcomes and _is_followed(world, order)
     if why is not Reason.STALE_EXIT or ended or only_listed:
         return desk
     return desk.with_filled(order.symbol, order.open_quantity * order.side.sign)
 
 
 def _covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
-    """Tell whether our position is still as large as what an exit may sell or buy back."""
+    """Return True if our position is still at least as large as what an exit may sell or buy back."""
     whose = (record.intent.key.strategy, order.symbol)
     held = next((p.quantity for p in desk.positions if (p.strategy, p.symbol) == whose), Decimal(0))
     closes = bool(held) and closing_side(held) is order.side
@@ -190,31 +196,33 @@ def _covered(desk: Desk, order: Order, record: IntentRecord) -> bool:
 
 
 def _price(world: World, desk: Desk, order: Order) -> Decimal | None:
-    """Return the limit at which a closing order can fill now; None without a quote."""
+    """Return the limit price at which a closing order can fill now; None without a quote."""
     quote = desk.quotes.get(order.symbol)
     offset = world.rules.exits.limit_offset_fraction
     return marketable_limit(Instrument(order.symbol), order.side, quote, offset) if quote else None
 
 
-def _repriced(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord) -> CandidateRecord:
-    """Replace an order by one at the price of now, or repeat a replace of it whose fate is unknown, to the letter."""
+def _reprice(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord) -> CandidateRecord:
+    """Replace an order with one at the current price, or repeat an unresolved replace of it unchanged."""
     price = _price(world, desk, order)
-    assert price is not None, "an order is priced anew by a quote"
-    # The order works, so each replace of it whose fate is known has come to nothing.
-    fresh = replace_intent(call, desk, order, record.intent, price, len(_settled(world, order)))
-    return _sent(world, desk, order, fresh, Reason.STALE_EXIT)
+    assert price is not None, "repricing needs a quote"
+    # The order is still working, so every replace of it that we know the outcome of has failed.
+    new_intent = replace_intent(call, desk, order, record.intent, price, len(_settled(world, order)))
+    return _send_change(world, desk, order, new_intent, Reason.STALE_EXIT)
 
 
-def cancelled(world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason) -> CandidateRecord:
-    """End a working order, or repeat a cancel of it whose fate is unknown: a cancel may arrive twice."""
-    fresh = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
-    return _sent(world, desk, order, fresh, why)
+def cancel_order(
+    world: World, call: Call, desk: Desk, order: Order, record: IntentRecord, why: Reason
+) -> CandidateRecord:
+    """Cancel a working order, or repeat an unresolved cancel of it: a cancel may safely arrive twice."""
+    new_intent = cancel_intent(call, desk, order, record.intent.key.strategy, record.intent.purpose)
+    return _send_change(world, desk, order, new_intent, why)
 
 
-def _sent(world: World, desk: Desk, order: Order, fresh: Intent, why: Reason) -> CandidateRecord:
-    """Send a change of a working order where permission allows; an earlier one of unknown fate goes in its place."""
-    earlier = _unresolved(world, order, fresh.operation)
-    intent = earlier or fresh
+def _send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:
+    """Send a change of a working order if permission allows; an unresolved earlier change is sent instead."""
+    earlier = _unresolved(world, order, new_intent.operation)
+    intent = earlier or new_intent
     candidate = _reducing(intent, order, desk.now)
     allowed = permission(desk)
     decisions = (allowed, Decision(Gate.EXIT, allowed.verdict, why), *((AGAIN,) if earlier else ()))
@@ -226,7 +234,7 @@ def _sent(world: World, desk: Desk, order: Order, fresh: Intent, why: Reason) ->
 
 
 def _reducing(intent: Intent, order: Order, at: datetime) -> Candidate:
-    """Return the candidate that a change of a working order is recorded under."""
+    """Return the candidate under which a change of a working order is recorded."""
     return Candidate(
         strategy=intent.key.strategy,
         instrument=intent.instrument,
@@ -239,19 +247,19 @@ def _reducing(intent: Intent, order: Order, at: datetime) -> Candidate:
 
 
 def _unresolved(world: World, order: Order, operation: Operation) -> Intent | None:
-    """Return the change of an order that was promised and whose fate is unknown."""
+    """Return the promised but unresolved change of an order, or None."""
     unknown = (record.intent for record in world.ledger.intents(unresolved=True))
     return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
 
 
 def _settled(world: World, order: Order) -> list[IntentRecord]:
-    """Return the replaces of an order whose fate is known."""
+    """Return the replaces of an order whose outcome is known."""
     since = order.submitted_at.date() - timedelta(days=1) if order.submitted_at else None
     promised = (r for r in world.ledger.intents(since=since) if r.intent.operation is Operation.REPLACE)
     return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.unresolved]
 
 
 def _is_followed(world: World, order: Order) -> bool:
-    """Tell whether the order that is to take the place of another works, and that one is only still listed."""
+    """Return True if this order's replacement already works and the order itself is merely still listed."""
     followers = {record.intent.client_order_id for record in _settled(world, order)}
     return any(working.client_order_id in followers for working in world.ledger.orders(working=True))

@@ -1,4 +1,4 @@
-"""The account of these books is the only one that they are ever compared with."""
+"""Check that the broker answers for the account these books belong to."""
 
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import Account
@@ -6,11 +6,11 @@ from tradebot.ports.stores import Ledger
 
 
 def require_account(ledger: Ledger, account: Account) -> None:
-    """Raise where the broker answers with another account than the one whose books these are."""
+    """Raise OperatorError if the broker answers for a different account than the one these books belong to."""
     if account.number != ledger.account_number:
         raise OperatorError(
-            f"the broker answers for account …{account.tail}, these books belong to …{ledger.account_number[-4:]}: "
-            "it was begun anew, or the keys are another's",
-            "use the keys of that account, or begin new books: tradebot init --state-dir NEW; these stay readable",
+            f"the broker answers for account …{account.tail}, but these books belong to "
+            f"…{ledger.account_number[-4:]}: the account was reset, or these keys belong to a different account",
+            "use the keys of that account, or start new books (these stay readable): tradebot init --state-dir NEW",
             code=ExitCode.REFUSED,
         )

@@ -1,7 +1,7 @@
-"""The broker's activities as bookings: what each proves is written into the books, what it leaves open is not. Pure.
+"""Turn the broker's activities into bookings: write what each one proves and leave the rest open. Pure functions.
 
-Cash that came or went is proven by the activity that moved it. Shares are proven where the books, restated as the
-activity says, hold exactly what the broker holds; where they do not, a person decides.
+Cash movements are proven by the activity itself. Shares are proven if the books, restated as the activity says, hold
+exactly what the broker holds; otherwise a person decides.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -50,42 +50,42 @@ CASH_ONLY = frozenset(
         "PTR",
     ]
 )
-"""Kinds whose `quantity`, where they have one, is what they were paid on: it moves no shares."""
+"""Kinds that move no shares: their `quantity`, if any, is the number of shares they were paid on."""
 STOCK_DIVIDEND = "SDIV"
 LARGEST_RATIO = 1000
 NEAR = Fraction(1, 200)
-"""So far, as a part of it, the broker's average price may stand from ours: the two count closed lots differently."""
+"""How far the broker's average price may differ from ours, as a fraction: the two count closed lots differently."""
 NINE_PLACES = Decimal("1e-9")
 _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the books hold before a booking: all fills, oldest first, and others' positions that are known."""
+    """What the books hold before a booking: all fills, oldest first, and the known positions of others."""
 
     fills: tuple[OwnedFill, ...]
     acknowledged: Mapping[str, Decimal]
 
     def after(self, booking: Booking) -> "Held":
-        """Return the books with one booking more."""
+        """Return the books after one more booking."""
         fills = (*self.fills, *booking.fills)
         known = {**self.acknowledged, **dict(booking.acknowledged)}
         return Held(tuple(sorted(fills, key=lambda owned: owned.fill.at)), known)
 
     def total(self, symbol: str) -> Decimal:
-        """Return the signed shares of a symbol, whoever's."""
-        told = sum((o.fill.signed_quantity for o in self.fills if o.fill.symbol == symbol), _ZERO)
-        return told + self.acknowledged.get(symbol, _ZERO)
+        """Return the signed shares of a symbol, whoever owns them."""
+        filled = sum((o.fill.signed_quantity for o in self.fills if o.fill.symbol == symbol), _ZERO)
+        return filled + self.acknowledged.get(symbol, _ZERO)
 
     def positions(self, symbol: str, at: datetime) -> list[Position]:
-        """Return each owner's open position in a symbol at a moment; what is only known of others is not among them."""
+        """Return each owner's open position in a symbol at a moment, without acknowledged positions of others."""
         fills = (owned for owned in self.fills if owned.fill.symbol == symbol and owned.fill.at <= at)
         return [position for position in fold_positions(fills).values() if position.quantity]
 
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """What activities came to: bookings that they prove, in order, and those that prove nothing by themselves."""
+    """The result of booking activities: the bookings they prove, in order, and the activities that prove nothing."""
 
     proven: tuple[Booking, ...]
     doubtful: tuple[Activity, ...]
@@ -95,9 +95,9 @@ Broker = Mapping[str, BrokerPosition]
 
 
 def book_all(held: Held, broker: Broker, activities: Iterable[Activity]) -> Booked:
-    """Return what activities write into the books, one after the other as they happened.
+    """Return what the activities write into the books, in the order they happened.
 
-    What one proves may be what another one lacked, so the rest is looked at again until nothing more is proven.
+    One activity may supply what another one lacked, so the rest is tried again until nothing more is proven.
     """
     proven, waiting, before = list[Booking](), list(_groups(activities)), -1
     while len(proven) > before:
@@ -114,7 +114,7 @@ def book_all(held: Held, broker: Broker, activities: Iterable[Activity]) -> Book
 
 
 def _groups(activities: Iterable[Activity]) -> Iterator[list[Activity]]:
-    """Yield what belongs together: the rows of one split or one merger, those of a day's new names, any other alone."""
+    """Group activities that belong together: one split, one merger, or one day's renames; the rest stay alone."""
 
     def key(one: Activity) -> tuple[object, ...]:
         if one.kind in (SPLIT, MERGER):
@@ -123,11 +123,13 @@ def _groups(activities: Iterable[Activity]) -> Iterator[list[Activity]]:
 
     executed = sorted((one for one in activities if one.executed), key=lambda one: (one.at, one.id))
     groups = [list(rows) for _, rows in groupby(sorted(executed, key=lambda one: str(key(one))), key=key)]
-    return iter(sorted((part for group in groups for part in _pairs(group)), key=lambda rows: (rows[0].at, rows[0].id)))
+    return iter(
+        sorted((part for group in groups for part in _pair_renames(group)), key=lambda rows: (rows[0].at, rows[0].id))
+    )
 
 
-def _pairs(group: list[Activity]) -> Iterator[list[Activity]]:
-    """Yield new names as pairs: the one that goes first; where two may be meant, or none, each row alone."""
+def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
+    """Yield renames as pairs of old and new symbol; if a row has no partner or several, yield it alone."""
     if group[0].kind != RENAME:
         yield group
         return
@@ -141,18 +143,18 @@ def _pairs(group: list[Activity]) -> Iterator[list[Activity]]:
 
 
 def _booking(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Return what one group writes; None where the broker's word does not settle it."""
+    """Return what one group writes, or None if the broker's data doesn't settle it."""
     first = rows[0]
     if first.symbol is None or all(row.quantity is None for row in rows) or _cash_only(first):
         return Booking(_entries(rows))
     if first.kind == OPTION_TRADE:
         return _foreign_trade(first)
     if len(rows) == 2 and first.kind == RENAME:
-        # Under the same symbol only the number of the security is new.
+        # If the symbol is the same, only the security's identifier is new.
         return Booking(_entries(rows)) if rows[0].symbol == rows[1].symbol else _rename(held, broker, rows)
     ours = any(position.strategy != FOREIGN for position in held.positions(first.symbol, first.at))
     if not ours:
-        return _of_others(held, broker, rows)
+        return _others_shares(held, broker, rows)
     kinds: Mapping[str, Callable[[Held, Broker, list[Activity]], Booking | None]] = {SPLIT: _split, MERGER: _merger}
     return kinds[first.kind](held, broker, rows) if first.kind in kinds else None
 
@@ -162,9 +164,9 @@ def _cash_only(one: Activity) -> bool:
 
 
 def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple[Entry, ...]:
-    """Return one entry for each row; the cash that the fills do not account for is the first one's.
+    """Return one entry for each row; the first row's entry takes the cash that the fills don't account for.
 
-    A share's price that is no finite decimal leaves a trace of a cent's billionth, which is no money.
+    A share price with endless decimals leaves a remainder of a few billionths of a cent, which is ignored.
     """
     rest = sum((owned.fill.signed_quantity * owned.fill.price for owned in fills), _ZERO)
     first, *others = rows
@@ -174,76 +176,76 @@ def _entries(rows: Sequence[Activity], fills: Sequence[OwnedFill] = ()) -> tuple
 
 
 def _foreign_trade(one: Activity) -> Booking:
-    """Shares that an option of somebody else's brought or took at its strike: somebody else's trade."""
+    """Book the shares that someone else's option delivered or took at its strike as someone else's trade."""
     assert one.symbol is not None
     assert one.quantity is not None
     price = one.price or abs(one.net_amount / one.quantity)
     fills = [unreported_fill(FOREIGN, "", one.symbol, one.quantity, price, one.at)] if price else []
-    told = _named(one.id, fills)
-    return Booking(_entries([one], told), told)
+    booked = _label(one.id, fills)
+    return Booking(_entries([one], booked), booked)
 
 
-def _of_others(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Shares of others that came or went: what is known of them follows."""
+def _others_shares(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
+    """Book other people's shares that came or went, by adjusting what we know of them."""
     first, change = rows[0], sum((row.quantity or _ZERO for row in rows), _ZERO)
     symbol = str(first.symbol)
     known = held.acknowledged.get(symbol, _ZERO)
     if known:
         booking = Booking(_entries(rows), acknowledged=((symbol, known + change),))
-        return booking if _agrees(held.after(booking), broker, symbol) else None
+        return booking if _broker_agrees(held.after(booking), broker, symbol) else None
     traded = held.positions(symbol, first.at)
     if not traded:
-        # Their cash is a fact; of shares that nobody here knows the activity stays what a finding can show.
+        # Their cash is a fact. Shares that we know nothing about can only show up as a finding.
         return Booking(_entries(rows)) if any(row.net_amount for row in rows) else None
     price = first.price or traded[0].average_price
-    told = _named(first.id, [unreported_fill(FOREIGN, "", symbol, change, price, first.at)])
-    booking = Booking(_entries(rows, told), told)
-    return booking if _agrees(held.after(booking), broker, symbol) else None
+    booked = _label(first.id, [unreported_fill(FOREIGN, "", symbol, change, price, first.at)])
+    booking = Booking(_entries(rows, booked), booked)
+    return booking if _broker_agrees(held.after(booking), broker, symbol) else None
 
 
-def _agrees(held: Held, broker: Broker, *symbols: str) -> bool:
+def _broker_agrees(held: Held, broker: Broker, *symbols: str) -> bool:
     return all(held.total(symbol) == (broker[symbol].quantity if symbol in broker else 0) for symbol in symbols)
 
 
 def _split(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """A split of our shares: quantity, lots and best price by one exact ratio, which shares and averages must bear out.
+    """Book a split of our shares: adjust quantity, lots and best price by an exact ratio that the broker's data proves.
 
-    With others' older shares beside ours, or a fraction to be divided between two owners, it is nobody's to guess.
+    If others held shares before us, or two owners would have to share a fraction, a person must decide.
     """
     first, positions = rows[0], held.positions(str(rows[0].symbol), rows[0].at)
-    symbol, there = str(first.symbol), broker.get(str(first.symbol))
-    if there is None or len({position.quantity > 0 for position in positions}) != 1:
+    symbol, theirs = str(first.symbol), broker.get(str(first.symbol))
+    if theirs is None or len({position.quantity > 0 for position in positions}) != 1:
         return None
     before = sum((position.quantity for position in positions), _ZERO)
     after = before + sum((row.quantity or _ZERO for row in rows), _ZERO)
     average = sum((position.cost for position in positions), _ZERO) / before
-    ratio = ratio_of(before, after, average, there.average_price)
-    if ratio is None or (len(positions) > 1 and not _whole(positions, ratio)):
+    ratio = ratio_of(before, after, average, theirs.average_price)
+    if ratio is None or (len(positions) > 1 and not _leaves_whole_shares(positions, ratio)):
         return None
-    fills = [told for position in positions for told in restated(position, ratio, first.at)]
+    fills = [fill for position in positions for fill in restated(position, ratio, first.at)]
     fills += _fraction(positions[0], ratio, after - before, rows) if len(positions) == 1 else []
-    told = _named(first.id, fills)
-    booking = Booking(_entries(rows, told), told, restated=tuple(marks(positions, symbol, ratio)))
-    return booking if _agrees(held.after(booking), broker, symbol) else None
+    booked = _label(first.id, fills)
+    booking = Booking(_entries(rows, booked), booked, restated=tuple(restated_best_prices(positions, symbol, ratio)))
+    return booking if _broker_agrees(held.after(booking), broker, symbol) else None
 
 
-def _whole(positions: Iterable[Position], ratio: Fraction) -> bool:
-    """Tell whether every owner has whole shares afterwards, so that no fraction is to be divided."""
+def _leaves_whole_shares(positions: Iterable[Position], ratio: Fraction) -> bool:
+    """Return True if every owner has whole shares afterwards, so that there is no fraction to divide."""
     return all((Fraction(position.quantity) * ratio).denominator == 1 for position in positions)
 
 
 def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal) -> Fraction | None:
-    """Return the new shares for each old one: the simplest ratio that shares and average prices both bear out.
+    """Return the new shares per old share: the simplest ratio that fits both the quantities and the average prices.
 
-    The broker leaves whole shares and pays the fraction in cash, so shares alone may fit several ratios.
+    The broker leaves whole shares and pays for the fraction in cash, so several ratios may fit the quantities alone.
     """
     if before * after <= 0 or theirs <= 0:
         return None
-    whole = before == before.to_integral_value() and after == after.to_integral_value()
+    all_whole = before == before.to_integral_value() and after == after.to_integral_value()
     old, new = Fraction(abs(before)), Fraction(abs(after))
-    told = Fraction(average) / Fraction(theirs)
-    low, top = max(new / old, told * (1 - NEAR)), told * (1 + NEAR)
-    high = min((new + 1 if whole else new) / old, top)
+    price_ratio = Fraction(average) / Fraction(theirs)
+    low, top = max(new / old, price_ratio * (1 - NEAR)), price_ratio * (1 + NEAR)
+    high = min((new + 1 if all_whole else new) / old, top)
     if low > top:
         return None
     for parts in range(1, LARGEST_RATIO + 1):
@@ -254,10 +256,10 @@ def ratio_of(before: Decimal, after: Decimal, average: Decimal, theirs: Decimal)
 
 
 def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[OwnedFill]:
-    """Yield what turns a position into `ratio` times its shares at the same cost: the new lots come, then the old go.
+    """Yield the fills that give a position `ratio` times its shares at the same cost; new lots open before old close.
 
-    Each old lot closes at what it cost, so nothing is made or lost, and the position never stands at zero in between:
-    it is no younger afterwards.
+    Each old lot closes at its cost, so there is no profit or loss. The position never drops to zero in between, so it
+    keeps its age.
     """
     owner, symbol = position.strategy, position.symbol
     done, before = _ZERO, Fraction(0)
@@ -272,12 +274,12 @@ def restated(position: Position, ratio: Fraction, at: datetime) -> Iterator[Owne
 
 
 def shares(exact: Fraction) -> Decimal:
-    """Return a number of shares to nine places, as the broker keeps them, toward zero."""
+    """Return a number of shares rounded toward zero to nine decimals, which is how the broker keeps them."""
     return (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(NINE_PLACES, ROUND_DOWN).normalize() + _ZERO
 
 
 def _fraction(position: Position, ratio: Fraction, change: Decimal, rows: Sequence[Activity]) -> list[OwnedFill]:
-    """Return the closing of the fraction that the broker does not keep: at what it paid, or at cost until it pays."""
+    """Return the fill that closes a fraction the broker doesn't keep, at the price it paid, or else at cost."""
     rest = shares(Fraction(position.quantity) * ratio) - position.quantity - change
     if not rest:
         return []
@@ -286,8 +288,8 @@ def _fraction(position: Position, ratio: Fraction, change: Decimal, rows: Sequen
     return [unreported_fill(position.strategy, "", position.symbol, -rest, price, rows[0].at)]
 
 
-def marks(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)) -> Iterator[Restated]:
-    """Yield what becomes of the best prices of our positions, which count as those of `to` from now on."""
+def restated_best_prices(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1)) -> Iterator[Restated]:
+    """Yield the restated best prices of our positions, which apply to the symbol `to` from now on."""
     new, old = Decimal(ratio.numerator), Decimal(ratio.denominator)
     for position in positions:
         if position.strategy != FOREIGN:
@@ -295,18 +297,18 @@ def marks(positions: Iterable[Position], to: str, ratio: Fraction = Fraction(1))
 
 
 def _rename(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Carry every owner's lots over to the new name, at their prices and with their age."""
+    """Book a rename: move every owner's lots to the new symbol, keeping their prices and their age."""
     totals = [held.total(str(row.symbol)) for row in rows]
     if not any(totals):
         return None
     gone, come = rows if totals[0] else rows[::-1]
     old, new = str(gone.symbol), str(come.symbol)
     positions, known = held.positions(old, gone.at), held.acknowledged.get(old, _ZERO)
-    fills = [told for position in positions for told in _carried(position, new, gone.at)]
-    told = _named(gone.id, fills)
+    fills = [fill for position in positions for fill in _carried(position, new, gone.at)]
+    booked = _label(gone.id, fills)
     carried = ((old, _ZERO), (new, held.acknowledged.get(new, _ZERO) + known)) if known else ()
-    booking = Booking(_entries(rows, told), told, carried, tuple(marks(positions, new)))
-    return booking if _agrees(held.after(booking), broker, old, new) else None
+    booking = Booking(_entries(rows, booked), booked, carried, tuple(restated_best_prices(positions, new)))
+    return booking if _broker_agrees(held.after(booking), broker, old, new) else None
 
 
 def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
@@ -317,7 +319,7 @@ def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
 
 
 def _merger(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
-    """Shares that were bought out for cash: every owner's are closed at the price."""
+    """Book a cash merger: close every owner's shares at the price that was paid."""
     first, symbol = rows[0], str(rows[0].symbol)
     known = held.acknowledged.get(symbol, _ZERO)
     if len(rows) != 1 or not first.price:
@@ -327,12 +329,12 @@ def _merger(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
         unreported_fill(position.strategy, "", symbol, -position.quantity, first.price, first.at)
         for position in positions
     ]
-    told = _named(first.id, fills)
-    booking = Booking(_entries(rows, told), told, ((symbol, _ZERO),) if known else ())
-    return booking if _agrees(held.after(booking), broker, symbol) else None
+    booked = _label(first.id, fills)
+    booking = Booking(_entries(rows, booked), booked, ((symbol, _ZERO),) if known else ())
+    return booking if _broker_agrees(held.after(booking), broker, symbol) else None
 
 
-def _named(activity_id: str, fills: Sequence[OwnedFill]) -> tuple[OwnedFill, ...]:
+def _label(activity_id: str, fills: Sequence[OwnedFill]) -> tuple[OwnedFill, ...]:
     return named(f"activity:{activity_id}", fills, Origin.ACTIVITY, activity_id)
 
 

@@ -1,4 +1,4 @@
-"""Taking over a position that the bot did not open, because a person named it. Nothing here can send an order."""
+"""Take over positions that the bot did not open, because a person named them. Nothing here can send an order."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +18,9 @@ from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """What the broker holds of a symbol beyond the bot's own: signed quantity, the broker's average price in USD.
+    """A broker position beyond the bot's own: signed quantity and the broker's average price in USD.
 
-    `unexplained` is the part that no known fill explains, because it is older than the books.
+    `unexplained` is the part that no known fill explains because it is older than the books.
     """
 
     symbol: str
@@ -30,14 +30,14 @@ class Stranger:
 
     @property
     def explained(self) -> Decimal:
-        """Return the part that foreign fills brought since the books began."""
+        """Return the part that came from foreign fills since the books began."""
         return self.quantity - self.unexplained
 
 
 def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> tuple[Stranger, Reconciled]:
-    """Note a foreign position as known and left alone, and compare again.
+    """Note a foreign position as known and left alone, then compare again.
 
-    What foreign fills brought leaves the fold at the broker's average price, cash included: it is no part of the books.
+    Shares from foreign fills leave the books at the broker's average price, cash included, since they aren't ours.
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
@@ -53,12 +53,12 @@ def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> 
 
 
 def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: Decimal) -> tuple[Stranger, Reconciled]:
-    """Make a foreign position the bot's own at the broker's average price, and compare again.
+    """Make a foreign position the bot's own at the broker's average price, then compare again.
 
-    `shown` is the broker's signed quantity that was confirmed; OperatorError where it holds another one by now, or
-    where an order that is not the bot's works on the symbol.
-    The cash of what no fill explains was spent before the books began, so it is put back: no money is made or lost.
-    Whatever is cut short in between is a difference that the next reconcile finds.
+    `shown` is the broker's signed quantity that the person confirmed. Raises OperatorError if the broker holds a
+    different quantity by now, or if someone else's order is working on the symbol.
+    Shares that no fill explains were paid for before the books began, so their cost is put back as cash: no money is
+    made or lost. If this is interrupted, the next reconcile finds the difference.
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
@@ -80,13 +80,13 @@ def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: D
 
 
 def stranger(current: Reconciled, ledger: Ledger, symbol: str) -> Stranger:
-    """Return what is foreign of a symbol; OperatorError where nothing is, or the books differ from the broker there."""
+    """Return the foreign part of a symbol; OperatorError if there is none or if books and broker differ on it."""
     there = broker_position(current.view, symbol)
     differs = next((f for f in current.findings if f.subject == symbol and f.kind not in _STRANGERS), None)
     if differs is not None:
         raise OperatorError(
             f"{symbol}: {differs.meaning}",
-            "tradebot reconcile, read the findings, tradebot reconcile --apply PLAN, then adopt it",
+            "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN, then adopt it",
             code=ExitCode.REFUSED,
         )
     lots = {key: position.quantity for key, position in fold_positions(ledger.fills()).items() if key[1] == symbol}
@@ -94,10 +94,10 @@ def stranger(current: Reconciled, ledger: Ledger, symbol: str) -> Stranger:
     own = sum(lots.values(), Decimal(0))
     foreign = there.quantity - own
     if not foreign:
-        raise OperatorError(f"{symbol} is the bot's own: there is nothing to adopt", "tradebot positions")
+        raise OperatorError(f"{symbol} already belongs to the bot, so there is nothing to adopt", "tradebot positions")
     if foreign * own < 0:
         raise OperatorError(
-            f"{symbol}: what is foreign stands against the bot's own position",
+            f"{symbol}: the foreign shares are on the opposite side of the bot's own position",
             f"tradebot flatten {symbol}, or close the foreign part at the broker",
             code=ExitCode.REFUSED,
         )
@@ -117,7 +117,7 @@ _OTHERS_ORDERS = frozenset({FindingKind.FOREIGN_ORDER, FindingKind.UNKNOWN_ORDER
 
 
 def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
-    """Return the broker's position; OperatorError that names what it holds where it holds none of the symbol."""
+    """Return the broker's position in a symbol; if there is none, OperatorError names what the broker does hold."""
     held = {position.symbol: position for position in view.positions if position.quantity}
     if symbol not in held:
         raise OperatorError(
@@ -132,7 +132,7 @@ def _require_manageable(current: Reconciled, symbol: str) -> None:
     if kind is not AssetClass.US_EQUITY:
         raise OperatorError(
             f"{symbol} is a position of kind {kind}, which the bot does not trade",
-            f"tradebot adopt {symbol}   (without --manage: it is noted and left alone)",
+            f"tradebot adopt {symbol}   (without --manage it is noted and left alone)",
             code=ExitCode.REFUSED,
         )
 
@@ -141,27 +141,27 @@ def _require_unmoved(current: Reconciled, symbol: str, shown: Decimal) -> None:
     quantity = broker_position(current.view, symbol).quantity
     if quantity != shown:
         raise OperatorError(
-            f"{symbol}: {shown:f} were confirmed and the broker holds {quantity:f}: it moved; look again",
+            f"{symbol}: you confirmed {shown:f}, but the broker now holds {quantity:f}; look again",
             f"tradebot positions, then tradebot adopt {symbol} --manage",
             code=ExitCode.REFUSED,
         )
 
 
 def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
-    """An order of somebody else's that fills later would trade against what the bot's exits rely on."""
+    """Raise if someone else's order is open: if it filled later, it would trade against shares the bot relies on."""
     others = {finding.subject for finding in current.findings if finding.kind in _OTHERS_ORDERS}
     order = next((o for o in current.view.orders if o.symbol == symbol and o.client_order_id in others), None)
     if order is not None:
         raise OperatorError(
-            f"{symbol}: the order {order.client_order_id} is not the bot's and works there: "
+            f"{symbol}: someone else's order {order.client_order_id} is working there: "
             f"{order.side} {order.open_quantity:f}",
-            f"cancel it at the broker or let it end, then tradebot adopt {symbol} --manage",
+            f"cancel it at the broker or wait until it ends, then tradebot adopt {symbol} --manage",
             code=ExitCode.REFUSED,
         )
 
 
 def _handed_over(found: Stranger, at: datetime) -> list[OwnedFill]:
-    """Return the fills that no venue reported: what foreign fills had bought goes out, all of it comes in."""
+    """Return the fills, reported by no venue, that move foreign fills out and bring the whole position in."""
     out = [_adoption(FOREIGN, "from", found, -found.explained, at)] if found.explained else []
     return [*out, _adoption(ADOPTED, "to", found, found.quantity, at)]
 

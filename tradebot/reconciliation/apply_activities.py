@@ -1,4 +1,4 @@
-"""The broker's activities into the ledger: what they prove applies by itself, like fills. Only reads the broker."""
+"""Apply the broker's activities to the ledger: like fills, whatever they prove applies automatically."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.activities import Booked, Held, book_all
 
 LISTED_LATE = timedelta(days=31)
-"""For so long after it happened an activity may be listed for the first time, or wait for a person."""
+"""How long after it happened an activity may first be listed, or wait for a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedActivities:
-    """How many bookings were written, and the activities that wait for a person."""
+    """How many bookings were written, and which activities wait for a person."""
 
     bookings: int
     doubtful: tuple[Activity, ...]
 
 
 def apply_activities(reader: BrokerReader, ledger: Ledger, view: BrokerView, at: datetime) -> AppliedActivities:
-    """Write what the broker's activities prove; each once, whoever was killed in between."""
+    """Write what the broker's activities prove, each exactly once, even if a process is killed in between."""
     booked = unbooked(reader, ledger, view, ledger.fills())
     written = sum(ledger.book(booking, at) for booking in booked.proven)
     return AppliedActivities(written, booked.doubtful)
 
 
 def unbooked(reader: BrokerReader, ledger: Ledger, view: BrokerView, fills: Sequence[OwnedFill]) -> Booked:
-    """Return what activities would write beside these fills, for those who look and write nothing too."""
+    """Return what the activities would write on top of these fills, without writing anything."""
     opened = ledger.books_opened_at()
     if opened is None:
         return Booked((), ())
@@ -47,23 +47,23 @@ def unbooked(reader: BrokerReader, ledger: Ledger, view: BrokerView, fills: Sequ
 def explained(
     reader: BrokerReader, ledger: Ledger, view: BrokerView, now: datetime, *, writes: bool
 ) -> Mapping[str, Decimal]:
-    """Return the broker's shares as multiples of the books' where they differ: the activities are asked about it.
+    """Return the broker's shares as multiples of ours where they differ, after asking activities for an explanation.
 
-    What they prove is written where the pass `writes`. A broker that does not answer proves nothing: exits go
-    on, and judge such a position by both quantities.
+    If the pass `writes`, what they prove is written. If the broker doesn't answer, nothing is proven: exits go on, and
+    judge such a position by both quantities.
     """
-    found = astray(ledger.fills(), ledger.acknowledged(), view)
+    found = position_ratios(ledger.fills(), ledger.acknowledged(), view)
     if not found or not writes:
         return found
     try:
         apply_activities(reader, ledger, view, now)
     except TradebotError:
         return found
-    return astray(ledger.fills(), ledger.acknowledged(), view)
+    return position_ratios(ledger.fills(), ledger.acknowledged(), view)
 
 
-def astray(fills: Sequence[OwnedFill], known: Mapping[str, Decimal], view: BrokerView) -> dict[str, Decimal]:
-    """Return the multiples of what is ours by symbol: zero where nothing is left, less where it turned its side."""
+def position_ratios(fills: Sequence[OwnedFill], known: Mapping[str, Decimal], view: BrokerView) -> dict[str, Decimal]:
+    """Return the broker's shares as multiples of ours by symbol: 0 if none are left, negative if the side changed."""
     ours = {position.symbol for position in own_positions(fills)}
     totals = {symbol: known.get(symbol, Decimal(0)) for symbol in ours}
     for owned in fills:

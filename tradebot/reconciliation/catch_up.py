@@ -1,4 +1,4 @@
-"""Facts apply by themselves: what the venue has done to our orders, written into the ledger before anyone decides."""
+"""Catch up: write into the ledger what the venue has done to our orders, before anyone makes a decision."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,34 +14,34 @@ from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.missing_fills import WATCHED
 from tradebot.reconciliation.new_fills import is_ahead, new_fills, owned_fills
-from tradebot.reconciliation.orders_behind_fills import behind
+from tradebot.reconciliation.orders_behind_fills import find_orders_behind_fills
 
 LOOKED_UP_SINGLY = 5
-"""More orders than so many that ended while nobody looked are read from a list of all that did."""
+"""If more orders than this ended while nobody was looking, read a list of ended orders instead of each one."""
 
 LONGEST_CHAIN = 100
-"""After so many replacements of one order the rest of them is left to the next look."""
+"""At most this many replacements of one order are followed in a pass; the rest wait for the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaughtUp:
-    """What catching up changed: counts, and the intents whose fate is still unknown.
+    """What catching up changed, as counts, and the intents that are still unresolved.
 
-    `unreadable` counts the venue's rows of fills that could not be read or believed, `untold` the orders behind
-    foreign fills that it has yet to tell of.
+    `unreadable` counts the venue's rows of fills that could not be read or believed, and `untraced_fills` the orders
+    behind foreign fills that the venue has not returned yet.
     """
 
     orders: int
     fills: int
     unresolved: tuple[IntentRecord, ...]
     unreadable: int = 0
-    untold: int = 0
+    untraced_fills: int = 0
 
 
 def read_view(reader: BrokerReader, ledger: Ledger) -> BrokerView:
-    """Return the venue's view without rows of orders that cannot be so; each is asked for by its id, as one left out.
+    """Return the venue's view without impossible orders; each of those is looked up by its id, like an omitted one.
 
-    What is over is not open, and no order changes its symbol, its side or its id.
+    An order that has ended is not open, and no order changes its symbol, side or id.
     """
     view = reader.view()
     known = {order.venue_id: order for order in ledger.orders(working=True)}
@@ -58,40 +58,41 @@ def _is_untrue(order: Order, known: Order | None) -> bool:
 def catch_up(
     reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order], session: date, now: datetime
 ) -> CaughtUp:
-    """Apply the venue's facts to the ledger; it only reads the venue and only appends what the venue said."""
-    # Read to the end before the first write: no halt waits for the ledger while the venue is being asked.
+    """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported."""
+    # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     latest = tuple(_in_time(order, now) for order in latest_orders(reader, ledger, open_orders))
     changed = ledger.apply_orders(latest, now)
     _resolve(reader, ledger, session, now)
     _watch(reader, ledger, session, now)
     told, unreadable = new_fills(reader, ledger, now)
     if _perhaps_ours(ledger, told, session):
-        # An order of unknown fate may have arrived, and filled, since it was looked up.
+        # An unresolved order may have arrived and filled since we looked it up.
         _resolve(reader, ledger, session, now)
         _watch(reader, ledger, session, now)
         told, unreadable = new_fills(reader, ledger, now)
-    others, untold = behind(reader, ledger, told)
+    others, untraced_fills = find_orders_behind_fills(reader, ledger, told)
     if others:
         ledger.apply_orders(others, now)
         told = tuple(owned_fills(ledger, (owned.fill for owned in told)))
     ledger.apply_fills((*told, *_given_back(ledger)), now)
-    return CaughtUp(changed, len(told), tuple(ledger.intents(unresolved=True)), unreadable, untold)
+    return CaughtUp(changed, len(told), tuple(ledger.intents(unresolved=True)), unreadable, untraced_fills)
 
 
 def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
-    """Look for the fate of each intent that is unknown: of an order by its id, of a change by the order it changes.
+    """Find out what became of each unresolved intent: look up orders by id, and changes by the order they change.
 
-    Not finding it proves nothing while it may still arrive; a DAY order of an earlier session is given up, and watched.
+    Finding nothing proves nothing while the order may still arrive. A DAY order of an earlier session is abandoned but
+    still watched.
     """
     unknown = ledger.intents(unresolved=True)
-    # Read before the ids are looked up: nothing can follow an order that had ended by then.
+    # Read these before looking up the ids: nothing can replace an order that had already ended by then.
     targets = {order.venue_id: order for order in ledger.orders()} if unknown else {}
     for record in unknown:
         intent = record.intent
         try:
             fate = _fate(reader, intent, targets)
         except TemporaryError:
-            # A look-up that got no answer settles nothing and gives nothing up: the next pass asks again.
+            # A lookup without an answer settles nothing, so the next pass asks again.
             continue
         if fate is not None:
             ledger.settle(intent.client_order_id, fate, now)
@@ -100,9 +101,9 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
 
 
 def _fate(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> Reply | None:
-    """Return what is proven of an intent of unknown fate; `known` holds all orders by the venue's id.
+    """Return what is proven about an unresolved intent; `known` holds all orders by the venue's id.
 
-    An order that is not in the books is not open at the venue either: it has ended.
+    An order missing from the books isn't open at the venue either, so it has ended.
     """
     target = known.get(intent.target_venue_id or "")
     if intent.operation is Operation.CANCEL:
@@ -117,9 +118,9 @@ def _fate(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> R
 
 
 def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
-    """Tell whether an order has ended, and not by the replace that the venue does not know.
+    """Return True if an order has ended for another reason than a replace that the venue doesn't know.
 
-    One that was replaced may have been so by that very request, unless another order is known to have its place.
+    A replaced order may have been replaced by that very request, unless another order is known to have taken its place.
     """
     if target is None or target.status is not OrderStatus.REPLACED:
         return target is None or target.status.terminal
@@ -127,7 +128,7 @@ def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
 
 
 def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
-    """Take back an order that was given up and has arrived after all, so that its fills are known as ours."""
+    """Take back an abandoned order that has arrived after all, so that its fills count as ours."""
     for record in ledger.intents(since=session - WATCHED):
         if record.state is IntentState.ABANDONED and record.intent.makes_order:
             order = reader.order(record.intent.client_order_id)
@@ -136,14 +137,14 @@ def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -
 
 
 def _found(order: Order, intent: Intent) -> Reply:
-    """Return what finding an order under an intent's id proves: ours where it is what we asked for."""
+    """Return what it proves that an order exists under an intent's id: it is ours if it is what we asked for."""
     if intent.asked_for(order):
         return Reply(Outcome.ACCEPTED, order)
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
 
 
 def latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order]) -> Iterator[Order]:
-    """Yield the venue's open orders, then those that we think are working and the venue no longer lists as open."""
+    """Yield the venue's open orders, then our working orders that the venue no longer lists as open."""
     yield from open_orders
     listed = {order.venue_id for order in open_orders}
     gone = [order for order in ledger.orders(working=True) if order.venue_id not in listed]
@@ -156,13 +157,13 @@ def latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Or
 
 
 def _in_time(order: Order, now: datetime) -> Order:
-    """Return an order without a last change that cannot be so late: it would outdo every later word of the venue."""
+    """Return the order without its last-change time if that is impossibly late: it would outrank all later news."""
     told = order.updated_at
     return replace(order, updated_at=None) if told and is_ahead(told, order.submitted_at, now) else order
 
 
 def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:
-    """Return an order by its id; None where the venue has none, or does not say now: neither proves that it is over."""
+    """Return an order by its id; None if the venue has none or doesn't answer, which doesn't prove that it ended."""
     try:
         return reader.order(client_order_id)
     except TemporaryError:
@@ -170,18 +171,18 @@ def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:
 
 
 def may_fill(ledger: Ledger, session: date) -> tuple[Order, ...]:
-    """Return our orders that are not proven to be over: what a list leaves out proves nothing.
+    """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
 
-    An order of ours is over once the venue has said so of that very order, or once the session that a DAY order was
-    promised for is behind us. One that somebody put in the place of ours counts as ours.
+    One of our orders has ended once the venue says so about that order, or once the session of its DAY order is over.
+    An order that replaced one of ours counts as ours.
     """
     working = ledger.orders(working=True)
     ours = ledger.owners() if working else {}
     return tuple(order for order in working if order.venue_id in ours and not _outlived(ledger, order, session))
 
 
-def left_out(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
-    """Return the orders that the venue's list of open orders does not hold."""
+def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
+    """Return the orders that are missing from the venue's list of open orders."""
     there = {order.venue_id for order in listed}
     return tuple(order for order in orders if order.venue_id not in there)
 
@@ -190,13 +191,13 @@ def _outlived(ledger: Ledger, order: Order, session: date) -> bool:
     promised = ledger.intent(order.client_order_id)
     if order.time_in_force is not TimeInForce.DAY or promised is None:
         return False
-    # A pass that slept through the night between its claim and the socket sends under the id of the day before.
+    # A pass that slept overnight between its claim and the send uses an id from the day before.
     began = order.submitted_at.date() if order.submitted_at else promised.intent.key.session
     return began < session
 
 
 def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
-    """Return by the venue's id what a list can tell of many orders at once; a single one costs a request each."""
+    """Return ended orders by the venue's id from one list; it saves one request per order when there are many."""
     since = min((order.submitted_at for order in gone if order.submitted_at), default=None)
     if since is None or len(gone) <= LOOKED_UP_SINGLY:
         return {}
@@ -204,7 +205,7 @@ def _ended(reader: BrokerReader, gone: Sequence[Order]) -> Mapping[str, Order]:
 
 
 def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> Iterator[Order]:
-    """Yield what took an order's place, one after the other, up to one that is open and so is known already."""
+    """Yield the orders that replaced this one, in sequence, stopping at one that is open and therefore known."""
     for _ in range(LONGEST_CHAIN):
         if order.replaced_by is None or order.replaced_by in listed:
             return
@@ -216,7 +217,7 @@ def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> I
 
 
 def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> bool:
-    """Tell whether a fill that no order of ours explains may be of one whose fate is unknown, or that was given up."""
+    """Return True if a fill that no order of ours explains may belong to an unresolved or abandoned order of ours."""
     foreign = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
     promised = ledger.intents(since=session - WATCHED) if foreign else ()
     lost = (r for r in promised if r.state.unresolved or r.state is IntentState.ABANDONED)

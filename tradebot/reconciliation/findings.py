@@ -1,4 +1,4 @@
-"""The ledger's view against the broker's: findings, and what accepting them would write. Sends nothing."""
+"""Compare the ledger's view with the broker's, as findings and what accepting each would write. Sends nothing."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ CENT = Decimal("0.01")
 
 
 class FindingKind(StrEnum):
-    """What may differ."""
+    """The ways in which the books and the broker can differ."""
 
     UNREADABLE = "unreadable"
     VIEW_UNSTEADY = "view_unsteady"
@@ -46,7 +46,7 @@ class FindingKind(StrEnum):
 
 
 class Terms(NamedTuple):
-    """What a kind of finding means, whether entries stay shut while it stands, and what an accepted plan writes."""
+    """What a kind of finding means, whether it blocks entries, and what an accepted plan writes for it."""
 
     meaning: str
     blocking: bool
@@ -55,95 +55,96 @@ class Terms(NamedTuple):
 
 TERMS: Mapping[FindingKind, Terms] = {
     FindingKind.UNREADABLE: Terms(
-        "rows of the broker cannot be read: no difference can be believed, and no plan is made", True, ""
+        "the broker returned rows we can't read, so no difference can be trusted and no plan is made", True, ""
     ),
     FindingKind.VIEW_UNSTEADY: Terms(
-        "the broker's list of positions and its answer about this symbol alone differ: no difference can be believed,"
-        " and no plan is made",
+        "the broker's list of positions and its answer about this symbol alone disagree, so no difference can be"
+        " trusted and no plan is made",
         True,
         "",
     ),
     FindingKind.UNKNOWN_ORDER: Terms(
-        "an order that is open, or filled today, carries our prefix, and these books never promised it", True, ""
+        "an order that is open, or filled today, carries our mark, but these books never promised it", True, ""
     ),
     FindingKind.EARLIER_ORDER: Terms(
-        "an open order of ours from before that these books do not know; left alone until it has ended", True, ""
+        "an open order of ours from an earlier time that these books don't know; left alone until it ends", True, ""
     ),
     FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
     FindingKind.ORDER_LEFT_OUT: Terms(
-        "the broker's list of open orders leaves out an order of ours that is not proven to be over: it counts as"
-        " working, and its symbol takes no entry",
+        "the broker's list of open orders is missing an order of ours that may still be open; it counts as working, and"
+        " the bot opens nothing on its symbol",
         False,
         "",
     ),
     FindingKind.MISSING_FILL: Terms(
-        "an order of ours has filled more than the broker's list of fills has brought: no plan is made until it is"
-        " complete, or the order's last word is four days old",
+        "an order of ours has filled more than the broker's list of fills shows; no plan is made until the list is"
+        " complete or the order's last update is four days old",
         True,
         "",
     ),
     FindingKind.FOREIGN_POSITION: Terms(
-        "a position that we did not open; counted in the limits, left alone", False, "notes it as known and left alone"
+        "a position the bot did not open; counted in the limits, left alone", False, "notes it as known and left alone"
     ),
     FindingKind.PHANTOM: Terms(
-        "the books hold a position that the broker does not", True, "gives it up, closed at what it cost"
+        "the books hold a position that the broker does not", True, "removes it from the books, closed at cost"
     ),
     FindingKind.ORPHAN: Terms(
-        "the broker holds what the books have closed, and no fill says whose it is",
+        "the broker holds shares that the books have closed, and no fill says whose they are",
         True,
-        "takes it in as foreign, at the last price",
+        "adds it as foreign, at the last price",
     ),
     FindingKind.QUANTITY: Terms(
-        "the books and the broker hold different quantities", True, "takes over the broker's quantity, at cost"
+        "the books and the broker hold different quantities", True, "adopts the broker's quantity, at cost"
     ),
     FindingKind.SIDE: Terms(
-        "the books and the broker are on opposite sides", True, "takes over the broker's quantity, at cost"
+        "the books and the broker are on opposite sides", True, "adopts the broker's quantity, at cost"
     ),
     FindingKind.BY_HAND: Terms(
         "traded by hand since the books began; counted in the limits, left alone until adopted", False, ""
     ),
     FindingKind.OFFSET: Terms(
-        "what the bot opened was closed by a trade that is not the bot's",
-        True,
-        "gives that trade to the position that it closed",
+        "someone else's trade closed a position the bot opened", True, "assigns that trade to the position it closed"
     ),
     FindingKind.FORGOTTEN: Terms(
-        "orders under our mark that these books do not know made this, even if it was noted as known: an older copy of"
-        " the folder was put back, the books were made anew, or another copy of the bot was at work while these books"
-        " were not",
+        "orders under our mark that these books don't know made this, even if it was noted as known: an older copy of"
+        " the folder was restored, the books were rebuilt, or another copy of the bot ran while these books were not in"
+        " use",
         True,
-        "takes those orders over: exits manage what is left; only if no other copy of the bot runs on this account",
+        "takes over those orders, and exits manage what is left; accept only if no other copy of the bot runs on this"
+        " account",
     ),
     FindingKind.ANOTHER_COPY: Terms(
-        "orders under our mark that came while these books were at work made this: another copy of the bot, or an older"
-        " copy of the folder put back within the session; left alone until tradebot adopt names it",
+        "orders under our mark that were sent while these books were in use made this: another copy of the bot is"
+        " running, or an older copy of the folder was restored during the session; left alone until tradebot adopt"
+        " names it",
         True,
         "",
     ),
-    FindingKind.MISSING_STOP: Terms("a position of ours that no working exit and no rule protects now", False, ""),
+    FindingKind.MISSING_STOP: Terms("a position of ours with neither a working exit order nor an exit rule", False, ""),
     FindingKind.CASH: Terms(
-        "cash differs from what opening balance and fills give", True, "books the difference as a cash movement"
+        "cash differs from the opening balance plus fills", True, "books the difference as a cash movement"
     ),
     FindingKind.SPLIT: Terms(
-        "the broker tells of a split, and what it holds does not prove the ratio",
+        "the broker reports a split, but its position does not prove the ratio",
         True,
         "restates quantity, average and best price to the broker's quantity, at the same cost",
     ),
     FindingKind.RENAME: Terms(
-        "the broker tells of a new name, and what it holds does not prove which",
+        "the broker reports a new symbol, but its positions do not prove which",
         True,
-        "gives the old name up at cost; the new one is noted as foreign until it is adopted",
+        "removes the old symbol at cost; the new one is noted as foreign until it is adopted",
     ),
     FindingKind.EXPIRY: Terms(
-        "shares that an option's expiry, exercise or assignment brought or took; left alone until adopted", False, ""
+        "an option's expiry, exercise or assignment brought or took these shares; left alone until adopted", False, ""
     ),
     FindingKind.ACCOUNT_RESET: Terms(
-        "the account was begun anew, or is another: these books are not of it; they stay as they are, readable",
+        "the account was reset, or it is a different account, so these books don't belong to it; they stay as they are"
+        " and can still be read",
         True,
         "",
     ),
     FindingKind.UNRESOLVED: Terms(
-        "an order was promised and its fate is unknown; it is looked up at each pass", False, ""
+        "an order was promised, but we don't know what became of it; every pass looks it up", False, ""
     ),
 }
 
@@ -158,14 +159,14 @@ CHANGES_A_POSITION = frozenset(
         FindingKind.RENAME,
     }
 )
-"""What a plan settles by writing the broker's quantity into the books."""
+"""Kinds that a plan settles by writing the broker's quantity into the books."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference: quantities are signed shares, cash in USD; `subject` is a symbol, an order id or the account.
+    """One difference: quantities are signed shares, cash is in USD; `subject` is a symbol, an order id or the account.
 
-    `evidence` is what the broker's activities, or the exit rules, say of it.
+    `evidence` is what the broker's activities or the exit rules say about it.
     """
 
     kind: FindingKind
@@ -176,32 +177,32 @@ class Finding:
 
     @property
     def meaning(self) -> str:
-        """Return the finding in words."""
+        """Return what the finding means, in words."""
         return TERMS[self.kind].meaning
 
     @property
     def writes(self) -> str:
-        """Return what accepting a plan writes for it; empty where no plan settles it."""
+        """Return what accepting a plan writes for it; empty if no plan settles it."""
         return TERMS[self.kind].writes
 
     @property
     def blocking(self) -> bool:
-        """Tell whether entries stay shut while it stands."""
+        """Return True if the finding blocks entries."""
         return TERMS[self.kind].blocking
 
     @property
     def applicable(self) -> bool:
-        """Tell whether accepting a plan writes it into the books."""
+        """Return True if accepting a plan writes something for it."""
         return bool(self.writes)
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownOrders:
-    """Orders under our mark that were never promised here.
+    """Orders under our mark that these books never promised.
 
-    `forgotten` are ours from before and wait to be taken over, `copies` are those of another copy of the bot, of any
-    age; `strangers` those of them that filled today and that nobody accepted by ending a halt. `open` are the ids of
-    ours from before that still work.
+    `forgotten` are earlier orders of ours that wait to be taken over. `copies` are orders of another copy of the bot,
+    of any age; `strangers` are those of them that filled today and that nobody accepted by ending a halt. `open` holds
+    the ids of earlier orders of ours that are still working.
     """
 
     forgotten: tuple[Order, ...] = ()
@@ -214,7 +215,7 @@ class UnknownOrders:
 class LedgerView:
     """What the ledger holds, after the venue's facts were applied; `booked` are the activities by their ids.
 
-    `missing` are our orders with more filled than booked, `working` those that are not proven to be over.
+    `missing` are our orders that have filled more than is booked, `working` those that may still fill.
     """
 
     opening_cash: Decimal
@@ -230,26 +231,26 @@ class LedgerView:
 
     @property
     def cash(self) -> Decimal:
-        """Return the cash that opening balance, fills and accepted movements give, USD."""
+        """Return the cash, in USD, that follows from the opening balance, fills and accepted movements."""
         return fold_cash(self.opening_cash, self.fills) + self.cash_adjustments
 
     def quantities(self) -> dict[str, Decimal]:
-        """Return signed quantities by symbol, acknowledged foreign positions included, zero ones left out."""
+        """Return signed quantities by symbol, including acknowledged foreign positions and excluding zeros."""
         return quantities(self.fills, self.acknowledged)
 
 
 def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity] = ()) -> tuple[Finding, ...]:
-    """Return every difference: what cannot be read, orders, whose positions are, positions by symbol, cash.
+    """Return every difference: unreadable rows, orders, owners of positions, quantities by symbol, then cash.
 
-    `doubtful` are the broker's activities that are not booked, because they prove nothing by themselves.
+    `doubtful` are the broker's activities that are not booked because they prove nothing by themselves.
     """
     return (
         *_unreadable(broker),
         *_orders(ledger, broker),
         *_missing(ledger),
         *_forgotten(ledger, broker),
-        *(one for one in _others(ledger, broker) if not _is_claimed(one, ledger)),
-        *(one for one in _positions(ledger, broker, doubtful) if not _is_claimed(one, ledger)),
+        *(one for one in _others(ledger, broker) if not _is_explained_by_forgotten(one, ledger)),
+        *(one for one in _positions(ledger, broker, doubtful) if not _is_explained_by_forgotten(one, ledger)),
         *_cash(ledger, broker, doubtful),
     )
 
@@ -261,8 +262,8 @@ def _unreadable(broker: BrokerView) -> Iterator[Finding]:
 
 def _missing(ledger: LedgerView) -> Iterator[Finding]:
     for order, booked in ledger.missing:
-        ours, told = booked * order.side.sign or Decimal(0), order.filled_quantity * order.side.sign
-        yield Finding(FindingKind.MISSING_FILL, order.symbol, ours, told, (f"order {order.client_order_id}",))
+        ours, reported = booked * order.side.sign or Decimal(0), order.filled_quantity * order.side.sign
+        yield Finding(FindingKind.MISSING_FILL, order.symbol, ours, reported, (f"order {order.client_order_id}",))
 
 
 def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
@@ -281,21 +282,22 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
 
 
 def _forgotten(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
-    """Yield the symbols that our own orders from before traded, one finding each, with those orders as evidence."""
+    """Yield one finding for each symbol that our earlier orders traded, with those orders as evidence."""
     theirs = {position.symbol: position.quantity for position in broker.positions}
     own = own_quantities(ledger.fills)
     for symbol in sorted({order.symbol for order in ledger.unknown.forgotten}):
-        held, there = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
-        yield Finding(FindingKind.FORGOTTEN, symbol, held, there, _told(ledger.unknown.forgotten, symbol))
+        held, at_broker = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
+        evidence = _describe_orders(ledger.unknown.forgotten, symbol)
+        yield Finding(FindingKind.FORGOTTEN, symbol, held, at_broker, evidence)
 
 
-def _told(orders: Iterable[Order], symbol: str) -> tuple[str, ...]:
+def _describe_orders(orders: Iterable[Order], symbol: str) -> tuple[str, ...]:
     of_symbol = (order for order in orders if order.symbol == symbol)
     return tuple(f"{order.client_order_id}: {order.side} {order.filled_quantity:f}" for order in of_symbol)
 
 
-def _is_claimed(finding: Finding, ledger: LedgerView) -> bool:
-    """Return True if our own orders from before explain a difference, or may: what is left of it shows afterwards."""
+def _is_explained_by_forgotten(finding: Finding, ledger: LedgerView) -> bool:
+    """Return True if our earlier orders may explain a difference; whatever is left of it shows up afterwards."""
     return finding.subject in {order.symbol for order in ledger.unknown.forgotten}
 
 
@@ -317,40 +319,40 @@ def position_findings(
     positions: Iterable[BrokerPosition],
     doubtful: Sequence[Activity] = (),
 ) -> Iterator[Finding]:
-    """Yield where the broker's positions are not what the books hold, `ours` by symbol, and what kind of difference.
+    """Yield a finding for each symbol on which the broker's positions and our quantities `ours` differ.
 
-    A reconcile asks this of everything that was applied; a pass asks it before it adds risk.
+    A reconcile calls this after applying everything; a pass calls it before it adds risk.
     """
     theirs = {position.symbol: position.quantity for position in positions if position.quantity}
     traded = {owned.fill.symbol for owned in fills} | {one.order.symbol for one in missing}
     for symbol in sorted(ours.keys() | theirs.keys()):
         book, venue = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if book != venue:
-            told = [one for one in doubtful if one.symbol == symbol]
-            kind = _named_cause(_position_kind(book, venue, symbol in traded), told)
-            yield Finding(kind, symbol, book, venue, tuple(one.words for one in told))
+            reported = [one for one in doubtful if one.symbol == symbol]
+            kind = _kind_by_cause(_position_kind(book, venue, symbol in traded), reported)
+            yield Finding(kind, symbol, book, venue, tuple(one.words for one in reported))
 
 
 def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
-    """The broker nets what different owners hold, so the sums may agree while the shares are somebody else's.
+    """Yield findings about shares that belong to someone else, even where the broker's net quantity agrees.
 
-    What stands against our own position leaves less of it to close; what was traded by hand since the books began is
-    told, so that nobody takes it for ours.
+    Foreign shares against our own position leave less of it to close. Shares traded by hand since the books began are
+    reported so that nobody takes them for ours.
     """
     theirs = {position.symbol: position.quantity for position in broker.positions}
     foreign = foreign_quantities(ledger.fills, ledger.acknowledged)
     own = own_quantities(ledger.fills)
     for symbol, others in sorted(foreign.items()):
-        held, there = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
+        held, at_broker = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if held * others < 0:
-            yield Finding(FindingKind.OFFSET, symbol, held, there)
+            yield Finding(FindingKind.OFFSET, symbol, held, at_broker)
         elif others != ledger.acknowledged.get(symbol, Decimal(0)):
-            ends, copied = _ends_of_options(ledger, symbol), _told(ledger.unknown.copies, symbol)
+            ends, copied = _option_ends(ledger, symbol), _describe_orders(ledger.unknown.copies, symbol)
             kind = FindingKind.ANOTHER_COPY if copied else FindingKind.BY_HAND
-            yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held, there, ends or copied)
+            yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held, at_broker, ends or copied)
 
 
-def _ends_of_options(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
+def _option_ends(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
     """Return the words of the options' ends that brought or took shares of a symbol."""
     foreign = (owned for owned in ledger.fills if owned.fill.symbol == symbol and owned.strategy == FOREIGN)
     booked = (ledger.booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
@@ -358,17 +360,17 @@ def _ends_of_options(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
 
 
 def own_quantities(fills: Sequence[OwnedFill]) -> dict[str, Decimal]:
-    """Return our own signed quantities by symbol, over all strategies, zero ones left out."""
+    """Return our own signed quantities by symbol, over all strategies, excluding zeros."""
     return quantities((owned for owned in fills if owned.strategy != FOREIGN), {})
 
 
 def foreign_quantities(fills: Sequence[OwnedFill], acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return what others hold by symbol: older than the books and acknowledged, or traded by hand since."""
+    """Return what others hold by symbol: positions noted as foreign, and shares traded by hand since."""
     return quantities((owned for owned in fills if owned.strategy == FOREIGN), acknowledged)
 
 
 def quantities(fills: Iterable[OwnedFill], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return signed quantities by symbol after all fills, from those at the start; zero ones are left out."""
+    """Return signed quantities by symbol: those in `start` plus all fills, excluding zeros."""
     held = dict(start)
     for owned in fills:
         held[owned.fill.symbol] = held.get(owned.fill.symbol, Decimal(0)) + owned.fill.signed_quantity
@@ -383,16 +385,16 @@ def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:
     return FindingKind.SIDE if (book > 0) != (venue > 0) else FindingKind.QUANTITY
 
 
-def _named_cause(kind: FindingKind, told: Sequence[Activity]) -> FindingKind:
-    """Name a difference that keeps entries shut by what the broker tells of its cause."""
-    kinds = {one.kind for one in told} if TERMS[kind].blocking else set()
+def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKind:
+    """Return a more specific kind for a blocking difference if the broker reports its cause, such as a split."""
+    kinds = {one.kind for one in reported} if TERMS[kind].blocking else set()
     if SPLIT in kinds and kind is FindingKind.QUANTITY:
         return FindingKind.SPLIT
     return FindingKind.RENAME if RENAME in kinds and kind is FindingKind.PHANTOM else kind
 
 
 def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
-    """Cash is compared to the cent, as the broker tells it."""
+    """Yield a finding if our cash and the broker's differ by a cent or more."""
     if abs(ledger.cash - broker.account.cash) >= CENT:
-        told = tuple(one.words for one in doubtful if one.net_amount)
-        yield Finding(FindingKind.CASH, "account", ledger.cash, broker.account.cash, told)
+        reported = tuple(one.words for one in doubtful if one.net_amount)
+        yield Finding(FindingKind.CASH, "account", ledger.cash, broker.account.cash, reported)

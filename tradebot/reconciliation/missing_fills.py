@@ -1,4 +1,4 @@
-"""Executions that an order tells of and the broker's list of fills has not brought: a hole in the books."""
+"""Find executions that an order reports but that the broker's list of fills doesn't show yet."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,39 +10,41 @@ from tradebot.model.order import Order, chain
 from tradebot.model.position import OwnedFill
 
 WATCHED = timedelta(days=4)
-"""For so long a given-up order is still looked up, and a fill waited for: a late arrival is unlikely, and legal."""
+"""How long we keep looking up an abandoned order and waiting for its fills. Late arrivals are rare but allowed."""
 
 
 class MissingFill(NamedTuple):
-    """An order of ours and how much of what it has filled stands in the books, unsigned."""
+    """One of our orders and how much of its filled quantity is in the books, unsigned."""
 
     order: Order
     booked: Decimal
 
     @property
     def signed(self) -> Decimal:
-        """Return how much the order changed the position by, beyond its booked fills."""
+        """Return how far the order changed the position beyond its booked fills, signed."""
         return (self.order.filled_quantity - self.booked) * self.order.side.sign
 
 
 def missing_fills(
     orders: Sequence[Order], ours: Iterable[str], fills: Iterable[OwnedFill], now: datetime
 ) -> tuple[MissingFill, ...]:
-    """Return our orders, by the venue's ids `ours`, that have filled more than their fills in the books say.
+    """Return our orders, given the venue's ids `ours`, that have filled more than the books show.
 
-    One is waited for as long as a late order is; then the difference that it leaves is an ordinary one, with a plan. A
-    replaced order's fills may count in the one that took its place, so what came before an order counts as its own.
+    We wait as long as for a late order; after that the difference is an ordinary one, settled by a plan. A replaced
+    order's fills may be reported under its replacement, so the orders before it in the chain count too.
     """
     booked: dict[str, Decimal] = defaultdict(Decimal)
     for owned in fills:
         booked[owned.fill.venue_order_id] += owned.fill.quantity
     before = {order.replaced_by: order.venue_id for order in orders if order.replaced_by}
     own = frozenset(ours)
-    young = (order for order in orders if order.venue_id in own and _told_at(order, now) > now - WATCHED)
+    young = (order for order in orders if order.venue_id in own and _last_reported(order, now) > now - WATCHED)
     chains = ((order, (order.venue_id, *chain(order.venue_id, before))) for order in young)
-    counted = (MissingFill(order, sum((booked[one] for one in ids), Decimal(0))) for order, ids in chains)
-    return tuple(one for one in counted if one.order.filled_quantity > one.booked)
+    orders_with_booked = (
+        MissingFill(order, sum((booked[venue_id] for venue_id in ids), Decimal(0))) for order, ids in chains
+    )
+    return tuple(missing for missing in orders_with_booked if missing.order.filled_quantity > missing.booked)
 
 
-def _told_at(order: Order, now: datetime) -> datetime:
+def _last_reported(order: Order, now: datetime) -> datetime:
     return order.updated_at or order.submitted_at or now

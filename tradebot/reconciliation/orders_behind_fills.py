@@ -1,4 +1,4 @@
-"""The orders behind fills that are not ours by the books: only they say who sent them."""
+"""Look up the orders behind fills that the books don't count as ours: only the order says who sent it."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,42 +11,42 @@ from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 
 LISTED_BEFORE = timedelta(days=1)
-"""How long before its first fill an order may have been sent; a list of orders is read from then on."""
+"""How long before its first fill an order may have been sent; the list of orders is read from then on."""
 
 ASKED_SINGLY = 5
-"""More orders than so many are read from a list first."""
+"""If more orders than this are unknown, read a list of orders first."""
 
 ASKED_AT_ONCE = 50
-"""So many are asked for one by one in a pass, and the others in the passes after it."""
+"""At most this many orders are looked up one by one in a pass; the rest wait for the next passes."""
 
 
-class Behind(NamedTuple):
-    """The orders behind foreign fills, and how many others the venue has yet to tell of."""
+class OrdersBehindFills(NamedTuple):
+    """The orders behind foreign fills, and how many more the venue has not returned yet."""
 
     orders: tuple[Order, ...]
-    untold: int
+    untraced_fills: int
 
 
-def behind(reader: BrokerReader, ledger: Ledger, told: Sequence[OwnedFill]) -> Behind:
-    """Ask for the orders behind foreign fills that the books do not know yet; `told` are fills not applied so far.
+def find_orders_behind_fills(reader: BrokerReader, ledger: Ledger, new: Sequence[OwnedFill]) -> OrdersBehindFills:
+    """Look up the orders behind foreign fills that the books don't know; `new` are fills that aren't applied yet.
 
-    An answer that does not come ends no pass: the order is asked for again at each look until it does.
+    A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
     """
-    fills = (owned for owned in (*ledger.fills(), *told) if owned.strategy == FOREIGN)
+    fills = (owned for owned in (*ledger.fills(), *new) if owned.strategy == FOREIGN)
     foreign = {owned.fill.venue_order_id: owned.fill.at for owned in fills if owned.fill.venue_order_id}
     known = {order.venue_id for order in ledger.orders()} if foreign else set()
-    asked = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
+    unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
     listed: dict[str, Order] = {}
-    if len(asked) > ASKED_SINGLY:
-        listed = {order.venue_id: order for order in reader.ended(min(asked.values()) - LISTED_BEFORE)}
-    found, untold = [listed[venue_id] for venue_id in asked if venue_id in listed], 0
-    for number, venue_id in enumerate(venue_id for venue_id in asked if venue_id not in listed):
+    if len(unknown) > ASKED_SINGLY:
+        listed = {order.venue_id: order for order in reader.ended(min(unknown.values()) - LISTED_BEFORE)}
+    orders, untraced_fills = [listed[venue_id] for venue_id in unknown if venue_id in listed], 0
+    for number, venue_id in enumerate(venue_id for venue_id in unknown if venue_id not in listed):
         try:
             order = reader.follower(venue_id) if number < ASKED_AT_ONCE else None
         except TradebotError:
             order = None
-            untold += 1
+            untraced_fills += 1
         else:
-            untold += number >= ASKED_AT_ONCE
-        found += [order] if order else []
-    return Behind(tuple(found), untold)
+            untraced_fills += number >= ASKED_AT_ONCE
+        orders += [order] if order else []
+    return OrdersBehindFills(tuple(orders), untraced_fills)

@@ -1,4 +1,4 @@
-"""Whether each position of ours is protected: its exits are run by the bot, so somebody must be able to judge it."""
+"""Check that each position of ours is protected. The bot itself runs the exits, so some rule must be able to act."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tradebot.model.position import Position, own_positions
 from tradebot.model.record import Job
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.apply_activities import astray
+from tradebot.reconciliation.apply_activities import position_ratios
 from tradebot.reconciliation.catch_up import may_fill
 from tradebot.reconciliation.findings import Finding, FindingKind
 from tradebot.timetable.sessions import session_date, session_of
@@ -23,7 +23,7 @@ from tradebot.timetable.sessions import session_date, session_of
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What protection is judged by: what a rule asks for is missed once no pass of exits began for `life_s`."""
+    """What protection is judged by: an exit counts as missed if no exit pass started for `life_s` seconds."""
 
     market: Market
     rules: ExitRules
@@ -31,20 +31,25 @@ class Watch:
 
 
 def unprotected(clock: VenueClock, view: BrokerView, ledger: Ledger, watch: Watch) -> Iterator[Finding]:
-    """Yield the positions of ours that no rule can judge now, or that are past a rule with no exit under way."""
+    """Yield our positions that no rule can judge now, or whose exit is due with no exit order on its way."""
     fills = ledger.fills()
     ours = sorted(own_positions(fills), key=lambda position: (position.strategy, position.symbol))
     if not ours or not clock.is_open:
         return
-    quotes, ratios = watch.market.quotes(tuple(p.symbol for p in ours)), astray(fills, ledger.acknowledged(), view)
-    busy, state = _under_way(view, ledger), ledger.trading_state().state
-    missed = _looked_after(ledger, clock.now) < clock.now - timedelta(seconds=watch.life_s)
+    quotes, ratios = (
+        watch.market.quotes(tuple(p.symbol for p in ours)),
+        position_ratios(fills, ledger.acknowledged(), view),
+    )
+    busy, state = _busy_symbols(view, ledger), ledger.trading_state().state
+    missed = _last_exit_pass(ledger, clock.now) < clock.now - timedelta(seconds=watch.life_s)
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
-        said = evaluate(_held(ledger, position), quote, clock.now, watch.rules, state, ratio)
-        if position.symbol not in busy and ((said.passed and missed) or said.verdict is Verdict.UNKNOWN):
-            there = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
-            yield Finding(FindingKind.MISSING_STOP, position.symbol, position.quantity, there, (_words(said),))
+        decision = evaluate(_held(ledger, position), quote, clock.now, watch.rules, state, ratio)
+        if position.symbol not in busy and ((decision.passed and missed) or decision.verdict is Verdict.UNKNOWN):
+            held_by_broker = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
+            yield Finding(
+                FindingKind.MISSING_STOP, position.symbol, position.quantity, held_by_broker, (_describe(decision),)
+            )
 
 
 def _held(ledger: Ledger, position: Position) -> Held:
@@ -52,15 +57,15 @@ def _held(ledger: Ledger, position: Position) -> Held:
     return Held(position, best_price(position, None, stored))
 
 
-def _under_way(view: BrokerView, ledger: Ledger) -> set[str]:
-    """Return the symbols on which an order of ours works or may work."""
+def _busy_symbols(view: BrokerView, ledger: Ledger) -> set[str]:
+    """Return the symbols on which one of our orders is, or may be, working."""
     listed = {order.symbol for order in view.orders if is_marked(order.client_order_id)}
     omitted = {order.symbol for order in may_fill(ledger, session_date(ledger, view.at))}
     return listed | omitted | {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
 
 
-def _looked_after(ledger: Ledger, now: datetime) -> datetime:
-    """Return when a pass of exits was begun last in this session; its open where none was, before which none could."""
+def _last_exit_pass(ledger: Ledger, now: datetime) -> datetime:
+    """Return when the last exit pass of this session started, or when the session opened if none has yet."""
     session = session_of(ledger, now)
     if session is None:
         return now
@@ -68,7 +73,7 @@ def _looked_after(ledger: Ledger, now: datetime) -> datetime:
     return max(claims, default=session.open)
 
 
-def _words(said: Decision) -> str:
-    if said.verdict is Verdict.UNKNOWN:
-        return f"{said.reason}: no rule can judge it by price"
-    return f"{said.reason} is met, and no exit works: tradebot evaluate-exits"
+def _describe(decision: Decision) -> str:
+    if decision.verdict is Verdict.UNKNOWN:
+        return f"{decision.reason}: no rule can judge it by price"
+    return f"{decision.reason} is met, but no exit order is working: run tradebot evaluate-exits"

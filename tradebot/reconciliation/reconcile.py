@@ -1,6 +1,6 @@
-"""The reconcile story: apply facts, compare, remember the result; and writing down a plan that a person accepted.
+"""Reconcile: apply facts, compare books and broker, and record the result; also write a plan that a person accepted.
 
-It is handed readers and the ledger only. There is no order port in sight.
+It only gets readers and the ledger. There is no way to send an order from here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,9 +18,9 @@ from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.activities import marks, named, restated, shares
+from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
 from tradebot.reconciliation.apply_activities import apply_activities
-from tradebot.reconciliation.catch_up import CaughtUp, catch_up, left_out, may_fill, read_view
+from tradebot.reconciliation.catch_up import CaughtUp, catch_up, may_fill, omitted_orders, read_view
 from tradebot.reconciliation.findings import (
     CHANGES_A_POSITION,
     Finding,
@@ -42,7 +42,7 @@ from tradebot.timetable.sessions import session_date
 class Reconciled:
     """One comparison: what was applied, what differs, and the plan that would settle it.
 
-    `bookings` counts what the broker's activities proved; the `doubtful` ones prove nothing by themselves.
+    `bookings` counts what the broker's activities proved; `doubtful` are activities that prove nothing by themselves.
     """
 
     at: datetime
@@ -55,57 +55,57 @@ class Reconciled:
 
 
 def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) -> Reconciled:
-    """Apply the venue's facts, then compare books and broker and mark the result in the ledger.
+    """Apply the venue's facts, then compare books and broker and record the result in the ledger.
 
-    With a `watch` it also looks whether each position of ours is protected.
+    With a `watch`, also check that each of our positions is protected.
     """
     clock, view = reader.clock(), read_view(reader, ledger)
     now = clock.now
     if view.account.number != ledger.account_number:
-        return _marked(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_another(ledger, view),), None))
+        return _mark(ledger, Reconciled(now, view, CaughtUp(0, 0, ()), (_account_mismatch(ledger, view),), None))
     _require_steady(view)
     session = session_date(ledger, now)
     applied = catch_up(reader, ledger, view.orders, session, now)
-    # What filled between reading the view and applying facts would look like a difference: read once more.
+    # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
-    if left_out(may_fill(ledger, session), view.orders):
-        again = catch_up(reader, ledger, view.orders, session, now)
-        applied = replace(again, orders=applied.orders + again.orders, fills=applied.fills + again.fills)
-    told = apply_activities(reader, ledger, view, now)
-    view = read_view(reader, ledger) if told.bookings else view
+    if omitted_orders(may_fill(ledger, session), view.orders):
+        second = catch_up(reader, ledger, view.orders, session, now)
+        applied = replace(second, orders=applied.orders + second.orders, fills=applied.fills + second.fills)
+    booked = apply_activities(reader, ledger, view, now)
+    view = read_view(reader, ledger) if booked.bookings else view
     _require_steady(view)
-    view = replace(view, unreadable=view.unreadable + applied.unreadable + applied.untold)
+    view = replace(view, unreadable=view.unreadable + applied.unreadable + applied.untraced_fills)
     view = replace(view, unreadable=view.unreadable + ask_about(reader, ledger, view, now))
-    findings = tuple(_asked_directly(reader, compare(ledger_view(ledger, now, view.positions), view, told.doubtful)))
-    if _emptied(reader, ledger, findings):
+    findings = tuple(_check_directly(reader, compare(ledger_view(ledger, now, view.positions), view, booked.doubtful)))
+    if _was_reset(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
-        found = Reconciled(now, view, applied, (reset, *findings), None, told.bookings, told.doubtful)
-        return _marked(ledger, found)
+        found = Reconciled(now, view, applied, (reset, *findings), None, booked.bookings, booked.doubtful)
+        return _mark(ledger, found)
     plan = plan_of(findings, view)
-    bare = tuple(unprotected(clock, view, ledger, watch)) if watch else ()
-    return _marked(ledger, Reconciled(now, view, applied, findings + bare, plan, told.bookings, told.doubtful))
+    unguarded = tuple(unprotected(clock, view, ledger, watch)) if watch else ()
+    return _mark(ledger, Reconciled(now, view, applied, findings + unguarded, plan, booked.bookings, booked.doubtful))
 
 
-def _asked_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings; one that would change what the books hold counts if the venue says the same of it alone.
+def _check_directly(reader: BrokerReader, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings after asking the venue directly about each one that would change a position in the books.
 
-    One answer that contradicts the list is enough to believe no difference of this look.
+    A single answer that contradicts the list is enough to distrust every such difference.
     """
     wrong_about = ""
     for finding in findings:
         why = ""
         if finding.kind in CHANGES_A_POSITION and wrong_about:
-            why = f"not asked for: the list was wrong about {wrong_about}"
+            why = f"not checked, because the list was wrong about {wrong_about}"
         elif finding.kind in CHANGES_A_POSITION:
-            there = _quantity(reader, finding.subject)
-            if there != finding.broker:
-                why = f"asked for by its symbol: {'no answer' if there is None else f'{there:f}'}"
+            answer = _quantity(reader, finding.subject)
+            if answer != finding.broker:
+                why = f"asked about this symbol directly: {'no answer' if answer is None else f'{answer:f}'}"
                 wrong_about = finding.subject
         yield replace(finding, kind=FindingKind.VIEW_UNSTEADY, evidence=(why,)) if why else finding
 
 
 def _quantity(reader: BrokerReader, symbol: str) -> Decimal | None:
-    """Return the venue's signed shares of a symbol, asked for alone; None where it does not answer."""
+    """Return the venue's signed shares of one symbol, asked for directly; None if it doesn't answer."""
     try:
         position = reader.position(symbol)
     except TradebotError:
@@ -114,27 +114,29 @@ def _quantity(reader: BrokerReader, symbol: str) -> Decimal | None:
 
 
 def _require_steady(view: BrokerView) -> None:
-    """Raise where positions and orders may be of two moments: what differs between them would be no finding."""
+    """Raise TemporaryError if positions and orders may be from two different moments and can't be compared."""
     if not view.steady:
         raise TemporaryError(
-            "our own orders changed during each reading of the account, so nothing could be compared",
+            "our own orders kept changing while the account was being read, so nothing could be compared",
             "tradebot reconcile   again in a moment",
         )
 
 
-def _marked(ledger: Ledger, found: Reconciled) -> Reconciled:
+def _mark(ledger: Ledger, found: Reconciled) -> Reconciled:
     blocking = sum(finding.blocking for finding in found.findings)
     ledger.mark_reconciled(ReconcileMark(found.at, blocking, len(found.findings)))
     return found
 
 
-def _another(ledger: Ledger, view: BrokerView) -> Finding:
-    said = f"the broker answers for account …{view.account.tail}, these books belong to …{ledger.account_number[-4:]}"
-    return Finding(FindingKind.ACCOUNT_RESET, "account", None, None, (said,))
+def _account_mismatch(ledger: Ledger, view: BrokerView) -> Finding:
+    sentence = (
+        f"the broker answers for account …{view.account.tail}, but these books belong to …{ledger.account_number[-4:]}"
+    )
+    return Finding(FindingKind.ACCOUNT_RESET, "account", None, None, (sentence,))
 
 
-def _emptied(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
-    """Tell whether an account of the same number was begun anew: it knows neither our last order nor a fill of ours."""
+def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) -> bool:
+    """Return True if the account was reset under the same number: it knows neither our last order nor our fills."""
     kinds = {finding.kind for finding in findings}
     if FindingKind.PHANTOM not in kinds or FindingKind.VIEW_UNSTEADY in kinds:
         return False
@@ -146,7 +148,7 @@ def _emptied(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]) 
 
 
 def ledger_view(ledger: Ledger, now: datetime | None = None, positions: Sequence[BrokerPosition] = ()) -> LedgerView:
-    """Return what the ledger holds, for comparing with these positions; without `now` only what it folds to."""
+    """Return what the ledger holds, for comparison with these positions; without `now`, only what it adds up to."""
     fills = ledger.fills()
     return LedgerView(
         opening_cash=ledger.opening_cash(),
@@ -154,7 +156,7 @@ def ledger_view(ledger: Ledger, now: datetime | None = None, positions: Sequence
         fills=fills,
         acknowledged=ledger.acknowledged(),
         unresolved=ledger.intents(unresolved=True),
-        # The orders table holds whatever the venue has told, others' orders too; ours are those that were promised.
+        # The orders table also holds other people's orders; ours are the ones that were promised.
         known_orders=ledger.promised_ids(),
         booked=ledger.booked(),
         missing=missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now) if now else (),
@@ -164,17 +166,17 @@ def ledger_view(ledger: Ledger, now: datetime | None = None, positions: Sequence
 
 
 def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch: Watch | None = None) -> Reconciled:
-    """Write an accepted plan into the books, if the broker has not moved since, and compare again."""
+    """Write an accepted plan into the books if nothing has changed at the broker since, then compare again."""
     current = reconcile(reader, ledger)
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
         raise OperatorError(
-            f"{plan.id} was made of an older view: the broker or the books have moved since",
+            f"{plan.id} was made of an older view: the broker or the books have changed since",
             "tradebot reconcile, read the findings again, then apply the new plan",
             code=ExitCode.REFUSED,
         )
     why = f"{plan.id} accepted by {who}"
     for finding in plan.findings:
-        # The id of a fill that no venue reported says which plan wrote it, and when: the same plan may come again.
+        # This id says which plan wrote the fill and when, because the same plan may be accepted again.
         name = f"adjustment:{plan.id}:{current.at:%Y%m%dT%H%M%S%fZ}:{finding.subject}"
         accepted = _Accepted(plan.id, name, why, current.at)
         if finding.kind is FindingKind.SPLIT:
@@ -187,7 +189,7 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch
         if _against(ledger, finding.subject):
             _hand_over(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
-    # Adjusted quantities have a price, and the cash that they moved is put back: no plan invents or loses money.
+    # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
     difference = current.view.account.cash - ledger_view(ledger).cash
     if difference:
         ledger.adjust_cash(difference, why, current.at, origin=Origin.PLAN, about=plan.id)
@@ -209,19 +211,19 @@ class _Accepted(NamedTuple):
 
 
 def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
-    """Make our own orders from before ours again, with what they hold now."""
+    """Take over our own earlier orders in a symbol, with the shares they hold now."""
     positions = current.view.positions
     found = unknown_orders(ledger, positions, current.at).forgotten
     orders = [order for order in found if order.symbol == symbol]
-    there = next((position for position in positions if position.symbol == symbol), None)
-    ledger.apply_fills(tuple(taken_over(ledger, orders, there)), current.at)
-    _forget_what_is_ours(ledger, symbol, there.quantity if there else Decimal(0), current.at)
+    held = next((position for position in positions if position.symbol == symbol), None)
+    ledger.apply_fills(tuple(taken_over(ledger, orders, held)), current.at)
+    _reduce_foreign_note(ledger, symbol, held.quantity if held else Decimal(0), current.at)
 
 
-def _forget_what_is_ours(ledger: Ledger, symbol: str, there: Decimal, at: datetime) -> None:
-    """Take back as much of a person's note that shares are somebody else's as the account doesn't hold beside ours."""
+def _reduce_foreign_note(ledger: Ledger, symbol: str, held: Decimal, at: datetime) -> None:
+    """Reduce a person's note of foreign shares by the shares that turned out to be ours."""
     noted = ledger.acknowledged().get(symbol, Decimal(0))
-    excess = ledger_view(ledger).quantities().get(symbol, Decimal(0)) - there
+    excess = ledger_view(ledger).quantities().get(symbol, Decimal(0)) - held
     if noted * excess > 0:
         left = max(abs(noted) - abs(excess), Decimal(0)).copy_sign(noted)
         ledger.acknowledge(symbol, left, "orders under our mark made these shares", at, origin=Origin.TAKEN_OVER)
@@ -232,21 +234,21 @@ def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Rec
     assert finding.ours is not None
     assert finding.broker is not None
     symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
-    told = [one for one in current.doubtful if (one.kind, one.symbol) == (SPLIT, symbol)]
+    splits = [one for one in current.doubtful if (one.kind, one.symbol) == (SPLIT, symbol)]
     positions = [p for (_, what), p in fold_positions(ledger.fills()).items() if what == symbol and p.quantity]
     fills = [owned for position in positions for owned in restated(position, ratio, current.at)]
     known = ledger.acknowledged().get(symbol, Decimal(0))
     booking = Booking(
-        tuple(Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {accepted.plan}") for one in told),
+        tuple(Entry(one.id, one.kind, Decimal(0), f"{one.words}, settled by {accepted.plan}") for one in splits),
         named(f"{accepted.name}:split", fills, Origin.PLAN, accepted.plan),
         ((symbol, shares(Fraction(known) * ratio)),) if known else (),
-        tuple(marks(positions, symbol, ratio)),
+        tuple(restated_best_prices(positions, symbol, ratio)),
     )
     ledger.book(booking, current.at)
 
 
 def _close_doubts(ledger: Ledger, plan: Plan, current: Reconciled) -> None:
-    """Note the activities that a person has settled with the plan, so that they are not taken for new ones."""
+    """Note the activities that a person settled with the plan, so that they are not taken for new ones."""
     subjects = {finding.subject for finding in plan.findings}
     cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
     for one in current.doubtful:
@@ -279,12 +281,12 @@ def _acknowledge(ledger: Ledger, symbol: str, quantity: Decimal, accepted: _Acce
 
 
 def _held(ledger: Ledger, finding: Finding) -> Decimal:
-    """Return what the books hold of a finding's symbol: a split has been restated by now."""
+    """Return what the books hold of a finding's symbol now; a split has already been restated."""
     return ledger_view(ledger).quantities().get(finding.subject, Decimal(0))
 
 
 def _against(ledger: Ledger, symbol: str) -> bool:
-    """Tell whether others' shares of a symbol stand against ours."""
+    """Return True if other people's shares of a symbol are on the opposite side of ours."""
     fills, none = ledger.fills(), Decimal(0)
     others = foreign_quantities(fills, ledger.acknowledged()).get(symbol, none)
     return own_quantities(fills).get(symbol, none) * others < 0
@@ -323,7 +325,7 @@ def _adjustments(fills: Sequence[OwnedFill], symbol: str, change: Decimal) -> tu
 
 
 def _at_cost(position: Position, change: Decimal) -> Iterator[tuple[Decimal, Decimal]]:
-    """Close opposite lots at what each cost, so that an adjustment makes no profit; open the rest at the average."""
+    """Yield the parts of an adjustment: close opposite lots at cost, so without profit; open the rest at average."""
     for lot in position.lots:
         if not change or (lot.quantity > 0) == (change > 0):
             break

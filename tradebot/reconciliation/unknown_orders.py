@@ -1,8 +1,8 @@
-"""Orders under our mark that these books do not know: they are ours from before, or another copy of the bot writes.
+"""Sort orders that carry our mark but aren't in these books: either ours from before, or another copy of the bot's.
 
-Books know nothing of what was done after the moment that they were copied at. Whoever puts an older copy of the state
-folder back, or rebuilds books from nothing, finds positions that the bot itself opened. The mark in a client order id
-tells them from what other people trade on the account.
+Books know nothing of what happened after they were copied. Anyone who restores an older copy of the state folder, or
+rebuilds the books from scratch, finds positions that the bot itself opened. The mark in the client order id tells them
+apart from other people's trades on the account.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ from tradebot.timetable.sessions import session_of
 
 
 def unknown_orders(ledger: Ledger, positions: Sequence[BrokerPosition], now: datetime) -> UnknownOrders:
-    """Sort the orders under our mark that these books do not know by who must have sent them."""
+    """Sort marked orders that these books don't know by who must have sent them."""
     unknown = [order for order in ledger.unpromised_orders() if is_marked(order.client_order_id)]
     if not unknown:
         return UnknownOrders()
@@ -41,17 +41,17 @@ def unknown_orders(ledger: Ledger, positions: Sequence[BrokerPosition], now: dat
 
 
 def forgotten_symbols(ledger: Ledger, now: datetime) -> Sequence[str]:
-    """Return the symbols in which orders of ours wait to be taken over, as far as the books tell without the broker."""
+    """Return the symbols whose earlier orders of ours wait to be taken over, from the books alone."""
     unknown = [order for order in ledger.unpromised_orders() if is_marked(order.client_order_id)]
     earlier = [order for order in unknown if order.filled_quantity and not of_another_copy(ledger, order, now)]
     return sorted({order.symbol for order in _forgotten(ledger, earlier)})
 
 
 def of_another_copy(ledger: Ledger, order: Order, now: datetime) -> bool:
-    """Return True if an unknown order was sent while these books were at work, so that another copy must have sent it.
+    """Return True if an unknown order was sent while these books were in use, so another copy must have sent it.
 
-    They were where they looked in that session both before and after it. An older copy that was put back has looked
-    before at most; books that were made anew have not looked at all.
+    Books were in use if they were active both before and after the order in its session. Restored older books were
+    active only before, if at all, and rebuilt books not at all.
     """
     sent = order.submitted_at or order.updated_at or now
     session = session_of(ledger, sent)
@@ -81,11 +81,11 @@ def _counts(order: Order, now: datetime, accepted_until: datetime | None) -> boo
 def _forgotten(
     ledger: Ledger, earlier: Sequence[Order], positions: Iterable[BrokerPosition] | None = None
 ) -> tuple[Order, ...]:
-    """Return those of our orders from before that wait to be taken over.
+    """Return those of our earlier orders that wait to be taken over.
 
-    What was sent before the books began has no fills in them: it counts while the account holds shares on its side
-    that neither a fill nor a person explains. A person who called them somebody else's before the venue told of the
-    order did not know it. Where nobody asked for the positions, it is taken to be held still.
+    Orders from before the books began have no fills in them. They count while the account holds shares on their side
+    that neither a fill nor a person explains. A person who called the shares foreign before the venue reported the
+    order couldn't know. If positions weren't read, the shares are assumed to be still held.
     """
     if not earlier:
         return ()
@@ -110,7 +110,7 @@ def _brought(ledger: Ledger, earlier: Iterable[Order]) -> Mapping[str, Decimal]:
 
 
 def not_taken_over(ledger: Ledger) -> Iterator[OwnedFill]:
-    """Yield the foreign fills that neither were given to a strategy nor were settled by a person since."""
+    """Yield the foreign fills that have neither been given to a strategy nor been settled by a person since."""
     fills = ledger.fills()
     done = given_back(fills)
     made, late = _made_by_a_person(ledger), told_late(ledger)
@@ -123,7 +123,7 @@ def not_taken_over(ledger: Ledger) -> Iterator[OwnedFill]:
 
 
 def _made_by_a_person(ledger: Ledger) -> list[Fill]:
-    """Return the foreign fills that a plan or an adoption made: no venue told them, and they give nothing back."""
+    """Return the foreign fills made by a plan or an adoption, which no venue reported."""
     fills = ledger.fills()
     done = given_back(fills)
     return [o.fill for o in fills if o.strategy == FOREIGN and not o.fill.venue_order_id and not _is_given(o, done)]
@@ -134,7 +134,7 @@ def _is_settled(fill: Fill, made: Iterable[Fill]) -> bool:
 
 
 def told_late(ledger: Ledger) -> frozenset[str]:
-    """Return the venue's ids of orders that it told of after a person had noted their symbol as somebody else's."""
+    """Return the venue's ids of orders it reported after a person had noted their symbol as someone else's."""
     return frozenset(
         order.venue_id
         for symbol, since in ledger.acknowledged_since().items()
@@ -144,7 +144,7 @@ def told_late(ledger: Ledger) -> frozenset[str]:
 
 
 def _mistaken(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
-    """Return the symbols that were noted as somebody else's before the venue told of these orders of ours."""
+    """Return the symbols that a person called someone else's before the venue reported these orders of ours."""
     late = told_late(ledger)
     return frozenset(order.symbol for order in orders if order.venue_id in late and _is_older(ledger, order))
 
@@ -157,9 +157,9 @@ def _is_given(owned: OwnedFill, done: Collection[str]) -> bool:
 def unexplained(
     ledger: Ledger, positions: Iterable[BrokerPosition], mistaken: Collection[str] = ()
 ) -> Mapping[str, Decimal]:
-    """Return the shares by symbol that the account holds and neither a fill nor a person's word explains.
+    """Return the shares by symbol that the account holds and that neither a fill nor a person explains.
 
-    Of the symbols in which a person was `mistaken` only fills explain any.
+    For symbols in `mistaken`, the person's note is ignored and only fills count.
     """
     noted = {symbol: quantity for symbol, quantity in ledger.acknowledged().items() if symbol not in mistaken}
     held = quantities(ledger.fills(), noted)
@@ -175,10 +175,10 @@ def _is_older(ledger: Ledger, order: Order) -> bool:
 def still_ours(
     net: Mapping[str, Decimal], positions: Iterable[Position], earlier: Sequence[Order]
 ) -> Mapping[str, Decimal]:
-    """Return the broker's signed shares by symbol, of each position of ours no more than its books may still close.
+    """Return the broker's signed shares by symbol, but for our positions no more than the books may still close.
 
-    What our orders from before closed of it is gone, even where they opened as much again: those shares are managed
-    once a person has let the books take them over.
+    Shares closed by our earlier orders are gone, even if those orders opened as many again. The new shares are managed
+    once a person lets the books take them over.
     """
     own: dict[str, Decimal] = defaultdict(Decimal)
     for position in positions:
@@ -197,11 +197,11 @@ def _nearer(net: Mapping[str, Decimal], symbol: str, left: Decimal, own: Decimal
 
 
 def ask_about(reader: BrokerReader, ledger: Ledger, view: BrokerView, now: datetime) -> int:
-    """Ask the venue which orders made the shares that are not ours by the books, and note those under our mark.
+    """Ask the venue which orders made the shares that the books don't count as ours, and note the marked ones.
 
-    A list that lacks them once must not make them a stranger's: shares that nobody explains are asked about again
-    where it tells of no such order, and those that a person noted as somebody else's at each look. Returns how many
-    rows of the answers could not be read.
+    One incomplete list must not turn our shares into a stranger's, so symbols without such an order are asked about
+    again. Shares that a person noted as someone else's are asked about every time. Returns how many rows could not be
+    read.
     """
     unknown = unexplained(ledger, view.positions)
     symbols = sorted({*unknown, *foreign_quantities(ledger.fills(), ledger.acknowledged())})
@@ -219,9 +219,9 @@ def ask_about(reader: BrokerReader, ledger: Ledger, view: BrokerView, now: datet
 
 
 def taken_over(ledger: Ledger, orders: Sequence[Order], position: BrokerPosition | None) -> Iterator[OwnedFill]:
-    """Yield the fills that make these orders of one symbol ours, each at the time and price that it traded at.
+    """Yield the fills that make these orders of one symbol ours, each at its original time and price.
 
-    Shares that came before the books began come in at the broker's average price, as many as those orders account for.
+    Shares from before the books began come in at the broker's average price, as many as those orders account for.
     """
     ids = {order.venue_id: order for order in orders}
     made = _made_by_a_person(ledger)
@@ -229,14 +229,14 @@ def taken_over(ledger: Ledger, orders: Sequence[Order], position: BrokerPosition
         order = ids.get(owned.fill.venue_order_id)
         if order is not None:
             theirs, ours = given_to(_owner(ledger, order), owned.fill)
-            # What an adoption took out of the fills is foreign by a person's note alone, and leaves that.
+            # An adoption took these fills out of the books: they are foreign only by a note, so just add ours.
             yield from (ours,) if _is_settled(owned.fill, made) else (theirs, ours)
     if position is not None:
         yield from _from_before(ledger, [order for order in orders if _is_older(ledger, order)], position)
 
 
 def _from_before(ledger: Ledger, orders: Sequence[Order], position: BrokerPosition) -> Iterator[OwnedFill]:
-    """Yield one fill for the shares of a position that these orders brought before the books began."""
+    """Yield one fill for the shares that these orders brought into a position before the books began."""
     rest = unexplained(ledger, [position], _mistaken(ledger, orders)).get(position.symbol, Decimal(0))
     brought = _brought(ledger, orders).get(position.symbol, Decimal(0))
     if rest * brought <= 0:
@@ -250,7 +250,7 @@ def _from_before(ledger: Ledger, orders: Sequence[Order], position: BrokerPositi
 
 
 def _owner(ledger: Ledger, order: Order) -> str:
-    """Return the strategy that an order's mark names, as far as these books know one of that name."""
+    """Return the strategy named in an order's mark, if these books know exactly one that matches; else ADOPTED."""
     mark = mark_of(order.client_order_id)
     known = {record.intent.key.strategy for record in ledger.intents()}
     named = [name for name in known if mark is not None and mark.is_of(name)]

@@ -70,9 +70,9 @@ def facts(app: "App") -> Check:
     path = app.folder.path / FACTS
     if not path.exists():
         return skipped("facts", "nothing was fetched or decided yet")
-    from tradebot.adapters.facts.schema import look
+    from tradebot.adapters.facts.schema import summarize
 
-    count, newest = look(path)
+    count, newest = summarize(path)
     if not count:
         return skipped("facts", "its tables fit; no answer of the flow source is in it yet")
     said = f"its tables fit; the last answer is of {newest:%Y-%m-%d %H:%M} UTC"

@@ -121,7 +121,7 @@ def test_a_position_called_short_is_negative_whatever_its_sign() -> None:
 
 
 def test_a_position_that_is_called_long_and_is_negative_is_not_read() -> None:
-    with pytest.raises(RowError, match="called long"):
+    with pytest.raises(RowError, match="the side is long"):
         read_position(position_row(side="long", qty="-7"), DriftTally())
 
 

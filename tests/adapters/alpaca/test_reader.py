@@ -87,8 +87,8 @@ def test_a_read_is_tried_again_and_three_times_at_most(wire: Wire, spoiled: Scri
         (Scripted(302), TemporaryError, ExitCode.UNAVAILABLE, "redirects are not followed"),
         (Scripted(200, {}), OperatorError, ExitCode.USAGE, "account_number is missing"),
         (Scripted(200, account_row(equity=None)), OperatorError, ExitCode.USAGE, "equity is missing"),
-        (Scripted(200, account_row(cash="1,000")), OperatorError, ExitCode.USAGE, "cash is no number"),
-        (Scripted(200, account_row(cash=b"x".decode())), OperatorError, ExitCode.USAGE, "cash is no number"),
+        (Scripted(200, account_row(cash="1,000")), OperatorError, ExitCode.USAGE, "cash is not a number"),
+        (Scripted(200, account_row(cash=b"x".decode())), OperatorError, ExitCode.USAGE, "cash is not a number"),
     ],
 )
 def test_an_answer_that_no_retry_helps_is_asked_for_once_and_says_what_to_do(
@@ -203,7 +203,7 @@ def test_one_bad_row_is_counted_and_the_others_are_kept(wire: Wire) -> None:
     view = reader(wire, tally).view()
     assert [position.symbol for position in view.positions] == ["AAPL", "MSFT"]
     assert view.unreadable == 3
-    refused = Drift("position", "qty", "row refused: is no number: many")
+    refused = Drift("position", "qty", "row refused: is not a number: many")
     assert tally.counts[refused] == 2
     assert heard.count(refused) == 1
     assert Drift("position", "novelty", "is an unknown field") in heard
@@ -356,16 +356,16 @@ def test_a_quote_is_exact_carries_its_feed_and_its_own_time(wire: Wire) -> None:
 
 
 BAD_SNAPSHOTS: list[tuple[object, str]] = [
-    (None, "is no JSON object"),
-    ({}, "latestQuote is no JSON object"),
-    ({"latestQuote": None, "latestTrade": None}, "latestQuote is no JSON object"),
-    ({**snapshot_row(), "latestTrade": None}, "latestTrade is no JSON object"),
+    (None, "is not a JSON object"),
+    ({}, "latestQuote is not a JSON object"),
+    ({"latestQuote": None, "latestTrade": None}, "latestQuote is not a JSON object"),
+    ({**snapshot_row(), "latestTrade": None}, "latestTrade is not a JSON object"),
     (snapshot_row(bid=0), "bp is not above zero"),
     (snapshot_row(ask=-1.5), "ap is not above zero"),
     (snapshot_row(bid=float("nan")), "bp is not finite"),
     (snapshot_row(ask=float("inf")), "ap is not finite"),
-    (snapshot_row(last="N/A"), "p is no number"),
-    (snapshot_row(last=True), "p is no number"),
+    (snapshot_row(last="N/A"), "p is not a number"),
+    (snapshot_row(last=True), "p is not a number"),
     (snapshot_row(last=10**20), "p is not finite or far too large"),
     (snapshot_row(bid=100.3, ask=100.2), "is above the ask"),
     (snapshot_row(bid=None), "bp is missing"),
@@ -465,7 +465,7 @@ def test_the_calendar_is_new_york_hours_as_utc_and_a_bad_day_is_left_out(wire: W
 @pytest.mark.parametrize("row", [clock_row(is_open="yes"), clock_row(timestamp="2026-11-20T10:30:00"), []])
 def test_a_clock_that_cannot_be_read_is_an_error(wire: Wire, row: object) -> None:
     wire.answer(Scripted(200, row))
-    with pytest.raises(TemporaryError, match="clock cannot be read"):
+    with pytest.raises(TemporaryError, match="clock can't be read"):
         reader(wire).clock()
 
 

@@ -98,7 +98,7 @@ def test_damage_found_in_the_middle_of_a_pass_asks_for_another_pass(tmp_path: Pa
     with sqlite3.connect(tmp_path / "facts.db") as database:
         database.execute("UPDATE facts SET body = '[1, 2]'")
     database.close()
-    with pytest.raises(TemporaryError, match="begun anew"):
+    with pytest.raises(TemporaryError, match="a new file was started"):
         store.load(["AAPL"], DAY, NOW)
     assert store.load(["AAPL"], DAY, NOW)["AAPL"].alerts == ()
     assert [event.severity for event in events.emitted] == [Severity.INFO, Severity.WARN]
@@ -127,11 +127,11 @@ def test_pruning_forgets_facts_soon_and_decisions_late(facts: SqliteFacts) -> No
 
 
 def test_a_look_counts_answers_and_leaves_a_damaged_file_as_it_is(facts: SqliteFacts, tmp_path: Path) -> None:
-    assert facts_schema.look(tmp_path / "facts.db") == (1, NOW)
+    assert facts_schema.summarize(tmp_path / "facts.db") == (1, NOW)
     facts.close()
     (tmp_path / "facts.db").write_text("no database" * 99)
     with pytest.raises(OperatorError, match="are damaged"):
-        facts_schema.look(tmp_path / "facts.db")
+        facts_schema.summarize(tmp_path / "facts.db")
     assert [path.name for path in tmp_path.iterdir()] == ["facts.db"]
 
 
@@ -146,7 +146,7 @@ def test_a_look_finds_a_damaged_page_that_its_own_question_would_not_read(facts:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
     with pytest.raises(OperatorError, match="are damaged") as found:
-        facts_schema.look(path)
+        facts_schema.summarize(path)
     assert "tradebot fetch-flow --force-slot" in found.value.hint
 
 

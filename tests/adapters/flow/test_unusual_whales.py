@@ -91,9 +91,9 @@ def test_a_page_holds_the_rows_as_they_came_and_the_quota(wire: Wire) -> None:
 
 BAD = [
     (Scripted(200, {"data": None}), "answered with no data"),
-    (Scripted(200, {"data": {"a": 1}}), "data that is no list"),
+    (Scripted(200, {"data": {"a": 1}}), "data that is not a list"),
     (Scripted(200, {"error": "boom"}), "no data: boom"),
-    (Scripted(200, []), "something else than an object"),
+    (Scripted(200, []), "did not return an object"),
     (Scripted(200, HTML), "not JSON"),
     (Scripted(200), "not JSON"),
     (Scripted(200, b'{"data": [{"a"'), "not JSON"),
@@ -135,7 +135,7 @@ def test_refused_keys_need_a_person_and_an_unknown_ticker_has_no_rows(wire: Wire
 
 def test_a_spent_minute_says_when_it_begins_again_and_is_asked_once(wire: Wire) -> None:
     wire.answer(Scripted(429, headers={"x-uw-req-per-minute-reset": "51395", "x-uw-daily-req-count": "9"}))
-    with pytest.raises(TemporaryError, match=r"minute is used up; it begins again in 51 s"):
+    with pytest.raises(TemporaryError, match=r"minute's allowance is used up; it renews in 51 s"):
         fetch(wire)
     assert len(wire.asked) == 1
 

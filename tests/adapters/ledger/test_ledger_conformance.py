@@ -275,7 +275,7 @@ def test_a_halt_that_came_after_the_one_that_was_shown_stays(ledger: Ledger) -> 
     ledger.set_trading_state(TradingState.REDUCE_ONLY, "me", "storm", minutes(1))
     shown = ledger.trading_state()
     ledger.set_trading_state(TradingState.REDUCE_ONLY, "another", "fire", minutes(2))
-    with pytest.raises(OperatorError, match="a newer halt came"):
+    with pytest.raises(OperatorError, match="a newer halt"):
         ledger.set_trading_state(TradingState.ACTIVE, "me", "calm", minutes(3), over=shown)
     assert (ledger.trading_state().why, ledger.armed()) == ("fire", False)
 

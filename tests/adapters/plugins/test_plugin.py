@@ -70,7 +70,7 @@ MISBEHAVING = [
     ("os.kill(os.getpid(), signal.SIGSEGV)", Reason.STRATEGY_FAILED, "without an answer, exit code -11"),
     # Who crashes leaves no picture of the memory, in which a key may stand.
     ("import resource; raise ValueError(resource.getrlimit(resource.RLIMIT_CORE))", Reason.STRATEGY_FAILED, "(0, 0)"),
-    ("return ['buy AAPL']", Reason.STRATEGY_INVALID, "it is no Candidate"),
+    ("return ['buy AAPL']", Reason.STRATEGY_INVALID, "it is not a Candidate"),
 ]
 
 
@@ -160,4 +160,4 @@ def test_a_machine_that_starts_no_process_costs_the_plug_in_its_cycle(
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     found = ask("return []")
     assert isinstance(found, Decision)
-    assert found.observed == "no process could be started for it: No such file or directory"
+    assert found.observed == "its process could not be started: No such file or directory"

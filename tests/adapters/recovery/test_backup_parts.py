@@ -56,7 +56,7 @@ def test_what_is_damaged_by_now_is_kept_whole_once_more(tmp_path: Path) -> None:
     second = backup_parts.write(tmp_path, "second", file, first)
     assert second.parts.keys() == {"second"}
     backup_parts.assemble(tmp_path, second, tmp_path / "again")
-    with pytest.raises(OperatorError, match="first is not as it was"):
+    with pytest.raises(OperatorError, match="first has changed"):
         backup_parts.assemble(tmp_path, first, tmp_path / "again")
 
 
@@ -66,14 +66,14 @@ def test_a_part_that_several_recipes_need_is_read_once(tmp_path: Path) -> None:
     backup_parts.require_parts(tmp_path, recipe, hashed)
     (tmp_path / "first").unlink()
     backup_parts.require_parts(tmp_path, recipe, hashed)
-    with pytest.raises(OperatorError, match="first is not as it was"):
+    with pytest.raises(OperatorError, match="first has changed"):
         backup_parts.require_parts(tmp_path, recipe, {})
 
 
 def test_after_many_parts_a_file_is_kept_whole_once_more(tmp_path: Path) -> None:
     file, recipe, most = tmp_path / "file", None, 0
-    for number in range(2 * backup_parts.MOST_PARTS):
+    for number in range(2 * backup_parts.MAX_PARTS):
         file.write_bytes(b"".join(b"%4096d" % n for n in range(number + 1)))
         recipe = backup_parts.write(tmp_path, f"part-{number}", file, recipe)
         most = max(most, len(recipe.parts))
-    assert most == backup_parts.MOST_PARTS
+    assert most == backup_parts.MAX_PARTS

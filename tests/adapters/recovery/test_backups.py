@@ -72,10 +72,10 @@ def test_a_backup_that_is_not_as_it_was_made_is_refused(folder: StateFolder, nam
     made = backups.make(folder, "by-hand", NOW)
     path = made.path / name if name == "state.id" else part_of(made, name)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(OperatorError, match="not as it was"):
+    with pytest.raises(OperatorError, match="has changed since"):
         backups.verified(folder, made.path.name)
     path.unlink()
-    with pytest.raises(OperatorError, match="not as it was"):
+    with pytest.raises(OperatorError, match="has changed since"):
         backups.verified(folder, made.path.name)
 
 
@@ -158,7 +158,7 @@ def test_parts_go_when_no_backup_needs_them_and_not_before(
     folder: StateFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backups, "KEPT", 2)
-    monkeypatch.setattr(backup_parts, "MOST_PARTS", 3)
+    monkeypatch.setattr(backup_parts, "MAX_PARTS", 3)
     for number in range(6):
         grown(folder, number)
         made = backups.of_session(folder, DAY + timedelta(days=number), NOW + timedelta(days=number))
@@ -212,7 +212,7 @@ def test_a_damaged_part_damages_every_backup_that_needs_it(
 ) -> None:
     first, second = both
     flip(part_of(second, name))
-    assert damaged(folder) == {second.path.name: f"{part_of(second, name)} is not as it was when the copy was made"}
+    assert damaged(folder) == {second.path.name: f"{part_of(second, name)} has changed since the backup was made"}
     flip(part_of(first, name))
     assert damaged(folder).keys() == {first.path.name, second.path.name}
 
@@ -254,7 +254,7 @@ def test_a_ledger_of_the_first_version_that_was_changed_is_no_source_of_new_book
         (folder.path / name).unlink()
     made = rebuild.rebuild(folder, "damaged", NOW)
     assert (made.ledger, made.fills) == (older, 2)
-    why = f"{newer / 'ledger.db'} is not as it was when the copy was made"
+    why = f"{newer / 'ledger.db'} has changed since the backup was made"
     assert (str(newer / "ledger.db"), why) in {(doubt.where, doubt.why) for doubt in made.doubts}
 
 
@@ -268,7 +268,7 @@ def test_a_journal_of_the_first_version_that_was_changed_is_told_and_what_its_ch
         (folder.path / name).unlink()
     made = rebuild.rebuild(folder, "damaged", NOW)
     assert (made.journal, made.intents) == (place, 5)
-    assert any(doubt.what == "journal" and "is not as it was" in doubt.why for doubt in made.doubts)
+    assert any(doubt.what == "journal" and "has changed since" in doubt.why for doubt in made.doubts)
 
 
 POINTS = (
@@ -289,7 +289,7 @@ def test_a_backup_that_dies_anywhere_leaves_the_others_whole(
     folder: StateFolder, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backups, "KEPT", 1)
-    monkeypatch.setattr(backup_parts, "MOST_PARTS", 1)
+    monkeypatch.setattr(backup_parts, "MAX_PARTS", 1)
     by_hand = backups.make(folder, "by-hand", NOW)
     for number in (1, 2):
         grown(folder, number)
@@ -324,7 +324,7 @@ def test_of_a_backup_with_a_damaged_part_the_other_file_is_used_and_an_older_one
     part.write_bytes(bytes([part.read_bytes()[0] ^ 1]) + part.read_bytes()[1:])
     for lost in BOTH:
         (folder.path / lost).unlink()
-    with pytest.raises(OperatorError, match=f"{part.name} is not as it was"):
+    with pytest.raises(OperatorError, match=f"{part.name} has changed since"):
         backups.verified(folder, second.path.name)
     made = rebuild.rebuild(folder, "damaged", NOW)
     whole = {"ledger.db": second.path, "journal.jsonl": second.path} | {name: first.path}

@@ -34,7 +34,7 @@ def last_line_in_pieces(path: Path) -> None:
 
 
 def test_nothing_is_left_where_there_are_no_books(tmp_path: Path) -> None:
-    assert not leftovers.found(tmp_path)
+    assert not leftovers.has_unused_books(tmp_path)
 
 
 @pytest.mark.parametrize("left", ["whole", "ledger in pieces", "ledger empty", "journal in pieces", "journal empty"])
@@ -48,7 +48,7 @@ def test_books_that_were_never_used_are_found_as_such(folder: Path, left: str) -
         "journal empty": lambda: journal.write_bytes(b""),
     }
     harm[left]()
-    assert leftovers.found(folder)
+    assert leftovers.has_unused_books(folder)
 
 
 @pytest.mark.parametrize("left", ["whole", "ledger in pieces", "ledger lost", "journal in pieces", "journal lost"])
@@ -64,7 +64,7 @@ def test_books_that_hold_a_promise_need_a_person_whichever_half_is_whole(folder:
     }
     harm[left]()
     with pytest.raises(OperatorError, match=r"their marker state\.id is lost"):
-        leftovers.found(folder)
+        leftovers.has_unused_books(folder)
 
 
 @pytest.mark.parametrize("journal", [b"", b'{"schema":2,"torn', None])
@@ -74,5 +74,5 @@ def test_a_ledger_in_pieces_without_a_whole_journal_needs_a_person(folder: Path,
         (folder / "journal.jsonl").unlink()
     else:
         (folder / "journal.jsonl").write_bytes(journal)
-    with pytest.raises(OperatorError, match="cannot be read"):
-        leftovers.found(folder)
+    with pytest.raises(OperatorError, match="can't be read"):
+        leftovers.has_unused_books(folder)

@@ -268,7 +268,7 @@ def test_a_full_disk_leaves_the_damaged_books_where_they_are(
     flip(folder.path / "ledger.db")
     before = (folder.path / "ledger.db").read_bytes()
     monkeypatch.setattr(failpoint, "hook", full)
-    with pytest.raises(OperatorError, match="cannot be written"):
+    with pytest.raises(OperatorError, match="can't be written"):
         rebuild.rebuild(folder, "damaged", NOW)
     assert (folder.path / "ledger.db").read_bytes() == before
     assert quarantine.places(folder.path) == []

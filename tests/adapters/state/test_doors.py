@@ -56,7 +56,7 @@ def test_a_folder_of_ours_alone_is_fine_under_any_umask(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o1777])
 def test_a_folder_that_others_can_write_is_refused(folder: Path, mode: int) -> None:
     folder.chmod(mode)
-    assert refusal(folder) == (f"{folder} can be written by others than its owner.", f"chmod go-w {folder}")
+    assert refusal(folder) == (f"{folder} is writable by other users.", f"chmod go-w {folder}")
 
 
 @pytest.mark.parametrize(("mode", "members"), [(0o775, ["ada", "ben"]), (0o757, [])])
@@ -65,7 +65,7 @@ def test_a_folder_above_that_others_can_write_is_refused(
 ) -> None:
     group_of(members, monkeypatch)
     parent.chmod(mode)
-    said = f"{parent} lies above the state folder and can be written by others."
+    said = f"{parent} is above the state folder and is writable by other users."
     assert refusal(folder) == (said, f"chmod go-w {parent}")
 
 
@@ -95,14 +95,14 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Return what lets a folder belong to somebody else, whoever runs the tests."""
 
     def give(path: Path) -> None:
-        found = doors._found
+        found = doors._stat_if_exists
 
         def owned(place: Path, look: Callable[[Path], os.stat_result] = os.stat) -> os.stat_result | None:
             there = found(place, look)
             given = there and place == path
             return os.stat_result((*there[:4], SOMEBODY, *there[5:])) if given and there else there
 
-        monkeypatch.setattr(doors, "_found", owned)
+        monkeypatch.setattr(doors, "_stat_if_exists", owned)
 
     return give
 
@@ -111,7 +111,7 @@ def test_a_folder_of_another_user_is_refused(folder: Path, given: Callable[[Path
     given(folder)
     us = os.geteuid()
     said = f"{folder} belongs to another user (uid {SOMEBODY}, and this is uid {us})."
-    remedy = f"type it as that user: sudo -u '#{SOMEBODY}' …, or take the folder over: sudo chown -R {us} {folder}"
+    remedy = f"run it as that user: sudo -u '#{SOMEBODY}' …, or take ownership: sudo chown -R {us} {folder}"
     assert refusal(folder) == (said, remedy)
 
 
@@ -126,10 +126,10 @@ def test_the_way_through_a_link_counts_at_both_ends(folder: Path, parent: Path, 
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     (tmp_path / "open" / "link").symlink_to(folder)
-    assert f"{tmp_path / 'open'} lies above" in refusal(tmp_path / "open" / "link")[0]
+    assert f"{tmp_path / 'open'} is above" in refusal(tmp_path / "open" / "link")[0]
     (tmp_path / "open").chmod(0o755)
     parent.chmod(0o777)
-    assert f"{parent} lies above" in refusal(tmp_path / "open" / "link")[0]
+    assert f"{parent} is above" in refusal(tmp_path / "open" / "link")[0]
 
 
 def test_where_the_bits_are_the_mounts_own_they_say_nothing(folder: Path) -> None:
@@ -172,7 +172,7 @@ def is_fine(folder: Path) -> bool:
 def test_a_file_that_others_can_write_is_refused(folder: Path, name: str, mode: int) -> None:
     path = put(folder, name, mode)
     open_to_readers(folder)
-    assert refusal(folder) == (f"{path} can be written by others than its owner.", f"chmod go-w {path}")
+    assert refusal(folder) == (f"{path} is writable by other users.", f"chmod go-w {path}")
     path.chmod(mode & ~0o022)
     assert is_fine(folder)
 
@@ -195,7 +195,7 @@ def test_a_folder_of_the_state_that_others_can_write_is_refused(folder: Path, na
     put(folder, f"{name}/file")
     open_to_readers(folder)
     (folder / name).chmod(0o777)
-    said = f"{folder / name} can be written by others than its owner."
+    said = f"{folder / name} is writable by other users."
     assert refusal(folder) == (said, f"chmod go-w {folder / name}")
 
 
@@ -219,7 +219,7 @@ def test_what_belongs_to_another_user_is_refused_behind_closed_folders_too(
     given(folder / name)
     us = os.geteuid()
     said = f"{folder / name} belongs to another user (uid {SOMEBODY}, and this is uid {us})."
-    assert refusal(folder) == (said, f"take it over: sudo chown -h {us} {folder / name}, or move it away")
+    assert refusal(folder) == (said, f"take ownership: sudo chown -h {us} {folder / name}, or move it away")
 
 
 def test_what_belongs_to_the_administrator_is_fine(
@@ -233,7 +233,7 @@ def test_what_belongs_to_the_administrator_is_fine(
 def test_a_second_name_of_a_file_leads_around_the_folder(folder: Path, tmp_path: Path) -> None:
     path = put(folder, "ledger.db", 0o666)
     os.link(path, tmp_path / "other name")
-    assert refusal(folder) == (f"{path} can be written by others than its owner.", f"chmod go-w {path}")
+    assert refusal(folder) == (f"{path} is writable by other users.", f"chmod go-w {path}")
     path.chmod(0o600)
     assert is_fine(folder)
 
@@ -244,10 +244,10 @@ def test_what_a_link_leads_to_is_judged_and_so_is_every_folder_above_it(folder: 
     link.symlink_to(elsewhere)
     assert is_fine(folder)
     elsewhere.chmod(0o606)
-    assert refusal(folder) == (f"{link} can be written by others than its owner.", f"chmod go-w {link}")
+    assert refusal(folder) == (f"{link} is writable by other users.", f"chmod go-w {link}")
     elsewhere.chmod(0o600)
     elsewhere.parent.chmod(0o777)
-    said = f"{elsewhere.parent} lies above what {link} leads to and can be written by others."
+    said = f"{elsewhere.parent} is above what {link} leads to and is writable by other users."
     assert refusal(folder) == (said, f"chmod go-w {elsewhere.parent}")
 
 
@@ -272,7 +272,7 @@ def test_another_state_in_a_folder_is_judged_by_itself(folder: Path) -> None:
     put(folder, "demo/tradebot.yaml", 0o666)
     open_to_readers(folder)
     assert is_fine(folder)
-    assert "tradebot.yaml can be written" in refusal(folder / "demo")[0]
+    assert "tradebot.yaml is writable" in refusal(folder / "demo")[0]
 
 
 def test_a_file_that_goes_while_it_is_looked_at_opens_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.adapters.state.env_file import looked_for, read_env_file
+from tradebot.adapters.state.env_file import describe_sources, read_env_file
 from tradebot.app.keys import load_gates
 from tradebot.errors import OperatorError
 from tradebot.gates.permission import NAMES, Told, permission_of
@@ -20,13 +20,13 @@ UNREADABLE = {
     "a blank": ("DRY_RUN true\n", "line 1: it is not NAME=VALUE"),
     "a quote left open": (f'A=1\n# note\nALPACA_SECRET="{SECRET}\n', "line 3: it is not NAME=VALUE"),
     "a quote closed by a later line": (
-        f'ALPACA_SECRET="{SECRET}\nDRY_RUN=true\nOTHER=x"\n', "line 1: its quote is not closed before the next line"
+        f'ALPACA_SECRET="{SECRET}\nDRY_RUN=true\nOTHER=x"\n', "line 1: its quote is not closed on the same line"
     ),
     "another shell": ('$env:DRY_RUN="true"\n', "line 1: it is not NAME=VALUE"),
     "a name that only looks like one": ("DRY_RUN\u200b=true\n", "line 1: it is not NAME=VALUE"),
     "quotes around the name": ('"DRY_RUN"=true\n', "line 1: it is not NAME=VALUE"),
-    "small letters": ("\r\n\r\ndry_run=true\n", "line 3: DRY_RUN counts in exactly these letters alone"),
-    "a dash": ("Allow-Orders=false\n", "line 1: ALLOW_ORDERS counts in exactly these letters alone"),
+    "small letters": ("\r\n\r\ndry_run=true\n", "line 3: DRY_RUN must be spelled exactly like this"),
+    "a dash": ("Allow-Orders=false\n", "line 1: ALLOW_ORDERS must be spelled exactly like this"),
 }  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def test_a_line_that_cannot_be_read_is_named_without_its_text_and_what_to_do(cas
     with pytest.raises(OperatorError) as caught:
         load_gates({}, path)
     assert caught.value.message == f"{path}, {said}"
-    assert caught.value.hint == f"write each line of {path} as NAME=VALUE, quotes closed"
+    assert caught.value.hint == f"write each line of {path} as NAME=VALUE and close quotes"
     assert SECRET not in caught.value.message
 
 
@@ -133,11 +133,11 @@ def test_a_name_that_the_environment_sets_is_its_word_even_an_empty_one(tmp_path
 
 def test_which_file_is_read_is_told_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert looked_for(Path(".env")) == f"the environment alone: no {tmp_path / '.env'}"
+    assert describe_sources(Path(".env")) == f"the environment only: no {tmp_path / '.env'}"
     written(tmp_path, "")
-    assert looked_for(Path(".env")) == f"the environment, then {tmp_path / '.env'}"
+    assert describe_sources(Path(".env")) == f"the environment, then {tmp_path / '.env'}"
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    assert looked_for(Path(".env")) == "the environment alone: the current folder is gone"
+    assert describe_sources(Path(".env")) == "the environment only: the current folder is gone"

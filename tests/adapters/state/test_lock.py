@@ -71,7 +71,7 @@ def test_the_lock_is_free_again_after_a_pass_that_failed(tmp_path: Path) -> None
 def test_a_holder_that_left_garbage_is_still_a_holder(tmp_path: Path) -> None:
     with lock.hold(tmp_path, "score"):
         (tmp_path / "lock").write_bytes(b"\xff")
-        with pytest.raises(TradebotError, match="has not said"), lock.hold(tmp_path, "halt", wait_s=0.0):
+        with pytest.raises(TradebotError, match="it left no name"), lock.hold(tmp_path, "halt", wait_s=0.0):
             pass
 
 

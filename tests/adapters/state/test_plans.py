@@ -38,7 +38,7 @@ def test_a_plan_comes_back_as_it_was_by_its_id_and_by_its_file(folder: StateFold
 def test_a_plan_of_another_account_is_refused(folder: StateFolder) -> None:
     finding = Finding(FindingKind.PHANTOM, "AAPL", Decimal(5), Decimal(0))
     path = plans.write(folder, Plan("plan-1a2b3c4d", "0123456789ab", (finding,)))
-    with pytest.raises(OperatorError, match=r"another account than …9999"):
+    with pytest.raises(OperatorError, match=r"an account other than …9999"):
         plans.read(folder_of(folder.path, "PA0000009999"), str(path))
 
 

@@ -89,13 +89,13 @@ def test_many_may_look_at_once_and_keep_no_sender_back(tmp_path: Path) -> None:
 def test_an_order_that_could_not_be_signed_is_in_flight_all_the_same(tmp_path: Path, note: bytes) -> None:
     with FolderSendLock(tmp_path).hold(intent()):
         (tmp_path / "sending").write_bytes(note)
-        assert in_flight(tmp_path, 0) == "it has not said which"
+        assert in_flight(tmp_path, 0) == "it left no note of which one"
 
 
 def test_an_order_goes_out_where_its_name_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "sending").mkdir()
     with FolderSendLock(tmp_path).hold(intent()):
-        assert in_flight(tmp_path, 0) == "it has not said which"
+        assert in_flight(tmp_path, 0) == "it left no note of which one"
 
 
 def test_removing_every_file_of_the_folder_frees_nothing(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_looked_at_counts_as_one_with_an_order_in_flight
         done = without_privileges([sys.executable, "-c", code, str(tmp_path)])
     finally:
         tmp_path.chmod(0o700)
-    assert done.stdout.startswith("one may be, which cannot be seen: Permission"), done.stderr
+    assert done.stdout.startswith("there may be one, but that can't be checked: Permission"), done.stderr
 
 
 def test_the_lock_is_not_handed_on_to_a_program_that_is_started_meanwhile(tmp_path: Path) -> None:

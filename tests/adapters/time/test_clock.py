@@ -56,7 +56,7 @@ def test_a_tick_into_the_past_is_refused_in_the_exchanges_own_words(wire: Wire) 
 @pytest.mark.parametrize("body", [b"", [], {}, {**STATUS, "now": "noon"}, {**STATUS, "session": "today"}])
 def test_a_status_that_cannot_be_read_is_an_error(wire: Wire, body: object) -> None:
     wire.answer(Scripted(200, body))
-    with pytest.raises(TemporaryError, match="status cannot be read"):
+    with pytest.raises(TemporaryError, match="status can't be read"):
         lock_step(wire).now()
 
 

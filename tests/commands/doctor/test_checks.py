@@ -94,7 +94,7 @@ def snapshot(at: datetime) -> dict[str, object]:
 
 def test_keys_of_another_account_fail(app: FakeApp) -> None:
     says(app, account=account_row(account_number="PA9OTHER"))
-    assert "the broker answers for account …THER, these books belong to …6789" in looked(venue.account, app).found
+    assert "the broker answers for account …THER, but these books belong to …6789" in looked(venue.account, app).found
     says(app, account=account_row(account_number=NUMBER))
     assert looked(venue.account, app).mark is Mark.OK
 

@@ -231,7 +231,7 @@ def replaced_by_folder(path: Path) -> None:
         ("facts", lambda folder: (folder / "facts.db").write_text("no database" * 99), "are damaged"),
         ("trading state", lambda folder: (folder / "ARMED").unlink(), "absent or unreadable"),
         ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}"), "did you mean limits"),
-        ("configuration", dangling, "leads nowhere"),
+        ("configuration", dangling, "link to a missing file"),
         ("permissions", lambda folder: (folder.chmod(0o711), (folder / "ledger.db").chmod(0o620)), "change ledger.db"),
         ("strategies", lambda folder: (folder / "tradebot.yaml").write_text("strategies: {gone: {}}"), "gone is"),
         ("events", lambda folder: replaced_by_folder(folder / "system_events.jsonl"), "is not a file"),
@@ -323,7 +323,7 @@ def test_without_a_flow_key_flow_is_not_configured_and_nothing_takes_its_place(
 def test_a_live_key_in_paper_fails(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALPACA_KEY", LIVE_KEY)
     found = rows(paper, "--offline")["keys"]
-    assert (found["mark"], found["found"]) == ("fail", "ALPACA_KEY begins as a live key does, and the mode is paper")
+    assert (found["mark"], found["found"]) == ("fail", "ALPACA_KEY looks like a live key, but the mode is paper")
 
 
 def test_an_env_file_that_others_read_fails_and_an_owner_only_one_gives_the_keys(

@@ -158,7 +158,7 @@ def test_a_folder_that_others_can_write_is_halted_by_its_files_alone(copy: Bot, 
     copy.folder.chmod(0o777)
     said = copy.says("halt", "--json")
     assert (state_of(copy.folder), said.data["unwritten"]) == ("REDUCE_ONLY", None)
-    assert f"{copy.folder} can be written by others than its owner: chmod go-w" in said.data["unrecorded"]
+    assert f"{copy.folder} is writable by other users: chmod go-w" in said.data["unrecorded"]
     assert not (tmp_path / "victim").exists()
     for verb in ("status", "evaluate-exits"):
         refused = copy.says(verb)
@@ -206,7 +206,7 @@ def test_a_file_that_others_can_write_halts_no_less_and_is_told(copy: Bot) -> No
     copy.folder.chmod(0o755)
     said = copy.says("halt", "--json")
     assert (state_of(copy.folder), said.data["unwritten"]) == ("REDUCE_ONLY", None)
-    assert f"{journal} can be written by others than its owner: chmod go-w {journal}" in said.data["unrecorded"]
+    assert f"{journal} is writable by other users: chmod go-w {journal}" in said.data["unrecorded"]
     for verb in ("status", "trade-once", "evaluate-exits", "unhalt"):
         refused = copy.says(verb)
         assert (refused.code, f"next: chmod go-w {journal}" in refused.err) == (2, True)
@@ -238,7 +238,7 @@ def test_a_halt_that_nothing_can_remember_says_so_first_and_cancels_our_entries_
     assert (said.returncode, len(ended)) == (2, 1)
     data = json.loads(program.stdout)["data"]
     assert (program.returncode, data["state"], data["orders"]["closing"]) == (2, "ACTIVE", 0)
-    assert "cannot be written: " in data["unwritten"]
+    assert "can't be written: " in data["unwritten"]
 
 
 def test_a_closed_permission_lets_no_cancel_out_where_nothing_can_be_remembered(copy: Bot) -> None:

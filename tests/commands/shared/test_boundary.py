@@ -138,7 +138,7 @@ def test_a_folder_that_one_may_not_enter_is_one_sentence(copy: Bot, verb: str) -
     done = without_privileges([*PROGRAM, verb, "--state-dir", str(copy.folder)])
     copy.folder.chmod(0o700)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"error: The state folder {copy.folder} cannot be read: Permission denied.\n  next: ")
+    assert done.stderr.startswith(f"error: The state folder {copy.folder} can't be read: Permission denied.\n  next: ")
 
 
 @pytest.mark.parametrize("ended", ["cleanly", "killed"])

@@ -93,7 +93,7 @@ def test_a_person_sees_what_was_read_without_control_characters(bot: Bot, tmp_pa
     [
         (("nonsense",), "none of the 1 lines"),
         (("{}",) * 1001, "more than 1,000 lines"),
-        ((LINES[0] | {"strategy": "flow"},), "reserved_strategy (strategy flow trades by itself here)"),
+        ((LINES[0] | {"strategy": "flow"},), "reserved_strategy (strategy flow already trades here on its own)"),
     ],
 )
 def test_nothing_is_traded_where_nothing_can_be_read(bot: Bot, tmp_path: Path, lines: Any, words: str) -> None:

@@ -44,8 +44,8 @@ def fails(patch: pytest.MonkeyPatch, call: str, path: Path, number: int) -> None
 def is_told(said: Said, words: str) -> None:
     """See that a pass ended in one sentence about the folder, with what to do."""
     assert (said.code, "Traceback" in said.err) == (NEEDS_A_PERSON, False), said.err
-    assert f"cannot be written: {words}" in said.err
-    assert "Make room on the disk" in said.err
+    assert f"can't be written: {words}" in said.err
+    assert "Free up disk space" in said.err
 
 
 def limited(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.Connection]:

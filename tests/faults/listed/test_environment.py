@@ -106,7 +106,7 @@ def test_fault_027_key_with_a_line_end(tmp_path: Path, ending: str) -> None:
     file.chmod(0o600)
     found = load_secrets({"ALPACA_KEY": f"key-of-mine{ending}"}, file)
     assert (found.alpaca_key, found.alpaca_secret, found.uw_key) == ("key-of-mine", "secret-of-mine", "flow-of-mine")
-    with pytest.raises(OperatorError, match="ALPACA_KEY holds quotes, blanks or other") as caught:
+    with pytest.raises(OperatorError, match="ALPACA_KEY contains quotes, spaces or other") as caught:
         check_credentials(Mode.PAPER, f"key-of{ending}mine", PAPER_URL)
     assert "mine" not in caught.value.message + caught.value.hint
 
@@ -115,7 +115,7 @@ def test_fault_027_key_with_a_line_end(tmp_path: Path, ending: str) -> None:
 def test_fault_028_quotes_kept_in_a_key(tmp_path: Path, quoted: str) -> None:
     """The quotes are taken off; one inside a key is refused."""
     assert load_secrets({"ALPACA_KEY": quoted}, tmp_path / "none").alpaca_key == "key-of-mine"
-    with pytest.raises(OperatorError, match="ALPACA_KEY holds quotes"):
+    with pytest.raises(OperatorError, match="ALPACA_KEY contains quotes"):
         check_credentials(Mode.PAPER, quoted, PAPER_URL)
 
 
@@ -143,7 +143,7 @@ def test_fault_029_paper_key_at_the_live_address(nobody: Bot) -> None:
     assert f"mode paper does not fit ALPACA_BASE_URL\n  next: Set ALPACA_BASE_URL to {PAPER_URL}" in (
         begun(nobody, "paper", PAPER_KEY, LIVE_URL).err
     )
-    assert "ALPACA_KEY begins as a paper key does, and the mode is live" in begun(nobody, "live", PAPER_KEY).err
+    assert "ALPACA_KEY looks like a paper key, but the mode is live" in begun(nobody, "live", PAPER_KEY).err
 
 
 def test_fault_030_live_key_at_the_paper_address(nobody: Bot) -> None:
@@ -152,14 +152,14 @@ def test_fault_030_live_key_at_the_paper_address(nobody: Bot) -> None:
         begun(nobody, "live", LIVE_KEY, PAPER_URL).err
     )
     said = begun(nobody, "paper", LIVE_KEY).err
-    assert "ALPACA_KEY begins as a live key does, and the mode is paper" in said
-    assert "account, or make a bot of that mode: tradebot init --mode live --state-dir NEW\n" in said
+    assert "ALPACA_KEY looks like a live key, but the mode is paper" in said
+    assert "account, or create a bot for that mode: tradebot init --mode live --state-dir NEW\n" in said
 
 
 def test_fault_031_address_without_encryption(nobody: Bot) -> None:
     """Exit 2 before any request: keys go over plain HTTP to nobody but this machine."""
     url = PAPER_URL.replace("https", "http")
-    assert "ALPACA_BASE_URL is not an address that the bot may speak to" in begun(nobody, "paper", PAPER_KEY, url).err
+    assert "ALPACA_BASE_URL is not an address that the bot may talk to" in begun(nobody, "paper", PAPER_KEY, url).err
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_fault_031_address_without_encryption(nobody: Bot) -> None:
 def test_fault_032_address_with_a_user_or_a_path(nobody: Bot, url: str) -> None:
     """Exit 2 before any request, without repeating what may be a password."""
     said = begun(nobody, "paper", PAPER_KEY, url)
-    assert "ALPACA_BASE_URL is not an address that the bot may speak to" in said.err
+    assert "ALPACA_BASE_URL is not an address that the bot may talk to" in said.err
     assert "passed" not in said.err
 
 
@@ -177,7 +177,7 @@ def test_fault_033_file_of_keys_that_others_may_read(nobody: Bot) -> None:
     file = Path(".env")
     file.write_text(f"ALPACA_KEY={LIVE_KEY}\nALPACA_SECRET=never-to-be-shown\n")
     file.chmod(0o644)
-    assert ".env can be read by others than its owner\n  next: chmod 600 .env" in begun(nobody, "live").err
+    assert ".env is accessible to other users\n  next: chmod 600 .env" in begun(nobody, "live").err
     file.chmod(0o600)
     if not os.geteuid():
         os.chown(file, 54_321, 54_321)

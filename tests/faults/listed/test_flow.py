@@ -114,7 +114,7 @@ def test_fault_051_data_is_null(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"), [([alert()], "something else than an object"), ({"data": alert()}, "data that is no list")]
+    ("body", "said"), [([alert()], "did not return an object"), ({"data": alert()}, "data that is not a list")]
 )
 def test_fault_052_list_for_object_and_object_for_list(wire: Wire, body: object, said: str) -> None:
     """The question counts as unanswered: rows are taken from their own place only."""
@@ -191,7 +191,7 @@ def test_fault_062_too_many_requests(wire: Wire, wait: str | None) -> None:
         wire, Scripted(429, headers={"Retry-After": wait} if wait else {}), policy=RetryPolicy(sleep=slept.append)
     )
     (failure,) = found.fetched.failures
-    assert "the allowance of this minute is used up" in failure.message
+    assert "this minute's allowance is used up" in failure.message
     assert (found.asked, slept) == (1, [])
 
 

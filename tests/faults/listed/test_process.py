@@ -205,7 +205,7 @@ WILD: dict[str, tuple[str, Check]] = {
     "memory": ("bytearray(2**33)", _fails(Reason.STRATEGY_FAILED, "MemoryError")),
     "nan": (
         "return [wanted(desk, score=float('nan'))]",
-        _fails(Reason.STRATEGY_INVALID, "'AAPL': its score is not within -1 to 1"),
+        _fails(Reason.STRATEGY_INVALID, "'AAPL': its score is not between -1 and 1"),
     ),
     "a million": ("return [wanted(desk)] * 1_000_000", _fails(Reason.STRATEGY_TOO_MANY, "1000000")),
     "changed inputs": ("desk.facts.clear()\nreturn [wanted(desk)]", lambda found: isinstance(found, tuple)),

@@ -107,7 +107,7 @@ def test_a_journal_that_is_a_pipe_halts_and_keeps_no_pass_waiting(keeper: Trader
 
 def test_a_state_that_others_can_write_is_refused_by_every_pass_until_it_is_closed(trader: Trader) -> None:
     trader.folder.chmod(0o770)
-    is_refused(trader, "can be written by others than its owner", f"chmod go-w {trader.folder}")
+    is_refused(trader, "is writable by other users", f"chmod go-w {trader.folder}")
     trader.folder.chmod(0o700)
     trader.goes_on(again=True)
 

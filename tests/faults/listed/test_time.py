@@ -306,7 +306,7 @@ def test_fault_113_leap_second_smeared(trader: Trader) -> None:
     trader.trouble({"clock_skew": "1s"})
     assert trader.buys("MSFT").code == 0
     assert trader.posts() == 2
-    with pytest.raises(RowError, match="is no timestamp"):
+    with pytest.raises(RowError, match="is not a timestamp"):
         utc("at", "2026-12-31T23:59:60Z")
 
 

@@ -1,1 +1,1 @@
-"""Alpaca: reading the account, sending orders."""
+"""Connect to Alpaca: read the account and send orders."""

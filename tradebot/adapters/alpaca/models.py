@@ -1,7 +1,7 @@
-"""Alpaca's JSON as our own words: tolerant of what is new, strict about what money depends on.
+"""Translate Alpaca's JSON into our own types: tolerant of additions, strict about whatever money depends on.
 
-Every reader takes decoded JSON and raises RowError naming the field that cannot be used. Unknown fields and
-unknown enum values are counted in the tally and harm nothing.
+Each reader takes decoded JSON and raises RowError with the name of a field that can't be used. Unknown fields and enum
+values are counted in the tally and do no harm.
 """
 
 from datetime import UTC, date, datetime, time
@@ -58,7 +58,7 @@ _ACTIVITY_FIELDS = _names(
 
 
 def read_account(raw: object, tally: DriftTally) -> Account:
-    """Return the account in USD; raises OperatorError naming a field without which nothing can be decided."""
+    """Return the account in USD; raise OperatorError naming a required field that can't be used."""
     try:
         row = Row("account", raw, tally)
         row.note_unknown(_ACCOUNT_FIELDS)
@@ -69,18 +69,18 @@ def read_account(raw: object, tally: DriftTally) -> Account:
             equity=row.number("equity"),
             last_equity=row.number("last_equity"),
             buying_power=row.number("buying_power"),
-            # Whatever is not plainly "not blocked" counts as blocked; a flag that the venue dropped does not.
+            # Anything but a plain "not blocked" counts as blocked, unless the venue dropped the flag altogether.
             blocked=tuple(name for name in _BLOCKS if row.value(name) not in (False, None)),
         )
     except RowError as error:
         raise OperatorError(
-            f"the venue's account answer cannot be used: {error}",
-            "Look at the account on the venue's own page; nothing is traded until the field is back.",
+            f"the venue's account data can't be used: {error}",
+            "Look at the account on the venue's website. Nothing is traded until the field is back.",
         ) from error
 
 
 def read_order(raw: object, tally: DriftTally) -> Order:
-    """Return one order; quantity is None for an order by notional."""
+    """Return one order; its quantity is None if the order was placed by notional."""
     row = Row("order", raw, tally)
     row.note_unknown(_ORDER_FIELDS)
     order = Order(
@@ -121,12 +121,12 @@ def _side(row: Row) -> Side:
 
 
 def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
-    """Return one position, its quantity negative where the venue calls it short."""
+    """Return one position; its quantity is negative if the venue calls it short."""
     row = Row("position", raw, tally)
     row.note_unknown(_POSITION_FIELDS)
     quantity = row.number("qty")
     if quantity < 0 and row.value("side") == "long":
-        raise RowError("qty", f"is negative and called long: {quantity}")
+        raise RowError("qty", f"is negative, but the side is long: {quantity}")
     return BrokerPosition(
         symbol=row.symbol(),
         asset_class=row.enum("asset_class", AssetClass),
@@ -138,20 +138,20 @@ def read_position(raw: object, tally: DriftTally) -> BrokerPosition:
 
 
 def takes_back(raw: object) -> bool:
-    """Tell whether a row among the fills is of a trade that was taken back or corrected, which is no execution."""
-    said = (raw.get("type"), raw.get("execution_type")) if isinstance(raw, dict) else ()
-    return any(word in ("trade_bust", "trade_correct") for word in said)
+    """Return True if a row among the fills reports a trade that was reversed or corrected, which is no execution."""
+    kinds = (raw.get("type"), raw.get("execution_type")) if isinstance(raw, dict) else ()
+    return any(word in ("trade_bust", "trade_correct") for word in kinds)
 
 
 def read_fill(raw: object, tally: DriftTally) -> Fill:
-    """Return one execution; a short sale is a sale."""
+    """Return one execution; a short sale counts as a sale."""
     row = Row("fill", raw, tally)
     row.note_unknown(_FILL_FIELDS)
     if row.value("type") not in ("fill", "partial_fill"):
         raise RowError("type", f"is neither fill nor partial_fill: {row.value('type')}")
-    # The venue takes a trade back, or corrects one, by a row of this shape: no execution comes of it.
+    # The venue also uses this shape to reverse or correct a trade, which is not an execution.
     if row.value("execution_type") not in (None, "", "fill"):
-        raise RowError("execution_type", f"is no fill: {row.value('execution_type')}")
+        raise RowError("execution_type", f"is not a fill: {row.value('execution_type')}")
     return Fill(
         activity_id=row.text("id"),
         venue_order_id=row.text("order_id"),
@@ -164,7 +164,7 @@ def read_fill(raw: object, tally: DriftTally) -> Fill:
 
 
 def read_activity(raw: object, tally: DriftTally) -> Activity:
-    """Return what is no execution; one without a time of its own counts from the beginning of its day in New York."""
+    """Return an activity that is not an execution; without a time, it counts from midnight in New York that day."""
     row = Row("activity", raw, tally)
     row.note_unknown(_ACTIVITY_FIELDS)
     return Activity(
@@ -188,7 +188,7 @@ def _midnight(row: Row) -> datetime:
 
 
 def read_clock(raw: object, tally: DriftTally) -> VenueClock:
-    """Return the venue's time and session."""
+    """Return the venue's time and its current session."""
     row = Row("clock", raw, tally)
     is_open = row.value("is_open")
     if not isinstance(is_open, bool):
@@ -211,10 +211,10 @@ def read_session(raw: object, tally: DriftTally) -> Session:
 
 
 def read_quote(symbol: str, raw: object, feed: str, tally: DriftTally) -> Quote:
-    """Return the quote of a snapshot, its prices in USD.
+    """Return the quote from a snapshot, with prices in USD.
 
-    Raises RowError where bid, ask or last trade are absent, not above zero or crossed. A missing previous
-    close leaves `previous_close` None and the quote usable.
+    Raises RowError if the bid, ask or last trade is missing, not above zero, or crossed. Without a previous close,
+    `previous_close` is None and the quote is still usable.
     """
     snapshot = Row("snapshot", raw, tally)
     quote = Row("latestQuote", snapshot.value("latestQuote"), tally)
@@ -232,5 +232,5 @@ def _previous_close(symbol: str, raw: object, tally: DriftTally) -> Decimal | No
     try:
         return Row("prevDailyBar", raw, tally).positive("c")
     except RowError as error:
-        tally.note("snapshot", "prevDailyBar", f"of {symbol} is left out: {error}")
+        tally.note("snapshot", "prevDailyBar", f"of {symbol} is ignored: {error}")
         return None

@@ -1,17 +1,17 @@
-"""Orders at Alpaca: one read by its id, and the port that sends each order once."""
+"""Send each order to Alpaca exactly once, and look orders up by their id."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
 
 from tradebot.adapters.alpaca.models import read_order
 from tradebot.adapters.alpaca.replies import (
-    adopted,
     may_be_duplicate,
     order_body,
     price_body,
     refusal,
+    resolve_duplicate,
     submit_reply,
-    unknown,
+    unknown_outcome,
 )
 from tradebot.adapters.alpaca.venue import AlpacaVenue
 from tradebot.adapters.alpaca.wire import AlpacaClient, AlpacaReads, RefusedReadError
@@ -32,16 +32,16 @@ def one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, t
             return None
         raise
     except RowError as error:
-        raise TemporaryError(f"the venue's order cannot be read: {error}") from error
+        raise TemporaryError(f"the venue's order can't be read: {error}") from error
 
 
 def order_path(venue_id: str) -> str:
-    """Return the path of an order by the venue's own id."""
+    """Return the path of an order, given the venue's id for it."""
     return f"/orders/{quote(venue_id, safe='')}"
 
 
 class AlpacaOrders:
-    """Writes to the venue: one request per call, and a look-up where the answer leaves a question."""
+    """Writes to the venue: one request per call, plus a lookup if the answer leaves a question open."""
 
     def __init__(
         self,
@@ -57,18 +57,18 @@ class AlpacaOrders:
 
     def submit(self, intent: Intent) -> Reply:
         """Send one order once; anything but a clear yes or no is Outcome.UNKNOWN."""
-        return self._make(intent, "POST", "/orders", order_body(intent))
+        return self._send_order(intent, "POST", "/orders", order_body(intent))
 
     def replace(self, intent: Intent) -> Reply:
-        """Ask the venue once for `intent.target_venue_id` at another price; the quantity is not touched.
+        """Ask the venue once to change the price of `intent.target_venue_id`; the quantity stays the same.
 
-        An order is replaced once at most, so a refusal may be the answer to a second delivery: it is looked up.
+        An order can be replaced only once, so a refusal may answer a second delivery: then the new order is looked up.
         """
         assert intent.target_venue_id is not None, "a replace names the venue's order"
-        return self._make(intent, "PATCH", order_path(intent.target_venue_id), price_body(intent))
+        return self._send_order(intent, "PATCH", order_path(intent.target_venue_id), price_body(intent))
 
     def cancel(self, intent: Intent) -> Reply:
-        """Ask the venue once to end `intent.target_venue_id`; an order done or ending counts as accepted."""
+        """Ask the venue once to cancel `intent.target_venue_id`; an order that already ended counts as accepted."""
         assert intent.target_venue_id is not None, "a cancel names the venue's order"
         path = order_path(intent.target_venue_id)
         answer = self._send("DELETE", path)
@@ -76,13 +76,13 @@ class AlpacaOrders:
             return answer
         if answer.status == 204:
             return Reply(Outcome.ACCEPTED)
-        refused = refusal(answer)
-        if refused is None:
-            return unknown(f"http_{answer.status}", answer.excerpt)
-        return self._already_done(path, refused) if answer.status == 422 else refused
+        refusal_reply = refusal(answer)
+        if refusal_reply is None:
+            return unknown_outcome(f"http_{answer.status}", answer.excerpt)
+        return self._already_done(path, refusal_reply) if answer.status == 422 else refusal_reply
 
-    def _make(self, intent: Intent, method: str, path: str, body: Mapping[str, str]) -> Reply:
-        """Send the request that makes an order of an intent; where its id is taken already, that order is the reply."""
+    def _send_order(self, intent: Intent, method: str, path: str, body: Mapping[str, str]) -> Reply:
+        """Send a request that creates an order; if the venue already has an order under its id, return that one."""
         answer = self._send(method, path, body)
         if isinstance(answer, Reply):
             return answer
@@ -93,22 +93,22 @@ class AlpacaOrders:
         try:
             with around("alpaca.send"):
                 return self._client.ask(method, path, body)
-        except WireError as fault:
-            return unknown("no_answer", str(fault))
+        except WireError as error:
+            return unknown_outcome("no_answer", str(error))
 
-    def _look_up(self, intent: Intent, refused: Reply) -> Reply:
+    def _look_up(self, intent: Intent, refusal_reply: Reply) -> Reply:
         params = {"client_order_id": intent.client_order_id}
         try:
             order = one_order(self._reads, "/orders:by_client_order_id", params, self._tally)
         except TradebotError as error:
-            return unknown("duplicate_not_read", error.message)
-        return adopted(order, intent, refused)
+            return unknown_outcome("duplicate_not_read", error.message)
+        return resolve_duplicate(order, intent, refusal_reply)
 
-    def _already_done(self, path: str, refused: Reply) -> Reply:
+    def _already_done(self, path: str, refusal_reply: Reply) -> Reply:
         try:
             order = one_order(self._reads, path, None, self._tally)
         except TradebotError as error:
-            return unknown("order_not_read", error.message)
-        done = order is not None and (order.status.terminal or order.status is OrderStatus.PENDING_CANCEL)
-        outcome = Outcome.ACCEPTED if done else Outcome.REJECTED
-        return Reply(outcome, order, refused.code, refused.message)
+            return unknown_outcome("order_not_read", error.message)
+        ended = order is not None and (order.status.terminal or order.status is OrderStatus.PENDING_CANCEL)
+        outcome = Outcome.ACCEPTED if ended else Outcome.REJECTED
+        return Reply(outcome, order, refusal_reply.code, refusal_reply.message)

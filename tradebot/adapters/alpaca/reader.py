@@ -1,4 +1,4 @@
-"""Alpaca as the venue: a reader of account, orders, activities and prices that cannot send."""
+"""Read account, orders, activities and prices from Alpaca; nothing here can send an order."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,10 +42,10 @@ _MALFORMED = frozenset({400, 422})
 
 
 class AlpacaReader:
-    """Reads of the account and of prices; it has no way to send an order.
+    """Reads the account and prices from Alpaca; it has no way to send an order.
 
-    `rejected_quotes` holds, after each `quotes` call, why a symbol is absent from its answer; `unreadable_fills`, after
-    each `fills` call, how many rows are. Differences from the known shapes are counted in the tally.
+    After each `quotes` call, `rejected_quotes` says why symbols are missing; after each `fills` call,
+    `unreadable_fills` counts the bad rows. Differences from the known shapes are counted in the tally.
     """
 
     def __init__(
@@ -65,36 +65,43 @@ class AlpacaReader:
         self.unreadable_fills = 0
 
     def clock(self) -> VenueClock:
-        """Return the venue's time and session."""
+        """Return the venue's time and its current session."""
         answer = self._trading.json("/clock")
         try:
             return read_clock(answer, self._tally)
         except RowError as error:
-            raise TemporaryError(f"the venue's clock cannot be read: {error}") from error
+            raise TemporaryError(f"the venue's clock can't be read: {error}") from error
 
     def account(self) -> Account:
-        """Return the account figures; raises OperatorError naming a figure that is missing."""
+        """Return the account figures; raise OperatorError naming a figure that is missing."""
         return read_account(self._trading.json("/account"), self._tally)
 
     def view(self) -> BrokerView:
-        """Return account, positions and open orders, read between two readings of the orders.
+        """Return account, positions and open orders; the orders are read both before and after the rest.
 
-        Ours must be the same in both, or the positions may be of another moment; after a few attempts the view is
-        returned all the same and says that it is not steady. Other people's orders may change as they like: of each,
-        the reading that leaves more to fill counts.
+        If our own orders differ between the two readings, the positions may be from another moment, so it tries again.
+        After a few attempts the view is returned anyway, marked as not steady. Other people's orders may change: for
+        each of them, the reading with more left to fill counts.
         """
-        after, unread = self._open_orders()
+        after, unreadable_orders = self._open_orders()
         for _ in range(_VIEW_TRIES):
             before = after
-            (positions, lost), account, clock = self._positions(), self.account(), self.clock()
-            after, unread = self._open_orders()
+            (positions, unreadable_positions), account, clock = self._positions(), self.account(), self.clock()
+            after, unreadable_orders = self._open_orders()
             steady = _marked(before) == _marked(after)
             if steady:
                 break
-        return BrokerView(clock.now, account, positions, _at_worst(before, after), lost + unread, steady)
+        return BrokerView(
+            clock.now,
+            account,
+            positions,
+            _largest_remaining(before, after),
+            unreadable_positions + unreadable_orders,
+            steady,
+        )
 
     def position(self, symbol: str) -> BrokerPosition | None:
-        """Return the venue's position in one symbol; None where the venue says it holds none."""
+        """Return the venue's position in one symbol; None if the venue says it holds none."""
         try:
             answer = self._trading.json(f"/positions/{quote(symbol, safe='')}")
             position = read_position(answer, self._tally)
@@ -103,46 +110,46 @@ class AlpacaReader:
                 return None
             raise
         except RowError as error:
-            raise TemporaryError(f"the venue's position in {symbol} cannot be read: {error}") from error
+            raise TemporaryError(f"the venue's position in {symbol} can't be read: {error}") from error
         if position.symbol != symbol:
-            raise TemporaryError(f"the venue answered with another position than {symbol}")
+            raise TemporaryError(f"asked for {symbol}, but the venue returned another position")
         return position
 
     def order(self, client_order_id: str) -> Order | None:
-        """Return the order of this id; None where the venue says that it has none."""
+        """Return the order with this id; None if the venue says there is none."""
         params = {"client_order_id": client_order_id}
         order = one_order(self._trading, "/orders:by_client_order_id", params, self._tally)
         if order is not None and order.client_order_id != client_order_id:
-            raise TemporaryError(f"the venue answered with another order than {client_order_id}")
+            raise TemporaryError(f"asked for order {client_order_id}, but the venue returned another one")
         return order
 
     def follower(self, venue_id: str) -> Order | None:
-        """Return the order of the venue's own id; None where the venue says that it has none."""
+        """Return the order with this venue id; None if the venue says there is none."""
         return one_order(self._trading, order_path(venue_id), None, self._tally)
 
     def ended(self, since: datetime) -> Sequence[Order]:
-        """Return orders submitted from `since` on that are open no more, oldest first; very many are cut off."""
+        """Return the orders submitted since `since` that have ended, oldest first; very long lists are cut off."""
         pages = islice(self._order_pages("closed", _since(since)), _MOST_ENDED_PAGES)
         raws = [raw for page in pages for raw in page]
         orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
         return list({order.venue_id: order for order in orders}.values())
 
     def orders_of(self, symbols: Sequence[str]) -> OrdersTold:
-        """Return the orders of these symbols, open or not, of any age, newest first; very many are cut off."""
-        wanted = {"status": "all", "symbols": ",".join(symbols), "direction": "desc", "limit": str(_ORDERS_PAGE)}
+        """Return the orders in these symbols, open or ended, of any age, newest first; very long lists are cut off."""
+        query = {"status": "all", "symbols": ",".join(symbols), "direction": "desc", "limit": str(_ORDERS_PAGE)}
         raws, bound = list[object](), dict[str, str]()
         for _ in range(_MOST_ENDED_PAGES):
-            page = self._trading.rows("/orders", {**wanted, **bound})
+            page = self._trading.rows("/orders", {**query, **bound})
             raws += page
             if len(page) < _ORDERS_PAGE:
                 break
-            # Some may share an instant with the last row of a page, so the next one begins just after it.
+            # Other orders may share the last row's timestamp, so the next page includes that instant.
             bound = _until(page[-1])
         orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
         return OrdersTold(tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders))
 
     def fills(self, after: datetime | None) -> Sequence[Fill]:
-        """Return executions later than `after`, oldest first, each once."""
+        """Return the executions after `after`, oldest first, each once."""
         raws = list(self._activity_rows("/account/activities/FILL", {}, after))
         fills = keep_readable("fill", raws, partial(read_fill, tally=self._tally), self._tally)
         self.unreadable_fills = sum(not takes_back(raw) for raw in raws) - len(fills)
@@ -150,25 +157,25 @@ class AlpacaReader:
         return sorted(once.values(), key=lambda fill: (fill.at, fill.activity_id))
 
     def activities(self, after: datetime) -> Sequence[Activity]:
-        """Return what is no execution and happened later than `after`, oldest first, each once."""
+        """Return the activities after `after` that are not executions, oldest first, each once."""
         raws = list(self._activity_rows("/account/activities", {"category": "non_trade_activity"}, after))
         read = keep_readable("activity", raws, partial(read_activity, tally=self._tally), self._tally)
         once = {activity.id: activity for activity in read if activity.at > after}
         return sorted(once.values(), key=lambda activity: (activity.at, activity.id))
 
     def calendar(self, start: date, end: date) -> Sequence[Session]:
-        """Return the venue's sessions from `start` to `end`, both included."""
+        """Return the venue's sessions from `start` to `end`, inclusive."""
         raws = self._trading.rows("/calendar", {"start": start.isoformat(), "end": end.isoformat()})
         sessions = keep_readable("calendar", raws, partial(read_session, tally=self._tally), self._tally)
         return [session for session in sessions if start <= session.date <= end]
 
     def quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Return the latest quote of each symbol that has a usable one; see `rejected_quotes` for others."""
-        wanted = list(dict.fromkeys(symbols))
-        rejected = {symbol: "is no symbol" for symbol in wanted if not _SYMBOL.fullmatch(symbol)}
-        asked = [symbol for symbol in wanted if symbol not in rejected]
+        """Return the latest quote of each symbol that has a usable one; `rejected_quotes` explains the others."""
+        requested = list(dict.fromkeys(symbols))
+        rejected = {symbol: "is not a symbol" for symbol in requested if not _SYMBOL.fullmatch(symbol)}
+        valid = [symbol for symbol in requested if symbol not in rejected]
         quotes: dict[str, Quote] = {}
-        for symbol, raw in self._snapshots(asked):
+        for symbol, raw in self._snapshots(valid):
             try:
                 quotes[symbol] = read_quote(symbol, raw, self._venue.feed, self._tally)
             except RowError as error:
@@ -177,24 +184,24 @@ class AlpacaReader:
         return quotes
 
     def quotes_again(self, symbols: Sequence[str]) -> Mapping[str, Quote]:
-        """Ask for these quotes once more; `rejected_quotes` stays what it is."""
+        """Ask for these quotes once more; `rejected_quotes` does not change."""
         return ask_again(self._venue, self._tally, symbols)
 
     def bar_times(self, symbols: Sequence[str], feed: str | None = None) -> Mapping[str, datetime]:
-        """Return when each symbol's latest minute bar began; symbols without one are absent.
+        """Return when each symbol's latest minute bar began; symbols without one are left out.
 
-        `feed` is asked instead of the venue's own. NotInPlanError where the data plan does not include it.
+        `feed` replaces the venue's own feed. Raises NotInPlanError if the data plan does not include it.
         """
-        asked = feed or self._venue.feed
-        params = {"symbols": ",".join(symbols)} | ({} if asked == SANDBOX_FEED else {"feed": asked})
+        source = feed or self._venue.feed
+        params = {"symbols": ",".join(symbols)} | ({} if source == SANDBOX_FEED else {"feed": source})
         answer = self._data.json("/stocks/bars/latest", params)
         try:
             bars = Row("latest bars", answer, self._tally).value("bars") or {}
             if not isinstance(bars, Mapping):
-                raise RowError("bars", "is no object")
+                raise RowError("bars", "is not an object")
             return {symbol: Row("bar", bars[symbol], self._tally).time("t") for symbol in symbols if symbol in bars}
         except RowError as error:
-            raise TemporaryError(f"the venue's latest bars cannot be read: {error}") from error
+            raise TemporaryError(f"the venue's latest bars can't be read: {error}") from error
 
     def _snapshots(self, symbols: list[str]) -> Iterator[tuple[str, object]]:
         for start in range(0, len(symbols), _SNAPSHOT_CHUNK):
@@ -203,7 +210,7 @@ class AlpacaReader:
             yield from ((symbol, answer.get(symbol)) for symbol in chunk)
 
     def _snapshot_chunk(self, symbols: list[str]) -> dict[str, object]:
-        """Ask for some symbols at once; where the venue refuses the list, in halves, to lose the bad one."""
+        """Request snapshots of some symbols; if the venue refuses the list, split it to isolate the bad symbol."""
         params = {"symbols": ",".join(symbols)}
         if self._venue.feed != SANDBOX_FEED:
             params["feed"] = self._venue.feed
@@ -212,38 +219,38 @@ class AlpacaReader:
         except RefusedReadError as error:
             if error.status not in _MALFORMED:
                 raise
-            return self._in_halves(symbols)
+            return self._snapshots_by_halves(symbols)
         if not isinstance(answer, dict):
-            raise TemporaryError("GET /stocks/snapshots answered something else than an object")
+            raise TemporaryError("GET /stocks/snapshots did not return an object")
         return answer
 
-    def _in_halves(self, symbols: list[str]) -> dict[str, object]:
+    def _snapshots_by_halves(self, symbols: list[str]) -> dict[str, object]:
         if len(symbols) == 1:
             return {}
         middle = len(symbols) // 2
         return self._snapshot_chunk(symbols[:middle]) | self._snapshot_chunk(symbols[middle:])
 
     def _positions(self) -> tuple[tuple[BrokerPosition, ...], int]:
-        """Return the positions that can be read, and how many cannot; of two that differ in one symbol one cannot."""
+        """Return the readable positions and the number of bad rows; two that disagree on a symbol count as one."""
         raws = self._trading.rows("/positions")
         positions = keep_readable("position", raws, partial(read_position, tally=self._tally), self._tally)
         once = {position.symbol: position for position in positions}
         return tuple(once.values()), len(raws) - len(positions) + len(set(positions)) - len(once)
 
     def _open_orders(self) -> tuple[tuple[Order, ...], int]:
-        """Return the open orders that can be read, each once, and how many rows cannot."""
+        """Return the readable open orders, each once, and how many rows could not be read."""
         raws = [raw for page in self._order_pages("open", {}) for raw in _with_legs(page)]
         orders = keep_readable("order", raws, partial(read_order, tally=self._tally), self._tally)
         return tuple({order.venue_id: order for order in orders}.values()), len(raws) - len(orders)
 
     def _order_pages(self, status: str, bound: Mapping[str, str]) -> Iterator[list[object]]:
-        """Yield pages of orders; some may share an instant, so a page begins just before the last one's end.
+        """Yield pages of orders; since orders may share a timestamp, each page starts just before the last one's end.
 
-        Where a whole page shares one, the pages from there on begin behind the last one's id.
+        If a whole page shares one timestamp, the following pages continue after the last order's id instead.
         """
-        wanted = {"status": status, "limit": str(_ORDERS_PAGE), "direction": "asc"}
+        query = {"status": status, "limit": str(_ORDERS_PAGE), "direction": "asc"}
         for _ in range(_MOST_PAGES):
-            page = self._trading.rows("/orders", {**wanted, **bound})
+            page = self._trading.rows("/orders", {**query, **bound})
             yield page
             if len(page) < _ORDERS_PAGE:
                 return
@@ -253,14 +260,14 @@ class AlpacaReader:
     def _activity_rows(self, path: str, which: Mapping[str, str], after: datetime | None) -> Iterator[object]:
         params = {**which, "direction": "asc", "page_size": str(_ACTIVITIES_PAGE)}
         if after is not None:
-            # A second earlier, because the venue's precision is not ours; `fills` cuts exactly.
+            # Start one second earlier, because the venue's timestamps are less precise; `fills` cuts exactly.
             params["after"] = _rfc3339(after - timedelta(seconds=1))
         for _ in range(_MOST_PAGES):
             page = self._trading.rows(path, params)
             yield from page
             if len(page) < _ACTIVITIES_PAGE:
                 return
-            token = _text_of(page[-1], "id")
+            token = _page_text(page[-1], "id")
             if token == params.get("page_token"):
                 raise TemporaryError("the venue's list of activities repeats a page")
             params = {**params, "page_token": token}
@@ -271,8 +278,8 @@ def _marked(orders: tuple[Order, ...]) -> dict[str, Order]:
     return {order.venue_id: order for order in orders if is_marked(order.client_order_id)}
 
 
-def _at_worst(before: tuple[Order, ...], after: tuple[Order, ...]) -> tuple[Order, ...]:
-    """Return our orders as read last, and of each foreign one the reading that leaves more to fill."""
+def _largest_remaining(before: tuple[Order, ...], after: tuple[Order, ...]) -> tuple[Order, ...]:
+    """Return our orders as read last, and for each foreign order the reading with more left to fill."""
     worst = {order.venue_id: order for order in after}
     for order in before:
         latest = worst.get(order.venue_id)
@@ -285,15 +292,15 @@ def _rfc3339(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-def _text_of(raw: object, name: str) -> str:
+def _page_text(raw: object, name: str) -> str:
     value = raw.get(name) if isinstance(raw, dict) else None
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
-        raise TemporaryError(f"the last row of a page has no usable {name}, so the next page cannot be asked for")
+        raise TemporaryError(f"the last row of a page has no usable {name}, so the next page can't be requested")
     return value
 
 
 def _with_legs(page: list[object]) -> Iterator[object]:
-    """Yield orders and the open legs inside of them: the venue may list these beside their parent, inside, or both."""
+    """Yield orders and their open legs; the venue may list legs beside their parent, inside it, or both."""
     for row in page:
         yield row
         legs = row.get("legs") if isinstance(row, dict) else None
@@ -303,26 +310,26 @@ def _with_legs(page: list[object]) -> Iterator[object]:
 
 
 def _page_after(last: object, bound: Mapping[str, str]) -> dict[str, str]:
-    """Return where the page of orders behind this last row begins, after one with this beginning."""
-    by_time = _page_from(last)
-    by_id = {"after_order_id": _text_of(last, "id")}
+    """Return where the page after this last row starts, given where the current page started."""
+    by_time = _page_from_time(last)
+    by_id = {"after_order_id": _page_text(last, "id")}
     if by_id == bound:
         raise TemporaryError("the venue's list of orders repeats a page")
     return by_id if by_time == bound or "after_order_id" in bound else by_time
 
 
-def _page_from(raw: object) -> dict[str, str]:
+def _page_from_time(raw: object) -> dict[str, str]:
     try:
-        return _since(utc("submitted_at", _text_of(raw, "submitted_at")))
+        return _since(utc("submitted_at", _page_text(raw, "submitted_at")))
     except RowError as error:
-        raise TemporaryError(f"the list of orders cannot be paged: {error}") from error
+        raise TemporaryError(f"can't page through the list of orders: {error}") from error
 
 
 def _until(raw: object) -> dict[str, str]:
-    at = utc("submitted_at", _text_of(raw, "submitted_at"))
+    at = utc("submitted_at", _page_text(raw, "submitted_at"))
     return {"until": _rfc3339(at + timedelta(milliseconds=1))}
 
 
 def _since(at: datetime) -> dict[str, str]:
-    """Return where orders submitted at this time or later begin."""
+    """Return the query for orders submitted at this time or later."""
     return {"after": _rfc3339(at - timedelta(milliseconds=1))}

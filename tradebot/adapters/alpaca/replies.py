@@ -1,4 +1,4 @@
-"""What an answer to a write proves: accepted, rejected, or nothing. Pure; the sockets are elsewhere."""
+"""Work out what the reply to a write proves: accepted, rejected, or nothing. Pure; the sockets are elsewhere."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _MAY_BE_DUPLICATE = frozenset({"40010001", "42210000"})
 
 
 def order_body(intent: Intent) -> dict[str, str]:
-    """Return the JSON of a new order, numbers as plain text so that none passes through a float."""
+    """Return the JSON of a new order; numbers are plain text, so none passes through a float."""
     body = {
         "symbol": intent.instrument.symbol,
         "qty": f"{intent.quantity:f}",
@@ -32,31 +32,31 @@ def order_body(intent: Intent) -> dict[str, str]:
 
 
 def price_body(intent: Intent) -> dict[str, str]:
-    """Return the JSON that gives an order another price and the new one an id of ours; never another quantity."""
+    """Return the JSON that changes an order's price and gives the new order our id; the quantity never changes."""
     assert intent.limit_price is not None, "a replace names its price"
     return {"limit_price": f"{intent.limit_price:f}", "client_order_id": intent.client_order_id}
 
 
-def unknown(code: str, message: str) -> Reply:
-    """Return the reply that proves nothing: the request may have arrived."""
+def unknown_outcome(code: str, message: str) -> Reply:
+    """Return a reply that proves nothing: the request may have arrived."""
     return Reply(Outcome.UNKNOWN, code=code, message=message)
 
 
 def submit_reply(answer: Answer, intent: Intent, tally: DriftTally) -> Reply:
-    """Return what the answer to a new order or price proves; only a 2xx that repeats the order is a yes."""
+    """Return what the reply to a new or repriced order proves; only a 2xx that repeats the order means yes."""
     if not 200 <= answer.status < 300:
-        return refusal(answer) or unknown(f"http_{answer.status}", answer.excerpt)
+        return refusal(answer) or unknown_outcome(f"http_{answer.status}", answer.excerpt)
     try:
         order = read_order(answer.json(), tally)
     except (BodyError, RowError) as error:
-        return unknown("unreadable", str(error))
+        return unknown_outcome("unreadable", str(error))
     if not intent.asked_for(order):
-        return unknown("mismatch", f"the venue answered with another order: {order.client_order_id}")
+        return unknown_outcome("mismatch", f"the venue returned another order: {order.client_order_id}")
     return Reply(Outcome.ACCEPTED, order)
 
 
 def refusal(answer: Answer) -> Reply | None:
-    """Return a rejection where the venue itself refused, proven by its own error body; None otherwise."""
+    """Return a rejection if the venue's own error body proves that it refused; None otherwise."""
     body = _error_body(answer)
     message = printable(str(body.get("message", "")))
     if answer.status == 401 and message:
@@ -68,7 +68,7 @@ def refusal(answer: Answer) -> Reply | None:
 
 
 def error_code(answer: Answer) -> str | None:
-    """Return the venue's 8-digit error code; None where the answer holds none."""
+    """Return the venue's eight-digit error code; None if the answer has none."""
     code = str(_error_body(answer).get("code", ""))
     return code if _CODE.fullmatch(code) else None
 
@@ -82,23 +82,28 @@ def _error_body(answer: Answer) -> Mapping[str, object]:
 
 
 def may_be_duplicate(answer: Answer) -> bool:
-    """Tell whether the refusal may mean a taken id: its status and codes are shared by other causes."""
+    """Return True if the refusal may mean that the id is taken; other causes share its status and codes."""
     return answer.status == 422 and error_code(answer) in _MAY_BE_DUPLICATE
 
 
-def says_duplicate(refused: Reply) -> bool:
-    """Tell whether the venue's words (a hint only) say that the id is taken."""
-    return "unique" in (refused.message or "")
+def says_duplicate(refusal_reply: Reply) -> bool:
+    """Return True if the venue's message suggests that the id is taken."""
+    return "unique" in (refusal_reply.message or "")
 
 
-def adopted(order: Order | None, intent: Intent, refused: Reply) -> Reply:
-    """Return what a look-up by id proves after a refusal that may have meant a duplicate id.
+def resolve_duplicate(order: Order | None, intent: Intent, refusal_reply: Reply) -> Reply:
+    """Return what a lookup by id proves after a refusal that may have meant a duplicate id.
 
-    Found and equal, the order is ours. Found and different, somebody else decided under our id. Not found,
-    the refusal stands, unless its words said that the id is taken: then the two answers contradict.
+    If the order found is the one we asked for, it is ours. If it differs, someone else used our id. If there is none,
+    the refusal stands, unless its message said that the id is taken, because then the two answers contradict each
+    other.
     """
     if order is None:
-        return unknown("duplicate_not_found", refused.message or "") if says_duplicate(refused) else refused
+        return (
+            unknown_outcome("duplicate_not_found", refusal_reply.message or "")
+            if says_duplicate(refusal_reply)
+            else refusal_reply
+        )
     if intent.asked_for(order):
         return Reply(Outcome.ACCEPTED, order)
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")

@@ -1,4 +1,4 @@
-"""One more question for prices that jumped, answered within five seconds of a real venue's time or not at all."""
+"""Ask once more for prices that jumped; a real venue gets five seconds to answer, or there is no answer."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,31 +13,31 @@ from tradebot.model.bar import Quote
 from tradebot.model.trading import Mode
 
 WAIT_S = 1.0
-"""A wrong quote is gone after a moment; a fallen market is not."""
+"""How long to wait before asking again: a wrong quote is gone after a moment, a fallen market is not."""
 HASTY = Bounds(connect_s=1.0, read_s=1.0, total_s=2.0)
-"""Together with the wait, and with a last piece of the body that comes late, less than five seconds."""
+"""Together with the wait, and with a late last piece of the body, this stays under five seconds."""
 MOST_SYMBOLS = 100
-"""As many as one request may name."""
+"""The largest number of symbols that one request may name."""
 
 
 def ask_again(
     venue: AlpacaVenue, tally: DriftTally, symbols: Sequence[str], sleep: Callable[[float], None] = time.sleep
 ) -> Mapping[str, Quote]:
-    """Return the quotes of these symbols by one request, sent once; those that it leaves out are absent.
+    """Return the quotes of these symbols from a single request; symbols without a usable quote are left out.
 
-    In lock-step the market stands still, so nobody waits and the same answer comes again. Raises TradebotError.
+    In lock-step the market stands still, so there is no wait and the answer is the same. Raises TradebotError.
     """
     lock_step = venue.mode is Mode.SANDBOX
     if not lock_step:
         sleep(WAIT_S)
-    asked = symbols[:MOST_SYMBOLS]
-    params = {"symbols": ",".join(asked)} | ({} if venue.feed == SANDBOX_FEED else {"feed": venue.feed})
+    requested = symbols[:MOST_SYMBOLS]
+    params = {"symbols": ",".join(requested)} | ({} if venue.feed == SANDBOX_FEED else {"feed": venue.feed})
     reads = AlpacaReads(AlpacaClient(venue.data_url, venue, Bounds() if lock_step else HASTY), RetryPolicy(attempts=1))
     answer = reads.json("/stocks/snapshots", params)
     if not isinstance(answer, dict):
-        raise TemporaryError("GET /stocks/snapshots answered something else than an object")
+        raise TemporaryError("GET /stocks/snapshots did not return an object")
     quotes = {}
-    for symbol in asked:
+    for symbol in requested:
         try:
             quotes[symbol] = read_quote(symbol, answer.get(symbol), venue.feed, tally)
         except RowError as error:

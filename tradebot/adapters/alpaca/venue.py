@@ -1,4 +1,4 @@
-"""Which Alpaca we speak to, and whether key, address and mode belong together; decided before any request."""
+"""Check that key, address and mode belong together, before any request is sent."""
 
 from dataclasses import dataclass, field
 
@@ -24,35 +24,36 @@ _BURST = 30
 
 
 def check_credentials(mode: Mode, key: str, base_url: str) -> None:
-    """Raise OperatorError unless the key and the address belong to the mode; pure, shows no key."""
+    """Raise OperatorError unless the key and the address belong to the mode; the message never shows the key."""
     check_url("ALPACA_BASE_URL", base_url, (PAPER_URL, LIVE_URL))
     check_secret("ALPACA_KEY", key)
     if mode is Mode.SANDBOX:
         if not is_loopback(base_url):
             raise OperatorError(
-                "mode sandbox trades on the embedded exchange only", "Set ALPACA_BASE_URL to an address on 127.0.0.1."
+                "sandbox mode only trades on the embedded exchange", "Set ALPACA_BASE_URL to an address on 127.0.0.1."
             )
         return
-    wanted, other = _TRADING_URLS[mode], Mode.LIVE if mode is Mode.PAPER else Mode.PAPER
-    if base_url != wanted:
+    required, other = _TRADING_URLS[mode], Mode.LIVE if mode is Mode.PAPER else Mode.PAPER
+    if base_url != required:
         raise OperatorError(
-            f"mode {mode} does not fit ALPACA_BASE_URL", f"Set ALPACA_BASE_URL to {wanted}, or {_another(other)}"
+            f"mode {mode} does not fit ALPACA_BASE_URL",
+            f"Set ALPACA_BASE_URL to {required}, or {_other_mode_hint(other)}",
         )
     if key.startswith(_FOREIGN_PREFIXES[mode]):
         raise OperatorError(
-            f"ALPACA_KEY begins as a {other} key does, and the mode is {mode}",
-            f"Set ALPACA_KEY and ALPACA_SECRET of the {mode} account, or {_another(other)}",
+            f"ALPACA_KEY looks like a {other} key, but the mode is {mode}",
+            f"Set ALPACA_KEY and ALPACA_SECRET of the {mode} account, or {_other_mode_hint(other)}",
         )
 
 
-def _another(mode: Mode) -> str:
-    """Return how one trades in another mode: a folder keeps the one that it was made for."""
-    return f"make a bot of that mode: tradebot init --mode {mode} --state-dir NEW"
+def _other_mode_hint(mode: Mode) -> str:
+    """Return the hint for trading in another mode, because a folder keeps the mode it was created for."""
+    return f"create a bot for that mode: tradebot init --mode {mode} --state-dir NEW"
 
 
 @dataclass(frozen=True, slots=True)
 class AlpacaVenue:
-    """One account at one address; making it raises OperatorError where its parts do not belong together."""
+    """One account at one address; creating it raises OperatorError if its parts don't belong together."""
 
     base_url: str
     data_url: str
@@ -74,10 +75,10 @@ class AlpacaVenue:
         sandbox = self.mode is Mode.SANDBOX
         fits = is_loopback(self.data_url) if sandbox else self.data_url == DATA_URL
         if not fits:
-            wanted = "an address on 127.0.0.1" if sandbox else DATA_URL
+            required = "an address on 127.0.0.1" if sandbox else DATA_URL
             raise OperatorError(
                 f"the market data address does not fit mode {self.mode}",
-                f"Set it to {wanted}, without a slash or a path at the end.",
+                f"Set it to {required}, without a slash or a path at the end.",
             )
         if self.feed not in FEEDS and not (sandbox and self.feed == SANDBOX_FEED):
             raise OperatorError(

@@ -1,4 +1,4 @@
-"""alpaca-py's transport, tamed: one attempt, bounded, no redirects, whole answers instead of its models."""
+"""Wrap alpaca-py's transport: one bounded attempt, no redirects, and whole answers instead of its models."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -23,25 +23,25 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError
 
 
 class RefusedReadError(OperatorError):
-    """A read that the venue refuses for a reason of its own; `status` and `venue_code` say which."""
+    """Raised when the venue refuses a read for its own reasons, given by `status` and `venue_code`."""
 
     code = ExitCode.UNAVAILABLE
 
     def __init__(self, what: str, answer: Answer) -> None:
         super().__init__(
             f"{what} was refused: {answer.status} {answer.excerpt}",
-            "See the venue's message; asking again will not help.",
+            "Read the venue's message; asking again won't help.",
         )
         self.status = answer.status
         self.venue_code = error_code(answer)
 
 
 class NotInPlanError(OperatorError):
-    """The keys are good, and their data plan does not include what was asked for."""
+    """Raised when the keys are good but their data plan does not include the request."""
 
 
 class AlpacaClient(RESTClient):
-    """The SDK's client with our own sending and without its retries, which would repeat a POST."""
+    """The SDK's client, but it sends through our own code and never retries, since a retry would repeat a POST."""
 
     def __init__(self, url: str, venue: AlpacaVenue, bounds: Bounds) -> None:
         super().__init__(base_url=url, api_key=venue.key, secret_key=venue.secret, raw_data=True)
@@ -54,7 +54,7 @@ class AlpacaClient(RESTClient):
         """Send one request once; `data` is the query, or the JSON body of a POST. Raises WireError."""
         return cast(Answer, self._request(method, path, dict(data) if data else None))
 
-    # The SDK's own version decodes through floats, drops the status and takes a redirect for an answer.
+    # The SDK's version decodes numbers as floats, drops the status and treats a redirect as an answer.
     def _one_request(self, method: str, url: str, opts: dict[str, Any], retry: int) -> Any:
         if self._budget is not None:
             self._budget.take()
@@ -70,33 +70,33 @@ class AlpacaClient(RESTClient):
 
 
 class AlpacaReads:
-    """Reads through one client, retried within the policy; there is no way to write through it."""
+    """Reads through one client, with retries limited by a policy; it can't write."""
 
     def __init__(self, client: AlpacaClient, policy: RetryPolicy) -> None:
         self._client = client
         self._policy = policy
 
     def json(self, path: str, params: Mapping[str, str] | None = None) -> object:
-        """Return the decoded answer; raises TemporaryError, or OperatorError where asking again is no use."""
+        """Return the decoded answer; raise TemporaryError, or OperatorError if asking again won't help."""
         return self._policy.run(lambda: self._once(path, params))
 
     def rows(self, path: str, params: Mapping[str, str] | None = None) -> list[object]:
         """Return an answer that must be a list."""
         answer = self.json(path, params)
         if not isinstance(answer, list):
-            raise TemporaryError(f"GET {path} answered something else than a list", LATER)
+            raise TemporaryError(f"GET {path} did not return a list", LATER)
         return answer
 
     def _once(self, path: str, params: Mapping[str, str] | None) -> object:
         try:
             answer = self._client.ask("GET", path, params)
-        except WireError as fault:
-            raise RetryableError(f"GET {path}: {fault}", NETWORK) from fault
+        except WireError as error:
+            raise RetryableError(f"GET {path}: {error}", NETWORK) from error
         return readable(f"GET {path}", answer)
 
 
 def readable(what: str, answer: Answer) -> object:
-    """Return the body of a good answer, decoded; raise what any other answer means for a read."""
+    """Return the decoded body of a good answer, or raise what any other answer means for a read."""
     status = answer.status
     if status in (408, 429) or status >= 500:
         raise RetryableError(f"{what} answered {status}: {answer.excerpt}", LATER)
@@ -109,7 +109,7 @@ def readable(what: str, answer: Answer) -> object:
     try:
         return answer.json()
     except BodyError as error:
-        # A body that was cut on its way is whole the next time.
+        # A body that was cut off in transit is usually complete on the next try.
         raise RetryableError(f"{what}: {error}", LATER) from error
 
 
@@ -121,6 +121,6 @@ def _not_permitted(what: str, answer: Answer) -> OperatorError:
         )
     return OperatorError(
         f"{what}: the venue refused the keys ({answer.status})",
-        "Check ALPACA_KEY and ALPACA_SECRET: both must come from this one account, paper or live. Then run it again.",
+        "Check ALPACA_KEY and ALPACA_SECRET: both must come from this one account, paper or live. Then try again.",
         code=ExitCode.AUTHENTICATION,
     )

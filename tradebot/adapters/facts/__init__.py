@@ -1,1 +1,1 @@
-"""Facts and decisions in SQLite: what explains, never what pays."""
+"""Store facts and decisions in SQLite. They explain what happened; money never depends on them."""

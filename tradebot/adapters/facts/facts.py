@@ -1,4 +1,4 @@
-"""Facts and decisions in SQLite: what explains, never what pays."""
+"""Store facts and decisions in SQLite. They explain what happened; money never depends on them."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tradebot.adapters.facts.known_facts import KnownFacts
-from tradebot.adapters.facts.schema import DamagedError, begin_anew, open_database, translated
+from tradebot.adapters.facts.schema import DamagedError, open_database, start_over, translated
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.state_folder import FACTS
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
@@ -39,13 +39,13 @@ NEW_YORK = ZoneInfo("America/New_York")
 FACTS_KEPT = timedelta(days=20)
 DECISIONS_KEPT = timedelta(days=400)
 SAME_PASS = timedelta(days=1)
-"""A pass is recorded anew, if at all, within so long of its first record."""
+"""How long after its first record a pass may be recorded again."""
 NO_SYMBOL = ""
 ALL = -1
 
 
 class AnswerCounts(NamedTuple):
-    """One endpoint's answers for one symbol: the newest, and how many answers and rows there were in a span."""
+    """One endpoint's answers for one symbol: the newest, and how many answers and rows came in a span of time."""
 
     endpoint: Endpoint
     symbol: str | None
@@ -57,7 +57,7 @@ class AnswerCounts(NamedTuple):
 
 
 class SqliteFacts:
-    """The facts of a state folder. A missing or damaged file is begun anew, with an event that says so."""
+    """The facts of a state folder. A missing or damaged file is replaced by an empty one, and an event says so."""
 
     def __init__(self, folder: Path, events: Events, at: datetime) -> None:
         self._path = folder / FACTS
@@ -67,14 +67,14 @@ class SqliteFacts:
         try:
             self._database = open_database(self._path)
         except DamagedError as error:
-            self._begin_anew(str(error))
+            self._start_over(str(error))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the database file."""
         self._database.close()
 
     def store(self, intake: Intake) -> int:
-        """Store one answer's facts and counts; return how many facts were new or had changed."""
+        """Store one answer's facts and counts; return how many facts were new or changed."""
         with self._write():
             self._database.execute(
                 "INSERT INTO intakes (endpoint, symbol, at, received, foreign_rows, duplicates, rejected)"
@@ -89,7 +89,7 @@ class SqliteFacts:
                     json_text([pack(row) for row in intake.rejected]),
                 ),
             )
-            rows = list(self._news(intake))
+            rows = list(self._changed_rows(intake))
             self._database.executemany(
                 "INSERT OR REPLACE INTO facts (endpoint, symbol, id, session, known_at, body)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -98,7 +98,7 @@ class SqliteFacts:
         return len(rows)
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
-        """Return what was known of each symbol at `now`: the session's events, and dated facts up to it."""
+        """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
         known = self._known
         if known is None or known.session != session or not known.symbols.issuperset(symbols):
             known = self._known = KnownFacts(session, symbols)
@@ -108,7 +108,7 @@ class SqliteFacts:
         return {symbol: _symbol_facts(known, symbol, now, answers.get(symbol)) for symbol in symbols}
 
     def tide(self, session: date, now: datetime) -> TideFacts:
-        """Return what was known of the market tide at `now`."""
+        """Return what was known about the market tide at `now`."""
         known = KnownFacts(session, (NO_SYMBOL,))
         with self._guard(ValueError):
             known.read(self._database)
@@ -116,14 +116,14 @@ class SqliteFacts:
         return TideFacts(tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id))))
 
     def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
-        """Return when an endpoint was last asked with success."""
+        """Return when an endpoint was last fetched successfully."""
         ((at,),) = self._rows(
             "SELECT max(at) FROM intakes WHERE endpoint = ? AND symbol = ?", (endpoint, symbol or NO_SYMBOL)
         )
         return parse_time(at) if at else None
 
     def record(self, cycle: CycleRecord) -> None:
-        """Store one pass of a job with all its candidates and decisions; it takes the place of one of the same id."""
+        """Store one pass of a job with all its candidates and decisions, replacing any pass with the same id."""
         head = json_text(pack(replace(cycle, candidates=())))
         with self._write():
             self._database.execute(
@@ -142,7 +142,7 @@ class SqliteFacts:
             )
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        """Tell whether the last record of this pass says that it was cut short, or there is none at all."""
+        """Return True if the last record of this pass says it was cut short, or if there is no record."""
         found = self._rows(
             "SELECT body FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?"
             " ORDER BY at DESC, sequence DESC LIMIT 1",
@@ -153,7 +153,7 @@ class SqliteFacts:
         return not ends or (ends[0] is not None and ends[0].reason is Reason.CUT_SHORT)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
-        """Return recorded passes, oldest first: those since a time, or the last so many."""
+        """Return recorded passes, oldest first: those since a time, or the given number of last ones."""
         heads = self._rows(
             "SELECT sequence, body FROM cycles WHERE job = ?1 AND (?2 IS NULL OR at >= ?2)"
             " ORDER BY at DESC, sequence DESC LIMIT ?3",
@@ -164,7 +164,7 @@ class SqliteFacts:
 
     def passes(self, since: datetime) -> Sequence[CycleRecord]:
         """Return the recorded passes of all jobs since a time, oldest first, without their candidates."""
-        # Naming the jobs lets the index of (job, at) find them: a year of passes lies before the session's.
+        # Naming the jobs lets SQLite use the index on (job, at); otherwise it would scan a year of passes.
         heads = self._rows(
             "SELECT body FROM cycles WHERE job IN (SELECT value FROM json_each(?)) AND at >= ? ORDER BY at, sequence",
             (json.dumps(list(Job)), time_text(since)),
@@ -173,7 +173,7 @@ class SqliteFacts:
             return tuple(unpack_all(CycleRecord, [body for (body,) in heads]))
 
     def ends(self, job: str, since: datetime) -> tuple[int, Mapping[Reason, int]]:
-        """Return how many candidates a job has decided on since a time, and how many ended at each reason."""
+        """Return how many candidates a job has decided since a time, and how many ended for each reason."""
         found = self._rows(
             "SELECT (SELECT json_extract(decision.value, '$[2]') FROM json_each(candidates.body, '$[1]') AS decision"
             " WHERE json_extract(decision.value, '$[1]') != 'PASS' LIMIT 1) AS reason, count(*)"
@@ -184,7 +184,7 @@ class SqliteFacts:
             return sum(count for _, count in found), {Reason(reason): count for reason, count in found if reason}
 
     def answers(self, since: datetime) -> Sequence[AnswerCounts]:
-        """Return for each endpoint and symbol its newest answer, and the counts of those since a time."""
+        """Return the newest answer of each endpoint and symbol, and the counts of its answers since a time."""
         found = self._rows(
             "SELECT endpoint, symbol, max(at), sum(at >= ?1), sum((at >= ?1) * received),"
             " sum((at >= ?1) * foreign_rows), sum((at >= ?1) * json_array_length(rejected))"
@@ -208,7 +208,7 @@ class SqliteFacts:
             return tuple(_intake(row) for row in found)
 
     def prune(self, now: datetime) -> None:
-        """Forget facts and decisions that are past keeping: facts are many, decisions are what is measured later."""
+        """Delete facts and decisions that are past their keeping time; decisions are kept longer, to be measured."""
         facts, decisions = (time_text(now - kept) for kept in (FACTS_KEPT, DECISIONS_KEPT))
         with self._write():
             self._database.execute("DELETE FROM facts WHERE known_at < ?", (facts,))
@@ -216,8 +216,8 @@ class SqliteFacts:
             self._database.execute("DELETE FROM cycles WHERE at < ?", (decisions,))
         self._known = None
 
-    def _news(self, intake: Intake) -> Iterator[tuple[str, ...]]:
-        """Yield the rows of facts not stored yet; alerts and prints never change, the others may."""
+    def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
+        """Yield the facts that aren't stored yet or have changed; alerts and prints never change."""
         stored = self._stored_bodies(intake)
         for fact in intake.facts:
             symbol, day = _place(fact)
@@ -277,26 +277,26 @@ class SqliteFacts:
                     self._database.execute("ROLLBACK")
 
     @contextmanager
-    def _guard(self, *signs: type[Exception]) -> Iterator[None]:
-        """Where the file turns out to be damaged, begin it anew and let a later run go on from there.
+    def _guard(self, *extra_damage: type[Exception]) -> Iterator[None]:
+        """Start over with an empty file if this one turns out to be damaged, so that a later run can go on.
 
-        While reading, a row that no longer fits its type (`signs`) is damage too.
+        When reading, rows that don't fit their type (`extra_damage`) count as damage too.
         """
-        damage: tuple[type[Exception], ...] = (DamagedError, *signs)
+        damage: tuple[type[Exception], ...] = (DamagedError, *extra_damage)
         try:
             with translated(self._path):
                 yield
         except damage as error:
             self._database.close()
-            self._begin_anew(str(error))
+            self._start_over(str(error))
             raise TemporaryError(
-                "The stored facts were damaged; they were moved aside and begun anew.",
+                "The stored facts were damaged, so they were moved aside and a new file was started.",
                 "tradebot fetch-flow --force-slot",
             ) from error
 
-    def _begin_anew(self, why: str) -> None:
+    def _start_over(self, why: str) -> None:
         self._known = None
-        self._database, moved_to = begin_anew(self._path)
+        self._database, moved_to = start_over(self._path)
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
         self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))

@@ -1,4 +1,4 @@
-"""The facts of one session as they were known at any time, decoded once and kept, lean, while a process lives."""
+"""Keep the facts of one session as they were known at any time: decoded once, compact, for the process's lifetime."""
 
 import json
 import sqlite3
@@ -37,12 +37,12 @@ KINDS: dict[Endpoint, type[Fact]] = {
 LONGEST_PAST = timedelta(days=400)
 F = TypeVar("F", FlowAlert, SignedPrint, TideTick, SessionGex, IvRank, SignedOiChange)
 
-# The facts of one answer were all known at its time: one parsed time serves them all.
+# All facts of one answer became known at the same time, so each time is parsed only once.
 _known_at = lru_cache(maxsize=1024)(parse_time)
 
 
 class Version(NamedTuple):
-    """One version of a fact, the time from which it was known, and the version before it."""
+    """One version of a fact, when it became known, and the version before it."""
 
     known_at: datetime
     fact: LeanFact
@@ -50,7 +50,7 @@ class Version(NamedTuple):
 
 
 class KnownFacts:
-    """What is known of some symbols for one session: its events, and the dated facts up to it."""
+    """What is known about some symbols for one session: its events, and the dated facts up to it."""
 
     def __init__(self, session: date, symbols: Sequence[str]) -> None:
         self.session = session
@@ -59,7 +59,7 @@ class KnownFacts:
         self._versions: dict[tuple[Endpoint, str], dict[str, Version]] = defaultdict(dict)
 
     def read(self, database: sqlite3.Connection) -> None:
-        """Read the rows that were stored since the last reading."""
+        """Read the rows stored since the last call."""
         rows = database.execute(
             "SELECT sequence, endpoint, symbol, id, known_at, body FROM facts"
             " WHERE endpoint IN ('flow_alerts', 'dark_pool', 'market_tide') AND session = ?1"
@@ -84,7 +84,7 @@ class KnownFacts:
             versions[identity] = Version(_known_at(known_at), fact, versions.get(identity))
 
     def of(self, endpoint: Endpoint, kind: type[F], symbol: str, now: datetime) -> list[F]:
-        """Return the facts known at `now`, each in its last version known then."""
+        """Return the facts known at `now`, each in the version known at that time."""
         known = []
         for newest in self._versions[endpoint, symbol].values():
             version: Version | None = newest

@@ -1,7 +1,7 @@
-"""The file of facts: its tables, and how it is begun anew where it is missing or damaged.
+"""Define the facts file: its tables, and how a missing or damaged file is replaced.
 
-It explains and never pays, so a damaged one is moved aside and the bot goes on. WAL with synchronous
-NORMAL: a power failure may take the last answers, which are fetched again.
+Facts only explain, so a damaged file is moved aside and the bot goes on. It uses WAL with synchronous NORMAL: a power
+failure may lose the last answers, which are then fetched again.
 """
 
 import os
@@ -50,11 +50,11 @@ TABLES = (
 
 
 class DamagedError(Exception):
-    """The file is missing, or is not what it should be; the text says why."""
+    """Raised when the file is missing or is not what it should be; the text says why."""
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """Return a checked connection; DamagedError where the file is missing or not a whole file of facts."""
+    """Return a checked connection; raise DamagedError if the file is missing or is not a complete facts file."""
     if not path.exists():
         raise DamagedError("missing")
     with translated(path):
@@ -69,10 +69,10 @@ def open_database(path: Path) -> sqlite3.Connection:
     return database
 
 
-def look(path: Path) -> tuple[int, datetime | None]:
-    """Return how many answers were taken in, and when the last one was; OperatorError where they are damaged.
+def summarize(path: Path) -> tuple[int, datetime | None]:
+    """Return how many answers are stored and when the last one came; raise OperatorError if the file is damaged.
 
-    Each page is read, because a damaged one may lie where this question would never come by.
+    This reads every page, because a damaged page may lie where the query itself would never look.
     """
     try:
         database = open_database(path)
@@ -82,13 +82,13 @@ def look(path: Path) -> tuple[int, datetime | None]:
     except DamagedError as error:
         raise OperatorError(
             f"The facts {path} are damaged: {error}.",
-            "tradebot fetch-flow --force-slot: it moves the file aside and begins anew; only explanations are lost",
+            "tradebot fetch-flow --force-slot   (starts a new file and keeps the old one; only explanations are lost)",
         ) from error
     return answers, parse_time(newest) if newest else None
 
 
-def begin_anew(path: Path) -> tuple[sqlite3.Connection, Path | None]:
-    """Return an empty file of facts, and where the old one was moved to, if there was one."""
+def start_over(path: Path) -> tuple[sqlite3.Connection, Path | None]:
+    """Create an empty facts file; return its connection, and where the old file was moved to, if there was one."""
     try:
         moved_to = _move_aside(path)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -109,7 +109,7 @@ def begin_anew(path: Path) -> tuple[sqlite3.Connection, Path | None]:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into what a person, or a later run, can act on; damage into DamagedError."""
+    """Translate SQLite's errors into ones that a person or a later run can act on; damage becomes DamagedError."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -142,18 +142,18 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         require_plain(path)
     except NotPlainError as error:
-        said = f"{path} is not a file: {error.strerror}."
-        raise OperatorError(said, f"Move it away: mv {path} {path}.aside") from error
+        message = f"{path} is not a file: {error.strerror}."
+        raise OperatorError(message, f"Move it away: mv {path} {path}.aside") from error
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{_how(path)}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S
     )
 
 
 def _how(path: Path) -> str:
-    """Return how a file may be opened: what nobody here can write is looked at as it stands."""
+    """Return how to open a file: one that we can't write is opened read-only."""
     if _writable(path):
         return "mode=rw"
-    # SQLite would make files beside a WAL database even to read it, unless it is told that nothing can change.
+    # Even to read a WAL database, SQLite creates files beside it, unless told that nothing can change.
     return "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
 
 
@@ -167,13 +167,13 @@ def _check(database: sqlite3.Connection) -> None:
         raise DamagedError("not a file of facts of this version")
     tables = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     if not tables.issuperset(TABLES):
-        raise DamagedError("its tables are not those of a file of facts")
+        raise DamagedError("its tables are not those of a facts file")
 
 
 def _check_pages(database: sqlite3.Connection) -> None:
-    ((found,),) = database.execute("PRAGMA quick_check(1)")
-    if found != "ok":
-        raise DamagedError(found)
+    ((result,),) = database.execute("PRAGMA quick_check(1)")
+    if result != "ok":
+        raise DamagedError(result)
 
 
 def _make_quick(database: sqlite3.Connection) -> None:

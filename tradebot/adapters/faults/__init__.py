@@ -1,1 +1,1 @@
-"""Named points at which a test may end this process."""
+"""Provide named points at which a test may kill this process."""

@@ -1,47 +1,47 @@
-"""Named points around everything that outlives this process, where a test may end it.
+"""Mark every lasting effect with a named point at which a test may kill the process.
 
-Each commit, sync, rename, removal and request of the adapters stands inside `around(name)`, which reaches
-`name.before` and, where it did not fail, `name.after`. Nothing is armed outside of tests: then `around` only hands
-out one object that does nothing. The way to arm it is to set `hook` from inside the process; no file, flag or
-variable of the environment does. `halt` imports this, so it imports nothing itself but names of types.
+Each commit, sync, rename, removal and request of the adapters runs inside `around(name)`, which reaches `name.before`
+and, unless it failed, `name.after`. Outside of tests nothing is armed, and `around` returns an object that does
+nothing. To arm it, set `hook` from inside the process; no file, flag or environment variable does. `halt` imports this
+module, so it imports only type names.
 """
 
 from collections.abc import Callable
 
 hook: Callable[[str], None] | None = None
-"""What is told of each point that is reached; None everywhere but in a test's own process."""
+"""Called at each point that is reached; None everywhere except in a test's own process."""
 
 
 class Unarmed:
-    """Does nothing before and after."""
+    """A context manager that does nothing."""
 
     def __enter__(self) -> None:
-        """Begin without a word."""
+        """Enter without doing anything."""
 
     def __exit__(self, *error: object) -> None:
-        """End without a word; an error goes on."""
+        """Exit without doing anything; an exception propagates."""
 
 
 class Armed(Unarmed):
-    """Tells the hook of the two points around one effect; an effect that failed has no second one."""
+    """Calls the hook before and after one effect; if the effect failed, only before."""
 
-    def __init__(self, name: str, told: Callable[[str], None]) -> None:
+    def __init__(self, name: str, report: Callable[[str], None]) -> None:
         self._name = name
-        self._told = told
+        self._report = report
 
     def __enter__(self) -> None:
-        """Reach the point before the effect."""
-        self._told(f"{self._name}.before")
+        """Report the point before the effect."""
+        self._report(f"{self._name}.before")
 
     def __exit__(self, *error: object) -> None:
-        """Reach the point after the effect."""
+        """Report the point after the effect, unless it failed."""
         if error[0] is None:
-            self._told(f"{self._name}.after")
+            self._report(f"{self._name}.after")
 
 
 _UNARMED = Unarmed()
 
 
 def around(name: str) -> Unarmed:
-    """Return what stands around one effect; the name is a literal, `module.effect`, and stands in one place only."""
+    """Return the context manager for one effect; `name` is a literal `module.effect` that is used only once."""
     return _UNARMED if hook is None else Armed(name, hook)

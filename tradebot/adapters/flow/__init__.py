@@ -1,1 +1,1 @@
-"""Where options flow and candidates come from."""
+"""Adapters that read options flow and candidates."""

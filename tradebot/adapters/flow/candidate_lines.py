@@ -1,7 +1,7 @@
-"""Candidates from outside, as JSON lines: each line is one candidate, or is counted with why it is none.
+"""Read candidates from outside as JSON lines: each line is one candidate, or is counted with the reason it is not.
 
-A line is our own form, {"symbol": "AAPL", "side": "buy", "score": 0.6}, in which unknown keys are errors, or an alert
-with "ticker" and "action" as TradingView sends it, whose other keys are the alert's own business.
+A line is either our own form, {"symbol": "AAPL", "side": "buy", "score": 0.6}, in which unknown keys are errors, or an
+alert with "ticker" and "action" as TradingView sends it, in which other keys are ignored.
 """
 
 import hashlib
@@ -23,16 +23,16 @@ MAX_DETAIL = 160
 ALERT_KEYS = frozenset({"ticker", "action"})
 ALERT_SIDES: Mapping[str, str] = {"buy": "buy", "long": "buy", "sell": "sell", "short": "sell"}
 ALERT_POSITIONS: Mapping[str, str] = {"buy": "long", "sell": "short"}
-"""The position after the alert's order that makes it an entry; any other one makes it an exit or a part of one."""
+"""The position after the alert's order that makes it an entry; any other position makes it a full or partial exit."""
 ALERT_SOURCE = "tradingview"
 ALERT_SCORE = 1.0
-"""An alert is a decision that its sender has made: where it states no score it counts as wholly meant."""
+"""The score of an alert that states none: its sender has already made the decision."""
 TAKEN_FROM_ALERTS = ("source", "coverage", "at")
-ONLY_ENTRIES = "only entries are taken; exits are the bot's own"
+ONLY_ENTRIES = "only entries are accepted, because the bot manages exits itself"
 OUR_SOURCES = frozenset({"strategy", "exit", "cancel", "flatten"})
-"""Sources that say what the bot itself did; a line from outside may not pass for one."""
+"""Sources that mean the bot itself acted; a line from outside may not use them."""
 OUR_STRATEGIES = frozenset({"foreign", "adopted", "doctor"})
-"""Names under which the bot itself keeps lots and orders; a line from outside may not add to them."""
+"""Strategy names under which the bot itself keeps lots and orders; a line from outside may not use them."""
 
 Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN)]
 Magnitude = Annotated[float, Field(ge=-1, le=1)]
@@ -49,78 +49,81 @@ class _Line(Frozen):
 
 
 class _BadLineError(Exception):
-    """One line is no candidate; the arguments are reason and detail."""
+    """Raised when a line is not a candidate; the arguments are reason and detail."""
 
 
 def read(stream: IO[bytes], name: str, strategies_in_use: Collection[str]) -> Submission:
-    """Return what a stream of at most 1 MB and 1,000 lines holds; OperatorError where it is larger.
+    """Read a stream of at most 1 MB and 1,000 lines; raise OperatorError if it is larger.
 
-    A symbol is wanted once under one strategy's name: the second of the same side is a duplicate, and one of the other
-    side a bad line.
+    Each strategy may name a symbol once: a second line with the same side is a duplicate, and one with the other side
+    is a bad line.
     """
     data = stream.read(MAX_BYTES + 1)
     lines = [(n, line) for n, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1) if line.strip()]
     if len(data) > MAX_BYTES or len(lines) > MAX_LINES:
         raise OperatorError(
             f"{name} holds more than {MAX_LINES:,} lines or {MAX_BYTES:,} bytes; nothing was traded",
-            "split it, strongest candidates first: a pass opens only a few positions",
+            "split it, strongest candidates first, because a pass opens only a few positions",
         )
-    found: dict[tuple[str, str], Submitted] = {}
+    candidates: dict[tuple[str, str], Submitted] = {}
     bad: list[BadLine] = []
     for number, line in lines:
         try:
-            wanted = _candidate(line, strategies_in_use)
-            first = found.setdefault((wanted.symbol, wanted.strategy), wanted)
-            if first.side is not wanted.side:
-                raise _BadLineError("against_earlier", f"{wanted.side} {wanted.symbol}, after a {first.side} of it")
+            candidate = _candidate(line, strategies_in_use)
+            first = candidates.setdefault((candidate.symbol, candidate.strategy), candidate)
+            if first.side is not candidate.side:
+                detail = f"{candidate.side} {candidate.symbol}, after an earlier {first.side}"
+                raise _BadLineError("against_earlier", detail)
         except _BadLineError as error:
             reason, detail = error.args
             bad.append(BadLine(number, reason, detail[:MAX_DETAIL]))
-    duplicates = len(lines) - len(bad) - len(found)
-    return Submission(len(lines), tuple(found.values()), duplicates, tuple(bad), hashlib.sha256(data).hexdigest()[:8])
+    duplicates = len(lines) - len(bad) - len(candidates)
+    return Submission(
+        len(lines), tuple(candidates.values()), duplicates, tuple(bad), hashlib.sha256(data).hexdigest()[:8]
+    )
 
 
 def _candidate(line: bytes, strategies_in_use: Collection[str]) -> Submitted:
-    said = _object(line)
-    if ALERT_KEYS & said.keys():
-        said = _from_alert(said)
-    checked = _checked(said)
+    fields = _object(line)
+    if ALERT_KEYS & fields.keys():
+        fields = _from_alert(fields)
+    checked = _checked(fields)
     side = Side(checked.side)
     if side is Side.BUY and checked.score < 0:
         raise _BadLineError("side_against_score", f"buy with a score of {checked.score}, which is bearish")
     if checked.source in OUR_SOURCES:
-        raise _BadLineError("reserved_source", f"source {checked.source} is the bot's own word")
+        raise _BadLineError("reserved_source", f"source {checked.source} is reserved for the bot")
     if checked.strategy in OUR_STRATEGIES:
-        raise _BadLineError("reserved_strategy", f"strategy {checked.strategy} is the bot's own name")
+        raise _BadLineError("reserved_strategy", f"strategy {checked.strategy} is reserved for the bot")
     if checked.strategy in strategies_in_use:
-        raise _BadLineError("reserved_strategy", f"strategy {checked.strategy} trades by itself here")
+        raise _BadLineError("reserved_strategy", f"strategy {checked.strategy} already trades here on its own")
     score = side.sign * abs(checked.score)
     return Submitted(checked.symbol, side, score, checked.source, checked.strategy, checked.coverage, checked.at)
 
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line, object_pairs_hook=_without_repeats, parse_constant=_no_number)
+        parsed = json.loads(line, object_pairs_hook=_without_repeats, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise _BadLineError("not_json", "the line can't be read as JSON") from error
-    if not isinstance(found, dict):
-        raise _BadLineError("not_an_object", f"a {type(found).__name__}")
-    return found
+    if not isinstance(parsed, dict):
+        raise _BadLineError("not_an_object", f"a {type(parsed).__name__}")
+    return parsed
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _BadLineError("repeated_key", "a key stands there twice, and only one of the two can be meant")
-    return found
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise _BadLineError("repeated_key", "a key appears twice, so its value is ambiguous")
+    return fields
 
 
 def _no_number(word: str) -> float:
-    raise _BadLineError("not_json", f"{word} is no number")
+    raise _BadLineError("not_json", f"{word} is not a number")
 
 
 def _from_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an alert in our own form: NASDAQ:AAPL is AAPL, long is buy, its time is the signal's."""
+    """Translate an alert into our form: NASDAQ:AAPL becomes AAPL, long becomes buy, and its time is the signal's."""
     action = str(alert.get("action", "")).strip().lower()
     if action not in ALERT_SIDES:
         raise _BadLineError("no_entry", f"action {alert.get('action')!r}: {ONLY_ENTRIES}")
@@ -128,29 +131,29 @@ def _from_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
     _require_entry(alert, side)
     ticker = alert.get("ticker")
     symbol = ticker.rpartition(":")[2] if isinstance(ticker, str) else ticker
-    kept = {key: alert[key] for key in TAKEN_FROM_ALERTS if alert.get(key) is not None}
-    # An object under this name is the alert's own account of its strategy; only a plain value can name one.
+    alert_fields = {key: alert[key] for key in TAKEN_FROM_ALERTS if alert.get(key) is not None}
+    # An object under this name describes the alert's strategy; only a plain value can be a strategy's name.
     if not isinstance(alert.get("strategy"), dict | None):
-        kept["strategy"] = alert["strategy"]
+        alert_fields["strategy"] = alert["strategy"]
     if alert.get("time") is not None:
-        kept.setdefault("at", alert["time"])
+        alert_fields.setdefault("at", alert["time"])
     score = alert.get("score", ALERT_SCORE)
-    return {"source": ALERT_SOURCE} | kept | {"symbol": symbol, "side": side, "score": score}
+    return {"source": ALERT_SOURCE} | alert_fields | {"symbol": symbol, "side": side, "score": score}
 
 
 def _require_entry(alert: Mapping[str, Any], side: str) -> None:
-    """Refuse an alert whose order leaves no position of its own side: closing part of a long must not open a short."""
-    for said in (alert, alert.get("strategy")):
-        if not isinstance(said, Mapping) or "market_position" not in said:
+    """Refuse an alert whose order leaves no position on its side: closing part of a long must not open a short."""
+    for source in (alert, alert.get("strategy")):
+        if not isinstance(source, Mapping) or "market_position" not in source:
             continue
-        position = said["market_position"]
+        position = source["market_position"]
         if str(position).strip().lower() != ALERT_POSITIONS[side]:
             raise _BadLineError("no_entry", f"{side} with market_position {position!r}: {ONLY_ENTRIES}")
 
 
-def _checked(said: Mapping[str, Any]) -> _Line:
-    symbol, side = said.get("symbol"), said.get("side")
-    tidy = dict(said)
+def _checked(fields: Mapping[str, Any]) -> _Line:
+    symbol, side = fields.get("symbol"), fields.get("side")
+    tidy = dict(fields)
     if isinstance(symbol, str):
         tidy["symbol"] = symbol.strip().upper()
     if isinstance(side, str):
@@ -158,14 +161,14 @@ def _checked(said: Mapping[str, Any]) -> _Line:
     try:
         return _Line.model_validate(tidy)
     except ValidationError as error:
-        raise _BadLineError(*_first(error)) from error
+        raise _BadLineError(*_first_problem(error)) from error
 
 
-def _first(error: ValidationError) -> tuple[str, str]:
-    found = error.errors()[0]
-    name = ".".join(str(part) for part in found["loc"])
-    if found["type"] == "missing":
+def _first_problem(error: ValidationError) -> tuple[str, str]:
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
         return f"{name}_missing", f"{name} is required"
-    if found["type"] == "extra_forbidden":
+    if problem["type"] == "extra_forbidden":
         return "unknown_key", f"{name!r} is not one of {', '.join(_Line.model_fields)}"
-    return f"{name}_invalid", f"{name}: {expected(found)}, not {found['input']!r}"
+    return f"{name}_invalid", f"{name}: {expected(problem)}, not {problem['input']!r}"

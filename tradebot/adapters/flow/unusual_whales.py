@@ -1,4 +1,4 @@
-"""Unusual Whales as the flow source: one GET per question, rows handed on as they came."""
+"""Read options flow from Unusual Whales: one GET per question, rows passed on as they came."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -35,10 +35,10 @@ _BURST = 25
 
 
 class UnusualWhales:
-    """The flow endpoints that the strategy reads.
+    """The Unusual Whales endpoints that the strategy reads.
 
-    `now` is trading time; it is asked only about a spent daily allowance, which ends at 20:00 New York and
-    until then is answered without a request.
+    `now` returns trading time. It is only used when the daily allowance is spent: until the allowance renews at 20:00
+    New York time, calls fail without sending a request.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class UnusualWhales:
         self._spent_until: datetime | None = None
 
     def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
-        """Return one endpoint's rows; raises TemporaryError naming it, or OperatorError on refused keys."""
+        """Return one endpoint's rows; raise TemporaryError naming it, or OperatorError if the key is refused."""
         path, params = request_of(endpoint, symbol, session)
         self._check_allowance(path)
         answer = self._policy.run(lambda: self._ask(path, params))
@@ -77,8 +77,8 @@ class UnusualWhales:
         url = self._base_url + path
         try:
             answer = exchange(self._session, self._bounds, "GET", url, headers=self._headers, params=params)
-        except WireError as fault:
-            raise RetryableError(f"GET {path}: {fault}", NETWORK) from fault
+        except WireError as error:
+            raise RetryableError(f"GET {path}: {error}", NETWORK) from error
         if answer.status >= 500:
             raise RetryableError(f"GET {path} answered {answer.status}: {answer.excerpt}", LATER)
         return answer
@@ -95,22 +95,22 @@ class UnusualWhales:
             self._spent_until = next_quota_day(self._now())
             return _day_spent(path, self._spent_until)
         reset_ms = _count(answer.headers, "x-uw-req-per-minute-reset")
-        wait = "" if reset_ms is None else f"; it begins again in {reset_ms / 1000:.0f} s"
+        wait = "" if reset_ms is None else f"; it renews in {reset_ms / 1000:.0f} s"
         return TemporaryError(
-            f"GET {path}: the allowance of this minute is used up{wait}",
-            "Ask again in a minute, or fetch fewer symbols.",
+            f"GET {path}: this minute's allowance is used up{wait}",
+            "Try again in a minute, or fetch fewer symbols.",
         )
 
 
 def _day_spent(path: str, until: datetime) -> TemporaryError:
     return TemporaryError(
-        f"GET {path}: the allowance of this day is used up until {until.isoformat()} (20:00 New York)",
+        f"GET {path}: today's allowance is used up until {until.isoformat()} (20:00 New York)",
         "Wait until then, or fetch fewer symbols per day.",
     )
 
 
 def next_quota_day(now: datetime) -> datetime:
-    """Return when the next allowance day begins, aware UTC: the next 20:00 in New York."""
+    """Return when the next allowance day begins, in UTC: the next 20:00 in New York."""
     local = now.astimezone(_NEW_YORK)
     day = local.date() if local.time() < _QUOTA_DAY_ENDS else local.date() + timedelta(days=1)
     return datetime.combine(day, _QUOTA_DAY_ENDS, _NEW_YORK).astimezone(UTC)
@@ -122,16 +122,16 @@ def ticker_of(symbol: str) -> str:
 
 
 def request_of(endpoint: Endpoint, symbol: str | None, session: date) -> tuple[str, dict[str, str]]:
-    """Return path and query of one question; per-symbol endpoints need a symbol."""
+    """Return the path and query for one question; per-symbol endpoints need a symbol."""
     if endpoint.market_wide:
         return "/api/market/market-tide", {"date": session.isoformat(), "interval_5m": "true"}
     if symbol is None:
-        raise ValueError(f"{endpoint} is asked for one symbol at a time")
+        raise ValueError(f"{endpoint} needs one symbol at a time")
     ticker = quote(ticker_of(symbol), safe="")
     if endpoint is Endpoint.FLOW_ALERTS:
         opens = datetime.combine(session, _OPEN, _NEW_YORK).astimezone(UTC)
         since = f"{opens:%Y-%m-%dT%H:%M:%SZ}"
-        # The parameter's name is ticker_symbol; any other is ignored and answers with the whole market.
+        # The parameter must be ticker_symbol; any other name is ignored and returns the whole market.
         return "/api/option-trades/flow-alerts", {
             "ticker_symbol": ticker,
             "limit": "200",
@@ -160,41 +160,41 @@ def rows_of(path: str, answer: Answer) -> tuple[object, ...]:
     if answer.status == 404:
         return ()
     if answer.status != 200:
-        raise TemporaryError(f"GET {path} answered {answer.status}: {_words(answer)}", _hint(answer.status))
-    return _enveloped(path, answer)
+        raise TemporaryError(f"GET {path} answered {answer.status}: {_error_message(answer)}", _hint(answer.status))
+    return _data_rows(path, answer)
 
 
-def _enveloped(path: str, answer: Answer) -> tuple[object, ...]:
+def _data_rows(path: str, answer: Answer) -> tuple[object, ...]:
     try:
         body = answer.json()
     except BodyError as error:
         raise TemporaryError(f"GET {path}: {error}: {answer.excerpt}") from error
     if not isinstance(body, dict):
-        raise TemporaryError(f"GET {path} answered something else than an object")
+        raise TemporaryError(f"GET {path} did not return an object")
     rows = body.get("data")
     if not isinstance(rows, list):
-        found = "no data" if rows is None else "data that is no list"
-        raise TemporaryError(f"GET {path} answered with {found}: {_words(answer)}")
+        problem = "no data" if rows is None else "data that is not a list"
+        raise TemporaryError(f"GET {path} answered with {problem}: {_error_message(answer)}")
     return tuple(rows)
 
 
-def _words(answer: Answer) -> str:
-    """Return the message of an error body: its field is named differently from status to status."""
+def _error_message(answer: Answer) -> str:
+    """Return the message of an error body, whose field name differs from status to status."""
     try:
         body = answer.json()
     except BodyError:
         return answer.excerpt
-    found = [body[name] for name in ("message", "msg", "error") if body.get(name)] if isinstance(body, dict) else []
-    return printable(str(found[0])) if found else answer.excerpt
+    texts = [body[name] for name in ("message", "msg", "error") if body.get(name)] if isinstance(body, dict) else []
+    return printable(str(texts[0])) if texts else answer.excerpt
 
 
 def _hint(status: int) -> str:
-    hints = {403: "The plan does not include it; asking again will not help.", 422: "Check the symbol."}
+    hints = {403: "Your plan does not include it; asking again won't help.", 422: "Check the symbol."}
     return hints.get(status, "")
 
 
 def quota_of(headers: Mapping[str, str]) -> Quota:
-    """Return what the answer says of our allowance; None for what it does not say."""
+    """Return what the answer says about our allowance; None for whatever it doesn't say."""
     return Quota(
         used_today=_count(headers, "x-uw-daily-req-count"),
         daily_limit=_count(headers, "x-uw-token-req-limit"),

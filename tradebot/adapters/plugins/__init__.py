@@ -1,1 +1,1 @@
-"""Strategies that others wrote, each in a confined process."""
+"""Run strategies that other people wrote, each in a confined process."""

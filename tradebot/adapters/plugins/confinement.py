@@ -1,4 +1,4 @@
-"""What keeps a plug-in from our keys: each thing the system offers is tried once, and used where it works."""
+"""Keep a plug-in away from our keys: try everything the system offers once, and use whatever works."""
 
 import os
 import pwd
@@ -16,11 +16,11 @@ from tradebot.adapters.plugins import kernel, landlock, namespaces, system_call_
 from tradebot.adapters.plugins.reach import Reach
 
 ROUNDS = 400
-"""How often processes that were left running are looked for and ended, five milliseconds apart."""
+"""How often we look for processes that were left running and kill them, five milliseconds apart."""
 
 
 class Means(StrEnum):
-    """Something a system offers to confine a process with."""
+    """A mechanism the system may offer for confining a process."""
 
     NAMESPACES = "namespaces"
     LANDLOCK = "landlock"
@@ -35,16 +35,16 @@ NAMES = (Means.OWN_ROOT,)
 PROCESSES = (Means.LANDLOCK, Means.NAMESPACES, Means.OTHER_USER)
 NETWORK = (Means.CALL_FILTER, Means.OWN_ROOT)
 LEFTOVERS = (Means.CALL_FILTER, Means.NAMESPACES, Means.ORPHANS)
-"""By which means each is protected, where they work. A socket that has a name is a file, so a root is needed too."""
+"""Which mechanisms provide each protection, where they work. A named socket is a file, so a private root is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Protections:
-    """What holds a plug-in back, by what it would reach for; empty is nothing.
+    """What keeps a plug-in in check, by what it might reach for; an empty tuple means nothing does.
 
-    `files`: ours to read or to change. `names`: that they are there, their sizes and times. `processes`: their
-    environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: whether whatever it starts is
-    ended with it, beyond its own group of processes.
+    `files`: reading or changing our files. `names`: seeing that they exist, their sizes and times. `processes`: other
+    processes' environment, memory, limits and signals. `network`: sockets of any kind. `leftovers`: whether everything
+    it starts is ended with it, even outside its own process group.
     """
 
     files: tuple[Means, ...] = ()
@@ -55,13 +55,13 @@ class Protections:
 
     @property
     def keep_keys(self) -> bool:
-        """Return True if our keys are out of reach; a socket would reach another process that hands them out."""
+        """Return True if our keys are out of reach; over a socket, another process could hand them out."""
         return bool(self.files and self.processes and self.network)
 
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """The means that work here, for one plug-in: what it may reach, and an empty folder to build a root in."""
+    """The mechanisms that work here for one plug-in, what it may reach, and an empty folder to build its root in."""
 
     means: frozenset[Means]
     reach: Reach
@@ -69,18 +69,18 @@ class Confinement:
 
     @property
     def protections(self) -> Protections:
-        """Return what these means amount to."""
-        found = Protections(*map(self._of, (FILES, NAMES, PROCESSES, NETWORK, LEFTOVERS)))
-        # Landlock alone lets a file's mode be changed, so that anybody may read it, and a process be limited to death.
-        alone = found.files == found.processes == (Means.LANDLOCK,) and Means.CALL_FILTER not in self.means
-        return replace(found, files=(), processes=()) if alone else found
+        """Return what these mechanisms amount to."""
+        protections = Protections(*map(self._of, (FILES, NAMES, PROCESSES, NETWORK, LEFTOVERS)))
+        # With Landlock alone, a plug-in could make a file readable to all, or starve another process with limits.
+        alone = protections.files == protections.processes == (Means.LANDLOCK,) and Means.CALL_FILTER not in self.means
+        return replace(protections, files=(), processes=()) if alone else protections
 
     def _of(self, means: tuple[Means, ...]) -> tuple[Means, ...]:
         return tuple(each for each in means if each in self.means)
 
     @contextmanager
     def all_ended(self) -> Iterator[None]:
-        """End every process that was started meanwhile, whatever became of its parents."""
+        """Kill every process that was started in the meantime, whatever became of its parents."""
         if Means.NAMESPACES in self.means:
             namespaces.enter()
             first = namespaces.first_process()
@@ -88,7 +88,7 @@ class Confinement:
                 yield
             finally:
                 os.kill(first, signal.SIGKILL)
-                # It is gone only once nobody is left in its namespace, unburied children of ours included.
+                # It is only gone once its namespace is empty, including our own children we haven't waited for.
                 with suppress(ChildProcessError):
                     while os.waitpid(-1, 0):
                         pass
@@ -101,7 +101,7 @@ class Confinement:
             _end_children()
 
     def enter(self) -> None:
-        """Confine this process for good. OSError where that fails, and nothing may be run then."""
+        """Confine this process permanently. If this raises OSError, nothing may be run."""
         if Means.OTHER_USER in self.means:
             _become_nobody(self.reach.own)
         if Means.OWN_ROOT in self.means:
@@ -121,7 +121,7 @@ class Confinement:
 
 
 def confinement(reach: Reach, place: Path, private: Sequence[Path]) -> Confinement:
-    """Return what works here, each tried once in a process that then ends."""
+    """Return the mechanisms that work here; each is tried once in a process that then ends."""
 
     def change_root() -> None:
         namespaces.enter()
@@ -134,10 +134,10 @@ def confinement(reach: Reach, place: Path, private: Sequence[Path]) -> Confineme
             Means.CALL_FILTER: lambda: system_call_filter.restrict(files=True, processes=True, signals=True),
         }
     )
-    # Landlock and the filter shut our files, and still let their names, sizes and times be seen.
+    # Landlock and the filter block access to our files, but their names, sizes and times can still be seen.
     if Means.NAMESPACES in means:
         means |= working({Means.OWN_ROOT: change_root})
-    # Another user may not even read the plug-in, so it is the last resort.
+    # Another user may not even be able to read the plug-in, so this is the last resort.
     if not means & {*FILES}:
         means |= working({Means.OTHER_USER: lambda: _try_as_nobody(reach.own, private)})
     if Means.NAMESPACES not in means:
@@ -146,7 +146,7 @@ def confinement(reach: Reach, place: Path, private: Sequence[Path]) -> Confineme
 
 
 def working(trials: Mapping[Means, Callable[[], object]]) -> set[Means]:
-    """Return which of these work, one after the other, in a child: a system may end a process for trying."""
+    """Return which of these work. They are tried in turn in a child process, because the system may kill it."""
     child = os.fork()
     if not child:
         _try_all(trials.values())
@@ -169,7 +169,7 @@ def _try_all(trials: Iterable[Callable[[], object]]) -> NoReturn:
 
 
 def _become_nobody(own: Path) -> None:
-    """Become the user `nobody`, to whom the folder `own` then belongs; OSError where one can't."""
+    """Become the user `nobody` and own the folder `own`; OSError if that isn't possible."""
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError as missing:
@@ -182,16 +182,16 @@ def _become_nobody(own: Path) -> None:
 
 
 def _try_as_nobody(own: Path, private: Sequence[Path]) -> None:
-    """Raise OSError where nobody can't be become, can't read what Python needs, or can read what is private."""
+    """Raise OSError if we can't become nobody, or if nobody can't read what Python needs or can read private files."""
     needed = [name for name in sys.path if os.path.exists(name)]
     _become_nobody(own)
     is_open = any(os.access(path, mode) for path in private for mode in (os.R_OK, os.X_OK))
     if is_open or not all(os.access(name, os.R_OK) for name in needed):
-        raise PermissionError("its files are not apart from ours")
+        raise PermissionError("the user nobody has no files separate from ours")
 
 
 def _end_children() -> None:
-    """End the children of this process, and theirs as they become ours."""
+    """Kill this process's children, and their children as they become ours."""
     for _ in range(ROUNDS):
         try:
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -207,7 +207,7 @@ def _end_children() -> None:
 def _children() -> Iterator[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            # The name of a program stands in brackets, and may hold anything.
+            # The program's name is in parentheses and may contain anything.
             parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
             if int(parent) == os.getpid():
                 yield int(stat.parent.name)

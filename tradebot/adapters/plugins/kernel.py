@@ -1,4 +1,4 @@
-"""Linux system calls that Python's own library doesn't offer."""
+"""Call Linux system calls that Python's standard library doesn't offer."""
 
 import ctypes
 import errno
@@ -21,11 +21,11 @@ def _library() -> ctypes.CDLL:
 
 
 def call(name: str, *arguments: Any) -> int:
-    """Call a function of the C library and return its result; OSError where it fails or the system lacks it."""
+    """Call a function of the C library and return its result; OSError if it fails or the system lacks it."""
     function = getattr(_library(), name, None) if sys.platform == "linux" else None
     if function is None:
         raise OSError(errno.ENOSYS, f"{name}: {os.strerror(errno.ENOSYS)}")
-    # Without this a number would be cut to 32 bits.
+    # Without c_long, ctypes would cut an integer to 32 bits.
     result = int(function(*(ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)))
     if result < 0:
         number = ctypes.get_errno()
@@ -39,20 +39,20 @@ def system_call(number: int, *arguments: Any) -> int:
 
 
 def end_with_parent(signal_number: int) -> None:
-    """Have this process sent a signal when the thread that started it ends, however that happens."""
+    """Have this process receive a signal when the thread that started it ends, however that happens."""
     call("prctl", PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent has ended, instead of the system's first process."""
+    """Become the parent of every orphaned descendant, instead of the system's first process."""
     call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def gain_nothing() -> None:
-    """Let no program started from here on gain rights, by a set-user-id bit or otherwise."""
+def forbid_new_privileges() -> None:
+    """Prevent every program started from now on from gaining privileges, through a set-user-id bit or otherwise."""
     call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def drop_capabilities() -> None:
-    """Give up every capability, root's included."""
+    """Give up every capability, including root's."""
     call("capset", ctypes.byref(_CapabilityHeader(CAPABILITY_VERSION_3, 0)), (ctypes.c_uint32 * 6)())

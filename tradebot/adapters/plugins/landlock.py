@@ -1,7 +1,7 @@
-"""Landlock (Linux 5.13 and later): this process reaches the files it names, and no process outside its domain.
+"""Restrict a process with Landlock (Linux 5.13 and later): only named files, and no process outside its domain.
 
-Once restricted, a process can't trace another one or read its environment or memory under /proc, whoever owns it.
-See https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that it speaks of.
+Once restricted, a process can't trace another one, or read its environment or memory under /proc, whoever owns it.
+See https://docs.kernel.org/userspace-api/landlock.html; `abi` below is the version that page refers to.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ import stat
 from contextlib import ExitStack
 from pathlib import Path
 
-from tradebot.adapters.plugins.kernel import gain_nothing, system_call
+from tradebot.adapters.plugins.kernel import forbid_new_privileges, system_call
 from tradebot.adapters.plugins.reach import Reach
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
@@ -19,12 +19,12 @@ EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
 TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
 READ = EXECUTE | READ_FILE | READ_DIR
 OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
-"""The rights that a rule on a plain file may name; the others are about what a folder holds."""
+"""The rights that a rule for a plain file may name; the others concern what a folder contains."""
 FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""All rights on files that each version knows, from the version on; what isn't granted is refused."""
+"""All file rights each version knows, by the version that introduced them; anything not granted is refused."""
 TCP_RIGHTS, TCP_SINCE = 0b11, 4
 SCOPES, SCOPED_SINCE = 0b11, 6
-"""Neither an abstract socket nor a signal goes out of the domain."""
+"""With these, neither an abstract socket nor a signal can leave the domain."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -37,17 +37,17 @@ class _PathBeneath(ctypes.Structure):
 
 
 def version() -> int:
-    """Return the version of Landlock that is in force; OSError where there is none."""
+    """Return the version of Landlock in force; OSError if there is none."""
     return system_call(CREATE_RULESET, None, 0, ASK_VERSION)
 
 
 def confines_signals() -> bool:
-    """Return True if a restricted process can't signal one outside its domain."""
+    """Return True if a restricted process can't signal a process outside its domain."""
     return version() >= SCOPED_SINCE
 
 
 def restrict(reach: Reach) -> None:
-    """Restrict this process, and all that it starts, to what it may reach. OSError where the system can't."""
+    """Restrict this process, and everything it starts, to what it may reach. OSError if the system can't do that."""
     abi = version()
     rights = FILE_RIGHTS[max(since for since in FILE_RIGHTS if since <= abi)]
     network, scoped = (TCP_RIGHTS if abi >= TCP_SINCE else 0), (SCOPES if abi >= SCOPED_SINCE else 0)
@@ -58,7 +58,7 @@ def restrict(reach: Reach) -> None:
         for paths, allowed in ((reach.read, READ), (reach.listed, READ_DIR), (reach.write, rights)):
             for path in paths:
                 _allow(ruleset, path, allowed & rights)
-        gain_nothing()
+        forbid_new_privileges()
         system_call(RESTRICT_SELF, ruleset, 0)
 
 

@@ -1,9 +1,9 @@
-"""Strategies by entry point: our own run in this process, everybody else's in one of their own.
+"""Load strategies by entry point: our own run in this process, everyone else's in a process of their own.
 
-A plug-in is code that we did not write. It gets a copy of what it may see, a time limit and an address-space limit, and
-an environment without our keys; what it answers comes back as data, never as objects. Where the system lets us, it
-reaches neither our files nor our processes nor a network (`confinement.py`). None of this holds back what a package
-does while it is installed, or in a `.pth` file that Python runs at each start.
+A plug-in is code that we did not write. It gets a copy of what it may see, a time limit, an address-space limit, and an
+environment without our keys. Its answer comes back as data, never as objects. Where the system allows it, it can't
+reach our files, our processes or a network (`confinement.py`). None of this stops what a package does while it is being
+installed, or in a `.pth` file that Python runs at each start.
 """
 
 import json
@@ -35,12 +35,12 @@ GROUP = "tradebot.strategies"
 OUR_PACKAGE = "tradebot"
 WORKER = "tradebot.adapters.plugins.plugin_worker"
 GRACE_S = 1.0
-"""How long a plug-in's keeper may take to end what the plug-in started, once its time is over."""
+"""How long a plug-in's keeper may take to kill whatever the plug-in started, once its time is up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one answer may cost: real seconds, and bytes of address space."""
+    """What one answer may cost: seconds of real time, and bytes of address space."""
 
     timeout_s: float
     memory_bytes: int
@@ -57,9 +57,9 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a plug-in's keeper is handed; without a desk it only tells what protects us from the plug-in.
+    """What a plug-in's keeper receives; without a desk, it only reports what protects us from the plug-in.
 
-    `private` is out of the plug-in's reach, even where it lies among what Python imports from.
+    The paths in `private` are out of the plug-in's reach, even if Python imports from that folder.
     """
 
     name: str
@@ -79,16 +79,16 @@ class Answer:
 
 
 def installed() -> dict[str, EntryPoint]:
-    """Return the installed strategies by name. OperatorError where two packages claim one name."""
-    found: dict[str, EntryPoint] = {}
+    """Return the installed strategies by name. OperatorError if two packages use the same name."""
+    strategies_by_name: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
-        held = found.setdefault(point.name, point)
-        if held.value != point.value:
+        first = strategies_by_name.setdefault(point.name, point)
+        if first.value != point.value:
             raise OperatorError(
-                f"two packages install a strategy named {point.name}: {package_of(held)} and {package_of(point)}",
+                f"two packages install a strategy named {point.name}: {package_of(first)} and {package_of(point)}",
                 f"uninstall one: pip uninstall {package_of(point)}",
             )
-    return found
+    return strategies_by_name
 
 
 def package_of(point: EntryPoint) -> str:
@@ -97,104 +97,104 @@ def package_of(point: EntryPoint) -> str:
 
 
 def is_built_in(point: EntryPoint) -> bool:
-    """Tell whether a strategy is our own."""
+    """Return True if a strategy is our own."""
     return package_of(point) == OUR_PACKAGE
 
 
 def strategies(wanted: Mapping[str, Mapping[str, object]], surroundings: Surroundings) -> tuple[Strategy, ...]:
-    """Return the strategies that the configuration names. OperatorError for one that is not installed."""
-    found = require_installed(wanted)
-    return tuple(_strategy(found[name], settings, surroundings) for name, settings in wanted.items())
+    """Return the strategies that the configuration names. OperatorError if one is not installed."""
+    available = require_installed(wanted)
+    return tuple(_strategy(available[name], settings, surroundings) for name, settings in wanted.items())
 
 
 def require_installed(wanted: Iterable[str]) -> dict[str, EntryPoint]:
-    """Return what is installed. OperatorError for a name that no installed package has."""
-    found = installed()
-    missing = [name for name in wanted if name not in found]
+    """Return the installed strategies by name. OperatorError if a wanted one is not among them."""
+    available = installed()
+    missing = [name for name in wanted if name not in available]
     if missing:
         raise OperatorError(
-            f"strategies.{missing[0]} is configured, but no strategy of this name is installed",
-            f"installed: {', '.join(sorted(found))}; install its package here, or set strategies.{missing[0]}: null",
+            f"strategies.{missing[0]} is configured, but no strategy with this name is installed",
+            f"installed: {', '.join(sorted(available))}; install its package, or set strategies.{missing[0]}: null",
         )
-    return found
+    return available
 
 
 def protections_from(name: str, surroundings: Surroundings) -> Protections:
-    """Return what protects us from an installed plug-in on this machine; its own code isn't run for that."""
+    """Return what protects us from an installed plug-in on this machine, without running the plug-in's code."""
     return PluginStrategy(installed()[name], {}, surroundings).protections()
 
 
 def _strategy(point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> Strategy:
     if not is_built_in(point):
         return PluginStrategy(point, settings, surroundings)
-    made: Strategy = point.load()(settings)
-    return made
+    strategy: Strategy = point.load()(settings)
+    return strategy
 
 
 class PluginStrategy:
-    """A strategy that somebody else wrote, asked in a process of its own that lives for one answer."""
+    """A strategy that someone else wrote; each answer comes from a new process of its own."""
 
     def __init__(self, point: EntryPoint, settings: Mapping[str, object], surroundings: Surroundings) -> None:
         self.name = point.name
         self._target = point.value
         self._settings = dict(settings)
         self._bounds, self._private = surroundings.bounds, surroundings.private
-        # The same folders as here, because this is where the plug-in was found; it doesn't run in the same one.
+        # The plug-in was found in these folders, so its process, which runs elsewhere, needs their full paths.
         folders = map(os.path.abspath, filter(None, sys.path))
         self._environ = {**surroundings.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
     def propose(self, desk: StrategyDesk) -> Sequence[Candidate] | Decision:
-        """Return the plug-in's candidates, or the decision that refuses its answer; never raises on what it does."""
-        answer = self._told(FlowDesk(desk.now, tuple(desk.universe), dict(desk.facts), desk.tide), Answer)
+        """Return the plug-in's candidates, or the decision that refuses its answer; never raises for what it does."""
+        answer = self._query(FlowDesk(desk.now, tuple(desk.universe), dict(desk.facts), desk.tide), Answer)
         if isinstance(answer, Decision):
             return answer
         return answer.refusal or answer.candidates
 
     def protections(self) -> Protections:
-        """Return what protects us from this plug-in on this machine, as its process found; nothing if it didn't."""
-        found = self._told(None, Protections)
-        return Protections() if isinstance(found, Decision) else found
+        """Return what protects us from this plug-in here, as its process reports; empty if it doesn't."""
+        result = self._query(None, Protections)
+        return Protections() if isinstance(result, Decision) else result
 
-    def _told(self, desk: FlowDesk | None, kind: type[T]) -> T | Decision:
+    def _query(self, desk: FlowDesk | None, kind: type[T]) -> T | Decision:
         """Return what the plug-in's keeper answers, or the decision that refuses it."""
         request = Request(self.name, self._target, self._settings, desk, self._bounds, self._private)
-        told = self._ask(pickle.dumps(request))
-        if isinstance(told, Decision):
-            return told
+        reply = self._ask(pickle.dumps(request))
+        if isinstance(reply, Decision):
+            return reply
         try:
-            return decode(kind, _parsed(told))
-        except CodecError as bad:
-            return _failed(f"its process answered what cannot be read: {bad}"[:200])
+            return decode(kind, _parsed(reply))
+        except CodecError as error:
+            return _failed(f"its process returned an unreadable answer: {error}"[:200])
 
     def _ask(self, request: bytes) -> bytes | Decision:
         """Return the bytes that the process wrote, or why there are none."""
         command = [sys.executable, "-P", "-m", WORKER]
-        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        pipe, devnull = subprocess.PIPE, subprocess.DEVNULL
         try:
             process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
-                command, stdin=pipe, stdout=pipe, stderr=nothing, env=self._environ, cwd="/", start_new_session=True
+                command, stdin=pipe, stdout=pipe, stderr=devnull, env=self._environ, cwd="/", start_new_session=True
             )
         except OSError as error:
-            return _failed(f"no process could be started for it: {error.strerror}")
+            return _failed(f"its process could not be started: {error.strerror}")
         try:
-            told, _ = process.communicate(request, timeout=self._bounds.timeout_s)
+            reply, _ = process.communicate(request, timeout=self._bounds.timeout_s)
         except subprocess.TimeoutExpired:
             limit = self._bounds.timeout_s
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_TIMEOUT, "no answer", limit)
         finally:
             _end(process)
-        if process.returncode or not told:
+        if process.returncode or not reply:
             return _failed(f"its process ended without an answer, exit code {process.returncode}")
-        # It has no key of ours from us, and where nothing confines it, it could have read the file of keys.
-        return hide_in(told)
+        # We gave it no key, but without confinement it could have read the key file.
+        return hide_in(reply)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process with whatever it started, and let go of its pipes."""
+    """Kill a process and everything it started, and close its pipes."""
     with suppress(subprocess.TimeoutExpired):
         process.terminate()
         process.wait(GRACE_S)
-    # Its own group holds what it started; the group is gone where all of it has ended.
+    # Its process group holds what it started; once all of it has ended, the group no longer exists.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -204,11 +204,11 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
                 pipe.close()
 
 
-def _parsed(told: bytes) -> Any:
+def _parsed(reply: bytes) -> Any:
     try:
-        return json.loads(told)
-    except ValueError as bad:
-        raise CodecError(str(bad)) from bad
+        return json.loads(reply)
+    except ValueError as error:
+        raise CodecError(str(error)) from error
 
 
 def _failed(why: str) -> Decision:

@@ -1,7 +1,7 @@
-"""The two processes of one plug-in's answer: the plug-in's own, confined, and the one that keeps it.
+"""Run one plug-in's answer in two processes: the confined plug-in, and the keeper that watches it.
 
 The keeper reads a request on standard input and writes the answer as JSON on standard output. It runs none of the
-plug-in's code, so it is still there to end whatever the plug-in leaves running.
+plug-in's code, so it can always kill whatever the plug-in leaves running.
 """
 
 import os
@@ -33,55 +33,55 @@ from tradebot.model.desk import FlowDesk
 from tradebot.model.reasons import Reason
 from tradebot.text import expected
 
-MOST_BYTES = 2**24
-"""How long a file may be that a plug-in writes, its answer included."""
-MOST_TASKS = 256
-"""How many processes and threads a plug-in may add to those that run."""
+MAX_BYTES = 2**24
+"""The size limit for any file a plug-in writes, including its answer."""
+MAX_TASKS = 256
+"""How many processes and threads a plug-in may add to those already running."""
 PLACE = "tradebot-plugin-"
 LEFT_AFTER_S = 3600
-"""How old a folder is that no running keeper can have made."""
+"""Folders older than this can't belong to a keeper that is still running."""
 
 
 def main() -> None:
-    """Have one request answered by a confined process, hand the answer on, and end whatever was left running."""
+    """Get one request answered by a confined process, pass the answer on, and kill whatever was left running."""
     request: Request = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
     reply = os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
+    devnull = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1):
-        os.dup2(nothing, standard)
-    _end_in_time(request.bounds)
+        os.dup2(devnull, standard)
+    _limit_lifetime(request.bounds)
     _remove_leftovers(Path(tempfile.gettempdir()))
     try:
         with tempfile.TemporaryDirectory(prefix=PLACE, ignore_cleanup_errors=True) as place:
-            told = _told(request, Path(place), reply)
+            reply_bytes = _ask(request, Path(place), reply)
     except OSError as error:
-        told = _refused(f"it cannot be confined, so it was not asked: {error}")
+        reply_bytes = _refusal(f"it can't be confined, so it was not asked: {error}")
     with os.fdopen(reply, "wb") as pipe:
-        pipe.write(told)
+        pipe.write(reply_bytes)
     os._exit(0)
 
 
 def _remove_leftovers(temporary: Path) -> None:
-    """Remove the folders that keepers of this user left behind because they were killed."""
+    """Remove folders left behind by keepers of this user that were killed."""
     for path in temporary.glob(f"{PLACE}*"):
         with suppress(OSError):
-            found = path.lstat()
-            is_old = time.time() - found.st_mtime > LEFT_AFTER_S
-            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and is_old:
+            status = path.lstat()
+            is_old = time.time() - status.st_mtime > LEFT_AFTER_S
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and is_old:
                 with around("plugin_worker.forget_leftover"):
-                    shutil.rmtree(path, onerror=_remove_shut)
+                    shutil.rmtree(path, onerror=_unlock_and_remove)
 
 
-def _remove_shut(_function: object, path: str, _error: object) -> None:
-    """Remove what lies in a folder that the plug-in has shut."""
+def _unlock_and_remove(_function: object, path: str, _error: object) -> None:
+    """Remove the contents of a folder that the plug-in has locked."""
     if not os.path.islink(path):
         os.chmod(path, 0o700)
         with around("plugin_worker.forget_shut"):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _end_in_time(bounds: Bounds) -> None:
-    """Let this process clean up and end when it is told to, when its parent ends, and when nobody tells it anything."""
+def _limit_lifetime(bounds: Bounds) -> None:
+    """Let this process clean up and exit when told to, when its parent ends, or when its time is up."""
     for number in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
     signal.setitimer(signal.ITIMER_REAL, bounds.timeout_s + GRACE_S)
@@ -89,8 +89,8 @@ def _end_in_time(bounds: Bounds) -> None:
         end_with_parent(signal.SIGTERM)
 
 
-def _told(request: Request, place: Path, reply: int) -> bytes:
-    """Return the plug-in's answer, or where nothing is asked of it, what protects us from it."""
+def _ask(request: Request, place: Path, reply: int) -> bytes:
+    """Return the plug-in's answer or, if there is nothing to ask it, what protects us from it."""
     own, root = place / "own", place / "root"
     own.mkdir()
     root.mkdir()
@@ -106,12 +106,14 @@ def _told(request: Request, place: Path, reply: int) -> bytes:
                 _answer(request, desk, confined, file)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         file.seek(0)
-        told = file.read(MOST_BYTES)
-    return told if told and not code else _refused(f"its process ended without an answer, exit code {code}")
+        reply_bytes = file.read(MAX_BYTES)
+    return (
+        reply_bytes if reply_bytes and not code else _refusal(f"its process ended without an answer, exit code {code}")
+    )
 
 
 def _answer(request: Request, desk: FlowDesk, confined: Confinement, file: IO[bytes]) -> NoReturn:
-    """Write the plug-in's answer into a file, confined, and end without a step of the parent's cleaning up."""
+    """Write the plug-in's answer to a file, confined, and exit without running any of the parent's cleanup."""
     code: object = 1
     try:
         for number in (signal.SIGTERM, signal.SIGALRM):
@@ -121,7 +123,7 @@ def _answer(request: Request, desk: FlowDesk, confined: Confinement, file: IO[by
     except SystemExit as ended:
         code = ended.code
     finally:
-        # Threads that the plug-in left behind must not hold the answer back.
+        # Threads that the plug-in left behind must not delay the answer.
         os._exit(code if isinstance(code, int) else 1)
 
 
@@ -132,7 +134,7 @@ def _confined_answer(request: Request, desk: FlowDesk, confined: Confinement) ->
         confined.enter()
         os.chdir(own)
     except OSError as error:
-        return _refused(f"it could not be confined, so it was not asked: {error}")
+        return _refusal(f"it could not be confined, so it was not asked: {error}")
     confine(request.bounds)
     tempfile.tempdir = own
     os.environ.update(HOME=own, TMPDIR=own)
@@ -140,26 +142,26 @@ def _confined_answer(request: Request, desk: FlowDesk, confined: Confinement) ->
 
 
 def _bound_tasks() -> None:
-    """Limit how many processes this user may have; the kernel counts threads too, and asks nothing of root."""
+    """Limit how many processes this user may have; the kernel counts threads too, and doesn't limit root."""
     with suppress(OSError, ValueError, IndexError):
         running = int(Path("/proc/loadavg").read_text().split()[3].rpartition("/")[2])
         _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-        wanted = running + MOST_TASKS
-        wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NPROC, (wanted, wanted))
+        limit = running + MAX_TASKS
+        limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
 
 
 def confine(bounds: Bounds) -> None:
-    """Set the limits of this process; the kernel holds it to them, whatever the plug-in is busy with."""
-    # A plug-in that crashes leaves no picture of its memory behind: it may have read what it must not.
+    """Set the limits of this process, which the kernel enforces whatever the plug-in is doing."""
+    # If the plug-in crashes, write no core dump, because it may have read something it must not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = bounds.memory_bytes if hard == resource.RLIM_INFINITY else min(bounds.memory_bytes, hard)
-    # macOS takes no such limit below what is mapped already; the time limit still holds there.
+    limit = bounds.memory_bytes if hard == resource.RLIM_INFINITY else min(bounds.memory_bytes, hard)
+    # macOS refuses a limit below what is already mapped; there, only the time limit applies.
     with suppress(ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (wanted, wanted))
-    # A file without end would fill the disk; the answer is a file too.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # An endless file would fill the disk. The answer is a file too.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_BYTES, MAX_BYTES))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, bounds.timeout_s + GRACE_S)
 
@@ -169,34 +171,34 @@ def answer(request: Request, desk: FlowDesk) -> bytes:
     try:
         factory = EntryPoint(request.name, request.target, GROUP).load()
         proposed = factory(dict(request.settings)).propose(desk)
-        found = checked(request.name, desk, proposed)
-        told = Answer(refusal=found) if isinstance(found, Decision) else Answer(found)
-        return json_text(encode(told)).encode()
+        result = checked(request.name, desk, proposed)
+        complete = Answer(refusal=result) if isinstance(result, Decision) else Answer(result)
+        return json_text(encode(complete)).encode()
     except Exception as error:  # noqa: BLE001 - the boundary of a plug-in: whatever it raises costs its cycle alone
-        return _refused(told_of(error, request.target))
+        return _refusal(describe_error(error, request.target))
 
 
-def _refused(why: str) -> bytes:
+def _refusal(why: str) -> bytes:
     refusal = Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_FAILED, why)
     return json_text(encode(Answer(refusal=refusal))).encode()
 
 
-def told_of(error: Exception, target: str) -> str:
-    """Return an error in one line, with the last place in the plug-in's own package that led to it."""
+def describe_error(error: Exception, target: str) -> str:
+    """Return an error on one line, with the last place in the plug-in's own package that led to it."""
     package = target.partition(":")[0].partition(".")[0]
     frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame) == package]
     places = [f" ({Path(frame.f_code.co_filename).name} line {line})" for frame, line in frames[-1:]]
     place = "".join(places)
-    said = " ".join(f"{type(error).__name__}: {_plainly(error)}".split())
-    return said[: MAX_TEXT - len(place)] + place
+    text = " ".join(f"{type(error).__name__}: {_error_text(error)}".split())
+    return text[: MAX_TEXT - len(place)] + place
 
 
-def _plainly(error: Exception) -> str:
-    """Return an error's text; what a validator says of settings, in the words of a configuration."""
+def _error_text(error: Exception) -> str:
+    """Return an error's text; a validator's problems with settings are put in configuration terms."""
     validator = sys.modules.get("pydantic")
     if validator is None or not isinstance(error, validator.ValidationError):
         return str(error)
-    return "; ".join(f"{'.'.join(map(str, found['loc']))} {expected(found)}" for found in error.errors())
+    return "; ".join(f"{'.'.join(map(str, each['loc']))} {expected(each)}" for each in error.errors())
 
 
 def _package(frame: FrameType) -> str:

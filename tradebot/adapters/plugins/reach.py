@@ -1,4 +1,4 @@
-"""Which files a plug-in may reach: Python, the packages it can import, and an empty folder of its own."""
+"""Decide which files a plug-in may reach: Python, the packages it can import, and an empty folder of its own."""
 
 import os
 import sys
@@ -14,14 +14,14 @@ SYSTEM = (
     *("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group"),
     *("/dev/urandom", "/dev/random", "/dev/zero", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/cpu"),
 )
-"""What programs and numeric libraries read of a machine, and anybody may."""
+"""System files that programs and numeric libraries read, and that anyone may read."""
 NOWHERE = "/dev/null"
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Trees and files to read, folders whose names may be listed, and the folder that is the plug-in's own."""
+    """Trees and files to read, folders whose names may be listed, and the plug-in's own folder."""
 
     read: tuple[Path, ...]
     listed: tuple[Path, ...]
@@ -29,36 +29,36 @@ class Reach:
 
     @property
     def write(self) -> tuple[Path, ...]:
-        """Return what may be written."""
+        """Return the paths that may be written."""
         return self.own, Path(NOWHERE)
 
 
 def reach_of(target: str, own: Path, private: Sequence[Path]) -> Reach:
-    """Return what a strategy may reach whose entry point is `target`: its `own` folder, and nothing `private`."""
+    """Return what a strategy with the entry point `target` may reach: its `own` folder, but nothing in `private`."""
     hidden = tuple(path.resolve() for path in private)
-    # What can't be read holds nothing that Python would find.
+    # Python finds nothing in folders it can't read.
     folders = [Path(name) for name in sys.path if os.path.isdir(name) and os.access(name, os.R_OK)]
     trees = [Path(name) for name in (*SYSTEM, *_python())]
     trees += [folder for folder in folders if _is_installed(folder)]
     shared = [child for folder in folders if not _is_installed(folder) for child in _importable(folder)]
-    wanted = [*trees, *shared, *_package(target)]
-    read = (part for path in wanted if os.path.exists(path) for part in _without(path, hidden))
+    reachable = [*trees, *shared, *_package(target)]
+    read = (part for path in reachable if os.path.exists(path) for part in _parts_not_hidden(path, hidden))
     return Reach(tuple(dict.fromkeys(read)), tuple(folders), own)
 
 
 def _python() -> Iterator[str]:
-    """Yield where the interpreter, its library and its settings are; a virtual environment shares another's library."""
+    """Yield the interpreter, its library and its settings; a virtual environment uses another Python's library."""
     yield from (f"{sys.base_prefix}/lib", f"{sys.base_prefix}/bin", f"{sys.prefix}/bin", f"{sys.prefix}/pyvenv.cfg")
     yield from (name for name in sys.path if os.path.isfile(name))
 
 
 def _is_installed(folder: Path) -> bool:
-    """Return True for a folder that holds installed packages alone."""
+    """Return True if a folder contains only installed packages."""
     return folder.name in PACKAGE_FOLDERS or folder.is_relative_to(Path(sys.base_prefix, "lib"))
 
 
 def _importable(folder: Path) -> Iterator[Path]:
-    """Yield what packages a project's own folder may hold: no hidden file, no socket, and no state of a bot."""
+    """Yield what may be a package in a project's own folder: no hidden file, no socket, no state folder of a bot."""
     for child in folder.iterdir():
         is_plain = os.path.isfile(child) or (os.path.isdir(child) and not os.path.exists(child / MARKER))
         if is_plain and not child.name.startswith("."):
@@ -66,7 +66,7 @@ def _importable(folder: Path) -> Iterator[Path]:
 
 
 def _package(target: str) -> Iterator[Path]:
-    """Yield where a package lies that is found by other means than the path, as some editable installs are."""
+    """Yield the location of a package that isn't found through the path, as with some editable installs."""
     try:
         spec = find_spec(target.partition(":")[0].partition(".")[0])
     except (ImportError, ValueError):
@@ -75,8 +75,8 @@ def _package(target: str) -> Iterator[Path]:
     yield from map(Path, places)
 
 
-def _without(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:
-    """Yield a path, or where something hidden lies below it, the parts beside that."""
+def _parts_not_hidden(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:
+    """Yield a path, or, if something hidden lies below it, the parts around that."""
     real = path.resolve()
     if any(real.is_relative_to(secret) for secret in hidden):
         return
@@ -84,4 +84,4 @@ def _without(path: Path, hidden: Sequence[Path]) -> Iterator[Path]:
         yield path
         return
     for child in path.iterdir():
-        yield from _without(child, hidden)
+        yield from _parts_not_hidden(child, hidden)

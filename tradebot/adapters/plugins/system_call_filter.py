@@ -1,6 +1,6 @@
-"""A filter of system calls (seccomp, Linux): no sockets, no new processes, and no way around the other confinements.
+"""Filter system calls with seccomp (Linux): no sockets, no new processes, no way around the other confinements.
 
-It only ever looks at numbers; what a call's pointers lead to is not seen by it.
+The filter only sees numbers; it can't see what a call's pointers lead to.
 """
 
 import ctypes
@@ -9,19 +9,19 @@ import os
 import struct
 from collections.abc import Iterable
 
-from tradebot.adapters.plugins.kernel import call, gain_nothing
+from tradebot.adapters.plugins.kernel import call, forbid_new_privileges
 
 PR_SET_SECCOMP, MODE_FILTER = 22, 2
 LOAD, EQUAL, AT_LEAST, AND, RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
 ALLOW, END, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
 LACKING = 0x00050000 | errno.ENOSYS
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
-"""Where a call's number, its architecture's and its arguments stand in what a filter is shown."""
+"""Where the filter finds a call's number, its architecture and its arguments."""
 DATAGRAM, TYPE_OF_SOCKET = 2, 0xF
 THREAD = 0x10000
-"""The flag of a clone that makes a thread, and no process."""
+"""The flag that makes clone create a thread instead of a process."""
 OTHER_TABLE = 0x40000000
-"""From here on x86-64 has its calls a second time."""
+"""From this number on, x86-64 lists its calls a second time."""
 
 Calls = dict[str, tuple[int, ...]]
 SHARED = (425, 426, 427, 438)  # io_uring in three calls, pidfd_getfd
@@ -70,19 +70,19 @@ TABLES: dict[str, tuple[int, Calls]] = {
 
 
 def restrict(*, files: bool, processes: bool, signals: bool) -> None:
-    """Refuse sockets, new processes and looks into others; where asked, more of what those who see them could do.
+    """Refuse sockets, new processes and access to other processes; each option refuses more.
 
-    `files`: changes of a file's mode or times, and watching it. `processes`: limits and priorities of other processes.
-    `signals`: signals to them. OSError where the system can't.
+    `files`: changing a file's mode or times, and watching it. `processes`: limits and priorities of other processes.
+    `signals`: signals to them. Raises OSError if the system can't do this.
     """
     architecture, calls = _table()
-    wanted = {"socket": True, "others": True, "fork": True, "files": files, "times and watches": files}
-    wanted |= {"processes": processes, "queued signals": signals}
-    rules = [refuse(number) for name, is_wanted in wanted.items() if is_wanted for number in calls[name]]
-    # A C library that is told that there is no newer one makes its threads by the older, whose flags can be seen.
+    refused = {"socket": True, "others": True, "fork": True, "files": files, "times and watches": files}
+    refused |= {"processes": processes, "queued signals": signals}
+    rules = [refuse(number) for name, is_refused in refused.items() if is_refused for number in calls[name]]
+    # If clone3 seems missing, the C library creates threads with clone, whose flags the filter can see.
     rules += [[_step(EQUAL, NEWER_CLONE, 0, 1), _step(RETURN, LACKING)]]
     rules += [_refuse_where(number, 0, THREAD, 0) for number in calls["clone"]]
-    # One that comes in a pair could still be pointed elsewhere where it is of datagrams; asyncio needs the other kind.
+    # A datagram socket of a pair could still be pointed elsewhere. asyncio needs only the other kind.
     rules += [_refuse_where(number, 1, TYPE_OF_SOCKET, DATAGRAM) for number in calls["socketpair"]]
     rules += [_refuse_unless(number, (0, os.getpid())) for number in calls["settings"] if processes]
     rules += [_refuse_unless(number, (os.getpid(),)) for number in calls["signals"] if signals]
@@ -90,14 +90,14 @@ def restrict(*, files: bool, processes: bool, signals: bool) -> None:
 
 
 def _table() -> tuple[int, Calls]:
-    found = TABLES.get(os.uname().machine)
-    if found is None or ctypes.sizeof(ctypes.c_void_p) != 8:
+    table = TABLES.get(os.uname().machine)
+    if table is None or ctypes.sizeof(ctypes.c_void_p) != 8:
         raise OSError(errno.ENOSYS, "no table of system calls for this machine")
-    return found
+    return table
 
 
 def install(architecture: int, rules: Iterable[bytes]) -> None:
-    """Hold this process, and all that it starts, to a filter; each rule goes on to the next where it doesn't apply."""
+    """Apply a filter to this process and everything it starts; a rule that doesn't apply passes on to the next one."""
     steps = [
         _step(LOAD, ARCHITECTURE),
         _step(EQUAL, architecture, 1, 0),
@@ -109,9 +109,9 @@ def install(architecture: int, rules: Iterable[bytes]) -> None:
         _step(RETURN, ALLOW),
     ]
     program = b"".join(steps)
-    held = ctypes.create_string_buffer(program, len(program))
-    pointed = struct.pack("@HxxxxxxP", len(program) // 8, ctypes.addressof(held))
-    gain_nothing()
+    buffer = ctypes.create_string_buffer(program, len(program))
+    pointed = struct.pack("@HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    forbid_new_privileges()
     call("prctl", PR_SET_SECCOMP, MODE_FILTER, pointed, 0, 0)
 
 
@@ -120,12 +120,12 @@ def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
 
 
 def refuse(number: int) -> list[bytes]:
-    """Return the steps that refuse a call."""
+    """Return the filter steps that refuse a call."""
     return [_step(EQUAL, number, 0, 1), _step(RETURN, REFUSE)]
 
 
 def _refuse_where(number: int, argument: int, mask: int, value: int) -> list[bytes]:
-    """Return the steps that refuse a call where these bits of an argument have this value."""
+    """Return the filter steps that refuse a call if these bits of an argument have this value."""
     return [
         _step(EQUAL, number, 0, 5),
         _step(LOAD, ARGUMENTS + 8 * argument),
@@ -137,7 +137,7 @@ def _refuse_where(number: int, argument: int, mask: int, value: int) -> list[byt
 
 
 def _refuse_unless(number: int, allowed: tuple[int, ...]) -> list[bytes]:
-    """Return the steps that refuse a call whose first argument is none of these."""
+    """Return the filter steps that refuse a call unless its first argument is one of these."""
     left = range(len(allowed), 0, -1)
     return [
         _step(EQUAL, number, 0, len(allowed) + 3),

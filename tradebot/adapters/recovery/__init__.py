@@ -1,1 +1,1 @@
-"""Backups, damage, and books made again."""
+"""Backups, damaged books, and rebuilding them."""

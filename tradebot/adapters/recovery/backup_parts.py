@@ -1,8 +1,8 @@
-"""What backups are made of: files of bytes that are written once, and recipes that put a whole file together from them.
+"""Store backups as parts, which are written once, and recipes that put a whole file together from parts.
 
-The first backup's parts are whole files. A later one adds the pages that differ from the backup before it, and its
-recipe names each run of bytes by the part that holds it. No part is ever changed, so a backup depends on no other
-backup, only on parts, and one that is half made leaves nothing but parts that no recipe names.
+The first backup's parts are whole files. Each later one adds only the pages that differ from the backup before it, and
+its recipe lists each run of bytes by the part that holds it. Parts never change, so a backup depends only on parts and
+not on other backups, and an unfinished backup leaves nothing but unused parts.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ PARTS = "parts"
 PAGE = 4096
 BLOCK = 16 * PAGE
 LARGE = 1 << 20
-MOST_PARTS = 30
-"""After a recipe of so many parts a whole file is kept once more, so that old parts can go."""
-AGAIN = "tradebot backup makes a new one; tradebot recover takes whatever is whole"
+MAX_PARTS = 30
+"""Once a recipe has this many parts, the whole file is stored again, so that old parts can be deleted."""
+NEXT_STEP = "tradebot backup makes a new one; tradebot recover uses whatever is intact"
 
 
 class Run(NamedTuple):
-    """Bytes that stand one after the other in a part."""
+    """Consecutive bytes in a part."""
 
     part: str
     offset: int
@@ -35,9 +35,9 @@ class Run(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """How a file is put together, and what must come of it: its size in bytes and its SHA-256.
+    """How a file is put together, and what the result must be: its size in bytes and its SHA-256.
 
-    `parts` holds the SHA-256 of each part that is needed.
+    `parts` holds the SHA-256 of each part it needs.
     """
 
     bytes: int
@@ -50,23 +50,23 @@ NOTHING = Recipe(0, hashlib.sha256().hexdigest(), (), {})
 
 
 def read_recipe(described: Mapping[str, Any]) -> Recipe:
-    """Return a recipe from its JSON; KeyError, TypeError or ValueError where that is none."""
+    """Return a recipe from its JSON; KeyError, TypeError or ValueError if it isn't one."""
     runs = tuple(Run(str(part), int(offset), int(length)) for part, offset, length in described["runs"])
     parts = {str(part): str(digest) for part, digest in described["parts"].items()}
     return Recipe(int(described["bytes"]), str(described["sha256"]), runs, parts)
 
 
 class Assembled:
-    """The bytes that a recipe gives, from the first to the last; OperatorError where a part is too short for them."""
+    """The bytes that a recipe produces, from first to last; OperatorError if a part is too short."""
 
     def __init__(self, root: Path, recipe: Recipe) -> None:
         self._root = root
-        self._left = deque(recipe.runs)
+        self._runs_left = deque(recipe.runs)
         self._files: dict[str, BinaryIO] = {}
         self.recipe = recipe
 
     def __enter__(self) -> "Assembled":
-        """Begin."""
+        """Return this object; parts are opened when they are needed."""
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -75,46 +75,46 @@ class Assembled:
             file.close()
 
     def take(self, size: int) -> tuple[bytes, list[Run]]:
-        """Return so many bytes more, fewer at the end, and where they stand."""
-        found, where = bytearray(), list[Run]()
-        while self._left and len(found) < size:
-            part, offset, length = self._left.popleft()
-            taken = min(length, size - len(found))
+        """Return the next `size` bytes, fewer at the end, and the runs they come from."""
+        data, runs = bytearray(), list[Run]()
+        while self._runs_left and len(data) < size:
+            part, offset, length = self._runs_left.popleft()
+            taken = min(length, size - len(data))
             if taken < length:
-                self._left.appendleft(Run(part, offset + taken, length - taken))
-            where.append(Run(part, offset, taken))
-            found += self._read(where[-1])
-        return bytes(found), where
+                self._runs_left.appendleft(Run(part, offset + taken, length - taken))
+            runs.append(Run(part, offset, taken))
+            data += self._read(runs[-1])
+        return bytes(data), runs
 
     def _read(self, run: Run) -> bytes:
         path = self._root / run.part
         try:
             file = self._files.get(run.part) or self._files.setdefault(run.part, opened_plain(path))
             file.seek(run.offset)
-            found = file.read(run.length)
+            data = file.read(run.length)
         except OSError as error:
-            raise _other(path) from error
-        if len(found) != run.length:
-            raise _other(path)
-        return found
+            raise _changed(path) from error
+        if len(data) != run.length:
+            raise _changed(path)
+        return data
 
 
 Hashed = dict[Path, str | None]
-"""The SHA-256 of parts that were read; None for one that could not be."""
+"""The SHA-256 of each part that was read; None if it could not be read."""
 
 
 def require_parts(root: Path, recipe: Recipe, hashed: Hashed) -> None:
-    """Raise OperatorError where a part is not as it was kept; one that is among the `hashed` is not read again."""
+    """Raise OperatorError if a part has changed since it was stored; parts in `hashed` are not read again."""
     for part, digest in recipe.parts.items():
         path = root / part
         if path not in hashed:
             hashed[path] = _digest(path)
         if hashed[path] != digest:
-            raise _other(path)
+            raise _changed(path)
 
 
 def _digest(path: Path) -> str | None:
-    """Return the SHA-256 of a part; None where it is missing or cannot be read."""
+    """Return the SHA-256 of a part; None if it is missing or can't be read."""
     try:
         with opened_plain(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -122,69 +122,69 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def _other(path: Path) -> OperatorError:
-    return OperatorError(f"{path} is not as it was when the copy was made", AGAIN)
+def _changed(path: Path) -> OperatorError:
+    return OperatorError(f"{path} has changed since the backup was made", NEXT_STEP)
 
 
 def write(root: Path, name: str, file: Path, before: Recipe | None, hashed: Hashed | None = None) -> Recipe:
-    """Keep the bytes of a file that an earlier recipe does not give, as the part `name`; return the file's recipe.
+    """Store as part `name` the bytes of a file that an earlier recipe doesn't have; return the file's new recipe.
 
-    Where there is none, or what it needs is not whole any more, the file itself becomes the part. The caller syncs it.
+    If there is no earlier recipe, or its parts are damaged, the file itself becomes the part. The caller syncs it.
     """
     hashed = {} if hashed is None else hashed
-    if before is not None and len(before.parts) < MOST_PARTS:
-        with suppress(OperatorError), Assembled(root, before) as known:
+    if before is not None and len(before.parts) < MAX_PARTS:
+        with suppress(OperatorError), Assembled(root, before) as earlier:
             require_parts(root, before, hashed)
-            return _written(root, name, file, known)
+            return _written(root, name, file, earlier)
     recipe = _moved(root, name, file)
-    # Its digest is of what was read from it just now.
+    # The digest is of what was just read from it.
     hashed |= {root / name: digest for name, digest in recipe.parts.items()}
     return recipe
 
 
 def require_whole(root: Path, recipe: Recipe) -> None:
-    """Read all that a recipe gives; OperatorError where that is not what was backed up."""
+    """Read everything a recipe produces; OperatorError if that differs from what was backed up."""
     for _ in _blocks(root, recipe):
         pass
 
 
 def assemble(root: Path, recipe: Recipe, target: Path) -> None:
-    """Put a file together; OperatorError where that does not give what was backed up."""
+    """Put a file together; OperatorError if the result differs from what was backed up."""
     with written_plain(target) as file:
         for block in _blocks(root, recipe):
             file.write(block)
 
 
 def _blocks(root: Path, recipe: Recipe) -> Iterator[bytes]:
-    """Yield all that a recipe gives; OperatorError at the end where that is not what was backed up."""
+    """Yield everything a recipe produces; OperatorError at the end if that differs from what was backed up."""
     digest = hashlib.sha256()
-    with Assembled(root, recipe) as known:
-        while block := known.take(LARGE)[0]:
+    with Assembled(root, recipe) as earlier:
+        while block := earlier.take(LARGE)[0]:
             digest.update(block)
             yield block
     if digest.hexdigest() != recipe.sha256:
         require_parts(root, recipe, {})
-        raise _other(root)
+        raise _changed(root)
 
 
-def _written(root: Path, name: str, file: Path, known: Assembled) -> Recipe:
-    """Write the pages of a file that are not known as a part."""
-    digest, own, runs, size, written = hashlib.sha256(), hashlib.sha256(), list[Run](), 0, 0
+def _written(root: Path, name: str, file: Path, earlier: Assembled) -> Recipe:
+    """Write those pages of a file that the earlier parts don't hold as a new part."""
+    digest, part_digest, runs, size, written = hashlib.sha256(), hashlib.sha256(), list[Run](), 0, 0
     with opened_plain(file) as read, written_plain(root / name) as part:
         while block := read.read(BLOCK):
             digest.update(block)
             size += len(block)
-            for run, page in _pages(block, *known.take(BLOCK)):
+            for run, page in _pages(block, *earlier.take(BLOCK)):
                 _append(runs, run or Run(name, written, len(page)))
                 written += part.write(page)
-                own.update(page)
-    digests = {**known.recipe.parts, name: own.hexdigest()}
+                part_digest.update(page)
+    digests = {**earlier.recipe.parts, name: part_digest.hexdigest()}
     needed = {run.part: digests[run.part] for run in runs}
     return Recipe(size, digest.hexdigest(), tuple(runs), needed)
 
 
 def _moved(root: Path, name: str, file: Path) -> Recipe:
-    """Make a part of a whole file by giving it another name, which writes none of it again."""
+    """Make a whole file a part by renaming it, so that nothing is written twice."""
     with opened_plain(file) as read:
         size = os.fstat(read.fileno()).st_size
         digest = hashlib.file_digest(read, "sha256").hexdigest()
@@ -193,21 +193,21 @@ def _moved(root: Path, name: str, file: Path) -> Recipe:
     return Recipe(size, digest, (Run(name, 0, size),), {name: digest}) if size else NOTHING
 
 
-def _pages(block: bytes, known: bytes, where: list[Run]) -> Iterator[tuple[Run | None, bytes]]:
-    """Yield what gives a block: runs that are there, or None and the bytes to be written."""
-    if block == known:
-        yield from ((run, b"") for run in where)
+def _pages(block: bytes, earlier: bytes, runs: list[Run]) -> Iterator[tuple[Run | None, bytes]]:
+    """Yield the pieces of a block: runs that exist already, or None with bytes that must be written."""
+    if block == earlier:
+        yield from ((run, b"") for run in runs)
         return
     for at in range(0, len(block), PAGE):
         page = block[at : at + PAGE]
-        if page == known[at : at + PAGE]:
-            yield from ((run, b"") for run in _cut(where, at, len(page)))
+        if page == earlier[at : at + PAGE]:
+            yield from ((run, b"") for run in _cut(runs, at, len(page)))
         else:
             yield None, page
 
 
 def _cut(runs: Iterable[Run], start: int, length: int) -> Iterator[Run]:
-    """Yield the pieces of runs that give `length` bytes from `start` on."""
+    """Yield the pieces of runs that hold `length` bytes from `start` on."""
     for part, offset, size in runs:
         taken = min(size - start, length)
         if taken > 0:
@@ -217,7 +217,7 @@ def _cut(runs: Iterable[Run], start: int, length: int) -> Iterator[Run]:
 
 
 def _append(runs: list[Run], run: Run) -> None:
-    """Add a run, as more of the last one where it goes on there."""
+    """Add a run, extending the last one if it continues there."""
     last = runs[-1] if runs else None
     if last and (last.part, last.offset + last.length) == (run.part, run.offset):
         runs[-1] = Run(last.part, last.offset, last.length + run.length)

@@ -1,6 +1,7 @@
-"""Copies of the books: ledger and journal of one moment, verified before they count.
+"""Back up the books: the ledger and journal of one moment, verified before the copy counts.
 
-Each has a folder with its manifest; the bytes lie in `parts`, where a copy keeps only what differs from the one before.
+Each backup has a folder with its manifest. The bytes lie in `parts`, where a backup only stores what differs from the
+one before.
 """
 
 import fcntl
@@ -20,7 +21,7 @@ from tradebot.adapters.ledger import journal_reading
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import copy_database, open_database, translated
 from tradebot.adapters.recovery import backup_parts
-from tradebot.adapters.recovery.backup_parts import AGAIN, PARTS, Hashed, Recipe
+from tradebot.adapters.recovery.backup_parts import NEXT_STEP, PARTS, Hashed, Recipe
 from tradebot.adapters.recovery.quarantine import MANIFEST, SCHEMA, describe, stamp, write_manifest
 from tradebot.adapters.state.plain_files import NotPlainError, opened_plain, read_plain, written_plain
 from tradebot.adapters.state.state_folder import (
@@ -37,20 +38,20 @@ from tradebot.adapters.state.state_folder import (
 from tradebot.errors import DamagedBooksError, OperatorError
 
 KEPT = 30
-"""So many copies of sessions are kept; those that a person asked for stay until a person takes them away."""
+"""How many session backups are kept; the ones a person asked for stay until a person deletes them."""
 SESSION = "session-"
 DRAFT, SCRATCH = ".new", ".whole-"
 IN_PARTS = "tradebot.backup/2"
-"""The schema of a copy whose files are put together from parts; the first version's lie in its folder whole."""
+"""The schema of backups whose files are put together from parts; first-version backups hold whole files."""
 
 
-LET_GO = "delete the damaged ones, and check the disk"
-REMEDY = f"tradebot backup makes a whole one; then {LET_GO}"
-"""What to do about backups that are damaged; the first alone where a whole one was just made."""
+DELETE_DAMAGED = "delete the damaged ones, and check the disk"
+REMEDY = f"tradebot backup makes a new one; then {DELETE_DAMAGED}"
+"""What to do about damaged backups; only the second half if a new backup was just made."""
 
 
 class Backup(NamedTuple):
-    """One verified copy: the last record of its journal, and how much it holds."""
+    """One verified backup: the last record of its journal, and how much it holds."""
 
     path: Path
     record: int
@@ -60,14 +61,14 @@ class Backup(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """A copy that cannot be put back as it was made, and why."""
+    """A backup that can't be restored as it was made, and why."""
 
     name: str
     why: str
 
 
 class End(NamedTuple):
-    """How far books go: the hash of the journal's last record, the ledger's seal, and the ledger's last time."""
+    """How far books go: the hash of the journal's last record, the ledger's seal, and the ledger's latest time."""
 
     last: str | None
     sealed: str | None
@@ -75,26 +76,26 @@ class End(NamedTuple):
 
 
 def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = None) -> Backup:
-    """Copy the books, read the copy through, and only then give it its name; the caller holds the pass lock.
+    """Copy the books, verify the copy, and only then give it its name; the caller holds the pass lock.
 
-    What the copy before it holds already is not kept once more; of the parts that it reads for that, `hashed` takes the
-    digests, so that `damaged` need not read them again. OperatorError where the disk does not take it,
-    DamagedBooksError where the copy does not hold.
+    Whatever the previous backup holds already is not stored again. The digests of the parts read for that go into
+    `hashed`, so that `damaged` need not read them again. OperatorError if the disk refuses, DamagedBooksError if the
+    copy is not sound.
     """
     root = folder.path / BACKUPS
-    place, draft = _free(root / f"{stamp(at)}-{what}"), root / DRAFT
+    place, draft = _unused_name(root / f"{stamp(at)}-{what}"), root / DRAFT
     try:
         with around("backups.forget_draft"):
             shutil.rmtree(draft, ignore_errors=True)
         _forget_scratch(root)
         make_folder(draft)
         _copy(folder.path, draft)
-        found = _counted(draft, place, folder.account_number)
-        words: dict[str, object] = {"state": folder.id, "account": folder.account_number}
-        words |= {name: value for name, value in found._asdict().items() if name != "path"}
-        words |= {"at": at.astimezone(UTC).isoformat(), **_end(draft)._asdict()}
-        words["made_of"] = _keep(root, draft, place.name, _before(folder), hashed)
-        write_manifest(draft, words, IN_PARTS)
+        found = _read_through(draft, place, folder.account_number)
+        manifest: dict[str, object] = {"state": folder.id, "account": folder.account_number}
+        manifest |= {name: value for name, value in found._asdict().items() if name != "path"}
+        manifest |= {"at": at.astimezone(UTC).isoformat(), **_end(draft)._asdict()}
+        manifest["made_of"] = _keep(root, draft, place.name, _newest_recipes(folder), hashed)
+        write_manifest(draft, manifest, IN_PARTS)
         with around("backups.name"):
             draft.rename(place)
         sync_folder(root)
@@ -106,15 +107,15 @@ def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = N
 
 
 def _forget_scratch(root: Path) -> None:
-    """Remove the whole files that a killed process had put together; what a living one holds stays."""
+    """Remove scratch folders left by killed processes; those a live process holds stay."""
     for scratch in root.glob(f"{SCRATCH}*"):
-        with suppress(OSError), _held(scratch), around("backups.forget_scratch"):
+        with suppress(OSError), _locked(scratch), around("backups.forget_scratch"):
             shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
-def _held(scratch: Path) -> Iterator[None]:
-    """Hold a folder for as long as this process needs it; BlockingIOError if another one does."""
+def _locked(scratch: Path) -> Iterator[None]:
+    """Lock a folder while this process needs it; BlockingIOError if another process has it."""
     descriptor = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -123,14 +124,14 @@ def _held(scratch: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _free(place: Path) -> Path:
-    """Return a name that is not taken: there may be two copies in one second."""
+def _unused_name(place: Path) -> Path:
+    """Return an unused name, because two backups may be made in the same second."""
     numbered = (place.with_name(f"{place.name}-{number}") for number in count(2))
     return next(path for path in chain([place], numbered) if not path.exists())
 
 
-def _before(folder: StateFolder) -> Mapping[str, Recipe]:
-    """Return the recipes of the newest copy; none where there is none, or they cannot be read."""
+def _newest_recipes(folder: StateFolder) -> Mapping[str, Recipe]:
+    """Return the recipes of the newest backup; none if there is no backup or they can't be read."""
     for place in places(folder.path)[:1]:
         with suppress(OperatorError):
             return _recipes(_manifest(place))
@@ -138,36 +139,36 @@ def _before(folder: StateFolder) -> Mapping[str, Recipe]:
 
 
 def _keep(root: Path, draft: Path, name: str, before: Mapping[str, Recipe], hashed: Hashed | None) -> dict[str, object]:
-    """Turn the files of a draft into parts, durably; return their recipes as a manifest holds them."""
+    """Turn the files of a draft into parts, durably; return their recipes in the form a manifest holds."""
     parts = root / PARTS
     if not parts.is_dir():
         make_folder(parts)
-    made = dict[str, object]()
+    recipes = dict[str, object]()
     for file in (LEDGER, JOURNAL):
         part = f"{name}.{file}"
-        made[file] = backup_parts.write(parts, part, draft / file, before.get(file), hashed)._asdict()
+        recipes[file] = backup_parts.write(parts, part, draft / file, before.get(file), hashed)._asdict()
         _sync(parts / part)
         with around("backups.drop_copy"):
             (draft / file).unlink(missing_ok=True)
     sync_folder(parts)
-    return made
+    return recipes
 
 
 def of_session(folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None) -> Backup | None:
-    """Make the copy of a session that has ended, once; None where there is one. The oldest of many are let go."""
+    """Back up a session that has ended, once, and delete the oldest session backups; None if it has a backup."""
     name = f"{SESSION}{session.isoformat()}"
     if any(path.name.endswith(f"-{name}") for path in places(folder.path)):
         return None
-    made = make(folder, name, at, hashed)
+    backup = make(folder, name, at, hashed)
     for old in [path for path in places(folder.path) if f"-{SESSION}" in path.name][KEPT:]:
         with around("backups.forget_old"):
             shutil.rmtree(old, ignore_errors=True)
     _forget_parts(folder.path / BACKUPS, places(folder.path))
-    return made
+    return backup
 
 
 def _forget_parts(root: Path, kept: Iterable[Path]) -> None:
-    """Let go of the parts that no copy needs; of none where it cannot be read what one needs."""
+    """Delete the parts that no backup needs; delete none if a manifest can't be read."""
     try:
         needed = {part for place in kept for recipe in _recipes(_manifest(place)).values() for part in recipe.parts}
     except OperatorError:
@@ -179,34 +180,34 @@ def _forget_parts(root: Path, kept: Iterable[Path]) -> None:
 
 
 def places(folder: Path) -> list[Path]:
-    """Return the folders of the copies, the newest first."""
+    """Return the folders of the backups, newest first."""
     root = folder / BACKUPS
     found = (path for path in root.iterdir() if not path.name.startswith(".")) if root.is_dir() else ()
     return sorted((path for path in found if path.is_dir() and path.name != PARTS), reverse=True)
 
 
 def verified(folder: StateFolder, name: str) -> Backup:
-    """Return a copy by its name, read through; OperatorError where it is none, another bot's, or not as it was made."""
+    """Return a backup by name after reading it through; OperatorError if it is missing, changed or another bot's."""
     place = folder.path / BACKUPS / name
     content = _manifest(place)
     if (content.get("state"), content.get("account")) != (folder.id, folder.account_number):
-        raise OperatorError(f"{place} is the copy of another bot's books", _known(folder))
+        raise OperatorError(f"{place} is a backup of another bot's books", _known(folder))
     _require_files(place, content)
     if not in_parts(place):
-        return _counted(place, place, folder.account_number)
+        return _read_through(place, place, folder.account_number)
     for recipe in _recipes(content).values():
         backup_parts.require_whole(place.parent / PARTS, recipe)
     try:
-        # What the parts give is, to the byte, what was read through and counted when the copy was made.
+        # Byte for byte, the parts give what was read through and counted when the backup was made.
         return Backup(place, *(int(content[name]) for name in Backup._fields[1:]))
     except (KeyError, TypeError, ValueError) as error:
-        raise OperatorError(f"{place / MANIFEST} cannot be read: {error!r}", AGAIN) from error
+        raise OperatorError(f"{place / MANIFEST} can't be read: {error!r}", NEXT_STEP) from error
 
 
 def damaged(folder: Path, hashed: Hashed | None = None) -> list[Damage]:
-    """Read everything that copies are made of, each part once, and return the copies of which something is damaged.
+    """Read everything that backups consist of, each part once, and return the damaged backups.
 
-    It is compared with the digests that stand in the manifests; what they make up together is not read for content.
+    Parts are compared with the digests in the manifests; the books they form together are not read for content.
     """
     read = Hashed() if hashed is None else hashed
     found = ((place.name, _damage(place, read)) for place in places(folder))
@@ -225,9 +226,9 @@ def _damage(place: Path, hashed: Hashed) -> str | None:
 
 
 def require_as_made(place: Path, file: str) -> None:
-    """Raise OperatorError where a file of a copy of the first version is not as its manifest says, if that is there.
+    """Raise OperatorError if a file of a first-version backup differs from its manifest, if both exist.
 
-    Of parts that is seen when they are put together; the quarantine holds what was damaged when it came there.
+    For backups in parts this shows when they are put together. The quarantine holds files that were damaged before.
     """
     if place.parent.name == BACKUPS and (place / file).exists() and (place / MANIFEST).exists():
         _require_files(place, _manifest(place), only=file)
@@ -236,15 +237,15 @@ def require_as_made(place: Path, file: str) -> None:
 def _require_files(place: Path, content: Mapping[str, Any], only: str | None = None) -> None:
     for file, described in content["files"].items():
         if only in (None, file) and (not (place / file).is_file() or describe(place / file) != described):
-            raise OperatorError(f"{place / file} is not as it was when the copy was made", AGAIN)
+            raise OperatorError(f"{place / file} has changed since the backup was made", NEXT_STEP)
 
 
 @contextmanager
 def whole(place: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str] | None = None) -> Iterator[Path]:
-    """Yield a folder that holds whole files of a copy, for as long; OperatorError where they cannot be made.
+    """Yield a folder with whole files of a backup while it is needed; OperatorError if they can't be put together.
 
-    With a list `lost`, a file that cannot be made is left out, and why is put there. A folder that holds the files
-    itself, as the quarantine's and the first version's copies do, is yielded as it is.
+    With a list `lost`, files that can't be put together are left out and the reasons are appended to it. A folder that
+    holds the files itself, such as in the quarantine or a first-version backup, is yielded as it is.
     """
     if not in_parts(place):
         yield place
@@ -266,7 +267,7 @@ def whole(place: Path, files: Iterable[str] = (LEDGER, JOURNAL), lost: list[str]
 @contextmanager
 def scratch(root: Path) -> Iterator[Path]:
     """Yield an empty folder below `root`; if this process is killed, the next backup removes it."""
-    with TemporaryDirectory(prefix=SCRATCH, dir=root) as made, _held(Path(made)):
+    with TemporaryDirectory(prefix=SCRATCH, dir=root) as made, _locked(Path(made)):
         yield Path(made)
 
 
@@ -284,7 +285,7 @@ def ledger_size(place: Path) -> int:
 
 
 def end(place: Path) -> End:
-    """Return how far the books of a folder go, unread; OperatorError where the ledger cannot be opened."""
+    """Return how far the books in a folder go, without reading them; OperatorError if the ledger can't be opened."""
     if not in_parts(place):
         return _end(place)
     content = _manifest(place)
@@ -300,7 +301,7 @@ def _end(place: Path) -> End:
 
 
 def in_parts(place: Path) -> bool:
-    """Tell whether a folder is of a copy whose files are put together from parts."""
+    """Return True if a folder is a backup whose files are put together from parts."""
     return (place / MANIFEST).exists() and not any((place / file).exists() for file in (LEDGER, JOURNAL))
 
 
@@ -311,34 +312,34 @@ def _manifest(place: Path) -> dict[str, Any]:
             return dict(content)
     except FileNotFoundError as error:
         raise OperatorError(
-            f"there is no backup {place}", "tradebot backup --list shows those that there are"
+            f"there is no backup {place}", "tradebot backup --list   (shows the ones there are)"
         ) from error
     except OSError as error:
-        raise OperatorError(f"{place / MANIFEST} can't be read: {error.strerror}", AGAIN) from error
+        raise OperatorError(f"{place / MANIFEST} can't be read: {error.strerror}", NEXT_STEP) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise OperatorError(f"{place / MANIFEST} is damaged", AGAIN) from error
-    raise OperatorError(f"{place} is not a backup of this version", AGAIN)
+        raise OperatorError(f"{place / MANIFEST} is damaged", NEXT_STEP) from error
+    raise OperatorError(f"{place} is not a backup of this version", NEXT_STEP)
 
 
 def _recipes(content: Mapping[str, Any]) -> dict[str, Recipe]:
-    """Return how the files of a copy are put together; none where they lie in its folder."""
+    """Return how a backup's files are put together; empty if they lie in its folder."""
     try:
-        return {file: backup_parts.read_recipe(told) for file, told in content.get("made_of", {}).items()}
+        return {file: backup_parts.read_recipe(described) for file, described in content.get("made_of", {}).items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise OperatorError(f"the manifest of a backup cannot be read: {error}", AGAIN) from error
+        raise OperatorError(f"the manifest of a backup can't be read: {error}", NEXT_STEP) from error
 
 
 def _known(folder: StateFolder) -> str:
-    return ", ".join(path.name for path in places(folder.path)[:3]) or "there is none of this bot: tradebot backup"
+    return ", ".join(path.name for path in places(folder.path)[:3]) or "this bot has none: tradebot backup"
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy ledger and journal of one moment: nobody writes either while the ledger's write lock is held.
+    """Copy ledger and journal as of one moment: no one writes to either while the ledger's write lock is held.
 
-    The journal is copied without the lock, as far as it went while it was held: nothing before that changes.
+    The journal is copied after the lock is released, but only up to its length at that time, which never changes.
     """
     with opened_plain(source / JOURNAL) as read, written_plain(target / JOURNAL) as written:
-        with _written_by_nobody(source / LEDGER):
+        with _write_locked(source / LEDGER):
             copy_database(source / LEDGER, target / LEDGER)
             size = os.fstat(read.fileno()).st_size
         while block := read.read(min(size, backup_parts.LARGE)):
@@ -348,7 +349,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _written_by_nobody(path: Path) -> Iterator[None]:
+def _write_locked(path: Path) -> Iterator[None]:
     with translated(path), closing(open_database(path, read_only=False)) as database:
         database.execute("BEGIN IMMEDIATE")
         yield
@@ -361,8 +362,8 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _counted(copy: Path, name: Path, account: str) -> Backup:
-    """Read a copy through, pages, rows and chain, and count what it holds."""
+def _read_through(copy: Path, name: Path, account: str) -> Backup:
+    """Read a copy through, including pages, rows and the journal's chain, and count what it holds."""
     ledger = SqliteLedger.open(copy, account, read_only=True)
     with closing(ledger):
         ledger.file.check_pages()

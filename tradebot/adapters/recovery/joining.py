@@ -1,7 +1,7 @@
-"""New books of a whole ledger and a journal: each is taken over as it is, and given what only the other one holds.
+"""Make new books from an intact ledger and a journal: each is kept as it is, and gets what only the other one holds.
 
-Where the ledger is sealed with a record of the journal, all that the journal tells up to there is in the ledger, or was
-never committed: nothing is left to be written but the records that follow. Else both are compared row by row.
+If the ledger is sealed with a record of the journal, everything the journal says up to that record is in the ledger or
+was never committed, so only later records must be written. Otherwise both are compared row by row.
 """
 
 from collections import deque
@@ -33,13 +33,13 @@ from tradebot.adapters.text.canonical import parse_time
 
 TIMED = frozenset({"promised", "settled", "abandoned", "retried", "fill", "cash_adjusted", "acknowledged"})
 FATES = frozenset({"settled", "abandoned", "retried"})
-"""Records that tell of an intent by its id."""
+"""Records that refer to an intent by its id."""
 IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "approved": "baselines"}
 """Records of which the last one is in force, and their tables."""
 
 
 def lay(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[Replayed], None]:
-    """Lay both down in the scratch folder, and return what writes into the ledger what only the journal holds."""
+    """Copy both to the scratch folder; return a function that writes what only the journal holds into the ledger."""
     assert sources.ledger, "there is a ledger to be joined"
     copy = sources.copies[sources.ledger, LEDGER]
     with closing(SqliteLedger.open(copy, folder.account_number, read_only=True)) as old:
@@ -57,12 +57,12 @@ def lay(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> 
 
 
 def _sealed_in(sources: Sources, old: SqliteLedger) -> bool:
-    """Tell whether the ledger is sealed with a record of this very journal."""
+    """Return True if the ledger is sealed with a record of this very journal."""
     return sources.reading is not None and old.file.sealed().hash in sources.reading.met
 
 
 def _lacking(sources: Sources, old: SqliteLedger) -> list[Place]:
-    """Return what the journal lacks of the ledger; of a whole one that the ledger is sealed with it is nothing."""
+    """Return what the journal lacks compared with the ledger; nothing if the ledger is sealed with it."""
     if _sealed_in(sources, old) and sources.reading and not sources.reading.breaks:
         return []
     return _compared(sources, old).lacking
@@ -75,7 +75,7 @@ def _compared(sources: Sources, old: SqliteLedger) -> Compared:
 
 
 def _rest(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
-    """Return the records that the ledger does not hold, and that nothing in it has superseded."""
+    """Return the records that the ledger doesn't hold and that nothing in it has superseded."""
     sealed = old.file.sealed()
     if _sealed_in(sources, old):
         return sources.records(after=sealed.sequence)
@@ -88,7 +88,7 @@ def _rest(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
 def _lay_journal(
     folder: StateFolder, path: Path, sources: Sources, old: SqliteLedger, lacking: Iterable[Place], now: datetime
 ) -> Head:
-    """Write the new journal: the old one as far as its chain holds, then what follows, with what it lacks."""
+    """Write the new journal: the old one up to where its chain breaks, then the rest with what it lacks."""
     with closing(_begun(folder, path, sources)) as begun:
         rest = sources.reading.records(sources.reading.sound_bytes) if sources.reading else iter(())
         for record in _merged(rest, lacking, old):
@@ -122,7 +122,7 @@ def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, obje
 
 
 def _play_rest(sources: Sources, head: Head, rest: Iterable[Record], books: Replayed) -> None:
-    """Write into the ledger what only the journal holds, and take out what new books do not inherit."""
+    """Write into the ledger what only the journal holds, and remove what new books don't inherit."""
     books.continue_at(head)
     if sources.approval_unsure:
         books.forget_baselines()
@@ -131,13 +131,13 @@ def _play_rest(sources: Sources, head: Head, rest: Iterable[Record], books: Repl
     for record in rest:
         replay(books, record, sources)
     books.file.journalling = True
-    # Whose shares became others by no trade since the old ledger has no best price any more.
+    # If shares changed owners without a trade since the old ledger, their best price is no longer known.
     for owned in books.money.untraded(known):
         books.forget_high_water(owned.strategy, owned.fill.symbol)
 
 
 def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, str]) -> Iterator[Record]:
-    """Yield the records of another end; `latest` is when the ledger's last row was written that is in force."""
+    """Yield the journal's records the ledger lacks; `latest` maps kinds to the time of the ledger's row in force."""
     for record in sources.records():
         if record.kind in IN_FORCE and record.at <= latest[record.kind]:
             continue
@@ -146,7 +146,7 @@ def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, s
 
 
 def _identity_of_intent(record: Record) -> bytes:
-    """Return the digest of the promise that a record tells of, or of the record itself."""
+    """Return the digest of the promise that a record refers to, or of the record itself."""
     return identity(record, "promised" if record.kind in FATES else record.kind)
 
 
@@ -161,7 +161,7 @@ def _doubt_of(old: SqliteLedger, place: Place) -> Doubt:
 
 
 def _merged(records: Iterable[Record], lacking: Iterable[Place], old: SqliteLedger) -> Iterator[Record | Journalled]:
-    """Put what was lacking where its time says; halts carry a person's own time, and tell nothing of trading time."""
+    """Insert what was lacking where its time says; halts carry a person's own time, which isn't trading time."""
     waiting = deque(lacking)
     for record in records:
         while waiting and record.kind in TIMED and waiting[0].at <= record.at:

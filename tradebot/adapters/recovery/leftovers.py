@@ -1,6 +1,6 @@
-"""What an interrupted `init` leaves behind: a folder with books and no marker.
+"""Handle what an interrupted `init` leaves behind: a folder with books but no marker.
 
-Books that were never used may be moved aside without a question; others need a person, because they are money records.
+Books that were never used may be moved aside without asking. Others are money records, so a person must decide.
 """
 
 from contextlib import closing
@@ -13,29 +13,29 @@ from tradebot.errors import DamagedJournalError, OperatorError, TradebotError
 
 USER_FILE = "tradebot.yaml"
 BEFORE_USE = frozenset({"created", "opening", "approved", "trading_state"})
-"""Kinds of journal records that books hold before anything was promised or filled."""
-MOVED = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS)
-"""What moves with unused books: the market that was made for them goes too, a person's configuration stays."""
+"""Kinds of journal records that books hold before anything is promised or filled."""
+MOVED_NAMES = (*(name for name in OWN_FILES if name != USER_FILE), EXCHANGE, PLANS)
+"""Names that move along with unused books. The market made for them moves too; a person's configuration stays."""
 
 
-def found(folder: Path) -> bool:
-    """Tell whether a folder without a marker holds books; OperatorError where they were used, or cannot be read."""
+def has_unused_books(folder: Path) -> bool:
+    """Return True if a folder without a marker holds unused books; OperatorError if they are used or unreadable."""
     if not any((folder / name).exists() for name in (LEDGER, JOURNAL)):
         return False
     if _unused(folder):
         return True
     raise OperatorError(
-        f"{folder} holds books that were used, or that cannot be read, and their marker {MARKER} is lost: "
+        f"{folder} holds books, but their marker {MARKER} is lost, and the books were used or can't be read: "
         "nothing is written over them.",
-        f"put {MARKER} back from a copy, or keep the books elsewhere and begin anew: mv {folder} {folder}.lost",
+        f"restore {MARKER} from a copy, or keep the books elsewhere and start over: mv {folder} {folder}.lost",
     )
 
 
 def _unused(folder: Path) -> bool:
-    """Tell whether nothing was ever promised or filled in these books, as far as they can be read.
+    """Return True if nothing was ever promised or filled in these books, as far as they can be read.
 
-    Each promise is in the journal before the ledger knows it. So a ledger whose first commit a power failure has left
-    in pieces was never used where its journal is whole, and a journal in pieces was not where the ledger is whole.
+    Every promise is in the journal before it is in the ledger. So a ledger damaged by a power failure at its first
+    commit was never used if its journal is whole, and a damaged journal was never used if the ledger is whole.
     """
     try:
         reading = _reading(folder / JOURNAL)
@@ -57,5 +57,5 @@ def _reading(path: Path) -> journal_reading.Reading:
 
 
 def _size(path: Path) -> int:
-    """Return how long a file is; an empty ledger is one whose making was cut short before its first commit."""
+    """Return the length of a file; a ledger is empty if its creation was interrupted before the first commit."""
     return path.stat().st_size if path.exists() else 0

@@ -1,4 +1,4 @@
-"""Damaged books are moved aside whole, each file with its digest, and never deleted or repaired in their place."""
+"""Move damaged books aside as they are, each file with its digest, and never delete or repair them in place."""
 
 import hashlib
 import json
@@ -23,19 +23,19 @@ from tradebot.adapters.state.state_folder import (
 BOOKS = (LEDGER, f"{LEDGER}-journal", f"{LEDGER}-wal", f"{LEDGER}-shm", JOURNAL)
 MANIFEST = "manifest.json"
 SCHEMA = "tradebot.files/1"
-LONGEST_WHY = 40
+MAX_SLUG = 40
 
 
 def stamp(at: datetime) -> str:
-    """Return a time as it begins the name of a folder, so that names sort as the times do."""
+    """Return a time as the prefix of a folder name, so that names sort like times."""
     return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def move(folder: Path, why: str, at: datetime) -> Path | None:
-    """Move the books, with everything that belongs to them, into a new folder of the quarantine; None without any.
+    """Move the books and everything that belongs to them into a new quarantine folder; None if there are no books.
 
-    A hot rollback journal goes with its ledger, or the next reader would see half a commit as a whole one.
-    OperatorError where the disk does not take it: what was not moved stays where it is.
+    A hot rollback journal moves with its ledger, or the next reader would take half a commit for a whole one.
+    OperatorError if the disk refuses: what was not moved stays where it is.
     """
     names = [name for name in (*BOOKS, *_torn(folder)) if os.path.lexists(folder / name)]
     if not names:
@@ -53,15 +53,15 @@ def move(folder: Path, why: str, at: datetime) -> Path | None:
     return place
 
 
-def write_manifest(place: Path, words: dict[str, object], schema: str = SCHEMA) -> None:
-    """Write what a folder holds: each file's size and SHA-256, and these words."""
+def write_manifest(place: Path, facts: dict[str, object], schema: str = SCHEMA) -> None:
+    """Write a manifest of a folder: each file's size and SHA-256, plus the given facts."""
     files = {path.name: describe(path) for path in sorted(place.iterdir()) if path.name != MANIFEST}
-    content = {"schema": schema, **words, "files": files}
-    write_durably(place / MANIFEST, json.dumps(content, indent=None if "made_of" in words else 2) + "\n")
+    content = {"schema": schema, **facts, "files": files}
+    write_durably(place / MANIFEST, json.dumps(content, indent=None if "made_of" in facts else 2) + "\n")
 
 
 def describe(path: Path) -> dict[str, object]:
-    """Return the size in bytes and the SHA-256 of a file; of what is no file, that it is none."""
+    """Return the size in bytes and the SHA-256 of a file; for anything else, return what it is."""
     try:
         file = opened_plain(path)
     except NotPlainError as error:
@@ -72,13 +72,13 @@ def describe(path: Path) -> dict[str, object]:
 
 
 def places(folder: Path) -> list[Path]:
-    """Return the folders of the quarantine, the newest first."""
+    """Return the folders in the quarantine, newest first."""
     root = folder / QUARANTINE
     return sorted((path for path in root.iterdir() if path.is_dir()), reverse=True) if root.is_dir() else []
 
 
 def _place(folder: Path, why: str, at: datetime) -> Path:
-    slug = re.sub(r"[^a-z0-9]+", "-", why.lower())[:LONGEST_WHY].strip("-")
+    slug = re.sub(r"[^a-z0-9]+", "-", why.lower())[:MAX_SLUG].strip("-")
     names = (f"{stamp(at)}-{number}-{slug}" for number in count(1))
     place = next(folder / QUARANTINE / name for name in names if not (folder / QUARANTINE / name).exists())
     make_folder(place)

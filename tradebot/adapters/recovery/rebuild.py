@@ -1,7 +1,7 @@
-"""New books from whatever is whole of the old ones: a ledger and a journal joined, or a journal played again.
+"""Rebuild books from whatever is intact: join a ledger and a journal, or replay a journal.
 
-Everything is made in a folder of its own first. Then the damaged books move into the quarantine, and the new ones into
-their place, the ledger last: whoever dies in between leaves books that are lost, which can be rebuilt from the same.
+Everything is made in a separate folder first. Then the damaged books move to the quarantine and the new ones take their
+place, the ledger last. If the process dies in between, the books are missing and can be rebuilt from the same sources.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ NOT_ACCEPTED = (
 
 
 class Rebuilt(NamedTuple):
-    """Books made anew: their name, where the damaged ones lie, what they were made of, and what they hold."""
+    """Rebuilt books: their name, where the damaged ones are, what they were made of, and what they hold."""
 
     name: str
     quarantine: Path | None
@@ -41,17 +41,17 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(folder: StateFolder, why: str, on: datetime, *, only: Path | None = None) -> Rebuilt:
-    """Make new books, move the old ones into the quarantine, and put the new ones in their place.
+    """Make new books, move the old ones to the quarantine, and put the new ones in their place.
 
-    `on` is a person's own time, for the name of the quarantine; `only` the one folder to take the books from. The
-    caller holds the pass lock and has halted; the new books wait for a person to accept them. OperatorError where the
-    disk does not take them.
+    `on` is the person's own time, used to name the quarantine folder; `only` is the one folder to take the books from.
+    The caller holds the pass lock and has halted the bot. The new books wait for a person to accept them. OperatorError
+    if the disk refuses.
     """
     try:
         with ExitStack() as opened:
             return _rebuilt(folder, find(folder, opened, only), why, on)
     except OSError as error:
-        # What a backup has in parts is put together beside it before anything is made.
+        # A backup in parts is put together beside itself before anything is made.
         raise cannot_write(folder.path, error) from error
 
 
@@ -84,7 +84,7 @@ def _count(sources: Sources) -> int:
 
 
 def _after_all(sources: Sources, created_at: datetime) -> datetime:
-    """Return trading time just after the last record: of two journals the one that ends later is the newer."""
+    """Return a time just after the last record: of two journals, the one that ends later is the newer."""
     last = parse_time(sources.last.at) if sources.last else created_at
     return max(last, created_at) + timedelta(microseconds=1)
 
@@ -95,7 +95,7 @@ def _name(folder: StateFolder, sources: Sources, on: datetime) -> str:
 
 
 def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: datetime) -> tuple[int, int]:
-    """Write the new books into the scratch folder and return how many intents and fills they hold."""
+    """Write the new books into the scratch folder; return how many intents and fills they hold."""
     write: Callable[[Replayed], None]
     if sources.ledger is None:
         SqliteLedger.create(scratch, folder.account_number, folder.created_at).close()
@@ -114,13 +114,13 @@ def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: 
 
 
 def _play_all(sources: Sources, books: Replayed) -> None:
-    """Write every record of the journal again: no ledger is whole."""
+    """Replay every record of the journal, because no ledger is intact."""
     for record in sources.records():
         replay(books, record, sources)
 
 
 def _told(sources: Sources) -> dict[str, str | int | bool | None]:
-    """Return what the journal keeps of a rebuild: how many came before it, of what it is, and what it takes back."""
+    """Return what the journal records about a rebuild: its generation, its sources, and what it revokes."""
     told: dict[str, str | int | bool | None] = {"generation": sources.generation + 1}
     told |= {"journal": _text(sources.journal), "ledger": _text(sources.ledger)}
     return told | ({"approved": False} if sources.approval_unsure else {})

@@ -1,4 +1,4 @@
-"""What new books can be made of: the journal and the ledger that know most, wherever they lie."""
+"""Find what new books can be made of: the journal and the ledger that know most, wherever they are."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, State
 from tradebot.errors import TradebotError
 
 LASTING = frozenset({"opening", "promised", "fill"})
-"""Kinds of which a ledger keeps every one."""
+"""Kinds of records of which a ledger keeps every one."""
 OF_AN_INTENT = re.compile(rb'"client_order_id":"([^"]*)"')
 NAMED = {
     "promised": OF_AN_INTENT,
@@ -32,12 +32,12 @@ NAMED = {
     "retried": OF_AN_INTENT,
     "fill": re.compile(rb'"activity_id":"([^"]*)"'),
 }
-"""Where the id stands in the payload of a kind that has one."""
+"""Where the id is in the payload of those kinds that have one."""
 KINDS = tuple(AS_JOURNALLED)
 
 
 class Doubt(NamedTuple):
-    """Something that could not be proven: of what kind, where, and why."""
+    """Something that could not be proven: what kind of thing, where it is, and why."""
 
     what: str
     where: str
@@ -45,7 +45,7 @@ class Doubt(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a record stands in a ledger, in the order of time: `rank` is that of its kind among `KINDS`."""
+    """Where a record is in a ledger, in order of time; `rank` is the position of its kind in `KINDS`."""
 
     at: str
     rank: int
@@ -53,9 +53,9 @@ class Place(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """What a journal lacks of a ledger, oldest first, and the digests of what the ledger lacks of the journal.
+    """What a journal lacks compared with a ledger, oldest first, and digests of what the ledger lacks.
 
-    `lasting` tells whether there is anything among the latter of which a ledger keeps every one.
+    `lasting` is True if the ledger lacks anything of a kind of which a ledger keeps every record.
     """
 
     lacking: list[Place]
@@ -65,13 +65,13 @@ class Compared(NamedTuple):
 
 @dataclass(slots=True)
 class Sources:
-    """What new books are made of; a place is a folder, None where nothing whole was found there.
+    """What new books are made of; a place is a folder, or None if nothing intact was found.
 
-    `reading` is the journal's. `met` are the hashes of journals' ends and of ledgers' seals that stand in a journal of
-    this account: a ledger whose seal is none of them is of elsewhere. `generation` counts the rebuilds that the
-    journals tell of, because the one of the last rebuild is the newer. `copies` are the folders that hold the whole
-    file of a place and a name; `compared` is what the journal and the ledger of such a folder hold alone, where it was
-    asked for; `told` is what `told_by` gives of the journal, where its chain holds and it was asked for in time.
+    `reading` belongs to the journal. `met` holds the hashes of journal ends and ledger seals that appear in one of this
+    account's journals: a ledger with any other seal comes from elsewhere. `generation` counts the rebuilds mentioned in
+    the journals, because the journal of the last rebuild is the newer one. `copies` maps a place and a file name to the
+    folder with the whole file. `compared` is what the journal and the ledger of such a folder hold alone, if that was
+    computed. `told` is what `told_by` returns for the journal, if its chain holds and it was computed in time.
     """
 
     journal: Path | None = None
@@ -86,7 +86,7 @@ class Sources:
 
     @property
     def approval_unsure(self) -> bool:
-        """Return True if what was accepted last may be lost: nothing but backups, or a damaged journal alone, tells."""
+        """Return True if the latest approval may be lost because only backups or a damaged journal remain."""
         made_of = [place for place in (self.journal, self.ledger) if place is not None]
         of_backups = bool(made_of) and all(place.parent.name == BACKUPS for place in made_of)
         of_ledger = self.ledger is not None and self.ledger.parent.name != BACKUPS
@@ -98,15 +98,15 @@ class Sources:
         return self.reading.last if self.reading else None
 
     def records(self, after: int = 0) -> Iterator[Record]:
-        """Yield the records of the journal whose numbers are greater than `after`."""
+        """Yield the records of the journal with numbers above `after`."""
         return self.reading.records(after=after) if self.reading else iter(())
 
 
 def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> Sources:
-    """Look for the journal and the ledger that know most: in the folder, in its quarantine, among its copies.
+    """Find the journal and the ledger that know most: in the folder, in its quarantine, among its backups.
 
-    What is all in another one that was read, or older than one that is whole, is not read. `opened` closes what was
-    put together for it.
+    A source is skipped if another one that was read contains all of it, or if it is older than an intact one. `opened`
+    cleans up whatever was put together for the search.
     """
     places = [folder.path, *quarantine.places(folder.path), *backups.places(folder.path)]
     found = Sources()
@@ -121,7 +121,7 @@ def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> So
 
 
 def _end(found: Sources, place: Path, only: Path | None) -> End | None:
-    """Return how far the books of a place go, None where it holds none; of a damaged ledger what the journal tells."""
+    """Return how far the books of a place go, None if it has none; for a damaged ledger, what the journal says."""
     try:
         return backups.end(place)
     except TradebotError as damaged:
@@ -131,7 +131,7 @@ def _end(found: Sources, place: Path, only: Path | None) -> End | None:
 
 
 def _copy(found: Sources, opened: ExitStack, place: Path, file: str) -> Path:
-    """Return a folder with the file of a place, if that is whole; if it is not, this becomes a doubt."""
+    """Return a folder with the file of a place, if that is intact; if it isn't, record a doubt."""
     if (place, file) not in found.copies:
         lost = list[str]()
         found.copies[place, file] = opened.enter_context(backups.whole(place, (file,), lost))
@@ -145,12 +145,12 @@ def _find_journal(
     best, wanted = (-1, 0), frozenset(hash_ for end in ends.values() for hash_ in (end.last, end.sealed) if hash_)
     for place, end in ends.items():
         if end.last in found.met and place != only:
-            # All of its records stand in a journal that was read: each names the one before it.
+            # Another journal that was read contains all its records, since each record names the one before it.
             continue
-        # A copy's journal commonly ends before the ledger does, and is then held against it.
+        # A backup's journal usually ends before the ledger does, and is then compared with it.
         lineage = Lineage(folder.account_number, digesting=place != folder.path)
         if only not in (None, place):
-            # Nothing is taken from it. It may tell of rebuilds that what is taken knows nothing of.
+            # Nothing is taken from it, but it may mention rebuilds that the chosen source doesn't know about.
             for record in journal_reading.rebuilds(place / JOURNAL):
                 lineage.see(record)
             found.generation = max(found.generation, lineage.generation)
@@ -178,7 +178,7 @@ def _breaks(found: Sources) -> list[Doubt]:
 def _reading(
     found: Sources, opened: ExitStack, place: Path, wanted: frozenset[str], lineage: "Lineage"
 ) -> Reading | None:
-    """Read the journal of a place through; None where there is none, or it cannot be put together."""
+    """Read the journal of a place through; None if there is none or it can't be put together."""
     try:
         path = _copy(found, opened, place, JOURNAL) / JOURNAL
         _doubt_if_changed(found, place)
@@ -189,7 +189,7 @@ def _reading(
 
 
 def _doubt_if_changed(found: Sources, place: Path) -> None:
-    """Tell of a journal that is not as its backup's manifest says; what its chain holds of it is used all the same."""
+    """Record a doubt if a journal differs from its backup's manifest; whatever its chain proves is still used."""
     try:
         backups.require_as_made(place, JOURNAL)
     except TradebotError as damaged:
@@ -197,9 +197,9 @@ def _doubt_if_changed(found: Sources, place: Path) -> None:
 
 
 class Lineage:
-    """Whose a journal is, and how many rebuilds it descends from, told by its records as they are read.
+    """Whose a journal is and how many rebuilds it descends from, learned from its records as they are read.
 
-    Whose it is tells its first record, or, where that is lost, any order that it promised.
+    The first record says whose it is or, if that is lost, any order the journal promised.
     """
 
     def __init__(self, account: str, digesting: bool = False) -> None:
@@ -223,7 +223,7 @@ class Lineage:
 def _find_ledger(
     found: Sources, opened: ExitStack, places: Iterable[Path], copy: CheckedCopy | None, folder: StateFolder
 ) -> None:
-    """Take the first ledger that is whole and of one of the journals; of one of them there may be a copy already."""
+    """Choose the first ledger that is intact and belongs to one of the journals; one of them may be copied already."""
     for place in places:
         try:
             backups.require_as_made(place, LEDGER)
@@ -233,12 +233,12 @@ def _find_ledger(
             with closing(
                 SqliteLedger.open(_copy(found, opened, place, LEDGER), folder.account_number, read_only=True)
             ) as ledger:
-                # What was put together of parts is, to the byte, what was read through when the copy was made.
+                # A file put together from parts equals, byte for byte, what was read through at backup time.
                 if not checked and not backups.in_parts(place):
                     ledger.file.check_pages()
                 related = _is_related(ledger, found)
         except TradebotError as damaged:
-            # A copy that was put together is named by where it came from.
+            # Name a copy that was put together by where it came from.
             said = damaged.message.replace(str(found.copies.get((place, LEDGER), place)), str(place))
             found.doubts.append(Doubt("ledger", str(place / LEDGER), said))
             continue
@@ -246,12 +246,12 @@ def _find_ledger(
             found.ledger = place
             return
         found.doubts.append(Doubt("ledger", str(place / LEDGER), "it belongs to no journal that was found"))
-    lost = "no whole ledger was found: claimed slots and the marks of trailing stops begin anew"
+    lost = "no intact ledger was found, so claimed slots and the best prices of trailing stops start over"
     found.doubts.append(Doubt("ledger", str(folder.path / LEDGER), lost))
 
 
 def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
-    """Tell whether a ledger belongs to a journal: one holds its last record, or it holds all of one cut short."""
+    """Return True if a ledger belongs to a journal: one has its last record, or it contains all of a shortened one."""
     seal = ledger.file.sealed()
     if found.last is None or seal.hash in found.met:
         return True
@@ -262,7 +262,7 @@ def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
 
 
 def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
-    """Hold each record of money against the rows of a whole ledger, by what makes it itself."""
+    """Compare each money record with the rows of an intact ledger, by what identifies it."""
     told = dict(found.told if found.told is not None else told_by(found.records()))
     lacking = list[Place]()
     for row in ledger.upkeep.identities():
@@ -272,21 +272,21 @@ def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
 
 
 def told_by(records: Iterable[Record]) -> dict[bytes, bool]:
-    """Return the digests of the records of money, each with whether a ledger keeps every one of its kind."""
+    """Return the digests of the money records, each with whether a ledger keeps every record of its kind."""
     return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALLED}
 
 
 def identity(record: Record, kind: str | None = None) -> bytes:
-    """Return a digest of what makes a record itself, as one of its own kind or of another."""
+    """Return a digest of what identifies a record, as one of its own kind or of another."""
     return digest(kind or record.kind, words_of(record))
 
 
 def words_of(record: Record | Journalled) -> bytes:
-    """Return the id of a record that has one, else all that it says, with its time."""
+    """Return the id of a record that has one, or else all its content with its time."""
     named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
     return named[1] if named else as_of_now(record.kind, record.payload) + record.at.encode()
 
 
 def digest(kind: str, words: bytes) -> bytes:
-    """Return what stands for a record in memory."""
+    """Return a short digest that stands for a record in memory."""
     return hashlib.blake2b(b"%s %s" % (kind.encode(), words), digest_size=16).digest()

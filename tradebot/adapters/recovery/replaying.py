@@ -1,4 +1,4 @@
-"""The records of a journal written into books again: what each kind does, and what is left out by name."""
+"""Replay a journal's records into books: what each kind does, and which kinds are skipped."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ from tradebot.model.position import OwnedFill
 
 
 class WrittenAtOnce(LedgerFile):
-    """A ledger file that is written in one go: one transaction over all, one sync at its end."""
+    """A ledger file written in one go: one transaction over everything, and one sync at the end."""
 
     journalling = True
-    """False while records are written whose journal is there already."""
+    """False while replaying records that the journal already holds."""
 
     @contextmanager
     def all_at_once(self) -> Iterator[None]:
-        """Hold one transaction; whatever goes wrong inside leaves nothing."""
+        """Hold one transaction over everything inside; if anything fails, nothing is written."""
         with super().write():
             yield
             super().seal()
@@ -57,7 +57,7 @@ class Replayed(SqliteLedger):
         self.file: WrittenAtOnce = file
 
     def continue_at(self, head: Head) -> None:
-        """Take a journal over that ends with this record, and forget what new books do not inherit."""
+        """Continue a journal that ends with this record, and delete what new books don't inherit."""
         self.file.execute(
             "UPDATE book SET journal_sequence = ?, journal_hash = ?, rebuilt = NULL WHERE account = ?",
             (*head, self.account_number),
@@ -66,11 +66,11 @@ class Replayed(SqliteLedger):
             self._forget(table)
 
     def forget_baselines(self) -> None:
-        """Forget what was ever approved: a person approves the configuration anew."""
+        """Delete every approval, because a person must approve the configuration again."""
         self._forget("baselines")
 
     def forget_high_water(self, strategy: str, symbol: str) -> None:
-        """Forget the best prices of a symbol's positions."""
+        """Delete the best prices of a symbol's positions."""
         self._forget("high_water", " AND strategy = ? AND symbol = ?", (strategy, symbol))
 
     def _forget(self, table: str, which: str = "", values: Sequence[str] = ()) -> None:
@@ -79,7 +79,7 @@ class Replayed(SqliteLedger):
 
 
 def replay(books: Replayed, record: Record, sources: Sources) -> None:
-    """Write one record again; one that makes no sense without another that is lost becomes a doubt."""
+    """Replay one record; a record that makes no sense without another, lost one becomes a doubt."""
     kind, where = record.kind, f"record {record.head.sequence}"
     if kind in NOT_PLAYED or (kind == "approved" and sources.approval_unsure):
         return
@@ -99,7 +99,7 @@ def replay(books: Replayed, record: Record, sources: Sources) -> None:
 
 
 def _promise_again(books: Replayed, text: str) -> None:
-    """Write a promise by its own text: its verdicts are most of what a journal holds, and nobody asks what they say."""
+    """Replay a promise from its text: its verdicts are most of the journal, and nothing needs to parse them."""
     intent, end = JSON.raw_decode(text, len(INTENT))
     if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
         raise ValueError("it is no promise")
@@ -159,6 +159,6 @@ BY_TEXT = frozenset({"promised", "fill"})
 """Records whose text stands in the ledger as it was journalled."""
 NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
 NOT_INHERITED = ("armings", "last_reconcile")
-"""Records and tables that new books do not inherit: they are their own, and real money is armed anew by a person."""
+"""Records and tables that new books don't inherit: they have their own, and a person must arm real money again."""
 JSON = json.JSONDecoder()
 INTENT, VERDICTS = '{"intent":', ',"verdicts":'

@@ -1,4 +1,4 @@
-"""Before every pass the books are read through: nothing is decided, and nothing sent, from books that are damaged."""
+"""Read the books through before every pass, so that nothing is decided or sent based on damaged books."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -23,10 +23,10 @@ def hold(
     books: LedgerFile | None = None,
     first: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Hold the folder's lock over sound books; DamagedBooksError where they are not, as `require_sound` has it.
+    """Hold the folder's lock over sound books; DamagedBooksError if they are damaged, as in `require_sound`.
 
-    `books` are those of the folder, where they are open already: what they read through now they need not read again.
-    `first` runs under the lock before the books are read through. If it finds them damaged, reading them says more.
+    `books` are the folder's books if they are already open; what they have read through isn't read again.
+    `first` runs under the lock before the books are read through. If it finds them damaged, the reading will say more.
     """
     with lock.hold(folder.path, verb):
         require_own(folder)
@@ -37,45 +37,45 @@ def hold(
 
 
 def require_own(folder: StateFolder) -> None:
-    """Raise where the folder's marker is lost, damaged, or another's since it was opened; nothing is moved for that."""
+    """Raise if the folder's marker has been lost, damaged or replaced since it was opened; nothing is moved then."""
     marked = state_folder.read_marker(folder.path)
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
-            f"{folder.path} is the state of another bot now, of account …{marked.tail}.",
-            f"end this one; tradebot status --state-dir {folder.path} shows whose it is",
+            f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",
+            f"stop this one; tradebot status --state-dir {folder.path} shows whose it is",
             code=ExitCode.REFUSED,
         )
 
 
 def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None = None) -> None:
-    """Read ledger and journal through; whatever does not hold halts the bot first.
+    """Read ledger and journal through; if anything is wrong, halt the bot first.
 
-    A ledger that cannot be believed is moved into the quarantine with all that belongs to it, and DamagedBooksError
-    says where. A damaged journal beside a whole ledger only halts: exits go on from the ledger, as far as they can be
-    journalled. TemporaryError where another process keeps the ledger locked.
+    A ledger that can't be trusted is moved to the quarantine with everything that belongs to it, and DamagedBooksError
+    says where. A damaged journal with a sound ledger only halts: exits go on from the ledger as long as they can be
+    journaled. TemporaryError if another process keeps the ledger locked.
     """
     try:
         problem(folder, books)
-    except DamagedJournalError as damaged:
-        _halt(folder, damaged.message, events)
-    except DamagedBooksError as damaged:
-        _halt(folder, damaged.message, events)
+    except DamagedJournalError as error:
+        _halt(folder, error.message, events)
+    except DamagedBooksError as error:
+        _halt(folder, error.message, events)
         place = quarantine.move(folder.path, "damaged", datetime.now(UTC))
         moved = f" All of it was moved to {place}." if place else ""
-        raise DamagedBooksError(f"{damaged.message}{moved}", REBUILD) from damaged
+        raise DamagedBooksError(f"{error.message}{moved}", REBUILD) from error
 
 
 def problem(folder: StateFolder, books: LedgerFile | None = None) -> None:
-    """Raise what is wrong with the books, if anything: DamagedBooksError, or another OperatorError for foreign ones."""
+    """Raise whatever is wrong with the books: DamagedBooksError, or another OperatorError if they aren't ours."""
     if books is not None and books.in_place:
         books.check()
         return
-    with closing(LedgerFile.open(folder.path, folder.account_number, read_only=True)) as found:
-        found.check()
+    with closing(LedgerFile.open(folder.path, folder.account_number, read_only=True)) as books_now:
+        books_now.check()
 
 
 def _halt(folder: StateFolder, why: str, events: Events) -> None:
-    """Close entries; a halt that is in force already keeps its own reason."""
+    """Block entries; if a halt is already in force, keep its reason."""
     now = datetime.now(UTC)
     if switch.read(folder.path).state == "ACTIVE":
         switch.halt(folder.path, WHO, why, now, "REDUCE_ONLY")

@@ -1,4 +1,4 @@
-"""Operational events as JSON lines, rotated by size."""
+"""Write and read operational events as JSON lines, in files rotated by size."""
 
 import json
 import os
@@ -21,14 +21,14 @@ _DAILY = f'"severity":"{Severity.INFO}"'.encode()
 
 
 class JsonlEvents:
-    """One line per event; a disk that takes no more loses events, never a pass."""
+    """Writes one line per event; if the disk fails, events are lost but no pass is."""
 
     def __init__(self, path: Path, max_bytes: int = MAX_BYTES) -> None:
         self._path = path
         self._max_bytes = max_bytes
 
     def emit(self, event: SystemEvent) -> None:
-        """Append one event; a failing disk is passed over, because there is nowhere left to say it."""
+        """Append one event; errors of the disk are ignored, because there is nowhere left to report them."""
         line = hide(json_text(encode(event))).encode() + b"\n"
         try:
             self._rotate(len(line))
@@ -41,7 +41,7 @@ class JsonlEvents:
             return
 
     def _rotate(self, coming: int) -> None:
-        """Move full files on by one number; the oldest of the kept ones is overwritten."""
+        """Renumber full files; the oldest one is overwritten."""
         if not self._path.exists() or self._path.stat().st_size + coming <= self._max_bytes:
             return
         for number in range(KEPT - 1, 0, -1):
@@ -57,22 +57,22 @@ class JsonlEvents:
 
 
 def require_file(path: Path) -> None:
-    """Raise OperatorError where something other than a file stands at the path; an absent one is as good as empty."""
+    """Raise OperatorError if something other than a file is at the path; a missing file counts as empty."""
     try:
         require_plain(path)
     except NotPlainError as error:
-        said = f"{path} is not a file, and no event is recorded: {error.strerror}."
-        raise OperatorError(said, f"Move it away: mv {path} {path}.aside") from error
+        message = f"{path} is not a file, so no events are recorded: {error.strerror}."
+        raise OperatorError(message, f"Move it away: mv {path} {path}.aside") from error
 
 
 def read_through(path: Path) -> tuple[int, int]:
-    """Return how many lines a file has, and how many of them are no events; rotated files are left alone."""
+    """Return how many lines a file has and how many of them are not events; rotated files are not read."""
     lines = _lines(path)
     return len(lines), sum(_event(line) is None for line in lines)
 
 
 def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
-    """Return the last so many events, oldest first, rotated files among them, and how many lines cannot be read."""
+    """Return the last `count` events, oldest first, including rotated files, and how many lines can't be read."""
     lines: list[bytes] = []
     for place in (path, *(path.with_name(f"{path.name}.{number}") for number in range(1, KEPT + 1))):
         if len(lines) >= count:
@@ -84,9 +84,9 @@ def last_events(path: Path, count: int) -> tuple[Sequence[SystemEvent], int]:
 
 
 def worth_seeing(path: Path, spans: Sequence[tuple[datetime, datetime]]) -> tuple[int, Sequence[SystemEvent]]:
-    """Return how many events stand within the spans of time, and those of them that ask for attention.
+    """Return how many events lie within the time spans, and those of them that need attention.
 
-    Events of daily work are counted and not decoded; a file before the last full one is not read.
+    Routine events are counted without decoding them. Only the current file and the last full one are read.
     """
     texts = [(time_text(first).encode(), time_text(last).encode()) for first, last in spans]
     lines = [*_lines(path.with_name(f"{path.name}.1")), *_lines(path)]
@@ -96,7 +96,7 @@ def worth_seeing(path: Path, spans: Sequence[tuple[datetime, datetime]]) -> tupl
 
 
 class Tail:
-    """What is appended to a file of events from now on, across rotations."""
+    """Follows what is appended to a file of events from now on, across rotations."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -106,9 +106,9 @@ class Tail:
             os.lseek(self._descriptor, 0, os.SEEK_END)
 
     def news(self) -> list[SystemEvent]:
-        """Return the events appended since the last call; lines that cannot be read are passed over."""
+        """Return the events appended since the last call; unreadable lines are skipped."""
         found = self._read()
-        if self._moved():
+        if self._was_replaced():
             self.close()
             self._descriptor = _open(self._path)
             found += self._read()
@@ -129,8 +129,8 @@ class Tail:
         *lines, self._rest = data.split(b"\n")
         return lines
 
-    def _moved(self) -> bool:
-        """Tell whether another file than the open one stands at the path now."""
+    def _was_replaced(self) -> bool:
+        """Return True if another file than the open one is at the path now."""
         if not self._path.exists():
             return False
         return self._descriptor is None or os.fstat(self._descriptor).st_ino != self._path.stat().st_ino

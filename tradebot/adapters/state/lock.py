@@ -1,4 +1,4 @@
-"""One writer per state folder: an advisory lock held for one pass."""
+"""Allow one writer per state folder: an advisory lock held for one pass."""
 
 import fcntl
 import json
@@ -17,17 +17,17 @@ from tradebot.errors import ExitCode, TradebotError
 LOCK = "lock"
 SERVE_LOCK = "serve.lock"
 SETUP_LOCK = "setup.lock"
-"""Held while a state is being made or a demo is being played, because each pass in it takes the folder's own lock."""
+"""Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
 POLL_S = 0.02
 LONGEST_HOLDER = 4096
 
 
 @contextmanager
 def hold(folder: Path, verb: str, wait_s: float = 5.0, name: str = LOCK) -> Iterator[None]:
-    """Hold the folder's lock; after `wait_s` raise TradebotError(ANOTHER_INSTANCE) naming who holds it.
+    """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming who holds it.
 
-    The file is never removed, because whoever locked a removed file would hold nothing. The kernel frees
-    the lock of a dead process.
+    The lock file is never removed, because a lock on a removed file would protect nothing. The kernel releases a dead
+    process's lock.
     """
     descriptor = _acquire(folder / name, time.monotonic() + wait_s)
     try:
@@ -38,7 +38,7 @@ def hold(folder: Path, verb: str, wait_s: float = 5.0, name: str = LOCK) -> Iter
 
 
 def holder(folder: Path, name: str = LOCK) -> str | None:
-    """Return who holds a lock of the folder now, None where nobody does; looking makes no file and waits for nobody."""
+    """Return who holds one of the folder's locks now, or None; this creates no file and doesn't wait."""
     try:
         descriptor = open_plain(folder / name, os.O_RDONLY)
     except FileNotFoundError:
@@ -59,22 +59,22 @@ def _acquire(path: Path, deadline: float) -> int:
             return descriptor
         if time.monotonic() >= deadline:
             raise TradebotError(
-                f"Another tradebot is at work on {path.parent}: {_holder(path)}.",
-                "Wait for it to end, then type the command again.",
+                f"Another tradebot is working on {path.parent}: {_holder(path)}.",
+                "Wait for it to finish, then run the command again.",
                 code=ExitCode.ANOTHER_INSTANCE,
             )
         time.sleep(POLL_S)
 
 
 def _try(path: Path) -> int | None:
-    """Return a locked descriptor of the file that stands at `path` now, or None."""
+    """Return a locked descriptor of the file that is at `path` now, or None."""
     try:
         descriptor = open_plain(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise cannot_write(path.parent, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Someone may have replaced the file between opening and locking: then this lock guards nothing.
+        # If someone replaced the file between opening and locking, this lock protects nothing.
         if os.fstat(descriptor).st_ino == path.stat().st_ino:
             return descriptor
     except (BlockingIOError, FileNotFoundError):
@@ -84,7 +84,7 @@ def _try(path: Path) -> int | None:
 
 
 def _sign(descriptor: int, verb: str) -> None:
-    """Write who holds the lock; on a full disk the lock holds all the same, unsigned."""
+    """Write who holds the lock; on a full disk the lock still holds, just without a name."""
     holder = {"pid": os.getpid(), "verb": verb, "since": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
         with around("lock.sign"):
@@ -99,4 +99,4 @@ def _holder(path: Path) -> str:
         holder = json.loads(read_plain(path)[:LONGEST_HOLDER])
         return f"{holder['verb']}, process {holder['pid']}, since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "it has not said who it is"
+        return "it left no name"

@@ -1,7 +1,7 @@
-"""Open the files of a state folder: regular files only, never through a link, and without waiting for anybody.
+"""Open files of a state folder: regular files only, never through a link, and without ever waiting.
 
-A pipe in the place of a file would keep a reader waiting for ever, and a link would have us write to another file than
-the one we named. `halt` imports this, so it uses the cheap part of the standard library only.
+A pipe in place of a file would block a reader forever, and a link would make us write to a different file. `halt`
+imports this module, so it uses only the cheap part of the standard library.
 """
 
 import errno
@@ -10,19 +10,19 @@ import stat
 from io import DEFAULT_BUFFER_SIZE, BufferedReader, BufferedWriter, FileIO
 from pathlib import Path
 
-FOUND = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFLNK: "a link", stat.S_IFSOCK: "a socket"}
+FILE_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFLNK: "a link", stat.S_IFSOCK: "a socket"}
 
 
 class NotPlainError(OSError):
-    """Something other than a regular file stands at the path of one; `strerror` says what."""
+    """Raised when something other than a regular file is at the path; `strerror` says what it is."""
 
     def __init__(self, path: Path, mode: int) -> None:
-        found = FOUND.get(stat.S_IFMT(mode), "a device")
-        super().__init__(errno.EINVAL, f"it is {found}, not a regular file", str(path))
+        kind = FILE_KINDS.get(stat.S_IFMT(mode), "a device")
+        super().__init__(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
 
 
 def require_plain(path: Path) -> None:
-    """Raise NotPlainError if anything but a regular file is at the path; nothing at all is fine."""
+    """Raise NotPlainError if something other than a regular file is at the path; a missing file is fine."""
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -37,9 +37,9 @@ def is_plain(path: Path) -> bool:
 
 
 def open_plain(path: Path, flags: int) -> int:
-    """Open a regular file for its owner alone and return its descriptor; NotPlainError for anything else."""
+    """Open a regular file for its owner only and return its descriptor; NotPlainError for anything else."""
     require_plain(path)
-    # What took the file's place since is neither followed nor waited for.
+    # Something may have replaced the file since; don't follow a link or wait for a pipe.
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
@@ -54,7 +54,7 @@ def opened_plain(path: Path, at_once: int = DEFAULT_BUFFER_SIZE) -> BufferedRead
 
 
 def written_plain(path: Path) -> BufferedWriter:
-    """Open a regular file for writing it anew."""
+    """Open a regular file for writing, replacing its content."""
     return os.fdopen(open_plain(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb")
 
 
@@ -65,6 +65,6 @@ def read_plain(path: Path) -> bytes:
 
 
 def create_draft(path: Path) -> tuple[Path, int]:
-    """Create an empty file beside `path`, under a name nobody can guess, and return it with its descriptor."""
+    """Create an empty file next to `path` under an unguessable name; return its path and descriptor."""
     draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
     return draft, os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""Reconcile plans as files: proposed by one run, accepted by a person in another."""
+"""Store reconcile plans as files: one run proposes a plan, and a person accepts it in another."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ from tradebot.errors import OperatorError
 from tradebot.reconciliation.plans import Plan
 
 SCHEMA = "tradebot.plan/2"
-AGAIN = "tradebot reconcile proposes a plan and names it"
-LONGEST = 1 << 20
+NEXT_STEP = "tradebot reconcile   (proposes a plan and names it)"
+MAX_CHARACTERS = 1 << 20
 
 
 def write(folder: StateFolder, plan: Plan) -> Path:
-    """Write a plan durably and return its file; OperatorError where the disk takes no more."""
+    """Write a plan durably and return its path; OperatorError if the disk refuses."""
     content = {"schema": SCHEMA, "account": folder.account_number, "plan": encode(plan)}
     path = folder.plans / f"{plan.id}.json"
     try:
@@ -27,27 +27,27 @@ def write(folder: StateFolder, plan: Plan) -> Path:
 
 
 def read(folder: StateFolder, name: str) -> Plan:
-    """Return the plan of an id or a file; OperatorError where it is absent, damaged, or another account's."""
+    """Return a plan by its id or file; OperatorError if it is missing, damaged, or for another account."""
     path = Path(name) if "/" in name or name.endswith(".json") else folder.plans / f"{name}.json"
     content = _content(path)
     if content.get("account") != folder.account_number:
-        raise OperatorError(f"{path} was made for another account than …{folder.tail}", AGAIN)
+        raise OperatorError(f"{path} was made for an account other than …{folder.tail}", NEXT_STEP)
     try:
         return decode(Plan, content.get("plan"))
     except CodecError as error:
-        raise OperatorError(f"{path} is damaged: {error}", AGAIN) from error
+        raise OperatorError(f"{path} is damaged: {error}", NEXT_STEP) from error
 
 
 def _content(path: Path) -> dict[str, object]:
     try:
         with path.open(encoding="utf-8") as file:
-            content = json.loads(file.read(LONGEST))
+            content = json.loads(file.read(MAX_CHARACTERS))
     except FileNotFoundError as error:
-        raise OperatorError(f"there is no plan {path}", AGAIN) from error
+        raise OperatorError(f"there is no plan {path}", NEXT_STEP) from error
     except OSError as error:
-        raise OperatorError(f"{path} can't be read: {error.strerror}", AGAIN) from error
+        raise OperatorError(f"{path} can't be read: {error.strerror}", NEXT_STEP) from error
     except ValueError as error:
-        raise OperatorError(f"{path} can't be read as a plan: it is not JSON", AGAIN) from error
+        raise OperatorError(f"{path} can't be read as a plan: it is not JSON", NEXT_STEP) from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        raise OperatorError(f"{path} is not a plan of this version", AGAIN)
+        raise OperatorError(f"{path} is not a plan of this version", NEXT_STEP)
     return content

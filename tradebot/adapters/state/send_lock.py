@@ -1,12 +1,11 @@
-"""The lock under which what adds risk is sent: from the last look at the trading state through the venue's answer.
+"""Lock the sending of orders that add risk, from the last check of the trading state to the venue's answer.
 
-Whoever finds it free after a latch has fallen knows that no order which saw the older state is still to begin,
-because whoever takes it later sees the latch. So `halt` takes nothing: it looks until the lock is free once.
+Once a halt is set and this lock is found free, no order that saw the older state can still begin, because anyone who
+takes the lock later sees the halt. So `halt` doesn't hold the lock; it only waits until it is free once.
 
-The lock is on the state folder itself. It needs no file, so it works on a full disk and in a folder that cannot be
-written, and nothing can be put in its place while it is held; the kernel frees the lock of a dead process. Which order
-is going out stands in a small file beside it, which counts only while the lock is held. `halt` imports this: cheap
-imports only.
+The lock is on the state folder itself. It needs no file, so it works on a full disk or in a read-only folder, and
+nothing can take its place while it is held. The kernel releases a dead process's lock. A small file names the order
+being sent; it only counts while the lock is held. `halt` imports this module, so only cheap imports are allowed.
 """
 
 import fcntl
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
     from tradebot.model.intent import Intent
 
 WAIT_S = 2.0
-"""For so long a halt waits for the order that is going out, and an order for another one."""
+"""How long a halt waits for an order that is being sent, and one order waits for another."""
 POLL_S = 0.002
 NOTE_BYTES = 512
-"""A note is always as long, so that a new one covers the last: cutting a file costs more than all the rest."""
+"""Notes have a fixed length, so that a new one overwrites the last: truncating a file costs more than all the rest."""
 
 
 class FolderSendLock:
@@ -43,46 +42,46 @@ class FolderSendLock:
 
     @contextmanager
     def hold(self, intent: "Intent") -> Iterator[None]:
-        """Hold the lock while one order is promised and sent; the lock is let go whatever becomes of it.
+        """Hold the lock while one order is promised and sent, and release it whatever happens.
 
-        Raises TradebotError(ANOTHER_INSTANCE) where another order holds it for too long: nothing was sent then.
+        Raises TradebotError(ANOTHER_INSTANCE) if another order holds it for too long; then nothing was sent.
         """
         descriptor = self._acquire()
         try:
-            _sign(self._folder, intent)
+            _write_note(self._folder, intent)
             yield
         finally:
             os.close(descriptor)
 
     def _acquire(self) -> int:
         try:
-            descriptor = _look(self._folder, fcntl.LOCK_EX, self._wait_s)
+            descriptor = _lock_folder(self._folder, fcntl.LOCK_EX, self._wait_s)
         except OSError as error:
             raise cannot_write(self._folder, error) from error
         if descriptor is None:
             raise TradebotError(
-                f"Another order is going out on {self._folder}: {_signed(self._folder)}.",
-                "Look at that process, then type the command again.",
+                f"Another order is being sent from {self._folder}: {_read_note(self._folder)}.",
+                "Check that process, then run the command again.",
                 code=ExitCode.ANOTHER_INSTANCE,
             )
         return descriptor
 
 
 def in_flight(folder: Path, wait_s: float = WAIT_S) -> str | None:
-    """Return which order is still going out after `wait_s`, None once none is; call after the latch has fallen."""
+    """Return which order is still being sent after `wait_s`, or None; call this after setting a halt."""
     try:
-        descriptor = _look(folder, fcntl.LOCK_SH, wait_s)
+        descriptor = _lock_folder(folder, fcntl.LOCK_SH, wait_s)
     except OSError as error:
-        # What cannot be looked at is taken at its worst.
-        return f"one may be, which cannot be seen: {error.strerror}"
+        # If we can't look, assume the worst.
+        return f"there may be one, but that can't be checked: {error.strerror}"
     if descriptor is None:
-        return _signed(folder)
+        return _read_note(folder)
     os.close(descriptor)
     return None
 
 
-def _look(folder: Path, kind: int, wait_s: float) -> int | None:
-    """Return a descriptor of the folder with its lock, None where another process keeps it for `wait_s`."""
+def _lock_folder(folder: Path, kind: int, wait_s: float) -> int | None:
+    """Return a descriptor of the locked folder, or None if another process holds the lock for `wait_s`."""
     deadline = time.monotonic() + wait_s
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -105,8 +104,8 @@ def _locked(descriptor: int, kind: int) -> bool:
     return True
 
 
-def _sign(folder: Path, intent: "Intent") -> None:
-    """Write which order is going out; on a full disk it goes out all the same, unsigned."""
+def _write_note(folder: Path, intent: "Intent") -> None:
+    """Write which order is being sent; on a full disk it is sent anyway, just without a note."""
     note = {
         "order": intent.client_order_id,
         "symbol": intent.instrument.symbol,
@@ -125,9 +124,9 @@ def _sign(folder: Path, intent: "Intent") -> None:
         return
 
 
-def _signed(folder: Path) -> str:
+def _read_note(folder: Path) -> str:
     try:
         note = json.loads(read_plain(folder / SENDING)[:NOTE_BYTES])
         return f"{note['side']} {note['symbol']}, {note['order']}, by process {note['pid']} since {note['since']}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "it has not said which"
+        return "it left no note of which one"

@@ -1,6 +1,6 @@
-"""The folder of one bot: where it is, what marks it, and what its files are called.
+"""Define one bot's folder: where it is, what marks it, and what its files are called.
 
-Quick commands import this module, so it uses the cheap part of the standard library only.
+Quick commands import this module, so it uses only the cheap part of the standard library.
 """
 
 import json
@@ -25,7 +25,7 @@ EVENTS = "system_events.jsonl"
 EXCHANGE = "exchange"
 PLANS = "plans"
 SENDING = "sending"
-"""Which order is going out; it counts only while the send lock is held."""
+"""Which order is being sent; this only counts while the send lock is held."""
 ENVIRONMENT = "TRADEBOT_STATE"
 DEFAULT = Path("state")
 OWN_FILES = (
@@ -42,19 +42,19 @@ OWN_FILES = (
     SENDING,
     "tradebot.yaml",
 )
-"""What a state folder holds beside its folders; only a demo is ever cleared away, for the next one."""
+"""The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
 LOCKS = ("lock", "serve.lock", "setup.lock")
 ASIDE = "aside-"
-"""How the name of a folder begins that holds what was moved out of the way."""
+"""The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
-"""How the names of files begin that SQLite, a rotation or a mended damage leaves beside ours."""
+"""Prefixes of files that SQLite, a rotation or a repair leaves next to ours."""
 SCHEMA = 1
 DAMAGED = "Nothing was changed. See docs/RUNBOOK.md, damaged state."
 REBUILD = "tradebot recover rebuilds the books from backup, journal and broker; see docs/RUNBOOK.md, damaged state"
 BACKUPS = "backups"
 QUARANTINE = "quarantine"
 REBUILDING = "rebuilding"
-"""Where new books are made before they take the place of the damaged ones."""
+"""The folder in which new books are made before they replace the damaged ones."""
 FOLDERS = (EXCHANGE, PLANS, BACKUPS, QUARANTINE, REBUILDING)
 
 
@@ -70,7 +70,7 @@ class StateFolder(NamedTuple):
 
     @property
     def tail(self) -> str:
-        """Return the last four characters of the account number, for people."""
+        """Return the last four characters of the account number, for display."""
         return self.account_number[-4:]
 
     @property
@@ -85,14 +85,14 @@ class StateFolder(NamedTuple):
 
 
 def resolve(flag: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the folder meant: the flag, else TRADEBOT_STATE, else ./state."""
+    """Return the folder to use: the flag, else TRADEBOT_STATE, else ./state."""
     return Path(flag or environ.get(ENVIRONMENT) or DEFAULT)
 
 
 def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) -> StateFolder:
-    """Make and mark a folder for its owner only; OperatorError where it is marked already or cannot be."""
+    """Create and mark a folder for its owner only; OperatorError if it already is a state or can't be made one."""
     if marked(path):
-        raise OperatorError(f"{path} is a state folder already.", f"tradebot status --state-dir {path}")
+        raise OperatorError(f"{path} is already a state folder.", f"tradebot status --state-dir {path}")
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, account_number, at.astimezone(UTC))
     prepare(path)
     try:
@@ -103,16 +103,16 @@ def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) 
 
 
 def prepare(path: Path) -> None:
-    """Make the folders that are not there, for their owner only; without the marker they are not a state yet.
+    """Create the missing folders, for their owner only; without a marker they are not a state yet.
 
-    OperatorError where the folder holds what is none of ours, or others can write it: that is left as it is.
+    OperatorError if the folder contains something that isn't ours, or if others can write to it; then it is left as is.
     """
     try:
         require_closed(path)
-        foreign = sorted(entry.name for entry in path.iterdir() if not _may_be_there(entry)) if path.exists() else []
+        foreign = sorted(entry.name for entry in path.iterdir() if not _belongs_here(entry)) if path.exists() else []
         if foreign:
             raise OperatorError(
-                f"{path} is not empty and not a state: it holds {', '.join(foreign[:3])}{' …' * (len(foreign) > 3)}.",
+                f"{path} is neither empty nor a state: it holds {', '.join(foreign[:3])}{' …' * (len(foreign) > 3)}.",
                 f"name a new folder: --state-dir {path / DEFAULT}",
             )
         for folder in (path, path / EXCHANGE, path / PLANS):
@@ -123,19 +123,19 @@ def prepare(path: Path) -> None:
 
 
 def open_door(path: Path) -> doors.Door | None:
-    """Return the first way into a state folder, or into what it holds, that stands open to others."""
+    """Return the first way into a state folder, or into something in it, that is open to others."""
     return doors.open_door(path) or doors.open_door_within(path, FOLDERS)
 
 
 def require_closed(path: Path, look: Callable[[Path], doors.Door | None] = open_door) -> None:
-    """Raise OperatorError if anybody else can write a folder or what it holds; one that is yet to be made is fine."""
+    """Raise OperatorError if anyone else can write to a folder or what is in it; a folder yet to be made is fine."""
     door = look(path)
     if door is not None:
         raise OperatorError(f"{door.problem}.", door.remedy)
 
 
-def _may_be_there(entry: Path) -> bool:
-    """Tell whether a state folder may hold this: files of ours, hidden ones, and other states."""
+def _belongs_here(entry: Path) -> bool:
+    """Return True if a state folder may contain this: our own files, hidden ones, and other states."""
     name = entry.name
     if name in (*OWN_FILES, *LOCKS, *FOLDERS) or name.startswith((".", ASIDE, *COMPANIONS)):
         return True
@@ -143,7 +143,7 @@ def _may_be_there(entry: Path) -> bool:
 
 
 def marked(path: Path) -> bool:
-    """Tell whether a folder carries a marker; OperatorError where one may not look."""
+    """Return True if a folder has a marker; OperatorError if we may not look."""
     try:
         return (path / MARKER).exists()
     except OSError as error:
@@ -151,7 +151,7 @@ def marked(path: Path) -> bool:
 
 
 def set_aside(path: Path, names: Iterable[str]) -> Path:
-    """Move what is there of these names into a new folder beside them, and return that folder."""
+    """Move those of the named entries that exist into a new folder beside them, and return that folder."""
     places = (path / f"{ASIDE}{number}" for number in count(1))
     try:
         aside = next(place for place in places if not place.exists())
@@ -166,12 +166,12 @@ def set_aside(path: Path, names: Iterable[str]) -> Path:
 
 
 def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFolder:
-    """Return the folder's marker; OperatorError where there is none, it is damaged, or its ledger is lost."""
+    """Return the folder's marker; OperatorError if there is none, if it is damaged, or if its ledger is lost."""
     state = read_marker(path, environ)
-    lost = lost_ledger(path / LEDGER)
-    if lost:
+    loss = lost_ledger(path / LEDGER)
+    if loss:
         raise DamagedBooksError(
-            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is {lost}: "
+            f"{path} is marked as the state of account {state.tail}, but its {LEDGER} is {loss}: "
             "the books are lost, not new.",
             REBUILD,
         )
@@ -179,7 +179,7 @@ def open_state(path: Path, environ: Mapping[str, str] = os.environ) -> StateFold
 
 
 def lost_ledger(path: Path) -> str | None:
-    """Return how a ledger is lost, None where something is there to be opened; whether it is sound comes out then."""
+    """Return how a ledger is lost, or None if there is something to open; only opening it shows whether it is sound."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -192,7 +192,7 @@ def read_marker(
 ) -> StateFolder:
     """Return the folder's marker, whatever became of its books.
 
-    OperatorError where there is none, it is damaged, or others can write the folder or what it holds.
+    OperatorError if there is none, if it is damaged, or if others can write to the folder or what is in it.
     """
     try:
         text = read_plain(path / MARKER).decode()
@@ -202,13 +202,13 @@ def read_marker(
     except PermissionError as error:
         raise _cannot_read(path, error) from error
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else error
-        raise OperatorError(f"The marker {path / MARKER} cannot be read: {said}.", DAMAGED) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OperatorError(f"The marker {path / MARKER} can't be read: {reason}.", DAMAGED) from error
     return _parse_marker(path, text)
 
 
 def known_states(environ: Mapping[str, str]) -> list[Path]:
-    """Return the marked folders at the places where states live: ./state, ./state/* and TRADEBOT_STATE."""
+    """Return the marked folders in the usual places: ./state, ./state/* and TRADEBOT_STATE."""
     places = [DEFAULT, *_within(DEFAULT)]
     if environ.get(ENVIRONMENT):
         places.append(Path(environ[ENVIRONMENT]))
@@ -216,7 +216,7 @@ def known_states(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _within(folder: Path) -> list[Path]:
-    """Return what a folder holds; nothing where one may not look, because another's states are none of ours."""
+    """Return what a folder contains; nothing if we may not look, because another user's states aren't ours."""
     try:
         return sorted(folder.iterdir())
     except OSError:
@@ -224,7 +224,7 @@ def _within(folder: Path) -> list[Path]:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write a small file so that after a crash it is there wholly or not at all; OSError where that fails."""
+    """Write a small file so that after a crash it is either complete or absent; OSError if that fails."""
     draft, descriptor = create_draft(path)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -242,7 +242,7 @@ def write_durably(path: Path, text: str) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder for its owner only, durably, with the missing ones above it: no umask opens one of them."""
+    """Create a folder and its missing parents durably, for their owner only, whatever the umask."""
     if not path.parent.is_dir():
         make_folder(path.parent)
     path.mkdir(mode=0o700)
@@ -260,40 +260,40 @@ def sync_folder(path: Path) -> None:
 
 
 def in_place(path: Path, opened: os.stat_result) -> bool:
-    """Tell whether an open file still stands at its path."""
+    """Return True if an open file is still the one at its path."""
     try:
-        there = path.stat()
+        status = path.stat()
     except OSError:
         return False
-    return (there.st_dev, there.st_ino) == (opened.st_dev, opened.st_ino)
+    return (status.st_dev, status.st_ino) == (opened.st_dev, opened.st_ino)
 
 
 def cannot_write(path: Path, error: OSError) -> OperatorError:
-    """Return what to tell a person whose state folder cannot be written."""
+    """Return the error to show a person whose state folder can't be written."""
     if isinstance(error, NotPlainError):
         place = error.filename
-        return OperatorError(f"{place} cannot be used: {error.strerror}.", f"move it away: mv {place} {place}.aside")
-    if isinstance(error, NotADirectoryError | FileExistsError) and (taken := _in_the_way(path)):
-        return _not_a_folder(taken)
+        return OperatorError(f"{place} can't be used: {error.strerror}.", f"move it away: mv {place} {place}.aside")
+    if isinstance(error, NotADirectoryError | FileExistsError) and (obstacle := _in_the_way(path)):
+        return _not_a_folder(obstacle)
     return OperatorError(
-        f"The state folder {path} cannot be written: {error.strerror or error}.",
-        "Make room on the disk, or the folder writable (see ls -ld), or name another: --state-dir",
+        f"The state folder {path} can't be written: {error.strerror or error}.",
+        "Free up disk space, make the folder writable (see ls -ld), or use another one: --state-dir",
     )
 
 
 def _in_the_way(path: Path) -> Path | None:
-    """Return what stands in the place of a state folder, or of one above it, and is no folder."""
+    """Return what is in the place of a state folder, or of one above it, without being a folder."""
     return next((place for place in (path, *path.parents) if os.path.lexists(place) and not os.path.isdir(place)), None)
 
 
 def _not_a_folder(place: Path) -> OperatorError:
     hint = f"move it away: mv {place} {place}.aside, or name another folder with --state-dir"
-    return OperatorError(f"{place} is not a folder, and a folder must be there.", hint)
+    return OperatorError(f"{place} is not a folder, but a folder must be there.", hint)
 
 
 def _cannot_read(path: Path, error: OSError) -> OperatorError:
     return OperatorError(
-        f"The state folder {path} cannot be read: {error.strerror or error}.",
+        f"The state folder {path} can't be read: {error.strerror or error}.",
         f"become its owner, or make it readable: chmod u+rwx {path}",
     )
 
@@ -318,24 +318,24 @@ def _parse_marker(path: Path, text: str) -> StateFolder:
         created_at = datetime.fromisoformat(content["created_at"])
     except (ValueError, KeyError, TypeError) as error:
         raise OperatorError(
-            f"The marker {path / MARKER} is damaged: it is not as tradebot wrote it.", DAMAGED
+            f"The marker {path / MARKER} is damaged: tradebot did not write it like this.", DAMAGED
         ) from error
     if schema != SCHEMA:
         raise OperatorError(
-            f"{path} was written by another version of tradebot (schema {schema}, this one reads {SCHEMA}).",
-            "Use the version that wrote it, or begin anew: tradebot init --state-dir NEW",
+            f"{path} was written by another version of tradebot (schema {schema}; this one reads {SCHEMA}).",
+            "Use the version that wrote it, or start over: tradebot init --state-dir NEW",
         )
     return StateFolder(path, identity, kind, mode, number, created_at)
 
 
 def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
-    taken = _in_the_way(path)
-    if taken is not None:
-        return _not_a_folder(taken)
+    obstacle = _in_the_way(path)
+    if obstacle is not None:
+        return _not_a_folder(obstacle)
     if os.path.isfile(path / LEDGER):
         return OperatorError(
-            f"{path} holds books ({LEDGER}) and no marker ({MARKER}): it was never finished, or its marker is lost.",
-            f"{_init(path, environ)}: it moves books aside that were never used, and leaves others untouched",
+            f"{path} has books ({LEDGER}) but no marker ({MARKER}): setup never finished, or the marker was lost.",
+            f"{_init(path, environ)}   (moves books aside if they were never used, and leaves others alone)",
         )
     known = ", ".join(str(place) for place in known_states(environ))
     return OperatorError(
@@ -346,10 +346,10 @@ def _not_found(path: Path, environ: Mapping[str, str]) -> OperatorError:
 
 
 def _init(path: Path, environ: Mapping[str, str]) -> str:
-    """Return the command that makes this folder, of the mode that the environment or its own name says.
+    """Return the command that creates this folder, with the mode that the environment or the folder's name says.
 
-    A folder named paper must not become a sandbox because somebody followed a hint.
+    A folder named paper must not become a sandbox because someone followed a hint.
     """
-    said = (environ.get("TRADING_MODE") or environ.get("TRADEBOT_MODE") or path.name).lower()
-    mode = f" --mode {said}" if said in ("paper", "live") else ""
+    described_mode = (environ.get("TRADING_MODE") or environ.get("TRADEBOT_MODE") or path.name).lower()
+    mode = f" --mode {described_mode}" if described_mode in ("paper", "live") else ""
     return f"tradebot init{mode} --state-dir {path}"

@@ -1,8 +1,8 @@
-"""The two files that decide whether risk may be added: ARMED must be there and say so, and HALT must not be.
+"""Read and write the two files that decide whether risk may be added: ARMED must be present and valid, HALT absent.
 
-Halting removes ARMED first, because removing a file works on a full disk and needs no database; where the folder
-cannot be written, ARMED is emptied in its place. `tradebot halt` runs this before anything else is imported, so it
-uses the cheap part of the standard library only.
+Halting removes ARMED first, because removing a file works on a full disk and needs no database; if the folder is
+read-only, ARMED is emptied instead. `tradebot halt` runs this before importing anything else, so it uses only the cheap
+part of the standard library.
 """
 
 import json
@@ -29,16 +29,16 @@ TAKEN = ".taken"
 Written = tuple[str, str, str, datetime, tuple[str, ...]]
 """What one of the two files says: the state, who, why, when, and the bot's own causes."""
 Seen = tuple[int, int] | None
-"""Which HALT file it is, by inode and time of writing in ns: each halt writes a new file."""
+"""Identifies a HALT file by inode and modification time in ns, because each halt writes a new file."""
 
 
 def armed(folder: Path) -> bool:
-    """Tell whether ARMED is a regular file with a readable record that says so."""
+    """Return True if ARMED is a regular file whose record is readable and says so."""
     return _armed(folder) is not None
 
 
 def arm(folder: Path, who: str, at: datetime) -> None:
-    """Write ARMED durably; OperatorError where it cannot be written."""
+    """Write ARMED durably; OperatorError if it can't be written."""
     try:
         write_durably(folder / ARMED, _text("ACTIVE", who, "armed", at))
     except OSError as error:
@@ -51,44 +51,44 @@ def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Ite
     Return the state that the two files hold now: the newest reason is kept, but FLATTEN is never weakened to
     REDUCE_ONLY. Where ARMED alone could be changed that is REDUCE_ONLY, whatever was asked. `causes` are the bot's own.
     """
-    kept_armed = _failure(partial(_remove, folder / ARMED)) and _failure(partial(_empty, folder / ARMED))
+    kept_armed = _error_of(partial(_remove, folder / ARMED)) and _error_of(partial(_empty, folder / ARMED))
     before = _parse(_content(folder / HALT) or "")
     flattening = before is not None and before[0] == "FLATTEN"
     state = "FLATTEN" if flattening else str(state)
-    not_halted = _failure(partial(write_durably, folder / HALT, _text(state, who, why, at, causes)))
+    not_halted = _error_of(partial(write_durably, folder / HALT, _text(state, who, why, at, causes)))
     if kept_armed and not_halted:
         raise cannot_write(folder, not_halted) from kept_armed
     return "REDUCE_ONLY" if not_halted and not flattening else state
 
 
 def seen(folder: Path) -> Seen:
-    """Return which HALT is there, so that `lift` can tell whether it is still the same; None where there is none."""
+    """Return which HALT is there, so that `lift` can tell whether it has changed; None if there is none."""
     try:
-        found = os.lstat(folder / HALT)
+        status = os.lstat(folder / HALT)
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns
 
 
 def lift(folder: Path, shown: Seen) -> bool:
-    """Remove ARMED, then the HALT that was shown: whoever dies, looks, or fails from here on finds the bot halted.
+    """Remove ARMED and then the HALT that was shown, so that any failure on the way leaves the bot halted.
 
-    False where another HALT has come, which stays in force. A folder of that name that holds something is left beside,
-    under a name that `left_aside` tells. OperatorError where something cannot be removed.
+    Returns False if a different HALT has arrived; that one stays in force. If HALT is a folder with something in it, it
+    is left under the name that `left_aside` returns. OperatorError if something can't be removed.
     """
     taken = folder / f"{HALT}.{os.urandom(8).hex()}{TAKEN}"
     try:
-        # A halt by hand has left ARMED there: without HALT it would let entries out before all of this is done.
-        if _there(folder / ARMED):
+        # A HALT made by hand leaves ARMED in place, so removing only HALT would let entries out too early.
+        if _exists(folder / ARMED):
             with around("switch.disarm_first"):
                 (folder / ARMED).unlink()
         sync_folder(folder)
-        # Moved before it is looked at: whatever comes to HALT from now on is another one, and is not touched.
-        if _there(folder / HALT):
+        # Move it before checking it: any HALT that appears from now on is a different one and is not touched.
+        if _exists(folder / HALT):
             with around("switch.take"):
                 (folder / HALT).rename(taken)
-        same = _same(taken, shown)
-        if not same and _there(taken) and not _there(folder / HALT):
+        was_same = _same(taken, shown)
+        if not was_same and _exists(taken) and not _exists(folder / HALT):
             with around("switch.put_back"):
                 taken.rename(folder / HALT)
         for path in folder.glob(f"{HALT}.*{TAKEN}"):
@@ -96,28 +96,28 @@ def lift(folder: Path, shown: Seen) -> bool:
         sync_folder(folder)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    return same
+    return was_same
 
 
 def left_aside(folder: Path) -> tuple[Path, ...]:
-    """Return the folders that stood in the place of HALT and hold something, which nobody here may throw away."""
+    """Return the folders that took the place of HALT and contain something, which we must not delete."""
     return tuple(sorted(folder.glob(f"{HALT}.*{TAKEN}")))
 
 
 def newer_halt() -> OperatorError:
-    """Return what to tell a person who would end another halt than the one that was shown."""
+    """Return the error for a person trying to end a different halt than the one that was shown."""
     return OperatorError(
-        "a newer halt came while this one was being ended; it stays in force",
-        "tradebot status says whose it is, then tradebot unhalt",
+        "a newer halt arrived while this one was being ended, and it stays in force",
+        "tradebot status shows who set it; then run tradebot unhalt",
         code=ExitCode.REFUSED,
     )
 
 
 def _same(taken: Path, shown: Seen) -> bool:
-    if not _there(taken):
+    if not _exists(taken):
         return shown is None
-    found = os.lstat(taken)
-    return (found.st_ino, found.st_mtime_ns) == shown
+    status = os.lstat(taken)
+    return (status.st_ino, status.st_mtime_ns) == shown
 
 
 def _discard(taken: Path) -> None:
@@ -134,10 +134,10 @@ def _discard(taken: Path) -> None:
 
 
 def read(folder: Path) -> "TradingStateRecord":
-    """Return what the two files say; whatever is absent, damaged or odd counts as REDUCE_ONLY."""
+    """Return what the two files say; anything missing, damaged or odd counts as REDUCE_ONLY."""
     from tradebot.model.trading import TradingState, TradingStateRecord
 
-    if _there(folder / HALT):
+    if _exists(folder / HALT):
         return _read_halt(folder / HALT)
     record = _armed(folder)
     if record is None:
@@ -146,8 +146,8 @@ def read(folder: Path) -> "TradingStateRecord":
     return TradingStateRecord(TradingState.ACTIVE, who, why, at)
 
 
-def _there(path: Path) -> bool:
-    """Tell whether anything stands at a path; what cannot be looked at does."""
+def _exists(path: Path) -> bool:
+    """Return True if the path exists, or if we aren't allowed to check."""
     try:
         os.lstat(path)
     except FileNotFoundError:
@@ -168,8 +168,8 @@ def _read_halt(path: Path) -> "TradingStateRecord":
     from tradebot.model.trading import TradingState, TradingStateRecord
 
     content = _content(path)
-    touched = path.is_dir() if content is None else not content.strip()
-    if touched:
+    is_empty = path.is_dir() if content is None else not content.strip()
+    if is_empty:
         return TradingStateRecord(TradingState.REDUCE_ONLY, "file", "HALT file", _written(path))
     parsed = _parse(content or "")
     if parsed is None:
@@ -180,7 +180,7 @@ def _read_halt(path: Path) -> "TradingStateRecord":
 
 
 def _written(path: Path) -> datetime | None:
-    """Return when somebody laid a HALT there by hand, which says nothing itself; None where the system does not."""
+    """Return when someone created a HALT by hand, since it doesn't say so itself; None if the system doesn't know."""
     try:
         return datetime.fromtimestamp(os.lstat(path).st_mtime, UTC)
     except (OSError, OverflowError, ValueError):
@@ -188,7 +188,7 @@ def _written(path: Path) -> datetime | None:
 
 
 def _content(path: Path) -> str | None:
-    """Return a regular file's text; None where it is absent, something else, or unreadable."""
+    """Return a regular file's text; None if it is missing, something else, or unreadable."""
     try:
         return read_plain(path).decode()
     except (OSError, UnicodeDecodeError):
@@ -211,7 +211,7 @@ def _text(state: str, who: str, why: str, at: datetime, causes: Iterable[str] = 
     return json.dumps(record | ({"causes": named} if named else {})) + "\n"
 
 
-def _failure(step: Callable[[], None]) -> OSError | None:
+def _error_of(step: Callable[[], None]) -> OSError | None:
     try:
         step()
     except OSError as error:
@@ -220,8 +220,8 @@ def _failure(step: Callable[[], None]) -> OSError | None:
 
 
 def _empty(path: Path) -> None:
-    """Take the content of a file away in its place, durably: neither room nor the folder's permission is needed."""
-    # Nothing that is no file of ours may keep a halt waiting, or be emptied in its place.
+    """Empty a file in place, durably; this needs neither disk space nor permission to change the folder."""
+    # Anything that isn't our own file must neither delay a halt nor be emptied.
     descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with around("switch.empty"):

@@ -1,1 +1,1 @@
-"""Canonical text, JSON and YAML, and keys kept out of them."""
+"""Canonical text, JSON and YAML, and hiding keys in texts."""

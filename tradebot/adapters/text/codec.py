@@ -1,8 +1,8 @@
-"""Frozen dataclasses to JSON-able values and back, driven by their types.
+"""Convert frozen dataclasses to JSON-ready values and back, driven by their types.
 
-Text is canonical, so that equal values have equal text: a Decimal has no exponent and no trailing zeros, a
-time is UTC with six decimals and ends in Z, so that stored times sort as text. A Decimal inside a union of
-scalars is tagged `{"decimal": "1.5"}`, because its text alone could be a string.
+Text is canonical, so equal values have equal text: a Decimal has no exponent and no trailing zeros, and a time is UTC
+with six decimals and ends in Z, so stored times sort as text. A Decimal inside a union of scalars is tagged
+`{"decimal": "1.5"}`, because its text alone could be a string.
 """
 
 import json
@@ -27,28 +27,28 @@ SCALARS = frozenset({Decimal, float, int, str})
 
 
 def encode(value: object) -> Any:
-    """Return a dataclass as an object of its fields by name."""
+    """Return a dataclass as an object with its fields by name."""
     kind: Any = type(value)
     return _encoder(kind, False)(value)
 
 
 def decode(kind: type[T], value: object) -> T:
-    """Return the dataclass of `kind`; a missing, unknown or ill-typed field is a CodecError naming it."""
-    whole: Any = kind
-    result: T = _decoded(_decoder(whole, False), value, kind.__name__)
+    """Return the dataclass of type `kind`; raise CodecError naming a missing, unknown or ill-typed field."""
+    untyped: Any = kind
+    result: T = _decoded(_decoder(untyped, False), value, kind.__name__)
     return result
 
 
 def pack(value: object) -> Any:
-    """Return a dataclass as a list of its fields in order: half the size, for what is kept in bulk."""
+    """Return a dataclass as a list of its fields in order, which takes half the space when there are many."""
     kind: Any = type(value)
     return _encoder(kind, True)(value)
 
 
 def unpack(kind: type[T], value: object) -> T:
-    """Return the dataclass of `kind` from the list that `pack` made."""
-    whole: Any = kind
-    result: T = _decoded(_decoder(whole, True), value, kind.__name__)
+    """Return the dataclass of type `kind` from a list made by `pack`."""
+    untyped: Any = kind
+    result: T = _decoded(_decoder(untyped, True), value, kind.__name__)
     return result
 
 
@@ -61,20 +61,20 @@ def _decoded(step: Step, value: object, place: str) -> Any:
         raise CodecError(f"{place}: {error}") from error
 
 
-def _same(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
 @cache
 def _encoder(kind: Any, packed: bool) -> Step:
-    """Return what turns a value of `kind` into JSON-able form; built once per type."""
+    """Return a function that turns a value of type `kind` into JSON-ready form; built once per type."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _dataclass_encoder(kind, packed)
     if kind in _ENCODERS:
         return _ENCODERS[kind]
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return _same
+        return _unchanged
     if origin in (UnionType, Union):
         return _union_encoder(arguments, packed)
     if origin is tuple and arguments[1:] == (...,):
@@ -92,7 +92,8 @@ def _dataclass_encoder(kind: Any, packed: bool) -> Step:
 
     def as_list(value: Any) -> list[Any]:
         return [
-            item if item is None or step is _same else step(item) for step, item in zip(steps, read(value), strict=True)
+            item if item is None or step is _unchanged else step(item)
+            for step, item in zip(steps, read(value), strict=True)
         ]
 
     if packed:
@@ -115,7 +116,7 @@ def _encode_scalar(value: Any) -> Any:
 
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        raise CodecError(f"{value} cannot be stored as a number")
+        raise CodecError(f"{value} can't be stored as a number")
     return value
 
 
@@ -128,9 +129,9 @@ def _tuple_encoder(step: Step) -> Step:
 
 
 _ENCODERS: dict[Any, Step] = {
-    str: _same,
-    int: _same,
-    bool: _same,
+    str: _unchanged,
+    int: _unchanged,
+    bool: _unchanged,
     float: _finite,
     Decimal: decimal_text,
     datetime: time_text,
@@ -140,7 +141,7 @@ _ENCODERS: dict[Any, Step] = {
 
 @cache
 def _decoder(kind: Any, packed: bool) -> Step:
-    """Return what turns JSON-able form back into a value of `kind`; built once per type."""
+    """Return a function that turns JSON-ready form back into a value of type `kind`; built once per type."""
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         return _list_decoder(kind) if packed else _object_decoder(kind)
@@ -164,7 +165,7 @@ def _steps(kind: Any, packed: bool) -> dict[str, Step]:
 
 def _object_decoder(kind: Any) -> Step:
     steps = _steps(kind, False)
-    # What was written before a field was added lacks it; the field's default says that nothing was recorded.
+    # Records written before a field was added lack it; its default then means that nothing was recorded.
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
 
     def from_object(value: Any) -> Any:
@@ -180,7 +181,7 @@ def _object_decoder(kind: Any) -> Step:
 
 def _list_decoder(kind: Any) -> Step:
     steps = tuple(_steps(kind, True).values())
-    # What was written before a field was added ends earlier; the field's default says that nothing was recorded.
+    # Records written before a field was added are shorter; its default then means that nothing was recorded.
     least = sum(field.default is MISSING and field.default_factory is MISSING for field in fields(kind))
 
     def from_list(value: Any) -> Any:
@@ -224,7 +225,7 @@ def _exactly(kind: type) -> Step:
 
 
 def _text(value: Any) -> str:
-    """Return a text; a short one, as a symbol is, stands in memory once for all rows."""
+    """Check that a value is text; short texts, such as symbols, are interned so that all rows share one copy."""
     text: str = value if type(value) is str else _checked(value, (str,))
     return sys.intern(text) if len(text) <= SHORT else text
 
@@ -262,7 +263,7 @@ _DECODERS: dict[Any, Step] = {
 
 
 def unpack_all(kind: type[T], texts: Sequence[str]) -> list[T]:
-    """Return one dataclass per packed JSON text, parsed in one go."""
-    whole: Any = kind
-    step = _decoder(whole, True)
+    """Return one dataclass per packed JSON text, parsing them all at once."""
+    untyped: Any = kind
+    step = _decoder(untyped, True)
     return [_decoded(step, row, kind.__name__) for row in json.loads(f"[{','.join(texts)}]")]

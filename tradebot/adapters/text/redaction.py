@@ -1,20 +1,20 @@
-"""Keys do not come out: what this process was given as a key is taken out of texts, in each form it is written in.
+"""Remove keys from texts: every key this process was given, in each form it may be written in.
 
-Nothing of ours writes a key anywhere. This is for what others do with one: a proxy that answers with the headers
-that it was sent, a plug-in that reads the file of keys, an exception that quotes its argument.
-`halt` goes through this file, so it imports nothing before there is a key to hide.
+Our own code never writes a key anywhere. This guards against others: a proxy that echoes the headers it was sent, a
+plug-in that reads the key file, an exception that quotes its argument. `halt` uses this module, so it imports nothing
+until there is a key to hide.
 """
 
 HIDDEN = "[hidden]"
 SHORTEST = 8
-"""A shorter word is no key of any service, and taking it out would garble texts that merely contain it."""
+"""The shortest text treated as a key. No service uses shorter keys, and removing short words would garble texts."""
 
 _forms: dict[str, bytes] = {}
-"""Each form of each key that this process was given, as text and as bytes."""
+"""Every form of every key that this process was given, as text and as bytes."""
 
 
 def learn(*keys: str | None) -> None:
-    """Remember keys for as long as the process lives, and let its memory not be dumped into a file."""
+    """Remember keys for as long as the process lives, and disable core dumps."""
     new = [form for key in keys if key and len(key) >= SHORTEST and key not in _forms for form in forms(key)]
     if new:
         _forms.update((form, form.encode()) for form in new)
@@ -22,7 +22,7 @@ def learn(*keys: str | None) -> None:
 
 
 def hide(text: str) -> str:
-    """Return a text without any key."""
+    """Return the text with every key hidden."""
     for form in _forms:
         if form in text:
             text = text.replace(form, HIDDEN)
@@ -30,7 +30,7 @@ def hide(text: str) -> str:
 
 
 def hide_in(body: bytes) -> bytes:
-    """Return bytes without any key."""
+    """Return the bytes with every key hidden."""
     for form in _forms.values():
         if form in body:
             body = body.replace(form, HIDDEN.encode())
@@ -38,7 +38,7 @@ def hide_in(body: bytes) -> bytes:
 
 
 def forms(key: str) -> list[str]:
-    """Return how a key is written: plain, in JSON, in an address, in hexadecimal, anywhere in base64."""
+    """Return the ways a key may be written: plain, in JSON, in a URL, in hexadecimal, or anywhere in base64."""
     import json
     import re
     from urllib.parse import quote
@@ -52,18 +52,18 @@ def forms(key: str) -> list[str]:
 
 
 def _in_base64(raw: bytes) -> list[str]:
-    """Return what base64 makes of bytes at each of the three places in a group where they can begin.
+    """Return the base64 forms of bytes at each of the three offsets within a group where they may begin.
 
-    The first and the last character may depend on the neighbours too, so they are left out.
+    The first and the last character may also depend on neighboring bytes, so they are left out.
     """
     from base64 import b64encode, urlsafe_b64encode
 
-    found = []
+    fragments = []
     for before, skipped in ((0, 0), (1, 2), (2, 3)):
         for encode in (b64encode, urlsafe_b64encode):
-            whole = encode(b"\0" * before + raw).decode()
-            found.append(whole[skipped : (before + len(raw)) * 8 // 6])
-    return found
+            encoded = encode(b"\0" * before + raw).decode()
+            fragments.append(encoded[skipped : (before + len(raw)) * 8 // 6])
+    return fragments
 
 
 def _dump_nothing() -> None:

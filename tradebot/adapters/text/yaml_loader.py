@@ -1,4 +1,4 @@
-"""YAML as people mean it: `no` is a word, a key stands once, a number is a decimal, nothing is executed or repeated."""
+"""Load YAML the way people mean it: `no` is a word, keys are unique, numbers are decimals, and nothing is executed."""
 
 import re
 from copy import deepcopy
@@ -13,12 +13,12 @@ from tradebot.errors import ConfigurationError
 
 MAX_BYTES = 1_000_000
 MAX_VALUES = 20_000
-"""Keys and values together, room for the largest universe; a megabyte of them would take a quarter of a minute."""
+"""The limit on keys and values together. The largest universe fits; a megabyte of them would take 15 seconds."""
 MAX_DEPTH = 20
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without its guesses: octal, sexagesimal, yes/no/on/off, timestamps, aliases and tags."""
+    """SafeLoader without its guesses: no octal, sexagesimal, yes/no/on/off, timestamps, aliases or tags."""
 
     _values = _depth = 0
 
@@ -62,7 +62,7 @@ _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: Decimal(
 
 
 def load_yaml(path: Path) -> dict[str, object]:
-    """Return the file's mapping, decimals exact. Raises ConfigurationError naming file, line and what to change."""
+    """Return the file's mapping with exact decimals; raise ConfigurationError naming file, line and what to change."""
     text = _read(path)
     try:
         value = deepcopy(_parsed(text))
@@ -85,27 +85,27 @@ def load_yaml(path: Path) -> dict[str, object]:
 
 @lru_cache(maxsize=8)
 def _parsed(text: str) -> object:
-    """Parse a text once per process: the shipped files are long, and one start reads a person's own file thrice."""
+    """Parse a text once per process: the shipped files are long, and each start reads a person's file three times."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - the loader above is a stricter SafeLoader
 
 
 def _read(path: Path) -> str:
     try:
         if path.is_fifo() and not str(path).startswith(("/dev/", "/proc/")):
-            raise ConfigurationError(f"{path} is a pipe: reading it may never end", "put the configuration into a file")
+            raise ConfigurationError(f"{path} is a pipe: reading it may never end", "put the configuration in a file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except OSError as failed:
+    except OSError as error:
         if path.is_symlink() and not path.exists():
             lost = f"{path} is a link that leads nowhere: {path.readlink()} is missing"
             raise ConfigurationError(lost, f"put the file back, or take the link away: rm {path}") from None
         raise ConfigurationError(
-            f"{path} can't be read: {failed.strerror}", "check the path and its permissions"
+            f"{path} can't be read: {error.strerror}", "check the path and its permissions"
         ) from None
     if len(data) > MAX_BYTES:
         raise ConfigurationError(f"{path} is larger than {MAX_BYTES} bytes", "check that this is the right file")
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as bad:
-        raise ConfigurationError(f"{path}: not UTF-8 text (byte {bad.start})", "save the file as UTF-8") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 text (byte {error.start})", "save the file as UTF-8") from None
     return text

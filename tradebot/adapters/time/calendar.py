@@ -1,4 +1,4 @@
-"""The exchange's calendar in advance, without asking a venue."""
+"""Compute the exchange's calendar in advance, without asking a venue."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, timedelta
@@ -11,10 +11,10 @@ _MARGIN = timedelta(days=10)
 
 @lru_cache(maxsize=8)
 def exchange_sessions(start: date, end: date) -> Sequence[Session]:
-    """Return the New York sessions from `start` to `end`, both included, half days with their early close.
+    """Return the New York sessions from `start` to `end`, inclusive; half days have their early close.
 
-    The library's calendar ends a year from today unless it is told its bounds, so both are passed, with
-    a margin because it refuses bounds between which there is no session.
+    By default the library's calendar ends a year from today, so both bounds are passed, with a margin because the
+    library refuses bounds that contain no session.
     """
     import exchange_calendars
 

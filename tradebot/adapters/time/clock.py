@@ -1,4 +1,4 @@
-"""The embedded exchange's time, which stands still until it is ticked."""
+"""Read and move the embedded exchange's time, which stands still until it is ticked."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from tradebot.adapters.wire.http import (
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError
 from tradebot.errors import OperatorError, TemporaryError, TradebotError
 
-SEE = "tradebot exchange status, then run it again; tradebot exchange faults shows what keeps it from answering"
+SEE = "tradebot exchange status, then try again; tradebot exchange faults shows what keeps it from answering"
 REFUSED = "tradebot exchange tick next_open moves on while its market lasts; tradebot exchange status shows its time"
 _STEP_S = 1.0
 _TICK_S = 300.0
@@ -26,7 +26,7 @@ _TICK_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """What the embedded exchange says of itself; `session` is None outside its sessions' days."""
+    """The embedded exchange's status; `session` is None on days without a session."""
 
     now: datetime
     session: date | None
@@ -38,41 +38,41 @@ class EngineStatus:
 
 
 class LockStepClock:
-    """The embedded exchange's time: it moves only when told to, by seconds or to a named moment.
+    """The embedded exchange's time, which only moves when told to, by seconds or to a named moment.
 
-    `shown` says, each time, with which headers a tick shows that it is the user's who runs the exchange.
+    `headers` returns, for each request, the headers that prove the request comes from the user running the exchange.
     """
 
     def __init__(
         self,
         url: str,
-        shown: Callable[[], Mapping[str, str]] = dict,
+        headers: Callable[[], Mapping[str, str]] = dict,
         *,
         bounds: Bounds | None = None,
         policy: RetryPolicy | None = None,
     ) -> None:
         if not is_loopback(url):
             raise OperatorError("only the embedded exchange can be ticked", "Use an address on 127.0.0.1.")
-        # One tick may play a whole session, which takes longer than any other answer.
+        # One tick may play a whole session, which takes longer than any other request.
         self._bounds = bounds or Bounds(read_s=_TICK_S, total_s=_TICK_S)
         self._policy = policy or RetryPolicy()
         self._session = bounded_session(self._bounds)
         self._base = f"{url}/exchange/v1"
-        self._shown = shown
+        self._headers = headers
 
     def now(self) -> datetime:
-        """Return the engine's time, aware UTC."""
+        """Return the engine's time, in UTC."""
         return self.status().now
 
     def now_or_none(self) -> datetime | None:
-        """Return the engine's time, or None where the exchange does not tell."""
+        """Return the engine's time, or None if the exchange doesn't answer."""
         try:
             return self.now()
         except TradebotError:
             return None
 
     def sleep(self, seconds: float) -> EngineStatus:
-        """Let that much engine time pass; takes no time of its own."""
+        """Let that much engine time pass, without waiting in real time."""
         return self._tick({"seconds": seconds})
 
     def status(self) -> EngineStatus:
@@ -80,19 +80,19 @@ class LockStepClock:
         return self._policy.run(lambda: self._ask("GET", "status", {}))
 
     def tick_to(self, moment: datetime | str) -> EngineStatus:
-        """Move the engine to a time, or to `open`, `close`, `next_open`; OperatorError for a past one."""
+        """Move the engine to a time, or to `open`, `close` or `next_open`; raise OperatorError if that is past."""
         return self._tick({"to": moment if isinstance(moment, str) else moment.isoformat()})
 
     def _tick(self, body: dict[str, object]) -> EngineStatus:
-        """Tick once: a tick whose answer is lost is not repeated, because time may have moved."""
-        return self._ask("POST", "tick", self._shown(), body)
+        """Tick once; a lost answer is not retried, because time may already have moved."""
+        return self._ask("POST", "tick", self._headers(), body)
 
     def _ask(self, method: str, name: str, headers: Mapping[str, str], body: object = None) -> EngineStatus:
         url = f"{self._base}/{name}"
         try:
             answer = exchange(self._session, self._bounds, method, url, headers=headers, body=body)
-        except WireError as fault:
-            raise RetryableError(f"the embedded exchange does not answer: {fault}", SEE) from fault
+        except WireError as error:
+            raise RetryableError(f"the embedded exchange does not answer: {error}", SEE) from error
         if 400 <= answer.status < 500:
             raise OperatorError(f"the embedded exchange refused {name}: {answer.excerpt}", REFUSED)
         if answer.status != 200:
@@ -114,4 +114,4 @@ def _read_status(answer: Answer) -> EngineStatus:
             finished=row.value("finished") is True,
         )
     except (BodyError, RowError, ValueError) as error:
-        raise TemporaryError(f"the embedded exchange's status cannot be read: {error}") from error
+        raise TemporaryError(f"the embedded exchange's status can't be read: {error}") from error

@@ -1,4 +1,4 @@
-"""The times at which `serve` looks: as they come on a real venue, driven in lock-step on the embedded exchange."""
+"""Produce the moments at which `serve` looks for work: in real time, or in lock-step with the embedded exchange."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from tradebot.errors import TemporaryError
 BEHIND = timedelta(seconds=1)
 ASK_AGAIN = timedelta(minutes=5)
 JUMP_S = 2.0
-"""So far apart two measures of one span of time are more than drift."""
+"""Two measurements of the same time span that differ by more seconds than this are more than drift."""
 
 
 class RealTime:
-    """A real venue's time: what it said last, and the seconds since then; it is asked again each few minutes.
+    """A real venue's time: its last answer plus the seconds since then; it is asked again every few minutes.
 
-    Nobody's setting of this machine's clock moves it: where that clock jumps, or the machine has slept, the venue is
-    asked at once. It runs a second behind, so that a slot that has begun here has surely begun at the venue.
+    Changing this machine's clock doesn't move it: if that clock jumps, or the machine has slept, the venue is asked
+    right away. It runs one second behind, so a slot that has begun here has certainly begun at the venue.
     """
 
     finished = False
@@ -27,26 +27,26 @@ class RealTime:
     def __init__(self, ask: Callable[[], datetime], apart_s: float = 60) -> None:
         self._ask = ask
         self._apart_s = apart_s
-        self._measure()
+        self._ask_venue()
 
     @property
     def now(self) -> datetime:
-        """Return the venue's time as last told and gone on since, less a second."""
-        return self._told + self._since - BEHIND
+        """Return the venue's last known time plus the time since then, minus one second."""
+        return self._last_time + self._since - BEHIND
 
     @property
     def believed(self) -> bool:
-        """Tell whether this machine's clock bears the venue's out: if not, nobody knows which slots are over."""
-        return abs((self._told + self._since).timestamp() - time.time()) <= self._apart_s
+        """Return True if this machine's clock agrees with the venue; if not, we can't tell which slots are over."""
+        return abs((self._last_time + self._since).timestamp() - time.time()) <= self._apart_s
 
     def moments(self) -> Iterator[datetime]:
-        """Yield now."""
+        """Yield the current time."""
         if self._since >= ASK_AGAIN or self._jumped:
             try:
-                self._measure()
+                self._ask_venue()
             except TemporaryError:
-                # What it said last serves on: clocks drift slowly, and the passes say that the venue is away.
-                self._keep(self._told + self._since)
+                # Keep using the last answer: clocks drift slowly, and the passes report that the venue is away.
+                self._keep(self._last_time + self._since)
         yield self.now
 
     @property
@@ -55,21 +55,21 @@ class RealTime:
 
     @property
     def _jumped(self) -> bool:
-        """Tell whether the machine's clock and its stopwatch no longer agree on how long that was."""
+        """Return True if the machine's clock and its stopwatch disagree about how much time has passed."""
         return abs(time.time() - self._clock_s - self._since.total_seconds()) > JUMP_S
 
-    def _measure(self) -> None:
+    def _ask_venue(self) -> None:
         self._keep(self._ask())
 
-    def _keep(self, told: datetime) -> None:
-        self._told, self._started, self._clock_s = told, stopwatch(), time.time()
+    def _keep(self, moment: datetime) -> None:
+        self._last_time, self._started, self._clock_s = moment, stopwatch(), time.time()
 
 
 class Engine(Protocol):
     """The embedded exchange's time, as far as it is driven here."""
 
     def status(self) -> EngineStatus:
-        """Return where the engine stands."""
+        """Return the engine's current status."""
 
     def sleep(self, seconds: float) -> EngineStatus:
         """Let engine time pass."""
@@ -79,7 +79,7 @@ class Engine(Protocol):
 
 
 class EngineTime:
-    """The embedded exchange's time, driven from one due slot to the next; it waits while a pass is at work.
+    """The embedded exchange's time, driven from one due slot to the next; it waits while a pass is running.
 
     `share_s` is how much engine time each tick lets pass.
     """
@@ -89,28 +89,28 @@ class EngineTime:
         engine: Engine,
         share_s: float,
         next_due: Callable[[datetime], datetime | None],
-        say: Callable[[datetime, str], None],
+        report: Callable[[datetime, str], None],
     ) -> None:
         self._engine = engine
         self._share_s = share_s
         self._next_due = next_due
-        self._say = say
+        self._report = report
         self._now = engine.status().now
-        self._looked = False
+        self._started_looking = False
         self.finished = False
         self.believed = True
 
     @property
     def now(self) -> datetime:
-        """Return the engine's time as last told."""
+        """Return the engine's last known time."""
         return self._now
 
     def moments(self) -> Iterator[datetime]:
-        """Yield each moment at which something is due, as far as one tick's share of engine time reaches."""
+        """Yield each moment at which something is due within one tick's share of engine time."""
         status, left_s = self._engine.status(), self._share_s
-        if not self._looked:
-            # Engine time stands where the last driver left it, perhaps amid a slot.
-            self._looked = True
+        if not self._started_looking:
+            # Engine time is wherever the last driver left it, perhaps in the middle of a slot.
+            self._started_looking = True
             yield self._at(status)
         while left_s > 0 and not self.finished:
             if status.is_open:
@@ -126,15 +126,15 @@ class EngineTime:
         return status.now
 
     def _to_next(self, status: EngineStatus) -> float:
-        """Return the seconds to the next slot, or to the close where no slot comes before it."""
+        """Return the seconds until the next slot, or until the close if no slot comes before it."""
         moments = (self._next_due(status.now), status.next_close)
         return min((moment - status.now).total_seconds() for moment in moments if moment is not None)
 
     def _pass_the_night(self, status: EngineStatus) -> EngineStatus:
-        """Go to the next open at once: nothing is due while a session is closed."""
+        """Jump to the next open, because nothing is due while the session is closed."""
         if status.finished:
             self.finished = True
             return status
         if status.next_open is not None:
-            self._say(status.now, f"the session is closed; the next one opens {status.next_open:%Y-%m-%d %H:%M} UTC")
+            self._report(status.now, f"the session is closed; the next one opens {status.next_open:%Y-%m-%d %H:%M} UTC")
         return self._engine.tick_to("next_open")

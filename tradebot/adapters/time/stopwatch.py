@@ -1,4 +1,4 @@
-"""Seconds that nobody can set: they go on while the machine sleeps, where the system counts them so."""
+"""Count seconds that no one can set; where the system allows, they also count while the machine sleeps."""
 
 import time
 
@@ -6,5 +6,5 @@ CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def stopwatch() -> float:
-    """Return seconds; only differences mean anything."""
+    """Return seconds from an arbitrary start; only differences mean anything."""
     return time.clock_gettime(CLOCK)

@@ -1,1 +1,1 @@
-"""HTTP within bounds, and foreign JSON read field by field."""
+"""Bounded HTTP, and reading foreign JSON field by field."""

@@ -1,4 +1,4 @@
-"""A budget of requests per minute, kept on our side so that the service never has to refuse."""
+"""Keep a budget of requests per minute on our side, so that the service never has to refuse."""
 
 import time
 from collections.abc import Callable

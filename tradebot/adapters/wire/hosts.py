@@ -1,4 +1,4 @@
-"""Which hosts may be spoken to: loopback for the embedded exchange, and the services by exact address."""
+"""Decide which hosts we may talk to: loopback for the embedded exchange, and the services at their exact addresses."""
 
 import re
 
@@ -11,28 +11,28 @@ _QUOTES = "\"'"
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether the address is plain HTTP on this machine: scheme, host, port, and nothing after."""
+    """Return True if the URL is plain HTTP to this machine: scheme, host and port, with nothing after."""
     match = _LOOPBACK.fullmatch(url)
     return match is not None and int(match[1] or 80) <= _HIGHEST_PORT
 
 
 def check_url(name: str, url: str, known: tuple[str, ...]) -> None:
-    """Raise OperatorError unless the address is loopback or, letter for letter, a known one."""
+    """Raise OperatorError unless the address is loopback or exactly one of the known ones."""
     if is_loopback(url) or url in known:
         return
-    # The address may carry a user name and a password, so the message does not repeat it.
+    # The address may contain a user name and password, so the message does not repeat it.
     raise OperatorError(
-        f"{name} is not an address that the bot may speak to",
+        f"{name} is not an address that the bot may talk to",
         f"Set it to {' or '.join(known)}, without a slash or a path at the end.",
     )
 
 
 def check_secret(name: str, value: str) -> None:
-    """Raise OperatorError for a key that is empty, quoted, or unfit for an HTTP header; never shows it."""
+    """Raise OperatorError if a key is missing, quoted, or unfit for an HTTP header; the message never shows it."""
     if not value:
         raise OperatorError(f"{name} is not set", f"Set {name} in the environment or in an owner-only .env file.")
     if not _SECRET.fullmatch(value) or value[0] in _QUOTES or value[-1] in _QUOTES:
         raise OperatorError(
-            f"{name} holds quotes, blanks or other characters that no key has",
-            f"Set {name} again, without quotes and without a line end.",
+            f"{name} contains quotes, spaces or other characters that no key has",
+            f"Set {name} again, without quotes and without a line break.",
         )

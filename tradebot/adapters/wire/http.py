@@ -1,4 +1,4 @@
-"""One HTTP exchange with a bound on everything: time, size, redirects, tries, requests per minute."""
+"""Make one HTTP exchange with a limit on everything: time, size, redirects, tries, requests per minute."""
 
 import json
 import time
@@ -20,13 +20,13 @@ from tradebot.errors import TemporaryError
 T = TypeVar("T")
 
 EXCERPT_LENGTH = 200
-"""How much of a foreign answer is quoted in a message."""
+"""How many characters of a foreign answer a message may quote."""
 LONGEST_NUMBER = 100
-"""Digits, point and exponent of a JSON number; reading a longer one would take time that grows with its square."""
+"""The longest JSON number we read, in characters; reading time grows with the square of the length."""
 
 
 class WireError(Exception):
-    """No whole answer came back; whether the request arrived is not known."""
+    """Raised when no complete answer came back; the request may or may not have arrived."""
 
 
 WHY: Mapping[str, str] = {
@@ -41,22 +41,22 @@ WHY: Mapping[str, str] = {
     "DecodeError": "the answer can't be unpacked",
     "SSLError": "no trusted connection, its certificate can't be verified",
 }
-"""What an error of the libraries below says, by its name; the innermost one that stands here counts."""
-NETWORK = "Check this machine's network and the service's status page, then run it again."
-LATER = "Run it again in a few minutes; the service's status page may say more."
+"""Plain words for the libraries' errors, by class name; the innermost error listed here counts."""
+NETWORK = "Check this machine's network and the service's status page, then try again."
+LATER = "Try again in a few minutes; the service's status page may say more."
 
 
 class BodyError(ValueError):
-    """The body is no JSON text."""
+    """Raised when the body is not JSON text."""
 
 
 class RetryableError(TemporaryError):
-    """A temporary failure for which another try at once makes sense."""
+    """A temporary failure that may go away if we try again at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one request may take: seconds to connect, between two pieces, in all; bytes of body."""
+    """Limits of one request: seconds to connect, between two pieces of the body, and in total; bytes of the body."""
 
     connect_s: float = 3.0
     read_s: float = 10.0
@@ -66,7 +66,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a read is tried, and the waits between; no new try begins `total_s` after the first."""
+    """How often a read is tried and how long to wait in between; no try begins more than `total_s` after the first."""
 
     attempts: int = 3
     first_wait_s: float = 0.25
@@ -75,7 +75,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] = field(default=time.sleep)
 
     def run(self, read: Callable[[], T]) -> T:
-        """Return what `read` returns, tried again on RetryableError until the tries are spent."""
+        """Return what `read` returns, trying again on RetryableError until the tries are used up."""
         retrying = Retrying(
             stop=stop_after_attempt(self.attempts) | stop_after_delay(self.total_s),
             wait=wait_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s),
@@ -88,7 +88,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: header names are looked up without regard to case, the body is unpacked."""
+    """A complete answer: header names ignore case, and the body is decompressed."""
 
     status: int
     headers: Mapping[str, str]
@@ -107,32 +107,32 @@ class Answer:
 
 def printable(text: str) -> str:
     """Return foreign text on one line, shortened, without control characters."""
-    kept = "".join(character if character.isprintable() else " " for character in text[: 4 * EXCERPT_LENGTH])
-    return " ".join(kept.split())[:EXCERPT_LENGTH]
+    cleaned = "".join(character if character.isprintable() else " " for character in text[: 4 * EXCERPT_LENGTH])
+    return " ".join(cleaned.split())[:EXCERPT_LENGTH]
 
 
 def decode(body: bytes) -> object:
-    """Return JSON with fractions as exact Decimals (NaN and infinities too, for the rows to refuse).
+    """Decode JSON with fractions as exact Decimals, including NaN and infinities, which the row readers refuse.
 
-    A number that is too long to be read is NaN, so that it costs its own row and not the whole answer.
+    A number that is too long becomes NaN, so that it costs only its own row and not the whole answer.
     """
     try:
-        return json.loads(body.decode("utf-8"), parse_float=_exact, parse_int=_whole, parse_constant=Decimal)
+        return json.loads(body.decode("utf-8"), parse_float=_decimal, parse_int=_integer, parse_constant=Decimal)
     except (ValueError, RecursionError) as error:
         raise BodyError(f"the body is not JSON ({type(error).__name__})") from error
 
 
-def _whole(text: str) -> int | Decimal:
+def _integer(text: str) -> int | Decimal:
     return int(text) if len(text) <= LONGEST_NUMBER else Decimal("NaN")
 
 
-def _exact(text: str) -> Decimal:
+def _decimal(text: str) -> Decimal:
     if len(text) > LONGEST_NUMBER:
         return Decimal("NaN")
     try:
         return Decimal(text)
     except InvalidOperation:
-        # The exponent is beyond what Decimal holds: no price or quantity, and no reason to lose the rest.
+        # The exponent is beyond what Decimal holds. It's no price or quantity, and the other rows are still good.
         return Decimal("NaN")
 
 
@@ -149,7 +149,7 @@ class _TimedAdapter(HTTPAdapter):
 
 
 def bounded_session(bounds: Bounds) -> requests.Session:
-    """Return a session with timeouts, without retries, deaf to proxies and keys of the environment."""
+    """Return a session with timeouts and without retries that ignores proxies and keys in the environment."""
     session = requests.Session()
     session.trust_env = False
     for scheme in ("http://", "https://"):
@@ -167,13 +167,13 @@ def exchange(
     params: Mapping[str, str] | None = None,
     body: object = None,
 ) -> Answer:
-    """Send one request once and return the whole answer, redirects as they are; raises WireError.
+    """Send one request once and return the complete answer, without following redirects; raises WireError.
 
-    It goes straight to the session's adapter: no cookie is kept, no redirect followed, nothing of the environment read.
+    This uses the session's adapter directly, so it keeps no cookies and reads nothing from the environment.
     """
     deadline = time.monotonic() + bounds.total_s
     try:
-        request = _prepared(method, url, {**session.headers, **(headers or {})}, params, body)
+        request = _prepare(method, url, {**session.headers, **(headers or {})}, params, body)
         with around("http.request"):
             response = session.get_adapter(url).send(request, stream=True)
         with response, around("http.reply"):
@@ -184,7 +184,7 @@ def exchange(
 
 
 def _why(error: BaseException) -> str:
-    """Return why no answer came: the innermost of the errors within each other that has a plain word."""
+    """Return why no answer came: the plain words for the innermost error that has some."""
     chain, inner = [error], error
     while (deeper := getattr(inner, "reason", None) or inner.__cause__ or inner.__context__) is not None:
         if not isinstance(deeper, BaseException) or deeper in chain:
@@ -194,10 +194,10 @@ def _why(error: BaseException) -> str:
     return next((WHY[name] for name in names if name in WHY), names[-1])
 
 
-def _prepared(
+def _prepare(
     method: str, url: str, headers: Mapping[str, str | bytes], params: Mapping[str, str] | None, body: object
 ) -> requests.PreparedRequest:
-    """Return a request as it is sent, without what the library adds besides: cookies, a URL's own name and password."""
+    """Return a request without what the library would add: cookies, and a user name and password from the URL."""
     request = requests.PreparedRequest()
     request.prepare_method(method)
     request.prepare_url(url, params)
@@ -207,13 +207,13 @@ def _prepared(
 
 
 def _read_body(response: requests.Response, bounds: Bounds, deadline: float) -> bytes:
-    """Read piece by piece, because a read timeout alone never ends an answer that trickles."""
+    """Read the body piece by piece, because a read timeout alone never ends an answer that trickles in."""
     content = bytearray()
-    while piece := response.raw.read1(65_536, decode_content=True):
-        content += piece
+    while chunk := response.raw.read1(65_536, decode_content=True):
+        content += chunk
         if len(content) > bounds.body_bytes:
             raise WireError(f"the answer is larger than {bounds.body_bytes} bytes")
         if time.monotonic() > deadline:
             raise WireError(f"the answer was not complete after {bounds.total_s:g} s")
-    # Who answers may repeat what it was asked, headers and all: from here on nothing holds a key any more.
+    # A server may echo the request, headers included, so hide any key before the body goes further.
     return hide_in(bytes(content))

@@ -1,4 +1,4 @@
-"""Foreign JSON read field by field: what is readable is taken, what is not is refused with its name."""
+"""Read foreign JSON field by field: take what is readable, and refuse the rest by name."""
 
 import re
 from collections import Counter
@@ -15,9 +15,9 @@ E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
 LONGEST_TEXT = 128
-"""Ids, states, words and times are shorter; a venue that sends more sends something else."""
+"""The longest text we accept. Ids, states, words and times are shorter; anything longer is something else."""
 LONGEST_SYMBOL = 32
-"""An option's symbol has 21 characters, a fund's or a coin pair's fewer."""
+"""The longest symbol we accept. An option's symbol has 21 characters; funds and coin pairs have fewer."""
 
 _NUMBER = re.compile(r"[-+]?[0-9]{1,30}(?:\.[0-9]{0,40})?(?:[eE][-+]?[0-9]{1,2})?", re.ASCII)
 _HIGHEST = Decimal(10) ** 15
@@ -26,7 +26,7 @@ _DISTINCT_DRIFTS = 500
 
 
 class RowError(ValueError):
-    """A row that cannot be used, with the field and what is wrong with it, cut to a length that can be shown."""
+    """Raised for a row that can't be used; names the field and the problem, shortened so that it can be shown."""
 
     def __init__(self, field_name: str, problem: str) -> None:
         problem = printable(problem)
@@ -37,7 +37,7 @@ class RowError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One way in which the venue's answers differ from what we know: a field, a value, or a row refused."""
+    """One way in which the venue's answers differ from what we know: a field, a value, or a refused row."""
 
     kind: str
     field: str
@@ -49,7 +49,7 @@ OnDrift = Callable[[Drift], None]
 
 @dataclass(slots=True)
 class DriftTally:
-    """Counts drift; calls `on_drift` when a kind of it is seen for the first time."""
+    """Counts differences; calls `on_drift` when it sees a new kind."""
 
     on_drift: OnDrift | None = None
     counts: Counter[Drift] = field(default_factory=Counter)
@@ -58,58 +58,58 @@ class DriftTally:
         """Count one difference."""
         drift = Drift(kind, printable(field_name), printable(problem))
         if drift not in self.counts and len(self.counts) >= _DISTINCT_DRIFTS:
-            # Names and values are foreign text, so their number needs a limit.
-            drift = Drift(kind, "", "more differences than are told apart")
+            # Names and values are foreign text, so limit how many different ones we keep.
+            drift = Drift(kind, "", "too many different differences to list")
         self.counts[drift] += 1
         if self.counts[drift] == 1 and self.on_drift is not None:
             self.on_drift(drift)
 
 
 class Row:
-    """One JSON object of the venue; each reader returns the field or raises RowError naming it."""
+    """One JSON object from the venue; each reader method returns a field or raises RowError naming it."""
 
     def __init__(self, kind: str, raw: object, tally: DriftTally) -> None:
         if not isinstance(raw, Mapping):
-            raise RowError(kind, "is no JSON object")
+            raise RowError(kind, "is not a JSON object")
         self._kind = kind
         self._raw: Mapping[str, object] = raw
         self._tally = tally
 
     def note_unknown(self, known: frozenset[str]) -> None:
-        """Count the fields that we have never heard of."""
+        """Count the fields we don't know."""
         for name in self._raw.keys() - known:
             self._tally.note(self._kind, name, "is an unknown field")
 
     def value(self, name: str) -> object:
-        """Return the field as it came; None where it is absent or null."""
+        """Return the field as it came; None if it is missing or null."""
         return self._raw.get(name)
 
-    def text(self, name: str, most: int = LONGEST_TEXT) -> str:
-        """Return a field that must be non-empty text of at most so many characters."""
+    def text(self, name: str, longest: int = LONGEST_TEXT) -> str:
+        """Return a field that must be non-empty text of at most `longest` characters."""
         value = self._raw.get(name)
         if not isinstance(value, str) or not value:
-            raise RowError(name, "is missing" if value in (None, "") else "is no text")
-        if len(value) > most:
-            raise RowError(name, f"is longer than {most} characters: {len(value)}")
+            raise RowError(name, "is missing" if value in (None, "") else "is not text")
+        if len(value) > longest:
+            raise RowError(name, f"is longer than {longest} characters: {len(value)}")
         return value
 
-    def text_or_none(self, name: str, most: int = LONGEST_TEXT) -> str | None:
-        """Return text of at most so many characters, or None where the field is absent, null or empty."""
-        return None if self._raw.get(name) in (None, "") else self.text(name, most)
+    def text_or_none(self, name: str, longest: int = LONGEST_TEXT) -> str | None:
+        """Return text of at most `longest` characters, or None if the field is missing, null or empty."""
+        return None if self._raw.get(name) in (None, "") else self.text(name, longest)
 
     def symbol(self) -> str:
         """Return the row's symbol."""
         return self.text("symbol", LONGEST_SYMBOL)
 
     def number(self, name: str) -> Decimal:
-        """Return a field that must be a finite number, sent as JSON number or as text."""
+        """Return a field that must be a finite number, sent as a JSON number or as text."""
         value = self._raw.get(name)
         if value is None or value == "":
             raise RowError(name, "is missing")
         return _number(name, value)
 
     def number_or_none(self, name: str) -> Decimal | None:
-        """Return a number, or None where the field is absent, null or empty."""
+        """Return a number, or None if the field is missing, null or empty."""
         value = self._raw.get(name)
         return None if value is None or value == "" else _number(name, value)
 
@@ -121,15 +121,15 @@ class Row:
         return number
 
     def time(self, name: str) -> datetime:
-        """Return a timestamp with an offset, as UTC."""
+        """Return a timestamp that has an offset, as UTC."""
         return utc(name, self.text(name))
 
     def time_or_none(self, name: str) -> datetime | None:
-        """Return a timestamp as UTC, or None where the field is absent, null or empty."""
+        """Return a timestamp as UTC, or None if the field is missing, null or empty."""
         return self.time(name) if self._raw.get(name) not in (None, "") else None
 
     def enum(self, name: str, kind: type[E]) -> E:
-        """Return the member, `UNKNOWN` (counted) for a value that `kind` does not list."""
+        """Return the enum member; a value that `kind` does not list is counted and becomes `UNKNOWN`."""
         value = self._raw.get(name)
         member = kind(value if isinstance(value, str) else "")
         if member == "unknown":
@@ -138,7 +138,7 @@ class Row:
 
 
 def utc(name: str, text: str) -> datetime:
-    """Return an RFC 3339 timestamp as UTC, digits beyond microseconds cut; raises RowError."""
+    """Return an RFC 3339 timestamp as UTC, cutting digits beyond microseconds; raises RowError."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
@@ -149,14 +149,14 @@ def utc(name: str, text: str) -> datetime:
     except RowError:
         raise
     except ValueError as error:
-        raise RowError(name, f"is no timestamp: {printable(text)}") from error
+        raise RowError(name, f"is not a timestamp: {printable(text)}") from error
 
 
 def _number(name: str, value: object) -> Decimal:
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise RowError(name, f"is no number: {printable(str(value))}")
+        raise RowError(name, f"is not a number: {printable(str(value))}")
     number = Decimal(value)
     if not number.is_finite() or abs(number) >= _HIGHEST or number.adjusted() < -_MOST_PLACES:
         raise RowError(name, "is not finite or far too large")
@@ -165,11 +165,11 @@ def _number(name: str, value: object) -> Decimal:
 
 
 def keep_readable(kind: str, raws: list[object], parse: Callable[[object], T], tally: DriftTally) -> list[T]:
-    """Return the rows that `parse` could read; each other row is counted with its reason and left out."""
-    kept = []
+    """Return the rows that `parse` can read; count every other row with its reason and leave it out."""
+    readable = []
     for raw in raws:
         try:
-            kept.append(parse(raw))
+            readable.append(parse(raw))
         except RowError as error:
             tally.note(kind, error.field_name, f"row refused: {error.problem}")
-    return kept
+    return readable
