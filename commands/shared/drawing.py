@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from tradebot.text import noun
+from tradebot.views.plots import thinned
 
 if TYPE_CHECKING:
     from tradebot.model.units import Unit
@@ -26,12 +27,6 @@ def sparkline(values: Sequence[Decimal], width: int) -> str:
     steps = len(HEIGHTS) - 1
     # A line that never moved is drawn in the middle, because it is neither high nor low.
     return "".join(HEIGHTS[int((value - low) / (high - low) * steps) if high > low else steps // 2] for value in shown)
-
-
-def thinned(values: Sequence[Decimal], most: int) -> tuple[Decimal, ...]:
-    """Return at most so many of the values, evenly spread, the last one among them."""
-    buckets = min(most, len(values))
-    return tuple(values[(place + 1) * len(values) // buckets - 1] for place in range(buckets))
 
 
 def time_left(seconds: float) -> str:

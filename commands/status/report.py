@@ -1,13 +1,15 @@
 """Gather what `tradebot status` shows from the bot's own records; the broker isn't asked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from commands.shared.plain import clean
-from commands.status.outlook import Check, Equity, FlowQuota, NextSlot
 from tradebot.text import counted
+from tradebot.views.health import Check, Equity, FlowQuota, equity, health, quota
+from tradebot.views.holdings import FOREIGN_OWNER, Holding, prices
 
 if TYPE_CHECKING:
     from tradebot.adapters.facts.facts import SqliteFacts
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from tradebot.model.order import Order
     from tradebot.model.record import CycleRecord
     from tradebot.model.trading import Permission, ReconcileMark
-    from tradebot.views.holdings import Holding
+
+
+REACH = timedelta(days=7)
+"""How far ahead a job's next slot is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,16 @@ class LookedAt:
 
 
 @dataclass(frozen=True, slots=True)
+class NextSlot:
+    """The next due time of a job by the timetable and the stored calendar."""
+
+    job: str
+    session: date
+    slot: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Everything on the screen; `as_of` is the last recorded trading time, None where nothing was recorded.
 
@@ -95,7 +110,7 @@ class Status:
     next_slots: tuple[NextSlot, ...]
     quota: FlowQuota | None
     equity: Equity | None
-    positions: "tuple[Holding, ...]"
+    positions: tuple[Holding, ...]
     orders: tuple[OpenOrder, ...]
     unresolved: tuple[OpenOrder, ...]
     realized_usd: Decimal
@@ -105,11 +120,9 @@ class Status:
 def status_of(app: "App") -> Status:
     """Read the ledger, the recorded passes and the switch; exit 0 whatever they say."""
     from commands.shared.records import held, last_passes, trading_now
-    from commands.status import outlook
     from tradebot.app import sandbox
     from tradebot.desk.halting import under
     from tradebot.model.position import FOREIGN, fold_positions
-    from tradebot.views.holdings import FOREIGN_OWNER, prices
 
     ledger = app.ledger_view
     state, mark, fills = ledger.trading_state(), ledger.last_reconcile(), ledger.fills()
@@ -118,7 +131,7 @@ def status_of(app: "App") -> Status:
     positions = [p for p in fold_positions(fills).values() if p.strategy != FOREIGN]
     passes = _passes(app, mark)
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
-    now, recent = trading_now(app, (as_of,)), outlook.recent(app, as_of)
+    now, recent = trading_now(app, (as_of,)), _recent(app, as_of)
     positions_held = held(app, fills, prices(last_passes(app)), now)
     return Status(
         state_dir=str(app.folder.path),
@@ -131,18 +144,56 @@ def status_of(app: "App") -> Status:
         halted_itself=tuple(clean(cause.why) for cause in under(ledger, state)),
         doors=_doors(app.permission, datetime.now(UTC)),
         reconcile=_compared(mark, as_of),
-        health=outlook.health(app, now, mark, recent, sum(row.strategy != FOREIGN_OWNER for row in positions_held)),
+        health=health(
+            recent,
+            now,
+            mark,
+            app.settings.limits,
+            is_open=_is_open(app, now),
+            positions=sum(row.strategy != FOREIGN_OWNER for row in positions_held),
+            unresolved=len(unresolved),
+        ),
         passes=passes,
         now=now,
-        next_slots=outlook.next_slots(app, now),
-        quota=outlook.quota(recent),
-        equity=outlook.equity(recent),
+        next_slots=_next_slots(app, now),
+        quota=quota(recent),
+        equity=equity(recent),
         positions=positions_held,
         orders=tuple(_open_order(order, order.venue_id in ending) for order in orders),
         unresolved=tuple(_unresolved(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
         looked_at=LookedAt(len(fills), len(orders), promised, len(passes)),
     )
+
+
+def _is_open(app: "App", now: datetime | None) -> bool:
+    from tradebot.timetable.sessions import session_of
+
+    session = session_of(app.ledger_view, now) if now else None
+    return bool(session and now and session.contains(now))
+
+
+def _next_slots(app: "App", now: datetime | None) -> tuple[NextSlot, ...]:
+    """Return each job's next slot after `now`, in the order they run; empty if no calendar is stored yet."""
+    from jobs.timetable import CHAIN, slots
+
+    if now is None:
+        return ()
+    sessions = app.ledger_view.sessions(now.date() - timedelta(days=1), now.date() + REACH)
+    found: list[NextSlot] = []
+    for job in CHAIN:
+        coming = (slot for session in sessions for slot in slots(job, app.settings.timetable[job], session))
+        due = next((slot for slot in coming if slot.start > now), None)
+        if due is not None:
+            found.append(NextSlot(job.value, due.session, due.name, due.start))
+    return tuple(found)
+
+
+def _recent(app: "App", now: datetime | None) -> "Sequence[CycleRecord]":
+    """Return the passes of the last day before the last recorded one, without their candidates."""
+    if app.recorded is None or now is None:
+        return ()
+    return app.recorded.passes(now - timedelta(days=1))
 
 
 def _doors(permission: "Permission", now: datetime) -> tuple[Door, ...]:

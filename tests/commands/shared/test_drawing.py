@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.shared.drawing import HEIGHTS, bar, duration, measured, sparkline, thinned, usd
+from commands.shared.drawing import HEIGHTS, bar, duration, measured, sparkline, usd
 from tradebot.model.units import Unit
 from tradebot.text import counted, counted_kind
+from tradebot.views.plots import thinned
 
 VALUES = st.lists(st.decimals(-1000, 1000, places=2), min_size=1, max_size=200)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from commands.shared.passes import begin, recorded, unfinished
-from commands.status.outlook import health
 from tests.bot import Bot, second_session
 from tradebot.app.wiring import App, Options, opened
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
 from tradebot.ports.world import Call
+from tradebot.views.health import health
 
 
 def claimed(app: App, job: Job) -> Call:
@@ -41,7 +41,8 @@ def test_a_killed_pass_goes_on_in_its_slot_and_is_no_sign_of_health(new_bot: Bot
             raise KeyboardInterrupt
         assert unfinished(app, call, now)
         assert claimed(app, Job.EVALUATE_EXITS) == call
-        checks = {check.name: check.state for check in health(app, now, None, app.facts.passes(now), 1)}
+        judged = health(app.facts.passes(now), now, None, app.settings.limits, is_open=True, positions=1, unresolved=0)
+        checks = {check.name: check.state for check in judged}
     assert checks["exits"] == "unknown"
     assert new_bot.json("evaluate-exits")["not_run"] is None
     assert new_bot.json("evaluate-exits")["reason"] == "SLOT_TAKEN"

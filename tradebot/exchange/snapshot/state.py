@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgpack
 
+from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order
 from tradebot.exchange.snapshot.codec import Packer, Past
 
-if TYPE_CHECKING:
-    from tradebot.exchange.exchange import Exchange
+
+class Exchange(Protocol):
+    """The parts of an exchange that a snapshot names itself; it reaches all others by the paths in `KEPT`."""
+
+    engine: Engine
+    past: Past
+
 
 KEPT = {
     "": ("_sequence", "_told_ns", "_reserved_us"),
