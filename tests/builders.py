@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+from tradebot.app.settings import load
 from tradebot.gates.entry import Ask
 from tradebot.gates.sizing import entry_size
-from tradebot.limits import ExitRules, HaltRules, Limits
+from tradebot.limits import ExitRules, Limits
 from tradebot.model.account import Account
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -25,53 +26,11 @@ SESSION = Session(DAY, datetime(2026, 11, 16, 14, 30, tzinfo=UTC), datetime(2026
 NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 CASH = Decimal(100_000)
 
-LIMITS = Limits(
-    max_open_positions=5,
-    max_new_entries=3,
-    max_session_entries=30,
-    max_symbol_entries=4,
-    max_orders_per_second=5,
-    max_orders_per_minute=20,
-    duplicate_window_s=60,
-    max_order_fraction=Decimal("0.05"),
-    max_order_notional_usd=Decimal(10_000),
-    min_order_notional_usd=Decimal(100),
-    max_symbol_fraction=Decimal("0.10"),
-    max_sector_fraction=Decimal("0.30"),
-    max_gross_fraction=Decimal("0.60"),
-    max_daily_loss_fraction=Decimal("0.02"),
-    cooldown_s=1800,
-    price_collar_fraction=Decimal("0.10"),
-    price_jump_fraction=Decimal("0.05"),
-    limit_offset_fraction=Decimal("0.002"),
-    max_spread_fraction=Decimal("0.005"),
-    max_quote_age_s=120,
-    max_clock_skew_s=5,
-    max_clock_disagreement_s=60,
-    max_flow_age_s=900,
-    max_reconcile_age_s=2700,
-    max_foreign_share=Decimal("0.20"),
-    min_score=0.25,
-    min_coverage=0.6,
-    entry_life_s=600,
-    exit_life_s=180,
-)
-HALTS = HaltRules(
-    daily_loss_fraction=Decimal("0.04"),
-    drawdown_fraction=Decimal("0.10"),
-    rejects=5,
-    unknowns=5,
-    storm_window_s=600,
-    unreadable_rows=3,
-)
-EXITS = ExitRules(
-    stop_loss_fraction=Decimal("0.02"),
-    trailing_stop_fraction=Decimal("0.012"),
-    trailing_arm_fraction=Decimal("0.01"),
-    profit_target_fraction=Decimal("0.03"),
-    time_exit_s=14_400,
-    limit_offset_fraction=Decimal("0.005"),
-)
+SHIPPED = load(None, {}).settings
+LIMITS = SHIPPED.limits.model_copy(update={"max_open_positions": 5, "min_score": 0.25})
+"""The shipped limits. Two of them differ, so that a test which reads the shipped values by mistake fails."""
+HALTS = SHIPPED.halts
+EXITS = SHIPPED.exits
 SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}
 
 

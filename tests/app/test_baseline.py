@@ -74,8 +74,13 @@ LIMITS = st.dictionaries(
 )
 """By what each limit is multiplied."""
 BASE = load(None, {}).settings
-LOWER_IS_LOOSER = frozenset({"duplicate_window_s", "min_order_notional_usd", "cooldown_s", "min_score", "min_coverage"})
-"""Said once more: of all limits these are looser where they are lower."""
+WAITS = frozenset({"duplicate_window_s", "cooldown_s"})
+"""The limits that are looser when they are lower although their names don't begin with `min_`."""
+
+
+def looser_when_lower(name: str) -> bool:
+    """Tell from a limit's name in which direction it is looser: the declaration in limits.py must agree."""
+    return name.startswith("min_") or name in WAITS
 
 
 def scaled(factors: dict[str, str]) -> Settings:
@@ -95,9 +100,10 @@ def test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always(
     looser = set()
     for name in before.keys() | after.keys():
         one, other = getattr(was.limits, name), getattr(now.limits, name)
-        if (other < one) if name in LOWER_IS_LOOSER else (other > one):
+        if (other < one) if looser_when_lower(name) else (other > one):
             looser.add(f"limits.{name}")
-    assert {difference.name for difference in found if difference.looser} == looser
+    said = {difference.name for difference in found if difference.looser}
+    assert said == looser, "tradebot/limits.py: min_… is Tighter.HIGHER, max_… is Tighter.LOWER"
     at = desk(permission=permission_of(told(found)))
     assert permission_to_enter(at).passed is not bool(looser)
     assert permission(at).passed

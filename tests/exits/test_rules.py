@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.builders import EXITS, LIMITS, NOW, ago, quote
 from tradebot.exits.rules import Held, best_price, evaluate, exit_price
+from tradebot.exits.stops import stops
 from tradebot.gates.common import clocks_agree
 from tradebot.model.bar import Quote
 from tradebot.model.decision import Decision, Gate, Verdict
@@ -167,7 +168,7 @@ def test_a_trailing_stop_acts_only_once_it_is_armed(price: Decimal, best: Decima
 def test_whatever_closes_a_position_is_one_of_the_rules(price: Decimal, seconds: int, quantity: int) -> None:
     held = Held(position(quantity, age_s=seconds), best_price(position(quantity), at(price), None))
     said = evaluate(held, at(price), NOW + timedelta(0), EXITS, ACTIVE)
-    closing = {Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.PROFIT_TARGET, Reason.TIME_EXIT}
+    closing = {stop.rule for stop in stops(held, EXITS)}
     assert said.reason in closing if said.passed else said.reason is Reason.HOLD
 
 
