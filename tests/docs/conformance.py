@@ -1,6 +1,6 @@
 """Write docs/internals/CONFORMANCE.md from the OpenAPI files, the tables of left-out paths, and our descriptions.
 
-Run it from the repository's root: python -m tests.docs.conformance
+Run it from the repository's root: python -m tests.docs
 """
 
 from __future__ import annotations
@@ -137,7 +137,3 @@ def _behaviours() -> str:
 
 def _gaps() -> str:
     return "## Known differences of this exchange\n" + "".join(f"- {gap}\n" for gap in GAPS)
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

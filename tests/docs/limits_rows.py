@@ -1,11 +1,17 @@
 """The rows of docs/internals/LIMITS.md: where each limit comes from, what enforces it, and which test shows that.
 
-`python -m tests.docs.limits_rows` writes the document anew.
+A gate that needs no more words than its code has no row here: it is made of the predicate's docstring and of the
+limits that the predicate reads. `python -m tests.docs` writes the document.
 """
 
+import inspect
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from tradebot.gates.entry import _GATES
+from tradebot.limits import HaltRules, Limits
 from tradebot.model.decision import Gate
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LIMITS.md"
@@ -105,11 +111,6 @@ ROWS = (
     Row("self-match: no entry while any order on the symbol works", "always", (Gate.WORKING,), (f"{COMMON}.working",),
         (REFUSES,)),
     Row("an order of unknown fate on the symbol", "always", (Gate.UNRESOLVED,), (f"{COMMON}.unresolved",), (REFUSES,)),
-    Row("cooldown after any fill", "limits.cooldown_s", (Gate.COOLDOWN,), (f"{ENTRY}._cooldown",), (REFUSES,)),
-    Row("cost: the spread, and a score that is worth it", "limits.max_spread_fraction, min_score",
-        (Gate.SPREAD, Gate.SCORE), (f"{ENTRY}._spread", f"{ENTRY}._score"), (REFUSES,)),
-    Row("books that agree with the broker's", "limits.max_reconcile_age_s", (Gate.RECONCILED,),
-        (f"{ENTRY}._reconciled",), (REFUSES,)),
     Row("reject storm", "halts.rejects, storm_window_s", (Gate.REFUSALS,), (f"{HALTS}.refusals",),
         (STANDS, f"{HALTING}::test_five_refusals_over_several_passes_are_a_storm_and_ten_minutes_end_it")),
     Row("UNKNOWN storm", "halts.unknowns, storm_window_s", (Gate.UNANSWERED,), (f"{HALTS}.unanswered",),
@@ -125,6 +126,28 @@ ROWS = (
 
 WITHOUT_ROW = (Gate.JOB, Gate.EXIT, Gate.SEND)
 """Who answers about a pass, an exit or a sending: no limit of an entry."""
+
+
+def rows() -> tuple[Row, ...]:
+    """Return the rows above, then those of the gates that they leave out, in the order of asking."""
+    return (*ROWS, *own_rows(_GATES))
+
+
+def own_rows(gates: dict[Gate, Callable[..., Any]]) -> Iterator[Row]:
+    """Yield a row for each gate that ROWS leaves out, as far as its predicate has a docstring to make it from."""
+    named = {gate for row in ROWS for gate in row.gates}
+    for gate, predicate in gates.items():
+        if gate not in named and predicate.__doc__:
+            rule = predicate.__doc__.partition("\n")[0].removesuffix(".")
+            yield Row(rule, _limits_in(predicate), (gate,), (f"{ENTRY}.{predicate.__name__}",), (REFUSES,))
+
+
+def _limits_in(predicate: Callable[..., Any]) -> str:
+    """Return the settings that the predicate's source reads."""
+    read = dict.fromkeys(re.findall(r"\b(limits|halts)\.(\w+)", inspect.getsource(predicate)))
+    known = {"limits": Limits.model_fields, "halts": HaltRules.model_fields}
+    return ", ".join(f"{section}.{name}" for section, name in read if name in known[section]) or "always"
+
 
 CLAUSES = (
     Clause("(c)(1)(i)", "orders beyond pre-set capital thresholds are prevented", "gross, symbol, sector, loss",
@@ -166,7 +189,7 @@ HEAD = """# Limits
 Each rule is one predicate. A gate asks it of the book as the next order would leave it; a monitor asks it of the book
 as it is: `tradebot audit` at your call, and before every pass what halts the bot. No flag skips one. An order that
 reduces risk is asked for permission, for the session, and whether another one for its position is out; no limit holds
-it back. Generated from `tests/docs/limits_rows.py`, and kept true by `tests/docs/test_limits_document.py`.
+it back. Generated from the gates and `tests/docs/limits_rows.py`; `tests/docs/test_limits_document.py` keeps it true.
 
 """
 
@@ -177,7 +200,7 @@ def render() -> str:
 
 
 def _rules() -> list[str]:
-    lines = [_cells(row.rule, row.limit, _code(row.gates), _code(row.predicates), _short(row.tests)) for row in ROWS]
+    lines = [_cells(row.rule, row.limit, _code(row.gates), _code(row.predicates), _short(row.tests)) for row in rows()]
     return ["## Before an order", "", *_table("rule", "values", "gate", "predicate", "test"), *lines, ""]
 
 
@@ -201,7 +224,3 @@ def _code(names: tuple[str, ...]) -> str:
 
 def _short(tests: tuple[str, ...]) -> str:
     return ", ".join(f"`{test.removeprefix('tests/').removesuffix('::*')}`" for test in tests)
-
-
-if __name__ == "__main__":
-    DOCUMENT.write_text(render())

@@ -1,6 +1,6 @@
 """Writes docs/internals/LISTED_FAULTS.md from the tests that answer the listed faults.
 
-Run it from the repository's root: python -m tests.docs.listed_faults
+Run it from the repository's root: python -m tests.docs
 """
 
 from pathlib import Path
@@ -30,7 +30,3 @@ def _section(section: Section, found: list[Fault]) -> list[str]:
 
 def _row(fault: Fault) -> str:
     return f"| {fault.number} | {fault.what} | {(fault.answer or '').replace('|', chr(92) + '|')} |"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

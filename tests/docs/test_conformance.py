@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_is_what_is_written_from_the_files_and_tables() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tests.docs.conformance"
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tests.docs"
 
 
 @pytest.mark.parametrize("place", [0, 1], ids=["trading", "market data"])

@@ -7,7 +7,7 @@ from tests.faults.listed.catalogue import COUNT, SECTIONS, faults, faults_in
 
 
 def test_the_page_is_what_the_tests_say() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python -m tests.docs.listed_faults"
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tests.docs"
 
 
 def test_each_number_has_exactly_one_test() -> None:

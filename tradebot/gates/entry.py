@@ -66,6 +66,7 @@ def _session(ask: Ask) -> Decision:
 
 
 def _reconciled(ask: Ask) -> Decision:
+    """Refuse while books and broker differ, or were compared too long ago."""
     mark, limit = ask.desk.reconcile, ask.limits.max_reconcile_age_s
     if ask.desk.unreadable or ask.desk.untraced_fills:
         missing = ask.desk.unreadable + ask.desk.untraced_fills
@@ -130,6 +131,7 @@ def _positioned(ask: Ask) -> Decision:
 
 
 def _score(ask: Ask) -> Decision:
+    """Refuse a score that is too weak to be worth its cost."""
     if ask.candidate.score is None:
         return Decision(Gate.SCORE, Verdict.UNKNOWN, Reason.SCORE_BELOW_MIN)
     observed, limit = abs(ask.candidate.score), ask.limits.min_score
@@ -163,6 +165,7 @@ def _price_collar(ask: Ask) -> Decision:
 
 
 def _spread(ask: Ask) -> Decision:
+    """Refuse a quote whose spread would cost too much."""
     limit = ask.limits.max_spread_fraction
     if ask.quote is None:
         return Decision(Gate.SPREAD, Verdict.UNKNOWN, Reason.QUOTE_MISSING, None, limit)
@@ -219,6 +222,7 @@ def _buying_power(ask: Ask) -> Decision:
 
 
 def _cooldown(ask: Ask) -> Decision:
+    """Refuse a symbol for a while after any fill in it."""
     last, limit = ask.book.last_fill_at.get(ask.candidate.symbol), ask.limits.cooldown_s
     if last is None:
         return Decision(Gate.COOLDOWN, Verdict.PASS, None, None, limit)

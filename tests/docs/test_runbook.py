@@ -1,0 +1,21 @@
+"""The runbook's tables are the code's tables."""
+
+import pytest
+
+from tests.docs.runbook import PAGE, page, with_table
+from tradebot.reconciliation.findings import TERMS, FindingKind
+
+
+def test_the_runbook_holds_the_tables_of_reasons_and_findings() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python -m tests.docs"
+
+
+def test_every_kind_of_finding_has_its_terms() -> None:
+    assert set(TERMS) == set(FindingKind)
+
+
+def test_a_table_changes_and_the_text_around_it_stays() -> None:
+    text = "a\n\n| Code | x |\n|---|---|\n| A | 1 |\n| B | 2 |\n\nz\n"
+    assert with_table(text, "| code |", ["| C | 3 |"]) == "a\n\n| Code | x |\n|---|---|\n| C | 3 |\n\nz\n"
+    with pytest.raises(ValueError, match="not enough values"):
+        with_table(text, "| finding |", [])
