@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
     from tradebot.views.holdings import Holding, StopRow
 
-RULES = {"STOP_LOSS": "stop", "TRAILING_STOP": "trailing", "PROFIT_TARGET": "target", "TIME_EXIT": "time"}
+RULES = {
+    "STOP_LOSS": "stop",
+    "TRAILING_STOP": "trailing",
+    "PROFIT_TARGET": "target",
+    "TIME_EXIT": "time",
+}
+"""The name of each exit rule's column."""
 
 
 @dataclass(frozen=True, slots=True)

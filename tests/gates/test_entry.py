@@ -177,6 +177,9 @@ REFUSALS: list[Row] = [
     (Gate.UNANSWERED, Reason.UNKNOWN_STORM, with_signs(unanswered=5 * (ago(599),)), FAIL, 5, 5),
 ]  # fmt: skip
 PASSES_AT_THE_EDGE: list[tuple[Gate, Ask]] = [
+    (Gate.SESSION, on_desk(clock_ahead_s=60.0)),
+    (Gate.SESSION, on_desk(clock_ahead_s=-60.0)),
+    (Gate.SIZE, ask(size=sized(1))),
     (Gate.RECONCILED, on_desk(reconcile=ReconcileMark(ago(2700), 0, 3))),
     (Gate.RECONCILED, on_desk(reconcile=ReconcileMark(ago(-5), 0, 0))),
     (Gate.FLOW_CONTRACT, with_facts(foreign=2)),
@@ -255,7 +258,12 @@ def test_each_number_has_a_unit_but_a_score(row: Row) -> None:
 
 
 def test_each_gate_has_a_case_that_it_refuses() -> None:
-    assert {row[0] for row in REFUSALS} == set(ASKED)
+    assert set(ASKED) == {row[0] for row in REFUSALS}, "tests/gates/test_entry.py: REFUSALS has a case for each gate"
+
+
+def test_each_gate_with_a_limit_has_a_case_that_passes_at_it() -> None:
+    limited, shown = {row[0] for row in REFUSALS if row[5]}, {gate for gate, _ in PASSES_AT_THE_EDGE}
+    assert limited <= shown, "tests/gates/test_entry.py: PASSES_AT_THE_EDGE has a case for each limit"
 
 
 def test_without_a_quote_nothing_that_needs_a_price_passes() -> None:
