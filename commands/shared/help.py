@@ -12,7 +12,9 @@ from typer.core import TyperCommand, TyperGroup
 PURPOSES: Mapping[str, tuple[str, ...]] = {
     "Try": ("demo", "init"),
     "Trade": ("serve", "fetch-flow", "score", "trade-once", "evaluate-exits", "reconcile"),
-    "Look": ("why-no-orders", "status", "positions", "orders", "fills", "events", "schedule", "audit"),
+    "Look": (
+        "why-no-orders", "status", "positions", "orders", "fills", "events", "schedule", "audit",
+    ),
     "Operate": (
         "halt", "unhalt", "flatten", "adopt", "doctor", "live status", "live arm", "config show", "config check",
         "config accept", "backup", "restore", "recover", "journal verify",

@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.docs import conformance, limits_rows, listed_faults, runbook
+from tests.docs import conformance, limits_rows, listed_faults, runbook, verbs
 
 for path, made in (
     (limits_rows.DOCUMENT, limits_rows.render),
     (runbook.PAGE, runbook.page),
+    (verbs.PAGE, verbs.page),
     (listed_faults.PAGE, listed_faults.page),
     (conformance.PAGE, conformance.page),
 ):

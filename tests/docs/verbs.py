@@ -1,6 +1,6 @@
 """Writes docs/VERBS.md from the help of every verb.
 
-Run it from the repository's root: python -m tests.docs.verbs
+Run it from the repository's root: python -m tests.docs
 """
 
 import inspect
@@ -37,7 +37,3 @@ def page() -> str:
 def _row(verb: str, command: Any) -> str:
     examples = "<br>".join(f"`{line.partition('  #')[0]}`" for line in command.epilog.splitlines())
     return f"| `{verb}` | {' '.join(inspect.cleandoc(command.help).split())} | {examples} |"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,137 @@
+"""CONTRIBUTING.md is true: a program follows each recipe in a copy of the source, and what comes out of it works."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.docs.recipes import GUIDE, ROOT, Change, follow, recipe
+
+RECIPES = ("Add a gate", "Add an exit rule", "Add a verb")
+COPIED = ("tradebot", "commands", "jobs", "config", "docs", "tests", "README.md", "pyproject.toml", "CONTRIBUTING.md")
+HOLDING = (
+    "tests/gates/test_entry.py::test_an_ordinary_candidate_passes_every_gate",
+    "tests/gates/test_entry.py::test_a_gate_refuses_with_its_reason_and_its_numbers",
+    "tests/gates/test_entry.py::test_a_gate_passes_at_its_limit",
+    "tests/gates/test_entry.py::test_each_number_has_a_unit_but_a_score",
+    "tests/gates/test_entry.py::test_each_gate_has_a_case_that_it_refuses",
+    "tests/gates/test_entry.py::test_each_gate_with_a_limit_has_a_case_that_passes_at_it",
+    "tests/exits/test_rules.py::test_each_rule_acts_at_its_edge_and_not_before",
+    "tests/commands/test_positions.py::test_every_exit_rule_has_a_column",
+    "tests/model/test_reasons.py::test_every_reason_has_its_row_and_its_name_for_a_value",
+    "tests/model/test_reasons.py::test_every_setting_that_a_remedy_names_is_one_that_the_loader_takes",
+    "tests/docs/test_limits_document.py::test_every_gate_of_an_entry_has_a_row",
+    "tests/docs/test_limits_document.py::test_every_limit_of_the_configuration_is_named_by_a_row",
+    "tests/docs/test_runbook.py",
+    "tests/app/test_baseline.py::test_entries_are_open_exactly_where_no_limit_is_looser_and_exits_always",
+    "tests/commands/shared/test_hints.py::test_the_verbs_that_are_known_here_are_those_of_the_command_line",
+    "tests/commands/test_sectors.py",
+)
+"""What the recipes' own cases are in, and what finds a place that was left out."""
+
+
+def ran(copy: Path, *arguments: str) -> str:
+    """Run Python in the copy and return what it prints."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the source in which every recipe was followed."""
+    root = tmp_path_factory.mktemp("contributing")
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            # What is compiled comes along, with its times, so that only what changes is compiled again.
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("node_modules", ".venv"))
+        else:
+            shutil.copy2(ROOT / name, root)
+    for title in RECIPES:
+        for change in recipe(title):
+            follow(change, root)
+    ran(root, "-m", "tests.docs")
+    return root
+
+
+def test_what_each_recipe_makes_passes_its_own_tests_and_those_that_find_a_place_left_out(copy: Path) -> None:
+    ran(
+        copy,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:schemathesis",
+        f"--basetemp={copy / 'kept'}",
+        *HOLDING,
+    )
+    limits, runbook = ((copy / "docs" / name).read_text() for name in ("internals/LIMITS.md", "RUNBOOK.md"))
+    assert "| Refuse entries in the first moments of a session | limits.min_after_open_s | `after_open` |" in limits
+    assert all(f"| {code} | idle by design |" in runbook for code in ("JUST_OPENED", "MAX_LOSS"))
+
+
+def test_the_verb_that_the_recipe_makes_has_help_a_document_and_its_schema(copy: Path) -> None:
+    state = str(copy / "kept" / "cli0" / "state")
+    document = json.loads(ran(copy, "-m", "tradebot", "sectors", "--json", "--state-dir", state))
+    jsonschema.validate(document, json.loads(ran(copy, "-m", "tradebot", "sectors", "--schema")))
+    assert document["data"]["sectors"]["consumer_cyclical"] == ["AMZN"]
+    assert "List the universe by sector" in ran(copy, "-m", "tradebot", "--help")
+    assert "| `sectors` | List the universe by sector. |" in (copy / "docs" / "VERBS.md").read_text()
+    # That test starts a bot and types every verb, which is too much to do twice.
+    assert 'bot.all_say("sectors")' in (copy / "tests/commands/shared/test_schema.py").read_text()
+
+
+def test_what_the_recipes_make_is_formatted_and_clean(copy: Path) -> None:
+    changed = sorted({change.path for title in RECIPES for change in recipe(title) if change.path.endswith(".py")})
+    ran(copy, "-m", "ruff", "check", "-q", "--no-cache", *changed)
+    ran(copy, "-m", "ruff", "format", "-q", "--no-cache", "--check", *changed)
+
+
+@pytest.mark.parametrize(("title", "places"), [(RECIPES[0], 6), (RECIPES[1], 7), (RECIPES[2], 5)])
+def test_a_recipe_changes_as_few_places_as_it_says_and_one_test_file(title: str, places: int) -> None:
+    section = GUIDE.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    numbers = [int(line[2]) for line in section.splitlines() if line.startswith("**") and line[2].isdigit()]
+    assert numbers == list(range(1, places + 1))
+    files = dict.fromkeys(change.path for change in recipe(title))
+    assert [path.startswith("tests/") for path in files][: places + 1] == [*[False] * places, True]
+
+
+def test_every_file_and_every_link_that_the_guide_names_leads_somewhere() -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    new = {change.path for title in RECIPES for change in recipe(title) if not change.anchor}
+    inside = r"`((?:commands|jobs|config|tradebot|tests|docs|benchmarks)/[\w/.-]*)"
+    named = {*re.findall(inside, text), *re.findall(r"\]\(([^)#]+)", text), *re.findall(r"ARGS=\"([^\"]+)", text)}
+    paths = {path for several in named for path in several.split()} - new
+    assert len(paths) >= 30
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Change("gone.py", "above", "x", ""), "names gone.py, which does not exist"),
+        (Change("here.py", "below", "z =", ""), "0 lines of here.py begin with 'z ='"),
+        (Change("here.py", "below", "x =", ""), "2 lines of here.py begin with 'x ='"),
+        (Change("here.py", "", "", ""), "calls here.py a new file"),
+    ],
+)
+def test_a_step_that_lies_is_named(change: Change, words: str, tmp_path: Path) -> None:
+    (tmp_path / "here.py").write_text("x = 1\n  x = 2\ny = 3\n")
+    with pytest.raises(AssertionError, match=words):
+        follow(change, tmp_path)
+
+
+def test_a_step_goes_where_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "here.py"
+    path.write_text("x = 1\n  y = 2\n")
+    follow(Change("here.py", "above", "y =", "a\n"), tmp_path)
+    follow(Change("here.py", "below", "y =", "b\n"), tmp_path)
+    assert path.read_text() == "x = 1\na\n  y = 2\nb\n"
