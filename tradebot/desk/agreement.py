@@ -11,14 +11,14 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.desk import Difference
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import Order
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import OwnedFill, quantities
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import World
 from tradebot.reconciliation.account import require_account
 from tradebot.reconciliation.apply_activities import explained, position_ratios
 from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view
-from tradebot.reconciliation.findings import position_findings, quantities
+from tradebot.reconciliation.findings import position_findings
 from tradebot.reconciliation.missing_fills import WATCHED, MissingFill, missing_fills
 from tradebot.reconciliation.new_fills import new_fills
 

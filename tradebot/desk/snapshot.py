@@ -16,12 +16,12 @@ from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill, Position, own_positions
+from tradebot.model.position import OwnedFill, Position, own_positions, quantities
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import World
-from tradebot.reconciliation.findings import UnknownOrders, quantities
+from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.missing_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import of_another_copy, still_ours, unknown_orders
 from tradebot.timetable.sessions import CALENDAR_REACH, last_session, session_date, session_of

@@ -126,3 +126,21 @@ def own_positions(fills: Iterable[OwnedFill]) -> tuple[Position, ...]:
 def fold_cash(opening: Decimal, fills: Iterable[OwnedFill]) -> Decimal:
     """Return the opening cash minus buys plus sells, in USD, exact."""
     return opening - sum((o.fill.signed_quantity * o.fill.price for o in fills), Decimal(0))
+
+
+def own_quantities(fills: Sequence[OwnedFill]) -> dict[str, Decimal]:
+    """Return our own signed quantities by symbol, over all strategies, excluding zeros."""
+    return quantities((owned for owned in fills if owned.strategy != FOREIGN), {})
+
+
+def foreign_quantities(fills: Sequence[OwnedFill], acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return what others hold by symbol: positions noted as foreign, and shares traded by hand since."""
+    return quantities((owned for owned in fills if owned.strategy == FOREIGN), acknowledged)
+
+
+def quantities(fills: Iterable[OwnedFill], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return signed quantities by symbol: those in `start` plus all fills, excluding zeros."""
+    held = dict(start)
+    for owned in fills:
+        held[owned.fill.symbol] = held.get(owned.fill.symbol, Decimal(0)) + owned.fill.signed_quantity
+    return {symbol: quantity for symbol, quantity in held.items() if quantity}

@@ -11,7 +11,7 @@ from tradebot.model.activity import OPTION_TRADE, RENAME, SPLIT, Activity, Entry
 from tradebot.model.intent import IntentRecord, is_marked
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, fold_cash
+from tradebot.model.position import FOREIGN, OwnedFill, fold_cash, foreign_quantities, own_quantities, quantities
 from tradebot.reconciliation.missing_fills import MissingFill
 
 CENT = Decimal("0.01")
@@ -357,24 +357,6 @@ def _option_ends(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
     foreign = (owned for owned in ledger.fills if owned.fill.symbol == symbol and owned.strategy == FOREIGN)
     booked = (ledger.booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
     return tuple(entry.words for entry in booked if entry and entry.kind == OPTION_TRADE)
-
-
-def own_quantities(fills: Sequence[OwnedFill]) -> dict[str, Decimal]:
-    """Return our own signed quantities by symbol, over all strategies, excluding zeros."""
-    return quantities((owned for owned in fills if owned.strategy != FOREIGN), {})
-
-
-def foreign_quantities(fills: Sequence[OwnedFill], acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return what others hold by symbol: positions noted as foreign, and shares traded by hand since."""
-    return quantities((owned for owned in fills if owned.strategy == FOREIGN), acknowledged)
-
-
-def quantities(fills: Iterable[OwnedFill], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return signed quantities by symbol: those in `start` plus all fills, excluding zeros."""
-    held = dict(start)
-    for owned in fills:
-        held[owned.fill.symbol] = held.get(owned.fill.symbol, Decimal(0)) + owned.fill.signed_quantity
-    return {symbol: quantity for symbol, quantity in held.items() if quantity}
 
 
 def _position_kind(book: Decimal, venue: Decimal, traded: bool) -> FindingKind:

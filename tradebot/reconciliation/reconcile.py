@@ -14,7 +14,15 @@ from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotErr
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import SPLIT, Activity, Booking, Entry
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions, unreported_fill
+from tradebot.model.position import (
+    FOREIGN,
+    OwnedFill,
+    Position,
+    fold_positions,
+    foreign_quantities,
+    own_quantities,
+    unreported_fill,
+)
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
@@ -28,8 +36,6 @@ from tradebot.reconciliation.findings import (
     LedgerView,
     UnknownOrders,
     compare,
-    foreign_quantities,
-    own_quantities,
 )
 from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
 from tradebot.reconciliation.plans import Plan, fingerprint, plan_of

@@ -14,13 +14,21 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.intent import is_marked, mark_of
 from tradebot.model.order import Fill, Order
 from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, Position, unreported_fill
+from tradebot.model.position import (
+    ADOPTED,
+    FOREIGN,
+    OwnedFill,
+    Position,
+    foreign_quantities,
+    quantities,
+    unreported_fill,
+)
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.catch_up import given_back, given_to
-from tradebot.reconciliation.findings import UnknownOrders, foreign_quantities, quantities
+from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.timetable.sessions import session_of
 
 
