@@ -96,7 +96,7 @@ def test_fault_007_a_billion_laughs(bot: Bot, mine: Path) -> None:
     """Exit 2 at once: aliases are not read, so nothing can grow."""
     lines = ["a: &a [lol, lol]"]
     lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
-    refused(bot, mine, "\n".join(lines) + "\n", "line 2", "aliases are not allowed")
+    refused(bot, mine, "\n".join(lines) + "\n", "line 2", "aliases are not read")
 
 
 def test_fault_008_ten_megabytes(bot: Bot, mine: Path) -> None:
