@@ -20,6 +20,7 @@ OFF_THE_ROAD = {
     "switch.put_back": "a second halt that comes while one is being ended",
     "switch.empty": "a file that can be emptied and not removed",
     "ledger_migration.bring_up": "a ledger of an earlier version",
+    "ledger_migration.sync_copy": "a ledger of an earlier version",
     "ledger_migration.keep": "a ledger of an earlier version",
     "facts_schema.set_aside": "facts that are damaged",
     "facts_schema.set_companion_aside": "facts that are damaged",

@@ -101,7 +101,8 @@ def keep_beside(path: Path, version: int) -> None:
             copy.execute("PRAGMA journal_mode = OFF")
             copy.execute("PRAGMA synchronous = OFF")
             ledger.backup(copy)
-        os.fsync(descriptor)
+        with around("ledger_migration.sync_copy"):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
     with around("ledger_migration.keep"):
