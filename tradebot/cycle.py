@@ -221,10 +221,10 @@ def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
     """Return an exit the venue has not known for a while, if its whole quantity is still there to close."""
     for record in world.ledger.intents(unresolved=True):
         intent = record.intent
-        our_working_orders = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
+        closes = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
         same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
-        if our_working_orders and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
+        if closes and same and abs(desk.now - intent.at) >= EXIT_LOOKUP:
             still_closable = closable(desk, position.symbol, position.quantity) >= intent.quantity
             return intent if still_closable else None
     return None

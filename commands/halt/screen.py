@@ -27,6 +27,7 @@ def rest(path: Path, asked: Asked, latch: Latch, orders: Orders | None) -> str:
         lines.append(f"  working orders: {orders['cancelled']} cancelled, {orders['closing']} closing orders sent")
         if orders["problem"]:
             lines.append(f"  the halt is in force; not all is done: {orders['problem']}")
-            lines.append("  next: tradebot evaluate-exits")
+            if not latch.unrecorded:
+                lines.append("  next: tradebot evaluate-exits")
     lines.append("Only orders that reduce risk go out. Next: tradebot status, then tradebot unhalt")
     return aimed("\n".join(lines))

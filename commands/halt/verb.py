@@ -253,7 +253,7 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
         with opened_history(path, patience_s=PATIENCE_S) as history:
             return Recorded(history.record(state, who, why, at), None)
     except TradebotError as error:
-        return Recorded(None, error.message, busy=error.retryable)
+        return Recorded(None, f"{error.message} {error.hint}".strip(), busy=error.retryable)
     except (OSError, ValueError, sqlite3.Error) as error:
         return Recorded(None, str(error))
 

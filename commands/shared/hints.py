@@ -58,7 +58,9 @@ ON_A_STATE = frozenset(
 """The verbs that act on a bot which is there already, all of which take --state-dir."""
 ELSEWHERE = frozenset({"completion", "demo", "init", "strategy new"})
 """The verbs that do not: they make something new, where the text says."""
-COMMAND = re.compile(r"(?<![\w./-])tradebot ((?:exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)")
+COMMAND = re.compile(
+    r"(?<![\w./-])tradebot ((?:exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"
+)
 SAID_BY_OTHERS = frozenset({"by", "details", "reason", "who", "why"})
 """Fields of a document whose text stays as a person or a venue said it."""
 
@@ -129,4 +131,9 @@ def _typed(written: Callable[[str], str], found: re.Match[str]) -> str:
         return found[0]
     own_words = rest.partition(f"{PROGRAM} ")[0]
     placed = verb in ELSEWHERE or "--state-dir" in own_words or own_words.startswith(" --help")
-    return written(f"{invoked_as()} {verb}{'' if placed else _flag.get()}")
+    command = f"{invoked_as()} {verb}"
+    if placed or not _flag.get():
+        return written(command) + (found[2] or "")
+    # A full stop would be copied as part of the folder's name.
+    stop = ";" if found[2] and rest else ""
+    return written(f"{command}{_flag.get()}") + stop

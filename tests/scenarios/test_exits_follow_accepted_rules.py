@@ -75,7 +75,7 @@ def unreadable(bot: Bot, how: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     own.unlink()
     if how == "dangling":
         own.symlink_to(tmp_path / "gone.yaml")
-        return "a link to a missing file"
+        return "a link that leads nowhere"
     own.write_text({"empty": "", "tab": "limits:\n\tmin_score: 1\n", "value": "limits: {min_score: 7}\n"}[how])
     return {"empty": "the file is empty", "tab": "line 2", "value": "limits.min_score"}[how]
 

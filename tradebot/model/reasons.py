@@ -131,7 +131,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.HALTED: _row(
         Cause.BLOCKED,
         "Trading is halted: only orders that reduce risk are sent.",
-        "Run tradebot status, then tradebot unhalt.",
+        "Run tradebot status for the cause and tradebot reconcile until the books agree, then tradebot unhalt.",
     ),
     Reason.STATE_UNREADABLE: _row(
         Cause.BROKEN,
@@ -161,7 +161,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.RECONCILE_FINDINGS: _row(
         Cause.BLOCKED,
         "The books and the broker differ.",
-        "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN.",
+        "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN",
         Unit.FINDINGS,
     ),
     Reason.VIEW_INCOMPLETE: _row(
@@ -279,7 +279,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.POSITION_GONE: _row(
         Cause.BROKEN,
         "The books hold a position that the broker doesn't.",
-        "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN.",
+        "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN",
     ),
     Reason.POSITION_UNPROVEN: _row(
         Cause.BROKEN,
@@ -291,7 +291,7 @@ REASONS: dict[Reason, ReasonRow] = {
         Cause.UNKNOWN,
         "The broker holds a multiple of what the books hold. It may be a split, so prices and the entry price may not "
         "be comparable.",
-        "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN.",
+        "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN",
         Unit.NONE,
     ),
     Reason.ORDER_WORKING: _row(

@@ -203,10 +203,8 @@ def _state_at(path: Path, environ: Mapping[str, str]) -> StateFolder | None:
 
 
 def state(path: Path, environ: Mapping[str, str]) -> StateFolder | TradebotError:
-    """Return the folder, or the error that says how it is damaged; where there is none at all, that is raised."""
+    """Return the folder, or the error that says that it is damaged or does not exist yet."""
     try:
         return state_folder.open_state(path, environ)
-    except OperatorError as damaged:
-        if not (path / state_folder.MARKER).is_file():
-            raise
-        return damaged
+    except OperatorError as error:
+        return error

@@ -3,6 +3,8 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
@@ -19,10 +21,10 @@ from tradebot.adapters.ledger import migration as ledger_migration
 from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import rebuild, soundness
-from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.state import lock, state_folder, switch
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.desk.halting import accept, under
-from tradebot.errors import DamagedBooksError
+from tradebot.errors import DamagedBooksError, ExitCode, TradebotError
 from tradebot.model.account import EquityPeak
 from tradebot.model.origin import Origin
 from tradebot.model.reasons import Reason
@@ -222,7 +224,7 @@ def test_an_old_override_counts_on_and_an_old_halt_names_its_causes(older: Path)
 
 
 def test_a_halt_of_whose_causes_nothing_is_known_is_ended_for_none_of_them(older: Path) -> None:
-    switch.halt(older, "tradebot", "BOOKS_OLD: tb1.x against 0", minutes(50), "REDUCE_ONLY")
+    switch.halt(older, "tradebot", "for some reason", minutes(50), "REDUCE_ONLY")
     with closing(SqliteLedger.open(older, ACCOUNT)) as books:
         state = books.trading_state()
         assert (state.at, state.causes) == (minutes(50), frozenset())
@@ -262,3 +264,37 @@ def test_books_of_today_go_through_the_same_words_unchanged(tmp_path: Path) -> N
     (folder.path / "ledger.db").unlink()
     rebuild.rebuild(folder, "lost", NOW)
     assert {**facts(folder.path), "states": []} == {**told, "states": []}
+
+
+def test_nobody_brings_books_up_under_another_process_that_works_on_them(older: Path) -> None:
+    before = (older / "ledger.db").read_bytes()
+    program = (
+        "import sys; from pathlib import Path; from tradebot.adapters.state import lock\n"
+        "with lock.hold(Path(sys.argv[1]), 'serve', name=lock.SERVE_LOCK): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(older)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(TradebotError, match="another tradebot is working on it: serve") as refused:
+            SqliteLedger.open(older, ACCOUNT)
+        assert refused.value.code is ExitCode.ANOTHER_INSTANCE
+        assert (older / "ledger.db").read_bytes() == before
+        other.communicate()
+    with lock.hold(older, "reconcile"):
+        SqliteLedger.open(older, ACCOUNT).close()
+    assert version(older / "ledger.db") == ledger_migration.VERSION
+
+
+def test_books_that_went_back_to_an_old_version_are_copied_beside_the_first_copy(older: Path) -> None:
+    was, old = version(older / "ledger.db"), (older / "ledger.db").read_bytes()
+    journal = (older / "journal.jsonl").read_bytes()
+    for _ in range(2):
+        (older / "ledger.db").write_bytes(old)
+        (older / "journal.jsonl").write_bytes(journal)
+        SqliteLedger.open(older, ACCOUNT).close()
+    assert {path.name for path in older.glob(f"ledger.db-version-{was}*")} == {
+        f"ledger.db-version-{was}",
+        f"ledger.db-version-{was}.2",
+    }

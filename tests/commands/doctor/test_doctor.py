@@ -231,7 +231,7 @@ def replaced_by_folder(path: Path) -> None:
         ("facts", lambda folder: (folder / "facts.db").write_text("no database" * 99), "are damaged"),
         ("trading state", lambda folder: (folder / "ARMED").unlink(), "absent or unreadable"),
         ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("limit: {}"), "did you mean limits"),
-        ("configuration", dangling, "link to a missing file"),
+        ("configuration", dangling, "a link that leads nowhere"),
         ("permissions", lambda folder: (folder.chmod(0o711), (folder / "ledger.db").chmod(0o620)), "change ledger.db"),
         ("strategies", lambda folder: (folder / "tradebot.yaml").write_text("strategies: {gone: {}}"), "gone is"),
         ("events", lambda folder: replaced_by_folder(folder / "system_events.jsonl"), "is not a file"),

@@ -29,6 +29,8 @@ from tradebot.__main__ import main
         ("tradebot status --help", "tradebot status --help"),
         ("this is a fault of tradebot: no verb", "this is a fault of tradebot: no verb"),
         ("a tradebot here", "a tradebot here"),
+        ("Run tradebot status.", "Run tradebot status --state-dir odd"),
+        ("Run tradebot status. Wait.", "Run tradebot status --state-dir odd; Wait."),
     ],
 )
 def test_a_command_in_a_text_names_the_folder_once(text: str, typed: str) -> None:

@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
-from tradebot.adapters.ledger import earlier_words
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.state.plain_files import create_draft
 from tradebot.adapters.state.state_folder import REBUILD, sync_folder
+from tradebot.adapters.text import earlier_words
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import DamagedBooksError
 
 Facts = Callable[[Mapping[str, Any]], dict[str, Any]]
 VERSION = 4
 BEFORE_FACTS = 3
+MOST_COPIES = 9
+"""The last copy of a version is written over once there are this many."""
 IN_SENTENCES = (
     """CREATE TABLE fills (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, activity_id TEXT NOT NULL,
@@ -93,7 +95,7 @@ def keep_beside(path: Path, version: int) -> None:
 
     SQLite reads it: whoever else opened and closed the file here would end the lock that keeps other writers out.
     """
-    kept = path.with_name(f"{path.name}-version-{version}")
+    kept = _free(path.with_name(f"{path.name}-version-{version}"))
     draft, descriptor = create_draft(kept)
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
@@ -108,6 +110,12 @@ def keep_beside(path: Path, version: int) -> None:
     with around("ledger_migration.keep"):
         draft.rename(kept)
     sync_folder(path.parent)
+
+
+def _free(path: Path) -> Path:
+    """Return the path, or one numbered behind it: books that went back to an old version are copied once more."""
+    names = (path, *(path.with_name(f"{path.name}.{number}") for number in range(2, MOST_COPIES + 1)))
+    return next((name for name in names if not os.path.lexists(name)), names[-1])
 
 
 def _require_as_written(database: sqlite3.Connection, tables: Sequence[str]) -> None:

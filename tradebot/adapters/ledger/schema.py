@@ -16,10 +16,11 @@ from typing import Any
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.ledger.interruption import held
 from tradebot.adapters.ledger.migration import STEPS, VERSION, bring_up, keep_beside, tables_of, version_of
+from tradebot.adapters.state import lock
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain, written_plain
 from tradebot.adapters.state.state_folder import REBUILD, cannot_write, lost_ledger, sync_folder
 from tradebot.adapters.text.canonical import time_text
-from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
+from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError, TradebotError
 
 APPLICATION_ID = 0x54424C31
 BUSY_TIMEOUT_S = 5.0
@@ -142,6 +143,8 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
             database.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             if not read_only:
                 _make_durable(database)
+                if version != VERSION:
+                    _require_alone(path.parent)
                 bring_up(database, TABLES, partial(keep_beside, path))
             elif version != VERSION:
                 database = _in_memory(database)
@@ -152,10 +155,21 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
             # A killed writer left half a commit. Whoever reads next must roll it back first.
             open_database(path, read_only=False).close()
             return open_database(path, read_only=True)
-        except (sqlite3.Error, OperatorError, UnicodeDecodeError):
+        except (sqlite3.Error, TradebotError, UnicodeDecodeError):
             database.close()
             raise
     return database
+
+
+def _require_alone(folder: Path) -> None:
+    """Raise if another process works on the folder: one of the version before would take new tables for damage."""
+    other = lock.other_holder(folder)
+    if other is not None:
+        raise TradebotError(
+            f"The ledger in {folder} is of an earlier version, and another tradebot is working on it: {other}.",
+            "Stop it first, then run the command again: this version upgrades the ledger, which that one can't read.",
+            code=ExitCode.ANOTHER_INSTANCE,
+        )
 
 
 def copy_database(source: Path, target: Path) -> None:

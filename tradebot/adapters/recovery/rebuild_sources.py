@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.adapters.ledger import journal_reading
-from tradebot.adapters.ledger.earlier_words import as_of_now
 from tradebot.adapters.ledger.journal import Record
 from tradebot.adapters.ledger.journal_reading import Reading
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -20,6 +19,7 @@ from tradebot.adapters.recovery.backups import End
 from tradebot.adapters.recovery.checked_copy import CheckedCopy
 from tradebot.adapters.state.plain_files import is_plain
 from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, StateFolder
+from tradebot.adapters.text.earlier_words import as_of_now
 from tradebot.errors import TradebotError
 
 LASTING = frozenset({"opening", "promised", "fill"})
@@ -246,7 +246,10 @@ def _find_ledger(
             found.ledger = place
             return
         found.doubts.append(Doubt("ledger", str(place / LEDGER), "it belongs to no journal that was found"))
-    lost = "no intact ledger was found, so claimed slots and the best prices of trailing stops start over"
+    lost = (
+        "no intact ledger was found, so claimed slots, the best prices of trailing stops and the highest equity "
+        "start over"
+    )
     found.doubts.append(Doubt("ledger", str(folder.path / LEDGER), lost))
 
 

@@ -7,13 +7,13 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tradebot.adapters.ledger.earlier_words import brought_up
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.journal import Head, Record
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery.rebuild_sources import Doubt, Sources
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.codec import decode
+from tradebot.adapters.text.earlier_words import brought_up
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.baseline import Baseline
 from tradebot.model.intent import Intent

@@ -52,6 +52,15 @@ def holder(folder: Path, name: str = LOCK) -> str | None:
     return None
 
 
+def other_holder(folder: Path) -> str | None:
+    """Return which other process works on the folder now, for one pass or as `serve`; None if there is none."""
+    for name in (SERVE_LOCK, LOCK):
+        found = holder(folder, name)
+        if found is not None and _pid(folder / name) != os.getpid():
+            return found
+    return None
+
+
 def _acquire(path: Path, deadline: float) -> int:
     while True:
         descriptor = _try(path)
@@ -92,6 +101,13 @@ def _sign(descriptor: int, verb: str) -> None:
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)
     except OSError:
         return
+
+
+def _pid(path: Path) -> int | None:
+    try:
+        return int(json.loads(read_plain(path)[:LONGEST_HOLDER])["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _holder(path: Path) -> str:

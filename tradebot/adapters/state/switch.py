@@ -7,12 +7,12 @@ part of the standard library.
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from errno import EEXIST, ENOTEMPTY
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.plain_files import read_plain
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ARMED = "ARMED"
 HALT = "HALT"
+BY_ITSELF = "tradebot"
+"""Who a halt of the bot's own is by."""
 TAKEN = ".taken"
 """How the name of a HALT ends that was moved away to be ended."""
 Written = tuple[str, str, str, datetime, tuple[str, ...]]
@@ -198,11 +200,20 @@ def _content(path: Path) -> str | None:
 def _parse(content: str) -> Written | None:
     try:
         record = json.loads(content)
-        at, causes = datetime.fromisoformat(record["at"]), record.get("causes")
-        named = tuple(map(str, causes)) if isinstance(causes, list) else ()
-        return str(record["state"]), str(record["who"]), str(record["why"]), at, named
+        at = datetime.fromisoformat(record["at"])
+        return str(record["state"]), str(record["who"]), str(record["why"]), at, _causes(record)
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _causes(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the bot's own causes of a halt; files of versions before they were a field are brought up."""
+    causes = record.get("causes")
+    if causes is None and record["who"] == BY_ITSELF:
+        from tradebot.adapters.text import earlier_words
+
+        causes = earlier_words.state(str(record["state"]), str(record["who"]), str(record["why"])).causes
+    return tuple(map(str, causes)) if isinstance(causes, list) else ()
 
 
 def _text(state: str, who: str, why: str, at: datetime, causes: Iterable[str] = ()) -> str:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tradebot.adapters.ledger import earlier_words
-from tradebot.adapters.ledger.earlier_words import State
+from tradebot.adapters.text import earlier_words
 from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.earlier_words import State
 from tradebot.gates.halts import BY_ITSELF, CLEARED_BY
 from tradebot.model.origin import Origin
 
