@@ -1,7 +1,7 @@
 """The rows of docs/internals/LIMITS.md: where each limit comes from, what enforces it, and which test shows that.
 
-A gate that needs no more words than its code has no row here: it is made of the predicate's docstring and of the
-limits that the predicate reads. `python -m tests.docs` writes the document.
+A gate whose code explains it well enough has no row here: its row is generated from the predicate's docstring and
+the limits that the predicate reads. `python -m tests.docs` writes the document.
 """
 
 import inspect
@@ -30,7 +30,7 @@ STANDS = f"{ON_HALTS}::test_each_cause_stands_alone_with_its_numbers"
 
 
 class Row(NamedTuple):
-    """One rule: `limit` names its values in the configuration, `predicates` the functions that hold it."""
+    """One rule: `limit` names its values in the configuration, `predicates` the functions that enforce it."""
 
     rule: str
     limit: str
@@ -50,7 +50,7 @@ class Clause(NamedTuple):
 
 
 ROWS = (
-    Row("arming, gates of the environment, mode, key and URL that fit", "mode, ARMED, HALT",
+    Row("arming, order gates in the environment; mode, key and URL fit together", "mode, ARMED, HALT",
         (Gate.PERMISSION, Gate.TRADING_STATE), (f"{COMMON}.permission", f"{COMMON}.trading_state"), (REFUSES,)),
     Row("nothing looser than the accepted configuration", "every setting", (Gate.PERMISSION,),
         ("tradebot.gates.permission.configuration", f"{COMMON}.permission_to_enter"),
@@ -62,23 +62,23 @@ ROWS = (
     Row("data is fresh", "limits.max_quote_age_s, max_clock_skew_s, max_flow_age_s",
         (Gate.QUOTE_FRESH, Gate.FLOW_FRESH),
         (f"{ENTRY}._quote_fresh", f"{ENTRY}._flow_fresh"), (REFUSES, f"{GATES}::test_a_gate_passes_at_its_limit")),
-    Row("data is what was asked for", "limits.max_foreign_share, min_coverage", (Gate.FLOW_CONTRACT, Gate.COVERAGE),
-        (f"{ENTRY}._flow_contract", f"{ENTRY}._coverage"), (REFUSES,)),
-    Row("symbol allowed: the universe only, with a sector", "universe, sectors",
+    Row("the reply contains the data we asked for", "limits.max_foreign_share, min_coverage",
+        (Gate.FLOW_CONTRACT, Gate.COVERAGE), (f"{ENTRY}._flow_contract", f"{ENTRY}._coverage"), (REFUSES,)),
+    Row("the symbol is in the universe and has a sector", "universe, sectors",
         (Gate.STRATEGY, Gate.SECTOR_NOTIONAL), ("tradebot.desk.proposals.propose", f"{ENTRY}._sector_notional"),
         ("tests/desk/test_proposals.py::*", REFUSES)),
     Row("fat finger: size and notional of one order",
         "limits.max_order_fraction, max_order_notional_usd, min_order_notional_usd", (Gate.SIZE, Gate.ORDER_NOTIONAL),
         (f"{ENTRY}._size", f"{ENTRY}._order_notional", "tradebot.gates.sizing.entry_size"),
         (f"{GATES}::test_a_size_is_whole_lots_within_both_limits",)),
-    Row("price collar against the previous close, and past the touch",
+    Row("price collar around the previous close; how far past the touch a limit may be",
         "limits.price_collar_fraction, limit_offset_fraction", (Gate.PRICE_COLLAR,),
         (f"{ENTRY}._price_collar", "tradebot.gates.sizing.marketable_limit"),
         (REFUSES, f"{GATES}::test_a_limit_price_is_on_its_tick_and_never_inside_the_touch")),
-    Row("a price that jumped is asked for once more, and the second answer stands; it delays an exit, never vetoes it",
+    Row("a price that jumped is read again, and the second reading counts; this delays an exit but never blocks it",
         "limits.price_jump_fraction", (Gate.QUOTE_FRESH,), ("tradebot.desk.second_look.prices",),
         (f"{LOOKS}::test_an_exit_waits_for_one_question_at_most_and_is_decided_by_the_second_answer",)),
-    Row("position after the fill, open and unknown orders at their worst", "limits.max_symbol_fraction",
+    Row("position after the fill, assuming the worst of open and unknown orders", "limits.max_symbol_fraction",
         (Gate.SYMBOL_NOTIONAL, Gate.POSITIONED), (f"{BOOK}.symbol_notional", f"{ENTRY}._positioned"), (SHARED,)),
     Row("a position counts at the venue's value or at quantity times price, whichever is more",
         "limits.max_symbol_fraction, max_sector_fraction, max_gross_fraction",
@@ -88,53 +88,56 @@ ROWS = (
         (Gate.GROSS_NOTIONAL, Gate.BUYING_POWER), (f"{BOOK}.gross_notional", f"{ENTRY}._buying_power"), (SHARED,)),
     Row("concentration in a sector, and open positions", "limits.max_sector_fraction, max_open_positions",
         (Gate.SECTOR_NOTIONAL, Gate.OPEN_POSITIONS), (f"{BOOK}.sector_notional", f"{BOOK}.open_positions"), (SHARED,)),
-    Row("daily loss: entries shut, then the bot halts", "limits.max_daily_loss_fraction, halts.daily_loss_fraction",
-        (Gate.DAILY_LOSS,), (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
+    Row("daily loss: entries close first, then the bot halts",
+        "limits.max_daily_loss_fraction, halts.daily_loss_fraction", (Gate.DAILY_LOSS,),
+        (f"{BOOK}.daily_loss", f"{BOOK}.daily_loss_halt"),
         (SHARED, f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event")),
-    Row("drawdown, from the highest equity; a tenfold jump counts once two passes in a row saw it",
+    Row("drawdown from the highest equity; a tenfold jump counts only after two passes in a row see it",
         "halts.drawdown_fraction", (Gate.DRAWDOWN,), (f"{BOOK}.drawdown", "tradebot.desk.peak_equity.remember"),
         (SHARED, f"{HALTING}::test_a_slow_fall_halts_by_its_distance_from_the_highest_equity_ever_seen",
          f"{PEAK}::test_no_single_reading_moves_the_peak_more_than_tenfold")),
-    Row("equity within a quarter of cash plus positions; otherwise nothing is measured by it, and it halts nobody",
+    Row("equity within a quarter of cash plus positions; otherwise it is not used, and never halts the bot",
         "always", (Gate.DAILY_LOSS, Gate.DRAWDOWN), (f"{BOOK}.equity_explained",),
         (f"{ON_BOOK}::test_equity_that_cash_and_positions_do_not_explain_fails_no_rule_and_passes_none",)),
-    Row("trades a cycle and a session", "limits.max_new_entries, max_session_entries",
+    Row("entries per cycle and per session", "limits.max_new_entries, max_session_entries",
         (Gate.NEW_ENTRIES, Gate.SESSION_ENTRIES), (f"{ENTRY}._new_entries", f"{RATES}.session_entries"),
         (ALIKE, REFUSES)),
-    Row("orders a second and a minute", "limits.max_orders_per_second, max_orders_per_minute", (Gate.ORDER_RATE,),
+    Row("orders per second and per minute", "limits.max_orders_per_second, max_orders_per_minute", (Gate.ORDER_RATE,),
         (f"{RATES}.order_rate",),
         (ALIKE, f"{RUNAWAY}::test_whoever_asks_again_and_again_is_stopped_at_five_orders")),
-    Row("repeated execution: one strategy, symbol and side in a session", "limits.max_symbol_entries",
+    Row("repeated entries: same strategy, symbol and side in one session", "limits.max_symbol_entries",
         (Gate.SYMBOL_ENTRIES,), (f"{RATES}.symbol_entries",), (ALIKE, REFUSES)),
-    Row("duplicate: the same id, or the same side of a symbol from another one", "limits.duplicate_window_s",
-        (Gate.DUPLICATE,), (f"{ENTRY}._duplicate", f"{RATES}.duplicate_order"), (ALIKE, REFUSES)),
-    Row("self-match: no entry while any order on the symbol works", "always", (Gate.WORKING,), (f"{COMMON}.working",),
-        (REFUSES,)),
-    Row("an order of unknown fate on the symbol", "always", (Gate.UNRESOLVED,), (f"{COMMON}.unresolved",), (REFUSES,)),
+    Row("duplicate: the same id, or the same symbol and side from another slot or strategy",
+        "limits.duplicate_window_s", (Gate.DUPLICATE,),
+        (f"{ENTRY}._duplicate", f"{RATES}.duplicate_order"), (ALIKE, REFUSES)),
+    Row("self-match: no entry while any order on the symbol is working", "always", (Gate.WORKING,),
+        (f"{COMMON}.working",), (REFUSES,)),
+    Row("an order on the symbol with an unknown outcome", "always", (Gate.UNRESOLVED,),
+        (f"{COMMON}.unresolved",), (REFUSES,)),
     Row("reject storm", "halts.rejects, storm_window_s", (Gate.REFUSALS,), (f"{HALTS}.refusals",),
         (STANDS, f"{HALTING}::test_five_refusals_over_several_passes_are_a_storm_and_ten_minutes_end_it")),
     Row("UNKNOWN storm", "halts.unknowns, storm_window_s", (Gate.UNANSWERED,), (f"{HALTS}.unanswered",),
         (STANDS, f"{HALTING}::test_orders_without_an_answer_are_a_storm_until_they_are_found")),
-    Row("second writer, and an id with other content", "always", (Gate.SECOND_WRITER,), (f"{HALTS}.second_writer",),
-        (STANDS, f"{HALTING}::test_another_order_under_our_id_halts_whenever_it_is_seen")),
-    Row("books older than the account", "always", (Gate.BOOKS_OLD,), (f"{HALTS}.books_old",),
+    Row("a second writer, or an id used for different content", "always", (Gate.SECOND_WRITER,),
+        (f"{HALTS}.second_writer",), (STANDS, f"{HALTING}::test_another_order_under_our_id_halts_whenever_it_is_seen")),
+    Row("books that lack earlier orders of ours", "always", (Gate.BOOKS_OLD,), (f"{HALTS}.books_old",),
         (STANDS, "tests/reconciliation/test_unknown_orders.py::*")),
-    Row("drift of the venue's answers", "halts.unreadable_rows", (Gate.VENUE_DRIFT,), (f"{HALTS}.venue_drift",),
-        (STANDS, f"{HALTING}::test_rows_that_nobody_can_read_halt_until_they_can_be_read")),
+    Row("venue replies in a format we don't know", "halts.unreadable_rows", (Gate.VENUE_DRIFT,),
+        (f"{HALTS}.venue_drift",), (STANDS, f"{HALTING}::test_rows_that_nobody_can_read_halt_until_they_can_be_read")),
 )  # fmt: skip
-"""Each row that the bot holds to before an order, in the order of specifications that it was built to."""
+"""The rules that the bot enforces before an order."""
 
 WITHOUT_ROW = (Gate.JOB, Gate.EXIT, Gate.SEND)
-"""Who answers about a pass, an exit or a sending: no limit of an entry."""
+"""Gates of a pass, an exit or a submission, which are not limits on an entry."""
 
 
 def rows() -> tuple[Row, ...]:
-    """Return the rows above, then those of the gates that they leave out, in the order of asking."""
+    """Return the rows above, then one for each gate that they leave out, in the order in which gates are asked."""
     return (*ROWS, *own_rows(_GATES))
 
 
 def own_rows(gates: dict[Gate, Callable[..., Any]]) -> Iterator[Row]:
-    """Yield a row for each gate that ROWS leaves out, as far as its predicate has a docstring to make it from."""
+    """Yield a row for each gate that ROWS leaves out, if its predicate has a docstring."""
     named = {gate for row in ROWS for gate in row.gates}
     for gate, predicate in gates.items():
         if gate not in named and predicate.__doc__:
@@ -154,18 +157,18 @@ CLAUSES = (
            (f"{BOOK}.gross_notional", f"{BOOK}.symbol_notional", f"{BOOK}.daily_loss", f"{BOOK}.drawdown"), (SHARED,)),
     Clause("(c)(1)(ii)", "erroneous orders are prevented: by price and size, order by order", "collar and fat finger",
            (f"{ENTRY}._price_collar", f"{ENTRY}._order_notional"), (REFUSES,)),
-    Clause("(c)(1)(ii)", "… or over a short period of time", "orders a second, a minute, a session and a symbol",
+    Clause("(c)(1)(ii)", "… or over a short period of time", "orders per second, minute, session and symbol",
            (f"{RATES}.order_rate", f"{RATES}.session_entries", f"{RATES}.symbol_entries"), (ALIKE,)),
-    Clause("(c)(1)(ii)", "… or that indicate duplicative orders", "ids made of content, and a window",
+    Clause("(c)(1)(ii)", "… or that indicate duplicative orders", "ids computed from the content, and a time window",
            (f"{RATES}.duplicate_order", "tradebot.model.intent.IntentKey"), (ALIKE, REFUSES)),
-    Clause("(c)(2)(i)", "no order unless what must be true before it is", "every gate is asked and recorded",
+    Clause("(c)(2)(i)", "no order unless every precondition is met", "every gate is asked and recorded",
            (f"{ENTRY}.decide",), (f"{GATES}::test_every_gate_is_asked_even_after_a_no",)),
     Clause("(c)(2)(ii)", "no order in what the account may not trade",
-           "the universe; what the venue restricts it refuses",
+           "the universe; the venue itself refuses what it restricts",
            ("tradebot.desk.proposals.propose",), ("tests/desk/test_proposals.py::*",)),
-    Clause("(c)(2)(iii)", "access for those who are authorized", "the account's number must be that of the books",
+    Clause("(c)(2)(iii)", "access for those who are authorized", "the account number must match the books",
            ("tradebot.reconciliation.account.require_account",), ("tests/desk/test_snapshot.py::*",)),
-    Clause("(c)(2)(iv)", "executions are reported at once to those who watch",
+    Clause("(c)(2)(iv)", "executions are reported at once to those who supervise",
            "fills in the ledger, halts as CRITICAL events",
            ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.watched"),
            (f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event",)),
@@ -176,20 +179,21 @@ CLAUSES = (
            "every verdict is recorded; `audit` asks the same predicates",
            (f"{BOOK}.monitors", f"{RATES}.monitors"), ("tests/auditing/test_audit.py::*",)),
 )  # fmt: skip
-"""The clauses of 17 CFR 240.15c3-5 that a bot for one account can hold to; the rule itself binds broker-dealers."""
+"""The clauses of 17 CFR 240.15c3-5 that a bot for one account can meet; the rule itself applies to broker-dealers."""
 
 NOT_HELD = (
-    "A net limit beside the gross one, a cancel ratio, and an earnings blackout: no source of earnings dates is read.",
-    "Whether the venue lets a symbol be traded or has halted it: the venue itself refuses such an order, and says why.",
-    "An expected edge against its cost: a score is no price; the spread alone is held to a limit.",
+    "A net limit besides the gross one, a cancel ratio, and an earnings blackout: we have no source of earnings dates.",
+    "Whether the venue has halted or restricted a symbol: the venue itself refuses such an order and says why.",
+    "Expected edge compared with cost: a score is not a price, so only the spread has a limit.",
 )
 
 HEAD = """# Limits
 
-Each rule is one predicate. A gate asks it of the book as the next order would leave it; a monitor asks it of the book
-as it is: `tradebot audit` at your call, and before every pass what halts the bot. No flag skips one. An order that
-reduces risk is asked for permission, for the session, and whether another one for its position is out; no limit holds
-it back. Generated from the gates and `tests/docs/limits_rows.py`; `tests/docs/test_limits_document.py` keeps it true.
+Each rule is one predicate. A gate applies it to the book as the next order would leave it; a monitor applies it to the
+book as it is. `tradebot audit` runs the monitors when you ask for it, and every pass starts with those that can halt
+the bot. No flag skips a gate. Limits never hold back an order that reduces risk; it only needs permission, an open
+session, and no other order working for its position. This page is generated from the gates and
+`tests/docs/limits_rows.py`; `tests/docs/test_limits_document.py` keeps it true.
 
 """
 
@@ -205,7 +209,7 @@ def _rules() -> list[str]:
 
 
 def _clauses() -> list[str]:
-    words = "The rule on market access (17 CFR 240.15c3-5) binds broker-dealers. It is a good yardstick all the same."
+    words = "The rule on market access (17 CFR 240.15c3-5) applies to broker-dealers. It's still a good yardstick."
     lines = [_cells(c.clause, c.asks, c.met, _code(c.predicates), _short(c.tests)) for c in CLAUSES]
     return ["## SEC 15c3-5", "", words, "", *_table("clause", "asks", "met by", "predicate", "test"), *lines, ""]
 

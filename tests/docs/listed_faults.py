@@ -10,8 +10,8 @@ from tests.faults.listed.catalogue import COUNT, SECTIONS, Fault, Section, fault
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "internals" / "LISTED_FAULTS.md"
 HEAD = f"""# Listed faults
 
-{COUNT} bad inputs and faults, what the bot does about each, and a test for each, named by its number. One alone:
-`.venv/bin/pytest tests/faults/listed -k fault_092`. Written from names and docstrings of those tests.
+{COUNT} bad inputs and faults, and what the bot does about each. Each has a test, named by its number. To run one:
+`.venv/bin/pytest tests/faults/listed -k fault_092`. The page is generated from the names and docstrings of those tests.
 """
 
 

@@ -52,7 +52,7 @@ BUY = {"symbol": "AAPL", "side": "buy", "score": 0.9}
 
 
 def test_fault_037_negative_quantity(bot: Bot, wanted: Path) -> None:
-    """Exit 2: no verb takes a quantity, a candidate that brings one is a bad line, and no number may be negative."""
+    """Exit 2: no verb takes a quantity, a candidate with one is a bad line, and no number may be negative."""
     assert "trade-once has no option --qty" in refused(bot, "trade-once", "--qty", "-1")
     assert "unknown_key ('qty' is not one of" in bad_line(bot, wanted, BUY | {"qty": -1})
     assert "side_against_score" in bad_line(bot, wanted, BUY | {"score": -1})
@@ -62,7 +62,7 @@ def test_fault_037_negative_quantity(bot: Bot, wanted: Path) -> None:
 
 @pytest.mark.parametrize("number", ["1e309", "nan", "-inf"])
 def test_fault_038_number_beyond_every_limit(bot: Bot, wanted: Path, number: str) -> None:
-    """Exit 2: what overflows, or is no number, is refused wherever a number may stand."""
+    """Exit 2: a number that overflows, or isn't a number, is refused everywhere."""
     for verb in ("init --edge", "serve --speed", "trade-once --qty", "orders --last"):
         refused(bot, *verb.split(), number)
     line = json.dumps(BUY | {"score": "number"}).replace('"number"', number)
@@ -70,7 +70,7 @@ def test_fault_038_number_beyond_every_limit(bot: Bot, wanted: Path, number: str
 
 
 def test_fault_039_quantity_too_small_to_trade(bot: Bot, wanted: Path) -> None:
-    """Exit 2 where one is typed; a size below the least order is refused by its gate, and never rounded up."""
+    """Exit 2 if someone types one; a size below the smallest order is refused by its gate, never rounded up."""
     refused(bot, "trade-once", "--qty", "0.0000000001")
     refused(bot, "serve", "--speed", "0.0000000001")
     assert "unknown_key" in bad_line(bot, wanted, BUY | {"qty": "0.0000000001"})
@@ -88,7 +88,7 @@ NAMING = (
 
 @pytest.mark.parametrize("verb", NAMING)
 def test_fault_040_symbol_that_is_a_path(bot: Bot, verb: str) -> None:
-    """Exit 2: a symbol names a row, never a file or an address."""
+    """Exit 2: a symbol is never used as a file name or an address."""
     before = sorted(path.name for path in bot.folder.parent.iterdir())
     refused(bot, *verb.split(), "../../x")
     assert sorted(path.name for path in bot.folder.parent.iterdir()) == before
@@ -97,7 +97,7 @@ def test_fault_040_symbol_that_is_a_path(bot: Bot, verb: str) -> None:
 @pytest.mark.parametrize("symbol", ["\x1b[31mAAPL\x07", "AA\u202ePL", "\u0410APL"], ids=["ansi", "reversed", "alike"])
 @pytest.mark.parametrize("verb", NAMING)
 def test_fault_041_symbol_with_letters_that_deceive(bot: Bot, verb: str, symbol: str) -> None:
-    """Exit 2 with those letters spelled out: the symbol is not taken for AAPL, and repaints no terminal."""
+    """Exit 2 with those letters spelled out: it doesn't pass for AAPL, and can't change the terminal."""
     assert ascii(symbol)[1:-1].upper() in refused(bot, *verb.split(), symbol).upper()
 
 
@@ -112,19 +112,19 @@ def test_a_symbol_that_is_empty_names_nothing_and_never_everything(bot: Bot, ver
 
 @pytest.mark.parametrize("verb", NAMING)
 def test_fault_042_symbol_of_four_kilobytes(bot: Bot, verb: str) -> None:
-    """Exit 2 with the beginning of it."""
+    """Exit 2 showing the beginning of it."""
     refused(bot, *verb.split(), LONG)
 
 
 def test_fault_043_day_that_no_calendar_has(bot: Bot) -> None:
-    """Exit 2, wherever a day may be typed."""
+    """Exit 2, wherever a day can be given."""
     assert "sandbox.start (flag): must be a date, such as 2026-11-16" in refused(bot, "init", "--start", "2026-02-30")
     assert "as a time span" in refused(bot, "fills", "--since", "2026-02-30")
     assert "refused tick" in refused(bot, "exchange", "tick", "2026-02-30T15:00Z")
 
 
 def test_fault_044_holiday(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A market that is begun on one begins with the next session."""
+    """A market created on a holiday starts with the next session."""
     bot = Bot(tmp_path / "state", capsys)
     try:
         made = bot.json("init", "--start", "2026-11-26", "--sessions", "1", "--symbols", "1")
@@ -134,7 +134,7 @@ def test_fault_044_holiday(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_fault_045_notional_beside_quantity(bot: Bot, wanted: Path) -> None:
-    """Exit 2 for either: sizes come from the limits alone, and what contradicts itself is never half obeyed."""
+    """Exit 2 for either: sizes come from the limits alone, and a contradictory request is never half obeyed."""
     assert "has no option --notional" in refused(bot, "trade-once", "--notional", "100", "--qty", "1")
     assert "unknown_key" in bad_line(bot, wanted, BUY | {"qty": 1, "notional": 100})
     assert "repeated_key" in bad_line(bot, wanted, '{"symbol": "AAPL", "side": "buy", "score": 0.9, "score": 0.1}')
@@ -142,7 +142,7 @@ def test_fault_045_notional_beside_quantity(bot: Bot, wanted: Path) -> None:
 
 
 def test_fault_046_reader_that_goes_away(bot: Bot) -> None:
-    """The verb ends with 0 and says nothing: what was done stays done."""
+    """The verb exits with 0 and stays quiet; its work is done."""
     line = f"{PROGRAM} why-no-orders --schema | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}"
     environ = {**os.environ, "TRADEBOT_STATE": str(bot.folder)}
     done = subprocess.run(
@@ -152,7 +152,7 @@ def test_fault_046_reader_that_goes_away(bot: Bot) -> None:
 
 
 def test_fault_047_confirmation_without_a_terminal(bot: Bot) -> None:
-    """Exit 2 with the command that confirms: `halt --flatten` halts and closes nothing, `unhalt` lifts nothing."""
+    """Exit 2 with the command that confirms: `halt --flatten` halts but closes nothing, `unhalt` lifts nothing."""
     for verb in ("halt --flatten", "unhalt"):
         said = bot.says(*verb.split())
         assert (said.code, f"next: tradebot {verb} --confirm" in said.err) == (2, True)
@@ -161,7 +161,7 @@ def test_fault_047_confirmation_without_a_terminal(bot: Bot) -> None:
 
 
 def test_fault_048_two_unhalts_at_once(bot: Bot) -> None:
-    """One lifts the halt, once; the other finds nothing to lift, or is told that it came second."""
+    """One of them lifts the halt, once; the other finds nothing to lift, or is told that it came second."""
     assert bot.says("halt").code == 0
     both = [bot.process("unhalt", "--confirm", bot.tail()) for _ in range(2)]
     said = [running.communicate(timeout=30)[1] for running in both]
@@ -201,7 +201,7 @@ def test_fault_049_library_that_warns_beside_a_document(bot: Bot) -> None:
 
 
 def test_fault_050_locale_c_and_one_column(bot: Bot) -> None:
-    """The verb works: a letter that the locale lacks becomes a question mark, and a screen is 40 columns at least."""
+    """The verb works: a letter that the locale lacks becomes a question mark, and a screen has at least 40 columns."""
     environ = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "COLUMNS": "1"}
     command = [str(PROGRAM), "status", "--state-dir", str(bot.folder)]
     done = subprocess.run(command, capture_output=True, check=False, env=environ, timeout=30)

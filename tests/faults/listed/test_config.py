@@ -58,12 +58,12 @@ def test_fault_001_empty_file(bot: Bot, mine: Path) -> None:
 
 
 def test_fault_002_only_comments(bot: Bot, mine: Path) -> None:
-    """Exit 2: a file that says nothing is no configuration."""
+    """Exit 2: a file without a single setting is not a configuration."""
     refused(bot, mine, "# limits:\n#   max_open_positions: 3\n", str(mine), "the file is empty")
 
 
 def test_fault_003_tab_indentation(bot: Bot, mine: Path) -> None:
-    """Exit 2 with line and column, naming the tab as what to replace."""
+    """Exit 2 with line and column, saying that the tab has to be replaced."""
     refused(bot, mine, "limits:\n\tmax_open_positions: 3\n", str(mine), "line 2, column 1", "replace the tab")
 
 
@@ -71,18 +71,18 @@ def test_fault_003_tab_indentation(bot: Bot, mine: Path) -> None:
     "text", ["shadow: true\nshadow: false\n", "limits: {cooldown_s: 1, cooldown_s: 2}\n"], ids=["top", "inside"]
 )
 def test_fault_004_duplicate_key(bot: Bot, mine: Path, text: str) -> None:
-    """Exit 2 with the line of the second one; neither of the two values counts."""
+    """Exit 2 with the line of the second one; neither value is used."""
     refused(bot, mine, text, str(mine), "is set twice")
 
 
 def test_fault_005_unknown_key(bot: Bot, mine: Path) -> None:
-    """Exit 2 naming the nearest right name."""
+    """Exit 2 naming the closest known key."""
     refused(bot, mine, "limits: {max_postion: 3}\n", "limits.max_postion", "did you mean max_open_positions?")
 
 
 @pytest.mark.parametrize("number", ["no", "off", "1_000", "0o17", "017", "0x10", "1e3", "1:30", "true", "\uff11"])
 def test_fault_006_words_and_odd_numbers_as_numbers(mine: Path, number: str) -> None:
-    """Exit 2: only plain digits are a number, so that none is read as another one than was meant."""
+    """Exit 2: only plain digits count as a number, so none can be misread."""
     limits = f"limits: {{cooldown_s: {number}, max_order_notional_usd: {number}}}"
     with pytest.raises(OperatorError) as caught:
         loaded(mine, f"{limits}\nunusual_whales: {{poll_s: {{iv_rank: {number}}}}}\n")
@@ -93,7 +93,7 @@ def test_fault_006_words_and_odd_numbers_as_numbers(mine: Path, number: str) -> 
 
 
 def test_fault_007_a_billion_laughs(bot: Bot, mine: Path) -> None:
-    """Exit 2 at once: aliases are not read, so nothing can grow."""
+    """Exit 2 at once: aliases are not resolved, so nothing can grow."""
     lines = ["a: &a [lol, lol]"]
     lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)]
     refused(bot, mine, "\n".join(lines) + "\n", "line 2", "aliases are not read")
@@ -105,19 +105,19 @@ def test_fault_008_ten_megabytes(bot: Bot, mine: Path) -> None:
 
 
 def test_fault_009_utf_16_and_a_byte_order_mark(bot: Bot, mine: Path) -> None:
-    """UTF-16 is exit 2; a byte order mark before UTF-8 is no matter."""
+    """UTF-16 is exit 2; a byte order mark before UTF-8 is fine."""
     refused(bot, mine, "shadow: false\n".encode("utf-16"), str(mine), "not UTF-8 text")
     assert loaded(mine, "\ufefflimits: {cooldown_s: 7}\n").settings.limits.cooldown_s == 7
 
 
 def test_fault_010_nul_byte(bot: Bot, mine: Path) -> None:
-    """Exit 2 with the place of the character."""
+    """Exit 2 with the position of the character."""
     refused(bot, mine, "limits: {cooldown_s: 6\x000}\n", str(mine), "control characters are not allowed")
 
 
 @pytest.mark.parametrize("number", ["NaN", ".nan", "Infinity", ".inf", "-.inf", "inf"])
 def test_fault_011_a_limit_that_is_not_finite(bot: Bot, mine: Path, number: str) -> None:
-    """Exit 2 naming the limit: one that nothing can exceed is none."""
+    """Exit 2 naming the limit: a limit that nothing can exceed is no limit."""
     refused(bot, mine, under("limits.max_order_notional_usd", number), "limits.max_order_notional_usd")
 
 
@@ -128,7 +128,7 @@ def test_fault_012_negative_limit(bot: Bot, mine: Path, name: str) -> None:
 
 
 def test_fault_013_a_percentage_for_a_fraction(bot: Bot, mine: Path) -> None:
-    """Exit 2: 25 is no share of equity; 0.25 is."""
+    """Exit 2: 25 is not a fraction of equity; 0.25 is."""
     refused(
         bot, mine, under("limits.max_sector_fraction", "25"), "limits.max_sector_fraction", "less than or equal to 1"
     )
@@ -136,18 +136,18 @@ def test_fault_013_a_percentage_for_a_fraction(bot: Bot, mine: Path) -> None:
 
 
 def test_fault_014_halt_limit_below_plan_limit(bot: Bot, mine: Path) -> None:
-    """Exit 2 with the scenario in which the bot would halt itself."""
+    """Exit 2 with a scenario in which the bot would halt itself."""
     text = under("halts.daily_loss_fraction", "0.01")
     refused(bot, mine, text, "max_daily_loss_fraction 0.02", "halts.daily_loss_fraction 0.01")
 
 
 def test_fault_015_halt_limit_equal_to_plan_limit(bot: Bot, mine: Path) -> None:
-    """Exit 2: what is allowed up to a limit must stay below the one that halts."""
+    """Exit 2: the limit that halts must be above the one that only refuses."""
     refused(bot, mine, under("halts.daily_loss_fraction", "0.02"), "halts.daily_loss_fraction 0.02")
 
 
 def test_fault_016_all_limits_absent(bot: Bot, mine: Path) -> None:
-    """A section left out, or empty, keeps every shipped limit; one set to nothing is exit 2, never no limit."""
+    """A missing or empty section keeps every shipped limit; a limit set to null is exit 2, never no limit."""
     shipped = load(None, {}).settings.limits
     assert loaded(mine, "shadow: false\n").settings.limits == shipped
     assert loaded(mine, "limits: {}\n").settings.limits == shipped
@@ -155,13 +155,13 @@ def test_fault_016_all_limits_absent(bot: Bot, mine: Path) -> None:
 
 
 def test_fault_017_a_list_where_a_mapping_is_expected(bot: Bot, mine: Path) -> None:
-    """Exit 2 naming the section, or the file where it is the whole of it."""
+    """Exit 2 naming the section, or the file if all of it is a list."""
     refused(bot, mine, "limits: [1, 2]\n", f"limits ({mine})", "must be a section with its own KEY: VALUE lines")
     refused(bot, mine, "- limits\n", str(mine), "the file is a list, not NAME: VALUE lines")
 
 
 def test_fault_018_symbols_that_yaml_takes_for_truths(mine: Path) -> None:
-    """They are symbols: words stay words."""
+    """They are symbols: NO and ON are read as words, not as truth values."""
     settings = loaded(mine, "universe: [NO, ON, TRUE, Y, OFF]\nsectors: {NO: index, TRUE: index}\n").settings
     assert settings.universe == ["NO", "ON", "TRUE", "Y", "OFF"]
     assert (settings.sectors["NO"], settings.sectors["TRUE"]) == ("index", "index")
@@ -178,7 +178,7 @@ def _in_another_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_in_another_zone")
 def test_fault_019_time_zone_est(bot: Bot, mine: Path) -> None:
-    """Exit 2: there is no such setting, and the machine's own zone changes nothing either."""
+    """Exit 2: there is no such setting, and the machine's own time zone changes nothing either."""
     refused(bot, mine, "timezone: EST\n", "timezone", "no such setting")
     shown = bot.json("schedule")
     os.environ["TZ"] = "Asia/Tokyo"
@@ -188,18 +188,18 @@ def test_fault_019_time_zone_est(bot: Bot, mine: Path) -> None:
 
 @pytest.mark.parametrize("times", ["35 9 * * 1-5", "'*/5 9-16 * * 1-5'", "every monday"])
 def test_fault_020_weekdays_of_a_crontab(bot: Bot, mine: Path, times: str) -> None:
-    """Exit 2 with the forms that are read: times count from a session's open or close, so no weekday is written."""
+    """Exit 2 with the allowed forms: times count from a session's open or close, so no weekdays are needed."""
     refused(bot, mine, under("timetable.trade-once", times), "is not a time", "every 5m from open+2m until close-15m")
 
 
 @pytest.mark.parametrize("name", ["limits.max_open_positions", "limits.max_order_fraction", "alpaca.url"])
 def test_fault_021_a_variable_that_is_not_set(bot: Bot, mine: Path, name: str) -> None:
-    """Exit 2 showing the text as it stands there: nothing of the environment is ever put in, set or not."""
+    """Exit 2 showing the text as written: variables of the environment are never expanded."""
     refused(bot, mine, under(name, "${MAX_OF_MINE}"), name, "${MAX_OF_MINE}")
 
 
 def test_fault_022_configuration_changes_while_a_pass_runs(bot: Bot) -> None:
-    """The pass at work ends by what it began with; a new one that can't be read is exit 2, and exits go on without."""
+    """The running pass finishes with its settings; a new one that can't be read is exit 2, but exits continue."""
     own = bot.folder / "tradebot.yaml"
     kept = own.read_text()
     with opened(Options(str(bot.folder)), os.environ) as app:

@@ -60,7 +60,7 @@ def limited(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3
 
 
 def test_fault_143_no_space_at_the_promise(trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An order whose promise cannot be written is not sent: exit 2, and the next pass with room sends it once."""
+    """An order whose promise can't be written isn't sent: exit 2, and the next pass with room sends it once."""
     journal = trader.folder / "journal.jsonl"
     before = journal.read_bytes()
     with monkeypatch.context() as patch:
@@ -78,7 +78,7 @@ def test_fault_143_no_space_at_the_promise(trader: Trader, monkeypatch: pytest.M
 def test_fault_144_no_space_at_the_answer(
     trader: Trader, at_a_point: AtAPoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order is out and its outcome cannot be written: exit 2; the next pass finds it by its id and sends none."""
+    """The order is out but its outcome can't be written: exit 2; the next pass finds it by its id and sends none."""
     with monkeypatch.context() as patch:
         journal = trader.folder / "journal.jsonl"
         at_a_point("alpaca.send.before", lambda: fails(patch, "write", journal, errno.ENOSPC))
@@ -91,7 +91,7 @@ def test_fault_144_no_space_at_the_answer(
 def test_fault_145_read_only_in_the_middle_of_a_run(
     trader: Trader, at_a_point: AtAPoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From then on nothing is promised, so nothing is sent: exit 2; once it can be written again the bot goes on."""
+    """From then on nothing is promised, so nothing is sent: exit 2; the bot continues once the disk is writable."""
     opened: list[sqlite3.Connection] = []
     connect = sqlite3.connect
 
@@ -113,7 +113,7 @@ def test_fault_145_read_only_in_the_middle_of_a_run(
 
 
 def test_fault_146_io_error_on_fsync(trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A promise whose sync fails is none: it is not sent, and is made anew by the next pass."""
+    """A promise whose sync fails doesn't count: nothing is sent, and the next pass promises it again."""
     with monkeypatch.context() as patch:
         fails(patch, "fsync", trader.folder / "journal.jsonl", errno.EIO)
         is_told(trader.buys("AAPL"), "Input/output error")
@@ -134,7 +134,7 @@ def with_files(verb: Verb, more: int) -> Verb:
 
 
 def test_fault_147_no_more_open_files(trader: Trader) -> None:
-    """Wherever it strikes, the pass ends in a sentence with a documented code; no order is sent twice or unpromised."""
+    """Wherever it happens, the pass ends with a message and a documented code; no order is sent twice or unpromised."""
     verb, codes = trader.entries("AAPL", again=True), list[int]()
     for more in range(0, 24, 2):
         codes.append(run(trader.bot, with_files(verb, more), None).code)
@@ -148,7 +148,7 @@ def test_fault_147_no_more_open_files(trader: Trader) -> None:
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p", "fuse.sshfs", "tmpfs", "fuse.other", "overlay"])
 def test_fault_148_state_on_a_network_or_in_memory(kind: str, mode: Mode, tmp_path: Path) -> None:
-    """Paper and live send nothing from a network's disk (STATE_ON_NETWORK, exit 3); doctor names it and what to do."""
+    """Paper and live send nothing from a network drive (STATE_ON_NETWORK, exit 3); doctor names it and what to do."""
     place, own = tmp_path / "a state", mode is Mode.SANDBOX
     state_folder.create(place, mode, "PA1", "user", datetime.now(UTC))
     (place / "tradebot.yaml").write_text(f"mode: {mode}\n")
@@ -163,7 +163,7 @@ def test_fault_148_state_on_a_network_or_in_memory(kind: str, mode: Mode, tmp_pa
 
 @pytest.mark.parametrize("harm", ["a folder", "a link to nowhere", "read-only"])
 def test_fault_149_events_cannot_be_written(trader: Trader, harm: str, tmp_path: Path) -> None:
-    """Events tell, and decide nothing: a pass trades without them."""
+    """Events only report, and decide nothing: a pass trades without them."""
     path = trader.folder / "system_events.jsonl"
     path.unlink(missing_ok=True)
     if harm == "a folder":
@@ -178,7 +178,7 @@ def test_fault_149_events_cannot_be_written(trader: Trader, harm: str, tmp_path:
 
 
 def test_fault_150_no_inode_for_a_new_file(trader: Trader) -> None:
-    """Where no file can be made a pass sends nothing and says so; a halt falls all the same, and holds afterwards."""
+    """If no file can be created, a pass sends nothing and says so; a halt still works, and stays in force."""
     for name in ("ledger.db-journal", "facts.db-wal", "facts.db-shm"):
         (trader.folder / name).unlink(missing_ok=True)
 

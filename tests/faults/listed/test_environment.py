@@ -61,7 +61,7 @@ def closed_to_real_money(**changes: str | None) -> bool:
 
 
 def test_fault_023_order_gate_with_a_blank(trader: Bot, tmp_path: Path) -> None:
-    """Nothing is sent, in the environment and in .env: a word with a blank is no yes; `live status` shows the blank."""
+    """Nothing is sent, whether it is in the environment or in .env; `live status` shows the space."""
     wanted = tmp_path / "wanted.jsonl"
     assert ordering(trader, wanted, "AAPL", OPEN | {"ALLOW_ORDERS": "true "}) == KEPT_BACK
     assert ordering(trader, wanted, "AAPL", OPEN) == (0, None, 1)
@@ -78,13 +78,13 @@ def test_fault_023_order_gate_with_a_blank(trader: Bot, tmp_path: Path) -> None:
 
 
 def test_fault_024_order_gate_as_a_full_width_digit(trader: Bot, tmp_path: Path) -> None:
-    """Nothing is sent: what only looks like a documented word is none."""
+    """Nothing is sent: a character that only looks like a documented value doesn't count."""
     assert ordering(trader, tmp_path / "wanted.jsonl", "MSFT", OPEN | {"ALLOW_ORDERS": "\uff11"}) == KEPT_BACK
     assert closed_to_real_money(ENABLE_ORDER_EXEC="\uff11")
 
 
 def test_fault_025_dry_run_unset(trader: Bot, tmp_path: Path) -> None:
-    """Real money is kept back; the sandbox, which no earlier bot knew, trades."""
+    """With real money nothing is sent; the sandbox, which earlier bots didn't have, trades."""
     assert closed_to_real_money(DRY_RUN=None)
     assert closed_to_real_money(DRY_RUN="")
     gates = {name: text for name, text in OPEN.items() if name != "DRY_RUN"}
@@ -100,7 +100,7 @@ def test_fault_026_gates_that_contradict_each_other(trader: Bot, tmp_path: Path)
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n", " \t\r\n"])
 def test_fault_027_key_with_a_line_end(tmp_path: Path, ending: str) -> None:
-    """The line end is cut off, in the environment and in .env; one inside a key is refused, and never shown."""
+    """The line end is removed, in the environment and in .env; one inside a key is refused and never shown."""
     file = tmp_path / ".env"
     file.write_bytes(f"ALPACA_SECRET=secret-of-mine{ending}UW_API_KEY=flow-of-mine{ending}".encode())
     file.chmod(0o600)
@@ -113,7 +113,7 @@ def test_fault_027_key_with_a_line_end(tmp_path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize("quoted", ['"key-of-mine"', "'key-of-mine'", "\"'key-of-mine'\""])
 def test_fault_028_quotes_kept_in_a_key(tmp_path: Path, quoted: str) -> None:
-    """The quotes are taken off; one inside a key is refused."""
+    """The quotes are removed; a quote inside a key is refused."""
     assert load_secrets({"ALPACA_KEY": quoted}, tmp_path / "none").alpaca_key == "key-of-mine"
     with pytest.raises(OperatorError, match="ALPACA_KEY contains quotes"):
         check_credentials(Mode.PAPER, quoted, PAPER_URL)
@@ -157,7 +157,7 @@ def test_fault_030_live_key_at_the_paper_address(nobody: Bot) -> None:
 
 
 def test_fault_031_address_without_encryption(nobody: Bot) -> None:
-    """Exit 2 before any request: keys go over plain HTTP to nobody but this machine."""
+    """Exit 2 before any request: keys are sent over plain HTTP only to this machine."""
     url = PAPER_URL.replace("https", "http")
     assert "ALPACA_BASE_URL is not an address that the bot may talk to" in begun(nobody, "paper", PAPER_KEY, url).err
 
@@ -166,14 +166,14 @@ def test_fault_031_address_without_encryption(nobody: Bot) -> None:
     "url", [PAPER_URL.replace("://", "://ann:passed@"), f"{PAPER_URL}/v2", f"{PAPER_URL}/", DATA_URL]
 )
 def test_fault_032_address_with_a_user_or_a_path(nobody: Bot, url: str) -> None:
-    """Exit 2 before any request, without repeating what may be a password."""
+    """Exit 2 before any request, and the message doesn't repeat what may be a password."""
     said = begun(nobody, "paper", PAPER_KEY, url)
     assert "ALPACA_BASE_URL is not an address that the bot may talk to" in said.err
     assert "passed" not in said.err
 
 
 def test_fault_033_file_of_keys_that_others_may_read(nobody: Bot) -> None:
-    """Exit 2 with the command that closes it, or takes over what is another user's; no key is taken from it."""
+    """Exit 2 with the command that makes it private, or that takes ownership; no key is read from it."""
     file = Path(".env")
     file.write_text(f"ALPACA_KEY={LIVE_KEY}\nALPACA_SECRET=never-to-be-shown\n")
     file.chmod(0o644)
@@ -186,7 +186,7 @@ def test_fault_033_file_of_keys_that_others_may_read(nobody: Bot) -> None:
 
 @pytest.mark.parametrize("kind", ["link to a wider file", "link to nowhere", "folder", "pipe"])
 def test_fault_034_file_of_keys_that_is_no_plain_file(nobody: Bot, kind: str) -> None:
-    """Exit 2 at once: a link is judged by what it leads to, and a pipe is not waited for."""
+    """Exit 2 at once: for a link its target counts, and the bot doesn't wait for a pipe."""
     file, wide = Path(".env"), Path("wide.env")
     wide.write_text(f"ALPACA_KEY={LIVE_KEY}\nALPACA_SECRET=never-to-be-shown\n")
     wide.chmod(0o644)
@@ -202,7 +202,7 @@ def test_fault_034_file_of_keys_that_is_no_plain_file(nobody: Bot, kind: str) ->
 
 @pytest.mark.parametrize("home", [None, "/proc"], ids=["unset", "read-only"])
 def test_fault_035_home_unset_or_read_only(trader: Bot, home: str | None) -> None:
-    """Nothing is looked for or kept there: a whole pass runs."""
+    """The bot looks for nothing and keeps nothing there: a whole pass runs."""
     environ = {name: text for name, text in os.environ.items() if name not in ("HOME", "USER", "XDG_CACHE_HOME")}
     environ |= {"HOME": home} if home else {}
     command = [str(PROGRAM), "trade-once", "--dry-run", "--json", "--state-dir", str(trader.folder)]
@@ -212,7 +212,7 @@ def test_fault_035_home_unset_or_read_only(trader: Bot, home: str | None) -> Non
 
 
 def test_fault_036_proxy_certificates_and_netrc_of_the_environment(trader: Bot, wire: Wire, tmp_path: Path) -> None:
-    """All three are ignored: requests go where they are meant to, with our keys and nobody else's."""
+    """All three are ignored: requests go to the right address, with our keys only."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login ann password never-to-be-sent\n")
     netrc.chmod(0o600)

@@ -109,7 +109,7 @@ def counted(wire: Wire, reason: str, **changes: object) -> None:
 
 
 def test_fault_051_data_is_null(wire: Wire) -> None:
-    """The question counts as unanswered, never as answered with nothing; the others go on."""
+    """The request counts as unanswered, not as an empty answer; the others continue."""
     without_answer(wire, Scripted(200, {"data": None}), "answered with no data")
 
 
@@ -117,27 +117,27 @@ def test_fault_051_data_is_null(wire: Wire) -> None:
     ("body", "said"), [([alert()], "did not return an object"), ({"data": alert()}, "data that is not a list")]
 )
 def test_fault_052_list_for_object_and_object_for_list(wire: Wire, body: object, said: str) -> None:
-    """The question counts as unanswered: rows are taken from their own place only."""
+    """The request counts as unanswered: rows are read only from their own place."""
     without_answer(wire, Scripted(200, body), said)
 
 
 def test_fault_053_price_that_is_a_word(wire: Wire) -> None:
-    """The row is counted as bad with its field's name; the rows beside it are kept."""
+    """The row is counted as bad with the field's name; the other rows are kept."""
     counted(wire, "strike is not a number", strike="N/A")
 
 
 def test_fault_054_premium_with_commas(wire: Wire) -> None:
-    """The row is counted as bad: what a comma means is not guessed."""
+    """The row is counted as bad: the bot doesn't guess what a comma means."""
     counted(wire, "total_premium is not a number", total_premium="1,250,000")
 
 
 def test_fault_055_time_in_the_future(wire: Wire) -> None:
-    """The row is counted as bad: nothing is decided by what has not happened yet."""
+    """The row is counted as bad: an event that hasn't happened yet decides nothing."""
     counted(wire, "created_at is in the future", created_at=(NOW + timedelta(hours=1)).isoformat())
 
 
 def test_fault_056_seconds_and_milliseconds(wire: Wire) -> None:
-    """Both are read as the same moment; microseconds would be a far future, and such a row is bad."""
+    """Both are read as the same moment; microseconds would be far in the future, so such a row is bad."""
     seconds = int((NOW - timedelta(minutes=2)).timestamp())
     found = fetched(wire, rows(alert(id="a", created_at=seconds), alert(id="b", created_at=seconds * 1000)))
     assert {kept.at for kept in found.kept} == {NOW - timedelta(minutes=2)}
@@ -146,7 +146,7 @@ def test_fault_056_seconds_and_milliseconds(wire: Wire) -> None:
 
 
 def test_fault_057_same_alert_twice(wire: Wire) -> None:
-    """It is one fact, within an answer and over answers; the second one is counted as a duplicate."""
+    """It is one fact, within one reply and across replies; the repetition is counted as a duplicate."""
     found = fetched(wire, rows(alert(), alert()))
     assert (len(found.kept), sum(intake.duplicates for intake in found.fetched.intakes)) == (1, 1)
     again = [found.facts.store(intake) for intake in found.fetched.intakes]
@@ -154,7 +154,7 @@ def test_fault_057_same_alert_twice(wire: Wire) -> None:
 
 
 def test_fault_058_a_hundred_thousand_rows(wire: Wire) -> None:
-    """They are read and counted in one pass, row by row; an answer above the limit on its bytes is given up unread."""
+    """They are read and counted in one pass, row by row; a reply above the size limit is dropped unread."""
     found = fetched(
         wire, Scripted(200, b'{"data": [' + b'{"ticker":"X"},' * 99_999 + json.dumps(alert()).encode() + b"]}")
     )
@@ -164,7 +164,7 @@ def test_fault_058_a_hundred_thousand_rows(wire: Wire) -> None:
 
 
 def test_fault_059_deep_nesting(wire: Wire) -> None:
-    """The answer counts as none, a field as bad: neither is followed down."""
+    """The reply counts as unanswered, or the field as bad: the bot doesn't follow the nesting down."""
     without_answer(wire, Scripted(200, b'{"data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"), "the body is not JSON")
     wire.asked.clear()
     nested: Any = "1"
@@ -174,18 +174,18 @@ def test_fault_059_deep_nesting(wire: Wire) -> None:
 
 
 def test_fault_060_page_with_status_200(wire: Wire) -> None:
-    """The question counts as unanswered, with the beginning of the page as text."""
+    """The request counts as unanswered, and the beginning of the page is shown as text."""
     without_answer(wire, Scripted(200, HTML), "the body is not JSON (JSONDecodeError): <html><body>Bad gateway")
 
 
 def test_fault_061_error_with_status_200(wire: Wire) -> None:
-    """The question counts as unanswered, with the source's own words."""
+    """The request counts as unanswered, with the source's own message."""
     without_answer(wire, Scripted(200, {"error": "try [/later]\x1b[2J"}), "no data: try [/later] [2J")
 
 
 @pytest.mark.parametrize("wait", [None, "Wed, 18 Nov 2026 07:28:00 GMT", "1000000000", "-5", "soon"])
 def test_fault_062_too_many_requests(wire: Wire, wait: str | None) -> None:
-    """Asked once and left for the next slot: whatever it says of waiting, no pass sleeps for it."""
+    """The bot asks once, then waits for the next slot: no pass sleeps, whatever wait the source asks for."""
     slept: list[float] = []
     found = fetched(
         wire, Scripted(429, headers={"Retry-After": wait} if wait else {}), policy=RetryPolicy(sleep=slept.append)
@@ -196,7 +196,7 @@ def test_fault_062_too_many_requests(wire: Wire, wait: str | None) -> None:
 
 
 def test_fault_063_packed_answer_cut_short(wire: Wire) -> None:
-    """The question counts as unanswered, after two more tries where it cannot be unpacked; half of it is never used."""
+    """The request counts as unanswered, after two more tries if it can't be unpacked; half a reply is never used."""
     packed = gzip.compress(json.dumps({"data": [alert()] * 50}).encode())
     as_packed = {"Content-Encoding": "gzip"}
     without_answer(wire, Scripted(200, packed[: len(packed) // 2], as_packed), "the body is not JSON")
@@ -205,7 +205,7 @@ def test_fault_063_packed_answer_cut_short(wire: Wire) -> None:
 
 
 def test_fault_064_unknown_ticker(wire: Wire) -> None:
-    """A 404 is an answer without rows: asked once, and no failure; rows of another ticker are counted as foreign."""
+    """A 404 is a reply without rows: asked once, and no failure; rows of another ticker are counted as foreign."""
     found = fetched(wire, Scripted(404, {"msg": "unknown ticker"}))
     assert (found.asked, found.kept, found.fetched.failures) == (1, [], ())
     found = fetched(wire, rows(alert("ZZZZ"), alert()))
@@ -214,7 +214,7 @@ def test_fault_064_unknown_ticker(wire: Wire) -> None:
 
 @pytest.mark.parametrize("right", ["CALL", "Call", "cALL"])
 def test_fault_065_call_and_put_in_other_letters(wire: Wire, right: str) -> None:
-    """Capitals are no matter; a word that is neither makes the row a bad one, and nothing is taken for its opposite."""
+    """Case doesn't matter; a word that is neither makes the row bad, and is never taken for its opposite."""
     (kept,) = fetched(wire, rows(alert(type=right))).kept
     assert (kept.right.value, kept.net_premium) == ("call", Decimal(209_610))
     counted(wire, "type is neither call nor put", type="C")
@@ -233,7 +233,7 @@ INJECTED = (
 
 @pytest.mark.parametrize("text", INJECTED)
 def test_fault_066_injected_text(bot: Bot, wire: Wire, text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is text: kept or counted as such, shown without what a terminal would obey, and never acted upon."""
+    """It stays text: stored or counted as such, shown without control characters, and never acted upon."""
     found = fetched(wire, rows(alert(id=text, rule_name=text), alert(text), alert(id="bad", type=text)))
     assert [kept.id for kept in found.kept] == [text]
     assert found.rejected == {"type is neither call nor put": 1}

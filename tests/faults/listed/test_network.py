@@ -121,7 +121,7 @@ def impostor(folder: Path) -> Iterator[tuple[int, list[bytes]]]:
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 def test_fault_091_bad_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever answers under the venue's name without its certificate is sent nothing, keys least of all."""
+    """A server that lacks the venue's certificate is sent nothing, least of all keys."""
     resolve = socket.getaddrinfo
     with impostor(tmp_path) as (port, came):
         monkeypatch.setattr(socket, "getaddrinfo", lambda host, *others: resolve("127.0.0.1", port, *others[1:]))
@@ -138,23 +138,23 @@ def hasty(app: App) -> None:
 
 
 def test_fault_092_read_timeout_after_the_order_was_accepted(trader: Trader) -> None:
-    """The order is UNKNOWN, is found by its id at the next pass, and is sent once."""
+    """The order is UNKNOWN, the next pass finds it by its id, and it is sent only once."""
     trader.shape = hasty
     goes_out_once(trader, {"hang": "2s", "acceptance": "after"})
 
 
 def test_fault_093_gateway_timeout_of_an_accepted_order(trader: Trader) -> None:
-    """A 504 is no rejection: the order is UNKNOWN, is found by its id, and is sent once."""
+    """A 504 is not a rejection: the order is UNKNOWN, is found by its id, and is sent only once."""
     goes_out_once(trader, {"status": 504, "acceptance": "after"})
 
 
 def test_fault_094_server_error_of_an_order_that_never_arrived(trader: Trader) -> None:
-    """A 500 proves nothing and neither does a 404 of the look-up: the entry stays UNKNOWN and is not sent again."""
+    """A 500 proves nothing, and neither does a 404 from the lookup: the entry stays UNKNOWN and isn't sent again."""
     never_arrives(trader, {"status": 500, "acceptance": "before"})
 
 
 def test_fault_095_too_many_requests_for_an_order(trader: Trader) -> None:
-    """A 429 on an order is not retried: the order is UNKNOWN, and its symbol stays shut until its fate is known."""
+    """A 429 on an order is not retried: the order is UNKNOWN, and its symbol stays closed until we know its outcome."""
     never_arrives(trader, {"status": 429, "acceptance": "before", "retry_after": "1s"})
 
 
@@ -166,28 +166,28 @@ def test_fault_096_redirect_of_an_order(trader: Trader) -> None:
 
 
 def test_fault_097_page_for_people_with_status_200(trader: Trader) -> None:
-    """A page is no answer to an order: UNKNOWN, then found by its id."""
+    """A web page is not a reply to an order: UNKNOWN, then found by its id."""
     goes_out_once(trader, {"html_body": None, "acceptance": "after"})
 
 
 def test_fault_098_empty_body_with_status_200(trader: Trader) -> None:
-    """An empty answer to an order is UNKNOWN, then found by its id."""
+    """An empty reply to an order is UNKNOWN, then found by its id."""
     goes_out_once(trader, {"empty_body": None, "acceptance": "after"})
 
 
 def test_fault_099_json_cut_short_with_status_200(trader: Trader) -> None:
-    """Half an answer to an order is UNKNOWN, then found by its id."""
+    """Half a reply to an order is UNKNOWN, then found by its id."""
     goes_out_once(trader, {"truncated_json": 40, "connection": "kept"})
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_fault_100_connection_reset_half_way(trader: Trader, moment: str) -> None:
-    """Whether the order had arrived is looked up by its id; it is not sent again either way."""
+    """The bot looks the order up by its id to see if it arrived; either way it isn't sent again."""
     (goes_out_once if moment == "after" else never_arrives)(trader, {"reset": moment})
 
 
 def test_fault_101_order_delivered_twice_by_a_proxy(trader: Trader) -> None:
-    """The venue takes one of the two by the id; its refusal of the second is not taken for a refusal of the order."""
+    """The venue takes one of the two by its id; refusing the second doesn't count as refusing the order."""
     trader.trouble({"delivered_twice": None, "answer": "second"}, request="submit")
     assert trader.buys("AAPL").code == 0
     assert [record.state for record in trader.intents()] == [IntentState.ACKED]
@@ -210,14 +210,14 @@ def test_fault_102_order_arrives_90_seconds_late(trader: Trader) -> None:
 
 
 def test_fault_103_reply_of_one_byte_a_second(trader: Trader) -> None:
-    """An answer that trickles is given up after a bounded time: UNKNOWN, then found by its id."""
+    """A reply that trickles in is given up after a limited time: UNKNOWN, then found by its id."""
     trader.shape = hasty
     goes_out_once(trader, {"slow_drip": 1})
 
 
 @pytest.mark.parametrize("what", ["mute_stream", "duplicate_events", "reordered_events"])
 def test_fault_104_stream_mute_refused_or_out_of_order(trader: Trader, what: str) -> None:
-    """No stream is ever opened: fills are asked for, and a word told twice, or after a newer one, changes nothing."""
+    """The bot opens no stream: it asks for fills, and a repeated or late message changes nothing."""
     assert [path for path in CODE if "websocket" in path.read_text()] == []
     trader.trouble(what, stream="trade_updates")
     assert trader.buys("AAPL").code == 0

@@ -38,7 +38,7 @@ STOPPED_S = 300
 
 
 def test_fault_133_killed_at_any_failpoint(trader: Trader) -> None:
-    """Each point there is stands in a campaign, or is named with what it takes; after a kill the slot is finished."""
+    """Each point is part of a campaign, or is listed with what it needs; after a kill the slot is finished."""
     campaigns = (*test_campaigns.ROAD, *test_stores.STORES)
     assert {name for name in names() if not name.startswith(campaigns)} <= set(OFF_THE_ROAD)
     assert len(every_point()) >= 60
@@ -69,7 +69,7 @@ def terminated_at(verb: Verb, point: str) -> Verb:
     ("point", "arrives"), [("alpaca.send.before", False), ("http.request.after", True), ("alpaca.send.after", True)]
 )
 def test_fault_134_sigterm_between_promise_and_reply(trader: Trader, point: str, arrives: bool) -> None:
-    """The pass ends with exit 143 and its promise on the disk; what has arrived is found by its id, nothing resent."""
+    """The pass ends with exit 143 and its promise on disk; an order that arrived is found by its id, none is resent."""
     assert run(trader.bot, terminated_at(trader.entries("AAPL"), point), None).code == TERMINATED
     assert [record.state for record in trader.intents()] == [IntentState.SENT]
     assert trader.posts() == arrives
@@ -92,7 +92,7 @@ def sleeps(verb: Verb, flag: Path) -> Verb:
 
 @pytest.mark.parametrize("point", ["send_lock.sign.before", "send_lock.sign.after", "journal.sync.after"])
 def test_fault_135_stopped_for_five_minutes_before_the_order(trader: Trader, tmp_path: Path, point: str) -> None:
-    """An order decided before the stop does not go out after it, promised or not; the next slot decides anew."""
+    """An order decided before the stop isn't sent after it, promised or not; the next slot decides again."""
     flag = tmp_path / "slept"
 
     def sleep() -> None:
@@ -107,7 +107,7 @@ def test_fault_135_stopped_for_five_minutes_before_the_order(trader: Trader, tmp
 
 
 def test_fault_136_killed_by_the_kernel_for_its_memory(trader: Trader, ask: Ask) -> None:
-    """A plug-in that is killed costs its strategy this cycle; a pass that is killed goes on in its slot."""
+    """If a plug-in is killed, its strategy sits out this cycle; if a pass is killed, it resumes in its slot."""
     found = ask("os.kill(os.getpid(), signal.SIGKILL)")
     assert isinstance(found, Decision)
     assert (found.reason, "exit code -9" in str(found.observed)) == (Reason.STRATEGY_FAILED, True)
@@ -117,7 +117,7 @@ def test_fault_136_killed_by_the_kernel_for_its_memory(trader: Trader, ask: Ask)
 
 
 def test_fault_137_child_keeps_the_lock(trader: Trader) -> None:
-    """A program started meanwhile inherits no lock; where a fork holds it, a pass says who does and exits with 6."""
+    """A program started meanwhile inherits no lock; if a fork holds it, a pass names the holder and exits with 6."""
     with lock.hold(trader.folder, "score"):
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], close_fds=False)
     try:
@@ -138,7 +138,7 @@ def test_fault_137_child_keeps_the_lock(trader: Trader) -> None:
 
 
 def test_fault_138_process_number_used_again(trader: Trader) -> None:
-    """Who holds the lock is asked of the kernel: a number in its file that some other process has by now is nobody."""
+    """The kernel says who holds the lock: a process that now has the number in the file counts as nobody."""
     lines = json.dumps({"pid": os.getpid(), "verb": "serve", "since": "2026-01-01T00:00:00+00:00"})
     for name in (lock.LOCK, lock.SERVE_LOCK):
         (trader.folder / name).write_text(lines)
@@ -159,7 +159,7 @@ def at_once(trader: Trader, *verbs: Verb) -> list[int]:
 
 
 def test_fault_139_cron_and_serve_in_the_same_second(trader: Trader) -> None:
-    """Both end well, one of them with nothing to do: the slot is filled once, and the order sent once."""
+    """Both end well, and one has nothing to do: the slot runs once, and the order is sent once."""
     verb = trader.entries("AAPL")
     assert at_once(trader, verb, verb) == [0, 0]
     with closing(SqliteLedger.open(trader.folder, read_only=True)) as ledger:
@@ -170,7 +170,7 @@ def test_fault_139_cron_and_serve_in_the_same_second(trader: Trader) -> None:
 
 
 def test_fault_140_two_serves_on_one_state(trader: Trader) -> None:
-    """The second one ends at once with exit 6, naming the first, and touches nothing."""
+    """The second one ends at once with exit 6, names the first, and touches nothing."""
     told: list[object] = []
     with lock.hold(trader.folder, "serve", name=lock.SERVE_LOCK):
         said = trader.does(lambda app: int(serve.run(app, by="test", speed=None, tell=told.append)))
@@ -178,7 +178,7 @@ def test_fault_140_two_serves_on_one_state(trader: Trader) -> None:
 
 
 def test_fault_141_exception_in_a_gate(trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pass ends with exit 1 before anything is promised, and the fault halts the bot; exits go on."""
+    """The pass ends with exit 1 before anything is promised, and the error halts the bot; exits continue."""
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("in a gate")
@@ -215,7 +215,7 @@ WILD: dict[str, tuple[str, Check]] = {
 
 @pytest.mark.parametrize("case", WILD)
 def test_fault_142_strategy_gone_wild(ask: Ask, case: str) -> None:
-    """It costs that strategy its cycle, with the reason recorded; nothing of it reaches this process or its desk."""
+    """That strategy sits out the cycle, with the reason recorded; it can't affect this process or its desk."""
     body, answers = WILD[case]
     found = ask(body, bounds=Bounds(1.5 if case == "never returns" else 20.0, 2**31))
     assert answers(found), found

@@ -80,7 +80,7 @@ def is_quarantined(trader: Trader) -> None:
 
 
 def test_fault_117_ledger_of_0_bytes(keeper: Trader) -> None:
-    """An empty file under a marker is lost books and no new ones: exit 2, naming the command that rebuilds them."""
+    """An empty file under a marker means lost books, not new ones: exit 2, naming the command that rebuilds them."""
     (keeper.folder / LEDGER).write_bytes(b"")
     is_refused(keeper, "empty: the books are lost, not new", "tradebot recover")
 
@@ -113,7 +113,7 @@ def test_a_state_that_others_can_write_is_refused_by_every_pass_until_it_is_clos
 
 
 def test_fault_118_ledger_missing_under_its_marker(keeper: Trader) -> None:
-    """Lost books are never begun anew by a pass; recover makes them from journal and broker, and entries stay shut."""
+    """A pass never starts lost books over; recover rebuilds them from journal and broker, and entries stay closed."""
     held = keeper.held()
     (keeper.folder / LEDGER).unlink()
     is_refused(keeper, "missing: the books are lost, not new", "tradebot recover")
@@ -126,14 +126,14 @@ def test_fault_118_ledger_missing_under_its_marker(keeper: Trader) -> None:
 
 
 def test_fault_119_garbage_in_the_header(keeper: Trader) -> None:
-    """The ledger is moved into the quarantine whole, the bot is halted, and nothing is sent."""
+    """The whole ledger moves to the quarantine, the bot halts, and nothing is sent."""
     with (keeper.folder / LEDGER).open("r+b") as file:
         file.write(b"garbage!" * 8)
     is_quarantined(keeper)
 
 
 def test_fault_120_one_byte_flipped_in_a_payload(keeper: Trader) -> None:
-    """The sum on each row sees what SQLite's own check does not: quarantine and halt."""
+    """The sum on each row catches what SQLite's own check doesn't: quarantine and halt."""
     path = keeper.folder / LEDGER
     whole = path.read_bytes()
     place = whole.rindex(b'"symbol":"AAPL"') + 11
@@ -145,7 +145,7 @@ def test_fault_120_one_byte_flipped_in_a_payload(keeper: Trader) -> None:
 
 @pytest.mark.parametrize("version", [min(ledger_migration.STEPS) - 1, ledger_migration.VERSION + 1])
 def test_fault_121_older_or_newer_schema(keeper: Trader, version: int) -> None:
-    """Books of a version that is not known are neither read, changed nor moved: exit 2, naming both versions."""
+    """Books of an unknown version are not read, changed or moved: exit 2, naming both versions."""
     path = keeper.folder / LEDGER
     edit(path, f"PRAGMA user_version = {version}")
     found = path.read_bytes()
@@ -155,7 +155,7 @@ def test_fault_121_older_or_newer_schema(keeper: Trader, version: int) -> None:
 
 
 def test_fault_122_rollback_journal_left_by_a_kill(trader: Trader, tmp_path: Path) -> None:
-    """What a killed writer had half written is rolled back by the next pass, which goes on as if it had not begun."""
+    """The next pass rolls back what the killed writer left half written, and continues as if it had never started."""
     path, kept = trader.folder / LEDGER, tmp_path / LEDGER
     with closing(opened(path)) as writer:
         # More than fits into a page of memory: old pages go into the journal, and new ones into the ledger, at once.
@@ -172,13 +172,13 @@ def test_fault_122_rollback_journal_left_by_a_kill(trader: Trader, tmp_path: Pat
 
 
 def test_fault_123_ledger_replaced_by_an_old_backup(keeper: Trader) -> None:
-    """A whole ledger that knows less than its journal proves to be committed is an older one: quarantine and halt."""
+    """A ledger that lacks something its journal proves committed is an old copy: quarantine and halt."""
     shutil.copy(before(keeper, LEDGER), keeper.folder / LEDGER)
     is_quarantined(keeper)
 
 
 def test_fault_124_ledger_unlinked_while_open(trader: Trader, at_a_point: AtAPoint) -> None:
-    """A promise in a file that is no longer there is none: the pass ends with exit 2 before anything is sent."""
+    """A promise in a deleted file doesn't count: the pass ends with exit 2 before anything is sent."""
     at_a_point("facts.commit.after", (trader.folder / LEDGER).unlink)
     said = trader.buys("AAPL")
     assert (said.code, "removed or replaced while it was open" in said.err) == (2, True), said.err
@@ -187,7 +187,7 @@ def test_fault_124_ledger_unlinked_while_open(trader: Trader, at_a_point: AtAPoi
 
 @pytest.mark.parametrize("lock", ["BEGIN; SELECT * FROM book", "BEGIN EXCLUSIVE"])
 def test_fault_125_ledger_locked_by_somebody_else(trader: Trader, lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After its patience the pass ends with exit 5, nothing is sent or called damaged, and the next one trades."""
+    """After waiting, the pass ends with exit 5; nothing is sent or called damaged, and the next one trades."""
     connect = sqlite3.connect
     with closing(connect(trader.folder / LEDGER, isolation_level=None)) as other:
         for statement in lock.split("; "):
@@ -203,13 +203,13 @@ def test_fault_125_ledger_locked_by_somebody_else(trader: Trader, lock: str, mon
 
 
 def test_fault_126_rows_edited_by_hand(keeper: Trader) -> None:
-    """A row that another program has changed bears no right sum: quarantine and halt."""
+    """A row that another program changed has a wrong sum: quarantine and halt."""
     assert edit(keeper.folder / LEDGER, 'UPDATE fills SET body = replace(body, \'"price":"\', \'"price":"1\')')
     is_quarantined(keeper)
 
 
 def test_fault_127_table_of_halts_emptied(keeper: Trader) -> None:
-    """Rows that are gone are seen even where the files say ACTIVE: quarantine and halt."""
+    """The missing rows are noticed even if the files say ACTIVE: quarantine and halt."""
     now = datetime.now(UTC)
     with closing(SqliteLedger.open(keeper.folder)) as ledger:
         ledger.set_trading_state(TradingState.REDUCE_ONLY, "test", "a storm", now)
@@ -220,7 +220,7 @@ def test_fault_127_table_of_halts_emptied(keeper: Trader) -> None:
 
 
 def test_fault_128_halt_is_a_folder(trader: Trader) -> None:
-    """Whatever is called HALT halts; exits go on, and unhalt removes it."""
+    """Anything named HALT halts; exits continue, and unhalt removes it."""
     (trader.folder / "HALT").mkdir()
     is_refused(trader, code=3)
     assert trader.exits().code == 0
@@ -232,7 +232,7 @@ def test_fault_128_halt_is_a_folder(trader: Trader) -> None:
 
 
 def test_fault_129_armed_belongs_to_another_user(trader: Trader) -> None:
-    """What arms and may not be read does not arm: entries stay shut, exits go on."""
+    """An ARMED that we may not read doesn't arm: entries stay closed, exits continue."""
     with as_another_user(trader):
         (trader.folder / "ARMED").chmod(0)
         if not os.geteuid():
@@ -243,7 +243,7 @@ def test_fault_129_armed_belongs_to_another_user(trader: Trader) -> None:
 
 
 def test_fault_130_last_line_of_the_journal_torn(keeper: Trader) -> None:
-    """Half a line is no promise yet: it is set aside, the books stay whole, and the pass goes on."""
+    """Half a line is not a promise: it is set aside, the books stay intact, and the pass continues."""
     with (keeper.folder / JOURNAL).open("ab") as file:
         file.write(b'{"schema":2,"seq":')
     posts = keeper.posts()
@@ -255,7 +255,7 @@ def test_fault_130_last_line_of_the_journal_torn(keeper: Trader) -> None:
 
 
 def test_fault_131_journal_and_ledger_disagree(keeper: Trader) -> None:
-    """A journal that knows less than a whole ledger halts the bot; the ledger stays for the exits."""
+    """A journal that knows less than an intact ledger halts the bot; the ledger stays in place for the exits."""
     shutil.copy(before(keeper, JOURNAL), keeper.folder / JOURNAL)
     is_refused(keeper, code=3)
     assert not switch.armed(keeper.folder)
@@ -267,7 +267,7 @@ def test_fault_131_journal_and_ledger_disagree(keeper: Trader) -> None:
 def test_fault_132_two_sets_of_books_for_one_account(
     trader: Trader, at_a_point: AtAPoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What both decide is one order by its id; an order that only the other one promised halts this one."""
+    """If both decide on an order it is one order by its id; an order that only the other promised halts this one."""
     other = Trader(trader.stage, trader.stage.twin(trader.bot), capsys)
     assert other.reconciles().code == 0
     met = list[Said]()

@@ -94,17 +94,17 @@ def _hours(session: Session) -> list[object]:
 
 
 def test_fault_105_spring_forward() -> None:
-    """Slots hang on the session's open and close: each is filled once, at the hour of New York that it always has."""
+    """Slots follow the session's open and close: each runs once, at its usual New York time."""
     keeps_its_hours(*exchange_sessions(date(2027, 3, 12), date(2027, 3, 15)))
 
 
 def test_fault_106_fall_back() -> None:
-    """No slot comes twice in the night of the double hour, and none is lost after it."""
+    """No slot runs twice in the night of the repeated hour, and none is lost after it."""
     keeps_its_hours(*exchange_sessions(date(2026, 10, 30), date(2026, 11, 2)))
 
 
 def test_fault_107_half_day_until_13_00() -> None:
-    """The last entries come before the early close, exits until then, and nothing is due after it."""
+    """The last entries come before the early close, exits run until then, and nothing is due afterward."""
     (session,) = exchange_sessions(date(2026, 11, 27), date(2026, 11, 27))
     assert session.close.astimezone(NEW_YORK).hour == 13
     hours = Hours([session])
@@ -127,14 +127,14 @@ def _refused(scene: Scene) -> tuple[Reason | None, Reason | None]:
 
 
 def test_fault_108_unscheduled_closure() -> None:
-    """The venue says closed where the calendar says open: both passes are refused, naming the disagreement."""
+    """The venue says closed while the calendar says open: both passes are refused, and the message names it."""
     scene = Scene()
     scene.venue.is_open = False
     assert _refused(scene) == (Reason.CALENDAR_DISAGREES, Reason.CALENDAR_DISAGREES)
 
 
 def test_fault_109_list_of_holidays_ends() -> None:
-    """The calendar is asked for with its bounds, years ahead; on a day that it does not know nothing is due or sent."""
+    """The calendar is read with its bounds, years ahead; on a day it doesn't cover, nothing is due or sent."""
     assert len(exchange_sessions(date(2029, 7, 2), date(2029, 7, 6))) == 4
     before = timedelta(days=3)
     hours = Hours([Session(SESSION.date - before, SESSION.open - before, SESSION.close - before)])
@@ -181,7 +181,7 @@ def believes_the_venue(machine: Machine, jump: timedelta) -> None:
 
 
 def test_fault_110_clock_set_back_an_hour(trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trading time is the venue's: no slot comes twice, and where the venue's own clock is back nothing is sent."""
+    """Trading time is the venue's: no slot runs twice, and if the venue's own clock is set back, nothing is sent."""
     with monkeypatch.context() as patch:
         believes_the_venue(Machine(patch), timedelta(hours=-1))
     hours = Hours([SESSION])
@@ -205,7 +205,7 @@ def _sends_nothing_while(trader: Trader, what: object) -> None:
 
 
 def test_fault_111_clock_set_forward_a_day(trader: Trader, lies: Lies, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two clocks must agree on the day: until then no entry, no exit by time, no slot claimed; exits by price go on."""
+    """Until both clocks agree: no entries, no exits by time, no claimed slots; exits by price continue."""
     with monkeypatch.context() as patch:
         believes_the_venue(Machine(patch), timedelta(days=1))
     _sends_nothing_while(trader, {"clock_skew": "24h"})
@@ -265,7 +265,7 @@ def _claims(trader: Trader, days: int) -> Sequence[SlotClaim]:
 
 
 def test_fault_112_suspended_for_8_hours_across_the_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The venue is asked on waking; entries of the night are missed, the rest runs once, an old desk sends nothing."""
+    """It asks the venue on waking; the missed entries stay missed, the rest runs once, an old desk sends nothing."""
     machine = Machine(monkeypatch)
     times = RealTime(machine.venue)
     machine.counted_s = 8 * 3600.0
@@ -299,7 +299,7 @@ def _ends_after(slept_s: float, *, is_open: bool) -> Reason | None:
 
 
 def test_fault_113_leap_second_smeared(trader: Trader) -> None:
-    """A second more or less between two clocks shuts nothing, and a time of 23:59:60 is a bad row and no crash."""
+    """A second of difference between two clocks closes nothing; a time of 23:59:60 is a bad row, not a crash."""
     trader.trouble({"clock_skew": "-1s"})
     assert trader.buys("AAPL").code == 0
     trader.calm()
@@ -321,7 +321,7 @@ def zone(name: str) -> Iterator[None]:
 
 
 def test_fault_114_time_zone_of_the_system_changes_while_it_runs(trader: Trader) -> None:
-    """All times inside are UTC: the slot is the same one, taken, and what is sent bears the same name."""
+    """All times inside are UTC: the slot is the same and already taken, and orders keep the same ids."""
     with zone("America/Los_Angeles"):
         assert trader.buys("AAPL").code == 0
     with zone("Asia/Tokyo"):
@@ -337,7 +337,7 @@ def test_fault_114_time_zone_of_the_system_changes_while_it_runs(trader: Trader)
 
 @pytest.mark.parametrize(("left_s", "sent"), [(0.1, 0), (1.9, 0), (2.5, 1)])
 def test_fault_115_desk_before_the_close_and_order_after_it(left_s: float, sent: int) -> None:
-    """What would leave within two seconds of the close is not sent: it might arrive after it, and wait overnight."""
+    """An order that would leave within two seconds of the close isn't sent: it might arrive late and wait overnight."""
     scene = Scene(venue=FakeVenue(SESSION, SESSION.close - timedelta(seconds=left_s), CASH))
     scene.later(0)
     readings = iter((0.0,))
@@ -350,7 +350,7 @@ def test_fault_115_desk_before_the_close_and_order_after_it(left_s: float, sent:
 
 
 def test_fault_116_slot_exactly_at_the_boundary_twice() -> None:
-    """A slot begins with its first instant and ends before the next one's; of two who come at once one is given it."""
+    """A slot starts with its first instant and ends before the next one's; of two simultaneous callers, one gets it."""
     first, second = slots(Job.TRADE_ONCE, ENTRIES, SESSION)[:2]
     assert slot_at(Job.TRADE_ONCE, ENTRIES, SESSION, first.start) == first
     assert slot_at(Job.TRADE_ONCE, ENTRIES, SESSION, second.start - timedelta(microseconds=1)) == first

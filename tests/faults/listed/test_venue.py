@@ -93,7 +93,7 @@ def closes(scene: Scene) -> list[str]:
 
 
 def test_fault_067_unknown_order_status(wire: Wire) -> None:
-    """The order counts as working, because nothing says that it is done; the word is counted as drift."""
+    """The order counts as working, because nothing says that it has ended; the word is counted as drift."""
     view_of(wire, orders=[order_row(status="restated")])
     tally = DriftTally()
     (order,) = reader(wire, tally).view().orders
@@ -104,7 +104,7 @@ def test_fault_067_unknown_order_status(wire: Wire) -> None:
 
 
 def test_fault_068_new_order_type(wire: Wire) -> None:
-    """The order is read and counted as it stands in the book; the word is counted as drift."""
+    """The order is read and counts in the book as it is; the word is counted as drift."""
     view_of(wire, orders=[order_row(type="iceberg", order_type="iceberg", client_order_id="by hand")])
     tally = DriftTally()
     view = reader(wire, tally).view()
@@ -112,7 +112,7 @@ def test_fault_068_new_order_type(wire: Wire) -> None:
 
 
 def test_fault_069_fields_of_day_trading_are_gone() -> None:
-    """The account is whole without them, and with them: no rule of ours asks."""
+    """The account is complete with or without them: none of our rules uses them."""
     without, tally = read_account(account_row(), DriftTally()), DriftTally()
     dropped = {"pattern_day_trader": True, "daytrade_count": 9, "daytrading_buying_power": "0"}
     assert read_account(account_row(**dropped), tally) == without
@@ -121,7 +121,7 @@ def test_fault_069_fields_of_day_trading_are_gone() -> None:
 
 @pytest.mark.parametrize("equity", ["0", "-1500.25"])
 def test_fault_070_equity_null_zero_or_negative(wire: Wire, equity: str) -> None:
-    """Null ends the pass with exit 2; at zero or below no entry passes and nothing fails, while exits go on."""
+    """Null ends the pass with exit 2; at zero or below no entry passes, and exits continue."""
     view_of(wire, account=account_row(equity=None))
     with pytest.raises(OperatorError, match="equity is missing") as caught:
         reader(wire).view()
@@ -136,7 +136,7 @@ def test_fault_070_equity_null_zero_or_negative(wire: Wire, equity: str) -> None
 
 
 def test_fault_071_quantity_of_nine_places(wire: Wire) -> None:
-    """It is kept to the last place, from the wire to the books and back to the wire; a billionth is a difference."""
+    """Every digit is kept, from the venue to the books and back; a billionth is a difference."""
     exact = read_position(position_row(qty="1.000000001"), DriftTally()).quantity
     assert exact == Decimal("1.000000001")
     assert order_body(intent(quantity=exact))["qty"] == "1.000000001"
@@ -147,7 +147,7 @@ def test_fault_071_quantity_of_nine_places(wire: Wire) -> None:
 
 
 def test_fault_072_filled_without_an_average_price(wire: Wire) -> None:
-    """The order is readable; what it cost is taken from its executions, and until they are listed entries stay shut."""
+    """The order can be read; its cost comes from its executions, and entries stay closed until they are listed."""
     view_of(wire, orders=[order_row(status="filled", filled_qty="10", filled_avg_price=None)])
     assert reader(wire).view().orders[0].filled_average_price is None
     scene = Scene()
@@ -166,7 +166,7 @@ def test_fault_072_filled_without_an_average_price(wire: Wire) -> None:
 
 
 def test_fault_073_more_filled_than_ordered(wire: Wire) -> None:
-    """As an answer to an order it proves nothing; in a list the row is refused, and that shuts entries."""
+    """As the reply to an order it proves nothing; in a list the row is refused, which closes entries."""
     wire.answer(Scripted(200, order_row(filled_qty="12")))
     assert (orders(wire).submit(intent()).outcome, wire.count("POST")) == (Outcome.UNKNOWN, 1)
     view_of(wire, orders=[order_row(filled_qty="12")])
@@ -177,7 +177,7 @@ def test_fault_073_more_filled_than_ordered(wire: Wire) -> None:
 
 
 def test_fault_074_partly_filled_then_cancelled() -> None:
-    """What was filled is held and managed, the rest is gone; books and broker agree."""
+    """The filled part is held and managed, the rest is gone; the books and the broker agree."""
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
     scene.later(60)
@@ -195,7 +195,7 @@ def test_fault_074_partly_filled_then_cancelled() -> None:
 
 
 def test_fault_075_order_replaced_five_times() -> None:
-    """The chain is followed to its end: what the last order fills is ours, and nothing is left to find."""
+    """The chain is followed to its end: the last order's fills are ours, and there are no findings."""
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
     scene.later(60)
@@ -214,7 +214,7 @@ def test_fault_075_order_replaced_five_times() -> None:
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_fault_076_bracket_with_and_without_its_legs(wire: Wire, nested: bool) -> None:
-    """Legs count as orders in the book, each once, whether they come inside of their parent or beside it."""
+    """Legs count as orders in the book, each once, whether they are listed inside their parent or beside it."""
     legs = [order_row(id=f"leg-{n}", client_order_id=f"leg-{n}", side="sell", status="held") for n in (1, 2)]
     done = order_row(id="leg-3", client_order_id="leg-3", side="sell", status="canceled")
     parent = order_row(order_class="bracket", client_order_id="by hand", legs=[*legs, done] if nested else None)
@@ -225,7 +225,7 @@ def test_fault_076_bracket_with_and_without_its_legs(wire: Wire, nested: bool) -
 
 
 def test_fault_077_held_leg(wire: Wire) -> None:
-    """It counts as working: it may fill once its parent has."""
+    """It counts as working: it may fill once its parent has filled."""
     order = read_order(order_row(status="held"), DriftTally())
     assert (order.status, order.status.terminal) == (OrderStatus.HELD, False)
     scene = Scene()
@@ -248,7 +248,7 @@ def paged(rows: Sequence[dict[str, object]], size: int = 100) -> Script:
 
 
 def test_fault_078_activity_on_two_pages(wire: Wire) -> None:
-    """It is one fill: its id counts once, on a page, over pages and over passes."""
+    """It is one fill: its id counts once, on a page, across pages and across passes."""
     wire.script = paged([fill_row(number) for number in range(1, 251)])
     fills = reader(wire).fills(None)
     assert len(fills) == len({fill.activity_id for fill in fills}) == 250
@@ -261,7 +261,7 @@ def test_fault_078_activity_on_two_pages(wire: Wire) -> None:
 
 
 def test_fault_079_pages_that_repeat_or_never_end(wire: Wire) -> None:
-    """The pass ends with exit 5 after a page that repeats, or after 200 pages: nothing is decided on a part."""
+    """The pass ends with exit 5 after a repeated page, or after 200 pages: it never decides on partial data."""
     wire.answer(Scripted(200, [fill_row(number) for number in range(100)]))
     with pytest.raises(TemporaryError, match="repeats a page") as caught:
         reader(wire).fills(None)
@@ -272,7 +272,7 @@ def test_fault_079_pages_that_repeat_or_never_end(wire: Wire) -> None:
 
 
 def test_fault_080_no_positions_while_orders_have_filled() -> None:
-    """Entries are shut in that very pass; an exit asks for the position directly and sells what the answer confirms."""
+    """Entries close in that same pass; an exit asks about the position directly and sells what the reply confirms."""
     scene = holding()
     scene.venue.held.clear()
     assert reasons(trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))) == [Reason.POSITIONS_DIFFER]
@@ -284,7 +284,7 @@ def test_fault_080_no_positions_while_orders_have_filled() -> None:
 
 @pytest.mark.parametrize("quantity", ["-0", "-0.00", "0"])
 def test_fault_081_position_of_minus_nothing(wire: Wire, quantity: str) -> None:
-    """It is nothing: no position, no finding, no exit."""
+    """It counts as nothing: no position, no finding, no exit."""
     view_of(wire, positions=[position_row(qty=quantity)])
     (position,) = reader(wire).view().positions
     assert (str(position.quantity.normalize()), bool(position.quantity)) == ("0", False)
@@ -303,7 +303,7 @@ def happens(scene: Scene, kind: str, *moved: tuple[str, Decimal]) -> None:
 
 
 def test_fault_082_split_overnight_and_new_symbol() -> None:
-    """No exit fires on prices of other shares; the broker's activity restates lots and prices, or carries them over."""
+    """No exit fires on prices from before the split; the broker's activity restates or carries over lots and prices."""
     scene = holding()
     held = scene.venue.held["AAPL"]
     scene.venue.held["AAPL"], scene.venue.averages["AAPL"] = held * 4, Decimal(25)
@@ -326,7 +326,7 @@ def test_fault_082_split_overnight_and_new_symbol() -> None:
 
 @pytest.mark.parametrize("word", ["type", "execution_type"])
 def test_fault_083_trade_that_was_busted(wire: Wire, word: str) -> None:
-    """Its row is no execution; what the broker took back is a finding that shuts entries until a person accepts it."""
+    """Its row is no execution; what the broker took back is a finding that closes entries until a person accepts it."""
     wire.answer(Scripted(200, [fill_row(1), fill_row(2, **{word: "trade_bust"}), fill_row(3, **{word: "fill"})]))
     assert len(reader(wire).fills(None)) == 2
     scene = holding()
@@ -341,7 +341,7 @@ def test_fault_083_trade_that_was_busted(wire: Wire, word: str) -> None:
 
 @pytest.mark.parametrize(("says_open", "stored"), [(True, False), (False, True)], ids=["clock", "calendar"])
 def test_fault_084_clock_and_calendar_disagree(says_open: bool, stored: bool) -> None:
-    """Nothing is sent, entries and exits alike, and the reason names both."""
+    """Nothing is sent, neither entries nor exits, and the reason names both."""
     scene = holding()
     scene.venue.is_open = says_open
     if not stored:
@@ -357,7 +357,7 @@ def test_fault_084_clock_and_calendar_disagree(says_open: bool, stored: bool) ->
 
 @pytest.mark.parametrize("minutes", [3, -3])
 def test_fault_085_date_header_three_minutes_off(wire: Wire, minutes: int) -> None:
-    """The header is no clock of ours; where the venue's own clock is off, the age of prices shows it: no entry."""
+    """The bot doesn't use the header as a clock; if the venue's own clock is off, prices look stale: no entry."""
     fixed = view_of(wire)
     plain = reader(wire).view()
 
@@ -374,7 +374,7 @@ def test_fault_085_date_header_three_minutes_off(wire: Wire, minutes: int) -> No
 
 
 def test_fault_086_keys_expire_in_mid_session(bot: Bot, wire: Wire) -> None:
-    """The pass ends with exit 4 and says so; an order that is refused so was not placed, and nothing is tried again."""
+    """The pass ends with exit 4 and says so; an order refused this way was not placed, and nothing is retried."""
     wire.answer(Scripted(401, {"message": "unauthorized."}))
     reply = orders(wire).submit(intent())
     assert (reply.outcome, reply.code, wire.count("POST")) == (Outcome.REJECTED, "unauthorized", 1)
@@ -389,7 +389,7 @@ def test_fault_086_keys_expire_in_mid_session(bot: Bot, wire: Wire) -> None:
 
 
 def test_fault_087_refused_as_a_wash_trade(wire: Wire) -> None:
-    """The order is rejected, once and for good; the next candidate goes on, and five such refusals halt the bot."""
+    """The order is rejected for good; the next candidate continues, and five such refusals halt the bot."""
     words = "potential wash trade detected. use complex orders"
     wire.answer(Scripted(403, {"code": 40310000, "message": words, "existing_order_id": "x"}))
     reply = orders(wire).submit(intent())
@@ -403,7 +403,7 @@ def test_fault_087_refused_as_a_wash_trade(wire: Wire) -> None:
 
 @pytest.mark.parametrize("flag", ["trading_blocked", "account_blocked", "trade_suspended_by_user"])
 def test_fault_088_account_is_blocked(flag: str) -> None:
-    """Nothing is sent, exits included, with the flag as reason; one that is neither true nor false counts as set."""
+    """Nothing is sent, not even exits, with the flag as reason; a flag that isn't true or false counts as set."""
     for value in (True, "yes", 1):
         assert read_account(account_row(**{flag: value}), DriftTally()).blocked == (flag,)
     scene = holding()
