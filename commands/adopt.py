@@ -1,4 +1,4 @@
-"""`tradebot adopt`: note a position that the bot did not open as known, or with --manage make it the bot's own.
+"""`tradebot adopt`: note a position the bot didn't open as known, or take it over with --manage.
 
 Nothing here can send an order: the order port is never made.
 """
@@ -43,7 +43,7 @@ class Adopted:
 
 
 def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | None) -> Report:
-    """Note or take over what is foreign of a symbol, then compare books and broker.
+    """Note or take over the foreign position in a symbol, then compare the books with the broker.
 
     Raises OperatorError: exit 2 where the broker holds none of it or nothing was confirmed, 3 where the books differ
     from the broker there, the position moved since it was shown, an order that is not the bot's works on it, or it is
@@ -79,7 +79,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
 
 
 def _met_already(app: "App", there: "BrokerPosition") -> str | None:
-    """Return the rule that the broker's last price meets; None where it meets none, or there is no price."""
+    """Return the exit rule that the broker's last price already meets; None without one, or without a price."""
     from tradebot.exits.rules import Held
     from tradebot.model.position import Lot, Position
 
@@ -121,7 +121,7 @@ def _render(console: "Console", data: Adopted) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("adopt", epilog="tradebot adopt MSFT\ntradebot adopt MSFT --manage")
     def adopt(

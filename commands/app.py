@@ -81,17 +81,17 @@ def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
     debug: bool = typer.Option(False, "--debug", envvar="TRADEBOT_DEBUG", help="Show tracebacks."),
 ) -> None:
-    """Take the options that stand before a verb."""
+    """Read the options before a verb."""
 
 
 @cache
 def _command() -> Callable[..., Any]:
-    """Return the tree of all verbs, put together once per process."""
+    """Return the tree of all verbs, built once per process."""
     return get_command(app)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; OperatorError for one that cannot be read."""
+    """Run one command line and return its exit code; raise OperatorError if it can't be parsed."""
     _refuse_empty(arguments)
     try:
         result = int(_command()(arguments or ["--help"], prog_name="tradebot", standalone_mode=False) or 0)
@@ -106,9 +106,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """Raise for a word that is empty or blank: it names nothing, and must never mean everything, or the default.
+    """Raise OperatorError for an empty or blank word: it must never mean everything, or the default.
 
-    It is mostly a variable of the shell that was not set. Only a reason may be empty.
+    It is usually a shell variable that wasn't set. Only a reason may be empty.
     """
     for before, word in pairwise(["", *arguments]):
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)

@@ -1,4 +1,4 @@
-"""`tradebot backup`: a verified copy of ledger and journal; each ended session gets one by itself."""
+"""`tradebot backup`: make a verified copy of the ledger and the journal. Each session gets one when it ends."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A copy that cannot be put back as it was made, and why."""
+    """A backup that can't be restored as it was made, and why."""
 
     name: str
     why: str
@@ -41,9 +41,9 @@ class Damaged:
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """The copy that was made now, None where only a list was asked for, and the names of all, the newest first.
+    """The backup just made (None if only a list was requested), and the names of all backups, newest first.
 
-    `damaged` are those of them of which something is not as it was when they were made.
+    `damaged` lists the backups that are no longer as they were made.
     """
 
     made: Copy | None
@@ -52,9 +52,9 @@ class Backups:
 
 
 def run(app: "App", *, only_list: bool = False) -> Report:
-    """Copy the books, read the copy through and look at the others; exit 10 where one of them is damaged.
+    """Copy the books, verify the copy and check the other backups; exit 10 if one of them is damaged.
 
-    OperatorError where the disk does not take the copy.
+    Raises OperatorError if the copy can't be written.
     """
     from tradebot.adapters.recovery import backups
     from tradebot.adapters.recovery.backup_parts import Hashed
@@ -71,9 +71,9 @@ def run(app: "App", *, only_list: bool = False) -> Report:
 
 
 def of_ended_session(app: "App", now: datetime) -> None:
-    """Copy the books once after each session that they have seen; the caller holds the pass lock.
+    """Copy the books once after each session they have seen; the caller holds the pass lock.
 
-    A copy that fails is an event, and stops no pass: an exit does not wait for room on a disk.
+    A failed copy is an event and stops no pass: an exit doesn't wait for disk space.
     """
     from datetime import timedelta
 
@@ -118,7 +118,7 @@ def _render(console: "Console", data: Backups) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("backup", epilog="tradebot backup\ntradebot backup --list")
     def backup(

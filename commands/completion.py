@@ -1,6 +1,6 @@
-"""`tradebot completion`: how to let the shell complete verbs, options, symbols, plans and settings.
+"""`tradebot completion`: show how to set up shell completion for verbs, options, symbols, plans and settings.
 
-Typer writes the scripts and installs them; this verb says how, and prints one for those who install it themselves.
+Typer writes and installs the scripts. This verb explains how, and prints a script for manual installation.
 """
 
 import os
@@ -39,7 +39,7 @@ class Completion:
 
 
 def run(shell: str | None, environ: "os._Environ[str] | dict[str, str]") -> Report:
-    """Return the script of a shell; without one, how to install that of the shell in use."""
+    """Return a shell's script; without a shell, how to install the one for the current shell."""
     from typer._completion_shared import get_completion_script
 
     wanted = shell or Path(environ.get("SHELL", "")).name
@@ -62,7 +62,7 @@ def _render(console: "Console", data: Completion, *, script_only: bool) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("completion", epilog="tradebot completion\ntradebot completion bash")
     def completion(

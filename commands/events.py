@@ -1,4 +1,4 @@
-"""`tradebot events`: what happened to the bot itself, and with -f what happens from now on."""
+"""`tradebot events`: show what happened to the bot itself; -f keeps following."""
 
 import json
 import time
@@ -24,14 +24,14 @@ STYLE = {"INFO": "default", "WARN": "yellow", "ERROR": "red", "CRITICAL": "bold 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The last events, oldest first; `unreadable` counts lines that are no events."""
+    """The last events, oldest first; `unreadable` counts lines that can't be parsed."""
 
     events: "tuple[SystemEvent, ...]"
     unreadable: int
 
 
 def run(app: "App", last: int) -> Report:
-    """Read the end of the files; OperatorError where something else stands in their place."""
+    """Read the end of the event files; raise OperatorError if they aren't regular files."""
     from tradebot.adapters.state.events import last_events, require_file
     from tradebot.adapters.state.state_folder import EVENTS
 
@@ -83,7 +83,7 @@ def _line(screen: "Console", event: "SystemEvent") -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("events", epilog="tradebot events\ntradebot events --last 50\ntradebot events --follow")
     def events(

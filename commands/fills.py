@@ -1,4 +1,4 @@
-"""`tradebot fills`: what was bought and sold, and what plans and adoptions wrote; the venue is not asked."""
+"""`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. It doesn't ask the venue."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ SHOWN = 1_000
 
 @dataclass(frozen=True, slots=True)
 class FillRow:
-    """One execution: shares, USD; `cash_usd` is what it did to cash, `source` where it comes from."""
+    """One execution in shares and USD; `cash_usd` is its effect on cash, `source` is where it comes from."""
 
     at: datetime
     symbol: str
@@ -46,7 +46,7 @@ class FillRow:
 
 @dataclass(frozen=True, slots=True)
 class Fills:
-    """Fills, oldest first, with what was traded at the venue in USD; `known` counts all that the books hold."""
+    """Fills, oldest first, and the amount traded at the venue in USD; `known` counts all fills in the books."""
 
     fills: tuple[FillRow, ...]
     bought_usd: Decimal
@@ -55,7 +55,7 @@ class Fills:
 
 
 def run(app: "App", span: "Span | None", symbol: str | None = None) -> Report:
-    """Read the fills of a span, all of them without one."""
+    """Read the fills of a span, or all fills without one."""
     every = app.ledger_view.fills()
     chosen = (owned for owned in _within(app, every, span) if symbol in (None, owned.fill.symbol))
     rows = tuple(_row(owned) for owned in chosen)
@@ -125,7 +125,7 @@ def _render(console: "Console", data: Fills) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
     from commands.shared.completing import symbols
 
     @app.command("fills", epilog="tradebot fills\ntradebot fills AAPL --since session")

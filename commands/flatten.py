@@ -1,4 +1,4 @@
-"""`tradebot flatten`: close what is the bot's own, by hand, on the same road as every order."""
+"""`tradebot flatten`: close the bot's own positions on request, on the same path as every order."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +21,7 @@ NOT_SENT_RIGHTLY = frozenset({"DRY_RUN", "SHADOW"})
 
 
 def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
-    """Close one symbol, or all that is the bot's own where it is None, after ending our working orders on it.
+    """Close the bot's position in one symbol, or all positions if None, after canceling our working orders.
 
     Exit 0 where every closing order was accepted, 3 where permission is closed, 5 where something is left to close.
     Raises OperatorError: exit 2 for a symbol that is not the bot's own, or without a confirmation.
@@ -39,7 +39,7 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
 
 def _named(app: "App", symbol: str | None) -> list[str]:
-    """Return our positions and working orders in words, as last recorded; OperatorError where a symbol has none."""
+    """Describe our positions and working orders as last recorded; raise OperatorError if a symbol has none."""
     from tradebot.model.position import own_positions
 
     ledger = app.ledger_view
@@ -61,7 +61,7 @@ def _named(app: "App", symbol: str | None) -> list[str]:
 
 
 def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":
-    """Run the story in a recorded slot of its own, so that the timetable's pass of exits is not taken away."""
+    """Run the pass in a separate recorded slot, so that the timetable's pass of exits keeps its own."""
     from jobs.claims import claim_by_hand
     from tradebot.cycle import flatten
     from tradebot.model.record import Job
@@ -104,7 +104,7 @@ def _render(console: "Console", data: "PassData") -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("flatten", epilog="tradebot flatten MSFT\ntradebot flatten --all")
     def flatten(

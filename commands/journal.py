@@ -1,4 +1,4 @@
-"""`tradebot journal verify`: read the journal's chain through, and say where it breaks."""
+"""`tradebot journal verify`: check the journal's hash chain and report where it breaks."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,7 +24,7 @@ SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A place where the chain does not hold: the line from 1, where it begins in bytes, and what is wrong there."""
+    """A place where the chain breaks: the line (from 1), its byte offset, and what is wrong there."""
 
     line: int
     offset: int
@@ -50,7 +50,7 @@ class Verified:
 
 
 def run(bot: "App", file: str | None) -> Report:
-    """Read a journal through, and ask the ledger about it; exit 10 where the chain or the ledger says no."""
+    """Check a journal and compare it with the ledger; exit 10 if the chain or the ledger disagrees."""
     from tradebot.adapters.ledger.journal_reading import read
     from tradebot.adapters.state.state_folder import JOURNAL
 

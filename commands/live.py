@@ -1,4 +1,4 @@
-"""`tradebot live`: what stands between a decision and the broker, and the one way to let real money be traded."""
+"""`tradebot live`: show what keeps orders from the broker, and arm trading with real money."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ AHEAD = timedelta(days=45)
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition for sending: its state, the evidence, and where it is not open its reason and what opens it."""
+    """One condition for sending: its state, the evidence and, unless it is open, its reason and what opens it."""
 
     name: str
     state: str
@@ -48,9 +48,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """Permission as a whole, the strictest of its conditions; the trading state beside it, which is another thing.
+    """The overall permission (the strictest of its conditions), and the trading state, which is separate.
 
-    `as_of` is the venue's time, or a person's own clock where the venue gave none.
+    `as_of` is the venue's time, or this machine's if the venue gave none.
     """
 
     state: str
@@ -73,7 +73,7 @@ class Armed:
 
 
 def status(app: "App") -> Report:
-    """Look at every condition, those of the venue too; exit 0 where orders may be sent, 10 where one is not open."""
+    """Check every condition, including the venue's; exit 0 if orders may be sent, 10 if a condition isn't open."""
     now, rows = conditions(app)
     strictest = max((row.state for row in rows), key=list(MEANINGS).index)
     state = app.ledger_view.trading_state().state.value
@@ -83,7 +83,7 @@ def status(app: "App") -> Report:
 
 
 def arm(app: "App", sessions: int, *, by: str) -> Report:
-    """Arm real money for the next sessions, where every other condition holds and a person types the account's tail.
+    """Arm live trading for the next sessions if all else is open and a person types the account's tail.
 
     Raises OperatorError: exit 2 where there is nothing to arm or no terminal, 3 where a condition is closed or the
     word was another one.
@@ -109,7 +109,7 @@ def arm(app: "App", sessions: int, *, by: str) -> Report:
 
 
 def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
-    """Return every condition in the order of asking, and the time at which they were judged."""
+    """Return every condition in the order it is checked, and the time of the check."""
     keys = _keys(app)
     now, account = _account(app) if keys.state == OPEN else (None, _closed("account", "not asked", "mend the keys"))
     at = now or datetime.now(UTC)
@@ -118,7 +118,7 @@ def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
 
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
-    """Yield the doors of file, environment and ledger; an arming that has run out is open for exits only."""
+    """Yield the doors of file, environment and ledger; an expired arming is open for exits only."""
     from tradebot.gates.permission import configuration, doors
 
     told, ended = app.told, _ended(app.permission, now)
@@ -145,7 +145,7 @@ def _condition(door: "Door", mode: "Mode") -> Condition:
 
 
 def _opens(name: str, mode: "Mode") -> str:
-    """Return what opens a door whose reason would send a person here; empty for the others."""
+    """Return what opens a door whose remedy is to run this verb; empty for the others."""
     from tradebot.gates.permission import ACKNOWLEDGEMENT, ENVIRONMENT, ORDER_GATES, UNDERSTOOD
     from tradebot.model.trading import Mode
 
@@ -170,7 +170,7 @@ def _closed(name: str, found: str, fix: str) -> Condition:
 
 
 def _keys(app: "App") -> Condition:
-    """Look whether key, secret, address and mode belong together; nobody is asked."""
+    """Check whether key, secret, address and mode fit together, without a request."""
     try:
         venue = app.venue
     except TradebotError as error:
@@ -179,7 +179,7 @@ def _keys(app: "App") -> Condition:
 
 
 def _account(app: "App") -> tuple[datetime | None, Condition]:
-    """Ask the venue whose keys these are, and whether it lets that account trade."""
+    """Ask the venue which account these keys belong to, and whether it may trade."""
     from tradebot.reconciliation.account import require_account
 
     try:
@@ -200,7 +200,7 @@ def _require_live(app: "App") -> None:
 
 
 def _require_others(app: "App") -> None:
-    """Raise unless all is open but the arming itself."""
+    """Raise OperatorError unless everything except the arming itself is open."""
     _, rows = conditions(app)
     closed = [row for row in rows if row.state != OPEN and row.name != ARMING]
     if closed:
@@ -212,7 +212,7 @@ def _require_others(app: "App") -> None:
 
 
 def _armed(app: "App", count: int, by: str) -> "Arming":
-    """Write the arming into whole books, durably, and tell of it among the events."""
+    """Record the arming durably in undamaged books, and write an event."""
     from commands.shared.clocks import require
     from tradebot.gates.permission import arming_of
     from tradebot.model.event import Severity, SystemEvent

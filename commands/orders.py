@@ -1,4 +1,4 @@
-"""`tradebot orders`: what may still fill, or with --all every order that was promised; the venue is not asked."""
+"""`tradebot orders`: show orders that may still fill, or with --all every promised order. It doesn't ask the venue."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ STYLE = {"filled": "green", "rejected": "red", "unknown": "yellow", "sent": "yel
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """One order: shares and USD; `strategy` is foreign where the bot did not promise it.
+    """One order in shares and USD; `strategy` is foreign if the bot didn't promise it.
 
     `status` is the venue's last word, or how far our promise came where the venue has told nothing; `note` holds the
     venue's own words on it.
@@ -48,7 +48,7 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The orders shown, oldest first; `known` counts all that the books know, `left_out` those cut by --last."""
+    """The orders shown, oldest first; `known` counts all orders in the books, `left_out` those cut by --last."""
 
     orders: tuple[OrderRow, ...]
     known: int
@@ -56,7 +56,7 @@ class Orders:
 
 
 def run(app: "App", *, every: bool, last: int) -> Report:
-    """Join promises and the venue's last word on them."""
+    """Join each promise with the venue's last report on it."""
     from tradebot.model.intent import IntentState, Operation
 
     ledger = app.ledger_view
@@ -167,7 +167,7 @@ def _table(console: "Console", rows: Sequence[OrderRow]) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("orders", epilog="tradebot orders\ntradebot orders --all --last 20")
     def orders(

@@ -1,4 +1,4 @@
-"""`tradebot positions`: what is held, and how far each exit rule is from closing it; the venue is not asked."""
+"""`tradebot positions`: show positions and how far each exit rule is from closing them. It doesn't ask the venue."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ RULES = {
 class Positions:
     """All open positions at `as_of`, the last recorded trading time; `fills` says how many records made them.
 
-    `notes` are what a person must know beside them.
+    `notes` are warnings that a person should read with them.
     """
 
     as_of: datetime | None
@@ -43,7 +43,7 @@ class Positions:
 
 
 def run(app: "App") -> Report:
-    """Fold the fills, and measure each position against the exit rules at the last recorded prices."""
+    """Compute positions from the fills, and compare each with the exit rules at the last recorded prices."""
     from commands.shared.notes import notes
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.views.holdings import prices
@@ -83,7 +83,7 @@ def _render(console: "Console", data: Positions) -> None:
 
 
 def show_own(console: "Console", rows: "list[Holding]") -> None:
-    """Print what the bot holds, with the way to each exit rule."""
+    """Print the bot's positions and how far each exit rule is."""
     from rich.markup import escape
 
     from commands.shared.tables import Table, number
@@ -107,7 +107,7 @@ def show_own(console: "Console", rows: "list[Holding]") -> None:
 
 
 def _stop(stop: "StopRow", nearest: str | None) -> str:
-    """Return the price and the way there; in brackets where the rule only begins to act there."""
+    """Return the price and how far it is; in brackets if the rule only starts to apply there."""
     if stop.price is None:
         text = "" if stop.left_s is None else time_left(stop.left_s)
         return f"[bold]{text}[/bold]" if stop.rule == nearest else text
@@ -126,7 +126,7 @@ def _gain(gain: Decimal | None) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("positions", epilog="tradebot positions\ntradebot positions --json")
     def positions(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:

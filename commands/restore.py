@@ -1,4 +1,4 @@
-"""`tradebot restore`: put the books back as one backup holds them; what stands there now goes into the quarantine.
+"""`tradebot restore`: restore the books from one backup; the current books move to the quarantine.
 
 Nothing here can send an order: the order port is never made.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
-    """Verify a backup, make the books of it alone, compare with the broker; exit 10 where something is not proven.
+    """Verify a backup, make books from it alone, compare them with the broker; exit 10 if anything is unproven.
 
     Raises OperatorError: exit 2 for a backup that is none or is damaged, and without a confirmation.
     """
@@ -41,7 +41,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("restore", epilog="tradebot restore 20261116T210000Z-session-2026-11-16")
     def restore(

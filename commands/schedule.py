@@ -1,4 +1,4 @@
-"""`tradebot schedule`: which jobs come next, when, and who has taken a slot already."""
+"""`tradebot schedule`: show which jobs run next, when, and which slots are already taken."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ WHOLE_S = 6.5 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One slot of a job; `taken_by` is None while nobody has claimed it."""
+    """One slot of a job; `taken_by` is None until it is claimed."""
 
     job: str
     slot: str
@@ -36,7 +36,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The jobs that begin together, in the order in which they run."""
+    """Jobs that start at the same time, in the order in which they run."""
 
     at: datetime
     session: date
@@ -46,7 +46,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What comes from `since` on (trading time); `timetable` is the configuration that it follows from."""
+    """Jobs due from `since` (trading time) on; `timetable` is the configuration behind them."""
 
     since: datetime
     timetable: dict[str, str]
@@ -55,7 +55,7 @@ class Schedule:
 
 
 def run(app: "App", count: int, day: str | None) -> Report:
-    """Return the next moments at which something is due; OperatorError for a date that is none."""
+    """Return the next moments at which something is due; raise OperatorError for an invalid date."""
     since = _day(day) if day else _now(app)
     timetable = app.settings.timetable
     data = Schedule(
@@ -69,7 +69,7 @@ def run(app: "App", count: int, day: str | None) -> Report:
 
 
 def _now(app: "App") -> datetime:
-    """Return trading time: the engine's on the embedded exchange, else our clock, so that no venue is asked."""
+    """Return trading time without asking a venue: the embedded exchange's time, otherwise our clock."""
     from tradebot.model.trading import Mode
 
     return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
@@ -84,7 +84,7 @@ def _day(text: str) -> datetime:
 
 
 def _moments(app: "App", since: datetime, count: int) -> Iterator[Moment]:
-    """Yield moments of as many sessions as are needed; a timetable may be due only once in a session."""
+    """Yield moments from as many sessions as needed; a timetable may be due only once per session."""
     for session in _sessions(app, since, count):
         taken = {(claim.job, claim.slot): claim.by for claim in app.ledger_view.slot_claims(session.date)}
         for at, together in groupby(_slots(app, session), key=lambda slot: slot.start):
@@ -101,7 +101,7 @@ def _slots(app: "App", session: "Session") -> "list[Slot]":
 
 
 def _sessions(app: "App", since: datetime, count: int) -> "list[Session]":
-    """Return the stored calendar where it reaches far enough, else the exchange's own, which takes a second to load."""
+    """Return the stored calendar if it reaches far enough; otherwise load the full one, which takes a second."""
     start, end = since.date(), since.date() + REACH + timedelta(days=count)
     held = list(app.ledger_view.sessions(start, end))
     if held and held[0].date <= start + timedelta(days=4) and held[-1].date >= start + REACH / 2:
@@ -140,7 +140,7 @@ def _render(console: "Console", data: Schedule) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("schedule", epilog="tradebot schedule\ntradebot schedule --next 20 --at 2026-11-27")
     def schedule(

@@ -1,7 +1,7 @@
-"""`tradebot unhalt`: let risk be added again, once books and broker agree and a person has said so.
+"""`tradebot unhalt`: allow entries again once the books and the broker agree and a person has confirmed.
 
-An override, which needs a reason, ends the halt without that comparison, where the broker does not answer for example.
-It opens nothing else: each gate goes on asking about reconciliation, permission and limits by itself.
+An override, which needs a reason, ends the halt without that comparison (if the broker doesn't answer, for example).
+It opens nothing else: every gate still checks reconciliation, permission and limits.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ UNSAID = "no reason given"
 
 @dataclass(frozen=True, slots=True)
 class Unhalted:
-    """What was in force before, at a person's own clock; `cleared` is False where nothing was halted.
+    """The halt that was in force, with this machine's time; `cleared` is False if nothing was halted.
 
     `overridden` tells that nothing was compared before it was ended. `aside` are folders that stood in the place of
     HALT and hold something, which were left beside.
@@ -55,7 +55,7 @@ class Unhalted:
 
 
 def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bool = False) -> Report:
-    """Clear the halt where the account's tail is typed, its cause is gone, and a comparison leaves nothing that blocks.
+    """Clear the halt if its cause is gone, reconciling finds nothing blocking, and the account's tail is typed.
 
     With `override` nothing is asked, the bot's own causes are accepted, those under a person's halt too, and an event
     says so. Damaged books keep the halt in either case.
@@ -89,12 +89,12 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
 
 
 def _said(reason: str) -> bool:
-    """Tell whether a person said why."""
+    """Return True if the person gave a reason."""
     return bool(reason.strip()) and reason != UNSAID
 
 
 def _noted(app: "App", before: "TradingStateRecord", by: str, reason: str) -> None:
-    """Leave an event behind: an override is what is looked for first when something goes wrong after it."""
+    """Write an event: if something goes wrong later, people look for overrides first."""
     from tradebot.model.event import Severity, SystemEvent
 
     details = {"by": by, "reason": reason, "halted_by": before.who, "halted_because": before.why}
@@ -113,7 +113,7 @@ def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) ->
 
 
 def _compared(app: "App", by: str) -> None:
-    """Reconcile as its own verb does; raise where what differs would shut entries anyway."""
+    """Reconcile as `tradebot reconcile` does; raise if a finding would keep entries closed anyway."""
     from commands.reconcile.verb import compare
 
     result = compare(app, by)
@@ -130,7 +130,7 @@ def _compared(app: "App", by: str) -> None:
 
 
 def _gone(app: "App") -> None:
-    """Raise where the bot would halt itself again, for causes that still stand."""
+    """Raise if the bot would halt itself again, because a cause remains."""
     from tradebot.desk.halting import what_stands
 
     causes = what_stands(app.world(dry_run=True, proposing=False))
@@ -160,7 +160,7 @@ def _render(console: "Console", data: Unhalted) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("unhalt", epilog='tradebot unhalt --reason "feed is back"')
     def unhalt(

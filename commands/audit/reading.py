@@ -1,4 +1,4 @@
-"""What `tradebot audit` looks at: every record and answer read once, nothing written."""
+"""Read the evidence for `tradebot audit`: each record and reply once, writing nothing."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -68,9 +68,9 @@ class Venue:
 
 
 def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
-    """Return the evidence; a broker that does not answer is part of it. `since_s` None counts from the session's open.
+    """Return the evidence, including a broker that doesn't answer. If `since_s` is None, start at the session's open.
 
-    Raises OperatorError where the ledger itself cannot be opened.
+    Raises OperatorError if the ledger itself can't be opened.
     """
     ledger, rules = app.ledger_view, app.rules
     venue = Silence("left out: --offline", None, on_request=True) if offline else _venue(app, ledger)
@@ -113,7 +113,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
 
 
 def _venue(app: "App", ledger: "SqliteLedger") -> Venue | Silence:
-    """Ask the broker; refused keys, another account or silence are something to report, and no end of the audit."""
+    """Ask the broker; refused keys, another account or no reply are reported and don't end the audit."""
     try:
         clock, view = app.reader.clock(), read_view(app.reader, ledger)
         require_account(ledger, view.account)
@@ -180,7 +180,7 @@ def _moment(app: "App", ledger: "SqliteLedger", since_s: int | None, told: datet
 
 
 def _last_recorded(app: "App", ledger: "SqliteLedger") -> datetime:
-    """Return the time that ages are told at without a broker; a sandbox's clock stands still at the last one."""
+    """Return the last recorded time, to measure ages without a broker; a sandbox's clock stands still there."""
     from commands.shared.records import trading_now
 
     mark, facts = ledger.last_reconcile(), app.recorded
@@ -190,7 +190,7 @@ def _last_recorded(app: "App", ledger: "SqliteLedger") -> datetime:
 
 
 def _runs(app: "App", ledger: "SqliteLedger", moment: Moment) -> Iterator[JobRun]:
-    """Yield how each job kept to the slots of the session; one whose slot is not over yet is not late."""
+    """Yield how well each job kept its slots in the session; a job isn't late before its slot is over."""
     claims = _last_claims(ledger, moment)
     for job in CHAIN:
         last, times = claims.get(job), app.settings.timetable[job]
@@ -235,7 +235,7 @@ def _answers(app: "App", moment: Moment) -> Iterator[Answers]:
 
 
 def _passes(app: "App", moment: Moment) -> Passes:
-    """Count the candidates by where they ended; a strategy refused as a whole counts as one."""
+    """Count the candidates by the reason they ended with; a strategy refused as a whole counts as one."""
     if app.recorded is None:
         return Passes((), 0, {})
     cycles = [cycle for cycle in app.recorded.passes(moment.since) if cycle.job is Job.TRADE_ONCE]
@@ -247,7 +247,7 @@ def _passes(app: "App", moment: Moment) -> Passes:
 
 
 def _last_exits(app: "App") -> CycleRecord | None:
-    """Return the last pass of exits that looked at positions; one after the close looks at none."""
+    """Return the last pass of exits that looked at positions; a pass after the close doesn't."""
     if app.recorded is None:
         return None
     found = app.recorded.cycles(job=Job.EVALUATE_EXITS, last=LOOKED_BACK)
@@ -268,7 +268,7 @@ def _events(app: "App", moment: Moment) -> Watched:
 def _best(
     ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
 ) -> dict[tuple[str, str], Decimal]:
-    """Return the best prices, those of positions that a booking will restate as they will be."""
+    """Return the best prices; for positions about to be restated, the restated ones."""
     stored = {(p.strategy, p.symbol): ledger.high_water(p.strategy, p.symbol, p.opened_at) for p in positions}
     for one in (one for booking in bookings for one in booking.restated):
         best = ledger.high_water(one.strategy, one.symbol, one.opened_at)
@@ -281,7 +281,7 @@ def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None]
 
 
 def _journal(ledger: "SqliteLedger") -> Journal:
-    """Read both books whole; damage is what an audit is there to find."""
+    """Check the ledger and the journal completely; finding damage is part of an audit."""
     try:
         return Journal(*ledger.tallies.compare_journal())
     except OperatorError as damaged:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """One audit at trading time `as_of`, counting from `since`: `findings` are the items to work on, the first first.
+    """One audit at trading time `as_of`, starting at `since`; `findings` are the items to fix, most urgent first.
 
     `states` counts the items by state; `left_out` those that nobody looked at, on request or for want of anything.
     """
@@ -53,5 +53,5 @@ def _counted(items: "tuple[Item, ...]") -> dict[str, int]:
 
 
 def _printable(item: "Item") -> "Item":
-    """What the venue and other people write stands in these sentences."""
+    """Remove control characters, because these sentences quote the venue and other people."""
     return replace(item, found=clean(item.found))

@@ -1,4 +1,4 @@
-"""The screen of `tradebot audit`: what to do first, then every item with its evidence."""
+"""The screen of `tradebot audit`: first what to fix, then every item with its evidence."""
 
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def _findings(console: "Console", data: "Audited") -> None:
 
 
 def _tasks(findings: tuple[Item, ...]) -> dict[str, list[Item]]:
-    """Return the findings by the command that deals with them, in the order in which the commands are wanted."""
+    """Group the findings by the command that fixes them, in the order in which to run the commands."""
     tasks: dict[str, list[Item]] = {}
     for item in findings:
         tasks.setdefault(item.command or "", []).append(item)
@@ -59,6 +59,6 @@ def _table(items: tuple[Item, ...]) -> Table:
 
 
 def _looked_at(item: Item) -> str:
-    """Return how many of what, and how old the newest is."""
+    """Describe what was checked: how many, and how old the newest is."""
     age = "" if item.age_s is None else f", {span(max(item.age_s, 0.0))}"
     return f"{counted_kind(item.count, item.looked_at)}{age}"

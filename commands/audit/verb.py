@@ -1,4 +1,4 @@
-"""`tradebot audit`: everything that could be wrong, judged from evidence; it looks and changes nothing."""
+"""`tradebot audit`: check everything that could be wrong, from evidence, without changing anything."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,7 @@ def run(app: "App", *, since_s: int | None = None, offline: bool = False) -> Rep
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("audit", epilog="tradebot audit\ntradebot audit --since 2h --offline")
     def audit(

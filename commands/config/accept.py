@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The accepted configuration by its fingerprint; `accepted` is False where nothing differed.
+    """The accepted configuration's fingerprint; `accepted` is False if nothing differed.
 
     `before` is the fingerprint that it replaced, None where nothing had been accepted yet. `at` is the machine's time.
     """
@@ -44,7 +44,7 @@ class Accepted:
 
 
 def run(app: "App", *, by: str, confirmed: str | None) -> Report:
-    """Show what differs, and accept the configuration in force once the account's tail is typed; halted or not.
+    """Show what differs, and accept the current configuration once the account's tail is typed; halted or not.
 
     Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one.
     """

@@ -1,4 +1,4 @@
-"""What one played session came to, and whether the books agree with the exchange."""
+"""Report the result of one played session, and whether the books agree with the exchange."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -64,7 +64,7 @@ class DemoData:
 
 
 def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) -> DemoData:
-    """Return what a session of so many minutes came to; it took `elapsed_s` seconds to play."""
+    """Return the result of a session of `minutes` minutes that took `elapsed_s` seconds to play."""
     from collections import Counter
 
     from tradebot.app.sandbox import remarks_on
@@ -145,7 +145,7 @@ def _open_position(position: "Position", marks: dict[str, Decimal]) -> OpenPosit
 
 
 def _next(app: "App", traded: "Sequence[Any]") -> tuple[str, ...]:
-    """Return three commands that work on this very state: why a refused name was not bought, the state, a zero edge."""
+    """Return three commands for this state: why a symbol was refused, the status, and a demo with zero edge."""
     refused = (
         [r.candidate.symbol for r in traded[-1].candidates if r.terminal] if traded else list(app.settings.universe)
     )

@@ -1,4 +1,4 @@
-"""`tradebot demo`: play one session on the embedded exchange with the very functions that the verbs run."""
+"""`tradebot demo`: play one session on the embedded exchange, using the same functions as the verbs."""
 
 import os
 import time
@@ -42,7 +42,7 @@ def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "P
 
 
 def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Report:
-    """Report what was played; exit 1 where the books and the exchange do not agree."""
+    """Report the played session; exit 1 if the books and the exchange disagree."""
     from commands.demo.screen import render
 
     data = played_data(app, session, minutes, elapsed_s)
@@ -51,7 +51,7 @@ def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Re
 
 
 def _refuse_users(path: Path) -> None:
-    """Only an earlier demo makes room for the next one."""
+    """Raise OperatorError if the folder holds a bot other than an earlier demo."""
     from tradebot.adapters.state import state_folder
 
     folder = state_folder.open_state(path) if state_folder.marked(path) else None
@@ -63,7 +63,7 @@ def _refuse_users(path: Path) -> None:
 
 
 def _configuration(path: Path) -> Path | None:
-    """Return the user's configuration file; what lies in an earlier demo was that demo's, and goes with it."""
+    """Return the user's configuration file; a file in an earlier demo's folder belongs to that demo."""
     from tradebot.adapters.state import state_folder
     from tradebot.app.wiring import USER_FILE, Options, user_file
 
@@ -72,7 +72,7 @@ def _configuration(path: Path) -> Path | None:
 
 
 def _clear(path: Path) -> None:
-    """Take an earlier demo away, with nobody at work on it; a configuration that a person has edited is kept."""
+    """Remove an earlier demo that nobody is working on; keep a configuration that a person has edited."""
     from shutil import rmtree
 
     from commands.init.verb import written_here
@@ -139,7 +139,7 @@ def _run_job(app: "App", job: str) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command(
         "demo", epilog="tradebot demo\ntradebot demo --minutes 30\ntradebot demo --edge 0  # flow that predicts nothing"

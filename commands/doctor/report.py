@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The rows, and how many ended how; `asked` tells whether venue and flow source were spoken to."""
+    """The rows, and how many have each result; `asked` says whether the venue and the flow source were asked."""
 
     state_dir: str
     asked: bool

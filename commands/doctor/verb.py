@@ -1,4 +1,4 @@
-"""`tradebot doctor`: whether everything that trading needs is there, each row with its evidence and its fix."""
+"""`tradebot doctor`: check everything that trading needs; each row shows its evidence and its fix."""
 
 import os
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False, order: bool = False) -> Report:
-    """Look at everything and change nothing, but for the order that `order` asks for; exit 10 where a row failed.
+    """Check everything and change nothing, except for the test order of `order`; exit 10 if a row fails.
 
-    OperatorError where there is no state at all, and exit 3 for an order that would be real money's.
+    Raises OperatorError if there is no state; exit 3 for a test order with real money.
     """
     from commands.doctor.checks.machine import machine_checks, state
     from commands.doctor.checks.row import failed
@@ -79,7 +79,7 @@ def _require_play_money(app: "App") -> None:
 
 
 def _asked(app: "App", before: "list[Check]", order: bool) -> "list[Check]":
-    """Return the rows for which somebody is asked."""
+    """Return the rows that need a reply from the venue or the flow source."""
     from commands.doctor.checks.row import Mark
     from commands.doctor.checks.venue import venue_checks
 
@@ -122,7 +122,7 @@ def _report(
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command(
         "doctor", epilog="tradebot doctor\ntradebot doctor --order  # place one order that can't fill, and cancel it"

@@ -1,4 +1,4 @@
-"""`tradebot evaluate-exits`: close what a rule says to close, end orders past their time; also while halted."""
+"""`tradebot evaluate-exits`: close positions whose exit rules are met, and end stale orders; also while halted."""
 
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, entries_first: bool = False) -> Report:
-    """Run one pass of exits; exit 3 where permission kept them shut.
+    """Run one pass of exits; exit 3 if permission was closed.
 
-    With `entries_first`, which a halt asks for, our entries are cancelled before the books are read through.
+    With `entries_first`, which a halt uses, cancel our entries before the books are checked.
     """
     from dataclasses import replace
 
@@ -77,7 +77,7 @@ def _render(console: "Console", data: "PassData") -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("evaluate-exits", epilog="tradebot evaluate-exits --dry-run\ntradebot evaluate-exits")
     def evaluate_exits(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EndpointCount:
-    """What one endpoint gave over all symbols; `rejected` counts bad rows by reason.
+    """What one endpoint returned for all symbols; `rejected` counts bad rows by reason.
 
     `newest` is the time of the newest row kept, or its trading date where rows are of a day and have no age in seconds.
     """
@@ -68,9 +68,9 @@ def run(
     endpoints: "Sequence[str]" = (),
     symbols: "Sequence[str]" = (),
 ) -> Report:
-    """Fetch what is due in this slot; exit 5 where nothing at all could be fetched.
+    """Fetch what is due in this slot; exit 5 if nothing at all could be fetched.
 
-    What is named is asked at once, due or not, and leaves the slot to the timetable's own run.
+    Symbols or endpoints named explicitly are fetched now, due or not, and don't use up the timetable's slot.
     """
     from commands.shared.passes import refused_report
     from jobs.claims import Refused
@@ -108,7 +108,7 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
 
 
 def _wanted(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
-    """Return which questions are meant; OperatorError for an endpoint or a symbol that there is not."""
+    """Return the requests to make; raise OperatorError for an unknown endpoint or symbol."""
     import difflib
 
     from commands.shared.passes import in_universe
@@ -206,7 +206,7 @@ def _age(row: EndpointCount) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("fetch-flow", epilog="tradebot fetch-flow\ntradebot fetch-flow --endpoint flow_alerts --symbol AAPL")
     def fetch_flow(

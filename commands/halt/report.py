@@ -1,4 +1,4 @@
-"""What `halt` was asked, what it did, and what a program is told of it."""
+"""What `halt` was asked to do, what it did, and its report for programs."""
 
 from datetime import datetime
 from typing import NamedTuple, TypedDict
@@ -46,7 +46,7 @@ class Latch(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """The state that the ledger's history holds now, or why nothing could be appended to it."""
+    """The state now recorded in the ledger's history, or why nothing could be appended."""
 
     state: str | None
     problem: str | None
@@ -55,7 +55,7 @@ class Recorded(NamedTuple):
 
 
 class Orders(TypedDict):
-    """What the pass of exits did about working orders: counts, and why the rest was not done."""
+    """What the pass of exits did about working orders: counts, and why the rest wasn't done."""
 
     cancelled: int
     closing: int
@@ -81,5 +81,5 @@ class Halted(TypedDict):
 
 
 def undone(problem: str) -> Orders:
-    """Return that nothing was done about working orders, and why."""
+    """Return the result for working orders that were left alone, and why."""
     return {"cancelled": 0, "closing": 0, "failed": 0, "problem": problem}

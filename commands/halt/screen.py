@@ -8,7 +8,7 @@ from commands.shared.plain import clean
 
 
 def rest(path: Path, asked: Asked, latch: Latch, orders: Orders | None) -> str:
-    """Return the lines that say what is in force, what became of working orders, and what to type next."""
+    """Return the lines about the state in force, the working orders, and the next command."""
     if latch.unwritten is not None:
         from commands.halt.unwritten import lines_of
 

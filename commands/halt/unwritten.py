@@ -1,6 +1,6 @@
-"""What `halt` still does where nothing can be written: it says what holds, and ends our entries at the venue.
+"""Handle a halt that can't be written: report what is in force, and cancel our entries at the venue.
 
-It is imported only then, because it loads what reaches the venue.
+It is imported only then, because it loads the code that talks to the venue.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def end_entries(state_dir: str | None, config: str | None, at: datetime) -> Orders:
-    """Cancel each working entry of ours by its id, without a promise; say what kept us from it."""
+    """Cancel each of our working entries by its id, without a promise; report what prevented it."""
     from tradebot.orders.unrecorded_cancels import end_entries as end
 
     try:
@@ -37,14 +37,14 @@ def end_entries(state_dir: str | None, config: str | None, at: datetime) -> Orde
 
 
 def by_id(path: Path, asked: Asked, latch: Latch, problem: str) -> Orders:
-    """Cancel our entries by their ids where no pass can run; not in a folder whose configuration may be another's."""
+    """Cancel our entries by id if no pass can run, unless others may have changed the folder's configuration."""
     ended = undone("") if doors.open_door(path) else end_entries(asked.state_dir, asked.config, latch.at)
     return {**ended, "problem": "; ".join(filter(None, (problem, ended["problem"])))}
 
 
 @contextmanager
 def _opened(state_dir: str | None, config: str | None) -> "Iterator[App]":
-    """Open the bot; where its configuration can't be read or trusted, the shipped one says how to reach the venue.
+    """Open the bot; if its configuration can't be read or trusted, use the shipped one to reach the venue.
 
     A file that others can write keeps nobody from cancelling.
     """
@@ -74,7 +74,7 @@ def _shut(app: "App") -> str | None:
 
 
 def _books(app: "App") -> "SqliteLedger | None":
-    """Return the books for reading; None if they can't be read, which must not keep a cancel back."""
+    """Return the books for reading; None if they can't be read, which must not prevent a cancel."""
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
     try:
@@ -85,7 +85,7 @@ def _books(app: "App") -> "SqliteLedger | None":
 
 
 def lines_of(path: Path, asked: Asked, latch: Latch, orders: Orders | None) -> Iterator[str]:
-    """Yield what a person must know now, after the first line has said that nothing remembers this halt."""
+    """Yield the lines after the first one, which has said that the halt couldn't be saved."""
     yield f"  what holds: while the bot cannot write {path} it sends no entry, because each is written there first"
     if latch.state == "ACTIVE":
         yield f"  what does not: as soon as {path} can be written again, entries go out as before"

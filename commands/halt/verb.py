@@ -1,4 +1,4 @@
-"""`tradebot halt`: stop adding risk, now. The latch falls before anything heavy is imported.
+"""`tradebot halt`: stop adding risk immediately. It sets the latch before it imports anything heavy.
 
 After a return that names no order in flight, no order that adds risk begins: each looks at the latch under the send
 lock, and a halt waits for that lock, two seconds at most, because a sender that is stuck must not keep it waiting.
@@ -65,7 +65,7 @@ AS_IT_SHOULD_BE = frozenset({"HOLD", "ORDER_WORKING"})
 
 
 def act(arguments: Sequence[str]) -> int:
-    """Halt as a command line asks; return the exit code. This is what runs before the command line is imported."""
+    """Halt as the command line asks and return the exit code. It runs before the command-line framework is imported."""
     asked = _asked(arguments)
     show_utc(asked.in_utc)
     try:
@@ -75,7 +75,7 @@ def act(arguments: Sequence[str]) -> int:
 
 
 def without_verb(arguments: Sequence[str]) -> list[str] | None:
-    """Return the words around `halt` where that is the verb, None where it is not; options may stand before it."""
+    """Return the words around `halt` if that is the verb, otherwise None; options may precede it."""
     place = 0
     while place < len(arguments) and arguments[place].startswith("-"):
         place += 2 if arguments[place] in VALUES else 1
@@ -85,7 +85,7 @@ def without_verb(arguments: Sequence[str]) -> list[str] | None:
 
 
 def run(asked: Asked) -> int:
-    """Let the latch fall, say so, then write the history, then end working entries; return the exit code.
+    """Set the latch, report it, write the history, then end working entries; return the exit code.
 
     An output that cannot be written stops nothing: exit 1 tells of it at the end. Exit 2 says that words were not
     understood, or that nothing can be written, so that nothing remembers this halt.
@@ -117,7 +117,7 @@ def _exit_code(asked: Asked, latch: Latch, orders: Orders | None) -> ExitCode:
 
 
 def _tell_not_understood(asked: Asked) -> None:
-    """Say on stderr which words halted nothing more and nothing less."""
+    """Print to stderr which words were ignored."""
     if asked.not_understood:
         words = ", ".join(repr(clean(text)[:40]) for text in asked.not_understood)
         complain(f"error: not understood, and passed over: {words}{'; so nothing is closed' * asked.flatten}")
@@ -142,7 +142,7 @@ def _orders(path: Path, asked: Asked, latch: Latch) -> Orders | None:
 
 
 def _at_work(path: Path) -> bool:
-    """Tell whether a pass holds the lock: it may have promised what the books do not show yet, so it is waited for."""
+    """Return True if a pass holds the lock: it may have promised orders that the books don't show yet."""
     from tradebot.adapters.state import lock
 
     try:
@@ -187,7 +187,7 @@ def _marked(path: Path) -> Path:
 
 
 def _whose(path: Path) -> tuple[str | None, str | None]:
-    """Return mode and account tail, or None for what a damaged folder does not tell."""
+    """Return the mode and the account tail, each None if a damaged folder doesn't say."""
     try:
         folder = state_folder.open_state(path, os.environ)
     except OperatorError:
@@ -196,7 +196,7 @@ def _whose(path: Path) -> tuple[str | None, str | None]:
 
 
 def _fall(path: Path, asked: Asked, state: str) -> Latch:
-    """Latch, say so at once, wait for the order that is going out, then try to write the history."""
+    """Set the latch, report it at once, wait for an order in flight, then try to write the history."""
     who, why, at = caller(), asked.reason, datetime.now(UTC)
     in_force, unwritten = at_first, _ = _latched(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
@@ -214,9 +214,9 @@ def _fall(path: Path, asked: Asked, state: str) -> Latch:
 
 
 def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> tuple[str, str | None]:
-    """Let the latch fall; where neither file can be changed the ledger's history alone holds it, if it can.
+    """Set the latch; if neither file can be changed, only the ledger's history records it, if possible.
 
-    Return the state that is in force now, and why the halt could be written nowhere, if so.
+    Return the state now in force and, if the halt couldn't be written anywhere, why.
     """
     try:
         return switch.halt(path, who, why, at, state), None
@@ -226,7 +226,7 @@ def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> tuple[
 
 
 def _tell(text: str) -> bool:
-    """Say something; False, with the reason on stderr, where it cannot be written."""
+    """Print a text; return False, with the reason on stderr, if that fails."""
     try:
         say(clean_lines(text))
     except OutputError as lost:
@@ -236,7 +236,7 @@ def _tell(text: str) -> bool:
 
 
 def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
-    """Append the halt to the ledger's history, or say why that failed. The latch holds without it.
+    """Append the halt to the ledger's history, or return why that failed. The latch works without it.
 
     In a folder that others can write SQLite would follow a link that they put beside the ledger.
     """
@@ -259,7 +259,7 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
 
 
 def _may_fill(path: Path) -> bool:
-    """Tell whether an order may still fill; books that cannot be read are taken at their worst."""
+    """Return True if an order may still fill, or if the books can't be read."""
     from tradebot.adapters.ledger.history import opened_history
 
     try:

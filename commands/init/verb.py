@@ -1,4 +1,4 @@
-"""`tradebot init`: make a bot's folder, its books and, for the sandbox, its market; arm sandbox and paper."""
+"""`tradebot init`: create a bot's folder, its books and, for the sandbox, its market; arm sandbox and paper."""
 
 import os
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Made:
 
 
 def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any]) -> Report:
-    """Check everything, reach a real venue, and only then write."""
+    """Check everything, including a real venue, and only then write."""
     from commands.shared.clocks import require
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
@@ -68,7 +68,7 @@ def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, A
 
 
 def _refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
-    """Refuse a mode that environment or file contradict: each later verb would refuse the folder that was made."""
+    """Refuse a mode that contradicts the environment or a file: every later verb would refuse the folder."""
     from tradebot.app.settings import modes_said
     from tradebot.model.trading import Mode
 
@@ -137,7 +137,7 @@ def _refuse_foreign_settings(path: Path, flags: dict[str, Any]) -> None:
 
 
 def _set_leftovers_aside(path: Path) -> None:
-    """Make room where an earlier run was cut short before its books were used."""
+    """Move aside the leftovers of an earlier run that was interrupted before its books were used."""
     from tradebot.adapters.recovery import leftovers
     from tradebot.adapters.state import state_folder
     from tradebot.app import sandbox
@@ -219,7 +219,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
 
 
 def _keep_flags(path: Path, flags: dict[str, Any]) -> None:
-    """Write what was asked for into the folder's own configuration, where the next verb finds it."""
+    """Write the flags into the folder's own configuration, where the next verb finds them."""
     import yaml
 
     from tradebot.adapters.state.state_folder import write_durably
@@ -231,13 +231,13 @@ def _keep_flags(path: Path, flags: dict[str, Any]) -> None:
 
 
 def written_here(path: Path) -> bool:
-    """Tell whether a configuration is as `init` wrote it, untouched since."""
+    """Return True if a configuration is unchanged since `init` wrote it."""
     first, newline, rest = path.read_bytes().partition(b"\n")
     return first + newline == _first_line(rest.decode(errors="replace")).encode()
 
 
 def _first_line(text: str) -> str:
-    """Return the line that begins a configuration of `init`'s: its digest tells whether a person has edited it."""
+    """Return the first line of a configuration written by `init`; its digest shows whether a person edited it."""
     import hashlib
 
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -265,7 +265,7 @@ def _permitted(made: Made) -> str:
 
 
 class MarketWish(NamedTuple):
-    """What the flags ask of the embedded exchange's market; None leaves a value to the configuration."""
+    """The market that the flags ask for; None leaves a value to the configuration."""
 
     bars: str | None = None
     bar_stamp: str | None = None
@@ -362,7 +362,7 @@ def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any]) -> dic
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("init", epilog="tradebot init\ntradebot init --mode paper --shadow --state-dir paper")
     def init(

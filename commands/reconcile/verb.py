@@ -1,4 +1,4 @@
-"""`tradebot reconcile`: apply what the venue did, compare books and broker, write down an accepted plan.
+"""`tradebot reconcile`: apply what happened at the venue, compare books and broker, and apply an accepted plan.
 
 Nothing here can send an order: the order port is never made.
 """
@@ -66,7 +66,7 @@ class Compared:
 
 
 def run(app: "App", *, by: str, apply: str | None = None) -> Report:
-    """Compare, or write an accepted plan and compare again; exit 10 while anything differs.
+    """Compare, or apply an accepted plan and compare again; exit 10 while anything differs.
 
     Raises OperatorError: exit 2 for a plan that cannot be read or is another account's, 3 where the broker
     has moved.
@@ -94,7 +94,7 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
 
 
 def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
-    """Claim the slot, then compare; a plan is written down first. The caller holds the pass lock."""
+    """Claim the slot, apply the plan if there is one, then compare. The caller holds the pass lock."""
     from commands.shared.passes import begin
     from tradebot.model.record import Job
     from tradebot.reconciliation.protection import Watch
@@ -187,7 +187,7 @@ def _number(value: Decimal | None) -> str:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("reconcile", epilog="tradebot reconcile\ntradebot reconcile --apply plan-1a2b3c4d")
     def reconcile(

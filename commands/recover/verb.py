@@ -1,4 +1,4 @@
-"""`tradebot recover`: make the books anew from backup, journal and broker, and let a person accept them.
+"""`tradebot recover`: rebuild the books from backup, journal and broker, and have a person accept them.
 
 Nothing here can send an order: the order port is never made.
 """
@@ -42,7 +42,7 @@ SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class DoubtRow:
-    """Something that could not be proven: of what kind, where, and why."""
+    """Something that couldn't be proven: its kind, where, and why."""
 
     what: str
     where: str
@@ -71,7 +71,7 @@ class Recovered:
 
 
 def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None = None) -> Report:
-    """Rebuild damaged books, or accept rebuilt ones; exit 10 where something could not be proven.
+    """Rebuild damaged books, or accept rebuilt ones; exit 10 if something couldn't be proven.
 
     Raises OperatorError: exit 2 without a confirmation, 3 with a wrong one or a wrong name.
     """
@@ -86,7 +86,7 @@ def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None
 
 @contextmanager
 def at_rest(app: "App", verb: str) -> Iterator[None]:
-    """Hold the bot while nobody is at work on it, `serve` included: its books are about to be changed for others."""
+    """Hold the bot's locks while its books are replaced, so that no other process, `serve` included, works on it."""
     from tradebot.adapters.state import lock
 
     path = app.folder.path
@@ -119,7 +119,7 @@ def _problem(app: "App") -> str | None:
 
 
 def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered:
-    """Halt, make the books anew, and compare them with the broker; the caller holds the bot at rest."""
+    """Halt, rebuild the books, and compare them with the broker; the caller holds the bot's locks."""
     from tradebot.adapters.recovery import rebuild
     from tradebot.adapters.state import switch
     from tradebot.model.reasons import Reason
@@ -142,7 +142,7 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
 
 
 def _note(app: "App", what: str, details: dict[str, str]) -> None:
-    """Leave an event behind: books that were made anew are looked for first when something goes wrong after it."""
+    """Write an event: if something goes wrong later, people look for rebuilt books first."""
     from tradebot.model.event import Severity, SystemEvent
 
     app.events.emit(SystemEvent(datetime.now(UTC), "ledger", what, Severity.WARN, None, details))
@@ -165,7 +165,7 @@ def _data(why: str, made: "Rebuilt", compared: bool, doubts: tuple[DoubtRow, ...
 
 
 def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
-    """Apply the broker's facts to the new books; what differs, and what is of unknown fate, becomes a doubt."""
+    """Apply the broker's facts to the new books; each difference and each unknown outcome becomes a doubt."""
     from commands.shared.clocks import require
     from tradebot.reconciliation.account import require_account
     from tradebot.reconciliation.reconcile import reconcile
@@ -194,7 +194,7 @@ def _accepting(app: "App", name: str) -> str:
 
 
 def _keep(app: "App", data: Recovered) -> None:
-    """Write down what was found, so that it can be shown once more before it is accepted."""
+    """Save the findings, so that they can be shown again before the books are accepted."""
     from tradebot.adapters.state.state_folder import write_durably
 
     place = _file(app, str(data.name))
@@ -209,7 +209,7 @@ def _file(app: "App", name: str) -> Path:
 
 
 def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
-    """Show what could not be proven, ask for the account's tail, and let the books count."""
+    """Show what couldn't be proven, ask for the account's tail, and accept the books."""
     waiting = app.ledger.file.rebuilt()
     if waiting != name:
         raise OperatorError(
@@ -295,7 +295,7 @@ def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("recover", epilog="tradebot recover\ntradebot recover --accept rebuilt-1a2b3c4d")
     def recover(

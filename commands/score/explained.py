@@ -1,4 +1,4 @@
-"""`score --explain SYMBOL`: how one symbol's score is made, from the numbers that went in. It only looks."""
+"""`score --explain SYMBOL`: show how one symbol's score is computed, without recording anything."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class Explained:
 
 
 def run(app: "App", symbol: str) -> Report:
-    """Score the universe as `score` does, record nothing, and take one symbol's score apart."""
+    """Score the universe as `score` does, record nothing, and break one symbol's score down."""
     from commands.shared.passes import in_universe
     from tradebot.desk.snapshot import flow_desk
 

@@ -1,4 +1,4 @@
-"""`tradebot score`: score the universe from the facts known now; nothing is bought."""
+"""`tradebot score`: score the universe from the facts known now, without trading."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +83,7 @@ def _score(row: "CandidateRow") -> str:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("score", epilog="tradebot score\ntradebot score --explain AAPL")
     def score(

@@ -1,4 +1,4 @@
-"""`tradebot serve`: every job of the timetable in its slots, until a signal ends it."""
+"""`tradebot serve`: run every job of the timetable in its slots until a signal ends it."""
 
 import json
 import math
@@ -86,7 +86,7 @@ def _pace(app: "App", duty: "Duty", speed: float | None, tell: "Callable[[Line],
 
 
 def _note(app: "App", tell: "Callable[[Line], None]", at: "datetime", said: str) -> None:
-    """Say something of the whole, and keep it among the events."""
+    """Print a message about the whole run, and record it as an event."""
     from jobs.runner import Kind, Line
     from tradebot.model.event import Severity, SystemEvent
 
@@ -111,7 +111,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT while it lasts."""
+        """Handle SIGTERM and SIGINT inside the block."""
         before = {number: signal.signal(number, self._heard) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -133,7 +133,7 @@ class Stop:
 
 
 def _number(speed: float | None) -> float | None:
-    """Refuse what is no number: it is neither below a least value nor above a highest one."""
+    """Refuse NaN, which a check of minimum and maximum does not catch."""
     if speed is not None and math.isnan(speed):
         raise typer.BadParameter("nan is no number")
     return speed
@@ -176,7 +176,7 @@ def _teller(app: "App", as_json: bool) -> "Callable[[Line], None]":
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("serve", epilog="tradebot serve\ntradebot serve --speed 600  # on the sandbox, ten minutes a second")
     def serve(

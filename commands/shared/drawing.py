@@ -14,7 +14,7 @@ HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 def bar(count: int, most: int, width: int) -> str:
-    """Return a bar as long as `count` is of `most`, at least one mark for anything that is there."""
+    """Return a bar for `count` out of `most`; anything above zero gets at least one mark."""
     return "█" * max(1, width * count // most) if count else ""
 
 
@@ -30,7 +30,7 @@ def sparkline(values: Sequence[Decimal], width: int) -> str:
 
 
 def time_left(seconds: float) -> str:
-    """Return when something is due: in 3h20m, or due 14h27m ago where its time is past."""
+    """Return when something is due: `in 3h20m`, or `due 14h27m ago` if it is overdue."""
     return f"in {duration(seconds)}" if seconds > 0 else f"due {duration(-seconds)} ago"
 
 

@@ -85,7 +85,7 @@ def mend_streams() -> None:
 
 
 def mute(stream: TextIO) -> None:
-    """Let what is still said to a stream go nowhere: Python flushes it once more as it ends."""
+    """Discard what is still written to a stream: Python flushes it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -150,9 +150,9 @@ def complain(text: str) -> None:
 
 
 def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: bool) -> None:
-    """Return where `word` was typed, as --confirm or at a terminal; `by_hand` takes it from a terminal only.
+    """Return once `word` has been confirmed, by --confirm or at a terminal; with `by_hand`, at a terminal only.
 
-    Raises OperatorError: exit 2 where it was not said, 3 where another word was.
+    Raises OperatorError: exit 2 if nothing was typed, 3 if it was a different word.
     """
     if by_hand and not sys.stdin.isatty():
         raise OperatorError(f"{what} with real money behind it needs a person at a terminal", command)

@@ -12,7 +12,7 @@ UNITS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which passes: the last so many, or those within `since_s` seconds or the session of the last one."""
+    """A choice of passes: the last few, or those within `since_s` seconds or the session of the last one."""
 
     last: int = 1
     since_s: int | None = None
@@ -20,7 +20,7 @@ class Span:
 
 
 def span_of(last: int | None, since: str | None) -> Span:
-    """Return the span that the options name; OperatorError where they contradict or cannot be read."""
+    """Return the span that the options name; raise OperatorError if they conflict or can't be parsed."""
     if last is not None and since is not None:
         raise OperatorError("--last and --since exclude each other", "tradebot why-no-orders --since session")
     if since is None:

@@ -20,7 +20,7 @@ def run(app: "App") -> Report:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("status", epilog="tradebot status\ntradebot status --json")
     def status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:

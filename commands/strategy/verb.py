@@ -1,4 +1,4 @@
-"""`tradebot strategy new|list`: begin a strategy of one's own, and see which are installed, in use and well."""
+"""`tradebot strategy new|list`: create a strategy package, and list the installed ones and whether they work."""
 
 import os
 import re
@@ -75,7 +75,7 @@ class Strategies:
 
 
 def new(name: str, path: Path) -> Report:
-    """Write the package. OperatorError where the name or the folder cannot serve."""
+    """Write the package; raise OperatorError if the name or the folder can't be used."""
     from commands.strategy.package import package_files
     from tradebot.adapters.plugins.plugin import installed
     from tradebot.strategies.settings import STRATEGY_NAME
@@ -240,7 +240,7 @@ def guarded(protections: "Protections") -> str:
 
 
 def remedy(row: StrategyRow) -> str:
-    """Return what to do about a strategy that is not well."""
+    """Return what to do about a strategy that isn't working."""
     from tradebot.model.reasons import REASONS, Reason
 
     if row.state == MISSING:

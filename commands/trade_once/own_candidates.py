@@ -1,4 +1,4 @@
-"""`trade-once --candidates`: one's own candidates, read, counted, and handed in by the door of every strategy."""
+"""`trade-once --candidates`: read and count a person's own candidates, and submit them as a strategy would."""
 
 import sys
 from dataclasses import dataclass, fields, replace

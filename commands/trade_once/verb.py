@@ -65,7 +65,7 @@ def _render(console: "Console", data: "EntriesData") -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command("trade-once", epilog="tradebot trade-once --dry-run\ntradebot trade-once")
     def trade_once(

@@ -1,4 +1,4 @@
-"""Why the bot did or did not buy, folded from records; no gate is asked again."""
+"""Explain from the records why the bot did or didn't buy; no gate is asked again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,7 +148,7 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
 
 
 def _silent_since(app: "App", last: datetime) -> str | None:
-    """Say that no pass has run for long in an open session; on the sandbox time stands still, so nobody is late."""
+    """Say that no pass has run for a while in an open session; in the sandbox time stands still, so none is late."""
     from tradebot.model.record import Job
     from tradebot.model.trading import Mode
     from tradebot.timetable.sessions import session_of

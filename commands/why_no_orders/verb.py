@@ -1,4 +1,4 @@
-"""`tradebot why-no-orders`: why the bot did or did not buy, folded from records; no gate is asked again."""
+"""`tradebot why-no-orders`: explain from the records why the bot did or didn't buy; no gate is asked again."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +36,7 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None) -
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb on the command line."""
+    """Register the verb."""
 
     @app.command(
         "why-no-orders",
