@@ -1,4 +1,4 @@
-"""Values of the configuration, and what a check of it found."""
+"""Configuration values, and the result of checking a configuration."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The values asked for; `state_dir` is None where no bot was found and the shipped layers are shown."""
+    """The requested values; `state_dir` is None if no bot was found and the shipped layers are shown."""
 
     state_dir: str | None
     key: str | None
@@ -40,7 +40,7 @@ class Change:
 class Checked:
     """A valid configuration: how many values it has, and what it changes; `file` is None for the one in force.
 
-    `differences` compare it with the accepted one; None where nothing was accepted yet.
+    `differences` compares it with the accepted one; None if nothing has been accepted yet.
     """
 
     file: str | None

@@ -1,4 +1,4 @@
-"""`tradebot config`: each value of the configuration with its source, and whether a file would be accepted."""
+"""`tradebot config`: show each configuration value with its source, and check whether a file would load."""
 
 import difflib
 import os
@@ -32,7 +32,7 @@ LONG = 12
 
 
 def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:
-    """Return each value with its source; OperatorError for a name that is none."""
+    """Return each value with its source; raise OperatorError for an unknown name."""
     folder, loaded = _loaded(state_dir, config)
     differ = {row.name: row for row in _differences(folder, loaded) or ()}
     every = [replace(row, difference=differ.get(row.key)) for row in values(loaded)]
@@ -44,7 +44,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
 
 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
-    """Load the configuration, or a file in its place, as a verb would; OperatorError says what is wrong."""
+    """Load the configuration, or a given file, as a verb would; OperatorError says what is wrong."""
     from tradebot.adapters.plugins.plugin import require_installed
     from tradebot.app.settings import load
 
@@ -69,7 +69,7 @@ def _report(verb: str, data: object, folder: "StateFolder | None", loaded: "Load
 
 
 def _loaded(state_dir: str | None, config: str | None, file: Path | None = None) -> "tuple[StateFolder | None, Loaded]":
-    """Return the bot's folder and settings; without a folder, which only a named one must be, the shipped layers."""
+    """Return the bot's folder and settings, or the shipped layers if there is no folder and none was named."""
     from tradebot.adapters.state import state_folder
     from tradebot.app.settings import load
     from tradebot.app.wiring import Options, load_for, user_file
@@ -84,7 +84,7 @@ def _loaded(state_dir: str | None, config: str | None, file: Path | None = None)
 
 
 def _differences(folder: "StateFolder | None", loaded: "Loaded") -> "tuple[Difference, ...] | None":
-    """Compare with the accepted configuration; None where no bot or no readable books hold one."""
+    """Compare with the accepted configuration; None if there is no bot or its books can't be read."""
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.app.baseline import differences
 
@@ -138,7 +138,7 @@ def _render(console: "Console", data: Shown, *, origin: bool) -> None:
 
 
 def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
-    """Yield what is shown of each value; a long section is told by its size."""
+    """Yield the text shown for each value; a long section is shown by its size."""
     from rich.markup import escape
 
     sizes: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""One line of `serve`: what a pass did, in a sentence, as a row for people."""
+"""Format one line of `serve`: what a pass did, as a sentence."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The boundary around every command: whatever ends it becomes an exit code, a sentence, and the next step.
+"""The boundary around every command: every error becomes an exit code, a sentence, and the next step.
 
 `halt` goes through this file too, so it uses the cheap part of the standard library only.
 """
@@ -20,11 +20,11 @@ WHAT_IS_KEPT = "what was done until then is recorded: tradebot status"
 
 
 class TerminatedError(BaseException):
-    """SIGTERM arrived; like KeyboardInterrupt it passes by whoever handles errors on the way."""
+    """SIGTERM arrived. Like KeyboardInterrupt, it isn't caught by handlers of ordinary errors."""
 
 
 def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
-    """Run a command line's work and return its exit code; every error ends here as a sentence with its next step."""
+    """Run a command and return its exit code; every error becomes a sentence with its next step."""
     mend_streams()
     hints.aim(arguments)
     signal.signal(signal.SIGTERM, _terminated)
@@ -55,7 +55,7 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
 
 
 def _whose(arguments: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return mode and account tail from the marker of the folder that is meant; None for both where none is told."""
+    """Return the mode and the account tail from the folder's marker; None for both if it has none."""
     try:
         folder = state_folder.open_state(hints.meant(arguments), os.environ)
     except (TradebotError, OSError, ValueError, RecursionError):
@@ -70,7 +70,7 @@ def _cut_short(signalled: BaseException) -> TradebotError:
 
 
 def _unusable(refused: OSError) -> TradebotError:
-    """Name the file that the system refused; files of ours are named, so without a name it was the output."""
+    """Name the file that the system refused; our own files have names, so without a name it was the output."""
     said = refused.strerror or str(refused)
     if refused.filename is None:
         mute(sys.stdout)

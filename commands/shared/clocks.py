@@ -1,4 +1,4 @@
-"""Verbs that write down what day it is need two clocks that agree: a wrong day cannot be taken back."""
+"""Check that two clocks agree, for verbs that record the date: a wrong date can't be undone."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def require(clock: "VenueClock", second: "datetime | None", settings: "Settings") -> None:
-    """Raise TemporaryError where the venue's clock and a second one disagree."""
+    """Raise TemporaryError if the venue's clock and a second one disagree."""
     apart = clocks_agree(clock.ahead_s(second), settings.limits)
     if not apart.passed:
         raise disagreement(apart)

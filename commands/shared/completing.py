@@ -1,4 +1,4 @@
-"""Live values for the shell's completion, quickly: from files beside the bot, never from a venue.
+"""Values for shell completion, read quickly from the bot's files, never from a venue.
 
 A completion that finds nothing offers nothing; it never prints an error into a half-typed line.
 """
@@ -22,7 +22,7 @@ NEWEST = 50
 
 
 def symbols(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the names that the bot looks at or holds."""
+    """Return the symbols that the bot watches or holds."""
     universe = next((layer["universe"] for layer in _layers(context) if "universe" in layer), None)
     names = map(str, universe) if isinstance(universe, list) else ()
     return _matching([*names, *_held(context)], incomplete)
@@ -43,12 +43,12 @@ def accounts(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def fault_actions(incomplete: str) -> list[str]:
-    """Return what can be done with faults."""
+    """Return the actions on faults."""
     return _matching(("list", "add", "clear", "show", "ready"), incomplete)
 
 
 def fault_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the ready-made fault scripts, where one is to be shown the faults too; nothing for other actions."""
+    """Return the names of ready-made fault scripts, and of faults if one is to be shown; nothing for other actions."""
     action = context.params.get("action")
     if action == "show":
         from tradebot.app.sandbox import fault_words
@@ -58,7 +58,7 @@ def fault_names(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def reset_account(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the account that is to be reset: its name confirms it."""
+    """Return the name of the account to reset, which confirms the reset."""
     return _matching([context.params.get("account") or "main"], incomplete)
 
 
@@ -73,7 +73,7 @@ def paces(incomplete: str) -> list[str]:
 
 
 def fills(incomplete: str) -> list[str]:
-    """Return how orders can fill on the embedded exchange."""
+    """Return the fill models of the embedded exchange."""
     return _matching(("paper", "next-bar"), incomplete)
 
 
@@ -90,12 +90,12 @@ def ready_names(incomplete: str) -> list[str]:
 
 
 def own(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the names that the bot holds itself."""
+    """Return the symbols of the bot's own positions."""
     return _matching(_held(context), incomplete)
 
 
 def strangers(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the names of foreign positions that plans have found."""
+    """Return the symbols of foreign positions that plans have listed."""
     found = (finding for name in _plan_files(context)[:NEWEST] for finding in _findings(name))
     return _matching((text for kind, text in found if kind == "foreign_position"), incomplete)
 
@@ -161,7 +161,7 @@ def _layers(context: typer.Context) -> list[dict[str, object]]:
 
 
 def _base() -> Path:
-    """Return base.yaml without the settings' module, whose types take longer to load than a person waits."""
+    """Return base.yaml without the settings module, which takes too long to load for completion."""
     import tradebot
 
     here = Path(tradebot.__file__).parent

@@ -1,6 +1,6 @@
-"""The console of every verb: the commands in its texts are shown as they must be typed, times in the reader's zone.
+"""The console of every verb: it shows commands as they must be typed, and times in the reader's zone.
 
-Whatever is shown comes through here, so this is where foreign text loses what would repaint a terminal.
+Everything shown goes through here, so this is where control characters are removed from foreign text.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Commands that the bot proposes, as they must be typed to act on the same bot.
+"""Turn the commands that tradebot suggests into the exact text to type for the same bot.
 
 Texts name a command as `tradebot VERB …`, wherever they are written down. What prints them puts in how this program
 was started, and the folder where it is not the default one. `halt` goes through this file: cheap imports only.
@@ -79,7 +79,7 @@ def meant(arguments: Sequence[str]) -> Path:
 
 
 def aimed(text: str, written: Callable[[str], str] = str) -> str:
-    """Return a text with each command in it as it must be typed; `written` escapes what is put in."""
+    """Return a text with each command as it must be typed; `written` escapes what is inserted."""
     return COMMAND.sub(partial(_typed, written), text) if f"{PROGRAM} " in text else text
 
 
@@ -110,7 +110,7 @@ def _on_the_path() -> list[str]:
 
 
 def _named(arguments: Sequence[str]) -> str | None:
-    """Return the folder that a command line names; the last one wins, as on every command line."""
+    """Return the folder that a command line names; the last one wins, as usual."""
     named = [
         word.partition("=")[2] or following
         for word, following in pairwise([*arguments, ""])

@@ -1,4 +1,4 @@
-"""What a person who looks at positions and exits must know beside them, one line each."""
+"""Warnings shown with positions and exits, one line each."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def notes(app: "App", now: "datetime | None") -> tuple[str, ...]:
-    """Return a line with what to type for each thing that exits leave alone, or do otherwise than configured."""
+    """Return one line, with a command, for each thing that exits ignore or handle differently than configured."""
     return (*map(clean, _rules(app)), *_forgotten(app, now))
 
 

@@ -1,4 +1,4 @@
-"""What the verbs of the timetable share: claiming their slot, and reporting a pass with all its decisions."""
+"""Shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -45,7 +45,7 @@ def begin(
     dry_run: bool = False,
     part: str = "",
 ) -> "tuple[Call | Refused, VenueClock]":
-    """Return the call that fills the slot of now, or why there is none, with the venue's clock, asked for if absent."""
+    """Claim the current slot; return the call, or why there is none, and the venue's clock (read if not given)."""
     from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
     from tradebot.gates.common import clocks_agree
@@ -77,9 +77,9 @@ def begin(
 
 
 def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
-    """Return the call of a pass of exits that claims no slot, because nobody knows the day; refuse every other job.
+    """Return the call for a pass of exits without a slot, because the date is unknown; refuse every other job.
 
-    What it sends is named after the later of the two days, so that it is not given up as of an earlier one.
+    Its orders carry the later of the two dates, so that they aren't given up as belonging to an earlier day.
     """
     from commands.shared.clocks import disagreement
     from tradebot.timetable.sessions import last_session
@@ -96,12 +96,12 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
 
 
 def unfinished(app: "App", call: Call, now: datetime) -> bool:
-    """Tell whether a claimed slot's pass was cut short, or is at work now: only the pass lock tells these apart."""
+    """Return True if a claimed slot's pass was cut short or is still running; only the pass lock tells which."""
     return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun(app, call, now))
 
 
 def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
-    """Ask the venue for its time; that it did not say is recorded, because it is why nothing was traded."""
+    """Ask the venue for its time; if it doesn't answer, record that as the reason why nothing was traded."""
     try:
         return app.reader.clock()
     except TradebotError as failed:
@@ -115,9 +115,9 @@ def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
 
 @contextmanager
 def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Iterator[None]":
-    """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces that.
+    """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces this one.
 
-    An error that ends it is recorded as its reason, and raised. Where nothing can be recorded nothing is sent either.
+    An error that ends it is recorded as its reason and raised. If nothing can be recorded, nothing is sent.
     """
     if dry_run:
         yield
@@ -136,9 +136,9 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
 
 @dataclass(frozen=True, slots=True)
 class HaltOnFault:
-    """Halts where the bot's own fault ends what stands within, a gate's for example; the fault itself goes on.
+    """Halt the bot if a bug (in a gate, for example) ends the block; the exception continues.
 
-    An error that was raised on purpose is none, nor is what the system refused or a signal.
+    Errors raised on purpose, errors of the system and signals don't count as bugs.
     """
 
     app: "App"
@@ -148,7 +148,7 @@ class HaltOnFault:
         """Halt nothing yet."""
 
     def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
-        """Latch for a fault; that the history may not be writable any more must not hide the fault."""
+        """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
         from tradebot.desk.halting import halt_for
 
         if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
@@ -169,7 +169,7 @@ def _failure(failed: TradebotError) -> Decision:
 
 
 def in_universe(app: "App", symbol: str) -> str:
-    """Return a symbol of the universe as it is written there; OperatorError naming the nearest ones."""
+    """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
     wanted, universe = symbol.strip().upper(), app.settings.universe
     if wanted not in universe:
         meant = did_you_mean(wanted, universe) or f"it holds {', '.join(universe[:8])} …"
@@ -190,7 +190,7 @@ class NotRun:
 
 
 def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
-    """Report a pass that has no slot: a normal end, because nothing was left undone."""
+    """Report a pass without a slot; this is a normal result, because nothing was left undone."""
     data = _not_run(app, refused.decision, app.now())
     return Report(
         verb, data, lambda console: render_not_run(console, data), ExitCode.DONE, app.mode_name, app.account_tail
@@ -204,7 +204,7 @@ def _not_run(app: "App", decision: Decision, at: datetime) -> NotRun:
 
 
 def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
-    """Return what would change a decision of that time; no waiting helps once the sandbox's market is over."""
+    """Return what would change a past decision; waiting doesn't help once the sandbox's market has ended."""
     from tradebot.app import sandbox
     from tradebot.model.trading import Mode
 
@@ -221,7 +221,7 @@ def render_not_run(console: "Console", data: NotRun) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CandidateRow:
-    """One candidate as the pass left it; quantity in shares, price in USD."""
+    """The result for one candidate; quantity in shares, price in USD."""
 
     symbol: str
     strategy: str
@@ -243,7 +243,7 @@ class CandidateRow:
 class PassData:
     """One pass: candidates = orders + sum of `refused` by reason; `not_run` where the pass itself was refused.
 
-    `notes` are what a person must know of the exits beside that.
+    `notes` are warnings about exits.
     """
 
     id: str
@@ -260,7 +260,7 @@ class PassData:
 
 
 def pass_data(app: "App", cycle: "CycleRecord") -> PassData:
-    """Return a pass as it is reported."""
+    """Return the report of a pass."""
     from collections import Counter
 
     rows = tuple(_row(record) for record in cycle.candidates)
@@ -301,13 +301,13 @@ def _row(record: "CandidateRecord") -> CandidateRow:
 
 
 def pass_exit_code(data: PassData) -> ExitCode:
-    """Return 3 where a closed permission or the trading state stopped a candidate, 0 for everything else."""
+    """Return 3 if closed permission or the trading state stopped a candidate, otherwise 0."""
     stopped = any(decision.gate in SHUT and not decision.passed for row in data.rows for decision in row.decisions)
     return ExitCode.REFUSED if stopped else ExitCode.DONE
 
 
 def render_rows(console: "Console", data: PassData) -> None:
-    """Print what passed, then what ended where, with the numbers of the decision that ended it."""
+    """Print the candidates that passed, then the refused ones with the numbers of the deciding gate."""
     from rich.markup import escape
 
     from commands.shared.tables import Table, number
@@ -341,7 +341,7 @@ def legend(console: "Console", data: PassData) -> None:
 
 
 def render_refusal(console: "Console", refusal: "StrategyRefusal") -> None:
-    """Print that a strategy's whole answer was refused, with what was seen and what to do."""
+    """Print that a strategy's whole answer was refused, what it contained, and what to do."""
     found = refusal.decision
     assert found.reason is not None, "a refusal has a reason"
     row, limit = REASONS[found.reason], "" if found.limit is None else f" against {found.limit}"
@@ -351,7 +351,7 @@ def render_refusal(console: "Console", refusal: "StrategyRefusal") -> None:
 
 
 def _why_sent(row: CandidateRow) -> str:
-    """Return the rule that an exit or a cancel was sent for; an entry has none but its passes."""
+    """Return the rule behind an exit or a cancel; an entry has none."""
     return next((str(d.reason) for d in row.decisions if d.gate is Gate.EXIT and d.reason), "")
 
 
@@ -360,7 +360,7 @@ def _quantity(row: CandidateRow) -> str:
 
 
 def _compared(ended: "Decision") -> tuple[str, str]:
-    """Return what was observed and its limit, each with its unit."""
+    """Return the observed value and its limit, each with its unit."""
     from rich.markup import escape
 
     texts = (measured(value, unit) for value, unit in zip((ended.observed, ended.limit), ended.units, strict=True))

@@ -1,4 +1,4 @@
-"""What a verb needs before anything heavy is imported: who calls, documents, errors, typed confirmation.
+"""Helpers that need no heavy imports: the caller's name, documents, errors, typed confirmation.
 
 `halt` goes through this file alone, so it uses the cheap part of the standard library only.
 """
@@ -17,11 +17,11 @@ from tradebot.errors import ExitCode, OperatorError, TradebotError
 
 
 class OutputError(TradebotError):
-    """What was to be said could not be written, to a full disk for example. What was done stays done."""
+    """The output couldn't be written (the disk is full, for example). The work itself is done."""
 
 
 def caller() -> str:
-    """Return who calls, for the records: the user's name and the process."""
+    """Return the caller for the records: the user's name and the process."""
     return f"{os.environ.get('USER') or _user_name()}/{os.getpid()}"
 
 
@@ -75,7 +75,7 @@ def error_document(error: TradebotError, mode: str | None, account: str | None) 
 
 
 def mend_streams() -> None:
-    """Give a stream that the caller closed somewhere to go, and write what its encoding lacks as a question mark."""
+    """Redirect closed streams to nowhere, and print characters that the encoding lacks as question marks."""
     sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
     sys.stderr = sys.stderr or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
@@ -90,15 +90,15 @@ def mute(stream: TextIO) -> None:
 
 
 def say(text: str) -> bool:
-    """Print to stdout at once; False where the reader has gone away (| head), which undoes nothing that was done.
+    """Print to stdout at once; return False if the reader has gone away (| head), which isn't an error.
 
-    Raises OutputError, once, where it cannot be written; what is said after that goes nowhere.
+    Raises OutputError once if the text can't be written; later output is discarded.
     """
     return say_parts([text])
 
 
 def say_parts(parts: Iterable[str]) -> bool:
-    """Print a text that comes in parts, as `say` does one that is whole."""
+    """Print a text that comes in parts, as `say` prints a whole one."""
     try:
         for part in parts:
             print(hide(part), end="")
@@ -116,7 +116,7 @@ def say_parts(parts: Iterable[str]) -> bool:
 
 
 def note(text: str) -> None:
-    """Say something beside the data, on stderr."""
+    """Print a note to stderr, apart from the data."""
     complain(aimed(text))
 
 
@@ -126,7 +126,7 @@ def print_error(error: TradebotError) -> None:
 
 
 def print_error_document(error: TradebotError, mode: str | None, account: str | None) -> None:
-    """Print an error for programs: a document on stdout, or sentences on stderr where stdout takes nothing."""
+    """Print an error for programs: a document on stdout, or sentences on stderr if stdout fails."""
     if isinstance(error, OutputError):
         print_error(error)
         return
@@ -141,7 +141,7 @@ def _sentences(error: TradebotError) -> str:
 
 
 def complain(text: str) -> None:
-    """Print plain text to stderr, without what would repaint a terminal: it may quote a file, a plug-in or a venue."""
+    """Print text to stderr without control characters: it may quote a file, a plug-in or a venue."""
     try:
         print(hide(clean_lines(text)), file=sys.stderr, flush=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""Read what views are made of from the bot's own records; the broker is never asked."""
+"""Read the data for views from the bot's own records, never from the broker."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime

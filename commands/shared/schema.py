@@ -1,4 +1,4 @@
-"""What every verb takes from this one place: --schema, the JSON Schema of its --json document, and --utc."""
+"""Give every verb --schema (the JSON Schema of its --json document) and --utc."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -73,7 +73,7 @@ FURTHER: Mapping[str, tuple[str, ...]] = {"score": ("score-explain",)}
 
 
 def schema_of(verb: str) -> "Schema":
-    """Return the schema of every document that a verb, written as it is typed, may print; an error is one of them."""
+    """Return the schema of every document that a verb may print, errors included; `verb` as it is typed."""
     from commands.shared.schema_types import Definitions
 
     name = verb.replace(" ", "-")
@@ -101,7 +101,7 @@ def _document(name: str, known: "Definitions") -> "Schema":
 
 
 def _whose() -> "dict[str, Schema]":
-    """Return the two fields that tell whose document it is."""
+    """Return the two fields that identify the bot: mode and account."""
     from tradebot.model.trading import Mode, mode_name
 
     modes = [mode_name(mode, shadow=shadow) for mode in Mode for shadow in (False, True)]
@@ -169,7 +169,7 @@ def _show(context: typer.Context, _option: object, wanted: bool) -> None:
 
 
 def offer(app: typer.Typer) -> None:
-    """Let every verb of the command line take --schema and --utc, those of its groups too."""
+    """Add --schema and --utc to every verb, including those in groups."""
     for command in _commands(app):
         command.cls = Verb
 

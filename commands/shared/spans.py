@@ -1,4 +1,4 @@
-"""Which recorded passes a question is about."""
+"""Choose which recorded passes a question covers."""
 
 import re
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""What every verb shares: its options, its report, and how errors become sentences and exit codes.
+"""Shared by every verb: options, reports, and how errors become sentences and exit codes.
 
-Only cheap imports stand here, because each verb's help goes through this file.
+It has only cheap imports, because every verb's help loads it.
 """
 
 import json
@@ -139,7 +139,7 @@ def progress_bar(what: str) -> "Iterator[Progress]":
 
 
 def confirm_for(app: "App", given: str | None, *, what: str, command: str, word: str | None = None) -> None:
-    """Have a person type `word`, or else the account's tail; real money is confirmed at a terminal alone."""
+    """Ask the person to type `word`, or the account's tail by default; with real money, only at a terminal."""
     from tradebot.model.trading import Mode
 
     confirm(word or app.account_tail, given, what=what, command=command, by_hand=app.mode is Mode.LIVE)
@@ -167,7 +167,7 @@ def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]
 
 
 def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
-    """Open the bot that the options and the environment name, whatever became of its books."""
+    """Open the bot that the options and the environment name, even if its books are damaged or lost."""
     from tradebot.adapters.state.state_folder import read_marker
     from tradebot.app.wiring import Options
     from tradebot.app.wiring import opened as open_app

@@ -1,4 +1,4 @@
-"""Errors of the command line itself, in our words: what was typed wrong, and what to type instead."""
+"""Errors in the command line itself, in plain words: what was wrong, and what to type instead."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -23,7 +23,7 @@ NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a n
 
 
 def explained(wrong: Exception, arguments: Sequence[str], program: Any) -> OperatorError:
-    """Return the error that a person reads for a command line that Typer could not."""
+    """Return the error to show for a command line that Typer couldn't parse."""
     verbs = dict(leaves(program))
     verb = max((verb for verb in verbs if _typed(verb, arguments)), key=len, default="")
     context: Any = getattr(wrong, "ctx", None)

@@ -1,4 +1,4 @@
-"""Lines for people: broken between words alone, and never inside a path or a command, which are there to be copied."""
+"""Wrap lines between words, but never inside a path or a command, so that these can be copied."""
 
 import re
 

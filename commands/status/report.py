@@ -26,7 +26,7 @@ REACH = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A closed door of permission; `entries_only` where exits and cancels go on."""
+    """A closed door of permission; `entries_only` if exits and cancels continue."""
 
     reason: str
     found: str
@@ -45,7 +45,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class LastPass:
-    """The last recorded pass of a job; `slot` is None where the records do not name it."""
+    """The last recorded pass of a job; `slot` is None if the records don't name it."""
 
     job: str
     at: datetime
@@ -55,7 +55,7 @@ class LastPass:
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
-    """A working order, or one of unknown fate; quantity in shares still open, price in USD."""
+    """A working order, or one with an unknown outcome; quantity in shares still open, price in USD."""
 
     symbol: str
     side: str
@@ -67,7 +67,7 @@ class OpenOrder:
 
 @dataclass(frozen=True, slots=True)
 class LookedAt:
-    """How many records this screen was made of."""
+    """How many records this screen is based on."""
 
     fills: int
     orders: int
@@ -118,7 +118,7 @@ class Status:
 
 
 def status_of(app: "App") -> Status:
-    """Read the ledger, the recorded passes and the switch; exit 0 whatever they say."""
+    """Read the ledger, the recorded passes and the switch; always exit 0."""
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
     from tradebot.desk.halting import under
@@ -197,7 +197,7 @@ def _recent(app: "App", now: datetime | None) -> "Sequence[CycleRecord]":
 
 
 def _doors(permission: "Permission", now: datetime) -> tuple[Door, ...]:
-    """Return what is closed at a person's own clock: real money trades in real time."""
+    """Return the closed doors by this machine's clock, because live trading runs in real time."""
     closed = permission.closed_to_entries(now)
     return tuple(Door(reason.value, clean(found), (reason, found) not in permission.closed) for reason, found in closed)
 
@@ -240,7 +240,7 @@ def _compared(mark: "ReconcileMark | None", as_of: datetime | None) -> Compared 
 
 
 def _open_order(order: "Order", ending: bool) -> OpenOrder:
-    """Return an order as last told; the venue's word that it ended comes with the next pass."""
+    """Return an order as last reported; whether it has ended since, the next pass will learn."""
     return OpenOrder(
         symbol=clean(order.symbol),
         side=order.side.value,

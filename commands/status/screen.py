@@ -24,7 +24,7 @@ STATE_STYLE = {"ACTIVE": "green", "REDUCE_ONLY": "yellow", "FLATTEN": "red"}
 
 
 def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
-    """Print the screen: who and where, what may be done, what was done, what is held."""
+    """Print the screen: bot and folder, permission and state, recent passes, orders and positions."""
     console.print(f"[bold]{mode}[/bold], account …{tail}, state {escape(data.state_dir)}")
     console.print(f"  last recorded trading time {_when(data.as_of)}; the broker was not asked")
     if mode in IN_SANDBOX:
@@ -69,7 +69,7 @@ def _may(console: "Console", data: "Status") -> None:
 
 
 def _health(console: "Console", data: "Status") -> None:
-    """One line: the worst in words, and how much was looked at."""
+    """Return one line: the worst problem, and how much was checked."""
     bad = [check for check in data.health if check.state != "ok"]
     worst = "warn" if any(check.state == "warn" for check in bad) else "unknown" if bad else "ok"
     style = HEALTH_STYLE[worst]
@@ -121,7 +121,7 @@ def _positions(console: "Console", data: "Status") -> None:
 
 
 def nearest_rule(held: "Holding") -> str:
-    """Return the rule that acts first, and how far it is; nothing where no price is known."""
+    """Return the closest exit rule and how far it is; empty if no price is known."""
     stop = next((stop for stop in held.stops if stop.rule == held.nearest), None)
     if stop is None:
         return ""

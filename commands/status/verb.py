@@ -1,4 +1,4 @@
-"""`tradebot status`: what the bot holds and may do, from its own records; the venue is not asked."""
+"""`tradebot status`: show what the bot holds and may do, from its own records, without asking the venue."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def run(app: "App") -> Report:
-    """Report what the ledger, the recorded passes and the switch say; exit 0 whatever that is."""
+    """Report what the ledger, the recorded passes and the switch say; always exit 0."""
     from commands.status.report import status_of
     from commands.status.screen import show
 

@@ -1,4 +1,4 @@
-"""What `tradebot strategy new` writes: a package with one strategy, its test and how to install it."""
+"""The package that `tradebot strategy new` writes: one strategy, its test, and how to install it."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath

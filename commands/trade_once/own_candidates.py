@@ -36,13 +36,13 @@ class LinesRead:
 
 @dataclass(frozen=True, slots=True)
 class EntriesData(PassData):
-    """One pass of entries; `submitted` is None where the strategies proposed."""
+    """One pass of entries; `submitted` is None if the strategies proposed the candidates."""
 
     submitted: LinesRead | None
 
 
 def read(app: "App", origin: str) -> "Submission":
-    """Return what a file, or standard input for "-", holds; OperatorError where nothing in it is a candidate."""
+    """Read candidates from a file, or from standard input for "-"; raise OperatorError if there are none."""
     from tradebot.adapters.flow.candidate_lines import read as read_lines
 
     in_use = app.settings.strategies.in_use()
@@ -77,7 +77,7 @@ def world_of(world: "World", submission: "Submission") -> "World":
 
 
 def note_bad_lines(world: "World", origin: str, submission: "Submission", now: datetime) -> None:
-    """Keep the bad lines as one event, because whoever sent them may never see this screen."""
+    """Record the bad lines as one event, because whoever sent them may never see this screen."""
     from tradebot.model.event import Severity, SystemEvent
 
     if world.dry_run or not submission.bad:
@@ -88,7 +88,7 @@ def note_bad_lines(world: "World", origin: str, submission: "Submission", now: d
 
 
 def entries(data: PassData, origin: str | None, submission: "Submission | None") -> EntriesData:
-    """Return a pass with what was read for it."""
+    """Return a pass together with the lines read for it."""
     read_in = None
     if submission is not None:
         counts = (submission.lines, len(submission.candidates), submission.duplicates)
@@ -98,7 +98,7 @@ def entries(data: PassData, origin: str | None, submission: "Submission | None")
 
 
 def render_read(console: "Console", found: LinesRead) -> None:
-    """Print how many lines were read, and why those that were refused were."""
+    """Print how many lines were read, and why some were refused."""
     candidates, duplicates = counted(found.candidates, "candidate"), counted(found.duplicates, "duplicate")
     counts = f"{candidates} + {duplicates} + {counted(len(found.bad), 'bad line')}"
     console.print(f"Read {counted(found.lines, 'line')} of {clean(found.origin)} = {counts}", markup=False)

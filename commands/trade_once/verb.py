@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def run(
     app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, candidates: str | None = None
 ) -> Report:
-    """Run one pass of entries; exit 3 where permission or the trading state kept entries shut.
+    """Run one pass of entries; exit 3 if permission or the trading state kept entries closed.
 
     With `candidates`, a file or "-", its lines are proposed instead of the strategies' own: once in each slot.
     """

@@ -1,4 +1,4 @@
-"""`tradebot why-no-orders --reason CODE`: which candidates ended at one reason, those that came nearest first."""
+"""`tradebot why-no-orders --reason CODE`: show which candidates ended with one reason, closest to passing first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ SHOWN = 40
 
 @dataclass(frozen=True, slots=True)
 class EndedRow:
-    """One candidate that ended there; `distance` is how far it was from passing, as a fraction of the limit."""
+    """One such candidate; `distance` is how far it was from passing, as a fraction of the limit."""
 
     symbol: str
     at: datetime
@@ -36,7 +36,7 @@ class EndedRow:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """All candidates of some passes that ended at one reason, the nearest first."""
+    """All candidates of some passes that ended with one reason, closest to passing first."""
 
     reason: str
     meaning: str
@@ -46,7 +46,7 @@ class Ended:
 
 
 def reason_of(text: str) -> "Reason":
-    """Return the reason of a code; OperatorError with the nearest ones for another text."""
+    """Return the reason for a code; for any other text raise OperatorError naming the closest codes."""
     from tradebot.model.reasons import Reason
 
     code = text.strip().upper().replace("-", "_")
@@ -58,7 +58,7 @@ def reason_of(text: str) -> "Reason":
 
 
 def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report:
-    """Pick the candidates out of the records; exit 10 where any ended there."""
+    """Select the candidates from the records; exit 10 if there are any."""
     from tradebot.model.reasons import REASONS
 
     rows = sorted(_rows(reason, cycles), key=lambda row: (row.distance is None, row.distance or 0.0, row.symbol))

@@ -61,7 +61,7 @@ class SymbolWhy:
 
 
 def cycles_of(app: "App", span: Span) -> "Sequence[CycleRecord]":
-    """Return the passes of a span; an order whose fate was unknown then and is known now counts as what it became."""
+    """Return the passes of a span; an order whose outcome has become known since counts by that outcome."""
     from tradebot.explain import with_fates
     from tradebot.model.intent import IntentState
 
@@ -101,7 +101,7 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]") -> Why:
 
 
 def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
-    """Return the answer with what would help now: a market that has ended does not open again, a halt has a cause."""
+    """Return the answer with a remedy that helps now: an ended market doesn't reopen, and a halt has a cause."""
     from dataclasses import replace
 
     from commands.shared.passes import remedy_of
@@ -117,7 +117,7 @@ def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> 
 
 
 def _why_halted(app: "App", at: datetime) -> tuple[str, str]:
-    """Return the cause of the halt as a further sentence, and what ends it: to end a halt is not to end its cause."""
+    """Return a sentence with the cause of the halt and what clears it; ending the halt doesn't clear its cause."""
     from commands.shared.notes import cause_of_halt
     from tradebot.model.reasons import REASONS, Reason
 
@@ -127,7 +127,7 @@ def _why_halted(app: "App", at: datetime) -> tuple[str, str]:
 
 
 def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
-    """Return what holds now and did not when the last pass was recorded, by switch and configuration."""
+    """Return what has changed in the switch and the configuration since the last recorded pass."""
     from tradebot.adapters.state import switch
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import TradingState
@@ -168,7 +168,7 @@ def _reasons(cycle: "CycleRecord") -> frozenset[object]:
 
 
 def known_symbol(app: "App", symbol: str) -> str:
-    """Return the symbol as the universe spells it; OperatorError with the nearest names for another."""
+    """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
     name, universe = symbol.strip().upper(), app.settings.universe
     if name in universe or _recorded(app, name):
         return name
@@ -181,7 +181,7 @@ def known_symbol(app: "App", symbol: str) -> str:
 
 
 def _recorded(app: "App", symbol: str) -> bool:
-    """Tell whether the last passes looked at it: a name that has left the universe can be asked for."""
+    """Return True if the last passes looked at the symbol: one that has left the universe can still be shown."""
     from tradebot.explain import way_of
 
     return bool(way_of(symbol, cycles_of(app, Span(last=SEARCHED))))
@@ -233,7 +233,7 @@ def _seen(app: "App", ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
 
 
 def _then(way: "Way") -> str | None:
-    """Say what would refuse the candidate next; every gate was asked, so it is on record."""
+    """Return what would refuse the candidate next; every gate was asked, so it is on record."""
     from tradebot.explain import next_refusal, remedy_for
 
     following = next_refusal(way.record)
@@ -245,7 +245,7 @@ def _then(way: "Way") -> str | None:
 
 
 def _unseen(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", now: str | None) -> SymbolWhy:
-    """Say why there is no way to show: no pass, a pass that was refused as a whole, or nothing proposed."""
+    """Return why there is nothing to show: no pass, a pass refused as a whole, or no proposal."""
     from tradebot.explain import why_no_orders
 
     refused = cycles[-1].job_decision if cycles else None
