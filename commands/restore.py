@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     """Verify a backup, make books from it alone, compare them with the broker; exit 10 if anything is unproven.
 
-    Raises OperatorError: exit 2 for a backup that is none or is damaged, and without a confirmation.
+    Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation.
     """
     from commands.recover.verb import at_rest, remade, report_of
     from tradebot.adapters.recovery import backups

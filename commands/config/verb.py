@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Show, check or approve settings.", no_args_is_help=True, rich_markup_mode=None)
 STANDARD_INPUT = Path("/dev/stdin")
 LONG = 12
-"""A section of more values than this is told by its size, unless it is asked for by name."""
+"""A section with more values than this is shown by its size, unless it is requested by name."""
 
 
 def show(state_dir: str | None, config: str | None, key: str | None, *, origin: bool) -> Report:

@@ -18,7 +18,7 @@ STYLE = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim"}
 
 
 def show(console: "Console", data: "Health", mode: str | None, tail: str | None) -> None:
-    """Print a row for each check, what was looked at under it, and the fix where one is needed."""
+    """Print a row for each check, its evidence below it, and the fix if one is needed."""
     whose = f"{mode}, account …{tail}, state" if mode else "state"
     asked = "venue and flow source were asked" if data.asked else "nobody was asked"
     console.print(f"[bold]{whose}[/bold] {escape(data.state_dir)}; {asked}")

@@ -64,9 +64,9 @@ class Orders(TypedDict):
 
 
 class Halted(TypedDict):
-    """What a program is told: the latch, the order still going out, and the working ones, None where none was.
+    """The report for programs: the latch, the order in flight, and the working orders, None if there are none.
 
-    `unwritten` is why nothing remembers the halt, None where it is in force; `not_understood` are words passed over.
+    `unwritten` is why the halt couldn't be saved, None if it is in force; `not_understood` are the ignored words.
     """
 
     state: str

@@ -89,7 +89,7 @@ def run(asked: Asked) -> int:
 
     An output that cannot be written stops nothing: exit 1 tells of it at the end. Exit 2 says that words were not
     understood, or that nothing can be written, so that nothing remembers this halt.
-    Raises OperatorError where there is no state, or flattening was not confirmed.
+    Raises OperatorError if there is no state, or if flattening was not confirmed.
     """
     path = _marked(state_folder.resolve(asked.state_dir, os.environ))
     mode, tail = _whose(path)
@@ -125,7 +125,7 @@ def _tell_not_understood(asked: Asked) -> None:
 
 
 def _orders(path: Path, asked: Asked, latch: Latch) -> Orders | None:
-    """End the working orders, None where there is none; nothing that is stuck or damaged is waited for once more."""
+    """End the working orders; None without any. It doesn't wait again for anything stuck or damaged."""
     if latch.unwritten is not None:
         from commands.halt.unwritten import end_entries
 
@@ -180,7 +180,7 @@ def _is_value(following: Sequence[str]) -> bool:
 
 
 def _marked(path: Path) -> Path:
-    """Return a folder that is a bot's: by its marker, whatever that says, or by what else is there where it is lost."""
+    """Return the folder if it is a bot's: it has a marker, even a damaged one, or other files of a bot."""
     if not state_folder.marked(path) and not any(os.path.lexists(path / name) for name in OF_A_BOT):
         state_folder.open_state(path, os.environ)
     return path

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One difference as it is reported; `applicable` tells whether a plan can settle it, `writes` what it would write.
+    """One reported difference; `applicable` says whether a plan can settle it, `writes` what it would write.
 
     `evidence` is what the broker's activities, or the exit rules, say of it.
     """

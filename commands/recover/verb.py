@@ -54,7 +54,7 @@ class Recovered:
     """What became of the books. `why` is what was wrong with the old ones, None where they were whole and are kept.
 
     `name` is the rebuild that waits to be accepted, None where none does; `quarantine` is where the old books lie;
-    `journal` and `ledger` are the folders that the new ones were made of; `compared` tells whether the broker answered.
+    `journal` and `ledger` are the folders the new ones were made from; `compared` says whether the broker answered.
     """
 
     why: str | None

@@ -29,7 +29,7 @@ def symbols(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def played(context: typer.Context, incomplete: str) -> list[str]:
-    """Return lists of symbols, the last of them completed: the exchange's own, and where there is none the bot's."""
+    """Complete the last symbol of a list, from the exchange's symbols or, without an exchange, the bot's."""
     held = _strings(_exchange_file(context, "market.json").get("symbols"))
     before, comma, last = incomplete.rpartition(",")
     taken = {*before.split(",")}

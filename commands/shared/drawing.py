@@ -19,7 +19,7 @@ def bar(count: int, most: int, width: int) -> str:
 
 
 def sparkline(values: Sequence[Decimal], width: int) -> str:
-    """Return values as a line of heights from the lowest to the highest; the last of each bucket stands for it."""
+    """Draw values as a line of heights from lowest to highest; each bucket shows its last value."""
     shown = thinned(values, width)
     if not shown:
         return ""
@@ -35,7 +35,7 @@ def time_left(seconds: float) -> str:
 
 
 def way_there(distance: Decimal) -> str:
-    """Return how far a price is, from a fraction: 0.4%, or passed by 0.4% where it is negative."""
+    """Return how far away a price is, given as a fraction: `0.4%`, or `passed by 0.4%` if negative."""
     return f"{distance:.1%}" if distance > 0 else f"passed by {-distance:.1%}"
 
 

@@ -66,7 +66,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "strategy-new": ("commands.strategy.verb:Written",),
     "strategy-list": ("commands.strategy.verb:Strategies",),
 }
-"""What the data of each document may be, by where the type stands: it is imported only when a schema is asked for."""
+"""The data type of each document, by its place in the code: it is imported only when a schema is requested."""
 
 FURTHER: Mapping[str, tuple[str, ...]] = {"score": ("score-explain",)}
 """Verbs that print another document under some option."""

@@ -155,7 +155,7 @@ def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager
 
 @contextmanager
 def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
-    """Open the bot for what closes positions; a configuration that can't be read is told, and the accepted one used."""
+    """Open the bot to close positions; if the configuration can't be read, say so and use the accepted one."""
     from tradebot.app.wiring import Options, load_to_leave
     from tradebot.app.wiring import opened as open_app
 

@@ -68,7 +68,7 @@ from tradebot.ports import StrategyDesk
 
 
 class Settings(BaseModel):
-    """What stands under `strategies: {$name: ...}` in the configuration."""
+    """The settings under `strategies: {$name: ...}` in the configuration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -38,7 +38,7 @@ DOORS = {
     "network": "can use the network",
     "leftovers": "can leave processes running after its answer",
 }
-"""What a plug-in can do where nothing here prevents it, by the field of its protections."""
+"""What a plug-in can do if nothing prevents it, by the field of its protections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def listing(
     account: str | None,
     refused: "Mapping[str, StrategyRefusal]",
 ) -> Report:
-    """Ask each strategy in use once, on a desk without facts; exit 10 where one is missing or answers badly.
+    """Ask each strategy in use once, on a desk without facts; exit 10 if one is missing or its answer is invalid.
 
     `refused` are those whose answer the last pass refused: what fails on real facts may answer well without any.
     """
@@ -187,7 +187,7 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
 
 
 def _refusal(name: str, settings: "Settings", surroundings: "Surroundings") -> "Decision | None":
-    """Return why a strategy's answer to a desk without facts is refused, or None where it is not."""
+    """Return why a strategy's answer to a desk without facts is refused, or None if it is valid."""
     from tradebot.adapters.plugins.plugin import strategies
     from tradebot.desk.proposals import checked
     from tradebot.model.decision import Decision
@@ -249,7 +249,7 @@ def remedy(row: StrategyRow) -> str:
 
 
 def _listing_of(state_dir: str | None, config: str | None) -> Report:
-    """List with the bot's configuration, or with the shipped one where there is no bot yet."""
+    """List with the bot's configuration, or with the shipped one if there is no bot yet."""
     from tradebot.adapters.state.state_folder import MARKER, resolve
     from tradebot.app.settings import load
     from tradebot.app.wiring import Options, user_file

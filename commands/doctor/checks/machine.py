@@ -116,7 +116,7 @@ def _fitness(kind: str, *, sandbox: bool) -> tuple[Mark, str]:
 
 
 def _mode(path: Path) -> str:
-    """Return the mode of a state; one whose marker says none counts as a sandbox, and has a row of its own."""
+    """Return the mode of a state; without a mode in its marker it counts as a sandbox, and gets a separate row."""
     try:
         return state_folder.read_marker(path).mode
     except OperatorError:
@@ -195,7 +195,7 @@ def _other_states(folder: StateFolder, environ: Mapping[str, str]) -> Iterator[S
 
 
 def _state_at(path: Path, environ: Mapping[str, str]) -> StateFolder | None:
-    """Return another folder's marker, None where it is damaged: that is for its own doctor to say."""
+    """Return another folder's marker; None if it is damaged, which that folder's own doctor will report."""
     try:
         return state_folder.open_state(path, environ)
     except OperatorError:

@@ -159,7 +159,7 @@ def clock_skew(app: "App") -> Check:
 
 
 def _engine_clock(app: "App") -> Check:
-    """Compare the time that the embedded exchange tells a client with the one that its engine stands at."""
+    """Compare the time that the embedded exchange gives a client with its engine's time."""
     ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
     limit_s = app.settings.limits.max_clock_disagreement_s
     found = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart, allowed are {limit_s} s"
