@@ -160,7 +160,7 @@ def test_a_mode_that_the_environment_contradicts_makes_nothing(place: Bot, monke
     assert "next: tradebot init --mode paper, or unset TRADING_MODE" in said.err
 
 
-@pytest.mark.parametrize("verb", ["doctor", "status", "why-no-orders", "serve"])
+@pytest.mark.parametrize("verb", ["status", "why-no-orders", "serve"])
 def test_a_folder_named_after_a_mode_is_not_made_as_a_sandbox(place: Bot, verb: str) -> None:
     assert "init --mode paper --state-dir paper" in place.says(verb, "--state-dir", "paper").err
     assert "init --state-dir mine" in place.says(verb, "--state-dir", "mine").err

@@ -32,10 +32,14 @@ COMPARE = re.compile(r"(>=|<=|==|<|>)\s*([\d.]+)")
 
 
 def machine_checks(path: Path, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield the rows that need no bot, only the place where it lives."""
+    """Yield the rows that need no bot, only the place where it lives, or will live."""
+    place = next(there for there in (path.absolute(), *path.absolute().parents) if there.is_dir())
     yield attempt("versions", versions)
-    yield attempt("disk", lambda: disk(path))
-    yield attempt("permissions", lambda: permissions(path))
+    yield attempt("disk", lambda: disk(place))
+    if path.is_dir():
+        yield attempt("permissions", lambda: permissions(path))
+    else:
+        yield skipped("permissions", "there is no folder to look at yet")
     yield attempt(".env", lambda: env_file(Path(".env")))
 
 
@@ -203,8 +207,13 @@ def _state_at(path: Path, environ: Mapping[str, str]) -> StateFolder | None:
 
 
 def state(path: Path, environ: Mapping[str, str]) -> StateFolder | TradebotError:
-    """Return the folder, or the error that says that it is damaged or does not exist yet."""
+    """Return the folder, or the error that says that it is damaged or does not exist yet.
+
+    Raise OperatorError if a file is in its place.
+    """
     try:
         return state_folder.open_state(path, environ)
     except OperatorError as error:
+        if any(place.is_file() for place in (path, *path.parents)):
+            raise
         return error

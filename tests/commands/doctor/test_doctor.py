@@ -373,3 +373,15 @@ def test_a_halted_bot_places_no_order(bot: Bot) -> None:
     assert (found["trading state"]["mark"], found["order"]["mark"], found["cancel"]["mark"]) == ("warn", "fail", "skip")
     assert "HALTED" in found["order"]["found"]
     assert log(bot.url) == before
+
+
+def test_before_there_is_a_state_the_machine_is_checked_and_init_is_proposed(
+    bot: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = bot.says("doctor", "--state-dir", "nothing", "--json")
+    rows = {row["name"]: row for row in said.data["rows"]}
+    assert (said.code, rows["state"]["mark"]) == (10, "fail")
+    assert rows["state"]["fix"].startswith("tradebot init --state-dir nothing")
+    assert len(rows) > 3
+    assert not (tmp_path / "nothing").exists()
