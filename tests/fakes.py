@@ -171,7 +171,7 @@ class MemoryLedger:
         changed = 0
         for order in orders:
             known = self._orders.get(order.venue_id)
-            if known is None or _is_news(known, order):
+            if known is None or order.supersedes(known):
                 self._orders[order.venue_id] = order
                 self._applied_at[order.venue_id] = at
                 changed += 1
@@ -308,13 +308,6 @@ class MemoryLedger:
 
     def acknowledged_since(self) -> Mapping[str, datetime]:
         return dict(self._acknowledged_since)
-
-
-def _is_news(known: Order, told: Order) -> bool:
-    """Tell whether an order is other than known, no older, and does not come back from its end."""
-    if known.updated_at and told.updated_at and told.updated_at < known.updated_at:
-        return False
-    return told != known and not (known.status.terminal and not told.status.terminal)
 
 
 class MemoryFacts:

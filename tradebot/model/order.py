@@ -107,6 +107,17 @@ class Order:
             return Decimal(0)
         return self.quantity - self.filled_quantity
 
+    def supersedes(self, known: "Order") -> bool:
+        """Return True if this report of an order replaces `known`, what we were told about the same order before.
+
+        Usually the later time wins. But an order never returns from its end, so a report of the end wins whatever its
+        time (the other one may come from a server whose clock is ahead), unless it lacks shares that have filled.
+        """
+        is_older = bool(self.updated_at and known.updated_at and self.updated_at < known.updated_at)
+        if self.status.terminal != known.status.terminal:
+            return self.status.terminal and (not is_older or self.filled_quantity >= known.filled_quantity)
+        return self != known and not is_older
+
 
 def chain(venue_id: str, links: Mapping[str, str]) -> Iterator[str]:
     """Follow `links` from one order and yield the venue ids on the way, nearest first; a cycle is followed once.

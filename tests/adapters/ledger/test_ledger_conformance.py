@@ -180,6 +180,16 @@ def test_orders_take_the_latest_word_and_never_return_from_their_end(ledger: Led
     assert ledger.orders(working=True) == (make_order("v2"),)
 
 
+def test_an_order_has_ended_even_if_an_earlier_report_of_it_is_dated_later(ledger: Ledger) -> None:
+    working = replace(make_order("v1", at=minutes(2)), filled_quantity=Decimal(3))
+    ledger.apply_orders((working,), NOW)
+    canceled = replace(working, status=OrderStatus.CANCELED, updated_at=minutes(1))
+    assert ledger.apply_orders((replace(canceled, filled_quantity=Decimal(2)),), NOW) == 0
+    assert ledger.apply_orders((replace(working, updated_at=minutes(1)),), NOW) == 0
+    assert ledger.apply_orders((canceled,), NOW) == 1
+    assert ledger.orders(working=True) == ()
+
+
 def test_each_fill_counts_once_and_the_oldest_comes_first(ledger: Ledger) -> None:
     late, early = make_fill("a2", minutes(2)), make_fill("a1", minutes(1))
     assert ledger.apply_fills((late,), NOW) == 1

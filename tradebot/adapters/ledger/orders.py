@@ -197,7 +197,7 @@ class Orders:
 
     def _apply_order(self, order: Order, at: datetime) -> bool:
         found = self._file.row("SELECT body FROM orders WHERE account = ? AND venue_id = ?", (order.venue_id,))
-        if found and not _is_news(stored(Order, found[0]), order):
+        if found and not order.supersedes(stored(Order, found[0])):
             return False
         self._file.execute(
             "INSERT INTO orders (account, sequence, venue_id, terminal, body, applied_at)"
@@ -213,10 +213,3 @@ class Orders:
 def _intent_record(row: Sequence[Any]) -> IntentRecord:
     intent, state, code, message, updated_at = row
     return IntentRecord(stored(Intent, intent), IntentState(state), code, message, parse_time(updated_at))
-
-
-def _is_news(known: Order, told: Order) -> bool:
-    """Tell whether an order is other than known, no older, and does not come back from its end."""
-    if known.updated_at and told.updated_at and told.updated_at < known.updated_at:
-        return False
-    return told != known and not (known.status.terminal and not told.status.terminal)
