@@ -41,6 +41,14 @@ def _changes(section: str) -> Iterator[Change]:
         yield Change(path, place[1] if place else "", place[3] if place else "", block)
 
 
+def renamed(change: Change, names: dict[str, str]) -> Change:
+    """Return the change as somebody else who follows the recipe writes it: with other names in its path and block."""
+    path, block = change.path, change.block
+    for name, other in names.items():
+        path, block = re.sub(name, other, path), re.sub(name, other, block)
+    return change._replace(path=path, block=block)
+
+
 def follow(change: Change, root: Path) -> None:
     """Make one change below a folder; AssertionError where the guide names a file or a line that is not there."""
     path = root / change.path
