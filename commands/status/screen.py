@@ -15,8 +15,8 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.status.report import OpenOrder, Status
     from tradebot.views.holdings import Holding
+    from tradebot.views.status import OpenOrder, Status
 
 HEALTH_STYLE = {"ok": "green", "warn": "yellow", "unknown": "magenta"}
 IN_SANDBOX = {mode_name(Mode.SANDBOX, shadow=shadow) for shadow in (False, True)}

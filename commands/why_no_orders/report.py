@@ -1,9 +1,7 @@
 """Explain from the records why the bot did or didn't buy; no gate is asked again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from commands.shared.plain import clean, did_you_mean
@@ -12,52 +10,15 @@ from tradebot.errors import OperatorError, word
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.explain import Explanation, Way
-    from tradebot.model.candidate import Component
-    from tradebot.model.decision import Decision
+    from tradebot.explain import Explanation
     from tradebot.model.record import CycleRecord
+    from tradebot.views.why_no_orders import SymbolWhy, Why
 
 
 JOB = "trade-once"
 MANY_MISSED = 3
 SEARCHED = 20
 """A symbol's last way is looked for in so many passes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """The answer over passes from `first_at` to `last_at` in trading time; `now` says what changed since."""
-
-    explanation: "Explanation"
-    first_at: datetime | None
-    last_at: datetime | None
-    last_slot: str | None
-    now: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SymbolWhy:
-    """One symbol's way through the last pass that looked at it; `passes` counts those in the span that did.
-
-    Quantities are shares, prices USD; `sentence` says where it ended, `remedy` what would change that, `then` what
-    would refuse it next.
-    """
-
-    symbol: str
-    at: datetime | None
-    slot: str | None
-    passes: int
-    side: str | None
-    score: float | None
-    coverage: float | None
-    price: Decimal | None
-    components: "tuple[Component, ...]"
-    decisions: "tuple[Decision, ...]"
-    reason: str | None
-    sentence: str
-    remedy: str
-    then: str | None
-    now: str | None
 
 
 def cycles_of(app: "App", span: Span) -> "Sequence[CycleRecord]":
@@ -86,9 +47,10 @@ def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":
     return [cycle for cycle in found if not span.session or cycle.session == newest[0].session]
 
 
-def explained(app: "App", cycles: "Sequence[CycleRecord]") -> Why:
+def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
     """Return the answer over these passes."""
     from tradebot.explain import why_no_orders
+    from tradebot.views.why_no_orders import Why
 
     last = cycles[-1] if cycles else None
     return Why(
@@ -187,87 +149,18 @@ def _recorded(app: "App", symbol: str) -> bool:
     return bool(way_of(symbol, cycles_of(app, Span(last=SEARCHED))))
 
 
-def way_of_symbol(app: "App", symbol: str, span: Span) -> SymbolWhy:
+def way_of_symbol(app: "App", symbol: str, span: Span) -> "SymbolWhy":
     """Return what happened to one symbol in the last pass of the span that looked at it."""
-    from tradebot.explain import way_of
+    from tradebot.explain import way_of, why_no_orders
+    from tradebot.views.why_no_orders import seen, unseen, was_halted
 
     cycles = cycles_of(app, span)
     ways = way_of(symbol, cycles)
     if not ways and span == Span():
         ways = way_of(symbol, cycles_of(app, Span(last=SEARCHED)))[-1:]
-    now = _changed_since(app, cycles[-1] if cycles else None)
-    return _seen(app, ways, now) if ways else _unseen(app, symbol, cycles, now)
-
-
-def _seen(app: "App", ways: "Sequence[Way]", now: str | None) -> SymbolWhy:
-    from tradebot.explain import remedy_for
-    from tradebot.model.reasons import REASONS, Reason
-
-    way = ways[-1]
-    candidate, terminal = way.record.candidate, way.record.terminal
-    row = REASONS[terminal.reason] if terminal and terminal.reason else None
-    more, remedy = "", "tradebot status"
-    if terminal and terminal.reason:
-        remedy = remedy_for(terminal.reason, terminal.observed)
-    if terminal and terminal.reason is Reason.HALTED:
-        more, remedy = _why_halted(app, way.at)
-    return SymbolWhy(
-        symbol=candidate.symbol,
-        at=way.at,
-        slot=way.slot,
-        passes=len(ways),
-        side=candidate.side.value,
-        score=candidate.score,
-        coverage=candidate.coverage,
-        price=way.record.reference_price,
-        components=candidate.components,
-        decisions=way.record.decisions,
-        reason=terminal.reason.value if terminal and terminal.reason else None,
-        sentence=f"It ended at {terminal.gate}: {row.meaning}{more}"
-        if terminal and row
-        else "The order was sent and accepted.",
-        remedy=remedy,
-        then=_then(way),
-        now=now,
-    )
-
-
-def _then(way: "Way") -> str | None:
-    """Return what would refuse the candidate next; every gate was asked, so it is on record."""
-    from tradebot.explain import next_refusal, remedy_for
-
-    following = next_refusal(way.record)
-    if following is None or following.reason is None:
-        return None
-    return (
-        f"{following.gate} would refuse it next, {following.reason}: {remedy_for(following.reason, following.observed)}"
-    )
-
-
-def _unseen(app: "App", symbol: str, cycles: "Sequence[CycleRecord]", now: str | None) -> SymbolWhy:
-    """Return why there is nothing to show: no pass, a pass refused as a whole, or no proposal."""
-    from tradebot.explain import why_no_orders
-
-    refused = cycles[-1].job_decision if cycles else None
-    answer = _remedied(app, why_no_orders(cycles), cycles[-1] if cycles else None)
-    sentence, remedy = answer.sentence, answer.remedy
-    if cycles and refused is None and not cycles[-1].refused_strategies:
-        sentence, remedy = "The strategy proposed nothing for it: no flow is known of it.", "tradebot score"
     last = cycles[-1] if cycles else None
-    return SymbolWhy(
-        symbol=symbol,
-        at=None,
-        slot=last.slot if last else None,
-        passes=0,
-        side=None,
-        score=None,
-        coverage=None,
-        price=None,
-        components=(),
-        decisions=(refused,) if refused else (),
-        reason=refused.reason.value if refused and refused.reason else None,
-        sentence=sentence,
-        remedy=remedy,
-        then=None,
-        now=now,
-    )
+    now = _changed_since(app, last)
+    if not ways:
+        return unseen(symbol, cycles, _remedied(app, why_no_orders(cycles), last), now)
+    halt = _why_halted(app, ways[-1].at) if was_halted(ways[-1]) else None
+    return seen(ways, halt, now)

@@ -18,8 +18,8 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from commands.why_no_orders.report import SymbolWhy, Why
     from tradebot.model.candidate import Component
+    from tradebot.views.why_no_orders import SymbolWhy, Why
 
 BAR = 8
 VERDICT_STYLE: Mapping[Verdict, str] = {

@@ -1,0 +1,170 @@
+"""What the bot holds, may do and did last, as values that a screen, a page or a notice can show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Self
+
+from tradebot.model.flow import Intake
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order
+from tradebot.model.record import CycleRecord, Job
+from tradebot.model.trading import Permission, ReconcileMark
+from tradebot.text import counted
+from tradebot.views.health import Check, Equity, FlowQuota
+from tradebot.views.holdings import Holding
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A closed door of permission; `entries_only` if exits and cancels continue."""
+
+    reason: str
+    found: str
+    entries_only: bool
+
+
+def closed_doors(permission: Permission, now: datetime) -> tuple[Door, ...]:
+    """Return the doors that are closed at a time by this machine's clock, because live trading runs in real time."""
+    closed = permission.closed_to_entries(now)
+    return tuple(Door(reason.value, found, (reason, found) not in permission.closed) for reason, found in closed)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The last reconcile; `age_s` is up to the last recorded trading time."""
+
+    at: datetime
+    age_s: float
+    findings: int
+    blocking: int
+
+    @classmethod
+    def of(cls, mark: ReconcileMark, as_of: datetime | None) -> Self:
+        """Return the mark of a reconcile as seen at the last recorded trading time."""
+        return cls(mark.at, (as_of - mark.at).total_seconds() if as_of else 0.0, mark.findings, mark.blocking)
+
+
+@dataclass(frozen=True, slots=True)
+class LastPass:
+    """The last recorded pass of a job; `slot` is None if the records don't name it."""
+
+    job: str
+    at: datetime
+    slot: str | None
+    did: str
+
+
+def last_pass(cycle: CycleRecord, answers: Sequence[Intake] = ()) -> LastPass:
+    """Return what a recorded pass did; `answers` are the flow source's replies in it."""
+    return LastPass(cycle.job.value, cycle.at, cycle.slot, _did(cycle, answers))
+
+
+def last_reconcile(mark: ReconcileMark) -> LastPass:
+    """Return what the last reconcile found."""
+    found = f"{counted(mark.findings, 'finding')}, {mark.blocking} blocking"
+    return LastPass(Job.RECONCILE.value, mark.at, None, found)
+
+
+def _did(cycle: CycleRecord, answers: Sequence[Intake]) -> str:
+    if cycle.job_decision is not None:
+        return f"refused: {cycle.job_decision.reason}"
+    if cycle.job is Job.FETCH_FLOW:
+        return f"{counted(len(answers), 'answer')}, {counted(sum(answer.received for answer in answers), 'row')}"
+    orders = sum(record.terminal is None for record in cycle.candidates)
+    failed = "".join(
+        f"; strategy {refusal.strategy} is BROKEN ({refusal.decision.reason})" for refusal in cycle.refused_strategies
+    )
+    if cycle.job is Job.SCORE:
+        return f"{len(cycle.candidates)} scored, {counted(orders, 'candidate')}{failed}"
+    return f"{len(cycle.candidates)} looked at, {orders} sent{failed}"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """A working order, or one with an unknown outcome; quantity in shares still open, price in USD."""
+
+    symbol: str
+    side: str
+    quantity: Decimal
+    limit_price: Decimal | None
+    status: str
+    client_order_id: str
+
+
+def open_order(order: Order, *, ending: bool) -> OpenOrder:
+    """Return an order as last reported; `ending` if a cancel was sent whose effect only the next pass will learn."""
+    return OpenOrder(
+        symbol=order.symbol,
+        side=order.side.value,
+        quantity=order.open_quantity,
+        limit_price=order.limit_price,
+        status="cancel sent" if ending else order.status.value,
+        client_order_id=order.client_order_id,
+    )
+
+
+def unresolved_order(record: IntentRecord) -> OpenOrder:
+    """Return an order with an unknown outcome as it was promised."""
+    intent = record.intent
+    return OpenOrder(
+        symbol=intent.instrument.symbol,
+        side=intent.side.value,
+        quantity=intent.quantity,
+        limit_price=intent.limit_price,
+        status=record.state.value,
+        client_order_id=intent.client_order_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """How many records this screen is based on."""
+
+    fills: int
+    orders: int
+    intents: int
+    passes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NextSlot:
+    """The next due time of a job by the timetable and the stored calendar."""
+
+    job: str
+    session: date
+    slot: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything on the screen; `as_of` is the last recorded trading time, None where nothing was recorded.
+
+    `trading_at` and who set it come from a person's own clock, all other times are trading time. `next_slots` are those
+    after `now`, which is `as_of` on the embedded exchange. `halted_itself` is why the bot had halted by itself, under a
+    halt that another laid over it.
+    """
+
+    state_dir: str
+    as_of: datetime | None
+    exchange_url: str | None
+    trading_state: str
+    trading_who: str
+    trading_why: str
+    trading_at: datetime | None
+    halted_itself: tuple[str, ...]
+    doors: tuple[Door, ...]
+    reconcile: Compared | None
+    health: tuple[Check, ...]
+    passes: tuple[LastPass, ...]
+    now: datetime | None
+    next_slots: tuple[NextSlot, ...]
+    quota: FlowQuota | None
+    equity: Equity | None
+    positions: tuple[Holding, ...]
+    orders: tuple[OpenOrder, ...]
+    unresolved: tuple[OpenOrder, ...]
+    realized_usd: Decimal
+    looked_at: LookedAt

@@ -1,0 +1,123 @@
+"""Why the bot did or didn't trade, and one symbol's way through every gate, as values to show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.explain import Explanation, Way, next_refusal, remedy_for
+from tradebot.model.candidate import Component
+from tradebot.model.decision import Decision
+from tradebot.model.reasons import REASONS, Reason
+from tradebot.model.record import CycleRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The answer over passes from `first_at` to `last_at` in trading time; `now` says what changed since."""
+
+    explanation: Explanation
+    first_at: datetime | None
+    last_at: datetime | None
+    last_slot: str | None
+    now: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolWhy:
+    """One symbol's way through the last pass that looked at it; `passes` counts those in the span that did.
+
+    Quantities are shares, prices USD; `sentence` says where it ended, `remedy` what would change that, `then` what
+    would refuse it next.
+    """
+
+    symbol: str
+    at: datetime | None
+    slot: str | None
+    passes: int
+    side: str | None
+    score: float | None
+    coverage: float | None
+    price: Decimal | None
+    components: tuple[Component, ...]
+    decisions: tuple[Decision, ...]
+    reason: str | None
+    sentence: str
+    remedy: str
+    then: str | None
+    now: str | None
+
+
+def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> SymbolWhy:
+    """Return a symbol's way through the last pass that looked at it, out of all that did.
+
+    `halt` is the cause of the halt as a sentence, and what clears it, if the bot was halted then; `now` is what has
+    changed since.
+    """
+    way = ways[-1]
+    candidate, terminal = way.record.candidate, way.record.terminal
+    sentence, remedy = "The order was sent and accepted.", "tradebot status"
+    if terminal and terminal.reason:
+        more, remedy = halt or ("", remedy_for(terminal.reason, terminal.observed))
+        sentence = f"It ended at {terminal.gate}: {REASONS[terminal.reason].meaning}{more}"
+    return SymbolWhy(
+        symbol=candidate.symbol,
+        at=way.at,
+        slot=way.slot,
+        passes=len(ways),
+        side=candidate.side.value,
+        score=candidate.score,
+        coverage=candidate.coverage,
+        price=way.record.reference_price,
+        components=candidate.components,
+        decisions=way.record.decisions,
+        reason=terminal.reason.value if terminal and terminal.reason else None,
+        sentence=sentence,
+        remedy=remedy,
+        then=_then(way),
+        now=now,
+    )
+
+
+def was_halted(way: Way) -> bool:
+    """Return True if the candidate was refused because the bot was halted."""
+    return way.record.terminal is not None and way.record.terminal.reason is Reason.HALTED
+
+
+def _then(way: Way) -> str | None:
+    """Return what would refuse the candidate next; every gate was asked, so it is on record."""
+    following = next_refusal(way.record)
+    if following is None or following.reason is None:
+        return None
+    return (
+        f"{following.gate} would refuse it next, {following.reason}: {remedy_for(following.reason, following.observed)}"
+    )
+
+
+def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
+    """Return why there is nothing to show of a symbol: no pass, a pass refused as a whole, or no proposal.
+
+    `answer` explains all of these passes.
+    """
+    last = cycles[-1] if cycles else None
+    refused = last.job_decision if last else None
+    sentence, remedy = answer.sentence, answer.remedy
+    if last and refused is None and not last.refused_strategies:
+        sentence, remedy = "The strategy proposed nothing for it: no flow is known of it.", "tradebot score"
+    return SymbolWhy(
+        symbol=symbol,
+        at=None,
+        slot=last.slot if last else None,
+        passes=0,
+        side=None,
+        score=None,
+        coverage=None,
+        price=None,
+        components=(),
+        decisions=(refused,) if refused else (),
+        reason=refused.reason.value if refused and refused.reason else None,
+        sentence=sentence,
+        remedy=remedy,
+        then=None,
+        now=now,
+    )
