@@ -26,7 +26,7 @@ test: $(VENV)/.dev  ## run the tests (ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-soak: $(VENV)/.dev  ## long random campaigns, a line for each: the exchange against a slow, obvious model and Alpaca's files, and the bot against kills, halts and signals
+soak: $(VENV)/.dev  ## hours of random campaigns: kills, power losses, troubles, the exchange against a model (ARGS="--part 1/8")
 	$(COMPILED) $(CODE) tests
 	$(BIN)/python -m pytest -v --hypothesis-profile=soak --timeout=0 -n 2 --dist worksteal \
 		tests/exchange/test_against_the_obvious_model.py tests/exchange/test_trading_openapi.py \

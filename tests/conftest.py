@@ -70,9 +70,30 @@ def rank(place: str) -> int:
     return next((number for number, room in enumerate(LONG) if place.startswith(room)), len(LONG))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a long campaign run in parts, each when there is time for it."""
+    parser.addoption(
+        "--part", default="1/1", metavar="K/N", help="run one part of the tests: 2/8 is the second of eight"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a part that doesn't exist before any worker starts."""
+    part(config.getoption("--part"))
+
+
+def part(text: str) -> slice:
+    """Return every N-th place from the K-th on, as `K/N` says."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise pytest.UsageError(f"--part {text}: write 1/8 to 8/8 for eight parts")
+    return slice(int(number) - 1, None, int(count))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the long files first: a file stays with one process, and the last one should not keep the others waiting."""
     items.sort(key=lambda item: rank(item.nodeid))
+    items[:] = items[part(config.getoption("--part"))]
 
 
 def pytest_collection_finish() -> None:

@@ -2,12 +2,13 @@
 
 import os
 import socket
+from itertools import chain
 
 import hypothesis
 import pytest
 import pytest_socket
 
-from tests.conftest import counts, forget_outside_settings, rank, unlisted_skips
+from tests.conftest import counts, forget_outside_settings, part, rank, unlisted_skips
 
 
 def test_a_skip_whose_reason_is_on_the_list_passes() -> None:
@@ -30,6 +31,17 @@ def test_long_files_are_begun_first_and_the_rest_keeps_its_order() -> None:
         "tests/faults/x.py",
     ]
     assert sorted(places, key=rank) == [places[3], places[1], places[0], places[2]]
+
+
+def test_the_parts_of_a_campaign_are_the_whole_and_share_nothing() -> None:
+    parts = [list(range(19))[part(f"{number}/4")] for number in range(1, 5)]
+    assert sorted(chain.from_iterable(parts)) == list(range(19))
+
+
+@pytest.mark.parametrize("text", ["5/4", "0/4", "2", "a/b", "-1/4"])
+def test_a_part_that_there_is_not_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(pytest.UsageError, match="write 1/8"):
+        part(text)
 
 
 def test_what_campaigns_count_is_added_up_by_its_name() -> None:
