@@ -1,16 +1,37 @@
-"""Write every page under docs/ that is made of the code, or of the tests: python -m tests.docs"""
+"""Write every page under docs/ that is made of the code, or of the tests: python -m tests.docs
+
+With `demo`, play the demo too and write its screen into README.md.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.docs import conformance, limits_rows, listed_faults, runbook, verbs
+from tests.docs import conformance, demo, limits_rows, listed_faults, runbook, verbs
+from tradebot.app import sandbox
 
-for path, made in (
+
+def played() -> str:
+    """Return README with the screen of a demo that is played now."""
+    with tempfile.TemporaryDirectory() as folder:
+        screen = demo.play(Path(folder))
+        sandbox.stop(Path(folder) / "state" / "exchange")
+    return demo.page(screen)
+
+
+pages: list[tuple[Path, Callable[[], str]]] = [
     (limits_rows.DOCUMENT, limits_rows.render),
     (runbook.PAGE, runbook.page),
     (verbs.PAGE, verbs.page),
     (listed_faults.PAGE, listed_faults.page),
     (conformance.PAGE, conformance.page),
-):
+]
+if "demo" in sys.argv[1:]:
+    pages.append((demo.PAGE, played))
+for path, made in pages:
     try:
         text = made()
     except pytest.skip.Exception as missing:

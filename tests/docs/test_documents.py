@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -15,6 +14,7 @@ import pytest
 
 from commands.shared.help import PURPOSES
 from tests.bot import typed
+from tests.docs import demo as played
 from tradebot.app import sandbox
 from tradebot.app.settings import load
 
@@ -31,28 +31,24 @@ BARS = """ts,symbol,open,high,low,close,volume
 """
 
 
-def timeless(text: str) -> str:
-    """Return the demo's screen without what differs between runs and machines."""
-    text = re.sub(r"played in \d+ s", "played in N s", text)
-    return re.sub(r"^  (?:python -m |\S*/)?tradebot ", "  tradebot ", text, flags=re.MULTILINE)
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     folder = tmp_path_factory.mktemp("readme")
-    program, environ = [sys.executable, "-m", "tradebot", "demo"], {**os.environ, "COLUMNS": "100"}
-    done = subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    screen = played.play(folder)
     (folder / "bars.csv").write_text(BARS)
-    yield folder, done.stdout
+    yield folder, screen
     for exchange in folder.glob("state/**/exchange"):
         sandbox.stop(exchange)
 
 
 def test_the_readme_shows_the_real_output_of_the_demo(demo: tuple[Path, str]) -> None:
-    _, printed = demo
-    shown = README.partition("<!-- demo -->\n```\n")[2].partition("\n```")[0]
-    assert timeless(shown).split() == timeless(printed).split()
+    _, screen = demo
+    assert played.same(played.shown(), screen), f"README.md: write it with python -m tests.docs demo\n{screen}"
+
+
+def test_a_screen_written_into_the_readme_is_the_one_it_shows() -> None:
+    assert played.page(played.shown()) == README
+    assert "\n  .venv/bin/tradebot status\n```\n<!-- /demo -->" in played.page("\nother\n  tradebot status\n\n")
 
 
 @pytest.fixture
