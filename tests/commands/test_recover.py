@@ -210,7 +210,7 @@ def test_a_damaged_journal_halts_the_bot_and_recover_makes_a_whole_one(bot: Bot)
     path.write_bytes(path.read_bytes().replace(b'"price":"', b'"qrice":"', 1))
     found = bot.says("journal", "verify", "--json")
     assert found.code == 10
-    assert [place["problem"] for place in found.data["breaks"]] == ["its text is not what its hash was made of"]
+    assert [place["problem"] for place in found.data["breaks"]] == ["its text doesn't match its hash"]
     assert bot.says("trade-once", "--force-slot", "--json").data["orders"] == 0
     assert not (bot.folder / "ARMED").exists()
     assert bot.says("recover").code == 10

@@ -14,7 +14,6 @@ from tradebot.gates.halts import (
     explained,
     monitors,
     override_for,
-    override_words,
     standing,
     with_refusal,
     with_silence,
@@ -127,7 +126,7 @@ def test_no_sentence_names_a_cause_whoever_wrote_it() -> None:
         said = TradingStateRecord(TradingState.REDUCE_ONLY, who, "DAILY_LOSS_HALT: 1 against 0", ago(5))
         assert override_for([said]) is None
     seen = TROUBLED[Reason.DAILY_LOSS_HALT]
-    words = override_words(override_for([halted_for(seen)]), "small")
+    words = f"override DAILY_LOSS_HALT at {NOW.isoformat()}: small"
     spoken = TradingStateRecord(TradingState.ACTIVE, "ada", words, NOW)
     assert [cause.reason for cause in standing(replace(seen, state=spoken), HALTS)] == [Reason.DAILY_LOSS_HALT]
 
@@ -137,8 +136,6 @@ def test_an_override_accepts_every_halt_of_the_bots_own_under_a_persons_at_the_t
     said = TradingStateRecord(TradingState.REDUCE_ONLY, "ada", "lunch", ago(1))
     accepted = Override(frozenset({Reason.VENUE_DRIFT, Reason.DRAWDOWN_REACHED}), ago(7))
     assert override_for([*own, said]) == accepted
-    assert override_words(accepted, "seen") == f"override DRAWDOWN_REACHED,VENUE_DRIFT at {ago(7).isoformat()}: seen"
-    assert override_words(None, "go on") == "override: go on"
 
 
 @pytest.mark.parametrize("reason", TROUBLED)

@@ -51,7 +51,7 @@ def test_a_halt_does_not_make_the_journal_of_another_bot_believed(copy: Bot) -> 
     book(copy.folder, 1)
     book(other, 2, 3)
     shutil.copy(other / "journal.jsonl", copy.folder / "journal.jsonl")
-    refused(copy, "are not of one another")
+    refused(copy, "don't belong together")
 
 
 def test_what_integrity_halted_for_is_told_again_at_unhalt_and_ends_by_recover(bot: Bot) -> None:

@@ -16,7 +16,6 @@ from tradebot.gates.halts import (
     explained,
     of_its_own,
     override_for,
-    override_words,
     standing,
     with_refusal,
     with_silence,
@@ -73,7 +72,7 @@ def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Ove
     accepted, peak = override_for((*under(ledger, halt), halt)), ledger.equity_peak()
     if accepted and peak and Reason.DRAWDOWN_REACHED in accepted.causes:
         ledger.put_equity_peak(replace(peak, highest=Decimal(0)))
-    return override_words(accepted, why), accepted
+    return f"override: {why}", accepted
 
 
 def halt_for(ledger: Ledger, events: Events, fault: Exception, at: datetime) -> None:

@@ -93,12 +93,6 @@ def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
     return Override(causes, max(halt.at for halt in own if halt.at)) if causes else None
 
 
-def override_words(accepted: Override | None, why: str) -> str:
-    """Return what people read as the reason of an unhalt that compared nothing."""
-    if accepted is None:
-        return f"override: {why}"
-    return f"override {','.join(sorted(accepted.causes))} at {accepted.at.isoformat()}: {why}"
-
 
 def of_its_own(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
     """Return the halts that the bot latched by itself and whose causes are known, in their order."""

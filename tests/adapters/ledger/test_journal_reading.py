@@ -35,11 +35,11 @@ def test_a_changed_line_is_named_and_the_others_are_read(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda lines: lines[:3] + lines[4:], "record 5, and 4 was due"),
-        (lambda lines: [*lines[:3], lines[4], lines[3], *lines[5:]], "record 5, and 4 was due"),
-        (lambda lines: [*lines[:4], lines[3], *lines[4:]], "record 4, and 5 was due"),
-        (lambda lines: [*lines[:2], b"{}\n", *lines[3:]], "not what its hash"),
-        (lambda lines: [*lines[:2], b"\xff\n", *lines[3:]], "not what its hash"),
+        (lambda lines: lines[:3] + lines[4:], "record 5, but 4 was expected"),
+        (lambda lines: [*lines[:3], lines[4], lines[3], *lines[5:]], "record 5, but 4 was expected"),
+        (lambda lines: [*lines[:4], lines[3], *lines[4:]], "record 4, but 5 was expected"),
+        (lambda lines: [*lines[:2], b"{}\n", *lines[3:]], "match its hash"),
+        (lambda lines: [*lines[:2], b"\xff\n", *lines[3:]], "match its hash"),
     ],
     ids=["removed", "exchanged", "doubled", "forged", "no text"],
 )

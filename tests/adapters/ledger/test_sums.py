@@ -82,8 +82,8 @@ def test_text_that_a_bit_made_unreadable_is_damage_and_not_a_fault_of_ours(ledge
         ("UPDATE cash_adjustments SET amount = '1.5'", "rows of cash_adjustments"),
         ("UPDATE book SET opening_cash = '1'", "rows of book"),
         ("UPDATE slots SET slot = 'open+6m'", "rows of slots"),
-        ("DELETE FROM trading_states", "rows, and"),
-        ("DELETE FROM fills WHERE activity_id = 'a2'", "rows, and"),
+        ("DELETE FROM trading_states", "rows, but"),
+        ("DELETE FROM fills WHERE activity_id = 'a2'", "rows, but"),
         (
             "INSERT INTO acknowledged (account, sequence, symbol, quantity, origin, about, why, at)"
             " SELECT account, 9, 'X', '1', 'plan', '', '', '' FROM book",

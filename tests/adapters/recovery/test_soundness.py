@@ -125,7 +125,7 @@ def test_the_ledger_of_another_journal_is_foreign(folder: StateFolder, tmp_path:
     books.adjust_cash(Decimal(2), "here", minutes(20), origin=Origin.PLAN)
     books.close()
     shutil.copy(other.path / "ledger.db", folder.path / "ledger.db")
-    with pytest.raises(DamagedBooksError, match="not of one another"):
+    with pytest.raises(DamagedBooksError, match="don't belong together"):
         soundness.problem(folder)
 
 

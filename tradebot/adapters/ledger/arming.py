@@ -1,4 +1,4 @@
-"""Who armed real money, when, and for how long: appended, journalled, never changed."""
+"""Who armed live trading, when, and for how long: rows that are appended and journaled, never changed."""
 
 from datetime import date
 
@@ -8,13 +8,13 @@ from tradebot.model.trading import Arming
 
 
 class Armings:
-    """The armings of one account; the last one holds."""
+    """The armings of one account; the last one counts."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
     def append(self, arming: Arming) -> None:
-        """Append an arming, in the journal first; durable when it returns."""
+        """Append an arming to the journal and then to the ledger; it is durable on return."""
         words = {
             "sessions": arming.sessions,
             "first": arming.first.isoformat(),
@@ -33,7 +33,7 @@ class Armings:
             )
 
     def last(self) -> Arming | None:
-        """Return the last arming, run out or not; None where nobody ever armed this account."""
+        """Return the last arming, even an expired one; None if this account was never armed."""
         found = self._file.row(
             "SELECT sessions, first, last, until, who, at FROM armings WHERE account = ? ORDER BY sequence DESC LIMIT 1"
         )

@@ -1,4 +1,4 @@
-"""Which configuration a person approved, and when: appended, journaled first, never changed."""
+"""Which configuration a person approved, and when: rows that are appended and journaled, never changed."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from tradebot.errors import DamagedBooksError, OperatorError
 from tradebot.model.baseline import Baseline
 
 LONGEST = 240_000
-"""Bytes of one configuration; a record of the journal holds little more."""
+"""The most bytes one configuration may take: a journal record can hold little more."""
 
 
 class Baselines:
@@ -20,7 +20,7 @@ class Baselines:
         self._file = file
 
     def approve(self, baseline: Baseline) -> None:
-        """Append an approved configuration, durably; OperatorError where it is too large to be recorded."""
+        """Append an approved configuration, durably; raise OperatorError if it is too large to record."""
         payload = {"fingerprint": baseline.fingerprint, "values": baseline.values, "who": baseline.who}
         body = json_text(payload["values"])
         if len(body.encode()) > LONGEST:
@@ -30,7 +30,7 @@ class Baselines:
             )
         with self._file.write():
             last = self.last()
-            # A machine's clock may be set back, and a rebuild puts the records of a ledger in the order of their times.
+            # A rebuild sorts records by time, so a clock that was set back must not put this one before the last.
             at = max(baseline.at, last.at) if last else baseline.at
             self._file.note("approved", payload, at)
             self._file.seal()
@@ -42,7 +42,7 @@ class Baselines:
             )
 
     def last(self) -> Baseline | None:
-        """Return the last approved configuration; None where nobody ever approved one, or an older version wrote."""
+        """Return the last approved configuration; None if there is none, for example in books of an older version."""
         found = self._file.row("SELECT body, who, at FROM baselines WHERE account = ? ORDER BY sequence DESC LIMIT 1")
         if found is None:
             return None
@@ -51,4 +51,4 @@ class Baselines:
             values: dict[str, Any] = json.loads(body)
             return Baseline(values, who, parse_time(at))
         except ValueError as error:
-            raise DamagedBooksError(f"The approved configuration cannot be read: {error}.", REBUILD) from error
+            raise DamagedBooksError(f"The approved configuration can't be read: {error}.", REBUILD) from error

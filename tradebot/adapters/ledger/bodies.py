@@ -1,4 +1,4 @@
-"""The dataclasses whose text stands in the ledger's rows."""
+"""Dataclasses that the ledger stores as JSON text."""
 
 import json
 from functools import lru_cache
@@ -9,24 +9,24 @@ from tradebot.adapters.text.codec import decode
 from tradebot.errors import DamagedBooksError
 
 T = TypeVar("T")
-REMEMBERED = 5_000
+CACHED_VALUES = 5_000
 
 
 def decoded(kind: type[T], text: str) -> T:
-    """Return a stored dataclass; OperatorError where its text does not fit."""
+    """Return a stored dataclass; raise DamagedBooksError if its text doesn't fit."""
     try:
         return decode(kind, json.loads(text))
     except ValueError as error:
-        raise DamagedBooksError(f"A row of the ledger cannot be read: {error}.", REBUILD) from error
+        raise DamagedBooksError(f"A row of the ledger can't be read: {error}.", REBUILD) from error
 
 
 def stored(kind: type[T], text: str) -> T:
-    """Return a stored dataclass, parsed once per process as long as not too many others were: values are frozen."""
-    whole: Any = kind
-    value: T = _remembered(whole, text)
+    """Return a stored dataclass from a cache: the values are frozen, so each text is parsed only once."""
+    hashable: Any = kind
+    value: T = _cached(hashable, text)
     return value
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _remembered(kind: Any, text: str) -> Any:
+@lru_cache(maxsize=CACHED_VALUES)
+def _cached(kind: Any, text: str) -> Any:
     return decoded(kind, text)

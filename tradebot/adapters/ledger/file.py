@@ -1,6 +1,6 @@
-"""An open ledger file with its journal: transactions, queries, and what becomes durable before what.
+"""An open ledger file with its journal: transactions, queries, and the order in which writes become durable.
 
-The stores beside this module each read and write a few tables through it. None of them opens anything itself.
+The stores beside this module each read and write a few tables through it. None of them opens a file itself.
 """
 
 import os
@@ -23,7 +23,7 @@ ROWS_AT_ONCE = 100
 
 
 class LedgerFile:
-    """The one connection that every store of a ledger reads and writes through, and the journal beside it."""
+    """The connection that all stores of a ledger share, and the journal beside it."""
 
     def __init__(self, folder: Path, database: sqlite3.Connection, account_number: str) -> None:
         self.folder = folder
@@ -43,7 +43,7 @@ class LedgerFile:
         read_only: bool = False,
         patience_s: float = BUSY_TIMEOUT_S,
     ) -> Self:
-        """Open the books; OperatorError where they are damaged, or belong to another account."""
+        """Open the books; raise OperatorError if they are damaged or belong to another account."""
         database = open_database(folder / LEDGER, read_only=read_only, patience_s=patience_s)
         with translated(folder / LEDGER):
             owners = [owner for (owner,) in database.execute("SELECT account FROM book")]
@@ -52,16 +52,16 @@ class LedgerFile:
         if account_number not in (None, owners[0]):
             raise OperatorError(
                 f"These books belong to account …{owners[0][-4:]}, not to …{str(account_number)[-4:]}.",
-                "Use the keys of that account, or begin anew: tradebot init --state-dir NEW",
+                "Use the keys of that account, or start over: tradebot init --state-dir NEW",
             )
         return cls(folder, database, owners[0])
 
     @classmethod
     def create(cls, folder: Path, account_number: str, at: datetime) -> Self:
-        """Begin the books of one account; OperatorError where a ledger or a journal is there already."""
+        """Create the books of one account; raise OperatorError if there is a ledger or a journal already."""
         for name in (LEDGER, JOURNAL):
             if (folder / name).exists():
-                raise OperatorError(f"{folder / name} is there already: no new books over old ones.", DAMAGED)
+                raise OperatorError(f"{folder / name} already exists, and books are never overwritten.", DAMAGED)
         with translated(folder / LEDGER):
             database = create_tables(folder / LEDGER, account_number, at)
             begun = journal.Journal.create(folder / JOURNAL, {"account": account_number}, at)
@@ -73,7 +73,7 @@ class LedgerFile:
 
     @property
     def in_place(self) -> bool:
-        """Tell whether the open file still stands at its path."""
+        """Return True if the open file is still the one at its path."""
         return self._opened is not None and in_place(self.path, self._opened)
 
     def close(self) -> None:
@@ -84,30 +84,30 @@ class LedgerFile:
             self._journal = None
 
     def check_whole(self) -> None:
-        """Read the whole journal and ledger once, before risk may be added again.
+        """Read and check the whole journal and ledger, before risk may be added again.
 
-        OperatorError, exit 3, where the books were rebuilt and nobody has accepted that yet.
+        Raises OperatorError, exit 3, if the books were rebuilt and nobody has accepted that yet.
         """
         self.check()
         name = self.rebuilt()
         if name is not None:
             raise OperatorError(
                 f"the books were rebuilt ({name}), and nobody has accepted them yet",
-                f"tradebot recover --accept {name} --confirm {self.account_number[-4:]}, which shows once more what"
+                f"tradebot recover --accept {name} --confirm {self.account_number[-4:]}, which first shows again what"
                 " could not be proven",
                 code=ExitCode.REFUSED,
             )
 
     def rebuilt(self) -> str | None:
-        """Return the name of the rebuild that a person has yet to accept; None where there is none."""
+        """Return the name of the rebuild that a person has yet to accept; None if there is none."""
         ((name,),) = self.rows("SELECT rebuilt FROM book WHERE account = ?")
         return None if name is None else str(name)
 
     def check_journal(self) -> journal.Head:
         """Read the whole journal and return its last record.
 
-        DamagedJournalError where it is damaged or too short, DamagedBooksError where ledger and journal do not belong
-        together: the ledger is older than what the journal proves to be committed, or comes from elsewhere.
+        Raises DamagedJournalError if it is damaged or too short. Raises DamagedBooksError if the ledger is older than
+        the journal shows, or if the two don't belong together.
         """
         path, sealed = self.folder / JOURNAL, self.sealed()
         head, proven, seal = journal.BEFORE_ALL, 0, None
@@ -118,9 +118,9 @@ class LedgerFile:
         return head
 
     def check(self) -> None:
-        """Read ledger and journal through, once for as long as nobody else has written the ledger since.
+        """Read and check ledger and journal, unless only this process has written since it last did.
 
-        Raises as `check_pages` and `check_journal` do. What this process itself adds does not make it read all again.
+        Raises what `check_pages` and `check_journal` raise.
         """
         with translated(self.path):
             ((version,),) = self.database.execute("PRAGMA data_version")
@@ -130,10 +130,10 @@ class LedgerFile:
             self._checked_version = version
 
     def check_pages(self) -> int:
-        """Read the whole ledger, its rows too; return its pages. DamagedBooksError where anything is not as written.
+        """Read every page and row of the ledger; return the number of pages.
 
-        What seems damaged is looked at twice, because SQLite tells a page that could not be read like one that is not
-        whole: TemporaryError where the file cannot be read through.
+        Raises DamagedBooksError if a row isn't as it was written. SQLite reports an unreadable page like a damaged one,
+        so a damaged file is read twice: TemporaryError means that the disk couldn't be read.
         """
         found = self._not_as_written()
         if found:
@@ -154,7 +154,7 @@ class LedgerFile:
 
     @contextmanager
     def write(self) -> Iterator[None]:
-        """One durable transaction; whatever goes wrong inside undoes all of it."""
+        """Run one durable transaction; any error inside rolls back all of it."""
         with translated(self.path):
             self._require_in_place()
             self.database.execute("BEGIN IMMEDIATE")
@@ -167,7 +167,7 @@ class LedgerFile:
                     self.database.execute("ROLLBACK")
 
     def _require_in_place(self) -> None:
-        """Raise where the file was removed or replaced while it was open: what is written there would be lost."""
+        """Raise if the file was removed or replaced while it was open: anything written to it would be lost."""
         if not self.in_place:
             raise DamagedBooksError(f"{self.path} was removed or replaced while it was open.", REBUILD)
 
@@ -181,7 +181,7 @@ class LedgerFile:
             return self.database.execute(query, (self.account_number, *values)).fetchall()
 
     def streamed(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Yield the rows of a query as `rows` does, some at a time; nobody can commit until the last one is taken."""
+        """Yield the rows of a query as `rows` does, in batches; nobody can commit until the last one is read."""
         with translated(self.path):
             cursor = self.database.execute(query, (self.account_number, *values))
         while True:
@@ -192,11 +192,11 @@ class LedgerFile:
             yield from rows
 
     def row(self, query: str, values: Sequence[Any] = ()) -> Any:
-        """Return the first row of a query as `rows` does; None where there is none."""
+        """Return the first row of a query as `rows` does; None if there is none."""
         return next(iter(self.rows(query, values)), None)
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
-        """Append a record to the journal, which must be that of this ledger: now, and not when it was opened."""
+        """Append a record to the journal, after checking that it still belongs to this ledger."""
         sealed = self.sealed()
         if self._journal is None:
             self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
@@ -218,19 +218,20 @@ class LedgerFile:
 
 
 def _read_through(path: Path) -> None:
-    """Read a file to its end; TemporaryError where the disk does not give it."""
+    """Read a file to its end; raise TemporaryError if the disk can't deliver it."""
     try:
         with path.open("rb") as file:
             while file.read(READ_BYTES):
                 pass
     except OSError as error:
         raise TemporaryError(
-            f"The ledger {path} cannot be read: {error.strerror}.", f"type it again; if it stays so: ls -l {path}"
+            f"The ledger {path} can't be read: {error.strerror}.",
+            f"run the command again; if it fails again: ls -l {path}",
         ) from error
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    """Return which file stands at a path; None where none does any more."""
+    """Return the stat of the file at a path; None if it is gone."""
     try:
         return path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Foreign positions that are known and left alone: a person acknowledged them, or an activity explains them."""
+"""Foreign positions that the bot leaves alone: a person acknowledged them, or an activity explains them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from tradebot.model.origin import Origin
 
 
 class Foreign:
-    """What others hold in our account."""
+    """Positions in our account that the bot didn't open."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -24,7 +24,7 @@ class Foreign:
             self._file.seal()
 
     def note(self, symbol: str, quantity: Decimal, why: str, at: datetime, origin: Origin, about: str) -> None:
-        """Record it as `acknowledge` does, inside a transaction of the caller's."""
+        """Record a position as `acknowledge` does, in the caller's transaction."""
         words = {"symbol": symbol, "quantity": decimal_text(quantity), "origin": origin, "about": about, "why": why}
         self._file.note("acknowledged", words, at)
         self._file.execute(
@@ -35,13 +35,13 @@ class Foreign:
         )
 
     def acknowledged(self) -> Mapping[str, Decimal]:
-        """Return the foreign positions that a person has acknowledged, signed quantities by symbol."""
+        """Return the acknowledged foreign positions: signed quantities by symbol."""
         found = self._file.rows("SELECT symbol, quantity FROM acknowledged WHERE account = ? ORDER BY sequence")
         latest = {symbol: Decimal(quantity) for symbol, quantity in found}
         return {symbol: quantity for symbol, quantity in latest.items() if quantity}
 
     def acknowledged_since(self) -> Mapping[str, datetime]:
-        """Return since when each of these positions has been acknowledged, whatever its quantity was meanwhile."""
+        """Return when each of these positions was first acknowledged, even if its quantity changed since."""
         since: dict[str, datetime] = {}
         for symbol, quantity, at in self._file.rows(
             "SELECT symbol, quantity, at FROM acknowledged WHERE account = ? ORDER BY sequence"

@@ -1,4 +1,4 @@
-"""The history of trading states. It loads little, because `halt` writes here before anything else is imported."""
+"""The history of trading states. It imports little, because `halt` writes here before it loads anything else."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -11,7 +11,7 @@ from tradebot.adapters.text.canonical import json_text, time_text
 
 
 class History:
-    """The rows that say who halted and who opened entries; the switch files beside the ledger are the caller's."""
+    """The rows that say who halted trading and who reopened it; the caller takes care of the switch files."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -26,10 +26,10 @@ class History:
         causes: Iterable[str] | None = (),
         accepted_at: str | None = None,
     ) -> str:
-        """Append a trading state and return it; what reduces only keeps FLATTEN, which nothing but ACTIVE ends.
+        """Append a trading state and return it; REDUCE_ONLY doesn't replace FLATTEN, only ACTIVE does.
 
-        `causes` are those of a halt, None where nobody can tell, or those that a person accepted by ending it:
-        `accepted_at` is then in trading time.
+        `causes` are the causes of a halt (None if they are unknown), or those that a person accepted by ending it.
+        `accepted_at` is trading time.
         """
         with self._file.write():
             state = "FLATTEN" if state == "REDUCE_ONLY" and self._flattens() else str(state)
@@ -54,7 +54,7 @@ class History:
         return state
 
     def may_fill(self) -> bool:
-        """Return True if an order is working, or one of unknown fate may be."""
+        """Return True if an order is working, or if one whose outcome is unknown may be."""
         ((found,),) = self._file.rows(
             "SELECT EXISTS (SELECT 1 FROM orders WHERE account = ?1 AND terminal = 0)"
             " OR EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND state IN ('sent', 'unknown'))"
@@ -68,6 +68,6 @@ class History:
 
 @contextmanager
 def opened_history(folder: Path, *, read_only: bool = False, patience_s: float = BUSY_TIMEOUT_S) -> Iterator[History]:
-    """Open the ledger of a folder for its history alone; raises as `LedgerFile.open` does."""
+    """Open a folder's ledger just for its history of states; raise what `LedgerFile.open` raises."""
     with closing(LedgerFile.open(folder, read_only=read_only, patience_s=patience_s)) as file:
         yield History(file)

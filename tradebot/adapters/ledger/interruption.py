@@ -1,14 +1,14 @@
-"""What ends a process by a signal waits while SQLite is at work.
+"""Signals that end the process wait until SQLite is done.
 
-SQLite calls functions of ours, and swallows what a signal's handler raises in there: the signal would be lost, and the
-statement would come out as one that failed. A transaction is short, so the signal waits for its end.
+SQLite calls Python functions and swallows exceptions raised in them. If a signal handler raised there, the signal
+would be lost and the statement would fail. A transaction is short, so the signal waits for its end.
 """
 
 import threading
 
 
 class _Held(threading.local):
-    """How deep a thread is in what must not be cut short, and what waits for its end."""
+    """How many `held` blocks a thread is in, and the exception that waits for the outermost one to end."""
 
     depth = 0
     waiting: BaseException | None = None
@@ -18,21 +18,21 @@ _held = _Held()
 
 
 def interrupt(error: BaseException) -> None:
-    """Raise what a signal means, at once or when what is held is done; for handlers, which run in the main thread."""
+    """Raise `error` now, or at the end of the current `held` block; signal handlers (in the main thread) call this."""
     if not _held.depth:
         raise error
     _held.waiting = error
 
 
 class Holding:
-    """Lets no signal cut short what stands within."""
+    """Delays the exceptions of signal handlers until the block ends."""
 
     def __enter__(self) -> None:
-        """Keep whatever a signal means from now on."""
+        """Start to delay exceptions of signal handlers."""
         _held.depth += 1
 
     def __exit__(self, *_: object) -> None:
-        """Raise what was kept, whatever came of what stands within."""
+        """Raise the delayed exception, if there is one, even if the block failed."""
         _held.depth -= 1
         if not _held.depth and _held.waiting is not None:
             error, _held.waiting = _held.waiting, None
@@ -43,5 +43,5 @@ _HOLDING = Holding()
 
 
 def held() -> Holding:
-    """Let no signal cut short what is done inside; it ends the process right afterwards, whatever came of it."""
+    """Return a context in which no signal interrupts the work; a delayed one ends the process right afterwards."""
     return _HOLDING

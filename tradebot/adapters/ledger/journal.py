@@ -1,13 +1,14 @@
-"""The money records a second time: hash-chained JSON lines, written before the ledger commits.
+"""A second copy of the money records: hash-chained JSON lines, written before the ledger commits.
 
-Each line is `{"schema","seq","at","sealed","kind","payload","prev","hash"}`; `hash` is the SHA-256 of the line without
-it, `prev` the hash of the line before, `sealed` the record that the ledger had committed when this one was written: a
-ledger that knows less than that is an older one. Appending needs the ledger's write lock: one writer at a time.
+Each line is `{"schema","seq","at","sealed","kind","payload","prev","hash"}`. `hash` is the SHA-256 of the line without
+`hash`, and `prev` is the hash of the line before. `sealed` is the number of the last record that the ledger had
+committed when this line was written: a ledger that doesn't have it is an older copy. Appending needs the ledger's write
+lock, so there is one writer at a time.
 
-The journal may run ahead of the ledger by records whose commit failed: such a promise was never sent, and a
-rebuild looks it up at the venue like any unresolved intent. After a power failure it may lack the last
-records that were appended without `sync`, or hold them in pieces: only settled answers are written so, and the venue
-still has them. Whoever opens the journal next sets such pieces aside.
+The journal may hold records that the ledger doesn't, because their commit failed. Such a promise was never sent, and a
+rebuild looks it up at the venue like any unresolved intent. After a power failure the journal may lack the last records
+that were appended without `sync`, or contain fragments of them. Only replies are written without `sync`, and the venue
+can report those again. The next process to open the journal moves such fragments to another file.
 """
 
 import hashlib
@@ -40,7 +41,7 @@ HASH_LENGTH = len(HASH_FIELD) + 64 + len(HASH_END)
 
 
 class Head(NamedTuple):
-    """The last record of a chain."""
+    """The number and hash of the last record of a chain."""
 
     sequence: int
     hash: str
@@ -50,9 +51,9 @@ BEFORE_ALL = Head(0, GENESIS)
 
 
 class Record(NamedTuple):
-    """One record whose own hash is right: its payload as the bytes of its JSON text, its place, and what came before.
+    """One record whose own hash is right: its payload as JSON bytes, its number, and the hash of the record before.
 
-    `sealed` is the record that the ledger had committed; the first version of the journal did not say.
+    `sealed` is the number of the last record that the ledger had committed; the journal's first version lacks it.
     """
 
     kind: str
@@ -64,7 +65,7 @@ class Record(NamedTuple):
 
 
 class Journal:
-    """An open journal; OSError where a write fails, which leaves the file as it was."""
+    """An open journal. If a write fails it raises OSError and the file stays unchanged."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -80,7 +81,7 @@ class Journal:
 
     @classmethod
     def create(cls, path: Path, payload: object, at: datetime) -> "Journal":
-        """Begin a journal with its first record, durably; FileExistsError where there is one."""
+        """Create a journal with its first record, durably; raise FileExistsError if there is one already."""
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         journal = cls(path)
         journal._size = 0
@@ -91,7 +92,7 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, sealed: Head) -> "Journal":
-        """Open the journal of a ledger that was sealed with one of its records; raise where it is another's."""
+        """Open the journal of a ledger that is sealed with record `sealed`; raise if it belongs to another ledger."""
         journal = cls(path)
         try:
             journal.follow(sealed)
@@ -106,20 +107,20 @@ class Journal:
         os.close(self._descriptor)
 
     def follow(self, sealed: Head) -> None:
-        """Take over with which record the ledger is sealed, before anything is appended.
+        """Note which record the ledger is sealed with; call this before appending.
 
-        Where that is neither the one it had nor the one that was made for it, the journal is read from there again:
-        another process wrote, or another ledger was put in the place of ours.
+        If it is neither the previous seal nor the record just synced, another process wrote or the ledger was replaced,
+        and the journal is read again from that record on.
         """
         if sealed not in (self._sealed, self._synced_head):
             self._size = -1
         self._sealed = sealed
 
     def append(self, kind: str, payload: object, at: datetime) -> None:
-        """Write one record to the file, not yet synced; call under the ledger's write lock.
+        """Write one record to the file without syncing it; call under the ledger's write lock.
 
-        A payload in bytes is the JSON text of one that was journalled before.
-        DamagedJournalError or DamagedBooksError where the journal is no longer that of the ledger which it follows.
+        A payload in bytes is JSON text that was journaled before.
+        Raises DamagedJournalError or DamagedBooksError if the journal no longer belongs to its ledger.
         """
         head = self.head()
         line, digest = _line(Head(head.sequence + 1, head.hash), self._sealed.sequence, kind, payload, at)
@@ -131,7 +132,8 @@ class Journal:
     def sync(self) -> Head:
         """Make everything appended durable; return the last record.
 
-        Where that fails all of it is taken back: the system may have let go of it, and a later sync would say nothing.
+        If the sync fails, everything appended is removed: the system may have dropped those pages, and a later sync
+        would succeed without them.
         """
         try:
             with around("journal.sync"):
@@ -143,9 +145,10 @@ class Journal:
         return self._head
 
     def head(self) -> Head:
-        """Return the last record; where the size is another, the file is read again from the ledger's seal on.
+        """Return the last record; if the file's size has changed, read it again from the sealed record on.
 
-        What is sealed once is believed ever after, so nothing is added to a journal that was cut short or exchanged.
+        That finds a journal that was truncated or replaced. Nothing may be appended to it: the ledger would be sealed
+        with the new record, and later checks would trust it.
         """
         size = self._size_in_place()
         if size != self._size:
@@ -154,7 +157,7 @@ class Journal:
         return self._head
 
     def _size_in_place(self) -> int:
-        """Return the size of the open file; DamagedJournalError where another, or none, stands at its path by now."""
+        """Return the size of the open file; raise DamagedJournalError if the file was replaced or deleted."""
         found = os.fstat(self._descriptor)
         if not in_place(self._path, found):
             raise DamagedJournalError(f"{self._path} was removed or replaced while it was open.", REBUILD)
@@ -178,10 +181,10 @@ class Journal:
         return os.pread(self._descriptor, size - start, start)
 
     def _read_from_seal(self, size: int) -> tuple[Head, int]:
-        """Return the last whole record and the size up to it; what follows is set aside in a file of its own.
+        """Return the last complete record and the size up to it; move what follows to a separate file.
 
-        A power failure leaves in pieces what was not synced. Raises where the record that the ledger is sealed with
-        is not there, or where what stands here tells of a newer ledger.
+        A power failure can leave fragments of lines that were not synced. Raises if the record that the ledger is
+        sealed with is missing, or if the journal belongs to a newer ledger.
         """
         tail = self._from_record(self._sealed.sequence, size)
         chain, whole = _whole_lines(tail)
@@ -192,7 +195,7 @@ class Journal:
         return chain[-1], self._set_aside(tail[whole:], size) if tail[whole:] else size
 
     def _from_record(self, sequence: int, size: int) -> bytes:
-        """Return the journal from the line of one record on; nothing where it is not found."""
+        """Return the journal from one record's line on; empty if the record isn't found."""
         reach, mark = 2 * LONGEST_LINE, b'"seq":%d,"at"' % sequence
         while True:
             tail = self._tail(size, reach)
@@ -204,7 +207,7 @@ class Journal:
             reach *= 2
 
     def _set_aside(self, pieces: bytes, size: int) -> int:
-        """Keep what stands at the end in a file of its own, and cut it off; return the size without it."""
+        """Move the fragments at the end to a separate file; return the journal's size without them."""
         names = (self._path.with_name(f"journal.torn-{number}") for number in count(1))
         aside = next(name for name in names if not os.path.lexists(name))
         with os.fdopen(open_plain(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
@@ -215,10 +218,10 @@ class Journal:
 
 
 def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
-    """Yield the records of the chain, each checked; an incomplete last line is no record.
+    """Yield the records of the chain, each checked, without an incomplete last line.
 
-    DamagedJournalError names the first record that does not fit. Behind record `sealed`, which the ledger knows to be
-    durable, what does not fit is no record either, nor is what follows it: it was never synced.
+    Raises DamagedJournalError with the first record that doesn't fit. If `sealed` is given, the records end at the
+    first one after `sealed` that doesn't fit: what follows was never synced.
     """
     head, lines = BEFORE_ALL, _complete_lines(path)
     for line in lines:
@@ -234,29 +237,29 @@ def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
 
 
 def proves_more(lines: Iterable[bytes], sealed: int) -> bool:
-    """Tell whether a whole line says that the ledger had committed more than `sealed` when it was written."""
+    """Return True if a complete line says that the ledger had committed more than `sealed` when it was written."""
     return any(record["sealed"] > sealed for record in _telling(lines))
 
 
 def require_of_one_another(path: Path, sealed: Head, found: Head | None, proven: int) -> None:
-    """Raise where the ledger beside a journal was not sealed by it.
+    """Raise if a journal and the ledger beside it don't belong together.
 
-    `sealed` is what the ledger says, `found` the journal's record of that number, `proven` the newest seal that the
-    journal tells of. DamagedJournalError where it is too short, DamagedBooksError where the ledger is older than what
-    the journal proves to be committed, or comes from elsewhere.
+    `sealed` is the record that the ledger is sealed with, `found` the journal's record of that number, and `proven` the
+    newest sealed record that the journal mentions. Raises DamagedJournalError if the journal is too short, and
+    DamagedBooksError if the ledger is older than the journal shows, or belongs to another journal.
     """
     ledger, number = path.with_name(LEDGER), sealed.sequence
     if found is None:
-        raise DamagedJournalError(f"{path} ends before record {number}, which the ledger knows.", REBUILD)
+        raise DamagedJournalError(f"{path} ends before record {number}, which the ledger has.", REBUILD)
     if found != sealed:
-        raise DamagedBooksError(f"{ledger} and {path} are not of one another.", REBUILD)
+        raise DamagedBooksError(f"{ledger} and {path} don't belong together.", REBUILD)
     if proven > number:
-        told = f"it stands at record {number}, and had committed {proven} by what the journal tells"
-        raise DamagedBooksError(f"{ledger} is older than its journal: {told}.", REBUILD)
+        gap = f"it ends at record {number}, but the journal shows that it had reached {proven}"
+        raise DamagedBooksError(f"{ledger} is older than its journal: {gap}.", REBUILD)
 
 
 def _whole_lines(text: bytes) -> tuple[list[Head], int]:
-    """Return the records of a text as far as each is whole and follows the one before, and where they end."""
+    """Return the records at the start of a text that are intact and in sequence, and the offset of their end."""
     chain, end = list[Head](), 0
     for line in text.splitlines(keepends=True):
         record = parse_line(line.removesuffix(b"\n"))
@@ -268,7 +271,7 @@ def _whole_lines(text: bytes) -> tuple[list[Head], int]:
 
 
 def _telling(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield the whole lines that tell what the ledger had committed; the first version's did not."""
+    """Yield the intact lines that have `sealed`; those of the journal's first version lack it."""
     return (record for record in map(parse_line, lines) if record and "sealed" in record)
 
 
@@ -283,13 +286,13 @@ def _complete_lines(path: Path) -> Iterator[bytes]:
 
 
 def _no_journal(path: Path, error: OSError) -> DamagedJournalError:
-    return DamagedJournalError(f"The journal {path} cannot be read: {error.strerror}.", REBUILD)
+    return DamagedJournalError(f"The journal {path} can't be read: {error.strerror}.", REBUILD)
 
 
 def cannot_read(path: Path, error: OSError) -> TemporaryError:
-    """Return what to tell of a journal that is there and cannot be read now: nothing is known of its records."""
+    """Return the error for a journal that exists but can't be read right now."""
     return TemporaryError(
-        f"The journal {path} cannot be read: {error.strerror}.", f"type it again; if it stays so: ls -l {path}"
+        f"The journal {path} can't be read: {error.strerror}.", f"run the command again; if it fails again: ls -l {path}"
     )
 
 
@@ -302,7 +305,7 @@ def _line(place: Head, sealed: int, kind: str, payload: object, at: datetime) ->
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """Return a record whose hash is right, else None."""
+    """Return a line's record if its hash is right, else None."""
     if line[-HASH_LENGTH:] != HASH_FIELD + _digest(line).encode() + HASH_END:
         return None
     record: dict[str, Any] = json.loads(line)
@@ -310,12 +313,12 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def _digest(line: bytes) -> str:
-    """Return the hash of a line: that of its text without it."""
+    """Return the hash that a line should carry, made from its text without `hash`."""
     return hashlib.sha256(line[:-HASH_LENGTH] + b"}").hexdigest()
 
 
 def read_line(line: bytes) -> Record | None:
-    """Return a record whose hash is right, else None; its text is matched and not parsed, because it is long."""
+    """Return a line's record if its hash is right, else None; match it, because parsing a long line is slow."""
     found = LINE.fullmatch(line)
     if found is None or found[7].decode() != (digest := _digest(line)):
         return None
@@ -324,7 +327,7 @@ def read_line(line: bytes) -> Record | None:
 
 
 def _checked(line: bytes, before: Head) -> Record | None:
-    """Return the record that follows `before`, else None."""
+    """Return a line's record if its hash is right and it follows `before`, else None."""
     record = read_line(line)
     if record is None or (record.head.sequence, record.prev) != (before.sequence + 1, before.hash):
         return None

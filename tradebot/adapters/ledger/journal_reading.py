@@ -1,6 +1,6 @@
-"""A journal line by line, damaged or not: where its chain breaks, and which records are whole all the same.
+"""Reads a journal, even a damaged one, line by line: where its chain breaks, and which records are still intact.
 
-A line is kept in memory only while it is looked at, because a journal grows for years.
+A journal grows for years, so only one line at a time is kept in memory.
 """
 
 import os
@@ -23,9 +23,9 @@ HASH = len(journal.GENESIS) + len(journal.HASH_END)
 
 
 class Line(NamedTuple):
-    """One complete line: its number from 1, where it begins in bytes, its record where its own hash is right.
+    """One complete line: its number from 1, its byte offset, and its record if its hash is right.
 
-    `problem` says where the chain does not hold here; `hash` is the one that the line carries, right or not.
+    `problem` says why the chain breaks at this line; `hash` is the one written in the line, right or wrong.
     """
 
     number: int
@@ -37,7 +37,7 @@ class Line(NamedTuple):
 
 
 class Break(NamedTuple):
-    """A line at which the chain does not hold: its number from 1, where it begins in bytes, and what is wrong."""
+    """A line at which the chain breaks: its number from 1, its byte offset, and what is wrong with it."""
 
     number: int
     offset: int
@@ -66,11 +66,11 @@ class Reading:
 
     @property
     def whole(self) -> int:
-        """Return how many records there are whose own hash is right, each number once."""
+        """Return the number of records whose own hash is right, counting each record number once."""
         return len(self._places)
 
     def add(self, line: Line) -> None:
-        """Count one more line."""
+        """Add a line to the counts."""
         self.lines += 1
         if line.hash in self.wanted:
             self.met.add(line.hash)
@@ -86,18 +86,18 @@ class Reading:
 
     @property
     def sound_alone(self) -> bool:
-        """Tell whether nothing stands in the file but what is sound."""
+        """Return True if the whole file is sound."""
         return not self.breaks and not self.torn
 
     def copy_sound(self, target: Path) -> None:
-        """Write what is sound of the journal into a new file."""
+        """Write the sound part of the journal to a new file."""
         with opened_plain(self.path) as source, written_plain(target) as copy:
             left = self.sound_bytes
             while block := source.read(min(left, READ_BYTES)):
                 left -= copy.write(block)
 
     def move(self, target: Path) -> None:
-        """Give the file another path, where it goes on being read."""
+        """Rename the file and read it from its new path from now on."""
         with around("journal_reading.move"):
             self.path.rename(target)
         self.path = target
@@ -105,7 +105,7 @@ class Reading:
     def records(self, beyond: int = 0, *, after: int = 0) -> Iterator[Record]:
         """Yield the records whose own hash is right, in the order of their numbers, each number once.
 
-        Those that begin before the byte `beyond`, and those whose numbers are not greater than `after`, are left out.
+        Leave out records that begin before byte `beyond`, and records up to number `after`.
         """
         wanted = sorted(n for n, offset in self._places.items() if n > after and offset >= beyond)
         if not wanted:
@@ -129,15 +129,15 @@ def read(
 ) -> Reading:
     """Read a journal as it is now, or its first `end` bytes, and look for the `wanted` hashes on its lines.
 
-    `each` is told of every whole record. What another process appends meanwhile is left out. DamagedJournalError only
-    where there is no file to read.
+    Calls `each` with every intact record. Lines that another process appends meanwhile are left out. Raises
+    DamagedJournalError only if there is no file.
     """
     try:
         with opened_plain(path) as file:
             size = os.fstat(file.fileno()).st_size if end is None else end
             return _read(Reading(path, wanted), file, size, each)
     except OSError as error:
-        raise DamagedJournalError(f"The journal {path} cannot be read: {error.strerror}.", REBUILD) from error
+        raise DamagedJournalError(f"The journal {path} can't be read: {error.strerror}.", REBUILD) from error
 
 
 def _read(found: Reading, file: BinaryIO, size: int, each: Callable[[Record], object]) -> Reading:
@@ -147,7 +147,7 @@ def _read(found: Reading, file: BinaryIO, size: int, each: Callable[[Record], ob
             break
         record = journal.read_line(text[:-1])
         found.add(Line(found.lines + 1, offset, len(text), record, _problem(record, due, before), _carried(text[:-1])))
-        # What stood in a damaged line is not known, so that the next one is measured by its number alone.
+        # A damaged line's hash is unknown, so only the number of the line after it can be checked.
         due, before = (record.head.sequence + 1, record.head.hash) if record else (due + 1, "")
         if record:
             each(record)
@@ -157,7 +157,7 @@ def _read(found: Reading, file: BinaryIO, size: int, each: Callable[[Record], ob
 
 
 def rebuilds(path: Path) -> Iterator[Record]:
-    """Yield the records that tell of rebuilds, without reading the others; none from a file that cannot be read."""
+    """Yield the records of rebuilds without parsing the others; none if the file can't be read."""
     with suppress(OSError), opened_plain(path, READ_BYTES) as file:
         for text in file:
             record = journal.read_line(text.removesuffix(b"\n")) if REBUILT in text else None
@@ -166,7 +166,7 @@ def rebuilds(path: Path) -> Iterator[Record]:
 
 
 def last_hash(path: Path) -> str | None:
-    """Return the hash that the last complete line carries, without reading the others; None where there is none."""
+    """Return the hash written in the last complete line, without reading the others; None if there is none."""
     try:
         with opened_plain(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 2 * journal.LONGEST_LINE))
@@ -182,9 +182,9 @@ def _carried(text: bytes) -> str:
 
 def _problem(record: Record | None, due: int, before: str) -> str | None:
     if record is None:
-        return "its text is not what its hash was made of"
+        return "its text doesn't match its hash"
     if record.head.sequence != due:
-        return f"it is record {record.head.sequence}, and {due} was due"
+        return f"it is record {record.head.sequence}, but {due} was expected"
     if before and record.prev != before:
-        return "it follows another record than the one before it"
+        return "its previous hash is not that of the line before it"
     return None

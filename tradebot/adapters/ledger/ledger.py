@@ -1,4 +1,4 @@
-"""The money records of one broker account: stores over one ledger file, with the journal beside it."""
+"""The money records of one broker account: stores that share one ledger file, with the journal beside it."""
 
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +20,8 @@ from tradebot.adapters.ledger.upkeep import Upkeep
 class SqliteLedger:
     """The ledger of a state folder; writers hold the folder's lock, readers need none.
 
-    It has one store for each thing that books hold, all over the same open file. What the core asks of a `Ledger`
-    stands here under its own name; everybody else asks the store.
+    It has one store per kind of record, and all of them share one open file. The methods of the `Ledger` port are
+    also attributes here; other callers use the stores.
     """
 
     def __init__(self, file: LedgerFile) -> None:
@@ -84,10 +84,10 @@ class SqliteLedger:
         read_only: bool = False,
         patience_s: float = BUSY_TIMEOUT_S,
     ) -> "SqliteLedger":
-        """Open the books; OperatorError where they are damaged, or belong to another account."""
+        """Open the books; raise OperatorError if they are damaged or belong to another account."""
         return cls(LedgerFile.open(folder, account_number, read_only=read_only, patience_s=patience_s))
 
     @classmethod
     def create(cls, folder: Path, account_number: str, at: datetime) -> "SqliteLedger":
-        """Begin the books of one account; OperatorError where a ledger or a journal is there already."""
+        """Create the books of one account; raise OperatorError if there is a ledger or a journal already."""
         return cls(LedgerFile.create(folder, account_number, at))

@@ -1,7 +1,7 @@
-"""Ledgers of earlier versions, brought up to the next one step by step, each from a copy that is kept.
+"""Upgrades ledgers of earlier versions, one version at a time, and keeps a copy of each.
 
-A writer does it in the file, in one transaction a step. Whoever only reads does it in memory, and leaves the file as
-it is. Nothing is brought up that is not, row by row, as it was written.
+A writer upgrades the file, in one transaction per version. A reader upgrades a copy in memory and leaves the file as it
+is. A ledger is upgraded only if every row is as it was written.
 """
 
 import json
@@ -25,7 +25,7 @@ Facts = Callable[[Mapping[str, Any]], dict[str, Any]]
 VERSION = 4
 BEFORE_FACTS = 3
 MOST_COPIES = 9
-"""The last copy of a version is written over once there are this many."""
+"""The most copies of one version to keep; after that, the last one is overwritten."""
 IN_SENTENCES = (
     """CREATE TABLE fills (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, activity_id TEXT NOT NULL,
@@ -48,16 +48,16 @@ IN_SENTENCES = (
         PRIMARY KEY (account, sequence)
     ) WITHOUT ROWID""",
 )
-"""Tables of versions 2 and 3 whose facts stood in sentences and in the ids of fills."""
+"""Tables of versions 2 and 3, which kept some facts in sentences and in the ids of fills."""
 PEAKS = """SELECT account, symbol, price FROM high_water
     WHERE strategy = 'account' AND symbol IN ('equity', 'equity seen once')
     AND opened_at = (SELECT opened_at FROM book WHERE book.account = high_water.account)"""
-"""Where versions 2 and 3 kept the highest equity, among the best prices of positions."""
+"""Select the highest equity, which versions 2 and 3 kept among the best prices of positions."""
 _NAME = re.compile(r"CREATE TABLE (\w+) \(")
 
 
 def tables_of(version: int, tables: Sequence[str]) -> tuple[str, ...]:
-    """Return the statements that made a ledger of a version, by those of this one."""
+    """Return the statements that create a ledger of a version, given those of the current one."""
     if version == VERSION:
         return tuple(tables)
     told = {_name(statement): statement for statement in IN_SENTENCES}
@@ -66,15 +66,15 @@ def tables_of(version: int, tables: Sequence[str]) -> tuple[str, ...]:
 
 
 def bring_up(database: sqlite3.Connection, tables: Sequence[str], keep: Callable[[int], None]) -> None:
-    """Bring a ledger up to this version; whoever is killed leaves one version or the next. `keep` copies it before.
+    """Upgrade a ledger to the current version, calling `keep` before each step to copy it.
 
-    DamagedBooksError where it is not as it was written.
+    A process that is killed leaves one version or the next. Raises DamagedBooksError if a row isn't as it was written.
     """
     for version, step in STEPS.items():
         if version_of(database) > version:
             continue
         database.execute("BEGIN IMMEDIATE")
-        # Another process may have done it since.
+        # Another process may have upgraded it in the meantime.
         if version_of(database) == version:
             _require_as_written(database, tables_of(version, tables))
             keep(version)
@@ -91,9 +91,9 @@ def version_of(database: sqlite3.Connection) -> int:
 
 
 def keep_beside(path: Path, version: int) -> None:
-    """Keep a durable copy of a ledger beside it; the caller holds its write lock and has written nothing yet.
+    """Write a durable copy of a ledger beside it; the caller holds its write lock and has written nothing yet.
 
-    SQLite reads it: whoever else opened and closed the file here would end the lock that keeps other writers out.
+    SQLite makes the copy: opening and closing the file directly would release the lock that keeps other writers out.
     """
     kept = _free(path.with_name(f"{path.name}-version-{version}"))
     draft, descriptor = create_draft(kept)
@@ -113,7 +113,7 @@ def keep_beside(path: Path, version: int) -> None:
 
 
 def _free(path: Path) -> Path:
-    """Return the path, or one numbered behind it: books that went back to an old version are copied once more."""
+    """Return the path, or a numbered one if it is taken by an earlier upgrade from the same version."""
     names = (path, *(path.with_name(f"{path.name}.{number}") for number in range(2, MOST_COPIES + 1)))
     return next((name for name in names if not os.path.lexists(name)), names[-1])
 
@@ -127,7 +127,7 @@ def _require_as_written(database: sqlite3.Connection, tables: Sequence[str]) -> 
 
 
 def _name(statement: str) -> str:
-    """Return the table that a statement makes; any other statement stands for itself."""
+    """Return the table that a statement creates, or the statement itself if it creates none."""
     named = _NAME.match(statement)
     return named[1] if named else statement
 
@@ -138,12 +138,12 @@ def _add(database: sqlite3.Connection, statement: str) -> None:
 
 
 def _accept(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
-    """Version 3 can hold what a person accepted of the configuration."""
+    """Upgrade to version 3, which can store the configuration that a person accepted."""
     _add(database, tables["baselines"])
 
 
 def _say_in_fields(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
-    """Version 4 has fields for what stood in sentences, in the ids of fills and among the best prices."""
+    """Upgrade to version 4, which has fields for facts once kept in sentences, fill ids and best prices."""
     for table, (columns, facts) in FACTS.items():
         _write_anew(database, tables[table], table, columns, facts)
     _add(database, tables["equity_peak"])
@@ -162,7 +162,7 @@ def _say_in_fields(database: sqlite3.Connection, tables: Mapping[str, str]) -> N
 
 
 def _write_anew(database: sqlite3.Connection, statement: str, table: str, columns: Sequence[str], facts: Facts) -> None:
-    """Write a table's rows into the table of now, each with the facts that it stands for."""
+    """Copy a table's rows into the current table, adding to each the facts that its texts contain."""
     old = f"{table}_before"
     for trigger in ("added", "changed"):
         database.execute(f"DROP TRIGGER {table}_{trigger}")
@@ -174,7 +174,7 @@ def _write_anew(database: sqlite3.Connection, statement: str, table: str, column
         known |= facts(known)
         names, given = ", ".join(known), ", ".join("?" * len(known))
         database.execute(f"INSERT INTO {table} ({names}) VALUES ({given})", tuple(known.values()))  # noqa: S608 - names of ours
-    # Each row was counted when it was written first.
+    # Inserting counted these rows a second time.
     database.execute("UPDATE book SET rows = rows - ?", (len(rows),))
     database.execute(f"DROP TABLE {old}")
 
@@ -204,6 +204,6 @@ FACTS: Mapping[str, tuple[tuple[str, ...], Facts]] = {
     "acknowledged": (("account", "sequence", "symbol", "quantity", "why", "at", "schema"), _of_shares),
     "trading_states": (("account", "sequence", "state", "who", "why", "at", "schema"), _of_a_state),
 }
-"""The tables whose rows get fields in version 4: their columns before it, and what a row says of the facts."""
+"""The tables that get new fields in version 4: their columns before it, and the function that fills the fields."""
 STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {2: _accept, 3: _say_in_fields}
-"""What brings each version to the next one."""
+"""The step that upgrades each version to the next one."""

@@ -1,4 +1,4 @@
-"""Money in the ledger that is no order: the opening balance, executions, cash, and the best prices of positions."""
+"""The ledger's money records other than orders: the opening balance, fills, cash, and best prices of positions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,17 +24,17 @@ UNTRADED = """SELECT body, origin, about FROM fills
 
 
 class Money:
-    """What is folded to positions and cash."""
+    """The records from which positions and cash are computed."""
 
     _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
-    """The last row of the fills that were read, and all of them up to it."""
+    """The number of the last fill that was read, and all fills up to it."""
 
     def __init__(self, file: LedgerFile, foreign: Foreign) -> None:
         self._file = file
         self._foreign = foreign
 
     def opening_cash(self) -> Decimal:
-        """Return the account's cash when the books began, USD; OperatorError before that."""
+        """Return the account's opening cash, USD; raise OperatorError if the books aren't open yet."""
         found = self._file.row("SELECT opening_cash FROM book WHERE account = ?")
         if found is None or found[0] is None:
             raise OperatorError("The books were never opened.", "tradebot reconcile")
@@ -66,21 +66,21 @@ class Money:
         return added
 
     def fills(self) -> Sequence[OwnedFill]:
-        """Return all fills and adjustments, oldest first; what was read once is kept, because rows never change."""
+        """Return all fills and adjustments, oldest first; they are cached, because rows never change."""
         last, fills = self._fills_read
         new = list[OwnedFill]()
         for sequence, *row in self._file.streamed(FILLS, (last,)):
             new.append(_owned_fill(*row))
             last = max(last, sequence)
         if new:
-            # Of two at one time the one that was written first stays first.
+            # The sort is stable: fills of the same time keep the order in which they were written.
             fills = tuple(sorted((*fills, *new), key=lambda owned: owned.fill.at))
         if not self._file.database.in_transaction:
             self._fills_read = last, fills
         return fills
 
     def untraded(self, after: int) -> Iterator[OwnedFill]:
-        """Yield the fills that no order of the venue stands behind, leaving the first `after` fills out."""
+        """Yield the fills without a venue order, skipping the first `after` fills."""
         return (_owned_fill(*row) for row in self._file.streamed(UNTRADED, (after,)))
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
@@ -95,7 +95,7 @@ class Money:
         return sum((Decimal(amount) for (amount,) in found), Decimal(0))
 
     def book(self, booking: Booking, at: datetime) -> bool:
-        """Write all of what activities prove, in one go; False, changing nothing, where one of them is booked."""
+        """Write everything that activities prove, in one transaction; return False if one of them is already booked."""
         with self._file.write():
             if self.booked().keys() & {entry.activity_id for entry in booking.entries}:
                 return False
@@ -112,12 +112,12 @@ class Money:
         return True
 
     def booked(self) -> Mapping[str, Entry]:
-        """Return the activities that are booked, by their ids."""
+        """Return the booked activities by id."""
         found = self._file.rows(BOOKED)
         return {name: Entry(name, kind, Decimal(amount), words) for name, kind, amount, words in found}
 
     def equity_peak(self) -> EquityPeak | None:
-        """Return the highest equity that was seen; None before the first look."""
+        """Return the highest equity seen so far; None before the first one is stored."""
         found = self._file.row("SELECT highest, seen_once FROM equity_peak WHERE account = ?")
         return EquityPeak(*map(Decimal, found)) if found else None
 
@@ -169,7 +169,7 @@ class Money:
         return self.put_fill(owned, json_text(encode(owned)), at)
 
     def put_fill(self, owned: OwnedFill, body: str, at: datetime) -> bool:
-        """Append a fill by its journalled text, inside a transaction of the caller's; False where its id is there."""
+        """Append a fill's journaled text in the caller's transaction; return False if its id is already there."""
         added = self._file.execute(
             "INSERT INTO fills (account, sequence, activity_id, at, body, applied_at, origin, about)"
             " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
@@ -191,7 +191,7 @@ class Money:
 
 
 def _owned_fill(body: str, origin: str, about: str) -> OwnedFill:
-    """Return a fill by its journalled text, which told nothing of where it came from up to version 3."""
+    """Return a fill from its journaled text; up to version 3 that text lacks the fill's origin."""
     owned = decoded(OwnedFill, body)
     same = (owned.origin, owned.about) == (origin, about)
     return owned if same else replace(owned, origin=Origin(origin), about=about)

@@ -1,7 +1,7 @@
-"""Intents and orders: promised before they are sent, settled afterwards, read some rows at a time.
+"""Intents and orders: promised before they are sent, settled afterwards, and read in batches.
 
-What must not be lost is journalled and synced before the commit; how a submission ended is journalled without a sync
-of its own, because the venue can be asked again.
+What must not be lost is journaled and synced before the commit. How a submission ended is journaled without a sync,
+because the venue can be asked again.
 """
 
 import sys
@@ -25,7 +25,7 @@ STATE_AFTER = {
     Outcome.UNKNOWN: IntentState.UNKNOWN,
 }
 EVER = time_text(datetime.min.replace(tzinfo=UTC))
-# The indexes are named, because SQLite would rather read the rows of all years in the order asked for.
+# These queries name their index: SQLite would otherwise read all rows ever written, to get them in order.
 UNRESOLVED = """SELECT intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_state
     WHERE account = ? AND state IN ('sent', 'unknown') AND session BETWEEN ? AND ? ORDER BY sequence"""
 OF_SESSIONS = """SELECT intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_session
@@ -45,21 +45,21 @@ OWNED = """SELECT orders.venue_id, intents.intent ->> '$.key.strategy' FROM orde
 
 
 class Orders:
-    """Our intents, and the orders that the venue made of them."""
+    """Our intents, and the venue's orders that came from them."""
 
     _owners_read: tuple[tuple[int, int], Mapping[str, str]] | None = None
-    """Which strategies orders had, and what anybody had written by then."""
+    """The cached strategies of orders, and the state of the database at the time."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
-        """Write the intent as SENT with its verdicts; False, changing nothing, where its id is there."""
+        """Write the intent as SENT with its verdicts; return False and change nothing if its id is already there."""
         body, reasons = encode(intent), [encode(verdict) for verdict in verdicts]
         return self.promise_text(intent, json_text(body), json_text(reasons))
 
     def promise_text(self, intent: Intent, body: str, verdicts: str) -> bool:
-        """Write an intent by its text and that of its verdicts."""
+        """Write an intent from its text and the text of its verdicts."""
         with self._file.write():
             added = self._file.execute(
                 "INSERT INTO intents"
@@ -83,9 +83,9 @@ class Orders:
         return bool(added)
 
     def settle(self, client_order_id: str, reply: Reply, at: datetime) -> None:
-        """Write how the submission or cancel ended, and the order where the venue gave one.
+        """Write how the submission or cancel ended, and the order if the venue returned one.
 
-        An unknown answer never takes back a known one. KeyError where the intent was never promised.
+        An unknown outcome never replaces a known one. Raises KeyError if the intent was never promised.
         """
         with self._file.write():
             state = self._state_of(client_order_id)
@@ -97,7 +97,7 @@ class Orders:
             self._file.note("settled", {"client_order_id": client_order_id, "reply": encode(reply)}, at)
 
     def abandon(self, client_order_id: str, why: str, at: datetime) -> None:
-        """Give up an unresolved intent that the venue has been proven not to hold."""
+        """Give up an unresolved intent that the venue has been proven not to have."""
         with self._file.write():
             self._require_unresolved(client_order_id)
             self._file.note("abandoned", {"client_order_id": client_order_id, "why": why}, at)
@@ -105,7 +105,7 @@ class Orders:
             self._move(client_order_id, IntentState.ABANDONED, None, why, at)
 
     def retry(self, client_order_id: str, at: datetime) -> None:
-        """Write that an unresolved intent is sent once more under its own id; durable before it is."""
+        """Write, durably, that an unresolved intent is about to be sent again under the same id."""
         with self._file.write():
             self._require_unresolved(client_order_id)
             self._file.note("retried", {"client_order_id": client_order_id}, at)
@@ -113,7 +113,7 @@ class Orders:
             self._move(client_order_id, IntentState.SENT, None, None, at)
 
     def apply_orders(self, orders: Iterable[Order], at: datetime) -> int:
-        """Write the venue's latest word on orders; return how many changed."""
+        """Write the venue's latest report of orders; return how many changed."""
         with self._file.write():
             return sum(self._apply_order(order, at) for order in orders)
 
@@ -122,14 +122,14 @@ class Orders:
     ) -> Sequence[IntentRecord]:
         """Return intents in the order promised: of one session, of sessions from `since` on, unresolved ones, or all.
 
-        Unresolved are those SENT or UNKNOWN.
+        Unresolved intents are SENT or UNKNOWN.
         """
         first, last = session or since or date.min, session or date.max
         query = UNRESOLVED if unresolved else OF_SESSIONS
         return tuple(_intent_record(row) for row in self._file.streamed(query, (first.isoformat(), last.isoformat())))
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
-        """Return one intent."""
+        """Return one intent; None if there is none with this id."""
         found = self._file.row(
             "SELECT intent, state, code, message, updated_at FROM intents WHERE account = ? AND client_order_id = ?",
             (client_order_id,),
@@ -137,14 +137,14 @@ class Orders:
         return _intent_record(found) if found else None
 
     def last_acknowledged(self) -> str | None:
-        """Return the client order id of the last promised order that the venue has acknowledged; cancels are none."""
+        """Return the client order id of the last promised order that the venue acknowledged, ignoring cancels."""
         found = self._file.row(LAST_ACKNOWLEDGED)
         return found[0] if found else None
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
-        """Return known orders as last told: all, those that may still fill, or those written from `since` on.
+        """Return known orders as last reported: all, those that may still fill, or those written from `since` on.
 
-        With `since` those that another order took the place of are among them however old: chains lead through them.
+        With `since`, replaced orders are included however old they are, because replacement chains lead through them.
         """
         query = WORKING if working else TOLD
         found = self._file.streamed(query, (time_text(since) if since else EVER,))
@@ -155,9 +155,9 @@ class Orders:
         return tuple(stored(Order, body) for (body,) in self._file.streamed(UNPROMISED))
 
     def owners(self) -> Mapping[str, str]:
-        """Return the strategy of each of our orders by the venue's order id, whoever replaced them since.
+        """Return the strategy of each of our orders by venue order id, including orders that replaced ours.
 
-        What was read once is kept until this process or another one writes.
+        The result is cached until this process or another one writes.
         """
         ((elsewhere,),) = self._file.database.execute("PRAGMA data_version")
         written = elsewhere, self._file.database.total_changes

@@ -1,4 +1,4 @@
-"""What passes leave for the next one: claimed slots, the calendar, and the last reconcile."""
+"""What one pass stores for the next: claimed slots, the calendar, and the last reconcile."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -16,7 +16,7 @@ class Passes:
         self._file = file
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
-        """Claim one slot of the timetable; the first claim wins for ever."""
+        """Claim one slot of the timetable and return who has it; the first claim wins, forever."""
         with self._file.write():
             won = self._file.execute(
                 "INSERT INTO slots (account, job, session, slot, holder, at) VALUES (?, ?, ?, ?, ?, ?)"
@@ -71,6 +71,6 @@ class Passes:
             )
 
     def last_reconcile(self) -> ReconcileMark | None:
-        """Return the last reconcile; None where there was none."""
+        """Return the last reconcile; None if there was none."""
         found = self._file.row("SELECT at, blocking, findings FROM last_reconcile WHERE account = ?")
         return ReconcileMark(parse_time(found[0]), found[1], found[2]) if found else None

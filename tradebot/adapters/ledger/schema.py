@@ -1,7 +1,7 @@
-"""The ledger's file: its tables, how it is made and opened, and what counts as damage.
+"""The ledger's file: its tables, how it is created and opened, and what counts as damage.
 
 Rows are keyed (account, sequence); decimals and times are canonical text; `schema` is the version of a row, `row_sum`
-what `ledger_sums` writes and checks.
+is the checksum that the `sums` module writes and checks.
 """
 
 import os
@@ -106,7 +106,7 @@ TABLES = (
 
 
 def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Connection:
-    """Return a new ledger in an open transaction; the caller commits. Never touches a file that is there."""
+    """Return a new ledger in an open transaction, which the caller commits; never touch an existing file."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     database = _connect(path, "rw")
     _make_durable(database)
@@ -124,9 +124,9 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
 
 
 def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
-    """Return a checked connection; OperatorError on any damage, before anything is written.
+    """Return a checked connection; raise OperatorError on any damage, before anything is written.
 
-    `patience_s` is for how long each statement waits for another process's transaction.
+    `patience_s` is how long each statement waits for another process's transaction.
     """
     lost = lost_ledger(path)
     if lost:
@@ -139,7 +139,7 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
         database = _connect(path, "ro" if read_only else "rw", patience_s)
         try:
             version = _check(database, path)
-            # SQLite's own 2 MB make a whole check of grown books read most of their pages several times.
+            # With SQLite's default of 2 MB, checking large books would read most pages several times.
             database.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             if not read_only:
                 _make_durable(database)
@@ -152,7 +152,7 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
             database.close()
             if not read_only or getattr(error, "sqlite_errorname", "") != "SQLITE_READONLY_ROLLBACK":
                 raise
-            # A killed writer left half a commit. Whoever reads next must roll it back first.
+            # A killed writer left half a commit, which the next reader must roll back first.
             open_database(path, read_only=False).close()
             return open_database(path, read_only=True)
         except (sqlite3.Error, TradebotError, UnicodeDecodeError):
@@ -162,7 +162,7 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
 
 
 def _require_alone(folder: Path) -> None:
-    """Raise if another process works on the folder: one of the version before would take new tables for damage."""
+    """Raise if another process works on the folder: an older version would take the new tables for damage."""
     other = lock.other_holder(folder)
     if other is not None:
         raise TradebotError(
@@ -173,12 +173,12 @@ def _require_alone(folder: Path) -> None:
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """Copy a ledger into a new file. It is durable once whoever asked for it has synced it."""
+    """Copy a ledger to a new file; the copy is durable once the caller has synced it."""
     with translated(source), closing(open_database(source, read_only=True)) as old:
-        # It is made before SQLite opens it, so that nobody else may ever read it.
+        # Create the file before SQLite opens it, so that no other user can ever read it.
         written_plain(target).close()
         with closing(sqlite3.connect(target)) as new:
-            # A copy that was cut short is made anew: no page of it is journalled, and none synced by itself.
+            # An interrupted copy is made again from the start, so SQLite needn't journal or sync its pages.
             new.execute("PRAGMA journal_mode = OFF")
             new.execute("PRAGMA synchronous = OFF")
             old.backup(new)
@@ -186,9 +186,9 @@ def copy_database(source: Path, target: Path) -> None:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into what a person, or a later run, can act on.
+    """Turn errors of SQLite and the file system into errors that a person, or a later run, can act on.
 
-    A signal that ends the process waits until it is over.
+    A signal that ends the process waits until the block is done.
     """
     with held():
         try:
@@ -196,7 +196,7 @@ def translated(path: Path) -> Iterator[None]:
         except sqlite3.OperationalError as error:
             name = getattr(error, "sqlite_errorname", "")
             if not name:
-                # Raised by Python itself, which found text that is none.
+                # Python raises this itself if a text isn't valid UTF-8.
                 raise DamagedBooksError(f"The ledger {path} is damaged: {error}.", REBUILD) from error
             if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 raise TemporaryError(
@@ -220,8 +220,8 @@ def _connect(path: Path, mode: str, patience_s: float = BUSY_TIMEOUT_S) -> sqlit
 
 
 def _check(database: sqlite3.Connection, path: Path) -> int:
-    """Return the version of a ledger; OperatorError where it is none of ours, or of a version that is not known."""
-    # Version and tables are of one moment: another process may be bringing an older ledger up.
+    """Return the version of a ledger; raise OperatorError if it isn't a tradebot ledger or the version is unknown."""
+    # Read version and tables in one transaction: another process may be upgrading an older ledger.
     database.execute("BEGIN")
     if _pragma(database, "application_id") != APPLICATION_ID:
         raise DamagedBooksError(f"{path} is not a ledger of tradebot.", REBUILD)
@@ -245,7 +245,7 @@ def _statements(version: int) -> frozenset[str]:
 
 
 def _in_memory(database: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a copy of an older ledger for reading alone, brought up where nothing of the file changes."""
+    """Return a read-only copy of an older ledger in memory, upgraded without changing the file."""
     memory = sqlite3.connect(":memory:", isolation_level=None)
     try:
         ledger_sums.install(memory)
@@ -260,7 +260,7 @@ def _in_memory(database: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _make_durable(database: sqlite3.Connection) -> None:
-    """Ask for full durability, and believe only what the connection says of itself afterwards."""
+    """Turn on full durability, and verify that the connection really uses it."""
     for statement in ("journal_mode = TRUNCATE", "synchronous = FULL", "foreign_keys = ON"):
         database.execute(f"PRAGMA {statement}")
     found = [_pragma(database, name) for name in ("journal_mode", "synchronous", "foreign_keys")]

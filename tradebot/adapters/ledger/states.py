@@ -1,4 +1,4 @@
-"""The trading state: the switch files and the history together, of which the more restrictive holds."""
+"""The trading state: the more restrictive of the switch files and the last row of the history."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -18,14 +18,14 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class TradingStates:
-    """What may be risked, who decided it, and since when."""
+    """Whether the bot may open positions, who decided it, and since when."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
         self._history = History(file)
 
     def trading_state(self) -> TradingStateRecord:
-        """Return the more restrictive of the switch files and the last row; unreadable is REDUCE_ONLY."""
+        """Return the more restrictive of the switch files and the last row; REDUCE_ONLY if they can't be read."""
         files = switch.read(self._file.folder)
         try:
             row = self._last_state() or files
@@ -44,9 +44,9 @@ class TradingStates:
         override: Override | None = None,
         over: TradingStateRecord | None = None,
     ) -> None:
-        """Write a new state: halting touches the files first, ACTIVE arms last and only over whole books.
+        """Write a new state: halting changes the files first, ACTIVE changes them last, and only over intact books.
 
-        Where ACTIVE cannot be written to its end, what was in force before is written once more.
+        If ACTIVE can't be written completely, the previous state is written again.
         """
         if state is not TradingState.ACTIVE:
             self._halt(state, who, why, at, causes)
@@ -66,7 +66,7 @@ class TradingStates:
             raise switch.newer_halt()
 
     def _open_entries(self, who: str, why: str, at: datetime, override: Override | None, shown: switch.Seen) -> bool:
-        """End the halt that was shown; False where another one has come."""
+        """End the halt that the person was shown; return False if there is a newer one."""
         if not switch.lift(self._file.folder, shown):
             return False
         accepted_at = time_text(override.at) if override else None
@@ -76,7 +76,7 @@ class TradingStates:
         return True
 
     def _halt(self, state: TradingState, who: str, why: str, at: datetime, causes: Collection[Reason]) -> None:
-        """Let the latch fall, then write the history, which holds alone where no file can be changed."""
+        """Write the halt file, then the history; if the file can't be changed, the history alone halts trading."""
         try:
             held = switch.halt(self._file.folder, who, why, at, state, causes)
         except OperatorError:
@@ -87,7 +87,7 @@ class TradingStates:
             switch.halt(self._file.folder, who, why, at, kept, causes)
 
     def halts(self) -> Sequence[TradingStateRecord]:
-        """Return the states recorded since entries were last open, oldest first; none where they are open."""
+        """Return the states recorded since trading was last ACTIVE, oldest first; none if it is ACTIVE now."""
         found = self._file.rows(
             "SELECT state, who, why, at, causes, accepted_at FROM trading_states WHERE account = ?1 AND sequence >"
             " (SELECT coalesce(max(sequence), 0) FROM trading_states WHERE account = ?1 AND state = 'ACTIVE')"
@@ -96,7 +96,7 @@ class TradingStates:
         return tuple(starmap(_state_record, found))
 
     def armed(self) -> bool:
-        """Tell whether `init` armed this state and nothing took it away since."""
+        """Return True if `init` armed this state folder and the arming file is still there."""
         return switch.armed(self._file.folder)
 
     def _last_state(self) -> TradingStateRecord | None:

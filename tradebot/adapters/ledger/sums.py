@@ -1,8 +1,8 @@
 """A sum on every row of the ledger and the count of all rows, so that a changed, lost or added row is found.
 
-SQLite's own check looks at the structure of its pages and not at what is written in them: a bit that flips inside a
-text passes it. The sums are written by triggers through a function that only this program brings along, so a row that
-another program edits is refused then and there. They find accidents; whoever means to deceive can compute them too.
+SQLite's own check looks at the structure of its pages and not at their content, so a bit that flips inside a text
+passes it. Triggers write the sums with a function that only this program provides, so another program can't edit a
+row. The sums find accidents; they don't stop an attacker, who can compute them too.
 """
 
 import hashlib
@@ -14,19 +14,19 @@ from functools import cache
 SUM = "row_sum"
 SUM_BYTES = 16
 COUNTED_IN = "book"
-"""The table whose one row counts the rows of all others, in its column `rows`."""
+"""The table whose single row counts the rows of all other tables, in its column `rows`."""
 _NAME = re.compile(r"CREATE TABLE (\w+) \(")
 _COLUMN = re.compile(r"(?:\(|,)\s*(\w+) (?:TEXT|INTEGER)")
 _KEY = re.compile(r"PRIMARY KEY \(([^)]*)\)")
 
 
 def install(database: sqlite3.Connection) -> None:
-    """Bring the function along that the triggers call; every connection needs it before it writes."""
+    """Register the function that the triggers call; every connection needs it before it writes."""
     database.create_function(SUM, -1, _sum, deterministic=True)
 
 
 def triggers(tables: Iterable[str]) -> Iterator[str]:
-    """Yield the statements that keep sums and count, for each `CREATE TABLE` among the statements given."""
+    """Yield the triggers that maintain sums and row count, for each `CREATE TABLE` among the given statements."""
     for statement in tables:
         named = _NAME.match(statement)
         if named:
@@ -43,7 +43,7 @@ def _triggers_of(table: str, statement: str) -> Iterator[str]:
 
 
 def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator[str]:
-    """Yield what does not fit, in words: rows whose sum is another, then a count that is another."""
+    """Yield a sentence for each table with rows that don't match their sums, and one if the row count is wrong."""
     counted = 0
     for table, columns in _summed(tables).items():
         wrong, rows = _look_at(database, table, columns)
@@ -52,7 +52,7 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
             yield f"{wrong} of {rows} rows of {table} are not as they were written"
     ((known,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - a name of ours
     if counted != known:
-        yield f"it holds {counted} rows, and {known:.0f} were written"
+        yield f"it has {counted} rows, but {known:.0f} were written"
 
 
 def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> tuple[int, int]:
@@ -72,13 +72,13 @@ def _columns(statement: str) -> tuple[str, ...]:
 
 
 def _key(statement: str) -> list[str]:
-    """Return the columns of the primary key, which is one column's own or stands at the end."""
+    """Return the columns of the primary key: those of the final clause, or else `account`."""
     found = _KEY.search(statement)
     return found[1].split(", ") if found else ["account"]
 
 
 def _call(table: str, columns: Iterable[str], row: str) -> str:
-    # As blobs, because a flipped bit may leave text that is none, which no function could be handed.
+    # As blobs: a flipped bit may make invalid text, which can't be passed to a Python function.
     return f"{SUM}('{table}', {', '.join(f'CAST({row}{name} AS BLOB)' for name in columns)})"
 
 

@@ -1,4 +1,4 @@
-"""Counts over the whole ledger, and the ledger against its journal, without reading what no count needs."""
+"""Counts over the whole ledger, and a comparison with its journal, without loading whole rows."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from tradebot.errors import DamagedBooksError, DamagedJournalError
 from tradebot.model.intent import IntentState
 
 _AS_JOURNALLED: Mapping[str, str] = {
-    # The text of a row is the text of its journal record, so the two can be compared word for word.
+    # A row stores the same text as its journal record, so the two can be compared byte for byte.
     "promised": """SELECT CAST('{"intent":' || intent || ',"verdicts":' || verdicts || '}' AS BLOB)
         FROM intents WHERE account = ?""",
     "fill": "SELECT CAST(body AS BLOB) FROM fills WHERE account = ?",
@@ -26,7 +26,7 @@ DIGEST_BYTES = 16
 
 
 class Compared(NamedTuple):
-    """The ledger beside its journal: records of the chain, rows of money, and what either holds alone."""
+    """The ledger compared with its journal: records, rows, rows missing from the journal, and records ahead."""
 
     records: int
     rows: int
@@ -35,13 +35,13 @@ class Compared(NamedTuple):
 
 
 class Tallies:
-    """What counts and compares, for those who only look."""
+    """Counts and comparisons for commands that only read."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
     def intent_states(self) -> Mapping[IntentState, int]:
-        """Return how many intents stand in each state."""
+        """Return how many intents are in each state."""
         found = self._file.rows("SELECT state, count(*) FROM intents WHERE account = ? GROUP BY state")
         return {IntentState(state): count for state, count in found}
 
@@ -68,12 +68,12 @@ class Tallies:
         )
 
     def compare_journal(self) -> Compared:
-        """Compare the rows of money with the journal; OperatorError where either is damaged or the journal is short."""
+        """Compare the money rows with the journal; raise OperatorError if either is damaged or the journal is short."""
         with translated(self._file.folder / LEDGER):
             found = [row[0] for row in self._file.database.execute("PRAGMA quick_check(1)")]
         if found != ["ok"]:
             raise DamagedBooksError(f"The ledger is damaged: {found[0]}.", REBUILD)
-        # The ledger is read before the journal: what is committed was journalled already.
+        # Read the ledger before the journal: whatever is committed has been journaled already.
         sealed = self._file.sealed().sequence
         rows = {
             kind: {_digest(text) for (text,) in self._file.streamed(query)} for kind, query in _AS_JOURNALLED.items()
@@ -89,7 +89,7 @@ class Tallies:
                 ahead += digest not in rows[record.kind]
                 rows[record.kind].discard(digest)
         if sequence < sealed:
-            raise DamagedJournalError(f"The journal ends before record {sealed}, which the ledger knows.", REBUILD)
+            raise DamagedJournalError(f"The journal ends before record {sealed}, which the ledger has.", REBUILD)
         return Compared(sequence, total, sum(map(len, rows.values())), ahead)
 
     def _journalled(self, sealed: int) -> Iterator[journal.Record]:
@@ -97,5 +97,5 @@ class Tallies:
 
 
 def _digest(text: bytes) -> bytes:
-    """Return what stands for a long text in memory: books hold more of it than a process should."""
+    """Return a short digest of a text, because all texts of large books would take too much memory."""
     return hashlib.blake2b(text, digest_size=DIGEST_BYTES).digest()

@@ -1,4 +1,4 @@
-"""What rebuilds need of a ledger: each row as its journal record, and the mark that a person has yet to accept."""
+"""What a rebuild needs from a ledger: each row as a journal record, and the rebuild that waits to be accepted."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +22,12 @@ AS_JOURNALLED: Mapping[str, str] = {
     "approved": """SELECT sequence, at, fingerprint, body, who FROM baselines
         WHERE account = ? AND sequence BETWEEN ? AND ? ORDER BY sequence""",
 }
-"""Number and time of each record that the journal should hold, and the columns that its payload is made of."""
+"""Select the number and time of each record that the journal should have, and the columns of its payload."""
 IDENTITIES: Mapping[str, str] = {
     "promised": "SELECT sequence, intent ->> '$.at', client_order_id FROM intents WHERE account = ?",
     "fill": "SELECT sequence, applied_at, activity_id FROM fills WHERE account = ?",
 }
-"""Number, time and id of the records that have one."""
+"""Select the number, time and id of records that have an id."""
 PAYLOADS: Mapping[str, tuple[str, ...]] = {
     "opening": ("cash",),
     "cash_adjusted": ("amount", "origin", "about", "kind", "why"),
@@ -36,7 +36,7 @@ PAYLOADS: Mapping[str, tuple[str, ...]] = {
 
 
 class Journalled(NamedTuple):
-    """A record as the journal should hold it; its number is that of its row among those of its kind."""
+    """A record as the journal should have it; `sequence` counts within its kind."""
 
     kind: str
     sequence: int
@@ -45,7 +45,7 @@ class Journalled(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What makes a record itself: its id where it has one, else its payload with its time."""
+    """What identifies a record: its id if it has one, otherwise its payload and time."""
 
     kind: str
     sequence: int
@@ -54,29 +54,29 @@ class Identity(NamedTuple):
 
 
 class Upkeep:
-    """What a rebuild leaves for a person to accept, and the rows as their journal records."""
+    """Reads rows as journal records, and writes which rebuild a person has yet to accept."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
 
     def mark_rebuilt(self, name: str, details: Mapping[str, str | int | None], at: datetime) -> None:
-        """Write that these books were rebuilt under a name, which a person has yet to accept."""
+        """Write that these books come from the rebuild `name`, which a person has yet to accept."""
         with self._file.write():
             self._file.note("rebuilt", {"name": name, **details}, at)
             self._file.seal()
             self._file.execute("UPDATE book SET rebuilt = ? WHERE account = ?", (name, self._file.account_number))
 
     def accept_rebuilt(self, name: str, who: str, at: datetime) -> None:
-        """Write that a person has accepted the rebuilt books; AssertionError where another name waits."""
+        """Write that a person accepted the rebuilt books; raise AssertionError if another rebuild is waiting."""
         with self._file.write():
             if self._file.rebuilt() != name:
-                raise AssertionError(f"{name} does not wait to be accepted")
+                raise AssertionError(f"{name} isn't waiting to be accepted")
             self._file.note("accepted", {"name": name, "who": who}, at)
             self._file.seal()
             self._file.execute("UPDATE book SET rebuilt = NULL WHERE account = ?", (self._file.account_number,))
 
     def newest(self) -> str:
-        """Return the time, as text, of the last thing that was written about intents, fills or slots; "" for none."""
+        """Return the time of the last change to intents, fills, slots or the opening balance, as text; "" if none."""
         query = (
             "SELECT max(at) FROM (SELECT max(updated_at) AS at FROM intents WHERE account = ?1"
             " UNION ALL SELECT max(applied_at) FROM fills WHERE account = ?1"
@@ -87,12 +87,12 @@ class Upkeep:
         return str(found or "")
 
     def as_journalled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[Journalled]:
-        """Yield the records of a kind that the journal should hold for the rows of these numbers."""
+        """Yield the journal records of one kind for the rows from `first` to `last`."""
         for sequence, at, *values in self._file.streamed(AS_JOURNALLED[kind], (first, last)):
             yield Journalled(kind, sequence, _payload(kind, values), at)
 
     def identities(self) -> Iterator[Identity]:
-        """Yield what makes each record itself that the journal should hold for what stands here."""
+        """Yield the identity of every record that the journal should have for this ledger."""
         for kind in AS_JOURNALLED:
             if kind in IDENTITIES:
                 for sequence, at, name in self._file.streamed(IDENTITIES[kind]):
@@ -102,18 +102,18 @@ class Upkeep:
                     yield Identity(kind, record.sequence, record.at, record.payload + record.at.encode())
 
     def latest(self, table: str) -> str:
-        """Return the time of the last row of a table, as text; "" where there is none."""
+        """Return the time of the last row of a table, as text; "" if there is none."""
         found = self._file.row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - a name of ours
         return str(found[0]) if found else ""
 
 
 def promised_text(intent: str, verdicts: str) -> bytes:
-    """Return the payload of a promise by the texts that its row holds."""
+    """Return a promise's payload, made from the texts in its row."""
     return f'{{"intent":{intent},"verdicts":{verdicts}}}'.encode()
 
 
 def _payload(kind: str, values: Sequence[Any]) -> bytes:
-    """Return a payload's JSON text; that of an intent, a fill or a configuration stands in the row as journalled."""
+    """Return a payload's JSON text; rows of intents, fills and configurations already store it."""
     if kind == "promised":
         return promised_text(*values)
     if kind == "fill":
