@@ -292,7 +292,8 @@ def _no_journal(path: Path, error: OSError) -> DamagedJournalError:
 def cannot_read(path: Path, error: OSError) -> TemporaryError:
     """Return the error for a journal that exists but can't be read right now."""
     return TemporaryError(
-        f"The journal {path} can't be read: {error.strerror}.", f"run the command again; if it fails again: ls -l {path}"
+        f"The journal {path} can't be read: {error.strerror}.",
+        f"run the command again; if it fails again: ls -l {path}",
     )
 
 
