@@ -93,7 +93,6 @@ def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
     return Override(causes, max(halt.at for halt in own if halt.at)) if causes else None
 
 
-
 def of_its_own(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
     """Return the halts that the bot latched by itself and whose causes are known, in their order."""
     return tuple(halt for halt in halts if halt.at is not None and halt.causes)
