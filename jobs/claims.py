@@ -1,4 +1,4 @@
-"""Claim the slot that contains the current time. The first to claim it runs it; the next is told who did."""
+"""Claim the slot that contains the current time. The first process to claim it runs it; others learn who did."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

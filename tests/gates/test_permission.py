@@ -139,7 +139,7 @@ def test_the_moment_of_the_last_close_is_the_last_for_entries() -> None:
     allowed = permission_of(EVERY)
     assert allowed.closed_to_entries(UNTIL) == ()
     later = allowed.closed_to_entries(UNTIL + timedelta(microseconds=1))
-    assert later == ((Reason.LIVE_ARMING_EXPIRED, "entries ended 2026-11-17 21:00 UTC"),)
+    assert later == ((Reason.LIVE_ARMING_EXPIRED, "the last armed session has closed"),)
     assert allowed.open
 
 

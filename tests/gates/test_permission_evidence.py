@@ -30,7 +30,7 @@ def test_everything_said_opens_every_door_of_real_money() -> None:
             "arming",
             Reason.LIVE_NOT_ARMED,
             True,
-            "armed by ann/1 for 1 session, entries until 2026-11-17 21:00 UTC",
+            "armed by ann/1 for 1 session, entries until the close of 2026-11-17",
         ),
     ]
 
@@ -81,5 +81,5 @@ def test_an_arming_of_several_sessions_says_how_many_by_whom_and_when() -> None:
         ARMING, sessions=2, first=SESSION.date, last=later.date, until=later.close, who="ann/1", at=NOW
     )
     assert told(replace(EVERY, arming=arming))[-1][3] == (
-        "armed by ann/1 for 2 sessions, entries until 2026-11-17 21:00 UTC"
+        "armed by ann/1 for 2 sessions, entries until the close of 2026-11-17"
     )

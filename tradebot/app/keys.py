@@ -15,7 +15,7 @@ SECRET_NAMES: Mapping[str, tuple[str, ...]] = {
     "alpaca_url": ("ALPACA_BASE_URL",),
 }
 KEYS = ("alpaca_key", "alpaca_secret", "uw_key")
-"""The names of those that are secret."""
+"""The names that are secret."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class App:
 
     @property
     def told(self) -> Told:
-        """Return what file, environment and ledger say of permission now; what cannot be read opens nothing."""
+        """Return what file, environment and ledger report about permission now; anything unreadable opens no door."""
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
         return told_by(self.loaded, self.folder, self._environ, armed, self.accepted)
 
@@ -109,11 +109,11 @@ class App:
 
     @property
     def accepted(self) -> Baseline | None:
-        """Return the configuration that was accepted last; None where none was, or the books can't say."""
+        """Return the configuration that was accepted last; None if there is none, or the books can't say."""
         return self._books_say(lambda ledger: ledger.baselines.last())
 
     def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
-        """Ask the books, and return None if they can't be opened: then they arm and approve nothing."""
+        """Ask the books; return None if they can't be opened, because then they arm and approve nothing."""
         try:
             return ask(self.ledger_view)
         except TradebotError:

@@ -1,4 +1,4 @@
-"""Halt the bot automatically: whoever takes a desk checks it for causes and halts before anything is sent.
+"""Halt the bot automatically: every pass checks its desk for causes and halts before anything is sent.
 
 This is the same halt that `tradebot halt` sets, so the same rules apply to it.
 """
@@ -53,21 +53,22 @@ def after(world: World, desk: Desk, sent: Decision) -> Desk:
 
 
 def what_stands(world: World) -> str:
-    """Return the causes that would halt the bot again, each with what ends it; empty if there are none."""
+    """Return the causes that would halt the bot again, each with what clears it; empty if there are none."""
     causes = standing(take(world, with_flow=False), world.rules.halts)
     return "; ".join(f"{explained([cause])}, ended by {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
 
 def under(ledger: Ledger, halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
-    """Return the bot's own halts since entries were last open that another one lies over; they are not gone."""
+    """Return the bot's own halts since trading was last ACTIVE that `halt` hides; they still count."""
     return tuple(one for one in of_its_own(ledger.halts()) if one != halt)
 
 
 def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
-    """Let a person end a halt over its causes, those under it too; return the reason of ACTIVE and what it accepts.
+    """Let a person end a halt and accept its causes and those of the halts it hides.
 
-    A drawdown is measured from the next equity on, because no order of a halted bot could ever win it back. Nobody is
-    asked: a person may end a halt while the broker does not answer.
+    Returns the reason to record for ACTIVE, and what was accepted. A drawdown is measured from the next equity on,
+    because a halted bot could never trade its way back. This doesn't ask the broker, because a person may end a halt
+    while the broker doesn't answer.
     """
     accepted, peak = override_for((*under(ledger, halt), halt)), ledger.equity_peak()
     if accepted and peak and Reason.DRAWDOWN_REACHED in accepted.causes:
@@ -113,6 +114,6 @@ def _latched(world: World, desk: Desk) -> Desk:
 
 
 def _halt(ledger: Ledger, events: Events, why: str, causes: frozenset[Reason], at: datetime) -> None:
-    # Told first: where the history cannot be written any more, the event may be all that says why the latch fell.
+    # Emit the event first: if the history can't be written, the event may be the only record of the cause.
     events.emit(SystemEvent(at, "halts", "halted_itself", Severity.CRITICAL, None, {"why": why}))
     ledger.set_trading_state(TradingState.REDUCE_ONLY, BY_ITSELF, why, at, causes=causes)

@@ -78,15 +78,15 @@ def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
 
 
 def standing(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
-    """Return the rules that fail now, but for what a person has overridden in this session."""
+    """Return the rules that fail now, except those a person has overridden in this session."""
     failed = (decision for decision in monitors(desk, halts) if decision.verdict is Verdict.FAIL)
     return tuple(decision for decision in failed if not _overridden(desk, decision.reason))
 
 
 def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
-    """Return what a person accepts by ending these halts over the bot's own causes; None where none of them is its own.
+    """Return what a person accepts by overriding these halts; None if the bot caused none of them.
 
-    The time of a halt of the bot's own is trading time; those of others are passed by.
+    Its time is the bot's last halt, in trading time; a person's halt has no trading time.
     """
     own = of_its_own(halts)
     causes = frozenset[Reason]().union(*(halt.causes for halt in own))
@@ -94,12 +94,12 @@ def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
 
 
 def of_its_own(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
-    """Return the halts that the bot latched by itself and whose causes are known, in their order."""
+    """Return the halts that the bot set by itself and whose causes are known, in their order."""
     return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
 def explained(causes: Iterable[Decision]) -> str:
-    """Return causes with their numbers, as a halt records them."""
+    """Return causes with their numbers, as the ledger records them for a halt."""
     return "; ".join(f"{d.reason}: {_number(d.observed)} against {_number(d.limit)}" for d in causes)
 
 
@@ -108,13 +108,16 @@ def _number(value: object) -> str:
 
 
 def _override(desk: Desk) -> Override | None:
-    """Return the override in force: only entries that are open again carry one, and none comes from the future."""
+    """Return the override in force: None unless the state is ACTIVE and the override isn't dated in the future."""
     found = desk.state.override if desk.state.state is TradingState.ACTIVE else None
     return found if found is not None and found.at <= desk.now else None
 
 
 def _overridden(desk: Desk, reason: Reason | None) -> bool:
-    """Tell whether a person has accepted this cause in this session; a storm counts anew from then instead."""
+    """Return True if a person accepted this cause in this session.
+
+    A storm is never skipped: instead, its count starts again at the override.
+    """
     override = _override(desk)
     if override is None or reason is None or reason in STORMS or desk.session is None:
         return False
@@ -135,7 +138,7 @@ def with_refusal(desk: Desk) -> Desk:
 
 
 def with_stranger(desk: Desk, client_order_id: str) -> Desk:
-    """Return the desk with one more id of ours under which someone else has placed an order."""
+    """Return the desk with one more of our ids under which someone else has placed an order."""
     return replace(desk, signs=replace(desk.signs, strangers=(*desk.signs.strangers, client_order_id)))
 
 

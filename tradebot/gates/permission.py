@@ -208,5 +208,5 @@ def _armed(arming: Arming | None) -> Door:
     if arming is None:
         return Door("arming", Reason.LIVE_NOT_ARMED, open=False, found="this account isn't armed")
     span = "1 session" if arming.sessions == 1 else f"{arming.sessions} sessions"
-    found = f"armed by {arming.who} for {span}, entries until {arming.until:%Y-%m-%d %H:%M} UTC"
+    found = f"armed by {arming.who} for {span}, entries until the close of {arming.last}"
     return Door("arming", Reason.LIVE_NOT_ARMED, open=True, found=found)

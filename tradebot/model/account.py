@@ -31,7 +31,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class EquityPeak:
-    """The highest equity that is believed, and a jump that waits to be seen again (zero where none does), USD."""
+    """The highest equity that counts, and a jump that counts only if it is seen again (zero if none), USD."""
 
     highest: Decimal
     seen_once: Decimal

@@ -1,4 +1,4 @@
-"""What changes an account without an order (as the broker reports it), and what the books write for it."""
+"""What changes an account without an order, as the broker reports it, and what the books record for it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,9 +37,9 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One activity as it is booked: `amount` is what it moved in USD beside the fills that stand for it, often zero.
+    """A booked activity: `amount` is the USD it moved in addition to its fills, often zero.
 
-    `kind` is the broker's own word for it.
+    `kind` is the broker's own name for it.
     """
 
     activity_id: str

@@ -79,7 +79,7 @@ class Book:
 
     @property
     def open_positions(self) -> int:
-        """Return how many symbols are held, or may yet be through a working order or one whose fate is unknown."""
+        """Return how many symbols are held, or may be after a working order or one whose outcome is unknown."""
         return len(self.held | self.foreign | self.working | self.unresolved)
 
     def with_order(self, entered: Entered) -> "Book":

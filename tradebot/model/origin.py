@@ -1,14 +1,14 @@
-"""Where what the books hold comes from, and what an adjustment of them was for."""
+"""Where the entries of the books come from."""
 
 from enum import StrEnum
 
 
 class Origin(StrEnum):
-    """What wrote a fill, a cash movement or a note about shares of others; each may name what it is about.
+    """What wrote a fill, a cash movement or a note about foreign shares; `about` holds the id or symbol named below.
 
-    VENUE is an execution. PLAN is an accepted plan, by its id. ADOPTION takes a position over or leaves it alone, by
-    its symbol. ACTIVITY is the broker's, by its id. GIVEN_BACK moves a fill to its owner, by the fill's id. TAKEN_OVER
-    brings in what an order of ours left before the books began, by the venue's id of that order.
+    VENUE is an execution. PLAN is an accepted plan (its id). ADOPTION takes a position over or leaves it alone (its
+    symbol). ACTIVITY is the broker's (its id). GIVEN_BACK moves a fill to its owner (the fill's id). TAKEN_OVER adds
+    what one of our orders bought or sold before the books began (the order's venue id).
     """
 
     VENUE = "venue"

@@ -127,9 +127,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonRow:
-    """One row of the table: whose turn it is, what it means, what would change it.
+    """One reason: its cause, what it means, and what to do about it.
 
-    `units` are those of what was observed and of the limit, where they are not the gate's.
+    `units` are the units of `observed` and `limit` if they differ from the gate's.
     """
 
     cause: Cause

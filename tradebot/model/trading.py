@@ -1,4 +1,4 @@
-"""Permission and trading state: whether anything may be sent, and which risk may be taken."""
+"""Permission and trading state: whether anything may be sent, and how much risk the bot may take."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -38,10 +38,10 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class TradingStateRecord:
-    """The state in force, and who set it, why and when; `at` is None where nobody wrote it (lost or unreadable).
+    """The state in force, and who set it, why and when; `at` is None if nobody wrote it (lost or unreadable).
 
-    `causes` are why the bot halted itself; a halt by anybody else has none, nor has one whose causes cannot be told.
-    Only an ACTIVE that ended such a halt carries an `override`.
+    `causes` are the reasons for which the bot halted itself. They are empty for a halt by anyone else, and if they are
+    unknown. Only an ACTIVE that ended such a halt has an `override`.
     """
 
     state: TradingState
@@ -86,7 +86,7 @@ class Permission:
         closed = (*self.closed, *self.entries_closed)
         if self.entries_until is None or now <= self.entries_until:
             return closed
-        ended = f"entries ended {self.entries_until:%Y-%m-%d %H:%M} UTC"
+        ended = "the last armed session has closed"
         return (*closed, (Reason.LIVE_ARMING_EXPIRED, ended))
 
 

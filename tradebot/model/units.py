@@ -4,11 +4,11 @@ from enum import Enum
 
 
 class Unit(Enum):
-    """A unit as it is written after one and after several; a number without one stands alone."""
+    """A unit's singular and plural; a number without a unit is written alone."""
 
     NONE = ("", "")
     SHARE_OF_WHOLE = ("%", "%")
-    """A fraction, which people read in percent."""
+    """A fraction, shown to people as a percentage."""
     USD = ("USD", "USD")
     SECONDS = ("s", "s")
     SHARES = ("share", "shares")

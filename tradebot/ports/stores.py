@@ -118,7 +118,7 @@ class Ledger(Protocol):
         override: Override | None = None,
         over: TradingStateRecord | None = None,
     ) -> None:
-        """Write a new state, with the bot's own causes of a halt, or those that a person accepts by ending one.
+        """Write a new state, with the causes if the bot halted itself, or those a person accepts by ending a halt.
 
         With `over`, OperatorError where the state in force is not the one that the person saw.
         """

@@ -14,7 +14,7 @@ from tradebot.text import counted, noun
 from tradebot.views.plots import thinned
 
 EXITS_LATE_S = 300
-"""With positions and an open session, exits that have not been looked at for so long are told as late."""
+"""How late exits may be, with open positions in an open session, before health warns about them."""
 PLOTTED = 60
 
 State = Literal["ok", "warn", "unknown"]
@@ -22,7 +22,7 @@ State = Literal["ok", "warn", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class FlowQuota:
-    """What the flow source last said of our calls; None where it did not say."""
+    """The flow source's last report of our calls; None for whatever it didn't report."""
 
     at: datetime
     used_today: int | None
@@ -32,7 +32,7 @@ class FlowQuota:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part of health: what was looked at and found. Nothing looked at is unknown, never ok."""
+    """One part of health: what was checked and found. If nothing was checked it is unknown, never ok."""
 
     name: str
     state: State
@@ -53,7 +53,7 @@ class Equity:
 
 
 def quota(passes: Sequence[CycleRecord]) -> FlowQuota | None:
-    """Return the quota that the newest pass of fetching was told."""
+    """Return the quota that the source reported to the newest pass of fetch-flow."""
     for cycle in reversed(passes):
         told = cycle.quota
         if told is not None and told.used_today is not None:
@@ -84,7 +84,7 @@ def health(
 ) -> tuple[Check, ...]:
     """Judge health from records alone; ages count only while a session is open.
 
-    `positions` counts those that exits have to watch, `unresolved` the orders whose outcome is unknown.
+    `positions` is the number of positions that exits watch, `unresolved` the number of orders whose outcome is unknown.
     """
     fetched, looked = _last_whole(passes, Job.FETCH_FLOW), _last_whole(passes, Job.EVALUATE_EXITS)
     return (
@@ -105,26 +105,26 @@ def _strategies(passes: Sequence[CycleRecord]) -> Iterator[Check]:
 
 
 def _last_whole(passes: Sequence[CycleRecord], job: Job) -> datetime | None:
-    """Return when a job last came to its end; a pass that was cut short or failed looked at nothing for certain."""
+    """Return when a job last finished; a pass that was cut short or failed may not have looked at everything."""
     ends = ((cycle.at, cycle.job_decision) for cycle in passes if cycle.job is job)
     return max((at for at, end in ends if end is None or end.verdict is not Verdict.UNKNOWN), default=None)
 
 
 def _books(mark: ReconcileMark | None, now: datetime | None, most_s: int, *, is_open: bool) -> Check:
     if mark is not None and mark.blocking:
-        keep = f"{counted(mark.blocking, 'finding')} {noun(mark.blocking, 'keeps', 'keep')} entries shut"
+        keep = f"{counted(mark.blocking, 'finding')} {noun(mark.blocking, 'keeps', 'keep')} entries closed"
         return Check("books", "warn", f"{keep}: tradebot reconcile")
     return _age("books", mark.at if mark else None, now, most_s, is_open=is_open)
 
 
 def _age(name: str, at: datetime | None, now: datetime | None, most_s: int, *, is_open: bool) -> Check:
     if at is None or now is None:
-        return Check(name, "unknown", "never looked at" if name == "books" else "not looked at in the last day")
+        return Check(name, "unknown", "never checked" if name == "books" else "not checked in the last day")
     age_s = (now - at).total_seconds()
     late = is_open and age_s > most_s
     return Check(name, "warn" if late else "ok", f"{age_s:,.0f} s old" + (f" against {most_s:,}" if late else ""))
 
 
 def _outcomes(unresolved: int) -> Check:
-    found = f"{unresolved} of unknown fate: tradebot reconcile" if unresolved else "none of unknown fate"
+    found = f"{unresolved} with unknown outcome: tradebot reconcile" if unresolved else "none with unknown outcome"
     return Check("orders", "warn" if unresolved else "ok", found)

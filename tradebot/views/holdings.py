@@ -1,4 +1,4 @@
-"""What is held, and where each exit rule stands, at the prices that recorded passes saw."""
+"""The positions held, and where their exit rules act, at the prices that recorded passes saw."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ FOREIGN_OWNER = "foreign"
 
 @dataclass(frozen=True, slots=True)
 class StopRow:
-    """One exit rule of a position: the price in USD or the time at which it acts, or begins to if not armed.
+    """One exit rule of a position: the price in USD or the time at which it acts (or arms, if it isn't armed yet).
 
-    `distance` is the way there as a fraction of the last price, `left_s` the time there; negative is passed already.
+    `distance` is the gap to that price as a fraction of the last price, `left_s` the time left; below zero means
+    passed.
     """
 
     rule: str
@@ -31,11 +32,12 @@ class StopRow:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """An open position: signed shares, prices in USD; `strategy` is foreign for what the bot does not manage.
+    """An open position: signed shares, prices in USD; `strategy` is "foreign" for positions that the bot doesn't
+    manage.
 
-    `price` is what closing would have got at `price_at`; `gain` is a fraction of the entry price; `nearest` names the
-    armed rule that acts first: of time where that is overdue, else the one whose price is passed or nearest. All that
-    needs a price is None where none was recorded.
+    `price` is the price at which it could have been closed at `price_at`, and `gain` a fraction of the entry price.
+    `nearest` names the armed rule that acts first: the time exit if it is overdue, otherwise the rule whose price is
+    passed or nearest. Everything that needs a price is None if none was recorded.
     """
 
     symbol: str
@@ -56,7 +58,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A recorded price in USD, and the trading time of the pass that saw it."""
+    """A recorded price in USD, and the trading time of the pass that recorded it."""
 
     price: Decimal
     at: datetime
@@ -77,8 +79,8 @@ def holdings(
 ) -> tuple[Holding, ...]:
     """Return a row for every open position, the bot's own first.
 
-    `acknowledged` holds signed shares of foreign positions by symbol, `high_water` the best price in USD that each
-    position has seen, by strategy and symbol.
+    `acknowledged` holds signed shares of foreign positions by symbol, `high_water` the best price in USD since each
+    position was opened, by strategy and symbol.
     """
     book = [position for position in positions if position.quantity]
     ours = sorted((p for p in book if p.strategy != FOREIGN), key=lambda p: (p.symbol, p.strategy))
@@ -95,7 +97,7 @@ def _own(
     position: Position, best: Decimal | None, rules: ExitRules, priced: Priced | None, now: datetime | None
 ) -> Holding:
     held = Held(position, best_price(position, None, best))
-    # A price from before the position was opened says nothing about it.
+    # A price from before the position was opened doesn't apply to it.
     price = priced.price if priced and priced.at >= position.opened_at else None
     rows = stop_rows(held, rules, price, now)
     return Holding(
@@ -117,7 +119,7 @@ def _own(
 
 
 def stop_rows(held: Held, rules: ExitRules, price: Decimal | None, now: datetime | None) -> tuple[StopRow, ...]:
-    """Measure each exit rule of a position from its last price, in USD, and from now."""
+    """Measure the distance from each exit rule of a position, given its last price in USD and the time."""
     return tuple(
         StopRow(
             rule=stop.rule.value,
@@ -132,12 +134,12 @@ def stop_rows(held: Held, rules: ExitRules, price: Decimal | None, now: datetime
 
 
 def nearest_of(rows: Sequence[StopRow]) -> str | None:
-    """Return the armed rule that acts first: time that is up is asked first, and a price that is passed is below 0."""
+    """Return the armed rule that acts first: an overdue time exit, else the one whose price is passed or nearest."""
     overdue = (row.rule for row in rows if row.left_s is not None and row.left_s <= 0)
     measured = [(row.distance, row.rule) for row in rows if row.armed and row.distance is not None]
     return next(overdue, min(measured)[1] if measured else None)
 
 
 def _foreign(symbol: str, quantity: Decimal) -> Holding:
-    """Nothing is known of what others do with it, and no rule of ours closes it."""
+    """Return a row without exits: we know nothing about plans of the owner, and none of our rules closes it."""
     return Holding(symbol, FOREIGN_OWNER, quantity, None, None, None, None, None, None, None, None, None, (), None)

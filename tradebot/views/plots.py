@@ -1,10 +1,10 @@
-"""Series of numbers, cut down to what a person can look at."""
+"""Series of numbers, reduced to as many points as a person can read."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 
 
 def thinned(values: Sequence[Decimal], most: int) -> tuple[Decimal, ...]:
-    """Return at most so many of the values, evenly spread, the last one among them."""
+    """Return at most `most` of the values, evenly spread, including the last one."""
     buckets = min(most, len(values))
     return tuple(values[(place + 1) * len(values) // buckets - 1] for place in range(buckets))

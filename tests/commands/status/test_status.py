@@ -16,7 +16,7 @@ def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
         "Trading state ACTIVE by user WHO at WHEN: armed\n"
         "Permission open\n"
         "Books never compared with the broker's. Next: tradebot reconcile\n"
-        "Health unknown, 3 checks: books never looked at; flow not looked at in the last day\n"
+        "Health unknown, 3 checks: books never checked; flow not checked in the last day\n"
         "0 positions\n"
         "0 working orders\n"
         "0 orders of unknown fate\n"

@@ -277,7 +277,7 @@ def assemble(place: Path, file: str, target: Path) -> None:
 
 
 def ledger_size(place: Path) -> int:
-    """Return the bytes of the ledger in a folder or a copy; 0 if there is none, or nothing tells."""
+    """Return the size of the ledger in a folder or a copy in bytes; 0 if there is none, or it is unknown."""
     try:
         return _recipes(_manifest(place))[LEDGER].bytes if in_parts(place) else (place / LEDGER).stat().st_size
     except (OperatorError, OSError, KeyError):
@@ -311,9 +311,7 @@ def _manifest(place: Path) -> dict[str, Any]:
         if content["schema"] in (SCHEMA, IN_PARTS) and isinstance(content["files"], dict):
             return dict(content)
     except FileNotFoundError as error:
-        raise OperatorError(
-            f"there is no backup {place}", "tradebot backup --list   (shows the ones there are)"
-        ) from error
+        raise OperatorError(f"there is no backup {place}", "tradebot backup --list lists the backups") from error
     except OSError as error:
         raise OperatorError(f"{place / MANIFEST} can't be read: {error.strerror}", NEXT_STEP) from error
     except (ValueError, KeyError, TypeError) as error:

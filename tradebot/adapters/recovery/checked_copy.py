@@ -20,7 +20,7 @@ from tradebot.adapters.state.state_folder import LEDGER
 LARGE = 32 << 20
 """Bytes. Copying a smaller ledger takes less time than starting a process."""
 NEEDED = ("LD_LIBRARY_PATH", "PATH", "TMPDIR")
-"""What the second process gets of our environment, which may hold keys."""
+"""The environment variables that the second process gets; the others may hold keys."""
 
 
 class CheckedCopy:
@@ -67,7 +67,7 @@ def started(place: Path, root: Path) -> Iterator[CheckedCopy | None]:
 def make(place: Path, target: Path) -> None:
     """Copy the ledger in `place` into the folder `target`; raise if it is damaged."""
     if backups.in_parts(place):
-        # Its digest says that the copy is what was read through when the backup was made.
+        # The digest shows that the copy is what was read through when the backup was made.
         backups.assemble(place, LEDGER, target)
         return
     copy_database(place / LEDGER, target / LEDGER)

@@ -102,12 +102,12 @@ def _promise_again(books: Replayed, text: str) -> None:
     """Replay a promise from its text: its verdicts are most of the journal, and nothing needs to parse them."""
     intent, end = JSON.raw_decode(text, len(INTENT))
     if not text.startswith(INTENT) or not text.startswith(VERDICTS, end):
-        raise ValueError("it is no promise")
+        raise ValueError("it isn't a promise")
     books.order_rows.promise_text(decode(Intent, intent), text[len(INTENT) : end], text[end + len(VERDICTS) : -1])
 
 
 def _fill_again(books: Replayed, text: str, at: datetime) -> None:
-    """Write a fill by its own text: the ledger holds it word for word as the journal does."""
+    """Replay a fill from its text, which the ledger stores exactly as the journal does."""
     books.money.put_fill(decode(OwnedFill, brought_up("fill", json.loads(text))), text, at)
 
 
@@ -116,7 +116,7 @@ def _settled(books: Replayed, payload: Any, at: datetime) -> None:
 
 
 def _moved_cash(books: Replayed, payload: Any, at: datetime) -> None:
-    # Whoever was killed between journal and ledger books an activity again, and the journal holds it twice.
+    # A process killed between journal and ledger books an activity again, so the journal may hold it twice.
     origin, about = Origin(payload["origin"]), payload["about"]
     if origin is not Origin.ACTIVITY:
         books.adjust_cash(Decimal(payload["amount"]), payload["why"], at, origin=origin, about=about)
@@ -154,11 +154,11 @@ PLAYED: Mapping[str, Callable[[Replayed, Any, datetime], object]] = {
         accepted_at=payload["accepted_at"],
     ),
 }
-"""How a record of the journal is written again."""
+"""How to replay each kind of record."""
 BY_TEXT = frozenset({"promised", "fill"})
-"""Records whose text stands in the ledger as it was journalled."""
+"""Records whose text the ledger stores exactly as the journal does."""
 NOT_PLAYED = frozenset({"created", "live_armed", "accepted"})
 NOT_INHERITED = ("armings", "last_reconcile")
-"""Records and tables that new books don't inherit: they have their own, and a person must arm real money again."""
+"""Records and tables that new books don't inherit: they have their own, and a person must arm live trading again."""
 JSON = json.JSONDecoder()
 INTENT, VERDICTS = '{"intent":', ',"verdicts":'

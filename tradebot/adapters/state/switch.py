@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 ARMED = "ARMED"
 HALT = "HALT"
 BY_ITSELF = "tradebot"
-"""Who a halt of the bot's own is by."""
+"""The author on record of a halt that the bot set by itself."""
 TAKEN = ".taken"
-"""How the name of a HALT ends that was moved away to be ended."""
+"""The suffix of a HALT file's name while it is being ended."""
 Written = tuple[str, str, str, datetime, tuple[str, ...]]
-"""What one of the two files says: the state, who, why, when, and the bot's own causes."""
+"""The content of one of the two files: the state, who, why, when, and the causes if the bot halted itself."""
 Seen = tuple[int, int] | None
 """Identifies a HALT file by inode and modification time in ns, because each halt writes a new file."""
 
@@ -48,10 +48,11 @@ def arm(folder: Path, who: str, at: datetime) -> None:
 
 
 def halt(folder: Path, who: str, why: str, at: datetime, state: str, causes: Iterable[str] = ()) -> str:
-    """Remove or empty ARMED, then write HALT; either one holds, so OperatorError only where both failed.
+    """Remove or empty ARMED, then write HALT; either one halts trading, so raise OperatorError only if both fail.
 
-    Return the state that the two files hold now: the newest reason is kept, but FLATTEN is never weakened to
-    REDUCE_ONLY. Where ARMED alone could be changed that is REDUCE_ONLY, whatever was asked. `causes` are the bot's own.
+    Return the state that the two files hold now. The newest reason is kept, but FLATTEN is never weakened to
+    REDUCE_ONLY. If only ARMED could be changed, that is REDUCE_ONLY, whatever was asked. `causes` are given if the bot
+    halts itself.
     """
     kept_armed = _error_of(partial(_remove, folder / ARMED)) and _error_of(partial(_empty, folder / ARMED))
     before = _parse(_content(folder / HALT) or "")
@@ -160,7 +161,7 @@ def _exists(path: Path) -> bool:
 
 
 def _armed(folder: Path) -> Written | None:
-    """Return the record of ARMED, None where it is absent, emptied, damaged or says anything else."""
+    """Return the record of ARMED; None if it is absent, emptied, damaged or says anything else."""
     record = _parse(_content(folder / ARMED) or "")
     return record if record and record[0] == "ACTIVE" else None
 
@@ -207,7 +208,7 @@ def _parse(content: str) -> Written | None:
 
 
 def _causes(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the bot's own causes of a halt; files of versions before they were a field are brought up."""
+    """Return the causes of a halt by the bot; in files of older versions they are read from the reason."""
     causes = record.get("causes")
     if causes is None and record["who"] == BY_ITSELF:
         from tradebot.adapters.text import earlier_words

@@ -1,7 +1,7 @@
-"""What the ledger and its journal said in sentences up to ledger version 3, as the facts that they stand for.
+"""Reads the facts from sentences that the ledger and its journal held up to version 3.
 
-Only what brings old rows and old records up reads them. Where a sentence leaves it open nothing is guessed: an origin
-is `unknown`, causes are None.
+Only upgrades of old rows and records use this. Nothing is guessed: if a sentence leaves it open, an origin is `unknown`
+and causes are None.
 """
 
 import json
@@ -47,11 +47,11 @@ CAUSES = frozenset(
         "PASS_FAULT",
     }
 )
-"""All for which those versions halted by themselves."""
+"""Every reason for which those versions halted by themselves."""
 
 
 class Adjusted(NamedTuple):
-    """What an adjustment was for: `kind` is the broker's own word for an activity, `why` what is left to be read."""
+    """What an adjustment was for: `kind` is the broker's own name for an activity, `why` the rest of the sentence."""
 
     origin: Origin
     about: str
@@ -60,19 +60,19 @@ class Adjusted(NamedTuple):
 
 
 class State(NamedTuple):
-    """The causes of a halt, or those that an unhalt accepted at a time; None where nobody can tell."""
+    """The causes of a halt, or those that a person accepted at a time by ending one; None if they are unknown."""
 
     causes: list[str] | None
     accepted_at: str | None
 
 
 def fill(activity_id: str, venue_order_id: str) -> tuple[Origin, str]:
-    """Return where a fill came from, and what it was about; whatever is of an order is the venue's."""
+    """Return a fill's origin and what it is about; a fill with an order comes from the venue."""
     return (Origin.VENUE, "") if venue_order_id else _of(FILLS, activity_id)
 
 
 def cash(why: str) -> Adjusted:
-    """Return what a cash movement was for."""
+    """Return the purpose of a cash movement."""
     activity = ACTIVITY.fullmatch(why)
     if activity:
         words = activity[2]
@@ -81,7 +81,7 @@ def cash(why: str) -> Adjusted:
 
 
 def shares(symbol: str, why: str) -> Adjusted:
-    """Return what a note about shares of others was for."""
+    """Return the purpose of a note about foreign shares."""
     activity = ACTIVITY.fullmatch(why)
     if activity:
         return Adjusted(Origin.ACTIVITY, activity[1], "", activity[2])
@@ -90,7 +90,7 @@ def shares(symbol: str, why: str) -> Adjusted:
 
 
 def state(name: str, who: str, why: str) -> State:
-    """Return the causes that a trading state told of; a person's halt has none."""
+    """Return the causes named in a trading state's sentence; a person's halt has none."""
     if name == "ACTIVE":
         accepted = OVERRIDE.match(why)
         if accepted is None or not _is_time(accepted[2]):
@@ -106,14 +106,14 @@ def state(name: str, who: str, why: str) -> State:
 
 
 def brought_up(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a journal's payload as this version writes it; one that it has written itself is as it was."""
+    """Return a journal's payload in the current form; one that is in that form already stays as it is."""
     if "origin" in payload or "causes" in payload or kind not in _BROUGHT_UP:
         return dict(payload)
     return dict(_BROUGHT_UP[kind](payload))
 
 
 def as_of_now(kind: str, payload: bytes) -> bytes:
-    """Return the text of a journal's payload as this version writes it."""
+    """Return the text of a journal's payload in the current form."""
     return json_text(brought_up(kind, json.loads(payload))).encode() if kind in _BROUGHT_UP else payload
 
 
