@@ -15,7 +15,7 @@ from tradebot.text import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tradebot.adapters.ledger.journal_reading import Reading
+    from tradebot.adapters.ledger.journal_reading import JournalContent
     from tradebot.app.wiring import App
 
 app = typer.Typer(help="Verify the journal of money records.", no_args_is_help=True, rich_markup_mode=None)
@@ -64,7 +64,7 @@ def run(bot: "App", file: str | None) -> Report:
     return Report("journal-verify", data, lambda console: _render(console, data), code, bot.mode_name, bot.account_tail)
 
 
-def _data(path: Path, found: "Reading", ledger: str | None) -> Verified:
+def _data(path: Path, found: "JournalContent", ledger: str | None) -> Verified:
     from tradebot.adapters.text.canonical import parse_time
 
     last = found.last

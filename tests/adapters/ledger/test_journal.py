@@ -192,7 +192,7 @@ def test_a_record_that_the_ledger_knows_to_be_durable_is_damage_where_it_is_in_p
 
 
 def test_pieces_are_damage_where_a_later_line_tells_of_a_newer_ledger(chain: Journal, path: Path) -> None:
-    chain.follow(place(path, 5))
+    chain.set_seal(place(path, 5))
     chain.append("fill", {"number": 5}, NOW)
     in_pieces(path, 4)
     before = path.read_bytes()
@@ -212,7 +212,7 @@ def test_the_journal_of_another_ledger_is_not_opened(chain: Journal, path: Path)
 
 @pytest.mark.parametrize("left", range(5))
 def test_nothing_is_added_to_an_open_journal_that_was_cut_short(chain: Journal, path: Path, left: int) -> None:
-    chain.follow(chain.sync())
+    chain.set_seal(chain.sync())
     lines = path.read_bytes().splitlines(keepends=True)
     os.truncate(path, sum(map(len, lines[:left])))
     for _ in range(2):
@@ -226,9 +226,9 @@ def test_nothing_is_added_to_an_open_journal_that_was_cut_short(chain: Journal, 
 
 def test_an_open_journal_notices_a_ledger_that_goes_back(chain: Journal, path: Path) -> None:
     old = place(path, 1)
-    chain.follow(chain.sync())
+    chain.set_seal(chain.sync())
     chain.append("settled", {}, NOW)
-    chain.follow(old)
+    chain.set_seal(old)
     with pytest.raises(DamagedBooksError, match="ends at record 1, but the journal shows that it had reached 5"):
         chain.append("promised", {}, NOW)
 
@@ -236,9 +236,9 @@ def test_an_open_journal_notices_a_ledger_that_goes_back(chain: Journal, path: P
 def test_a_commit_that_failed_after_the_sync_is_no_ledger_that_goes_back(chain: Journal, path: Path) -> None:
     old = place(path, 1)
     chain.sync()
-    chain.follow(old)
+    chain.set_seal(old)
     chain.append("promised", {}, NOW)
-    chain.follow(chain.sync())
+    chain.set_seal(chain.sync())
     chain.append("promised", {}, NOW)
     assert verify(path).sequence == 7
 

@@ -67,9 +67,10 @@ def test_a_fill_is_the_venues_by_its_order_and_ours_by_its_whole_name(
         ("settled", {"client_order_id": "tb1.x"}),
     ],
 )
-def test_a_record_is_brought_up_once(kind: str, payload: dict[str, Any]) -> None:
-    once = earlier_words.brought_up(kind, payload)
+def test_a_record_is_upgraded_once(kind: str, payload: dict[str, Any]) -> None:
+    once = earlier_words.upgraded(kind, payload)
     assert (once == payload) is (kind == "settled")
-    assert earlier_words.brought_up(kind, once) == once
+    assert earlier_words.upgraded(kind, once) == once
     text = json_text(payload).encode()
-    assert earlier_words.as_of_now(kind, earlier_words.as_of_now(kind, text)) == earlier_words.as_of_now(kind, text)
+    current = earlier_words.in_current_form(kind, text)
+    assert earlier_words.in_current_form(kind, current) == current

@@ -114,7 +114,7 @@ class LedgerFile:
         for record in journal.records(path, sealed.sequence):
             head, proven = record.head, max(proven, record.sealed)
             seal = head if head.sequence == sealed.sequence else seal
-        journal.require_of_one_another(path, sealed, seal, proven)
+        journal.require_matching(path, sealed, seal, proven)
         return head
 
     def check(self) -> None:
@@ -200,7 +200,7 @@ class LedgerFile:
         sealed = self.sealed()
         if self._journal is None:
             self._journal = journal.Journal.open(self.folder / JOURNAL, sealed)
-        self._journal.follow(sealed)
+        self._journal.set_seal(sealed)
         self._journal.append(kind, payload, at)
 
     def sealed(self) -> journal.Head:

@@ -86,7 +86,7 @@ class Journal:
         journal = cls(path)
         journal._size = 0
         journal.append("created", payload, at)
-        journal.follow(journal.sync())
+        journal.set_seal(journal.sync())
         sync_folder(path.parent)
         return journal
 
@@ -95,7 +95,7 @@ class Journal:
         """Open the journal of a ledger that is sealed with record `sealed`; raise if it belongs to another ledger."""
         journal = cls(path)
         try:
-            journal.follow(sealed)
+            journal.set_seal(sealed)
             journal.head()
         except (OperatorError, OSError):
             journal.close()
@@ -106,7 +106,7 @@ class Journal:
         """Close the file."""
         os.close(self._descriptor)
 
-    def follow(self, sealed: Head) -> None:
+    def set_seal(self, sealed: Head) -> None:
         """Note which record the ledger is sealed with; call this before appending.
 
         If it is neither the previous seal nor the record just synced, another process wrote or the ledger was replaced,
@@ -190,8 +190,8 @@ class Journal:
         chain, whole = _whole_lines(tail)
         if tail and not chain:
             raise DamagedJournalError(f"Record {self._sealed.sequence} of {self._path} is damaged.", REBUILD)
-        proven = max((record["sealed"] for record in _telling(tail.split(b"\n"))), default=0)
-        require_of_one_another(self._path, self._sealed, chain[0] if chain else None, proven)
+        proven = max((record["sealed"] for record in _sealed_lines(tail.split(b"\n"))), default=0)
+        require_matching(self._path, self._sealed, chain[0] if chain else None, proven)
         return chain[-1], self._set_aside(tail[whole:], size) if tail[whole:] else size
 
     def _from_record(self, sequence: int, size: int) -> bytes:
@@ -227,7 +227,7 @@ def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
     for line in lines:
         record = _checked(line, head)
         if record is None:
-            if sealed and head.sequence >= sealed and not proves_more([line, *lines], sealed):
+            if sealed and head.sequence >= sealed and not shows_later_seal([line, *lines], sealed):
                 break
             raise DamagedJournalError(f"The chain of {path} is broken at record {head.sequence + 1}.", REBUILD)
         head = record.head
@@ -236,12 +236,12 @@ def records(path: Path, sealed: int | None = None) -> Iterator[Record]:
         raise DamagedJournalError(f"The journal {path} is empty.", REBUILD)
 
 
-def proves_more(lines: Iterable[bytes], sealed: int) -> bool:
+def shows_later_seal(lines: Iterable[bytes], sealed: int) -> bool:
     """Return True if a complete line says that the ledger had committed more than `sealed` when it was written."""
-    return any(record["sealed"] > sealed for record in _telling(lines))
+    return any(record["sealed"] > sealed for record in _sealed_lines(lines))
 
 
-def require_of_one_another(path: Path, sealed: Head, found: Head | None, proven: int) -> None:
+def require_matching(path: Path, sealed: Head, found: Head | None, proven: int) -> None:
     """Raise if a journal and the ledger beside it don't belong together.
 
     `sealed` is the record that the ledger is sealed with, `found` the journal's record of that number, and `proven` the
@@ -270,7 +270,7 @@ def _whole_lines(text: bytes) -> tuple[list[Head], int]:
     return chain, end
 
 
-def _telling(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def _sealed_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """Yield the intact lines that have `sealed`; those of the journal's first version lack it."""
     return (record for record in map(parse_line, lines) if record and "sealed" in record)
 

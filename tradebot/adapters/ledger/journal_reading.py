@@ -45,17 +45,17 @@ class Break(NamedTuple):
 
 
 @dataclass(slots=True)
-class Reading:
+class JournalContent:
     """What a journal holds: its complete lines, counted, and how many bytes of an incomplete one follow.
 
-    `last` is the whole record with the highest number; a crash leaves an incomplete end, which is no damage. `met` are
-    those of the `wanted` hashes that a line carries, right or not. `sound` is the record up to which the chain holds
-    from the first line on, and `sound_bytes` where it ends.
+    `last` is the intact record with the highest number. An incomplete end is left by a crash and isn't damage.
+    `found_hashes` are those of the `wanted` hashes that appear on a line, right or wrong. The chain is intact from the
+    first line up to the record `sound`, which ends at byte `sound_bytes`.
     """
 
     path: Path
     wanted: frozenset[str] = frozenset()
-    met: set[str] = field(default_factory=set)
+    found_hashes: set[str] = field(default_factory=set)
     lines: int = 0
     torn: int = 0
     last: Record | None = None
@@ -73,7 +73,7 @@ class Reading:
         """Add a line to the counts."""
         self.lines += 1
         if line.hash in self.wanted:
-            self.met.add(line.hash)
+            self.found_hashes.add(line.hash)
         if line.problem:
             self.breaks.append(Break(line.number, line.offset, line.problem))
         if line.record:
@@ -126,7 +126,7 @@ def read(
     end: int | None = None,
     wanted: frozenset[str] = frozenset(),
     each: Callable[[Record], object] = lambda record: None,
-) -> Reading:
+) -> JournalContent:
     """Read a journal as it is now, or its first `end` bytes, and look for the `wanted` hashes on its lines.
 
     Calls `each` with every intact record. Lines that another process appends meanwhile are left out. Raises
@@ -135,12 +135,12 @@ def read(
     try:
         with opened_plain(path) as file:
             size = os.fstat(file.fileno()).st_size if end is None else end
-            return _read(Reading(path, wanted), file, size, each)
+            return _read(JournalContent(path, wanted), file, size, each)
     except OSError as error:
         raise DamagedJournalError(f"The journal {path} can't be read: {error.strerror}.", REBUILD) from error
 
 
-def _read(found: Reading, file: BinaryIO, size: int, each: Callable[[Record], object]) -> Reading:
+def _read(found: JournalContent, file: BinaryIO, size: int, each: Callable[[Record], object]) -> JournalContent:
     due, before, offset = 1, journal.GENESIS, 0
     for text in file:
         if offset + len(text) > size or not text.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""Make new books from an intact ledger and a journal: each is kept as it is, and gets what only the other one holds.
+"""Make new books from an intact ledger and a journal: each is copied and gets what only the other one holds.
 
 If the ledger is sealed with a record of the journal, everything the journal says up to that record is in the ledger or
 was never committed, so only later records must be written. Otherwise both are compared row by row.
@@ -21,7 +21,7 @@ from tradebot.adapters.recovery.rebuild_sources import (
     NAMED,
     Compared,
     Doubt,
-    Place,
+    RowPlace,
     Sources,
     compare,
     identity,
@@ -32,13 +32,13 @@ from tradebot.adapters.state.state_folder import JOURNAL, LEDGER, StateFolder
 from tradebot.adapters.text.canonical import parse_time
 
 TIMED = frozenset({"promised", "settled", "abandoned", "retried", "fill", "cash_adjusted", "acknowledged"})
-FATES = frozenset({"settled", "abandoned", "retried"})
-"""Records that refer to an intent by its id."""
+OUTCOMES = frozenset({"settled", "abandoned", "retried"})
+"""Kinds that tell the outcome of a promise; they refer to it by its id."""
 IN_FORCE = {"trading_state": "trading_states", "acknowledged": "acknowledged", "approved": "baselines"}
-"""Records of which the last one is in force, and their tables."""
+"""Kinds of which only the last record is in force, and their tables."""
 
 
-def lay(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[Replayed], None]:
+def join(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> Callable[[Replayed], None]:
     """Copy both to the scratch folder; return a function that writes what only the journal holds into the ledger."""
     assert sources.ledger, "there is a ledger to be joined"
     copy = sources.copies[sources.ledger, LEDGER]
@@ -46,22 +46,22 @@ def lay(folder: StateFolder, scratch: Path, sources: Sources, now: datetime) -> 
         lacking = _lacking(sources, old)
         if sources.last:
             sources.doubts += [_doubt_of(old, place) for place in lacking]
-        head = _lay_journal(folder, scratch / JOURNAL, sources, old, lacking, now)
-        rest = _rest(sources, old)
+        head = _write_journal(folder, scratch / JOURNAL, sources, old, lacking, now)
+        rest = _only_in_journal(sources, old)
     if copy == sources.ledger:
         copy_database(copy / LEDGER, scratch / LEDGER)
     else:
         with around("joining.take_ledger"):
             (copy / LEDGER).rename(scratch / LEDGER)
-    return partial(_play_rest, sources, head, rest)
+    return partial(_replay_into_ledger, sources, head, rest)
 
 
 def _sealed_in(sources: Sources, old: SqliteLedger) -> bool:
     """Return True if the ledger is sealed with a record of this very journal."""
-    return sources.reading is not None and old.file.sealed().hash in sources.reading.met
+    return sources.reading is not None and old.file.sealed().hash in sources.reading.found_hashes
 
 
-def _lacking(sources: Sources, old: SqliteLedger) -> list[Place]:
+def _lacking(sources: Sources, old: SqliteLedger) -> list[RowPlace]:
     """Return what the journal lacks compared with the ledger; nothing if the ledger is sealed with it."""
     if _sealed_in(sources, old) and sources.reading and not sources.reading.breaks:
         return []
@@ -74,7 +74,7 @@ def _compared(sources: Sources, old: SqliteLedger) -> Compared:
     return sources.compared[old.file.folder]
 
 
-def _rest(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
+def _only_in_journal(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
     """Return the records that the ledger doesn't hold and that nothing in it has superseded."""
     sealed = old.file.sealed()
     if _sealed_in(sources, old):
@@ -85,22 +85,22 @@ def _rest(sources: Sources, old: SqliteLedger) -> Iterator[Record]:
     return _unknown(sources, missing, {kind: old.upkeep.latest(table) for kind, table in IN_FORCE.items()})
 
 
-def _lay_journal(
-    folder: StateFolder, path: Path, sources: Sources, old: SqliteLedger, lacking: Iterable[Place], now: datetime
+def _write_journal(
+    folder: StateFolder, path: Path, sources: Sources, old: SqliteLedger, lacking: Iterable[RowPlace], now: datetime
 ) -> Head:
     """Write the new journal: the old one up to where its chain breaks, then the rest with what it lacks."""
-    with closing(_begun(folder, path, sources)) as begun:
+    with closing(_start_journal(folder, path, sources)) as journal:
         rest = sources.reading.records(sources.reading.sound_bytes) if sources.reading else iter(())
         for record in _merged(rest, lacking, old):
             if record.kind != "created":
-                begun.append(record.kind, record.payload, parse_time(record.at))
+                journal.append(record.kind, record.payload, parse_time(record.at))
         if sources.last is None or old.file.sealed().sequence > sources.last.head.sequence:
             for words, at in _in_force(old, now):
-                begun.append("trading_state", words, at)
-        return begun.sync()
+                journal.append("trading_state", words, at)
+        return journal.sync()
 
 
-def _begun(folder: StateFolder, path: Path, sources: Sources) -> Journal:
+def _start_journal(folder: StateFolder, path: Path, sources: Sources) -> Journal:
     if sources.reading is None or not sources.reading.sound.sequence:
         return Journal.create(path, {"account": folder.account_number}, folder.created_at)
     if sources.reading.path.parent != sources.journal and sources.reading.sound_alone:
@@ -121,7 +121,7 @@ def _in_force(old: SqliteLedger, now: datetime) -> Iterator[tuple[dict[str, obje
         yield {**words, "causes": [], "accepted_at": None}, now
 
 
-def _play_rest(sources: Sources, head: Head, rest: Iterable[Record], books: Replayed) -> None:
+def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], books: Replayed) -> None:
     """Write into the ledger what only the journal holds, and remove what new books don't inherit."""
     books.continue_at(head)
     if sources.approval_unsure:
@@ -147,21 +147,21 @@ def _unknown(sources: Sources, missing: frozenset[bytes], latest: Mapping[str, s
 
 def _identity_of_intent(record: Record) -> bytes:
     """Return the digest of the promise that a record refers to, or of the record itself."""
-    return identity(record, "promised" if record.kind in FATES else record.kind)
+    return identity(record, "promised" if record.kind in OUTCOMES else record.kind)
 
 
-def _at(old: SqliteLedger, place: Place) -> Journalled:
+def _at(old: SqliteLedger, place: RowPlace) -> Journalled:
     return next(old.upkeep.as_journalled(KINDS[place.rank], place.sequence, place.sequence))
 
 
-def _doubt_of(old: SqliteLedger, place: Place) -> Doubt:
+def _doubt_of(old: SqliteLedger, place: RowPlace) -> Doubt:
     record = _at(old, place)
     words = words_of(record) if record.kind in NAMED else record.payload
     return Doubt(record.kind, words.decode(), "the ledger holds it and the journal does not")
 
 
-def _merged(records: Iterable[Record], lacking: Iterable[Place], old: SqliteLedger) -> Iterator[Record | Journalled]:
-    """Insert what was lacking where its time says; halts carry a person's own time, which isn't trading time."""
+def _merged(records: Iterable[Record], lacking: Iterable[RowPlace], old: SqliteLedger) -> Iterator[Record | Journalled]:
+    """Insert lacking records in the order of time; halts carry a person's own time, which isn't trading time."""
     waiting = deque(lacking)
     for record in records:
         while waiting and record.kind in TIMED and waiting[0].at <= record.at:

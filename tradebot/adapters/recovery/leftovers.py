@@ -52,8 +52,8 @@ def _unused(folder: Path) -> bool:
         return reading.last is not None and not reading.breaks
 
 
-def _reading(path: Path) -> journal_reading.Reading:
-    return journal_reading.read(path) if path.exists() else journal_reading.Reading(path)
+def _reading(path: Path) -> journal_reading.JournalContent:
+    return journal_reading.read(path) if path.exists() else journal_reading.JournalContent(path)
 
 
 def _size(path: Path) -> int:

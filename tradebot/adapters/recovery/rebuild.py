@@ -101,7 +101,7 @@ def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: 
         SqliteLedger.create(scratch, folder.account_number, folder.created_at).close()
         write = partial(_play_all, sources)
     else:
-        write = joining.lay(folder, scratch, sources, now)
+        write = joining.join(folder, scratch, sources, now)
     with closing(Replayed(WrittenAtOnce.open(scratch, folder.account_number))) as books:
         with books.file.all_at_once():
             write(books)

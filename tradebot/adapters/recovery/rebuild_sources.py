@@ -1,4 +1,4 @@
-"""Find what new books can be made of: the journal and the ledger that know most, wherever they are."""
+"""Find the sources of new books: the journal and the ledger that hold most, wherever they are."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tradebot.adapters.ledger import journal_reading
 from tradebot.adapters.ledger.journal import Record
-from tradebot.adapters.ledger.journal_reading import Reading
+from tradebot.adapters.ledger.journal_reading import JournalContent
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.upkeep import AS_JOURNALLED, Journalled
 from tradebot.adapters.recovery import backups, checked_copy, quarantine
@@ -19,11 +19,11 @@ from tradebot.adapters.recovery.backups import End
 from tradebot.adapters.recovery.checked_copy import CheckedCopy
 from tradebot.adapters.state.plain_files import is_plain
 from tradebot.adapters.state.state_folder import BACKUPS, JOURNAL, LEDGER, StateFolder
-from tradebot.adapters.text.earlier_words import as_of_now
+from tradebot.adapters.text.earlier_words import in_current_form
 from tradebot.errors import TradebotError
 
 LASTING = frozenset({"opening", "promised", "fill"})
-"""Kinds of records of which a ledger keeps every one."""
+"""Kinds of which a ledger keeps every record."""
 OF_AN_INTENT = re.compile(rb'"client_order_id":"([^"]*)"')
 NAMED = {
     "promised": OF_AN_INTENT,
@@ -32,7 +32,7 @@ NAMED = {
     "retried": OF_AN_INTENT,
     "fill": re.compile(rb'"activity_id":"([^"]*)"'),
 }
-"""Where the id is in the payload of those kinds that have one."""
+"""Patterns for the id in payloads of the kinds that have one."""
 KINDS = tuple(AS_JOURNALLED)
 
 
@@ -44,8 +44,8 @@ class Doubt(NamedTuple):
     why: str
 
 
-class Place(NamedTuple):
-    """Where a record is in a ledger, in order of time; `rank` is the position of its kind in `KINDS`."""
+class RowPlace(NamedTuple):
+    """The place of a row in a ledger, sortable by time; `rank` is the position of its kind in `KINDS`."""
 
     at: str
     rank: int
@@ -58,7 +58,7 @@ class Compared(NamedTuple):
     `lasting` is True if the ledger lacks anything of a kind of which a ledger keeps every record.
     """
 
-    lacking: list[Place]
+    lacking: list[RowPlace]
     missing: frozenset[bytes]
     lasting: bool
 
@@ -67,22 +67,22 @@ class Compared(NamedTuple):
 class Sources:
     """What new books are made of; a place is a folder, or None if nothing intact was found.
 
-    `reading` belongs to the journal. `met` holds the hashes of journal ends and ledger seals that appear in one of this
+    `reading` belongs to the journal. `known_hashes` are the journal ends and ledger seals that appear in one of this
     account's journals: a ledger with any other seal comes from elsewhere. `generation` counts the rebuilds mentioned in
     the journals, because the journal of the last rebuild is the newer one. `copies` maps a place and a file name to the
     folder with the whole file. `compared` is what the journal and the ledger of such a folder hold alone, if that was
-    computed. `told` is what `told_by` returns for the journal, if its chain holds and it was computed in time.
+    computed. `money_digests` are the journal's `digests_of`, if its chain is intact and they were computed.
     """
 
     journal: Path | None = None
-    reading: Reading | None = None
+    reading: JournalContent | None = None
     ledger: Path | None = None
     doubts: list[Doubt] = field(default_factory=list)
-    met: set[str] = field(default_factory=set)
+    known_hashes: set[str] = field(default_factory=set)
     generation: int = 0
     copies: dict[tuple[Path, str], Path] = field(default_factory=dict)
     compared: dict[Path, Compared] = field(default_factory=dict)
-    told: Mapping[bytes, bool] | None = None
+    money_digests: Mapping[bytes, bool] | None = None
 
     @property
     def approval_unsure(self) -> bool:
@@ -103,14 +103,14 @@ class Sources:
 
 
 def find(folder: StateFolder, opened: ExitStack, only: Path | None = None) -> Sources:
-    """Find the journal and the ledger that know most: in the folder, in its quarantine, among its backups.
+    """Find the journal and the ledger that hold most, in the folder, its quarantine or its backups.
 
     A source is skipped if another one that was read contains all of it, or if it is older than an intact one. `opened`
     cleans up whatever was put together for the search.
     """
     places = [folder.path, *quarantine.places(folder.path), *backups.places(folder.path)]
     found = Sources()
-    ends = {place: told for place in places if (told := _end(found, place, only))}
+    ends = {place: end for place in places if (end := _end(found, place, only))}
     ledgers = [place for place, end in ends.items() if end.newest and only in (None, place)]
     ledgers.sort(key=lambda place: ends[place].newest, reverse=True)
     # While the newest ledger is being copied, this process reads the journals.
@@ -144,7 +144,7 @@ def _find_journal(
 ) -> None:
     best, wanted = (-1, 0), frozenset(hash_ for end in ends.values() for hash_ in (end.last, end.sealed) if hash_)
     for place, end in ends.items():
-        if end.last in found.met and place != only:
+        if end.last in found.known_hashes and place != only:
             # Another journal that was read contains all its records, since each record names the one before it.
             continue
         # A backup's journal usually ends before the ledger does, and is then compared with it.
@@ -152,7 +152,7 @@ def _find_journal(
         if only not in (None, place):
             # Nothing is taken from it, but it may mention rebuilds that the chosen source doesn't know about.
             for record in journal_reading.rebuilds(place / JOURNAL):
-                lineage.see(record)
+                lineage.add(record)
             found.generation = max(found.generation, lineage.generation)
             continue
         reading = _reading(found, opened, place, wanted, lineage)
@@ -160,11 +160,11 @@ def _find_journal(
             if reading is not None:
                 found.doubts.append(Doubt("journal", str(place / JOURNAL), "it holds no record of this account"))
             continue
-        found.met |= reading.met
+        found.known_hashes |= reading.found_hashes
         found.generation = max(found.generation, lineage.generation)
         if (lineage.generation, reading.whole) > best:
             best, found.journal, found.reading = (lineage.generation, reading.whole), place, reading
-            found.told = None if reading.breaks else lineage.told
+            found.money_digests = None if reading.breaks else lineage.money_digests
     found.doubts += _breaks(found) or []
 
 
@@ -177,12 +177,12 @@ def _breaks(found: Sources) -> list[Doubt]:
 
 def _reading(
     found: Sources, opened: ExitStack, place: Path, wanted: frozenset[str], lineage: "Lineage"
-) -> Reading | None:
+) -> JournalContent | None:
     """Read the journal of a place through; None if there is none or it can't be put together."""
     try:
         path = _copy(found, opened, place, JOURNAL) / JOURNAL
         _doubt_if_changed(found, place)
-        return journal_reading.read(path, wanted=wanted, each=lineage.see) if is_plain(path) else None
+        return journal_reading.read(path, wanted=wanted, each=lineage.add) if is_plain(path) else None
     except TradebotError as damaged:
         found.doubts.append(Doubt("journal", str(place / JOURNAL), damaged.message))
         return None
@@ -197,21 +197,21 @@ def _doubt_if_changed(found: Sources, place: Path) -> None:
 
 
 class Lineage:
-    """Whose a journal is and how many rebuilds it descends from, learned from its records as they are read.
+    """Which account a journal belongs to and how many rebuilds it descends from, learned from its records.
 
-    The first record says whose it is or, if that is lost, any order the journal promised.
+    The first record names the account; if that is lost, any promise in the journal does.
     """
 
     def __init__(self, account: str, digesting: bool = False) -> None:
         self.ours: bool | None = None
         self.generation = 0
-        self.told: dict[bytes, bool] | None = {} if digesting else None
+        self.money_digests: dict[bytes, bool] | None = {} if digesting else None
         self._account = account
 
-    def see(self, record: Record) -> None:
-        """Take one more record into account."""
-        if self.told is not None and record.kind in AS_JOURNALLED:
-            self.told[identity(record)] = record.kind in LASTING
+    def add(self, record: Record) -> None:
+        """Learn from the next record."""
+        if self.money_digests is not None and record.kind in AS_JOURNALLED:
+            self.money_digests[identity(record)] = record.kind in LASTING
         if record.kind == "rebuilt":
             self.generation = max(self.generation, int(json.loads(record.payload)["generation"]))
         elif record.kind == "created" and record.head.sequence == 1:
@@ -256,7 +256,7 @@ def _find_ledger(
 def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
     """Return True if a ledger belongs to a journal: one has its last record, or it contains all of a shortened one."""
     seal = ledger.file.sealed()
-    if found.last is None or seal.hash in found.met:
+    if found.last is None or seal.hash in found.known_hashes:
         return True
     if found.last.head.sequence >= seal.sequence:
         return False
@@ -266,15 +266,16 @@ def _is_related(ledger: SqliteLedger, found: Sources) -> bool:
 
 def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
     """Compare each money record with the rows of an intact ledger, by what identifies it."""
-    told = dict(found.told if found.told is not None else told_by(found.records()))
-    lacking = list[Place]()
+    known = found.money_digests
+    missing = dict(known if known is not None else digests_of(found.records()))
+    lacking = list[RowPlace]()
     for row in ledger.upkeep.identities():
-        if told.pop(digest(row.kind, row.words), None) is None:
-            lacking.append(Place(row.at, KINDS.index(row.kind), row.sequence))
-    return Compared(sorted(lacking), frozenset(told), any(told.values()))
+        if missing.pop(digest(row.kind, row.words), None) is None:
+            lacking.append(RowPlace(row.at, KINDS.index(row.kind), row.sequence))
+    return Compared(sorted(lacking), frozenset(missing), any(missing.values()))
 
 
-def told_by(records: Iterable[Record]) -> dict[bytes, bool]:
+def digests_of(records: Iterable[Record]) -> dict[bytes, bool]:
     """Return the digests of the money records, each with whether a ledger keeps every record of its kind."""
     return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALLED}
 
@@ -287,9 +288,9 @@ def identity(record: Record, kind: str | None = None) -> bytes:
 def words_of(record: Record | Journalled) -> bytes:
     """Return the id of a record that has one, or else all its content with its time."""
     named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
-    return named[1] if named else as_of_now(record.kind, record.payload) + record.at.encode()
+    return named[1] if named else in_current_form(record.kind, record.payload) + record.at.encode()
 
 
 def digest(kind: str, words: bytes) -> bytes:
-    """Return a short digest that stands for a record in memory."""
+    """Return a short digest of a record, to save memory."""
     return hashlib.blake2b(b"%s %s" % (kind.encode(), words), digest_size=16).digest()

@@ -105,16 +105,16 @@ def state(name: str, who: str, why: str) -> State:
     return State(sorted(named) if len(named) == len(told) else None, None)
 
 
-def brought_up(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+def upgraded(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Return a journal's payload in the current form; one that is in that form already stays as it is."""
-    if "origin" in payload or "causes" in payload or kind not in _BROUGHT_UP:
+    if "origin" in payload or "causes" in payload or kind not in _UPGRADED:
         return dict(payload)
-    return dict(_BROUGHT_UP[kind](payload))
+    return dict(_UPGRADED[kind](payload))
 
 
-def as_of_now(kind: str, payload: bytes) -> bytes:
+def in_current_form(kind: str, payload: bytes) -> bytes:
     """Return the text of a journal's payload in the current form."""
-    return json_text(brought_up(kind, json.loads(payload))).encode() if kind in _BROUGHT_UP else payload
+    return json_text(upgraded(kind, json.loads(payload))).encode() if kind in _UPGRADED else payload
 
 
 def _is_time(text: str) -> bool:
@@ -149,4 +149,4 @@ def _state(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield from {**payload, **state(payload["state"], payload["who"], payload["why"])._asdict()}.items()
 
 
-_BROUGHT_UP = {"fill": _fill, "cash_adjusted": _cash, "acknowledged": _shares, "trading_state": _state}
+_UPGRADED = {"fill": _fill, "cash_adjusted": _cash, "acknowledged": _shares, "trading_state": _state}
