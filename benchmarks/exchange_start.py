@@ -56,7 +56,7 @@ class Bench:
         return time.perf_counter() - began
 
     def _trade(self, exchange: Exchange) -> None:
-        if not exchange.standing()["is_open"]:
+        if not exchange.current_state()["is_open"]:
             exchange.run(Command("POST", "/exchange/v1/tick", body='{"to": "next_open"}'))
         account = exchange.engine.main
         for number in range(ORDERS_A_MINUTE):

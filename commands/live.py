@@ -121,7 +121,7 @@ def _doors(app: "App", now: datetime) -> Iterator[Condition]:
     """Yield the doors of file, environment and ledger; an expired arming is open for exits only."""
     from tradebot.gates.permission import configuration, doors
 
-    told, ended = app.told, _ended(app.permission, now)
+    told, ended = app.permission_inputs, _ended(app.permission, now)
     accepted = _condition(configuration(told), app.mode)
     yield accepted if accepted.state == OPEN else replace(accepted, state=ENTRIES)
     for door in doors(told):

@@ -63,7 +63,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     confirmation, blocking findings, a cause that stands, or a newer halt.
     """
     from tradebot.adapters.state.switch import left_aside
-    from tradebot.desk.halting import accept
+    from tradebot.desk.halting import accept_causes
     from tradebot.model.trading import TradingState
 
     if override and not _said(reason):
@@ -78,7 +78,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
             if not override:
                 _compared(app, by)
                 _gone(app)
-            why, accepted = accept(app.ledger, before, reason) if override else (reason, None)
+            why, accepted = accept_causes(app.ledger, before, reason) if override else (reason, None)
             now = datetime.now(UTC)
             app.ledger.set_trading_state(TradingState.ACTIVE, by, why, now, override=accepted, over=before)
             if override:
@@ -102,12 +102,12 @@ def _noted(app: "App", before: "TradingStateRecord", by: str, reason: str) -> No
 
 
 def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) -> None:
-    from tradebot.desk.halting import under
+    from tradebot.desk.halting import hidden_halts
 
     at = f" at {when(before.at)}" if before.at else ""
     who = f" by {clean(before.who)}" if before.who else ""
     console(err=True).print(f"In force: {before.state}{who}{at}: {clean(before.why)}", markup=False)
-    for cause in under(app.ledger, before):
+    for cause in hidden_halts(app.ledger, before):
         console(err=True).print(f"Under it: {clean(cause.why)}", markup=False)
     confirm_for(app, confirmed, what="Ending the halt", command="tradebot unhalt")
 
@@ -131,9 +131,9 @@ def _compared(app: "App", by: str) -> None:
 
 def _gone(app: "App") -> None:
     """Raise if the bot would halt itself again, because a cause remains."""
-    from tradebot.desk.halting import what_stands
+    from tradebot.desk.halting import remaining_causes
 
-    causes = what_stands(app.world(dry_run=True, proposing=False))
+    causes = remaining_causes(app.world(dry_run=True, proposing=False))
     if causes:
         raise OperatorError(
             f"the bot would halt itself again: {clean(causes)}",

@@ -97,7 +97,7 @@ def troubles(seen: Book, rules: Limits, latches: HaltRules) -> list[Decision]:
     """Return what is beyond its limit in a book, and what halts on it; the day's own gate only shuts entries."""
     on_book = [*limits_of.monitors(seen, rules, latches), *rates.monitors(seen, rules)]
     beyond = [said for _, said in on_book if not said.passed and said.gate is not Gate.DAILY_LOSS]
-    return [*beyond, *halts_of.standing(desk(book=seen), latches)]
+    return [*beyond, *halts_of.failing_rules(desk(book=seen), latches)]
 
 
 @given(drawn=configurations(), begun=st.decimals(0, "0.999", places=3))
@@ -141,7 +141,7 @@ def halted_as_told(rules: Limits, exits: ExitRules, latches: HaltRules) -> bool:
     lost = start + worst_loss(rules, exits)
     if lost < latches.daily_loss_fraction or lost >= 1:
         return True
-    causes = halts_of.standing(desk(book=after_losing(CASH * lost)), latches)
+    causes = halts_of.failing_rules(desk(book=after_losing(CASH * lost)), latches)
     return Reason.DAILY_LOSS_HALT in {cause.reason for cause in causes}
 
 

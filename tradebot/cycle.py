@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
-from tradebot.desk.halting import after, watched
+from tradebot.desk.halting import after_send, halt_if_needed
 from tradebot.desk.proposals import propose
 from tradebot.desk.snapshot import flow_desk, take
 from tradebot.exits import rules as exit_rules
@@ -64,7 +65,7 @@ def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
 
 def trade_once(world: World, call: Call) -> CycleRecord:
     """Run every gate on every candidate and send those that pass, updating the book after each order."""
-    desk = watched(world, take(world, with_flow=True))
+    desk = halt_if_needed(world, take(world, with_flow=True))
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -85,7 +86,7 @@ def trade_once(world: World, call: Call) -> CycleRecord:
         records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
         if sent.reason not in NEVER_PROMISED:
             book = book.with_order(Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now))
-        desk = after(world, desk, sent)
+        desk = after_send(world, desk, sent)
         if sent.reason not in NEVER_FILLS:
             book = book.with_entry(
                 candidate.instrument, size.quantity, size.worst_price, desk.sectors[candidate.symbol]
@@ -105,12 +106,12 @@ def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord
     reports them too.
     """
     ended = ended or {}
-    desk = watched(world, take(world, with_flow=False))
+    desk = halt_if_needed(world, take(world, with_flow=False))
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    exits = _close_one_by_one(desk, desk.positions, lambda left, position: _exit(world, call, left, position))
-    symbols_to_close = frozenset(record.candidate.symbol for record in exits if _wants_out(record))
+    exits = _close_one_by_one(desk, desk.positions, partial(_apply_exit_rules, world, call))
+    symbols_to_close = frozenset(record.candidate.symbol for record in exits if _rule_fired(record))
     changes = end_or_reprice(world, call, desk, symbols_to_close, ended)
     return _record(world, _cycle(world, call, desk, (*exits, *ended.values(), *changes)))
 
@@ -132,10 +133,12 @@ def flatten(world: World, call: Call, symbols: frozenset[str] | None) -> CycleRe
     cancels = tuple(cancel_order(world, call, desk, order, record, why) for order, record in working_orders)
     if cancels:
         # A canceled order may have filled in the meantime, so read again what is left to close.
-        desk = _as_if_cancelled(desk, symbols) if world.dry_run else take(world, with_flow=False)
+        desk = _as_if_canceled(desk, symbols) if world.dry_run else take(world, with_flow=False)
     asked = Decision(Gate.EXIT, Verdict.PASS, why, call.by)
     held = [position for position in desk.positions if _named(symbols, position.symbol)]
-    closes = _close_one_by_one(desk, held, lambda left, position: _close(world, call, left, position, asked, "flatten"))
+    closes = _close_one_by_one(
+        desk, held, lambda left, position: _send_close(world, call, left, position, asked, "flatten")
+    )
     return _record(world, _cycle(world, call, desk, cancels + closes))
 
 
@@ -143,7 +146,7 @@ def _named(symbols: frozenset[str] | None, symbol: str) -> bool:
     return symbols is None or symbol in symbols
 
 
-def _as_if_cancelled(desk: Desk, symbols: frozenset[str] | None) -> Desk:
+def _as_if_canceled(desk: Desk, symbols: frozenset[str] | None) -> Desk:
     left = frozenset(symbol for symbol in desk.book.own_working if not _named(symbols, symbol))
     return replace(desk, book=replace(desk.book, own_working=left))
 
@@ -178,7 +181,7 @@ def _after_closing(desk: Desk, record: CandidateRecord) -> Desk:
     return desk.with_filled(candidate.symbol, candidate.quantity * candidate.side.sign)
 
 
-def _exit(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
+def _apply_exit_rules(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
     quote = desk.quotes.get(position.symbol)
     stored = world.ledger.high_water(position.strategy, position.symbol, position.opened_at)
@@ -190,12 +193,14 @@ def _exit(world: World, call: Call, desk: Desk, position: Position) -> Candidate
     held = exit_rules.Held(position, best)
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
     rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state, ratio, clocks)
-    return _close(world, call, desk, position, rule, "exit")
+    return _send_close(world, call, desk, position, rule, "exit")
 
 
-def _close(world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str) -> CandidateRecord:
+def _send_close(
+    world: World, call: Call, desk: Desk, position: Position, why: Decision, source: str
+) -> CandidateRecord:
     """Send the order that closes a position if `why` and the exit gates pass."""
-    quote, candidate = desk.quotes.get(position.symbol), _closing(desk, position, source)
+    quote, candidate = desk.quotes.get(position.symbol), _closing_candidate(desk, position, source)
     lost = _lost_exit(world, desk, position)
     decisions = (
         permission(desk),
@@ -230,7 +235,7 @@ def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
     return None
 
 
-def _closing(desk: Desk, position: Position, source: str) -> Candidate:
+def _closing_candidate(desk: Desk, position: Position, source: str) -> Candidate:
     return Candidate(
         strategy=position.strategy,
         instrument=Instrument(position.symbol),
@@ -242,7 +247,7 @@ def _closing(desk: Desk, position: Position, source: str) -> Candidate:
     )
 
 
-def _wants_out(record: CandidateRecord) -> bool:
+def _rule_fired(record: CandidateRecord) -> bool:
     return any(decision.gate is Gate.EXIT and decision.passed for decision in record.decisions)
 
 

@@ -77,7 +77,7 @@ def run(path: Path) -> Report:
     from tradebot.app import sandbox
 
     folder = exchange_of(path)
-    market = _market(sandbox.described(folder))
+    market = _market(sandbox.market_settings(folder))
     url = sandbox.running(folder)
     if url is None:
         data = ExchangeStatus(str(folder), None, market, None, (), (), None)

@@ -19,13 +19,13 @@ def notes(app: "App", now: "datetime | None") -> tuple[str, ...]:
 
 def _rules(app: "App") -> "Iterator[str]":
     from tradebot.app.baseline import differences
-    from tradebot.gates.permission import EXITS, described
+    from tradebot.gates.permission import EXITS, difference_text
 
     unread, accepted = app.loaded.unread, app.accepted
     if unread is not None:
         yield f"Everything goes by the accepted configuration, and no entry is sent: {unread.message}. {unread.hint}"
     found = differences(app.settings, accepted, app.loaded.origins) if accepted else ()
-    changed = [described(difference) for difference in found if difference.name.startswith(EXITS)]
+    changed = [difference_text(difference) for difference in found if difference.name.startswith(EXITS)]
     if changed:
         yield f"Exits go by the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
 
@@ -41,7 +41,7 @@ def _forgotten(app: "App", now: "datetime | None") -> "Iterator[str]":
 
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     """Return why entries are really halted: the newest cause of the bot's own, or books that are too old; else None."""
-    from tradebot.desk.halting import under
+    from tradebot.desk.halting import hidden_halts
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import TradingState
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
@@ -49,7 +49,7 @@ def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     state = app.ledger_view.trading_state()
     if state.state is TradingState.ACTIVE:
         return None
-    causes = [cause for one in (*under(app.ledger_view, state), state) for cause in sorted(one.causes)]
+    causes = [cause for one in (*hidden_halts(app.ledger_view, state), state) for cause in sorted(one.causes)]
     if causes:
         return causes[-1]
     return Reason.BOOKS_OLD if forgotten_symbols(app.ledger_view, at) else None

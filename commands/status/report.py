@@ -33,7 +33,7 @@ def status_of(app: "App") -> Status:
     """Read the ledger, the recorded passes and the switch; always exit 0."""
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
-    from tradebot.desk.halting import under
+    from tradebot.desk.halting import hidden_halts
     from tradebot.model.position import FOREIGN, fold_positions
 
     ledger = app.ledger_view
@@ -53,7 +53,7 @@ def status_of(app: "App") -> Status:
         trading_who=state.who,
         trading_why=state.why,
         trading_at=state.at,
-        halted_itself=tuple(cause.why for cause in under(ledger, state)),
+        halted_itself=tuple(cause.why for cause in hidden_halts(ledger, state)),
         doors=closed_doors(app.permission, datetime.now(UTC)),
         reconcile=Compared.of(mark, as_of) if mark else None,
         health=health(

@@ -14,7 +14,7 @@ from tests.builders import desk
 from tradebot.app.baseline import declared, differences, effective, section_of
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.gates.common import permission, permission_to_enter
-from tradebot.gates.permission import Told, permission_of
+from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.limits import Frozen, Tighter
 from tradebot.model.baseline import Baseline, Difference
 from tradebot.model.reasons import Reason
@@ -28,8 +28,8 @@ def accepted(found: Loaded) -> Baseline:
     return Baseline(effective(found.settings), "ann/1", AT)
 
 
-def told(found: tuple[Difference, ...] | None) -> Told:
-    return Told(Mode.PAPER, "", "912345678", {}, None, differences=found)
+def told(found: tuple[Difference, ...] | None) -> PermissionInputs:
+    return PermissionInputs(Mode.PAPER, "", "912345678", {}, None, differences=found)
 
 
 def leaves(model: type[Frozen], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.model.candidate import Side
 from tradebot.model.order import Fill
 from tradebot.model.position import FOREIGN, OwnedFill
-from tradebot.reconciliation.catch_up import given_to
+from tradebot.reconciliation.catch_up import reassign
 
 AT = datetime(2026, 11, 16, 15, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def test_a_fill_that_was_given_back_is_no_trade_of_its_own(copy: Bot) -> None:
         at=AT,
     )
     with closing(SqliteLedger.open(copy.folder)) as ledger:
-        ledger.apply_fills((OwnedFill(FOREIGN, fill), *given_to("flow", fill)), AT)
+        ledger.apply_fills((OwnedFill(FOREIGN, fill), *reassign("flow", fill)), AT)
     found = copy.json("fills")
     assert [row["source"] for row in found["fills"]] == ["venue", "given back", "given back"]
     assert (found["bought_usd"], found["sold_usd"]) == ("200", "0")

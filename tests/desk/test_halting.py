@@ -10,7 +10,7 @@ from tests.builders import CASH, HALTS, NOW, limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, Scene, call, wanted
 from tradebot.cycle import evaluate_exits, trade_once
-from tradebot.desk.halting import accept, halt_for, what_stands
+from tradebot.desk.halting import accept_causes, halt_for, remaining_causes
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError
 from tradebot.model.account import Account, BrokerView
@@ -60,9 +60,9 @@ def unhalt(scene: Scene, *, override: bool = False) -> None:
     """End the halt as the verb does."""
     before, words, accepted = scene.ledger.trading_state(), "a person looked", None
     if override:
-        words, accepted = accept(scene.ledger, before, words)
+        words, accepted = accept_causes(scene.ledger, before, words)
     else:
-        assert what_stands(scene.world(dry_run=True)) == ""
+        assert remaining_causes(scene.world(dry_run=True)) == ""
     at = NOW + timedelta(days=4)
     scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", words, at, override=accepted, over=before)
 
@@ -133,7 +133,7 @@ def test_a_drawdown_that_is_overridden_is_measured_from_then_on() -> None:
     evaluate_exits(scene.world(), EXITS)
     scene.before = Decimal(85_000)
     evaluate_exits(scene.world(), EXITS)
-    assert "unhalt --override" in what_stands(scene.world(dry_run=True))
+    assert "unhalt --override" in remaining_causes(scene.world(dry_run=True))
     unhalt(scene, override=True)
     for equity in (85_000, 77_000):
         scene.before = Decimal(equity)
@@ -177,7 +177,7 @@ def test_five_refusals_over_several_passes_are_a_storm_and_ten_minutes_end_it() 
         trade_once(scene.world(wanted(symbol)), call(slot=f"turn {turn}"))
         scene.later(90)
     assert why(scene) == "REJECT_STORM: 5 against 5"
-    assert "halts.storm_window_s" in what_stands(scene.world(dry_run=True))
+    assert "halts.storm_window_s" in remaining_causes(scene.world(dry_run=True))
     scene.later(HALTS.storm_window_s)
     unhalt(scene)
     scene.venue.script = {}
@@ -209,7 +209,7 @@ def test_an_order_that_was_refused_counts_once_whenever_the_venue_shows_it() -> 
     order = scene.venue.rest(intent.client_order_id, "AAPL", intent)
     refused = replace(order, status=OrderStatus.REJECTED)
     scene.ledger.apply_orders([refused], NOW)
-    assert len(take(scene.world(), with_flow=False).signs.refused) == 1
+    assert len(take(scene.world(), with_flow=False).halt_evidence.refused) == 1
 
 
 def test_orders_without_an_answer_are_a_storm_until_they_are_found() -> None:
@@ -217,7 +217,7 @@ def test_orders_without_an_answer_are_a_storm_until_they_are_found() -> None:
     scene.venue.script, scene.venue.swallows = dict.fromkeys(MANY, LOST), True
     trade_once(in_many_sectors(scene.world(*(wanted(name) for name in MANY))), call())
     assert why(scene) == "UNKNOWN_STORM: 5 against 5"
-    assert what_stands(scene.world(dry_run=True))
+    assert remaining_causes(scene.world(dry_run=True))
     for intent in scene.venue.submitted:
         scene.venue.rest(intent.client_order_id, intent.instrument.symbol, intent)
     evaluate_exits(scene.world(), EXITS)

@@ -8,7 +8,7 @@ from tests.builders import CASH, NOW, exit_rules, limits
 from tests.desk.test_halting import Lossy
 from tests.worlds import call, wanted
 from tradebot.cycle import evaluate_exits, trade_once
-from tradebot.desk.halting import accept, halt_for, under, watched, what_stands
+from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, hidden_halts, remaining_causes
 from tradebot.desk.snapshot import take
 from tradebot.limits import contradictions
 from tradebot.model.event import Severity
@@ -34,7 +34,7 @@ def peak(scene: Lossy) -> Decimal | None:
 
 def test_all_causes_that_stand_are_told_with_their_numbers_and_by_whom() -> None:
     scene = fallen()
-    desk = watched(scene.world(), take(scene.world(), with_flow=False))
+    desk = halt_if_needed(scene.world(), take(scene.world(), with_flow=False))
     told = "DAILY_LOSS_HALT: 0.125 against 0.04; DRAWDOWN_REACHED: 0.125 against 0.1"
     assert (desk.state.who, desk.state.why, desk.state.at) == ("tradebot", told, scene.venue.now)
     kept = scene.ledger.trading_state()
@@ -45,7 +45,7 @@ def test_all_causes_that_stand_are_told_with_their_numbers_and_by_whom() -> None
 
 
 def test_what_stands_names_each_cause_with_what_ends_it() -> None:
-    causes = what_stands(fallen().world(dry_run=True)).split("; ")
+    causes = remaining_causes(fallen().world(dry_run=True)).split("; ")
     assert [cause.partition(": ")[0] for cause in causes] == ["DAILY_LOSS_HALT", "DRAWDOWN_REACHED"]
     assert all(", ended by " in cause for cause in causes)
 
@@ -60,7 +60,7 @@ def test_a_person_who_takes_a_drawdown_over_is_quoted_and_it_is_measured_from_no
     scene = fallen()
     evaluate_exits(scene.world(), EXITS)
     assert peak(scene) == CASH
-    words, accepted = accept(scene.ledger, scene.ledger.trading_state(), "seen, and small")
+    words, accepted = accept_causes(scene.ledger, scene.ledger.trading_state(), "seen, and small")
     assert accepted == Override(frozenset({Reason.DAILY_LOSS_HALT, Reason.DRAWDOWN_REACHED}), scene.venue.now)
     assert words == "override: seen, and small"
     assert peak(scene) == 0
@@ -71,13 +71,13 @@ def test_an_override_takes_the_bots_own_halt_over_that_lies_under_a_persons() ->
     evaluate_exits(scene.world(), EXITS)
     own = scene.ledger.trading_state()
     scene.ledger.set_trading_state(TradingState.FLATTEN, "ada/1", "looking into it", scene.venue.now)
-    assert under(scene.ledger, scene.ledger.trading_state()) == (own,)
-    words, accepted = accept(scene.ledger, scene.ledger.trading_state(), "seen")
+    assert hidden_halts(scene.ledger, scene.ledger.trading_state()) == (own,)
+    words, accepted = accept_causes(scene.ledger, scene.ledger.trading_state(), "seen")
     assert accepted == Override(own.causes, scene.venue.now)
     assert own.causes == {Reason.DAILY_LOSS_HALT, Reason.DRAWDOWN_REACHED}
     assert peak(scene) == 0
     scene.ledger.set_trading_state(TradingState.ACTIVE, "ada/1", words, scene.venue.now, override=accepted)
-    assert under(scene.ledger, scene.ledger.trading_state()) == ()
+    assert hidden_halts(scene.ledger, scene.ledger.trading_state()) == ()
     evaluate_exits(scene.world(), EXITS)
     assert scene.ledger.trading_state().state is TradingState.ACTIVE
 
@@ -86,16 +86,16 @@ def test_another_halt_that_is_taken_over_leaves_the_highest_equity_alone() -> No
     scene = Lossy()
     trade_once(scene.world(wanted("AAPL")), call())
     scene.ledger.set_trading_state(TradingState.REDUCE_ONLY, "ada", "lunch", NOW)
-    accept(scene.ledger, scene.ledger.trading_state(), "back")
+    accept_causes(scene.ledger, scene.ledger.trading_state(), "back")
     assert peak(scene) == CASH
 
 
 def test_the_highest_equity_is_kept_from_the_first_cent_on_and_by_no_dry_run() -> None:
     scene = Lossy()
     scene.before = scene.venue.cash = Decimal("0.75")
-    watched(scene.world(dry_run=True), take(scene.world(dry_run=True), with_flow=False))
+    halt_if_needed(scene.world(dry_run=True), take(scene.world(dry_run=True), with_flow=False))
     assert peak(scene) is None
-    watched(scene.world(), take(scene.world(), with_flow=False))
+    halt_if_needed(scene.world(), take(scene.world(), with_flow=False))
     assert peak(scene) == Decimal("0.75")
 
 

@@ -170,7 +170,7 @@ CLAUSES = (
            ("tradebot.reconciliation.account.require_account",), ("tests/desk/test_snapshot.py::*",)),
     Clause("(c)(2)(iv)", "executions are reported at once to those who supervise",
            "fills in the ledger, halts as CRITICAL events",
-           ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.watched"),
+           ("tradebot.reconciliation.catch_up.catch_up", "tradebot.desk.halting.halt_if_needed"),
            (f"{HALTING}::test_a_day_that_lost_too_much_halts_once_with_its_evidence_and_an_event",)),
     Clause("(d)", "direct and exclusive control", "no flag skips a gate; limits that contradict each other do not load",
            ("tradebot.limits.contradictions", "tradebot.limits.halts_by_itself"),

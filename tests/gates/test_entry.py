@@ -30,7 +30,7 @@ from tradebot.limits import Limits
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Decision, Gate, Number, Verdict, first_failure, units_of
-from tradebot.model.desk import Book, Difference, Entered, Signs
+from tradebot.model.desk import Book, Entered, HaltEvidence, PositionDifference
 from tradebot.model.instrument import Instrument, notional
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
@@ -59,7 +59,7 @@ def with_state(state: TradingState, *, lost: bool = False) -> Ask:
 
 
 def with_signs(**changes: object) -> Ask:
-    return on_desk(signs=Signs(**changes))  # type: ignore[arg-type]
+    return on_desk(halt_evidence=HaltEvidence(**changes))  # type: ignore[arg-type]
 
 
 def entered(
@@ -84,7 +84,7 @@ def D(text: str) -> Decimal:  # noqa: N802 - a table of figures reads better so
 NOT_ARMED = Permission(((Reason.LIVE_NOT_ARMED, "live"),))
 OPENS = "opens 2026-11-17T14:30Z"
 CLOSED = venue_clock(is_open=False)
-TORN = Difference("X", Decimal(9), Decimal(0))
+TORN = PositionDifference("X", Decimal(9), Decimal(0))
 SEEN = "X: broker 0, books 9"
 REFUSALS: list[Row] = [
     (Gate.PERMISSION, Reason.LIVE_NOT_ARMED, on_desk(permission=NOT_ARMED),
@@ -170,7 +170,7 @@ REFUSALS: list[Row] = [
     (Gate.SYMBOL_ENTRIES, Reason.MAX_SYMBOL_ENTRIES, on_book(entries=4 * entered(900)), FAIL, 5, 4),
     (Gate.ORDER_RATE, Reason.ORDER_RATE, on_book(entries=5 * entered(0, "MSFT")), FAIL, 6, 5),
     (Gate.ORDER_RATE, Reason.ORDER_RATE, on_book(entries=20 * entered(59, "MSFT")), FAIL, 21, 20),
-    (Gate.SECOND_WRITER, Reason.SECOND_WRITER, with_signs(strangers=("tb1.a", "tb1.b")), FAIL, "tb1.a, tb1.b", 0),
+    (Gate.SECOND_WRITER, Reason.SECOND_WRITER, with_signs(unknown_orders=("tb1.a", "tb1.b")), FAIL, "tb1.a, tb1.b", 0),
     (Gate.BOOKS_OLD, Reason.BOOKS_OLD, with_signs(forgotten=("tb1.a",)), FAIL, "tb1.a", 0),
     (Gate.VENUE_DRIFT, Reason.VENUE_DRIFT, with_signs(unreadable=3), FAIL, 3, 3),
     (Gate.REFUSALS, Reason.REJECT_STORM, with_signs(refused=5 * (ago(599),)), FAIL, 5, 5),

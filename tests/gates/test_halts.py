@@ -11,24 +11,24 @@ from tradebot.gates.entry import decide
 from tradebot.gates.halts import (
     BY_ITSELF,
     CLEARED_BY,
-    explained,
+    causes_text,
+    failing_rules,
     monitors,
     override_for,
-    standing,
-    with_refusal,
-    with_silence,
+    with_rejection,
+    with_unanswered_order,
 )
-from tradebot.model.desk import Desk, Signs
+from tradebot.model.desk import Desk, HaltEvidence
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Override, TradingState, TradingStateRecord
 
 ROUND = Decimal(CASH)
 TROUBLED: dict[Reason, Desk] = {
-    Reason.SECOND_WRITER: desk(signs=Signs(strangers=("tb1.x",))),
-    Reason.BOOKS_OLD: desk(signs=Signs(forgotten=("tb1.x",))),
-    Reason.VENUE_DRIFT: desk(signs=Signs(unreadable=3)),
-    Reason.REJECT_STORM: desk(signs=Signs(refused=5 * (ago(10),))),
-    Reason.UNKNOWN_STORM: desk(signs=Signs(unanswered=5 * (ago(10),))),
+    Reason.SECOND_WRITER: desk(halt_evidence=HaltEvidence(unknown_orders=("tb1.x",))),
+    Reason.BOOKS_OLD: desk(halt_evidence=HaltEvidence(forgotten=("tb1.x",))),
+    Reason.VENUE_DRIFT: desk(halt_evidence=HaltEvidence(unreadable=3)),
+    Reason.REJECT_STORM: desk(halt_evidence=HaltEvidence(refused=5 * (ago(10),))),
+    Reason.UNKNOWN_STORM: desk(halt_evidence=HaltEvidence(unanswered=5 * (ago(10),))),
     Reason.DAILY_LOSS_HALT: desk(book=book(equity=Decimal(96_000), day_loss=Decimal(4_000))),
     Reason.DRAWDOWN_REACHED: desk(book=book(equity=Decimal(90_000), peak_equity=ROUND)),
 }
@@ -39,18 +39,18 @@ def active(accepted: Override | None) -> TradingStateRecord:
 
 
 def halted_for(desk: Desk, at_s: float = 5) -> TradingStateRecord:
-    causes = standing(desk, HALTS)
+    causes = failing_rules(desk, HALTS)
     named = frozenset(cause.reason for cause in causes if cause.reason)
-    return TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, explained(causes), ago(at_s), named)
+    return TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, causes_text(causes), ago(at_s), named)
 
 
 def test_an_ordinary_desk_has_no_cause() -> None:
-    assert standing(desk(), HALTS) == ()
+    assert failing_rules(desk(), HALTS) == ()
 
 
 @pytest.mark.parametrize("reason", TROUBLED)
 def test_each_cause_stands_alone_with_its_numbers(reason: Reason) -> None:
-    (cause,) = standing(TROUBLED[reason], HALTS)
+    (cause,) = failing_rules(TROUBLED[reason], HALTS)
     assert (cause.reason, cause.observed is None, cause.limit is None) == (reason, False, False)
 
 
@@ -58,7 +58,7 @@ def test_each_cause_stands_alone_with_its_numbers(reason: Reason) -> None:
 def test_what_halts_keeps_an_entry_back_by_the_same_predicate(reason: Reason) -> None:
     seen = TROUBLED[reason]
     gates = decide(ask(desk=seen, book=seen.book))
-    (cause,) = standing(seen, HALTS)
+    (cause,) = failing_rules(seen, HALTS)
     if reason is Reason.DAILY_LOSS_HALT:
         # Of the day's loss the gate has the smaller of two limits.
         (said,) = (decision for decision in gates if decision.gate is cause.gate)
@@ -69,56 +69,56 @@ def test_what_halts_keeps_an_entry_back_by_the_same_predicate(reason: Reason) ->
 
 def test_every_cause_has_a_way_to_be_cleared_and_every_rule_is_a_cause() -> None:
     worst = desk(
-        signs=Signs(5 * (NOW,), 5 * (NOW,), ("tb1.x",), 3, ("tb1.y",)),
+        halt_evidence=HaltEvidence(5 * (NOW,), 5 * (NOW,), ("tb1.x",), 3, ("tb1.y",)),
         book=book(equity=Decimal(1), day_loss=Decimal(9), peak_equity=Decimal(10)),
     )
-    causes = {cause.reason for cause in standing(worst, HALTS)}
+    causes = {cause.reason for cause in failing_rules(worst, HALTS)}
     assert len(causes) == len(monitors(worst, HALTS))
     assert {*causes, Reason.PASS_FAULT} == set(CLEARED_BY)
 
 
 def test_what_cannot_be_told_is_no_cause() -> None:
-    assert standing(desk(book=book(equity=Decimal(0), peak_equity=ROUND)), HALTS) == ()
+    assert failing_rules(desk(book=book(equity=Decimal(0), peak_equity=ROUND)), HALTS) == ()
 
 
 def test_a_storm_is_over_once_its_window_has_passed() -> None:
     for reason in (Reason.REJECT_STORM, Reason.UNKNOWN_STORM):
         later = replace(TROUBLED[reason], now=NOW + timedelta(seconds=HALTS.storm_window_s))
-        assert standing(later, HALTS) == ()
+        assert failing_rules(later, HALTS) == ()
 
 
 def test_one_refusal_or_silence_more_makes_a_storm() -> None:
-    refused = desk(signs=Signs(refused=4 * (ago(10),)))
-    silent = desk(signs=Signs(unanswered=4 * (ago(10),)))
-    assert standing(refused, HALTS) == standing(silent, HALTS) == ()
-    assert [c.reason for c in standing(with_refusal(refused), HALTS)] == [Reason.REJECT_STORM]
-    assert [c.reason for c in standing(with_silence(silent), HALTS)] == [Reason.UNKNOWN_STORM]
+    refused = desk(halt_evidence=HaltEvidence(refused=4 * (ago(10),)))
+    silent = desk(halt_evidence=HaltEvidence(unanswered=4 * (ago(10),)))
+    assert failing_rules(refused, HALTS) == failing_rules(silent, HALTS) == ()
+    assert [c.reason for c in failing_rules(with_rejection(refused), HALTS)] == [Reason.REJECT_STORM]
+    assert [c.reason for c in failing_rules(with_unanswered_order(silent), HALTS)] == [Reason.UNKNOWN_STORM]
 
 
 @pytest.mark.parametrize("reason", TROUBLED)
 def test_what_a_person_overrode_does_not_halt_again_in_the_same_session(reason: Reason) -> None:
     seen = TROUBLED[reason]
-    assert standing(replace(seen, state=active(override_for([halted_for(seen)]))), HALTS) == ()
+    assert failing_rules(replace(seen, state=active(override_for([halted_for(seen)]))), HALTS) == ()
 
 
 @pytest.mark.parametrize("reason", [Reason.DAILY_LOSS_HALT, Reason.SECOND_WRITER, Reason.VENUE_DRIFT])
 def test_an_override_ends_with_its_session(reason: Reason) -> None:
     state = active(Override(frozenset({reason}), SESSION.open - timedelta(hours=18)))
-    (cause,) = standing(replace(TROUBLED[reason], state=state), HALTS)
+    (cause,) = failing_rules(replace(TROUBLED[reason], state=state), HALTS)
     assert cause.reason is reason
 
 
 def test_an_overridden_storm_counts_anew() -> None:
     seen = TROUBLED[Reason.REJECT_STORM]
     state = active(override_for([halted_for(seen)]))
-    again = replace(seen, state=state, signs=Signs(refused=(*5 * (ago(10),), *5 * (ago(4),))))
-    assert [cause.observed for cause in standing(again, HALTS)] == [5]
+    again = replace(seen, state=state, halt_evidence=HaltEvidence(refused=(*5 * (ago(10),), *5 * (ago(4),))))
+    assert [cause.observed for cause in failing_rules(again, HALTS)] == [5]
 
 
 def test_an_override_of_one_cause_lets_the_others_stand() -> None:
     state = active(override_for([halted_for(TROUBLED[Reason.VENUE_DRIFT])]))
-    both = desk(signs=Signs(strangers=("tb1.x",), unreadable=9), state=state)
-    assert [cause.reason for cause in standing(both, HALTS)] == [Reason.SECOND_WRITER]
+    both = desk(halt_evidence=HaltEvidence(unknown_orders=("tb1.x",), unreadable=9), state=state)
+    assert [cause.reason for cause in failing_rules(both, HALTS)] == [Reason.SECOND_WRITER]
 
 
 def test_no_sentence_names_a_cause_whoever_wrote_it() -> None:
@@ -128,7 +128,7 @@ def test_no_sentence_names_a_cause_whoever_wrote_it() -> None:
     seen = TROUBLED[Reason.DAILY_LOSS_HALT]
     words = f"override DAILY_LOSS_HALT at {NOW.isoformat()}: small"
     spoken = TradingStateRecord(TradingState.ACTIVE, "ada", words, NOW)
-    assert [cause.reason for cause in standing(replace(seen, state=spoken), HALTS)] == [Reason.DAILY_LOSS_HALT]
+    assert [cause.reason for cause in failing_rules(replace(seen, state=spoken), HALTS)] == [Reason.DAILY_LOSS_HALT]
 
 
 def test_an_override_accepts_every_halt_of_the_bots_own_under_a_persons_at_the_time_of_the_last() -> None:
@@ -144,4 +144,4 @@ def test_an_override_counts_only_where_entries_are_open_and_not_before_its_time(
     halted = replace(active(override_for([halted_for(seen)])), state=TradingState.REDUCE_ONLY)
     early = active(Override(frozenset({reason}), NOW + timedelta(seconds=1)))
     for state in (halted, early):
-        assert [cause.reason for cause in standing(replace(seen, state=state), HALTS)] == [reason]
+        assert [cause.reason for cause in failing_rules(replace(seen, state=state), HALTS)] == [reason]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import NOW, desk
 from tradebot.gates.common import permission, permission_to_enter
-from tradebot.gates.permission import NAMES, PLACE, Told, arming_of, doors, permission_of
+from tradebot.gates.permission import NAMES, PLACE, PermissionInputs, arming_of, doors, permission_of
 from tradebot.model.bar import Session
 from tradebot.model.decision import Verdict
 from tradebot.model.reasons import Reason
@@ -20,7 +20,7 @@ NUMBER = "912345678"
 UNTIL = datetime(2026, 11, 17, 21, tzinfo=UTC)
 ARMING = Arming(1, date(2026, 11, 17), date(2026, 11, 17), UNTIL, "ann/1", UNTIL - timedelta(hours=7))
 ALL_SAID = {"TRADEBOT_LIVE": "5678", "ALLOW_ORDERS": "true", "ENABLE_ORDER_EXEC": "true", "DRY_RUN": "false"}
-EVERY = Told(Mode.LIVE, "live", NUMBER, ALL_SAID, ARMING)
+EVERY = PermissionInputs(Mode.LIVE, "live", NUMBER, ALL_SAID, ARMING)
 """What lets real money be traded: everything said, armed."""
 
 YES = ("true", "TRUE", "1", "yes", "On")
@@ -71,12 +71,12 @@ NETWORKS = (None, "nfs4")
 GATES = tuple(product((None, "true", "false", "maybe"), repeat=3))
 
 
-def live_tellings() -> Iterator[tuple[Told, bool]]:
+def live_tellings() -> Iterator[tuple[PermissionInputs, bool]]:
     """Yield every combination of what real money takes, and whether it is the documented one."""
     every = product(FILE_MODES, TAILS, ACKNOWLEDGEMENTS, ARMINGS, GATES, NETWORKS)
     for file_mode, tail, ack, arming, gates, network in every:
         allow, execute, dry = gates
-        told = Told(
+        told = PermissionInputs(
             Mode.LIVE,
             file_mode,
             NUMBER,
@@ -115,12 +115,12 @@ def test_each_closed_door_alone_closes_everything_with_its_own_reason() -> None:
 
 @pytest.mark.parametrize("mode", [Mode.SANDBOX, Mode.PAPER])
 def test_without_real_money_nothing_need_be_said(mode: Mode) -> None:
-    assert permission_of(Told(mode, "", NUMBER, {}, None)) == Permission()
-    assert permission_of(Told(mode, "", NUMBER, {"LIVE_TRADING_ACK": "no"}, ARMING)) == Permission()
+    assert permission_of(PermissionInputs(mode, "", NUMBER, {}, None)) == Permission()
+    assert permission_of(PermissionInputs(mode, "", NUMBER, {"LIVE_TRADING_ACK": "no"}, ARMING)) == Permission()
 
 
 def test_a_state_on_a_network_keeps_back_what_a_broker_would_get_and_leaves_a_sandbox_alone() -> None:
-    far = {mode: Told(mode, "", NUMBER, {}, None, network="9p") for mode in Mode}
+    far = {mode: PermissionInputs(mode, "", NUMBER, {}, None, network="9p") for mode in Mode}
     assert permission_of(far[Mode.SANDBOX]) == Permission()
     closed = ((Reason.STATE_ON_NETWORK, "the state folder is on a network file system: 9p"),)
     assert permission_of(far[Mode.PAPER]).closed == closed

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tests.builders import NOW, SESSION
 from tests.gates.test_permission import ALL_SAID, ARMING, EVERY
-from tradebot.gates.permission import Told, arming_of, doors
+from tradebot.gates.permission import PermissionInputs, arming_of, doors
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
 
@@ -13,7 +13,7 @@ PLACE = ("state folder", Reason.STATE_ON_NETWORK, True, "it isn't on any known n
 GATE = Reason.ORDER_GATE_CLOSED
 
 
-def told(known: Told) -> list[tuple[str, Reason, bool, str]]:
+def told(known: PermissionInputs) -> list[tuple[str, Reason, bool, str]]:
     return [(door.name, door.reason, door.open, door.found) for door in doors(known)]
 
 
@@ -36,7 +36,7 @@ def test_everything_said_opens_every_door_of_real_money() -> None:
 
 
 def test_nothing_said_shuts_every_door_of_real_money_but_the_consent_that_arming_replaced() -> None:
-    assert told(Told(Mode.LIVE, "", "912345678", {}, None, "it is a folder", "nfs4")) == [
+    assert told(PermissionInputs(Mode.LIVE, "", "912345678", {}, None, "it is a folder", "nfs4")) == [
         ("environment", GATE, False, "it is a folder"),
         ("state folder", Reason.STATE_ON_NETWORK, False, "the state folder is on a network file system: nfs4"),
         ("mode", Reason.LIVE_MODE_UNSAID, False, "the configuration file doesn't say mode: live"),
@@ -65,8 +65,8 @@ def test_the_earlier_consent_counts_where_somebody_gives_it() -> None:
 
 def test_outside_of_real_money_only_the_place_and_the_order_gates_are_asked() -> None:
     gates = [(name, GATE, True, f"{name} is not set") for name in ("ALLOW_ORDERS", "ENABLE_ORDER_EXEC", "DRY_RUN")]
-    assert told(Told(Mode.PAPER, "", "912345678", {}, None)) == [PLACE, *gates]
-    assert told(Told(Mode.SANDBOX, "", "912345678", {}, None, network="nfs4")) == gates
+    assert told(PermissionInputs(Mode.PAPER, "", "912345678", {}, None)) == [PLACE, *gates]
+    assert told(PermissionInputs(Mode.SANDBOX, "", "912345678", {}, None, network="nfs4")) == gates
 
 
 def test_an_arming_of_several_sessions_says_how_many_by_whom_and_when() -> None:

@@ -287,10 +287,10 @@ def test_what_is_unknown_of_a_change_adds_no_exposure_and_a_cancel_is_no_unanswe
     killed(scene, "replace", "open+36m")
     changed = take(scene.world(), with_flow=False)
     assert changed.book.exposure == before.book.exposure
-    assert (len(before.signs.unanswered), len(changed.signs.unanswered)) == (0, 1)
+    assert (len(before.halt_evidence.unanswered), len(changed.halt_evidence.unanswered)) == (0, 1)
     scene.venue.held["AAPL"] = Decimal(20)
     killed(scene, "cancel", "open+37m")
-    assert len(take(scene.world(), with_flow=False).signs.unanswered) == 1
+    assert len(take(scene.world(), with_flow=False).halt_evidence.unanswered) == 1
 
 
 def test_no_new_price_leaves_in_the_last_moment_of_a_session() -> None:

@@ -18,7 +18,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill, Position, fold_cash, fold_positions
-from tradebot.reconciliation.activities import Held, book_all, ratio_of
+from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
 from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, ledger_view, reconcile
 
@@ -358,7 +358,7 @@ def test_a_split_makes_and_loses_no_money_whatever_its_ratio(
     rows = [activity("SPLIT", quantity=str(sign * (kept - quantity)), number=1)]
     rows += [activity("SPLIT", net=str(in_lieu), number=2)] if in_lieu else []
     broker = {"AAPL": BrokerPosition("AAPL", AssetClass.US_EQUITY, D(sign * kept), average, None)}
-    booked = book_all(Held(tuple(told), {}), broker, rows)
+    booked = book_all(BooksBefore(tuple(told), {}), broker, rows)
     fills = (*told, *(owned for booking in booked.proven for owned in booking.fills))
     moved = sum((entry.amount for booking in booked.proven for entry in booking.entries), D(0))
     if not booked.proven:

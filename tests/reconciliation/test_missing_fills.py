@@ -143,7 +143,7 @@ def test_agreement_is_no_agreement_where_rows_were_left_out() -> None:
     found = compared(scene)
     assert (kinds(found), found.view.unreadable) == ([FindingKind.UNREADABLE], 3)
     desk = take(scene.world(), with_flow=False)
-    assert (desk.unreadable, desk.signs.unreadable) == (3, 3)
+    assert (desk.unreadable, desk.halt_evidence.unreadable) == (3, 3)
 
 
 def test_a_working_exit_that_cannot_be_read_is_not_sent_a_second_time() -> None:

@@ -62,7 +62,10 @@ def test_many_orders_are_read_from_a_list() -> None:
     names = [filled(scene, f"{COPY}.{number}") for number in range(ASKED_SINGLY + 1)]
     ids = asked(scene)
     caught(scene)
-    assert ([order.client_order_id for order in unknown_orders(scene.ledger, (), NOW).strangers], ids) == (names, [])
+    assert ([order.client_order_id for order in unknown_orders(scene.ledger, (), NOW).recent_by_other_copies], ids) == (
+        names,
+        [],
+    )
 
 
 def test_entries_wait_until_the_venue_tells_whose_fill_it_is_however_old_it_is() -> None:
@@ -102,35 +105,35 @@ def test_an_order_that_the_venue_does_not_tell_of_is_asked_for_again_and_ends_no
         return follower(venue_id)
 
     scene.venue.follower = answering  # type: ignore[method-assign]
-    assert (caught(scene).fills, unknown_orders(scene.ledger, (), NOW).strangers) == (1, ())
+    assert (caught(scene).fills, unknown_orders(scene.ledger, (), NOW).recent_by_other_copies) == (1, ())
     silent.clear()
     caught(scene)
-    assert [order.client_order_id for order in unknown_orders(scene.ledger, (), NOW).strangers] == [COPY]
+    assert [order.client_order_id for order in unknown_orders(scene.ledger, (), NOW).recent_by_other_copies] == [COPY]
 
 
 def test_what_a_person_has_accepted_or_was_of_another_day_counts_no_more_and_the_next_one_does() -> None:
     scene = Scene()
     filled(scene)
-    assert take(scene.world(), with_flow=False).signs.strangers == (COPY,)
-    assert unknown_orders(scene.ledger, (), NOW + timedelta(days=1)).strangers == ()
+    assert take(scene.world(), with_flow=False).halt_evidence.unknown_orders == (COPY,)
+    assert unknown_orders(scene.ledger, (), NOW + timedelta(days=1)).recent_by_other_copies == ()
     trade_once(scene.world(wanted("AAPL")), call())
     halt = scene.ledger.trading_state()
     assert halt.why.startswith(Reason.SECOND_WRITER)
     assert halt.causes == {Reason.SECOND_WRITER}
     scene.ledger.set_trading_state(TradingState.ACTIVE, "ada", "I stopped it", NOW, override=override_for([halt]))
-    assert take(scene.world(), with_flow=False).signs.strangers == ()
+    assert take(scene.world(), with_flow=False).halt_evidence.unknown_orders == ()
     assert (FindingKind.UNKNOWN_ORDER, COPY) not in kinds(scene)
     scene.later(60)
     scene.venue.now += timedelta(seconds=1)
     filled(scene, f"{COPY}.2")
-    assert take(scene.world(), with_flow=False).signs.strangers == (f"{COPY}.2",)
+    assert take(scene.world(), with_flow=False).halt_evidence.unknown_orders == (f"{COPY}.2",)
 
 
 def test_a_stranger_that_is_open_and_filled_in_part_is_told_once() -> None:
     scene = Scene()
     scene.ledger.claim_slot("trade-once", DAY, "open+10m", "cron", ago(600))
     scene.venue.fill(sent_by_hand(scene, "MSFT", COPY), "100", Decimal(1))
-    assert take(scene.world(), with_flow=False).signs.strangers == (COPY,)
+    assert take(scene.world(), with_flow=False).halt_evidence.unknown_orders == (COPY,)
     assert kinds(scene)[0] == (FindingKind.UNKNOWN_ORDER, COPY)
     assert [kind for kind, _ in kinds(scene)].count(FindingKind.UNKNOWN_ORDER) == 1
 
@@ -141,4 +144,4 @@ def test_our_own_order_is_no_stranger() -> None:
     scene.venue.fill(intent.client_order_id, "100")
     caught(scene)
     assert replace(scene.ledger.orders()[0]).filled_quantity
-    assert unknown_orders(scene.ledger, (), NOW).strangers == ()
+    assert unknown_orders(scene.ledger, (), NOW).recent_by_other_copies == ()

@@ -84,7 +84,7 @@ def test_an_older_copy_says_what_it_is_halts_and_takes_its_positions_over_after_
     assert (after.findings, held(scene)) == ((), {("flow", "MSFT"): Decimal(10)})
     (position,) = take(scene.world(), with_flow=False).positions
     assert position.opened_at == NOW - timedelta(days=3)
-    assert take(scene.world(), with_flow=False).signs.forgotten == ()
+    assert take(scene.world(), with_flow=False).halt_evidence.forgotten == ()
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+31m"))
     assert [(i.instrument.symbol, i.purpose, i.quantity) for i in scene.venue.submitted] == [
         ("MSFT", Purpose.CLOSE, Decimal(10))
@@ -130,7 +130,7 @@ def test_books_made_anew_find_their_positions_by_the_mark_of_the_orders_that_mad
     assert found.plan is not None
     after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
     assert (after.findings, held(scene)) == ((), {(ADOPTED, "MSFT"): Decimal(10)})
-    assert take(scene.world(), with_flow=False).signs.forgotten == ()
+    assert take(scene.world(), with_flow=False).halt_evidence.forgotten == ()
 
 
 def test_what_somebody_sold_of_it_since_hides_nothing_of_what_our_orders_left() -> None:
@@ -145,7 +145,7 @@ def test_what_somebody_sold_of_it_since_hides_nothing_of_what_our_orders_left() 
     assert found.plan is not None
     apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
     assert held(scene) == {("", "MSFT"): Decimal(-3), (ADOPTED, "MSFT"): Decimal(10)}
-    assert take(scene.world(), with_flow=False).signs.forgotten == ()
+    assert take(scene.world(), with_flow=False).halt_evidence.forgotten == ()
     assert kinds(compared(scene)) == [(FindingKind.OFFSET, "MSFT")]
 
 
@@ -192,7 +192,7 @@ def test_another_copys_order_of_an_earlier_session_is_told_as_what_it_is() -> No
     for hour in (0, 4):
         scene.ledger.claim_slot("trade-once", BEFORE.date, f"open+{hour}h", "cron", BEFORE.open + timedelta(hours=hour))
     traded(scene, BOUGHT)
-    assert take(scene.world(), with_flow=False).signs == take(put_back().world(), with_flow=False).signs
+    assert take(scene.world(), with_flow=False).halt_evidence == take(put_back().world(), with_flow=False).halt_evidence
     found = compared(scene)
     assert kinds(found) == [(FindingKind.ANOTHER_COPY, "MSFT")]
     assert found.findings[0].blocking, "what nobody protects must not be forgotten over night"
@@ -204,7 +204,7 @@ def test_a_copy_from_the_middle_of_an_earlier_session_has_not_looked_after_what_
     scene = put_back()
     scene.ledger.claim_slot("trade-once", BEFORE.date, "open+10m", "cron", BEFORE.open + timedelta(minutes=10))
     traded(scene, BOUGHT)
-    assert take(scene.world(), with_flow=False).signs.forgotten == (BOUGHT,)
+    assert take(scene.world(), with_flow=False).halt_evidence.forgotten == (BOUGHT,)
     assert kinds(compared(scene)) == [(FindingKind.FORGOTTEN, "MSFT")]
 
 

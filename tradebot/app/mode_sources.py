@@ -10,7 +10,7 @@ from tradebot.app.baseline import differences
 from tradebot.app.keys import load_gates
 from tradebot.app.settings import Loaded, modes_said
 from tradebot.errors import OperatorError, TradebotError
-from tradebot.gates.permission import Told
+from tradebot.gates.permission import PermissionInputs
 from tradebot.model.baseline import Baseline
 from tradebot.model.trading import Arming, Mode
 
@@ -40,9 +40,9 @@ def _env_file_modes(folder: StateFolder, environ: Mapping[str, str]) -> Iterator
         yield mode, f"{name} in {ENV_FILE}", f"remove {name} from {ENV_FILE}"
 
 
-def told_by(
+def permission_inputs_of(
     loaded: Loaded, folder: StateFolder, environ: Mapping[str, str], armed: Arming | None, accepted: Baseline | None
-) -> Told:
+) -> PermissionInputs:
     """Return the inputs of permission. An unreadable .env closes its door instead of raising, so status still works."""
     mode, unread, gates = loaded.settings.mode, None, dict[str, str]()
     file = None if mode is Mode.SANDBOX else ENV_FILE
@@ -55,4 +55,4 @@ def told_by(
     read = describe_sources(file) if file else None
     unconfigured = loaded.unread.message if loaded.unread else None
     number = folder.account_number
-    return Told(mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)
+    return PermissionInputs(mode, loaded.file_mode, number, gates, armed, unread, network, read, differ, unconfigured)

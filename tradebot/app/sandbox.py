@@ -188,7 +188,7 @@ def holds_market(folder: Path) -> bool:
     return (folder / MARKET_FILE).exists()
 
 
-def described(folder: Path) -> Mapping[str, Any]:
+def market_settings(folder: Path) -> Mapping[str, Any]:
     """Return the settings a folder's market was made with, plus its symbols; raise OperatorError if there is none."""
     from tradebot.exchange.state import read_market
 

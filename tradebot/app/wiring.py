@@ -24,11 +24,11 @@ from tradebot.app.accepted import in_its_place
 from tradebot.app.baseline import accepted_exits
 from tradebot.app.connecting import secrets_for, venue_of
 from tradebot.app.keys import SECRET_NAMES, Secrets
-from tradebot.app.mode_sources import refuse_other_mode, told_by
+from tradebot.app.mode_sources import permission_inputs_of, refuse_other_mode
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.app.stand_ins import NoFlow, ShutOrders
 from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
-from tradebot.gates.permission import Told, permission_of
+from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.trading import Mode, Permission, mode_name
 from tradebot.ports.world import Progress, Rules, World
@@ -93,13 +93,13 @@ class App:
     @property
     def permission(self) -> Permission:
         """Return which doors are closed now. In shadow none are checked, because no order ever gets there."""
-        return Permission() if self.settings.shadow else permission_of(self.told)
+        return Permission() if self.settings.shadow else permission_of(self.permission_inputs)
 
     @property
-    def told(self) -> Told:
+    def permission_inputs(self) -> PermissionInputs:
         """Return what file, environment and ledger report about permission now; anything unreadable opens no door."""
         armed = self._books_say(lambda ledger: ledger.armings.last()) if self.mode is Mode.LIVE else None
-        return told_by(self.loaded, self.folder, self._environ, armed, self.accepted)
+        return permission_inputs_of(self.loaded, self.folder, self._environ, armed, self.accepted)
 
     @property
     def rules(self) -> Rules:

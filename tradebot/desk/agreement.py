@@ -1,4 +1,4 @@
-"""Read the venue for one pass and compare it with the books; where the two contradict each other, believe neither."""
+"""Read the venue for one pass and compare it with the books; if the two contradict each other, trust neither."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
-from tradebot.model.desk import Difference
+from tradebot.model.desk import PositionDifference
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import Order
 from tradebot.model.position import OwnedFill, quantities
@@ -16,7 +16,7 @@ from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import World
 from tradebot.reconciliation.account import require_account
-from tradebot.reconciliation.apply_activities import explained, position_ratios
+from tradebot.reconciliation.apply_activities import explain_ratios, position_ratios
 from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view
 from tradebot.reconciliation.findings import position_findings
 from tradebot.reconciliation.missing_fills import WATCHED, MissingFill, missing_fills
@@ -38,7 +38,7 @@ class Reading:
     view: BrokerView
     orders: tuple[Order, ...]
     omitted_orders: tuple[Order, ...]
-    differences: tuple[Difference, ...]
+    differences: tuple[PositionDifference, ...]
     ratios: Mapping[str, Decimal]
     missing: tuple[MissingFill, ...]
     unproven: frozenset[str] = frozenset()
@@ -83,7 +83,7 @@ def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Re
     else:
         caught = catch_up(reader, ledger, view.orders, session, now)
         view, untraced_fills = replace(view, unreadable=view.unreadable + caught.unreadable), caught.untraced_fills
-    ratios = explained(reader, ledger, view, now, writes=first and not world.dry_run)
+    ratios = explain_ratios(reader, ledger, view, now, writes=first and not world.dry_run)
     known = {order.venue_id for order in (view.orders if world.dry_run else ledger.orders(working=True))}
     omitted = tuple(o for o in omitted_orders(may_fill(ledger, session), view.orders) if o.venue_id not in ended)
     fills = (*ledger.fills(), *pending)
@@ -101,15 +101,15 @@ def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Re
 
 def differences(
     ledger: Ledger, fills: Sequence[OwnedFill], missing: Sequence[MissingFill], positions: Iterable[BrokerPosition]
-) -> tuple[Difference, ...]:
+) -> tuple[PositionDifference, ...]:
     """Return the positions on which the broker and these fills differ, unless fills on their way may explain it."""
     held = quantities(fills, ledger.acknowledged())
     found = (one for one in position_findings(held, fills, (), positions) if one.blocking)
-    differing = (Difference(f.subject, f.ours or Decimal(0), f.broker or Decimal(0)) for f in found)
+    differing = (PositionDifference(f.subject, f.ours or Decimal(0), f.broker or Decimal(0)) for f in found)
     return tuple(one for one in differing if not _on_its_way(one, ledger, missing))
 
 
-def _on_its_way(one: Difference, ledger: Ledger, missing: Iterable[MissingFill]) -> bool:
+def _on_its_way(one: PositionDifference, ledger: Ledger, missing: Iterable[MissingFill]) -> bool:
     """Return True if fills that are missing, or may be, could add up to the difference."""
     changes = [filled.signed for filled in missing if filled.order.symbol == one.symbol]
     unresolved = (record.intent for record in ledger.intents(unresolved=True) if record.intent.makes_order)

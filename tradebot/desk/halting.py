@@ -13,13 +13,13 @@ from tradebot.gates.common import clocks_agree
 from tradebot.gates.halts import (
     BY_ITSELF,
     CLEARED_BY,
-    explained,
-    of_its_own,
+    causes_text,
+    failing_rules,
     override_for,
-    standing,
-    with_refusal,
-    with_silence,
-    with_stranger,
+    own_halts,
+    with_rejection,
+    with_unanswered_order,
+    with_unknown_order,
 )
 from tradebot.model.decision import Decision
 from tradebot.model.desk import Desk
@@ -30,7 +30,7 @@ from tradebot.ports.stores import Events, Ledger
 from tradebot.ports.world import World
 
 
-def watched(world: World, desk: Desk) -> Desk:
+def halt_if_needed(world: World, desk: Desk) -> Desk:
     """Remember the highest equity, halt if there is a cause, and return the resulting desk.
 
     A dry run halts nothing; its desk shows what would happen.
@@ -38,39 +38,39 @@ def watched(world: World, desk: Desk) -> Desk:
     if not world.dry_run:
         _take_over(world, desk)
         remember(world.ledger, desk.book)
-    return _latched(world, desk)
+    return _halt_for_causes(world, desk)
 
 
-def after(world: World, desk: Desk, sent: Decision) -> Desk:
-    """Return the desk updated with this order; it is halted if the broker's response trips a limit."""
+def after_send(world: World, desk: Desk, sent: Decision) -> Desk:
+    """Return the desk with this order's outcome; it is halted if the broker's response trips a limit."""
     if sent.reason is Reason.VENUE_REJECTED:
-        return _latched(world, with_refusal(desk))
+        return _halt_for_causes(world, with_rejection(desk))
     if sent.reason is Reason.VENUE_UNKNOWN:
-        return _latched(world, with_silence(desk))
+        return _halt_for_causes(world, with_unanswered_order(desk))
     if sent.reason is Reason.SECOND_WRITER:
-        return _latched(world, with_stranger(desk, str(sent.observed)))
+        return _halt_for_causes(world, with_unknown_order(desk, str(sent.observed)))
     return desk
 
 
-def what_stands(world: World) -> str:
+def remaining_causes(world: World) -> str:
     """Return the causes that would halt the bot again, each with what clears it; empty if there are none."""
-    causes = standing(take(world, with_flow=False), world.rules.halts)
-    return "; ".join(f"{explained([cause])}, ended by {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
+    causes = failing_rules(take(world, with_flow=False), world.rules.halts)
+    return "; ".join(f"{causes_text([cause])}, ended by {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
 
-def under(ledger: Ledger, halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
+def hidden_halts(ledger: Ledger, halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:
     """Return the bot's own halts since trading was last ACTIVE that `halt` hides; they still count."""
-    return tuple(one for one in of_its_own(ledger.halts()) if one != halt)
+    return tuple(one for one in own_halts(ledger.halts()) if one != halt)
 
 
-def accept(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
+def accept_causes(ledger: Ledger, halt: TradingStateRecord, why: str) -> tuple[str, Override | None]:
     """Let a person end a halt and accept its causes and those of the halts it hides.
 
     Returns the reason to record for ACTIVE, and what was accepted. A drawdown is measured from the next equity on,
     because a halted bot could never trade its way back. This doesn't ask the broker, because a person may end a halt
     while the broker doesn't answer.
     """
-    accepted, peak = override_for((*under(ledger, halt), halt)), ledger.equity_peak()
+    accepted, peak = override_for((*hidden_halts(ledger, halt), halt)), ledger.equity_peak()
     if accepted and peak and Reason.DRAWDOWN_REACHED in accepted.causes:
         ledger.put_equity_peak(replace(peak, highest=Decimal(0)))
     return f"override: {why}", accepted
@@ -96,18 +96,18 @@ def _take_over(world: World, desk: Desk) -> None:
     world.ledger.set_trading_state(found.state, found.who, found.why, found.at, causes=found.causes)
 
 
-def _latched(world: World, desk: Desk) -> Desk:
+def _halt_for_causes(world: World, desk: Desk) -> Desk:
     """Halt for the causes on a desk; a state that already blocks entries keeps its own reason.
 
     While the clocks disagree, we can't tell which refusals are recent or whether an override's session is over. The
     gates keep blocking entries, and any cause that remains halts the bot once the time is known again.
     """
-    causes = standing(desk, world.rules.halts)
+    causes = failing_rules(desk, world.rules.halts)
     if not causes or desk.state.state is not TradingState.ACTIVE:
         return desk
     if not clocks_agree(desk.clock_ahead_s, world.rules.limits).passed:
         return desk
-    why, reasons = explained(causes), frozenset(cause.reason for cause in causes if cause.reason)
+    why, reasons = causes_text(causes), frozenset(cause.reason for cause in causes if cause.reason)
     if not world.dry_run:
         _halt(world.ledger, world.events, why, reasons, desk.now)
     return replace(desk, state=TradingStateRecord(TradingState.REDUCE_ONLY, BY_ITSELF, why, desk.now, reasons))

@@ -1,6 +1,6 @@
-"""Ask second_quotes for any price that jumped before deciding on it, because one wrong quote must not sell anything.
+"""Ask again about any price that jumped before deciding on it, because one wrong quote must not sell anything.
 
-The second answer always stands, so an exit is delayed by one request and never vetoed.
+The second answer always counts, so an exit is delayed by one request and never vetoed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ class Prices:
 def prices(
     world: World, now: datetime, symbols: Sequence[str], positions: Iterable[Position], *, entering: bool
 ) -> Prices:
-    """Return the quotes of these symbols, asking second_quotes for prices that jumped.
+    """Return the quotes of these symbols, asking again about prices that jumped.
 
     If no second answer comes, exits use the last trade, and nothing is bought.
     """

@@ -12,7 +12,7 @@ from tradebot.desk.second_look import prices
 from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Purpose
-from tradebot.model.desk import Book, Desk, Entered, FlowDesk, Signs
+from tradebot.model.desk import Book, Desk, Entered, FlowDesk, HaltEvidence
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.origin import Origin
@@ -72,7 +72,7 @@ def take(world: World, *, with_flow: bool) -> Desk:
         quotes=priced.quotes,
         rejected_quotes=priced.rejected,
         unreadable=view.unreadable,
-        signs=signs_of(world.ledger, view, world.ledger.intents(session=today), unknown),
+        halt_evidence=halt_evidence(world.ledger, view, world.ledger.intents(session=today), unknown),
         taken_s=taken_s,
         universe=world.rules.universe,
         sectors=world.rules.sectors,
@@ -120,18 +120,20 @@ def peak_equity(ledger: Ledger) -> Decimal | None:
     return (peak.highest or None) if peak else None
 
 
-def signs_of(ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders) -> Signs:
+def halt_evidence(
+    ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders
+) -> HaltEvidence:
     """Return signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
     now, marked = view.at, [order for order in view.orders if is_marked(order.client_order_id)]
     unpromised = [order for order in marked if ledger.intent(order.client_order_id) is None]
-    copies = [*(order for order in unpromised if of_another_copy(ledger, order, now)), *unknown.strangers]
+    copies = [*(order for order in unpromised if of_another_copy(ledger, order, now)), *unknown.recent_by_other_copies]
     earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
     submits = [record for record in promised if record.intent.operation is Operation.SUBMIT]
-    return Signs(
+    return HaltEvidence(
         refused=tuple(_refusals(ledger, submits, view.at)),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
-        strangers=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
+        unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
         unreadable=view.unreadable,
     )

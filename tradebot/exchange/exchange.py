@@ -30,7 +30,7 @@ from tradebot.exchange.replay import CREATED, NOTE, REQUEST, RESTORE_BOTH, repla
 from tradebot.exchange.snapshot.codec import Past
 from tradebot.exchange.snapshot.file import Snapshot
 from tradebot.exchange.snapshot.file import read as read_snapshot
-from tradebot.exchange.snapshot.state import put_back
+from tradebot.exchange.snapshot.state import restore_state
 from tradebot.exchange.state import (
     ACCOUNTS_FILE,
     ACTIONS_FILE,
@@ -96,7 +96,7 @@ class Exchange:
         self._take: Callable[[bytes], None] = self.log.add
         spec = stored.spec
         self.engine = Engine(market, _start_us(market.calendar), self._emit, spec.fill, spec.to_json())
-        self.control = control = ControlCommands(self.standing, spec.cash)
+        self.control = control = ControlCommands(self.current_state, spec.cash)
         self.faults = Faults(self.engine, self.note, self._emit, self._carry_out)
         self._commands = Commands(self.engine, [*entries(), *control.entries(), *self.faults.entries()])
         for action in market.actions:
@@ -156,7 +156,7 @@ class Exchange:
     def at_rest(self) -> bool:
         """Return True if the written lines alone lead to the exchange's current state."""
         all_logged = self._last_line_us == self.engine.now_us
-        return all_logged and not self.unrecorded and not self.faults.book.owes
+        return all_logged and not self.unrecorded and not self.faults.book.has_unsaved_counts
 
     def catch_up(self) -> None:
         """Catch up with time that passes by itself. Nothing happens within a minute, so nothing is logged for it."""
@@ -175,7 +175,7 @@ class Exchange:
             self.engine.advance(due_us)
         self._tell_moved(before_us)
 
-    def standing(self) -> dict[str, Any]:
+    def current_state(self) -> dict[str, Any]:
         """Return the current state in the form of the answer to a tick."""
         calendar, now = self.market.calendar, self.engine.now_us
         return {
@@ -199,7 +199,7 @@ class Exchange:
         ]
         details = {"pace": self.clock.pace.name, "accounts": accounts, "log_lines": self.log.count}
         details["latency"] = latency_name(self.engine.latency_us)
-        return self.standing() | details | {name: part() for name, part in self.status_parts.items()}
+        return self.current_state() | details | {name: part() for name, part in self.status_parts.items()}
 
     def advance(self, to_us: int) -> None:
         """Advance time as in the log, between two commands of a replay."""
@@ -210,11 +210,11 @@ class Exchange:
         """Run a command from the log."""
         self._execute(command)
 
-    def heed(self, event: dict[str, Any]) -> None:
+    def apply_note(self, event: dict[str, Any]) -> None:
         """Apply a note from the log."""
         self._sequence += 1
         self._last_line_us = self.engine.now_us
-        self.faults.heed(event)
+        self.faults.apply_note(event)
         if event["event"] == _RESERVED:
             self._reserved_us = parse_time(event["until"])
 
@@ -264,10 +264,10 @@ class Exchange:
         made: deque[bytes] = deque()
         self._take = made.append
         if state is None:
-            self._line(self.engine.start_us, CREATED, _birth(self.stored))
+            self._line(self.engine.start_us, CREATED, _creation_fields(self.stored))
             self.engine.open_account(MAIN, MAIN_KEY, MAIN_KEY, self.stored.spec.cash)
         else:
-            put_back(self, state)
+            restore_state(self, state)
             self._last_line_us = self.engine.now_us
         replay(self.log, self, made, self.log.known_lines)
         self._take = self.log.add
@@ -289,7 +289,7 @@ def _start_us(calendar: Calendar) -> int:
     return calendar.market[0].open_us - _BEFORE_FIRST_OPEN
 
 
-def _birth(stored: StoredMarket) -> dict[str, Any]:
+def _creation_fields(stored: StoredMarket) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "cash": str(stored.spec.cash),
@@ -299,8 +299,8 @@ def _birth(stored: StoredMarket) -> dict[str, Any]:
 
 def begin_log(state_dir: Path, stored: StoredMarket, calendar: Calendar) -> None:
     """Write the log's first line: from now on, a missing log means a lost log rather than a new folder."""
-    birth = {"seq": 1, "at": rfc3339(_start_us(calendar)), "event": CREATED, **_birth(stored)}
-    write_atomically(state_dir / LOG_FILE, encode(birth).decode() + "\n")
+    first_line = {"seq": 1, "at": rfc3339(_start_us(calendar)), "event": CREATED, **_creation_fields(stored)}
+    write_atomically(state_dir / LOG_FILE, encode(first_line).decode() + "\n")
 
 
 def open_exchange(state_dir: Path, clock: Clock | None = None) -> Exchange:

@@ -27,7 +27,7 @@ class Replayed(Protocol):
         """Run a command again."""
         ...
 
-    def heed(self, event: dict[str, Any]) -> None:
+    def apply_note(self, event: dict[str, Any]) -> None:
         """Apply a note, which takes the next line number."""
         ...
 
@@ -53,7 +53,7 @@ def _go_on(line: bytes, number: int, world: Replayed, made: deque[bytes]) -> Non
     world.advance(_moment(event, number))
     if event.get(NOTE):
         made.append(line)
-        world.heed(event)
+        world.apply_note(event)
     elif event.get("event") == REQUEST:
         world.repeat(_command(event, number))
 

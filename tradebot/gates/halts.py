@@ -36,31 +36,31 @@ CLEARED_BY = {
 
 def refusals(desk: Desk, halts: HaltRules) -> Decision:
     """Compare the number of orders that the venue rejected within the window with its limit."""
-    count, limit = _within(desk.signs.refused, desk, halts, Reason.REJECT_STORM), halts.rejects
+    count, limit = _within(desk.halt_evidence.refused, desk, halts, Reason.REJECT_STORM), halts.rejects
     return answer(Gate.REFUSALS, count < limit, Reason.REJECT_STORM, count, limit)
 
 
 def unanswered(desk: Desk, halts: HaltRules) -> Decision:
     """Compare the number of orders within the window that still have no answer with its limit."""
-    count, limit = _within(desk.signs.unanswered, desk, halts, Reason.UNKNOWN_STORM), halts.unknowns
+    count, limit = _within(desk.halt_evidence.unanswered, desk, halts, Reason.UNKNOWN_STORM), halts.unknowns
     return answer(Gate.UNANSWERED, count < limit, Reason.UNKNOWN_STORM, count, limit)
 
 
 def second_writer(desk: Desk) -> Decision:
     """Fail if someone else has placed orders under our mark."""
-    seen = desk.signs.strangers
+    seen = desk.halt_evidence.unknown_orders
     return answer(Gate.SECOND_WRITER, not seen, Reason.SECOND_WRITER, ", ".join(seen[:3]) or len(seen), 0)
 
 
 def books_old(desk: Desk) -> Decision:
     """Fail if the account holds our own orders that these books don't know, which means the books are too old."""
-    seen = desk.signs.forgotten
+    seen = desk.halt_evidence.forgotten
     return answer(Gate.BOOKS_OLD, not seen, Reason.BOOKS_OLD, ", ".join(seen[:3]) or len(seen), 0)
 
 
 def venue_drift(desk: Desk, halts: HaltRules) -> Decision:
     """Compare the number of the venue's rows we couldn't parse with its limit."""
-    count, limit = desk.signs.unreadable, halts.unreadable_rows
+    count, limit = desk.halt_evidence.unreadable, halts.unreadable_rows
     return answer(Gate.VENUE_DRIFT, count < limit, Reason.VENUE_DRIFT, count, limit)
 
 
@@ -77,7 +77,7 @@ def monitors(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
     )
 
 
-def standing(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
+def failing_rules(desk: Desk, halts: HaltRules) -> tuple[Decision, ...]:
     """Return the rules that fail now, except those a person has overridden in this session."""
     failed = (decision for decision in monitors(desk, halts) if decision.verdict is Verdict.FAIL)
     return tuple(decision for decision in failed if not _overridden(desk, decision.reason))
@@ -88,17 +88,17 @@ def override_for(halts: Iterable[TradingStateRecord]) -> Override | None:
 
     Its time is the bot's last halt, in trading time; a person's halt has no trading time.
     """
-    own = of_its_own(halts)
+    own = own_halts(halts)
     causes = frozenset[Reason]().union(*(halt.causes for halt in own))
     return Override(causes, max(halt.at for halt in own if halt.at)) if causes else None
 
 
-def of_its_own(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
+def own_halts(halts: Iterable[TradingStateRecord]) -> Sequence[TradingStateRecord]:
     """Return the halts that the bot set by itself and whose causes are known, in their order."""
     return tuple(halt for halt in halts if halt.at is not None and halt.causes)
 
 
-def explained(causes: Iterable[Decision]) -> str:
+def causes_text(causes: Iterable[Decision]) -> str:
     """Return causes with their numbers, as the ledger records them for a halt."""
     return "; ".join(f"{d.reason}: {_number(d.observed)} against {_number(d.limit)}" for d in causes)
 
@@ -132,16 +132,19 @@ def _within(times: Iterable[datetime], desk: Desk, halts: HaltRules, reason: Rea
     return sum(at > since for at in times)
 
 
-def with_refusal(desk: Desk) -> Desk:
-    """Return the desk with one more refusal, at the current time."""
-    return replace(desk, signs=replace(desk.signs, refused=(*desk.signs.refused, desk.now)))
+def with_rejection(desk: Desk) -> Desk:
+    """Return the desk with one more order that the venue rejected, at the current time."""
+    evidence = desk.halt_evidence
+    return replace(desk, halt_evidence=replace(evidence, refused=(*evidence.refused, desk.now)))
 
 
-def with_stranger(desk: Desk, client_order_id: str) -> Desk:
-    """Return the desk with one more of our ids under which someone else has placed an order."""
-    return replace(desk, signs=replace(desk.signs, strangers=(*desk.signs.strangers, client_order_id)))
+def with_unknown_order(desk: Desk, client_order_id: str) -> Desk:
+    """Return the desk with one more order that someone else placed under one of our ids."""
+    evidence = desk.halt_evidence
+    return replace(desk, halt_evidence=replace(evidence, unknown_orders=(*evidence.unknown_orders, client_order_id)))
 
 
-def with_silence(desk: Desk) -> Desk:
+def with_unanswered_order(desk: Desk) -> Desk:
     """Return the desk with one more order that has no answer, at the current time."""
-    return replace(desk, signs=replace(desk.signs, unanswered=(*desk.signs.unanswered, desk.now)))
+    evidence = desk.halt_evidence
+    return replace(desk, halt_evidence=replace(evidence, unanswered=(*evidence.unanswered, desk.now)))

@@ -38,7 +38,7 @@ SPELLINGS: Mapping[str, bool] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PermissionInputs:
     """The inputs of permission: the modes of the folder and of the file, the account, the environment, the arming.
 
     `environment` holds the variables in NAMES that are set, including empty ones. `unread` says why the environment
@@ -70,39 +70,39 @@ class Door:
     found: str
 
 
-def doors(told: Told) -> tuple[Door, ...]:
+def doors(inputs: PermissionInputs) -> tuple[Door, ...]:
     """Return every door of this mode, open or closed. Orders are sent only if all are open."""
-    return tuple(_doors(told))
+    return tuple(_doors(inputs))
 
 
-def permission_of(told: Told) -> Permission:
+def permission_of(inputs: PermissionInputs) -> Permission:
     """Return the permission: the closed doors, those closed to entries only, and when entries end."""
-    closed = tuple((door.reason, door.found) for door in doors(told) if not door.open)
-    armed = told.arming if told.mode is Mode.LIVE else None
-    accepted = configuration(told)
+    closed = tuple((door.reason, door.found) for door in doors(inputs) if not door.open)
+    armed = inputs.arming if inputs.mode is Mode.LIVE else None
+    accepted = configuration(inputs)
     loosened = () if accepted.open else ((accepted.reason, accepted.found),)
     return Permission(closed, armed.until if armed else None, loosened)
 
 
-def configuration(told: Told) -> Door:
+def configuration(inputs: PermissionInputs) -> Door:
     """Compare the settings in force with the accepted ones. If this door is closed, it stops only entries."""
-    if told.unconfigured is not None:
-        return Door(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=told.unconfigured)
-    if told.differences is None:
+    if inputs.unconfigured is not None:
+        return Door(CONFIGURATION, Reason.CONFIG_UNREADABLE, open=False, found=inputs.unconfigured)
+    if inputs.differences is None:
         found = "no accepted configuration is on record"
         return Door(CONFIGURATION, Reason.CONFIG_NOT_ACCEPTED, open=False, found=found)
-    looser = [difference for difference in told.differences if difference.looser]
+    looser = [difference for difference in inputs.differences if difference.looser]
     found = "nothing is looser than in the accepted configuration"
     if looser:
         more = f"; and {len(looser) - NAMED} more" if len(looser) > NAMED else ""
-        found = "; ".join(map(described, looser[:NAMED])) + more
+        found = "; ".join(map(difference_text, looser[:NAMED])) + more
         if any(difference.name.startswith(EXITS) for difference in looser):
             found += "; exits go by the accepted rules"
     return Door(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, found)
 
 
-def described(difference: Difference) -> str:
-    """Describe one difference: the setting, its accepted value, its current value and where that comes from."""
+def difference_text(difference: Difference) -> str:
+    """Return a difference as text: the setting, its accepted value, its current value and where that comes from."""
     accepted = _shown(difference.approved) if difference.known else "no value"
     now = _shown(difference.now) if difference.given else "gone"
     return f"{difference.name} was accepted as {accepted} and is {now} ({difference.origin})"
@@ -123,23 +123,23 @@ def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -
     return Arming(count, coming[0].date, coming[-1].date, coming[-1].close, who, at)
 
 
-def _doors(told: Told) -> Iterator[Door]:
-    if told.unread is not None:
-        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, open=False, found=told.unread)
-    elif told.read is not None:
-        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, open=True, found=told.read)
-    if told.mode is not Mode.SANDBOX:
-        yield _place(told.network)
-    live = told.mode is Mode.LIVE
+def _doors(inputs: PermissionInputs) -> Iterator[Door]:
+    if inputs.unread is not None:
+        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, open=False, found=inputs.unread)
+    elif inputs.read is not None:
+        yield Door(ENVIRONMENT, Reason.ORDER_GATE_CLOSED, open=True, found=inputs.read)
+    if inputs.mode is not Mode.SANDBOX:
+        yield _place(inputs.network)
+    live = inputs.mode is Mode.LIVE
     if live:
-        yield _file_mode(told)
-        yield _account_tail(told)
-    yield from _shadow_lifted(told.differences or ())
+        yield _file_mode(inputs)
+        yield _account_tail(inputs)
+    yield from _shadow_lifted(inputs.differences or ())
     for name, required in ORDER_GATES.items():
-        yield _order_gate(name, required, told.environment.get(name), needed=live)
+        yield _order_gate(name, required, inputs.environment.get(name), needed=live)
     if live:
-        yield _acknowledgement(told.environment.get(ACKNOWLEDGEMENT))
-        yield _armed(told.arming)
+        yield _acknowledgement(inputs.environment.get(ACKNOWLEDGEMENT))
+        yield _armed(inputs.arming)
 
 
 def _place(network: str | None) -> Door:
@@ -155,18 +155,18 @@ def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[Door]:
     """Close everything if the bot was accepted in shadow but isn't in it anymore: it was never meant to send orders."""
     for difference in differences:
         if difference.name == SHADOW and difference.looser:
-            yield Door(SHADOW, Reason.SHADOW_LIFTED, open=False, found=described(difference))
+            yield Door(SHADOW, Reason.SHADOW_LIFTED, open=False, found=difference_text(difference))
 
 
-def _file_mode(told: Told) -> Door:
-    is_live = told.file_mode == Mode.LIVE
+def _file_mode(inputs: PermissionInputs) -> Door:
+    is_live = inputs.file_mode == Mode.LIVE
     found = "the configuration file says mode: live" if is_live else "the configuration file doesn't say mode: live"
     return Door("mode", Reason.LIVE_MODE_UNSAID, is_live, found)
 
 
-def _account_tail(told: Told) -> Door:
+def _account_tail(inputs: PermissionInputs) -> Door:
     """Compare the value with the account's last four characters. It may be a full account number, so don't show it."""
-    value, tail = told.environment.get(ACCOUNT_TAIL), told.account_number[-4:]
+    value, tail = inputs.environment.get(ACCOUNT_TAIL), inputs.account_number[-4:]
     if value is None:
         return Door(ACCOUNT_TAIL, Reason.LIVE_ACCOUNT_UNSAID, open=False, found=f"{ACCOUNT_TAIL} is not set")
     fits = value == tail

@@ -26,7 +26,7 @@ class Entered:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class PositionDifference:
     """A position on which the books and the broker differ with no pending fill to explain it; signed shares."""
 
     symbol: str
@@ -35,18 +35,18 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class HaltEvidence:
     """Observations that may halt the bot.
 
     `refused` are the times at which the venue rejected orders. `unanswered` are the times at which we promised orders
-    that still have no answer. `strangers` are the ids of orders that carry our mark but were never promised in the
+    that still have no answer. `unknown_orders` are the ids of orders that carry our mark but were never promised in the
     books, or whose content differs at the venue. `unreadable` counts the venue's rows we couldn't parse. `forgotten`
     are the ids of our own earlier orders that the books don't know, because they were restored or started over.
     """
 
     refused: tuple[datetime, ...] = ()
     unanswered: tuple[datetime, ...] = ()
-    strangers: tuple[str, ...] = ()
+    unknown_orders: tuple[str, ...] = ()
     unreadable: int = 0
     forgotten: tuple[str, ...] = ()
 
@@ -149,10 +149,10 @@ class Desk:
     rejected_quotes: Mapping[str, str] = field(default_factory=dict)
     unreadable: int = 0
     taken_s: float = 0.0
-    signs: Signs = field(default_factory=Signs)
+    halt_evidence: HaltEvidence = field(default_factory=HaltEvidence)
     position_ratios: Mapping[str, Decimal] = field(default_factory=dict)
     omitted_orders: frozenset[str] = frozenset()
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[PositionDifference, ...] = ()
     unproven: frozenset[str] = frozenset()
     steady: bool = True
     untraced_fills: int = 0

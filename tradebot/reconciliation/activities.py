@@ -4,7 +4,7 @@ Cash movements are proven by the activity itself. Shares are proven if the books
 exactly what the broker holds; otherwise a person decides.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
@@ -60,17 +60,17 @@ _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class BooksBefore:
     """What the books hold before a booking: all fills, oldest first, and the known positions of others."""
 
     fills: tuple[OwnedFill, ...]
     acknowledged: Mapping[str, Decimal]
 
-    def after(self, booking: Booking) -> "Held":
+    def after(self, booking: Booking) -> "BooksBefore":
         """Return the books after one more booking."""
         fills = (*self.fills, *booking.fills)
         known = {**self.acknowledged, **dict(booking.acknowledged)}
-        return Held(tuple(sorted(fills, key=lambda owned: owned.fill.at)), known)
+        return BooksBefore(tuple(sorted(fills, key=lambda owned: owned.fill.at)), known)
 
     def total(self, symbol: str) -> Decimal:
         """Return the signed shares of a symbol, whoever owns them."""
@@ -94,7 +94,7 @@ class Booked:
 Broker = Mapping[str, BrokerPosition]
 
 
-def book_all(held: Held, broker: Broker, activities: Iterable[Activity]) -> Booked:
+def book_all(held: BooksBefore, broker: Broker, activities: Iterable[Activity]) -> Booked:
     """Return what the activities write into the books, in the order they happened.
 
     One activity may supply what another one lacked, so the rest is tried again until nothing more is proven.
@@ -142,7 +142,7 @@ def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
             yield [row, others[0]]
 
 
-def _booking(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Return what one group writes, or None if the broker's data doesn't settle it."""
     first = rows[0]
     if first.symbol is None or all(row.quantity is None for row in rows) or _cash_only(first):
@@ -155,8 +155,9 @@ def _booking(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None
     ours = any(position.strategy != FOREIGN for position in held.positions(first.symbol, first.at))
     if not ours:
         return _others_shares(held, broker, rows)
-    kinds: Mapping[str, Callable[[Held, Broker, list[Activity]], Booking | None]] = {SPLIT: _split, MERGER: _merger}
-    return kinds[first.kind](held, broker, rows) if first.kind in kinds else None
+    if first.kind == SPLIT:
+        return _split(held, broker, rows)
+    return _merger(held, broker, rows) if first.kind == MERGER else None
 
 
 def _cash_only(one: Activity) -> bool:
@@ -185,7 +186,7 @@ def _foreign_trade(one: Activity) -> Booking:
     return Booking(_entries([one], booked), booked)
 
 
-def _others_shares(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _others_shares(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book other people's shares that came or went, by adjusting what we know of them."""
     first, change = rows[0], sum((row.quantity or _ZERO for row in rows), _ZERO)
     symbol = str(first.symbol)
@@ -203,11 +204,11 @@ def _others_shares(held: Held, broker: Broker, rows: list[Activity]) -> Booking 
     return booking if _broker_agrees(held.after(booking), broker, symbol) else None
 
 
-def _broker_agrees(held: Held, broker: Broker, *symbols: str) -> bool:
+def _broker_agrees(held: BooksBefore, broker: Broker, *symbols: str) -> bool:
     return all(held.total(symbol) == (broker[symbol].quantity if symbol in broker else 0) for symbol in symbols)
 
 
-def _split(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _split(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book a split of our shares: adjust quantity, lots and best price by an exact ratio that the broker's data proves.
 
     If others held shares before us, or two owners would have to share a fraction, a person must decide.
@@ -296,7 +297,7 @@ def restated_best_prices(positions: Iterable[Position], to: str, ratio: Fraction
             yield Restated(position.strategy, position.symbol, position.opened_at, to, new, old)
 
 
-def _rename(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _rename(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book a rename: move every owner's lots to the new symbol, keeping their prices and their age."""
     totals = [held.total(str(row.symbol)) for row in rows]
     if not any(totals):
@@ -318,7 +319,7 @@ def _carried(position: Position, to: str, at: datetime) -> Iterator[OwnedFill]:
         yield unreported_fill(position.strategy, "", to, lot.quantity, lot.price, since)
 
 
-def _merger(held: Held, broker: Broker, rows: list[Activity]) -> Booking | None:
+def _merger(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Book a cash merger: close every owner's shares at the price that was paid."""
     first, symbol = rows[0], str(rows[0].symbol)
     known = held.acknowledged.get(symbol, _ZERO)

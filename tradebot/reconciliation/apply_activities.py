@@ -11,7 +11,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.position import OwnedFill, own_positions
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.activities import Booked, Held, book_all
+from tradebot.reconciliation.activities import Booked, BooksBefore, book_all
 
 LISTED_LATE = timedelta(days=31)
 """How long after it happened an activity may first be listed, or wait for a person."""
@@ -41,16 +41,16 @@ def unbooked(reader: BrokerReader, ledger: Ledger, view: BrokerView, fills: Sequ
     since = max(opened, mark.at - LISTED_LATE) if mark else opened
     new = [one for one in reader.activities(since) if one.id not in known]
     broker = {position.symbol: position for position in view.positions}
-    return book_all(Held(tuple(fills), ledger.acknowledged()), broker, new)
+    return book_all(BooksBefore(tuple(fills), ledger.acknowledged()), broker, new)
 
 
-def explained(
+def explain_ratios(
     reader: BrokerReader, ledger: Ledger, view: BrokerView, now: datetime, *, writes: bool
 ) -> Mapping[str, Decimal]:
     """Return the broker's shares as multiples of ours where they differ, after asking activities for an explanation.
 
-    If the pass `writes`, what they prove is written. If the broker doesn't answer, nothing is proven: exits go on, and
-    judge such a position by both quantities.
+    If the pass `writes`, what they prove is written. If the broker doesn't answer, nothing is proven; exits continue
+    and judge such a position by both quantities.
     """
     found = position_ratios(ledger.fills(), ledger.acknowledged(), view)
     if not found or not writes:

@@ -17,7 +17,7 @@ from tradebot.reconciliation.new_fills import is_ahead, new_fills, owned_fills
 from tradebot.reconciliation.orders_behind_fills import find_orders_behind_fills
 
 LOOKED_UP_SINGLY = 5
-"""If more orders than this ended while nobody was looking, read a list of ended orders instead of each one."""
+"""If more orders than this have ended unseen, read a list of ended orders instead of each one."""
 
 LONGEST_CHAIN = 100
 """At most this many replacements of one order are followed in a pass; the rest wait for the next one."""
@@ -74,15 +74,15 @@ def catch_up(
     if others:
         ledger.apply_orders(others, now)
         told = tuple(owned_fills(ledger, (owned.fill for owned in told)))
-    ledger.apply_fills((*told, *_given_back(ledger)), now)
+    ledger.apply_fills((*told, *_reassignments(ledger)), now)
     return CaughtUp(changed, len(told), tuple(ledger.intents(unresolved=True)), unreadable, untraced_fills)
 
 
 def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
     """Find out what became of each unresolved intent: look up orders by id, and changes by the order they change.
 
-    Finding nothing proves nothing while the order may still arrive. A DAY order of an earlier session is abandoned but
-    still watched.
+    If the venue doesn't know an order, that proves nothing while it may still arrive. A DAY order of an earlier session
+    is abandoned but still watched.
     """
     unknown = ledger.intents(unresolved=True)
     # Read these before looking up the ids: nothing can replace an order that had already ended by then.
@@ -90,17 +90,17 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
     for record in unknown:
         intent = record.intent
         try:
-            fate = _fate(reader, intent, targets)
+            outcome = _outcome(reader, intent, targets)
         except TemporaryError:
             # A lookup without an answer settles nothing, so the next pass asks again.
             continue
-        if fate is not None:
-            ledger.settle(intent.client_order_id, fate, now)
+        if outcome is not None:
+            ledger.settle(intent.client_order_id, outcome, now)
         elif intent.key.session < session:
             ledger.abandon(intent.client_order_id, "the venue does not know it and its session is over", now)
 
 
-def _fate(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> Reply | None:
+def _outcome(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> Reply | None:
     """Return what is proven about an unresolved intent; `known` holds all orders by the venue's id.
 
     An order missing from the books isn't open at the venue either, so it has ended.
@@ -108,7 +108,7 @@ def _fate(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> R
     target = known.get(intent.target_venue_id or "")
     if intent.operation is Operation.CANCEL:
         ending = target is None or target.status.terminal or target.status is OrderStatus.PENDING_CANCEL
-        return Reply(Outcome.ACCEPTED, message="the order itself tells") if ending else None
+        return Reply(Outcome.ACCEPTED, message="its status shows it") if ending else None
     order = reader.order(intent.client_order_id)
     if order is not None:
         return _found(order, intent)
@@ -137,7 +137,7 @@ def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -
 
 
 def _found(order: Order, intent: Intent) -> Reply:
-    """Return what it proves that an order exists under an intent's id: it is ours if it is what we asked for."""
+    """Return the outcome if an order exists under an intent's id: it is ours if it is what we asked for."""
     if intent.asked_for(order):
         return Reply(Outcome.ACCEPTED, order)
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
@@ -217,7 +217,7 @@ def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> I
 
 
 def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> bool:
-    """Return True if a fill that no order of ours explains may belong to an unresolved or abandoned order of ours."""
+    """Return True if an unexplained fill may belong to one of our unresolved or abandoned orders."""
     foreign = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
     promised = ledger.intents(since=session - WATCHED) if foreign else ()
     lost = (r for r in promised if r.state.unresolved or r.state is IntentState.ABANDONED)
@@ -225,31 +225,31 @@ def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> 
     return any(intent.instrument.symbol in foreign for intent in recent)
 
 
-def _given_back(ledger: Ledger) -> Iterator[OwnedFill]:
-    """Yield the pairs that give foreign fills to the owner of their order, which was not known when they were applied.
+def _reassignments(ledger: Ledger) -> Iterator[OwnedFill]:
+    """Yield the pairs that move foreign fills to the owner of their order, who wasn't known when they were applied.
 
-    Where a plan or an adoption has settled what is foreign since, it is left as a person settled it.
+    Symbols that a plan or an adoption has settled since are left as the person settled them.
     """
     fills = ledger.fills()
     foreign = [owned.fill for owned in fills if owned.strategy == FOREIGN]
     strategies = ledger.owners() if foreign else {}
-    done = given_back(fills)
+    done = reassigned_ids(fills)
     for fill in foreign:
         owner = strategies.get(fill.venue_order_id)
         if owner is None or fill.activity_id in done or _settled_since(fills, fill):
             continue
-        yield from given_to(owner, fill)
+        yield from reassign(owner, fill)
 
 
-def given_to(owner: str, fill: Fill) -> Iterator[OwnedFill]:
-    """Yield the pair that gives a foreign fill to its owner, at the time and price that it traded at."""
+def reassign(owner: str, fill: Fill) -> Iterator[OwnedFill]:
+    """Yield the pair of fills that moves a foreign fill to its owner, at the time and price of the trade."""
     name, change, source = f"owned:{fill.activity_id}", fill.signed_quantity, (Origin.GIVEN_BACK, fill.activity_id)
     yield unreported_fill(FOREIGN, f"{name}:from", fill.symbol, -change, fill.price, fill.at, *source)
     yield unreported_fill(owner, f"{name}:to", fill.symbol, change, fill.price, fill.at, *source)
 
 
-def given_back(fills: Iterable[OwnedFill]) -> frozenset[str]:
-    """Return the ids of the foreign fills that were given to their owners."""
+def reassigned_ids(fills: Iterable[OwnedFill]) -> frozenset[str]:
+    """Return the ids of the foreign fills that were moved to their owners."""
     return frozenset(o.about for o in fills if o.origin is Origin.GIVEN_BACK and o.strategy != FOREIGN)
 
 

@@ -198,16 +198,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class UnknownOrders:
-    """Orders under our mark that these books never promised.
+    """Orders with our mark that these books never promised.
 
-    `forgotten` are earlier orders of ours that wait to be taken over. `copies` are orders of another copy of the bot,
-    of any age; `strangers` are those of them that filled today and that nobody accepted by ending a halt. `open` holds
-    the ids of earlier orders of ours that are still working.
+    `forgotten` are our own earlier orders that wait to be taken over. `by_other_copies` are orders of another copy of
+    the bot, of any age; `recent_by_other_copies` are those that filled today and that nobody accepted by ending a halt.
+    `open` holds the ids of our own earlier orders that are still working.
     """
 
     forgotten: tuple[Order, ...] = ()
-    copies: tuple[Order, ...] = ()
-    strangers: tuple[Order, ...] = ()
+    by_other_copies: tuple[Order, ...] = ()
+    recent_by_other_copies: tuple[Order, ...] = ()
     open: frozenset[str] = frozenset()
 
 
@@ -273,7 +273,7 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
         if order.client_order_id not in ledger.known_orders:
             yield Finding(_order_kind(order, ledger), order.client_order_id, None, order.quantity)
     listed = {order.venue_id for order in broker.orders}
-    for order in ledger.unknown.strangers:
+    for order in ledger.unknown.recent_by_other_copies:
         if order.venue_id not in listed:
             yield Finding(FindingKind.UNKNOWN_ORDER, order.client_order_id, None, order.quantity)
     for order in ledger.working:
@@ -334,7 +334,7 @@ def position_findings(
 
 
 def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
-    """Yield findings about shares that belong to someone else, even where the broker's net quantity agrees.
+    """Yield findings about shares that belong to someone else, even if the broker's net quantity agrees.
 
     Foreign shares against our own position leave less of it to close. Shares traded by hand since the books began are
     reported so that nobody takes them for ours.
@@ -347,13 +347,13 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
         if held * others < 0:
             yield Finding(FindingKind.OFFSET, symbol, held, at_broker)
         elif others != ledger.acknowledged.get(symbol, Decimal(0)):
-            ends, copied = _option_ends(ledger, symbol), _describe_orders(ledger.unknown.copies, symbol)
+            ends, copied = _option_ends(ledger, symbol), _describe_orders(ledger.unknown.by_other_copies, symbol)
             kind = FindingKind.ANOTHER_COPY if copied else FindingKind.BY_HAND
             yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held, at_broker, ends or copied)
 
 
 def _option_ends(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
-    """Return the words of the options' ends that brought or took shares of a symbol."""
+    """Return descriptions of the option events that added or took away shares of a symbol."""
     foreign = (owned for owned in ledger.fills if owned.fill.symbol == symbol and owned.strategy == FOREIGN)
     booked = (ledger.booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
     return tuple(entry.words for entry in booked if entry and entry.kind == OPTION_TRADE)

@@ -40,7 +40,7 @@ from tradebot.reconciliation.findings import (
 from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
 from tradebot.reconciliation.plans import Plan, fingerprint, plan_of
 from tradebot.reconciliation.protection import Watch, unprotected
-from tradebot.reconciliation.unknown_orders import ask_about, taken_over, unknown_orders
+from tradebot.reconciliation.unknown_orders import ask_about, take_over_fills, unknown_orders
 from tradebot.timetable.sessions import session_date
 
 
@@ -203,7 +203,7 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch
 
 
 class _Accepted(NamedTuple):
-    """What a plan signs its adjustments of one symbol with: its id, how their names begin, whose word it was, when."""
+    """How a plan signs its adjustments of one symbol: its id, the prefix of their names, who accepted it, and when."""
 
     plan: str
     name: str
@@ -222,7 +222,7 @@ def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
     found = unknown_orders(ledger, positions, current.at).forgotten
     orders = [order for order in found if order.symbol == symbol]
     held = next((position for position in positions if position.symbol == symbol), None)
-    ledger.apply_fills(tuple(taken_over(ledger, orders, held)), current.at)
+    ledger.apply_fills(tuple(take_over_fills(ledger, orders, held)), current.at)
     _reduce_foreign_note(ledger, symbol, held.quantity if held else Decimal(0), current.at)
 
 
@@ -236,7 +236,7 @@ def _reduce_foreign_note(ledger: Ledger, symbol: str, held: Decimal, at: datetim
 
 
 def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Reconciled) -> None:
-    """Restate every owner's shares by the broker's quantity over ours; a rest of rounding is left to be adjusted."""
+    """Restate every owner's shares by the broker's quantity over ours; a remainder from rounding is adjusted later."""
     assert finding.ours is not None
     assert finding.broker is not None
     symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
@@ -254,7 +254,7 @@ def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Rec
 
 
 def _close_doubts(ledger: Ledger, plan: Plan, current: Reconciled) -> None:
-    """Note the activities that a person settled with the plan, so that they are not taken for new ones."""
+    """Note the activities that a person settled with the plan, so they don't count as new ones."""
     subjects = {finding.subject for finding in plan.findings}
     cash = any(finding.kind is FindingKind.CASH for finding in plan.findings)
     for one in current.doubtful:
@@ -299,7 +299,7 @@ def _against(ledger: Ledger, symbol: str) -> bool:
 
 
 def _hand_over(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
-    """Give our position what others hold against it: their trades at their prices, older shares at our cost."""
+    """Move foreign shares that offset our position to it: their trades at their prices, older shares at our cost."""
     fills, known = ledger.fills(), ledger.acknowledged().get(symbol, Decimal(0))
     book = fold_positions(fills)
     owner, held = next((who, p) for (who, what), p in book.items() if what == symbol and who != FOREIGN and p.quantity)
@@ -315,7 +315,7 @@ def _hand_over(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
 
 
 def _handed_over(owner: str, foreign: Position, amount: Decimal, accepted: _Accepted) -> Iterator[OwnedFill]:
-    """Yield the pairs that give foreign trades to the position that they closed."""
+    """Yield the pairs that move foreign trades to the position that they closed."""
     for n, (part, price) in enumerate(_at_cost(foreign, amount)):
         yield accepted.fill(FOREIGN, f"from:{n}", foreign.symbol, part, price)
         yield accepted.fill(owner, f"to:{n}", foreign.symbol, -part, price)

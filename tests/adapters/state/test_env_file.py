@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tradebot.adapters.state.env_file import describe_sources, read_env_file
 from tradebot.app.keys import load_gates
 from tradebot.errors import OperatorError
-from tradebot.gates.permission import NAMES, Told, permission_of
+from tradebot.gates.permission import NAMES, PermissionInputs, permission_of
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
 
@@ -78,7 +78,7 @@ def test_a_gate_in_the_file_says_what_it_would_say_in_the_environment(line: str,
     said = load_gates({}, written(tmp_path, f"{line}{ending}"))["DRY_RUN"]
     assert said == LETTERS[line]
     for mode in Mode:
-        closed = dict(permission_of(Told(mode, "", "912345678", {"DRY_RUN": said}, None)).closed)
+        closed = dict(permission_of(PermissionInputs(mode, "", "912345678", {"DRY_RUN": said}, None)).closed)
         found = next((text for text in closed.values() if text.startswith("DRY_RUN")), None)
         blank = bool(said) and said != said.strip()
         assert (found is None) is (said == "false")
@@ -126,7 +126,7 @@ def test_a_name_that_the_environment_sets_is_its_word_even_an_empty_one(tmp_path
     found = load_gates({"ALLOW_ORDERS": ""}, path)
     assert found == {"ALLOW_ORDERS": "", "ENABLE_ORDER_EXEC": "true", "DRY_RUN": ""}
     for mode in Mode:
-        closed = permission_of(Told(mode, "", "912345678", found, None)).closed
+        closed = permission_of(PermissionInputs(mode, "", "912345678", found, None)).closed
         assert (Reason.ORDER_GATE_CLOSED, "ALLOW_ORDERS is set but empty") in closed
         assert (Reason.ORDER_GATE_CLOSED, "DRY_RUN is set but empty") in closed
 

@@ -16,7 +16,7 @@ from tradebot.__main__ import main
 from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL, check_credentials
 from tradebot.app.keys import load_secrets
 from tradebot.errors import OperatorError
-from tradebot.gates.permission import Told, permission_of
+from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode
 
@@ -56,7 +56,9 @@ KEPT_BACK = (3, "ORDER_GATE_CLOSED", 0)
 def closed_to_real_money(**changes: str | None) -> bool:
     """Tell whether real money is kept back by its gates, where all else is said and these differ."""
     said = {**spoken(NUMBER[-4:]), **changes}
-    told = Told(Mode.LIVE, "live", NUMBER, {name: text for name, text in said.items() if text is not None}, None)
+    told = PermissionInputs(
+        Mode.LIVE, "live", NUMBER, {name: text for name, text in said.items() if text is not None}, None
+    )
     return Reason.ORDER_GATE_CLOSED in [reason for reason, _ in permission_of(told).closed]
 
 

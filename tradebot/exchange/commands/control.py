@@ -31,13 +31,13 @@ _LONGEST_TICK_S = 10_000 * DAY // SECOND
 
 
 class ControlCommands:
-    """Handlers of the control commands; `standing` renders the answer to a tick.
+    """Handlers of the control commands; `current_state` renders the answer to a tick.
 
     `cash` is the main account's starting cash in USD; after a reset an account starts with the same cash again.
     """
 
-    def __init__(self, standing: Callable[[], dict[str, Any]], cash: Decimal) -> None:
-        self._standing = standing
+    def __init__(self, current_state: Callable[[], dict[str, Any]], cash: Decimal) -> None:
+        self._current_state = current_state
         self._cash = {MAIN: cash}
 
     def entries(self) -> list[Entry]:
@@ -55,7 +55,7 @@ class ControlCommands:
 
     def _tick(self, asked: Asked) -> Answer:
         asked.engine.tick(_tick_target(asked.engine, asked.body))
-        return 200, encode(self._standing())
+        return 200, encode(self._current_state())
 
     def _open(self, asked: Asked) -> Answer:
         body = asked.body

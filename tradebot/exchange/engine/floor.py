@@ -87,11 +87,11 @@ class Floor:
 
     def tell(self, name: str, order: Order, word: str) -> None:
         """Emit an order event, with the log's name for it and the stream's word."""
-        self.emit(Event(self.now_us, name, described(order), order.account, Update(word, order)))
+        self.emit(Event(self.now_us, name, order_fields(order), order.account, Update(word, order)))
 
     def tell_fill(self, fill: Fill, account: Account) -> None:
         """Emit an execution."""
-        fields = described(fill.order) | {
+        fields = order_fields(fill.order) | {
             "activity_id": fill.id,
             "fill_qty": plain(fill.qty),
             "price": plain(usd(fill.price)),
@@ -102,7 +102,7 @@ class Floor:
 
     def tell_amendment(self, amendment: Amendment, account: Account) -> None:
         """Emit the bust or correction of an execution."""
-        fields = described(amendment.order) | {
+        fields = order_fields(amendment.order) | {
             "activity_id": amendment.id,
             "previous_id": amendment.previous.id,
             "fill_qty": plain(amendment.qty),
@@ -114,7 +114,7 @@ class Floor:
         self.emit(Event(self.now_us, amendment.word, fields, account.number, update))
 
 
-def described(order: Order) -> dict[str, Any]:
+def order_fields(order: Order) -> dict[str, Any]:
     """Return the fields that describe an order in the log."""
     request = order.request
     fields = {

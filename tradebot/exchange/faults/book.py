@@ -169,7 +169,7 @@ class FaultBook:
             self._note(COUNTED, {"rule": armed.rule.name, "seen": armed.seen})
 
     @property
-    def owes(self) -> bool:
+    def has_unsaved_counts(self) -> bool:
         """Return True if some counts aren't in the log yet."""
         return bool(self._owed)
 

@@ -33,7 +33,7 @@ class Faults:
         """Return the handlers of the commands that arm and clear rules."""
         return FaultCommands(self.book, self.halts, self._line).entries()
 
-    def heed(self, event: Mapping[str, Any]) -> None:
+    def apply_note(self, event: Mapping[str, Any]) -> None:
         """Apply a note from a replayed log, ignoring notes of other parts of the exchange."""
         if event["event"] in NOTES:
             self.book.restore(event)

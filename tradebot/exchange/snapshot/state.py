@@ -70,7 +70,7 @@ def _orders(exchange: Exchange) -> Iterator[Order]:
         yield from (there[sequence] for sequence in account.orders.unfetched() if sequence in there)
 
 
-def put_back(exchange: Exchange, state: bytes) -> None:
+def restore_state(exchange: Exchange, state: bytes) -> None:
     """Restore a newly created exchange to a state; raise ValueError, TypeError or KeyError if the state is invalid."""
     packed, live, later = msgpack.unpackb(state)
     past = Past(tuple(later))
