@@ -107,7 +107,7 @@ def _settled(record: CandidateRecord, found: Callable[[str], bool]) -> Candidate
     terminal, name = record.terminal, record.client_order_id
     if terminal is None or name is None or terminal.reason is not Reason.VENUE_UNKNOWN or not found(name):
         return record
-    sent = Decision(Gate.SEND, DecisionVerdict.PASS, Reason.SENT, "found at the venue later")
+    sent = Decision(Gate.SEND, DecisionVerdict.PASS, Reason.SENT, "found at the broker later")
     return replace(record, decisions=(*record.decisions[:-1], sent))
 
 

@@ -165,7 +165,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     "reconcile": ({"jobs": (run(Job.RECONCILE, 1),)}, State.WARN, "1 of 6 slots missed since"),
     "evaluate-exits": ({"jobs": (run(Job.EVALUATE_EXITS, 3),)}, State.FAIL, "3 of 6 slots missed since"),
     "score": ({"jobs": (JobRun(Job.SCORE, 6, 6, None, None, None),)}, State.UNKNOWN, "never ran; 6 slots came due"),
-    "market session": ({"broker": broker(clock=venue_clock(is_open=False))}, State.FAIL, "the venue says closed"),
+    "market session": ({"broker": broker(clock=venue_clock(is_open=False))}, State.FAIL, "the broker says closed"),
     "calendar": ({"calendar_until": DAY + timedelta(days=6)}, State.WARN, "6 days ahead"),
     "configuration": ({"rules": replace(RULES, universe=("AAPL", "ZZZ"))}, State.WARN, "1 of 2 symbols have no sector"),
     "flow_alerts": ({"data": (replace(ALERTS, oldest=ago(901)),)}, State.FAIL, "oldest 15 min of 15 min"),

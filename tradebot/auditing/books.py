@@ -40,7 +40,7 @@ def orders(evidence: Evidence) -> Item:
         return nothing(place, "order", evidence)
     old = [order for order, record in evidence.working if record and _overdue(order, record, evidence)]
     odd = [order for order, _ in evidence.working if order.status is OrderStatus.UNKNOWN]
-    found = f"{len(evidence.working)} working, {evidence.rejected} rejected by the venue"
+    found = f"{len(evidence.working)} working, {evidence.rejected} rejected by the broker"
     found += f"; {len(old)} should have ended: {_ids(old)}" if old else ""
     found += f"; {len(odd)} with a status we don't know: {_ids(odd)}" if odd else ""
     state = State.WARN if old or odd or evidence.rejected else State.OK

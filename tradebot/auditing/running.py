@@ -66,7 +66,7 @@ def market(evidence: Evidence) -> Item:
     look, ours = Look("clocks", 2, broker.clock.now), moment.is_open
     words = {True: "open", False: "closed"}
     if broker.clock.is_open != ours:
-        found = f"the venue says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
+        found = f"the broker says {words[broker.clock.is_open]}, the calendar {words[ours]}: no order is sent"
         return judged(place, look, moment.now, State.FAIL, found, "tradebot status")
     turn = "closes" if ours else "opens"
     turn += f" {broker.clock.next_close if ours else broker.clock.next_open:%Y-%m-%d %H:%M}"

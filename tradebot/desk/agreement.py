@@ -162,5 +162,5 @@ def _events(reading: Reading, now: datetime) -> Iterator[SystemEvent]:
         details = {"books": f"{one.books:f}", "broker": f"{one.broker:f}"}
         yield SystemEvent(now, "venue", "position_differs", Severity.ERROR, one.symbol, details)
     for symbol in sorted(reading.unproven):
-        details = {"what": "the venue did not confirm this position when asked directly"}
+        details = {"what": "the broker did not confirm this position when asked directly"}
         yield SystemEvent(now, "venue", "position_unproven", Severity.CRITICAL, symbol, details)

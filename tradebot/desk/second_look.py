@@ -21,7 +21,7 @@ from tradebot.ports.world import World
 LOOKED_BACK = timedelta(minutes=15)
 """How old an earlier pass may be for its prices to be compared with this pass's."""
 
-UNCONFIRMED = "the price jumped, and the venue did not confirm it"
+UNCONFIRMED = "the price jumped, and the broker did not confirm it"
 
 
 @dataclass(frozen=True, slots=True)

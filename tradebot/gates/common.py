@@ -57,7 +57,7 @@ def session_open(desk: Desk) -> Decision:
         return Decision(Gate.SESSION, Verdict.PASS)
     by_calendar = desk.session is not None and desk.session.contains(desk.now)
     if by_calendar != desk.clock.is_open:
-        found = f"venue {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
+        found = f"broker {_word(desk.clock.is_open)}, calendar {_word(by_calendar)}"
         return Decision(Gate.SESSION, Verdict.FAIL, Reason.CALENDAR_DISAGREES, found)
     return _closed(desk)
 

@@ -81,15 +81,15 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.EQUITY_UNKNOWN: _row(
         Cause.UNKNOWN,
         "The account's equity is absent or not positive.",
-        "Look at the account at the venue.",
+        "Look at the account on the broker's website.",
         Unit.USD,
         limit=Unit.SHARE_OF_WHOLE,
     ),
     Reason.EQUITY_UNEXPLAINED: _row(
         Cause.UNKNOWN,
-        "The equity the venue reports, for now or for the last session, is far from what cash and positions add up "
+        "The equity the broker reports, for now or for the last session, is far from what cash and positions add up "
         "to, or from the highest equity seen.",
-        "Compare equity, cash and positions at the venue. Entries stay closed until they agree.",
+        "Compare equity, cash and positions at the broker. Entries stay closed until they agree.",
         Unit.USD,
     ),
     Reason.DAILY_LOSS_REACHED: _row(

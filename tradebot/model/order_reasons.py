@@ -25,12 +25,12 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.SENT: _row(Cause.IDLE, "The order was sent and accepted.", "Nothing to do; tradebot status shows it."),
     Reason.VENUE_REJECTED: _row(
         Cause.BLOCKED,
-        "The venue rejected the order.",
-        "Read the venue's message in the record: tradebot why-no-orders SYMBOL",
+        "The broker rejected the order.",
+        "Read the broker's message in the record: tradebot why-no-orders SYMBOL",
     ),
     Reason.VENUE_UNKNOWN: _row(
         Cause.UNKNOWN,
-        "The venue didn't answer, so the order may or may not exist.",
+        "The broker didn't answer, so the order may or may not exist.",
         "Run tradebot reconcile.",
     ),
     Reason.STOP_LOSS: _row(Cause.IDLE, "The loss reached the stop.", "Nothing to do; the position is being closed."),

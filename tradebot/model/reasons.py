@@ -18,10 +18,10 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.VENUE_UNREACHABLE: _row(
         Cause.BROKEN,
-        "The venue or its data service didn't answer.",
+        "The broker or its data service didn't answer.",
         "Run tradebot doctor, then run the verb again later.",
     ),
-    Reason.KEYS_REFUSED: _row(Cause.BROKEN, "The venue refused the keys.", "Fix the keys, then run tradebot doctor."),
+    Reason.KEYS_REFUSED: _row(Cause.BROKEN, "The broker refused the keys.", "Fix the keys, then run tradebot doctor."),
     Reason.PASS_FAILED: _row(
         Cause.BROKEN,
         "The pass ended with an error.",
@@ -50,15 +50,15 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.CALENDAR_DISAGREES: _row(
         Cause.BROKEN,
-        "The venue's clock and our calendar disagree about the session.",
-        "Compare tradebot status with the venue's calendar. Entries stay closed until they agree.",
+        "The broker's clock and our calendar disagree about the session.",
+        "Compare tradebot status with the broker's calendar. Entries stay closed until they agree.",
     ),
     Reason.CLOCKS_DISAGREE: _row(
         Cause.BROKEN,
-        "The venue's clock and this machine's are too far apart to trust either, so there are no entries and no exits "
+        "The broker's clock and this machine's are too far apart to trust either, so there are no entries and no exits "
         "by time. Exits by price continue.",
         "Run tradebot doctor to compare them. Set this machine's clock (timedatectl set-ntp true), or wait for the "
-        "venue's.",
+        "broker's.",
         Unit.SECONDS,
     ),
     Reason.STATE_ON_NETWORK: _row(
@@ -125,7 +125,7 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.ACCOUNT_BLOCKED: _row(
         Cause.BLOCKED,
-        "The venue has blocked the account.",
+        "The broker has blocked the account.",
         "Ask the broker; tradebot status shows the flags.",
     ),
     Reason.HALTED: _row(
@@ -155,7 +155,7 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.RECONCILE_FROM_FUTURE: _row(
         Cause.BROKEN,
-        "The last comparison with the broker is dated later than the venue's clock.",
+        "The last comparison with the broker is dated later than the broker's clock.",
         "Run tradebot reconcile.",
     ),
     Reason.RECONCILE_FINDINGS: _row(
@@ -167,7 +167,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.VIEW_INCOMPLETE: _row(
         Cause.BROKEN,
         "The broker returned a position or an order we couldn't parse, so the book may be larger than it looks.",
-        "Read tradebot events, and look at the account at the venue.",
+        "Read tradebot events, and look at the account on the broker's website.",
         Unit.ROWS,
     ),
     Reason.VIEW_UNSTEADY: _row(
@@ -191,17 +191,17 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.FLOW_STALE: _row(Cause.BROKEN, "The symbol's flow was fetched too long ago.", "Run tradebot fetch-flow."),
     Reason.FLOW_FROM_FUTURE: _row(
         Cause.BROKEN,
-        "The symbol's flow is dated later than the venue's clock.",
+        "The symbol's flow is dated later than the broker's clock.",
         "Run tradebot fetch-flow.",
     ),
     Reason.QUOTE_MISSING: _row(
         Cause.UNKNOWN,
-        "The venue gave no usable quote.",
-        "Look at the symbol at the venue. The bot never buys without a quote.",
+        "The broker gave no usable quote.",
+        "Look up the symbol at the broker. The bot never buys without a quote.",
     ),
     Reason.PREVIOUS_CLOSE_MISSING: _row(
         Cause.UNKNOWN,
-        "The venue has no previous close to compare the price with.",
+        "The broker has no previous close to compare the price with.",
         "Wait one session: a newly listed symbol has no previous close on its first day.",
     ),
     Reason.QUOTE_STALE: _row(
@@ -211,7 +211,7 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.QUOTE_FROM_FUTURE: _row(
         Cause.BROKEN,
-        "The quote's timestamp is later than the venue's clock.",
+        "The quote's timestamp is later than the broker's clock.",
         "Run tradebot status and check the clocks.",
     ),
     Reason.NO_DIRECTION: _row(
@@ -313,8 +313,8 @@ REASONS: dict[Reason, ReasonRow] = {
     **LIMIT_REASONS,
     Reason.REJECT_STORM: _row(
         Cause.BLOCKED,
-        "The venue refused too many orders within the window.",
-        "Read the venue's messages: tradebot orders --all. The cause clears when the window has passed; then run "
+        "The broker refused too many orders within the window.",
+        "Read the broker's messages: tradebot orders --all. The cause clears when the window has passed; then run "
         "tradebot unhalt.",
     ),
     Reason.UNKNOWN_STORM: _row(
@@ -339,7 +339,7 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.VENUE_DRIFT: _row(
         Cause.BROKEN,
-        "Too many of the venue's position and order rows can't be read: its replies have a format we don't know.",
+        "Too many of the broker's position and order rows can't be read: its replies have a format we don't know.",
         "tradebot events names the fields. Get a version of tradebot that knows them, then run tradebot unhalt.",
     ),
     **ORDER_REASONS,

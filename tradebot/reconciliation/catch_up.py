@@ -97,7 +97,7 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
         if outcome is not None:
             ledger.settle(intent.client_order_id, outcome, now)
         elif intent.key.session < session:
-            ledger.abandon(intent.client_order_id, "the venue does not know it and its session is over", now)
+            ledger.abandon(intent.client_order_id, "the broker does not know it and its session is over", now)
 
 
 def _outcome(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> Reply | None:

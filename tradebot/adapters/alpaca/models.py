@@ -74,8 +74,8 @@ def read_account(raw: object, tally: DriftTally) -> Account:
         )
     except RowError as error:
         raise OperatorError(
-            f"the venue's account data can't be used: {error}",
-            "Look at the account on the venue's website. Nothing is traded until the field is back.",
+            f"the broker's account data can't be used: {error}",
+            "Look at the account on the broker's website. Nothing is traded until the field is back.",
         ) from error
 
 

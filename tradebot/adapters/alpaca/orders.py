@@ -32,7 +32,7 @@ def one_order(reads: AlpacaReads, path: str, params: Mapping[str, str] | None, t
             return None
         raise
     except RowError as error:
-        raise TemporaryError(f"the venue's order can't be read: {error}") from error
+        raise TemporaryError(f"the broker's order can't be read: {error}") from error
 
 
 def order_path(venue_id: str) -> str:
@@ -64,12 +64,12 @@ class AlpacaOrders:
 
         An order can be replaced only once, so a refusal may answer a second delivery: then the new order is looked up.
         """
-        assert intent.target_venue_id is not None, "a replace names the venue's order"
+        assert intent.target_venue_id is not None, "a replace names the broker's order"
         return self._send_order(intent, "PATCH", order_path(intent.target_venue_id), price_body(intent))
 
     def cancel(self, intent: Intent) -> Reply:
         """Ask the venue once to cancel `intent.target_venue_id`; an order that already ended counts as accepted."""
-        assert intent.target_venue_id is not None, "a cancel names the venue's order"
+        assert intent.target_venue_id is not None, "a cancel names the broker's order"
         path = order_path(intent.target_venue_id)
         answer = self._send("DELETE", path)
         if isinstance(answer, Reply):

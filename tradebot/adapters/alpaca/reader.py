@@ -70,7 +70,7 @@ class AlpacaReader:
         try:
             return read_clock(answer, self._tally)
         except RowError as error:
-            raise TemporaryError(f"the venue's clock can't be read: {error}") from error
+            raise TemporaryError(f"the broker's clock can't be read: {error}") from error
 
     def account(self) -> Account:
         """Return the account figures; raise OperatorError naming a figure that is missing."""
@@ -110,9 +110,9 @@ class AlpacaReader:
                 return None
             raise
         except RowError as error:
-            raise TemporaryError(f"the venue's position in {symbol} can't be read: {error}") from error
+            raise TemporaryError(f"the broker's position in {symbol} can't be read: {error}") from error
         if position.symbol != symbol:
-            raise TemporaryError(f"asked for {symbol}, but the venue returned another position")
+            raise TemporaryError(f"asked for {symbol}, but the broker returned another position")
         return position
 
     def order(self, client_order_id: str) -> Order | None:
@@ -120,7 +120,7 @@ class AlpacaReader:
         params = {"client_order_id": client_order_id}
         order = one_order(self._trading, "/orders:by_client_order_id", params, self._tally)
         if order is not None and order.client_order_id != client_order_id:
-            raise TemporaryError(f"asked for order {client_order_id}, but the venue returned another one")
+            raise TemporaryError(f"asked for order {client_order_id}, but the broker returned another one")
         return order
 
     def follower(self, venue_id: str) -> Order | None:
@@ -201,7 +201,7 @@ class AlpacaReader:
                 raise RowError("bars", "is not an object")
             return {symbol: Row("bar", bars[symbol], self._tally).time("t") for symbol in symbols if symbol in bars}
         except RowError as error:
-            raise TemporaryError(f"the venue's latest bars can't be read: {error}") from error
+            raise TemporaryError(f"the broker's latest bars can't be read: {error}") from error
 
     def _snapshots(self, symbols: list[str]) -> Iterator[tuple[str, object]]:
         for start in range(0, len(symbols), _SNAPSHOT_CHUNK):
@@ -255,7 +255,7 @@ class AlpacaReader:
             if len(page) < _ORDERS_PAGE:
                 return
             bound = _page_after(page[-1], bound)
-        raise TemporaryError(f"the venue's list of {status} orders has more than {_MOST_PAGES} pages")
+        raise TemporaryError(f"the broker's list of {status} orders has more than {_MOST_PAGES} pages")
 
     def _activity_rows(self, path: str, which: Mapping[str, str], after: datetime | None) -> Iterator[object]:
         params = {**which, "direction": "asc", "page_size": str(_ACTIVITIES_PAGE)}
@@ -269,9 +269,9 @@ class AlpacaReader:
                 return
             token = _page_text(page[-1], "id")
             if token == params.get("page_token"):
-                raise TemporaryError("the venue's list of activities repeats a page")
+                raise TemporaryError("the broker's list of activities repeats a page")
             params = {**params, "page_token": token}
-        raise TemporaryError(f"the venue's list of activities has more than {_MOST_PAGES} pages")
+        raise TemporaryError(f"the broker's list of activities has more than {_MOST_PAGES} pages")
 
 
 def _marked(orders: tuple[Order, ...]) -> dict[str, Order]:
@@ -314,7 +314,7 @@ def _page_after(last: object, bound: Mapping[str, str]) -> dict[str, str]:
     by_time = _page_from_time(last)
     by_id = {"after_order_id": _page_text(last, "id")}
     if by_id == bound:
-        raise TemporaryError("the venue's list of orders repeats a page")
+        raise TemporaryError("the broker's list of orders repeats a page")
     return by_id if by_time == bound or "after_order_id" in bound else by_time
 
 

@@ -51,7 +51,7 @@ def submit_reply(answer: Answer, intent: Intent, tally: DriftTally) -> Reply:
     except (BodyError, RowError) as error:
         return unknown_outcome("unreadable", str(error))
     if not intent.asked_for(order):
-        return unknown_outcome("mismatch", f"the venue returned another order: {order.client_order_id}")
+        return unknown_outcome("mismatch", f"the broker returned another order: {order.client_order_id}")
     return Reply(Outcome.ACCEPTED, order)
 
 

@@ -30,7 +30,7 @@ class RefusedReadError(OperatorError):
     def __init__(self, what: str, answer: Answer) -> None:
         super().__init__(
             f"{what} was refused: {answer.status} {answer.excerpt}",
-            "Read the venue's message; asking again won't help.",
+            "Read the broker's message; asking again won't help.",
         )
         self.status = answer.status
         self.venue_code = error_code(answer)
@@ -120,7 +120,7 @@ def _not_permitted(what: str, answer: Answer) -> OperatorError:
             "Set the feed to iex.",
         )
     return OperatorError(
-        f"{what}: the venue refused the keys ({answer.status})",
+        f"{what}: the broker refused the keys ({answer.status})",
         "Check ALPACA_KEY and ALPACA_SECRET: both must come from this one account, paper or live. Then try again.",
         code=ExitCode.AUTHENTICATION,
     )
