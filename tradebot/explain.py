@@ -197,8 +197,8 @@ def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
 
 def _blame(refusal: StrategyRefusal) -> str:
     reason = _reason(refusal.decision)
-    said = f" It said: {refusal.decision.observed}" if refusal.decision.observed else ""
-    return f"Strategy {refusal.strategy} is {REASONS[reason].cause}: {reason}: {REASONS[reason].meaning}{said}"
+    message = f" It said: {refusal.decision.observed}" if refusal.decision.observed else ""
+    return f"Strategy {refusal.strategy} is {REASONS[reason].cause}: {reason}: {REASONS[reason].meaning}{message}"
 
 
 def next_refusal(record: CandidateRecord) -> Decision | None:

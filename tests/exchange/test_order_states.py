@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.exchange.order_states import VENUES, WAYS, Stage
-from tradebot.exchange.engine import unasked
+from tradebot.exchange.engine import unsolicited
 from tradebot.exchange.engine.actions import schedule
 from tradebot.exchange.market.actions import DIVIDEND, FORWARD_SPLIT, REVERSE_SPLIT, Action, before_trading
 
@@ -545,9 +545,9 @@ def told_on(venue: str, way: str, one: Scenario) -> str:
 def g1a_suspended_and_resumed(stage: Stage) -> None:
     stage.order()
     stage.to(13)
-    stage.unasked(unasked.suspend, "X")
+    stage.unasked(unsolicited.suspend, "X")
     stage.to(15)
-    stage.unasked(unasked.resume, "X")
+    stage.unasked(unsolicited.resume, "X")
     stage.to(25)
 
 
@@ -555,7 +555,7 @@ def g1a_suspended_and_resumed(stage: Stage) -> None:
 def g1b_suspended_and_canceled(stage: Stage) -> None:
     stage.order()
     stage.to(13)
-    stage.unasked(unasked.suspend, "X")
+    stage.unasked(unsolicited.suspend, "X")
     stage.cancel("X")
     stage.to(25)
 
@@ -564,7 +564,7 @@ def g1b_suspended_and_canceled(stage: Stage) -> None:
 def g2a_stopped_and_filled_as_guaranteed(stage: Stage) -> None:
     stage.order()
     stage.to(13)
-    stage.unasked(unasked.stop, "X")
+    stage.unasked(unsolicited.stop, "X")
     stage.to(25)
 
 
@@ -578,11 +578,11 @@ def g2a_stopped_and_filled_as_guaranteed(stage: Stage) -> None:
 def g2b_stopped_resumed_and_stopped_again(stage: Stage) -> None:
     stage.order()
     stage.to(13)
-    stage.unasked(unasked.stop, "X")
+    stage.unasked(unsolicited.stop, "X")
     stage.to(13.5)
-    stage.unasked(unasked.resume, "X")
+    stage.unasked(unsolicited.resume, "X")
     stage.to(13.75)
-    stage.unasked(unasked.stop, "X")
+    stage.unasked(unsolicited.stop, "X")
     stage.to(25)
 
 
@@ -590,7 +590,7 @@ def g2b_stopped_resumed_and_stopped_again(stage: Stage) -> None:
 def g2c_stopped_just_before_the_close_and_filled_with_it(stage: Stage) -> None:
     stage.order(tif="gtc")
     stage.to(389.5)
-    stage.unasked(unasked.stop, "X")
+    stage.unasked(unsolicited.stop, "X")
     stage.to(5, session=1)
 
 

@@ -30,7 +30,7 @@ FROM_THE_BEGINNING = {
     "faults.halts": {"_book", "_engine"},
     "market": {"calendar", "actions", "_source", "day", "extended", "_steps"},
     "market.actions": set[str](),
-    "control": {"_standing"},
+    "control": {"_current_state"},
 }
 """What a part has otherwise than by commands: what it is made with, what it works out, what a server adds.
 

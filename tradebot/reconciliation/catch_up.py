@@ -64,18 +64,18 @@ def catch_up(
     changed = ledger.apply_orders(latest, now)
     _resolve(reader, ledger, session, now)
     _watch(reader, ledger, session, now)
-    told, unreadable = new_fills(reader, ledger, now)
-    if _perhaps_ours(ledger, told, session):
+    fills, unreadable = new_fills(reader, ledger, now)
+    if _perhaps_ours(ledger, fills, session):
         # An unresolved order may have arrived and filled since we looked it up.
         _resolve(reader, ledger, session, now)
         _watch(reader, ledger, session, now)
-        told, unreadable = new_fills(reader, ledger, now)
-    others, untraced_fills = find_orders_behind_fills(reader, ledger, told)
+        fills, unreadable = new_fills(reader, ledger, now)
+    others, untraced_fills = find_orders_behind_fills(reader, ledger, fills)
     if others:
         ledger.apply_orders(others, now)
-        told = tuple(owned_fills(ledger, (owned.fill for owned in told)))
-    ledger.apply_fills((*told, *_reassignments(ledger)), now)
-    return CaughtUp(changed, len(told), tuple(ledger.intents(unresolved=True)), unreadable, untraced_fills)
+        fills = tuple(owned_fills(ledger, (owned.fill for owned in fills)))
+    ledger.apply_fills((*fills, *_reassignments(ledger)), now)
+    return CaughtUp(changed, len(fills), tuple(ledger.intents(unresolved=True)), unreadable, untraced_fills)
 
 
 def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
@@ -158,8 +158,8 @@ def latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Or
 
 def _in_time(order: Order, now: datetime) -> Order:
     """Return the order without its last-change time if that is impossibly late: it would outrank all later news."""
-    told = order.updated_at
-    return replace(order, updated_at=None) if told and is_ahead(told, order.submitted_at, now) else order
+    changed_at = order.updated_at
+    return replace(order, updated_at=None) if changed_at and is_ahead(changed_at, order.submitted_at, now) else order
 
 
 def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:

@@ -55,10 +55,10 @@ class Equity:
 def quota(passes: Sequence[CycleRecord]) -> FlowQuota | None:
     """Return the quota that the source reported to the newest pass of fetch-flow."""
     for cycle in reversed(passes):
-        told = cycle.quota
-        if told is not None and told.used_today is not None:
-            left = None if told.daily_limit is None else max(told.daily_limit - told.used_today, 0)
-            return FlowQuota(cycle.at, told.used_today, told.daily_limit, left)
+        reported = cycle.quota
+        if reported is not None and reported.used_today is not None:
+            left = None if reported.daily_limit is None else max(reported.daily_limit - reported.used_today, 0)
+            return FlowQuota(cycle.at, reported.used_today, reported.daily_limit, left)
     return None
 
 

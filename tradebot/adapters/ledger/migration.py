@@ -60,9 +60,9 @@ def tables_of(version: int, tables: Sequence[str]) -> tuple[str, ...]:
     """Return the statements that create a ledger of a version, given those of the current one."""
     if version == VERSION:
         return tuple(tables)
-    told = {_name(statement): statement for statement in IN_SENTENCES}
+    earlier = {_name(statement): statement for statement in IN_SENTENCES}
     lacking = {"equity_peak"} if version == BEFORE_FACTS else {"equity_peak", "baselines"}
-    return tuple(told.get(_name(one), one) for one in tables if _name(one) not in lacking)
+    return tuple(earlier.get(_name(one), one) for one in tables if _name(one) not in lacking)
 
 
 def bring_up(database: sqlite3.Connection, tables: Sequence[str], keep: Callable[[int], None]) -> None:
@@ -148,12 +148,12 @@ def _say_in_fields(database: sqlite3.Connection, tables: Mapping[str, str]) -> N
         _write_anew(database, tables[table], table, columns, facts)
     _add(database, tables["equity_peak"])
     for account, name, price in database.execute(PEAKS).fetchall():
-        told = (account, price, "0") if name == "equity" else (account, "0", price)
+        peak = (account, price, "0") if name == "equity" else (account, "0", price)
         column = "highest" if name == "equity" else "seen_once"
         database.execute(
             "INSERT INTO equity_peak (account, highest, seen_once) VALUES (?, ?, ?)"  # noqa: S608 - names of ours
             f" ON CONFLICT DO UPDATE SET {column} = excluded.{column}",
-            told,
+            peak,
         )
     gone = database.execute(
         "DELETE FROM high_water WHERE strategy = 'account' AND symbol IN ('equity', 'equity seen once')"
@@ -189,13 +189,13 @@ def _of_cash(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_shares(row: Mapping[str, Any]) -> dict[str, Any]:
-    told = earlier_words.shares(row["symbol"], row["why"])
-    return {"origin": told.origin, "about": told.about, "why": told.why}
+    adjusted = earlier_words.shares(row["symbol"], row["why"])
+    return {"origin": adjusted.origin, "about": adjusted.about, "why": adjusted.why}
 
 
 def _of_a_state(row: Mapping[str, Any]) -> dict[str, Any]:
-    told = earlier_words.state(row["state"], row["who"], row["why"])
-    return {"causes": None if told.causes is None else json_text(told.causes), "accepted_at": told.accepted_at}
+    state = earlier_words.state(row["state"], row["who"], row["why"])
+    return {"causes": None if state.causes is None else json_text(state.causes), "accepted_at": state.accepted_at}
 
 
 FACTS: Mapping[str, tuple[tuple[str, ...], Facts]] = {

@@ -34,7 +34,7 @@ LAST_ACKNOWLEDGED = """SELECT client_order_id FROM intents NOT INDEXED
     WHERE account = ? AND state = 'acked' AND intent ->> '$.operation' != 'cancel' ORDER BY sequence DESC LIMIT 1"""
 WORKING = """SELECT body FROM orders INDEXED BY orders_working
     WHERE account = ? AND terminal = 0 AND applied_at >= ? ORDER BY sequence"""
-TOLD = """SELECT body FROM orders
+RECENT = """SELECT body FROM orders
     WHERE account = ? AND (applied_at >= ? OR body ->> '$.replaced_by' IS NOT NULL) ORDER BY sequence"""
 UNPROMISED = """SELECT body FROM orders WHERE account = ?1 AND NOT EXISTS (SELECT 1 FROM intents
     WHERE account = ?1 AND client_order_id = orders.body ->> '$.client_order_id') ORDER BY sequence"""
@@ -146,7 +146,7 @@ class Orders:
 
         With `since`, replaced orders are included however old they are, because replacement chains lead through them.
         """
-        query = WORKING if working else TOLD
+        query = WORKING if working else RECENT
         found = self._file.streamed(query, (time_text(since) if since else EVER,))
         return tuple(stored(Order, body) for (body,) in found)
 

@@ -106,7 +106,7 @@ def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: 
         with books.file.all_at_once():
             write(books)
             books.history.record("REDUCE_ONLY", "recover", f"{name} waits to be accepted", now)
-            books.upkeep.mark_rebuilt(name, _told(sources), now)
+            books.upkeep.mark_rebuilt(name, _rebuild_record(sources), now)
         if sources.ledger is None:
             books.file.check_pages()
             books.file.check_journal()
@@ -119,11 +119,11 @@ def _play_all(sources: Sources, books: Replayed) -> None:
         replay(books, record, sources)
 
 
-def _told(sources: Sources) -> dict[str, str | int | bool | None]:
+def _rebuild_record(sources: Sources) -> dict[str, str | int | bool | None]:
     """Return what the journal records about a rebuild: its generation, its sources, and what it revokes."""
-    told: dict[str, str | int | bool | None] = {"generation": sources.generation + 1}
-    told |= {"journal": _text(sources.journal), "ledger": _text(sources.ledger)}
-    return told | ({"approved": False} if sources.approval_unsure else {})
+    record: dict[str, str | int | bool | None] = {"generation": sources.generation + 1}
+    record |= {"journal": _text(sources.journal), "ledger": _text(sources.ledger)}
+    return record | ({"approved": False} if sources.approval_unsure else {})
 
 
 def _text(place: Path | None) -> str | None:

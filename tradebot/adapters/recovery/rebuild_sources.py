@@ -239,8 +239,8 @@ def _find_ledger(
                 related = _is_related(ledger, found)
         except TradebotError as damaged:
             # Name a copy that was put together by where it came from.
-            said = damaged.message.replace(str(found.copies.get((place, LEDGER), place)), str(place))
-            found.doubts.append(Doubt("ledger", str(place / LEDGER), said))
+            message = damaged.message.replace(str(found.copies.get((place, LEDGER), place)), str(place))
+            found.doubts.append(Doubt("ledger", str(place / LEDGER), message))
             continue
         if related:
             found.ledger = place

@@ -94,8 +94,8 @@ def replay(books: Replayed, record: Record, sources: Sources) -> None:
         else:
             PLAYED[kind](books, upgraded(kind, json.loads(record.payload)), parse_time(record.at))
     except (KeyError, TypeError, ValueError, InvalidOperation, AssertionError) as error:
-        said = f"{kind} could not be written again ({type(error).__name__}: {error})"
-        sources.doubts.append(Doubt("record", where, said))
+        problem = f"{kind} could not be written again ({type(error).__name__}: {error})"
+        sources.doubts.append(Doubt("record", where, problem))
 
 
 def _promise_again(books: Replayed, text: str) -> None:

@@ -100,9 +100,9 @@ def state(name: str, who: str, why: str) -> State:
         return State([], None)
     if FAULT.fullmatch(why):
         return State(["PASS_FAULT"], None)
-    told = [CAUSE.fullmatch(part) for part in why.split("; ")]
-    named = [part[1] for part in told if part and part[1] in CAUSES]
-    return State(sorted(named) if len(named) == len(told) else None, None)
+    matches = [CAUSE.fullmatch(part) for part in why.split("; ")]
+    named = [part[1] for part in matches if part and part[1] in CAUSES]
+    return State(sorted(named) if len(named) == len(matches) else None, None)
 
 
 def upgraded(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,9 +140,9 @@ def _cash(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _shares(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    told = shares(payload["symbol"], payload["why"])
+    adjusted = shares(payload["symbol"], payload["why"])
     yield from {"symbol": payload["symbol"], "quantity": payload["quantity"]}.items()
-    yield from {"origin": told.origin, "about": told.about, "why": told.why}.items()
+    yield from {"origin": adjusted.origin, "about": adjusted.about, "why": adjusted.why}.items()
 
 
 def _state(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

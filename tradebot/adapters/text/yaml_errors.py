@@ -45,6 +45,6 @@ def problem_and_cure(bad: yaml.YAMLError) -> tuple[str, str]:
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     if isinstance(bad, RefusedYAMLError):
         return f"{where}{bad.problem}", bad.cure
-    said = str(getattr(bad, "problem", None) or "")
-    wrong, cure = next(((wrong, cure) for start, wrong, cure in TYPED if said.startswith(start)), PLAIN_MISTAKE)
+    problem = str(getattr(bad, "problem", None) or "")
+    wrong, cure = next(((wrong, cure) for start, wrong, cure in TYPED if problem.startswith(start)), PLAIN_MISTAKE)
     return f"{where}{wrong}", cure

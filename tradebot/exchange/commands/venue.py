@@ -7,7 +7,7 @@ from typing import Any
 
 from tradebot.exchange.commands.command import Answer, Asked, Entry
 from tradebot.exchange.commands.control import account_of, check_fields, positive
-from tradebot.exchange.engine import amending, unasked
+from tradebot.exchange.engine import amending, unsolicited
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.engine.orders import Order
@@ -19,10 +19,10 @@ from tradebot.exchange.refusal import invalid, not_found
 ORDERS, EXECUTIONS = "/exchange/v1/orders", "/exchange/v1/executions"
 RESTATE = "restate"
 _ACTS: Mapping[str, Callable[[Engine, Order], None]] = {
-    "suspend": unasked.suspend,
-    "stop": unasked.stop,
-    "resume": unasked.resume,
-    "cancel": unasked.cancel,
+    "suspend": unsolicited.suspend,
+    "stop": unsolicited.stop,
+    "resume": unsolicited.resume,
+    "cancel": unsolicited.cancel,
 }
 _CHANGES = {"qty", "limit_price", "stop_price"}
 _CORRECTIONS = {"qty", "price"}
@@ -39,7 +39,7 @@ def _act(asked: Asked) -> Answer:
     check_fields(body, {"account", "order", "do"} | (_CHANGES if word == RESTATE else set()))
     order = _order(account_of(engine, body), body)
     if word == RESTATE:
-        unasked.restate(engine, order, read_replacement({name: body[name] for name in _CHANGES & set(body)}))
+        unsolicited.restate(engine, order, read_replacement({name: body[name] for name in _CHANGES & set(body)}))
     elif isinstance(word, str) and word in _ACTS:
         _ACTS[word](engine, order)
     else:

@@ -131,12 +131,12 @@ def _check_fill(fill: FillSpec) -> None:
     for name in _SHARES:
         share = getattr(fill, name)
         if share is not None and not (share.is_finite() and 0 <= share <= 1):
-            raise MarketError(f"fill.{name} must lie in [0, 1], not {share}", "0.1 is a tenth")
+            raise MarketError(f"fill.{name} must be between 0 and 1, not {share}", "0.1 is a tenth")
     if fill.volume_share == 0 or fill.depth_share == 0:
         raise MarketError("fill.volume_share and fill.depth_share must be above 0", "nothing would ever fill")
     if not 0 <= fill.spread_bps <= _WIDEST_SPREAD_BPS or not 0 <= fill.latency_s <= _LONGEST_LATENCY_S:
         raise MarketError(
-            f"fill.spread_bps must lie in 0 to {_WIDEST_SPREAD_BPS} and fill.latency_s in 0 to {_LONGEST_LATENCY_S}",
+            f"fill.spread_bps must be from 0 to {_WIDEST_SPREAD_BPS} and fill.latency_s from 0 to {_LONGEST_LATENCY_S}",
             "2 basis points and 0 seconds are the defaults",
         )
 
@@ -177,7 +177,7 @@ def _check_ranges(spec: MarketSpec) -> None:
         raise MarketError(f"seed must be a non-negative whole number, not {spec.seed!r}", "pass --seed 7")
     if not isinstance(spec.edge, (int, float)) or not 0 <= spec.edge <= 1:
         raise MarketError(
-            f"edge must lie in [0, 1], not {spec.edge!r}", "pass --edge 0 for flow without predictive value"
+            f"edge must be between 0 and 1, not {spec.edge!r}", "pass --edge 0 for flow without predictive value"
         )
     if not spec.cash.is_finite() or not 0 < spec.cash <= _MAX_CASH:
         raise MarketError(
@@ -185,7 +185,7 @@ def _check_ranges(spec: MarketSpec) -> None:
         )
     if not FIRST_YEAR <= spec.start.year <= LAST_YEAR:
         raise MarketError(
-            f"start must lie in {FIRST_YEAR} to {LAST_YEAR}, not {spec.start}",
+            f"start must be from {FIRST_YEAR} to {LAST_YEAR}, not {spec.start}",
             "pass --start with the date of the first session, such as --start 2025-03-03",
         )
 

@@ -1,4 +1,4 @@
-"""What the venue does to an order unasked: its word and its status, what it may still do, and what stays exact."""
+"""What the venue does to an order unsolicited: its word and its status, what it may still do, and what stays exact."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from tests.exchange.pit import Pit, replacement
 from tests.exchange.worlds import World, open_world
-from tradebot.exchange.engine import unasked
+from tradebot.exchange.engine import unsolicited
 from tradebot.exchange.market.fill import NEXT_BAR, PAPER
 from tradebot.exchange.refusal import Refusal
 
@@ -17,9 +17,9 @@ ORDERS = "/exchange/v1/orders"
 def test_a_suspended_order_does_not_trade_until_it_is_resumed() -> None:
     pit = Pit()
     order = pit.order("buy", 10)
-    unasked.suspend(pit.engine, order)
+    unsolicited.suspend(pit.engine, order)
     pit.pass_minutes(5)
-    unasked.resume(pit.engine, order)
+    unsolicited.resume(pit.engine, order)
     pit.pass_minutes(2)
     assert pit.heard()[2:] == ["10 suspended", "15 restated", "16 fill 10@100.01"]
 
@@ -27,9 +27,9 @@ def test_a_suspended_order_does_not_trade_until_it_is_resumed() -> None:
 def test_a_resumed_order_sees_only_bars_that_begin_after_it() -> None:
     pit = Pit()
     order = pit.order("buy", 10)
-    unasked.suspend(pit.engine, order)
+    unsolicited.suspend(pit.engine, order)
     pit.pass_minutes(1.5)
-    unasked.resume(pit.engine, order)
+    unsolicited.resume(pit.engine, order)
     pit.pass_minutes(2)
     assert pit.heard()[-1] == "13 fill 10@100.01"
 
@@ -38,7 +38,7 @@ def test_a_suspended_order_holds_what_it_held_and_can_be_canceled_but_not_replac
     pit = Pit()
     order = pit.order("buy", 10, limit=90)
     held = pit.account.reserved
-    unasked.suspend(pit.engine, order)
+    unsolicited.suspend(pit.engine, order)
     assert pit.account.reserved == held > 0
     with pytest.raises(Refusal) as refused:
         pit.replace(order, limit=91)
@@ -51,7 +51,7 @@ def test_a_suspended_order_holds_what_it_held_and_can_be_canceled_but_not_replac
 def test_a_suspended_day_order_expires_at_the_close() -> None:
     pit = Pit(minute=380)
     order = pit.order("buy", 10, limit=90)
-    unasked.suspend(pit.engine, order)
+    unsolicited.suspend(pit.engine, order)
     pit.to_minute(391)
     assert pit.heard()[2:] == ["380 suspended", "390 expired"]
 
@@ -60,7 +60,7 @@ def test_a_stopped_order_fills_whole_a_minute_later_whatever_the_market_has() ->
     pit = Pit({10: (100, 0), 11: (100, 0)})
     order = pit.order("buy", 1500, limit=99)
     pit.pass_minutes(0.5)
-    unasked.stop(pit.engine, order)
+    unsolicited.stop(pit.engine, order)
     pit.pass_minutes(2)
     assert pit.heard()[1:] == ["10 new", "10.5 stopped", "11.5 fill 1500@99.00"]
     assert pit.account.qty("AAA") == 1500
@@ -69,7 +69,7 @@ def test_a_stopped_order_fills_whole_a_minute_later_whatever_the_market_has() ->
 def test_a_stopped_order_of_the_last_minute_fills_at_the_close() -> None:
     pit = Pit({389: (100, 0)}, minute=389.5)
     order = pit.order("buy", 5)
-    unasked.stop(pit.engine, order)
+    unsolicited.stop(pit.engine, order)
     pit.to_minute(400)
     assert pit.heard()[2:] == ["389.5 stopped", "390 fill 5@100.01"]
 
@@ -77,7 +77,7 @@ def test_a_stopped_order_of_the_last_minute_fills_at_the_close() -> None:
 def test_what_a_part_leaves_of_a_stopped_order_is_at_the_market_again() -> None:
     pit = Pit(spec=PAPER._replace(partial_rate=Decimal(1)))
     order = pit.order("buy", 100, limit=99)
-    unasked.stop(pit.engine, order)
+    unsolicited.stop(pit.engine, order)
     pit.pass_minutes(1)
     assert order.status == "partially_filled"
     assert order in pit.engine.book.orders("AAA")
@@ -87,7 +87,7 @@ def test_a_change_by_word_of_mouth_needs_no_new_order_and_reserves_what_it_needs
     pit = Pit({10: ((100, 100, 97, 99), 10_000), 11: ((100, 100, 97, 99), 10_000)})
     order = pit.order("buy", 10, limit=90)
     pit.pass_minutes(0.5)
-    unasked.restate(pit.engine, order, replacement(qty=20, limit=98))
+    unsolicited.restate(pit.engine, order, replacement(qty=20, limit=98))
     assert pit.account.reserved == 20 * 98
     pit.pass_minutes(2)
     assert pit.heard()[1:] == ["10 new", "10.5 restated", "12 fill 20@98.00"]
@@ -99,7 +99,7 @@ def test_a_changed_stop_is_elected_by_its_new_price() -> None:
     pit = Pit({12: (95, 10_000)})
     pit.hold(10)
     order = pit.order("sell", 10, stop=90)
-    unasked.restate(pit.engine, order, replacement(stop=96))
+    unsolicited.restate(pit.engine, order, replacement(stop=96))
     pit.pass_minutes(4)
     assert pit.heard()[2:] == ["10 restated", "13 fill 10@94.99"]
 
@@ -111,7 +111,7 @@ def test_a_change_that_the_owner_could_not_have_asked_for_is_refused_and_changes
     before = order.qty, order.request, order.reserve, pit.account.reserved, len(pit.events)
     for changes in ({"qty": 3}, {"qty": 1_000_000}, {"limit": 100.01}, {"stop": 90}):
         with pytest.raises(Refusal):
-            unasked.restate(pit.engine, order, replacement(**changes))
+            unsolicited.restate(pit.engine, order, replacement(**changes))
     assert (order.qty, order.request, order.reserve, pit.account.reserved, len(pit.events)) == before
 
 
@@ -119,7 +119,7 @@ def test_an_order_canceled_by_the_venue_rejects_the_replacement_that_is_on_its_w
     pit = Pit(spec=NEXT_BAR._replace(latency_s=30))
     old = pit.order("buy", 10, limit=90)
     new = pit.replace(old, limit=91)
-    unasked.cancel(pit.engine, old)
+    unsolicited.cancel(pit.engine, old)
     pit.pass_minutes(1)
     assert (old.status, new.status) == ("canceled", "rejected")
     assert pit.account.reserved == 0
@@ -128,10 +128,10 @@ def test_an_order_canceled_by_the_venue_rejects_the_replacement_that_is_on_its_w
 @pytest.mark.parametrize(
     ("act", "said"),
     [
-        (unasked.resume, "order is filled: only one that is suspended or stopped can be resumed"),
-        (unasked.suspend, "order is filled: only one that is new or partially_filled can be suspended"),
-        (unasked.stop, "order is filled: only one that is new or partially_filled can be stopped"),
-        (unasked.cancel, 'order is already in "filled" state'),
+        (unsolicited.resume, "order is filled: only one that is suspended or stopped can be resumed"),
+        (unsolicited.suspend, "order is filled: only one that is new or partially_filled can be suspended"),
+        (unsolicited.stop, "order is filled: only one that is new or partially_filled can be stopped"),
+        (unsolicited.cancel, 'order is already in "filled" state'),
     ],
 )
 def test_an_order_that_is_over_stays_as_it_is(act: Any, said: str) -> None:
