@@ -96,7 +96,7 @@ def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
     return Funnel(len(cycles), refused, candidates, orders, tuple(reasons))
 
 
-def with_fates(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
+def with_outcomes(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
     """Return the passes, counting each order with unknown outcome as sent if the venue was `found` to have it later."""
     return [
         replace(cycle, candidates=tuple(_settled(record, found) for record in cycle.candidates)) for cycle in cycles

@@ -23,14 +23,14 @@ SEARCHED = 20
 
 def cycles_of(app: "App", span: Span) -> "Sequence[CycleRecord]":
     """Return the passes of a span; an order whose outcome has become known since counts by that outcome."""
-    from tradebot.explain import with_fates
+    from tradebot.explain import with_outcomes
     from tradebot.model.intent import IntentState
 
     def found(client_order_id: str) -> bool:
         record = app.ledger_view.intent(client_order_id)
         return record is not None and record.state is IntentState.ACKED
 
-    return with_fates(_recorded_cycles(app, span), found)
+    return with_outcomes(_recorded_cycles(app, span), found)
 
 
 def _recorded_cycles(app: "App", span: Span) -> "Sequence[CycleRecord]":

@@ -8,7 +8,7 @@ import pytest
 
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.app.accepted import in_its_place
+from tradebot.app.accepted import accepted_instead
 from tradebot.app.baseline import accepted_exits, effective
 from tradebot.app.settings import load
 from tradebot.errors import ConfigurationError
@@ -29,7 +29,7 @@ def folder(path: Path, mode: str, accepted: str | None = None) -> StateFolder:
 
 @pytest.mark.parametrize("mode", ["sandbox", "paper", "live"])
 def test_what_was_accepted_comes_back_value_by_value(mode: str, tmp_path: Path) -> None:
-    loaded = in_its_place(folder(tmp_path, mode), [tmp_path / "tradebot.yaml"], {}, ERROR)
+    loaded = accepted_instead(folder(tmp_path, mode), [tmp_path / "tradebot.yaml"], {}, ERROR)
     assert loaded.settings == load(None, {}, {"mode": mode}).settings
     assert (loaded.unread, loaded.file_mode) == (ERROR, "")
 
@@ -37,15 +37,15 @@ def test_what_was_accepted_comes_back_value_by_value(mode: str, tmp_path: Path) 
 def test_only_a_file_that_can_be_read_says_that_real_money_is_meant(tmp_path: Path) -> None:
     own, live = tmp_path / "tradebot.yaml", folder(tmp_path, "live")
     own.write_text("mode: live\n")
-    assert in_its_place(live, [own], {}, ERROR).file_mode == "live"
+    assert accepted_instead(live, [own], {}, ERROR).file_mode == "live"
     other = tmp_path / "empty.yaml"
     other.touch()
-    assert in_its_place(live, [other, own], {}, ERROR).file_mode == "", "the file in use is the first one"
+    assert accepted_instead(live, [other, own], {}, ERROR).file_mode == "", "the file in use is the first one"
 
 
 def test_what_was_accepted_for_another_mode_takes_no_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="the file is empty"):
-        in_its_place(folder(tmp_path, "paper", accepted="sandbox"), [tmp_path / "none"], {}, ERROR)
+        accepted_instead(folder(tmp_path, "paper", accepted="sandbox"), [tmp_path / "none"], {}, ERROR)
 
 
 def test_values_that_this_version_no_longer_takes_are_named_beside_the_error(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_values_that_this_version_no_longer_takes_are_named_beside_the_error(tmp
     with closing(SqliteLedger.open(tmp_path)) as ledger:
         ledger.baselines.approve(Baseline(values, "ann/1", AT))
     with pytest.raises(ConfigurationError, match=r"(?s)the file is empty.*limits\.min_score"):
-        in_its_place(state, [tmp_path / "none"], {}, ERROR)
+        accepted_instead(state, [tmp_path / "none"], {}, ERROR)
 
 
 def test_an_exit_rule_is_as_accepted_unless_this_version_does_not_take_it() -> None:

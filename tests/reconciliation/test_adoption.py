@@ -15,7 +15,7 @@ from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
 from tradebot.model.position import ADOPTED, FOREIGN, fold_positions
-from tradebot.reconciliation.adoption import Stranger, acknowledge, manage
+from tradebot.reconciliation.adoption import ForeignPart, acknowledge, manage
 from tradebot.reconciliation.reconcile import Reconciled, ledger_view, reconcile
 
 AT = NOW - timedelta(minutes=5)
@@ -35,7 +35,7 @@ def scene_of(*, before: int = 0, foreign: int = 0, own: int = 0) -> Scene:
     return scene
 
 
-def take_over(scene: Scene) -> tuple[Stranger, Reconciled]:
+def take_over(scene: Scene) -> tuple[ForeignPart, Reconciled]:
     """Take over what the broker holds now."""
     return manage(FakeReader(scene.venue), scene.ledger, "AAPL", "ann", scene.venue.held["AAPL"])
 

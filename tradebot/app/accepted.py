@@ -13,7 +13,7 @@ from tradebot.errors import ConfigurationError, TradebotError
 from tradebot.model.baseline import Baseline
 
 
-def in_its_place(
+def accepted_instead(
     folder: StateFolder, files: Sequence[Path], environ: Mapping[str, str], error: ConfigurationError
 ) -> Loaded:
     """Return a folder's accepted settings together with the configuration's error, or raise that error.

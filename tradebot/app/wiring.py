@@ -20,7 +20,7 @@ from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import sandbox
-from tradebot.app.accepted import in_its_place
+from tradebot.app.accepted import accepted_instead
 from tradebot.app.baseline import accepted_exits
 from tradebot.app.connecting import secrets_for, venue_of
 from tradebot.app.keys import SECRET_NAMES, Secrets
@@ -328,7 +328,7 @@ def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, s
         refuse_other_mode(folder, environ, None)
         named = options.config or environ.get(CONFIG)
         files = ([Path(named)] if named else []) + [folder.path / USER_FILE]
-        return in_its_place(folder, files, environ, error)
+        return accepted_instead(folder, files, environ, error)
 
 
 def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:

@@ -83,10 +83,10 @@ def _reconciled(ask: Ask) -> Decision:
     if mark.blocking:
         return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.RECONCILE_FINDINGS, mark.blocking, 0)
     age = (ask.desk.now - mark.at).total_seconds()
-    return _young(ask, Gate.RECONCILED, age, limit, (Reason.RECONCILE_STALE, Reason.RECONCILE_FROM_FUTURE))
+    return _check_age(ask, Gate.RECONCILED, age, limit, (Reason.RECONCILE_STALE, Reason.RECONCILE_FROM_FUTURE))
 
 
-def _young(ask: Ask, gate: Gate, age: float, limit: int, reasons: tuple[Reason, Reason]) -> Decision:
+def _check_age(ask: Ask, gate: Gate, age: float, limit: int, reasons: tuple[Reason, Reason]) -> Decision:
     """Compare an age in seconds with its limit; `reasons` are for "too old" and for "dated in the future"."""
     stale, ahead = reasons
     if age < -ask.limits.max_clock_skew_s:
@@ -112,7 +112,7 @@ def _flow_fresh(ask: Ask) -> Decision:
     if fetched is None:
         return Decision(Gate.FLOW_FRESH, Verdict.UNKNOWN, Reason.FLOW_MISSING)
     age = (ask.desk.now - fetched).total_seconds()
-    return _young(ask, Gate.FLOW_FRESH, age, limit, (Reason.FLOW_STALE, Reason.FLOW_FROM_FUTURE))
+    return _check_age(ask, Gate.FLOW_FRESH, age, limit, (Reason.FLOW_STALE, Reason.FLOW_FROM_FUTURE))
 
 
 def _quote_fresh(ask: Ask) -> Decision:
@@ -120,7 +120,7 @@ def _quote_fresh(ask: Ask) -> Decision:
         why = ask.desk.rejected_quotes.get(ask.candidate.symbol)
         return Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
     age, limit = ask.quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
-    return _young(ask, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
+    return _check_age(ask, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 
 
 def _positioned(ask: Ask) -> Decision:

@@ -17,7 +17,7 @@ from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class ForeignPart:
     """A broker position beyond the bot's own: signed quantity and the broker's average price in USD.
 
     `unexplained` is the part that no known fill explains because it is older than the books.
@@ -34,14 +34,14 @@ class Stranger:
         return self.quantity - self.unexplained
 
 
-def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> tuple[Stranger, Reconciled]:
+def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> tuple[ForeignPart, Reconciled]:
     """Note a foreign position as known and left alone, then compare again.
 
     Shares from foreign fills leave the books at the broker's average price, cash included, since they aren't ours.
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
-    found = stranger(current, ledger, symbol)
+    found = foreign_part(current, ledger, symbol)
     if found.explained:
         ledger.apply_fills([_adoption(FOREIGN, "from", found, -found.explained, current.at)], current.at)
         amount, why = -found.explained * found.average_price, f"{symbol} was acknowledged by {who}"
@@ -52,7 +52,9 @@ def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> 
     return found, reconcile(reader, ledger)
 
 
-def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: Decimal) -> tuple[Stranger, Reconciled]:
+def manage(
+    reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: Decimal
+) -> tuple[ForeignPart, Reconciled]:
     """Make a foreign position the bot's own at the broker's average price, then compare again.
 
     `shown` is the broker's signed quantity that the person confirmed. Raises OperatorError if the broker holds a
@@ -62,14 +64,14 @@ def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: D
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
-    found = stranger(current, ledger, symbol)
+    found = foreign_part(current, ledger, symbol)
     _require_manageable(current, symbol)
     _require_unmoved(current, symbol, shown)
     _require_no_foreign_order(current, symbol)
     if symbol in ledger.acknowledged():
         why = f"taken over by {who}"
         ledger.acknowledge(symbol, Decimal(0), why, current.at, origin=Origin.ADOPTION, about=symbol)
-    ledger.apply_fills(_handed_over(found, current.at), current.at)
+    ledger.apply_fills(_adoption_fills(found, current.at), current.at)
     if found.unexplained:
         put_back, why = (
             found.unexplained * found.average_price,
@@ -79,7 +81,7 @@ def manage(reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: D
     return found, reconcile(reader, ledger)
 
 
-def stranger(current: Reconciled, ledger: Ledger, symbol: str) -> Stranger:
+def foreign_part(current: Reconciled, ledger: Ledger, symbol: str) -> ForeignPart:
     """Return the foreign part of a symbol; OperatorError if there is none or if books and broker differ on it."""
     there = broker_position(current.view, symbol)
     differs = next((f for f in current.findings if f.subject == symbol and f.kind not in _STRANGERS), None)
@@ -101,7 +103,7 @@ def stranger(current: Reconciled, ledger: Ledger, symbol: str) -> Stranger:
             f"tradebot flatten {symbol}, or close the foreign part at the broker",
             code=ExitCode.REFUSED,
         )
-    return Stranger(symbol, foreign, there.average_price, foreign - foreign_fills)
+    return ForeignPart(symbol, foreign, there.average_price, foreign - foreign_fills)
 
 
 _STRANGERS = frozenset(
@@ -160,13 +162,13 @@ def _require_no_foreign_order(current: Reconciled, symbol: str) -> None:
         )
 
 
-def _handed_over(found: Stranger, at: datetime) -> list[OwnedFill]:
+def _adoption_fills(found: ForeignPart, at: datetime) -> list[OwnedFill]:
     """Return the fills, reported by no venue, that move foreign fills out and bring the whole position in."""
     out = [_adoption(FOREIGN, "from", found, -found.explained, at)] if found.explained else []
     return [*out, _adoption(ADOPTED, "to", found, found.quantity, at)]
 
 
-def _adoption(owner: str, way: str, found: Stranger, change: Decimal, at: datetime) -> OwnedFill:
+def _adoption(owner: str, way: str, found: ForeignPart, change: Decimal, at: datetime) -> OwnedFill:
     name = f"adoption:{found.symbol}:{at:%Y%m%dT%H%M%S%fZ}:{way}"
     source = Origin.ADOPTION, found.symbol
     return unreported_fill(owner, name, found.symbol, change, found.average_price, at, *source)

@@ -193,7 +193,7 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch
         _write(ledger, finding, accepted)
         # What the broker's quantity left with others may stand against ours now: one plan settles that too.
         if _against(ledger, finding.subject):
-            _hand_over(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
+            _settle_offset(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
     # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
     difference = current.view.account.cash - ledger_view(ledger).cash
@@ -271,7 +271,7 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     if not change and finding.kind is not FindingKind.OFFSET:
         return
     if finding.kind is FindingKind.OFFSET:
-        _hand_over(ledger, finding.subject, accepted)
+        _settle_offset(ledger, finding.subject, accepted)
         return
     held = ledger.acknowledged().get(finding.subject, Decimal(0))
     if finding.kind is FindingKind.FOREIGN_POSITION or held:
@@ -298,7 +298,7 @@ def _against(ledger: Ledger, symbol: str) -> bool:
     return own_quantities(fills).get(symbol, none) * others < 0
 
 
-def _hand_over(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
+def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     """Move foreign shares that offset our position to it: their trades at their prices, older shares at our cost."""
     fills, known = ledger.fills(), ledger.acknowledged().get(symbol, Decimal(0))
     book = fold_positions(fills)
@@ -307,14 +307,14 @@ def _hand_over(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     amount = min(abs(foreign.quantity + known), abs(held.quantity))
     traded = min(amount, abs(foreign.quantity)) if foreign.quantity * held.quantity < 0 else Decimal(0)
     older = (amount - traded).copy_sign(held.quantity)
-    handed = list(_handed_over(owner, foreign, traded.copy_sign(held.quantity), accepted))
+    handed = list(_reassigned_trades(owner, foreign, traded.copy_sign(held.quantity), accepted))
     rest = [accepted.fill(owner, f"old:{n}", symbol, *part) for n, part in enumerate(_at_cost(held, -older))]
     ledger.apply_fills(handed + rest, accepted.at)
     if older:
         _acknowledge(ledger, symbol, known + older, accepted)
 
 
-def _handed_over(owner: str, foreign: Position, amount: Decimal, accepted: _Accepted) -> Iterator[OwnedFill]:
+def _reassigned_trades(owner: str, foreign: Position, amount: Decimal, accepted: _Accepted) -> Iterator[OwnedFill]:
     """Yield the pairs that move foreign trades to the position that they closed."""
     for n, (part, price) in enumerate(_at_cost(foreign, amount)):
         yield accepted.fill(FOREIGN, f"from:{n}", foreign.symbol, part, price)

@@ -1,4 +1,4 @@
-"""Armings of real money: appended, journalled before they hold, the last one in force."""
+"""Armings of real money: appended, journaled before they hold, the last one in force."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -156,7 +156,7 @@ def test_any_intent_and_fill_comes_back_as_it_was(intent: Intent, owned: OwnedFi
         books.close()
 
 
-def test_money_records_are_journalled_in_order(folder: Path, books: SqliteLedger) -> None:
+def test_money_records_are_journaled_in_order(folder: Path, books: SqliteLedger) -> None:
     books.open_books(Decimal(100_000), NOW)
     books.promise(make_intent(), (PASSED,))
     books.promise(make_intent(), (PASSED,))

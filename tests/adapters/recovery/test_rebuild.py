@@ -314,7 +314,7 @@ def test_a_journal_of_the_version_before_is_played_too(folder: StateFolder) -> N
     assert part(content(folder.path), *MONEY) == part(before, *MONEY)
 
 
-def test_every_record_that_is_ever_journalled_is_played_or_left_out_by_name() -> None:
+def test_every_record_that_is_ever_journaled_is_played_or_left_out_by_name() -> None:
     written = {"created"}
     for path in (ROOT / "tradebot" / "adapters" / "ledger").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

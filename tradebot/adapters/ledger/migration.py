@@ -142,10 +142,10 @@ def _accept(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
     _add(database, tables["baselines"])
 
 
-def _say_in_fields(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
+def _add_fact_fields(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
     """Upgrade to version 4, which has fields for facts once kept in sentences, fill ids and best prices."""
     for table, (columns, facts) in FACTS.items():
-        _write_anew(database, tables[table], table, columns, facts)
+        _copy_rows(database, tables[table], table, columns, facts)
     _add(database, tables["equity_peak"])
     for account, name, price in database.execute(PEAKS).fetchall():
         peak = (account, price, "0") if name == "equity" else (account, "0", price)
@@ -161,7 +161,7 @@ def _say_in_fields(database: sqlite3.Connection, tables: Mapping[str, str]) -> N
     database.execute("UPDATE book SET rows = rows - ?", (gone,))
 
 
-def _write_anew(database: sqlite3.Connection, statement: str, table: str, columns: Sequence[str], facts: Facts) -> None:
+def _copy_rows(database: sqlite3.Connection, statement: str, table: str, columns: Sequence[str], facts: Facts) -> None:
     """Copy a table's rows into the current table, adding to each the facts that its texts contain."""
     old = f"{table}_before"
     for trigger in ("added", "changed"):
@@ -205,5 +205,5 @@ FACTS: Mapping[str, tuple[tuple[str, ...], Facts]] = {
     "trading_states": (("account", "sequence", "state", "who", "why", "at", "schema"), _of_a_state),
 }
 """The tables that get new fields in version 4: their columns before it, and the function that fills the fields."""
-STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {2: _accept, 3: _say_in_fields}
+STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {2: _accept, 3: _add_fact_fields}
 """The step that upgrades each version to the next one."""

@@ -13,7 +13,7 @@ from tradebot.adapters.text.canonical import time_text
 from tradebot.errors import DamagedBooksError, DamagedJournalError
 from tradebot.model.intent import IntentState
 
-_AS_JOURNALLED: Mapping[str, str] = {
+_AS_JOURNALED: Mapping[str, str] = {
     # A row stores the same text as its journal record, so the two can be compared byte for byte.
     "promised": """SELECT CAST('{"intent":' || intent || ',"verdicts":' || verdicts || '}' AS BLOB)
         FROM intents WHERE account = ?""",
@@ -76,13 +76,13 @@ class Tallies:
         # Read the ledger before the journal: whatever is committed has been journaled already.
         sealed = self._file.sealed().sequence
         rows = {
-            kind: {_digest(text) for (text,) in self._file.streamed(query)} for kind, query in _AS_JOURNALLED.items()
+            kind: {_digest(text) for (text,) in self._file.streamed(query)} for kind, query in _AS_JOURNALED.items()
         }
         return self._against(rows, sealed)
 
     def _against(self, rows: Mapping[str, set[bytes]], sealed: int) -> Compared:
         total, ahead, sequence = sum(map(len, rows.values())), 0, 0
-        for record in self._journalled(sealed):
+        for record in self._journaled(sealed):
             sequence = record.head.sequence
             if record.kind in rows:
                 digest = _digest(record.payload)
@@ -92,7 +92,7 @@ class Tallies:
             raise DamagedJournalError(f"The journal ends before record {sealed}, which the ledger has.", REBUILD)
         return Compared(sequence, total, sum(map(len, rows.values())), ahead)
 
-    def _journalled(self, sealed: int) -> Iterator[journal.Record]:
+    def _journaled(self, sealed: int) -> Iterator[journal.Record]:
         return journal.records(self._file.folder / JOURNAL, sealed)
 
 

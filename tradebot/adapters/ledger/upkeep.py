@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.text.canonical import json_text
 
-AS_JOURNALLED: Mapping[str, str] = {
+AS_JOURNALED: Mapping[str, str] = {
     "opening": """SELECT 0, opened_at, opening_cash FROM book
         WHERE account = ? AND opened_at IS NOT NULL AND 0 BETWEEN ? AND ?""",
     "promised": """SELECT sequence, intent ->> '$.at', intent, verdicts FROM intents
@@ -35,7 +35,7 @@ PAYLOADS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Journalled(NamedTuple):
+class JournalRow(NamedTuple):
     """A record as the journal should have it; `sequence` counts within its kind."""
 
     kind: str
@@ -86,19 +86,19 @@ class Upkeep:
         ((found,),) = self._file.rows(query)
         return str(found or "")
 
-    def as_journalled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[Journalled]:
+    def as_journaled(self, kind: str, first: int = 0, last: int = sys.maxsize) -> Iterator[JournalRow]:
         """Yield the journal records of one kind for the rows from `first` to `last`."""
-        for sequence, at, *values in self._file.streamed(AS_JOURNALLED[kind], (first, last)):
-            yield Journalled(kind, sequence, _payload(kind, values), at)
+        for sequence, at, *values in self._file.streamed(AS_JOURNALED[kind], (first, last)):
+            yield JournalRow(kind, sequence, _payload(kind, values), at)
 
     def identities(self) -> Iterator[Identity]:
         """Yield the identity of every record that the journal should have for this ledger."""
-        for kind in AS_JOURNALLED:
+        for kind in AS_JOURNALED:
             if kind in IDENTITIES:
                 for sequence, at, name in self._file.streamed(IDENTITIES[kind]):
                     yield Identity(kind, sequence, at, name.encode())
             else:
-                for record in self.as_journalled(kind):
+                for record in self.as_journaled(kind):
                     yield Identity(kind, record.sequence, record.at, record.payload + record.at.encode())
 
     def latest(self, table: str) -> str:

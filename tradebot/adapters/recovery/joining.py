@@ -15,7 +15,7 @@ from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger.journal import Head, Journal, Record
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.ledger.schema import copy_database
-from tradebot.adapters.ledger.upkeep import Journalled
+from tradebot.adapters.ledger.upkeep import JournalRow
 from tradebot.adapters.recovery.rebuild_sources import (
     KINDS,
     NAMED,
@@ -127,10 +127,10 @@ def _replay_into_ledger(sources: Sources, head: Head, rest: Iterable[Record], bo
     if sources.approval_unsure:
         books.forget_baselines()
     _, known = books.tallies.counts()
-    books.file.journalling = False
+    books.file.writes_journal = False
     for record in rest:
         replay(books, record, sources)
-    books.file.journalling = True
+    books.file.writes_journal = True
     # If shares changed owners without a trade since the old ledger, their best price is no longer known.
     for owned in books.money.untraded(known):
         books.forget_high_water(owned.strategy, owned.fill.symbol)
@@ -150,8 +150,8 @@ def _identity_of_intent(record: Record) -> bytes:
     return identity(record, "promised" if record.kind in OUTCOMES else record.kind)
 
 
-def _at(old: SqliteLedger, place: RowPlace) -> Journalled:
-    return next(old.upkeep.as_journalled(KINDS[place.rank], place.sequence, place.sequence))
+def _at(old: SqliteLedger, place: RowPlace) -> JournalRow:
+    return next(old.upkeep.as_journaled(KINDS[place.rank], place.sequence, place.sequence))
 
 
 def _doubt_of(old: SqliteLedger, place: RowPlace) -> Doubt:
@@ -160,7 +160,7 @@ def _doubt_of(old: SqliteLedger, place: RowPlace) -> Doubt:
     return Doubt(record.kind, words.decode(), "the ledger holds it and the journal does not")
 
 
-def _merged(records: Iterable[Record], lacking: Iterable[RowPlace], old: SqliteLedger) -> Iterator[Record | Journalled]:
+def _merged(records: Iterable[Record], lacking: Iterable[RowPlace], old: SqliteLedger) -> Iterator[Record | JournalRow]:
     """Insert lacking records in the order of time; halts carry a person's own time, which isn't trading time."""
     waiting = deque(lacking)
     for record in records:

@@ -13,7 +13,7 @@ from tradebot.adapters.ledger import journal_reading
 from tradebot.adapters.ledger.journal import Record
 from tradebot.adapters.ledger.journal_reading import JournalContent
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.upkeep import AS_JOURNALLED, Journalled
+from tradebot.adapters.ledger.upkeep import AS_JOURNALED, JournalRow
 from tradebot.adapters.recovery import backups, checked_copy, quarantine
 from tradebot.adapters.recovery.backups import End
 from tradebot.adapters.recovery.checked_copy import CheckedCopy
@@ -33,7 +33,7 @@ NAMED = {
     "fill": re.compile(rb'"activity_id":"([^"]*)"'),
 }
 """Patterns for the id in payloads of the kinds that have one."""
-KINDS = tuple(AS_JOURNALLED)
+KINDS = tuple(AS_JOURNALED)
 
 
 class Doubt(NamedTuple):
@@ -210,7 +210,7 @@ class Lineage:
 
     def add(self, record: Record) -> None:
         """Learn from the next record."""
-        if self.money_digests is not None and record.kind in AS_JOURNALLED:
+        if self.money_digests is not None and record.kind in AS_JOURNALED:
             self.money_digests[identity(record)] = record.kind in LASTING
         if record.kind == "rebuilt":
             self.generation = max(self.generation, int(json.loads(record.payload)["generation"]))
@@ -277,7 +277,7 @@ def compare(found: Sources, ledger: SqliteLedger) -> "Compared":
 
 def digests_of(records: Iterable[Record]) -> dict[bytes, bool]:
     """Return the digests of the money records, each with whether a ledger keeps every record of its kind."""
-    return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALLED}
+    return {identity(record): record.kind in LASTING for record in records if record.kind in AS_JOURNALED}
 
 
 def identity(record: Record, kind: str | None = None) -> bytes:
@@ -285,7 +285,7 @@ def identity(record: Record, kind: str | None = None) -> bytes:
     return digest(kind or record.kind, words_of(record))
 
 
-def words_of(record: Record | Journalled) -> bytes:
+def words_of(record: Record | JournalRow) -> bytes:
     """Return the id of a record that has one, or else all its content with its time."""
     named = NAMED[record.kind].search(record.payload) if record.kind in NAMED else None
     return named[1] if named else in_current_form(record.kind, record.payload) + record.at.encode()

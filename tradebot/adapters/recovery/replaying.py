@@ -25,7 +25,7 @@ from tradebot.model.position import OwnedFill
 class WrittenAtOnce(LedgerFile):
     """A ledger file written in one go: one transaction over everything, and one sync at the end."""
 
-    journalling = True
+    writes_journal = True
     """False while replaying records that the journal already holds."""
 
     @contextmanager
@@ -42,7 +42,7 @@ class WrittenAtOnce(LedgerFile):
 
     def note(self, kind: str, payload: object, at: datetime) -> None:
         """Append a record to the journal, unless it is there already."""
-        if self.journalling:
+        if self.writes_journal:
             super().note(kind, payload, at)
 
     def seal(self) -> None:
