@@ -7,17 +7,12 @@ from typing import Any
 
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from schemathesis.core.result import Ok
-from schemathesis.generation import GenerationMode
-from schemathesis.transport.requests import REQUESTS_TRANSPORT
 
 from tests.exchange.openapi import METHODS, Api, data_api, trading_api
 from tests.exchange.worlds import KEYS, SYMBOLS, World, open_world
 
 EXAMPLES, SOAK_EXAMPLES = 1, 40
-MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 SYMBOL_NAMES = ("symbol", "symbols", "symbol_or_asset_id")
 
 
@@ -59,12 +54,17 @@ def parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_no_made_up_request_meets_a_5xx_or_an_undocumented_answer(
     world: World, read: Callable[[], Api], pytestconfig: pytest.Config
 ) -> None:
+    # Read here, because it takes longer to load than all that the other tests need.
+    import schemathesis
+    from schemathesis.core.result import Ok
+    from schemathesis.generation import GenerationMode
+
     api, examples = read(), SOAK_EXAMPLES if pytestconfig.getoption("--hypothesis-profile") == "soak" else EXAMPLES
     schema = schemathesis.openapi.from_dict(with_real_symbols(copy.deepcopy(api.document)))
     statuses: set[int] = set()
     for result in schema.get_all_operations():
         assert isinstance(result, Ok), result
-        for mode in MODES:
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             cases = result.ok().as_strategy(generation_mode=mode)
 
             @seed(20250303)
@@ -85,6 +85,8 @@ def test_no_made_up_request_meets_a_5xx_or_an_undocumented_answer(
 
 def answered(world: World, api: Api, case: Any) -> int:
     """Send a case with the key of the account; fail on an answer that the file does not document."""
+    from schemathesis.transport.requests import REQUESTS_TRANSPORT
+
     fields = REQUESTS_TRANSPORT.serialize_case(case, base_url="http://exchange")
     kept = {name: fields[name] for name in ("method", "url", "params", "json", "data") if name in fields}
     prepared = requests.Request(**kept).prepare()
