@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bot import Bot, made, second_session
+from tests.nursery import Nursery, starting_with, without_nursery
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
 from tradebot.exchange import process
@@ -18,6 +19,20 @@ from tradebot.exchange import process
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no line be broken, so that the length of a temporary folder's name decides nothing."""
     monkeypatch.setenv("COLUMNS", "500")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery() -> Iterator[None]:
+    """Have the exchanges that this process starts forked by a nursery: most tests start one, and care only for that."""
+    with closing(Nursery()) as made, starting_with(made.start):
+        yield
+
+
+@pytest.fixture
+def new_interpreters() -> Iterator[None]:
+    """Have exchanges started as everybody else's are: for tests of how one is started."""
+    with without_nursery():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_second_call_finds_the_server_that_the_first_started(folder: Path) -> None:
     assert running(folder) is None
     first = ensure(folder, idle_exit_s=30)
@@ -57,6 +58,7 @@ def test_a_second_call_finds_the_server_that_the_first_started(folder: Path) -> 
     assert ask(first.url, "/exchange/v1/status")["symbols"] == list(SYMBOLS)
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_callers_that_start_it_at_once_find_one_server(folder: Path) -> None:
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda _: ensure(folder, idle_exit_s=30), range(4)))
@@ -73,6 +75,7 @@ def test_a_second_server_on_a_folder_exits_6_and_names_the_first(folder: Path) -
     assert running(folder) == first
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_stale_port_file_is_harmless_even_when_something_else_has_its_port(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         url = f"http://127.0.0.1:{stranger.getsockname()[1]}"
@@ -81,6 +84,7 @@ def test_a_stale_port_file_is_harmless_even_when_something_else_has_its_port(fol
         assert ensure(folder, idle_exit_s=30).url != url
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_killed_server_resumes_where_its_log_ends(folder: Path) -> None:
     first = ensure(folder, idle_exit_s=30)
     ask(first.url, "/exchange/v1/tick", {"to": "open"})
@@ -146,6 +150,7 @@ def test_a_folder_without_an_exchange_and_a_damaged_one_are_refused(tmp_path: Pa
         ensure(tmp_path)
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_a_log_that_was_changed_by_hand_does_not_start(folder: Path) -> None:
     url = ensure(folder, idle_exit_s=30).url
     ask(url, "/exchange/v1/tick", {"to": "open"})
@@ -158,6 +163,7 @@ def test_a_log_that_was_changed_by_hand_does_not_start(folder: Path) -> None:
     assert raised.value.hint.startswith("restore log.jsonl and market.json together")
 
 
+@pytest.mark.usefixtures("new_interpreters")
 def test_each_failed_start_tells_its_own_story_once(folder: Path) -> None:
     (folder / "log.jsonl").write_text("no log\n")
     stories = []

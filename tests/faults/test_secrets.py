@@ -10,13 +10,14 @@ import pytest
 
 from commands.shared.hints import ON_A_STATE
 from tests.faults.canary import CANARIES, SECRET, Life, environments, found_in, left_in, lived
+from tests.nursery import without_nursery
 from tradebot.adapters.text.redaction import HIDDEN
 
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     before = resource.getrlimit(resource.RLIMIT_CORE)
-    with lived(tmp_path_factory.mktemp("canary")) as life:
+    with without_nursery(), lived(tmp_path_factory.mktemp("canary")) as life:
         yield life
     resource.setrlimit(resource.RLIMIT_CORE, (min(before[0], before[1]), before[1]))
 

@@ -1,0 +1,134 @@
+"""Exchanges forked from one process that has imported everything, in place of a new interpreter for each.
+
+A nursery is that process: it has one thread and opens nothing. What it forks runs the exchange's own `main`, with the
+arguments, environment, folder and output that `tradebot.exchange.process` gives to a process of its own.
+"""
+
+import gc
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from tradebot.exchange import process
+
+Start = Callable[[Path, float, float], int]
+
+_IN_A_NEW_INTERPRETER = process._start
+_PRELOADED = ("tradebot.exchange.server", "uvicorn.lifespan.off")
+_CHUNK = 65_536
+_FAILED = 1
+
+
+class Nursery:
+    """Starts exchanges with the outcome that `process` gives a start; its own process begins with the first one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, state_dir: Path, idle_exit_s: float, timeout_s: float) -> int:
+        """Start a server that detaches once it listens; return the exit code of that step."""
+        arguments = ["--state", str(state_dir), "--detach", "--idle-exit", str(idle_exit_s)]
+        asked = {"arguments": arguments, "folder": str(state_dir), "environ": process._inherited(os.environ)}
+        ours, theirs = socket.socketpair()
+        with ours, process._server_log(state_dir) as log:
+            ours.settimeout(timeout_s)
+            with theirs:
+                socket.send_fds(self._door(), [b"."], [theirs.fileno(), log.fileno()])
+            ours.sendall(json.dumps(asked).encode())
+            ours.shutdown(socket.SHUT_WR)
+            return int(_all_of(ours) or _FAILED)
+
+    def close(self) -> None:
+        """End the nursery; what it has forked goes on."""
+        if self._control is not None and self._process is not None:
+            self._control.close()
+            self._process.wait()
+
+    def _door(self) -> socket.socket:
+        with self._lock:
+            if self._control is None:
+                self._control, theirs = socket.socketpair()
+                with theirs:
+                    command, root = [sys.executable, "-m", "tests.nursery"], Path(__file__).resolve().parents[1]
+                    self._process = subprocess.Popen(command, stdin=theirs.fileno(), cwd=root, start_new_session=True)
+            return self._control
+
+
+@contextmanager
+def starting_with(start: Start) -> Iterator[None]:
+    """Start the exchanges of this process in this way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "_start", start)
+        yield
+
+
+def without_nursery() -> AbstractContextManager[None]:
+    """Start the exchanges of this process as everybody else's are started, in interpreters of their own."""
+    return starting_with(_IN_A_NEW_INTERPRETER)
+
+
+def _all_of(stream: socket.socket) -> bytes:
+    return b"".join(iter(lambda: stream.recv(_CHUNK), b""))
+
+
+def main() -> None:
+    """Fork an exchange for each request, one after the other, until nobody is left who could ask."""
+    for name in _PRELOADED:
+        importlib.import_module(name)
+    gc.freeze()
+    with socket.socket(fileno=os.dup(0)) as control:
+        while True:
+            said, files, _, _ = socket.recv_fds(control, 1, 2)
+            if not said:
+                return
+            reply, log = files
+            with socket.socket(fileno=reply) as answer, os.fdopen(log, "wb"):
+                asked = json.loads(_all_of(answer))
+                child = os.fork()
+                if not child:
+                    control.close()
+                    answer.close()
+                    _serve(asked, log)
+                _, status = os.waitpid(child, 0)
+                answer.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _serve(asked: dict[str, Any], log: int) -> NoReturn:
+    """Be the process of one exchange."""
+    code = _FAILED
+    try:
+        os.setsid()
+        os.chdir(asked["folder"])
+        os.environ.clear()
+        os.environ.update(asked["environ"])
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for number, file in enumerate((nothing, log, log)):
+            os.dup2(file, number)
+        os.closerange(3, max(nothing, log) + 1)
+        sys.argv = ["tradebot.exchange", *asked["arguments"]]
+        code = importlib.import_module("tradebot.exchange.__main__").main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else _FAILED
+    except BaseException:  # noqa: BLE001 -- it must never go on as if it were the nursery
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
