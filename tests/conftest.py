@@ -1,11 +1,12 @@
 """What holds for every test: loopback only, no settings from outside, and no skip that is not on the list."""
 
 import fnmatch
+import gc
 import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Generator, Iterable, MutableMapping
 from pathlib import Path
 
 import hypothesis
@@ -94,6 +95,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Put the long files first: a file stays with one process, and the last one should not keep the others waiting."""
     items.sort(key=lambda item: rank(item.nodeid))
     items[:] = items[part(config.getoption("--part"))]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while the tests are read, which makes many objects and drops none; nor among them later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:
