@@ -8,6 +8,7 @@ import pytest
 from commands.trade_once import verb as trade_once
 from tests.adapters.wire.scripted import Scripted, Wire, serving
 from tests.bot import Bot, log, second_session
+from tests.pair import two_processes
 from tradebot.app.wiring import Options, opened
 from tradebot.errors import ExitCode, TradebotError
 
@@ -20,13 +21,13 @@ def wire() -> Iterator[Wire]:
 
 def test_two_runs_at_once_end_as_one(bot: Bot) -> None:
     second_session(bot)
-    for verb in ("trade-once", "evaluate-exits", "fetch-flow", "reconcile", "score"):
-        bot.says("exchange", "tick", "5m")
-        both = [bot.process(verb, "--json") for _ in range(2)]
-        said = [run.communicate(timeout=120) for run in both]
-        assert [run.returncode for run in both] == [0, 0], said
-        if verb in ("trade-once", "evaluate-exits", "fetch-flow"):
-            assert sum("SLOT_TAKEN" in out for out, _ in said) == 1, (verb, said)
+    with two_processes() as at_once:
+        for verb in ("trade-once", "evaluate-exits", "fetch-flow", "reconcile", "score"):
+            bot.says("exchange", "tick", "5m")
+            said = at_once(verb, "--json", "--state-dir", str(bot.folder))
+            assert [run.code for run in said] == [0, 0], said
+            if verb in ("trade-once", "evaluate-exits", "fetch-flow"):
+                assert sum("SLOT_TAKEN" in run.out for run in said) == 1, (verb, said)
     accepted = [line for line in log(bot.url) if line["event"] == "order_accepted"]
     assert accepted, "nothing was sent, so nothing could be sent twice"
     assert set(Counter(line["client_order_id"] for line in accepted).values()) == {1}
