@@ -7,9 +7,7 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from typer.main import get_command
-
-from commands.app import app
+from commands.app import program
 from commands.shared.help import PURPOSES, leaves
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "VERBS.md"
@@ -25,7 +23,7 @@ Every verb takes `--json`, which prints one versioned document on stdout and sen
 
 def page() -> str:
     """Return the page."""
-    known = dict(leaves(get_command(app)))
+    known = dict(leaves(program()))
     parts = [HEAD]
     for purpose, verbs in PURPOSES.items():
         parts += [f"## {purpose}", "", "| verb | what it does | for example |", "|---|---|---|"]

@@ -9,9 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from typer.main import get_command
 
-from commands.app import app
+from commands.app import program
 from commands.shared import surface
 from commands.shared.console import Screen
 from commands.shared.surface import Report
@@ -146,7 +145,7 @@ def test_times_are_new_yorks_and_with_utc_they_are_utc(traded: Bot) -> None:
 
 
 def test_every_verb_takes_utc() -> None:
-    every = list(verbs(get_command(app)))
+    every = list(verbs(program()))
     assert len(every) > 30
     assert all("--utc" in [name for option in verb.params for name in option.opts] for verb in every)
 

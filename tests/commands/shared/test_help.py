@@ -4,13 +4,12 @@ import shlex
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
-from commands.app import app
+from commands.app import program
 from commands.shared.help import PURPOSES, leaves
 from tests.bot import typed
 
-KNOWN: dict[str, Any] = dict(leaves(get_command(app)))
+KNOWN: dict[str, Any] = dict(leaves(program()))
 
 
 def test_every_verb_stands_under_one_purpose() -> None:

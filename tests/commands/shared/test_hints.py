@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 
-from commands.app import app
+from commands.app import program
 from commands.shared import hints
 from tests.bot import Bot
 from tradebot.__main__ import main
@@ -67,7 +66,7 @@ def test_the_verbs_that_are_known_here_are_those_of_the_command_line() -> None:
         if not hasattr(command, "commands"):
             takes[name] = any("--state-dir" in parameter.opts for parameter in command.params)  # type: ignore[attr-defined]
 
-    look(typer.main.get_command(app), "")
+    look(program(), "")
     assert takes.keys() == hints.ON_A_STATE | hints.ELSEWHERE
     assert {verb for verb, taken in takes.items() if not taken} <= hints.ELSEWHERE
 

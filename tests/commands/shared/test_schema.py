@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-import typer
 from jsonschema import Draft202012Validator
 
-from commands.app import app
+from commands.app import program
 from commands.shared.schema import DATA, FURTHER
 from tests.bot import PROGRAM, Bot, Said, made, order_by_hand, second_session, start
 from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
@@ -65,7 +64,7 @@ def verbs(command: Any, words: tuple[str, ...] = ()) -> Iterator[str]:
         yield from verbs(found, (*words, name)) if hasattr(found, "commands") else [" ".join((*words, name))]
 
 
-VERBS = tuple(verbs(typer.main.get_command(app)))
+VERBS = tuple(verbs(program()))
 
 
 @pytest.fixture(scope="module")
