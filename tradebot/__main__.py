@@ -10,10 +10,18 @@ UNCOLLECTED = 200_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own by default) and return its exit code."""
-    if arguments is None:
-        # Imported code is never garbage, and scanning it would take a seventh of a short command's time.
-        gc.set_threshold(UNCOLLECTED)
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _bounded(list(arguments))
+    # Imported code is never garbage, and scanning it would take a seventh of a short command's time.
+    gc.set_threshold(UNCOLLECTED)
+    try:
+        return _bounded(sys.argv[1:])
+    finally:
+        # As it exits, Python would scan all of it for garbage again, which would take a quarter of that time.
+        gc.freeze()
+
+
+def _bounded(given: list[str]) -> int:
     try:
         from commands.shared.boundary import bounded
     except ImportError as error:

@@ -76,6 +76,13 @@ def test_halt_acts_before_the_command_line_library_is_loaded(state: Path) -> Non
     assert {name.partition(".")[0] for name in loaded} & (HEAVY | CLI) == set()
 
 
+def test_a_process_that_ends_is_not_searched_for_garbage(tmp_path: Path) -> None:
+    program = "import gc; from tradebot.__main__ import main; main(); print(gc.get_freeze_count())"
+    words = [sys.executable, "-c", program, "status", "--help"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert int(done.stdout.splitlines()[-1]) > 10_000
+
+
 def test_the_guard_sees_a_heavy_module(tmp_path: Path) -> None:
     report = tmp_path / "modules.json"
     program = PROGRAM.replace("from tradebot.__main__ import main", "import numpy; main = lambda: 0")
