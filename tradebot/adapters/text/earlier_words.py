@@ -13,28 +13,28 @@ from typing import Any, NamedTuple
 from tradebot.adapters.text.canonical import json_text
 from tradebot.model.origin import Origin
 
-ACTIVITY = re.compile(r"activity:(\S*) ?(.*)", re.DOTALL)
+ACTIVITY = r"activity:(\S*) ?(.*)"
 CASH = (
-    (Origin.PLAN, re.compile(r"(plan-[0-9a-f]+) accepted by .*", re.DOTALL)),
-    (Origin.ADOPTION, re.compile(r"(\S+) was acknowledged by .*", re.DOTALL)),
-    (Origin.ADOPTION, re.compile(r"(\S+) was bought before it was taken over by .*", re.DOTALL)),
+    (Origin.PLAN, r"(plan-[0-9a-f]+) accepted by .*"),
+    (Origin.ADOPTION, r"(\S+) was acknowledged by .*"),
+    (Origin.ADOPTION, r"(\S+) was bought before it was taken over by .*"),
 )
 SHARES = (
-    (Origin.PLAN, re.compile(r"(plan-[0-9a-f]+) accepted by .*", re.DOTALL)),
-    (Origin.ADOPTION, re.compile(r"()(?:acknowledged|taken over) by .*", re.DOTALL)),
-    (Origin.TAKEN_OVER, re.compile(r"()orders under our mark made these shares")),
+    (Origin.PLAN, r"(plan-[0-9a-f]+) accepted by .*"),
+    (Origin.ADOPTION, r"()(?:acknowledged|taken over) by .*"),
+    (Origin.TAKEN_OVER, r"()orders under our mark made these shares"),
 )
 FILLS = (
-    (Origin.PLAN, re.compile(r"adjustment:(plan-[0-9a-f]+):.+", re.DOTALL)),
-    (Origin.ADOPTION, re.compile(r"adoption:(.+):[0-9]{8}T[0-9]{12}Z:(?:from|to)", re.DOTALL)),
-    (Origin.ACTIVITY, re.compile(r"activity:(.+):[0-9]+", re.DOTALL)),
-    (Origin.GIVEN_BACK, re.compile(r"owned:(.+):(?:from|to)", re.DOTALL)),
-    (Origin.TAKEN_OVER, re.compile(r"taken-over:(.+)", re.DOTALL)),
+    (Origin.PLAN, r"adjustment:(plan-[0-9a-f]+):.+"),
+    (Origin.ADOPTION, r"adoption:(.+):[0-9]{8}T[0-9]{12}Z:(?:from|to)"),
+    (Origin.ACTIVITY, r"activity:(.+):[0-9]+"),
+    (Origin.GIVEN_BACK, r"owned:(.+):(?:from|to)"),
+    (Origin.TAKEN_OVER, r"taken-over:(.+)"),
 )
 BY_ITSELF = "tradebot"
-CAUSE = re.compile(r"([A-Z_]+): .+ against \S+")
-FAULT = re.compile(r"PASS_FAULT: .*", re.DOTALL)
-OVERRIDE = re.compile(r"override ([A-Z_,]+) at (\S+): ")
+CAUSE = r"([A-Z_]+): .+ against \S+"
+FAULT = r"PASS_FAULT: .*"
+OVERRIDE = r"override ([A-Z_,]+) at (\S+): "
 CAUSES = frozenset(
     {
         "DAILY_LOSS_HALT",
@@ -73,7 +73,7 @@ def fill(activity_id: str, venue_order_id: str) -> tuple[Origin, str]:
 
 def cash(why: str) -> Adjusted:
     """Return the purpose of a cash movement."""
-    activity = ACTIVITY.fullmatch(why)
+    activity = re.fullmatch(ACTIVITY, why, re.DOTALL)
     if activity:
         words = activity[2]
         return Adjusted(Origin.ACTIVITY, activity[1], words.partition(" ")[0].partition("/")[0], words)
@@ -82,7 +82,7 @@ def cash(why: str) -> Adjusted:
 
 def shares(symbol: str, why: str) -> Adjusted:
     """Return the purpose of a note about foreign shares."""
-    activity = ACTIVITY.fullmatch(why)
+    activity = re.fullmatch(ACTIVITY, why, re.DOTALL)
     if activity:
         return Adjusted(Origin.ACTIVITY, activity[1], "", activity[2])
     origin, about = _of(SHARES, why)
@@ -92,15 +92,15 @@ def shares(symbol: str, why: str) -> Adjusted:
 def state(name: str, who: str, why: str) -> State:
     """Return the causes named in a trading state's sentence; a person's halt has none."""
     if name == "ACTIVE":
-        accepted = OVERRIDE.match(why)
+        accepted = re.match(OVERRIDE, why)
         if accepted is None or not _is_time(accepted[2]):
             return State([], None)
         return State(sorted(CAUSES.intersection(accepted[1].split(","))), accepted[2])
     if who != BY_ITSELF:
         return State([], None)
-    if FAULT.fullmatch(why):
+    if re.fullmatch(FAULT, why, re.DOTALL):
         return State(["PASS_FAULT"], None)
-    matches = [CAUSE.fullmatch(part) for part in why.split("; ")]
+    matches = [re.fullmatch(CAUSE, part) for part in why.split("; ")]
     named = [part[1] for part in matches if part and part[1] in CAUSES]
     return State(sorted(named) if len(named) == len(matches) else None, None)
 
@@ -124,8 +124,8 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def _of(patterns: tuple[tuple[Origin, re.Pattern[str]], ...], text: str) -> tuple[Origin, str]:
-    found = ((origin, pattern.fullmatch(text)) for origin, pattern in patterns)
+def _of(patterns: tuple[tuple[Origin, str], ...], text: str) -> tuple[Origin, str]:
+    found = ((origin, re.fullmatch(pattern, text, re.DOTALL)) for origin, pattern in patterns)
     return next(((origin, match[1]) for origin, match in found if match), (Origin.UNKNOWN, ""))
 
 
