@@ -1,4 +1,4 @@
-"""Thousands of seeded schedules keep every zero, each trouble befalls some of them, and broken bots are seen."""
+"""Hundreds of seeded schedules keep every zero, each trouble befalls some of them, and broken bots are seen."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from tests.faults.troubles import AT_THE_DISK, EVERY, KILL, READ_AGAIN
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
-COUNT = (13 if SOAK else 4) * ROUND
+COUNT = (13 if SOAK else 2) * ROUND
 FIRSTS = range(1, 100_000 if SOAK else COUNT, COUNT)
 WENT_ON, GAVE_UP = {"done", "shut", "findings"}, {"error", "person", "keys", "away"}
 NOT_SURVIVED = {KILL, "no equity"}
@@ -30,12 +30,12 @@ CAUGHT = {
     "unknown-is-rejected": 1,
     "fate-not-asked": 1,
     "reconcile-that-flattens": 1,
-    "cached-halt": 90,
-    "no-second-look": 20,
-    "one-fill-an-order": 30,
+    "cached-halt": 50,
+    "no-second-look": 460,
+    "one-fill-an-order": 35,
     "no-stop": 1,
-    "believe-the-orders": 130,
-    "believe-the-positions": 990,
+    "believe-the-orders": 55,
+    "believe-the-positions": 245,
 }
 """Bots broken on purpose, and the schedule to begin with: what is seldom seen begins nearer to it."""
 
@@ -59,10 +59,12 @@ def ends_of(found: Mapping[str, Any]) -> Mapping[str, set[str]]:
 
 
 @pytest.mark.parametrize("first", FIRSTS)
-def test_no_schedule_breaks_a_promise_and_each_trouble_is_met_and_survived(
+def test_no_schedule_breaks_a_promise_each_trouble_is_met_and_survived_and_each_broken_bot_is_seen(
     first: int, record_property: Callable[[str, object], None]
 ) -> None:
-    found = played("--first", str(first), "--count", str(COUNT))
+    broken = CAUGHT if first == FIRSTS[0] else {}
+    controls = (word for name, begin in broken.items() for word in ("--control", f"{name}={begin}"))
+    found = played("--first", str(first), "--count", str(COUNT), *controls)
     assert found["problems"] == []
     assert found["schedules"] == COUNT
     record_property("seeded schedules", found["schedules"])
@@ -74,13 +76,8 @@ def test_no_schedule_breaks_a_promise_and_each_trouble_is_met_and_survived(
     assert set(EVERY) - set(ends) == set(), "never met"
     assert {name for name in set(EVERY) - NOT_SURVIVED if not ends[name] & WENT_ON} == set()
     assert {name for name in {*READ_AGAIN, *AT_THE_DISK} if not ends[name] & GAVE_UP} == set()
-
-
-def test_each_broken_promise_is_seen_in_some_schedule_that_is_named_with_what_replays_it() -> None:
-    controls = (word for name, first in CAUGHT.items() for word in ("--control", f"{name}={first}"))
-    found = played("--count", "400", *controls)
-    assert {name for name in CAUGHT if found[name][1]} == set(CAUGHT)
-    problems = [problem for _, some in found.values() for problem in some]
+    assert {name for name, problems in found["caught"].items() if problems} == set(broken)
+    problems = [problem for some in found["caught"].values() for problem in some]
     assert [problem for problem in problems if not problem.endswith("--count 1 --tell]")] == []
 
 

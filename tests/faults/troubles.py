@@ -109,6 +109,9 @@ KILL = "killed"
 AT_THE_DISK = (*DISK, "EFBIG")
 SOON, LATEST = 12, 26
 """Points that every run reaches, and that the longest do; what fails at the first is nothing that a pass needs."""
+WIDEST = 90
+"""The widest limit, which most runs live with: each four of it are one descriptor, and each one is GROWTH bytes."""
+GROWTH = 350
 TWIN = "another copy orders"
 AT_A_POINT = (*DISK, *JUMPS, *HALTS, *UNASKED, TWIN, KILL)
 EVERY = (*RULES, *LIES, *AT_A_POINT, *LIMITS, *DATES)
@@ -245,7 +248,10 @@ class Fate:
 def met_by(name: str) -> Sequence[str]:
     """Return the verbs whose runs a trouble befalls, if not all of them."""
     if name in OF_WRITES:
-        return ("entries", "entries", "exits") if "submit" in RULES[name].befalls else ("exits",)
+        befalls = RULES[name].befalls
+        if "submit" not in befalls:
+            return ("exits",)
+        return ("entries", "entries", "exits") if SELDOM & set(befalls) else ("entries",)
     return ("entries", "exits", "compare")
 
 
@@ -257,6 +263,7 @@ def placed(chance: random.Random, card: Card, tag: str, verb: str) -> Trouble:
     if name not in RULES:
         at_socket = name in (KILL, *HALTS) and verb == "entries" and chance.random() < 0.5
         at = chance.choice((1, chance.randint(1, LATEST))) if name in DISK and not lasting else chance.randint(1, SOON)
+        at = chance.randint(1, WIDEST) if name in LIMITS else at
         return Trouble(name, at, lasting, at_socket)
     befalls = RULES[name].befalls
     written = [kind for kind in befalls if kind in SENT_BY[verb] and not lasting]
@@ -271,10 +278,10 @@ def limit_of(day: Day, troubles: Sequence[Trouble]) -> Limit | None:
         if trouble.name == "EMFILE":
             return descriptors(trouble.at // 4)
         if trouble.name == "EFBIG":
-            names = (state_folder.JOURNAL, state_folder.LEDGER, state_folder.FACTS)
+            names = (state_folder.JOURNAL, state_folder.LEDGER, state_folder.FACTS, state_folder.LEDGER)
             path = day.folder / names[trouble.at % len(names)]
             size = path.stat().st_size if path.exists() else 0
-            return Limit(resource.RLIMIT_FSIZE, size + 97 * trouble.at)
+            return Limit(resource.RLIMIT_FSIZE, size + GROWTH * trouble.at)
     return None
 
 
