@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ import pytest
 
 from tests.adapters.ledger import old_books
 from tests.adapters.samples import minutes
+from tests.faults.together import DIED, Child, Turn, together
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
@@ -127,36 +127,41 @@ class Failing:
             raise OSError(errno.EIO, "the disk", point)
 
 
-def dies_at(folder: Path, act: Act, number: int) -> bool:
-    """Do something in a process that SIGKILL ends at its point of that number; tell whether it came so far."""
-    child = os.fork()
-    if not child:
-        left = iter(range(number))
-        failpoint.hook = lambda point: None if next(left, None) is not None else os.kill(os.getpid(), signal.SIGKILL)
-        act(folder)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) in (0, -signal.SIGKILL)
-    return os.WIFSIGNALED(status)
-
-
 def in_force(folder: Path) -> TradingState:
     """Return what another process reads."""
     with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
         return ledger.trading_state().state
 
 
-def kills(place: Path, case: Case) -> Iterator[Path]:
-    """Yield the folder as each death leaves it, one after each point on the way."""
+def run_on(folder: Path, made: Path, act: Act, dies: Callable[[str], bool]) -> Turn:
+    """Return an act on a copy of a folder, in a process that SIGKILL ends at a point."""
+    shutil.copytree(made, folder, symlinks=True)
+
+    def live(child: Child) -> int:
+        child.arm()
+        act(folder)
+        return 0
+
+    return Turn(live, dies)
+
+
+def after(number: int) -> Callable[[str], bool]:
+    """Return what asks for the death at the point that comes after so many others."""
+    left = iter(range(number))
+    return lambda point: next(left, None) is None
+
+
+def kills(place: Path, case: Case) -> list[Path]:
+    """Return the folder as each death leaves it, one at each point on the way."""
     made = old_books.make(place / "made").path
     case.before(made)
-    for number in count():
-        folder = place / str(number)
-        shutil.copytree(made, folder, symlinks=True)
-        if not dies_at(folder, case.act, number):
-            assert number > 6
-            return
-        yield folder
+    (spared,) = together([run_on(place / "spared", made, case.act, lambda point: False)])
+    assert (spared.code, len(spared.points) > 6) == (0, True)
+    folders = [place / str(number) for number in range(len(spared.points))]
+    ends = together([run_on(folder, made, case.act, after(number)) for number, folder in enumerate(folders)])
+    assert [end.points for end in ends] == [spared.points[: number + 1] for number in range(len(folders))]
+    assert {end.code for end in ends} == {DIED}
+    return folders
 
 
 @pytest.mark.parametrize("name", ENDED)

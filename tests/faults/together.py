@@ -85,11 +85,13 @@ class _Process:
     def __init__(self, turns: Sequence[Turn], writer: int) -> None:
         self._waiting: Iterator[tuple[int, Turn]] = iter(enumerate(turns))
         self._writer = writer
+        self._told: list[str] = []
 
     def live(self) -> None:
         """Let all have their turns, and leave without any clean-up that a killed process would not do either."""
         gc.disable()
         self._go_on()
+        self._hand_over()
         os._exit(0)
 
     def _go_on(self) -> None:
@@ -104,11 +106,16 @@ class _Process:
             self._tell(number, CODE, str(code))
 
     def _reached(self, number: int, turn: Turn, name: str) -> None:
-        # Written before the kill: a pipe keeps what a dead process has written.
         self._tell(number, POINT, name)
         if turn.dies(name):
             self._go_on()
+            self._hand_over()
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _tell(self, number: int, kind: str, text: str) -> None:
-        os.write(self._writer, f"{number} {kind} {text}\n".encode())
+        self._told.append(f"{number} {kind} {text}\n")
+
+    def _hand_over(self) -> None:
+        """Write down what was told, before the end: a pipe keeps what a dead process has written."""
+        with os.fdopen(self._writer, "w") as pipe:
+            pipe.writelines(self._told)
