@@ -6,12 +6,14 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tradebot.exchange.faults.kinds import KINDS, STREAMS, can_meet, is_in_reach, is_pattern
 from tradebot.exchange.faults.moments import Moment, read_moment
 from tradebot.exchange.faults.table import FAULTS, NEEDED, ON_EVENTS, Parameter
-from tradebot.exchange.faults.yamltext import Lines, Path, TextError, read_yaml
+
+if TYPE_CHECKING:
+    from tradebot.exchange.faults.yamltext import Lines, Path
 
 MOST_RULES = 50
 _MOST_WORDS = 20
@@ -98,6 +100,9 @@ class Rule(NamedTuple):
 
 def read_rules(text: str) -> tuple[Rule, ...]:
     """Read the rules of a script; raise RuleError if it is invalid."""
+    # Most exchanges never read a script, and loading YAML takes a twentieth of their start.
+    from tradebot.exchange.faults.yamltext import TextError, read_yaml
+
     try:
         value, lines = read_yaml(text)
     except TextError as error:
