@@ -47,18 +47,18 @@ def cases(quick: Path, trading: Path) -> list[Case]:
     return [
         Case(PASS, (sys.executable, "-c", "pass")),
         Case(SDK, (sys.executable, "-c", "import alpaca.trading.client")),
-        Case("--help", (program, "--help"), bound=15),
-        *(Case(f"{verb} --help", (program, *verb.split(), "--help"), bound=15) for verb in VERBS),
-        Case("halt", tradebot(quick, "halt"), bound=6),
-        Case("status", tradebot(trading, "status"), bound=45),
-        Case("doctor --offline", tradebot(trading, "doctor", "--offline"), bound=45),
+        Case("--help", (program, "--help"), bound=11),
+        *(Case(f"{verb} --help", (program, *verb.split(), "--help"), bound=11) for verb in VERBS),
+        Case("halt", tradebot(quick, "halt"), bound=5),
+        Case("status", tradebot(trading, "status"), bound=32),
+        Case("doctor --offline", tradebot(trading, "doctor", "--offline"), bound=32),
         *(
-            Case(verb, tradebot(trading, *verb.split()), bound=45)
+            Case(verb, tradebot(trading, *verb.split()), bound=32)
             for verb in ("positions", "orders", "fills", "events", "config show")
         ),
-        Case("why-no-orders", tradebot(trading, "why-no-orders"), bound=45),
+        Case("why-no-orders", tradebot(trading, "why-no-orders"), bound=32),
         # A slot is traded once; a forced one makes every run do the whole work.
-        Case("trade-once", tradebot(trading, "trade-once", "--force-slot"), against=SDK, bound=1.6),
+        Case("trade-once", tradebot(trading, "trade-once", "--force-slot"), against=SDK, bound=1.0),
     ]
 
 
