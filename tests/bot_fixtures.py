@@ -1,8 +1,8 @@
 """One bot a module, and how a test talks to it."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,9 +67,9 @@ def new_bot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]
         yield Bot(path, capsys)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot that the tests of a module copy."""
+    """Yield the folder of a bot that tests copy."""
     with made(tmp_path_factory.mktemp("cli") / "state") as folder:
         yield folder
 
@@ -77,12 +77,38 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def trader(ready: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
     """Yield a copy of one bot, half an hour into its second session and about to trade."""
-    brought = ready / "brought"
-    if not brought.exists():
-        second_session(Bot(ready, capsys))
-        process.stop(ready / "exchange")
-        brought.touch()
-    place = tmp_path / "state"
-    shutil.copytree(ready, place)
-    yield Bot(place, capsys)
+    with copied(ready, tmp_path / "state", capsys, second_session) as bot:
+        yield bot
+
+
+@pytest.fixture(scope="module")
+def _own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    place = tmp_path_factory.mktemp("cli") / "state"
+    yield place
     process.stop(place / "exchange")
+
+
+@pytest.fixture
+def awake(ready: Path, _own_place: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return such a copy that is shared by the tests of a module in their order."""
+    if not _own_place.exists():
+        with copied(ready, _own_place, capsys, second_session):
+            pass
+    return Bot(_own_place, capsys)
+
+
+@contextmanager
+def copied(
+    source: Path, place: Path, capture: pytest.CaptureFixture[str], bring: Callable[[Bot], None]
+) -> Iterator[Bot]:
+    """Yield a copy of a bot that has been brought to where its copies begin, which is done once."""
+    brought = source / f"{bring.__name__}.done"
+    if not brought.exists():
+        bring(Bot(source, capture))
+        process.stop(source / "exchange")
+        brought.touch()
+    shutil.copytree(source, place)
+    try:
+        yield Bot(place, capture)
+    finally:
+        process.stop(place / "exchange")

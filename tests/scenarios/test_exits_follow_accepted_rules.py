@@ -1,6 +1,7 @@
 """Exits go by the rules that were accepted, whatever file and environment say, and also where they cannot be read."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.accepting import accept
 from tests.adapters.ledger import version_2
 from tests.bot import Bot, Said
+from tests.bot_fixtures import copied
 from tests.commands.config.test_accept import orders
 
 TIME = "TRADEBOT_EXITS__TIME_EXIT_S"
@@ -15,13 +17,17 @@ STRAY = "TRADEBOT_FOO"
 
 
 @pytest.fixture
-def holder(trader: Bot) -> Bot:
-    """Return a bot that holds positions, an hour before the session is over for entries."""
-    assert trader.json("trade-once")["orders"] > 0
-    trader.says("exchange", "tick", "2m")
-    assert trader.says("reconcile").code == 0
-    assert trader.json("positions")["positions"]
-    return trader
+def holder(awake: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    """Yield a copy of a bot that holds positions, an hour before the session is over for entries."""
+    with copied(awake.folder, tmp_path / "state", capsys, trade) as bot:
+        yield bot
+
+
+def trade(bot: Bot) -> None:
+    assert bot.json("trade-once")["orders"] > 0
+    bot.says("exchange", "tick", "2m")
+    assert bot.says("reconcile").code == 0
+    assert bot.json("positions")["positions"]
 
 
 def sold(bot: Bot) -> int:

@@ -2,12 +2,11 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from tests.bot import Bot, log, made, second_session
+from tests.bot import Bot, log
 from tests.commands.halt.test_halt import NO_ROOM, python
 from tests.privileges import without_privileges
 from tradebot.adapters.state import switch
@@ -16,26 +15,18 @@ BOOKS = ("ledger.db", "journal.jsonl")
 PASS = ("trade-once", "--force-slot", "--json")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Yield the folder of a bot; its first test brings it to where it would trade."""
-    with made(tmp_path_factory.mktemp("force") / "state") as path:
-        yield path
-
-
 @pytest.fixture
-def ready(bot: Bot) -> Bot:
+def armed(awake: Bot) -> Bot:
     """Return the module's bot, half an hour into its second session and armed, with a copy of its books beside."""
-    kept = bot.folder.with_name("kept")
+    kept = awake.folder.with_name("kept")
     if not kept.exists():
-        second_session(bot)
-        assert "DRY_RUN" in bot.json("trade-once", "--dry-run")["refused"], "nothing would trade, so nothing is shown"
+        assert "DRY_RUN" in awake.json("trade-once", "--dry-run")["refused"], "nothing would trade, so nothing is shown"
         kept.mkdir()
         for name in BOOKS:
-            shutil.copy(bot.folder / name, kept)
-    if not switch.armed(bot.folder):
-        assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
-    return bot
+            shutil.copy(awake.folder / name, kept)
+    if not switch.armed(awake.folder):
+        assert awake.says("unhalt", "--confirm", awake.tail()).code == 0
+    return awake
 
 
 def entries(bot: Bot) -> int:
@@ -89,98 +80,98 @@ AFTERWARDS: tuple[tuple[Callable[[Bot], None], int], ...] = (
 
 
 @pytest.mark.parametrize(("damage", "code"), AFTERWARDS)
-def test_a_halt_is_in_force_after(ready: Bot, damage: Callable[[Bot], None], code: int) -> None:
-    before = entries(ready)
-    assert ready.says("halt", "--reason", "hold").code == 0
-    damage(ready)
-    said = ready.says(*PASS)
+def test_a_halt_is_in_force_after(armed: Bot, damage: Callable[[Bot], None], code: int) -> None:
+    before = entries(armed)
+    assert armed.says("halt", "--reason", "hold").code == 0
+    damage(armed)
+    said = armed.says(*PASS)
     assert (said.code, set(said.data["refused"]) & {"HALTED", "DRY_RUN", "SENT"}) == (code, {"HALTED"})
-    assert entries(ready) == before
+    assert entries(armed) == before
 
 
-def test_a_halt_is_in_force_while_the_ledger_is_lost_and_after_it_came_back(ready: Bot) -> None:
-    before = entries(ready)
-    ready.says("halt")
-    lose(ready)
-    assert ready.says(*PASS).code == 2
-    assert ready.says("halt", "--reason", "again").code in (0, 5)
-    restore(ready)
-    assert ready.says(*PASS).code == 3
-    assert entries(ready) == before
+def test_a_halt_is_in_force_while_the_ledger_is_lost_and_after_it_came_back(armed: Bot) -> None:
+    before = entries(armed)
+    armed.says("halt")
+    lose(armed)
+    assert armed.says(*PASS).code == 2
+    assert armed.says("halt", "--reason", "again").code in (0, 5)
+    restore(armed)
+    assert armed.says(*PASS).code == 3
+    assert entries(armed) == before
 
 
-def test_a_halt_typed_on_a_full_disk_is_in_force(ready: Bot) -> None:
-    before = entries(ready)
-    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(ready.folder))
+def test_a_halt_typed_on_a_full_disk_is_in_force(armed: Bot) -> None:
+    before = entries(armed)
+    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(armed.folder))
     assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
-    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
+    assert (armed.says(*PASS).code, entries(armed)) == (3, before)
 
 
-def test_a_halt_typed_in_a_read_only_folder_is_in_force_there_and_after_it_was_opened_again(ready: Bot) -> None:
-    before = entries(ready)
-    ready.folder.chmod(0o500)
+def test_a_halt_typed_in_a_read_only_folder_is_in_force_there_and_after_it_was_opened_again(armed: Bot) -> None:
+    before = entries(armed)
+    armed.folder.chmod(0o500)
     try:
-        done = without_privileges([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(ready.folder)])
+        done = without_privileges([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(armed.folder)])
         assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
-        assert (ready.folder / "ARMED").read_bytes() == b""
-        command = [sys.executable, "-m", "tradebot", *PASS, "--state-dir", str(ready.folder)]
+        assert (armed.folder / "ARMED").read_bytes() == b""
+        command = [sys.executable, "-m", "tradebot", *PASS, "--state-dir", str(armed.folder)]
         assert without_privileges(command).returncode != 0
     finally:
-        ready.folder.chmod(0o700)
-    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
+        armed.folder.chmod(0o700)
+    assert (armed.says(*PASS).code, entries(armed)) == (3, before)
 
 
-def test_a_halt_typed_where_no_file_can_be_changed_but_the_books_is_in_force(ready: Bot) -> None:
-    before = entries(ready)
-    (ready.folder / "ARMED").chmod(0o400)
-    ready.folder.chmod(0o500)
+def test_a_halt_typed_where_no_file_can_be_changed_but_the_books_is_in_force(armed: Bot) -> None:
+    before = entries(armed)
+    (armed.folder / "ARMED").chmod(0o400)
+    armed.folder.chmod(0o500)
     try:
-        done = without_privileges([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(ready.folder)])
+        done = without_privileges([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(armed.folder)])
         assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
     finally:
-        ready.folder.chmod(0o700)
-    assert switch.armed(ready.folder), "the file could be changed, so this showed nothing"
-    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
+        armed.folder.chmod(0o700)
+    assert switch.armed(armed.folder), "the file could be changed, so this showed nothing"
+    assert (armed.says(*PASS).code, entries(armed)) == (3, before)
 
 
 @pytest.mark.parametrize("name", ["ARMED", "HALT"])
-def test_a_file_that_may_not_be_read_counts_as_a_halt(ready: Bot, name: str) -> None:
-    before = entries(ready)
-    (ready.folder / name).touch()
-    (ready.folder / name).chmod(0)
+def test_a_file_that_may_not_be_read_counts_as_a_halt(armed: Bot, name: str) -> None:
+    before = entries(armed)
+    (armed.folder / name).touch()
+    (armed.folder / name).chmod(0)
     try:
-        command = [sys.executable, "-m", "tradebot", *PASS, "--state-dir", str(ready.folder)]
+        command = [sys.executable, "-m", "tradebot", *PASS, "--state-dir", str(armed.folder)]
         assert without_privileges(command).returncode == 3
     finally:
-        (ready.folder / name).chmod(0o600)
-    assert entries(ready) == before
-    assert ready.says("halt").code == 0
+        (armed.folder / name).chmod(0o600)
+    assert entries(armed) == before
+    assert armed.says("halt").code == 0
 
 
-def test_a_halt_file_that_a_pass_has_seen_holds_after_it_was_removed(ready: Bot) -> None:
-    before = entries(ready)
-    (ready.folder / "HALT").touch()
-    ready.says("trade-once", "--force-slot", "--dry-run")
-    assert switch.armed(ready.folder), "a dry run halted"
+def test_a_halt_file_that_a_pass_has_seen_holds_after_it_was_removed(armed: Bot) -> None:
+    before = entries(armed)
+    (armed.folder / "HALT").touch()
+    armed.says("trade-once", "--force-slot", "--dry-run")
+    assert switch.armed(armed.folder), "a dry run halted"
     for _ in range(2):
-        assert ready.says("evaluate-exits", "--force-slot").code in (0, 3)
-    (ready.folder / "HALT").unlink()
-    assert (ready.says(*PASS).code, entries(ready)) == (3, before)
-    told = [row for row in ready.json("events")["events"] if row["event_type"] == "halted_by_file"]
+        assert armed.says("evaluate-exits", "--force-slot").code in (0, 3)
+    (armed.folder / "HALT").unlink()
+    assert (armed.says(*PASS).code, entries(armed)) == (3, before)
+    told = [row for row in armed.json("events")["events"] if row["event_type"] == "halted_by_file"]
     assert [row["severity"] for row in told if row["details"] == {"who": "file", "why": "HALT file"}] == ["WARN"]
-    assert (ready.json("status")["trading_state"], ready.json("status")["trading_who"]) == ("REDUCE_ONLY", "file")
+    assert (armed.json("status")["trading_state"], armed.json("status")["trading_who"]) == ("REDUCE_ONLY", "file")
 
 
-def test_a_halt_file_touched_by_hand_holds_until_it_is_ended_by_the_verb(ready: Bot) -> None:
-    before = entries(ready)
-    (ready.folder / "HALT").touch()
-    said = ready.says(*PASS)
-    assert (said.code, "HALTED" in said.data["refused"], entries(ready)) == (3, True, before)
+def test_a_halt_file_touched_by_hand_holds_until_it_is_ended_by_the_verb(armed: Bot) -> None:
+    before = entries(armed)
+    (armed.folder / "HALT").touch()
+    said = armed.says(*PASS)
+    assert (said.code, "HALTED" in said.data["refused"], entries(armed)) == (3, True, before)
     assert "STATE_UNREADABLE" not in said.data["refused"]
-    shown = ready.json("status")
+    shown = armed.json("status")
     assert (shown["trading_state"], shown["trading_why"], shown["trading_at"] is None) == (
         "REDUCE_ONLY", "HALT file", False
     )  # fmt: skip
-    assert ready.says("unhalt", "--confirm", ready.tail()).code == 0
-    assert ready.says(*PASS).code == 0
-    assert entries(ready) > before, "nothing but the halt kept entries back in all of these tests"
+    assert armed.says("unhalt", "--confirm", armed.tail()).code == 0
+    assert armed.says(*PASS).code == 0
+    assert entries(armed) > before, "nothing but the halt kept entries back in all of these tests"
