@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -197,16 +198,9 @@ class Stage:
     def __init__(self, folder: Path, sessions: int = 5) -> None:
         self.folder = folder
         self.exchange = folder / "exchange"
-        spec = MarketSpec(
-            start=date(2026, 11, 16),
-            symbols=SYMBOLS,
-            sessions=sessions,
-            seed=7,
-            # Without a bound to the volume, bots do not take each other's fills.
-            fill=NEXT_BAR._replace(volume_share=None),
-        )
-        # Building a market loads pandas, which every later fork of this process would pay for.
-        _in_a_child(lambda: process.create(self.exchange, spec))
+        self.exchange.mkdir()
+        for name, content in _market(sessions).items():
+            (self.exchange / name).write_bytes(content)
         self.url = process.ensure(self.exchange).url
 
     def close(self) -> None:
@@ -259,6 +253,23 @@ class Stage:
         with (self.exchange / "log.jsonl").open("rb") as file:
             for line in file:
                 yield json.loads(line)
+
+
+@cache
+def _market(sessions: int) -> dict[str, bytes]:
+    """Return the files of a new exchange of this many sessions: all stages begin with the same ones."""
+    spec = MarketSpec(
+        start=date(2026, 11, 16),
+        symbols=SYMBOLS,
+        sessions=sessions,
+        seed=7,
+        # Without a bound to the volume, bots do not take each other's fills.
+        fill=NEXT_BAR._replace(volume_share=None),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        # Building a market loads pandas, which every later fork of this process would pay for.
+        _in_a_child(lambda: process.create(Path(folder), spec))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 def _in_a_child(step: Callable[[], None]) -> None:
