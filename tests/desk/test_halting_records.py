@@ -47,7 +47,7 @@ def test_all_causes_that_stand_are_told_with_their_numbers_and_by_whom() -> None
 def test_what_stands_names_each_cause_with_what_ends_it() -> None:
     causes = remaining_causes(fallen().world(dry_run=True)).split("; ")
     assert [cause.partition(": ")[0] for cause in causes] == ["DAILY_LOSS_HALT", "DRAWDOWN_REACHED"]
-    assert all(", ended by " in cause for cause in causes)
+    assert all(", which " in cause for cause in causes)
 
 
 def test_a_fault_halts_at_its_own_time_and_tells_it() -> None:

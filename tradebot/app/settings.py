@@ -279,7 +279,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[dict[str, object], di
 
 
 def _dashless(path: str) -> str:
-    """Return a dotted name as a variable can spell it: names of the environment hold no dash."""
+    """Return a dotted name as an environment variable can spell it, without dashes."""
     return path.replace("-", "_")
 
 

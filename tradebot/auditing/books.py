@@ -153,5 +153,5 @@ def compared(evidence: Evidence) -> Item:
 
 
 def _blocking(blocking: int, findings: int) -> str:
-    """Return how many of the findings keep entries shut: 1 of 2 findings keeps entries shut."""
-    return f"{blocking} of {counted(findings, 'finding')} {noun(blocking, 'keeps', 'keep')} entries shut"
+    """Return how many of the findings keep entries closed: 1 of 2 findings keeps entries closed."""
+    return f"{blocking} of {counted(findings, 'finding')} {noun(blocking, 'keeps', 'keep')} entries closed"

@@ -59,7 +59,7 @@ def _job(run: JobRun, evidence: Evidence) -> Item:
 
 
 def market(evidence: Evidence) -> Item:
-    """Judge whether the venue's clock and the stored calendar agree about the session."""
+    """Judge whether the broker's clock and the stored calendar agree about the session."""
     place, broker, moment = (Area.MARKET, "market session"), evidence.broker, evidence.moment
     if isinstance(broker, Silence):
         return silent(place, broker)

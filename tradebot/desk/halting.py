@@ -55,7 +55,7 @@ def after_send(world: World, desk: Desk, sent: Decision) -> Desk:
 def remaining_causes(world: World) -> str:
     """Return the causes that would halt the bot again, each with what clears it; empty if there are none."""
     causes = failing_rules(take(world, with_flow=False), world.rules.halts)
-    return "; ".join(f"{causes_text([cause])}, ended by {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
+    return "; ".join(f"{causes_text([cause])}, {CLEARED_BY[cause.reason]}" for cause in causes if cause.reason)
 
 
 def hidden_halts(ledger: Ledger, halt: TradingStateRecord) -> tuple[TradingStateRecord, ...]:

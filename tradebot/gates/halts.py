@@ -22,14 +22,15 @@ BY_ITSELF = "tradebot"
 STORMS = frozenset({Reason.REJECT_STORM, Reason.UNKNOWN_STORM})
 
 CLEARED_BY = {
-    Reason.DAILY_LOSS_HALT: "the next session, which starts with no loss",
-    Reason.DRAWDOWN_REACHED: "unhalt --override, which measures from the current equity on",
-    Reason.REJECT_STORM: "the end of halts.storm_window_s",
-    Reason.UNKNOWN_STORM: "reconcile, which looks the orders up, or the end of halts.storm_window_s",
-    Reason.SECOND_WRITER: "the end of the other copy's orders; if one has filled or has our id, unhalt --override",
-    Reason.BOOKS_OLD: "reconcile --apply PLAN, which takes those orders over",
-    Reason.VENUE_DRIFT: "a reply that can be read",
-    Reason.PASS_FAULT: "a person who has read the error",
+    Reason.DAILY_LOSS_HALT: "which clears in the next session",
+    Reason.DRAWDOWN_REACHED: "which needs unhalt --override (drawdown is then measured from the current equity on)",
+    Reason.REJECT_STORM: "which clears after halts.storm_window_s",
+    Reason.UNKNOWN_STORM: "which clears after reconcile has looked the orders up, or after halts.storm_window_s",
+    Reason.SECOND_WRITER: "which clears when the other copy's orders have ended, or needs unhalt --override if one"
+    " has filled or has our id",
+    Reason.BOOKS_OLD: "which needs reconcile --apply PLAN to take those orders over",
+    Reason.VENUE_DRIFT: "which clears when the broker's replies can be read again",
+    Reason.PASS_FAULT: "which needs a person to read the error",
 }
 """What clears each cause of a halt. None needs an entry, which a halted bot can't send."""
 

@@ -19,12 +19,12 @@ class Verdict(StrEnum):
 
 
 class Gate(StrEnum):
-    """Everyone who may be asked about a candidate, in the fixed order of asking, with the unit of what it compares."""
+    """Every gate that may be asked about a candidate, in the order of asking, with the unit of what it compares."""
 
     unit: Unit
 
     def __new__(cls, value: str, unit: Unit = Unit.NONE) -> "Gate":
-        """Make a gate of its name and its unit."""
+        """Create a gate from its name and unit."""
         gate = str.__new__(cls, value)
         gate._value_, gate.unit = value, unit
         return gate
@@ -71,7 +71,7 @@ class Gate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answer; `observed` and `limit` are in the reason's unit, or in the gate's where it states none.
+    """One answer; `observed` and `limit` are in the reason's unit, or in the gate's if the reason has none.
 
     `age_s` is in seconds.
     """
@@ -90,7 +90,7 @@ class Decision:
 
     @property
     def units(self) -> tuple[Unit, Unit]:
-        """Return the units of what was observed and of the limit."""
+        """Return the units of `observed` and of `limit`."""
         return units_of(self.gate, self.reason)
 
     @property
@@ -104,7 +104,7 @@ class Decision:
 
 
 def units_of(gate: Gate, reason: Reason | None) -> tuple[Unit, Unit]:
-    """Return the units of what a gate observed, and of its limit."""
+    """Return the units of a gate's `observed` and `limit`."""
     own = REASONS[reason].units if reason else None
     return own or (gate.unit, gate.unit)
 

@@ -24,7 +24,7 @@ TARGET_DONE = "target_done"
 class Mark(NamedTuple):
     """The readable parts of one of our client order ids; `strategy` is cut to five letters, in capitals.
 
-    `purpose` is None for one that this version doesn't know; an id that was cut short names no strategy either.
+    `purpose` is None if this version doesn't know it; a truncated id has no strategy either.
     """
 
     strategy: str
@@ -36,7 +36,7 @@ class Mark(NamedTuple):
 
 
 def is_marked(client_order_id: str) -> bool:
-    """Return True if a client order id carries our mark, which is all that a venue keeps to tell our orders."""
+    """Return True if a client order id carries our mark, the only sign at the venue that an order is ours."""
     return mark_of(client_order_id) is not None
 
 
@@ -47,7 +47,7 @@ def mark_of(client_order_id: str) -> Mark | None:
     parts = client_order_id.split(".")
     if len(parts) < 6:
         return Mark("", None)
-    # A symbol may hold dots of its own, so what follows it is counted from the end.
+    # A symbol may contain dots, so count the parts after it from the end.
     return Mark(parts[2], next((purpose for purpose in Purpose if purpose[:5].upper() == parts[-2]), None))
 
 
