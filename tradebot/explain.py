@@ -97,7 +97,7 @@ def funnel(cycles: Sequence[CycleRecord]) -> Funnel:
 
 
 def with_outcomes(cycles: Sequence[CycleRecord], found: Callable[[str], bool]) -> list[CycleRecord]:
-    """Return the passes, counting each order with unknown outcome as sent if the venue was `found` to have it later."""
+    """Return the passes, counting each order with an unknown outcome as sent if the venue was `found` to have it."""
     return [
         replace(cycle, candidates=tuple(_settled(record, found) for record in cycle.candidates)) for cycle in cycles
     ]

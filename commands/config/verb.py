@@ -167,7 +167,7 @@ def _source(row: Value) -> str:
 def _render_check(console: "Console", data: Checked) -> None:
     from rich.markup import escape
 
-    from tradebot.gates.permission import difference_text
+    from tradebot.gates.permission import described
 
     what = "Configuration" if data.file is None else "Standard input" if data.file == "-" else data.file
     console.print(f"{escape(what)} is [green]valid[/green] ({counted(data.values, 'setting')})")
@@ -181,7 +181,7 @@ def _render_check(console: "Console", data: Checked) -> None:
     looser = [row for row in data.differences if row.looser]
     console.print("Looser than accepted, so entries are closed:" if looser else "Nothing is looser than accepted.")
     for row in looser:
-        console.print(f"  {difference_text(row)}", markup=False)
+        console.print(f"  {described(row)}", markup=False)
     if looser:
         console.print("Next: tradebot config accept, or set it back", markup=False)
 

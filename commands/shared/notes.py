@@ -19,13 +19,13 @@ def notes(app: "App", now: "datetime | None") -> tuple[str, ...]:
 
 def _rules(app: "App") -> "Iterator[str]":
     from tradebot.app.baseline import differences
-    from tradebot.gates.permission import EXITS, difference_text
+    from tradebot.gates.permission import EXITS, described
 
     unread, accepted = app.loaded.unread, app.accepted
     if unread is not None:
         yield f"Everything goes by the accepted configuration, and no entry is sent: {unread.message}. {unread.hint}"
     found = differences(app.settings, accepted, app.loaded.origins) if accepted else ()
-    changed = [difference_text(difference) for difference in found if difference.name.startswith(EXITS)]
+    changed = [described(difference) for difference in found if difference.name.startswith(EXITS)]
     if changed:
         yield f"Exits go by the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
 

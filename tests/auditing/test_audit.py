@@ -213,7 +213,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     "unresolved intents": (
         {"unresolved": (intent_record(400, IntentState.UNKNOWN),)},
         State.FAIL,
-        "1 with unknown outcome, the oldest (MSFT) for 7 min",
+        "1 with an unknown outcome, the oldest (MSFT) for 7 min",
     ),
     "backups": (
         {"backups": Backups(2, {"b1": "a part is lost"})},

@@ -126,7 +126,7 @@ def test_no_sentence_names_a_cause_whoever_wrote_it() -> None:
         said = TradingStateRecord(TradingState.REDUCE_ONLY, who, "DAILY_LOSS_HALT: 1 against 0", ago(5))
         assert override_for([said]) is None
     seen = TROUBLED[Reason.DAILY_LOSS_HALT]
-    words = f"override DAILY_LOSS_HALT at {NOW.isoformat()}: small"
+    words = f"override DAILY_LOSS_HALT at {ago(5).isoformat()}: small"
     spoken = TradingStateRecord(TradingState.ACTIVE, "ada", words, NOW)
     assert [cause.reason for cause in failing_rules(replace(seen, state=spoken), HALTS)] == [Reason.DAILY_LOSS_HALT]
 

@@ -15,7 +15,7 @@ LATE = timedelta(minutes=3)
 
 
 LOOKED_UP = timedelta(minutes=5)
-"""How long passes may look up an order with unknown outcome before a person is needed."""
+"""How long the passes keep looking up an order with an unknown outcome before a person is needed."""
 
 
 def silent(place: tuple[Area, str], silence: Silence) -> Item:
@@ -62,7 +62,7 @@ def _ids(orders: list[Order]) -> str:
 
 
 def unresolved(evidence: Evidence) -> Item:
-    """Judge the intents whose outcome is unknown: each pass looks up recent ones, old ones need a person."""
+    """Judge the intents with an unknown outcome: each pass looks up recent ones, old ones need a person."""
     place, total = (Area.ORDERS, "unresolved intents"), sum(evidence.intents.values())
     if not total:
         return nothing(place, "order", evidence)
@@ -73,7 +73,7 @@ def unresolved(evidence: Evidence) -> Item:
         return judged(place, look, now, State.OK, f"none unresolved; {done:,} accepted")
     oldest = min(waiting, key=lambda record: record.intent.at)
     age = now - oldest.intent.at
-    found = f"{len(waiting)} with unknown outcome, the oldest ({oldest.intent.instrument.symbol}) for "
+    found = f"{len(waiting)} with an unknown outcome, the oldest ({oldest.intent.instrument.symbol}) for "
     found += f"{span(age.total_seconds())}: its symbol takes no order"
     return judged(place, look, now, State.FAIL if age > LOOKED_UP else State.WARN, found, RECONCILE)
 

@@ -95,14 +95,14 @@ def configuration(inputs: PermissionInputs) -> Door:
     found = "nothing is looser than in the accepted configuration"
     if looser:
         more = f"; and {len(looser) - NAMED} more" if len(looser) > NAMED else ""
-        found = "; ".join(map(difference_text, looser[:NAMED])) + more
+        found = "; ".join(map(described, looser[:NAMED])) + more
         if any(difference.name.startswith(EXITS) for difference in looser):
             found += "; exits go by the accepted rules"
     return Door(CONFIGURATION, Reason.CONFIG_LOOSENED, not looser, found)
 
 
-def difference_text(difference: Difference) -> str:
-    """Return a difference as text: the setting, its accepted value, its current value and where that comes from."""
+def described(difference: Difference) -> str:
+    """Describe one difference: the setting, its accepted value, its current value and where that comes from."""
     accepted = _shown(difference.approved) if difference.known else "no value"
     now = _shown(difference.now) if difference.given else "gone"
     return f"{difference.name} was accepted as {accepted} and is {now} ({difference.origin})"
@@ -155,7 +155,7 @@ def _shadow_lifted(differences: Sequence[Difference]) -> Iterator[Door]:
     """Close everything if the bot was accepted in shadow but isn't in it anymore: it was never meant to send orders."""
     for difference in differences:
         if difference.name == SHADOW and difference.looser:
-            yield Door(SHADOW, Reason.SHADOW_LIFTED, open=False, found=difference_text(difference))
+            yield Door(SHADOW, Reason.SHADOW_LIFTED, open=False, found=described(difference))
 
 
 def _file_mode(inputs: PermissionInputs) -> Door:

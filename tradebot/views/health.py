@@ -126,5 +126,7 @@ def _age(name: str, at: datetime | None, now: datetime | None, most_s: int, *, i
 
 
 def _outcomes(unresolved: int) -> Check:
-    found = f"{unresolved} with unknown outcome: tradebot reconcile" if unresolved else "none with unknown outcome"
+    found = (
+        f"{unresolved} with an unknown outcome: tradebot reconcile" if unresolved else "none with an unknown outcome"
+    )
     return Check("orders", "warn" if unresolved else "ok", found)

@@ -311,7 +311,7 @@ def _manifest(place: Path) -> dict[str, Any]:
         if content["schema"] in (SCHEMA, IN_PARTS) and isinstance(content["files"], dict):
             return dict(content)
     except FileNotFoundError as error:
-        raise OperatorError(f"there is no backup {place}", "tradebot backup --list lists the backups") from error
+        raise OperatorError(f"there is no backup {place}", "to see the backups: tradebot backup --list") from error
     except OSError as error:
         raise OperatorError(f"{place / MANIFEST} can't be read: {error.strerror}", NEXT_STEP) from error
     except (ValueError, KeyError, TypeError) as error:
