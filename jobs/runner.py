@@ -174,7 +174,7 @@ class Runner:
                 now, Kind.FAILED, job, slot, Done(f"{failed.message} {failed.hint}".strip(), failed.code), began
             )
             return False
-        except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is a bug of ours
+        except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is our own bug
             self._faults += 1
             self._emit(now, "job_fault", Severity.ERROR, job, _trace(fault))
             message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
-    """Turn the exchange's own error into one of ours."""
+    """Turn the exchange's own errors into ours."""
     from tradebot.exchange.market.spec import MarketError
 
     try:

@@ -192,7 +192,7 @@ def _due(job: Job, evidence: Evidence) -> int:
 
 
 def blocks(evidence: Evidence) -> Item:
-    """Judge why candidates were refused: a blocking rule is fine, a fault of ours or of a source isn't."""
+    """Judge why candidates were refused: a blocking rule is fine, our own fault or a source's isn't."""
     place, seen = (Area.BLOCKS, "reasons of refusal"), evidence.passes
     if not seen.candidates:
         return left_out(place, "candidates", "no candidate in this period")

@@ -46,7 +46,7 @@ class Reading:
 
     @property
     def agrees(self) -> bool:
-        """Return True if the venue and the books agree on every order and position of ours."""
+        """Return True if the venue and the books agree on all our orders and positions."""
         return self.view.steady and not (self.omitted_orders or self.differences or self.ratios)
 
 

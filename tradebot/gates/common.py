@@ -78,7 +78,7 @@ def _closed(desk: Desk) -> Decision:
 
 
 def working_for_entry(desk: Desk, book: Book, symbol: str) -> Decision:
-    """Fail while any order on the symbol may still fill, and say where it is one of ours that the venue omits."""
+    """Fail while any order on the symbol may still fill, and say so if the venue omits one of our orders."""
     if symbol in desk.omitted_orders:
         return Decision(Gate.WORKING, Verdict.FAIL, Reason.ORDER_LEFT_OUT)
     return working(book.working, symbol)
@@ -94,7 +94,7 @@ def clocks_agree(ahead_s: float | None, limits: Limits) -> Decision:
 
 
 def working(symbols: frozenset[str], symbol: str) -> Decision:
-    """Fail while an order on the symbol may still fill (any order for an entry, one of ours for an exit)."""
+    """Fail while an order on the symbol may still fill (any order for an entry, our own for an exit)."""
     return answer(Gate.WORKING, symbol not in symbols, Reason.ORDER_WORKING)
 
 

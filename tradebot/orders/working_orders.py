@@ -49,7 +49,7 @@ class Change(Enum):
 
 
 def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, CandidateRecord]:
-    """Cancel the entries of ours that the venue lists; return what became of each, by the venue's order id.
+    """Cancel our entries that the venue lists; return what became of each, by the venue's order id.
 
     A halt does this before it reads the books, because reading large books takes seconds and a cancel only reduces
     risk. So this reads single rows, adds new ones, and changes none that hasn't been checked yet. Any order that needs

@@ -174,7 +174,7 @@ def may_fill(ledger: Ledger, session: date) -> tuple[Order, ...]:
     """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
 
     One of our orders has ended once the venue says so about that order, or once the session of its DAY order is over.
-    An order that replaced one of ours counts as ours.
+    An order that replaced our order counts as ours.
     """
     working = ledger.orders(working=True)
     ours = ledger.owners() if working else {}

@@ -67,17 +67,17 @@ TERMS: Mapping[FindingKind, Terms] = {
         "an order that is open, or filled today, carries our mark, but these books never promised it", True, ""
     ),
     FindingKind.EARLIER_ORDER: Terms(
-        "an open order of ours from an earlier time that these books don't know; left alone until it ends", True, ""
+        "an open order that the bot sent earlier and these books don't know; left alone until it ends", True, ""
     ),
     FindingKind.FOREIGN_ORDER: Terms("an open order that is not ours; left alone", False, ""),
     FindingKind.ORDER_LEFT_OUT: Terms(
-        "the broker's list of open orders is missing an order of ours that may still be open; it counts as working, and"
-        " the bot opens nothing on its symbol",
+        "the broker's list of open orders is missing one of our orders that may still be open; it counts as working,"
+        " and the bot opens nothing on its symbol",
         False,
         "",
     ),
     FindingKind.MISSING_FILL: Terms(
-        "an order of ours has filled more than the broker's list of fills shows; no plan is made until the list is"
+        "one of our orders has filled more than the broker's list of fills shows; no plan is made until the list is"
         " complete or the order's last update is four days old",
         True,
         "",
@@ -120,7 +120,9 @@ TERMS: Mapping[FindingKind, Terms] = {
         True,
         "",
     ),
-    FindingKind.MISSING_STOP: Terms("a position of ours with neither a working exit order nor an exit rule", False, ""),
+    FindingKind.MISSING_STOP: Terms(
+        "one of our positions has neither a working exit order nor an exit rule", False, ""
+    ),
     FindingKind.CASH: Terms(
         "cash differs from the opening balance plus fills", True, "books the difference as a cash movement"
     ),

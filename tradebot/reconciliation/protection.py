@@ -1,4 +1,4 @@
-"""Check that each position of ours is protected. The bot itself runs the exits, so some rule must be able to act."""
+"""Check that each of our positions is protected. The bot itself runs the exits, so some rule must be able to act."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

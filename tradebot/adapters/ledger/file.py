@@ -93,7 +93,7 @@ class LedgerFile:
         if name is not None:
             raise OperatorError(
                 f"the books were rebuilt ({name}), and nobody has accepted them yet",
-                f"tradebot recover --accept {name} --confirm {self.account_number[-4:]}, which first shows again what"
+                f"tradebot recover --accept {name} --confirm {self.account_number[-4:]}, which shows again what"
                 " could not be proven",
                 code=ExitCode.REFUSED,
             )

@@ -151,7 +151,7 @@ def _add_fact_fields(database: sqlite3.Connection, tables: Mapping[str, str]) ->
         peak = (account, price, "0") if name == "equity" else (account, "0", price)
         column = "highest" if name == "equity" else "seen_once"
         database.execute(
-            "INSERT INTO equity_peak (account, highest, seen_once) VALUES (?, ?, ?)"  # noqa: S608 - names of ours
+            "INSERT INTO equity_peak (account, highest, seen_once) VALUES (?, ?, ?)"  # noqa: S608 - our own names
             f" ON CONFLICT DO UPDATE SET {column} = excluded.{column}",
             peak,
         )
@@ -168,12 +168,12 @@ def _copy_rows(database: sqlite3.Connection, statement: str, table: str, columns
         database.execute(f"DROP TRIGGER {table}_{trigger}")
     database.execute(f"ALTER TABLE {table} RENAME TO {old}")
     _add(database, statement)
-    rows = database.execute(f"SELECT {', '.join(columns)} FROM {old}").fetchall()  # noqa: S608 - names of ours
+    rows = database.execute(f"SELECT {', '.join(columns)} FROM {old}").fetchall()  # noqa: S608 - our own names
     for row in rows:
         known = dict(zip(columns, row, strict=True))
         known |= facts(known)
         names, given = ", ".join(known), ", ".join("?" * len(known))
-        database.execute(f"INSERT INTO {table} ({names}) VALUES ({given})", tuple(known.values()))  # noqa: S608 - names of ours
+        database.execute(f"INSERT INTO {table} ({names}) VALUES ({given})", tuple(known.values()))  # noqa: S608 - our own names
     # Inserting counted these rows a second time.
     database.execute("UPDATE book SET rows = rows - ?", (len(rows),))
     database.execute(f"DROP TABLE {old}")

@@ -224,7 +224,7 @@ def _check(database: sqlite3.Connection, path: Path) -> int:
     # Read version and tables in one transaction: another process may be upgrading an older ledger.
     database.execute("BEGIN")
     if _pragma(database, "application_id") != APPLICATION_ID:
-        raise DamagedBooksError(f"{path} is not a ledger of tradebot.", REBUILD)
+        raise DamagedBooksError(f"{path} is not a tradebot ledger.", REBUILD)
     version = version_of(database)
     if version not in (*STEPS, VERSION):
         raise OperatorError(
@@ -233,7 +233,7 @@ def _check(database: sqlite3.Connection, path: Path) -> int:
         )
     found = {sql for (sql,) in database.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
     if found != _statements(version):
-        raise DamagedBooksError(f"The tables of {path} are not those of a ledger.", REBUILD)
+        raise DamagedBooksError(f"{path} doesn't have the tables of a ledger.", REBUILD)
     database.execute("ROLLBACK")
     return version
 

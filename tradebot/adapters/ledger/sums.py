@@ -36,7 +36,7 @@ def triggers(tables: Iterable[str]) -> Iterator[str]:
 def _triggers_of(table: str, statement: str) -> Iterator[str]:
     columns = _columns(statement)
     same = " AND ".join(f"{name} = NEW.{name}" for name in _key(statement))
-    write = f"UPDATE {table} SET {SUM} = {_call(table, columns, 'NEW.')} WHERE {same};"  # noqa: S608 - names of ours
+    write = f"UPDATE {table} SET {SUM} = {_call(table, columns, 'NEW.')} WHERE {same};"  # noqa: S608 - our own names
     counted = "" if table == COUNTED_IN else f" UPDATE {COUNTED_IN} SET rows = rows + 1;"  # noqa: S608
     yield f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {write}{counted} END"
     yield f"CREATE TRIGGER {table}_changed AFTER UPDATE OF {', '.join(columns)} ON {table} BEGIN {write} END"
@@ -50,13 +50,13 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
         counted += rows if table != COUNTED_IN else 0
         if wrong:
             yield f"{wrong} of {rows} rows of {table} are not as they were written"
-    ((known,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - a name of ours
+    ((known,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
     if counted != known:
         yield f"it has {counted} rows, but {known:.0f} were written"
 
 
 def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> tuple[int, int]:
-    query = f"SELECT total({SUM} IS NOT {_call(table, columns, '')}), count(*) FROM {table}"  # noqa: S608 - names of ours
+    query = f"SELECT total({SUM} IS NOT {_call(table, columns, '')}), count(*) FROM {table}"  # noqa: S608 - our own names
     ((wrong, rows),) = database.execute(query)
     return int(wrong), int(rows)
 

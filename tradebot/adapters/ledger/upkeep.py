@@ -103,7 +103,7 @@ class Upkeep:
 
     def latest(self, table: str) -> str:
         """Return the time of the last row of a table, as text; "" if there is none."""
-        found = self._file.row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - a name of ours
+        found = self._file.row(f"SELECT at FROM {table} WHERE account = ? ORDER BY sequence DESC LIMIT 1")  # noqa: S608 - our own name
         return str(found[0]) if found else ""
 
 

@@ -171,7 +171,7 @@ class PluginStrategy:
         command = [sys.executable, "-P", "-m", WORKER]
         pipe, devnull = subprocess.PIPE, subprocess.DEVNULL
         try:
-            process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
+            process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
                 command, stdin=pipe, stdout=pipe, stderr=devnull, env=self._environ, cwd="/", start_new_session=True
             )
         except OSError as error:

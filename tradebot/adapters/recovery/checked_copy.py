@@ -51,7 +51,7 @@ def started(place: Path, root: Path) -> Iterator[CheckedCopy | None]:
         environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         nothing = subprocess.DEVNULL
         try:
-            process = subprocess.Popen(  # noqa: S603 - a module of ours
+            process = subprocess.Popen(  # noqa: S603 - our own module
                 command, stdin=nothing, stdout=nothing, stderr=nothing, env=environ
             )
         except OSError:

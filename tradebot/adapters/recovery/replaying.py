@@ -74,7 +74,7 @@ class Replayed(SqliteLedger):
         self._forget("high_water", " AND strategy = ? AND symbol = ?", (strategy, symbol))
 
     def _forget(self, table: str, which: str = "", values: Sequence[str] = ()) -> None:
-        gone = self.file.execute(f"DELETE FROM {table} WHERE account = ?{which}", (self.account_number, *values))  # noqa: S608 - names of ours
+        gone = self.file.execute(f"DELETE FROM {table} WHERE account = ?{which}", (self.account_number, *values))  # noqa: S608 - our own names
         self.file.execute("UPDATE book SET rows = rows - ? WHERE account = ?", (gone, self.account_number))
 
 
