@@ -1,19 +1,26 @@
 """A bot in a folder of its own, driven through the real command line."""
 
+import atexit
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 import requests
 
 from tests.accepting import accept
+from tests.exchanges import started
 from tradebot.__main__ import main
 from tradebot.exchange import process
 
@@ -103,15 +110,29 @@ def start(command: Sequence[str], stdin: int = subprocess.DEVNULL) -> subprocess
 
 @contextmanager
 def made(folder: Path, *flags: str) -> Iterator[Path]:
-    """Make a sandbox bot of four symbols that trades readily, and stop its exchange afterwards."""
+    """Copy a sandbox bot of four symbols that trades readily, and stop its exchange afterwards."""
+    shutil.copytree(_prepared(flags), folder)
     try:
-        assert main(["init", "--state-dir", str(folder), "--symbols", UNIVERSE, "--sessions", "2", *flags]) == 0
-        with (folder / "tradebot.yaml").open("a") as file:
-            file.write(EASY)
-        accept(folder)
+        started(folder / "exchange")
         yield folder
     finally:
         process.stop(folder / "exchange")
+
+
+@cache
+def _prepared(flags: tuple[str, ...]) -> Path:
+    """Make such a bot once a process, whatever settings the first test that wants one has in its environment."""
+    folder = Path(tempfile.mkdtemp()) / "state"
+    atexit.register(shutil.rmtree, folder.parent)
+    with patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith("TRADEBOT_")]:
+            del os.environ[name]
+        assert main(["init", "--state-dir", str(folder), "--symbols", UNIVERSE, "--sessions", "2", *flags]) == 0
+        process.stop(folder / "exchange")
+        with (folder / "tradebot.yaml").open("a") as file:
+            file.write(EASY)
+        accept(folder)
+    return folder
 
 
 def second_session(bot: Bot) -> None:
