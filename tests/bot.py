@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +18,12 @@ from unittest.mock import patch
 import pytest
 import requests
 
+from tests import forked
 from tests.accepting import accept
-from tests.exchanges import started
 from tradebot.__main__ import main
 from tradebot.exchange import process
 
-PROGRAM = Path(sys.executable).with_name("tradebot")
+PROGRAM = forked.PROGRAM
 UNIVERSE = "AAPL,MSFT,NVDA,AMZN"
 EASY = "limits: {min_score: 0.01, min_coverage: 0.1}\nstrategies: {flow: {min_cluster: 1, lookback_s: 7200}}\n"
 """Settings under which four symbols trade within half an hour."""
@@ -61,8 +60,8 @@ class Bot:
         return self.says(*arguments, "--json").data
 
     def process(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-        """Start a command line in a process of its own."""
-        return start([str(PROGRAM), *arguments, *self._place(arguments)], stdin)
+        """Start a command line in a process of its own, a copy of this one."""
+        return forked.start([*arguments, *self._place(arguments)], stdin)
 
     def shown(self, *arguments: str) -> str:
         """Return what a command line shows a person, with what differs from run to run replaced."""
@@ -113,7 +112,7 @@ def made(folder: Path, *flags: str) -> Iterator[Path]:
     """Copy a sandbox bot of four symbols that trades readily, and stop its exchange afterwards."""
     shutil.copytree(_prepared(flags), folder)
     try:
-        started(folder / "exchange")
+        process.ensure(folder / "exchange")
         yield folder
     finally:
         process.stop(folder / "exchange")

@@ -1,6 +1,7 @@
-"""Writes the screen of the demo into README.md.
+"""README's picture of the demo, and what the demo really prints.
 
-Run it from the repository's root: python -m tests.docs demo
+make demo | python -m tests.docs.demo     # pass the screen on; exit 1 if README shows another one
+python -m tests.docs demo                 # play the demo and write its screen into README.md
 """
 
 import os
@@ -11,12 +12,14 @@ from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- demo -->\n```\n).*?(?=\n```\n<!-- /demo -->)", re.DOTALL)
+SCREEN = re.compile(r"^Session \d.*", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^  (?:python -m |\S*/)?tradebot ", re.MULTILINE)
+STALE = "README.md shows another screen of the demo. Write it: .venv/bin/python -m tests.docs demo"
 
 
-def play(folder: Path) -> str:
+def play(folder: Path, *flags: str) -> str:
     """Play the demo's session in an empty folder, which takes a while, and return its screen."""
-    command, wide = [sys.executable, "-m", "tradebot", "demo"], {**os.environ, "COLUMNS": "100"}
+    command, wide = [sys.executable, "-m", "tradebot", "demo", *flags], {**os.environ, "COLUMNS": "100"}
     done = subprocess.run(command, cwd=folder, env=wide, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -35,10 +38,22 @@ def page(screen: str) -> str:
     return BLOCK.sub(lambda _: text, PAGE.read_text(encoding="utf-8"))
 
 
-def same(one: str, other: str) -> bool:
-    """Return True if two screens differ only in what differs between runs and machines."""
-    return _timeless(one) == _timeless(other)
+def is_shown(printed: str) -> bool:
+    """Return True if README shows the screen at the end of what `make demo` printed, at any width of the terminal."""
+    screen = SCREEN.search(printed)
+    return screen is not None and _timeless(screen[0]) == _timeless(shown())
 
 
 def _timeless(text: str) -> list[str]:
-    return COMMAND.sub("  tradebot ", re.sub(r"played in \d+ s", "played in N s", text)).split()
+    """Return the words of a screen without what differs between runs, machines and terminals."""
+    text = re.sub(r"played in \d+ s", "played in N s", text)
+    return re.sub(r"[─█]+", "", COMMAND.sub("  tradebot ", text)).split()
+
+
+if __name__ == "__main__":
+    lines = []
+    for line in sys.stdin:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        lines.append(line)
+    sys.exit(None if is_shown("".join(lines)) else STALE)

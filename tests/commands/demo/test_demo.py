@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from commands.demo import verb as demo
 from commands.init.verb import flags_of
 from tests.adapters.ledger import by_hand
 from tests.bot import typed
+from tests.forked import run
 from tradebot.adapters.state import lock
 from tradebot.app import sandbox
 from tradebot.app.wiring import Options, opened
@@ -32,10 +32,8 @@ def played(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
     folder = tmp_path_factory.mktemp("demo")
-    program = [sys.executable, "-m", "tradebot", "demo", "--minutes", MINUTES, "--edge", "0"]
-    environ = {**os.environ, **EASY, "COLUMNS": "100"}
-    done = subprocess.run(program, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
-    yield folder, done
+    arguments = ["demo", "--minutes", MINUTES, "--edge", "0"]
+    yield folder, run(arguments, first=lambda: os.chdir(folder), COLUMNS="100", **EASY)
     sandbox.stop(folder / "state" / "exchange")
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.bot import PROGRAM, Bot, start, typed
+from tests import bot as real
+from tests.bot import PROGRAM, Bot, typed
+from tests.forked import start
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
@@ -34,11 +36,11 @@ def market(place: Path) -> Path:
 
 
 def serve(place: Path, *flags: str) -> list[str]:
-    return [str(PROGRAM), "exchange", "serve", "--state-dir", str(place), *flags]
+    return ["exchange", "serve", "--state-dir", str(place), *flags]
 
 
 def test_another_client_is_served_with_the_keys_told_until_an_interrupt(market: Path) -> None:
-    served = start(serve(market, "--symbols", "AAPL,MSFT", "--sessions", "1", "--json"))
+    served = real.start([str(PROGRAM), *serve(market, "--symbols", "AAPL,MSFT", "--sessions", "1", "--json")])
     assert served.stdout is not None
     told = json.loads(served.stdout.readline())
     data = told["data"]
@@ -147,13 +149,13 @@ def test_what_cannot_be_served_is_a_usage_error(
 
 
 def test_a_folder_with_another_market_is_refused(market: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = typed(capsys, *serve(market, "--symbols", "MSFT")[1:])
+    said = typed(capsys, *serve(market, "--symbols", "MSFT"))
     assert (said.code, "another market" in said.err) == (2, True)
 
 
 def test_a_port_that_is_taken_is_a_usage_error(bot: Bot, market: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = bot.url.rpartition(":")[2]
-    said = typed(capsys, *serve(market, "--port", port)[1:])
+    said = typed(capsys, *serve(market, "--port", port))
     assert (said.code, f"exchange serve --state-dir {market} --port 0 picks" in said.err) == (2, True)
     assert f"port {port} of 127.0.0.1 can't be used: Address already in use\n" in said.err
 

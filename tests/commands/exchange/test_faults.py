@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.bot import KEYS, PROGRAM, Bot, start
+from tests.bot import KEYS, Bot
+from tests.forked import start
 from tradebot.exchange import process
 
 SCRIPT = """
@@ -105,7 +106,7 @@ def test_what_cannot_be_done_is_a_usage_error_that_says_why(bot: Bot, tmp_path: 
 
 def test_an_exchange_is_served_with_faults_and_goes_on_counting_when_served_so_again(tmp_path: Path) -> None:
     place = tmp_path / "served"
-    command = [str(PROGRAM), "exchange", "serve", "--state-dir", str(place), "--symbols", "AAPL", "--sessions", "1"]
+    command = ["exchange", "serve", "--state-dir", str(place), "--symbols", "AAPL", "--sessions", "1"]
     for seen in (1, 2):
         with start([*command, "--faults", "clock-skew", "--json"]) as served:
             assert served.stdout is not None

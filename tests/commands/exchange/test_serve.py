@@ -14,7 +14,8 @@ import requests
 
 from commands.exchange.serve import SERVED_SESSIONS
 from commands.shared import completing
-from tests.bot import PROGRAM, Bot, start
+from tests.bot import PROGRAM, Bot
+from tests.forked import start
 from tradebot.__main__ import main
 from tradebot.exchange import process
 from tradebot.exchange.market.spec import MarketSpec
@@ -31,7 +32,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 
 def serve(place: Path, *flags: str) -> "subprocess.Popen[str]":
-    return start([str(PROGRAM), "exchange", "serve", "--state-dir", str(place), *flags])
+    return start(["exchange", "serve", "--state-dir", str(place), *flags])
 
 
 def told(served: "subprocess.Popen[str]") -> Any:

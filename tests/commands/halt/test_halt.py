@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -19,17 +20,17 @@ from tests.adapters.alpaca.samples import intent
 from tests.adapters.ledger import version_2
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import Bot, blank, log, order_by_hand, second_session, start
-from tests.privileges import without_privileges
+from tests.forked import run
+from tests.privileges import drop
 from tradebot.adapters.state import switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 
 HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "dataclasses")
-NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
-"""Every write to a file fails after this, as on a full disk."""
 
 
-def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+def no_room() -> None:
+    """Let every write to a file fail, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 def state_of(folder: Path) -> str:
@@ -224,10 +225,10 @@ def test_a_halt_that_nothing_can_remember_says_so_first_and_cancels_our_entries_
     order_by_hand(new_bot.url, "MSFT", "1", "by-hand")
     order_by_hand(new_bot.url, "AAPL", "1", "tb1.261117.FLOW.AAPL.CLOSE.ABCDEFGHIJKLMNOP")
     unwritable(new_bot.folder)
-    halting = ("-m", "tradebot", "halt", "--state-dir", str(new_bot.folder))
-    said = without_privileges([sys.executable, *halting])
+    halting = ("halt", "--state-dir", str(new_bot.folder))
+    said = run(halting, first=drop)
     ended = [event for event in log(new_bot.url) if event["event"] == "order_canceled"]
-    program = without_privileges([sys.executable, *halting, "--json", "--flatten", "--confirm", "FLATTEN"])
+    program = run([*halting, "--json", "--flatten", "--confirm", "FLATTEN"], first=drop)
     for path in (new_bot.folder, *new_bot.folder.iterdir()):
         path.chmod(0o700)
     assert switch.armed(new_bot.folder), "a file could be changed, so this shows nothing"
@@ -243,8 +244,7 @@ def test_a_halt_that_nothing_can_remember_says_so_first_and_cancels_our_entries_
 
 def test_a_closed_permission_lets_no_cancel_out_where_nothing_can_be_remembered(copy: Bot) -> None:
     unwritable(copy.folder)
-    closed = "import os; os.environ['DRY_RUN'] = 'true'; from tradebot.__main__ import main; raise SystemExit(main())"
-    said = without_privileges([sys.executable, "-c", closed, "halt", "--state-dir", str(copy.folder)])
+    said = run(["halt", "--state-dir", str(copy.folder)], first=drop, DRY_RUN="true")
     copy.folder.chmod(0o700)
     assert said.stdout.startswith("NOT REMEMBERED"), said.stderr
     assert "not all is done: permission is closed, so nothing is sent, entries and cancels included" in said.stdout
@@ -288,14 +288,13 @@ def test_a_lost_marker_does_not_stop_a_halt_where_anything_of_a_bot_is_left(copy
 
 
 def test_closing_everything_on_a_full_disk_says_that_only_entries_are_kept_back(copy: Bot) -> None:
-    code = f"{NO_ROOM}from tradebot.__main__ import main; raise SystemExit(main())"
     words = ("halt", "--flatten", "--confirm", "FLATTEN", "--state-dir", str(copy.folder))
-    done = python(code, *words)
+    done = run(words, first=no_room)
     assert "REDUCE_ONLY is in force; FLATTEN could not be written: type it again" in done.stdout, done.stderr
     assert (done.returncode, "Halted: FLATTEN" in done.stdout) == (5, False)
     assert copy.json("status")["trading_state"] == "REDUCE_ONLY"
     switch.arm(copy.folder, "test", datetime.now(UTC))
-    assert json.loads(python(code, *words, "--json").stdout)["data"]["state"] == "REDUCE_ONLY"
+    assert json.loads(run([*words, "--json"], first=no_room).stdout)["data"]["state"] == "REDUCE_ONLY"
 
 
 def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -> None:
@@ -303,7 +302,7 @@ def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -
     copy.folder.chmod(0o500)
     try:
         words = ("halt", "--flatten", "--confirm", "FLATTEN", "--state-dir", str(copy.folder))
-        done = without_privileges([sys.executable, "-m", "tradebot", *words])
+        done = run(words, first=drop)
         assert "Halted: FLATTEN" in done.stdout, done.stderr
     finally:
         copy.folder.chmod(0o700)
@@ -313,7 +312,7 @@ def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -
 
 
 def test_a_full_disk_does_not_stop_a_halt(copy: Bot) -> None:
-    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(copy.folder))
+    done = run(["halt", "--state-dir", str(copy.folder)], first=no_room)
     assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
     assert not (copy.folder / "HALT").exists(), "the fault did not fire"
     assert state_of(copy.folder) == "REDUCE_ONLY"
@@ -371,7 +370,8 @@ def test_a_halt_loads_nothing_heavy(copy: Bot) -> None:
         "import sys; from tradebot.__main__ import main; main();"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
     )
-    done = python(code, "halt", "--state-dir", str(copy.folder))
+    command = [sys.executable, "-c", code, "halt", "--state-dir", str(copy.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stderr.strip(), state_of(copy.folder)) == ("[]", "REDUCE_ONLY")
 
 

@@ -12,7 +12,8 @@ import pytest
 from commands.shared.boundary import bounded
 from tests.adapters.samples import NOW
 from tests.bot import Bot
-from tests.privileges import without_privileges
+from tests.forked import run
+from tests.privileges import drop, without_privileges
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.errors import OperatorError
@@ -48,7 +49,7 @@ def test_errors_that_nobody_can_read_leave_their_exit_code(bot: Bot) -> None:
 
 @pytest.mark.parametrize(("verb", "code"), [("halt --flatten", 2), ("unhalt", 2), ("status", 0)])
 def test_closed_streams_are_no_fault_of_ours(copy: Bot, verb: str, code: int) -> None:
-    shell(copy, "$T halt")
+    copy.says("halt")
     done = shell(copy, f"$T {verb} <&-")
     assert (done.returncode, "fault" in done.stderr, "Traceback" in done.stderr) == (code, False, False)
     assert shell(copy, f"$T {verb} <&- >&-").returncode == code
@@ -63,7 +64,7 @@ def test_an_encoding_that_lacks_a_letter_gets_a_question_mark(bot: Bot, encoding
 
 @pytest.mark.parametrize("columns", ["0", "1", "none"])
 def test_no_width_is_too_odd(bot: Bot, columns: str) -> None:
-    done = shell(bot, "$T status", COLUMNS=columns)
+    done = run(["status", "--state-dir", str(bot.folder)], COLUMNS=columns)
     assert (done.returncode, done.stderr) == (0, "")
     assert max(len(line) for line in done.stdout.splitlines()) >= 30
 
@@ -135,7 +136,7 @@ def test_a_marker_that_tells_nothing_does_not_hide_the_error(
 @pytest.mark.parametrize("verb", ["halt", "status", "init", "demo"])
 def test_a_folder_that_one_may_not_enter_is_one_sentence(copy: Bot, verb: str) -> None:
     copy.folder.chmod(0)
-    done = without_privileges([*PROGRAM, verb, "--state-dir", str(copy.folder)])
+    done = run([verb, "--state-dir", str(copy.folder)], first=drop)
     copy.folder.chmod(0o700)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: The state folder {copy.folder} can't be read: Permission denied.\n  next: ")

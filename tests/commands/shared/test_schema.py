@@ -16,7 +16,8 @@ from jsonschema import Draft202012Validator
 
 from commands.app import program
 from commands.shared.schema import DATA, FURTHER
-from tests.bot import PROGRAM, Bot, Said, made, order_by_hand, second_session, start
+from tests.bot import Bot, Said, made, order_by_hand, second_session
+from tests.forked import start
 from tests.real_money import KEYS, at_a_terminal, bent_to, environment, real_folder, spoken
 from tradebot.__main__ import main
 from tradebot.exchange import process
@@ -116,7 +117,7 @@ def said(line: str) -> str:
 @contextmanager
 def running(line: str) -> Iterator["subprocess.Popen[str]"]:
     """Run a command line in a process of its own until it is interrupted."""
-    program = start([str(PROGRAM), *line.split(), "--json"])
+    program = start([*line.split(), "--json"])
     try:
         yield program
     finally:
