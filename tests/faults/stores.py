@@ -38,10 +38,10 @@ from tradebot.model.order import OrderStatus, Outcome, Reply
 from tradebot.model.trading import ReconcileMark, TradingState
 
 Write = Callable[[Path], None]
-ROUNDS = 6
+ROUNDS = 2
 FEW_POINTS, MOST_POINTS = 2, 5
 """A process dies within so many points, so that each round of writes sees many deaths."""
-TOGETHER = 16
+TOGETHER = 40
 """In so many folders one process stands at a point when SIGKILL ends it."""
 
 
