@@ -174,15 +174,15 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
         if seen.candidates > seen.refused_passes
         else "Each pass"
     )
-    sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}{_said(cycles, decisive.reason)} {blame}"
+    sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}{_message_of(cycles, decisive.reason)} {blame}"
     nearest = decisive.nearest
     remedy = remedy_for(decisive.reason, nearest.observed if nearest else None)
     return Explanation(verdict, sentence.rstrip(), remedy, seen, _then(cycles, decisive.reason))
 
 
-FROM_NOTHING = "Nothing to do but wait: there was no signal at all, and no allowed setting would let that pass."
+FROM_NOTHING = "Nothing to do but wait: there was no signal, and no setting changes that."
 _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.SCORE_BELOW_MIN})
-"""Reasons whose limit is always above zero, so that a candidate with nothing at all passes under none."""
+"""Reasons whose limit is always above zero, so no lower limit lets a candidate without any signal pass."""
 
 
 def remedy_for(reason: Reason, observed: object) -> str:
@@ -218,7 +218,7 @@ def _then(cycles: Sequence[CycleRecord], reason: Reason) -> str | None:
     return f"{count} of these {len(ended)} would end next at {worst}: {REASONS[worst].remedy}"
 
 
-def _said(cycles: Sequence[CycleRecord], reason: Reason) -> str:
+def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:
     """Return the message of the newest error that ended a pass with this reason, or nothing."""
     ends = (cycle.job_decision for cycle in reversed(cycles) if reason in ERRORS and cycle.job_decision)
     observed = next((end.observed for end in ends if end.reason is reason), None)

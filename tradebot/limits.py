@@ -42,7 +42,7 @@ class Frozen(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _numbers_are_plain(cls, value: object, info: ValidationInfo) -> object:
-        """Refuse true and false where a number is expected, since Python counts true as 1, and numbers not plain."""
+        """Refuse true and false if a number is expected (Python counts true as 1), and numbers not in plain digits."""
         annotation = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and annotation is not bool:
             raise ValueError("must be a number or a word")

@@ -69,7 +69,7 @@ def noun(count: int, one: str, many: str | None = None) -> str:
 def counted_kind(count: int, kinds: str) -> str:
     """Return a count with the plural that names what was counted: 2 stored sessions, 1 stored session.
 
-    One of several kinds stays among them: 1 of slots and claims.
+    If several kinds were counted, a single item is one of them: 1 of slots and claims.
     """
     if count != 1 or kinds.startswith("of "):
         return f"{count:,} {kinds}"

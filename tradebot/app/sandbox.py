@@ -31,7 +31,7 @@ def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:
 
 
 @contextmanager
-def _meant(hint: str) -> Iterator[None]:
+def _invalid_flags(hint: str) -> Iterator[None]:
     """Turn an invalid flag into an error that says what to write instead."""
     try:
         yield
@@ -90,9 +90,9 @@ def serve(
     from tradebot.exchange.latency import read_latency
     from tradebot.exchange.process import HeldError
 
-    with _meant("use --time step, --time real or --time 60x"):
+    with _invalid_flags("use --time step, --time real or --time 60x"):
         parsed_pace = read_pace(pace)
-    with _meant("use --latency instant, --latency slow or --latency 250ms"):
+    with _invalid_flags("use --latency instant, --latency slow or --latency 250ms"):
         latency_us = None if latency is None else read_latency(latency)
     terms = server.Terms(parsed_pace, rate_limit, tuple(accounts), tuple(faults), latency_us)
     port = _taken_over(folder, port, note)

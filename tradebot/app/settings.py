@@ -335,7 +335,7 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
         origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
     )
     if error["type"] == "extra_forbidden":
-        return f"{name} ({source}): there is no such setting{_meant(location)}"
+        return f"{name} ({source}): there is no such setting{_suggestion(location)}"
     if not location:
         return str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "missing":
@@ -353,7 +353,7 @@ def _shown(value: object) -> str:
     return reprlib.repr(value).encode("ascii", "backslashreplace").decode()
 
 
-def _meant(location: list[str]) -> str:
+def _suggestion(location: list[str]) -> str:
     """Suggest what a wrong name was meant to be: the same name in another section, else the nearest one beside it."""
     elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == location[-1]]
     near = difflib.get_close_matches(location[-1], _keys_at(location[:-1]), 1)

@@ -87,7 +87,7 @@ class Ledger(Protocol):
         """Return all fills and adjustments, oldest first."""
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
-        """Write a cash movement that no fill explains; only a person's word does this."""
+        """Write a cash movement that no fill explains, from an accepted plan or a broker's activity."""
 
     def cash_adjustments(self) -> Decimal:
         """Return the sum of accepted cash movements, USD."""
@@ -120,7 +120,7 @@ class Ledger(Protocol):
     ) -> None:
         """Write a new state, with the causes if the bot halted itself, or those a person accepts by ending a halt.
 
-        With `over`, OperatorError where the state in force is not the one that the person saw.
+        If `over` is given and isn't the state in force anymore, raise OperatorError.
         """
 
     def halts(self) -> Sequence[TradingStateRecord]:
@@ -148,7 +148,7 @@ class Ledger(Protocol):
         """Store the best price of a position."""
 
     def equity_peak(self) -> EquityPeak | None:
-        """Return the highest equity that was seen; None before the first look."""
+        """Return the highest equity seen so far; None before the first one is stored."""
 
     def put_equity_peak(self, peak: EquityPeak) -> None:
         """Store the highest equity."""

@@ -29,7 +29,7 @@ def entries() -> list[Entry]:
     ]
 
 
-def _meant(asked: Asked) -> Watchlist:
+def _requested(asked: Asked) -> Watchlist:
     """Return the watchlist that the path or the query names; raise a 404 Refusal if there is none."""
     if "watchlist_id" in asked.names:
         return by_id(asked.account, asked.names["watchlist_id"])
@@ -48,7 +48,7 @@ def _create(asked: Asked) -> Answer:
 
 def _update(asked: Asked) -> Answer:
     """Change a watchlist's name, symbols, or both; absent fields don't change."""
-    listed, body = _meant(asked), asked.body
+    listed, body = _requested(asked), asked.body
     name = listed.name if body.get("name") in (None, listed.name) else _new_name(asked.account, body)
     symbols = listed.symbols if body.get("symbols") is None else _symbols(asked, body["symbols"])
     listed.name, listed.symbols = name, symbols
@@ -56,13 +56,13 @@ def _update(asked: Asked) -> Answer:
 
 
 def _append(asked: Asked) -> Answer:
-    listed = _meant(asked)
+    listed = _requested(asked)
     listed.symbols = _distinct([*listed.symbols, _symbol(asked, asked.body.get("symbol"))])
     return _touched(asked, listed)
 
 
 def _remove(asked: Asked) -> Answer:
-    listed, symbol = _meant(asked), asked.names["symbol"]
+    listed, symbol = _requested(asked), asked.names["symbol"]
     if symbol not in listed.symbols:
         raise not_found(f"symbol not found in watchlist: {symbol[:40]}")
     listed.symbols = [other for other in listed.symbols if other != symbol]
@@ -70,7 +70,7 @@ def _remove(asked: Asked) -> Answer:
 
 
 def _delete(asked: Asked) -> Answer:
-    del asked.account.watchlists[_meant(asked).id]
+    del asked.account.watchlists[_requested(asked).id]
     return 204, b""
 
 

@@ -23,13 +23,13 @@ _ZERO = Decimal(0)
 
 def bust(floor: Floor, account: Account, name: str) -> Amendment:
     """Bust an execution; raise a Refusal if that isn't possible."""
-    execution = _standing(account, name)
+    execution = _amendable(account, name)
     return _amend(floor, account, execution, BUST, _ZERO, execution.price)
 
 
 def correct(floor: Floor, account: Account, name: str, qty: Decimal | None, price: int | None) -> Amendment:
     """Correct an execution's price, shares, or both; None keeps a value. Raise a Refusal if that isn't possible."""
-    execution = _standing(account, name)
+    execution = _amendable(account, name)
     qty, price = execution.qty if qty is None else qty, execution.price if price is None else price
     if execution.order.is_open and execution.order.request.notional is not None:
         raise unprocessable("an execution of an order in dollars that is still open is busted or stands")
@@ -40,7 +40,7 @@ def correct(floor: Floor, account: Account, name: str, qty: Decimal | None, pric
     return _amend(floor, account, execution, CORRECT, qty, price)
 
 
-def _standing(account: Account, name: str) -> Execution:
+def _amendable(account: Account, name: str) -> Execution:
     """Return the current state of an execution, given an activity's id or the part of it that the stream shows."""
     executions = [one for one in account.activities if isinstance(one, Execution)]
     execution = next((one for one in executions if name in (one.id, one.execution_id)), None)
@@ -103,14 +103,14 @@ def _refold(floor: Floor, account: Account, amended: Fill, stands: tuple[Decimal
         for place, fill in enumerate(account.activities[first:], first):
             if isinstance(fill, Fill) and fill.order.symbol == symbol and (fill.at_us > close_us) == today:
                 account.activities[place] = fill._replace(before=account.holding(symbol))
-                qty, price = stands if fill.id == amended.id else _stands(account, fill)
+                qty, price = stands if fill.id == amended.id else _current_terms(account, fill)
                 if qty:
                     account.shift(symbol, qty * fill.order.side, usd(price))
         if not today and amended.at_us <= close_us and symbol in account.positions:
             account.positions[symbol].overnight = account.qty(symbol)
 
 
-def _stands(account: Account, fill: Fill) -> tuple[Decimal, int]:
+def _current_terms(account: Account, fill: Fill) -> tuple[Decimal, int]:
     """Return the shares and the price that a fill counts for now."""
     last: Execution = fill
     for one in account.activities:
