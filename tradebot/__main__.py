@@ -32,9 +32,9 @@ def _bounded(given: list[str]) -> int:
 def _run(given: list[str]) -> int:
     try:
         if "halt" in given and not {"-h", "--help", "--schema"} & set(given):
-            from commands.halt.verb import act, without_verb
+            from commands.halt.verb import act, arguments_of_halt
 
-            words = without_verb(given)
+            words = arguments_of_halt(given)
             if words is not None:
                 return act(words)
         from commands.app import run

@@ -1,19 +1,19 @@
-"""What `halt` was asked to do, what it did, and its report for programs."""
+"""The request that `halt` gets, the halt it sets, and its report for programs."""
 
 from datetime import datetime
 from typing import NamedTuple, TypedDict
 
 REDUCE_ONLY = "REDUCE_ONLY"
 FLATTEN = "FLATTEN"
-UNSAID = "no reason given"
+NO_REASON = "no reason given"
 PATIENCE_S = 0.5
-"""For so long a halt waits for a transaction of the ledger; a sender may have been stopped in the middle of one."""
+"""How long a halt waits for the ledger's lock. A stopped process may be holding it in the middle of a transaction."""
 
 
-class Asked(NamedTuple):
-    """One command line of this verb."""
+class Request(NamedTuple):
+    """What one command line asks for."""
 
-    reason: str = UNSAID
+    reason: str = NO_REASON
     flatten: bool = False
     confirm: str | None = None
     state_dir: str | None = None
@@ -21,25 +21,26 @@ class Asked(NamedTuple):
     as_json: bool = False
     in_utc: bool = False
     not_understood: tuple[str, ...] = ()
-    """Words of the command line that were not understood."""
+    """Arguments that tradebot doesn't know. They are ignored, and reported at the end."""
 
 
 class Latch(NamedTuple):
-    """The latch as it fell; `unrecorded` says why the ledger's history lacks it, `told` whether it could be said.
+    """A halt as it was set. `state` is in force now, `requested` is what the person asked for.
 
-    `in_flight` names the order that was still going out when waiting for it ended. `at_first` is what the files held
-    and was said at once, `asked` what was to be. `unwritten` says why nothing at all remembers this halt; `state` is
-    then what the folder goes on saying. `busy` tells that another process held the ledger.
+    `announced` is the state that the first line showed, and `printed` is False if that line couldn't be printed.
+    `unrecorded` says why the ledger's history doesn't have this halt, and `busy` that another process held the ledger.
+    `in_flight` names an order that was still being sent when the wait for it ended. `unwritten` says why the halt
+    couldn't be saved anywhere; `state` is then what the folder still says.
     """
 
     state: str
-    at_first: str
-    asked: str
+    announced: str
+    requested: str
     who: str
     why: str
     at: datetime
     unrecorded: str | None
-    told: bool
+    printed: bool
     in_flight: str | None
     unwritten: str | None = None
     busy: bool = False
@@ -51,11 +52,11 @@ class Recorded(NamedTuple):
     state: str | None
     problem: str | None
     busy: bool = False
-    """Another process held the ledger; nothing is wrong with it."""
+    """True if another process held the ledger, which is otherwise in order."""
 
 
 class Orders(TypedDict):
-    """What the pass of exits did about working orders: counts, and why the rest wasn't done."""
+    """How many working orders were canceled, closed with a new order, or failed, and why anything is left."""
 
     cancelled: int
     closing: int
@@ -64,9 +65,9 @@ class Orders(TypedDict):
 
 
 class Halted(TypedDict):
-    """The report for programs: the latch, the order in flight, and the working orders, None if there are none.
+    """The halt, the order in flight, and the working orders (None if there are none).
 
-    `unwritten` is why the halt couldn't be saved, None if it is in force; `not_understood` are the ignored words.
+    `unwritten` is why the halt couldn't be saved, None if it is in force. `not_understood` lists ignored arguments.
     """
 
     state: str
@@ -80,6 +81,6 @@ class Halted(TypedDict):
     orders: Orders | None
 
 
-def undone(problem: str) -> Orders:
-    """Return the result for working orders that were left alone, and why."""
+def orders_left_alone(problem: str) -> Orders:
+    """Return the result if no working order was touched, and why."""
     return {"cancelled": 0, "closing": 0, "failed": 0, "problem": problem}

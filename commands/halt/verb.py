@@ -1,11 +1,12 @@
-"""`tradebot halt`: stop adding risk immediately. It sets the latch before it imports anything heavy.
+"""`tradebot halt`: stop adding risk immediately. The HALT file is written before anything slow is imported.
 
-After a return that names no order in flight, no order that adds risk begins: each looks at the latch under the send
-lock, and a halt waits for that lock, two seconds at most, because a sender that is stuck must not keep it waiting.
+Once it has returned without naming an order in flight, no new order that adds risk is sent. Every such order checks
+the HALT file under the send lock, and `halt` waits for that lock. It waits two seconds at most, so that a stuck sender
+can't delay it.
 
-A halt that is in force keeps the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times are those of
-the person's own clock, because no venue is asked. Words that it does not understand halt all the same: whoever types
-`halt` in a hurry means it, and refusing would cost more than a halt too many.
+A halt always keeps the newest reason, and FLATTEN is never weakened to REDUCE_ONLY. Its times come from this machine's
+clock, because the broker isn't asked. Unknown arguments don't stop it: whoever types `halt` in a hurry means it, and
+refusing would cost more than one halt too many.
 """
 
 import json
@@ -18,25 +19,23 @@ from typing import TYPE_CHECKING, Any
 
 from commands.halt.report import (
     FLATTEN,
+    NO_REASON,
     PATIENCE_S,
     REDUCE_ONLY,
-    UNSAID,
-    Asked,
     Halted,
     Latch,
     Orders,
     Recorded,
-    undone,
+    Request,
+    orders_left_alone,
 )
 from commands.shared.plain import (
     OutputError,
     caller,
     clean,
     clean_lines,
-    complain,
     confirm,
     document,
-    note,
     print_error,
     say,
 )
@@ -58,24 +57,24 @@ VALUES: Mapping[str, str] = {
     "--state-dir": "state_dir",
     "--config": "config",
 }
-OF_A_BOT = (switch.ARMED, state_folder.LEDGER, state_folder.JOURNAL)
-"""Any of these is halted without a marker too: a process that is at work there does not ask for it again."""
-AS_IT_SHOULD_BE = frozenset({"HOLD", "ORDER_WORKING"})
-"""Reasons at which a pass of exits leaves a position alone, rightly."""
+BOT_FILES = (switch.ARMED, state_folder.LEDGER, state_folder.JOURNAL)
+"""If any of these exists, `halt` works without the folder's marker: a running bot won't look for the marker again."""
+LEFT_ALONE_RIGHTLY = frozenset({"HOLD", "ORDER_WORKING"})
+"""Reasons for which a pass of exits leaves a position alone, although nothing went wrong."""
 
 
 def act(arguments: Sequence[str]) -> int:
-    """Halt as the command line asks and return the exit code. It runs before the command-line framework is imported."""
-    asked = _asked(arguments)
-    show_utc(asked.in_utc)
+    """Halt as the command line says, and return the exit code; the command-line framework isn't imported yet."""
+    request = _request(arguments)
+    show_utc(request.in_utc)
     try:
-        return run(asked)
+        return run(request)
     finally:
-        _tell_not_understood(asked)
+        _report_ignored(request)
 
 
-def without_verb(arguments: Sequence[str]) -> list[str] | None:
-    """Return the words around `halt` if that is the verb, otherwise None; options may precede it."""
+def arguments_of_halt(arguments: Sequence[str]) -> list[str] | None:
+    """Return all arguments except `halt` itself, or None if the verb is another one; options may precede it."""
     place = 0
     while place < len(arguments) and arguments[place].startswith("-"):
         place += 2 if arguments[place] in VALUES else 1
@@ -84,81 +83,85 @@ def without_verb(arguments: Sequence[str]) -> list[str] | None:
     return [*(word for word in arguments[:place] if word != "--debug"), *arguments[place + 1 :]]
 
 
-def run(asked: Asked) -> int:
-    """Set the latch, report it, write the history, then end working entries; return the exit code.
+def run(request: Request) -> int:
+    """Set the halt, print it, write the history, then cancel working entries; return the exit code.
 
-    An output that cannot be written stops nothing: exit 1 tells of it at the end. Exit 2 says that words were not
-    understood, or that nothing can be written, so that nothing remembers this halt.
+    If the output can't be printed, the halt continues and ends with exit 1. Exit 2 means that arguments were ignored,
+    or that the halt couldn't be saved anywhere.
     Raises OperatorError if there is no state, or if flattening was not confirmed.
     """
-    path = _marked(state_folder.resolve(asked.state_dir, os.environ))
-    mode, tail = _whose(path)
-    latch = _fall(path, asked, REDUCE_ONLY)
-    # A word that was not understood may have named the one symbol that was to be closed.
-    if asked.flatten and latch.unwritten is None and not asked.not_understood:
+    path = _require_bot_folder(state_folder.resolve(request.state_dir, os.environ))
+    mode, tail = _mode_and_tail(path)
+    latch = _set_latch(path, request, REDUCE_ONLY)
+    # An ignored argument may have named the only symbol that the person wanted to close.
+    if request.flatten and latch.unwritten is None and not request.not_understood:
         by_hand = mode not in ("sandbox", "paper")
-        confirm(FLATTEN, asked.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
-        latch = _fall(path, asked, FLATTEN)
-    from commands.halt.screen import rest
+        confirm(FLATTEN, request.confirm, what="Halted; closing everything", command=COMMAND, by_hand=by_hand)
+        latch = _set_latch(path, request, FLATTEN)
+    from commands.halt.screen import further_lines
 
-    orders = _orders(path, asked, latch)
-    code = _exit_code(asked, latch, orders)
-    found = document("halt", mode, tail, code, _data(asked, latch, orders))
-    told = _tell(json.dumps(found, default=_in_utc) if asked.as_json else rest(path, asked, latch, orders))
-    return code if told and latch.told else code or ExitCode.ERROR
+    orders = _orders(path, request, latch)
+    code = _exit_code(request, latch, orders)
+    if request.as_json:
+        report = document("halt", mode, tail, code, _data(request, latch, orders))
+        text = json.dumps(report, default=_in_utc)
+    else:
+        text = further_lines(path, request, latch, orders)
+    return code if _print(text) and latch.printed else code or ExitCode.ERROR
 
 
-def _exit_code(asked: Asked, latch: Latch, orders: Orders | None) -> ExitCode:
+def _exit_code(request: Request, latch: Latch, orders: Orders | None) -> ExitCode:
     if latch.unwritten is not None:
         return ExitCode.USAGE
     if orders is not None and orders["problem"] is not None:
         return ExitCode.UNAVAILABLE
-    return ExitCode.USAGE if asked.not_understood else ExitCode.DONE
+    return ExitCode.USAGE if request.not_understood else ExitCode.DONE
 
 
-def _tell_not_understood(asked: Asked) -> None:
-    """Print to stderr which words were ignored."""
-    if asked.not_understood:
-        words = ", ".join(repr(clean(text)[:40]) for text in asked.not_understood)
-        complain(f"error: not understood, and passed over: {words}{'; so nothing is closed' * asked.flatten}")
-        note("  next: tradebot halt --help")
+def _report_ignored(request: Request) -> None:
+    """Name on stderr the arguments that were ignored."""
+    if request.not_understood:
+        words = ", ".join(repr(clean(text)[:40]) for text in request.not_understood)
+        so = "; so nothing is closed" if request.flatten else ""
+        print_error(OperatorError(f"halt ignored what it doesn't know: {words}{so}", "tradebot halt --help"))
 
 
-def _orders(path: Path, asked: Asked, latch: Latch) -> Orders | None:
-    """End the working orders; None without any. It doesn't wait again for anything stuck or damaged."""
+def _orders(path: Path, request: Request, latch: Latch) -> Orders | None:
+    """Cancel working orders; None if there are none. It doesn't wait again for anything stuck or damaged."""
     if latch.unwritten is not None:
         from commands.halt.unwritten import end_entries
 
-        return end_entries(asked.state_dir, asked.config, latch.at)
+        return end_entries(request.state_dir, request.config, latch.at)
     if latch.in_flight is not None:
-        return undone("an order is in flight, and its pass still holds the lock of this folder")
+        return orders_left_alone("an order is in flight, and its pass still holds the lock of this folder")
     if latch.busy:
-        return undone("another process holds the ledger, so no pass can run now")
+        return orders_left_alone("another process holds the ledger, so no pass can run now")
     if latch.unrecorded is not None:
         from commands.halt.unwritten import by_id
 
-        return by_id(path, asked, latch, "the ledger takes no record now, so no pass can run")
-    return _end_orders(path, asked, latch) if latch.asked == FLATTEN or _at_work(path) or _may_fill(path) else None
+        return by_id(path, request, latch, "the ledger can't be written now, so no pass can run")
+    pass_needed = latch.requested == FLATTEN or _pass_may_be_running(path) or _may_fill(path)
+    return _end_orders(path, request, latch) if pass_needed else None
 
 
-def _at_work(path: Path) -> bool:
-    """Return True if a pass holds the lock: it may have promised orders that the books don't show yet."""
+def _pass_may_be_running(path: Path) -> bool:
+    """Return True if a pass holds the lock: it may have recorded orders that the books don't show yet."""
     from tradebot.adapters.state import lock
 
     try:
         return lock.holder(path) is not None
     except OSError:
-        # What cannot be looked at is taken at its worst.
+        # If the lock can't be checked, assume the worst.
         return True
 
 
-def _asked(arguments: Sequence[str]) -> Asked:
-    """Read a command line as Typer would; argparse alone would cost a tenth of the time that halting takes.
+def _request(arguments: Sequence[str]) -> Request:
+    """Parse a command line as Typer would; importing argparse alone would take a tenth of the time of a halt.
 
-    What cannot be read is kept apart, and stops nothing. An option is never the value of another one.
+    Unknown arguments are collected instead of refused. An option is never taken as the value of another one.
     """
-    found: dict[str, Any] = {}
-    unread: list[str] = []
+    options: dict[str, Any] = {}
+    unknown: list[str] = []
     words = list(reversed(arguments))
     while words:
         word = words.pop()
@@ -166,28 +169,28 @@ def _asked(arguments: Sequence[str]) -> Asked:
         given = name in VALUES and (equals or _is_value(words[-1:]))
         text = value if equals or not given else words.pop()
         if word in FLAGS:
-            found[FLAGS[word]] = True
+            options[FLAGS[word]] = True
         elif given and (text.strip() or name == "--reason"):
-            found[VALUES[name]] = text
+            options[VALUES[name]] = text
         else:
-            unread.append(word)
-    return Asked(**found, not_understood=tuple(unread))
+            unknown.append(word)
+    return Request(**options, not_understood=tuple(unknown))
 
 
 def _is_value(following: Sequence[str]) -> bool:
-    """Return True if there is a next word, and it isn't an option itself."""
+    """Return True if there is a next word and it isn't an option itself."""
     return any(word.partition("=")[0] not in {*FLAGS, *VALUES} for word in following)
 
 
-def _marked(path: Path) -> Path:
-    """Return the folder if it is a bot's: it has a marker, even a damaged one, or other files of a bot."""
-    if not state_folder.marked(path) and not any(os.path.lexists(path / name) for name in OF_A_BOT):
+def _require_bot_folder(path: Path) -> Path:
+    """Return the folder if it belongs to a bot: it has a marker, even a damaged one, or any of BOT_FILES."""
+    if not state_folder.marked(path) and not any(os.path.lexists(path / name) for name in BOT_FILES):
         state_folder.open_state(path, os.environ)
     return path
 
 
-def _whose(path: Path) -> tuple[str | None, str | None]:
-    """Return the mode and the account tail, each None if a damaged folder doesn't say."""
+def _mode_and_tail(path: Path) -> tuple[str | None, str | None]:
+    """Return the mode and the end of the account number, or None for both if the marker can't be read."""
     try:
         folder = state_folder.open_state(path, os.environ)
     except OperatorError:
@@ -195,26 +198,26 @@ def _whose(path: Path) -> tuple[str | None, str | None]:
     return folder.mode, folder.tail
 
 
-def _fall(path: Path, asked: Asked, state: str) -> Latch:
-    """Set the latch, report it at once, wait for an order in flight, then try to write the history."""
-    who, why, at = caller(), asked.reason, datetime.now(UTC)
-    in_force, unwritten = at_first, _ = _latched(path, who, why, at, state)
+def _set_latch(path: Path, request: Request, state: str) -> Latch:
+    """Write the halt, print it, wait for an order in flight, then try to write the ledger's history."""
+    who, why, at = caller(), request.reason, datetime.now(UTC)
+    in_force, unwritten = announced, _ = _write_halt(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
-    told = asked.as_json or _tell(first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}")
+    printed = request.as_json or _print(first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}")
     in_flight = send_lock.in_flight(path)
     if unwritten is not None:
-        return Latch(in_force, at_first, state, who, why, at, None, told, in_flight, unwritten)
+        return Latch(in_force, announced, state, who, why, at, None, printed, in_flight, unwritten)
     recorded = _record(path, FLATTEN if in_force == FLATTEN else state, who, why, at)
     if recorded.state == FLATTEN != in_force:
-        # The history holds more than the files did: they are told, where they can be changed by now.
+        # The ledger's history says FLATTEN and the files don't, so update the files if possible.
         with suppress(OperatorError):
             switch.halt(path, who, why, at, FLATTEN)
         in_force = FLATTEN
-    return Latch(in_force, at_first, state, who, why, at, recorded.problem, told, in_flight, busy=recorded.busy)
+    return Latch(in_force, announced, state, who, why, at, recorded.problem, printed, in_flight, busy=recorded.busy)
 
 
-def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> tuple[str, str | None]:
-    """Set the latch; if neither file can be changed, only the ledger's history records it, if possible.
+def _write_halt(path: Path, who: str, why: str, at: datetime, state: str) -> tuple[str, str | None]:
+    """Write the HALT file and remove ARMED; if neither works, record the halt in the ledger's history alone.
 
     Return the state now in force and, if the halt couldn't be written anywhere, why.
     """
@@ -225,8 +228,8 @@ def _latched(path: Path, who: str, why: str, at: datetime, state: str) -> tuple[
         return (str(switch.read(path).state), error.message) if recorded.state is None else (recorded.state, None)
 
 
-def _tell(text: str) -> bool:
-    """Print a text; return False, with the reason on stderr, if that fails."""
+def _print(text: str) -> bool:
+    """Print a text; return False, and print why to stderr, if that fails."""
     try:
         say(clean_lines(text))
     except OutputError as lost:
@@ -236,9 +239,9 @@ def _tell(text: str) -> bool:
 
 
 def _record(path: Path, state: str, who: str, why: str, at: datetime) -> Recorded:
-    """Append the halt to the ledger's history, or return why that failed. The latch works without it.
+    """Append the halt to the ledger's history, or return why that failed. The halt is in force without it.
 
-    In a folder that others can write SQLite would follow a link that they put beside the ledger.
+    The ledger isn't opened in a folder that other users can write, because SQLite would follow a link of theirs.
     """
     door = state_folder.open_door(path)
     return Recorded(None, f"{door.problem}: {door.remedy}") if door else _append(path, state, who, why, at)
@@ -269,39 +272,39 @@ def _may_fill(path: Path) -> bool:
         return True
 
 
-def _end_orders(path: Path, asked: Asked, latch: Latch) -> Orders:
+def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
     """Run one pass of exits, which cancels entries while halted and closes everything under FLATTEN.
 
-    Where the configuration can't be read and none was accepted no pass can run, which keeps nobody from cancelling.
+    If the configuration can't be read and none was accepted, no pass can run, so entries are canceled by id.
     """
     from commands.evaluate_exits import verb as evaluate_exits
     from commands.shared.passes import PassData
     from commands.shared.surface import opened_to_leave
 
     try:
-        with opened_to_leave(asked.state_dir, asked.config) as app:
+        with opened_to_leave(request.state_dir, request.config) as app:
             data = evaluate_exits.run(app, by=caller(), force_slot=True, entries_first=True).data
     except OperatorError as error:
         from commands.halt.unwritten import by_id
 
-        return by_id(path, asked, latch, f"{error.message}: {error.hint}")
+        return by_id(path, request, latch, f"{error.message}: {error.hint}")
     except TradebotError as error:
-        return undone(f"{error.message} {error.hint}".strip())
+        return orders_left_alone(f"{error.message} {error.hint}".strip())
     assert isinstance(data, PassData), "a forced slot is never refused"
     return _outcome(data)
 
 
 def _outcome(data: "PassData") -> Orders:
     if data.not_run is not None:
-        return undone(data.not_run.meaning)
+        return orders_left_alone(data.not_run.meaning)
     sent = [row.source for row in data.rows if row.reason is None]
-    failed = [row.reason for row in data.rows if row.reason and row.reason not in AS_IT_SHOULD_BE]
+    failed = [row.reason for row in data.rows if row.reason and row.reason not in LEFT_ALONE_RIGHTLY]
     problem = f"{len(failed)} could not be sent: {', '.join(sorted(set(failed)))}" if failed else None
-    cancelled, closing = sent.count("cancel"), sent.count("exit")
-    return {"cancelled": cancelled, "closing": closing, "failed": len(failed), "problem": problem}
+    canceled, closing = sent.count("cancel"), sent.count("exit")
+    return {"cancelled": canceled, "closing": closing, "failed": len(failed), "problem": problem}
 
 
-def _data(asked: Asked, latch: Latch, orders: Orders | None) -> Halted:
+def _data(request: Request, latch: Latch, orders: Orders | None) -> Halted:
     return {
         "state": latch.state,
         "who": latch.who,
@@ -309,7 +312,7 @@ def _data(asked: Asked, latch: Latch, orders: Orders | None) -> Halted:
         "at": latch.at,
         "unrecorded": latch.unrecorded,
         "unwritten": latch.unwritten,
-        "not_understood": list(asked.not_understood),
+        "not_understood": list(request.not_understood),
         "in_flight": latch.in_flight,
         "orders": orders,
     }
@@ -320,7 +323,7 @@ def _in_utc(at: datetime) -> str:
 
 
 def register(app: "typer.Typer") -> None:
-    """Put the verb on the command line, for its help, completion, and options that stand before the verb."""
+    """Register the verb, for its help, for completion, and for options that precede the verb."""
     from typing import Annotated
 
     import typer
@@ -329,12 +332,14 @@ def register(app: "typer.Typer") -> None:
 
     @app.command("halt", epilog='tradebot halt --reason "odd fills"\ntradebot halt --flatten')
     def halt(
-        reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = UNSAID,
+        reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
         flatten: Annotated[bool, typer.Option("--flatten", help="Also close every position.")] = False,
-        confirm: Annotated[str | None, typer.Option("--confirm", help="FLATTEN, without a terminal.")] = None,
+        confirm: Annotated[
+            str | None, typer.Option("--confirm", help="Type FLATTEN here if there is no terminal.")
+        ] = None,
         state_dir: StateDir = None,
         config: Config = None,
         as_json: Json = False,
     ) -> None:
-        """Stop opening positions now. Working entries are cancelled and no more are sent; exits go on."""
-        raise typer.Exit(run(Asked(reason, flatten, confirm, state_dir, config, as_json)))
+        """Stop opening positions now. Working entries are canceled and no new ones are sent; exits continue."""
+        raise typer.Exit(run(Request(reason, flatten, confirm, state_dir, config, as_json)))

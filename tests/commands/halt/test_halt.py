@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.halt.report import Asked, Latch, undone
+from commands.halt.report import Latch, Request, orders_left_alone
 from commands.halt.unwritten import lines_of
 from tests.adapters.alpaca.samples import intent
 from tests.adapters.ledger import version_2
@@ -49,7 +49,7 @@ def test_a_halt_says_what_is_in_force_and_what_comes_next(bot: Bot) -> None:
     assert said.code == 0
     assert blank(said.out, bot.folder) == (
         "Halted: REDUCE_ONLY by WHO at WHEN: odd fills\n"
-        "Only orders that reduce risk go out. Next: tradebot status, then tradebot unhalt"
+        "Only orders that reduce risk are sent. Next: tradebot status, then tradebot unhalt"
     )
     assert (state_of(bot.folder), history(bot.folder)) == ("REDUCE_ONLY", ["REDUCE_ONLY", "odd fills"])
     assert not (bot.folder / "ARMED").exists()
@@ -124,13 +124,13 @@ def test_words_that_are_not_understood_halt_all_the_same_and_are_named(copy: Bot
     assert (said.code, document["exit_code"], document["data"]["not_understood"]) == (2, 2, MISTYPED[typed])
     assert (state_of(copy.folder), document["data"]["why"]) == ("REDUCE_ONLY", "no reason given")
     words = ", ".join(map(repr, MISTYPED[typed]))
-    assert said.err == f"error: not understood, and passed over: {words}\n  next: tradebot halt --help\n"
+    assert said.err == f"error: halt ignored what it doesn't know: {words}\n  next: tradebot halt --help\n"
 
 
 def test_a_word_too_many_halts_and_closes_nothing(copy: Bot) -> None:
     said = copy.says("halt", "--flatten", "AAPL", "--confirm", "FLATTEN")
     assert (said.code, state_of(copy.folder)) == (2, "REDUCE_ONLY")
-    assert "error: not understood, and passed over: 'AAPL'; so nothing is closed" in said.err
+    assert "error: halt ignored what it doesn't know: 'AAPL'; so nothing is closed" in said.err
 
 
 def test_a_missing_value_takes_no_option_for_it_and_an_empty_word_halts_too(copy: Bot) -> None:
@@ -234,8 +234,8 @@ def test_a_halt_that_nothing_can_remember_says_so_first_and_cancels_our_entries_
     assert switch.armed(new_bot.folder), "a file could be changed, so this shows nothing"
     first, *rest = said.stdout.splitlines()
     assert first.startswith("NOT REMEMBERED: this halt could not be written."), said.stderr
-    assert any(line.startswith("  what holds: while the bot cannot write") for line in rest)
-    assert "  working entries: 1 cancelled by id; exits, protection and others' orders stay" in rest
+    assert any(line.startswith("  in force: the bot sends no entry while it can't write") for line in rest)
+    assert "  working entries: 1 canceled by id; exits, protective orders and other people's orders stay" in rest
     assert (said.returncode, len(ended)) == (2, 1)
     data = json.loads(program.stdout)["data"]
     assert (program.returncode, data["state"], data["orders"]["closing"]) == (2, "ACTIVE", 0)
@@ -247,16 +247,24 @@ def test_a_closed_permission_lets_no_cancel_out_where_nothing_can_be_remembered(
     said = run(["halt", "--state-dir", str(copy.folder)], first=drop, DRY_RUN="true")
     copy.folder.chmod(0o700)
     assert said.stdout.startswith("NOT REMEMBERED"), said.stderr
-    assert "not all is done: permission is closed, so nothing is sent, entries and cancels included" in said.stdout
+    assert "not everything was done: permission is closed, so no order is sent and none is canceled" in said.stdout
     assert "ORDER_GATE_CLOSED (DRY_RUN says yes)" in said.stdout
-    assert f"what does not: as soon as {copy.folder} can be written again, entries go out as before" in said.stdout
+    assert f"not in force: as soon as {copy.folder} is writable again, entries resume" in said.stdout
     latch = Latch(
-        "REDUCE_ONLY", "REDUCE_ONLY", "REDUCE_ONLY", "ada", "lunch", datetime.now(UTC), None, told=True, in_flight=None
+        "REDUCE_ONLY",
+        "REDUCE_ONLY",
+        "REDUCE_ONLY",
+        "ada",
+        "lunch",
+        datetime.now(UTC),
+        None,
+        printed=True,
+        in_flight=None,
     )
-    halted = list(lines_of(copy.folder, Asked(flatten=True), latch, undone("nothing to do")))
-    assert "  FLATTEN was not carried out: nothing is closed, and every position stays open" in halted
-    assert "  what holds too: REDUCE_ONLY is in force already, by an earlier halt" in halted
-    assert not any("what does not" in line for line in halted)
+    halted = list(lines_of(copy.folder, Request(flatten=True), latch, orders_left_alone("nothing to do")))
+    assert "  FLATTEN was not done: nothing was closed, and every position stays open" in halted
+    assert "  also in force: REDUCE_ONLY, set by an earlier halt" in halted
+    assert not any("not in force" in line for line in halted)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "missing"])
@@ -271,6 +279,16 @@ def test_damaged_books_do_not_stop_a_halt(copy: Bot, name: str, damage: str) -> 
     assert state_of(copy.folder) == "REDUCE_ONLY"
     assert not (copy.folder / "ARMED").exists()
     assert said.data["unrecorded"]
+    # Every other verb refuses such books, so the last line names the one that rebuilds them.
+    assert copy.says("halt").out.rstrip().endswith("Next: tradebot recover, then tradebot unhalt")
+
+
+def test_a_halt_beside_the_ledger_of_a_newer_version_names_recover(copy: Bot) -> None:
+    with closing(sqlite3.connect(copy.folder / "ledger.db")) as newer, newer:
+        newer.execute(f"PRAGMA user_version = {1_000}")
+    said = copy.says("halt")
+    assert "was written by another version" in said.out
+    assert said.out.rstrip().endswith("Next: tradebot recover, then tradebot unhalt")
 
 
 def test_a_damaged_marker_does_not_stop_a_halt(copy: Bot) -> None:
@@ -290,7 +308,7 @@ def test_a_lost_marker_does_not_stop_a_halt_where_anything_of_a_bot_is_left(copy
 def test_closing_everything_on_a_full_disk_says_that_only_entries_are_kept_back(copy: Bot) -> None:
     words = ("halt", "--flatten", "--confirm", "FLATTEN", "--state-dir", str(copy.folder))
     done = run(words, first=no_room)
-    assert "REDUCE_ONLY is in force; FLATTEN could not be written: type it again" in done.stdout, done.stderr
+    assert "REDUCE_ONLY is in force; FLATTEN couldn't be written: run the command again" in done.stdout, done.stderr
     assert (done.returncode, "Halted: FLATTEN" in done.stdout) == (5, False)
     assert copy.json("status")["trading_state"] == "REDUCE_ONLY"
     switch.arm(copy.folder, "test", datetime.now(UTC))
@@ -307,7 +325,7 @@ def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -
     finally:
         copy.folder.chmod(0o700)
     assert not (copy.folder / "HALT").exists(), "the file could be written, so this shows nothing"
-    assert "FLATTEN is in force: the ledger's history holds it" in copy.says("halt", "--reason", "again").out
+    assert "FLATTEN is in force, because the ledger's history says so" in copy.says("halt", "--reason", "again").out
     assert (state_of(copy.folder), copy.json("status")["trading_state"]) == ("FLATTEN", "FLATTEN")
 
 
@@ -354,8 +372,9 @@ def test_an_order_that_is_going_out_is_named_and_what_to_do_about_it(copy: Bot) 
         said = copy.says("halt")
         data = copy.json("halt")
     assert said.code == 5
-    assert f"an order that began before is in flight: buy AAPL, {intent().client_order_id}, by process" in said.out
-    assert "next: tradebot evaluate-exits ends it" in said.out
+    named = f"buy AAPL, {intent().client_order_id}, by process"
+    assert f"an order that started earlier is still in flight: {named}" in said.out
+    assert "next: tradebot evaluate-exits cancels it" in said.out
     assert data["orders"] == {
         "cancelled": 0,
         "closing": 0,
