@@ -1,6 +1,6 @@
-"""`tradebot adopt`: note a position the bot didn't open as known, or take it over with --manage.
+"""`tradebot adopt`: mark a position that the bot didn't open as known, or let the bot manage it with --manage.
 
-Nothing here can send an order: the order port is never made.
+Nothing here can send an order, because no OrderPort is ever created.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """What became of a foreign position: signed shares, the broker's average price in USD.
+    """A position that was marked as known or taken over: signed shares, and the broker's average price in USD.
 
-    `findings` counts what still differs between books and broker; `closes` names the exit rule that the broker's last
-    price meets already, so that the next pass of exits would close it.
+    `findings` counts what still differs between books and broker. `closes` names the exit rule that the broker's last
+    price already meets, so that the next pass of exits will close the position.
     """
 
     at: datetime
@@ -43,11 +43,11 @@ class Adopted:
 
 
 def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | None) -> Report:
-    """Note or take over the foreign position in a symbol, then compare the books with the broker.
+    """Mark the foreign position in a symbol as known or take it over, then compare the books with the broker.
 
-    Raises OperatorError: exit 2 where the broker holds none of it or nothing was confirmed, 3 where the books differ
-    from the broker there, the position moved since it was shown, an order that is not the bot's works on it, or it is
-    of a kind that is not traded.
+    Raises OperatorError: exit 2 if the broker has no such position or nothing was confirmed; 3 if the books of that
+    symbol differ from the broker's, if the position changed since it was shown, if someone else's order is working on
+    it, or if the bot doesn't trade instruments of its kind.
     """
     from commands.shared.passes import begin
     from tradebot.model.position import ADOPTED
@@ -55,21 +55,21 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     from tradebot.reconciliation.adoption import acknowledge, broker_position, manage
     from tradebot.views.holdings import FOREIGN_OWNER
 
-    there = broker_position(app.reader.view(), symbol)
-    closes = _met_already(app, there) if take_over else None
+    position = broker_position(app.reader.view(), symbol)
+    closes = _met_already(app, position) if take_over else None
     if take_over:
-        _confirm(app, there, closes, confirmed)
+        _confirm(app, position, closes, confirmed)
     with app.pass_lock("adopt"):
         begin(app, Job.RECONCILE, by)
         if take_over:
-            found, after = manage(app.reader, app.ledger, symbol, by, there.quantity)
+            adopted, after = manage(app.reader, app.ledger, symbol, by, position.quantity)
         else:
-            found, after = acknowledge(app.reader, app.ledger, symbol, by)
+            adopted, after = acknowledge(app.reader, app.ledger, symbol, by)
     data = Adopted(
         at=after.at,
         symbol=symbol,
-        quantity=found.quantity,
-        average_price=found.average_price,
+        quantity=adopted.quantity,
+        average_price=adopted.average_price,
         managed=take_over,
         strategy=ADOPTED if take_over else FOREIGN_OWNER,
         closes=closes,
@@ -78,46 +78,45 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     return Report("adopt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
 
 
-def _met_already(app: "App", there: "BrokerPosition") -> str | None:
-    """Return the exit rule that the broker's last price already meets; None without one, or without a price."""
+def _met_already(app: "App", held: "BrokerPosition") -> str | None:
+    """Return the exit rule that the broker's last price already meets, or None if it meets none or is unknown."""
     from tradebot.exits.rules import Held
     from tradebot.model.position import Lot, Position
 
-    if there.market_value is None:
+    if held.market_value is None:
         return None
     opened = app.folder.created_at
-    position = Position("", there.symbol, (Lot(there.quantity, there.average_price, opened),), Decimal(0), opened)
-    gain = Held(position, there.average_price).gain(there.market_value / there.quantity)
+    position = Position("", held.symbol, (Lot(held.quantity, held.average_price, opened),), Decimal(0), opened)
+    gain = Held(position, held.average_price).gain(held.market_value / held.quantity)
     rules = app.rules.exits
     if gain <= -rules.stop_loss_fraction:
         return "STOP_LOSS"
     return "PROFIT_TARGET" if gain >= rules.profit_target_fraction else None
 
 
-def _confirm(app: "App", there: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
+def _confirm(app: "App", held: "BrokerPosition", closes: str | None, confirmed: str | None) -> None:
     screen = console(err=True)
-    screen.print(f"The broker holds {there.quantity:,f} {there.symbol} at {usd(there.average_price)} USD", markup=False)
+    screen.print(f"The broker holds {held.quantity:,f} {held.symbol} at {usd(held.average_price)} USD", markup=False)
     if closes:
-        screen.print(f"Its price meets {closes} already: the next evaluate-exits would close it", markup=False)
-    what, command = f"Letting the bot's exit rules close {there.symbol}", f"tradebot adopt {there.symbol} --manage"
-    confirm_for(app, confirmed, what=what, command=command, word=there.symbol)
+        screen.print(f"Its price already meets {closes}, so the next evaluate-exits would close it", markup=False)
+    what, command = f"Letting the bot's exit rules close {held.symbol}", f"tradebot adopt {held.symbol} --manage"
+    confirm_for(app, confirmed, what=what, command=command, word=held.symbol)
 
 
 def _render(console: "Console", data: Adopted) -> None:
     what = f"{data.quantity:,f} {clean(data.symbol)} at {usd(data.average_price)} USD"
     if data.managed:
-        console.print(f"{what}: now the bot's own, under the name {data.strategy}", markup=False)
-        console.print("  its exit rules count from now; tradebot positions shows where each stands")
+        console.print(f"{what}: now managed by the bot, as strategy {data.strategy}", markup=False)
+        console.print("  the exit rules apply from now on; tradebot positions shows how far each one is")
         if data.closes:
-            console.print(f"  [yellow]{data.closes} is met already[/yellow]: the next evaluate-exits closes it")
+            console.print(f"  [yellow]{data.closes} is already met[/yellow]: the next evaluate-exits closes it")
     else:
-        console.print(f"{what}: recorded as foreign; it counts against the limits and is left alone", markup=False)
         console.print(
-            f"  tradebot adopt {clean(data.symbol)} --manage would let the exit rules close them", markup=False
+            f"{what}: marked as known; it counts against the limits, and the bot leaves it alone", markup=False
         )
-    differ = f"they differ ({counted(data.findings, 'finding')}): tradebot reconcile"
-    agree = differ if data.findings else "they agree"
-    console.print(f"Books and broker at {when(data.at)}: {agree}")
+        console.print(f"  tradebot adopt {clean(data.symbol)} --manage lets the exit rules close it", markup=False)
+    differ = f"they differ ({counted(data.findings, 'finding')}). Next: tradebot reconcile"
+    console.print(f"Books and broker at {when(data.at)}: {differ if data.findings else 'they agree'}")
 
 
 def register(app: typer.Typer) -> None:

@@ -78,8 +78,8 @@ def program(first: str = "") -> Callable[..., Any]:
     return get_command(app)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"tradebot {__version__}")
         raise typer.Exit
 
@@ -102,20 +102,18 @@ def run(arguments: list[str]) -> int:
 
         raise explained(wrong, arguments, program()) from wrong
     if result == ExitCode.INTERRUPTED:
-        # Typer has taken the KeyboardInterrupt and left this code.
+        # Typer turned the KeyboardInterrupt into this code.
         raise KeyboardInterrupt
     return result
 
 
 def _refuse_empty(arguments: list[str]) -> None:
-    """Raise OperatorError for an empty or blank word: it must never mean everything, or the default.
+    """Raise OperatorError for an empty or blank argument, which must never mean everything or the default.
 
-    It is usually a shell variable that wasn't set. Only a reason may be empty.
+    It usually comes from a shell variable that isn't set. Only a reason may be empty.
     """
     for before, word in pairwise(["", *arguments]):
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if not (value if equals or not option else option).strip() and "--reason" not in (before, option):
             where = f"after {clean(option or before)[:40]}" if option or before else "on the command line"
-            raise OperatorError(
-                f"there is an empty word {where}, which names nothing", "is a variable of the shell unset?"
-            )
+            raise OperatorError(f"there is an empty argument {where}", "is a shell variable unset?")

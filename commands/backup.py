@@ -33,7 +33,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A backup that can't be restored as it was made, and why."""
+    """A backup that can't be restored, and why."""
 
     name: str
     why: str
@@ -43,7 +43,7 @@ class Damaged:
 class Backups:
     """The backup just made (None if only a list was requested), and the names of all backups, newest first.
 
-    `damaged` lists the backups that are no longer as they were made.
+    `damaged` lists the backups that can no longer be restored.
     """
 
     made: Copy | None
@@ -73,7 +73,7 @@ def run(app: "App", *, only_list: bool = False) -> Report:
 def of_ended_session(app: "App", now: datetime) -> None:
     """Copy the books once after each session they have seen; the caller holds the pass lock.
 
-    A failed copy is an event and stops no pass: an exit doesn't wait for disk space.
+    A failed copy is recorded as an event and the pass continues: an exit doesn't wait for disk space.
     """
     from datetime import timedelta
 
@@ -114,7 +114,7 @@ def _render(console: "Console", data: Backups) -> None:
     if data.damaged:
         console.print(f"Next: {DELETE_DAMAGED if data.made else REMEDY}", markup=False)
     elif data.kept:
-        console.print(f"Next: tradebot restore {data.kept[0]} puts it back", markup=False)
+        console.print(f"To restore it: tradebot restore {data.kept[0]}", markup=False)
 
 
 def register(app: typer.Typer) -> None:

@@ -25,7 +25,7 @@ SHELLS = {
     "zsh": 'eval "$(tradebot completion zsh)"',
     "fish": "tradebot completion fish | source",
 }
-"""The shells that completion is offered for, each with the command that loads its script into a running one."""
+"""The supported shells, each with the command that loads its completion script into a running shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,18 @@ def run(shell: str | None, environ: "os._Environ[str] | dict[str, str]") -> Repo
     """Return a shell's script; without a shell, how to install the one for the current shell."""
     from typer._completion_shared import get_completion_script
 
-    wanted = shell or Path(environ.get("SHELL", "")).name
-    if wanted not in SHELLS:
-        what = f"completion does not support {clean(wanted)}" if wanted else "it is not known which shell you use"
+    chosen = shell or Path(environ.get("SHELL", "")).name
+    if chosen not in SHELLS:
+        what = f"completion doesn't support {clean(chosen)}" if chosen else "can't tell which shell you use"
         raise OperatorError(what, f"tradebot completion {' | '.join(SHELLS)}")
-    script = get_completion_script(prog_name="tradebot", complete_var=VARIABLE, shell=wanted)
-    data = Completion(wanted, script, SHELLS[wanted], f"{invoked_as()} --install-completion {wanted}")
+    script = get_completion_script(prog_name="tradebot", complete_var=VARIABLE, shell=chosen)
+    data = Completion(chosen, script, SHELLS[chosen], f"{invoked_as()} --install-completion {chosen}")
     return Report("completion", data, lambda console: _render(console, data, script_only=shell is not None))
 
 
 def _render(console: "Console", data: Completion, *, script_only: bool) -> None:
     if script_only:
-        # As it is: a shell reads it, so nothing may be wrapped.
+        # Printed unchanged, because a shell reads it.
         console.out(data.script, highlight=False)
         return
     console.print(f"For every new {data.shell}:  {data.always}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`tradebot events`: show what happened to the bot itself; -f keeps following."""
+"""`tradebot events`: show what happened to the bot itself; -f keeps showing new events."""
 
 import json
 import time
@@ -48,12 +48,12 @@ def follow(app: "App", as_json: bool) -> None:
     from tradebot.adapters.state.state_folder import EVENTS
 
     screen, tail = console(), Tail(app.folder.path / EVENTS)
-    while all(say(_told(app, screen, event, as_json)) for event in tail.news()):
+    while all(say(_event_text(app, screen, event, as_json)) for event in tail.news()):
         time.sleep(POLL_S)
     tail.close()
 
 
-def _told(app: "App", screen: "Console", event: "SystemEvent", as_json: bool) -> str:
+def _event_text(app: "App", screen: "Console", event: "SystemEvent", as_json: bool) -> str:
     if as_json:
         return json.dumps(document("events", app.mode_name, app.account_tail, 0, jsonable(event)))
     with screen.capture() as shown:
@@ -67,7 +67,7 @@ def _render(screen: "Console", data: Events) -> None:
     for event in data.events:
         _line(screen, event)
     if data.unreadable:
-        screen.print(f"{counted(data.unreadable, 'line')} could not be read as an event")
+        screen.print(f"{counted(data.unreadable, 'line')} couldn't be read as an event")
 
 
 def _line(screen: "Console", event: "SystemEvent") -> None:

@@ -1,4 +1,4 @@
-"""`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. It doesn't ask the venue."""
+"""`tradebot fills`: show what was bought and sold, and what plans and adoptions wrote. The broker isn't asked."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from tradebot.model.position import OwnedFill
 
 SOURCES = {Origin.GIVEN_BACK: "given back", Origin.TAKEN_OVER: "taken over"}
-"""How origins of two words are shown. What is not the venue's moves shares between owners, and none of it is a trade: a
-fill is given back to its order's strategy in a pair, out of what is foreign and in again."""
+"""How origins of two words are shown. Fills that don't come from the broker only move shares between owners and are not
+trades. A fill is given back to its order's strategy as a pair: out of the foreign shares, and into the strategy."""
 SHOWN = 1_000
-"""So many fills are shown on a screen; a document holds them all."""
+"""How many fills a screen shows; the JSON document has them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class FillRow:
-    """One execution in shares and USD; `cash_usd` is its effect on cash, `source` is where it comes from."""
+    """One execution in shares and USD; `cash_usd` is its effect on cash, `source` is its origin."""
 
     at: datetime
     symbol: str
@@ -46,7 +46,7 @@ class FillRow:
 
 @dataclass(frozen=True, slots=True)
 class Fills:
-    """Fills, oldest first, and the amount traded at the venue in USD; `known` counts all fills in the books."""
+    """Fills, oldest first, and the amount traded at the broker in USD; `known` counts all fills in the books."""
 
     fills: tuple[FillRow, ...]
     bought_usd: Decimal
@@ -113,7 +113,7 @@ def _render(console: "Console", data: Fills) -> None:
 
     console.print(f"{len(data.fills):,} of {counted(data.known, 'fill')}; the broker was not asked")
     if len(data.fills) > SHOWN:
-        console.print(f"The last {SHOWN:,} of them; --since, a symbol or --json shows others")
+        console.print(f"Showing the last {SHOWN:,}; --since, a symbol or --json shows others")
     columns = (*map(staying, ("symbol", "side")), *map(number, ("shares", "price", "cash USD")))
     table = Table(f"time {zone()}", *columns, "strategy", "source")
     for row in data.fills[-SHOWN:]:

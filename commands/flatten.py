@@ -6,7 +6,7 @@ import typer
 
 from commands.shared.completing import own
 from commands.shared.surface import Config, DryRun, Json, Report, StateDir, caller, confirm_for, finish, opened_to_leave
-from commands.shared.times import when
+from commands.shared.times import slot_for_reader, when
 from tradebot.errors import ExitCode, OperatorError, word
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from tradebot.model.record import CycleRecord
 
 ALL = "ALL"
-NOT_SENT_RIGHTLY = frozenset({"DRY_RUN", "SHADOW"})
+NOT_SENT_ON_PURPOSE = frozenset({"DRY_RUN", "SHADOW"})
 
 
 def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None, dry_run: bool = False) -> Report:
     """Close the bot's position in one symbol, or all positions if None, after canceling our working orders.
 
-    Exit 0 where every closing order was accepted, 3 where permission is closed, 5 where something is left to close.
-    Raises OperatorError: exit 2 for a symbol that is not the bot's own, or without a confirmation.
+    Exit 0 if every closing order was accepted, 3 if permission is closed, 5 if something is left to close.
+    Raises OperatorError: exit 2 for a symbol in which the bot has nothing, or without a confirmation.
     """
     from commands.shared.passes import pass_data
 
@@ -50,18 +50,19 @@ def _named(app: "App", symbol: str | None) -> list[str]:
     held = {p.symbol for p in positions} | {order.symbol for order in orders} | unsure
     if symbol is not None and symbol not in held:
         raise OperatorError(
-            f"the bot holds no {word(symbol)} of its own and has no order on it",
-            f"it holds {', '.join(sorted(held)) or 'nothing'}; what is foreign needs: tradebot adopt SYMBOL --manage",
+            f"the bot has no position and no order in {word(symbol)}",
+            f"it has {', '.join(sorted(held)) or 'none at all'}; to let the bot close a position that it didn't open, "
+            f"first run tradebot adopt {word(symbol)} --manage",
         )
     words = [f"{p.quantity:f} {p.symbol}" for p in positions if symbol in (None, p.symbol)]
     words += [f"the {o.side} order on {o.symbol}" for o in orders if symbol in (None, o.symbol)]
     return words + [
-        f"what an order of unknown fate left in {name}" for name in sorted(unsure) if symbol in (None, name)
+        f"whatever an order with an unknown outcome left in {name}" for name in sorted(unsure) if symbol in (None, name)
     ]
 
 
 def _close(app: "App", symbol: str | None, by: str, *, dry_run: bool) -> "CycleRecord":
-    """Run the pass in a separate recorded slot, so that the timetable's pass of exits keeps its own."""
+    """Run the pass in a separate recorded slot, so that it doesn't use up the timetable's slot for exits."""
     from jobs.claims import claim_by_hand
     from tradebot.cycle import flatten
     from tradebot.model.record import Job
@@ -82,7 +83,7 @@ def _exit_code(data: "PassData") -> ExitCode:
 
     if pass_exit_code(data):
         return ExitCode.REFUSED
-    left = data.not_run or any(row.reason and row.reason not in NOT_SENT_RIGHTLY for row in data.rows)
+    left = data.not_run or any(row.reason and row.reason not in NOT_SENT_ON_PURPOSE for row in data.rows)
     return ExitCode.UNAVAILABLE if left else ExitCode.DONE
 
 
@@ -93,14 +94,14 @@ def _render(console: "Console", data: "PassData") -> None:
         render_not_run(console, data.not_run)
         return
     if not data.rows:
-        console.print("Nothing is the bot's own: there is nothing to close.")
+        console.print("The bot has no positions, so there is nothing to close.")
         return
-    console.print(f"Closing by hand at {when(data.at)}, slot {data.slot}")
+    console.print(f"Closing on request at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
-    if any(row.reason and row.reason not in NOT_SENT_RIGHTLY for row in data.rows):
-        console.print("Not all is closed. Next: tradebot orders, then the same command again")
+    if any(row.reason and row.reason not in NOT_SENT_ON_PURPOSE for row in data.rows):
+        console.print("Not everything is closed. Next: tradebot orders, then the same command again")
     elif data.orders:
-        console.print("Entries may open it again; tradebot halt stops them. Next: tradebot orders")
+        console.print("A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders")
 
 
 def register(app: typer.Typer) -> None:
@@ -120,10 +121,13 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Close one of the bot's positions, or all of them.
 
-        The symbol's working orders are cancelled first.
+        The symbol's working orders are canceled first.
         """
         if (symbol is None) is not everything:
-            raise OperatorError("name one symbol, or --all", "tradebot flatten MSFT     or: tradebot flatten --all")
+            raise OperatorError(
+                "name one symbol, or --all",
+                "tradebot flatten SYMBOL or tradebot flatten --all; to see the symbols: tradebot positions",
+            )
         name = None if symbol is None else symbol.strip().upper()
         with opened_to_leave(state_dir, config) as bot:
             report = run(bot, name, by=caller(), confirmed=confirmed, dry_run=dry_run)

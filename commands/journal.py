@@ -33,10 +33,10 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One journal read through. `lines` are complete ones, of which `whole` carry a right hash of their own.
+    """A journal that was read completely: its complete lines, and how many of them are intact (`whole`).
 
-    `torn_bytes` is the length of an incomplete end, as a crash leaves one: it is no damage. `ledger` is what the
-    ledger says of this journal, None where they agree, and where a file was named.
+    `torn_bytes` is the length of an incomplete last line, which a crash leaves behind and which isn't damage. `ledger`
+    is how the ledger disagrees with this journal, None if they agree or if a file was named.
     """
 
     path: str
@@ -57,7 +57,7 @@ def run(bot: "App", file: str | None) -> Report:
     path = Path(file) if file else bot.folder.path / JOURNAL
     found, ledger = read(path), None if file else _ledger_says(bot)
     if found.breaks and not file and not ledger:
-        # The ledger counts on no record from there on: it was never synced, and the next writer sets it aside.
+        # The ledger needs no record from there on: they were never synced, and the next writer sets them aside.
         found = replace(read(path, found.breaks[0].offset), torn=path.stat().st_size - found.breaks[0].offset)
     data = _data(path, found, ledger)
     code = ExitCode.FINDINGS if data.breaks or data.ledger else ExitCode.DONE
@@ -76,7 +76,7 @@ def _data(path: Path, found: "JournalContent", ledger: str | None) -> Verified:
         last_record=last.head.sequence if last else None,
         last_at=parse_time(last.at) if last else None,
         torn_bytes=found.torn,
-        breaks=breaks or (() if last else (Broken(1, 0, "it holds no record"),)),
+        breaks=breaks or (() if last else (Broken(1, 0, "it has no records"),)),
         ledger=ledger,
     )
 
@@ -92,9 +92,11 @@ def _ledger_says(bot: "App") -> str | None:
 def _render(console: "Console", data: Verified) -> None:
     from rich.markup import escape
 
-    console.print(f"{data.path}: {counted(data.lines, 'line')}, {counted(data.whole, 'whole record')}", markup=False)
+    console.print(f"{data.path}: {counted(data.lines, 'line')}, {counted(data.whole, 'intact record')}", markup=False)
     if data.torn_bytes:
-        console.print(f"  it ends in {counted(data.torn_bytes, 'byte')} of an incomplete record, as after a crash")
+        console.print(
+            f"  it ends in {counted(data.torn_bytes, 'byte')} of an incomplete record, which a crash leaves behind"
+        )
     for broken in data.breaks[:SHOWN]:
         console.print(f"  [red]broken[/red] at line {broken.line}, byte {broken.offset}: {escape(broken.problem)}")
     if len(data.breaks) > SHOWN:
@@ -104,9 +106,8 @@ def _render(console: "Console", data: Verified) -> None:
     if data.breaks or data.ledger:
         console.print("Next: tradebot recover", markup=False)
         return
-    console.print(
-        f"[green]The chain holds[/green] to record {data.last_record:,} of {data.last_at and when(data.last_at)}"
-    )
+    at = data.last_at and when(data.last_at)
+    console.print(f"[green]The hash chain is intact[/green] up to record {data.last_record:,} ({at})")
 
 
 @app.command("verify", epilog="tradebot journal verify\ntradebot journal verify FILE  # a copy")

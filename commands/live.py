@@ -1,4 +1,4 @@
-"""`tradebot live`: show what keeps orders from the broker, and arm trading with real money."""
+"""`tradebot live`: show what blocks orders, and allow trading with real money for a while."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,19 +25,19 @@ OPEN, ENTRIES, CLOSED = "open", "entries closed", "closed"
 STYLES = {OPEN: "green", ENTRIES: "yellow", CLOSED: "red"}
 MEANINGS = {
     OPEN: "orders may be sent",
-    ENTRIES: "no entry is sent; exits, cancels and protection go on",
-    CLOSED: "nothing is sent, exits included",
+    ENTRIES: "no entries are sent; exits, cancels and protective orders continue",
+    CLOSED: "no orders are sent, including exits",
 }
 ARMING = "arming"
 MOST_SESSIONS = 20
-"""An arming ends after so many sessions at most: about a month."""
+"""The most sessions that one arming can cover: about a month."""
 AHEAD = timedelta(days=45)
-"""How far the calendar is read, and made to reach: the most sessions of one arming lie well within."""
+"""How far ahead the calendar is read and stored; MOST_SESSIONS fit in easily."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition for sending: its state, the evidence and, unless it is open, its reason and what opens it."""
+    """One condition for sending orders: its state and evidence; unless it is open, also the reason and the fix."""
 
     name: str
     state: str
@@ -50,7 +50,7 @@ class Condition:
 class LiveStatus:
     """The overall permission (the strictest of its conditions), and the trading state, which is separate.
 
-    `as_of` is the venue's time, or this machine's if the venue gave none.
+    `as_of` is the broker's time, or this machine's if the broker didn't answer.
     """
 
     state: str
@@ -62,7 +62,7 @@ class LiveStatus:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """What `live arm` wrote: the sessions, their first and last day, and when entries end; times are the venue's."""
+    """What `live arm` wrote: the sessions, their first and last day, and when entries end; times are the broker's."""
 
     sessions: int
     first: date
@@ -73,7 +73,7 @@ class Armed:
 
 
 def status(app: "App") -> Report:
-    """Check every condition, including the venue's; exit 0 if orders may be sent, 10 if a condition isn't open."""
+    """Check every condition, including the broker's; exit 0 if orders may be sent, 10 if a condition isn't open."""
     now, rows = conditions(app)
     strictest = max((row.state for row in rows), key=list(MEANINGS).index)
     state = app.ledger_view.trading_state().state.value
@@ -83,19 +83,19 @@ def status(app: "App") -> Report:
 
 
 def arm(app: "App", sessions: int, *, by: str) -> Report:
-    """Arm live trading for the next sessions if all else is open and a person types the account's tail.
+    """Arm live trading for the next sessions if everything else is open and a person types the account's tail.
 
-    Raises OperatorError: exit 2 where there is nothing to arm or no terminal, 3 where a condition is closed or the
-    word was another one.
+    Raises OperatorError: exit 2 if there is nothing to arm or no terminal, 3 if a condition is closed or something else
+    was typed.
     """
     _require_live(app)
-    _require_others(app)
+    _require_other_conditions(app)
     span = "1 session" if sessions == 1 else f"{sessions} sessions"
     what = f"Arming real money for {span}"
     confirm(app.account_tail, None, what=what, command="tradebot live arm", by_hand=True)
     with app.pass_lock("live arm"):
-        # It may have taken the person a while: what was open then is looked at again.
-        _require_others(app)
+        # The prompt may have waited for a while, so check the conditions again.
+        _require_other_conditions(app)
         arming = _armed(app, sessions, by)
     data = Armed(
         arming.sessions,
@@ -111,14 +111,14 @@ def arm(app: "App", sessions: int, *, by: str) -> Report:
 def conditions(app: "App") -> tuple[datetime, tuple[Condition, ...]]:
     """Return every condition in the order it is checked, and the time of the check."""
     keys = _keys(app)
-    now, account = _account(app) if keys.state == OPEN else (None, _closed("account", "not asked", "mend the keys"))
+    now, account = _account(app) if keys.state == OPEN else (None, _closed("account", "not checked", "fix the keys"))
     at = now or datetime.now(UTC)
-    shadow = (_by_reason("shadow", "SHADOW", "everything is decided and recorded, nothing is sent"),)
+    shadow = (_by_reason("shadow", "SHADOW", "everything is decided and recorded, but no orders are sent"),)
     return at, (*(shadow if app.settings.shadow else ()), *_doors(app, at), keys, account)
 
 
 def _doors(app: "App", now: datetime) -> Iterator[Condition]:
-    """Yield the doors of file, environment and ledger; an expired arming is open for exits only."""
+    """Yield the conditions of file, environment and ledger; an expired arming is open for exits only."""
     from tradebot.gates.permission import configuration, doors
 
     told, ended = app.permission_inputs, _ended(app.permission, now)
@@ -137,7 +137,7 @@ def _ended(permission: "Permission", now: datetime) -> "tuple[Reason, str] | Non
 
 
 def _condition(door: "Door", mode: "Mode") -> Condition:
-    """Return a door with what opens it: what the reason's own words leave open is said here, door by door."""
+    """Return a door as a condition, with a more exact fix than its reason's remedy if there is one."""
     if door.open:
         return Condition(door.name, OPEN, clean(door.found), None, "")
     row = _by_reason(door.name, door.reason, door.found)
@@ -145,7 +145,7 @@ def _condition(door: "Door", mode: "Mode") -> Condition:
 
 
 def _opens(name: str, mode: "Mode") -> str:
-    """Return what opens a door whose remedy is to run this verb; empty for the others."""
+    """Return what opens a door whose remedy is to run this verb; empty for other doors."""
     from tradebot.gates.permission import ACKNOWLEDGEMENT, ENVIRONMENT, ORDER_GATES, UNDERSTOOD
     from tradebot.model.trading import Mode
 
@@ -155,7 +155,7 @@ def _opens(name: str, mode: "Mode") -> str:
     if name == ACKNOWLEDGEMENT:
         return f"unset it, or set {name}={UNDERSTOOD} {where}"
     if name == ENVIRONMENT:
-        return "mend that file: a plain file, chmod 600, each line NAME=VALUE; or take it away"
+        return "fix that file (a regular file, chmod 600, lines NAME=VALUE), or remove it"
     return "tradebot live arm in a terminal" if name == ARMING else ""
 
 
@@ -170,16 +170,16 @@ def _closed(name: str, found: str, fix: str) -> Condition:
 
 
 def _keys(app: "App") -> Condition:
-    """Check whether key, secret, address and mode fit together, without a request."""
+    """Check that key, secret, address and mode belong together, without contacting the broker."""
     try:
         venue = app.venue
     except TradebotError as error:
         return _closed("keys and address", error.message, error.hint)
-    return Condition("keys and address", OPEN, f"they fit mode {app.mode} and {venue.base_url}", None, "")
+    return Condition("keys and address", OPEN, f"they match mode {app.mode} and {venue.base_url}", None, "")
 
 
 def _account(app: "App") -> tuple[datetime | None, Condition]:
-    """Ask the venue which account these keys belong to, and whether it may trade."""
+    """Ask the broker which account these keys belong to, and whether it may trade."""
     from tradebot.reconciliation.account import require_account
 
     try:
@@ -189,30 +189,32 @@ def _account(app: "App") -> tuple[datetime | None, Condition]:
         return None, _closed("account", error.message, error.hint)
     if account.blocked:
         return now, _by_reason("account", "ACCOUNT_BLOCKED", ", ".join(account.blocked))
-    return now, Condition("account", OPEN, f"the venue answers for account …{account.tail}", None, "")
+    return now, Condition("account", OPEN, f"the broker answers for account …{account.tail}", None, "")
 
 
 def _require_live(app: "App") -> None:
     from tradebot.model.trading import Mode
 
     if app.mode is not Mode.LIVE:
-        raise OperatorError(f"mode {app.mode} trades no real money: there is nothing to arm", "tradebot live status")
+        raise OperatorError(
+            f"mode {app.mode} doesn't trade real money, so there is nothing to arm", "tradebot live status"
+        )
 
 
-def _require_others(app: "App") -> None:
-    """Raise OperatorError unless everything except the arming itself is open."""
+def _require_other_conditions(app: "App") -> None:
+    """Raise OperatorError unless every condition other than the arming is open."""
     _, rows = conditions(app)
     closed = [row for row in rows if row.state != OPEN and row.name != ARMING]
     if closed:
         raise OperatorError(
-            f"real money cannot be armed: {'; '.join(row.found for row in closed)}",
-            "tradebot live status says what opens each",
+            f"live trading can't be armed: {'; '.join(row.found for row in closed)}",
+            "tradebot live status shows how to open each one",
             code=ExitCode.REFUSED,
         )
 
 
 def _armed(app: "App", count: int, by: str) -> "Arming":
-    """Record the arming durably in undamaged books, and write an event."""
+    """Check the books for damage, write the arming durably, and emit an event."""
     from commands.shared.clocks import require
     from tradebot.gates.permission import arming_of
     from tradebot.model.event import Severity, SystemEvent
@@ -227,7 +229,7 @@ def _armed(app: "App", count: int, by: str) -> "Arming":
     if arming is None:
         known = sum(session.close > now for session in near)
         again = f"tradebot live arm --sessions {known}" if known else "tradebot reconcile, which stores the calendar"
-        raise OperatorError(f"the calendar knows {known} of {count} sessions to come", again)
+        raise OperatorError(f"the calendar has only {known} of the next {count} sessions", again)
     app.ledger.armings.append(arming)
     details = {"by": by, "sessions": str(count), "until": arming.until.isoformat()}
     app.events.emit(SystemEvent(now, "permission", "live_armed", Severity.WARN, None, details))
@@ -252,19 +254,19 @@ def _render(console: "Console", data: LiveStatus) -> None:
 
 def _render_armed(console: "Console", data: Armed) -> None:
     days = f"{data.first}" if data.first == data.last else f"{data.first} to {data.last}"
-    console.print(f"[yellow]Armed[/yellow]: real money may be traded in the session of {days}.")
-    console.print(f"Entries end {when(data.until, MINUTE)}; exits go on. tradebot halt stops entries at once.")
+    console.print(f"[yellow]Armed[/yellow]: the bot may trade real money in the session of {days}.")
+    console.print(f"Entries end {when(data.until, MINUTE)}; exits continue. tradebot halt stops entries at once.")
     if data.trading_state == "ACTIVE":
         console.print("Next: tradebot status")
     else:
-        console.print(f"The trading state is {data.trading_state}: no entry is sent. Next: tradebot unhalt")
+        console.print(f"The trading state is {data.trading_state}, so no entries are sent. Next: tradebot unhalt")
 
 
 @app.command("status", epilog="tradebot live status")
 def _status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
     """Show what orders still need before they can be sent.
 
-    Lists each condition with what meets it. Exits with code 10 if any is not met.
+    Lists each condition and how to meet it. Exits with code 10 if any is not met.
     """
     with opened(state_dir, config) as bot:
         report = status(bot)

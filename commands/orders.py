@@ -1,4 +1,4 @@
-"""`tradebot orders`: show orders that may still fill, or with --all every promised order. It doesn't ask the venue."""
+"""`tradebot orders`: show orders that may still fill, or all orders with --all. The broker isn't asked."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ STYLE = {"filled": "green", "rejected": "red", "unknown": "yellow", "sent": "yel
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """One order in shares and USD; `strategy` is foreign if the bot didn't promise it.
+    """One order in shares and USD; `strategy` is foreign if the bot didn't send it.
 
-    `status` is the venue's last word, or how far our promise came where the venue has told nothing; `note` holds the
-    venue's own words on it.
+    `status` is what the broker last reported, or the state of our own record if it has reported nothing. `note` is the
+    broker's message about the order.
     """
 
     at: datetime | None
@@ -56,22 +56,22 @@ class Orders:
 
 
 def run(app: "App", *, every: bool, last: int) -> Report:
-    """Join each promise with the venue's last report on it."""
+    """Join each recorded intent with the broker's last report on its order."""
     from tradebot.model.intent import IntentState, Operation
 
     ledger = app.ledger_view
     intents, orders = ledger.intents(), ledger.orders()
     promised = {r.intent.client_order_id: r for r in intents if r.intent.makes_order}
-    told = {order.client_order_id: order for order in orders}
+    reported = {order.client_order_id: order for order in orders}
     ending = {
         record.intent.target_venue_id
         for record in intents
         if record.state is IntentState.ACKED and record.intent.operation is Operation.CANCEL
     }
-    rows = [_ours(record, told.get(name), ending) for name, record in promised.items()]
-    rows += [_foreign(order) for name, order in told.items() if name not in promised]
-    open_rows = [row for row, may_fill in zip(rows, _may_fill(promised, told), strict=True) if every or may_fill]
-    # Two orders of one moment stay in the order in which they were promised.
+    rows = [_ours(record, reported.get(name), ending) for name, record in promised.items()]
+    rows += [_foreign(order) for name, order in reported.items() if name not in promised]
+    open_rows = [row for row, may_fill in zip(rows, _may_fill(promised, reported), strict=True) if every or may_fill]
+    # Orders of the same time keep the order in which they were recorded.
     chosen = sorted(open_rows, key=lambda row: row.at.timestamp() if row.at else 0.0)
     shown = tuple(chosen[-last:])
     data = Orders(shown, len(rows), len(chosen) - len(shown))
@@ -80,12 +80,12 @@ def run(app: "App", *, every: bool, last: int) -> Report:
     )
 
 
-def _may_fill(promised: "dict[str, IntentRecord]", told: "dict[str, Order]") -> Iterable[bool]:
-    """Yield for each row whether it may still fill: the venue's word, else a promise whose fate is unknown."""
+def _may_fill(promised: "dict[str, IntentRecord]", reported: "dict[str, Order]") -> Iterable[bool]:
+    """Yield for each row whether it may still fill, by the broker's report or else by the state of the intent."""
     for name, record in promised.items():
-        order = told.get(name)
+        order = reported.get(name)
         yield not order.status.terminal if order else record.state.unresolved
-    for name, order in told.items():
+    for name, order in reported.items():
         if name not in promised:
             yield not order.status.terminal
 
@@ -134,7 +134,7 @@ def _render(console: "Console", data: Orders, every: bool) -> None:
     what = count if every else f"{count} that may still fill"
     console.print(f"{what}; {data.known:,} in the books; the broker was not asked")
     if data.left_out:
-        console.print(f"  {data.left_out:,} older not shown: --last shows more")
+        console.print(f"  {counted(data.left_out, 'older order')} not shown; --last shows more")
     if data.orders:
         _table(console, data.orders)
     elif data.known:

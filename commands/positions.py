@@ -1,4 +1,4 @@
-"""`tradebot positions`: show positions and how far each exit rule is from closing them. It doesn't ask the venue."""
+"""`tradebot positions`: show positions and how far each exit rule is from closing them. The broker isn't asked."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,7 @@ RULES = {
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """All open positions at `as_of`, the last recorded trading time; `fills` says how many records made them.
+    """All open positions at `as_of`, the last recorded trading time; `fills` counts the fills that they come from.
 
     `notes` are warnings that a person should read with them.
     """
@@ -68,7 +68,9 @@ def _render(console: "Console", data: Positions) -> None:
     show_own(console, ours)
     for row in data.positions:
         if row.strategy == FOREIGN_OWNER:
-            console.print(f"{clean(row.symbol)} {row.quantity:,f} is not the bot's, and is left alone", markup=False)
+            console.print(
+                f"{clean(row.symbol)} {row.quantity:,f} was not opened by the bot, which leaves it alone", markup=False
+            )
     unpriced = [row.symbol for row in ours if row.price is None]
     if unpriced:
         console.print(f"No price is recorded yet for {', '.join(unpriced)}. Next: tradebot evaluate-exits")

@@ -1,6 +1,6 @@
 """`tradebot restore`: restore the books from one backup; the current books move to the quarantine.
 
-Nothing here can send an order: the order port is never made.
+Nothing here can send an order, because no OrderPort is ever created.
 """
 
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
-    """Verify a backup, make books from it alone, compare them with the broker; exit 10 if anything is unproven.
+    """Verify a backup, rebuild the books from it alone, compare them with the broker; exit 10 if anything is unproven.
 
     Raises OperatorError: exit 2 for an unknown or damaged backup, and without a confirmation.
     """
@@ -33,7 +33,7 @@ def run(app: "App", name: str, *, by: str, confirmed: str | None) -> Report:
     from tradebot.adapters.recovery import backups
 
     found = backups.verified(app.folder, name)
-    what = f"Putting {found.path.name} in the place of the books"
+    what = f"Replacing the books with {found.path.name}"
     confirm_for(app, confirmed, what=what, command=f"tradebot restore {found.path.name}")
     with at_rest(app, "restore"):
         data = remade(app, f"restored from {found.path.name}", by, found.path)

@@ -69,7 +69,7 @@ def run(app: "App", count: int, day: str | None) -> Report:
 
 
 def _now(app: "App") -> datetime:
-    """Return trading time without asking a venue: the embedded exchange's time, otherwise our clock."""
+    """Return trading time without asking a broker: the embedded exchange's time, otherwise this machine's."""
     from tradebot.model.trading import Mode
 
     return app.now() if app.mode is Mode.SANDBOX else datetime.now(UTC)
@@ -127,8 +127,8 @@ def _render(console: "Console", data: Schedule) -> None:
             table.row(f"  {when(moment.at, '%H:%M')}", moment.jobs[0].slot, jobs)
         console.print(table)
     if not data.moments:
-        console.print("Nothing is due: no session lies ahead.")
-    console.print("These times come from timetable: in the configuration:")
+        console.print("Nothing is due, because there is no coming session.")
+    console.print("The times come from timetable: in the configuration:")
     table = Table("job", sentence("times"), header=False)
     for job, times in data.timetable.items():
         table.row(f"  {job}", times)

@@ -1,7 +1,7 @@
 """`tradebot unhalt`: allow entries again once the books and the broker agree and a person has confirmed.
 
 An override, which needs a reason, ends the halt without that comparison (if the broker doesn't answer, for example).
-It opens nothing else: every gate still checks reconciliation, permission and limits.
+Nothing else changes: every gate still checks reconciliation, permission and limits.
 """
 
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from tradebot.reconciliation.reconcile import Reconciled
 
 
-UNSAID = "no reason given"
+NO_REASON = "no reason given"
 
 
 @dataclass(frozen=True, slots=True)
 class Unhalted:
     """The halt that was in force, with this machine's time; `cleared` is False if nothing was halted.
 
-    `overridden` tells that nothing was compared before it was ended. `aside` are folders that stood in the place of
-    HALT and hold something, which were left beside.
+    `overridden` is True if the books weren't compared before it ended. `aside` lists folders found at the path of the
+    HALT file; they were not empty, so they were left there.
     """
 
     cleared: bool
@@ -57,43 +57,43 @@ class Unhalted:
 def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bool = False) -> Report:
     """Clear the halt if its cause is gone, reconciling finds nothing blocking, and the account's tail is typed.
 
-    With `override` nothing is asked, the bot's own causes are accepted, those under a person's halt too, and an event
-    says so. Damaged books keep the halt in either case.
+    With `override` nothing is compared: the bot's own causes are accepted, including those under a person's halt, and
+    an event records it. Damaged books keep the halt in either case.
     Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
-    confirmation, blocking findings, a cause that stands, or a newer halt.
+    confirmation, blocking findings, a cause that remains, or a newer halt.
     """
     from tradebot.adapters.state.switch import left_aside
     from tradebot.desk.halting import accept_causes
     from tradebot.model.trading import TradingState
 
-    if override and not _said(reason):
+    if override and not _gives_reason(reason):
         raise OperatorError("an override needs a reason, for the record", 'tradebot unhalt --override --reason "…"')
     before = app.ledger.trading_state()
     cleared = before.state is not TradingState.ACTIVE
     if cleared:
         _confirm(app, before, confirmed)
         with app.pass_lock("unhalt"):
-            # What a halt by `integrity` was about is looked at first: nothing is compared, or booked, in such books.
+            # Check for damage first: damaged books must not be compared or changed.
             app.ledger.file.check_whole()
             if not override:
-                _compared(app, by)
-                _gone(app)
+                _require_agreement(app, by)
+                _require_no_cause(app)
             why, accepted = accept_causes(app.ledger, before, reason) if override else (reason, None)
             now = datetime.now(UTC)
             app.ledger.set_trading_state(TradingState.ACTIVE, by, why, now, override=accepted, over=before)
             if override:
-                _noted(app, before, by, reason)
+                _record_override(app, before, by, reason)
     aside = tuple(str(path) for path in left_aside(app.folder.path))
     data = Unhalted(cleared, cleared and override, before.state.value, before.who, before.why, before.at, aside)
     return Report("unhalt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
 
 
-def _said(reason: str) -> bool:
+def _gives_reason(reason: str) -> bool:
     """Return True if the person gave a reason."""
-    return bool(reason.strip()) and reason != UNSAID
+    return bool(reason.strip()) and reason != NO_REASON
 
 
-def _noted(app: "App", before: "TradingStateRecord", by: str, reason: str) -> None:
+def _record_override(app: "App", before: "TradingStateRecord", by: str, reason: str) -> None:
     """Write an event: if something goes wrong later, people look for overrides first."""
     from tradebot.model.event import Severity, SystemEvent
 
@@ -112,32 +112,32 @@ def _confirm(app: "App", before: "TradingStateRecord", confirmed: str | None) ->
     confirm_for(app, confirmed, what="Ending the halt", command="tradebot unhalt")
 
 
-def _compared(app: "App", by: str) -> None:
-    """Reconcile as `tradebot reconcile` does; raise if a finding would keep entries closed anyway."""
+def _require_agreement(app: "App", by: str) -> None:
+    """Reconcile as `tradebot reconcile` does; raise OperatorError if a finding would keep entries closed anyway."""
     from commands.reconcile.verb import compare
 
     result = compare(app, by)
     blocking = _blocking(result)
     if blocking:
-        # Not every finding has a plan: some wait for the broker, or for a person's word.
-        settle = f"tradebot reconcile --apply {result.plan.id}" if result.plan else "do what it says"
+        # Not every finding has a plan: some wait for the broker, or for a person to decide.
+        settle = f"run tradebot reconcile --apply {result.plan.id}" if result.plan else "do what they say"
         raise OperatorError(
             f"the books and the broker differ: {blocking}",
-            f"tradebot reconcile, read the findings, {settle}, then tradebot unhalt; "
-            'or, where that cannot be, tradebot unhalt --override --reason "…"',
+            f"run tradebot reconcile and read its findings, {settle}, then run tradebot unhalt; "
+            'if that is impossible: tradebot unhalt --override --reason "…"',
             code=ExitCode.REFUSED,
         )
 
 
-def _gone(app: "App") -> None:
-    """Raise if the bot would halt itself again, because a cause remains."""
+def _require_no_cause(app: "App") -> None:
+    """Raise OperatorError if a cause remains, because the bot would halt itself again."""
     from tradebot.desk.halting import remaining_causes
 
     causes = remaining_causes(app.world(dry_run=True, proposing=False))
     if causes:
         raise OperatorError(
             f"the bot would halt itself again: {clean(causes)}",
-            'wait for that; or take it over, and say why: tradebot unhalt --override --reason "…"',
+            'wait until that ends, or accept it and say why: tradebot unhalt --override --reason "…"',
             code=ExitCode.REFUSED,
         )
 
@@ -148,14 +148,13 @@ def _blocking(result: "Reconciled") -> str:
 
 def _render(console: "Console", data: Unhalted) -> None:
     if not data.cleared:
-        console.print("Nothing was halted. Next: tradebot status shows what else may keep entries shut")
+        console.print("Nothing was halted. If entries are still closed, see: tradebot status")
         return
     console.print(f"[green]ACTIVE[/green]: {data.state} has ended; entries may be sent again.")
     if data.overridden:
-        console.print("Nothing was compared, so entries wait for tradebot reconcile.", markup=False)
+        console.print("The books were not compared, so entries wait for tradebot reconcile.", markup=False)
     for path in data.aside:
-        said = f"{path} is in the place of HALT and is not empty, so it was left there."
-        console.print(said, markup=False)
+        console.print(f"{path} is a folder where the HALT file belongs. It isn't empty, so it was left.", markup=False)
     console.print("Next: tradebot status")
 
 
@@ -164,7 +163,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command("unhalt", epilog='tradebot unhalt --reason "feed is back"')
     def unhalt(
-        reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = UNSAID,
+        reason: Annotated[str, typer.Option("--reason", help="Reason to record.")] = NO_REASON,
         override: Annotated[
             bool, typer.Option("--override", help="Skip the comparison with the broker; needs --reason.")
         ] = False,

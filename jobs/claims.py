@@ -63,7 +63,7 @@ def claim(
     if force or job in REPEATABLE:
         return _extra(ledger, call, now)
     after = _next(job, timetable[job], session, now)
-    taken = f"{call.slot} claimed by {first.by}; {after}"
+    taken = f"{call.slot} by {first.by} at {first.at:%Y-%m-%d %H:%M:%S} UTC; {after}"
     return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, taken))
 
 
@@ -76,7 +76,7 @@ def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, by: str) -
 
 def _next(job: Job, times: JobTimes, session: Session | None, now: datetime) -> str:
     slot = next_slot(job, times, session, now) if session else None
-    return f"the next slot is {slot.name}" if slot else "no slot is left in this session"
+    return f"the next slot is at {slot.start:%Y-%m-%d %H:%M} UTC" if slot else "no slot is left in this session"
 
 
 def _extra(ledger: Ledger, call: Call, now: datetime) -> Call:

@@ -15,7 +15,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.duty import ENTRIES, Duty
 from jobs.timetable import Slot
-from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
+from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.record import CycleRecord, Job
 from tradebot.ports.stores import Events
@@ -121,7 +121,7 @@ class Runner:
         self._reconcile(self._pace.now, at_start=True)
 
     def tick(self) -> None:
-        """Check for due slots: once on a real venue, at each moment of the tick on the embedded exchange."""
+        """Check for due slots: once with a real broker, at each moment of the tick in the sandbox."""
         for now in self._pace.moments():
             self._look(now)
             if self.over:
@@ -155,7 +155,7 @@ class Runner:
             self._run(slot.job, slot.name, now)
 
     def _may_try(self, job: Job, slot: str | None, now: datetime) -> bool:
-        """Return False for a while after an attempt that left the slot unclaimed, because the venue didn't answer."""
+        """Return False for a while after an attempt that left the slot unclaimed, because the broker didn't answer."""
         tried_at = self._tried.get((job, slot))
         return tried_at is None or now - tried_at >= TRY_AGAIN
 
@@ -170,9 +170,7 @@ class Runner:
             if at_start and isinstance(failed, OperatorError):
                 raise
             self._emit(now, "job_failed", Severity.WARN, job, failed.message)
-            self._ended(
-                now, Kind.FAILED, job, slot, Done(f"{failed.message} {failed.hint}".strip(), failed.code), began
-            )
+            self._ended(now, Kind.FAILED, job, slot, Done(one_line(failed), failed.code), began)
             return False
         except Exception as fault:  # noqa: BLE001 - the boundary of a job: anything else is our own bug
             self._faults += 1

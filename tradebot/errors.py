@@ -40,6 +40,12 @@ class TradebotError(Exception):
             self.code = code
 
 
+def one_line(error: TradebotError) -> str:
+    """Return an error and its next step as one line, for the middle of a report."""
+    join = ". " if error.hint[:1].isupper() else "; "
+    return error.message.rstrip(".") + join + error.hint if error.hint else error.message
+
+
 class OperatorError(TradebotError):
     """Raised when a person has to act: the message says what happened and why, the hint is the exact next command."""
 

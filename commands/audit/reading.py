@@ -54,11 +54,11 @@ BACK = timedelta(days=10)
 AHEAD = timedelta(days=120)
 DAY = timedelta(days=1)
 LOOKED_BACK = 5
-"""So many passes of exits are searched for one that was not refused as a whole."""
+"""How many passes of exits are searched for one that was not refused as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Venue:
+class BrokerReplies:
     """The broker's first answers: its time, account, positions and open orders, and the fills still to be applied."""
 
     clock: "VenueClock"
@@ -73,7 +73,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
     Raises OperatorError if the ledger itself can't be opened.
     """
     ledger, rules = app.ledger_view, app.rules
-    venue = Silence("left out: --offline", None, on_request=True) if offline else _venue(app, ledger)
+    venue = Silence("skipped: --offline", None, on_request=True) if offline else _venue(app, ledger)
     proven = () if isinstance(venue, Silence) else venue.booked.proven
     pending = () if isinstance(venue, Silence) else venue.pending
     fills = (*ledger.fills(), *pending, *(owned for booking in proven for owned in booking.fills))
@@ -112,20 +112,20 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
     )
 
 
-def _venue(app: "App", ledger: "SqliteLedger") -> Venue | Silence:
+def _venue(app: "App", ledger: "SqliteLedger") -> BrokerReplies | Silence:
     """Ask the broker; refused keys, another account or no reply are reported and don't end the audit."""
     try:
         clock, view = app.reader.clock(), read_view(app.reader, ledger)
         require_account(ledger, view.account)
         pending, unreadable = new_fills(app.reader, ledger, clock.now)
         view = replace(view, unreadable=view.unreadable + unreadable)
-        return Venue(clock, view, pending, unbooked(app.reader, ledger, view, (*ledger.fills(), *pending)))
+        return BrokerReplies(clock, view, pending, unbooked(app.reader, ledger, view, (*ledger.fills(), *pending)))
     except TradebotError as error:
         return Silence(error.message, error.hint, on_request=False)
 
 
 def _broker(
-    app: "App", ledger: "SqliteLedger", venue: Venue, fills: Sequence[OwnedFill], positions: Sequence[Position]
+    app: "App", ledger: "SqliteLedger", venue: BrokerReplies, fills: Sequence[OwnedFill], positions: Sequence[Position]
 ) -> Broker | Silence:
     symbols = tuple(dict.fromkeys((*app.settings.universe, *(position.symbol for position in positions))))
     unresolved, view = ledger.intents(unresolved=True), venue.view
@@ -149,8 +149,8 @@ def _broker(
     )
 
 
-def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], venue: Venue) -> LedgerView:
-    """Return what the ledger will hold once the venue's facts are applied."""
+def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], venue: BrokerReplies) -> LedgerView:
+    """Return what the ledger will contain once the broker's facts are recorded."""
     bookings, now = venue.booked.proven, venue.view.at
     entries = [entry for booking in bookings for entry in booking.entries]
     return LedgerView(
@@ -170,8 +170,8 @@ def _acknowledged(bookings: "Sequence[Booking]") -> dict[str, Decimal]:
     return {symbol: quantity for booking in bookings for symbol, quantity in booking.acknowledged}
 
 
-def _moment(app: "App", ledger: "SqliteLedger", since_s: int | None, told: datetime | None) -> Moment:
-    now = told or _last_recorded(app, ledger)
+def _moment(app: "App", ledger: "SqliteLedger", since_s: int | None, broker_time: datetime | None) -> Moment:
+    now = broker_time or _last_recorded(app, ledger)
     begun = [session for session in ledger.sessions((now - BACK).date(), now.date()) if session.open <= now]
     session = begun[-1] if begun else None
     if since_s is not None:
@@ -255,7 +255,7 @@ def _last_exits(app: "App") -> CycleRecord | None:
 
 
 def _events(app: "App", moment: Moment) -> Watched:
-    """Look at the events of the span in trading time, and of the last day by a person's clock: some carry this one."""
+    """Read the events of the span in trading time, and of the last day by this machine's clock, which some carry."""
     today = datetime.now(UTC)
     spans = ((moment.since, moment.now), (today - DAY, today))
     lines, found = worth_seeing(app.folder.path / EVENTS, spans)

@@ -1,4 +1,4 @@
-"""What `tradebot audit` found."""
+"""The report of `tradebot audit`."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Audited:
     """One audit at trading time `as_of`, starting at `since`; `findings` are the items to fix, most urgent first.
 
-    `states` counts the items by state; `left_out` those that nobody looked at, on request or for want of anything.
+    `states` counts the items by state, and `left_out` those that were skipped, on request or because nothing was there.
     """
 
     as_of: datetime
@@ -53,5 +53,5 @@ def _counted(items: "tuple[Item, ...]") -> dict[str, int]:
 
 
 def _printable(item: "Item") -> "Item":
-    """Remove control characters, because these sentences quote the venue and other people."""
+    """Remove control characters, because these sentences quote the broker and other people."""
     return replace(item, found=clean(item.found))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Accepted:
     """The accepted configuration's fingerprint; `accepted` is False if nothing differed.
 
-    `before` is the fingerprint that it replaced, None where nothing had been accepted yet. `at` is the machine's time.
+    `before` is the fingerprint that it replaced, None if nothing had been accepted yet. `at` is this machine's time.
     """
 
     accepted: bool
@@ -60,8 +60,8 @@ def run(app: "App", *, by: str, confirmed: str | None) -> Report:
     with app.pass_lock("config accept"):
         app.ledger.baselines.approve(Baseline(effective(app.settings), by, datetime.now(UTC)))
         after = app.ledger.baselines.last()
-    assert after is not None, "what was written is there"
-    _noted(app, after, found)
+    assert after is not None, "the approved configuration was just written"
+    _record_event(app, after, found)
     return _report(app, before, found, after)
 
 
@@ -77,7 +77,7 @@ def _report(app: "App", before: "Baseline | None", found: "tuple[Difference, ...
     return Report("config-accept", data, lambda c: _render(c, data), mode=app.mode_name, account=app.account_tail)
 
 
-def _noted(app: "App", after: "Baseline", found: "tuple[Difference, ...]") -> None:
+def _record_event(app: "App", after: "Baseline", found: "tuple[Difference, ...]") -> None:
     from tradebot.model.event import Severity, SystemEvent
 
     looser = ", ".join(difference.name for difference in found if difference.looser)
@@ -88,7 +88,7 @@ def _noted(app: "App", after: "Baseline", found: "tuple[Difference, ...]") -> No
 def _show(screen: "Console", before: "Baseline | None", found: "tuple[Difference, ...]") -> None:
     """Print what a person is about to accept."""
     if before is None:
-        screen.print("No accepted configuration is on record for these books: the one in force becomes it.")
+        screen.print("These books have no accepted configuration yet. The one in force will be accepted.")
         screen.print("To see it: tradebot config show --origin", style="dim", markup=False)
         return
     screen.print(f"Accepted {when(before.at)} by {clean(before.who)}", markup=False)
@@ -105,26 +105,27 @@ def table_of(found: "tuple[Difference, ...]") -> object:
     values = sentence("accepted", "accepted"), sentence("now", "now")
     table = Table("setting", staying("change"), *values, sentence("from", "from"))
     for row in sorted(found, key=lambda row: not row.looser):
-        was = text_of(row.approved) if row.known else "no value"
-        now = text_of(row.now) if row.given else "gone"
-        change = "[red]looser[/red]" if row.looser else "[green]tighter[/green]"
+        was = text_of(row.approved) if row.known else ""
+        now = text_of(row.now) if row.given else "removed"
+        word = ("looser" if row.looser else "tighter") if row.known else "new"
+        change = f"[{'red' if row.looser else 'green'}]{word}[/]"
         table.row(escape(row.name), change, escape(was), escape(now), escape(row.origin))
     return table
 
 
 def _render(screen: "Console", data: Accepted) -> None:
     if not data.accepted:
-        screen.print("Nothing to accept: every setting is as it was accepted.")
+        screen.print("Nothing to accept: no setting has changed since it was accepted.")
         return
     looser = sum(difference.looser for difference in data.differences)
     tighter = len(data.differences) - looser
     changes = f": {looser} looser, {tighter} tighter" if data.before else ""
-    screen.print(f"[green]Accepted[/green]: this configuration counts from now on{changes}")
+    screen.print(f"[green]Accepted[/green]: this configuration is in force from now on{changes}")
     screen.print("  a running serve keeps the configuration it started with: restart it", style="dim")
 
 
 def register(app: typer.Typer) -> None:
-    """Put the verb among those of the configuration."""
+    """Register the verb."""
 
     @app.command(
         "accept",

@@ -28,7 +28,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A value that differs from the shipped one of the mode."""
+    """A value that differs from the one shipped for the mode."""
 
     key: str
     shipped: Any

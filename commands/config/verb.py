@@ -44,7 +44,7 @@ def show(state_dir: str | None, config: str | None, key: str | None, *, origin: 
 
 
 def check(state_dir: str | None, config: str | None, file: str | None) -> Report:
-    """Load the configuration, or a given file, as a verb would; OperatorError says what is wrong."""
+    """Load the configuration, or a given file, as a verb would; raise OperatorError if it is invalid."""
     from tradebot.adapters.plugins.plugin import require_installed
     from tradebot.app.settings import load
 
@@ -111,7 +111,7 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
     items: Any = value if isinstance(value, BaseModel) else value.items() if isinstance(value, Mapping) else None
     if items is None:
-        # Values with a form of their own are shown as they are written.
+        # Values with their own syntax are shown as they are written in the file.
         yield name, str(value) if is_dataclass(value) else value
         return
     for key, item in items:
@@ -121,7 +121,7 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 def _unknown(key: str, every: list[Value]) -> OperatorError:
     names = {row.key for row in every} | {row.key.rpartition(".")[0] for row in every}
     near = [name for name in sorted(names) if key and key in name] or difflib.get_close_matches(key, sorted(names), 3)
-    meant = f"did you mean {' or '.join(near[:3])}?" if near else "tradebot config show names them all"
+    meant = f"did you mean {' or '.join(near[:3])}?" if near else "all settings: tradebot config show"
     return OperatorError(f"there is no setting {clean(key)[:60]!r}", meant)
 
 
@@ -129,7 +129,9 @@ def _render(console: "Console", data: Shown, *, origin: bool) -> None:
     from commands.shared.tables import Table, sentence
 
     if data.state_dir is None:
-        console.print("There is no bot here: these are the shipped values. Next: tradebot init", style="dim")
+        console.print(
+            "There is no bot here, so these are the shipped values. To create one: tradebot init", style="dim"
+        )
     sources = (sentence("from", "from"),) if origin else ()
     table = Table("name", sentence("value", "value"), *sources, header=origin)
     for key, text, source in _condensed(data):
@@ -145,13 +147,13 @@ def _condensed(data: Shown) -> Iterator[tuple[str, str, str]]:
     for row in data.values:
         section = row.key.rpartition(".")[0]
         sizes[section] = sizes.get(section, 0) + 1
-    told: set[str] = set()
+    shown: set[str] = set()
     for row in data.values:
         section = row.key.rpartition(".")[0]
         if data.key is None and section == "sectors" and sizes[section] > LONG:
-            if section not in told:
-                told.add(section)
-                yield section, f"{counted(sizes[section], 'name')}; tradebot config show {section}", ""
+            if section not in shown:
+                shown.add(section)
+                yield section, f"{counted(sizes[section], 'name')}; see tradebot config show {section}", ""
             continue
         yield row.key, escape(text_of(row.value)), escape(_source(row))
 
@@ -175,7 +177,7 @@ def _render_check(console: "Console", data: Checked) -> None:
         line = f"  {change.key}: {text_of(change.value)} (shipped {text_of(change.shipped)}; {change.origin})"
         console.print(line, markup=False)
     if not data.changes:
-        console.print("  every setting is as shipped")
+        console.print("  every setting has its shipped value")
     if data.differences is None:
         return
     looser = [row for row in data.differences if row.looser]

@@ -41,7 +41,7 @@ class OpenPosition:
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """One played session. `differences` is empty where ledger and exchange agree to the cent."""
+    """One played session. `differences` is empty if ledger and exchange agree to the cent."""
 
     state_dir: str
     session: date
@@ -112,19 +112,21 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
 
 
 def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ...]]":
-    """Return the profit folded from the ledger, and each difference from the exchange's account of a cent or more."""
+    """Compute the profit from the ledger, and list each difference from the exchange's account of a cent or more."""
     from tradebot.explain import profit
     from tradebot.reconciliation.findings import compare
     from tradebot.reconciliation.reconcile import ledger_view
 
     ours, view = ledger_view(app.ledger), app.reader.view()
     held = set(ours.quantities())
-    missing = tuple(f"{symbol}: no price to mark it with" for symbol in sorted(held - set(marks)))
-    folded = profit(ours.opening_cash, ours.fills, {**dict.fromkeys(held, Decimal(0)), **marks}, ours.cash_adjustments)
+    missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held - set(marks)))
+    computed = profit(
+        ours.opening_cash, ours.fills, {**dict.fromkeys(held, Decimal(0)), **marks}, ours.cash_adjustments
+    )
     found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in compare(ours, view))
-    if abs(folded.equity - view.account.equity) >= CENT:
-        found += (f"equity: ledger {folded.equity}, exchange {view.account.equity}",)
-    return folded, missing + found
+    if abs(computed.equity - view.account.equity) >= CENT:
+        found += (f"equity: ledger {computed.equity}, exchange {view.account.equity}",)
+    return computed, missing + found
 
 
 def _flow(app: "App", session: "Session") -> FlowTotals:

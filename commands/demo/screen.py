@@ -45,8 +45,10 @@ def render(console: "Console", data: "DemoData") -> None:
 
 def _edge_words(edge: float) -> str:
     if not edge:
-        return "Its flow is noise: a strategy can only earn by luck here, and pays its costs."
-    return f"Its flow foresees prices by a made-up edge of {edge:g}, so the profit says nothing about real markets."
+        return "Its flow is noise, so a strategy can only earn by luck, and pays its costs."
+    return (
+        f"Its flow predicts prices with an artificial edge of {edge:g}, so the profit says nothing about real markets."
+    )
 
 
 def _funnel(console: "Console", data: "DemoData") -> None:

@@ -51,13 +51,13 @@ def report(app: "App", session: "Session", minutes: int, elapsed_s: float) -> Re
 
 
 def _refuse_users(path: Path) -> None:
-    """Raise OperatorError if the folder holds a bot other than an earlier demo."""
+    """Raise OperatorError if the folder belongs to a bot other than an earlier demo."""
     from tradebot.adapters.state import state_folder
 
     folder = state_folder.open_state(path) if state_folder.marked(path) else None
     if folder and folder.kind != "demo":
         raise OperatorError(
-            f"{path} holds a bot of yours (mode {folder.mode}), which a demo does not replace",
+            f"{path} is the folder of a bot of yours (mode {folder.mode}), and a demo doesn't replace it",
             "tradebot demo --state-dir state/demo",
         )
 
@@ -105,7 +105,7 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
 
     app.engine.tick_to("open")
     if app.settings.sandbox.source != "generated" and app.settings.sandbox.sessions > 1:
-        # Recorded bars know no close before their first session, and nothing is bought without one.
+        # Recorded bars have no close before their first session, and without one nothing is bought.
         app.engine.tick_to("next_open")
     now = app.now()
     app.ensure_calendar(now)

@@ -1,4 +1,4 @@
-"""What `tradebot doctor` found."""
+"""The report of `tradebot doctor`."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """The rows, and how many have each result; `asked` says whether the venue and the flow source were asked."""
+    """The checks, and how many have each result; `asked` is True if the broker and the flow source were contacted."""
 
     state_dir: str
     asked: bool

@@ -20,7 +20,7 @@ STYLE = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim"}
 def show(console: "Console", data: "Health", mode: str | None, tail: str | None) -> None:
     """Print a row for each check, its evidence below it, and the fix if one is needed."""
     whose = f"{mode}, account …{tail}, state" if mode else "state"
-    asked = "venue and flow source were asked" if data.asked else "nobody was asked"
+    asked = "broker and flow source contacted" if data.asked else "offline: broker and flow source not contacted"
     console.print(f"[bold]{whose}[/bold] {escape(data.state_dir)}; {asked}")
     table = Table("mark", staying("check"), sentence("found"), header=False)
     for row in data.rows:
@@ -39,7 +39,7 @@ def _words(row: "Check") -> str:
 
 
 def _age(age_s: float | None) -> str:
-    """Return how old the newest of what was looked at is; what was read this moment says nothing."""
+    """Return the age of the newest thing checked; empty if it was read just now."""
     if not age_s:
         return ""
     if age_s < 120:

@@ -39,10 +39,10 @@ def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False
     if isinstance(loaded, TradebotError):
         rows.insert(1, failed("configuration", loaded))
         return _report(path, rows, asked=False, mode=folder.mode, tail=folder.tail)
-    return _looked_at(folder, loaded, environ, rows, offline=offline, order=order)
+    return _check_bot(folder, loaded, environ, rows, offline=offline, order=order)
 
 
-def _looked_at(
+def _check_bot(
     folder: "StateFolder",
     loaded: "Loaded",
     environ: Mapping[str, str],
@@ -79,7 +79,7 @@ def _require_play_money(app: "App") -> None:
 
 
 def _asked(app: "App", before: "list[Check]", order: bool) -> "list[Check]":
-    """Return the rows that need a reply from the venue or the flow source."""
+    """Return the rows that need a reply from the broker or the flow source."""
     from commands.doctor.checks.row import Mark
     from commands.doctor.checks.venue import venue_checks
 
@@ -143,7 +143,7 @@ def register(app: typer.Typer) -> None:
         Each check shows what it found and how to fix it. Exits with code 10 if any fails.
         """
         if offline and order:
-            raise OperatorError("--offline asks no venue, and --order needs one", "tradebot doctor --order")
+            raise OperatorError("--offline doesn't contact the broker, and --order has to", "tradebot doctor --order")
         from tradebot.app.wiring import Options
 
         finish(run(Options(state_dir, config), os.environ, offline=offline, order=order), as_json)

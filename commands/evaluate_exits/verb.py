@@ -1,11 +1,11 @@
-"""`tradebot evaluate-exits`: close positions whose exit rules are met, and end stale orders; also while halted."""
+"""`tradebot evaluate-exits`: close positions whose exit rules are met, and cancel old orders; also while halted."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
 from commands.shared.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened_to_leave
-from commands.shared.times import when
+from commands.shared.times import slot_for_reader, when
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,11 +34,11 @@ def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False,
 
     def end_entries() -> None:
         if entries_first:
-            ended.update(_entries_ended(app, by))
+            ended.update(_cancel_entries(app, by))
 
     with app.pass_lock("evaluate-exits", end_entries):
         clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=dry_run)
-        # Before the slot is claimed: what keeps the world from being built must not use the slot up.
+        # Built before the slot is claimed, so that a failure here doesn't use up the slot.
         world = app.world(dry_run=dry_run, proposing=False)
         call, _ = begin(app, Job.EVALUATE_EXITS, by, clock=clock, force=force_slot, dry_run=dry_run)
         if isinstance(call, Refused):
@@ -50,8 +50,8 @@ def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False,
     return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
-def _entries_ended(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
-    """Cancel our working entries at once. This claims no slot: nobody has looked at an exit yet."""
+def _cancel_entries(app: "App", by: str) -> "Mapping[str, CandidateRecord]":
+    """Cancel our working entries at once. This claims no slot, because no exit has been evaluated yet."""
     from commands.shared.passes import venue_clock
     from tradebot.model.record import Job
     from tradebot.orders.working_orders import entries_ended
@@ -70,7 +70,7 @@ def _render(console: "Console", data: "PassData") -> None:
     if data.not_run:
         render_not_run(console, data.not_run)
     else:
-        console.print(f"Exits at {when(data.at)}, slot {data.slot}")
+        console.print(f"Exits at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
         render_rows(console, data)
     for line in data.notes:
         console.print(line, markup=False)

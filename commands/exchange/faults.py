@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.exchange.place import exchange_of, start_told
+from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.completing import fault_actions, fault_names
 from commands.shared.plain import clean
 from commands.shared.surface import Json, Report, StateDir, finish
@@ -106,7 +106,7 @@ def _asked(path: Path, action: str, name: str | None) -> Faults:
 
     folder = exchange_of(path)
     script = script_of(name or "") if action == "add" else ""
-    with start_told(folder):
+    with note_if_started(folder):
         sandbox.start(folder)
     changed: tuple[str, ...] = ()
     if action == "add":

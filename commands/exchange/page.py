@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.exchange.place import exchange_of, start_told
+from commands.exchange.place import exchange_of, note_if_started
 from commands.shared.surface import Json, Report, StateDir, finish
 from tradebot.errors import ExitCode
 
@@ -32,7 +32,7 @@ def page(path: "Path", browser: bool) -> Report:
     from tradebot.app import sandbox
 
     folder = exchange_of(path)
-    with start_told(folder):
+    with note_if_started(folder):
         url = sandbox.start(folder) + "/"
     data = Page(url, _open(url) if browser else None)
     code = ExitCode.ERROR if data.opened is False else ExitCode.DONE

@@ -23,7 +23,7 @@ def exchange_of(path: Path) -> Path:
 
 
 @contextmanager
-def start_told(folder: Path) -> Iterator[None]:
+def note_if_started(folder: Path) -> Iterator[None]:
     """Print a note on stderr if the block started the exchange in a folder."""
     from tradebot.app import sandbox
 

@@ -100,10 +100,6 @@ def _described(gone: Gone) -> str:
     )
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _render(out: "Console", data: Reset) -> None:
     out.print(
         f"Account {data.name} was reset: number …{data.account_number[-4:]}, {data.cash:,.2f} USD, key {data.key}"

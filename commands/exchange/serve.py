@@ -345,10 +345,10 @@ def register(app: typer.Typer) -> None:
 
         path = state_folder.resolve(state_dir, os.environ)
         accounts = accounts_of(account or ())
-        asked = MarketWish(
+        market = MarketWish(
             bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan
         )
-        flags = flags_of("sandbox", market_flags(asked), symbol_flags(symbols))
+        flags = flags_of("sandbox", market_flags(market), symbol_flags(symbols))
         scripts = tuple(script_of(name) for name in faults or ())
         settings, every_symbol = _settings(path, Options(state_dir, config), pace, flags)
         wish = Wish(settings, every_symbol, port, pace, rate_limit, accounts, scripts, latency)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.exchange.place import ANOTHER, exchange_of, start_told
+from commands.exchange.place import ANOTHER, exchange_of, note_if_started
 from commands.shared.completing import steps
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
@@ -114,12 +114,12 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Move the exchange's time forward.
 
-        Its time stands still otherwise.
+        Time stands still unless you move it.
         """
         from tradebot.adapters.state import state_folder
 
         path = state_folder.resolve(state_dir, os.environ)
-        with start_told(path / state_folder.EXCHANGE):
+        with note_if_started(path / state_folder.EXCHANGE):
             if state_folder.marked(path):
                 with opened(state_dir, config) as bot:
                     report = tick(bot, step)

@@ -1,4 +1,4 @@
-"""`tradebot fetch-flow`: ask the flow endpoints that are due, keep the good rows, count the rest."""
+"""`tradebot fetch-flow`: fetch flow from the endpoints that are due, keep the valid rows, and count the others."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class EndpointCount:
     """What one endpoint returned for all symbols; `rejected` counts bad rows by reason.
 
-    `newest` is the time of the newest row kept, or its trading date where rows are of a day and have no age in seconds.
+    `newest` is the time of the newest row kept, or its trading date if rows cover a whole day and have no exact time.
     """
 
     endpoint: str
@@ -76,16 +76,16 @@ def run(
     from jobs.claims import Refused
     from tradebot.cycle import fetch_flow
 
-    wanted = _wanted(app, endpoints, symbols)
+    requests = _wanted_requests(app, endpoints, symbols)
     named = bool(endpoints or symbols)
     with app.pass_lock("fetch-flow"):
         call, clock = _call(app, by, named, force_slot)
         if isinstance(call, Refused):
             return refused_report(app, "fetch-flow", call)
         world = app.world(progress=progress, proposing=False, with_flow=True)
-        fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=wanted)
+        fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=requests)
         if not (fetched.skipped or named):
-            # A session's first fetch asks for everything: the moment to forget what is past keeping.
+            # A session's first fetch asks for everything, which is a good moment to delete old facts.
             app.facts.prune(clock.now)
     data = _data(fetched)
     nothing = bool(fetched.failures) and not fetched.intakes
@@ -107,7 +107,7 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
     return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clock.now, by), clock
 
 
-def _wanted(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
+def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
     """Return the requests to make; raise OperatorError for an unknown endpoint or symbol."""
     import difflib
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from commands.halt.report import PATIENCE_S, Latch, Orders, Request, orders_left_alone
 from commands.shared.plain import clean
 from tradebot.adapters.state import doors
-from tradebot.errors import OperatorError, TradebotError
+from tradebot.errors import OperatorError, TradebotError, one_line
 
 if TYPE_CHECKING:
     from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -31,7 +31,7 @@ def end_entries(state_dir: str | None, config: str | None, at: datetime) -> Orde
                 return orders_left_alone(closed)
             ended = end(app.reader, app.orders, _books_if_readable(app), app.folder.account_number, at)
     except TradebotError as error:
-        return orders_left_alone(f"{error.message} {error.hint}".strip())
+        return orders_left_alone(one_line(error))
     problem = "; ".join(map(clean, ended.problems)) or None
     return {"cancelled": ended.cancelled, "closing": 0, "failed": len(ended.problems), "problem": problem}
 

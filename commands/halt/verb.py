@@ -11,6 +11,7 @@ refusing would cost more than one halt too many.
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -36,12 +37,13 @@ from commands.shared.plain import (
     clean_lines,
     confirm,
     document,
+    fitted,
     print_error,
     say,
 )
 from commands.shared.times import show_utc, when
 from tradebot.adapters.state import send_lock, state_folder, switch
-from tradebot.errors import ExitCode, OperatorError, TradebotError
+from tradebot.errors import ExitCode, OperatorError, TradebotError, one_line
 
 if TYPE_CHECKING:
     import typer
@@ -106,7 +108,7 @@ def run(request: Request) -> int:
         report = document("halt", mode, tail, code, _data(request, latch, orders))
         text = json.dumps(report, default=_in_utc)
     else:
-        text = further_lines(path, request, latch, orders)
+        text = fitted(further_lines(path, request, latch, orders), sys.stdout)
     return code if _print(text) and latch.printed else code or ExitCode.ERROR
 
 
@@ -203,7 +205,8 @@ def _set_latch(path: Path, request: Request, state: str) -> Latch:
     who, why, at = caller(), request.reason, datetime.now(UTC)
     in_force, unwritten = announced, _ = _write_halt(path, who, why, at, state)
     first_line = f"Halted: {in_force} by {who} at {when(at)}: {clean(why)}"
-    printed = request.as_json or _print(first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}")
+    first_line = first_line if unwritten is None else f"{NOT_REMEMBERED} {unwritten}"
+    printed = request.as_json or _print(fitted(first_line, sys.stdout))
     in_flight = send_lock.in_flight(path)
     if unwritten is not None:
         return Latch(in_force, announced, state, who, why, at, None, printed, in_flight, unwritten)
@@ -256,7 +259,7 @@ def _append(path: Path, state: str, who: str, why: str, at: datetime) -> Recorde
         with opened_history(path, patience_s=PATIENCE_S) as history:
             return Recorded(history.record(state, who, why, at), None)
     except TradebotError as error:
-        return Recorded(None, f"{error.message} {error.hint}".strip(), busy=error.retryable)
+        return Recorded(None, one_line(error), busy=error.retryable)
     except (OSError, ValueError, sqlite3.Error) as error:
         return Recorded(None, str(error))
 
@@ -287,9 +290,9 @@ def _end_orders(path: Path, request: Request, latch: Latch) -> Orders:
     except OperatorError as error:
         from commands.halt.unwritten import by_id
 
-        return by_id(path, request, latch, f"{error.message}: {error.hint}")
+        return by_id(path, request, latch, one_line(error))
     except TradebotError as error:
-        return orders_left_alone(f"{error.message} {error.hint}".strip())
+        return orders_left_alone(one_line(error))
     assert isinstance(data, PassData), "a forced slot is never refused"
     return _outcome(data)
 

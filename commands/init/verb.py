@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 MOST_SYMBOLS = 5000
 WELL_KNOWN = 21
-"""How many of the embedded exchange's own names are real tickers; those after them are made up."""
+"""How many of the embedded exchange's default symbols are real tickers; the rest are made up."""
 MADE_UP_SECTORS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was made; times are trading time, cash in USD."""
+    """The new bot; times are trading time, cash in USD."""
 
     state_dir: str
     mode: str
@@ -47,7 +47,7 @@ class Made:
 
 
 def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, Any]) -> Report:
-    """Check everything, including a real venue, and only then write."""
+    """Check everything, including a real broker, before writing anything."""
     from commands.shared.clocks import require
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
@@ -61,7 +61,7 @@ def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, A
     settings = load(file, os.environ, flags).settings
     look = None if settings.mode == "sandbox" else first_look(path, settings, os.environ)
     if look is not None:
-        # Books that begin on a wrong day would ignore all that the venue dates before it.
+        # Books that begin on a wrong day would ignore everything that the broker dates before it.
         require(look[0], datetime.now(UTC), settings)
     with setting_up(path, "init"):
         return make(path, settings, kind, flags, look)
@@ -72,15 +72,15 @@ def _refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
     from tradebot.app.settings import modes_said
     from tradebot.model.trading import Mode
 
-    for said, where, remedy in modes_said(os.environ, file):
-        if said in set(Mode) and said != mode:
-            message = f"{where} says {said}, and a bot of mode {mode} was asked for"
-            raise OperatorError(message, f"tradebot init --mode {said} --state-dir {path}, or {remedy}")
+    for found, where, remedy in modes_said(os.environ, file):
+        if found in set(Mode) and found != mode:
+            message = f"{where} says {found}, but you asked for mode {mode}"
+            raise OperatorError(message, f"tradebot init --mode {found} --state-dir {path}, or {remedy}")
 
 
 @contextmanager
 def setting_up(path: Path, verb: str) -> Iterator[None]:
-    """Make the folder and hold it, so that two who would make a state of it do not mix theirs: the second leaves."""
+    """Create the folder and lock it, so that two processes can't set it up at once; the second one gives up."""
     from tradebot.adapters.state import lock, state_folder
 
     state_folder.prepare(path)
@@ -92,7 +92,9 @@ def _refuse_marked(path: Path) -> None:
     from tradebot.adapters.state import state_folder
 
     if state_folder.marked(path):
-        raise OperatorError(f"{path} is a state folder already", f"tradebot status --state-dir {path}, or name another")
+        raise OperatorError(
+            f"{path} is a state folder already", f"see tradebot status --state-dir {path}, or name another folder"
+        )
 
 
 def make(
@@ -102,9 +104,9 @@ def make(
     flags: dict[str, Any],
     look: "tuple[VenueClock, Account] | None" = None,
 ) -> Report:
-    """Make a state in a folder that is held, the marker last: what has no marker is no state.
+    """Create a bot in a locked folder. The marker is written last, because a folder without one isn't a bot's.
 
-    `look` is a real venue's clock and account; the embedded exchange is asked once its market is made.
+    `look` is a real broker's clock and account; the embedded exchange is asked once its market exists.
     """
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
@@ -131,8 +133,8 @@ def _refuse_foreign_settings(path: Path, flags: dict[str, Any]) -> None:
     own = path / USER_FILE
     if len(flags) > 1 and own.exists() and not written_here(own):
         raise OperatorError(
-            f"{own} is yours, and what the flags ask for would be written over it",
-            f"put it into that file and leave the flags out, or move the file: mv {own} {own}.mine",
+            f"{own} is your own file, and the options would have to be written over it",
+            f"put the settings into that file and leave the options out, or move the file: mv {own} {own}.mine",
         )
 
 
@@ -146,7 +148,7 @@ def _set_leftovers_aside(path: Path) -> None:
         sandbox.stop(path / state_folder.EXCHANGE)
         aside = state_folder.set_aside(path, leftovers.MOVED_NAMES)
         state_folder.prepare(path)
-        note(f"note: what an interrupted run had left unused in {path} was moved to {aside}")
+        note(f"note: unused files that an interrupted run left in {path} were moved to {aside}")
 
 
 def _report(path: Path, settings: "Settings", made: "_Books") -> Report:
@@ -167,7 +169,7 @@ def _report(path: Path, settings: "Settings", made: "_Books") -> Report:
 
 
 def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list[str]:
-    """Make the embedded exchange's market and return its symbols: recorded bars bring their own."""
+    """Create the embedded exchange's market and return its symbols; recorded bars have their own."""
     from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
 
@@ -176,7 +178,7 @@ def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list
 
 
 def _notes(path: Path) -> tuple[str, ...]:
-    """Return what the market leaves out of its files, and how to reach flow that was captured after a close."""
+    """Return which parts of its files the market leaves out, and how to reach flow captured after a close."""
     from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
 
@@ -184,7 +186,7 @@ def _notes(path: Path) -> tuple[str, ...]:
     if complete_at is None:
         return sentences
     tick = f"tradebot exchange tick {complete_at} --state-dir {path}"
-    return (*sentences, f"some of it came after the close; to have all of it: {tick}")
+    return (*sentences, f"some of the flow was captured after the close; to reach all of it: {tick}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +198,10 @@ class _Books:
 
 
 def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", account: "Account") -> _Books:
-    """Begin the books of the account that the venue named, with these settings as the accepted ones.
+    """Create the books of the broker's account, with these settings as the accepted ones.
 
-    Real money gets its latch here in shadow only.
-
-    There the latch opens no door: permission stays closed for live orders until `live arm`, whenever shadow ends.
+    A live bot is armed here only in shadow mode. That doesn't allow real orders: once shadow mode ends, permission
+    stays closed until `live arm`.
     """
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.adapters.state import switch
@@ -219,7 +220,7 @@ def _make(path: Path, settings: "Settings", kind: str, clock: "VenueClock", acco
 
 
 def _keep_flags(path: Path, flags: dict[str, Any]) -> None:
-    """Write the flags into the folder's own configuration, where the next verb finds them."""
+    """Write the options into the folder's own configuration file, where later verbs find them."""
     import yaml
 
     from tradebot.adapters.state.state_folder import write_durably
@@ -248,7 +249,7 @@ def _render(console: "Console", made: Made) -> None:
     from rich.markup import escape
 
     where = escape(str(made.state_dir))
-    console.print(f"Made [bold]{where}[/bold]: mode {made.mode}, account …{made.account_tail}")
+    console.print(f"Created [bold]{where}[/bold]: mode {made.mode}, account …{made.account_tail}")
     console.print(f"  cash {made.cash:,.2f} USD, {counted(made.symbols, 'symbol')}, trading time {when(made.now)}")
     console.print(f"  {_permitted(made)}")
     for remark in made.notes:
@@ -258,14 +259,14 @@ def _render(console: "Console", made: Made) -> None:
 
 def _permitted(made: Made) -> str:
     if made.shadow:
-        return "in shadow: everything is decided and recorded, nothing is sent"
+        return "in shadow mode: everything is decided and recorded, but no orders are sent"
     if made.armed:
         return "armed: entries may be sent"
-    return "not armed: nothing is sent; tradebot live status says what real money takes"
+    return "not armed: no orders are sent; tradebot live status shows what live trading needs"
 
 
 class MarketWish(NamedTuple):
-    """The market that the flags ask for; None leaves a value to the configuration."""
+    """The market that the options ask for; a value of None comes from the configuration."""
 
     bars: str | None = None
     bar_stamp: str | None = None
@@ -280,9 +281,9 @@ class MarketWish(NamedTuple):
 
 
 def market_flags(wish: MarketWish) -> dict[str, Any]:
-    """Return the sandbox section that the flags ask for; a recorded file names its own source by its ending.
+    """Return the sandbox section that the options ask for; the ending of a recorded file says which source it is.
 
-    With no start given the market begins where its recorded bars do, or else its captured flow.
+    Without a start date the market begins where its recorded bars begin, or else its captured flow.
     """
     source, start, sessions = None, wish.start, wish.sessions
     if wish.bars:
@@ -341,7 +342,7 @@ Symbols = Annotated[
 
 
 def symbol_flags(text: str | None) -> dict[str, Any]:
-    """Return the universe that a number or a list of names asks for, nothing where neither was given."""
+    """Return the universe for a number of symbols or a list of names; empty if neither was given."""
     if text is None:
         return {}
     if not (text.isascii() and text.isdigit()):
@@ -351,13 +352,13 @@ def symbol_flags(text: str | None) -> dict[str, Any]:
     from tradebot.app import sandbox
 
     names = sandbox.default_symbols(int(text))
-    # Made-up names are dealt over made-up sectors, because a name without a sector is not bought.
+    # Made-up symbols get made-up sectors, because a symbol without a sector is not bought.
     sectors = {name: f"made_up_{n % MADE_UP_SECTORS}" for n, name in enumerate(names[WELL_KNOWN:])}
     return {"universe": list(names), "sectors": sectors}
 
 
 def flags_of(mode: str, sandbox: dict[str, Any], symbols: dict[str, Any]) -> dict[str, Any]:
-    """Return the flag layer of the configuration."""
+    """Return the layer of the configuration that the options make."""
     return {"mode": mode, **({"sandbox": sandbox} if sandbox else {}), **symbols}
 
 
@@ -387,9 +388,7 @@ def register(app: typer.Typer) -> None:
 
         A sandbox bot gets a market too. A paper or live bot is bound to the account of your keys.
         """
-        asked = MarketWish(
-            bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan
-        )
-        sandbox = market_flags(asked)
+        wish = MarketWish(bars, bar_stamp, sessions, start, seed, edge, flow_folder, fill, corporate_actions, data_plan)
+        sandbox = market_flags(wish)
         flags = flags_of(mode, sandbox, symbol_flags(symbols)) | ({"shadow": True} if shadow else {})
         finish(run(state_dir, config, "user", flags), as_json)

@@ -1,6 +1,6 @@
-"""`tradebot reconcile`: apply what happened at the venue, compare books and broker, and apply an accepted plan.
+"""`tradebot reconcile`: record what happened at the broker, compare the books with it, and apply an accepted plan.
 
-Nothing here can send an order: the order port is never made.
+Nothing here can send an order, because no OrderPort is ever created.
 """
 
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """One reported difference; `applicable` says whether a plan can settle it, `writes` what it would write.
+    """One reported difference. If a plan can settle it (`applicable`), `writes` is what the plan would write.
 
-    `evidence` is what the broker's activities, or the exit rules, say of it.
+    `evidence` is what the broker's activities or the exit rules say about it.
     """
 
     kind: str
@@ -48,9 +48,9 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One comparison: what was looked at, what the venue's facts changed, what differs, which plan settles it.
+    """One comparison: what was compared, what the broker's facts changed, what differs, and which plan settles it.
 
-    `applied` names the plan that was written into the books before.
+    `applied` names the plan that was applied to the books first.
     """
 
     at: datetime
@@ -68,8 +68,8 @@ class Compared:
 def run(app: "App", *, by: str, apply: str | None = None) -> Report:
     """Compare, or apply an accepted plan and compare again; exit 10 while anything differs.
 
-    Raises OperatorError: exit 2 for a plan that cannot be read or is another account's, 3 where the broker
-    has moved.
+    Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
+    has changed since the plan was made.
     """
     from tradebot.adapters.state import plans
 
@@ -114,7 +114,7 @@ def _row(finding: "Finding") -> FindingRow:
         broker=finding.broker,
         blocking=finding.blocking,
         applicable=finding.applicable,
-        evidence=tuple(clean(said) for said in finding.evidence),
+        evidence=tuple(map(clean, finding.evidence)),
         writes=finding.writes,
     )
 
@@ -122,21 +122,23 @@ def _row(finding: "Finding") -> FindingRow:
 def _render(console: "Console", data: Compared) -> None:
     console.print(f"Books and broker at {when(data.at)}")
     if data.applied:
-        console.print(f"  {data.applied} is written into the books")
+        console.print(f"  {data.applied} was applied to the books")
     positions, orders = counted(data.positions, "position"), counted(data.open_orders, "open order")
     changed, fills = counted(data.orders_changed, "changed order"), counted(data.fills_added, "new fill")
     console.print(f"  the broker has {positions} and {orders}")
-    console.print(f"  applied {changed} and {fills}")
+    console.print(f"  recorded {changed} and {fills}")
     if data.activities_booked:
         booked = counted(data.activities_booked, "activity", "activities")
-        console.print(f"  booked {booked} of the broker: dividends, splits, new names, cash")
+        console.print(f"  recorded {booked} of the account: dividends, splits, renames, cash")
     if not data.findings:
         console.print("[green]They agree[/green]: nothing differs.")
         return
     _render_findings(console, data.findings)
     _render_evidence(console, data.findings)
     if data.plan:
-        console.print(f"Next: tradebot reconcile --apply {data.plan}   ({data.plan_file})", markup=False)
+        console.print(
+            f"Next: tradebot reconcile --apply {data.plan} accepts this plan ({data.plan_file})", markup=False
+        )
         for row in data.findings:
             if row.applicable:
                 console.print(f"  {row.subject}: {row.writes}", markup=False)
@@ -144,26 +146,26 @@ def _render(console: "Console", data: Compared) -> None:
     for step in next_steps:
         console.print(f"Next: {step}", markup=False)
     if not data.plan and not next_steps:
-        console.print("No plan can settle this; each finding says what becomes of it.")
+        console.print("No plan can settle this; each finding says what happens next.")
 
 
 def _next(findings: tuple[FindingRow, ...]) -> "Iterator[str]":
-    """Yield the steps beside a plan: what others brought may be adopted, another account needs other books."""
+    """Yield the steps other than a plan: positions of others can be adopted, and another account needs other books."""
     others = ("by_hand", "another_copy", "expiry_or_assignment")
     for symbol in sorted({row.subject for row in findings if row.kind in others}):
-        yield f"tradebot adopt {symbol} --manage   would let the exit rules close it"
+        yield f"tradebot adopt {symbol} --manage lets the exit rules close it"
     if any(row.kind == "account_reset" for row in findings):
-        yield "the keys of that account; or new books: tradebot init --state-dir NEW"
+        yield "use the keys of the account in these books, or create new books: tradebot init --state-dir NEW"
     if any(row.kind in ("unreadable", "view_unsteady", "missing_fill") for row in findings):
-        yield "tradebot reconcile   once more, when the broker tells all of it"
+        yield "tradebot reconcile again, once the broker returns everything"
     if any(row.kind == "missing_stop" for row in findings):
         yield "tradebot evaluate-exits"
 
 
 def _render_evidence(console: "Console", findings: tuple[FindingRow, ...]) -> None:
     for row in findings:
-        for said in row.evidence:
-            console.print(f"  {row.subject}: {said}", markup=False)
+        for evidence in row.evidence:
+            console.print(f"  {row.subject}: {evidence}", markup=False)
 
 
 def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> None:
@@ -173,12 +175,12 @@ def _render_findings(console: "Console", findings: tuple[FindingRow, ...]) -> No
 
     blocking = sum(row.blocking for row in findings)
     keep = "keeps" if blocking == 1 else "keep"
-    console.print(f"[red]{counted(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries shut:")
+    console.print(f"[red]{counted(len(findings), 'difference')}[/red]; {blocking:,} {keep} entries closed:")
     numbers = number("books"), number("broker")
     table = Table("what", staying("subject"), *numbers, "entries", sentence("meaning"))
     for row in findings:
-        shut = "[red]shut[/red]" if row.blocking else "open"
-        table.row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), shut, row.meaning)
+        entries = "[red]closed[/red]" if row.blocking else "open"
+        table.row(row.kind, escape(row.subject), _number(row.ours), _number(row.broker), entries, row.meaning)
     console.print(table)
 
 

@@ -1,6 +1,6 @@
 """`tradebot recover`: rebuild the books from backup, journal and broker, and have a person accept them.
 
-Nothing here can send an order: the order port is never made.
+Nothing here can send an order, because no OrderPort is ever created.
 """
 
 import json
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from tradebot.app.wiring import App
 
 SHOWN = 40
-"""So many doubts are shown on a screen; the file of the rebuild holds them all."""
+"""How many unproven facts a screen shows; the rebuild's file lists them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class DoubtRow:
-    """Something that couldn't be proven: its kind, where, and why."""
+    """A fact that couldn't be proven: its kind, where it is, and why."""
 
     what: str
     where: str
@@ -51,10 +51,10 @@ class DoubtRow:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What became of the books. `why` is what was wrong with the old ones, None where they were whole and are kept.
+    """The books after a rebuild. `why` is what was wrong with the old ones, None if they were intact and are kept.
 
-    `name` is the rebuild that waits to be accepted, None where none does; `quarantine` is where the old books lie;
-    `journal` and `ledger` are the folders the new ones were made from; `compared` says whether the broker answered.
+    `name` is the rebuild that waits to be accepted, None if there is none. `quarantine` is where the old books are now.
+    `journal` and `ledger` are the folders that the new books were made from. `compared` is True if the broker answered.
     """
 
     why: str | None
@@ -80,7 +80,7 @@ def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None
             data = _accept(app, accept, by, confirmed)
         else:
             why = _problem(app)
-            data = _whole(app) if why is None else remade(app, why, by)
+            data = _intact(app) if why is None else remade(app, why, by)
     return report_of(app, "recover", data)
 
 
@@ -95,23 +95,23 @@ def at_rest(app: "App", verb: str) -> Iterator[None]:
 
 
 def _problem(app: "App") -> str | None:
-    """Return what is wrong with the books, None where they are whole.
+    """Return what is wrong with the books, or None if they are intact.
 
-    Raises TemporaryError where they are only locked, OperatorError where the system does not let them be read: then
-    they may be whole, and a person opens the way to them.
+    Raises TemporaryError if they are only locked, and OperatorError if the operating system doesn't let us read them:
+    they may be intact, so a person has to make them readable first.
     """
     from tradebot.adapters.ledger import journal
     from tradebot.adapters.recovery.soundness import problem
     from tradebot.adapters.state.state_folder import JOURNAL
 
     try:
-        # Looked at first: a ledger need not be read through to know that the journal beside it is lost.
+        # First, because a lost journal can be noticed without reading the ledger through.
         next(journal.records(app.folder.path / JOURNAL))
         problem(app.folder)
     except DamagedBooksError as damaged:
         return damaged.message
     except OperatorError as refused:
-        # Of another version or account: what the system itself refused has its own error behind it.
+        # Books of another version or account; an error of the operating system has a cause.
         if refused.__cause__ is not None:
             raise
         return refused.message
@@ -125,15 +125,15 @@ def remade(app: "App", why: str, by: str, only: Path | None = None) -> Recovered
     from tradebot.model.reasons import Reason
     from tradebot.reconciliation.findings import FindingKind
 
-    now, halted = datetime.now(UTC), f"the books are made anew: {clean(why)}"
+    now, halted = datetime.now(UTC), f"the books were rebuilt: {clean(why)}"
     switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     made = rebuild.rebuild(app.folder, "damaged" if only is None else "restored-over", now, only=only)
     doubts = [DoubtRow(*doubt) for doubt in made.doubts]
     compared = _compare(app, doubts)
     old = [doubt.where for doubt in doubts if doubt.what == FindingKind.FORGOTTEN]
     if old:
-        # What ends this halt is what ends one that the bot's next pass would have made of it.
-        halted += f"; {Reason.BOOKS_OLD}: they do not know orders of ours in {', '.join(old)}"
+        # The next pass would halt the bot for this reason anyway, so this halt ends in the same way.
+        halted += f"; {Reason.BOOKS_OLD}: they don't have our orders in {', '.join(old)}"
         switch.halt(app.folder.path, by, halted, now, "REDUCE_ONLY")
     data = _data(why, made, compared, tuple(doubts))
     _keep(app, data)
@@ -177,7 +177,9 @@ def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
             clock = app.reader.clock()
             require(clock, app.second_time(), app.settings)
             app.ledger.open_books(account.cash, clock.now)
-            doubts.append(DoubtRow("cash", "opening balance", "it is the broker's of now: earlier profit is not known"))
+            doubts.append(
+                DoubtRow("cash", "opening balance", "it is the broker's current cash, so earlier profit is unknown")
+            )
         result = reconcile(app.reader, app.ledger)
     except TradebotError as failed:
         doubts.append(DoubtRow("broker", "comparison", clean(failed.message)))
@@ -187,7 +189,7 @@ def _compare(app: "App", doubts: list[DoubtRow]) -> bool:
 
 
 def _accepting(app: "App", name: str) -> str:
-    """Return the command that accepts rebuilt books; real money is asked about at a terminal alone."""
+    """Return the command that accepts rebuilt books; with real money, only a terminal can confirm it."""
     from tradebot.model.trading import Mode
 
     return f"tradebot recover --accept {name}{'' if app.mode is Mode.LIVE else f' --confirm {app.account_tail}'}"
@@ -209,11 +211,11 @@ def _file(app: "App", name: str) -> Path:
 
 
 def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
-    """Show what couldn't be proven, ask for the account's tail, and accept the books."""
+    """Show what couldn't be proven, ask the person to confirm, and accept the books."""
     waiting = app.ledger.file.rebuilt()
     if waiting != name:
         raise OperatorError(
-            f"{clean(name)} does not wait to be accepted: " + (f"{waiting} does" if waiting else "nothing does"),
+            f"{clean(name)} is not waiting to be accepted; " + (f"{waiting} is" if waiting else "nothing is"),
             _accepting(app, waiting) if waiting else "tradebot status",
             code=ExitCode.REFUSED,
         )
@@ -228,41 +230,45 @@ def _accept(app: "App", name: str, by: str, confirmed: str | None) -> Recovered:
 
 
 def _kept(app: "App", name: str) -> Recovered:
-    """Return what was written down at the rebuild; without that file the books say nothing of what they lack."""
+    """Return what the rebuild saved; if its file is lost, so is the list of what the books lack."""
     try:
         content: dict[str, Any] = json.loads(_file(app, name).read_text(encoding="utf-8"))
         doubts = tuple(DoubtRow(**row) for row in content["doubts"])
         return Recovered(**{**content, "doubts": doubts})
     except (OSError, ValueError, KeyError, TypeError):
-        lost = DoubtRow("report", str(_file(app, name)), "what the rebuild could not prove can no longer be read")
+        lost = DoubtRow(
+            "report", str(_file(app, name)), "the list of what the rebuild couldn't prove can't be read any more"
+        )
         return Recovered("rebuilt", name, False, None, None, None, 0, 0, 0, False, (lost,))
 
 
-def _whole(app: "App") -> Recovered:
+def _intact(app: "App") -> Recovered:
     waiting = app.ledger.file.rebuilt()
     return Recovered(None, waiting, False, None, None, None, 0, 0, 0, False, ())
 
 
 def report_of(app: "App", verb: str, data: Recovered) -> Report:
-    """Report new books; exit 10 while anything about them could not be proven and is not accepted."""
+    """Report new books; exit 10 if something about them couldn't be proven and isn't accepted yet."""
     code = ExitCode.FINDINGS if data.doubts and not data.accepted else ExitCode.DONE
     accepting = _accepting(app, data.name) if data.name else ""
-    return Report(verb, data, lambda c: _render(c, data, accepting), code, app.mode_name, app.account_tail)
+    return Report(verb, data, lambda c: _render(c, verb, data, accepting), code, app.mode_name, app.account_tail)
 
 
-def _render(console: "Console", data: Recovered, accepting: str) -> None:
+def _render(console: "Console", verb: str, data: Recovered, accepting: str) -> None:
     if data.why is None:
-        console.print("The books are whole: nothing was changed.")
+        console.print("The books are intact; nothing was changed.")
         if data.name:
-            console.print(f"Next: {accepting}   they were rebuilt and wait", markup=False)
+            console.print("They were rebuilt earlier and are not accepted yet.")
+            console.print(f"Next: {accepting}", markup=False)
         return
     if data.accepted:
-        console.print(f"[green]{data.name} is accepted.[/green] Entries stay shut until the halt is ended.")
+        console.print(f"[green]{data.name} is accepted.[/green] Entries stay closed until the halt is ended.")
         console.print(f"Next: {_then(data)}", markup=False)
         return
-    console.print(f"What was wrong: {clean(data.why)}", markup=False)
+    heading = "The books were" if verb == "restore" else "What was wrong:"
+    console.print(f"{heading} {clean(data.why)}", markup=False)
     if data.quarantine:
-        console.print(f"  the old books are kept untouched in {data.quarantine}", markup=False)
+        console.print(f"  the old books are kept unchanged in {data.quarantine}", markup=False)
     made_of = [
         part for part in (data.journal and f"journal {data.journal}", data.ledger and f"ledger {data.ledger}") if part
     ]
@@ -272,13 +278,13 @@ def _render(console: "Console", data: Recovered, accepting: str) -> None:
     )
     console.print("  compared with the broker" if data.compared else "  [red]not compared with the broker[/red]")
     _render_doubts(console, data.doubts)
-    console.print("[red]Entries stay shut[/red] until a person has accepted these books; exits go on.")
+    console.print("[red]Entries stay closed[/red] until a person has accepted these books; exits continue.")
     console.print(f"Next: {accepting}", markup=False)
     console.print(f"Then: {_then(data)}", markup=False)
 
 
 def _then(data: Recovered) -> str:
-    """Return what opens entries once these books are accepted; too old ones first take over what they do not know."""
+    """Return what opens entries once these books are accepted; books that are too old need more steps."""
     from tradebot.model.reasons import REASONS, Reason
     from tradebot.reconciliation.findings import FindingKind
 
@@ -287,7 +293,7 @@ def _then(data: Recovered) -> str:
 
 
 def _render_doubts(console: "Console", doubts: tuple[DoubtRow, ...]) -> None:
-    console.print(f"  {counted(len(doubts), 'fact')} could not be proven")
+    console.print(f"  {counted(len(doubts), 'fact')} couldn't be proven")
     for doubt in doubts[:SHOWN]:
         console.print(f"    {doubt.what} {doubt.where}: {doubt.why}", markup=False)
     if len(doubts) > SHOWN:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import measured
+from commands.shared.drawing import measured, signed
 from commands.shared.surface import Report
 from commands.shared.times import CLOCK, when
 
@@ -24,7 +24,7 @@ SHOWN = 9
 
 @dataclass(frozen=True, slots=True)
 class ExplainedComponent:
-    """One part of a score: contribution = value x weight / sum of all weights; None where its data is absent."""
+    """One part of a score: contribution = value x weight / sum of all weights; None if its data is missing."""
 
     name: str
     value: float | None
@@ -39,8 +39,8 @@ class ExplainedComponent:
 class ExplainedScore:
     """One strategy's score of the symbol: the sum of its contributions; `decisions` are the strategy's own filters.
 
-    `coverage` is the share of the weight whose data is there. Side and score are None where a strategy gave no answer;
-    the decision says why.
+    `coverage` is the share of the weight for which there is data. Side and score are None if the strategy's answer was
+    refused; the decision says why.
     """
 
     strategy: str
@@ -53,7 +53,7 @@ class ExplainedScore:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """How a symbol is scored now; `flow_age_s` is up to `at`, None where its flow was never fetched."""
+    """How a symbol is scored now; `flow_age_s` is the age of its flow at `at`, None if it was never fetched."""
 
     symbol: str
     at: datetime
@@ -127,12 +127,12 @@ def _component(part: "Component", found: "ComponentInputs | None", total: float)
 
 def _render(out: "Console", data: Explained) -> None:
     fetched = data.flow_fetched_at
-    age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s before" if fetched else "never fetched"
+    age = f"fetched at {when(fetched)}, {data.flow_age_s:,.0f} s earlier" if fetched else "never fetched"
     out.print(f"{data.symbol} at {when(data.at)}; its flow was {age}")
     for score in data.scores:
         _render_score(out, score)
     if not data.scores:
-        out.print("No strategy proposes anything about it. Next: tradebot strategy list")
+        out.print("No strategy proposes anything for it. Next: tradebot strategy list")
 
 
 def _render_score(out: "Console", score: ExplainedScore) -> None:
@@ -150,7 +150,7 @@ def _render_score(out: "Console", score: ExplainedScore) -> None:
     for decision in score.decisions:
         observed, limit = decision.units
         numbers = f"observed {measured(decision.observed, observed)}, limit {measured(decision.limit, limit)}"
-        out.print(f"  its own filter: {decision.verdict} {decision.reason or ''} ({numbers})", markup=False)
+        out.print(f"  the strategy's filter: {decision.verdict} {decision.reason or ''} ({numbers})", markup=False)
     for part in score.components:
         _render_inputs(out, part)
 
@@ -169,11 +169,11 @@ def _render_inputs(out: "Console", part: ExplainedComponent) -> None:
     if part.inputs:
         out.print(table)
     if len(part.inputs) > SHOWN:
-        out.print(f"  and {len(part.inputs) - SHOWN} more; --json shows all")
+        out.print(f"  {len(part.inputs) - SHOWN} more; --json lists them all")
 
 
 def _signed(value: float | None) -> str:
-    return "·" if value is None else f"{value + 0.0:+.4f}"
+    return "·" if value is None else signed(value, 4)
 
 
 def _number(value: object, unit: str) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.shared.completing import symbols
+from commands.shared.drawing import signed
 from commands.shared.surface import Config, Json, Report, StateDir, caller, finish, opened
 from commands.shared.times import when
 
@@ -33,6 +34,7 @@ SHORT = {
     "oi_change": "oi",
 }
 """Component names cut to what a narrow column holds."""
+DOT = "·"
 
 
 def run(app: "App", *, by: str) -> Report:
@@ -44,7 +46,7 @@ def run(app: "App", *, by: str) -> Report:
 
     with app.pass_lock("score"):
         call, clock = begin(app, Job.SCORE, by)
-        assert not isinstance(call, Refused), "a score may always be asked for"
+        assert not isinstance(call, Refused), "a score is never refused"
         data = pass_data(app, score(app.world(), call, clock))
     return Report("score", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
 
@@ -53,33 +55,34 @@ def _render(console: "Console", data: "PassData") -> None:
     from commands.shared.passes import legend
     from commands.shared.tables import Table, number
 
-    console.print(f"Scores at {when(data.at)}: -1 is bearish, 1 is bullish, a dot means no data")
     # A plug-in may name no components, or only some.
     names = list(dict.fromkeys(component.name.value for row in data.rows for component in row.components))
     several = len({row.strategy for row in data.rows}) > 1
     numbers = (number(name) for name in ("score", "coverage", *(SHORT.get(name, name) for name in names)))
-    table = Table("symbol", *(("strategy",) if several else ()), *numbers, "the strategy says")
+    table = Table("symbol", *(("strategy",) if several else ()), *numbers, "result")
     for row in data.rows:
         who = (row.symbol, row.strategy) if several else (row.symbol,)
         found = {c.name.value: c.value for c in row.components}
-        coverage = "·" if row.coverage is None else f"{row.coverage:.0%}"
-        table.row(*who, _score(row), coverage, *_values(names, found), str(row.reason or "a candidate"))
+        coverage = DOT if row.coverage is None else f"{row.coverage:.0%}"
+        table.row(*who, _score(row), coverage, *_values(names, found), str(row.reason or "candidate"))
+    dot = "; a dot means no data" if any(DOT in cells for cells, _ in table.rows) else ""
+    console.print(f"Scores at {when(data.at)}, from -1 (bearish) to 1 (bullish){dot}")
     console.print(table)
     legend(console, data)
 
 
 def _values(names: "Sequence[str]", found: "Mapping[str, float | None]") -> "Iterator[str]":
-    """Yield each column's value; -0.0 reads +0.00."""
+    """Yield each column's value, a dot if there is none."""
     for name in names:
         value = found.get(name)
-        yield "·" if value is None else f"{value + 0.0:+.2f}"
+        yield DOT if value is None else signed(value, 2)
 
 
 def _score(row: "CandidateRow") -> str:
     if row.score is None:
-        return "·"
+        return DOT
     colour = "green" if row.score > 0 else "red" if row.score < 0 else "dim"
-    return f"[{colour}]{row.score:+.3f}[/{colour}]"
+    return f"[{colour}]{signed(row.score, 3)}[/{colour}]"
 
 
 def register(app: typer.Typer) -> None:

@@ -61,4 +61,4 @@ def row(line: "Line") -> "Text":
     took = f"  [{line.took_s:.2f} s]" if line.took_s is not None else ""
     if line.job is None:
         return Text(f"{at}  {for_reader(line.said)}", STYLE[line.kind])
-    return Text(f"{at}  {line.slot or '-':<10}{line.job:<16}{line.said}{took}", STYLE[line.kind])
+    return Text(f"{at}  {line.slot or '-':<10}{line.job:<16}{for_reader(line.said)}{took}", STYLE[line.kind])

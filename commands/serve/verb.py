@@ -32,9 +32,9 @@ SPEED = 60.0
 
 
 def run(app: "App", *, by: str, speed: float | None, tell: "Callable[[Line], None]") -> ExitCode:
-    """Run what is due until a signal, or on the embedded exchange until its market ends, and return the exit code.
+    """Run what is due until a signal, or in the sandbox until its market ends, and return the exit code.
 
-    Raises TradebotError: exit 6 where another `serve` is at work on this state, naming it.
+    Raises TradebotError, exit 6, if another `serve` is running on this folder.
     """
     from tradebot.adapters.state import lock
 
@@ -63,7 +63,7 @@ def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], Non
     stop.ask = partial(setattr, runner, "stopping", True)
     note = partial(_note, app, tell)
     with stop.listening():
-        note(pace.now, f"started by {by}; Ctrl-C stops it after the pass at work")
+        note(pace.now, f"started by {by}; Ctrl-C stops it after the current pass")
         runner.begin()
         tick_until(runner.tick, lambda: runner.over)
     note(pace.now, _ending(runner, pace))
@@ -71,7 +71,7 @@ def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], Non
 
 
 def _pace(app: "App", duty: "Duty", speed: float | None, tell: "Callable[[Line], None]") -> "Pace":
-    """Return the venue's own time, or on the embedded exchange its engine, driven."""
+    """Return the source of trading time: the broker's clock, or the embedded exchange's, which this process moves."""
     from functools import partial
 
     from jobs.runner import TICK_S
@@ -81,29 +81,29 @@ def _pace(app: "App", duty: "Duty", speed: float | None, tell: "Callable[[Line],
     if app.mode is Mode.SANDBOX:
         return EngineTime(app.engine, (speed or SPEED) * TICK_S, duty.next_start, partial(_note, app, tell))
     if speed is not None:
-        raise OperatorError(f"mode {app.mode} trades in real time: it has no speed", "tradebot serve")
+        raise OperatorError(f"mode {app.mode} trades in real time, so --speed can't be used", "tradebot serve")
     return RealTime(app.now, app.settings.limits.max_clock_disagreement_s)
 
 
-def _note(app: "App", tell: "Callable[[Line], None]", at: "datetime", said: str) -> None:
+def _note(app: "App", tell: "Callable[[Line], None]", at: "datetime", message: str) -> None:
     """Print a message about the whole run, and record it as an event."""
     from jobs.runner import Kind, Line
     from tradebot.model.event import Severity, SystemEvent
 
-    app.events.emit(SystemEvent(at, "serve", "note", Severity.INFO, None, {"message": said}))
-    tell(Line(at, Kind.NOTE, None, None, said, ExitCode.DONE))
+    app.events.emit(SystemEvent(at, "serve", "note", Severity.INFO, None, {"message": message}))
+    tell(Line(at, Kind.NOTE, None, None, message, ExitCode.DONE))
 
 
 def _ending(runner: "Runner", pace: "Pace") -> str:
     if pace.finished:
         return "the market has ended: its last session is over. Next: tradebot init --state-dir NEW"
     if runner.stopping:
-        return "stopped by a signal; what was promised is in the ledger"
-    return "ended by faults of its own, see tradebot events"
+        return "stopped by a signal; every order sent is recorded in the ledger"
+    return "ended after too many bugs in a row. Next: tradebot events"
 
 
 class Stop:
-    """The two signals: the first asks to stop after the pass at work, the second ends the process at once."""
+    """Handles the two signals: the first one stops after the current pass, the second ends the process at once."""
 
     def __init__(self) -> None:
         self.ask: Callable[[], None] = lambda: None
@@ -121,13 +121,13 @@ class Stop:
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            # Nothing is cleaned up: each promise is in the ledger before its order goes out, and is looked up later.
+            # No cleanup is needed: each order is in the ledger before it is sent, and is looked up later.
             os._exit(128 + number)
         self.asked = True
         self.ask()
 
     def between_calls(self, done: int, total: int) -> None:
-        """End a long pass of fetching between two answers, each of which is stored already."""
+        """End a long fetch between two calls; the replies so far are already stored."""
         if self.asked:
             raise TradebotError(f"stopped by a signal after {done} of {total} calls")
 
@@ -135,7 +135,7 @@ class Stop:
 def _number(speed: float | None) -> float | None:
     """Refuse NaN, which a check of minimum and maximum does not catch."""
     if speed is not None and math.isnan(speed):
-        raise typer.BadParameter("nan is no number")
+        raise typer.BadParameter("nan is not a number")
     return speed
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from commands.shared import hints
-from commands.shared.plain import OutputError, complain, mend_streams, mute, print_error, print_error_document
+from commands.shared.plain import OutputError, complain, mute, print_error, print_error_document, repair_streams
 from tradebot.adapters.ledger import interruption
 from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, TradebotError
 
-WHAT_IS_KEPT = "what was done until then is recorded: tradebot status"
+WHAT_IS_KEPT = "everything done so far is recorded; see tradebot status"
 
 
 class TerminatedError(BaseException):
@@ -25,18 +25,18 @@ class TerminatedError(BaseException):
 
 def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; every error becomes a sentence with its next step."""
-    mend_streams()
+    repair_streams()
     hints.aim(arguments)
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # A shell that puts a command into the background has it ignore SIGINT, and so it stays.
+        # A shell that starts a command in the background lets it ignore SIGINT; that stays as it is.
         signal.signal(signal.SIGINT, _interrupted)
     try:
         code = work()
         sys.stdout.flush()
         return code
     except BrokenPipeError:
-        # The reader went away (| head): not an error, and nothing more can be said to it.
+        # The reader is gone (| head). That isn't an error, and nobody reads further output.
         mute(sys.stdout)
         return ExitCode.DONE
     except TradebotError as expected:
@@ -45,39 +45,41 @@ def bounded(work: Callable[[], int], arguments: Sequence[str]) -> int:
         error = _cut_short(signalled)
     except OSError as refused:
         error = _unusable(refused)
-    except Exception as fault:  # noqa: BLE001 - the boundary of a command: whatever else happens is our own fault
+    except Exception as fault:  # noqa: BLE001 - the boundary of a command: anything else is a bug of ours
         error = _fault(fault, show="--debug" in arguments or bool(os.environ.get("TRADEBOT_DEBUG")))
     if "--json" in arguments:
-        print_error_document(error, *_whose(arguments))
+        print_error_document(error, *_mode_and_tail(arguments))
     else:
         print_error(error)
     return error.code
 
 
-def _whose(arguments: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return the mode and the account tail from the folder's marker; None for both if it has none."""
+def _mode_and_tail(arguments: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return the mode and the account tail from the folder's marker; None for both if it can't be read."""
     try:
         folder = state_folder.open_state(hints.meant(arguments), os.environ)
     except (TradebotError, OSError, ValueError, RecursionError):
-        # Another error is being told already: what hides the marker is none, or is that very error.
+        # Another error is already being reported, and an unreadable marker may be the same one.
         return None, None
     return folder.mode, folder.tail
 
 
 def _cut_short(signalled: BaseException) -> TradebotError:
     code = ExitCode.TERMINATED if isinstance(signalled, TerminatedError) else ExitCode.INTERRUPTED
-    return TradebotError("cut short", WHAT_IS_KEPT, code=code)
+    return TradebotError("interrupted", WHAT_IS_KEPT, code=code)
 
 
 def _unusable(refused: OSError) -> TradebotError:
     """Name the file that the system refused; our own files have names, so without a name it was the output."""
-    said = refused.strerror or str(refused)
+    problem = refused.strerror or str(refused)
     if refused.filename is None:
         mute(sys.stdout)
-        return OutputError(f"the output cannot be written: {said}", WHAT_IS_KEPT)
+        return OutputError(f"the output can't be written: {problem}", WHAT_IS_KEPT)
     if refused.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return TradebotError(f"{refused.filename}: {said}", f"ls -ld {refused.filename}: it must be yours to use")
-    return TradebotError(f"{refused.filename}: {said}", "see whether the disk is full, and whether the path is right")
+        return TradebotError(
+            f"{refused.filename}: {problem}", f"check its owner and permissions: ls -ld {refused.filename}"
+        )
+    return TradebotError(f"{refused.filename}: {problem}", "check that the path is right and the disk isn't full")
 
 
 def _fault(fault: Exception, *, show: bool) -> TradebotError:
@@ -85,12 +87,12 @@ def _fault(fault: Exception, *, show: bool) -> TradebotError:
         import traceback
 
         complain("".join(traceback.format_exception(fault)).rstrip())
-    message = f"this is a fault of tradebot: {type(fault).__name__}: {fault}"
-    return TradebotError(message, "run it again with tradebot --debug VERB, and report what it prints")
+    message = f"this is a bug in tradebot: {type(fault).__name__}: {fault}"
+    return TradebotError(message, "run it again as tradebot --debug VERB, and report what it prints")
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    # A second signal ends the process at once, whatever it is saying.
+    # A second signal ends the process at once.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     interruption.interrupt(TerminatedError())
 

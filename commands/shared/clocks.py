@@ -1,4 +1,4 @@
-"""Check that two clocks agree, for verbs that record the date: a wrong date can't be undone."""
+"""Check that two clocks agree, for verbs that record a date: a wrong date can't be undone."""
 
 from typing import TYPE_CHECKING
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def require(clock: "VenueClock", second: "datetime | None", settings: "Settings") -> None:
-    """Raise TemporaryError if the venue's clock and a second one disagree."""
-    apart = clocks_agree(clock.ahead_s(second), settings.limits)
-    if not apart.passed:
-        raise disagreement(apart)
+    """Raise TemporaryError if the broker's clock and a second one disagree."""
+    agreement = clocks_agree(clock.ahead_s(second), settings.limits)
+    if not agreement.passed:
+        raise disagreement(agreement)
 
 
-def disagreement(apart: "Decision") -> TemporaryError:
-    """Return the error that tells a person how far the clocks are apart."""
-    ahead_s = float(str(apart.observed))
+def disagreement(decision: "Decision") -> TemporaryError:
+    """Return the error that says how far the clocks are apart."""
+    ahead_s = float(str(decision.observed))
     which = "ahead of" if ahead_s > 0 else "behind"
     return TemporaryError(
-        f"{Reason.CLOCKS_DISAGREE}: the venue's clock is {abs(ahead_s):,.0f} s {which} the second one, "
-        f"allowed are {apart.limit} s",
+        f"{Reason.CLOCKS_DISAGREE}: the broker's clock is {abs(ahead_s):,.0f} s {which} the second one; "
+        f"at most {decision.limit} s is allowed",
         REASONS[Reason.CLOCKS_DISAGREE].remedy,
     )

@@ -1,4 +1,4 @@
-"""Values for shell completion, read quickly from the bot's files, never from a venue.
+"""Values for shell completion, read quickly from the bot's files, never from a broker.
 
 A completion that finds nothing offers nothing; it never prints an error into a half-typed line.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tradebot.model.position import OwnedFill
 
 NEWEST = 50
-"""A symbol is looked for in so many of the newest plans."""
+"""How many of the newest plans are searched for symbols."""
 
 
 def symbols(context: typer.Context, incomplete: str) -> list[str]:
@@ -63,12 +63,12 @@ def reset_account(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def steps(incomplete: str) -> list[str]:
-    """Return how far time can be moved."""
+    """Return the steps by which time can be moved."""
     return _matching(("5m", "1h", "open", "close", "next_open"), incomplete)
 
 
 def paces(incomplete: str) -> list[str]:
-    """Return how the embedded exchange's time can pass."""
+    """Return the ways in which the embedded exchange's time can pass."""
     return _matching(("step", "real", "60x"), incomplete)
 
 
@@ -127,7 +127,7 @@ def settings(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def _matching(names: Iterable[str], incomplete: str) -> list[str]:
-    # A name that a broker or a file tells goes to the terminal as it is: only one that can be typed is offered.
+    # Names from a broker or a file reach the terminal unchanged, so offer only those that can be typed.
     return sorted({str(name) for name in names if name.startswith(incomplete) and name.isprintable()})
 
 

@@ -1,4 +1,4 @@
-"""The console of every verb: it shows commands as they must be typed, and times in the reader's zone.
+"""The console of every verb: it shows commands ready to type, and times in the reader's time zone.
 
 Everything shown goes through here, so this is where control characters are removed from foreign text.
 """
@@ -21,10 +21,10 @@ from tradebot.adapters.text.redaction import hide
 
 
 class Screen(Console):
-    """A rich console that puts the folder into each command that it shows, and lets no foreign control through."""
+    """A rich console that adds the folder to each command it shows, and removes foreign control characters."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield what is drawn; rich's own controls are kept apart from texts, which hold none of their own."""
+        """Yield what is drawn; rich's own control codes are kept, those in texts are removed."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else hide(clean_lines(text)), style, control)
 
@@ -38,10 +38,10 @@ class Screen(Console):
         super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a text, of a line or of a table's cell, with its commands as they must be typed."""
+        """Return the text of a line or a table's cell, with its commands ready to type."""
         written = str if options.get("markup") is False else escape
         try:
             return super().render_str(aimed(for_reader(text), written), **options)
         except MarkupError:
-            # Foreign text that nobody escaped: what a pass has done must not end in a fault of its screen.
+            # Foreign text that wasn't escaped. A pass that is done must not fail while showing its result.
             return super().render_str(aimed(for_reader(text), str), **options | {"markup": False})

@@ -1,4 +1,4 @@
-"""Numbers for people: with their units, as bars, as a line of eight heights, as spans of time."""
+"""Format numbers for people: with units, as bars, as a sparkline, as spans of time."""
 
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -25,7 +25,7 @@ def sparkline(values: Sequence[Decimal], width: int) -> str:
         return ""
     low, high = min(shown), max(shown)
     steps = len(HEIGHTS) - 1
-    # A line that never moved is drawn in the middle, because it is neither high nor low.
+    # If all values are equal, they are drawn at half height.
     return "".join(HEIGHTS[int((value - low) / (high - low) * steps) if high > low else steps // 2] for value in shown)
 
 
@@ -52,14 +52,19 @@ def duration(seconds: float) -> str:
 
 
 def usd(price: Decimal | None) -> str:
-    """Return a price or an amount in USD: to the cent, below one dollar to a hundredth of one; empty for None."""
+    """Return an amount in USD with two decimals, or four below one dollar; empty for None."""
     if price is None:
         return ""
     return f"{price:,.4f}" if 0 < abs(price) < 1 else f"{price:,.2f}"
 
 
+def signed(value: float, places: int) -> str:
+    """Return a number with its sign; one that rounds to zero is +0.00, never -0.00."""
+    return f"{round(value, places) + 0.0:+.{places}f}"
+
+
 def measured(value: object, unit: "Unit") -> str:
-    """Return a number, or the text of one, with its unit; other words as they are, empty for None."""
+    """Return a number with its unit; other texts unchanged, empty for None."""
     from tradebot.explain import plain
     from tradebot.model.units import Unit
 
@@ -76,7 +81,7 @@ def measured(value: object, unit: "Unit") -> str:
 
 
 def _number(value: object) -> Decimal | None:
-    """Return a number or the text of one, as records hold it, as a decimal; None for other words."""
+    """Return a recorded number, or one written as text, as a decimal; None for other texts."""
     try:
         number = Decimal(str(value).replace(",", ""))
     except InvalidOperation:

@@ -24,14 +24,14 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {
     ),
     "Develop": ("strategy new", "strategy list", "completion"),
 }  # fmt: skip
-"""Every verb, as it is typed, under what it is for."""
+"""Every verb, as it is typed, by purpose."""
 
 COLUMN = max(len(verb) for verbs in PURPOSES.values() for verb in verbs)
 """The width of the column of verbs, the same under every heading."""
 
 
 class HelpfulCommand(TyperCommand):
-    """A verb whose help begins with examples; its epilog holds them, one a line, each maybe with a `# comment`."""
+    """A verb whose help shows examples. Its epilog lists them, one per line, optionally with a `# comment`."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help of a verb."""

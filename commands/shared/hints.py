@@ -1,7 +1,7 @@
 """Turn the commands that tradebot suggests into the exact text to type for the same bot.
 
-Texts name a command as `tradebot VERB …`, wherever they are written down. What prints them puts in how this program
-was started, and the folder where it is not the default one. `halt` goes through this file: cheap imports only.
+Source texts write a command as `tradebot VERB …`. Printing replaces `tradebot` by how this program was started, and
+adds the folder unless it is the default one. `halt` goes through this file: cheap imports only.
 """
 
 import os
@@ -55,14 +55,14 @@ ON_A_STATE = frozenset(
         "why-no-orders",
     }
 )
-"""The verbs that act on a bot which is there already, all of which take --state-dir."""
+"""The verbs that act on an existing bot; they all take --state-dir."""
 ELSEWHERE = frozenset({"completion", "demo", "init", "strategy new"})
-"""The verbs that do not: they make something new, where the text says."""
+"""The verbs that create something new; the text itself says where."""
 COMMAND = re.compile(
     r"(?<![\w./-])tradebot ((?:exchange |journal |config |strategy |live )?[a-z]+(?:-[a-z]+)*)(\.(?=\s|$))?"
 )
-SAID_BY_OTHERS = frozenset({"by", "details", "reason", "who", "why"})
-"""Fields of a document whose text stays as a person or a venue said it."""
+QUOTED = frozenset({"by", "details", "reason", "who", "why"})
+"""Fields of a document that quote a person or the broker, and so stay unchanged."""
 
 _flag: ContextVar[str] = ContextVar("_flag", default="")
 
@@ -79,16 +79,16 @@ def meant(arguments: Sequence[str]) -> Path:
 
 
 def aimed(text: str, written: Callable[[str], str] = str) -> str:
-    """Return a text with each command as it must be typed; `written` escapes what is inserted."""
+    """Return a text with each command ready to type; `written` escapes what is inserted."""
     return COMMAND.sub(partial(_typed, written), text) if f"{PROGRAM} " in text else text
 
 
 def aimed_all(value: object) -> object:
-    """Return JSON data with each command in its texts as it must be typed."""
+    """Return JSON data with each command in its texts ready to type."""
     if isinstance(value, str):
         return aimed(value)
     if isinstance(value, Mapping):
-        return {key: item if key in SAID_BY_OTHERS else aimed_all(item) for key, item in value.items()}
+        return {key: item if key in QUOTED else aimed_all(item) for key, item in value.items()}
     return [aimed_all(item) for item in value] if isinstance(value, list) else value
 
 
@@ -134,6 +134,6 @@ def _typed(written: Callable[[str], str], found: re.Match[str]) -> str:
     command = f"{invoked_as()} {verb}"
     if placed or not _flag.get():
         return written(command) + (found[2] or "")
-    # A full stop would be copied as part of the folder's name.
+    # A period would be copied as part of the folder's name.
     stop = ";" if found[2] and rest else ""
     return written(f"{command}{_flag.get()}") + stop

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.reasons import Reason
+    from tradebot.model.trading import TradingStateRecord
 
 
 def notes(app: "App", now: "datetime | None") -> tuple[str, ...]:
@@ -23,11 +24,11 @@ def _rules(app: "App") -> "Iterator[str]":
 
     unread, accepted = app.loaded.unread, app.accepted
     if unread is not None:
-        yield f"Everything goes by the accepted configuration, and no entry is sent: {unread.message}. {unread.hint}"
+        yield f"The accepted configuration is used instead, and no entries are sent: {unread.message}. {unread.hint}"
     found = differences(app.settings, accepted, app.loaded.origins) if accepted else ()
     changed = [described(difference) for difference in found if difference.name.startswith(EXITS)]
     if changed:
-        yield f"Exits go by the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
+        yield f"Exits follow the accepted rules: {'; '.join(changed)}. Next: tradebot config accept"
 
 
 def _forgotten(app: "App", now: "datetime | None") -> "Iterator[str]":
@@ -36,11 +37,20 @@ def _forgotten(app: "App", now: "datetime | None") -> "Iterator[str]":
     symbols = forgotten_symbols(app.ledger_view, now) if now else ()
     if symbols:
         names = clean(", ".join(symbols))
-        yield f"No exit rule watches what earlier orders of ours left in {names}. Next: tradebot reconcile"
+        yield f"No exit rule covers what earlier orders of the bot left in {names}. Next: tradebot reconcile"
+
+
+def why_in_state(state: "TradingStateRecord") -> str:
+    """Return why a trading state was set; after an override also the causes that a person accepted, and as of when."""
+    accepted = state.override
+    if accepted is None:
+        return clean(state.why)
+    causes = ", ".join(sorted(accepted.causes))
+    return clean(f"{state.why} ({causes} accepted, as of {accepted.at:%Y-%m-%d %H:%M:%S} UTC)")
 
 
 def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
-    """Return why entries are really halted: the newest cause of the bot's own, or books that are too old; else None."""
+    """Return why entries are halted: the newest of the bot's own causes, or books that are too old, or None."""
     from tradebot.desk.halting import hidden_halts
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import TradingState

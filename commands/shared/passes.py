@@ -1,13 +1,14 @@
 """Shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import measured, usd
+from commands.shared.drawing import measured, signed, usd
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
-MARKET_ENDED = "The market has ended with its last session; begin another: tradebot init --state-dir NEW"
+MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
-"""Jobs that record their pass before it begins: of these a claim without a record has done nothing yet."""
+"""Jobs that record their pass before it begins; without such a record, a claimed slot has done nothing yet."""
 SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
 VERDICT_STYLE: Mapping[Verdict, str] = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 
@@ -45,7 +46,7 @@ def begin(
     dry_run: bool = False,
     part: str = "",
 ) -> "tuple[Call | Refused, VenueClock]":
-    """Claim the current slot; return the call, or why there is none, and the venue's clock (read if not given)."""
+    """Claim the current slot; return the call, or why there is none, and the broker's clock (read if not given)."""
     from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
     from tradebot.gates.common import clocks_agree
@@ -57,7 +58,7 @@ def begin(
     if not dry_run:
         app.ensure_calendar(clock.now)
     if not dry_run and not force:
-        # What is forced out of its slot is in a hurry, a halt that has entries to end most of all.
+        # A forced pass is in a hurry, most of all a halt that has entries to cancel.
         of_ended_session(app, clock.now)
     call = claim(
         app.ledger,
@@ -88,7 +89,7 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
     if job is Job.EVALUATE_EXITS:
         session = max(last_session(app.ledger, clock.now), last_session(app.ledger, second))
         return Call(job, session, f"at {clock.now:%H:%M:%SZ}", by)
-    # Dated by neither clock's future, and after what is recorded already: it is the last thing that happened.
+    # Dated by the earlier clock, but not before the last recorded pass, so that it counts as the newest.
     at = max((min(clock.now, second), *(cycle.at for cycle in app.facts.cycles(job=job, last=1))))
     refused = Call(job, at.date(), f"clocks apart at {at:%H:%M:%SZ}", by)
     app.facts.record(replace(_begun(app, refused, at), job_decision=replace(apart, gate=Gate.JOB)))
@@ -101,7 +102,7 @@ def unfinished(app: "App", call: Call, now: datetime) -> bool:
 
 
 def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":
-    """Ask the venue for its time; if it doesn't answer, record that as the reason why nothing was traded."""
+    """Ask the broker for its time; if it doesn't answer, record that as the reason why nothing was traded."""
     try:
         return app.reader.clock()
     except TradebotError as failed:
@@ -128,7 +129,7 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
         with HaltOnFault(app, at):
             yield
     except TradebotError as failed:
-        # What ended the pass is told, whether or not it can be recorded any more.
+        # Report the error that ended the pass even if it can't be recorded.
         with suppress(TradebotError):
             app.facts.record(replace(begun, job_decision=_failure(failed)))
         raise
@@ -170,13 +171,12 @@ def _failure(failed: TradebotError) -> Decision:
 
 def in_universe(app: "App", symbol: str) -> str:
     """Return a symbol as the universe spells it; otherwise raise OperatorError naming the closest ones."""
-    wanted, universe = symbol.strip().upper(), app.settings.universe
-    if wanted not in universe:
-        meant = did_you_mean(wanted, universe) or f"it holds {', '.join(universe[:8])} …"
-        raise OperatorError(
-            f"{word(wanted)} is not in the universe", f"{meant}. The universe: tradebot config show universe"
-        )
-    return wanted
+    name, universe = symbol.strip().upper(), app.settings.universe
+    if name not in universe:
+        meant = did_you_mean(name, universe)
+        listed = "all symbols: tradebot config show universe"
+        raise OperatorError(f"{word(name)} is not in the universe", f"{meant} {listed}".strip())
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ class NotRun:
 
 
 def refused_report(app: "App", verb: str, refused: "Refused") -> Report:
-    """Report a pass without a slot; this is a normal result, because nothing was left undone."""
+    """Report a pass that got no slot. This is a normal result: the slot's work is done or isn't due."""
     data = _not_run(app, refused.decision, app.now())
     return Report(
         verb, data, lambda console: render_not_run(console, data), ExitCode.DONE, app.mode_name, app.account_tail
@@ -214,8 +214,7 @@ def remedy_of(app: "App", reason: Reason, at: datetime) -> str:
 
 def render_not_run(console: "Console", data: NotRun) -> None:
     """Print why a pass did not run."""
-    found = f" ({clean(data.found)})" if data.found else ""
-    console.print(f"{data.reason}: {data.meaning}{found}", markup=False)
+    console.print(f"{data.reason}: {_with_evidence(data.meaning, data.found)}", markup=False)
     console.print(f"Next: {data.remedy}", markup=False)
 
 
@@ -241,7 +240,7 @@ class CandidateRow:
 
 @dataclass(frozen=True, slots=True)
 class PassData:
-    """One pass: candidates = orders + sum of `refused` by reason; `not_run` where the pass itself was refused.
+    """One pass: candidates = orders + sum of `refused` by reason; `not_run` if the pass itself was refused.
 
     `notes` are warnings about exits.
     """
@@ -314,39 +313,63 @@ def render_rows(console: "Console", data: PassData) -> None:
 
     unsent = {reason: data.refused.get(reason, 0) for reason in (Reason.DRY_RUN, Reason.SHADOW)}
     passed = data.orders + sum(unsent.values())
-    what = "would be sent" if data.dry_run else "in shadow, not sent" if unsent[Reason.SHADOW] else "sent"
+    what = "would be sent" if data.dry_run else "in shadow mode, not sent" if unsent[Reason.SHADOW] else "sent"
     looked_at = counted(data.candidates, "candidate")
     console.print(f"  {looked_at} = {passed:,} {what} + {data.candidates - passed:,} refused")
     several = len({row.strategy for row in data.rows}) > 1
+    common = _common_evidence(data.rows)
     who = ("symbol", "strategy") if several else ("symbol",)
     table = Table(*who, "side", number("score"), "ended at", number("observed"), number("limit"), "reason")
     for row in data.rows:
         ended = first_failure(row.decisions)
         gate = f"[{VERDICT_STYLE[ended.verdict]}]{ended.gate}[/]" if ended else "[green]sent[/green]"
         numbers = _compared(ended) if ended else (_quantity(row), f"{usd(row.price)} USD" if row.price else "")
-        score = "" if row.score is None else f"{row.score:+.3f}"
+        if row.reason in common:
+            numbers = "", ""
+        score = "" if row.score is None else signed(row.score, 3)
         who = (row.symbol, row.strategy) if several else (row.symbol,)
         table.row(*map(escape, who), row.side, score, gate, *numbers, str(row.reason or _why_sent(row)))
     if data.rows:
         console.print(table)
-    legend(console, data)
+    legend(console, data, common)
 
 
-def legend(console: "Console", data: PassData) -> None:
-    """Print what each reason in the table means, once."""
+def _common_evidence(rows: Sequence["CandidateRow"]) -> Mapping[Reason, str]:
+    """Return a sentence that all rows of a reason observed, by reason: it is shown once instead of in each row."""
+    from commands.shared.tables import LONGEST_NUMBER
+
+    seen: dict[Reason, list[str]] = {}
+    for row in rows:
+        ended = first_failure(row.decisions)
+        if row.reason is not None and ended is not None:
+            seen.setdefault(row.reason, []).append(clean(measured(ended.observed, ended.units[0])))
+    return {
+        reason: texts[0]
+        for reason, texts in seen.items()
+        if len(texts) > 1 and len(set(texts)) == 1 and len(texts[0]) > LONGEST_NUMBER
+    }
+
+
+def legend(console: "Console", data: PassData, common: Mapping[Reason, str] = MappingProxyType({})) -> None:
+    """Print what each reason in the table means, with the evidence that is common to all of its rows."""
     for reason in data.refused:
-        console.print(f"  {reason}: {REASONS[reason].meaning}", style="dim", markup=False)
+        meaning = _with_evidence(REASONS[reason].meaning, common.get(reason))
+        console.print(f"  {reason}: {meaning}", style="dim", markup=False)
     for refusal in data.refused_strategies:
         render_refusal(console, refusal)
 
 
+def _with_evidence(meaning: str, evidence: str | None) -> str:
+    return f"{meaning.removesuffix('.')} ({clean(evidence)})." if evidence else meaning
+
+
 def render_refusal(console: "Console", refusal: "StrategyRefusal") -> None:
-    """Print that a strategy's whole answer was refused, what it contained, and what to do."""
+    """Print that a strategy's answer was refused as a whole, why, and what to do."""
     found = refusal.decision
     assert found.reason is not None, "a refusal has a reason"
     row, limit = REASONS[found.reason], "" if found.limit is None else f" against {found.limit}"
-    said = f"Strategy {refusal.strategy} is {row.cause.upper()}: {found.reason} ({clean(str(found.observed))}{limit})"
-    console.print(said, style="red", markup=False)
+    line = f"Strategy {refusal.strategy} is {row.cause.upper()}: {found.reason} ({clean(str(found.observed))}{limit})"
+    console.print(line, style="red", markup=False)
     console.print(f"  {row.meaning}\n  Next: {row.remedy}", markup=False)
 
 

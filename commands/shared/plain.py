@@ -12,8 +12,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from commands.shared.hints import aimed, aimed_all
+from commands.shared.words import wrapped_plain
 from tradebot.adapters.text.redaction import hide
 from tradebot.errors import ExitCode, OperatorError, TradebotError
+
+NARROWEST = 40
+"""The fewest columns that text is wrapped to."""
 
 
 class OutputError(TradebotError):
@@ -44,15 +48,15 @@ def clean_lines(text: str) -> str:
 
 
 def did_you_mean(typed: str, names: Sequence[str]) -> str:
-    """Return "did you mean A or B" with the names nearest to what was typed; empty if none is near."""
+    """Return "did you mean A or B?" with the names nearest to what was typed; empty if none is near."""
     import difflib
 
     near = difflib.get_close_matches(typed, names, 3, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}" if near else ""
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def document(verb: str, mode: str | None, account: str | None, code: int, data: object) -> dict[str, Any]:
-    """Return a verb's versioned JSON document around data that JSON holds; `account` is the number's tail."""
+    """Return a verb's versioned JSON document with its data; `account` is the end of the account number."""
     return {
         "schema": f"tradebot.{verb}/1",
         "verb": verb,
@@ -64,7 +68,7 @@ def document(verb: str, mode: str | None, account: str | None, code: int, data: 
 
 
 def error_document(error: TradebotError, mode: str | None, account: str | None) -> dict[str, Any]:
-    """Return an error as every verb prints it with --json; mode and account are None where no state was found."""
+    """Return an error as every verb prints it with --json; mode and account are None if no bot was found."""
     described = {
         "code": int(error.code),
         "message": error.message,
@@ -74,7 +78,7 @@ def error_document(error: TradebotError, mode: str | None, account: str | None) 
     return {"schema": "tradebot.error/1", "mode": mode, "account": account, "error": described}
 
 
-def mend_streams() -> None:
+def repair_streams() -> None:
     """Redirect closed streams to nowhere, and print characters that the encoding lacks as question marks."""
     sys.stdin = sys.stdin or os.fdopen(os.open(os.devnull, os.O_RDONLY), encoding="utf-8")
     sys.stdout = sys.stdout or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
@@ -85,7 +89,7 @@ def mend_streams() -> None:
 
 
 def mute(stream: TextIO) -> None:
-    """Discard what is still written to a stream: Python flushes it again at exit."""
+    """Discard whatever is still written to a stream, because Python flushes it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -109,8 +113,8 @@ def say_parts(parts: Iterable[str]) -> bool:
     except OSError as error:
         mute(sys.stdout)
         raise OutputError(
-            f"the output cannot be written: {error.strerror}",
-            "what was done stays done: tradebot status, and send its output elsewhere",
+            f"the output can't be written: {error.strerror}",
+            "the work itself is done; see tradebot status, with its output somewhere else",
         ) from error
     return True
 
@@ -121,8 +125,26 @@ def note(text: str) -> None:
 
 
 def print_error(error: TradebotError) -> None:
-    """Print an error for people: sentences on stderr."""
-    complain(_sentences(error))
+    """Print an error for people: sentences on stderr, wrapped to the width of the terminal."""
+    complain(fitted(_sentences(error), sys.stderr))
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """Return plain text wrapped to the width that a stream is read at; unchanged for a file or a pipe."""
+    width = _columns(stream)
+    return wrapped_plain(text, width) if width else text
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return the width to wrap at: COLUMNS if it is set, otherwise the terminal's; None for a file or a pipe."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isascii() and asked.isdigit():
+        return max(int(asked), NARROWEST)
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return None
+    return max(columns, NARROWEST) if columns else None
 
 
 def print_error_document(error: TradebotError, mode: str | None, account: str | None) -> None:
@@ -145,7 +167,7 @@ def complain(text: str) -> None:
     try:
         print(hide(clean_lines(text)), file=sys.stderr, flush=True)
     except OSError:
-        # There is nobody left to tell; the exit code says it.
+        # Nobody can read it; the exit code still reports the error.
         mute(sys.stderr)
 
 
@@ -155,13 +177,13 @@ def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: b
     Raises OperatorError: exit 2 if nothing was typed, 3 if it was a different word.
     """
     if by_hand and not sys.stdin.isatty():
-        raise OperatorError(f"{what} with real money behind it needs a person at a terminal", command)
+        raise OperatorError(f"{what} with real money needs a person at a terminal", command)
     if given is None or by_hand:
         given = _typed(word, what, command)
     if given != word:
-        # At a terminal alone there is no such option: the command is typed again, and asks again.
+        # If only a terminal can confirm it, the command is simply run again without --confirm.
         raise OperatorError(
-            f"{what} was not confirmed: {clean(given)!r} is not {word}",
+            f"{what} was not confirmed: you typed {clean(given)!r} instead of {word}",
             command if by_hand else f"{command} --confirm {word}",
             code=ExitCode.REFUSED,
         )
@@ -170,7 +192,7 @@ def confirm(word: str, given: str | None, *, what: str, command: str, by_hand: b
 def _typed(word: str, what: str, command: str) -> str:
     if not sys.stdin.isatty():
         raise OperatorError(
-            f"{what} needs confirmation, and there is no terminal to ask at", f"{command} --confirm {word}"
+            f"{what} needs confirmation, and there is no terminal to ask in", f"{command} --confirm {word}"
         )
-    print(f"{what}: type {word} to go on: ", end="", file=sys.stderr, flush=True)
+    print(f"{what}: type {word} to confirm: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip()

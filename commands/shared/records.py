@@ -23,7 +23,7 @@ def last_passes(app: "App") -> "Sequence[CycleRecord]":
 
 
 def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None:
-    """Return the time to measure ages at; on the sandbox, whose clock stands still, the last recorded one."""
+    """Return the time to measure ages at; in the sandbox, whose clock stands still, the last recorded one."""
     from tradebot.model.trading import Mode
 
     if app.mode is not Mode.SANDBOX:

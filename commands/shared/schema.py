@@ -69,7 +69,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
 """The data type of each document, by its place in the code: it is imported only when a schema is requested."""
 
 FURTHER: Mapping[str, tuple[str, ...]] = {"score": ("score-explain",)}
-"""Verbs that print another document under some option."""
+"""Verbs that print another document with some option."""
 
 
 def schema_of(verb: str) -> "Schema":
@@ -90,17 +90,17 @@ def schema_of(verb: str) -> "Schema":
 def _document(name: str, known: "Definitions") -> "Schema":
     from commands.shared.schema_types import closed
 
-    said = document(name, None, None, ExitCode.DONE, None)
+    sample = document(name, None, None, ExitCode.DONE, None)
     return closed(
-        schema={"const": said["schema"]},
-        verb={"const": said["verb"]},
-        **_whose(),
+        schema={"const": sample["schema"]},
+        verb={"const": sample["verb"]},
+        **_bot_fields(),
         exit_code=known.of(ExitCode),
         data={"anyOf": [known.of(_type(place)) for place in DATA[name]]},
     )
 
 
-def _whose() -> "dict[str, Schema]":
+def _bot_fields() -> "dict[str, Schema]":
     """Return the two fields that identify the bot: mode and account."""
     from tradebot.model.trading import Mode, mode_name
 
@@ -114,14 +114,14 @@ def _whose() -> "dict[str, Schema]":
 def _error(known: "Definitions") -> "Schema":
     from commands.shared.schema_types import closed
 
-    said = error_document(TradebotError(""), None, None)
+    sample = error_document(TradebotError(""), None, None)
     described = closed(
         code=known.of(ExitCode),
         message={"type": "string"},
-        hint={"type": "string", "description": "The next command; empty where there is none."},
+        hint={"type": "string", "description": "The next command; empty if there is none."},
         retryable={"type": "boolean"},
     )
-    return closed(schema={"const": said["schema"]}, **_whose(), error=described)
+    return closed(schema={"const": sample["schema"]}, **_bot_fields(), error=described)
 
 
 def _type(place: str) -> type:
@@ -131,7 +131,7 @@ def _type(place: str) -> type:
 
 
 class Verb(HelpfulCommand):
-    """A command that also takes --utc, and --schema before any other option is looked at: that needs no state."""
+    """A command that also takes --utc and --schema; --schema is handled before the other options and needs no bot."""
 
     def __init__(self, name: str | None, **given: Any) -> None:
         super().__init__(name, **given)
@@ -161,8 +161,8 @@ def _choose_zone(_context: typer.Context, _option: object, in_utc: bool) -> None
     show_utc(in_utc)
 
 
-def _show(context: typer.Context, _option: object, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
+def _show(context: typer.Context, _option: object, requested: bool) -> None:
+    if requested and not context.resilient_parsing:
         program = context.find_root().command_path
         say(json.dumps(schema_of(context.command_path.removeprefix(f"{program} ")), indent=2))
         raise typer.Exit

@@ -1,7 +1,7 @@
-"""JSON Schema (draft 2020-12) of what a type becomes in a document: the mirror of `commands.shared.surface.jsonable`.
+"""Make the JSON Schema (draft 2020-12) of a type, as `commands.shared.surface.jsonable` writes it.
 
-Types say it all, so a document and its schema cannot differ by a forgotten edit. A schema is strict: every field is
-required and no other is allowed, because a field that may be missing would read as a default.
+The schema is derived from the type, so that a document and its schema can't differ. It is strict: every field is
+required and no other is allowed, because a missing field could be mistaken for a default.
 """
 
 import ast
@@ -35,18 +35,18 @@ PLAIN: Mapping[object, Schema] = {
         "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$",
     },
 }
-"""Types without parts. `format` is a note that validators may pass over, so that the pattern stands beside it."""
+"""Types without parts. Validators may ignore `format`, so there is a pattern too."""
 
 
 class Definitions:
-    """The schemas of types; those that have a name of their own are defined once and referred to."""
+    """The schemas of types; a named type is defined once, and the others refer to it."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Schema] = {}
         self._kinds: dict[str, type] = {}
 
     def of(self, kind: Any) -> Schema:
-        """Return the schema of a type; TypeError for one that no document can hold."""
+        """Return the schema of a type; raise TypeError if it can't be part of a document."""
         if kind in PLAIN:
             return dict(PLAIN[kind])
         origin, arguments = get_origin(kind), get_args(kind)
@@ -75,13 +75,13 @@ class Definitions:
     def _named(self, kind: type) -> Schema:
         name = self._name(kind)
         if name not in self.schemas:
-            # Reserved before its fields are looked at, so that a type which holds its own kind ends.
+            # The name is taken before the fields are read, so that a type can contain itself.
             self.schemas[name] = {}
             self.schemas[name] = {"description": _description(kind), **self._definition(kind)}
         return {"$ref": f"#/$defs/{name}"}
 
     def _name(self, kind: type) -> str:
-        """Return the type's name, with its module where another type of this schema has that name already."""
+        """Return the type's name, with its module if another type of this schema already has that name."""
         taken = self._kinds.setdefault(kind.__name__, kind)
         return kind.__name__ if taken is kind else f"{kind.__module__}.{kind.__name__}"
 
@@ -94,7 +94,7 @@ class Definitions:
 
 
 def closed(**properties: Schema) -> Schema:
-    """Return the schema of an object that has these properties, all of them, and no other."""
+    """Return the schema of an object with exactly these properties."""
     return {
         "type": "object",
         "properties": properties,
@@ -104,15 +104,15 @@ def closed(**properties: Schema) -> Schema:
 
 
 def _description(kind: type) -> str:
-    """Return what the type says of itself, units and absences among it, as one paragraph."""
+    """Return the type's docstring as one paragraph."""
     return " ".join((kind.__doc__ or "").split())
 
 
 def _hints(kind: type) -> dict[str, Any]:
     """Return the types of all fields, inherited ones first.
 
-    Most verbs name types that only a type checker imports, so that a quick verb starts quickly. Those are imported
-    here, each from where the class's own module says.
+    To start quickly, many modules import their types only for the type checker. Such types are imported here, from
+    the place that the module names.
     """
     names: dict[str, Any] = {}
     for base in reversed(kind.__mro__):
@@ -123,9 +123,9 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _checked_only(module: str, words: set[str]) -> dict[str, Any]:
-    """Import what a module imports under TYPE_CHECKING alone, as far as these words name it."""
+    """Import the types that a module imports only under TYPE_CHECKING and that these words name."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     blocks = (node.body for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     imports = (node for block in blocks for node in block if isinstance(node, ast.ImportFrom) and node.module)
-    wanted = ((node.module, alias.name) for node in imports for alias in node.names if alias.name in words)
-    return {name: getattr(import_module(str(found)), name) for found, name in wanted}
+    types = ((node.module, alias.name) for node in imports for alias in node.names if alias.name in words)
+    return {name: getattr(import_module(str(found)), name) for found, name in types}

@@ -1,4 +1,4 @@
-"""Choose which recorded passes a question covers."""
+"""Parse the options that choose recorded passes."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Span:
 def span_of(last: int | None, since: str | None) -> Span:
     """Return the span that the options name; raise OperatorError if they conflict or can't be parsed."""
     if last is not None and since is not None:
-        raise OperatorError("--last and --since exclude each other", "tradebot why-no-orders --since session")
+        raise OperatorError("--last and --since can't be combined", "tradebot why-no-orders --since session")
     if since is None:
         return Span(last=1 if last is None else last)
     if since == "session":

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.shared.hints import SAID_BY_OTHERS, aimed_all
-from commands.shared.plain import caller, confirm, document, note, print_error, say, say_parts
+from commands.shared.hints import QUOTED, aimed_all
+from commands.shared.plain import NARROWEST, caller, confirm, document, note, print_error, say, say_parts
 from tradebot.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, but 
 ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run again even if this slot has already been used.")]
 
 LONG = 1_000
-"""Rows that are made into text at once: a list of all fills would otherwise stand in memory three times."""
-WIDTH, NARROWEST = 100, 40
-"""Columns where nobody says how many there are, and the fewest that a table can be read in."""
+"""How many rows become text at a time; otherwise a list of all fills would be in memory three times."""
+WIDTH = 100
+"""The number of columns if neither a terminal nor COLUMNS gives one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a verb found: the same data goes to a person as text and to a program as JSON."""
+    """The result of a verb: the same data as text for people and as JSON for programs."""
 
     verb: str
     data: Any
@@ -80,7 +80,7 @@ def jsonable(value: object) -> Any:
 
 
 def console(*, err: bool = False) -> "Console":
-    """Return a rich console: colour and width as the terminal has them, plain and 100 columns wide elsewhere."""
+    """Return a rich console with the terminal's color and width; without a terminal, plain and 100 columns wide."""
     from commands.shared.console import Screen
 
     terminal, asked = (sys.stderr if err else sys.stdout).isatty(), os.environ.get("COLUMNS", "")
@@ -91,7 +91,7 @@ def console(*, err: bool = False) -> "Console":
 
 
 def finish(report: Report, as_json: bool) -> None:
-    """Print a report and leave with its exit code."""
+    """Print a report and exit with its exit code."""
     if as_json:
         say_parts(_json_parts(report))
     else:
@@ -104,7 +104,7 @@ def finish(report: Report, as_json: bool) -> None:
 
 
 def _json_parts(report: Report) -> "Iterator[str]":
-    """Yield the document's text in parts: of a long list only some rows are made into text at a time."""
+    """Yield the document's text in parts, so that a long list is converted a few rows at a time."""
     long = {name: rows for name, rows in _fields(report.data) if isinstance(rows, tuple) and len(rows) > LONG}
     marks = {name: f"{name}\0" for name in long}
     rest = replace(report, data=replace(report.data, **marks)) if long else report
@@ -114,7 +114,7 @@ def _json_parts(report: Report) -> "Iterator[str]":
         yield f"{before}["
         for first in range(0, len(rows), LONG):
             some = jsonable(rows[first : first + LONG])
-            part = json.dumps(some if name in SAID_BY_OTHERS else aimed_all(some), allow_nan=False)
+            part = json.dumps(some if name in QUOTED else aimed_all(some), allow_nan=False)
             yield (", " if first else "") + part[1:-1]
         yield "]"
     yield text
@@ -126,7 +126,7 @@ def _fields(data: Any) -> "Iterator[tuple[str, Any]]":
 
 @contextmanager
 def progress_bar(what: str) -> "Iterator[Progress]":
-    """Yield a callable (done, total) that draws a bar on stderr where that is a terminal, and nothing elsewhere."""
+    """Yield a callable (done, total) that draws a bar on stderr if it is a terminal, and otherwise does nothing."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -162,7 +162,7 @@ def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]
     with open_app(Options(state_dir, config), os.environ, loads=load_to_leave) as app:
         if app.loaded.unread is not None:
             print_error(app.loaded.unread)
-            note("  until then the accepted configuration is used instead, and no entry is sent")
+            note("  until then the accepted configuration is used instead, and no entries are sent")
         yield app
 
 

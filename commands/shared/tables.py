@@ -1,4 +1,4 @@
-"""Tables for people at any width: what does not fit moves under its row, and no word or number is ever broken."""
+"""Tables that fit any width: a column that doesn't fit moves under its row, and no word or number is broken."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
 
 GAP, INDENT = "  ", "    "
 READABLE, LINES = 30, 4
-"""The width that a column of sentences needs, unless nearly all are shorter, and the most lines of one within it."""
+"""The width that a column of sentences needs, unless nearly all are shorter, and the most lines for one sentence."""
 LONGEST_NUMBER = 24
-"""What is longer than this among numbers is words, and moves under its row."""
+"""A cell in a column of numbers that is longer than this contains words, and moves under its row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: numbers stand to the right, sentences may take several lines, and the rest is kept whole.
+    """One column: numbers are right-aligned, sentences may take several lines, and other texts stay on one line.
 
-    Under its row a cell is told with its label; sentences speak for themselves where they have none. A column that
-    `stays` moves last.
+    A cell that moves under its row is shown after its label; a sentence needs none. A column that `stays` moves last.
     """
 
     name: str
@@ -39,7 +38,7 @@ def number(name: str) -> Column:
 
 
 def staying(name: str) -> Column:
-    """Return a column of words without which its row can't be read."""
+    """Return a column of words that its row can't be understood without."""
     return Column(name, name, stays=True)
 
 
@@ -50,13 +49,13 @@ def sentence(name: str, label: str = "") -> Column:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Which columns stand side by side, by their places, and how wide each is; the others move under their row."""
+    """The columns that are shown side by side, by index, with their widths; the others move under their row."""
 
     widths: dict[int, int]
     columns: Sequence[Column]
 
     def has(self, place: int, cell: Text) -> bool:
-        """Return True if a cell stands in its own column."""
+        """Return True if a cell fits into its column."""
         width = self.widths.get(place, 0)
         if not self.columns[place].is_sentence:
             return cell.cell_len <= width
@@ -64,7 +63,7 @@ class _Layout:
 
 
 class Table:
-    """Rows under headings. A cell is markup, as in rich's own tables; columns that hold nothing are not shown."""
+    """Rows under headings. Cells are markup, as in rich's own tables; empty columns are not shown."""
 
     def __init__(self, *columns: Column | str, header: bool = True) -> None:
         self.columns = tuple(Column(each, each) if isinstance(each, str) else each for each in columns)
@@ -110,7 +109,7 @@ def _layout(columns: Sequence[Column], rows: Sequence[Sequence[Text]], width: in
 
 
 def _stands(column: Column, cell: Text) -> bool:
-    """Return True for a cell that makes its column worth its place: words among numbers do not."""
+    """Return True if a cell is a reason to show its column; words among numbers are not."""
     return bool(cell.plain) and not (column.is_number and cell.cell_len > LONGEST_NUMBER)
 
 
@@ -135,7 +134,7 @@ def _total(widths: dict[int, int]) -> int:
 
 
 def _side_by_side(cells: Sequence[Text], layout: _Layout) -> Iterator[Text]:
-    """Yield the lines of the cells that stand in their columns."""
+    """Yield the lines of the cells that fit into their columns."""
     shown = [
         wrapped(cells[place], width) if layout.has(place, cells[place]) else []
         for place, width in layout.widths.items()
@@ -156,7 +155,7 @@ def _padded(cell: Text, width: int, *, right: bool) -> Text:
 
 
 def _under(cells: Sequence[Text], layout: _Layout, width: int) -> Iterator[Text]:
-    """Yield what moved under its row, numbers and names first, then sentences."""
+    """Yield the cells that moved under their row, numbers and names first, then sentences."""
     moved = [
         (column, cell)
         for place, (column, cell) in enumerate(zip(layout.columns, cells, strict=True))
@@ -165,13 +164,13 @@ def _under(cells: Sequence[Text], layout: _Layout, width: int) -> Iterator[Text]
     room = width - len(INDENT)
     beside = sorted((each for each in moved if _is_short(*each)), key=lambda each: -_rank(each[0]))
     alone = (each for each in moved if not _is_short(*each))
-    told = (line for each in alone for line in wrapped(_labelled(*each), room))
-    for line in (*_filled([_labelled(*each) for each in beside], room), *told):
+    sentences = (line for each in alone for line in wrapped(_labelled(*each), room))
+    for line in (*_filled([_labelled(*each) for each in beside], room), *sentences):
         yield Text(INDENT) + line
 
 
 def _is_short(column: Column, cell: Text) -> bool:
-    """Return True for what has its label, and room for others beside it."""
+    """Return True for a cell with a label that leaves room for others on its line."""
     return bool(column.label) and "\n" not in cell.plain and cell.cell_len <= READABLE
 
 
@@ -180,7 +179,7 @@ def _labelled(column: Column, cell: Text) -> Text:
 
 
 def _filled(parts: Sequence[Text], room: int) -> Iterator[Text]:
-    """Yield short parts beside one another, as many in a line as have room."""
+    """Yield lines of short parts, as many per line as fit."""
     line = Text()
     for part in parts:
         if line.plain and line.cell_len + len(GAP) + part.cell_len > room:

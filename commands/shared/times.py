@@ -10,11 +10,15 @@ from functools import cache
 SECOND, MINUTE, CLOCK = "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%H:%M:%S"
 DAY_SECOND, DAY_MINUTE = "%m-%d %H:%M:%S", "%m-%d %H:%M"
 WRITTEN = re.compile(r"\b(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d)(:\d\d)?(?: UTC\b|Z\b)")
-"""A whole moment in UTC as records and checks write it into their sentences."""
+"""A date and time in UTC, as it is written in sentences of records and checks."""
+
+
+CLOCK_IN_SLOT = re.compile(r"\b((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b")
+"""A time of day in UTC, as in the name of a slot outside the timetable."""
 
 
 class _Reader:
-    """What the person at this command line asked for."""
+    """The options of this command line."""
 
     in_utc = False
 
@@ -39,8 +43,18 @@ def zone() -> str:
     return "UTC" if _zone() is UTC else "ET"
 
 
+def slot_for_reader(slot: str, at: datetime) -> str:
+    """Return a slot's name with a time of its day (at 21:00:00Z) converted to the reader's time zone."""
+    return CLOCK_IN_SLOT.sub(lambda found: when(_on_day(at, found[1]), CLOCK), slot)
+
+
+def _on_day(at: datetime, clock: str) -> datetime:
+    """Return the moment of a clock time in UTC on the day of another moment."""
+    return datetime.fromisoformat(f"{at.astimezone(UTC):%Y-%m-%d}T{clock}+00:00")
+
+
 def for_reader(text: str) -> str:
-    """Return a sentence with each moment that it writes in UTC as this reader wants it."""
+    """Return a text with each date and time in UTC converted to the reader's time zone."""
     return text if _zone() is UTC else WRITTEN.sub(_rewritten, text)
 
 
@@ -60,7 +74,7 @@ def _zone() -> tzinfo:
 
 @cache
 def _new_york() -> tzinfo:
-    """Return New York's time, or UTC on a machine that knows no time zones: a halt is never kept back by that."""
+    """Return New York's time zone, or UTC on a machine without time zones, so that a halt works there too."""
     from zoneinfo import ZoneInfo
 
     try:

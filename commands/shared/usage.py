@@ -1,4 +1,4 @@
-"""Errors in the command line itself, in plain words: what was wrong, and what to type instead."""
+"""Explain errors in the command line itself: what was wrong, and what to type instead."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -19,7 +19,7 @@ from commands.shared.plain import clean
 from tradebot.errors import OperatorError
 
 NUMBERS = {"int": "a whole number", "int range": "a whole number", "float": "a number", "float range": "a number"}
-"""What Typer's types of numbers take, by Typer's names for them."""
+"""What each of Typer's number types accepts, by Typer's name for it."""
 
 
 def explained(wrong: Exception, arguments: Sequence[str], program: Any) -> OperatorError:
@@ -55,7 +55,7 @@ def _unknown_option(wrong: NoSuchOption, path: str) -> OperatorError:
 
 
 def _unknown_verb(wrong: Exception, arguments: Sequence[str], path: str, verbs: Mapping[str, Any]) -> OperatorError:
-    """Name the verbs nearest to what was typed; without a word, those of the group."""
+    """Name the verbs nearest to what was typed; if no verb was typed, list those of the group."""
     words = [word for word in arguments if not word.startswith("-")]
     typed = words[len(path.split()) - 1 :]
     inside = f"{path} ".removeprefix("tradebot ")

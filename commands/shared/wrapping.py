@@ -5,20 +5,12 @@ import re
 from rich.cells import cell_len
 from rich.text import Text
 
-from commands.shared.hints import PROGRAM
+from commands.shared.words import WORD
 
-_VALUE = r"(?:'[^'\n]*'|[A-Z0-9/.<][^\s,;)]*|[a-z]+-[0-9a-f]{8}\b)"
-_COMMAND = (
-    rf"(?:python -m )?\b{PROGRAM} (?:--debug )?(?:(?:exchange|journal|config|strategy|live) )?[a-z]+(?:-[a-z]+)*"
-    rf"(?: --state-dir (?:'[^'\n]*'|[^\s,;)]+)| --[a-z][a-z-]*(?:[ =]{_VALUE})?| [A-Z]{{2,}}[A-Z0-9.]*)*"
-)
-_MEASURED = r"\b\d[\d,.-]*(?: \d\d)?(?::\d\d){0,2} (?:ET|UTC|USD|s|min|h)\b"
-WORD = re.compile(rf"(?:{_COMMAND}|{_MEASURED}|\S)+\s*")
-"""What stays on one line: a word, a number with its unit, a moment with its zone, or a command with its options."""
 LABEL = re.compile(r" *(?:\d+\. |\S+ {2,})?")
-"""What the further lines of a sentence stand to the right of: its indent, and a label before two blanks or a number."""
+"""What the further lines of a sentence are indented by: its own indent, and a number or a label with two blanks."""
 DEEPEST = 16
-"""A longer label has further lines begin under it instead of beside it."""
+"""The longest label that further lines are indented by; a longer one is wrapped like the rest."""
 
 
 def wrapped(text: Text, width: int) -> list[Text]:
@@ -36,8 +28,8 @@ def wrapped(text: Text, width: int) -> list[Text]:
 
 
 def hanging(text: Text, width: int) -> Text:
-    """Return a text wrapped, its further lines indented under the first."""
-    shown = [line for whole in text.split("\n", allow_blank=True) for line in _hung(whole, width)]
+    """Return a text wrapped, with further lines indented under the first."""
+    shown = [line for each in text.split("\n", allow_blank=True) for line in _hung(each, width)]
     return Text("\n").join(shown)
 
 

@@ -31,6 +31,7 @@ REACH = timedelta(days=7)
 
 def status_of(app: "App") -> Status:
     """Read the ledger, the recorded passes and the switch; always exit 0."""
+    from commands.shared.notes import why_in_state
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
     from tradebot.desk.halting import hidden_halts
@@ -51,7 +52,7 @@ def status_of(app: "App") -> Status:
         exchange_url=sandbox.running(app.folder.exchange),
         trading_state=state.state.value,
         trading_who=state.who,
-        trading_why=state.why,
+        trading_why=why_in_state(state),
         trading_at=state.at,
         halted_itself=tuple(cause.why for cause in hidden_halts(ledger, state)),
         doors=closed_doors(app.permission, datetime.now(UTC)),

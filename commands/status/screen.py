@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from commands.shared.drawing import duration, sparkline, time_left, usd, way_there
 from commands.shared.tables import Table, number, sentence
-from commands.shared.times import DAY_MINUTE, stamp, when, zone
+from commands.shared.times import DAY_MINUTE, slot_for_reader, stamp, when, zone
 from tradebot.model.trading import Mode, mode_name
 from tradebot.text import counted
 
@@ -36,7 +36,7 @@ def show(console: "Console", data: "Status", mode: str, tail: str) -> None:
     _equity(console, data)
     _positions(console, data)
     _orders(console, "working order", "working orders", data.orders)
-    _orders(console, "order of unknown fate", "orders of unknown fate", data.unresolved)
+    _orders(console, "order with an unknown outcome", "orders with an unknown outcome", data.unresolved)
     console.print(f"Realized profit {data.realized_usd:,.2f} USD")
     seen = data.looked_at
     console.print(
@@ -52,10 +52,10 @@ def _may(console: "Console", data: "Status") -> None:
     at = f" at {_when(data.trading_at)}" if data.trading_at else ""
     console.print(f"Trading state [{colour}]{data.trading_state}[/{colour}]{who}{at}: {escape(data.trading_why)}")
     for cause in data.halted_itself:
-        console.print(f"  under it the bot halted itself: {escape(cause)}")
+        console.print(f"  the bot had also halted itself: {escape(cause)}")
     for door in data.doors:
-        kept_back = "no entry is sent, exits go on" if door.entries_only else "nothing is sent"
-        console.print(f"Permission [red]closed[/red]: {door.reason} ({escape(door.found)}): {kept_back}")
+        effect = "no entries are sent, exits continue" if door.entries_only else "no orders are sent"
+        console.print(f"Permission [red]closed[/red]: {door.reason} ({escape(door.found)}): {effect}")
     if not data.doors:
         console.print("Permission open")
     if data.reconcile is None:
@@ -63,7 +63,7 @@ def _may(console: "Console", data: "Status") -> None:
         return
     found = data.reconcile
     keep = "keeps" if found.blocking == 1 else "keep"
-    findings = f"{counted(found.findings, 'finding')}, {found.blocking} {keep} entries shut"
+    findings = f"{counted(found.findings, 'finding')}, {found.blocking} {keep} entries closed"
     words = findings if found.findings else "they agree"
     console.print(f"Books compared {_when(found.at)}, {found.age_s / 60:.0f} min before the last record: {words}")
 
@@ -76,9 +76,10 @@ def _health(console: "Console", data: "Status") -> None:
     words = "; ".join(f"{check.name} {check.found}" for check in bad or data.health)
     console.print(f"Health [{style}]{worst}[/{style}], {counted(len(data.health), 'check')}: {escape(words)}")
     if data.quota is not None:
-        told = data.quota
-        left = "" if told.left_today is None else f" of {told.daily_limit:,}, {told.left_today:,} left"
-        console.print(f"Flow quota {counted(told.used_today or 0, 'call')} used today{left} (as of {_when(told.at)})")
+        quota = data.quota
+        left = "" if quota.left_today is None else f" of {quota.daily_limit:,}, {quota.left_today:,} left"
+        used = counted(quota.used_today or 0, "call")
+        console.print(f"Flow quota {used} used today{left} (as of {_when(quota.at)})")
 
 
 def _passes(console: "Console", data: "Status") -> None:
@@ -87,8 +88,12 @@ def _passes(console: "Console", data: "Status") -> None:
     coming = {row.job: row for row in data.next_slots}
     for job in dict.fromkeys((*last, *coming)):
         done, due = last.get(job), coming.get(job)
-        told = (stamp(done.at), done.slot or "", escape(done.did)) if done else ("none yet", "", "")
-        table.row(job, *told, stamp(due.at, DAY_MINUTE) if due else "")
+        last_pass = (
+            (stamp(done.at), slot_for_reader(done.slot or "", done.at), escape(done.did))
+            if done
+            else ("none yet", "", "")
+        )
+        table.row(job, *last_pass, stamp(due.at, DAY_MINUTE) if due else "")
     if last or coming:
         console.print(table)
 

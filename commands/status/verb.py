@@ -1,4 +1,4 @@
-"""`tradebot status`: show what the bot holds and may do, from its own records, without asking the venue."""
+"""`tradebot status`: show what the bot holds and may do, from its own records, without asking the broker."""
 
 from typing import TYPE_CHECKING
 

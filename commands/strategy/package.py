@@ -9,7 +9,7 @@ PYPROJECT = """\
 requires = ["hatchling>=1.27"]
 build-backend = "hatchling.build"
 
-# tradebot itself is not among the dependencies: this package is installed beside it, never instead of it.
+# tradebot isn't a dependency, so that installing this package never replaces it.
 [project]
 name = "tradebot-$dashed"
 version = "0.1.0"
@@ -28,31 +28,31 @@ dev-mode-dirs = ["."]
 README = """\
 # tradebot-$dashed
 
-A strategy for tradebot. It sees the flow facts of each symbol and proposes candidates; the bot's gates, sizes, limits
-and exits do the rest, as for every strategy.
+A strategy for tradebot. It reads the flow facts of each symbol and proposes candidates. The bot's gates, sizes, limits
+and exits do the rest.
 
 1. Install it into tradebot's environment: `pip install --no-build-isolation --no-deps -e .`
 2. Turn it on in the bot's `tradebot.yaml`: `strategies: {$name: {lookback_s: 1800}}`
-   (beside the built-in one; `strategies: {flow: null, $name: {}}` runs it alone)
-3. Look: `tradebot strategy list`, then `tradebot score`, then `tradebot trade-once --dry-run`
+   (it runs together with the built-in one; `strategies: {flow: null, $name: {}}` runs it alone)
+3. Try it: `tradebot strategy list`, then `tradebot score`, then `tradebot trade-once --dry-run`
 
-Its test: `python -m pytest tests`
+Run its test with `python -m pytest tests`.
 
-What holds for a strategy:
+Rules for a strategy:
 
-- `propose` is asked anew in a process of its own each time: nothing is remembered, nothing printed is shown.
-- It can read Python and the packages beside it, and write to its current folder, which is empty each time. It has no
-  network, no other files of yours and no environment variable with a key: settings go under `strategies:`. It may use
-  threads and starts no other process. `tradebot strategy list` says if this machine can't hold it to that.
-- One candidate a symbol at most, of the universe; score within -1 to 1, positive for a buy; coverage within 0 to 1.
-- Whatever breaks these rules, raises, or takes longer than `plugins.timeout_s` loses that cycle, and its reason is
-  recorded: `tradebot why-no-orders` tells it.
+- `propose` runs in a new process each time. Nothing is remembered, and what it prints isn't shown.
+- It can read Python and the installed packages, and write to its current folder, which is empty each time. It can't
+  use the network, read your other files, or see environment variables with keys; its settings go under `strategies:`.
+  It can use threads, but can't start other processes. `tradebot strategy list` says if this machine can't enforce that.
+- At most one candidate per symbol of the universe. Score is from -1 to 1 (positive for a buy), coverage from 0 to 1.
+- If it breaks these rules, raises an exception, or takes longer than `plugins.timeout_s`, its candidates are dropped
+  for that pass. `tradebot why-no-orders` shows the recorded reason.
 """
 
 PACKAGE = '"""The $name strategy."""\n'
 
 STRATEGY = '''\
-"""The $name strategy: buy where the premium of recent alerts leans bullish, sell where it leans bearish."""
+"""The $name strategy: buy if the premium of recent alerts is mostly bullish, sell if it is mostly bearish."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -85,7 +85,7 @@ class $title:
         self._settings = Settings.model_validate(settings)
 
     def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
-        """Return the candidates, refused ones included: a refusal with its numbers is what explains."""
+        """Return the candidates, including declined ones, so that the reason and its numbers are recorded."""
         return [self._candidate(desk, symbol) for symbol in desk.universe]
 
     def _candidate(self, desk: StrategyDesk, symbol: str) -> Candidate:
@@ -107,7 +107,7 @@ class $title:
         )
 
     def _filter(self, gross: float) -> Decision:
-        """Decline a symbol with too little premium to tell anything."""
+        """Decline a symbol with too little premium."""
         least = self._settings.min_premium_usd
         if gross < least:
             return Decision(Gate.STRATEGY, Verdict.FAIL, Reason.STRATEGY_DECLINED, gross, least)
@@ -115,7 +115,7 @@ class $title:
 '''
 
 TEST = '''\
-"""The $name strategy: what it makes of flow, and that the bot takes what it answers."""
+"""Tests of the $name strategy: its scores, and that the bot accepts its answer."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -154,7 +154,7 @@ def alert(right: Right, premium: int) -> FlowAlert:
 
 
 def proposed(*alerts: FlowAlert) -> Candidate:
-    """Return the one candidate that is made of some alerts, after the check that the bot makes."""
+    """Return the candidate that some alerts lead to, checked as the bot checks it."""
     facts = {"AAPL": SymbolFacts("AAPL", alerts=alerts, alerts_fetched_at=NOW, received=len(alerts))}
     desk = FlowDesk(NOW, ("AAPL",), facts, TideFacts())
     found = checked("$name", desk, $title({}).propose(desk))
@@ -180,7 +180,7 @@ def test_little_premium_is_declined_with_its_numbers() -> None:
 
 
 def title_of(name: str) -> str:
-    """Return the class name of a strategy; its suffix keeps it apart from every name that the module imports."""
+    """Return the class name of a strategy; the suffix keeps it from hiding a name that the module imports."""
     return "".join(part.capitalize() for part in name.split("_")) + "Strategy"
 
 

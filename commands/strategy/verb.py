@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Create a strategy or list the installed ones.", no_args_is_help=True)
 
 YAML_WORDS = frozenset({"null", "none", "true", "false"})
-"""Words that a configuration file or a variable takes for no value or for a truth, or that look as if it did."""
+"""Words that YAML reads as no value or as true or false, or that look as if it did."""
 OFF, MISSING, WELL = "off", "not installed", "ok"
 DOORS = {
     "files": "can read or change this user's files",
@@ -38,12 +38,12 @@ DOORS = {
     "network": "can use the network",
     "leftovers": "can leave processes running after its answer",
 }
-"""What a plug-in can do if nothing prevents it, by the field of its protections."""
+"""What a plug-in can do if a protection is missing, by the name of that protection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A new package: its folder, its files, and what to type next."""
+    """A new package: its folder, its files, and the next commands."""
 
     name: str
     folder: str
@@ -53,9 +53,9 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class StrategyRow:
-    """One strategy; `state` is ok, off, not installed, or the reason that refused its answer when it was asked.
+    """One strategy; `state` is ok, off, not installed, or the reason why its answer was refused.
 
-    `protections` is what keeps our keys from a plug-in here; a built-in strategy is our own code and needs none.
+    `protections` are the ones that work against a plug-in on this machine; a built-in strategy needs none.
     """
 
     name: str
@@ -81,14 +81,15 @@ def new(name: str, path: Path) -> Report:
     from tradebot.strategies.settings import STRATEGY_NAME
 
     if not re.fullmatch(STRATEGY_NAME, name):
-        rule = "a strategy's name is lower-case letters, digits and _, at most 20, a letter first"
+        rule = "a strategy's name has at most 20 lowercase letters, digits and _, and starts with a letter"
         raise OperatorError(f"{clean(name)[:40]!r}: {rule}", "tradebot strategy new momentum")
     if name in YAML_WORDS:
         raise OperatorError(
-            f"{name}: a configuration cannot name it, the word has a meaning there", f"tradebot strategy new my_{name}"
+            f"{name} can't be a strategy's name, because it means something else in a configuration file",
+            f"tradebot strategy new my_{name}",
         )
     if name in installed():
-        raise OperatorError(f"a strategy named {name} is installed already", "tradebot strategy list")
+        raise OperatorError(f"a strategy named {name} is already installed", "tradebot strategy list")
     files = tuple(package_files(name))
     _write(path, {path / place: text for place, text in files})
     data = Written(name, str(path), tuple(str(place) for place, _ in files), tuple(_steps(name, path)))
@@ -98,20 +99,20 @@ def new(name: str, path: Path) -> Report:
 def _write(folder: Path, files: Mapping[Path, str]) -> None:
     try:
         if folder.exists() and any(folder.iterdir()):
-            raise OperatorError(f"{folder} is there already, and is not empty", "name another folder: --path DIR")
+            raise OperatorError(f"{folder} already exists and is not empty", "name another folder: --path DIR")
         for place, text in files.items():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OperatorError(
-            f"{folder} cannot be written: {error.strerror}", "name another folder: --path DIR"
+            f"{folder} can't be written: {error.strerror}", "name another folder: --path DIR"
         ) from error
 
 
 def _steps(name: str, path: Path) -> Iterator[str]:
     python = os.path.relpath(sys.executable)
     yield f"{python} -m pip install --no-build-isolation --no-deps -e {path}"
-    yield f"add to tradebot.yaml in the state folder:  strategies: {{{name}: {{}}}}"
+    yield f"add to tradebot.yaml in the state folder: strategies: {{{name}: {{}}}}"
     yield "tradebot strategy list"
 
 
@@ -131,9 +132,9 @@ def listing(
     account: str | None,
     refused: "Mapping[str, StrategyRefusal]",
 ) -> Report:
-    """Ask each strategy in use once, on a desk without facts; exit 10 if one is missing or its answer is invalid.
+    """Run each strategy in use once, on a desk without facts; exit 10 if one is missing or its answer is invalid.
 
-    `refused` are those whose answer the last pass refused: what fails on real facts may answer well without any.
+    `refused` are the strategies whose answer the last pass refused: one that fails on real facts may work without any.
     """
     rows = look(settings, folder, ask=True)
     data = Strategies(tuple(_as_in_the_last_pass(row, refused.get(row.name)) for row in rows))
@@ -146,22 +147,22 @@ def _as_in_the_last_pass(row: StrategyRow, refusal: "StrategyRefusal | None") ->
     if row.state != WELL or refusal is None:
         return row
     found = refusal.decision
-    observed = f"in the last pass of trade-once: {found.observed}; asked now, without facts, it answers"
+    observed = f"in the last pass of trade-once: {found.observed}; run now, without facts, it works"
     return replace(row, state=str(found.reason), observed=observed)
 
 
 def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow, ...]:
-    """Return what is installed or configured, by name, for the bot whose state is in `folder`.
+    """Return the installed or configured strategies by name, for the bot in `folder`.
 
-    Where `ask`, each in use is asked, and the protections against each plug-in are tried out.
+    If `ask`, run each one in use, and try out the protections against each plug-in.
     """
     from tradebot.adapters.plugins.plugin import installed
     from tradebot.app.wiring import plugin_surroundings
 
-    found, wanted = installed(), settings.strategies.in_use()
+    found, in_use = installed(), settings.strategies.in_use()
     surroundings = plugin_surroundings(settings, folder, os.environ)
-    names = sorted({*found, *wanted})
-    rows = [_row(name, found.get(name), in_use=name in wanted) for name in names]
+    names = sorted({*found, *in_use})
+    rows = [_row(name, found.get(name), in_use=name in in_use) for name in names]
     return tuple(_asked(row, settings, surroundings) if ask else row for row in rows)
 
 
@@ -218,12 +219,12 @@ def _render_list(console: "Console", data: Strategies) -> None:
         _render_fault(console, row)
         if row.protections:
             console.print(f"{row.name}: {guarded(row.protections)}", markup=False)
-    console.print("Next: tradebot strategy new NAME begins one of your own")
+    console.print("To write your own: tradebot strategy new NAME")
 
 
 def _render_fault(console: "Console", row: StrategyRow) -> None:
     if row.state == MISSING:
-        console.print(f"{row.name}: configured, and no installed package has it.", markup=False)
+        console.print(f"{row.name}: configured, but no installed package provides it.", markup=False)
         console.print(f"  Next: {remedy(row)}", markup=False)
     elif row.state not in (OFF, WELL):
         console.print(f"{row.name}: {clean(row.observed or '')}", markup=False)
@@ -244,7 +245,7 @@ def remedy(row: StrategyRow) -> str:
     from tradebot.model.reasons import REASONS, Reason
 
     if row.state == MISSING:
-        return f"install its package here, or set strategies.{row.name}: null"
+        return f"install its package, or set strategies.{row.name}: null"
     return REASONS[Reason(row.state)].remedy
 
 

@@ -1,4 +1,4 @@
-"""`trade-once --candidates`: read and count a person's own candidates, and submit them as a strategy would."""
+"""`trade-once --candidates`: read candidates from a file and submit them as a strategy would."""
 
 import sys
 from dataclasses import dataclass, fields, replace
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT = "-"
 SHOWN = 10
-"""Bad lines that a screen shows; the document has all of them."""
+"""How many bad lines a screen shows; the JSON document has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinesRead:
-    """What was read: lines = candidates + duplicates + bad lines."""
+    """The lines that were read: lines = candidates + duplicates + bad lines."""
 
     origin: str
     lines: int
@@ -51,8 +51,8 @@ def read(app: "App", origin: str) -> "Submission":
             found = read_lines(stream, origin, in_use)
     except OSError as error:
         name = "standard input" if origin == STANDARD_INPUT else origin
-        said = error.strerror or str(error)
-        raise OperatorError(f"{name} cannot be read: {said}", "name a file, or - for standard input") from error
+        why = error.strerror or str(error)
+        raise OperatorError(f"{name} can't be read: {why}", "name a file, or - for standard input") from error
     if found.bad and not found.candidates:
         first = found.bad[0]
         raise OperatorError(
@@ -68,7 +68,7 @@ def _open(origin: str) -> IO[bytes]:
 
 
 def world_of(world: "World", submission: "Submission") -> "World":
-    """Return the world in which the submission is what is proposed, about its own symbols."""
+    """Return the world with the submitted candidates as the only proposal, and their symbols as the universe."""
     from tradebot.strategies.submitted import strategies_of
 
     symbols = tuple(dict.fromkeys(wanted.symbol for wanted in submission.candidates))
@@ -77,7 +77,7 @@ def world_of(world: "World", submission: "Submission") -> "World":
 
 
 def note_bad_lines(world: "World", origin: str, submission: "Submission", now: datetime) -> None:
-    """Record the bad lines as one event, because whoever sent them may never see this screen."""
+    """Record the bad lines as one event, because the person who sent them may never see this screen."""
     from tradebot.model.event import Severity, SystemEvent
 
     if world.dry_run or not submission.bad:

@@ -1,11 +1,11 @@
-"""`tradebot trade-once`: ask every gate about every candidate, and send those that pass."""
+"""`tradebot trade-once`: check every candidate at every gate, and send an order for each one that passes."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.shared.surface import Config, DryRun, ForceSlot, Json, Report, StateDir, caller, finish, opened
-from commands.shared.times import when
+from commands.shared.times import slot_for_reader, when
 
 Candidates = Annotated[
     str | None,
@@ -24,7 +24,7 @@ def run(
 ) -> Report:
     """Run one pass of entries; exit 3 if permission or the trading state kept entries closed.
 
-    With `candidates`, a file or "-", its lines are proposed instead of the strategies' own: once in each slot.
+    With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot.
     """
     from commands.shared.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
@@ -36,7 +36,7 @@ def run(
     part = f"candidates-{submission.digest}" if submission else ""
     with app.pass_lock("trade-once"):
         clock = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
-        # Before the slot is claimed: a strategy that is not there must not use the slot up.
+        # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
         world = app.world(dry_run=dry_run, proposing=submission is None)
         world = world_of(world, submission) if submission else world
         call, _ = begin(app, Job.TRADE_ONCE, by, clock=clock, force=force_slot, dry_run=dry_run, part=part)
@@ -59,9 +59,9 @@ def _render(console: "Console", data: "EntriesData") -> None:
     if data.not_run:
         render_not_run(console, data.not_run)
         return
-    console.print(f"Entries at {when(data.at)}, slot {data.slot}")
+    console.print(f"Entries at {when(data.at)}, slot {slot_for_reader(data.slot, data.at)}")
     render_rows(console, data)
-    console.print("Next: tradebot why-no-orders SYMBOL shows one symbol's way through every gate")
+    console.print("Next: tradebot why-no-orders SYMBOL shows every gate's answer for one symbol")
 
 
 def register(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from commands.shared.times import MINUTE, stamp, zone
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.text import counted
+from tradebot.text import counted, noun
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,8 +53,8 @@ def reason_of(text: str) -> "Reason":
     if code in set(Reason):
         return Reason(code)
     near = did_you_mean(code, list(Reason))
-    hint = f"{near}?" if near else "docs/RUNBOOK.md lists them all"
-    raise OperatorError(f"{clean(text)[:40]!r} is no reason code", hint)
+    hint = near or "docs/RUNBOOK.md lists them all"
+    raise OperatorError(f"there is no reason code {clean(text)[:40]!r}", hint)
 
 
 def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report:
@@ -81,20 +81,28 @@ def _rows(reason: "Reason", cycles: "Sequence[CycleRecord]") -> list[EndedRow]:
 def _render(console: "Console", data: Ended) -> None:
     from rich.markup import escape
 
-    from commands.shared.tables import Table, number
+    from commands.shared.tables import LONGEST_NUMBER, Table, number
     from tradebot.model.decision import Gate, units_of
     from tradebot.model.reasons import Reason
 
     console.print(f"[bold]{data.reason}[/bold]  {data.meaning}")
     console.print(f"Next: {data.remedy}", markup=False)
-    console.print(f"{counted(len(data.rows), 'candidate')} ended there in {counted(data.passes, 'pass', 'passes')}")
+    refused = f"{counted(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')}"
+    console.print(f"{refused} refused for this reason in {counted(data.passes, 'pass', 'passes')}")
     numbers = (number(name) for name in ("observed", "limit", "off by"))
     table = Table("symbol", f"time {zone()}", "gate", *numbers)
+    common = {row.observed for row in data.rows} if len(data.rows) > 1 else set()
+    if len(common) == 1 and len(data.rows[0].observed) > LONGEST_NUMBER:
+        console.print(f"  each of them: {clean(data.rows[0].observed)}", markup=False)
+    else:
+        common = set()
     for row in data.rows[:SHOWN]:
         off = "" if row.distance is None else f"{row.distance:.1%}"
-        seen = zip((row.observed, row.limit), units_of(Gate(row.gate), Reason(data.reason)), strict=True)
-        texts = (escape(clean(measured(value, unit))) for value, unit in seen)
-        table.row(escape(row.symbol), stamp(row.at, MINUTE), row.gate, *texts, off)
+        observed, limit = units_of(Gate(row.gate), Reason(data.reason))
+        seen = "" if row.observed in common else escape(clean(measured(row.observed, observed)))
+        table.row(
+            escape(row.symbol), stamp(row.at, MINUTE), row.gate, seen, escape(clean(measured(row.limit, limit))), off
+        )
     if data.rows:
         console.print(table)
     if len(data.rows) > SHOWN:

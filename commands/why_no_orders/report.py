@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 JOB = "trade-once"
 MANY_MISSED = 3
 SEARCHED = 20
-"""A symbol's last way is looked for in so many passes."""
+"""How many passes are searched for the last one that looked at a symbol."""
 
 
 def cycles_of(app: "App", span: Span) -> "Sequence[CycleRecord]":
@@ -63,7 +63,7 @@ def explained(app: "App", cycles: "Sequence[CycleRecord]") -> "Why":
 
 
 def _remedied(app: "App", answer: "Explanation", last: "CycleRecord | None") -> "Explanation":
-    """Return the answer with a remedy that helps now: an ended market doesn't reopen, and a halt has a cause."""
+    """Return the answer with a remedy that helps now, for an ended market or a halt with a known cause."""
     from dataclasses import replace
 
     from commands.shared.passes import remedy_of
@@ -84,8 +84,8 @@ def _why_halted(app: "App", at: datetime) -> tuple[str, str]:
     from tradebot.model.reasons import REASONS, Reason
 
     cause = cause_of_halt(app, at)
-    said = f" {cause}: {REASONS[cause].meaning}" if cause else ""
-    return said, REASONS[cause or Reason.HALTED].remedy
+    why = f" {cause}: {REASONS[cause].meaning}" if cause else ""
+    return why, REASONS[cause or Reason.HALTED].remedy
 
 
 def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
@@ -95,7 +95,7 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
     from tradebot.model.trading import TradingState
 
     then = _reasons(last) if last else frozenset[Reason]()
-    # A pass records the first closed door alone.
+    # A pass records only the first closed condition.
     for reason, found in app.permission.closed_to_entries(datetime.now(UTC))[:1]:
         if reason not in then:
             return f"Permission is closed now: {reason} ({clean(found)})."
@@ -110,7 +110,7 @@ def _changed_since(app: "App", last: "CycleRecord | None") -> str | None:
 
 
 def _silent_since(app: "App", last: datetime) -> str | None:
-    """Say that no pass has run for a while in an open session; in the sandbox time stands still, so none is late."""
+    """Report that no pass has run for a while in an open session; in the sandbox no pass can be late."""
     from tradebot.model.record import Job
     from tradebot.model.trading import Mode
     from tradebot.timetable.sessions import session_of
@@ -135,10 +135,10 @@ def known_symbol(app: "App", symbol: str) -> str:
     if name in universe or _recorded(app, name):
         return name
     near = did_you_mean(name, universe)
-    meant = f"{near}?" if near else f"it looks at {', '.join(universe[:5])} …"
+    meant = near or f"it looks at {', '.join(universe[:5])} …;"
     raise OperatorError(
-        f"{word(name)} is not a symbol that this bot looks at",
-        f"{meant} (universe: in the configuration names them all)",
+        f"this bot doesn't look at a symbol {word(name)}",
+        f"{meant} all symbols: tradebot config show universe",
     )
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.drawing import bar, measured, usd
+from commands.shared.drawing import bar, measured, signed, usd
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
-from commands.shared.times import MINUTE, when
+from commands.shared.times import MINUTE, slot_for_reader, when
 from tradebot.explain import Funnel, NearMiss, ReasonCount, Verdict
 from tradebot.model import decision as gates
 from tradebot.model.decision import Decision, units_of
@@ -47,7 +47,7 @@ def show(console: "Console", data: "Why") -> None:
     if data.now:
         console.print(f"Since then: {data.now}", markup=False)
     if data.last_at and data.first_at:
-        span = f"the pass at {when(data.last_at)}, slot {data.last_slot}"
+        span = f"the pass at {when(data.last_at)}, slot {slot_for_reader(data.last_slot or '', data.last_at)}"
         if answer.funnel.passes > 1:
             first, last = when(data.first_at, MINUTE), when(data.last_at, MINUTE)
             span = f"{answer.funnel.passes:,} passes, {first} to {last}"
@@ -79,7 +79,7 @@ def _miss(row: ReasonCount, miss: NearMiss | None) -> tuple[str, str, str, str]:
 
 
 def show_symbol(console: "Console", way: "SymbolWhy") -> None:
-    """Print one symbol's score and its way through every gate."""
+    """Print one symbol's score and every gate's answer."""
     ended = f"[red]{way.reason}[/red]  " if way.reason else "[green]SENT[/green]  " if way.at else ""
     console.print(f"[bold]{escape(way.symbol)}[/bold]  {ended}{escape(way.sentence)}")
     console.print(f"Next: {way.remedy}", markup=False)
@@ -89,10 +89,13 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
         console.print(f"Since then: {way.now}", markup=False)
     if way.at:
         more = f"; {way.passes:,} passes looked at it" if way.passes > 1 else ""
-        console.print(f"\nLooked at: the pass at {when(way.at)}, slot {way.slot}{more}", markup=False)
-        score = "none" if way.score is None else f"{way.score:+.3f}"
+        console.print(
+            f"\nLooked at: the pass at {when(way.at)}, slot {slot_for_reader(way.slot or '', way.at)}{more}",
+            markup=False,
+        )
+        score = "none" if way.score is None else signed(way.score, 3)
         coverage = "unknown" if way.coverage is None else f"{way.coverage:.0%}"
-        price = "" if way.price is None else f", tried at {usd(way.price)} USD"
+        price = "" if way.price is None else f", checked at {usd(way.price)} USD"
         console.print(f"Score {score} ({way.side}), data for {coverage} of its weight{price}", markup=False)
     _components(console, way.components)
     _gates(console, way.decisions)
@@ -101,7 +104,7 @@ def show_symbol(console: "Console", way: "SymbolWhy") -> None:
 def _components(console: "Console", components: "Sequence[Component]") -> None:
     table = Table("component", number("value"), number("weight"), sentence("source", "source"))
     for part in components:
-        value = "absent" if part.value is None else f"{part.value:+.3f}"
+        value = "absent" if part.value is None else signed(part.value, 3)
         table.row(part.name.value, value, f"{part.weight:.2f}", escape(clean(part.source)))
     if components:
         console.print(table)
@@ -114,7 +117,7 @@ def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
         style = GATE_STYLE[decision.verdict]
         verdict = f"[{style}]{decision.verdict}[/{style}]"
         observed, limit = decision.units
-        # Where an age is what was compared, it stands there already.
+        # If the age itself was compared with the limit, it is shown there already.
         age_s = None if decision.age_s == decision.observed else decision.age_s
         seen = _text(decision.observed, observed), _text(decision.limit, limit), _text(age_s, Unit.SECONDS)
         table.row(decision.gate.value, verdict, *seen, decision.reason or "")

@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 
 def run(app: "App", symbol: str | None, span: Span, reason: str | None = None) -> Report:
-    """Fold the recorded passes; exit 0 where an order was sent, else 10. OperatorError for an unknown symbol."""
+    """Sum up the recorded passes; exit 0 if an order was sent, otherwise 10. OperatorError for an unknown symbol."""
     from commands.why_no_orders import reason as why_reason
     from commands.why_no_orders.report import cycles_of, explained, known_symbol, way_of_symbol
     from commands.why_no_orders.screen import show, show_symbol
 
     if reason is not None:
-        asked = why_reason.reason_of(reason)
+        code_of_reason = why_reason.reason_of(reason)
         if symbol is not None:
-            raise OperatorError("a symbol and --reason exclude each other", f"tradebot why-no-orders --reason {asked}")
-        return why_reason.run(app, asked, cycles_of(app, span))
+            raise OperatorError(
+                "a symbol and --reason can't be combined", f"tradebot why-no-orders --reason {code_of_reason}"
+            )
+        return why_reason.run(app, code_of_reason, cycles_of(app, span))
     if symbol is None:
         data = explained(app, cycles_of(app, span))
         traded = data.explanation.verdict == "traded"

@@ -188,7 +188,7 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
     "recent events": (
         {"events": Watched(9, NOW, {"venue answer_differs": 2}, 0)},
         State.WARN,
-        "2 venue answer_differs",
+        "venue answer_differs (2 times)",
     ),
     "permission": (
         {"permission": Permission(((Reason.LIVE_NOT_ARMED, "mode live"),))},

@@ -37,7 +37,7 @@ def test_what_the_broker_does_not_hold_cannot_be_adopted(bot: Bot) -> None:
     said = bot.says("adopt", "NVDA")
     assert (said.code, said.err) == (
         2,
-        "error: the broker holds no NVDA\n  next: it holds AAPL, MSFT: tradebot positions\n",
+        "error: the broker has no position in NVDA\n  next: it has AAPL, MSFT; see tradebot positions\n",
     )
 
 

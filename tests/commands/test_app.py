@@ -105,7 +105,7 @@ def test_a_signal_in_the_middle_of_a_pass_leaves_a_state_that_works(bot: Bot, nu
     running.send_signal(number)
     _, err = running.communicate(timeout=120)
     assert running.returncode == 128 + number, err
-    assert err.startswith("error: cut short")
+    assert err.startswith("error: interrupted")
     assert bot.says("fetch-flow", "--force-slot").code == 0
     assert bot.says("status").code == 0
 

@@ -34,7 +34,7 @@ def test_an_event_is_a_line_with_its_details_and_no_control_characters(bot: Bot)
         file.write("torn\n")
     assert bot.shown("events") == (
         "2026-11-16 10:00:00 ET WARN     flow fetch_failed  AAPL message 503  [31m[red]ink\n"
-        "1 line could not be read as an event"
+        "1 line couldn't be read as an event"
     )
 
 

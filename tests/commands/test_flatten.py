@@ -40,7 +40,7 @@ def test_nothing_is_sent_without_the_word(traded: Bot) -> None:
     said = traded.says("flatten", symbol)
     assert (said.code, said.err) == (
         2,
-        f"error: Closing {quantity} {symbol} needs confirmation, and there is no terminal to ask at\n"
+        f"error: Closing {quantity} {symbol} needs confirmation, and there is no terminal to ask in\n"
         f"  next: tradebot flatten {symbol} --confirm {symbol}\n",
     )
     assert traded.says("flatten", symbol, "--confirm", "yes").code == 3
@@ -77,11 +77,13 @@ def test_one_symbol_is_closed_and_the_timetables_slot_stays_free(traded: Bot) ->
 def test_all_closes_what_is_the_bots_own_and_leaves_the_foreign_share(traded: Bot) -> None:
     said = traded.says("flatten", "--all", "--confirm", "ALL")
     assert said.code == 0
-    assert said.out.rstrip().endswith("Entries may open it again; tradebot halt stops them. Next: tradebot orders")
+    assert said.out.rstrip().endswith(
+        "A later entry may open the position again; tradebot halt prevents that. Next: tradebot orders"
+    )
     traded.says("exchange", "tick", "1m")
     assert traded.says("reconcile").code == 0
     assert (own(traded), held_there(traded)) == ({}, {"NVDA": Decimal(1)})
-    assert traded.shown("flatten", "--all") == "Nothing is the bot's own: there is nothing to close."
+    assert traded.shown("flatten", "--all") == "The bot has no positions, so there is nothing to close."
 
 
 def test_a_closed_session_leaves_it_undone_and_says_so(traded: Bot) -> None:

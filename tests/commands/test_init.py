@@ -63,7 +63,7 @@ def test_what_an_interrupted_run_left_unused_is_moved_aside(place: Bot, cut_shor
         (place.folder / "ledger.db").touch()
     assert "(moves books aside if they were never used" in place.says("status").err
     said = place.says("init", "--symbols", "2")
-    assert (said.code, f"was moved to {place.folder}/aside-1" in said.err) == (0, True)
+    assert (said.code, f"were moved to {place.folder}/aside-1" in said.err) == (0, True)
     assert (place.folder / "aside-1" / "ledger.db").exists()
     assert place.says("status").code == 0
 
@@ -98,8 +98,8 @@ def test_a_market_that_has_ended_is_not_waited_for(place: Bot) -> None:
     assert place.says("init", "--symbols", "2", "--sessions", "1").code == 0
     assert place.says("exchange", "tick", "close").code == 0
     for verb in ("trade-once", "why-no-orders"):
-        assert "Next: The market has ended with its last session; begin another: tradebot init" in place.says(verb).out
-    assert place.json("trade-once")["not_run"]["remedy"].startswith("The market has ended")
+        assert "Next: The market ended with its last session. Create a new one: tradebot init" in place.says(verb).out
+    assert place.json("trade-once")["not_run"]["remedy"].startswith("The market ended")
     far = place.says("exchange", "tick", "9999999h")
     assert (far.code, "next: tradebot exchange tick next_open" in far.err) == (2, True)
 

@@ -39,7 +39,7 @@ def test_captured_flow_brings_its_session_and_the_command_that_reaches_its_last_
         assert made["notes"] == [
             "the market begins on 2025-03-03, the session in the captured flow",
             "captured flow: 2 rows in the sessions from 2025-03-03 to 2025-03-07: 2025-03-03 2",
-            "some of it came after the close; to have all of it: "
+            "some of the flow was captured after the close; to reach all of it: "
             f"tradebot exchange tick 2025-03-03T21:31:00Z --state-dir {state}",
         ]
         said(capsys, "exchange", "tick", "2025-03-03T21:31:00Z", "--state-dir", state)

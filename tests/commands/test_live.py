@@ -101,7 +101,7 @@ def test_before_it_is_armed_nothing_is_sent_and_the_status_says_that_this_alone_
     assert (said.code, said.data["refused"]) == (3, {"LIVE_NOT_ARMED": 1})
     shown = real.bot.says("live", "status")
     assert shown.code == 10
-    assert shown.out.startswith("Permission closed: nothing is sent, exits included\n")
+    assert shown.out.startswith("Permission closed: no orders are sent, including exits\n")
     assert "\n  arming: tradebot live arm in a terminal\n" in shown.out
     assert {name for name, state in states(real).items() if state != "open"} == {"arming"}
     assert real.sent() == []
@@ -129,7 +129,7 @@ def test_no_arming_while_another_condition_is_closed(missing: str, real: Real) -
     with environment(changes), far, at_a_terminal(real.bot.tail()):
         said = real.bot.says("live", "arm")
     own.write_text(SETTINGS)
-    assert (said.code, "real money cannot be armed" in said.err) == (3, True)
+    assert (said.code, "live trading can't be armed" in said.err) == (3, True)
     assert "type" not in said.err, "nobody is asked for what would be refused"
     assert states(real)["arming"] == "closed"
 
@@ -234,7 +234,11 @@ def test_what_does_not_fit_together_is_refused_before_any_request(case: str, rea
         with environment(UNFIT[case]):
             why = real.bot.says("why-no-orders", "--json").data
         assert rows["keys and address"]["found"] in why["explanation"]["sentence"]
-        assert (shown.code, rows["keys and address"]["state"], rows["account"]["found"]) == (10, "closed", "not asked")
+        assert (shown.code, rows["keys and address"]["state"], rows["account"]["found"]) == (
+            10,
+            "closed",
+            "not checked",
+        )
     assert len((place / "sandbox" / "exchange" / "log.jsonl").read_bytes()) == before
 
 
@@ -283,7 +287,7 @@ def test_a_halt_is_another_thing_and_holds_while_armed(real: Real) -> None:
     assert real.trades("AMZN").data["refused"] == {"HALTED": 1}
     with at_a_terminal(real.bot.tail()):
         said = real.bot.says("live", "arm")
-    assert "The trading state is REDUCE_ONLY: no entry is sent." in said.out
+    assert "The trading state is REDUCE_ONLY, so no entries are sent." in said.out
     assert switch.read(real.bot.folder).state == "REDUCE_ONLY"
     assert real.trades("AMZN").data["refused"] == {"HALTED": 1}
     assert real.sent() == before
@@ -388,7 +392,7 @@ def test_without_real_money_there_is_nothing_to_arm_and_the_gates_that_are_set_c
     with environment(unsaid):
         assert sandbox.says("live", "status").code == 0
         refused = sandbox.says("live", "arm")
-        assert (refused.code, "mode sandbox trades no real money" in refused.err) == (2, True)
+        assert (refused.code, "mode sandbox doesn't trade real money" in refused.err) == (2, True)
         assert sandbox.says("fetch-flow").code == 0
         before = real.sent()
     with environment({**unsaid, "DRY_RUN": "true"}):

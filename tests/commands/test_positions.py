@@ -76,7 +76,7 @@ def test_positions_fit_the_screen(traded: Bot, monkeypatch: pytest.MonkeyPatch, 
     stop = next(row for row in traded.json("positions")["positions"] if row["stops"])["stops"][1]
     assert max(map(len, shown.splitlines())) <= int(columns)
     assert (f"{Decimal(stop['price']):,.2f}" in shown, "…" in shown) == (True, False)
-    assert "MSFT 1 is not the bot's, and is left alone" in shown
+    assert "MSFT 1 was not opened by the bot, which leaves it alone" in " ".join(shown.split())
 
 
 def test_every_order_has_its_fate_and_those_that_are_done_need_all(traded: Bot) -> None:

@@ -54,12 +54,12 @@ def test_the_screen_tells_the_meaning_and_the_next_command(bot: Bot) -> None:
     assert shown == (
         "Books and broker at 2026-11-16 09:32:00 ET\n"
         "  the broker has 1 position and 0 open orders\n"
-        "  applied 0 changed orders and 0 new fills\n"
-        "1 difference; 0 keep entries shut:\n"
+        "  recorded 0 changed orders and 0 new fills\n"
+        "1 difference; 0 keep entries closed:\n"
         "what              subject  books  broker  entries  meaning\n"
         "foreign_position  MSFT         0       3  open     a position the bot did not open; counted in the limits,"
         " left alone\n"
-        f"Next: tradebot reconcile --apply {plan}   (STATE/plans/{plan}.json)\n"
+        f"Next: tradebot reconcile --apply {plan} accepts this plan (STATE/plans/{plan}.json)\n"
         "  MSFT: notes it as known and left alone"
     )
 
@@ -121,7 +121,7 @@ def test_what_was_traded_by_hand_can_be_taken_over_and_then_the_books_agree(bot:
     assert bot.shown("reconcile") == (
         "Books and broker at 2026-11-16 09:34:00 ET\n"
         "  the broker has 2 positions and 0 open orders\n"
-        "  applied 0 changed orders and 0 new fills\n"
+        "  recorded 0 changed orders and 0 new fills\n"
         "They agree: nothing differs."
     )
 

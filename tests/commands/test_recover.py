@@ -75,7 +75,7 @@ def test_damaged_books_send_nothing_until_they_are_rebuilt_and_accepted(bot: Bot
     assert accepted.code == 0, accepted.err
     assert bot.says("reconcile").code == 0
     assert bot.says("unhalt", "--confirm", bot.tail()).code == 0
-    assert bot.says("recover").out.startswith("The books are whole")
+    assert bot.says("recover").out.startswith("The books are intact")
 
 
 def test_the_quarantine_keeps_what_was_damaged(bot: Bot) -> None:
@@ -183,7 +183,7 @@ def test_an_old_backup_put_back_says_what_it_cannot_prove(bot: Bot) -> None:
 def test_recover_over_whole_books_changes_nothing(bot: Bot) -> None:
     before = (bot.folder / "ledger.db").read_bytes()
     said = bot.says("recover")
-    assert (said.code, said.out) == (0, "The books are whole: nothing was changed.\n")
+    assert (said.code, said.out) == (0, "The books are intact; nothing was changed.\n")
     assert (bot.folder / "ledger.db").read_bytes() == before
     assert bot.says("recover", "--accept", "rebuilt-nonsense").code == 3
 
@@ -215,7 +215,7 @@ def test_a_damaged_journal_halts_the_bot_and_recover_makes_a_whole_one(bot: Bot)
     assert not (bot.folder / "ARMED").exists()
     assert bot.says("recover").code == 10
     assert bot.says("journal", "verify").code == 0
-    assert "The chain holds" in bot.says("journal", "verify").out
+    assert "The hash chain is intact" in bot.says("journal", "verify").out
 
 
 def test_an_end_in_pieces_that_was_never_synced_is_no_damage_and_is_set_aside(bot: Bot) -> None:

@@ -2,7 +2,7 @@
 
 from tests.bot import Bot
 
-TIMES = """These times come from timetable: in the configuration:
+TIMES = """The times come from timetable: in the configuration:
   fetch-flow      every 5m from open+2m until close
   score           every 5m from open+2m until close
   evaluate-exits  every 1m from open+1m until close

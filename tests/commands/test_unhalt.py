@@ -24,7 +24,7 @@ def state_of(bot: Bot) -> str:
 def test_without_a_halt_there_is_nothing_to_do(bot: Bot) -> None:
     assert bot.says("unhalt") == (
         0,
-        "Nothing was halted. Next: tradebot status shows what else may keep entries shut\n",
+        "Nothing was halted. If entries are still closed, see: tradebot status\n",
         "",
     )
 
@@ -60,7 +60,7 @@ def test_the_account_is_asked_for_at_a_terminal(bot: Bot) -> None:
     _, err = running.communicate(timeout=120)
     os.close(ours)
     os.close(theirs)
-    assert f"type {bot.tail()} to go on" in err
+    assert f"type {bot.tail()} to confirm" in err
     assert (running.returncode, state_of(bot)) == (0, "ACTIVE")
 
 
@@ -90,7 +90,7 @@ def test_a_difference_that_blocks_keeps_the_halt_until_its_plan_is_accepted(bot:
     refused = bot.says("unhalt", "--confirm", bot.tail())
     assert refused.code == 3
     assert "AAPL: the books hold a position that the broker does not" in refused.err
-    assert "next: tradebot reconcile" in refused.err
+    assert "next: run tradebot reconcile" in refused.err
     assert state_of(bot) == "REDUCE_ONLY"
 
     accept_plan(bot)
@@ -154,11 +154,11 @@ def test_the_bots_own_halt_under_a_persons_is_shown_and_an_override_takes_it_ove
     bot.says("halt", "--reason", "mine too")
     assert bot.json("status")["halted_itself"] == [own]
     shown = bot.says("status").out
-    assert f": mine too\n  under it the bot halted itself: {own}\n" in shown
+    assert f": mine too\n  the bot had also halted itself: {own}\n" in shown
     said = bot.says("unhalt", "--override", "--reason", "small", "--confirm", bot.tail())
     assert (said.code, f"Under it: {own}\n" in said.err) == (0, True)
     status = bot.json("status")
-    assert status["trading_why"] == "override: small"
+    assert status["trading_why"] == f"override: small (DAILY_LOSS_HALT accepted, as of {at:%Y-%m-%d %H:%M:%S} UTC)"
     assert status["halted_itself"] == []
 
 
@@ -168,7 +168,7 @@ def test_a_folder_in_the_place_of_halt_is_ended_like_a_halt_and_left_beside(copy
     said = copy.says("unhalt", "--override", "--reason", "read it", "--confirm", copy.tail())
     assert (said.code, state_of(copy)) == (0, "ACTIVE"), said.err
     (aside,) = copy.json("unhalt")["aside"]
-    assert f"{aside} is in the place of HALT and is not empty, so it was left there.\n" in said.out
+    assert f"{aside} is a folder where the HALT file belongs. It isn't empty, so it was left.\n" in said.out
     assert (Path(aside) / "note").exists()
 
 

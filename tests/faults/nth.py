@@ -254,7 +254,7 @@ def unclear(code: int, said: str, *, reported: Collection[int] = ()) -> Iterator
         yield f"it ended with {code}"
     if code not in reported and not said.strip():
         yield f"it ended with {code} and said nothing"
-    yield from (f"it said {said!r}" for sign in ("Traceback", "fault of tradebot") if sign in said)
+    yield from (f"it said {said!r}" for sign in ("Traceback", "bug in tradebot") if sign in said)
 
 
 def each_call(names: Sequence[str], count: int, days: int, *, each: bool) -> tuple[Tally, int]:

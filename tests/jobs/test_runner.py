@@ -108,7 +108,7 @@ def test_a_failing_job_is_an_event_costs_its_own_pass_and_is_tried_again_after_a
     bench.runner.begin()
     assert bench.tick(2)[0] == (Kind.FAILED, Job.FETCH_FLOW)
     assert [(line.said, line.exit_code) for line in bench.lines if line.kind is Kind.FAILED] == [
-        ("no answer try later", ExitCode.UNAVAILABLE)
+        ("no answer; try later", ExitCode.UNAVAILABLE)
     ]
     assert (RAN, Job.TRADE_ONCE) in [(line.kind, line.job) for line in bench.lines]
     assert [event.event_type for event in bench.events.emitted] == ["job_failed"]

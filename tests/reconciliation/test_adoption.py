@@ -50,7 +50,7 @@ def test_what_is_taken_over_is_all_that_was_foreign_and_the_cash_stays(before: i
     scene = scene_of(before=before, foreign=foreign)
     cash = ledger_view(scene.ledger).cash
     if not before + foreign:
-        with pytest.raises(OperatorError, match="the broker holds no AAPL"):
+        with pytest.raises(OperatorError, match="the broker has no position in AAPL"):
             take_over(scene)
         return
     if before and foreign:

@@ -79,7 +79,7 @@ def test_exits_after_a_split_are_judged_by_the_new_shares(bot: Bot) -> None:
 
 def test_a_dividend_is_booked_and_leaves_nothing_to_find_and_entries_open(bot: Bot) -> None:
     next_session(bot)
-    assert "booked 1 activity" in bot.shown("reconcile")
+    assert "recorded 1 activity" in bot.shown("reconcile")
     assert differing(bot) == []
     assert bot.says("fetch-flow").code == 0
     assert "RECONCILE_FINDINGS" not in bot.json("trade-once", "--dry-run")["refused"]

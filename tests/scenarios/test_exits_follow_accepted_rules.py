@@ -46,9 +46,9 @@ def test_an_exit_rule_that_nobody_accepted_closes_nothing_and_is_named(
     done = exits(holder)
     assert (done.code, sold(holder)) == (0, 0)
     line = f"exits.time_exit_s was accepted as 14400 and is 1 (environment: {TIME})"
-    assert f"Exits go by the accepted rules: {line}. Next: tradebot config accept" in done.out
+    assert f"Exits follow the accepted rules: {line}. Next: tradebot config accept" in done.out
     assert exits(holder, "--json").data["notes"] == [
-        f"Exits go by the accepted rules: {line}. Next: tradebot config accept"
+        f"Exits follow the accepted rules: {line}. Next: tradebot config accept"
     ]
     for verb in (("status",), ("positions",), ("why-no-orders",), ("doctor", "--offline")):
         assert line in " ".join(holder.says(*verb).out.split()), verb
@@ -99,7 +99,7 @@ def test_an_unreadable_configuration_keeps_no_exit_from_going_out(
     assert done.code == 0, done.err
     assert sold(holder) > 0
     assert named in done.err
-    assert "the accepted configuration is used instead, and no entry is sent" in done.err
+    assert "the accepted configuration is used instead, and no entries are sent" in done.err
     assert "next: " in done.err
     assert any(named in note for note in exits(holder, "--json").data["notes"])
     event = holder.says("events", "--last", "20")

@@ -28,7 +28,7 @@ def refused(bot: Bot, why: str) -> None:
     for _ in range(2):
         said = bot.says("halt", "--reason", "odd fills")
         assert (said.code, said.out.startswith("Halted: REDUCE_ONLY")) == (5, True)
-        assert "in force; the ledger's history lacks it" in said.out
+        assert "in force, but the ledger's history doesn't have it" in said.out
         assert why in said.out.replace("\n", " ")
     assert (bot.folder / "journal.jsonl").read_bytes() == before
     assert bot.says("journal", "verify").code == 10

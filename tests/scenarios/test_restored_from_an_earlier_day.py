@@ -49,7 +49,7 @@ def watched(bot: Bot) -> None:
     """See that nobody who looks at positions and exits misses what no exit rule watches."""
     for verb in (("positions",), ("evaluate-exits", "--force-slot")):
         said = bot.says(*verb)
-        assert "No exit rule watches what earlier orders of ours left in " in said.out
+        assert "No exit rule covers what earlier orders of the bot left in " in said.out
         assert said.out.endswith(". Next: tradebot reconcile\n")
 
 
@@ -65,7 +65,7 @@ def test_an_older_copy_of_the_folder_is_told_alike_by_every_verb(old: Bot) -> No
     assert ("BOOKS_OLD: " in one["sentence"], one["remedy"] == why["remedy"]) == (True, True)
     plan = old.json("reconcile")["plan"]
     refused = old.says("unhalt", "--confirm", old.tail())
-    assert (refused.code, f"tradebot reconcile --apply {plan}, then tradebot unhalt" in refused.err) == (3, True)
+    assert (refused.code, f"tradebot reconcile --apply {plan}, then run tradebot unhalt" in refused.err) == (3, True)
     assert old.says("reconcile", "--apply", plan).code == 0
     assert old.says("unhalt", "--confirm", old.tail()).code == 0
     assert "No exit rule" not in old.says("positions").out
@@ -78,9 +78,9 @@ def test_books_made_of_nothing_tell_the_same_story(old: Bot) -> None:
     made_anew = old.says("recover")
     accept = f"tradebot recover --accept rebuilt-{made_anew.out.partition('rebuilt-')[2][:8]} --confirm {old.tail()}"
     assert f"Next: {accept}\nThen: {WAY_OUT.removesuffix('.')}\n" in made_anew.out
-    assert "BOOKS_OLD: they do not know orders of ours in " in old.json("status")["trading_why"]
+    assert "BOOKS_OLD: they don't have our orders in " in old.json("status")["trading_why"]
     watched(old)
-    assert f"Next: {accept}   they were rebuilt and wait" in old.says("recover").out
+    assert f"They were rebuilt earlier and are not accepted yet.\nNext: {accept}" in old.says("recover").out
     assert f"next: {accept}, which shows" in old.says("unhalt", "--confirm", old.tail()).err
     assert f"Next: {WAY_OUT.removesuffix('.')}\n" in old.says(*accept.split()[1:]).out
     assert old.says("config", "accept", "--confirm", old.tail()).code == 0
@@ -100,4 +100,6 @@ def test_a_finding_without_a_plan_sends_nobody_to_one(old: Bot) -> None:
     assert refused.code == 3
     assert old.json("reconcile")["plan"] is None
     assert "--apply" not in refused.err
-    assert "next: tradebot reconcile, read the findings, do what it says, then tradebot unhalt" in refused.err
+    assert (
+        "next: run tradebot reconcile and read its findings, do what they say, then run tradebot unhalt" in refused.err
+    )

@@ -122,7 +122,7 @@ def test_another_writer_halts_and_only_an_override_ends_that_while_its_order_is_
     assert ready.says("evaluate-exits", "--force-slot").code == 0
     status = ready.json("status")
     assert status["trading_state"] == "ACTIVE"
-    assert status["trading_why"] == "override: that was me"
+    assert status["trading_why"].startswith("override: that was me (SECOND_WRITER accepted, as of 2026-11-17 ")
 
 
 def test_a_halt_of_the_bots_own_is_an_event_that_nobody_can_overlook(ready: Bot) -> None:

@@ -39,7 +39,7 @@ def test_a_person_is_told_on_every_screen(bot: Bot) -> None:
     bot.says("exchange", "tick", "5m")
     bot.says("fetch-flow")
     bot.says("reconcile")
-    assert " in shadow, not sent + " in bot.shown("trade-once")
+    assert " in shadow mode, not sent + " in bot.shown("trade-once")
     assert bot.shown("status").startswith("sandbox shadow, account …TAIL")
     assert "SHADOW" in bot.shown("why-no-orders")
 
@@ -83,7 +83,7 @@ def test_permission_has_no_say_in_shadow_because_no_order_reaches_it(bot: Bot, m
         assert "SHADOW" not in bot.json("trade-once", "--dry-run", "--force-slot")["refused"]
     finally:
         own.write_text(own.read_text().replace("shadow: true", "shadow: false"))
-    assert "Permission closed: ORDER_GATE_CLOSED (ALLOW_ORDERS says no): nothing is sent" in bot.says("status").out
+    assert "Permission closed: ORDER_GATE_CLOSED (ALLOW_ORDERS says no): no orders are sent" in bot.says("status").out
 
 
 def test_another_configuration_does_not_take_a_folder_out_of_shadow(bot: Bot, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_halt_repeats_neither_reason_nor_name_as_they_are(hostile: Bot) -> Non
 @pytest.mark.parametrize("line", LOOKS)
 def test_what_is_shown_is_text_whatever_the_books_hold(hostile: Bot, line: str) -> None:
     said = hostile.says(*line.split())
-    assert (controls(said), "fault of tradebot" in said.err) == (set(), False), said.err
+    assert (controls(said), "bug in tradebot" in said.err) == (set(), False), said.err
     assert MARK in said.out + said.err or line not in TOLD
 
 
@@ -114,14 +114,14 @@ def test_a_document_has_escapes_of_its_own(hostile: Bot, line: str) -> None:
 def test_a_word_that_somebody_typed_is_repeated_as_text(hostile: Bot, line: str) -> None:
     said = hostile.says(*line.split(), HOSTILE.replace("\x00", ""))
     assert said.code
-    assert (controls(said), "fault of tradebot" in said.err) == (set(), False), said.err
+    assert (controls(said), "bug in tradebot" in said.err) == (set(), False), said.err
 
 
 def test_the_name_of_a_file_of_candidates_and_its_lines_are_text(hostile: Bot, tmp_path: Path) -> None:
     path = tmp_path / HOSTILE.replace("/", "|").replace("\x00", "")
     path.write_text('{"symbol": "\\u001b[2J[/b]", "side": "\\u202e", "score": "\\u0007"}\n\x1b[31m\n')
     said = hostile.says("trade-once", "--force-slot", "--candidates", str(path))
-    assert (said.code, controls(said), "fault of tradebot" in said.err) == (2, set(), False), said.err
+    assert (said.code, controls(said), "bug in tradebot" in said.err) == (2, set(), False), said.err
 
 
 def test_a_shell_is_offered_no_name_that_cannot_be_typed(

@@ -214,5 +214,5 @@ def events(evidence: Evidence) -> Item:
     look, now = Look("events", seen.lines), evidence.moment.now
     if not seen.counts:
         return judged(place, look, now, State.OK, "none needs attention")
-    found = ", ".join(f"{count} {what}" for what, count in list(seen.counts.items())[:4])
+    found = ", ".join(f"{what} ({counted(count, 'time')})" for what, count in list(seen.counts.items())[:4])
     return judged(place, look, now, State.FAIL if seen.errors else State.WARN, found, "tradebot events")

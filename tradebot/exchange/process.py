@@ -212,7 +212,7 @@ def _server_log(state_dir: Path) -> BinaryIO:
 
 def _unusable(state_dir: Path, error: OSError) -> MarketError:
     named = error.filename or state_dir
-    return MarketError(f"{named} can't be used: {error.strerror}", "make its folder writable, with space left")
+    return MarketError(f"{named} can't be used: {error.strerror}", f"make {state_dir} writable, with space left")
 
 
 def _is_held(state_dir: Path) -> bool:

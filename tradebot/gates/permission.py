@@ -103,9 +103,11 @@ def configuration(inputs: PermissionInputs) -> Door:
 
 def described(difference: Difference) -> str:
     """Describe one difference: the setting, its accepted value, its current value and where that comes from."""
-    accepted = _shown(difference.approved) if difference.known else "no value"
-    now = _shown(difference.now) if difference.given else "gone"
-    return f"{difference.name} was accepted as {accepted} and is {now} ({difference.origin})"
+    if not difference.known:
+        return f"{difference.name} is new ({_shown(difference.now)}, {difference.origin}) and hasn't been accepted yet"
+    accepted = _shown(difference.approved)
+    now = f"is {_shown(difference.now)} ({difference.origin})" if difference.given else "was removed"
+    return f"{difference.name} was accepted as {accepted} and {now}"
 
 
 def _shown(value: object) -> str:

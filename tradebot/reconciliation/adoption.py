@@ -123,8 +123,8 @@ def broker_position(view: BrokerView, symbol: str) -> BrokerPosition:
     held = {position.symbol: position for position in view.positions if position.quantity}
     if symbol not in held:
         raise OperatorError(
-            f"the broker holds no {word(symbol)}",
-            f"it holds {', '.join(sorted(held)) or 'nothing'}: tradebot positions",
+            f"the broker has no position in {word(symbol)}",
+            f"it has {', '.join(sorted(held)) or 'none at all'}; see tradebot positions",
         )
     return held[symbol]
 
@@ -134,7 +134,7 @@ def _require_manageable(current: Reconciled, symbol: str) -> None:
     if kind is not AssetClass.US_EQUITY:
         raise OperatorError(
             f"{symbol} is a position of kind {kind}, which the bot does not trade",
-            f"tradebot adopt {symbol}   (without --manage it is noted and left alone)",
+            f"tradebot adopt {symbol} without --manage marks it as known and leaves it alone",
             code=ExitCode.REFUSED,
         )
 

@@ -115,8 +115,7 @@ TERMS: Mapping[FindingKind, Terms] = {
     ),
     FindingKind.ANOTHER_COPY: Terms(
         "orders under our mark that were sent while these books were in use made this: another copy of the bot is"
-        " running, or an older copy of the folder was restored during the session; left alone until tradebot adopt"
-        " names it",
+        " running, or an older copy of the folder was restored during the session; left alone until adopted",
         True,
         "",
     ),

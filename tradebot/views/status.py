@@ -18,7 +18,7 @@ from tradebot.views.holdings import Holding
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A closed door of permission; `entries_only` if exits and cancels continue."""
+    """A closed condition of permission; `entries_only` is True if exits and cancels continue."""
 
     reason: str
     found: str
@@ -26,7 +26,7 @@ class Door:
 
 
 def closed_doors(permission: Permission, now: datetime) -> tuple[Door, ...]:
-    """Return the doors that are closed at a time by this machine's clock, because live trading runs in real time."""
+    """Return the closed conditions at a time by this machine's clock, because live trading runs in real time."""
     closed = permission.closed_to_entries(now)
     return tuple(Door(reason.value, found, (reason, found) not in permission.closed) for reason, found in closed)
 
@@ -120,7 +120,7 @@ def unresolved_order(record: IntentRecord) -> OpenOrder:
 
 @dataclass(frozen=True, slots=True)
 class LookedAt:
-    """How many records this screen is based on."""
+    """How many records the status is based on."""
 
     fills: int
     orders: int
@@ -140,11 +140,11 @@ class NextSlot:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything on the screen; `as_of` is the last recorded trading time, None where nothing was recorded.
+    """Everything on the screen; `as_of` is the last recorded trading time, None if nothing was recorded.
 
-    `trading_at` and who set it come from a person's own clock, all other times are trading time. `next_slots` are those
-    after `now`, which is `as_of` on the embedded exchange. `halted_itself` is why the bot had halted by itself, under a
-    halt that another laid over it.
+    `trading_at` comes from the clock of whoever set the trading state; all other times are trading time. `next_slots`
+    are those after `now`, which is `as_of` in the sandbox. `halted_itself` gives the reasons of the bot's own halts
+    that are still in force under a person's halt.
     """
 
     state_dir: str

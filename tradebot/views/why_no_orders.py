@@ -14,7 +14,7 @@ from tradebot.model.record import CycleRecord
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The answer over passes from `first_at` to `last_at` in trading time; `now` says what changed since."""
+    """The answer for the passes from `first_at` to `last_at` in trading time; `now` says what has changed since."""
 
     explanation: Explanation
     first_at: datetime | None
@@ -25,10 +25,10 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class SymbolWhy:
-    """One symbol's way through the last pass that looked at it; `passes` counts those in the span that did.
+    """How the last pass that looked at a symbol decided on it; `passes` counts those in the span that looked at it.
 
-    Quantities are shares, prices USD; `sentence` says where it ended, `remedy` what would change that, `then` what
-    would refuse it next.
+    Quantities are in shares, prices in USD. `sentence` says which gate refused it, `remedy` what would change that, and
+    `then` which gate would refuse it next.
     """
 
     symbol: str
@@ -59,7 +59,7 @@ def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> 
     sentence, remedy = "The order was sent and accepted.", "tradebot status"
     if terminal and terminal.reason:
         more, remedy = halt or ("", remedy_for(terminal.reason, terminal.observed))
-        sentence = f"It ended at {terminal.gate}: {REASONS[terminal.reason].meaning}{more}"
+        sentence = f"Refused by gate {terminal.gate}: {REASONS[terminal.reason].meaning}{more}"
     return SymbolWhy(
         symbol=candidate.symbol,
         at=way.at,
@@ -85,7 +85,7 @@ def was_halted(way: Way) -> bool:
 
 
 def _then(way: Way) -> str | None:
-    """Return what would refuse the candidate next; every gate was asked, so it is on record."""
+    """Return which gate would refuse the candidate next; every gate was asked, so the record shows it."""
     following = next_refusal(way.record)
     if following is None or following.reason is None:
         return None
@@ -103,7 +103,7 @@ def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now:
     refused = last.job_decision if last else None
     sentence, remedy = answer.sentence, answer.remedy
     if last and refused is None and not last.refused_strategies:
-        sentence, remedy = "The strategy proposed nothing for it: no flow is known of it.", "tradebot score"
+        sentence, remedy = "The strategy proposed nothing for it, because it has no flow.", "tradebot score"
     return SymbolWhy(
         symbol=symbol,
         at=None,

@@ -1,4 +1,4 @@
-"""The bot's own records: ledger, journal, facts, trading state, calendar. Looking changes nothing."""
+"""Check the bot's own records: ledger, journal, facts, trading state and calendar. Nothing is changed."""
 
 import os
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def books_checks(app: "App") -> Iterator[Check]:
-    """Yield the rows of the records; where the ledger cannot be opened, the rows that need it say so."""
+    """Yield the rows of the records; if the ledger can't be opened, the rows that need it say so."""
     opened = attempt("ledger", lambda: ledger(app))
     yield opened
     if opened.mark is Mark.FAIL:
-        yield from (skipped(name, "the ledger cannot be read") for name in ("journal", "calendar"))
+        yield from (skipped(name, "the ledger can't be read") for name in ("journal", "calendar"))
     else:
         yield attempt("journal", lambda: journal(app))
         yield attempt("calendar", lambda: calendar(app))
@@ -37,129 +37,139 @@ def ledger(app: "App") -> Check:
     pages = app.ledger_view.file.check_pages()
     mark = app.ledger_view.last_reconcile()
     if mark is not None and mark.blocking:
-        left = f"left {counted(mark.blocking, 'difference')} with the broker"
-        found = f"whole; the comparison of {mark.at:%Y-%m-%d %H:%M} UTC {left}"
-        fix = "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN"
+        left = f"left {counted(mark.blocking, 'blocking difference')}"
+        found = f"intact; the comparison with the broker at {mark.at:%Y-%m-%d %H:%M} UTC {left}"
+        fix = "Run tradebot reconcile, read the findings, then run tradebot reconcile --apply PLAN"
         return Check("ledger", Mark.WARN, found, "pages of ledger.db", pages, fix=fix)
-    compared = f"compared with the broker {mark.at:%Y-%m-%d %H:%M} UTC" if mark else "never compared with the broker"
-    return Check("ledger", Mark.OK, f"whole, its account fits; {compared}", "pages of ledger.db", pages)
+    compared = f"compared with the broker at {mark.at:%Y-%m-%d %H:%M} UTC" if mark else "never compared with the broker"
+    return Check("ledger", Mark.OK, f"intact, of this account; {compared}", "pages of ledger.db", pages)
 
 
 def journal(app: "App") -> Check:
-    """Read the whole chain of the journal, up to what the ledger knows to be durable."""
+    """Check the journal's whole hash chain, up to the last record that the ledger knows."""
     head = app.ledger_view.file.check_journal()
-    return Check("journal", Mark.OK, f"its chain holds to record {head.sequence}", "records", head.sequence)
+    return Check("journal", Mark.OK, f"its hash chain is intact up to record {head.sequence}", "records", head.sequence)
 
 
 def backups(folder: Path) -> Check:
-    """Read everything that the backups are made of, and compare it with the digests in their manifests."""
+    """Compare every file of the backups with the digests in their manifests."""
     from tradebot.adapters.recovery.backups import REMEDY, damaged, places
 
     kept = len(places(folder))
     if not kept:
-        return skipped("backups", "no backup was made yet: each ended session gets one, and so does tradebot backup")
+        return skipped("backups", "there is none yet: one is made after each session, and by tradebot backup")
     broken, what = damaged(folder), "backup" if kept == 1 else "backups"
     if not broken:
-        return Check("backups", Mark.OK, "as they were made", what, kept)
-    found = f"{len(broken)} of {kept} cannot be put back as made: {clean(broken[0].name)}: {clean(broken[0].why)}"
+        return Check("backups", Mark.OK, "unchanged since they were made", what, kept)
+    found = f"{len(broken)} of {kept} can't be restored: {clean(broken[0].name)}: {clean(broken[0].why)}"
     return Check("backups", Mark.FAIL, found, what, kept, fix=REMEDY)
 
 
 def facts(app: "App") -> Check:
-    """Look at the version and the tables of the facts, and at the last answer in them."""
+    """Check the version and the tables of the facts, and the last reply stored in them."""
     path = app.folder.path / FACTS
     if not path.exists():
-        return skipped("facts", "nothing was fetched or decided yet")
+        return skipped("facts", "nothing has been fetched or decided yet")
     from tradebot.adapters.facts.schema import summarize
 
     count, newest = summarize(path)
     if not count:
-        return skipped("facts", "its tables fit; no answer of the flow source is in it yet")
-    said = f"its tables fit; the last answer is of {newest:%Y-%m-%d %H:%M} UTC"
-    return Check("facts", Mark.OK, said, "answers", count)
+        return skipped("facts", "its tables are right; no reply of the flow source is stored yet")
+    evidence = f"its tables are right; the last reply is from {newest:%Y-%m-%d %H:%M} UTC"
+    return Check("facts", Mark.OK, evidence, "answers", count)
 
 
 def events(path: Path) -> Check:
-    """Read each line of the file of events, and look whether the next one can be appended."""
+    """Read each line of the events file, and check that another one can be appended."""
     from tradebot.adapters.state.events import read_through, require_file
 
     require_file(path)
     if not path.exists():
         return skipped("events", "nothing has happened yet")
     if not os.access(path, os.R_OK | os.W_OK):
-        return Check("events", Mark.FAIL, f"{path} cannot be appended to", "file", 1, fix=f"chmod 600 {path}")
+        return Check("events", Mark.FAIL, f"{path} can't be appended to", "file", 1, fix=f"chmod 600 {path}")
     count, bad = read_through(path)
     if bad:
-        found, fix = f"{bad} of {count} lines are no events", f"mv {path} {path}.aside: the next event begins a new one"
+        found, fix = (
+            f"{bad} of {counted(count, 'line')} can't be read as an event",
+            f"mv {path} {path}.aside: the next event starts a new file",
+        )
         return Check("events", Mark.WARN, found, "lines", count, fix=fix)
-    return Check("events", Mark.OK, f"can be appended to; lines read: {count}, each an event", "file", 1)
+    return Check("events", Mark.OK, f"can be appended to; {counted(count, 'event')} read", "file", 1)
 
 
 def plans(path: Path) -> Check:
-    """Look whether plans to mend the books can be written where they belong."""
+    """Check that plans for correcting the books can be written."""
     if not os.path.lexists(path):
-        return skipped("plans", "the folder is made with the first plan")
+        return skipped("plans", "the folder is created with the first plan")
     if not path.is_dir():
         return Check("plans", Mark.FAIL, f"{path} is not a folder", "entry", 1, fix=f"mv {path} {path}.aside")
     return Check("plans", Mark.OK, f"{path} is a folder", "folder", 1)
 
 
 def trading_state(app: "App") -> Check:
-    """Look at ARMED, HALT and the last recorded state, of which the strictest counts, and at permission."""
+    """Check permission, and the strictest of ARMED, HALT and the last recorded trading state."""
     from tradebot.adapters.state import switch
     from tradebot.errors import TradebotError
     from tradebot.model.reasons import REASONS
 
     permission = app.permission
     for reason, found in permission.closed_to_entries(datetime.now(UTC)):
-        kept_back = "no entry is sent" if permission.open else "nothing is sent"
-        said = f"permission is closed, {kept_back}: {reason} ({clean(found)})"
+        effect = "no entries are sent" if permission.open else "no orders are sent"
+        evidence = f"permission is closed, so {effect}: {reason} ({clean(found)})"
         return Check(
             "trading state",
             Mark.WARN,
-            said,
-            "places: permission, ARMED, HALT, the ledger",
+            evidence,
+            "places: permission, ARMED, HALT, ledger",
             4,
             fix=REASONS[reason].remedy,
         )
     try:
         state = app.ledger_view.trading_state()
     except TradebotError:
-        # Without a ledger the two files still say what is in force.
+        # Without a ledger, the two files still say which state is in force.
         state = switch.read(app.folder.path)
     return _state(state, shadow=app.settings.shadow)
 
 
 def _state(state: "TradingStateRecord", *, shadow: bool) -> Check:
+    from commands.shared.notes import why_in_state
+
     who = f" by {clean(state.who)}" if state.who else ""
-    said = f"{state.state}{who}: {clean(state.why)}" + ("; in shadow, nothing is sent" if shadow else "")
+    evidence = f"{state.state}{who}: {why_in_state(state)}" + (
+        "; in shadow mode, so no orders are sent" if shadow else ""
+    )
     if state.state == "ACTIVE":
-        return Check("trading state", Mark.OK, said, "places: ARMED, HALT, the ledger", 3)
+        return Check("trading state", Mark.OK, evidence, "places: ARMED, HALT, ledger", 3)
     lost = not state.who and state.at is None
     mark = Mark.FAIL if lost else Mark.WARN
     return Check(
-        "trading state", mark, said, "places: ARMED, HALT, the ledger", 3, fix="tradebot status, then tradebot unhalt"
+        "trading state", mark, evidence, "places: ARMED, HALT, ledger", 3, fix="tradebot status, then tradebot unhalt"
     )
 
 
 def calendar(app: "App") -> Check:
-    """Look how far the stored sessions reach past trading time."""
+    """Check how far ahead the stored sessions reach."""
     from tradebot.app.wiring import CALENDAR_LEAST
 
     now = _trading_time(app)
     ahead = app.ledger_view.sessions(now.date(), now.date() + timedelta(days=400))
     if not ahead:
-        found, fix = f"no session is stored from {now.date()} on", "tradebot reconcile: each pass stores the calendar"
+        found, fix = (
+            f"no session from {now.date()} on is stored",
+            "Run tradebot reconcile: each pass stores the calendar",
+        )
         return Check("calendar", Mark.WARN, found, "sessions", 0, fix=fix)
     reach = ahead[-1].date
     if reach < now.date() + CALENDAR_LEAST:
-        found, fix = f"it ends on {reach}", "tradebot reconcile: each pass extends the calendar"
+        found, fix = f"it ends on {reach}", "Run tradebot reconcile: each pass extends the calendar"
         return Check("calendar", Mark.WARN, found, "sessions", len(ahead), fix=fix)
     return Check("calendar", Mark.OK, f"it reaches from {now.date()} to {reach}", "sessions", len(ahead))
 
 
 def _trading_time(app: "App") -> datetime:
-    """Return the machine's time, and on the embedded exchange the last recorded one, because nobody is asked."""
+    """Return this machine's time, or in the sandbox the last recorded time, because the exchange isn't asked."""
     from tradebot.model.trading import Mode
 
     if app.mode is not Mode.SANDBOX:

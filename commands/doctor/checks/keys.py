@@ -1,10 +1,11 @@
-"""What the bot was told: its configuration, its keys, and whether they belong to its mode. No key is ever shown."""
+"""Check the configuration and the keys, and that they belong to the bot's mode. No key is ever shown."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from commands.doctor.checks.row import Check, Mark, attempt, skipped
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from tradebot.app.settings import Loaded
@@ -14,39 +15,41 @@ SESSION_S = 23_400
 
 
 def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield the rows of configuration and keys; nobody is asked whether the keys are good."""
+    """Yield the rows of configuration and keys, without asking the broker whether the keys work."""
     yield attempt("configuration", lambda: configuration(app.loaded))
     if app.mode == "sandbox":
-        yield skipped("keys", "the embedded exchange has its own; no other is read")
-        yield skipped("flow key", "the embedded exchange serves its own flow; no key is read")
+        yield skipped("keys", "not needed: the embedded exchange has its own keys")
+        yield skipped("flow key", "not needed: the embedded exchange serves its own flow")
         return
     yield attempt("keys", lambda: keys(app, environ))
     yield attempt("flow key", lambda: flow_key(app, environ))
 
 
 def configuration(loaded: "Loaded") -> Check:
-    """Say where the values come from; that they agree was checked as they were loaded."""
+    """Count where the values come from; loading has already checked that they agree."""
     inner = {name.rpartition(".")[0] for name in loaded.origins}
     values = {name: source for name, source in loaded.origins.items() if name not in inner}
     layers = ", ".join(f"{count} from {source}" for source, count in Counter(values.values()).most_common())
     settings = loaded.settings
-    homeless = [symbol for symbol in settings.universe if symbol not in settings.sectors]
-    if homeless:
-        found = f"{len(homeless)} symbols of the universe have no sector and are not bought: {', '.join(homeless[:5])}"
-        fix = "Name their sectors under sectors: in your configuration"
+    without_sector = [symbol for symbol in settings.universe if symbol not in settings.sectors]
+    if without_sector:
+        found = (
+            f"{counted(len(without_sector), 'symbol')} without a sector, so not bought: {', '.join(without_sector[:5])}"
+        )
+        fix = "Add them to sectors: in your configuration"
         return Check("configuration", Mark.WARN, found, "values", len(values), fix=fix)
-    return Check("configuration", Mark.OK, f"no contradiction and no unknown key; {layers}", "values", len(values))
+    return Check("configuration", Mark.OK, f"no contradictions and no unknown keys; {layers}", "values", len(values))
 
 
 def keys(app: "App", environ: Mapping[str, str]) -> Check:
-    """Look whether key, secret and address are there and belong to the mode."""
+    """Check that key, secret and address are set and belong to the mode."""
     venue = app.venue
     sources = ", ".join(_source(field, environ) for field in ("alpaca_key", "alpaca_secret"))
-    return Check("keys", Mark.OK, f"{sources}; they fit mode {app.mode} and {venue.base_url}", "keys", 2)
+    return Check("keys", Mark.OK, f"{sources}; they match mode {app.mode} and {venue.base_url}", "keys", 2)
 
 
 def flow_key(app: "App", environ: Mapping[str, str]) -> Check:
-    """Look whether the flow source has a key that can be sent."""
+    """Check that there is a key for the flow source, and that it can be sent."""
     from tradebot.adapters.wire.hosts import check_secret
 
     if not app.secrets.uw_key:
@@ -56,14 +59,14 @@ def flow_key(app: "App", environ: Mapping[str, str]) -> Check:
             "options flow is NOT CONFIGURED: UW_API_KEY is not set",
             "places: the environment and .env",
             2,
-            fix="Set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
+            fix="Set UW_API_KEY in the environment or in .env; the bot never uses made-up flow instead",
         )
     check_secret("UW_API_KEY", app.secrets.uw_key)
     return Check("flow key", Mark.OK, _source("uw_key", environ), "key", 1)
 
 
 def _source(field: str, environ: Mapping[str, str]) -> str:
-    """Return a key's name and where it was found, never what it is."""
+    """Return a key's name and where it was found, never the key itself."""
     from tradebot.app.keys import SECRET_NAMES
 
     names = SECRET_NAMES[field]
@@ -72,7 +75,7 @@ def _source(field: str, environ: Mapping[str, str]) -> str:
 
 
 def calls_a_session(app: "App") -> int:
-    """Return how many flow answers the configuration asks for in a whole session, at most."""
+    """Return how many calls to the flow source a full session makes at most."""
     settings = app.settings
     return sum(
         (1 if endpoint.market_wide else len(settings.universe)) * -(-SESSION_S // every_s)

@@ -1,9 +1,9 @@
-"""One order that cannot fill, placed and cancelled through the road of all orders."""
+"""Place one order that can't fill and cancel it, through the same code as every order."""
 
 import time
 from typing import TYPE_CHECKING
 
-from commands.doctor.checks.row import READ_AGAIN, Check, Mark, skipped
+from commands.doctor.checks.row import RUN_AGAIN, Check, Mark, skipped
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.trading import Mode
 
@@ -13,37 +13,46 @@ if TYPE_CHECKING:
     from tradebot.orders.rehearsal import Rehearsal
 
 PAUSE_S = 0.25
-LOOK_IT_UP = "tradebot reconcile looks it up; end it at the broker if it still works"
+LOOK_IT_UP = "Run tradebot reconcile to look it up, and cancel it at the broker if it is still working"
 
 
 def require_play_money(app: "App") -> None:
-    """Raise OperatorError, exit 3, for real money, and in shadow, where nothing is sent."""
+    """Raise OperatorError, exit 3, for real money and in shadow mode, which sends no orders."""
     if app.mode is Mode.LIVE:
         raise OperatorError(
-            "doctor --order places an order, and this bot's account is real money",
-            "tradebot doctor, without --order; rehearse on paper or on the sandbox",
+            "doctor --order places an order, and this bot trades real money",
+            "run tradebot doctor without --order; try --order on paper or in the sandbox",
             code=ExitCode.REFUSED,
         )
     if app.settings.shadow:
         raise OperatorError(
-            "doctor --order places an order, and in shadow nothing is sent",
-            "tradebot doctor, without --order",
+            "doctor --order places an order, and in shadow mode no orders are sent",
+            "run tradebot doctor without --order",
             code=ExitCode.REFUSED,
         )
 
 
 def order_checks(app: "App", by: str) -> tuple[Check, ...]:
-    """Return the rows of the placing and of the cancel."""
+    """Place the order and cancel it; return a row for each."""
     try:
         found = _rehearsed(app, by)
     except TradebotError as error:
-        placed = Check("order", Mark.FAIL, error.message, age_s=None, fix=error.hint or READ_AGAIN)
-        return placed, skipped("cancel", "no order is known to stand")
+        placed = Check("order", Mark.FAIL, error.message, age_s=None, fix=error.hint or RUN_AGAIN)
+        return placed, skipped("cancel", "no order is known to be working")
     if found is None:
-        fix = "On the sandbox: tradebot exchange tick open, then tradebot exchange tick 5m; else try in the session"
-        placed = Check("order", Mark.FAIL, "no free symbol of the universe has a quote", "quotes", 0, fix=fix)
+        fix = (
+            "Try again while the market is open (sandbox: tradebot exchange tick open, then tradebot exchange tick 5m)"
+        )
+        placed = Check(
+            "order",
+            Mark.FAIL,
+            "no symbol of the universe without an order or position has a quote",
+            "quotes",
+            0,
+            fix=fix,
+        )
         return placed, skipped("cancel", "no order was placed")
-    return _placed(found), _cancelled(found)
+    return _placed(found), _canceled(found)
 
 
 def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
@@ -67,25 +76,25 @@ def _placed(found: "Rehearsal") -> Check:
     if not found.sent.passed:
         return Check("order", Mark.FAIL, f"{what}: {_words(found.sent)}", "answer", 1, fix=_remedy(found.sent))
     if found.working is None:
-        said = f"{what}: accepted, and not found by its id afterwards"
-        return Check("order", Mark.FAIL, said, "answers", 2, fix=LOOK_IT_UP)
-    return Check("order", Mark.OK, f"{what}: promised, sent, and {found.working.status} at the venue", "answers", 2)
+        evidence = f"{what}: accepted, but not found by its id afterward"
+        return Check("order", Mark.FAIL, evidence, "answers", 2, fix=LOOK_IT_UP)
+    return Check("order", Mark.OK, f"{what}: recorded, sent, and {found.working.status} at the broker", "answers", 2)
 
 
-def _cancelled(found: "Rehearsal") -> Check:
+def _canceled(found: "Rehearsal") -> Check:
     if found.cancelled is None:
-        return skipped("cancel", "no order is known to stand")
+        return skipped("cancel", "no order is known to be working")
     if not found.cancelled.passed:
         return Check("cancel", Mark.FAIL, _words(found.cancelled), "answer", 1, fix=LOOK_IT_UP)
     ended = found.ended
     if ended is None or not ended.status.terminal:
-        said = f"asked for; the venue still says {ended.status if ended else 'nothing'}"
-        return Check("cancel", Mark.WARN, said, "answers", 2, fix=LOOK_IT_UP)
-    said = f"{ended.status} at the venue, {ended.filled_quantity} filled"
+        evidence = f"requested; the broker still says {ended.status if ended else 'nothing'}"
+        return Check("cancel", Mark.WARN, evidence, "answers", 2, fix=LOOK_IT_UP)
+    evidence = f"{ended.status} at the broker, {ended.filled_quantity} filled"
     if ended.filled_quantity:
-        fix = "tradebot positions; its exit rules hold it as any other position"
-        return Check("cancel", Mark.FAIL, said, "answers", 2, fix=fix)
-    return Check("cancel", Mark.OK, said, "answers", 2)
+        fix = "See tradebot positions: the exit rules apply to it, as to any position"
+        return Check("cancel", Mark.FAIL, evidence, "answers", 2, fix=fix)
+    return Check("cancel", Mark.OK, evidence, "answers", 2)
 
 
 def _words(decision: "Decision") -> str:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from tradebot.errors import TradebotError
 
-READ_AGAIN = "Fix what it says, then: tradebot doctor"
+RUN_AGAIN = "Fix that, then run tradebot doctor"
 
 
 class Mark(StrEnum):
@@ -20,9 +20,9 @@ class Mark(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One row: `count` things of the kind `looked_at`, the newest of them `age_s` old (0 was read this moment).
+    """One check: it looked at `count` things of a kind, the newest `age_s` seconds old (0 if read just now).
 
-    A row without evidence is never ok, and a row that asks for something says what to do.
+    A check without evidence is never ok, and one that isn't ok says how to fix it.
     """
 
     name: str
@@ -34,27 +34,27 @@ class Check:
     fix: str = ""
 
     def __post_init__(self) -> None:
-        """Hold the row to its promises."""
-        assert self.mark is not Mark.OK or self.count, f"{self.name}: nothing looked at is not ok"
-        assert self.mark in (Mark.OK, Mark.SKIP) or self.fix, f"{self.name}: says no fix"
+        """Require evidence of a check that is ok, and a fix of one that isn't."""
+        assert self.mark is not Mark.OK or self.count, f"{self.name}: a check without evidence is not ok"
+        assert self.mark in (Mark.OK, Mark.SKIP) or self.fix, f"{self.name}: has no fix"
 
 
 def skipped(name: str, why: str) -> Check:
-    """Return the row of something that was not looked at."""
+    """Return the row of a check that was not made."""
     return Check(name, Mark.SKIP, why, age_s=None)
 
 
 def failed(name: str, error: TradebotError) -> Check:
-    """Return the row of a look that ended in an error."""
-    return Check(name, Mark.FAIL, error.message, age_s=None, fix=error.hint or READ_AGAIN)
+    """Return the row of a check that ended in an error."""
+    return Check(name, Mark.FAIL, error.message, age_s=None, fix=error.hint or RUN_AGAIN)
 
 
-def attempt(name: str, look: Callable[[], Check]) -> Check:
-    """Return the row of a look; what it raises on purpose, or the system refuses, is a failed row."""
+def attempt(name: str, check: Callable[[], Check]) -> Check:
+    """Make a check; an error raised on purpose or by the operating system becomes a failed row."""
     try:
-        return look()
+        return check()
     except TradebotError as error:
         return failed(name, error)
     except OSError as error:
         found = ": ".join(filter(None, (error.filename and str(error.filename), error.strerror or str(error))))
-        return Check(name, Mark.FAIL, found, age_s=None, fix=READ_AGAIN)
+        return Check(name, Mark.FAIL, found, age_s=None, fix=RUN_AGAIN)

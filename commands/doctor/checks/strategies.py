@@ -1,4 +1,4 @@
-"""The strategies that the configuration names: whether each is installed, and where asked, whether it answers."""
+"""Check that each configured strategy is installed and, unless offline, that it answers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +14,9 @@ UNPROTECTED = "Run only plug-ins whose code you trust, or run the bot on Linux 5
 
 
 def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Check:
-    """Look for each strategy in use, and where `ask`, ask it once on a desk without facts.
+    """Look for each strategy in use and, if `ask`, run it once on a desk without facts.
 
-    One that can read our keys answers all the same, so it is a warning.
+    A plug-in that could read our keys still works, so that is only a warning.
     """
     used = [row for row in look(settings, folder, ask=ask) if row.state != OFF]
     ill = [row for row in used if row.state != WELL]
@@ -27,11 +27,11 @@ def strategies(settings: "Settings", folder: Path, *, ask: bool) -> Check:
         if row.protections and not row.protections.keep_keys:
             found = f"{row.name} {guarded(row.protections)}"
             return Check("strategies", Mark.WARN, found, "strategies", len(used), fix=UNPROTECTED)
-    found = f"{'answers' if ask else 'installed, not asked'}: {', '.join(row.name for row in used)}"
+    found = f"{'working' if ask else 'installed, not run'}: {', '.join(row.name for row in used)}"
     return Check("strategies", Mark.OK, found, "strategies", len(used))
 
 
 def _fault(row: StrategyRow) -> str:
     if row.state == MISSING:
-        return f"{row.name} is configured, and no installed package has it"
+        return f"{row.name} is configured, but no installed package provides it"
     return f"{row.name}: {row.state} ({clean(row.observed or '')})"

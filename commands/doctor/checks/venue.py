@@ -1,4 +1,4 @@
-"""The world outside, asked: the broker, its data, the flow source. Only reads; no order port is made here."""
+"""Check what is outside this machine: the broker, its data, and the flow source. Nothing here can send an order."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +10,7 @@ from commands.doctor.checks.keys import calls_a_session
 from commands.doctor.checks.row import Check, Mark, attempt, skipped
 from tradebot.errors import TradebotError
 from tradebot.model.trading import Mode
+from tradebot.text import counted
 
 if TYPE_CHECKING:
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
@@ -18,43 +19,46 @@ if TYPE_CHECKING:
     from tradebot.model.flow import Endpoint, FlowPage
 
 LOW_QUOTA = 0.1
-"""The share of the day's allowance below which a row warns."""
+"""Warn if less than this share of the day's quota is left."""
 COMPARED = timedelta(days=14)
-ASKED = ("account", "other copies", "quotes", "bars", "data plan", "clock", "venue calendar")
+"""How far ahead the stored calendar is compared with the broker's."""
+BROKER_CHECKS = ("account", "other copies", "quotes", "bars", "data plan", "clock", "broker calendar")
 
 
 def venue_checks(app: "App", *, with_keys: bool) -> Iterator[Check]:
-    """Yield the rows of the broker, then of the flow source; a broker that does not answer is asked once."""
+    """Yield the rows of the broker, then of the flow source; a broker that doesn't answer isn't asked again."""
     looks: Sequence[Callable[[App], Check]] = (
         account, other_copies, quotes, bars, data_plan, clock_skew, venue_calendar,
     )  # fmt: skip
-    first = attempt("venue", lambda: venue(app)) if with_keys else skipped("venue", "there are no keys to ask it with")
+    first = (
+        attempt("broker", lambda: broker(app)) if with_keys else skipped("broker", "there are no keys to ask it with")
+    )
     yield first
-    for name, look in zip(ASKED, looks, strict=True):
+    for name, look in zip(BROKER_CHECKS, looks, strict=True):
         if first.mark in (Mark.FAIL, Mark.SKIP):
-            yield skipped(name, "the venue gave no answer to go on with")
+            yield skipped(name, "the broker did not answer")
         else:
             yield attempt(name, partial(look, app))
     yield attempt("flow", lambda: flow(app))
 
 
-def venue(app: "App") -> Check:
-    """Ask for the venue's clock."""
+def broker(app: "App") -> Check:
+    """Ask for the broker's clock."""
     began = time.monotonic()
     clock = app.reader.clock()
     took_ms = (time.monotonic() - began) * 1000
     if app.mode is Mode.SANDBOX and app.engine.status().finished:
         found, fix = "the embedded exchange's market has ended", "tradebot init --state-dir NEW"
-        return Check("venue", Mark.WARN, found, "clock", 1, fix=fix)
+        return Check("broker", Mark.WARN, found, "clock", 1, fix=fix)
     session = "open" if clock.is_open else f"closed until {clock.next_open:%Y-%m-%d %H:%M} UTC"
     found = (
         f"{app.venue.base_url} answers in {took_ms:.0f} ms: {clock.now:%Y-%m-%d %H:%M:%S} UTC, the session is {session}"
     )
-    return Check("venue", Mark.OK, found, "clock", 1)
+    return Check("broker", Mark.OK, found, "clock", 1)
 
 
 def account(app: "App") -> Check:
-    """Compare the account that the keys open with the one whose books these are."""
+    """Check that the keys belong to the account of these books, and that it may trade."""
     from tradebot.reconciliation.account import require_account
 
     held = app.reader.account()
@@ -62,31 +66,31 @@ def account(app: "App") -> Check:
     if held.blocked or held.status != "ACTIVE":
         found = f"…{held.tail} is {held.status}" + (f", blocked: {', '.join(held.blocked)}" if held.blocked else "")
         return Check(
-            "account", Mark.FAIL, found, "account", 1, fix="Ask the broker: nothing can be traded until it is lifted"
+            "account", Mark.FAIL, found, "account", 1, fix="Ask the broker: the bot can't trade until this is lifted"
         )
-    found = f"…{held.tail} is the books' own, {held.status}; cash {held.cash:,.2f}, equity {held.equity:,.2f} USD"
+    money = f"cash {held.cash:,.2f}, equity {held.equity:,.2f} USD"
+    found = f"…{held.tail} is the account of these books, {held.status}; {money}"
     return Check("account", Mark.OK, found, "account", 1)
 
 
 def other_copies(app: "App") -> Check:
-    """Look for open orders that carry our prefix and were never promised in these books."""
+    """Look for open orders with our prefix that these books never recorded."""
     from tradebot.model.intent import is_marked
 
     orders = app.reader.view().orders
     names = [order.client_order_id for order in orders if is_marked(order.client_order_id)]
     strange = [name for name in names if app.ledger_view.intent(name) is None]
     if strange:
-        found = f"{len(strange)} open orders are a tradebot's and not these books': {', '.join(strange[:2])}"
-        fix = "Stop the other copy, end its orders at the broker, then: tradebot reconcile"
+        found = f"{counted(len(strange), 'open order')} of another copy of tradebot: {', '.join(strange[:2])}"
+        fix = "Stop the other copy, cancel its orders at the broker, then run tradebot reconcile"
         return Check("other copies", Mark.FAIL, found, "open orders", len(orders), fix=fix)
-    found = f"{len(names)} of {len(orders)} open orders are ours, each promised in these books"
+    found = f"{len(names)} of {counted(len(orders), 'open order')} ours, all recorded in these books"
     return Check("other copies", Mark.OK, found, "list of open orders", 1)
 
 
 def quotes(app: "App") -> Check:
     """Ask for the quote of every symbol of the universe."""
-    wanted = app.settings.universe
-    found = app.reader.quotes(wanted)
+    found = app.reader.quotes(app.settings.universe)
     lost = [f"{symbol} ({why})" for symbol, why in app.reader.rejected_quotes.items()]
     return _prices(app, "quotes", {symbol: quote.at for symbol, quote in found.items()}, lost)
 
@@ -99,33 +103,33 @@ def bars(app: "App") -> Check:
 
 
 def _prices(app: "App", what: str, times: Mapping[str, datetime], lost: Sequence[str]) -> Check:
-    """Judge prices by how many there are, and in an open session by the age of the newest."""
+    """Judge prices by their number and, while the market is open, by the age of the newest."""
     clock = app.reader.clock()
-    said = f"feed {app.venue.feed}: {len(times)} of {len(app.settings.universe)} symbols have one"
+    evidence = f"feed {app.venue.feed}: {len(times)} of {len(app.settings.universe)} symbols have prices"
     if not times:
         fix = _no_prices(app, clock)
-        return Check(what, Mark.FAIL if clock.is_open else Mark.WARN, said, what, 0, None, fix)
+        return Check(what, Mark.FAIL if clock.is_open else Mark.WARN, evidence, what, 0, None, fix)
     age_s = (clock.now - max(times.values())).total_seconds()
     limit_s = app.settings.limits.max_quote_age_s
     if clock.is_open and age_s > limit_s:
-        fix = "Compare with the venue's status page; entries wait for newer prices"
-        return Check(what, Mark.FAIL, f"{said}, none younger than {limit_s} s", what, len(times), age_s, fix)
+        fix = "Look at the broker's status page; entries wait for newer prices"
+        return Check(what, Mark.FAIL, f"{evidence}, all older than {limit_s} s", what, len(times), age_s, fix)
     if lost:
-        fix = "Look at the symbols at the venue, or leave them out of universe:"
-        return Check(what, Mark.WARN, f"{said}; not {', '.join(lost[:3])}", what, len(times), age_s, fix)
-    return Check(what, Mark.OK, said, what, len(times), age_s)
+        fix = "Look the symbols up at the broker, or remove them from universe:"
+        return Check(what, Mark.WARN, f"{evidence}; none for {', '.join(lost[:3])}", what, len(times), age_s, fix)
+    return Check(what, Mark.OK, evidence, what, len(times), age_s)
 
 
 def _no_prices(app: "App", clock: "VenueClock") -> str:
     if app.mode is Mode.SANDBOX and not clock.is_open:
-        return "tradebot exchange tick open, then: tradebot exchange tick 5m"
+        return "Run tradebot exchange tick open, then tradebot exchange tick 5m"
     return "Check alpaca.feed and universe: in the configuration"
 
 
 def data_plan(app: "App") -> Check:
-    """Ask what the data plan includes: IEX is one exchange's prices, SIP those of the whole market."""
+    """Find out what the data plan includes: prices of one exchange (IEX) or of the whole market (SIP)."""
     if app.mode is Mode.SANDBOX:
-        return skipped("data plan", "the embedded exchange has one feed, and no plan")
+        return skipped("data plan", "the embedded exchange has no data plans")
     from tradebot.adapters.alpaca.wire import NotInPlanError
 
     feed = app.venue.feed
@@ -133,15 +137,17 @@ def data_plan(app: "App") -> Check:
         count = len(app.reader.bar_times(app.settings.universe[:1], "sip"))
     except NotInPlanError as refused:
         if feed == "sip":
-            fix = "Set alpaca.feed: iex, or book the plan that has SIP"
+            fix = "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
             return Check("data plan", Mark.FAIL, refused.message, "answer", 1, fix=fix)
-        return Check("data plan", Mark.OK, "the plan has IEX and not SIP; feed iex fits it", "answer", 1)
-    better = "" if feed == "sip" else "; alpaca.feed: sip would use it, iex sees one exchange only"
-    return Check("data plan", Mark.OK, f"the plan includes SIP, feed is {feed}{better}", "answer", max(count, 1))
+        return Check("data plan", Mark.OK, "the plan includes IEX but not SIP; feed iex matches it", "answer", 1)
+    better = "" if feed == "sip" else "; set alpaca.feed: sip to use it, because iex covers one exchange only"
+    return Check(
+        "data plan", Mark.OK, f"the plan includes SIP, and the feed is {feed}{better}", "answer", max(count, 1)
+    )
 
 
 def clock_skew(app: "App") -> Check:
-    """Compare this machine's clock with the venue's, at the middle of the request."""
+    """Compare this machine's clock with the broker's, at the middle of the request."""
     if app.mode is Mode.SANDBOX:
         return _engine_clock(app)
     before = datetime.now(UTC)
@@ -150,11 +156,9 @@ def clock_skew(app: "App") -> Check:
     skew_s = ((before + (after - before) / 2) - venue_now).total_seconds()
     limit_s = app.settings.limits.max_clock_skew_s
     which = "ahead of" if skew_s > 0 else "behind"
-    found = f"this machine is {abs(skew_s):.1f} s {which} the venue, allowed are {limit_s} s"
+    found = f"this machine is {abs(skew_s):.1f} s {which} the broker; at most {limit_s} s is allowed"
     if abs(skew_s) > limit_s:
-        return Check(
-            "clock", Mark.FAIL, found, "clocks", 2, fix="Let the machine keep its time: timedatectl set-ntp true"
-        )
+        return Check("clock", Mark.FAIL, found, "clocks", 2, fix="Set this machine's clock: timedatectl set-ntp true")
     return Check("clock", Mark.OK, found, "clocks", 2)
 
 
@@ -162,35 +166,41 @@ def _engine_clock(app: "App") -> Check:
     """Compare the time that the embedded exchange gives a client with its engine's time."""
     ahead_s = app.reader.clock().ahead_s(app.engine.now()) or 0.0
     limit_s = app.settings.limits.max_clock_disagreement_s
-    found = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart, allowed are {limit_s} s"
+    found = f"the exchange's clock and its engine are {abs(ahead_s):,.1f} s apart; at most {limit_s} s is allowed"
     if abs(ahead_s) > limit_s:
-        fix = "tradebot exchange faults shows what shifts it; no entry and no exit by time until they agree"
+        fix = (
+            "tradebot exchange faults shows what shifts it; until they agree there are no entries and no exits by time"
+        )
         return Check("clock", Mark.FAIL, found, "clocks", 2, fix=fix)
     return Check("clock", Mark.OK, found, "clocks", 2)
 
 
 def venue_calendar(app: "App") -> Check:
-    """Compare the stored sessions of the next two weeks with the venue's."""
+    """Compare the stored sessions of the next two weeks with the broker's."""
     from tradebot.model.reasons import REASONS, Reason
 
     today = app.now().date()
     theirs = {day.date: day for day in app.reader.calendar(today, today + COMPARED)}
     ours = {day.date: day for day in app.ledger_view.sessions(today, today + COMPARED)}
     if not (theirs and ours):
-        said = "the venue names no session ahead" if ours else "no calendar is stored yet; the first pass stores it"
-        return skipped("venue calendar", said)
+        evidence = (
+            "the broker lists no coming session" if ours else "no calendar is stored yet; the first pass stores it"
+        )
+        return skipped("broker calendar", evidence)
     last = min(max(theirs), max(ours))
     days = sorted(day for day in theirs.keys() | ours.keys() if day <= last)
     differ = [day for day in days if theirs.get(day) != ours.get(day)]
     if differ:
-        found = f"venue and calendar differ on {', '.join(map(str, differ[:3]))}"
+        found = f"the broker's calendar and the stored one differ on {', '.join(map(str, differ[:3]))}"
         fix = REASONS[Reason.CALENDAR_DISAGREES].remedy
-        return Check("venue calendar", Mark.FAIL, found, "sessions", len(days), fix=fix)
-    return Check("venue calendar", Mark.OK, f"stored and venue's sessions agree to {last}", "sessions", len(days))
+        return Check("broker calendar", Mark.FAIL, found, "sessions", len(days), fix=fix)
+    return Check(
+        "broker calendar", Mark.OK, f"stored sessions agree with the broker's until {last}", "sessions", len(days)
+    )
 
 
 def flow(app: "App") -> Check:
-    """Ask each endpoint once, and read from the answers how much of the plan's allowance is left."""
+    """Ask each endpoint once, and find out how much of the plan's daily quota is left."""
     from tradebot.model.flow import Endpoint
     from tradebot.timetable.sessions import last_session
 
@@ -198,7 +208,7 @@ def flow(app: "App") -> Check:
         return skipped("flow", "options flow is NOT CONFIGURED")
     source = app.flow
     session = last_session(app.ledger_view, datetime.now(UTC) if app.mode is not Mode.SANDBOX else app.now())
-    # The first question raises where nothing can be asked at all: the others would only wait as long.
+    # If the source can't be reached at all, this first request raises, and the others aren't made.
     pages = [source.fetch(Endpoint.MARKET_TIDE, None, session)]
     answers = [
         _asked(source, endpoint, app.settings.universe[0], session) for endpoint in Endpoint if not endpoint.market_wide
@@ -218,17 +228,15 @@ def _asked(source: "UnusualWhales", endpoint: "Endpoint", symbol: str, session: 
 def _flow_row(app: "App", pages: "Sequence[FlowPage]", refused: Sequence[str]) -> Check:
     quota, needed, count = pages[-1].quota, calls_a_session(app), len(pages)
     used, limit = quota.used_today, quota.daily_limit
-    plan = (
-        "its answers do not tell the plan" if limit is None else f"plan of {limit:,} answers a day, {used or 0:,} used"
-    )
-    said = f"{count} of {count + len(refused)} endpoints answer; {plan}; a session asks for at most {needed:,}"
+    plan = "its replies don't name the plan" if limit is None else f"{used or 0:,} of {limit:,} calls a day used"
+    evidence = f"{count} of {count + len(refused)} endpoints answer; {plan}; a session needs at most {needed:,}"
     if refused:
-        fix = "Book the plan that has it; without it the score's coverage is lower"
-        return Check("flow", Mark.FAIL, f"{said}; {refused[0]}", "endpoints", count, fix=fix)
+        fix = "Subscribe to a plan that includes it; without it the score's coverage is lower"
+        return Check("flow", Mark.FAIL, f"{evidence}; {refused[0]}", "endpoints", count, fix=fix)
     if limit is not None and limit - (used or 0) < LOW_QUOTA * limit:
-        fix = "Wait until 20:00 New York, when the day of the plan begins anew"
-        return Check("flow", Mark.WARN, said, "endpoints", count, fix=fix)
+        fix = "Wait until 20:00 New York time, when the plan's daily count restarts"
+        return Check("flow", Mark.WARN, evidence, "endpoints", count, fix=fix)
     if limit is not None and needed > limit:
-        fix = "Raise unusual_whales.poll_s, or shorten universe:"
-        return Check("flow", Mark.WARN, said, "endpoints", count, fix=fix)
-    return Check("flow", Mark.OK, said, "endpoints", count)
+        fix = "Raise unusual_whales.poll_s, or remove symbols from universe:"
+        return Check("flow", Mark.WARN, evidence, "endpoints", count, fix=fix)
+    return Check("flow", Mark.OK, evidence, "endpoints", count)

@@ -98,7 +98,10 @@ def test_exits_go_out_while_a_looser_setting_keeps_entries_closed(trader: Bot, m
 def test_what_is_accepted_is_shown_confirmed_and_written_once(copy: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     assert copy.says("halt").code == 0
     nothing = copy.says("config", "accept")
-    assert (nothing.code, nothing.out.strip()) == (0, "Nothing to accept: every setting is as it was accepted.")
+    assert (nothing.code, nothing.out.strip()) == (
+        0,
+        "Nothing to accept: no setting has changed since it was accepted.",
+    )
     before = fingerprint(copy)
     monkeypatch.setenv(LIMIT, "10001")
     monkeypatch.setenv("TRADEBOT_EXITS__TIME_EXIT_S", "7200")
@@ -111,7 +114,7 @@ def test_what_is_accepted_is_shown_confirmed_and_written_once(copy: Bot, monkeyp
     assert "limits.max_order_notional_usd  looser   10000     10001  environment: " in done.err
     assert "exits.time_exit_s              looser   14400     7200   environment: " in done.err
     assert "limits.max_clock_skew_s        tighter  5         1      environment: " in done.err
-    assert "counts from now on: 2 looser, 1 tighter" in done.out
+    assert "is in force from now on: 2 looser, 1 tighter" in done.out
     assert fingerprint(copy) != before
     again = copy.json("config", "accept")
     assert (again["accepted"], again["differences"], again["fingerprint"]) == (False, [], fingerprint(copy))
@@ -153,7 +156,9 @@ def test_the_table_of_origins_says_what_was_accepted_beside_what_is_not(
 
 def test_a_folder_of_an_earlier_version_keeps_entries_closed_until_somebody_accepts(trader: Bot) -> None:
     version_2.turn_back(trader.folder)
-    assert "CONFIG_NOT_ACCEPTED (no accepted configuration is on record): no entry is sent" in trader.says("status").out
+    assert (
+        "CONFIG_NOT_ACCEPTED (no accepted configuration is on record): no entries are sent" in trader.says("status").out
+    )
     closed = trader.says("trade-once", "--json")
     assert (closed.code, set(closed.data["refused"])) == (3, {"CONFIG_NOT_ACCEPTED"})
     assert trader.says("evaluate-exits").code == 0

@@ -46,7 +46,7 @@ def test_without_a_bot_the_shipped_values_are_shown(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["config", "show", "limits.cooldown_s"]) == 0
-    assert capsys.readouterr().out.startswith("There is no bot here: these are the shipped values.")
+    assert capsys.readouterr().out.startswith("There is no bot here, so these are the shipped values.")
     assert main(["config", "check"]) == 0
     assert list(tmp_path.iterdir()) == []
 

@@ -75,7 +75,7 @@ def test_it_leaves_a_bot_of_the_users_untouched(
     before = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir())
     said = typed(capsys, "demo", "--minutes", "3")
     assert said.code == 2
-    assert "holds a bot of yours" in said.err
+    assert "is the folder of a bot of yours" in said.err
     assert "tradebot demo --state-dir state/demo\n" in said.err
     assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "state").iterdir()) == before
     sandbox.stop(tmp_path / "state" / "exchange")

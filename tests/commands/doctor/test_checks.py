@@ -108,9 +108,9 @@ def test_a_blocked_account_fails(app: FakeApp, change: dict[str, object]) -> Non
 def test_refused_keys_fail_and_nobody_else_is_asked(app: FakeApp) -> None:
     says(app, clock=Scripted(401, {"message": "unauthorized."}), market_tide={"data": []})
     rows = {row.name: row for row in venue.venue_checks(app, with_keys=True)}  # type: ignore[arg-type]
-    assert rows["venue"].mark is Mark.FAIL
-    assert "ALPACA_KEY" in rows["venue"].fix
-    assert {rows[name].mark for name in venue.ASKED} == {Mark.SKIP}
+    assert rows["broker"].mark is Mark.FAIL
+    assert "ALPACA_KEY" in rows["broker"].fix
+    assert {rows[name].mark for name in venue.BROKER_CHECKS} == {Mark.SKIP}
     assert {asked.path for asked in app.wire.asked if asked.path.startswith("/v2")} == {"/v2/clock"}
 
 
@@ -159,10 +159,10 @@ def test_bars_are_counted_and_aged(app: FakeApp) -> None:
 def test_a_plan_without_sip_is_told_from_keys_that_are_refused(app: FakeApp) -> None:
     says(app, latest=Scripted(403, SUBSCRIPTION))
     found = looked(venue.data_plan, app)
-    assert (found.mark, found.found) == (Mark.OK, "the plan has IEX and not SIP; feed iex fits it")
+    assert (found.mark, found.found) == (Mark.OK, "the plan includes IEX but not SIP; feed iex matches it")
     assert app.wire.asked[-1].query["feed"] == "sip"
     app.feed = "sip"
-    assert looked(venue.data_plan, app).fix == "Set alpaca.feed: iex, or book the plan that has SIP"
+    assert looked(venue.data_plan, app).fix == "Set alpaca.feed: iex, or subscribe to the plan that includes SIP"
     says(app, latest=Scripted(403, {"message": "forbidden."}))
     assert "ALPACA_KEY" in looked(venue.data_plan, app).fix
     says(app, latest={"bars": {}})
@@ -174,7 +174,7 @@ def test_a_clock_that_differs_from_the_venues_fails(app: FakeApp, ahead_s: int, 
     says(app, clock=lambda asked: clock_row(datetime.now(UTC) - timedelta(seconds=ahead_s)))
     found = looked(venue.clock_skew, app)
     assert found.mark is mark
-    assert ahead_s <= 0 or "60.0 s ahead of the venue" in found.found
+    assert ahead_s <= 0 or "60.0 s ahead of the broker" in found.found
 
 
 def test_a_calendar_that_differs_from_the_venues_fails(app: FakeApp) -> None:
@@ -198,7 +198,7 @@ def test_the_flow_plan_and_what_is_left_of_it_come_from_the_answers(
     app.wire.script = lambda asked: page
     found = looked(venue.flow, app)
     assert (found.mark, found.count) == (mark, 6)
-    assert f"plan of {limit:,} answers a day, {used:,} used" in found.found
+    assert f"{used:,} of {limit:,} calls a day used" in found.found
 
 
 def test_an_endpoint_that_the_flow_plan_lacks_fails(app: FakeApp) -> None:
@@ -221,9 +221,9 @@ def test_a_flow_source_that_is_down_or_refuses_the_key_is_asked_once(app: FakeAp
 
 
 def test_a_row_without_evidence_is_never_ok_and_a_failure_never_without_a_fix() -> None:
-    with pytest.raises(AssertionError, match="nothing looked at is not ok"):
+    with pytest.raises(AssertionError, match="a check without evidence is not ok"):
         Check("row", Mark.OK, "fine")
-    with pytest.raises(AssertionError, match="says no fix"):
+    with pytest.raises(AssertionError, match="has no fix"):
         Check("row", Mark.FAIL, "broken")
     assert skipped("row", "why").age_s is None
 

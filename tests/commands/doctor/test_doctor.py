@@ -46,7 +46,7 @@ def steady(text: str) -> str:
     text = re.sub(r"no /\S+/\.env", "no ENV", text)
     text = re.sub(r"by user \w+/\d+: armed", "by WHO: armed", text)
     text = re.sub(r"\d+ from base.yaml", "N from base.yaml", text)
-    text = re.sub(r"[\d,]+ used", "N used", text)
+    text = re.sub(r"[\d,]+ of 50,000 calls", "N of 50,000 calls", text)
     text = re.sub(r"\(\d+ values\)", "(N values)", text)
     return re.sub(r"\(\d+ (pages|records|answers|files)", r"(N \1", text)
 
@@ -86,47 +86,49 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
     shown = [line.split(maxsplit=1) for line in screen.splitlines()]
     said = [(mark, re.sub(r"\s+", " ", rest)) for mark, rest in shown]
     assert said == [
-        ("sandbox,", "account …TAIL, state STATE; venue and flow source were asked"),
+        ("sandbox,", "account …TAIL, state STATE; broker and flow source contacted"),
         ("ok", "state a user bot, mode sandbox, account …TAIL (1 marker)"),
         ("ok", "versions VERSIONS (N versions with their supported ranges)"),
         ("ok", "disk ROOM (1 disk)"),
-        ("ok", "permissions STATE is its owner's alone (drwx------) (N files of the state folder)"),
-        ("skip", ".env no ENV: keys can only come from the environment"),
-        ("ok", "second instance nobody else is at work (3 locks and other states)"),
+        ("ok", "permissions only its owner can access STATE (drwx------) (N files of the state folder)"),
+        ("skip", ".env there is no ENV, so keys can only come from the environment"),
+        ("ok", "second instance no other tradebot is running on this folder (3 locks and other folders)"),
         (
             "ok",
-            "configuration no contradiction and no unknown key; N from base.yaml, 6 from STATE/tradebot.yaml, "
+            "configuration no contradictions and no unknown keys; N from base.yaml, 6 from STATE/tradebot.yaml, "
             "1 from flag, 1 from sandbox.yaml (N values)",
         ),
-        ("skip", "keys the embedded exchange has its own; no other is read"),
-        ("skip", "flow key the embedded exchange serves its own flow; no key is read"),
-        ("ok", "strategies answers: flow (1 strategy)"),
+        ("skip", "keys not needed: the embedded exchange has its own keys"),
+        ("skip", "flow key not needed: the embedded exchange serves its own flow"),
+        ("ok", "strategies working: flow (1 strategy)"),
         (
             "ok",
-            "ledger whole, its account fits; compared with the broker 2026-11-17 10:00 ET (N pages of ledger.db)",
+            "ledger intact, of this account; compared with the broker at 2026-11-17 10:00 ET (N pages of ledger.db)",
         ),
-        ("ok", "journal its chain holds to record 4 (N records)"),
+        ("ok", "journal its hash chain is intact up to record 4 (N records)"),
         ("ok", "calendar it reaches from 2026-11-17 to 2027-01-15 (41 sessions)"),
-        ("ok", "backups as they were made (1 backup)"),
-        ("ok", "facts its tables fit; the last answer is of 2026-11-17 10:00 ET (N answers)"),
-        ("ok", "events can be appended to; lines read: 2, each an event (1 file)"),
+        ("ok", "backups unchanged since they were made (1 backup)"),
+        ("ok", "facts its tables are right; the last reply is from 2026-11-17 10:00 ET (N answers)"),
+        ("ok", "events can be appended to; 2 events read (1 file)"),
         ("ok", "plans STATE/plans is a folder (1 folder)"),
-        ("ok", "trading state ACTIVE by WHO: armed (3 places: ARMED, HALT, the ledger)"),
+        ("ok", "trading state ACTIVE by WHO: armed (3 places: ARMED, HALT, ledger)"),
         (
             "ok",
-            "venue http://127.0.0.1:PORT answers in N ms: 2026-11-17 10:00:00 ET, the session is open (1 clock)",
+            "broker http://127.0.0.1:PORT answers in N ms: 2026-11-17 10:00:00 ET, the session is open (1 clock)",
         ),
-        ("ok", "account …TAIL is the books' own, ACTIVE; cash 100,000.00, equity 100,000.00 USD (1 account)"),
-        ("ok", "other copies 0 of 0 open orders are ours, each promised in these books (1 list of open orders)"),
-        ("ok", "quotes feed sandbox: 4 of 4 symbols have one (4 quotes)"),
-        ("ok", "bars feed sandbox: 4 of 4 symbols have one (4 bars, 60 s old)"),
-        ("skip", "data plan the embedded exchange has one feed, and no plan"),
-        ("ok", "clock the exchange's clock and its engine are 0.0 s apart, allowed are 60 s (2 clocks)"),
-        ("ok", "venue calendar stored and venue's sessions agree to 2026-12-01 (10 sessions)"),
         (
             "ok",
-            "flow 6 of 6 endpoints answer; plan of 50,000 answers a day, N used; a session asks for at most 678 "
-            "(6 endpoints)",
+            "account …TAIL is the account of these books, ACTIVE; cash 100,000.00, equity 100,000.00 USD (1 account)",
+        ),
+        ("ok", "other copies 0 of 0 open orders ours, all recorded in these books (1 list of open orders)"),
+        ("ok", "quotes feed sandbox: 4 of 4 symbols have prices (4 quotes)"),
+        ("ok", "bars feed sandbox: 4 of 4 symbols have prices (4 bars, 60 s old)"),
+        ("skip", "data plan the embedded exchange has no data plans"),
+        ("ok", "clock the exchange's clock and its engine are 0.0 s apart; at most 60 s is allowed (2 clocks)"),
+        ("ok", "broker calendar stored sessions agree with the broker's until 2026-12-01 (10 sessions)"),
+        (
+            "ok",
+            "flow 6 of 6 endpoints answer; N of 50,000 calls a day used; a session needs at most 678 (6 endpoints)",
         ),
         ("23", "ok, 0 warnings, 0 failed, 4 skipped"),
     ]
@@ -137,7 +139,7 @@ def test_a_narrow_screen_loses_no_word(bot: Bot, monkeypatch: pytest.MonkeyPatch
     said = bot.says("doctor", "--offline").out
     assert "skip  flow key" in said
     words = " ".join(said.split())
-    assert "the embedded exchange serves its own flow; no key is read" in words
+    assert "not needed: the embedded exchange serves its own flow" in words
 
 
 def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agree(bot: Bot) -> None:
@@ -147,8 +149,8 @@ def test_an_order_goes_to_the_exchange_and_is_cancelled_there_and_the_books_agre
     happened = [event for event in log(bot.url)[before:] if event["event"].startswith("order_")]
     assert [event["event"] for event in happened] == ["order_accepted", "order_new", "order_canceled"]
     assert (said.code, order["mark"], cancel["mark"]) == (0, "ok", "ok")
-    assert "promised, sent, and new at the venue" in order["found"]
-    assert cancel["found"] == "canceled at the venue, 0 filled"
+    assert "recorded, sent, and new at the broker" in order["found"]
+    assert cancel["found"] == "canceled at the broker, 0 filled"
     assert bot.json("reconcile")["findings"] == []
     kinds = [json.loads(line)["kind"] for line in (bot.folder / "journal.jsonl").read_text().splitlines()]
     assert kinds[4:] == ["promised", "settled"] * 2
@@ -171,7 +173,7 @@ def test_whoever_is_at_work_is_named(bot: Bot) -> None:
     with lock.hold(bot.folder, "a test"), lock.hold(bot.folder, "serve", name=lock.SERVE_LOCK):
         found = rows(bot, "--offline")["second instance"]
     assert found["mark"] == "ok"
-    assert re.match(r"at work now: a test, process \d+, since .*; serve, process \d+, since ", found["found"])
+    assert re.match(r"running now: a test, process \d+, since .*; serve, process \d+, since ", found["found"])
 
 
 def test_offline_starts_no_exchange_and_loads_nothing_heavy(bot: Bot) -> None:
@@ -259,16 +261,20 @@ def test_a_folder_that_others_can_write_fails_as_a_state_and_by_its_permissions(
     failed = {row["name"]: (row["found"], row["fix"]) for row in said.data["rows"] if row["mark"] == "fail"}
     assert (said.code, set(failed)) == (10, {"state", "permissions"})
     assert failed["state"][1].startswith(f"chmod go-w {copy.folder}")
-    assert "others may change" in failed["permissions"][0]
+    assert "other users can change" in failed["permissions"][0]
 
 
 @pytest.mark.parametrize(
     ("name", "hurt", "says"),
     [
-        ("permissions", lambda folder: folder.chmod(0o755), "others may read"),
+        ("permissions", lambda folder: folder.chmod(0o755), "other users can read"),
         ("trading state", lambda folder: (folder / "HALT").touch(), "REDUCE_ONLY"),
-        ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("universe: [ZZZ]"), "no sector"),
-        ("events", lambda folder: (folder / "system_events.jsonl").write_text("torn\n"), "1 of 1 lines are no events"),
+        ("configuration", lambda folder: (folder / "tradebot.yaml").write_text("universe: [ZZZ]"), "without a sector"),
+        (
+            "events",
+            lambda folder: (folder / "system_events.jsonl").write_text("torn\n"),
+            "1 of 1 line can't be read as an event",
+        ),
     ],
 )
 def test_what_deserves_a_look_warns_and_does_not_fail(copy: Bot, name: str, hurt: Hurt, says: str) -> None:
@@ -291,7 +297,7 @@ def test_a_strategy_that_raises_fails_where_it_is_asked_and_is_only_looked_up_of
     (info / "entry_points.txt").write_text("[tradebot.strategies]\nraising = raising:Raising\n")
     monkeypatch.syspath_prepend(tmp_path)
     used = load(None, {}, {"strategies": {"raising": {}}}).settings
-    assert strategies(used, tmp_path / "state", ask=False).found == "installed, not asked: flow, raising"
+    assert strategies(used, tmp_path / "state", ask=False).found == "installed, not run: flow, raising"
     asked = strategies(used, tmp_path / "state", ask=True)
     assert (asked.mark, "raising: STRATEGY_FAILED (OSError: no" in asked.found) == ("fail", True)
     assert "tradebot strategy list" in asked.fix
@@ -315,9 +321,9 @@ def test_without_a_flow_key_flow_is_not_configured_and_nothing_takes_its_place(
     assert said.code == 10
     assert (found["flow key"]["mark"], found["keys"]["mark"]) == ("fail", "fail")
     assert "NOT CONFIGURED" in found["flow key"]["found"]
-    assert "made-up flow never takes its place" in found["flow key"]["fix"]
+    assert "the bot never uses made-up flow instead" in found["flow key"]["fix"]
     # Without keys nobody is asked.
-    assert {found[name]["mark"] for name in ("venue", "account", "quotes", "data plan", "clock", "flow")} == {"skip"}
+    assert {found[name]["mark"] for name in ("broker", "account", "quotes", "data plan", "clock", "flow")} == {"skip"}
 
 
 def test_a_live_key_in_paper_fails(paper: Bot, monkeypatch: pytest.MonkeyPatch) -> None:

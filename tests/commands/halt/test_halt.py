@@ -88,7 +88,7 @@ def test_flattening_asks_at_a_terminal(bot: Bot) -> None:
     out, err = running.communicate(timeout=120)
     os.close(ours)
     os.close(theirs)
-    assert "type FLATTEN to go on" in err
+    assert "type FLATTEN to confirm" in err
     assert "Halted: FLATTEN" in out
 
 
@@ -341,7 +341,7 @@ def test_an_output_that_takes_no_more_does_not_stop_a_halt(copy: Bot) -> None:
         command = [sys.executable, "-m", "tradebot", "halt", "--state-dir", str(copy.folder)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr.count("error:")) == (1, 1)
-    assert "the output cannot be written" in done.stderr
+    assert "the output can't be written" in done.stderr
     assert history(copy.folder) == ["REDUCE_ONLY", "no reason given"]
 
 
@@ -406,6 +406,8 @@ def test_a_halt_ends_working_entries_at_the_exchange_and_lets_no_new_one_out(new
     refused = new_bot.says("trade-once", "--json")
     assert refused.code == 3
     assert set(refused.data["refused"]) == {"HALTED"}
+    # Each row was refused by the same halt, which is told once below them.
+    assert (len(refused.data["rows"]) > 1, new_bot.says("trade-once", "--force-slot").out.count(" by ")) == (True, 1)
     assert [event["event"] for event in log(new_bot.url)].count("order_accepted") == sent
 
 

@@ -22,7 +22,7 @@ def test_contributions_add_up_to_the_score_that_score_itself_gives(bot: Bot) -> 
 def test_a_person_sees_the_numbers_with_their_times(bot: Bot) -> None:
     shown = bot.shown("score", "--explain", "aapl")
     assert shown.startswith(
-        "AAPL at 2026-11-17 10:00:00 ET; its flow was fetched at 2026-11-17 10:00:00 ET, 0 s before\nStrategy flow: "
+        "AAPL at 2026-11-17 10:00:00 ET; its flow was fetched at 2026-11-17 10:00:00 ET, 0 s earlier\nStrategy flow: "
     )
     assert "\nmarket_tide = (calls - puts) / (|calls| + |puts|)\n" in shown
     assert "USD    at 10:00:00 ET\n" in shown

@@ -127,7 +127,7 @@ def test_a_person_sees_a_row_for_each_pass_and_how_it_ended(day: Bot) -> None:
     shown = re.sub(r"(fetch-flow|trade-once|score) {5,}.*", r"\1 …", shown)
     assert (said.code, said.err) == (0, "")
     assert shown.splitlines() == [
-        "11-16 09:00:00 ET  started by serve WHO; Ctrl-C stops it after the pass at work",
+        "11-16 09:00:00 ET  started by serve WHO; Ctrl-C stops it after the current pass",
         "11-16 09:00:00 ET  -         reconcile       no difference; 0 positions",
         "11-16 09:00:00 ET  the session is closed; the next one opens 2026-11-16 09:30 ET",
         "11-16 09:31:00 ET  open+1m   reconcile       no difference; 0 positions",

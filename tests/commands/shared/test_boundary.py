@@ -39,7 +39,7 @@ def shell(bot: Bot, line: str, **environ: str) -> subprocess.CompletedProcess[st
 def test_an_output_that_takes_no_more_is_one_sentence(bot: Bot, line: str) -> None:
     done = shell(bot, line)
     assert (done.returncode, done.stderr.count("error:"), "Traceback" in done.stderr) == (1, 1, False)
-    assert "the output cannot be written: No space left on device" in done.stderr
+    assert "the output can't be written: No space left on device" in done.stderr
 
 
 def test_errors_that_nobody_can_read_leave_their_exit_code(bot: Bot) -> None:
@@ -77,7 +77,7 @@ def test_a_signal_is_told_of_with_its_own_code(number: signal.Signals, capsys: p
 
     code = bounded(work, ["demo", "--json"])
     error = json.loads(capsys.readouterr().out)["error"]
-    assert (code, error["code"], error["message"]) == (128 + number, 128 + number, "cut short")
+    assert (code, error["code"], error["message"]) == (128 + number, 128 + number, "interrupted")
     assert error["hint"].endswith("tradebot status")
 
 
@@ -92,11 +92,15 @@ def raiser(fault: Exception) -> Callable[[], int]:
     ("fault", "code", "said"),
     [
         (OperatorError("no", "do this"), 2, "error: no\n  next: do this\n"),
-        (PermissionError(13, "Permission denied", "/x"), 1, "error: /x: Permission denied\n  next: ls -ld /x"),
+        (
+            PermissionError(13, "Permission denied", "/x"),
+            1,
+            "error: /x: Permission denied\n  next: check its owner and permissions: ls -ld /x",
+        ),
         (
             ZeroDivisionError("odd"),
             1,
-            "error: this is a fault of tradebot: ZeroDivisionError: odd\n  next: run it again",
+            "error: this is a bug in tradebot: ZeroDivisionError: odd\n  next: run it again",
         ),
     ],
 )

@@ -26,7 +26,7 @@ from tradebot.__main__ import main
         ),
         ("tradebot init --state-dir NEW", "tradebot init --state-dir NEW"),
         ("tradebot status --help", "tradebot status --help"),
-        ("this is a fault of tradebot: no verb", "this is a fault of tradebot: no verb"),
+        ("this is a bug in tradebot: no verb", "this is a bug in tradebot: no verb"),
         ("a tradebot here", "a tradebot here"),
         ("Run tradebot status.", "Run tradebot status --state-dir odd"),
         ("Run tradebot status. Wait.", "Run tradebot status --state-dir odd; Wait."),

@@ -19,7 +19,7 @@ def test_a_new_bot_holds_nothing_and_says_what_it_looked_at(bot: Bot) -> None:
         "Health unknown, 3 checks: books never checked; flow not checked in the last day\n"
         "0 positions\n"
         "0 working orders\n"
-        "0 orders of unknown fate\n"
+        "0 orders with an unknown outcome\n"
         "Realized profit 0.00 USD\n"
         "Looked at 0 fills, 0 intents, 0 working orders and the last pass of 0 jobs"
     )

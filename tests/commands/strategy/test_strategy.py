@@ -21,7 +21,7 @@ BAD = {
     "million": "return [next(self.well(desk))] * 1_000_000",
     "changing": "desk.facts.clear()\nobject.__setattr__(desk, 'universe', ())\nreturn []",
 }
-YAML = [(name, "cannot name it") for name in ("null", "none", "true", "false")]
+YAML = [(name, "can't be a strategy's name") for name in ("null", "none", "true", "false")]
 MODULE = """
 from dataclasses import replace
 from tradebot.model.candidate import Candidate, Purpose, Side
@@ -137,10 +137,10 @@ def test_a_name_that_the_template_uses_too_gives_a_package_that_works(name: str,
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("Momentum", "lower-case"),
-        ("../x", "lower-case"),
-        ("x" * 21, "lower-case"),
-        ("flow", "installed already"),
+        ("Momentum", "lowercase"),
+        ("../x", "lowercase"),
+        ("x" * 21, "lowercase"),
+        ("flow", "already installed"),
         *YAML,
     ],
 )
@@ -170,7 +170,7 @@ def test_the_list_needs_no_bot(
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         ["strategy", "package", "runs", "in", "state"],
         ["flow", "tradebot", "0.1.0", "this", "process", "ok"],
-        ["Next:", "tradebot", "strategy", "new", "NAME", "begins", "one", "of", "your", "own"],
+        ["To", "write", "your", "own:", "tradebot", "strategy", "new", "NAME"],
     ]
 
 
@@ -217,7 +217,7 @@ def test_plug_ins_that_misbehave_cost_their_own_cycles_and_no_others(
     said = trading.says("score", "--config", str(config))
     shown = said.out
     assert said.code == 0, said.err
-    assert re.search(r"^AAPL +well +\+0\.900 +100% +· +· +· +· +· +· +a candidate", shown, re.MULTILINE), shown
+    assert re.search(r"^AAPL +well +\+0\.900 +100% +· +· +· +· +· +· +candidate", shown, re.MULTILINE), shown
     assert (
         "Strategy raising is BROKEN: STRATEGY_FAILED (RuntimeError: no [bold]mood[/bold] today (misbehaving.py" in shown
     )
@@ -239,7 +239,7 @@ def test_the_list_says_what_each_did_and_what_to_do(
     assert said.code == 10
     assert "raising: RuntimeError: no [bold]mood[/bold] today (misbehaving.py line" in said.out
     assert "AssertionError: {'surprise': 1}" in said.out
-    assert "gone: configured, and no installed package has it." in said.out
+    assert "gone: configured, but no installed package provides it." in said.out
     row = next(r for r in trading.json("strategy", "list")["rows"] if r["name"] == "well")
     assert set(row["protections"]) == {"files", "names", "processes", "network", "leftovers"}
     reached = "can't reach your keys" if all(row["protections"].values()) else "can "

@@ -104,9 +104,9 @@ def test_nothing_is_traded_where_nothing_can_be_read(bot: Bot, tmp_path: Path, l
 
 def test_a_missing_file_is_named(bot: Bot, tmp_path: Path) -> None:
     said = bot.says("trade-once", "--candidates", str(tmp_path / "none.jsonl"))
-    assert (said.code, "cannot be read: No such file or directory" in said.err) == (2, True)
+    assert (said.code, "can't be read: No such file or directory" in said.err) == (2, True)
 
 
 def test_what_fails_while_it_is_read_is_told_of_the_input(bot: Bot) -> None:
     said = bot.says("trade-once", "--candidates", "/proc/self/mem")
-    assert (said.code, "/proc/self/mem cannot be read: Input/output error" in said.err) == (2, True)
+    assert (said.code, "/proc/self/mem can't be read: Input/output error" in said.err) == (2, True)

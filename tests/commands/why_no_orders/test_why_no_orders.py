@@ -40,7 +40,7 @@ def test_a_closed_session_is_idle_by_design(bot: Bot) -> None:
         "IDLE BY DESIGN  Each pass ended at MARKET_CLOSED: The session is closed.\n"
         "Next: Wait for the next open; on the sandbox: tradebot exchange tick next_open\n"
         "\n"
-        "Looked at: the pass at 2026-11-16 09:00:00 ET, slot at 14:00:00Z\n"
+        "Looked at: the pass at 2026-11-16 09:00:00 ET, slot at 09:00:00 ET\n"
         "Funnel: 1 candidate = 0 orders + 1 refused\n"
         "reason         count            meaning\n"
         "MARKET_CLOSED      1  ████████  The session is closed."
@@ -87,8 +87,8 @@ def test_an_unknown_symbol_is_an_error_that_names_the_nearest(traded: Bot) -> No
     said = traded.says("why-no-orders", "APL")
     assert said.code == 2
     assert said.err == (
-        "error: APL is not a symbol that this bot looks at\n"
-        "  next: did you mean AAPL? (universe: in the configuration names them all)\n"
+        "error: this bot doesn't look at a symbol APL\n"
+        "  next: did you mean AAPL? all symbols: tradebot config show universe\n"
     )
     assert UNIVERSE.replace(",", ", ") in traded.says("why-no-orders", "ZZZZZ").err
 

@@ -30,7 +30,7 @@ def refused(bot: Bot, *arguments: str) -> str:
     assert (said.code, said.out) == (2, "")
     assert said.err.startswith("error: ")
     assert "\n  next: " in said.err
-    assert "fault of tradebot" not in said.err
+    assert "bug in tradebot" not in said.err
     assert len(said.err) < 400
     assert all(line.isprintable() for line in said.err.splitlines())
     assert writes(bot.folder) == []

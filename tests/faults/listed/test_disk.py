@@ -45,7 +45,7 @@ def is_told(said: Said, words: str) -> None:
     """See that a pass ended in one sentence about the folder, with what to do."""
     assert (said.code, "Traceback" in said.err) == (NEEDS_A_PERSON, False), said.err
     assert f"can't be written: {words}" in said.err
-    assert "Free up disk space" in said.err
+    assert "free up disk space" in said.err
 
 
 def limited(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.Connection]:

@@ -186,7 +186,7 @@ def test_fault_141_exception_in_a_gate(trader: Trader, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setitem(vars(cycle), "decide", broken)
         said = trader.buys("AAPL")
-    assert (said.code, "fault of tradebot: ZeroDivisionError: in a gate" in said.err) == (1, True), said.err
+    assert (said.code, "bug in tradebot: ZeroDivisionError: in a gate" in said.err) == (1, True), said.err
     assert switch.read(trader.folder).why == "PASS_FAULT: ZeroDivisionError: in a gate"
     assert trader.buys("MSFT", again=True).code == 3
     assert trader.exits().code == 0

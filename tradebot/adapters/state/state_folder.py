@@ -3,6 +3,7 @@
 Quick commands import this module, so it uses only the cheap part of the standard library.
 """
 
+import errno
 import json
 import os
 import stat
@@ -275,10 +276,20 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
         return OperatorError(f"{place} can't be used: {error.strerror}.", f"move it away: mv {place} {place}.aside")
     if isinstance(error, NotADirectoryError | FileExistsError) and (obstacle := _in_the_way(path)):
         return _not_a_folder(obstacle)
+    place = error.filename or path
+    named = "" if str(place) == str(path) else f" {place}:"
     return OperatorError(
-        f"The state folder {path} can't be written: {error.strerror or error}.",
-        "Free up disk space, make the folder writable (see ls -ld), or use another one: --state-dir",
+        f"The state folder {path} can't be written:{named} {error.strerror or error}.",
+        _how_to_write(path, place, error),
     )
+
+
+def _how_to_write(path: Path, place: object, error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"see its owner and mode with ls -ld {path}, and make it writable: chmod u+rwx {path}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"free up disk space: df -h {path}"
+    return f"see what is in the way: ls -ld {place}"
 
 
 def _in_the_way(path: Path) -> Path | None:
