@@ -139,6 +139,10 @@ class Tally:
         """Keep broken promises with whose they are."""
         self.problems += [f"{bot.name}: {problem}" for problem in found]
 
+    def has_caught(self, bot: Bot) -> bool:
+        """Tell whether a bot is broken on purpose and that has been seen, so that it need not go on."""
+        return bool(bot.control) and any(problem.startswith(f"{bot.name}: ") for problem in self.problems)
+
 
 class Campaign:
     """One script played by many bots on one stage."""
@@ -162,6 +166,7 @@ class Campaign:
                 self.stage.trouble(line)
             else:
                 self._everybody(bots, step, name, line)
+                bots = [bot for bot in bots if not self.tally.has_caught(bot)]
         self._judge(bots)
 
     def _everybody(self, bots: list[Bot], step: int, name: str, line: Callable[[Bot], Verb]) -> None:

@@ -15,7 +15,7 @@ from tests.faults.failpoints import OFF_THE_ROAD, every_point
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 21) if SOAK else range(1, 2)
-BOTS = 12 if SOAK else 6
+BOTS = 12 if SOAK else 3
 """One bot is about seventy kills; the stores alone see many times as many."""
 ROAD = ("http.", "alpaca.", "ledger_file.commit", "journal.sync", "facts.commit", "lock.", "send_lock.")
 """Points that a day of trading passes."""
@@ -61,7 +61,7 @@ def test_a_bot_that_is_killed_at_any_point_ends_its_day_as_one_that_never_was(
 def test_no_entry_begins_after_a_halt_and_no_order_is_doubled_by_another_machine(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    found = played("stops", seed, 90 if SOAK else 24, CAUGHT_BY_STOPS)
+    found = played("stops", seed, 90 if SOAK else 12, CAUGHT_BY_STOPS)
     record_property("bots stopped in the middle of a pass", found["hits"])
 
 
