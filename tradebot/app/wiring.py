@@ -115,7 +115,7 @@ class App:
     def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
         """Ask the books; return None if they can't be opened, because then they arm and approve nothing."""
         try:
-            return ask(self.ledger_view)
+            return ask(self.ledger if "ledger" in self.__dict__ else self.ledger_view)
         except TradebotError:
             return None
 
