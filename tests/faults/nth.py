@@ -269,7 +269,7 @@ def each_call(names: Sequence[str], count: int, days: int, *, each: bool) -> tup
 def main() -> int:
     """Play what the arguments say, print one JSON line, and tell whether everything held and no call was left out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--count", type=int, default=70, help="so many bots, and as many calls on each day")
+    parser.add_argument("--count", type=int, default=64, help="so many bots, and as many calls on each day")
     parser.add_argument("--days", type=int, default=2)
     parser.add_argument("--each", action="store_true", help="take every call of SQLite for a step of its own")
     parser.add_argument("--kind", choices=(ONCE, LASTING), help="let all calls fail so; else every other one")

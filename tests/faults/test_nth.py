@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
-BOTS, DAYS = 70, 2
-"""The bot of a number fails the call of that number on its first day, and the one 70 calls later on its second."""
+BOTS, DAYS = 64, 2
+"""The bot of a number fails the call of that number on its first day, and the one 64 calls later on its second."""
 KINDS = {"file open", "file read", "file write", "file sync", "http send", "http reply"}
 KINDS |= {f"database {name}" for name in ("open", "read", "write", "sync")}
 
