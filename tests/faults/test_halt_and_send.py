@@ -25,7 +25,7 @@ from tradebot.adapters.state import send_lock, switch
 ROOT = Path(__file__).parents[2]
 ROUNDS = settings().max_examples
 """50 in the suite, 2,000 in a soak."""
-TYPED = max(5, ROUNDS // 5)
+TYPED = ROUNDS // (5 if ROUNDS > 1000 else 10)
 STUCK = max(3, ROUNDS // 15)
 DAWDLE_S, LONG_DAWDLE_S = 0.008, 0.1
 """For how long, at most, a sender stands between its last look and its socket."""
