@@ -23,14 +23,14 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def nursery() -> Iterator[None]:
-    """Have the exchanges that this process starts forked by a nursery: most tests start one, and care only for that."""
+    """Fork this process's exchanges from a nursery: most tests need an exchange and don't test how it starts."""
     with closing(Nursery()) as made, starting_with(made.start):
         yield
 
 
 @pytest.fixture
 def new_interpreters() -> Iterator[None]:
-    """Have exchanges started as everybody else's are: for tests of how one is started."""
+    """Start exchanges as the product does, for tests of how an exchange starts."""
     with without_nursery():
         yield
 
@@ -89,8 +89,8 @@ def _own_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def awake(ready: Path, _own_place: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
-    """Return such a copy that is shared by the tests of a module in their order."""
+def shared_trader(ready: Path, _own_place: Path, capsys: pytest.CaptureFixture[str]) -> Bot:
+    """Return another copy of that bot, shared by a module's tests in their order."""
     if not _own_place.exists():
         with copied(ready, _own_place, capsys, second_session):
             pass
@@ -101,7 +101,7 @@ def awake(ready: Path, _own_place: Path, capsys: pytest.CaptureFixture[str]) -> 
 def copied(
     source: Path, place: Path, capture: pytest.CaptureFixture[str], bring: Callable[[Bot], None]
 ) -> Iterator[Bot]:
-    """Yield a copy of a bot that has been brought to where its copies begin, which is done once."""
+    """Yield a copy of a bot; before the first copy, `bring` brings the bot to where all copies begin."""
     brought = source / f"{bring.__name__}.done"
     if not brought.exists():
         bring(Bot(source, capture))

@@ -99,7 +99,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Look for no garbage while the tests are read, which makes many objects and drops none; nor among them later."""
+    """Collect no garbage while the tests are read: that makes many objects and drops none. Never scan those again."""
     gc.disable()
     try:
         return (yield)

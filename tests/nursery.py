@@ -1,7 +1,7 @@
-"""Exchanges forked from one process that has imported everything, in place of a new interpreter for each.
+"""Fork exchanges from one process that has imported everything, instead of starting an interpreter for each.
 
-A nursery is that process: it has one thread and opens nothing. What it forks runs the exchange's own `main`, with the
-arguments, environment, folder and output that `tradebot.exchange.process` gives to a process of its own.
+That process is a nursery: it has one thread and opens no files. Each child runs the exchange's own `main`, with the
+arguments, environment, folder and output that `tradebot.exchange.process` gives an exchange.
 """
 
 import gc
@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -31,7 +31,7 @@ _FAILED = 1
 
 
 class Nursery:
-    """Starts exchanges with the outcome that `process` gives a start; its own process begins with the first one."""
+    """Starts exchanges in place of `process`, with the same outcome; its own process starts with the first of them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class Nursery:
             return int(_all_of(ours) or _FAILED)
 
     def close(self) -> None:
-        """End the nursery; what it has forked goes on."""
+        """End the nursery; the exchanges it forked keep running."""
         if self._control is not None and self._process is not None:
             self._control.close()
             self._process.wait()
@@ -69,14 +69,14 @@ class Nursery:
 
 @contextmanager
 def starting_with(start: Start) -> Iterator[None]:
-    """Start the exchanges of this process in this way."""
+    """Start this process's exchanges with the given function while the block runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "_start", start)
         yield
 
 
 def without_nursery() -> AbstractContextManager[None]:
-    """Start the exchanges of this process as everybody else's are started, in interpreters of their own."""
+    """Start this process's exchanges as the product does, each in a new interpreter, while the block runs."""
     return starting_with(_IN_A_NEW_INTERPRETER)
 
 
@@ -85,7 +85,7 @@ def _all_of(stream: socket.socket) -> bytes:
 
 
 def main() -> None:
-    """Fork an exchange for each request, one after the other, until nobody is left who could ask."""
+    """Fork an exchange for each request, one at a time, until the last caller is gone."""
     for name in _PRELOADED:
         importlib.import_module(name)
     gc.freeze()
@@ -103,7 +103,9 @@ def main() -> None:
                     answer.close()
                     _serve(asked, log)
                 _, status = os.waitpid(child, 0)
-                answer.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+                # The caller may have given up waiting.
+                with suppress(OSError):
+                    answer.sendall(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 def _serve(asked: dict[str, Any], log: int) -> NoReturn:
@@ -122,7 +124,7 @@ def _serve(asked: dict[str, Any], log: int) -> NoReturn:
         code = importlib.import_module("tradebot.exchange.__main__").main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else _FAILED
-    except BaseException:  # noqa: BLE001 -- it must never go on as if it were the nursery
+    except BaseException:  # noqa: BLE001 -- a child must never run on as if it were the nursery
         traceback.print_exc()
     finally:
         sys.stdout.flush()

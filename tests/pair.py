@@ -12,14 +12,14 @@ from tradebot.__main__ import main
 
 PATIENCE_S = 120
 _gates: list[Barrier] = []
-"""Where this process waits for the other one."""
+"""Where this process waits for the other one, once it has begun."""
 
 
 @contextmanager
 def two_processes() -> Iterator[Callable[..., list[Said]]]:
-    """Yield what runs a command line in both of two processes at once and returns how each ended.
+    """Yield a function that runs a command line in two processes at once and returns how each run ended.
 
-    They run one command line after another, so that what they import is imported once.
+    The same two processes run every command line, so each of them imports everything only once.
     """
     context = multiprocessing.get_context("spawn")
     gate = context.Barrier(2)

@@ -51,7 +51,7 @@ def _is_decimal(text: str) -> bool:
 
 
 def _or_false(check: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Return a check that says no where another one raises."""
+    """Return a check that answers False where the given one raises."""
 
     def holds(text: str) -> bool:
         try:

@@ -54,7 +54,7 @@ def parameters(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_no_made_up_request_meets_a_5xx_or_an_undocumented_answer(
     world: World, read: Callable[[], Api], pytestconfig: pytest.Config
 ) -> None:
-    # Read here, because it takes longer to load than all that the other tests need.
+    # Imported here because it takes longer to load than everything the other tests need.
     import schemathesis
     from schemathesis.core.result import Ok
     from schemathesis.generation import GenerationMode

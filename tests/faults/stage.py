@@ -257,7 +257,7 @@ class Stage:
 
 @cache
 def _market(sessions: int) -> dict[str, bytes]:
-    """Return the files of a new exchange of this many sessions: all stages begin with the same ones."""
+    """Return the files of a new exchange with this many sessions; every stage starts from the same ones."""
     spec = MarketSpec(
         start=date(2026, 11, 16),
         symbols=SYMBOLS,

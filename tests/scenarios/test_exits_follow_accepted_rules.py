@@ -17,9 +17,9 @@ STRAY = "TRADEBOT_FOO"
 
 
 @pytest.fixture
-def holder(awake: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+def holder(shared_trader: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
     """Yield a copy of a bot that holds positions, an hour before the session is over for entries."""
-    with copied(awake.folder, tmp_path / "state", capsys, trade) as bot:
+    with copied(shared_trader.folder, tmp_path / "state", capsys, trade) as bot:
         yield bot
 
 

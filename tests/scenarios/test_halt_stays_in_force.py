@@ -16,17 +16,19 @@ PASS = ("trade-once", "--force-slot", "--json")
 
 
 @pytest.fixture
-def armed(awake: Bot) -> Bot:
+def armed(shared_trader: Bot) -> Bot:
     """Return the module's bot, half an hour into its second session and armed, with a copy of its books beside."""
-    kept = awake.folder.with_name("kept")
+    kept = shared_trader.folder.with_name("kept")
     if not kept.exists():
-        assert "DRY_RUN" in awake.json("trade-once", "--dry-run")["refused"], "nothing would trade, so nothing is shown"
+        assert "DRY_RUN" in shared_trader.json("trade-once", "--dry-run")["refused"], (
+            "nothing would trade, so nothing is shown"
+        )
         kept.mkdir()
         for name in BOOKS:
-            shutil.copy(awake.folder / name, kept)
-    if not switch.armed(awake.folder):
-        assert awake.says("unhalt", "--confirm", awake.tail()).code == 0
-    return awake
+            shutil.copy(shared_trader.folder / name, kept)
+    if not switch.armed(shared_trader.folder):
+        assert shared_trader.says("unhalt", "--confirm", shared_trader.tail()).code == 0
+    return shared_trader
 
 
 def entries(bot: Bot) -> int:

@@ -19,30 +19,30 @@ def kinds(told: dict[str, Any]) -> set[str]:
     return {finding["kind"] for finding in told["findings"]}
 
 
-def test_a_fill_that_could_not_be_read_is_ours_as_soon_as_it_can_whatever_filled_meanwhile(awake: Bot) -> None:
-    assert awake.says("trade-once").code == ExitCode.DONE
-    (order,) = of(awake, "order_accepted")
-    assert requests.post(f"{awake.url}/exchange/v1/faults", data=NO_PRICE, timeout=60).status_code == 200
-    awake.says("exchange", "tick", "2m")
-    told = awake.json("reconcile")
+def test_a_fill_that_could_not_be_read_is_ours_as_soon_as_it_can_whatever_filled_meanwhile(shared_trader: Bot) -> None:
+    assert shared_trader.says("trade-once").code == ExitCode.DONE
+    (order,) = of(shared_trader, "order_accepted")
+    assert requests.post(f"{shared_trader.url}/exchange/v1/faults", data=NO_PRICE, timeout=60).status_code == 200
+    shared_trader.says("exchange", "tick", "2m")
+    told = shared_trader.json("reconcile")
     assert ({"unreadable", "missing_fill", "orphan"} <= kinds(told), told["plan"]) == (True, None)
-    assert requests.delete(f"{awake.url}/exchange/v1/faults", timeout=60).status_code == 200
+    assert requests.delete(f"{shared_trader.url}/exchange/v1/faults", timeout=60).status_code == 200
     other = "MSFT" if order["symbol"] != "MSFT" else "NVDA"
-    order_by_hand(awake.url, other, "1", "typed by hand")
-    awake.says("exchange", "tick", "10m")
-    assert kinds(awake.json("reconcile")) == {"by_hand"}
-    fills = {row["id"]: row["strategy"] for row in awake.json("fills")["fills"]}
+    order_by_hand(shared_trader.url, other, "1", "typed by hand")
+    shared_trader.says("exchange", "tick", "10m")
+    assert kinds(shared_trader.json("reconcile")) == {"by_hand"}
+    fills = {row["id"]: row["strategy"] for row in shared_trader.json("fills")["fills"]}
     assert fills == {
         line["activity_id"]: "flow" if line["client_order_id"] == order["client_order_id"] else "foreign"
-        for line in of(awake, "fill")
+        for line in of(shared_trader, "fill")
     }
 
 
-def test_a_copy_whose_order_filled_between_two_looks_ends_all_entries(awake: Bot) -> None:
-    order_by_hand(awake.url, "NVDA", "1", COPY)
-    awake.says("exchange", "tick", "2m")
-    before = len(of(awake, "order_accepted"))
-    assert "unknown_order" in kinds(awake.json("reconcile"))
-    assert awake.says("trade-once", "--force-slot").code == ExitCode.REFUSED
-    assert COPY in awake.says("status").out
-    assert len(of(awake, "order_accepted")) == before
+def test_a_copy_whose_order_filled_between_two_looks_ends_all_entries(shared_trader: Bot) -> None:
+    order_by_hand(shared_trader.url, "NVDA", "1", COPY)
+    shared_trader.says("exchange", "tick", "2m")
+    before = len(of(shared_trader, "order_accepted"))
+    assert "unknown_order" in kinds(shared_trader.json("reconcile"))
+    assert shared_trader.says("trade-once", "--force-slot").code == ExitCode.REFUSED
+    assert COPY in shared_trader.says("status").out
+    assert len(of(shared_trader, "order_accepted")) == before

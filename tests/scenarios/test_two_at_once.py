@@ -19,15 +19,15 @@ def wire() -> Iterator[Wire]:
         yield server
 
 
-def test_two_runs_at_once_end_as_one(awake: Bot) -> None:
+def test_two_runs_at_once_end_as_one(shared_trader: Bot) -> None:
     with two_processes() as at_once:
         for verb in ("trade-once", "evaluate-exits", "fetch-flow", "reconcile", "score"):
-            awake.says("exchange", "tick", "5m")
-            said = at_once(verb, "--json", "--state-dir", str(awake.folder))
+            shared_trader.says("exchange", "tick", "5m")
+            said = at_once(verb, "--json", "--state-dir", str(shared_trader.folder))
             assert [run.code for run in said] == [0, 0], said
             if verb in ("trade-once", "evaluate-exits", "fetch-flow"):
                 assert sum("SLOT_TAKEN" in run.out for run in said) == 1, (verb, said)
-    accepted = [line for line in log(awake.url) if line["event"] == "order_accepted"]
+    accepted = [line for line in log(shared_trader.url) if line["event"] == "order_accepted"]
     assert accepted, "nothing was sent, so nothing could be sent twice"
     assert set(Counter(line["client_order_id"] for line in accepted).values()) == {1}
     assert set(Counter((line["symbol"], line["side"]) for line in accepted).values()) == {1}
@@ -38,13 +38,13 @@ def test_two_runs_at_once_end_as_one(awake: Bot) -> None:
     [(503, ExitCode.UNAVAILABLE, "VENUE_UNREACHABLE"), (401, ExitCode.AUTHENTICATION, "KEYS_REFUSED")],
 )
 def test_what_the_venue_causes_has_its_exit_code_and_is_why_nothing_was_traded(
-    awake: Bot, wire: Wire, status: int, code: ExitCode, reason: str
+    shared_trader: Bot, wire: Wire, status: int, code: ExitCode, reason: str
 ) -> None:
     wire.answer(Scripted(status, {"message": "no"}))
-    with opened(Options(str(awake.folder)), {}) as app:
+    with opened(Options(str(shared_trader.folder)), {}) as app:
         app.__dict__["exchange_url"] = wire.url
         with pytest.raises(TradebotError) as failed:
             trade_once.run(app, by="test")
     assert failed.value.code == code
-    why = awake.json("why-no-orders")["explanation"]
+    why = shared_trader.json("why-no-orders")["explanation"]
     assert (why["verdict"], why["funnel"]["reasons"][0]["reason"]) == ("broken", reason)

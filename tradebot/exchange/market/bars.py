@@ -305,7 +305,7 @@ def _times(bar: Bar, factors: tuple[Fraction, Fraction], priced: Callable[[int],
 
 
 def _product(number: int, factor: Fraction) -> int:
-    """Return what `round(number * factor)` gives, half to even, in a sixth of the time."""
+    """Return `round(number * factor)`, half to even, six times as fast."""
     whole, rest = divmod(number * factor.numerator, factor.denominator)
     twice = 2 * rest
     return whole + (twice > factor.denominator or (twice == factor.denominator and whole % 2 == 1))
