@@ -142,7 +142,7 @@ def plain(value: object) -> str:
 
 
 ERRORS = frozenset({Reason.PASS_FAILED, Reason.KEYS_REFUSED, Reason.VENUE_UNREACHABLE})
-"""Reasons that stand for an error, whose message the pass recorded."""
+"""Reasons for an error, whose message the pass recorded."""
 _ORDER_OF_BLAME = (Cause.BROKEN, Cause.BLOCKED, Cause.UNKNOWN, Cause.IDLE)
 
 

@@ -147,7 +147,7 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...
 
 
 def _request(orders: OrderPort, intent: Intent) -> Reply:
-    """Send the one request that an intent stands for."""
+    """Send the one request of an intent."""
     if intent.operation is Operation.CANCEL:
         return orders.cancel(intent)
     return orders.submit(intent) if intent.operation is Operation.SUBMIT else orders.replace(intent)

@@ -340,7 +340,7 @@ def _label(activity_id: str, fills: Sequence[OwnedFill]) -> tuple[OwnedFill, ...
 
 
 def named(name: str, fills: Sequence[OwnedFill], origin: Origin, about: str) -> tuple[OwnedFill, ...]:
-    """Return fills that say what they stand for, each with a name of its own."""
+    """Return the fills with their origin, each under a unique name."""
     return tuple(
         replace(owned, fill=replace(owned.fill, activity_id=f"{name}:{part}"), origin=origin, about=about)
         for part, owned in enumerate(fills)

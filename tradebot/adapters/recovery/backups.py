@@ -1,6 +1,6 @@
 """Back up the books: the ledger and journal of one moment, verified before the copy counts.
 
-Each backup has a folder with its manifest. The bytes lie in `parts`, where a backup only stores what differs from the
+Each backup has a folder with its manifest. The bytes are in `parts`, where a backup only stores what differs from the
 one before.
 """
 

@@ -281,7 +281,7 @@ def digests_of(records: Iterable[Record]) -> dict[bytes, bool]:
 
 
 def identity(record: Record, kind: str | None = None) -> bytes:
-    """Return a digest of what identifies a record, as one of its own kind or of another."""
+    """Return a digest of what identifies a record, taken as its own kind or as `kind`."""
     return digest(kind or record.kind, words_of(record))
 
 

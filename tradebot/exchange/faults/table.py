@@ -36,7 +36,7 @@ class Parameter(NamedTuple):
 class Fault(NamedTuple):
     """One fault. `value` is its main option; `on_event` means that it can apply to stream events.
 
-    `role` is what it acts on: "answer" the reply, "order" the fate of the request, "data" the contents of the reply,
+    `role` is what it acts on: "answer" the reply, "order" the outcome of the request, "data" the contents of the reply,
     "stream" events, "market" a symbol. `goes_with` lists the kinds of request it applies to; empty means any.
     """
 
