@@ -13,6 +13,8 @@ import hypothesis
 import pytest
 
 pytest_plugins = ["tests.bot_fixtures"]
+# What is imported and collected stays. Searching it for garbage so often would take a tenth of the suite's time.
+gc.set_threshold(50_000)
 
 LONG = (
     "tests/faults/test_schedules.py",
