@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from commands.shared.help import PURPOSES
+from tests.bot import made
 
 HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "starlette", "uvicorn"}
 CLI = {"click", "pydantic", "rich", "typer"}
 VERBS = [*(verb.split() for verbs in PURPOSES.values() for verb in verbs), ["exchange"]]
+READING = ("status", "why-no-orders", "positions", "orders", "fills", "events", "config show")
 PROGRAM = """
 import json, pathlib, sys
 report, *sys.argv[1:] = sys.argv[1:]
@@ -23,51 +26,64 @@ finally:
     pathlib.Path(report).write_text(json.dumps(sorted(sys.modules)))
 """
 
-HELPS = """
+SEVERAL = """
 import json, sys
 from tradebot.__main__ import main
-for verb in json.loads(sys.argv[1]):
-    code = main([*verb, "--help"])
-    print(json.dumps([verb, code, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
+sys.argv[0] = "tradebot"
+for line in json.loads(sys.argv[1]):
+    code = main(line)
+    print(json.dumps([line, code, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
 """
-"""Helps of all verbs in one process: what one of them loads is there from then on."""
+"""Command lines one after the other in one process: what one of them loads is there from then on."""
 
 
 def run(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], set[str]]:
     """Run one command in a separate process; return how it ended and the modules it loaded."""
     report = folder / "modules.json"
-    program = [sys.executable, "-c", PROGRAM, str(report), *arguments]
-    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = python(folder, PROGRAM, str(report), *arguments)
     return done, set(json.loads(report.read_text()))
 
 
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("state")
-    done, _ = run(folder, "init", "--state-dir", str(folder / "state"), "--mode", "sandbox")
+def run_several(folder: Path, lines: list[list[str]]) -> tuple[str, list[tuple[list[str], int, set[str]]]]:
+    """Run commands in one process; return what they print, and each with its code and the modules loaded by its end."""
+    done = python(folder, SEVERAL, json.dumps(lines))
     assert done.returncode == 0, done.stderr
-    return folder
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line for line, _, _ in told] == lines
+    return done.stdout, [(line, code, set(loaded)) for line, code, loaded in told]
+
+
+def python(folder: Path, *program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", *program]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("state")
+    with made(folder / "state"):
+        yield folder
 
 
 def test_help_of_no_verb_loads_anything_heavy(tmp_path: Path) -> None:
-    program = [sys.executable, "-c", HELPS, json.dumps([(), *VERBS])]
-    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    told = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [verb for verb, code, _ in told if code] == []
-    assert [(verb, HEAVY & set(loaded)) for verb, _, loaded in told if HEAVY & set(loaded)] == []
-    assert done.stdout.count("Usage: tradebot") == len(told) == len(VERBS) + 1
+    printed, told = run_several(tmp_path, [[*verb, "--help"] for verb in ([], *VERBS)])
+    assert [line for line, code, _ in told if code] == []
+    assert [(line, HEAVY & loaded) for line, _, loaded in told if HEAVY & loaded] == []
+    assert printed.count("Usage: tradebot") == len(VERBS) + 1
 
 
-@pytest.mark.parametrize("verb", ["status", "why-no-orders", "positions", "orders", "fills", "events", "config show"])
-def test_a_command_that_reads_loads_nothing_heavy(state: Path, verb: str) -> None:
-    done, loaded = run(state, *verb.split(), "--state-dir", str(state / "state"))
+def test_a_command_that_reads_loads_nothing_heavy(state: Path) -> None:
+    place = ["--state-dir", str(state / "state")]
+    _, told = run_several(state, [[*verb.split(), *place] for verb in READING])
     # No cycle has run in this state, which why-no-orders reports as a finding.
-    assert done.returncode in {0, 10}, done.stderr
-    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
-    assert {name.split(".")[1] for name in loaded if name.startswith("commands.")} == {
-        "app", "shared", verb.split(maxsplit=1)[0].replace("-", "_"),
-    }  # fmt: skip
+    assert [line for line, code, _ in told if code not in {0, 10}] == []
+    assert [(line, HEAVY & loaded) for line, _, loaded in told if HEAVY & loaded] == []
+
+
+def test_a_verb_loads_no_other_verb(state: Path) -> None:
+    done, loaded = run(state, "status", "--state-dir", str(state / "state"))
+    assert done.returncode == 0, done.stderr
+    assert {name.split(".")[1] for name in loaded if name.startswith("commands.")} == {"app", "shared", "status"}
 
 
 def test_halt_acts_before_the_command_line_library_is_loaded(state: Path) -> None:

@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 
+from tradebot.exchange import process
+
 ROOT = Path(__file__).resolve().parents[2]
 OWNERS = """
 import json, importlib.metadata as metadata, tradebot, commands, jobs
 owners = {}
 for distribution in metadata.distributions():
     # The dependencies' folder holds the record of this checkout's own editable install; it lists no module.
-    for file in distribution.files or []:
-        owners.setdefault(file.parts[0], set()).add(distribution.name)
+    for line in (distribution.read_text("RECORD") or "").splitlines():
+        owners.setdefault(line.partition("/")[0], set()).add(distribution.name)
 print(json.dumps({
     "owners": {name: sorted(owners.get(name, ())) for name in ("tradebot", "commands", "jobs")},
     "homes": [module.__path__[0] for module in (tradebot, commands, jobs)],
@@ -54,7 +56,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     share_dependencies(fresh.environment)
     (wheel,) = folder.glob("*.whl")
     pip = ["-m", "pip", "--python", str(fresh.environment / "bin" / "python")]
-    python([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)])
+    python([*pip, "install", "--quiet", "--no-index", "--no-deps", "--no-compile", str(wheel)])
     return fresh
 
 
@@ -134,6 +136,7 @@ def test_help_is_printed_from_an_empty_folder(installed: Installed) -> None:
 def test_ten_minutes_of_demo_run_from_an_empty_folder(installed: Installed) -> None:
     state = installed.elsewhere / "state"
     done = installed.run("tradebot", "demo", "--minutes", "10", "--state-dir", str(state), "--json")
+    process.stop(state / "exchange")
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(done.stdout), dict)
     assert (state / "ledger.db").exists()

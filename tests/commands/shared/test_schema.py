@@ -76,9 +76,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
     served = f"exchange serve --state-dir {place / 'served'} {SMALL}"
     (place / "lines").write_text('{"symbol": "AAPL", "side": "buy", "score": 0.6}\nnonsense\n')
     with ExitStack() as stack:
-        with redirect_stdout(io.StringIO()) as out:
-            folder = stack.enter_context(made(place / "state", "--json"))
-        keep(kept, "init", out.getvalue())
+        folder = stack.enter_context(made(place / "state"))
         bot = Keeper(folder, kept)
         beside = {line: stack.enter_context(running(line)) for line in (f"events -f --state-dir {folder}", served)}
         session(bot, place / "lines")
@@ -95,11 +93,13 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> list[Printed]:
             keep(kept, line, program.stdout.readline())
     for line in ("completion bash", "completion nonsense", f"strategy new mine --path {place / 'mine'}"):
         keep(kept, line, said(line))
-    try:
-        line = f"demo --minutes 1 --state-dir {place / 'demo'} {SMALL}"
-        keep(kept, line, said(line))
-    finally:
-        process.stop(place / "demo" / "exchange")
+    for verb in ("init", "demo --minutes 1"):
+        state = place / verb.split()[0]
+        line = f"{verb} --state-dir {state} {SMALL}"
+        try:
+            keep(kept, line, said(line))
+        finally:
+            process.stop(state / "exchange")
     return kept
 
 

@@ -123,15 +123,18 @@ def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
     assert "3 passed" in said
 
 
-@pytest.mark.parametrize("name", ["settings", "candidate", "strategy_desk", "mapping", "class"])
-def test_a_name_that_the_template_uses_too_gives_a_package_that_works(name: str, tmp_path: Path) -> None:
-    assert main(["strategy", "new", name, "--path", str(tmp_path / name), "--json"]) == 0
-    run(
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"),
-        cwd=tmp_path / name,
-        PYTHONPATH=str(tmp_path / name),
+def test_names_that_the_template_uses_too_give_packages_that_work(tmp_path: Path) -> None:
+    names = ("settings", "candidate", "strategy_desk", "mapping", "class")
+    for name in names:
+        assert main(["strategy", "new", name, "--path", str(tmp_path / name), "--json"]) == 0
+    said = run(
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"),
+        *(f"{name}/tests" for name in names),
+        cwd=tmp_path,
+        PYTHONPATH=os.pathsep.join(str(tmp_path / name) for name in names),
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )
+    assert f"{3 * len(names)} passed" in said
 
 
 @pytest.mark.parametrize(
