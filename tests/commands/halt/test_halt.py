@@ -26,10 +26,16 @@ from tradebot.adapters.state import switch
 from tradebot.adapters.state.send_lock import FolderSendLock
 
 HEAVY = ("typer", "click", "rich", "pydantic", "yaml", "requests", "alpaca", "pandas", "argparse", "dataclasses")
+NO_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+"""Every write to a file fails after this, as on a full disk."""
+
+
+def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
 
 def no_room() -> None:
-    """Let every write to a file fail, as on a full disk."""
+    """Do the same in this process."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
@@ -330,7 +336,7 @@ def test_what_the_history_alone_could_hold_is_kept_by_the_next_halt(copy: Bot) -
 
 
 def test_a_full_disk_does_not_stop_a_halt(copy: Bot) -> None:
-    done = run(["halt", "--state-dir", str(copy.folder)], first=no_room)
+    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(copy.folder))
     assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
     assert not (copy.folder / "HALT").exists(), "the fault did not fire"
     assert state_of(copy.folder) == "REDUCE_ONLY"
@@ -389,8 +395,7 @@ def test_a_halt_loads_nothing_heavy(copy: Bot) -> None:
         "import sys; from tradebot.__main__ import main; main();"
         f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
     )
-    command = [sys.executable, "-c", code, "halt", "--state-dir", str(copy.folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = python(code, "halt", "--state-dir", str(copy.folder))
     assert (done.stderr.strip(), state_of(copy.folder)) == ("[]", "REDUCE_ONLY")
 
 
