@@ -31,7 +31,7 @@ def further_lines(path: Path, request: Request, latch: Latch, orders: Orders | N
         lines.append(f"  working orders: {orders['cancelled']} canceled, {closing} sent")
         if orders["problem"]:
             lines.append(f"  not everything was done: {orders['problem']}")
-            if not latch.unrecorded:
+            if not latch.unrecorded and _next_step(latch, orders) != RECOVER:
                 lines.append("  next: tradebot evaluate-exits")
     lines.append(f"Only orders that reduce risk are sent. Next: {_next_step(latch, orders)}, then tradebot unhalt")
     return aimed("\n".join(lines))

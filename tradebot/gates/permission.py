@@ -106,8 +106,8 @@ def described(difference: Difference) -> str:
     if not difference.known:
         return f"{difference.name} is new ({_shown(difference.now)}, {difference.origin}) and hasn't been accepted yet"
     accepted = _shown(difference.approved)
-    now = f"is {_shown(difference.now)} ({difference.origin})" if difference.given else "was removed"
-    return f"{difference.name} was accepted as {accepted} and {now}"
+    now = f"is {_shown(difference.now)}" if difference.given else "was removed"
+    return f"{difference.name} was accepted as {accepted} and {now} ({difference.origin})"
 
 
 def _shown(value: object) -> str:

@@ -106,9 +106,9 @@ def test_fault_041_symbol_with_letters_that_deceive(bot: Bot, verb: str, symbol:
 @pytest.mark.parametrize("symbol", ["", " \t"], ids=["empty", "blank"])
 def test_a_symbol_that_is_empty_names_nothing_and_never_everything(bot: Bot, verb: str, symbol: str) -> None:
     words = verb.split()
-    assert f"there is an empty word after {words[-1]}" in refused(bot, *words, symbol)
+    assert f"there is an empty argument after {words[-1]}" in refused(bot, *words, symbol)
     if words[-1].startswith("--") and words[-1] != "--manage":
-        assert "there is an empty word after" in refused(bot, *words[:-1], f"{words[-1]}={symbol}")
+        assert "there is an empty argument after" in refused(bot, *words[:-1], f"{words[-1]}={symbol}")
 
 
 @pytest.mark.parametrize("verb", NAMING)

@@ -287,9 +287,9 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
 def _how_to_write(path: Path, place: object, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"see its owner and mode with ls -ld {path}, and make it writable: chmod u+rwx {path}"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"free up disk space: df -h {path}"
-    return f"see what is in the way: ls -ld {place}"
+    if error.errno == errno.EISDIR:
+        return f"see what is in the way: ls -ld {place}"
+    return f"free up disk space (df -h {path}), or make the folder writable (ls -ld {path})"
 
 
 def _in_the_way(path: Path) -> Path | None:
