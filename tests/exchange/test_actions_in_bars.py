@@ -22,7 +22,7 @@ from tradebot.exchange.market.actions import (
     Action,
     before_trading,
 )
-from tradebot.exchange.market.bars import UNITS, Bar, Market
+from tradebot.exchange.market.bars import UNITS, Bar, Market, _product
 from tradebot.exchange.market.generator import GeneratedBars
 from tradebot.exchange.market.sessions import Calendar, build_calendar
 from tradebot.exchange.market.spec import MarketError, MarketSpec, default_symbols
@@ -35,6 +35,17 @@ RATIOS = st.sampled_from([(2, 1), (3, 2), (10, 1), (7, 3), (1, 2), (1, 10), (3, 
 @pytest.fixture(scope="module")
 def calendar() -> Calendar:
     return build_calendar(date(2025, 3, 3), 4)
+
+
+@given(number=st.integers(0, 10**7), ratio=RATIOS, others=st.lists(RATIOS, max_size=2))
+def test_a_product_is_rounded_as_python_rounds_a_fraction(
+    number: int, ratio: tuple[int, int], others: list[tuple[int, int]]
+) -> None:
+    factor = Fraction(1)
+    for new, old in (ratio, *others):
+        factor *= Fraction(new, old)
+    assert _product(number, factor) == round(number * factor)
+    assert _product(2 * number + 1, Fraction(1, 2)) == round(Fraction(2 * number + 1, 2)), "half goes to even"
 
 
 def market_of(calendar: Calendar, *actions: Action) -> Market:
