@@ -30,7 +30,10 @@ def run(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command line to its end, under further settings; `first` is done by its process before anything else."""
     with start(arguments, subprocess.DEVNULL, first=first, **environ) as program:
-        texts = program.communicate(timeout=120)
+        try:
+            texts = program.communicate(timeout=120)
+        finally:
+            program.kill()
     return subprocess.CompletedProcess(arguments, program.returncode, *texts)
 
 
@@ -43,7 +46,7 @@ def start(
 ) -> "subprocess.Popen[str]":
     """Start a command line with its output in pipes."""
     become, pipe = partial(_become, arguments, first, environ), subprocess.PIPE
-    # What is dangerous with threads is to need what another one holds; the program begins with locks of its own.
+    # A fork is dangerous where another thread may hold what is needed; the program begins with locks of its own.
     return subprocess.Popen([PROGRAM], text=True, stdin=stdin, stdout=pipe, stderr=pipe, preexec_fn=become)  # noqa: PLW1509
 
 
