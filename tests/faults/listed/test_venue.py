@@ -349,7 +349,7 @@ def test_fault_084_clock_and_calendar_disagree(says_open: bool, stored: bool) ->
     before = list(scene.venue.submitted)
     refused = leaving(scene).job_decision
     assert refused is not None
-    said = f"venue {'open' if says_open else 'closed'}, calendar {'open' if stored else 'closed'}"
+    said = f"broker {'open' if says_open else 'closed'}, calendar {'open' if stored else 'closed'}"
     assert (refused.reason, refused.observed) == (Reason.CALENDAR_DISAGREES, said)
     trade_once(scene.world(wanted("JPM")), call(slot="open+32m"))
     assert scene.venue.submitted == before
