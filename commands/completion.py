@@ -30,7 +30,10 @@ SHELLS = {
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A shell's script, and the commands that load it into this shell and into every new one."""
+    """A shell's script, and the commands that load it into this shell and into every new one.
+
+    `always` must be typed in that shell, because Typer installs for the one in which it runs.
+    """
 
     shell: str
     script: str
@@ -47,7 +50,7 @@ def run(shell: str | None, environ: "os._Environ[str] | dict[str, str]") -> Repo
         what = f"completion doesn't support {clean(chosen)}" if chosen else "can't tell which shell you use"
         raise OperatorError(what, f"tradebot completion {' | '.join(SHELLS)}")
     script = get_completion_script(prog_name="tradebot", complete_var=VARIABLE, shell=chosen)
-    data = Completion(chosen, script, SHELLS[chosen], f"{invoked_as()} --install-completion {chosen}")
+    data = Completion(chosen, script, SHELLS[chosen], f"{invoked_as()} --install-completion")
     return Report("completion", data, lambda console: _render(console, data, script_only=shell is not None))
 
 
