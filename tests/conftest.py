@@ -1,10 +1,13 @@
 """What holds for every test: loopback only, no settings from outside, and no skip that is not on the list."""
 
+import atexit
 import fnmatch
 import gc
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterable, MutableMapping
 from pathlib import Path
@@ -29,6 +32,10 @@ LONG = (
 """Where the tests stand that take long."""
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 DONT_WRITE_BYTECODE = sys.dont_write_bytecode
+PLACES = ("/dev/shm", "/tmp", "/var/tmp")  # noqa: S108 -- a folder of its own is made there
+"""Where the tests' folders can be: memory first, because every write of the books is synced."""
+ROOM = 2 << 30
+"""Bytes that must be free; a run takes a fifth of it."""
 OUTSIDE_SETTINGS = (
     "ALPACA_*",
     "APCA_*",
@@ -143,7 +150,25 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"skip not on the list in tests/{ALLOWED_SKIPS.name}: {reason}", red=True)
 
 
+def place_for_folders(places: Iterable[str]) -> str | None:
+    """Return the first of these folders that can be written and has room; None if there is none."""
+    return next((p for p in places if os.access(p, os.W_OK) and shutil.disk_usage(p).free > ROOM), None)
+
+
+def use_short_folder() -> None:
+    """Keep temporary folders under a short name without blanks, whatever TMPDIR says, and remove them in the end.
+
+    Names of sockets are limited to some 100 bytes, and tests compare texts that name folders. `--basetemp` keeps them.
+    """
+    folder = tempfile.mkdtemp(prefix="tests-", dir=place_for_folders(PLACES))
+    os.chmod(folder, 0o711)  # Some tests become another user, who must get through.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["TMPDIR"], tempfile.tempdir = folder, None
+
+
 forget_outside_settings(os.environ)
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    use_short_folder()
 # Where nothing compiled may be kept, every worker would rewrite the assertions of all test files again, which takes
 # longer than everything else before the first test.
 sys.dont_write_bytecode = False

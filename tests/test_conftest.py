@@ -3,12 +3,13 @@
 import os
 import socket
 from itertools import chain
+from pathlib import Path
 
 import hypothesis
 import pytest
 import pytest_socket
 
-from tests.conftest import counts, forget_outside_settings, part, rank, unlisted_skips
+from tests.conftest import counts, forget_outside_settings, part, place_for_folders, rank, unlisted_skips
 
 
 def test_a_skip_whose_reason_is_on_the_list_passes() -> None:
@@ -31,6 +32,11 @@ def test_long_files_are_begun_first_and_the_rest_keeps_its_order() -> None:
         "tests/faults/x.py",
     ]
     assert sorted(places, key=rank) == [places[3], places[1], places[0], places[2]]
+
+
+def test_folders_go_to_the_first_place_that_has_room(tmp_path: Path) -> None:
+    assert place_for_folders([str(tmp_path / "none"), "/proc", str(tmp_path)]) == str(tmp_path)
+    assert place_for_folders([str(tmp_path / "none")]) is None
 
 
 def test_the_parts_of_a_campaign_are_the_whole_and_share_nothing() -> None:

@@ -148,7 +148,7 @@ def _note_other_cash(requested: Sequence[tuple[str, Decimal | None]], accounts: 
 
 
 def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | None) -> Serving:
-    from tradebot.adapters.state.state_folder import EXCHANGE
+    from tradebot.adapters.state.state_folder import EXCHANGE, option
     from tradebot.app.connecting import SANDBOX_KEY
 
     times = {name: datetime.fromisoformat(status[name]) for name in ("now", "next_open", "next_close")}
@@ -168,7 +168,7 @@ def _serving(path: Path, url: str, status: Mapping[str, Any], rate_limit: int | 
         rate_limit=rate_limit,
         faults=tuple(status["faults"]),
         finished=status["finished"],
-        tick=None if status["finished"] else f"tradebot exchange tick {step} --state-dir {path}",
+        tick=None if status["finished"] else f"tradebot exchange tick {step} {option(path)}",
         **times,
     )
 

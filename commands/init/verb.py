@@ -69,13 +69,14 @@ def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, A
 
 def _refuse_other_mode(path: Path, mode: str, file: Path | None) -> None:
     """Refuse a mode that contradicts the environment or a file: every later verb would refuse the folder."""
+    from tradebot.adapters.state.state_folder import option
     from tradebot.app.settings import modes_said
     from tradebot.model.trading import Mode
 
     for found, where, remedy in modes_said(os.environ, file):
         if found in set(Mode) and found != mode:
             message = f"{where} says {found}, but you asked for mode {mode}"
-            raise OperatorError(message, f"tradebot init --mode {found} --state-dir {path}, or {remedy}")
+            raise OperatorError(message, f"tradebot init --mode {found} {option(path)}, or {remedy}")
 
 
 @contextmanager
@@ -93,7 +94,8 @@ def _refuse_marked(path: Path) -> None:
 
     if state_folder.marked(path):
         raise OperatorError(
-            f"{path} is a state folder already", f"see tradebot status --state-dir {path}, or name another folder"
+            f"{path} is a state folder already",
+            f"see tradebot status {state_folder.option(path)}, or name another folder",
         )
 
 
@@ -179,13 +181,13 @@ def make_market(path: Path, settings: "Settings", flags: dict[str, Any]) -> list
 
 def _notes(path: Path) -> tuple[str, ...]:
     """Return which parts of its files the market leaves out, and how to reach flow captured after a close."""
-    from tradebot.adapters.state.state_folder import EXCHANGE
+    from tradebot.adapters.state.state_folder import EXCHANGE, option
     from tradebot.app import sandbox
 
     sentences, complete_at = sandbox.remarks_on(path / EXCHANGE)
     if complete_at is None:
         return sentences
-    tick = f"tradebot exchange tick {complete_at} --state-dir {path}"
+    tick = f"tradebot exchange tick {complete_at} {option(path)}"
     return (*sentences, f"some of the flow was captured after the close; to reach all of it: {tick}")
 
 
@@ -254,7 +256,7 @@ def _render(console: "Console", made: Made) -> None:
     console.print(f"  {_permitted(made)}")
     for remark in made.notes:
         console.print(f"  {remark}", markup=False, highlight=False)
-    console.print(f"Next: tradebot reconcile --state-dir {made.state_dir}", markup=False)
+    console.print("Next: tradebot reconcile", markup=False)
 
 
 def _permitted(made: Made) -> str:

@@ -70,7 +70,7 @@ _flag: ContextVar[str] = ContextVar("_flag", default="")
 def aim(arguments: Sequence[str]) -> None:
     """Remember which folder this command line acts on."""
     folder = meant(arguments)
-    _flag.set("" if folder == state_folder.DEFAULT else f" --state-dir {_quoted(str(folder))}")
+    _flag.set("" if folder == state_folder.DEFAULT else f" {state_folder.option(folder)}")
 
 
 def meant(arguments: Sequence[str]) -> Path:
@@ -117,12 +117,6 @@ def _named(arguments: Sequence[str]) -> str | None:
         if word == "--state-dir" or word.startswith("--state-dir=")
     ]
     return named[-1] if named else None
-
-
-def _quoted(path: str) -> str:
-    from shlex import quote
-
-    return quote(path)
 
 
 def _typed(written: Callable[[str], str], found: re.Match[str]) -> str:

@@ -42,7 +42,7 @@ def require_own(folder: StateFolder) -> None:
     if (marked.id, marked.account_number) != (folder.id, folder.account_number):
         raise OperatorError(
             f"{folder.path} now holds the state of another bot, for account …{marked.tail}.",
-            f"stop this one; tradebot status --state-dir {folder.path} shows whose it is",
+            f"stop this one; tradebot status {state_folder.option(folder.path)} shows whose it is",
             code=ExitCode.REFUSED,
         )
 

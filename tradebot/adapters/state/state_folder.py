@@ -90,10 +90,17 @@ def resolve(flag: str | None, environ: Mapping[str, str]) -> Path:
     return Path(flag or environ.get(ENVIRONMENT) or DEFAULT)
 
 
+def option(path: Path) -> str:
+    """Return the option that names a folder, quoted for a shell where that is necessary."""
+    from shlex import quote
+
+    return f"--state-dir {quote(str(path))}"
+
+
 def create(path: Path, mode: str, account_number: str, kind: str, at: datetime) -> StateFolder:
     """Create and mark a folder for its owner only; OperatorError if it already is a state or can't be made one."""
     if marked(path):
-        raise OperatorError(f"{path} is already a state folder.", f"tradebot status --state-dir {path}")
+        raise OperatorError(f"{path} is already a state folder.", f"tradebot status {option(path)}")
     state = StateFolder(path, os.urandom(8).hex(), kind, mode, account_number, at.astimezone(UTC))
     prepare(path)
     try:
@@ -114,7 +121,7 @@ def prepare(path: Path) -> None:
         if foreign:
             raise OperatorError(
                 f"{path} is neither empty nor a state: it holds {', '.join(foreign[:3])}{' …' * (len(foreign) > 3)}.",
-                f"name a new folder: --state-dir {path / DEFAULT}",
+                f"name a new folder: {option(path / DEFAULT)}",
             )
         for folder in (path, path / EXCHANGE, path / PLANS):
             if not folder.is_dir():
@@ -363,4 +370,4 @@ def _init(path: Path, environ: Mapping[str, str]) -> str:
     """
     described_mode = (environ.get("TRADING_MODE") or environ.get("TRADEBOT_MODE") or path.name).lower()
     mode = f" --mode {described_mode}" if described_mode in ("paper", "live") else ""
-    return f"tradebot init{mode} --state-dir {path}"
+    return f"tradebot init{mode} {option(path)}"
