@@ -161,7 +161,8 @@ def use_short_folder() -> None:
     Names of sockets are limited to some 100 bytes, and tests compare texts that name folders. `--basetemp` keeps them.
     """
     folder = tempfile.mkdtemp(prefix="tests-", dir=place_for_folders(PLACES))
-    os.chmod(folder, 0o711)  # Some tests become another user, who must get through.
+    # Some tests become another user, who must get through.
+    os.chmod(folder, 0o711)  # noqa: S103
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["TMPDIR"], tempfile.tempdir = folder, None
 

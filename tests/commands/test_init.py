@@ -164,6 +164,7 @@ def test_a_mode_that_the_environment_contradicts_makes_nothing(place: Bot, monke
 def test_a_folder_named_after_a_mode_is_not_made_as_a_sandbox(place: Bot, verb: str) -> None:
     assert "init --mode paper --state-dir paper" in place.says(verb, "--state-dir", "paper").err
     assert "init --state-dir mine" in place.says(verb, "--state-dir", "mine").err
+    assert "init --state-dir 'my bot'\n" in place.says(verb, "--state-dir", "my bot").err
 
 
 @pytest.mark.parametrize("verb", ["init", "doctor", "status", "demo", "halt"])
