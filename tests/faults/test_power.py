@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 41) if SOAK else range(1, 2)
 BOTS, FOLDERS = (3, 26) if SOAK else (1, 7)
-"""One bot loses its power about sixty times in a day, one folder about twelve times."""
+"""One bot loses its power some fifty times in a day, one folder about twelve times."""
 SEEN_IN_DAYS = ("synchronous-off", "journal-not-synced")
 SEEN_IN_FOLDERS = (*SEEN_IN_DAYS, "folder-not-synced")
 
@@ -54,7 +54,7 @@ def test_a_bot_that_loses_its_power_anywhere_ends_its_day_as_one_that_never_did(
     found = lost("days", "--seed", str(seed), "--count", str(BOTS), *controlled(*SEEN_IN_DAYS))
     assert held(found["problems"], *SEEN_IN_DAYS) == []
     record_property("losses of power", found["losses"])
-    assert found["losses"] > 50 * BOTS
+    assert found["losses"] > 40 * BOTS
     assert found["unsafe"] > found["losses"], "hardly anything was at stake"
 
 
