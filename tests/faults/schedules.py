@@ -346,7 +346,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--first", type=int, default=1, help="the seed of the first schedule")
     parser.add_argument("--count", type=int, default=100, help="how many schedules")
-    parser.add_argument("--control", action="append", type=_control, help="break the bot so; again for another way")
+    parser.add_argument(
+        "--control", action="append", default=[], type=_control, help="break the bot in this way; again for another way"
+    )
     parser.add_argument("--tell", action="store_true", help="say what happens")
     asked = parser.parse_args()
     with standing() as ground:
