@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(0 if SOAK else 300)
 def test_no_call_of_a_pass_can_fail_without_a_clear_end_and_a_recovery(
     flags: tuple[str, ...], record_property: Callable[[str, object], None]
 ) -> None:
-    days = DAYS * 4 if flags else DAYS
+    days = DAYS * 5 if flags else DAYS
     command = [sys.executable, "-m", "tests.faults.nth", "--count", str(BOTS), "--days", str(days), *flags]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=7200, check=False)
     assert done.returncode in (0, 1), done.stderr

@@ -356,3 +356,36 @@ def test_a_failed_write_leaves_nothing_half_done(folder: Path, books: SqliteLedg
     assert books.fills() == ()
     books.apply_orders((make_order(),), NOW)
     assert books.claim_slot("score", DAY, "s", "me", NOW).won
+
+
+READS: tuple[Callable[[SqliteLedger], object], ...] = (
+    lambda books: books.intents(),
+    lambda books: books.intent("any"),
+    lambda books: books.last_acknowledged(),
+    lambda books: books.orders(),
+    lambda books: books.unpromised_orders(),
+    lambda books: books.owners(),
+    lambda books: books.fills(),
+    lambda books: books.opening_cash(),
+    lambda books: books.cash_adjustments(),
+    lambda books: books.booked(),
+    lambda books: books.slot_claims(DAY),
+    lambda books: books.sessions(DAY, DAY),
+    lambda books: books.halts(),
+    lambda books: books.last_reconcile(),
+    lambda books: books.high_water("flow", "AAPL", NOW),
+    lambda books: books.equity_peak(),
+    lambda books: books.acknowledged(),
+    lambda books: books.acknowledged_since(),
+    lambda books: books.tallies.counts(),
+    lambda books: books.file.check(),
+)
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_read_that_the_database_breaks_off_is_an_error_for_a_person_and_no_bug(
+    books: SqliteLedger, read: Callable[[SqliteLedger], object]
+) -> None:
+    books.file.database.set_progress_handler(lambda: 1, 1)
+    with pytest.raises(OperatorError):
+        read(books)

@@ -122,12 +122,17 @@ class LedgerFile:
 
         Raises what `check_pages` and `check_journal` raise.
         """
-        with translated(self.path):
-            ((version,),) = self.database.execute("PRAGMA data_version")
+        version = self.version()
         if self._checked_version != version:
             self.check_pages()
             self.check_journal()
             self._checked_version = version
+
+    def version(self) -> int:
+        """Return a number that changes whenever another connection has written."""
+        with translated(self.path):
+            ((version,),) = self.database.execute("PRAGMA data_version")
+        return int(version)
 
     def check_pages(self) -> int:
         """Read every page and row of the ledger; return the number of pages.

@@ -159,8 +159,7 @@ class Orders:
 
         The result is cached until this process or another one writes.
         """
-        ((elsewhere,),) = self._file.database.execute("PRAGMA data_version")
-        written = elsewhere, self._file.database.total_changes
+        written = self._file.version(), self._file.database.total_changes
         if self._owners_read is None or self._owners_read[0] != written:
             self._owners_read = written, self._read_owners()
         return self._owners_read[1]
