@@ -181,7 +181,7 @@ def script() -> list[tuple[str, stores.Write]]:
     by_hand = {("halted", stores.put_folder_for_halt)}
     writes = [write for write in stores.script() if write not in by_hand]
     half = len(writes) // 2
-    latches = [("halted", latched), ("active", stores.books(stores.unhalt))] * 4
+    latches: list[tuple[str, stores.Write]] = [("halted", latched), ("active", stores.Books(stores.unhalt))] * 4
     return [
         *writes[:half],
         ("backed up", backed_up),

@@ -16,7 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -39,20 +39,27 @@ from tradebot.model.trading import ReconcileMark, TradingState
 
 Write = Callable[[Path], None]
 ROUNDS = 2
-FEW_POINTS, MOST_POINTS = 2, 5
-"""A process dies within so many points, so that each round of writes sees many deaths."""
-TOGETHER = 40
+MOST_POINTS = (2, 5, 5, 30)
+"""A process dies within so many points, drawn each time, so that each round of writes sees many deaths."""
+MOST_WHILE_MADE = (5, 15, 30, 60)
+"""The same for one that makes a folder: that is one write of dozens of points."""
+TOGETHER = 47
 """In so many folders one process stands at a point when SIGKILL ends it."""
 
 
-def books(write: Callable[[SqliteLedger], None]) -> Write:
-    """Return a write that opens the books, as a process of its own does, and closes them."""
+@dataclass(frozen=True)
+class Books:
+    """A write into the books: they are opened for it, as by a process of its own, unless they are open, and closed."""
 
-    def of(folder: Path) -> None:
-        with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
-            write(ledger)
+    write: Callable[[SqliteLedger], None]
 
-    return of
+    def __call__(self, folder: Path) -> None:
+        self.into(SqliteLedger.open(folder, ACCOUNT))
+
+    def into(self, ledger: SqliteLedger) -> None:
+        """Write, and close the books."""
+        with closing(ledger):
+            self.write(ledger)
 
 
 def create(folder: Path) -> None:
@@ -129,16 +136,16 @@ def traded(number: int) -> list[tuple[str, Write]]:
             ledger.abandon(lost.client_order_id, "gone", at)
 
     return [
-        (f"promised {name}", books(lambda ledger: _ignored(ledger.promise(order, (PASSED,))))),
-        (f"settled {name}", books(settled)),
-        (f"sent again {name}", books(sent_again)),
-        (f"filled {number}", books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"a{number}", at)], at)))),
-        (f"marked {number}", books(lambda ledger: ledger.put_high_water("flow", f"S{number}", NOW, Decimal(100)))),
-        (f"booked {number}", books(lambda ledger: _ignored(ledger.book(activity(number, at), at)))),
-        (f"promised {lost.client_order_id}", books(lambda ledger: _ignored(ledger.promise(lost, (PASSED,))))),
-        (f"given up {number}", books(given_up)),
-        (f"slot {number}", books(lambda ledger: _ignored(ledger.claim_slot("trade-once", DAY, f"s{number}", "", at)))),
-        (f"compared {number}", books(lambda ledger: ledger.mark_reconciled(ReconcileMark(at, 0, 0)))),
+        (f"promised {name}", Books(lambda ledger: _ignored(ledger.promise(order, (PASSED,))))),
+        (f"settled {name}", Books(settled)),
+        (f"sent again {name}", Books(sent_again)),
+        (f"filled {number}", Books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"a{number}", at)], at)))),
+        (f"marked {number}", Books(lambda ledger: ledger.put_high_water("flow", f"S{number}", NOW, Decimal(100)))),
+        (f"booked {number}", Books(lambda ledger: _ignored(ledger.book(activity(number, at), at)))),
+        (f"promised {lost.client_order_id}", Books(lambda ledger: _ignored(ledger.promise(lost, (PASSED,))))),
+        (f"given up {number}", Books(given_up)),
+        (f"slot {number}", Books(lambda ledger: _ignored(ledger.claim_slot("trade-once", DAY, f"s{number}", "", at)))),
+        (f"compared {number}", Books(lambda ledger: ledger.mark_reconciled(ReconcileMark(at, 0, 0)))),
     ]
 
 
@@ -164,9 +171,9 @@ def script() -> list[tuple[str, Write]]:
     writes: list[tuple[str, Write]] = [("created", create), ("facts", open_facts)]
     for number in range(ROUNDS):
         writes += traded(number)
-        writes += [("halted", books(halt)), ("torn", tear), ("active", books(unhalt)), ("events", fill_the_events)]
-    by_hand = [("halted", put_folder_for_halt), ("active", books(unhalt)), ("halted", touch_halt)]
-    return writes + [*by_hand, ("active", books(unhalt))] * 3
+        writes += [("halted", Books(halt)), ("torn", tear), ("active", Books(unhalt)), ("events", fill_the_events)]
+    unhalted: tuple[str, Write] = ("active", Books(unhalt))
+    return writes + [("halted", put_folder_for_halt), unhalted, ("halted", touch_halt), unhalted] * 3
 
 
 class Book:
@@ -187,21 +194,30 @@ class Book:
 
     def turn(self) -> Turn:
         """Return a process that judges what was done, then does the rest, and dies at one of its next points."""
-        # Some live longer: a folder is not made within so few points.
-        most = self._chance.choice((FEW_POINTS, MOST_POINTS, MOST_POINTS, 6 * MOST_POINTS))
+        most = self._chance.choice(MOST_POINTS if self.first else MOST_WHILE_MADE)
         left = iter(range(self._chance.randint(1, most) - 1))
         return Turn(partial(self.live, self._writes[self.first :]), lambda point: next(left, None) is None)
 
     def live(self, writes: list[tuple[str, Write]], child: Child) -> int:
         """Judge before the points are armed, with the eyes of another process than those that wrote; then write."""
-        names = [name for name, _ in (*self._writes, self._writes[0])]
-        for problem in broken(self.folder, names[: self.first], names[self.first]):
-            child.tell(f"{BROKEN}{problem}")
+        judged = self._judged(child) if self.first else None
         child.arm()
         for _, write in writes:
-            write(self.folder)
+            if judged and isinstance(write, Books):
+                write.into(judged)
+                judged = None
+            else:
+                write(self.folder)
             child.tell(DONE)
         return 0
+
+    def _judged(self, child: Child) -> SqliteLedger:
+        """Judge the books and return them open, for whatever is written into them next."""
+        names = [name for name, _ in (*self._writes, self._writes[0])]
+        ledger = SqliteLedger.open(self.folder, ACCOUNT)
+        for problem in unsound(ledger, names[: self.first], names[self.first]):
+            child.tell(f"{BROKEN}{problem}")
+        return ledger
 
     def note(self, end: Ended) -> None:
         """Take in how a turn ended."""
@@ -216,23 +232,28 @@ DONE, BROKEN = "done", "broken: "
 
 
 def broken(folder: Path, done: list[str], doing: str) -> Iterator[str]:
+    """Yield what is wrong with the books of a folder, once it was made."""
+    if "created" in done:
+        with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
+            yield from unsound(ledger, done, doing)
+
+
+def unsound(ledger: SqliteLedger, done: list[str], doing: str) -> Iterator[str]:
     """Yield what was said to be done and is not there, and where journal and ledger part.
 
     While the end of a halt is being written, either state may be in force; ACTIVE only once the halt was put away.
     """
-    if "created" not in done:
-        return
-    with closing(SqliteLedger.open(folder, ACCOUNT)) as ledger:
-        if ledger.tallies.compare_journal().missing:
-            yield "the ledger holds what its journal does not"
-        kept = {f"promised {name}" for name in ledger.promised_ids()}
-        yield from (f"{what}, and it is not there" for what in done if what[:9] == "promised " and what not in kept)
-        latches = [what for what in done if what in ("halted", "active")]
-        halted = latches[-1:] == ["halted"] and doing != "active"
-        if halted and ledger.trading_state().state is TradingState.ACTIVE:
-            yield "halted, and it is active"
-        if ledger.trading_state().state is TradingState.ACTIVE and list(folder.glob("HALT.*.taken")):
-            yield "active, and its halt was not put away"
+    if ledger.tallies.compare_journal().missing:
+        yield "the ledger holds what its journal does not"
+    kept = {f"promised {name}" for name in ledger.promised_ids()}
+    yield from (f"{what}, and it is not there" for what in done if what[:9] == "promised " and what not in kept)
+    latches = [what for what in done if what in ("halted", "active")]
+    halted = latches[-1:] == ["halted"] and doing != "active"
+    active = ledger.trading_state().state is TradingState.ACTIVE
+    if halted and active:
+        yield "halted, and it is active"
+    if active and list(ledger.file.folder.glob("HALT.*.taken")):
+        yield "active, and its halt was not put away"
 
 
 def left(folder: Path) -> Mapping[str, object]:
@@ -268,10 +289,6 @@ def campaign(root: Path, seed: int, folders: Iterable[int]) -> Found:
     gc.freeze()
     for some in _some(folders, TOGETHER):
         books = {number: Book(root / f"folder{number}", writes, f"{seed}.{number}") for number in some}
-        for number, book in books.items():
-            if number % 2:
-                # Spared until its folder is made, so that what comes next is killed as often.
-                book.note(alone(partial(book.live, writes[:1]), lambda point: False))
         _play(list(books.values()))
         for number, book in books.items():
             found.hit.update(book.hit)

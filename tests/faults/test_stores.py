@@ -13,9 +13,9 @@ from tests.faults.failpoints import OFF_THE_ROAD, every_point
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
-SEEDS = range(1, 19) if SOAK else range(1, 2)
-FOLDERS = 40 if SOAK else 35
-KILLS = 140 * FOLDERS
+SEEDS = range(1, 22) if SOAK else range(1, 2)
+FOLDERS = 47
+KILLS = 105 * FOLDERS
 STORES = ("ledger_file.", "journal.", "switch.", "state_folder.", "events.", "facts_schema.create")
 
 pytestmark = pytest.mark.timeout(0 if SOAK else 600)
