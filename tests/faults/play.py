@@ -1,22 +1,29 @@
 """The campaigns as a program, so that children are forked from one thread that has imported everything.
 
-    python -m tests.faults.play kills --seed 1 --bots 20
+    python -m tests.faults.play stops=12 kills=20 prices --seed 1
     python -m tests.faults.play kills --seed 1 --only bot7
 
-It prints one JSON line: what was done, which points were hit, and every broken promise with the command that replays
-the bot that broke it. It ends with 1 where there was one.
+Those that are named are played on one stage, one after the other, and none sees another one's accounts. It prints one
+JSON line with what was done in each, which points were hit, and every broken promise with the command that replays the
+bot that broke it. It ends with 1 where there was one.
 """
 
 import argparse
 import gc
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
-from tests.faults import stops as stopping
-from tests.faults.kills import FIRST, Tally, entries, exits, kills, reconciled
+from tests.faults.kills import FIRST, SCRIPT, Tally, entries, exits, kills, reconciled
 from tests.faults.prices import TROUBLES, TWINS, prices
 from tests.faults.stage import Stage, set_up
+from tests.faults.stops import TWIN, stops
+
+STOPS, KILLS, PRICES = CAMPAIGNS = ("stops", "kills", "prices")
+"""In the order in which they are played: the first takes no time, and each of the others a day."""
+BOTS = 20
+UNTIL_HALF_AN_HOUR_S = 29 * 60
 
 
 def warm_up(stage: Stage) -> None:
@@ -29,35 +36,64 @@ def warm_up(stage: Stage) -> None:
     gc.freeze()
 
 
-def played(campaign: str, seed: int, names: list[str]) -> Tally:
-    """Play one campaign on a stage of its own."""
+def bots_of(campaign: str, count: int) -> list[str]:
+    """Return the bots of a campaign, so many where their number is open."""
+    numbers = range(1, count + 1)
+    return {
+        STOPS: [f"{('halt', TWIN)[number % 2]}-{number}" for number in numbers],
+        KILLS: [f"bot{number}" for number in numbers],
+        PRICES: [*TROUBLES, TWINS],
+    }[campaign]
+
+
+def played(seed: int, bots: Mapping[str, Sequence[str]]) -> dict[str, Tally]:
+    """Play the campaigns whose bots are named; whichever others are played, each has the same market and time."""
+    tallies = {}
     with set_up() as stage:
         warm_up(stage)
-        if campaign == "prices":
-            return prices(stage, names)
-        return kills(stage, seed, names) if campaign == "kills" else stopping.stops(stage, seed, names)
+        if STOPS in bots:
+            tallies[STOPS] = stops(stage, seed, bots[STOPS])
+        if KILLS in bots:
+            tallies[KILLS] = kills(stage, seed, bots[KILLS])
+        if PRICES in bots:
+            for step in (line for _, line in SCRIPT if isinstance(line, dict) and KILLS not in bots):
+                stage.tick(**step)
+            stage.tick(seconds=UNTIL_HALF_AN_HOUR_S)
+            tallies[PRICES] = prices(stage, bots[PRICES])
+    return tallies
+
+
+def told(seed: int, campaign: str, tally: Tally) -> dict[str, object]:
+    """Return what a campaign has to tell, each problem with the command that replays its bot."""
+    replay = f"python -m tests.faults.play {campaign} --seed {seed} --only"
+    problems = [f"{problem} [{replay} {problem.partition(':')[0]}]" for problem in dict.fromkeys(tally.problems)]
+    return {"hits": tally.hits, "runs": tally.runs, "hit": tally.hit, "problems": problems}
+
+
+def _campaign(text: str) -> tuple[str, str]:
+    """Return the name of a campaign, and what stands after it."""
+    name, _, rest = text.partition("=")
+    if name not in CAMPAIGNS:
+        raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(CAMPAIGNS)}")
+    return name, rest
 
 
 def main() -> int:
     """Play what the arguments say, print one JSON line, and tell whether every promise held."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("campaign", choices=("kills", "stops", "prices"))
+    parser.add_argument("campaigns", nargs="+", type=_campaign, help="stops, kills or prices; kills=3 has three bots")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bots", type=int, default=20, help="how many bots are killed, or stopped")
     parser.add_argument("--only", action="append", help="play this bot; again for another one")
-    parser.add_argument("--control", action="append", default=[], help="play this one too, broken on purpose")
+    parser.add_argument(
+        "--control", action="append", default=[], type=_campaign, help="kills=retry-on-post: play a broken one too"
+    )
     asked = parser.parse_args()
-    numbers = range(1, asked.bots + 1)
-    every = [f"bot{n}" for n in numbers]
-    if asked.campaign == "stops":
-        every = [f"{('halt', stopping.TWIN)[n % 2]}-{n}" for n in numbers]
-    if asked.campaign == "prices":
-        every = [*TROUBLES, TWINS]
-    tally = played(asked.campaign, asked.seed, [*(asked.only or every), *asked.control])
-    replay = f"python -m tests.faults.play {asked.campaign} --seed {asked.seed} --only"
-    problems = [f"{problem} [{replay} {problem.partition(':')[0]}]" for problem in dict.fromkeys(tally.problems)]
-    print(json.dumps({"hits": tally.hits, "runs": tally.runs, "hit": tally.hit, "problems": problems}))
-    return 1 if problems else 0
+    bots = {name: asked.only or bots_of(name, int(count or BOTS)) for name, count in asked.campaigns}
+    for campaign, control in asked.control:
+        bots[campaign] = [*bots[campaign], control]
+    found = {name: told(asked.seed, name, tally) for name, tally in played(asked.seed, bots).items()}
+    print(json.dumps(found))
+    return 1 if any(one["problems"] for one in found.values()) else 0
 
 
 if __name__ == "__main__":

@@ -4,16 +4,18 @@ import random
 import signal
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from tests.faults import judge
-from tests.faults.kills import FIRST, REFERENCE, Tally, entries, reconciled
+from tests.faults.kills import FIRST, Tally, entries, reconciled
 from tests.faults.stage import Bot, Fatal, Run, Stage, run, run_all
 from tradebot.adapters.state import send_lock, switch
 from tradebot.model.trading import TradingState
 
 TWIN = "twin"
+NEVER_STOPPED = "never-stopped"
 LAST_CHANCE = {
     "no-lock": "alpaca.send.before",
     "cached-halt": "alpaca.send.after",
@@ -24,7 +26,7 @@ LAST_CHANCE = {
 
 def points_of(stage: Stage) -> list[tuple[str, int]]:
     """Return every point of a pass of entries, as its name and which time it is reached."""
-    spared, met, found = stage.bot(REFERENCE), Counter[str](), []
+    spared, met, found = stage.bot(NEVER_STOPPED), Counter[str](), []
     run(spared, reconciled(spared), None)
     for name in run(spared, entries(FIRST)(spared), None).points:
         met[name] += 1
@@ -32,7 +34,7 @@ def points_of(stage: Stage) -> list[tuple[str, int]]:
     return found
 
 
-def stops(stage: Stage, seed: int, names: list[str]) -> Tally:
+def stops(stage: Stage, seed: int, names: Sequence[str]) -> Tally:
     """Stop bots at different points of a pass of entries; those named as twins meet another bot there, others a halt.
 
     A name is `halt-NUMBER` or `twin-NUMBER`, with `-CONTROL` after it for one that is broken on purpose.
