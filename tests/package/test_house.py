@@ -4,9 +4,10 @@ import ast
 import re
 import statistics
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -54,16 +55,30 @@ def core_modules() -> list[Path]:
     return sorted(m for room in rooms for m in ([room] if room.suffix == ".py" else room.rglob("*.py")))
 
 
+class Read(NamedTuple):
+    """Where a module does what the rules are about, and how long its functions are."""
+
+    worldly: list[str]
+    broad: list[str]
+    tries: list[str]
+    lengths: dict[str, int]
+
+
 @cache
-def tree(path: Path) -> tuple[ast.AST, ...]:
-    """Return every node of a module."""
-    return tuple(ast.walk(ast.parse(path.read_text())))
-
-
-def nodes(paths: Iterable[Path]) -> Iterator[tuple[str, ast.AST]]:
-    for path in paths:
-        for node in tree(path):
-            yield f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}", node
+def read(path: Path) -> Read:
+    """Read a module once for all rules, and keep no tree of it."""
+    found, place = Read([], [], [], {}), str(path.relative_to(ROOT))
+    for node in ast.walk(ast.parse(path.read_text())):
+        where = f"{place}:{getattr(node, 'lineno', 0)}"
+        if reads_the_world(node):
+            found.worldly.append(where)
+        if is_broad(node):
+            found.broad.append(where)
+        if isinstance(node, ast.Try):
+            found.tries.append(where)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.lengths[f"{where} {node.name}"] = (node.end_lineno or node.lineno) - node.lineno + 1
+    return found
 
 
 def reads_the_world(node: ast.AST) -> bool:
@@ -85,14 +100,6 @@ def is_broad(node: ast.AST) -> bool:
     if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "suppress":
         return any(isinstance(a, ast.Name) and a.id in broad for a in node.args)
     return False
-
-
-def function_lengths() -> dict[str, int]:
-    return {
-        f"{where} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
-        for where, node in nodes(modules(*CODE))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
 
 
 def text_files() -> Iterator[Path]:
@@ -126,7 +133,7 @@ def test_the_guard_sees_each_way_to_read_the_world(source: str) -> None:
 
 
 def test_the_core_and_the_jobs_read_no_clock_no_chance_and_no_environment() -> None:
-    assert [where for where, node in nodes([*core_modules(), *modules("jobs")]) if reads_the_world(node)] == []
+    assert [where for path in (*core_modules(), *modules("jobs")) for where in read(path).worldly] == []
 
 
 def test_the_core_contract_names_every_room_of_the_core() -> None:
@@ -138,11 +145,11 @@ def test_the_core_contract_names_every_room_of_the_core() -> None:
 def test_the_stories_hold_no_try() -> None:
     stories = [path for path in core_modules() if "cycle" in path.relative_to(ROOT).parts[1]]
     assert stories
-    assert [where for where, node in nodes(stories) if isinstance(node, ast.Try)] == []
+    assert [where for path in stories for where in read(path).tries] == []
 
 
 def test_at_most_three_handlers_are_broad() -> None:
-    broad = [where for where, node in nodes(modules(*CODE)) if is_broad(node)]
+    broad = [where for path in modules(*CODE) for where in read(path).broad]
     assert len(broad) <= 3, broad
 
 
@@ -151,7 +158,7 @@ def test_modules_stay_under_400_lines() -> None:
 
 
 def test_functions_stay_short() -> None:
-    lengths = function_lengths()
+    lengths = {name: length for path in modules(*CODE) for name, length in read(path).lengths.items()}
     assert {name: n for name, n in lengths.items() if n > 50} == {}
     assert statistics.median(lengths.values()) <= 6
     assert statistics.quantiles(lengths.values(), n=10)[-1] <= 16

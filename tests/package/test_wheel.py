@@ -19,10 +19,11 @@ import json, importlib.metadata as metadata, tradebot, commands, jobs
 owners = {}
 for distribution in metadata.distributions():
     # The dependencies' folder holds the record of this checkout's own editable install; it lists no module.
-    for line in (distribution.read_text("RECORD") or "").splitlines():
-        owners.setdefault(line.partition("/")[0], set()).add(distribution.name)
+    named = {line.partition("/")[0] for line in (distribution.read_text("RECORD") or "").splitlines()}
+    for name in named & {"tradebot", "commands", "jobs"}:
+        owners.setdefault(name, []).append(distribution.name)
 print(json.dumps({
-    "owners": {name: sorted(owners.get(name, ())) for name in ("tradebot", "commands", "jobs")},
+    "owners": owners,
     "homes": [module.__path__[0] for module in (tradebot, commands, jobs)],
     "files": [str(file) for file in metadata.files("tradebot")],
 }))
@@ -55,8 +56,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     python(["-m", "venv", "--without-pip", str(fresh.environment)])
     share_dependencies(fresh.environment)
     (wheel,) = folder.glob("*.whl")
-    pip = ["-m", "pip", "--python", str(fresh.environment / "bin" / "python")]
-    python([*pip, "install", "--quiet", "--no-index", "--no-deps", "--no-compile", str(wheel)])
+    install = ["-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile", str(wheel)]
+    done = fresh.run("python", *install)
+    assert done.returncode == 0, done.stderr
     return fresh
 
 
