@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobs.timetable import CHAIN, slots
+from tests import forked
 from tests.bot import PROGRAM, made
 from tests.builders import SESSION
 from tradebot.app.settings import load
@@ -104,14 +105,38 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-def run(command: str, state: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+def surroundings(state: Path, programs: Path) -> dict[str, str]:
+    """Return all that is in the environment of what cron or systemd starts, the programs in a folder of ours."""
+    return {"HOME": str(state.parent), "TRADEBOT_STATE": str(state), "PATH": f"{programs}:/usr/bin:/bin"}
+
+
+def run(command: str, state: Path, programs: Path = PROGRAM.parent) -> "subprocess.CompletedProcess[str]":
     """Run a command line as a shell of cron or systemd would, with the installed paths put where ours are."""
-    here = {"HOME": str(state.parent), "TRADEBOT_STATE": str(state), "PATH": f"{PROGRAM.parent}:/usr/bin:/bin"}
-    placed = command.replace(INSTALLED, str(PROGRAM.parent))
-    program = ["/bin/sh", "-c", placed]
+    program, here = ["/bin/sh", "-c", command.replace(INSTALLED, str(programs))], surroundings(state, programs)
     return subprocess.run(
-        program, env={**environment, **here}, cwd=state.parent, capture_output=True, text=True, timeout=120, check=False
+        program, env=here, cwd=state.parent, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def does(command: str, state: Path, tmp_path: Path) -> Iterator["subprocess.CompletedProcess[str]"]:
+    """Run a command line with a program that prints and keeps what it is told, then ours with all that it was told.
+
+    Yield how each ended, the shell first. Ours begins as a copy of the tests' process, in the same surroundings.
+    """
+    kept, recorder = tmp_path / "told", tmp_path / "tradebot"
+    recorder.write_text(f'#!/bin/sh\necho "$*" | tee -a {kept}\n')
+    recorder.chmod(0o755)
+    yield run(command, state, tmp_path)
+    lines = kept.read_text().splitlines()
+    kept.unlink()
+    for line in lines:
+        yield forked.run(line.split(), first=lambda: begin(state))
+
+
+def begin(state: Path) -> None:
+    os.chdir(state.parent)
+    os.environ.clear()
+    os.environ.update(surroundings(state, PROGRAM.parent))
 
 
 def test_the_crontab_knocks_in_each_slot_of_the_timetable_and_on_weekdays_only() -> None:
@@ -136,11 +161,17 @@ def test_the_jobs_that_look_again_when_asked_again_are_knocked_for_once_a_slot()
         assert sum(e.runs_at(m) for e in knocks for m in moments) == len(slots(job, times, SESSION))
 
 
-def test_the_lines_of_the_crontab_run_as_they_stand(state: Path) -> None:
+def test_the_lines_of_the_crontab_run_as_they_stand(state: Path, tmp_path: Path) -> None:
     _, entries = crontab()
+    verbs = 0
     for command in dict.fromkeys(entry.command for entry in entries):
-        done = run(command, state)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), command
+        shell, *programs = does(command, state, tmp_path)
+        assert (shell.returncode, shell.stdout, shell.stderr) == (0, "", ""), command
+        assert [(done.returncode, done.stderr) for done in programs] == [(0, "")] * command.count("tradebot"), command
+        verbs += len(programs)
+    assert verbs == len(Job)
+    done = run(entries[-1].command, state)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.name))
@@ -172,14 +203,14 @@ def test_each_timer_starts_a_unit_that_is_there(path: Path) -> None:
     assert instance is None or instance[1] in set(Job)
 
 
-def test_the_one_shot_services_run_the_verbs_in_the_order_of_the_chain(state: Path) -> None:
+def test_the_one_shot_services_run_the_verbs_in_the_order_of_the_chain(state: Path, tmp_path: Path) -> None:
     chain = commands(DEPLOY / "systemd" / "tradebot-chain.service")
     (template,) = commands(DEPLOY / "systemd" / "tradebot-pass@.service")
     assert [line.split() for line in chain] == [[f"{INSTALLED}/tradebot", job] for job in CHAIN[:-1]]
     assert template == f"{INSTALLED}/tradebot %i"
     for line in (chain[-1], template.replace("%i", "reconcile")):
-        done = run(line, state)
-        assert done.returncode == 0, done.stderr
+        ends = list(does(line, state, tmp_path))
+        assert [done.returncode for done in ends] == [0, 0], ends
 
 
 def test_systemd_takes_the_units(tmp_path: Path) -> None:

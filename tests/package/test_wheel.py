@@ -135,9 +135,9 @@ def test_help_is_printed_from_an_empty_folder(installed: Installed) -> None:
     assert "trade-once" in done.stdout
 
 
-def test_ten_minutes_of_demo_run_from_an_empty_folder(installed: Installed) -> None:
+def test_three_minutes_of_demo_run_from_an_empty_folder(installed: Installed) -> None:
     state = installed.elsewhere / "state"
-    done = installed.run("tradebot", "demo", "--minutes", "10", "--state-dir", str(state), "--json")
+    done = installed.run("tradebot", "demo", "--minutes", "3", "--state-dir", str(state), "--json")
     process.stop(state / "exchange")
     assert done.returncode == 0, done.stderr
     assert isinstance(json.loads(done.stdout), dict)
