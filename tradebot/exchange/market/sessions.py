@@ -6,7 +6,7 @@ someone asks for sessions beyond it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
@@ -121,8 +121,8 @@ def build_calendar(start: date, count: int) -> Calendar:
     """Return `count` NYSE sessions from `start` on, with history before them and a few after."""
     before = start - timedelta(days=HISTORY_SESSIONS * 3 // 2 + 30)
     after = start + timedelta(days=(count + _FOLLOWING_SESSIONS) * 3 // 2 + 30)
-    sessions = _nyse(before.isoformat(), after.isoformat())
-    first = sum(session.date < start.isoformat() for session in sessions)
+    sessions = _nyse(before, after)
+    first = bisect_left(sessions, (start.isoformat(),))
     if first < HISTORY_SESSIONS or len(sessions) < first + count + 1:
         raise MarketError(
             f"the calendar doesn't reach {count} sessions from {start}", "choose another --start or fewer --sessions"
@@ -136,15 +136,21 @@ def full_calendar(calendar: Calendar) -> Calendar:
     """Extend a calendar with the surrounding NYSE sessions: all that Alpaca has, and one more for settlement."""
     own = calendar.all
     last = max(LAST_DAY, own[-1].date)
-    known = _nyse(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())
+    known = _nyse(date.fromisoformat(FIRST_DAY), date.fromisoformat(last) + _LONGEST_PAUSE)
     before = [session for session in known if session.date < own[0].date]
     after = [session for session in known if session.date > own[-1].date]
     settling = sum(session.date <= last for session in after)
     return Calendar((*before, *own, *after[: settling + 1]), len(before) + calendar.first, len(calendar.market))
 
 
-@lru_cache(maxsize=8)
-def _nyse(first: str, last: str) -> tuple[Session, ...]:
+def _nyse(first: date, last: date) -> tuple[Session, ...]:
+    """Return the NYSE sessions of all that Alpaca has and of a range of days, so that most ranges take one building."""
+    end = date.fromisoformat(LAST_DAY) + _LONGEST_PAUSE
+    return _built(min(first.isoformat(), FIRST_DAY), max(last, end).isoformat())
+
+
+@lru_cache(maxsize=2)
+def _built(first: str, last: str) -> tuple[Session, ...]:
     """Return the NYSE sessions between two dates, inclusive."""
     from exchange_calendars import get_calendar
 
