@@ -113,9 +113,7 @@ def surroundings(state: Path, programs: Path) -> dict[str, str]:
 def run(command: str, state: Path, programs: Path = PROGRAM.parent) -> "subprocess.CompletedProcess[str]":
     """Run a command line as a shell of cron or systemd would, with the installed paths put where ours are."""
     program, here = ["/bin/sh", "-c", command.replace(INSTALLED, str(programs))], surroundings(state, programs)
-    return subprocess.run(
-        program, env=here, cwd=state.parent, capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run(program, env=here, cwd=state.parent, capture_output=True, text=True, timeout=120, check=False)
 
 
 def does(command: str, state: Path, tmp_path: Path) -> Iterator["subprocess.CompletedProcess[str]"]:
