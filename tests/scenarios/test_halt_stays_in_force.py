@@ -1,14 +1,14 @@
 """A halt holds whatever becomes of the folder afterwards, by the exchange's log; and it falls in a damaged one."""
 
 import shutil
-import sys
 from collections.abc import Callable
 
 import pytest
 
 from tests.bot import Bot, log
-from tests.commands.halt.test_halt import NO_ROOM, python
-from tests.privileges import without_privileges
+from tests.commands.halt.test_halt import no_room
+from tests.forked import run
+from tests.privileges import drop
 from tradebot.adapters.state import switch
 
 BOOKS = ("ledger.db", "journal.jsonl")
@@ -104,7 +104,7 @@ def test_a_halt_is_in_force_while_the_ledger_is_lost_and_after_it_came_back(arme
 
 def test_a_halt_typed_on_a_full_disk_is_in_force(armed: Bot) -> None:
     before = entries(armed)
-    done = python(f"{NO_ROOM}from tradebot.__main__ import main; main()", "halt", "--state-dir", str(armed.folder))
+    done = run(["halt", "--state-dir", str(armed.folder)], first=no_room)
     assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
     assert (armed.says(*PASS).code, entries(armed)) == (3, before)
 
@@ -113,11 +113,10 @@ def test_a_halt_typed_in_a_read_only_folder_is_in_force_there_and_after_it_was_o
     before = entries(armed)
     armed.folder.chmod(0o500)
     try:
-        done = without_privileges([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(armed.folder)])
+        done = run(["halt", "--state-dir", str(armed.folder)], first=drop)
         assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
         assert (armed.folder / "ARMED").read_bytes() == b""
-        command = [sys.executable, "-m", "tradebot", *PASS, "--state-dir", str(armed.folder)]
-        assert without_privileges(command).returncode != 0
+        assert run([*PASS, "--state-dir", str(armed.folder)], first=drop).returncode != 0
     finally:
         armed.folder.chmod(0o700)
     assert (armed.says(*PASS).code, entries(armed)) == (3, before)
@@ -128,7 +127,7 @@ def test_a_halt_typed_where_no_file_can_be_changed_but_the_books_is_in_force(arm
     (armed.folder / "ARMED").chmod(0o400)
     armed.folder.chmod(0o500)
     try:
-        done = without_privileges([sys.executable, "-m", "tradebot", "halt", "--state-dir", str(armed.folder)])
+        done = run(["halt", "--state-dir", str(armed.folder)], first=drop)
         assert "Halted: REDUCE_ONLY" in done.stdout, done.stderr
     finally:
         armed.folder.chmod(0o700)
@@ -142,8 +141,7 @@ def test_a_file_that_may_not_be_read_counts_as_a_halt(armed: Bot, name: str) -> 
     (armed.folder / name).touch()
     (armed.folder / name).chmod(0)
     try:
-        command = [sys.executable, "-m", "tradebot", *PASS, "--state-dir", str(armed.folder)]
-        assert without_privileges(command).returncode == 3
+        assert run([*PASS, "--state-dir", str(armed.folder)], first=drop).returncode == 3
     finally:
         (armed.folder / name).chmod(0o600)
     assert entries(armed) == before
