@@ -32,9 +32,9 @@ BARS = """ts,symbol,open,high,low,close,volume
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Play half an hour of the demo, for the commands that are typed after it."""
+    """Play a quarter of an hour of the demo, for the commands that are typed after it."""
     folder = tmp_path_factory.mktemp("readme")
-    played.play(folder, "--minutes", "30")
+    played.play(folder, "--minutes", "15")
     (folder / "bars.csv").write_text(BARS)
     yield folder
     for exchange in folder.glob("state/**/exchange"):

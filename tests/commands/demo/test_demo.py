@@ -17,7 +17,7 @@ from tradebot.adapters.state import lock
 from tradebot.app import sandbox
 from tradebot.app.wiring import Options, opened
 
-MINUTES = "40"
+MINUTES = "20"
 EASY = {"TRADEBOT_LIMITS__MIN_SCORE": "0.05", "TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER": "1"}
 """Settings under which something is traded, noise or not."""
 SELDOM = {
