@@ -8,7 +8,7 @@ import pytest
 from commands.trade_once import verb as trade_once
 from tests.adapters.wire.scripted import Scripted, Wire, serving
 from tests.bot import Bot, log
-from tests.pair import two_processes
+from tests.pair import at_once
 from tradebot.app.wiring import Options, opened
 from tradebot.errors import ExitCode, TradebotError
 
@@ -20,13 +20,12 @@ def wire() -> Iterator[Wire]:
 
 
 def test_two_runs_at_once_end_as_one(shared_trader: Bot) -> None:
-    with two_processes() as at_once:
-        for verb in ("trade-once", "evaluate-exits", "fetch-flow", "reconcile", "score"):
-            shared_trader.says("exchange", "tick", "5m")
-            said = at_once(verb, "--json", "--state-dir", str(shared_trader.folder))
-            assert [run.code for run in said] == [0, 0], said
-            if verb in ("trade-once", "evaluate-exits", "fetch-flow"):
-                assert sum("SLOT_TAKEN" in run.out for run in said) == 1, (verb, said)
+    for verb in ("trade-once", "evaluate-exits", "fetch-flow", "reconcile", "score"):
+        shared_trader.says("exchange", "tick", "5m")
+        said = at_once(verb, "--json", "--state-dir", str(shared_trader.folder))
+        assert [run.code for run in said] == [0, 0], said
+        if verb in ("trade-once", "evaluate-exits", "fetch-flow"):
+            assert sum("SLOT_TAKEN" in run.out for run in said) == 1, (verb, said)
     accepted = [line for line in log(shared_trader.url) if line["event"] == "order_accepted"]
     assert accepted, "nothing was sent, so nothing could be sent twice"
     assert set(Counter(line["client_order_id"] for line in accepted).values()) == {1}

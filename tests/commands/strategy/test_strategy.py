@@ -21,6 +21,7 @@ BAD = {
     "million": "return [next(self.well(desk))] * 1_000_000",
     "changing": "desk.facts.clear()\nobject.__setattr__(desk, 'universe', ())\nreturn []",
 }
+WELL = "return list(self.well(desk))"
 YAML = [(name, "can't be a strategy's name") for name in ("null", "none", "true", "false")]
 MODULE = """
 from dataclasses import replace
@@ -59,7 +60,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def misbehaving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install a package whose strategies each do another wrong thing, and one that is well."""
     folder = tmp_path_factory.mktemp("misbehaving")
-    install(folder, {**BAD, "well": "return list(self.well(desk))"}, "misbehaving")
+    install(folder, {**BAD, "well": WELL}, "misbehaving")
     return folder
 
 
@@ -216,7 +217,7 @@ def test_plug_ins_that_misbehave_cost_their_own_cycles_and_no_others(
         "nan": "STRATEGY_INVALID",
         "million": "STRATEGY_TOO_MANY",
     }
-    config.write_text("\n".join(lines).replace(" hanging: {}", " hanging: null"))
+    config.write_text(f"universe: [{UNIVERSE}]\nstrategies: {{raising: {{}}, well: {{}}}}\n")
     said = trading.says("score", "--config", str(config))
     shown = said.out
     assert said.code == 0, said.err
@@ -233,9 +234,10 @@ def test_plug_ins_that_misbehave_cost_their_own_cycles_and_no_others(
 
 
 def test_the_list_says_what_each_did_and_what_to_do(
-    trading: Bot, misbehaving: Path, monkeypatch: pytest.MonkeyPatch
+    trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(misbehaving)
+    install(tmp_path, {"raising": BAD["raising"], "well": WELL}, "misbehaving")
+    monkeypatch.syspath_prepend(tmp_path)
     config = trading.folder / "one.yaml"
     config.write_text("strategies: {raising: {}, gone: {}, well: {surprise: 1}}\n")
     said = trading.says("strategy", "list", "--config", str(config))

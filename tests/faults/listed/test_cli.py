@@ -11,7 +11,7 @@ import pytest
 
 from tests.bot import PROGRAM, Bot
 from tests.builders import LIMITS, ask
-from tests.pair import two_processes
+from tests.pair import at_once
 from tests.real_money import writes
 from tradebot.adapters.state import switch
 from tradebot.exchange import process
@@ -164,8 +164,7 @@ def test_fault_047_confirmation_without_a_terminal(bot: Bot) -> None:
 def test_fault_048_two_unhalts_at_once(bot: Bot) -> None:
     """One of them lifts the halt, once; the other finds nothing to lift, or is told that it came second."""
     assert bot.says("halt").code == 0
-    with two_processes() as at_once:
-        said = at_once("unhalt", "--confirm", bot.tail(), "--state-dir", str(bot.folder))
+    said = at_once("unhalt", "--confirm", bot.tail(), "--state-dir", str(bot.folder))
     assert {0} <= {run.code for run in said} <= {0, 3, 6}, said
     assert switch.read(bot.folder).state is TradingState.ACTIVE
     states = [record["payload"]["state"] for record in records(bot, "trading_state")]
