@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = [ROOT / "tradebot" / "model" / name for name in ("reasons.py", "limit_reasons.py", "order_reasons.py")]
 
 
-def used() -> set[str]:
+@cache
+def used() -> frozenset[str]:
     """Return the names read as `Reason.NAME` anywhere but in the table itself."""
-    found = set()
-    for folder in ("tradebot", "commands", "jobs"):
-        for path in (ROOT / folder).rglob("*.py"):
-            if path not in TABLE:
-                found |= set(reasons_in(ast.parse(path.read_text())))
-    return found
+    paths = {path for folder in ("tradebot", "commands", "jobs") for path in (ROOT / folder).rglob("*.py")}
+    texts = [text for path in paths.difference(TABLE) if "Reason" in (text := path.read_text())]
+    return frozenset(name for text in texts for name in reasons_in(ast.parse(text)))
 
 
 def reasons_in(tree: ast.AST) -> list[str]:

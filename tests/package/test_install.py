@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -50,14 +48,15 @@ def test_an_interpreter_without_pip_points_to_the_missing_package(tmp_path: Path
     assert not (tmp_path / "environment").exists()
 
 
-@pytest.mark.parametrize("stamp", [".core", ".dev"])
-def test_an_install_that_fails_leaves_no_stamp(tmp_path: Path, stamp: str) -> None:
+def test_an_install_that_fails_leaves_no_stamp(tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     # The environment of the tests stands in for one that an earlier run made, which saves making one.
     (environment / "bin").mkdir(parents=True)
     (environment / "bin" / "python").symlink_to(sys.executable)
-    (environment / stamp).touch()
+    stamps = [environment / name for name in (".core", ".dev")]
+    for stamp in stamps:
+        stamp.touch()
     done = install(tmp_path, sys.executable)
     assert done.returncode != 0
     assert "No matching distribution found for absent==1" in done.stderr
-    assert not (environment / stamp).exists()
+    assert not any(stamp.exists() for stamp in stamps)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from commands.shared.boundary import bounded
 from tests.adapters.samples import NOW
 from tests.bot import Bot
 from tests.forked import run
-from tests.privileges import drop, without_privileges
+from tests.privileges import drop
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.state.events import JsonlEvents
 from tradebot.errors import OperatorError
@@ -153,14 +154,17 @@ def test_a_folder_that_is_read_only_can_be_looked_at(copy: Bot, verb: str, code:
     facts.prune(NOW)
     if ended == "cleanly":
         facts.close()
-    before = sorted(path.name for path in copy.folder.iterdir())
+    # What is open here is copied as it would be left by one that is killed now.
+    folder = copy.folder.with_name("left")
+    shutil.copytree(copy.folder, folder)
+    facts.close()
+    before = sorted(path.name for path in folder.iterdir())
     assert ("facts.db-wal" in before) is (ended == "killed")
-    modes = {path: path.stat().st_mode for path in (copy.folder, *copy.folder.iterdir())}
+    modes = {path: path.stat().st_mode for path in (folder, *folder.iterdir())}
     for path, mode in modes.items():
         path.chmod(mode & 0o555)
-    done = without_privileges([*PROGRAM, verb, "--state-dir", str(copy.folder)])
+    done = run([verb, "--state-dir", str(folder)], first=drop)
     for path, mode in modes.items():
         path.chmod(mode)
     assert (done.returncode, done.stderr) == (code, "")
-    assert sorted(path.name for path in copy.folder.iterdir()) == before
-    facts.close()
+    assert sorted(path.name for path in folder.iterdir()) == before
