@@ -8,7 +8,6 @@ import asyncio
 import io
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from copy import copy
 from functools import cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,11 +17,9 @@ import urllib3
 import yaml
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Scope
 
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.faces import web
 from tradebot.exchange.faces.data import history
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
@@ -32,7 +29,6 @@ from tradebot.exchange.faults.door import FaultDoor
 from tradebot.exchange.faults.older import OlderData
 from tradebot.exchange.market.spec import MarketSpec
 from tradebot.exchange.market.ticks import Totals
-from tradebot.exchange.times import at_new_york
 
 Change = Callable[[str, str, str], None]
 """Is told of a request that changes something, before it arrives: method, path, body."""
@@ -155,18 +151,6 @@ class _QuickLoader(yaml.CSafeLoader):
     yaml_implicit_resolvers = yamltext._Loader.yaml_implicit_resolvers
 
 
-@cache
-def _route_of(path: str) -> Route:
-    return Route(path, Endpoint({}))
-
-
-def _route(path: str, app: ASGIApp) -> Route:
-    """Return the route of a path, which is worked out once, to another application."""
-    route = copy(_route_of(path))
-    route.app = route.endpoint = app
-    return route
-
-
 def _remembering(prepare: Callable[..., None]) -> Callable[..., None]:
     """Return how a request gets its address, put together once for the same words."""
     known: dict[object, str | None] = {}
@@ -184,8 +168,8 @@ def _remembering(prepare: Callable[..., None]) -> Callable[..., None]:
 def lay() -> Wire:
     """Return the wire that every session of this process sends through from now on.
 
-    What each exchange of the same market would work out anew is worked out once: sums of days, midnights, paths,
-    addresses, the words of its own description.
+    What each exchange of the same market would work out anew is worked out once: sums of days, addresses, the words
+    of its own description.
     """
     wire = Wire()
     prepared = requests.PreparedRequest
@@ -193,8 +177,6 @@ def lay() -> Wire:
     HTTPAdapter.init_poolmanager = lambda self, *_, **__: None  # type: ignore[method-assign]
     prepared.prepare_url = _remembering(prepared.prepare_url)  # type: ignore[method-assign]
     vars(history)["Totals"] = cache(Totals)
-    vars(history)["at_new_york"] = cache(at_new_york)
-    vars(web)["Route"] = _route
     vars(yamltext)["_Loader"] = _QuickLoader
     for name in ("to_fields", "to_json"):
         setattr(MarketSpec, name, cache(getattr(MarketSpec, name)))

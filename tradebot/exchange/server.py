@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import uvicorn
-from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.exchange.clock import LOCK_STEP, REAL, Pace
@@ -33,7 +32,7 @@ from tradebot.exchange.faces.framing import Framing
 from tradebot.exchange.faces.guard import Guard
 from tradebot.exchange.faces.market_data import DataFace
 from tradebot.exchange.faces.trading.face import TradingFace
-from tradebot.exchange.faces.web import Call, Endpoint, Handler, Paths, Reply
+from tradebot.exchange.faces.web import Call, Endpoint, Handler, Paths, Reply, Route
 from tradebot.exchange.faults.door import FaultDoor
 from tradebot.exchange.faults.face import FaultFace
 from tradebot.exchange.faults.older import OlderData

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from starlette.routing import Route
-
 from tradebot.exchange.clock import Pace, read_pace
 from tradebot.exchange.commands.actions import ACTIONS, JOURNAL
 from tradebot.exchange.commands.control import ACCOUNTS, LATENCY, RESET, TICK, account_summary
@@ -14,7 +12,7 @@ from tradebot.exchange.commands.venue import EXECUTIONS, ORDERS
 from tradebot.exchange.engine.actions import action_fields
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import command_of
-from tradebot.exchange.faces.web import Call, Reply, ok, route
+from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
 from tradebot.exchange.jsontext import decode_object
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import invalid, malformed

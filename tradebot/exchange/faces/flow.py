@@ -9,10 +9,8 @@ from datetime import date
 from itertools import islice
 from typing import Protocol
 
-from starlette.routing import Route
-
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.faces.web import Call, Handler, Reply, route
+from tradebot.exchange.faces.web import Call, Handler, Reply, Route, route
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
 from tradebot.exchange.jsontext import encode

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from starlette.routing import Route
-
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.data import meta
 from tradebot.exchange.faces.data.corporate import CorporateActions
@@ -15,7 +13,7 @@ from tradebot.exchange.faces.data.screener import Screener
 from tradebot.exchange.faces.data.stocks import Stocks
 from tradebot.exchange.faces.keys import account_of
 from tradebot.exchange.faces.trading.left_out import left_out_routes
-from tradebot.exchange.faces.web import Call, Handler, Reply, route
+from tradebot.exchange.faces.web import Call, Handler, Reply, Route, route
 
 
 class DataFace:

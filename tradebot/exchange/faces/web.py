@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route, Router
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tradebot.exchange.jsontext import encode
@@ -109,16 +110,43 @@ class Endpoint:
             return Reply(refusal.status, encode(refusal.body))
 
 
-class Paths:
-    """The ASGI application that finds the route of a path: directly if it has no pattern, otherwise in order."""
+class Route(NamedTuple):
+    """What answers a path; the path may have names in braces, which match a part of it."""
 
-    def __init__(self, routes: Sequence[Route], default: ASGIApp) -> None:
-        self._literal: dict[str, ASGIApp] = {one.path: one.app for one in routes if "{" not in one.path}
-        self._patterns = Router(routes, redirect_slashes=False, default=default)
+    path: str
+    app: ASGIApp
+
+
+_compiled = lru_cache(maxsize=1_000)(compile_path)
+
+
+class Paths:
+    """The ASGI application that finds the route of a path: directly if it has no names, otherwise in order."""
+
+    def __init__(self, routes: Iterable[Route], default: ASGIApp) -> None:
+        self._literal: dict[str, ASGIApp] = {}
+        self._named: list[Route] = []
+        for one in routes:
+            if "{" in one.path:
+                self._named.append(one)
+            else:
+                self._literal[one.path] = one.app
+        self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        await self._literal.get(scope["path"], self._patterns)(scope, receive, send)
+        app = self._literal.get(scope["path"]) or self._app_of(scope)
+        await app(scope, receive, send)
+
+    def _app_of(self, scope: Scope) -> ASGIApp:
+        """Return what answers a path with names, which go into the scope."""
+        for path, app in self._named:
+            pattern, _, _ = _compiled(path)
+            match = pattern.match(scope["path"])
+            if match:
+                scope["path_params"] = match.groupdict()
+                return app
+        return self._default
 
 
 async def _go_on(stream: Stream, response: StreamingResponse, scope: Scope, receive: Receive, send: Send) -> None:

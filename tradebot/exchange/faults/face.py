@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-from starlette.routing import Route
-
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.faces.web import Call, Reply, ok, route
+from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
 from tradebot.exchange.faults import library
 from tradebot.exchange.faults.control import PATH, armed_json
 from tradebot.exchange.refusal import not_found

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from starlette.routing import Router
+from functools import cached_property
+
 from starlette.types import Message, Scope
 
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.market_data import DataFace
+from tradebot.exchange.faces.web import Endpoint, Paths
 
 
 class OlderData:
     """A second market-data API of an exchange that can answer as of any past time. It changes nothing."""
 
     def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
         self._at_us = 0
-        face = DataFace(exchange, lambda: self._at_us)
-        self._router = Router(face.routes(), redirect_slashes=False)
+
+    @cached_property
+    def _paths(self) -> Paths:
+        # Few exchanges ever show old data, so that this is made when it is first asked for.
+        return Paths(DataFace(self._exchange, lambda: self._at_us).routes(), Endpoint({}))
 
     async def __call__(self, scope: Scope, at_us: int) -> tuple[int, bytes]:
         """Return the status and body of a data request's answer at an engine time."""
@@ -29,5 +35,5 @@ class OlderData:
 
         self._at_us = at_us
         # The handler never awaits, so no other request sees this time.
-        await self._router({**scope}, receive, send)
+        await self._paths({**scope}, receive, send)
         return parts[0]["status"], b"".join(part.get("body", b"") for part in parts[1:])

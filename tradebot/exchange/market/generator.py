@@ -93,8 +93,11 @@ class GeneratedBars:
         closes, price = [], character.level
         for factor in self._market_days:
             move = character.beta * factor + character.daily_volatility * bell(rng)
-            move = min(max(move, -_LARGEST_DAILY_MOVE), _LARGEST_DAILY_MOVE)
-            price = max(price * (1 + move), 1.0)
+            if abs(move) > _LARGEST_DAILY_MOVE:
+                move = _LARGEST_DAILY_MOVE if move > 0 else -_LARGEST_DAILY_MOVE
+            price *= 1 + move
+            if price < 1.0:
+                price = 1.0
             closes.append(price)
         return closes
 
@@ -171,23 +174,26 @@ def _night_path(
 def _bridge(rng: Random, minutes: int, volatility: float) -> list[float]:
     """Return a random walk with that daily volatility which ends where it began."""
     scale = volatility / sqrt(minutes)
-    walk = list(accumulate(scale * _bustle(m / minutes) * bell(rng) for m in range(minutes)))
+    walk = list(accumulate([scale * bustle * bell(rng) for bustle in _bustle(minutes)]))
     return [level - walk[-1] * (m + 1) / minutes for m, level in enumerate(walk)]
 
 
-def _bustle(part: float) -> float:
-    """Return how busy a part of the day is: U-shaped, high at the open and close, 1 on average."""
-    return 0.6 + 1.2 * (2 * part - 1) * (2 * part - 1)
+@lru_cache(maxsize=8)
+def _bustle(minutes: int) -> tuple[float, ...]:
+    """Return how busy each minute of a day is: U-shaped, high at the open and close, 1 on average."""
+    parts = (minute / minutes for minute in range(minutes))
+    return tuple(0.6 + 1.2 * (2 * part - 1) * (2 * part - 1) for part in parts)
 
 
 def _bars(path: list[float], open_us: int, shares: float, character: Profile, rng: Random) -> list[Bar]:
     draw, bars, before = rng.random, [], path[0]
     wick = character.daily_volatility / sqrt(len(path))
-    for minute, close in enumerate(path):
+    for minute, (close, bustle) in enumerate(zip(path, _bustle(len(path)), strict=True)):
         opening = before + before * wick * 0.3 * (draw() - 0.5)
-        high = max(opening, close) * (1 + wick * draw() * 0.7)
-        low = min(opening, close) * (1 - wick * draw() * 0.7)
-        volume = shares * _bustle(minute / len(path)) * (0.35 + 1.3 * draw())
+        low, high = (opening, close) if opening < close else (close, opening)
+        high *= 1 + wick * draw() * 0.7
+        low *= 1 - wick * draw() * 0.7
+        volume = shares * bustle * (0.35 + 1.3 * draw())
         # Always draw for a missing minute, so that liquidity doesn't shift the later draws.
         if draw() >= character.missing_rate:
             bars.append(_bar(open_us + minute * MINUTE, (opening, high, low, close), volume))
@@ -206,5 +212,10 @@ def _day_bar(open_us: int, ends: tuple[float, float], character: Profile, rng: R
 
 
 def _bar(start_us: int, prices: tuple[float, float, float, float], volume: float) -> Bar:
-    opening, high, low, close = (max(1, int(price * 100 + 0.5)) * _CENT for price in prices)
-    return Bar(start_us, opening, high, low, close, max(1, int(volume)))
+    opening, high, low, close = prices
+    return Bar(start_us, _units(opening), _units(high), _units(low), _units(close), int(volume) or 1)
+
+
+def _units(price: float) -> int:
+    """Return a price in dollars rounded to cents, at least one, in price units."""
+    return (int(price * 100 + 0.5) or 1) * _CENT

@@ -8,11 +8,9 @@ import re
 from collections.abc import Mapping
 from importlib.resources import files
 
-from starlette.routing import Route
-
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.guard import PAGE_DATA
-from tradebot.exchange.faces.web import Call, Reply, ok, route
+from tradebot.exchange.faces.web import Call, Reply, Route, ok, route
 from tradebot.exchange.page.document import document
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 
-from starlette.routing import Route
-
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.events import Event, Place
 from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import account_of
 from tradebot.exchange.faces.trading.query import params
-from tradebot.exchange.faces.web import Call, Handler, Reply, route
+from tradebot.exchange.faces.web import Call, Handler, Reply, Route, route
 from tradebot.exchange.streams.event_feeds import ActivityFeed, Feed, UpdateFeed
 from tradebot.exchange.streams.event_ids import ulid
 from tradebot.exchange.streams.past_updates import PastError

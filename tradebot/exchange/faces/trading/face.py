@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from starlette.routing import Route
-
 from tradebot.exchange.commands.command import Command
 from tradebot.exchange.engine.account import Account
 from tradebot.exchange.engine.engine import Engine
@@ -14,7 +12,7 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import account_of
 from tradebot.exchange.faces.trading import account, announcements, assets, history, orders, sessions, watchlists
 from tradebot.exchange.faces.trading.left_out import left_out_routes
-from tradebot.exchange.faces.web import Call, Handler, Reply, ok, route
+from tradebot.exchange.faces.web import Call, Handler, Reply, Route, ok, route
 
 Show = Callable[[Engine, Account, Call], Any]
 """Returns what a path shows for an account, as JSON-compatible data."""

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from starlette.routing import Route
-
 from tradebot.exchange.engine.engine import Engine
 from tradebot.exchange.faces.keys import account_of
-from tradebot.exchange.faces.web import Call, Handler, Reply, route
+from tradebot.exchange.faces.web import Call, Handler, Reply, Route, route
 from tradebot.exchange.refusal import FORBIDDEN, NOT_FOUND, Refusal
 
 
