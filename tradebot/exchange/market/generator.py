@@ -21,13 +21,14 @@ from random import Random
 from tradebot.exchange.chance import bell, stream
 from tradebot.exchange.market.bars import UNITS, Bar
 from tradebot.exchange.market.profiles import Profile, profile
-from tradebot.exchange.market.sessions import Calendar
+from tradebot.exchange.market.sessions import Calendar, Session
 from tradebot.exchange.times import MINUTE
 
 _MARKET_VOLATILITY = 0.008
 _GAP_SHARE = 0.35
 _LARGEST_DAILY_MOVE = 0.2
 _HISTORIES_IN_MEMORY = 1_000
+_SESSIONS_IN_MEMORY = 64
 _CENT = UNITS // 100
 _BARS_A_NIGHT = 24
 _THIN_BARS_A_NIGHT = 3
@@ -44,18 +45,12 @@ class GeneratedBars:
         self._calendar = calendar
         self._market_days = self._market_factor()
         self._closes = lru_cache(maxsize=None)(self._closes_of)
-        self._market_path = lru_cache(maxsize=8)(self._market_path_of)
         self._history = lru_cache(maxsize=_HISTORIES_IN_MEMORY)(self._history_of)
 
     def bars(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars of a symbol in the market's session with that index."""
-        session = self._calendar.market[index]
-        rng = stream(self._seed, symbol, session.date)
-        character = profile(symbol)
-        path = self._price_path(symbol, index, rng)
-        shares_a_minute = character.shares_a_day / len(path)
-        bars = _bars(path, session.open_us, shares_a_minute, character, rng)
-        return tuple(bars)
+        closes, place = self._closes(symbol), self._calendar.first + index
+        return session_bars(self._seed, symbol, self._calendar.market[index], closes[place - 1], closes[place])
 
     def extended(self, symbol: str, index: int) -> tuple[Bar, ...]:
         """Return the bars before a session's open and after its close."""
@@ -111,40 +106,44 @@ class GeneratedBars:
             for session, ends in zip(sessions, zip(before, closes, strict=False), strict=False)
         ]
 
-    def _market_path_of(self, index: int) -> list[float]:
-        session = self._calendar.market[index]
-        minutes = (session.close_us - session.open_us) // MINUTE
-        return _bridge(stream(self._seed, "market factor", session.date), minutes, _MARKET_VOLATILITY)
-
-    def _opening(self, symbol: str, place: int, rng: Random) -> float:
-        """Return a session's opening price; its first random draw is the gap from the previous close."""
-        return self._closes(symbol)[place - 1] * (1 + _GAP_SHARE * profile(symbol).daily_volatility * bell(rng))
-
     def _night(self, symbol: str, place: int) -> list[Bar]:
         """Return the bars between a session's close and the next session's open."""
         session, following = self._calendar.all[place : place + 2]
-        opening = self._opening(symbol, place + 1, stream(self._seed, symbol, following.date))
         rng, character = stream(self._seed, symbol, session.date, "night"), profile(symbol)
+        before = self._closes(symbol)[place]
+        opening = _opening(before, character, stream(self._seed, symbol, following.date))
         trading = (range(session.close_us, session.post_us, MINUTE), range(following.pre_us, following.open_us, MINUTE))
         starts = _night_starts(trading, character.liquid, rng)
-        path = _night_path(starts, trading, (self._closes(symbol)[place], opening), character, rng)
+        path = _night_path(starts, trading, (before, opening), character, rng)
         shares = character.shares_a_day * _NIGHT_VOLUME_SHARE / (2 * len(starts))
         return [
             _bar(us, (a, max(a, b), min(a, b), b), shares * (0.2 + 1.6 * rng.random()))
             for us, a, b in zip(starts, path, path[1:], strict=False)
         ]
 
-    def _price_path(self, symbol: str, index: int, rng: Random) -> list[float]:
-        character, at = profile(symbol), self._calendar.first + index
-        closes = self._closes(symbol)
-        opening = self._opening(symbol, at, rng)
-        drift = closes[at] / opening - 1
-        common = self._market_path(index)
-        own = _bridge(rng, len(common), character.daily_volatility)
-        return [
-            opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common))
-            for m, (c, o) in enumerate(zip(common, own, strict=True))
-        ]
+
+@lru_cache(maxsize=_SESSIONS_IN_MEMORY)
+def session_bars(seed: int, symbol: str, session: Session, before: float, close: float) -> tuple[Bar, ...]:
+    """Return the bars of a symbol in a session, which leads from the close before it to its own."""
+    rng, character = stream(seed, symbol, session.date), profile(symbol)
+    opening, common = _opening(before, character, rng), _market_path(seed, session)
+    own, drift = _bridge(rng, len(common), character.daily_volatility), close / opening - 1
+    path = [
+        opening * max(0.05, 1 + character.beta * c + o + drift * (m + 1) / len(common))
+        for m, (c, o) in enumerate(zip(common, own, strict=True))
+    ]
+    return tuple(_bars(path, session.open_us, character.shares_a_day / len(path), character, rng))
+
+
+@lru_cache(maxsize=8)
+def _market_path(seed: int, session: Session) -> list[float]:
+    minutes = (session.close_us - session.open_us) // MINUTE
+    return _bridge(stream(seed, "market factor", session.date), minutes, _MARKET_VOLATILITY)
+
+
+def _opening(before: float, character: Profile, rng: Random) -> float:
+    """Return a session's opening price; its first random draw is the gap from the previous close."""
+    return before * (1 + _GAP_SHARE * character.daily_volatility * bell(rng))
 
 
 def _night_starts(trading: tuple[range, range], liquid: bool, rng: Random) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, get_args
@@ -75,7 +75,7 @@ class MarketSpec:
     def to_fields(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values."""
         exact = {"start": self.start.isoformat(), "cash": str(self.cash), "fill": _fill_fields(self.fill)}
-        return asdict(self) | exact
+        return vars(self) | exact
 
     def to_json(self) -> str:
         """Return the canonical text of this spec."""
