@@ -44,8 +44,8 @@ def test_a_product_is_rounded_as_python_rounds_a_fraction(
     factor = Fraction(1)
     for new, old in (ratio, *others):
         factor *= Fraction(new, old)
-    assert _product(number, factor) == round(number * factor)
-    assert _product(2 * number + 1, Fraction(1, 2)) == round(Fraction(2 * number + 1, 2)), "half goes to even"
+    assert _product(number, factor.as_integer_ratio()) == round(number * factor)
+    assert _product(2 * number + 1, (1, 2)) == round(Fraction(2 * number + 1, 2)), "half goes to even"
 
 
 def market_of(calendar: Calendar, *actions: Action) -> Market:

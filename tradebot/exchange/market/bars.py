@@ -23,6 +23,8 @@ UNITS = 10_000
 SPREAD_BPS = 2
 """The default spread between bid and ask, in basis points; a market's fill model may set another."""
 _SESSIONS_IN_MEMORY = 3
+Ratio = tuple[int, int]
+"""Numerator and denominator of a fraction in lowest terms."""
 
 
 class Bar(NamedTuple):
@@ -170,7 +172,7 @@ class Market:
         if bought_us:
             bars = [bar for bar in bars if bar.start_us < bought_us[0]]
         steps = [step for step in self._steps(symbol) if not step.in_bars]
-        return [_times(bar, _factors(steps, bar.start_us, down=True), _to_tick) for bar in bars] if steps else bars
+        return _scaled(bars, steps, _to_tick, down=True) if steps else bars
 
     def _steps_of(self, symbol: str) -> tuple[Step, ...]:
         """Return a company's price steps in order of time."""
@@ -211,7 +213,7 @@ class Market:
         Prices before a step are multiplied by its factor; volume is divided by the factors of splits only.
         """
         steps = [step for step in self._steps(symbol) if step.at_us <= now_us and step.kind in kinds]
-        return [_times(bar, _factors(steps, bar.start_us, down=False), int) for bar in bars] if steps else list(bars)
+        return _scaled(bars, steps, int, down=False)
 
     def last_bar(self, symbol: str, now_us: int) -> Bar | None:
         """Return the newest complete bar of a symbol, including extended hours, adjusted for splits up to now."""
@@ -285,30 +287,45 @@ class Market:
     def _in_shares(self, symbol: str, bar: Bar, now_us: int) -> Bar:
         """Return a bar adjusted for the splits between it and a given time."""
         steps = [s for s in self._steps(symbol) if s.kind == "split" and bar.start_us < s.at_us <= now_us]
-        return _times(bar, _factors(steps, bar.start_us, down=False), _to_tick) if steps else bar
+        return _scaled([bar], steps, _to_tick, down=False)[0] if steps else bar
 
 
-def _factors(steps: Sequence[Step], at_us: int, *, down: bool) -> tuple[Fraction, Fraction]:
-    """Return the price and volume factors of the steps up to a given time (`down`) or of those after it."""
+def _scaled(bars: Sequence[Bar], steps: Sequence[Step], priced: Callable[[int], int], *, down: bool) -> list[Bar]:
+    """Return each bar times the factors of the steps up to its start (`down`) or of those after it."""
+    if not steps:
+        return list(bars)
+    moments = [step.at_us for step in steps]
+    known: dict[int, tuple[Ratio, Ratio]] = {}
+    scaled = []
+    for bar in bars:
+        place = bisect_right(moments, bar.start_us)
+        if place not in known:
+            known[place] = _factors(steps[:place] if down else steps[place:])
+        scaled.append(_times(bar, known[place], priced))
+    return scaled
+
+
+def _factors(steps: Sequence[Step]) -> tuple[Ratio, Ratio]:
+    """Return what steps multiply prices and volumes by."""
     price = volume = Fraction(1)
     for step in steps:
-        if (step.at_us <= at_us) == down:
-            price *= step.price
-            volume *= step.price if step.kind == "split" else 1
-    return price, 1 / volume
+        price *= step.price
+        volume *= step.price if step.kind == "split" else 1
+    return price.as_integer_ratio(), (1 / volume).as_integer_ratio()
 
 
-def _times(bar: Bar, factors: tuple[Fraction, Fraction], priced: Callable[[int], int]) -> Bar:
+def _times(bar: Bar, factors: tuple[Ratio, Ratio], priced: Callable[[int], int]) -> Bar:
     price, volume = factors
-    opening, high, low, close = (max(1, priced(_product(units, price))) for units in bar[1:5])
+    opening, high, low, close = [max(1, priced(_product(units, price))) for units in bar[1:5]]
     return Bar(bar.start_us, opening, high, low, close, _product(bar.volume, volume))
 
 
-def _product(number: int, factor: Fraction) -> int:
-    """Return `round(number * factor)`, half to even, six times as fast."""
-    whole, rest = divmod(number * factor.numerator, factor.denominator)
+def _product(number: int, factor: Ratio) -> int:
+    """Return `round(number * Fraction(*factor))`, half to even, many times as fast."""
+    numerator, denominator = factor
+    whole, rest = divmod(number * numerator, denominator)
     twice = 2 * rest
-    return whole + (twice > factor.denominator or (twice == factor.denominator and whole % 2 == 1))
+    return whole + (twice > denominator or (twice == denominator and whole % 2 == 1))
 
 
 def _to_tick(units: int) -> int:
