@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from tradebot.exchange.market.spec import MarketError
@@ -19,6 +20,8 @@ HISTORY_SESSIONS = 300
 """Sessions before the market's first: a year of daily rows, and another year to rank them against."""
 FIRST_DAY, LAST_DAY = "1970-01-01", "2029-12-31"
 """The range of Alpaca's calendar, regardless of which days have prices."""
+_ALWAYS_UNTIL = "2030-12-31"
+_DATE = attrgetter("date")
 _FOLLOWING_SESSIONS = 10
 _LONGEST_PAUSE = timedelta(days=10)
 _AFTER_LAST_DAY = 12 * HOUR
@@ -121,8 +124,8 @@ def build_calendar(start: date, count: int) -> Calendar:
     """Return `count` NYSE sessions from `start` on, with history before them and a few after."""
     before = start - timedelta(days=HISTORY_SESSIONS * 3 // 2 + 30)
     after = start + timedelta(days=(count + _FOLLOWING_SESSIONS) * 3 // 2 + 30)
-    sessions = _nyse(before, after)
-    first = bisect_left(sessions, (start.isoformat(),))
+    sessions = _nyse(before.isoformat(), after.isoformat())
+    first = sum(session.date < start.isoformat() for session in sessions)
     if first < HISTORY_SESSIONS or len(sessions) < first + count + 1:
         raise MarketError(
             f"the calendar doesn't reach {count} sessions from {start}", "choose another --start or fewer --sessions"
@@ -136,25 +139,25 @@ def full_calendar(calendar: Calendar) -> Calendar:
     """Extend a calendar with the surrounding NYSE sessions: all that Alpaca has, and one more for settlement."""
     own = calendar.all
     last = max(LAST_DAY, own[-1].date)
-    known = _nyse(date.fromisoformat(FIRST_DAY), date.fromisoformat(last) + _LONGEST_PAUSE)
+    known = _nyse(FIRST_DAY, (date.fromisoformat(last) + _LONGEST_PAUSE).isoformat())
     before = [session for session in known if session.date < own[0].date]
     after = [session for session in known if session.date > own[-1].date]
     settling = sum(session.date <= last for session in after)
     return Calendar((*before, *own, *after[: settling + 1]), len(before) + calendar.first, len(calendar.market))
 
 
-def _nyse(first: date, last: date) -> tuple[Session, ...]:
-    """Return the NYSE sessions of all that Alpaca has and of a range of days, so that most ranges take one building."""
-    end = date.fromisoformat(LAST_DAY) + _LONGEST_PAUSE
-    return _built(min(first.isoformat(), FIRST_DAY), max(last, end).isoformat())
+def _nyse(first: str, last: str) -> tuple[Session, ...]:
+    """Return the NYSE sessions between two dates from FIRST_DAY on, inclusive."""
+    known = _nyse_until(max(last, _ALWAYS_UNTIL))
+    return known[bisect_left(known, first, key=_DATE) : bisect_right(known, last, key=_DATE)]
 
 
 @lru_cache(maxsize=2)
-def _built(first: str, last: str) -> tuple[Session, ...]:
-    """Return the NYSE sessions between two dates, inclusive."""
+def _nyse_until(last: str) -> tuple[Session, ...]:
+    """Return the NYSE sessions from FIRST_DAY on: the library takes as long for two years as for all of them."""
     from exchange_calendars import get_calendar
 
-    schedule = get_calendar("XNYS", start=first, end=last).schedule
+    schedule = get_calendar("XNYS", start=FIRST_DAY, end=last).schedule
     days = map(date.isoformat, schedule.index.date)
     opens, closes = (schedule[name].dt.as_unit("us").astype("int64").tolist() for name in ("open", "close"))
     return tuple(Session(*row) for row in zip(days, opens, closes, strict=True))
