@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from enum import Enum, auto
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, get_args
 
@@ -43,13 +44,20 @@ class Frozen(BaseModel):
     @classmethod
     def _numbers_are_plain(cls, value: object, info: ValidationInfo) -> object:
         """Refuse true and false if a number is expected (Python counts true as 1), and numbers not in plain digits."""
-        annotation = cls.model_fields[info.field_name or ""].annotation
-        if isinstance(value, bool) and annotation is not bool:
+        is_switch, has_numbers = _kinds(cls)[info.field_name or ""]
+        if isinstance(value, bool) and not is_switch:
             raise ValueError("must be a number or a word")
-        if _of_numbers(annotation):
+        if has_numbers:
             for key, item in value.items() if isinstance(value, Mapping) else (("", value),):
                 _require_plain(item, key and f" for {key}")
         return value
+
+
+@cache
+def _kinds(model: type[BaseModel]) -> Mapping[str, tuple[bool, bool]]:
+    """Return for each field whether it is a switch, and whether it holds a number or a mapping to numbers."""
+    annotations = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: (annotation is bool, _of_numbers(annotation)) for name, annotation in annotations.items()}
 
 
 def _of_numbers(annotation: object) -> bool:

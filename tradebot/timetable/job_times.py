@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 
 from tradebot.model.bar import Session
@@ -93,6 +94,7 @@ def parse(text: object) -> JobTimes:
     return JobTimes(plain, tuple(_part(word) for word in words))
 
 
+@lru_cache(maxsize=64)
 def longest_wait_s(renewal: JobTimes, used: JobTimes) -> int:
     """Return the longest wait in seconds, during a session, for something that one job renews and another uses.
 
