@@ -95,12 +95,17 @@ def finish(report: Report, as_json: bool) -> None:
     if as_json:
         say_parts(_json_parts(report))
     else:
-        screen = console()
-        with screen.capture() as shown:
-            report.render(screen)
-        say(shown.get().removesuffix("\n"))
+        show(report)
     if report.exit_code:
         raise typer.Exit(int(report.exit_code))
+
+
+def show(report: Report) -> None:
+    """Print a report as text for people."""
+    screen = console()
+    with screen.capture() as shown:
+        report.render(screen)
+    say(shown.get().removesuffix("\n"))
 
 
 def _json_parts(report: Report) -> "Iterator[str]":
