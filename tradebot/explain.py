@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.decision import Decision, Gate
+from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
 from tradebot.model.position import OwnedFill, fold_cash, fold_positions
 from tradebot.model.reasons import REASONS, Cause, Reason
@@ -17,13 +17,16 @@ from tradebot.text import counted, noun
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """The candidate that came closest to passing the gate it failed; `distance` is a fraction of the limit."""
+    """The candidate that came closest to passing the gate it failed.
+
+    `observed` and `limit` are the gate's own numbers; `distance` is a fraction of the limit.
+    """
 
     symbol: str
     at: datetime
     gate: Gate
-    observed: str
-    limit: str
+    observed: Number
+    limit: Number
     distance: float
 
 
@@ -117,16 +120,21 @@ def _reason(decision: Decision) -> Reason:
 
 
 def _count(reason: Reason, ends: Sequence[tuple[str, datetime, Decision]]) -> ReasonCount:
-    row = REASONS[reason]
-    return ReasonCount(reason, row.cause, len(ends), row.meaning, row.remedy, _nearest(ends))
+    row, remedy = REASONS[reason], remedy_of(reason, [decision for _, _, decision in ends])
+    return ReasonCount(reason, row.cause, len(ends), row.meaning, remedy, _nearest(ends))
 
 
 def _nearest(ends: Iterable[tuple[str, datetime, Decision]]) -> NearMiss | None:
-    measured = [(d.distance, symbol, at, d) for symbol, at, d in ends if d.distance is not None]
-    if not measured:
+    misses = [miss for symbol, at, decision in ends if (miss := _miss(symbol, at, decision))]
+    return min(misses, key=lambda miss: (miss.distance, miss.symbol, miss.at), default=None)
+
+
+def _miss(symbol: str, at: datetime, decision: Decision) -> NearMiss | None:
+    """Return by how much a decision missed its limit; None without numbers."""
+    observed, limit, distance = decision.observed, decision.limit, decision.distance
+    if distance is None or isinstance(observed, str | None) or isinstance(limit, str | None):
         return None
-    distance, symbol, at, decision = min(measured, key=lambda row: (row[0], row[1], row[2]))
-    return NearMiss(symbol, at, decision.gate, plain(decision.observed), plain(decision.limit), distance)
+    return NearMiss(symbol, at, decision.gate, observed, limit, distance)
 
 
 def plain(value: object) -> str:
@@ -175,9 +183,7 @@ def why_no_orders(cycles: Sequence[CycleRecord]) -> Explanation:
         else "Each pass"
     )
     sentence = f"{share} ended at {decisive.reason}: {decisive.meaning}{_message_of(cycles, decisive.reason)} {blame}"
-    nearest = decisive.nearest
-    remedy = remedy_for(decisive.reason, nearest.observed if nearest else None)
-    return Explanation(verdict, sentence.rstrip(), remedy, seen, _then(cycles, decisive.reason))
+    return Explanation(verdict, sentence.rstrip(), decisive.remedy, seen, _then(cycles, decisive.reason))
 
 
 FROM_NOTHING = "Nothing to do but wait: there was no signal, and no setting changes that."
@@ -185,9 +191,11 @@ _ABOVE_ZERO = frozenset({Reason.CLUSTER_TOO_SMALL, Reason.SCORE_BELOW_MIN})
 """Reasons whose limit is always above zero, so no lower limit lets a candidate without any signal pass."""
 
 
-def remedy_for(reason: Reason, observed: object) -> str:
-    """Return what would change a decision with this observation; sometimes no setting would."""
-    return FROM_NOTHING if reason in _ABOVE_ZERO and plain(observed) == "0" else REASONS[reason].remedy
+def remedy_of(reason: Reason, decisions: Sequence[Decision]) -> str:
+    """Return what would let the nearest of the decisions that gave this reason pass; sometimes no setting would."""
+    observed = [decision.observed for decision in decisions if decision.distance is not None]
+    without_signal = bool(observed) and all(plain(each) == "0" for each in observed)
+    return FROM_NOTHING if reason in _ABOVE_ZERO and without_signal else REASONS[reason].remedy
 
 
 def _failed_strategy(cycles: Sequence[CycleRecord]) -> StrategyRefusal | None:
@@ -211,11 +219,12 @@ def _then(cycles: Sequence[CycleRecord], reason: Reason) -> str | None:
     """Say where most candidates that ended at a reason would end next. We know because every gate was asked."""
     records = (record for cycle in cycles for record in cycle.candidates)
     ended = [record for record in records if record.terminal is not None and record.terminal.reason is reason]
-    following = Counter(_reason(refusal) for record in ended if (refusal := next_refusal(record)))
+    following = [refusal for record in ended if (refusal := next_refusal(record))]
     if not following:
         return None
-    worst, count = following.most_common(1)[0]
-    return f"{count} of these {len(ended)} would end next at {worst}: {REASONS[worst].remedy}"
+    worst, count = Counter(map(_reason, following)).most_common(1)[0]
+    remedy = remedy_of(worst, [refusal for refusal in following if refusal.reason is worst])
+    return f"{count} of these {len(ended)} would end next at {worst}: {remedy}"
 
 
 def _message_of(cycles: Sequence[CycleRecord], reason: Reason) -> str:

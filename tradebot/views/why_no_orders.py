@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.explain import Explanation, Way, next_refusal, remedy_for
+from tradebot.explain import Explanation, Way, next_refusal, remedy_of
 from tradebot.model.candidate import Component
 from tradebot.model.decision import Decision
 from tradebot.model.reasons import REASONS, Reason
@@ -58,7 +58,7 @@ def seen(ways: Sequence[Way], halt: tuple[str, str] | None, now: str | None) -> 
     candidate, terminal = way.record.candidate, way.record.terminal
     sentence, remedy = "The order was sent and accepted.", "tradebot status"
     if terminal and terminal.reason:
-        more, remedy = halt or ("", remedy_for(terminal.reason, terminal.observed))
+        more, remedy = halt or ("", remedy_of(terminal.reason, [terminal]))
         sentence = f"Refused by gate {terminal.gate}: {REASONS[terminal.reason].meaning}{more}"
     return SymbolWhy(
         symbol=candidate.symbol,
@@ -89,9 +89,7 @@ def _then(way: Way) -> str | None:
     following = next_refusal(way.record)
     if following is None or following.reason is None:
         return None
-    return (
-        f"{following.gate} would refuse it next, {following.reason}: {remedy_for(following.reason, following.observed)}"
-    )
+    return f"{following.gate} would refuse it next, {following.reason}: {remedy_of(following.reason, [following])}"
 
 
 def unseen(symbol: str, cycles: Sequence[CycleRecord], answer: Explanation, now: str | None) -> SymbolWhy:
