@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import bar, measured, usd
+from commands.shared.drawing import bar, measured, off_by, usd
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import stamp, zone
 from tradebot.model.decision import units_of
@@ -71,7 +71,7 @@ def _nearest(row: "ReasonCount") -> str:
         return ""
     seen, allowed = units_of(miss.gate, row.reason)
     numbers = f"{measured(miss.observed, seen)} against {measured(miss.limit, allowed)}"
-    return f"{miss.symbol} {stamp(miss.at, '%H:%M')}: {numbers}, off by {miss.distance:.0%}"
+    return f"{miss.symbol} {stamp(miss.at, '%H:%M')}: {numbers}, off by {off_by(miss.distance)}"
 
 
 def _positions(console: "Console", data: "DemoData") -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tradebot.model.units import Unit
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
+ALONE_S = 120
+"""From so many seconds on, they are written with minutes and hours."""
 
 
 def bar(count: int, most: int, width: int) -> str:
@@ -76,8 +78,25 @@ def measured(value: object, unit: "Unit") -> str:
     if unit is Unit.USD:
         return f"{usd(number)} USD"
     if unit is Unit.SECONDS:
-        return f"{number:,.1f}".removesuffix(".0") + " s"
+        return _clocked(number)
     return f"{plain(number)} {noun(1 if number == 1 else 2, *unit.value)}"
+
+
+def _clocked(seconds: Decimal) -> str:
+    """Return exact seconds in units that are easy to read: 0.2 s, 119 s, 28 min, 29 min 59 s, 26 h 5 min."""
+    whole, tenths = divmod(round(abs(seconds) * 10), 10)
+    rest, hours, minutes = whole, 0, 0
+    if whole >= ALONE_S:
+        hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    fraction = f".{tenths}" if tenths else ""
+    parts = (hours and f"{hours:,} h", minutes and f"{minutes} min", (rest or tenths) and f"{rest}{fraction} s")
+    sign = "-" if seconds < 0 and (whole or tenths) else ""
+    return sign + (" ".join(part for part in parts if part) or "0 s")
+
+
+def off_by(distance: float) -> str:
+    """Return how far a number was from its limit, given as a fraction of the limit."""
+    return "under 1%" if 0 < distance < 0.01 else f"{distance:.0%}"
 
 
 def _number(value: object) -> Decimal | None:

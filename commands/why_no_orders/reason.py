@@ -1,11 +1,11 @@
 """`tradebot why-no-orders --reason CODE`: show which candidates ended with one reason, closest to passing first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from commands.shared.drawing import measured
+from commands.shared.drawing import measured, off_by
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from commands.shared.times import MINUTE, stamp, zone
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
+    from tradebot.model.decision import Decision, Gate, Number
     from tradebot.model.reasons import Reason
     from tradebot.model.record import CycleRecord
 
 SHOWN = 40
+NAMED = 3
+"""How many symbols a line names; of more, it names the first and counts the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +32,8 @@ class EndedRow:
     symbol: str
     at: datetime
     gate: str
-    observed: str
-    limit: str
+    observed: "Number | str | None"
+    limit: "Number | str | None"
     distance: float | None
 
 
@@ -45,40 +48,65 @@ class Ended:
     rows: tuple[EndedRow, ...]
 
 
-def reason_of(text: str) -> "Reason":
-    """Return the reason for a code; for any other text raise OperatorError naming the closest codes."""
+def reason_of(text: str, cycles: "Sequence[CycleRecord]") -> "Reason":
+    """Return the reason with this code, or the one reason that a gate of this name gave in these passes.
+
+    Raises OperatorError for any other text, naming the closest codes, and for a gate that gave several reasons or none.
+    """
+    from tradebot.model.decision import Gate
     from tradebot.model.reasons import Reason
 
     code = text.strip().upper().replace("-", "_")
     if code in set(Reason):
         return Reason(code)
+    if code.lower() in set(Gate):
+        return _reason_at(Gate(code.lower()), cycles)
     near = did_you_mean(code, list(Reason))
     hint = near or "docs/RUNBOOK.md lists them all"
     raise OperatorError(f"there is no reason code {clean(text)[:40]!r}", hint)
 
 
+def _reason_at(gate: "Gate", cycles: "Sequence[CycleRecord]") -> "Reason":
+    ends = (record.terminal for cycle in cycles for record in cycle.candidates)
+    reasons = sorted({end.reason for end in ends if end is not None and end.gate is gate and end.reason is not None})
+    if len(reasons) == 1:
+        return reasons[0]
+    looked_at = f"the {counted(len(cycles), 'pass', 'passes')} looked at"
+    if not reasons:
+        raise OperatorError(f"no candidate ended at gate {gate} in {looked_at}", "tradebot why-no-orders")
+    every = "; ".join(f"tradebot why-no-orders --reason {reason}" for reason in reasons)
+    raise OperatorError(f"gate {gate} gave more than one reason in {looked_at}", every)
+
+
 def run(app: "App", reason: "Reason", cycles: "Sequence[CycleRecord]") -> Report:
     """Select the candidates from the records; exit 10 if there are any."""
+    data = ended(reason, cycles)
+    code = ExitCode.FINDINGS if data.rows else ExitCode.DONE
+    return Report("why-no-orders", data, lambda c: show(c, data), code, app.mode_name, app.account_tail)
+
+
+def ended(reason: "Reason", cycles: "Sequence[CycleRecord]") -> Ended:
+    """Return the candidates of some passes that ended with a reason."""
+    from tradebot.explain import remedy_of
     from tradebot.model.reasons import REASONS
 
-    rows = sorted(_rows(reason, cycles), key=lambda row: (row.distance is None, row.distance or 0.0, row.symbol))
-    data = Ended(reason.value, REASONS[reason].meaning, REASONS[reason].remedy, len(cycles), tuple(rows))
-    code = ExitCode.FINDINGS if rows else ExitCode.DONE
-    return Report("why-no-orders", data, lambda c: _render(c, data), code, app.mode_name, app.account_tail)
+    ends = list(_ends(reason, cycles))
+    rows = (EndedRow(symbol, at, end.gate.value, end.observed, end.limit, end.distance) for symbol, at, end in ends)
+    nearest_first = sorted(rows, key=lambda row: (row.distance is None, row.distance or 0.0, row.at, row.symbol))
+    remedy = remedy_of(reason, [end for _, _, end in ends])
+    return Ended(reason.value, REASONS[reason].meaning, remedy, len(cycles), tuple(nearest_first))
 
 
-def _rows(reason: "Reason", cycles: "Sequence[CycleRecord]") -> list[EndedRow]:
-    from tradebot.explain import plain
-
-    ends = ((cycle, record.candidate.symbol, record.terminal) for cycle in cycles for record in cycle.candidates)
-    return [
-        EndedRow(symbol, cycle.at, end.gate.value, plain(end.observed), plain(end.limit), end.distance)
-        for cycle, symbol, end in ends
-        if end is not None and end.reason is reason
-    ]
+def _ends(reason: "Reason", cycles: "Sequence[CycleRecord]") -> "Iterator[tuple[str, datetime, Decision]]":
+    """Yield the symbol, the time and the last decision of each candidate that ended with a reason."""
+    for cycle in cycles:
+        for record in cycle.candidates:
+            if record.terminal is not None and record.terminal.reason is reason:
+                yield record.candidate.symbol, cycle.at, record.terminal
 
 
-def _render(console: "Console", data: Ended) -> None:
+def show(console: "Console", data: Ended) -> None:
+    """Print what the reason means, what would change it, and its candidates, equal ones in one line."""
     from rich.markup import escape
 
     from commands.shared.tables import LONGEST_NUMBER, Table, number
@@ -87,23 +115,38 @@ def _render(console: "Console", data: Ended) -> None:
 
     console.print(f"[bold]{data.reason}[/bold]  {data.meaning}")
     console.print(f"Next: {data.remedy}", markup=False)
-    refused = f"{counted(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')}"
-    console.print(f"{refused} refused for this reason in {counted(data.passes, 'pass', 'passes')}")
+    refused = f"{counted(len(data.rows), 'candidate')} {noun(len(data.rows), 'was', 'were')} refused for this reason"
+    passes = len({row.at for row in data.rows})
+    console.print(f"{refused}, in {passes:,} of {counted(data.passes, 'pass', 'passes')}")
     numbers = (number(name) for name in ("observed", "limit", "off by"))
     table = Table("symbol", f"time {zone()}", "gate", *numbers)
-    common = {row.observed for row in data.rows} if len(data.rows) > 1 else set()
-    if len(common) == 1 and len(data.rows[0].observed) > LONGEST_NUMBER:
-        console.print(f"  each of them: {clean(data.rows[0].observed)}", markup=False)
+    lines = _alike(data.rows)
+    texts = {row.observed for row in data.rows} if len(lines) > 1 else set()
+    common = clean(str(texts.pop())) if len(texts) == 1 else ""
+    if len(common) > LONGEST_NUMBER:
+        console.print(f"  each of them: {common}", markup=False)
     else:
-        common = set()
-    for row in data.rows[:SHOWN]:
-        off = "" if row.distance is None else f"{row.distance:.1%}"
-        observed, limit = units_of(Gate(row.gate), Reason(data.reason))
-        seen = "" if row.observed in common else escape(clean(measured(row.observed, observed)))
-        table.row(
-            escape(row.symbol), stamp(row.at, MINUTE), row.gate, seen, escape(clean(measured(row.limit, limit))), off
-        )
+        common = ""
+    for rows in lines[:SHOWN]:
+        row = rows[0]
+        units = units_of(Gate(row.gate), Reason(data.reason))
+        seen, limit = (escape(clean(measured(*each))) for each in zip((row.observed, row.limit), units, strict=True))
+        off = "" if row.distance is None else off_by(row.distance)
+        table.row(escape(_symbols(rows)), stamp(row.at, MINUTE), row.gate, "" if common else seen, limit, off)
     if data.rows:
         console.print(table)
-    if len(data.rows) > SHOWN:
-        console.print(f"  {len(data.rows) - SHOWN:,} more; --json lists them all")
+    if more := sum(map(len, lines[SHOWN:])):
+        console.print(f"  {more:,} more; --json lists them all")
+
+
+def _alike(rows: "Sequence[EndedRow]") -> "Sequence[Sequence[EndedRow]]":
+    """Return the rows in groups that differ in their symbols only; such a group is one line."""
+    groups: dict[tuple[object, ...], list[EndedRow]] = {}
+    for row in rows:
+        groups.setdefault((row.at, row.gate, row.observed, row.limit), []).append(row)
+    return list(groups.values())
+
+
+def _symbols(rows: "Sequence[EndedRow]") -> str:
+    names = [row.symbol for row in rows]
+    return ", ".join(names) if len(names) <= NAMED else f"{names[0]} and {len(names) - 1:,} more"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from commands.shared.drawing import bar, measured, signed, usd
+from commands.shared.drawing import bar, measured, off_by, signed, usd
 from commands.shared.plain import clean
 from commands.shared.tables import Table, number, sentence, staying
 from commands.shared.times import MINUTE, slot_for_reader, when
@@ -75,7 +75,7 @@ def _miss(row: ReasonCount, miss: NearMiss | None) -> tuple[str, str, str, str]:
     if miss is None:
         return "", "", "", ""
     observed, limit = units_of(miss.gate, row.reason)
-    return escape(miss.symbol), _text(miss.observed, observed), _text(miss.limit, limit), f"{miss.distance:.0%}"
+    return escape(miss.symbol), _text(miss.observed, observed), _text(miss.limit, limit), off_by(miss.distance)
 
 
 def show_symbol(console: "Console", way: "SymbolWhy") -> None:
@@ -120,9 +120,15 @@ def _gates(console: "Console", decisions: Sequence[Decision]) -> None:
         # If the age itself was compared with the limit, it is shown there already.
         age_s = None if decision.age_s == decision.observed else decision.age_s
         seen = _text(decision.observed, observed), _text(decision.limit, limit), _text(age_s, Unit.SECONDS)
-        table.row(decision.gate.value, verdict, *seen, decision.reason or "")
+        table.row(_gate(decision), verdict, *seen, decision.reason or "")
     if decisions:
         console.print(table)
+
+
+def _gate(decision: Decision) -> str:
+    """Return the gate's name; the seconds beside `session` are how far apart two clocks are."""
+    clocks = decision.gate is gates.Gate.SESSION and not isinstance(decision.observed, str | None)
+    return f"{decision.gate.value} (clocks apart)" if clocks else decision.gate.value
 
 
 def _text(value: object, unit: Unit) -> str:

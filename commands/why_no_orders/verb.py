@@ -20,12 +20,13 @@ def run(app: "App", symbol: str | None, span: Span, reason: str | None = None) -
     from commands.why_no_orders.screen import show, show_symbol
 
     if reason is not None:
-        code_of_reason = why_reason.reason_of(reason)
+        cycles = cycles_of(app, span)
+        code_of_reason = why_reason.reason_of(reason, cycles)
         if symbol is not None:
             raise OperatorError(
                 "a symbol and --reason can't be combined", f"tradebot why-no-orders --reason {code_of_reason}"
             )
-        return why_reason.run(app, code_of_reason, cycles_of(app, span))
+        return why_reason.run(app, code_of_reason, cycles)
     if symbol is None:
         data = explained(app, cycles_of(app, span))
         traded = data.explanation.verdict == "traded"
@@ -48,13 +49,15 @@ def register(app: typer.Typer) -> None:
         symbol: Annotated[
             str | None, typer.Argument(help="Show how every gate decided on this symbol.", autocompletion=symbols)
         ] = None,
-        last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="Cover the last N runs.")] = None,
+        last: Annotated[int | None, typer.Option("--last", min=1, max=10_000, help="Cover the last N passes.")] = None,
         since: Annotated[
             str | None, typer.Option("--since", help="Time to cover: 90s, 30m, 2h, 1d or session.")
         ] = None,
         reason: Annotated[
             str | None,
-            typer.Option("--reason", help="Show the candidates refused with this code.", autocompletion=reasons),
+            typer.Option(
+                "--reason", help="Show the candidates refused for this reason, or by this gate.", autocompletion=reasons
+            ),
         ] = None,
         state_dir: StateDir = None,
         config: Config = None,

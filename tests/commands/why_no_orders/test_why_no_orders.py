@@ -1,6 +1,7 @@
 """`tradebot why-no-orders`: true answers from what was recorded."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def test_a_symbol_is_shown_its_way_through_every_gate_in_the_order_of_asking(tra
     assert traded.says("why-no-orders", "AAPL").code == (10 if failed else 0)
     shown = traded.shown("why-no-orders", "AAPL")
     assert all(f"\n{gate.value} " in shown for gate in asked)
+    assert re.search(r"\nsession \(clocks apart\) +PASS +0 s +60 s\n", shown)
 
 
 def test_a_span_holds_every_pass_of_it(traded: Bot) -> None:
