@@ -85,7 +85,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
     return Evidence(
         moment=moment,
         rules=rules,
-        values=len(app.loaded.origins),
+        settings=app.loaded.count,
         calendar_until=max((session.date for session in ahead), default=None),
         sessions=len(ahead),
         serving=lock.holder(app.folder.path, lock.SERVE_LOCK),

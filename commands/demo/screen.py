@@ -32,9 +32,9 @@ def render(console: "Console", data: "DemoData") -> None:
         f"{flow.foreign:,} of other tickers, {flow.rejected:,} refused"
     )
     _funnel(console, data)
-    orders = ", ".join(f"{count} {status}" for status, count in data.orders.items()) or "none"
+    orders = ", ".join(f"{count:,} {status}" for status, count in data.orders.items()) or "none"
     console.print(f"Orders    {orders}; {counted(data.fills, 'fill')}")
-    exits = ", ".join(f"{count} {reason}" for reason, count in data.exits.items()) or "none"
+    exits = ", ".join(f"{count:,} {reason}" for reason, count in data.exits.items()) or "none"
     console.print(f"Exits     {exits}")
     _positions(console, data)
     _money(console, data)

@@ -185,7 +185,7 @@ def _render(console: "Console", data: FlowFetched) -> None:
     numbers = (number(name) for name in ("calls", "rows", "kept", "foreign", "duplicates", "newest"))
     table = Table("endpoint", *numbers, sentence("bad rows", "bad rows:"))
     for row in data.endpoints:
-        bad = ", ".join(f"{count} {reason}" for reason, count in sorted(row.rejected.items()))
+        bad = ", ".join(f"{count:,} {reason}" for reason, count in sorted(row.rejected.items()))
         counts = (row.calls, row.received, row.kept, row.foreign, row.duplicates)
         table.row(row.endpoint, *(f"{count:,}" for count in counts), _age(row), bad)
     if data.endpoints:

@@ -96,7 +96,7 @@ def healthy(**changes: object) -> Evidence:
     usual = Evidence(
         moment=Moment(NOW, SESSION.open, SESSION),
         rules=RULES,
-        values=100,
+        settings=100,
         calendar_until=DAY + timedelta(days=60),
         sessions=42,
         serving="serve, process 7, since 14:30",
@@ -181,9 +181,9 @@ CHANGES: dict[str, tuple[dict[str, object], State, str]] = {
         "1 refused entirely, last by CALENDAR_DISAGREES",
     ),
     "reasons of refusal": (
-        {"passes": Passes((cycle(Job.TRADE_ONCE),), 10, {Reason.COOLDOWN: 7, Reason.FLOW_STALE: 3})},
+        {"passes": Passes((cycle(Job.TRADE_ONCE),), 1010, {Reason.COOLDOWN: 7, Reason.FLOW_STALE: 1003})},
         State.WARN,
-        "3 FLOW_STALE",
+        "1,003 FLOW_STALE",
     ),
     "recent events": (
         {"events": Watched(9, NOW, {"venue answer_differs": 2}, 0)},

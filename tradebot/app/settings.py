@@ -180,6 +180,12 @@ class Loaded:
     unread: ConfigurationError | None = None
     """Why the file and environment don't make valid settings; `settings` are then the accepted ones."""
 
+    @property
+    def count(self) -> int:
+        """Return how many settings have a source; a section isn't one."""
+        sections = {name.rpartition(".")[0] for name in self.origins}
+        return len(self.origins.keys() - sections)
+
 
 def shipped(name: str) -> Path:
     """Return the path of a shipped configuration file: inside the installed package, or beside it in a checkout."""

@@ -142,7 +142,7 @@ class Evidence:
 
     moment: Moment
     rules: Rules
-    values: int
+    settings: int
     calendar_until: date | None
     sessions: int
     serving: str | None

@@ -87,7 +87,7 @@ def calendar(evidence: Evidence) -> Item:
 def configuration(evidence: Evidence) -> Item:
     """Judge what loading accepts but trading doesn't. Relations between settings were checked at load."""
     place, rules = (Area.CONFIGURATION, "configuration"), evidence.rules
-    look = Look("values", evidence.values)
+    look = Look("settings", evidence.settings)
     bare = [symbol for symbol in rules.universe if symbol not in rules.sectors]
     if bare:
         found = f"{len(bare)} of {len(rules.universe)} symbols have no sector; no entry is made: {', '.join(bare[:5])}"
@@ -199,7 +199,7 @@ def blocks(evidence: Evidence) -> Item:
     look = Look("candidates", seen.candidates, seen.cycles[-1].at if seen.cycles else None)
     ordered = sorted(seen.ends.items(), key=lambda end: -end[1])
     faults = [(reason, count) for reason, count in ordered if REASONS[reason].cause in (Cause.BROKEN, Cause.UNKNOWN)]
-    found = ", ".join(f"{count} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
+    found = ", ".join(f"{count:,} {reason}" for reason, count in (faults or ordered)[:4]) or "none was refused"
     if not faults:
         return judged(place, look, evidence.moment.now, State.OK, found)
     return judged(place, look, evidence.moment.now, State.WARN, found, "tradebot why-no-orders --since session")

@@ -60,6 +60,7 @@ def test_a_trading_bot_is_judged_by_its_books_and_by_the_broker(bot: Bot) -> Non
         (*good, "gross_notional", "daily_loss"), "ok"
     )
     assert item(data, "own positions")["count"] > 0
+    assert item(data, "configuration")["count"] == bot.json("config", "check")["values"]
     assert item(data, "passes of trade-once")["count"] == 1
     assert item(data, "flow_alerts")["count"] == 4
     assert [row["state"] for row in data["findings"]] == sorted(
