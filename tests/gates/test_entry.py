@@ -39,6 +39,12 @@ from tradebot.model.units import Unit
 
 ASKED = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
+UNIT_BY_END = {
+    "_s": Unit.SECONDS,
+    "_usd": Unit.USD,
+    "_fraction": Unit.SHARE_OF_WHOLE,
+    "_share": Unit.SHARE_OF_WHOLE,
+}
 Row = tuple[Gate, Reason, Ask, Verdict, Number | str | None, Number | str | None]
 
 
@@ -257,13 +263,30 @@ def test_each_number_has_a_unit_but_a_score(row: Row) -> None:
     assert (Unit.NONE not in units) or not numbers or gate is Gate.SCORE
 
 
+def test_a_limit_is_shown_in_the_unit_that_its_name_ends_in() -> None:
+    names = list(LIMITS.model_dump())
+    # No two limits are equal, so the number that a gate shows tells which one it read.
+    told_apart = LIMITS.model_copy(update={name: 1_000_000 + place for place, name in enumerate(names)})
+    units = {}
+    for gate, _, asked, *_ in REFUSALS:
+        said = answers(replace(asked, limits=told_apart))[gate]
+        if isinstance(said.limit, Decimal | float | int) and 0 <= said.limit - 1_000_000 < len(names):
+            units[names[int(said.limit) - 1_000_000]] = said.units[1]
+    assert len(units) > 20
+    for name, unit in units.items():
+        wanted = next((unit for end, unit in UNIT_BY_END.items() if name.endswith(end)), None)
+        assert unit is wanted if wanted else unit not in (Unit.SECONDS, Unit.USD), f"limits.{name} is shown in {unit}"
+
+
 def test_each_gate_has_a_case_that_it_refuses() -> None:
     assert set(ASKED) == {row[0] for row in REFUSALS}, "tests/gates/test_entry.py: REFUSALS has a case for each gate"
 
 
 def test_each_gate_with_a_limit_has_a_case_that_passes_at_it() -> None:
-    limited, shown = {row[0] for row in REFUSALS if row[5]}, {gate for gate, _ in PASSES_AT_THE_EDGE}
-    assert limited <= shown, "tests/gates/test_entry.py: PASSES_AT_THE_EDGE has a case for each limit"
+    limited = {row[0] for row in REFUSALS if row[5]}
+    passed = [answers(asked)[gate] for gate, asked in PASSES_AT_THE_EDGE]
+    shown = {decision.gate for decision in passed if None not in (decision.observed, decision.limit)}
+    assert limited <= shown, "tests/gates/test_entry.py: PASSES_AT_THE_EDGE has a case with numbers for each limit"
 
 
 def test_without_a_quote_nothing_that_needs_a_price_passes() -> None:

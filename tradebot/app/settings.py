@@ -117,15 +117,15 @@ class Settings(Frozen):
         problems = [
             *contradictions(self.limits, self.exits),
             *halts_by_itself(self.limits, self.exits, self.halts),
-            *self._intervals(),
+            *self._fits_the_timetable(),
             *self._names(),
         ]
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
-    def _intervals(self) -> Iterator[str]:
-        """Check that each age limit exceeds the interval of the job that renews the data; otherwise entries close."""
+    def _fits_the_timetable(self) -> Iterator[str]:
+        """Yield what contradicts the timetable: an age limit shorter than the time between two renewals of the data."""
         ages = (("max_flow_age_s", Job.FETCH_FLOW), ("max_reconcile_age_s", Job.RECONCILE))
         for name, job in ages:
             if not {job, Job.TRADE_ONCE} <= set(self.timetable):
