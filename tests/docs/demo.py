@@ -14,6 +14,7 @@ PAGE = Path(__file__).resolve().parents[2] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- demo -->\n```\n).*?(?=\n```\n<!-- /demo -->)", re.DOTALL)
 SCREEN = re.compile(r"^Session \d.*", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^  (?:python -m |\S*/)?tradebot ", re.MULTILINE)
+PLAYED = re.compile(r"played in \d+ s")
 STALE = "README.md shows another screen of the demo. Write it: .venv/bin/python -m tests.docs demo"
 
 
@@ -33,8 +34,10 @@ def shown() -> str:
 
 
 def page(screen: str) -> str:
-    """Return README with this screen, and its commands as they are typed after `make demo`."""
+    """Return README with this screen, the seconds that it shows already, and commands as typed after `make demo`."""
+    seconds = PLAYED.search(shown())
     text = COMMAND.sub("  .venv/bin/tradebot ", screen.strip("\n"))
+    text = PLAYED.sub(seconds[0], text) if seconds else text
     return BLOCK.sub(lambda _: text, PAGE.read_text(encoding="utf-8"))
 
 
@@ -46,7 +49,7 @@ def is_shown(printed: str) -> bool:
 
 def _timeless(text: str) -> list[str]:
     """Return the words of a screen without what differs between runs, machines and terminals."""
-    text = re.sub(r"played in \d+ s", "played in N s", text)
+    text = PLAYED.sub("", text)
     return re.sub(r"[─█]+", "", COMMAND.sub("  tradebot ", text)).split()
 
 

@@ -47,6 +47,9 @@ def test_the_readme_is_compared_with_what_the_demo_prints_at_any_width() -> None
     assert played.is_shown(f"installed\n{screen}\n")
     assert not played.is_shown(screen.replace("19 orders out", "20 orders out"))
     assert not played.is_shown("make: *** [demo] Error 1\n")
+    slower = played.PLAYED.sub("played in 999 s", screen)
+    assert played.is_shown(slower)
+    assert played.page(played.PLAYED.sub("played in 999 s", played.shown())) == played.PAGE.read_text(encoding="utf-8")
     assert "make demo | .venv/bin/python -m tests.docs.demo\n" in (ROOT / ".ci" / "run").read_text()
 
 
