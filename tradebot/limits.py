@@ -140,7 +140,7 @@ def contradictions(limits: Limits, exits: ExitRules) -> Iterator[str]:
     if limits.max_new_entries > limits.max_open_positions:
         yield (
             f"max_new_entries {limits.max_new_entries} is above max_open_positions {limits.max_open_positions}: "
-            "one cycle could never open as many as it is allowed to"
+            "one pass could never open as many as it is allowed to"
         )
     if limits.min_order_notional_usd >= limits.max_order_notional_usd:
         yield (
@@ -166,7 +166,7 @@ def _nested_sizes(limits: Limits) -> Iterator[str]:
 
 
 def _nested_counts(limits: Limits) -> Iterator[str]:
-    """Check that a cycle's entries fit into a second's, a second's into a minute's, a minute's into a session's."""
+    """Check that a pass's entries fit into a second's, a second's into a minute's, a minute's into a session's."""
     ladder = ("max_new_entries", "max_orders_per_second", "max_orders_per_minute", "max_session_entries")
     for small, large in pairwise(ladder):
         if getattr(limits, small) > getattr(limits, large):

@@ -106,7 +106,11 @@ def register(app: typer.Typer) -> None:
     @app.command("tick", epilog="tradebot exchange tick 5m\ntradebot exchange tick next_open")
     def _tick(
         step: Annotated[
-            str, typer.Argument(help="How far: 90s, 5m, 2h, open, close, next_open, or a time.", autocompletion=steps)
+            str,
+            typer.Argument(
+                help="How far: 90s, 5m, 2h, open, close, next_open, or a time such as 2026-11-16T21:00Z.",
+                autocompletion=steps,
+            ),
         ] = "5m",
         state_dir: StateDir = None,
         config: Config = None,

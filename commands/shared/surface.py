@@ -36,7 +36,9 @@ AccountTail = Annotated[
     str | None, typer.Option("--confirm", help="Type the account's last four characters here if there is no terminal.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide everything, but send and record nothing.")]
-ForceSlot = Annotated[bool, typer.Option("--force-slot", help="Run again even if this slot has already been used.")]
+ForceSlot = Annotated[
+    bool, typer.Option("--force-slot", help="Run now, even if the slot is used or the timetable has none.")
+]
 
 LONG = 1_000
 """How many rows become text at a time; otherwise a list of all fills would be in memory three times."""

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command("status", epilog="tradebot status\ntradebot status --json")
     def status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-        """Show trading state, positions, orders and recent runs.
+        """Show trading state, positions, orders and recent passes.
 
         Reads the bot's own books; the broker isn't asked.
         """

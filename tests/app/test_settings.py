@@ -193,7 +193,7 @@ SCENARIOS = [
     ("limits: {max_order_fraction: 0.2}", "would always be refused by max_symbol_fraction"),
     ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
     ("limits: {max_sector_fraction: 0.7}", "would always be refused by max_gross_fraction"),
-    ("limits: {max_new_entries: 11}", "one cycle could never open as many as it is allowed to"),
+    ("limits: {max_new_entries: 11}", "one pass could never open as many as it is allowed to"),
     ("limits: {max_new_entries: 6}", "would stop a bot that sends as many as max_new_entries allows"),
     ("limits: {max_orders_per_minute: 31}", "max_session_entries 30: max_session_entries would stop a bot"),
     ("limits: {max_symbol_entries: 31}", "no symbol could ever reach its own limit"),

@@ -99,7 +99,7 @@ ROWS = (
     Row("equity within a quarter of cash plus positions; otherwise it is not used, and never halts the bot",
         "always", (Gate.DAILY_LOSS, Gate.DRAWDOWN), (f"{BOOK}.equity_explained",),
         (f"{ON_BOOK}::test_equity_that_cash_and_positions_do_not_explain_fails_no_rule_and_passes_none",)),
-    Row("entries per cycle and per session", "limits.max_new_entries, max_session_entries",
+    Row("entries per pass and per session", "limits.max_new_entries, max_session_entries",
         (Gate.NEW_ENTRIES, Gate.SESSION_ENTRIES), (f"{ENTRY}._new_entries", f"{RATES}.session_entries"),
         (ALIKE, REFUSES)),
     Row("orders per second and per minute", "limits.max_orders_per_second, max_orders_per_minute", (Gate.ORDER_RATE,),

@@ -46,7 +46,7 @@ class Proposals:
 
 
 def propose(world: World, desk: StrategyDesk) -> Proposals:
-    """Ask every strategy for candidates; one with a bad answer loses its own turn in this cycle and no other's."""
+    """Ask every strategy for candidates; one with a bad answer loses its own turn in this pass and no other's."""
     # Strategies get a read-only view, so that the next strategy and the gates see what was actually read.
     view = FlowDesk(desk.now, tuple(desk.universe), MappingProxyType(dict(desk.facts)), desk.tide)
     candidates, refused = list[Candidate](), list[StrategyRefusal]()

@@ -36,8 +36,8 @@ LIMIT_REASONS: dict[Reason, ReasonRow] = {
     Reason.MAX_OPEN_POSITIONS: _row(Cause.IDLE, "The book already has as many positions as it may.", _SIZE_LIMIT),
     Reason.MAX_NEW_ENTRIES: _row(
         Cause.IDLE,
-        "This cycle has opened as many positions as it may.",
-        "Wait for the next cycle.",
+        "This pass has opened as many positions as it may.",
+        "Wait for the next pass.",
     ),
     Reason.MAX_SESSION_ENTRIES: _row(
         Cause.IDLE,

@@ -64,7 +64,7 @@ ORDER_REASONS: dict[Reason, ReasonRow] = {
     Reason.STALE_ENTRY: _row(
         Cause.IDLE,
         "An entry stayed unfilled too long and is being canceled.",
-        "Nothing to do; a later cycle may try again.",
+        "Nothing to do; a later pass may try again.",
     ),
     Reason.STALE_EXIT: _row(
         Cause.IDLE,

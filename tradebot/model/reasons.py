@@ -35,7 +35,7 @@ REASONS: dict[Reason, ReasonRow] = {
     Reason.SLOT_TAKEN: _row(
         Cause.IDLE,
         "This slot of the timetable has already run.",
-        "Wait for the next slot (sandbox: tradebot exchange tick 5m), or use --force-slot.",
+        "Wait for the next slot, or use --force-slot; on the sandbox: tradebot exchange tick 5m",
     ),
     Reason.OUTSIDE_TIMETABLE: _row(
         Cause.IDLE,
@@ -244,24 +244,24 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.STRATEGY_FAILED: _row(
         Cause.BROKEN,
-        "A plug-in strategy raised an error, or its process ended. It sits out this cycle; the others continue.",
+        "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",
         "Fix the plug-in (tradebot strategy list calls it again), or set it to null if another strategy is in use.",
     ),
     Reason.STRATEGY_TIMEOUT: _row(
         Cause.BROKEN,
-        "A plug-in strategy didn't answer in time and was stopped. It sits out this cycle; the others continue.",
+        "A plug-in strategy didn't answer in time and was stopped. It sits out this pass; the others continue.",
         "Fix the plug-in, or raise plugins.timeout_s (at most 600), then run tradebot config accept.",
         Unit.SECONDS,
     ),
     Reason.STRATEGY_INVALID: _row(
         Cause.BROKEN,
-        "A strategy returned something that isn't a valid candidate. All its candidates in this cycle are refused; "
+        "A strategy returned something that isn't a valid candidate. All its candidates in this pass are refused; "
         "the other strategies continue.",
         "Fix the plug-in; the problem is shown beside the reason.",
     ),
     Reason.STRATEGY_TOO_MANY: _row(
         Cause.BROKEN,
-        "A strategy proposed more candidates than there are symbols. All of them are refused in this cycle; the other "
+        "A strategy proposed more candidates than there are symbols. All of them are refused in this pass; the other "
         "strategies continue.",
         "Fix the plug-in: it may propose at most one candidate per symbol of the universe.",
         Unit.CANDIDATES,

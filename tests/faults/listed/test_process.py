@@ -107,7 +107,7 @@ def test_fault_135_stopped_for_five_minutes_before_the_order(trader: Trader, tmp
 
 
 def test_fault_136_killed_by_the_kernel_for_its_memory(trader: Trader, ask: Ask) -> None:
-    """If a plug-in is killed, its strategy sits out this cycle; if a pass is killed, it resumes in its slot."""
+    """If a plug-in is killed, its strategy sits out this pass; if a pass is killed, it resumes in its slot."""
     found = ask("os.kill(os.getpid(), signal.SIGKILL)")
     assert isinstance(found, Decision)
     assert (found.reason, "exit code -9" in str(found.observed)) == (Reason.STRATEGY_FAILED, True)
@@ -215,7 +215,7 @@ WILD: dict[str, tuple[str, Check]] = {
 
 @pytest.mark.parametrize("case", WILD)
 def test_fault_142_strategy_gone_wild(ask: Ask, case: str) -> None:
-    """That strategy sits out the cycle, with the reason recorded; it can't affect this process or its desk."""
+    """That strategy sits out the pass, with the reason recorded; it can't affect this process or its desk."""
     body, answers = WILD[case]
     found = ask(body, bounds=Bounds(1.5 if case == "never returns" else 20.0, 2**31))
     assert answers(found), found
