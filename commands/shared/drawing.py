@@ -83,15 +83,13 @@ def measured(value: object, unit: "Unit") -> str:
 
 
 def _clocked(seconds: Decimal) -> str:
-    """Return exact seconds in units that are easy to read: 0.2 s, 119 s, 28 min, 29 min 59 s, 26 h 5 min."""
-    whole, tenths = divmod(round(abs(seconds) * 10), 10)
-    rest, hours, minutes = whole, 0, 0
-    if whole >= ALONE_S:
-        hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    fraction = f".{tenths}" if tenths else ""
-    parts = (hours and f"{hours:,} h", minutes and f"{minutes} min", (rest or tenths) and f"{rest}{fraction} s")
-    sign = "-" if seconds < 0 and (whole or tenths) else ""
-    return sign + (" ".join(part for part in parts if part) or "0 s")
+    """Return seconds in units that are easy to read: 0.2 s, 119 s, 28 min, 29 min 59 s, 26 h 5 min."""
+    tenths = round(seconds, 1)
+    if abs(tenths) < ALONE_S:
+        return f"{tenths + 0:f}".removesuffix(".0") + " s"
+    whole = round(abs(seconds))
+    parts = ((whole // 3600, "h"), (whole // 60 % 60, "min"), (whole % 60, "s"))
+    return ("-" if seconds < 0 else "") + " ".join(f"{count:,} {unit}" for count, unit in parts if count)
 
 
 def off_by(distance: float) -> str:

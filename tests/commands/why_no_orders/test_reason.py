@@ -41,11 +41,11 @@ EQUAL = [waits(symbol, 1080.0) for symbol in ("NVDA", "AAPL", "MSFT", "AMD")]
 
 
 def test_equal_rows_are_one_line_and_only_passes_with_such_a_candidate_count() -> None:
-    assert shown(Reason.COOLDOWN, cycle(NOW, *EQUAL), cycle(LATER, waits("KO", 1799.5)), cycle(LATER))[2:] == [
+    assert shown(Reason.COOLDOWN, cycle(NOW, *EQUAL), cycle(LATER, waits("KO", 1799.0)), cycle(LATER))[2:] == [
         "5 candidates were refused for this reason, in 2 of 3 passes",
-        "symbol           time ET           gate           observed   limit    off by",
-        "KO               2026-11-16 10:05  cooldown  29 min 59.5 s  30 min  under 1%",
-        "AAPL and 3 more  2026-11-16 10:00  cooldown         18 min  30 min       40%",
+        "symbol           time ET           gate         observed   limit    off by",
+        "KO               2026-11-16 10:05  cooldown  29 min 59 s  30 min  under 1%",
+        "AAPL and 3 more  2026-11-16 10:00  cooldown       18 min  30 min       40%",
     ]
 
 
