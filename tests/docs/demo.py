@@ -34,7 +34,12 @@ def shown() -> str:
 
 
 def page(screen: str) -> str:
-    """Return README with this screen, the seconds that it shows already, and commands as typed after `make demo`."""
+    """Return README with this screen, the seconds that it shows already, and commands as typed after `make demo`.
+
+    It stays as it is if only the seconds differ, even if they are so many that a line breaks elsewhere.
+    """
+    if is_shown(screen):
+        return PAGE.read_text(encoding="utf-8")
     seconds = PLAYED.search(shown())
     text = COMMAND.sub("  .venv/bin/tradebot ", screen.strip("\n"))
     text = PLAYED.sub(seconds[0], text) if seconds else text

@@ -47,10 +47,14 @@ def test_the_readme_is_compared_with_what_the_demo_prints_at_any_width() -> None
     assert played.is_shown(f"installed\n{screen}\n")
     assert not played.is_shown(screen.replace("19 orders out", "20 orders out"))
     assert not played.is_shown("make: *** [demo] Error 1\n")
-    slower = played.PLAYED.sub("played in 999 s", screen)
-    assert played.is_shown(slower)
-    assert played.page(played.PLAYED.sub("played in 999 s", played.shown())) == played.PAGE.read_text(encoding="utf-8")
     assert "make demo | .venv/bin/python -m tests.docs.demo\n" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_readme_keeps_its_seconds_whatever_machine_plays_the_demo() -> None:
+    page = played.PAGE.read_text(encoding="utf-8")
+    slow = played.PLAYED.sub("played in 999 s", played.shown()).replace("edge of\n  0.3", "edge\n  of 0.3")
+    assert played.page(slow) == page
+    assert played.page(slow.replace("19 orders out", "20 orders out")).count(played.PLAYED.findall(page)[0]) == 1
 
 
 def test_a_screen_written_into_the_readme_is_the_one_it_shows() -> None:
