@@ -25,7 +25,7 @@ HOLDING = (
     "tests/gates/test_entry.py::test_a_gate_refuses_with_its_reason_and_its_numbers",
     "tests/gates/test_entry.py::test_a_gate_passes_at_its_limit",
     "tests/gates/test_entry.py::test_each_number_has_a_unit_but_a_score",
-    "tests/gates/test_entry.py::test_a_limit_is_shown_in_the_unit_that_its_name_ends_in",
+    "tests/gates/test_entry_numbers.py::test_a_limit_is_shown_in_the_unit_that_its_name_ends_in",
     "tests/gates/test_entry.py::test_each_gate_has_a_case_that_it_refuses",
     "tests/gates/test_entry.py::test_each_gate_with_a_limit_has_a_case_that_passes_at_it",
     "tests/exits/test_rules.py::test_each_rule_acts_at_its_edge_and_not_before",

@@ -39,12 +39,6 @@ from tradebot.model.units import Unit
 
 ASKED = [gate for gate in Gate if gate not in (Gate.JOB, Gate.STRATEGY, Gate.EXIT, Gate.SEND)]
 FAIL, UNKNOWN = Verdict.FAIL, Verdict.UNKNOWN
-UNIT_BY_END = {
-    "_s": Unit.SECONDS,
-    "_usd": Unit.USD,
-    "_fraction": Unit.SHARE_OF_WHOLE,
-    "_share": Unit.SHARE_OF_WHOLE,
-}
 Row = tuple[Gate, Reason, Ask, Verdict, Number | str | None, Number | str | None]
 
 
@@ -261,21 +255,6 @@ def test_each_number_has_a_unit_but_a_score(row: Row) -> None:
     numbers = [each for each in (observed, limit) if isinstance(each, Decimal | float | int)]
     units = set(units_of(gate, reason)) | {gate.unit}
     assert (Unit.NONE not in units) or not numbers or gate is Gate.SCORE
-
-
-def test_a_limit_is_shown_in_the_unit_that_its_name_ends_in() -> None:
-    names = list(LIMITS.model_dump())
-    # No two limits are equal, so the number that a gate shows tells which one it read.
-    told_apart = LIMITS.model_copy(update={name: 1_000_000 + place for place, name in enumerate(names)})
-    units = {}
-    for gate, _, asked, *_ in REFUSALS:
-        said = answers(replace(asked, limits=told_apart))[gate]
-        if isinstance(said.limit, Decimal | float | int) and 0 <= said.limit - 1_000_000 < len(names):
-            units[names[int(said.limit) - 1_000_000]] = said.units[1]
-    assert len(units) > 20
-    for name, unit in units.items():
-        wanted = next((unit for end, unit in UNIT_BY_END.items() if name.endswith(end)), None)
-        assert unit is wanted if wanted else unit not in (Unit.SECONDS, Unit.USD), f"limits.{name} is shown in {unit}"
 
 
 def test_each_gate_has_a_case_that_it_refuses() -> None:

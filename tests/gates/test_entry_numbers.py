@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, NOW, ago, ask, book, desk, fetched_facts, quote
+from tests.builders import CASH, LIMITS, NOW, ago, ask, book, desk, fetched_facts, quote
+from tests.gates.test_entry import REFUSALS
 from tradebot.gates.common import closable, still_held
 from tradebot.gates.entry import Ask, decide
 from tradebot.model.candidate import Side
@@ -14,6 +15,7 @@ from tradebot.model.desk import Entered
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import ReconcileMark
+from tradebot.model.units import Unit
 
 ENTERED = (Entered("flow", "MSFT", Side.BUY, ago(600)), Entered("flow", "AAPL", Side.BUY, ago(90)))
 SHOWN = {
@@ -32,6 +34,12 @@ SHOWN = {
     Gate.SYMBOL_ENTRIES: (2, 4, None),
     Gate.DAILY_LOSS: (Decimal(0), Decimal("0.02"), None),
     Gate.DRAWDOWN: (Decimal(0), Decimal("0.10"), None),
+}
+UNIT_BY_END = {
+    "_s": Unit.SECONDS,
+    "_usd": Unit.USD,
+    "_fraction": Unit.SHARE_OF_WHOLE,
+    "_share": Unit.SHARE_OF_WHOLE,
 }
 STALE = {
     Gate.RECONCILED: (2701.0, Reason.RECONCILE_STALE),
@@ -150,3 +158,18 @@ def test_only_what_both_hold_on_the_same_side_can_be_closed(there: str, wanted: 
 
 def test_a_symbol_that_the_broker_does_not_name_is_not_held() -> None:
     assert closable(desk(now=NOW), "AAPL", Decimal(5)) == 0
+
+
+def test_a_limit_is_shown_in_the_unit_that_its_name_ends_in() -> None:
+    names = list(LIMITS.model_dump())
+    # No two limits are equal, so the number that a gate shows tells which one it read.
+    told_apart = LIMITS.model_copy(update={name: 1_000_000 + place for place, name in enumerate(names)})
+    units = {}
+    for gate, _, asked, *_ in REFUSALS:
+        decision = said(replace(asked, limits=told_apart))[gate]
+        if isinstance(decision.limit, Decimal | float | int) and 0 <= decision.limit - 1_000_000 < len(names):
+            units[names[int(decision.limit) - 1_000_000]] = decision.units[1]
+    assert len(units) > 20
+    for name, unit in units.items():
+        wanted = next((unit for end, unit in UNIT_BY_END.items() if name.endswith(end)), None)
+        assert unit is wanted if wanted else unit not in (Unit.SECONDS, Unit.USD), f"limits.{name} is shown in {unit}"
