@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from itertools import cycle
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
 from tests.accepting import accept
@@ -27,6 +28,8 @@ ENTRIES = ("trade-once", "--candidates")
 WANTED = ({"AAPL": "buy", "MSFT": "sell", "JPM": "buy"}, {"NVDA": "buy", "XOM": "sell", "AMZN": "buy"})
 VERBS = ("entries", "evaluate-exits", "entries", "reconcile")
 TRIES = 3
+UNBORN = b"Fatal Python error: init_import_site"
+"""What Python says when an interrupt ends it before it has read the program; it exits with 1 then."""
 UNDISTURBED = {0, 3, 10}
 """What a verb that nothing disturbed may end with: done, refused by the trading state, findings."""
 
@@ -67,20 +70,24 @@ class Typist:
     def disturbed(self, words: tuple[str, ...], kind: signal.Signals, chance: random.Random) -> "End":
         """Type a verb, send it a signal at some moment of its life, and tell how it ended.
 
-        The first third is left out: there only Python itself is at work. What is stopped goes on after a moment. One
-        that is done before its moment tells how long such a verb lives by now: the machine may have other work too.
+        The first third is left out: there only Python itself is at work. On a machine with other work Python may still
+        be starting then, and a signal that ends it is what ended the verb. What is stopped goes on after a moment. One
+        that is done before its moment tells how long such a verb lives by now.
         """
         began, moment = time.monotonic(), self.took_s[words[0]] * chance.uniform(0.3, 1.0)
-        child = subprocess.Popen(self._command(words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with suppress(subprocess.TimeoutExpired):
-            code = child.wait(timeout=moment)
-            self.took_s[words[0]] = time.monotonic() - began
-            return End(kind, code, met=False)
-        child.send_signal(kind)
-        if kind is signal.SIGSTOP:
-            time.sleep(0.05)
-            child.send_signal(signal.SIGCONT)
-        return End(kind, child.wait(timeout=120), met=True)
+        with TemporaryFile() as said:
+            child = subprocess.Popen(self._command(words), stdout=subprocess.DEVNULL, stderr=said)
+            with suppress(subprocess.TimeoutExpired):
+                code = child.wait(timeout=moment)
+                self.took_s[words[0]] = time.monotonic() - began
+                return End(kind, code, met=False)
+            child.send_signal(kind)
+            if kind is signal.SIGSTOP:
+                time.sleep(0.05)
+                child.send_signal(signal.SIGCONT)
+            code = child.wait(timeout=120)
+            said.seek(0)
+            return End(kind, -kind if said.read().startswith(UNBORN) else code, met=True)
 
     def halt(self) -> None:
         """Halt, undisturbed: from its return on the venue may take no entry."""
