@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import pytest
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from commands.reconcile import verb
@@ -112,7 +112,7 @@ def compared(app: App, log: Path, plan: str | None = None) -> Any:
 
 @pytest.mark.timeout(600 if SOAK else 120)
 @given(st.lists(happenings, min_size=1, max_size=5))
-@settings(max_examples=PLAYS, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=PLAYS, deadline=None, phases=[Phase.generate])
 def test_whatever_the_broker_has_become_comparing_sends_nothing_and_one_plan_settles_it(
     folder: Path, told: list[Sequence[Any]]
 ) -> None:
