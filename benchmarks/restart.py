@@ -24,7 +24,6 @@ from tradebot.exchange import process
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
-from tradebot.model.position import fold_positions
 from tradebot.model.record import Job
 from tradebot.orders.sending import send, submit_intent
 from tradebot.ports.world import Call, World
@@ -94,7 +93,7 @@ def reconcile_s(state: Path) -> float:
 def require_loaded(state: Path) -> None:
     """Assert that books and broker hold what is measured."""
     ledger = SqliteLedger.open(state, read_only=True)
-    held = sum(1 for position in fold_positions(ledger.fills()).values() if position.quantity)
+    held = sum(1 for position in ledger.totals().positions.values() if position.quantity)
     working = len(ledger.orders(working=True))
     ledger.close()
     assert (held, working) == (POSITIONS, OPEN_ORDERS), (held, working)

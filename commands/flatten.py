@@ -40,12 +40,10 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
 
 def _named(app: "App", symbol: str | None) -> list[str]:
     """Describe our positions and working orders as last recorded; raise OperatorError if a symbol has none."""
-    from tradebot.model.position import own_positions
-
     ledger = app.ledger_view
-    ours = {record.intent.client_order_id for record in ledger.intents()}
-    positions = own_positions(ledger.fills())
-    orders = [order for order in ledger.orders(working=True) if order.client_order_id in ours]
+    positions, working = ledger.totals().own_positions(), ledger.orders(working=True)
+    ours = ledger.promised({order.client_order_id for order in working})
+    orders = [order for order in working if order.client_order_id in ours]
     unsure = {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
     held = {p.symbol for p in positions} | {order.symbol for order in orders} | unsure
     if symbol is not None and symbol not in held:

@@ -48,11 +48,11 @@ def run(app: "App") -> Report:
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.views.holdings import prices
 
-    passes, fills, mark = last_passes(app), app.ledger_view.fills(), app.ledger_view.last_reconcile()
+    passes, totals, mark = last_passes(app), app.ledger_view.totals(), app.ledger_view.last_reconcile()
     now = trading_now(app, (*(cycle.at for cycle in passes), mark.at if mark else None))
-    rows = held(app, fills, prices(passes), now)
+    rows = held(app, totals, prices(passes), now)
     gains = (row.unrealized_usd for row in rows if row.unrealized_usd is not None)
-    data = Positions(now, rows, sum(gains, Decimal(0)), len(fills), notes(app, now))
+    data = Positions(now, rows, sum(gains, Decimal(0)), totals.count, notes(app, now))
     return Report(
         "positions", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail
     )

@@ -11,6 +11,7 @@ from tradebot.gates.sizing import entry_size
 from tradebot.limits import ExitRules, Limits
 from tradebot.model.account import Account
 from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.books import Books, Standing
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Book, Desk
 from tradebot.model.flow import DarkPoolPrint, FlowAlert
@@ -18,7 +19,9 @@ from tradebot.model.instrument import Instrument, Right
 from tradebot.model.order import Fill
 from tradebot.model.position import OwnedFill
 from tradebot.model.record import SymbolFacts
+from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
+from tradebot.ports.stores import Ledger
 
 ACCOUNT = "TEST00001"
 DAY = date(2026, 11, 16)
@@ -83,6 +86,24 @@ def account(**changes: object) -> Account:
     return replace(usual, **changes)  # type: ignore[arg-type]
 
 
+def books(*fills: OwnedFill, **changes: object) -> Books:
+    """Return books with these fills, oldest first."""
+    usual = Books(
+        at=NOW,
+        account_number=ACCOUNT,
+        standing=Standing(ago(86_400), CASH, Decimal(0), ReconcileMark(ago(60), 0, 0), None),
+        state=TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)),
+        totals=Totals.of(fills),
+    )
+    return replace(usual, **changes)  # type: ignore[arg-type]
+
+
+def best_price(ledger: Ledger, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
+    """Return the best price stored for a position."""
+    held = (strategy, symbol, opened_at)
+    return ledger.best_prices([held]).get(held)
+
+
 def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> Desk:
     usual = Desk(
         now=NOW,
@@ -93,6 +114,7 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
         state=TradingStateRecord(TradingState.ACTIVE, "init", "armed", ago(3600)),
         reconcile=ReconcileMark(ago(60), 0, 0),
         book=book(),
+        books=books(),
         positions=(),
         net={},
         orders=(),

@@ -12,6 +12,7 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
+from tradebot.model.books import Held, Standing
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import (
@@ -28,11 +29,12 @@ from tradebot.model.flow import (
     TideTick,
 )
 from tradebot.model.intent import Intent, IntentRecord, IntentState
-from tradebot.model.order import Order, Outcome, Reply
+from tradebot.model.order import Order, Outcome, Reply, chain
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
+from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 from tradebot.signals import condense
 
@@ -116,6 +118,10 @@ class MemoryLedger:
     def books_opened_at(self) -> datetime | None:
         return self._opening[1] if self._opening else None
 
+    def standing(self) -> Standing:
+        cash, opened_at = self._opening or (None, None)
+        return Standing(opened_at, cash, self.cash_adjustments(), self._mark, self._peak)
+
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         if intent.client_order_id in self._intents:
             return False
@@ -149,8 +155,12 @@ class MemoryLedger:
         made = (r for r in self._intents.values() if r.intent.makes_order and r.state is IntentState.ACKED)
         return next((record.intent.client_order_id for record in reversed(list(made))), None)
 
-    def promised_ids(self) -> Collection[str]:
-        return self._intents.keys()
+    def recent_intents(self, since: date) -> Sequence[IntentRecord]:
+        found = self._intents.values()
+        return tuple(record for record in found if record.state.unresolved or record.intent.key.session >= since)
+
+    def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
+        return {name: self._intents[name] for name in client_order_ids if name in self._intents}
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         return self._intents.get(client_order_id)
@@ -179,22 +189,21 @@ class MemoryLedger:
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
         told = (o for o in self._orders.values() if not (working and o.status.terminal))
-        return tuple(o for o in told if since is None or o.replaced_by or self._applied_at[o.venue_id] >= since)
+        return tuple(o for o in told if since is None or self._applied_at[o.venue_id] >= since)
 
-    def unpromised_orders(self) -> Sequence[Order]:
-        return tuple(order for order in self.orders() if order.client_order_id not in self._intents)
+    def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
+        before = {o.replaced_by: o.venue_id for o in self._orders.values() if o.replaced_by}
+        chains = {name: [one for one in (name, *chain(name, before)) if one in self._orders] for name in venue_ids}
+        return {name: tuple(self._orders[one] for one in ids) for name, ids in chains.items() if ids}
 
-    def owners(self) -> Mapping[str, str]:
-        made = {record.intent.client_order_id: record.intent for record in self._intents.values()}
-        ours = {name: intent.key.strategy for name, intent in made.items() if intent.makes_order}
-        owned = {o.venue_id: ours[o.client_order_id] for o in self._orders.values() if o.client_order_id in ours}
-        following = {o.venue_id: o.replaced_by for o in self._orders.values() if o.replaced_by}
-        for first, strategy in list(owned.items()):
-            follower = following.get(first)
-            while follower is not None and follower not in owned:
-                owned[follower] = strategy
-                follower = following.get(follower)
-        return owned
+    def recent_orders(self, since: datetime) -> Sequence[Order]:
+        late = {venue_id for venue_id, at in self._applied_at.items() if at >= since}
+        found = self._orders.values()
+        return tuple(
+            order
+            for order in found
+            if not order.status.terminal or order.venue_id in late or order.client_order_id not in self._intents
+        )
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         before = len(self._fills)
@@ -202,8 +211,31 @@ class MemoryLedger:
             self._fills.setdefault(owned.fill.activity_id, owned)
         return len(self._fills) - before
 
-    def fills(self) -> Sequence[OwnedFill]:
-        return tuple(sorted(self._fills.values(), key=lambda owned: owned.fill.at))
+    def fills(self, symbol: str | None = None) -> Sequence[OwnedFill]:
+        found = (owned for owned in self._fills.values() if symbol in (None, owned.fill.symbol))
+        return tuple(sorted(found, key=lambda owned: owned.fill.at))
+
+    def totals(self) -> Totals:
+        return Totals.of(self.fills())
+
+    def fills_with_others(self) -> Sequence[OwnedFill]:
+        moved = (Origin.GIVEN_BACK, Origin.TAKEN_OVER)
+        return tuple(owned for owned in self.fills() if owned.strategy == FOREIGN or owned.origin in moved)
+
+    def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
+        return self._fills.keys() & set(activity_ids)
+
+    def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
+        filled: dict[str, Decimal] = {}
+        for owned in self._fills.values():
+            name = owned.fill.venue_order_id
+            if name in venue_ids:
+                filled[name] = filled.get(name, Decimal(0)) + owned.fill.quantity
+        return filled
+
+    def last_reported_fill(self, until: datetime) -> datetime | None:
+        reported = (owned.fill.at for owned in self._fills.values() if owned.fill.venue_order_id)
+        return max((at for at in reported if at <= until), default=None)
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
         self._cash.append(amount)
@@ -225,8 +257,8 @@ class MemoryLedger:
                 self._high_water[one.strategy, one.to_symbol, one.opened_at] = best * one.old / one.new
         return True
 
-    def booked(self) -> Mapping[str, Entry]:
-        return dict(self._booked)
+    def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
+        return {name: entry for name, entry in self._booked.items() if activity_ids is None or name in activity_ids}
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         holder = self._slots.get((job, session, slot))
@@ -281,8 +313,8 @@ class MemoryLedger:
     def last_reconcile(self) -> ReconcileMark | None:
         return self._mark
 
-    def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
-        return self._high_water.get((strategy, symbol, opened_at))
+    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
+        return {one: self._high_water[one] for one in held if one in self._high_water}
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         self._high_water[(strategy, symbol, opened_at)] = price

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, SESSION, ago, limits
+from tests.builders import CASH, NOW, SESSION, ago, best_price, limits
 from tests.venues import LOST, REJECTED
 from tests.worlds import NAMES, WITH_UNKNOWN, Scene, call, wanted
 from tradebot.cycle import evaluate_exits, score, trade_once
@@ -21,9 +21,9 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import OrderStatus, OrderType
-from tradebot.model.position import fold_cash, fold_positions
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, TradingState
 from tradebot.ports.world import World
 
@@ -471,9 +471,9 @@ def test_positions_and_cash_folded_from_the_ledger_are_the_venues() -> None:
     scene.venue.fill(out.client_order_id, "103.90")
     trade_once(scene.world(), call(slot="apply"))
     fills = scene.ledger.fills()
-    positions = {symbol: p.quantity for (_, symbol), p in fold_positions(fills).items() if p.quantity}
+    positions = {symbol: p.quantity for (_, symbol), p in Totals.of(fills).positions.items() if p.quantity}
     assert positions == {s: q for s, q in scene.venue.held.items() if q}
-    assert fold_cash(CASH, fills) == scene.venue.cash
+    assert Totals.of(fills).cash(CASH) == scene.venue.cash
     assert {owned.strategy for owned in fills} == {"flow"}
 
 
@@ -540,7 +540,7 @@ def test_shares_that_a_person_sold_by_hand_are_not_sold_again() -> None:
     scene.venue.fill("typed by hand", "97")
     scene.price("AAPL", "97")
     record = evaluate_exits(scene.world(), EXIT_CALL)
-    assert {p.strategy: p.quantity for p in fold_positions(scene.ledger.fills()).values()} == {
+    assert {p.strategy: p.quantity for p in scene.ledger.totals().positions.values()} == {
         "flow": 49,
         "": -49,
     }
@@ -564,14 +564,14 @@ def test_a_position_without_a_quote_keeps_the_best_price_that_it_has_seen() -> N
     bought(scene)
     quoted, scene.venue.prices = scene.venue.prices, {}
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "no quote yet"))
-    (position,) = fold_positions(scene.ledger.fills()).values()
-    assert scene.ledger.high_water("flow", "AAPL", position.opened_at) == 100
+    (position,) = scene.ledger.totals().positions.values()
+    assert best_price(scene.ledger, "flow", "AAPL", position.opened_at) == 100
     scene.venue.prices = quoted
     scene.price("AAPL", "101.50")
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "quoted"))
     scene.venue.prices = {}
     evaluate_exits(scene.world(), EXIT_CALL)
-    assert scene.ledger.high_water("flow", "AAPL", position.opened_at) == Decimal("101.50")
+    assert best_price(scene.ledger, "flow", "AAPL", position.opened_at) == Decimal("101.50")
 
 
 def slow(world: World) -> World:

@@ -71,14 +71,16 @@ def trade_once(world: World, call: Call) -> CycleRecord:
         return _record(world, _cycle(world, call, desk, (), refused))
     proposed = propose(world, desk)
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
-    book, records = replace(desk.book, new_entries=_entries_already_promised(world, call)), []
+    promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
+    already = sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised.values())
+    book, records = replace(desk.book, new_entries=already), []
     for candidate in proposed.candidates:
         quote = desk.quotes.get(candidate.symbol)
         size = entry_size(candidate, quote, book, world.rules.limits) if quote else None
         price = size.limit_price if size else None
         intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
-        promised = world.ledger.intent(intent.client_order_id) is not None
-        decisions = decide(Ask(candidate, desk, book, world.rules.limits, world.rules.halts, quote, size, promised))
+        known = intent.client_order_id in promised
+        decisions = decide(Ask(candidate, desk, book, world.rules.limits, world.rules.halts, quote, size, known))
         if size is None or first_failure(decisions):
             records.append(CandidateRecord(candidate, decisions, reference_price=price))
             continue
@@ -92,11 +94,6 @@ def trade_once(world: World, call: Call) -> CycleRecord:
                 candidate.instrument, size.quantity, size.worst_price, desk.sectors[candidate.symbol]
             )
     return _record(world, _cycle(world, call, desk, tuple(records), refused_strategies=proposed.refused))
-
-
-def _entries_already_promised(world: World, call: Call) -> int:
-    promised = (record.intent for record in world.ledger.intents(session=call.session))
-    return sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised)
 
 
 def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord] | None = None) -> CycleRecord:
@@ -184,7 +181,7 @@ def _after_closing(desk: Desk, record: CandidateRecord) -> Desk:
 def _apply_exit_rules(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
     quote = desk.quotes.get(position.symbol)
-    stored = world.ledger.high_water(position.strategy, position.symbol, position.opened_at)
+    stored = desk.books.best_prices.get((position.strategy, position.symbol, position.opened_at))
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     # After a split, say, the price is for other shares than we bought, so it can't be the best price so far.
     best = exit_rules.best_price(position, quote if ratio == 1 else None, stored)
@@ -201,7 +198,7 @@ def _send_close(
 ) -> CandidateRecord:
     """Send the order that closes a position if `why` and the exit gates pass."""
     quote, candidate = desk.quotes.get(position.symbol), _closing_candidate(desk, position, source)
-    lost = _lost_exit(world, desk, position)
+    lost = _lost_exit(desk, position)
     decisions = (
         permission(desk),
         why,
@@ -222,9 +219,9 @@ def _send_close(
     return CandidateRecord(candidate, (*decisions, send(world, desk, intent, decisions)), intent.client_order_id, price)
 
 
-def _lost_exit(world: World, desk: Desk, position: Position) -> Intent | None:
+def _lost_exit(desk: Desk, position: Position) -> Intent | None:
     """Return an exit the venue has not known for a while, if its whole quantity is still there to close."""
-    for record in world.ledger.intents(unresolved=True):
+    for record in desk.books.unresolved:
         intent = record.intent
         closes = intent.operation is Operation.SUBMIT and intent.purpose is Purpose.CLOSE
         same = (intent.key.strategy, intent.key.symbol) == (position.strategy, position.symbol)

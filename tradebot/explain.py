@@ -9,9 +9,9 @@ from enum import StrEnum
 
 from tradebot.model.decision import Decision, Gate, Number
 from tradebot.model.decision import Verdict as DecisionVerdict
-from tradebot.model.position import OwnedFill, fold_cash, fold_positions
 from tradebot.model.reasons import REASONS, Cause, Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
+from tradebot.model.totals import Totals
 from tradebot.text import counted, noun
 
 
@@ -287,13 +287,13 @@ class Profit:
 
 def profit(
     opening_cash: Decimal,
-    fills: Sequence[OwnedFill],
+    totals: Totals,
     marks: Mapping[str, Decimal],
     adjustments: Decimal = Decimal(0),
 ) -> Profit:
     """Return the profit of all fills, valuing open positions at `marks` (USD per share, one for each held symbol)."""
-    positions = list(fold_positions(fills).values())
+    positions = totals.positions.values()
     value = sum((p.quantity * marks[p.symbol] for p in positions if p.quantity), Decimal(0))
     cost = sum((p.cost for p in positions), Decimal(0))
     realized = sum((p.realized_pnl for p in positions), Decimal(0))
-    return Profit(opening_cash, fold_cash(opening_cash, fills) + adjustments, value, realized, value - cost)
+    return Profit(opening_cash, totals.cash(opening_cash) + adjustments, value, realized, value - cost)

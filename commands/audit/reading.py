@@ -24,18 +24,19 @@ from tradebot.auditing.evidence import (
     Silence,
     Watched,
 )
-from tradebot.desk.snapshot import book, with_history
+from tradebot.desk.snapshot import book
 from tradebot.errors import OperatorError, TradebotError
 from tradebot.model.event import Severity
-from tradebot.model.position import OwnedFill, Position, own_positions
+from tradebot.model.position import FOREIGN, OwnedFill, Position
 from tradebot.model.record import CycleRecord, Job
+from tradebot.model.totals import Totals
 from tradebot.reconciliation.account import require_account
 from tradebot.reconciliation.apply_activities import position_ratios, unbooked
 from tradebot.reconciliation.catch_up import read_view
-from tradebot.reconciliation.findings import LedgerView, compare
-from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
+from tradebot.reconciliation.findings import compare
 from tradebot.reconciliation.new_fills import new_fills
-from tradebot.reconciliation.unknown_orders import unknown_orders
+from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.reconcile import ledger_view
 from tradebot.timetable.sessions import session_date
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from tradebot.model.account import BrokerView
     from tradebot.model.activity import Booking
     from tradebot.model.bar import Session, VenueClock
+    from tradebot.model.books import Books
     from tradebot.model.intent import IntentRecord
     from tradebot.model.order import Order
     from tradebot.model.trading import SlotClaim
@@ -59,10 +61,11 @@ LOOKED_BACK = 5
 
 @dataclass(frozen=True, slots=True)
 class BrokerReplies:
-    """The broker's first answers: its time, account, positions and open orders, and the fills still to be applied."""
+    """The broker's first answers, the fills and activities still to be applied, and the books as if they were."""
 
     clock: "VenueClock"
     view: "BrokerView"
+    books: "Books"
     pending: tuple[OwnedFill, ...]
     booked: "Booked"
 
@@ -74,11 +77,8 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
     """
     ledger, rules = app.ledger_view, app.rules
     venue = Silence("skipped: --offline", None, on_request=True) if offline else _venue(app, ledger)
-    proven = () if isinstance(venue, Silence) else venue.booked.proven
-    pending = () if isinstance(venue, Silence) else venue.pending
-    fills = (*ledger.fills(), *pending, *(owned for booking in proven for owned in booking.fills))
-    fills = tuple(sorted(fills, key=lambda owned: owned.fill.at))
-    positions = own_positions(fills)
+    totals = ledger.totals() if isinstance(venue, Silence) else venue.books.totals
+    proven, positions = () if isinstance(venue, Silence) else venue.booked.proven, totals.own_positions()
     moment = _moment(app, ledger, since_s, None if isinstance(venue, Silence) else venue.clock.now)
     recorded = app.recorded
     ahead = ledger.sessions(moment.now.date(), (moment.now + AHEAD).date())
@@ -98,8 +98,8 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
         permission=app.permission,
         state=ledger.trading_state(),
         mark=ledger.last_reconcile(),
-        fills=len(fills),
-        newest_fill=fills[-1].fill.at if fills else None,
+        fills=totals.count,
+        newest_fill=totals.last_at,
         positions=positions,
         best=_best(ledger, positions, proven),
         intents=ledger.tallies.intent_states(),
@@ -108,7 +108,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
         unresolved=ledger.intents(unresolved=True),
         journal=_journal(ledger),
         backups=Backups(len(backups.places(app.folder.path)), dict(backups.damaged(app.folder.path))),
-        broker=venue if isinstance(venue, Silence) else _broker(app, ledger, venue, fills, positions),
+        broker=venue if isinstance(venue, Silence) else _broker(app, ledger, venue, positions),
     )
 
 
@@ -119,50 +119,55 @@ def _venue(app: "App", ledger: "SqliteLedger") -> BrokerReplies | Silence:
         require_account(ledger, view.account)
         pending, unreadable = new_fills(app.reader, ledger, clock.now)
         view = replace(view, unreadable=view.unreadable + unreadable)
-        return BrokerReplies(clock, view, pending, unbooked(app.reader, ledger, view, (*ledger.fills(), *pending)))
+        books = read_books(ledger, clock.now, view.orders)
+        booked = unbooked(app.reader, ledger, books, view, pending)
+        return BrokerReplies(clock, view, _books_after(ledger, books, pending, booked.proven), pending, booked)
     except TradebotError as error:
         return Silence(error.message, error.hint, on_request=False)
 
 
+def _books_after(
+    ledger: "SqliteLedger", books: "Books", pending: tuple[OwnedFill, ...], bookings: "Sequence[Booking]"
+) -> "Books":
+    """Return the books as they will be once the broker's facts are recorded."""
+    made = tuple(owned for booking in bookings for owned in booking.fills)
+    after, standing = books.with_pending(pending), books.standing
+    fills = sorted((*ledger.fills(), *pending, *made), key=lambda owned: owned.fill.at) if made else ()
+    moved = sum((entry.amount for booking in bookings for entry in booking.entries), Decimal(0))
+    return replace(
+        after,
+        # An activity may come before the last fill, and then it changes which lots that fill closed.
+        totals=Totals.of(fills) if made else after.totals,
+        with_others=(*after.with_others, *(owned for owned in made if owned.strategy == FOREIGN)),
+        acknowledged={**books.acknowledged, **_acknowledged(bookings)},
+        standing=standing._replace(cash_adjustments=standing.cash_adjustments + moved),
+    )
+
+
 def _broker(
-    app: "App", ledger: "SqliteLedger", venue: BrokerReplies, fills: Sequence[OwnedFill], positions: Sequence[Position]
+    app: "App", ledger: "SqliteLedger", venue: BrokerReplies, positions: Sequence[Position]
 ) -> Broker | Silence:
     symbols = tuple(dict.fromkeys((*app.settings.universe, *(position.symbol for position in positions))))
-    unresolved, view = ledger.intents(unresolved=True), venue.view
+    books, view = venue.books, venue.view
     try:
         quotes = app.reader.quotes(symbols)
     except TradebotError as error:
         return Silence(error.message, error.hint, on_request=False)
-    seen = book(view, positions, fills, unresolved, app.settings.sectors, quotes=quotes)
     listed = {order.venue_id for order in view.orders}
     done = sum(order.venue_id not in listed for order in ledger.orders(working=True))
+    ours = ledger_view(ledger, books, view.positions)
+    entries = (entry for booking in venue.booked.proven for entry in booking.entries)
+    ours = replace(ours, booked={**ours.booked, **{entry.activity_id: entry for entry in entries}}, working=())
     return Broker(
         clock=venue.clock,
         view=view,
-        book=with_history(seen, ledger, session_date(ledger, view.at)),
-        findings=compare(_ledger_view(ledger, fills, venue), view, venue.booked.doubtful),
+        book=book(view, books, app.settings.sectors, quotes=quotes, session=session_date(ledger, view.at)),
+        findings=compare(ours, view, venue.booked.doubtful),
         unapplied=len(venue.pending) + len(venue.booked.proven) + done,
         quotes=quotes,
         asked_quotes=len(symbols),
         rejected_quotes=app.reader.rejected_quotes,
-        position_ratios=position_ratios(fills, {**ledger.acknowledged(), **_acknowledged(venue.booked.proven)}, view),
-    )
-
-
-def _ledger_view(ledger: "SqliteLedger", fills: Sequence[OwnedFill], venue: BrokerReplies) -> LedgerView:
-    """Return what the ledger will contain once the broker's facts are recorded."""
-    bookings, now = venue.booked.proven, venue.view.at
-    entries = [entry for booking in bookings for entry in booking.entries]
-    return LedgerView(
-        opening_cash=ledger.opening_cash(),
-        cash_adjustments=ledger.cash_adjustments() + sum((entry.amount for entry in entries), Decimal(0)),
-        fills=fills,
-        acknowledged={**ledger.acknowledged(), **_acknowledged(bookings)},
-        unresolved=ledger.intents(unresolved=True),
-        known_orders=ledger.promised_ids(),
-        booked={**ledger.booked(), **{entry.activity_id: entry for entry in entries}},
-        missing=missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now),
-        unknown=unknown_orders(ledger, venue.view.positions, now),
+        position_ratios=position_ratios(books, view),
     )
 
 
@@ -269,11 +274,13 @@ def _best(
     ledger: "SqliteLedger", positions: Sequence[Position], bookings: "Sequence[Booking]"
 ) -> dict[tuple[str, str], Decimal]:
     """Return the best prices; for positions about to be restated, the restated ones."""
-    stored = {(p.strategy, p.symbol): ledger.high_water(p.strategy, p.symbol, p.opened_at) for p in positions}
-    for one in (one for booking in bookings for one in booking.restated):
-        best = ledger.high_water(one.strategy, one.symbol, one.opened_at)
-        stored[one.strategy, one.to_symbol] = best * one.old / one.new if best is not None else None
-    return {key: price for key, price in stored.items() if price is not None}
+    restated = [one for booking in bookings for one in booking.restated]
+    before = {(one.strategy, one.symbol, one.opened_at): one for one in restated}
+    held = {(position.strategy, position.symbol, position.opened_at) for position in positions}
+    prices = ledger.best_prices(held | before.keys())
+    best = {(strategy, symbol): prices[strategy, symbol, at] for strategy, symbol, at in held & prices.keys()}
+    new = ((one, prices[key]) for key, one in before.items() if key in prices)
+    return best | {(one.strategy, one.to_symbol): price * one.old / one.new for one, price in new}
 
 
 def _working(ledger: "SqliteLedger") -> "tuple[tuple[Order, IntentRecord | None], ...]":

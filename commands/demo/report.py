@@ -70,11 +70,10 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
     from tradebot.app.sandbox import remarks_on
     from tradebot.explain import funnel
     from tradebot.model.decision import Gate
-    from tradebot.model.position import own_positions
     from tradebot.model.record import Job
 
-    fills = app.ledger.fills()
-    held = own_positions(fills)
+    totals = app.ledger.totals()
+    held = totals.own_positions()
     marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
     profit, differences = check(app, marks)
     exits = Counter(
@@ -100,7 +99,7 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
         orders=dict(
             Counter(str(o.status) for o in app.ledger.orders() if o.client_order_id in submitted).most_common()
         ),
-        fills=len(fills),
+        fills=totals.count,
         positions=tuple(_open_position(position, marks) for position in held),
         profit=profit,
         equity=profit.equity,
@@ -115,15 +114,17 @@ def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ..
     """Compute the profit from the ledger, and list each difference from the exchange's account of a cent or more."""
     from tradebot.explain import profit
     from tradebot.reconciliation.findings import compare
+    from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.reconcile import ledger_view
 
-    ours, view = ledger_view(app.ledger), app.reader.view()
-    held = set(ours.quantities())
+    view = app.reader.view()
+    books = read_books(app.ledger, view.at, view.orders)
+    held = set(books.quantities())
     missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held - set(marks)))
-    computed = profit(
-        ours.opening_cash, ours.fills, {**dict.fromkeys(held, Decimal(0)), **marks}, ours.cash_adjustments
-    )
-    found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in compare(ours, view))
+    worth, opening = {**dict.fromkeys(held, Decimal(0)), **marks}, app.ledger.opening_cash()
+    computed = profit(opening, books.totals, worth, books.standing.cash_adjustments)
+    differing = compare(ledger_view(app.ledger, books, view.positions), view)
+    found = tuple(f"{f.kind} {f.subject}: ledger {f.ours}, exchange {f.broker}" for f in differing)
     if abs(computed.equity - view.account.equity) >= CENT:
         found += (f"equity: ledger {computed.equity}, exchange {view.account.equity}",)
     return computed, missing + found

@@ -15,7 +15,7 @@ import typer
 from tradebot.errors import TradebotError
 
 if TYPE_CHECKING:
-    from tradebot.model.position import OwnedFill
+    pass
 
 NEWEST = 50
 """How many of the newest plans are searched for symbols."""
@@ -177,19 +177,13 @@ def _dotted(values: dict[str, object], prefix: str) -> Iterator[str]:
 
 
 def _held(context: typer.Context) -> list[str]:
-    from tradebot.model.position import own_positions
-
-    return [position.symbol for position in own_positions(_fills(_folder(context)))]
-
-
-def _fills(folder: Path) -> "Iterable[OwnedFill]":
     from tradebot.adapters.ledger.ledger import SqliteLedger
 
     try:
-        with closing(SqliteLedger.open(folder, read_only=True)) as ledger:
-            return ledger.fills()
+        with closing(SqliteLedger.open(_folder(context), read_only=True)) as ledger:
+            return [position.symbol for position in ledger.totals().own_positions()]
     except TradebotError:
-        return ()
+        return []
 
 
 def _plan_files(context: typer.Context) -> list[Path]:

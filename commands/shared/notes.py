@@ -32,9 +32,10 @@ def _rules(app: "App") -> "Iterator[str]":
 
 
 def _forgotten(app: "App", now: "datetime | None") -> "Iterator[str]":
+    from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
-    symbols = forgotten_symbols(app.ledger_view, now) if now else ()
+    symbols = forgotten_symbols(read_books(app.ledger_view, now)) if now else ()
     if symbols:
         names = clean(", ".join(symbols))
         yield f"No exit rule covers what earlier orders of the bot left in {names}. Next: tradebot reconcile"
@@ -54,6 +55,7 @@ def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     from tradebot.desk.halting import hidden_halts
     from tradebot.model.reasons import Reason
     from tradebot.model.trading import TradingState
+    from tradebot.reconciliation.read_books import read_books
     from tradebot.reconciliation.unknown_orders import forgotten_symbols
 
     state = app.ledger_view.trading_state()
@@ -62,4 +64,4 @@ def cause_of_halt(app: "App", at: "datetime") -> "Reason | None":
     causes = [cause for one in (*hidden_halts(app.ledger_view, state), state) for cause in sorted(one.causes)]
     if causes:
         return causes[-1]
-    return Reason.BOOKS_OLD if forgotten_symbols(app.ledger_view, at) else None
+    return Reason.BOOKS_OLD if forgotten_symbols(read_books(app.ledger_view, at)) else None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tradebot.app.wiring import App
-    from tradebot.model.position import OwnedFill
     from tradebot.model.record import CycleRecord
+    from tradebot.model.totals import Totals
     from tradebot.views.holdings import Holding, Priced
 
 
@@ -32,19 +32,13 @@ def trading_now(app: "App", times: Iterable[datetime | None]) -> datetime | None
     return max(known, default=None)
 
 
-def held(
-    app: "App", fills: "Sequence[OwnedFill]", priced: "Mapping[str, Priced]", now: datetime | None
-) -> "tuple[Holding, ...]":
-    """Return every open position of these fills, foreign ones last."""
-    from tradebot.model.position import FOREIGN, fold_positions
+def held(app: "App", totals: "Totals", priced: "Mapping[str, Priced]", now: datetime | None) -> "tuple[Holding, ...]":
+    """Return every open position, foreign ones last."""
+    from tradebot.model.position import FOREIGN
     from tradebot.views.holdings import holdings
 
     ledger = app.ledger_view
-    positions = [position for position in fold_positions(fills).values() if position.quantity]
-    seen = (
-        (p.strategy, p.symbol, ledger.high_water(p.strategy, p.symbol, p.opened_at))
-        for p in positions
-        if p.strategy != FOREIGN
-    )
-    best = {(strategy, symbol): price for strategy, symbol, price in seen if price is not None}
+    positions = [position for position in totals.positions.values() if position.quantity]
+    ours = [(p.strategy, p.symbol, p.opened_at) for p in positions if p.strategy != FOREIGN]
+    best = {(strategy, symbol): price for (strategy, symbol, _), price in ledger.best_prices(ours).items()}
     return holdings(positions, ledger.acknowledged(), best, app.rules.exits, priced, now)

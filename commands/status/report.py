@@ -35,17 +35,17 @@ def status_of(app: "App") -> Status:
     from commands.shared.records import held, last_passes, trading_now
     from tradebot.app import sandbox
     from tradebot.desk.halting import hidden_halts
-    from tradebot.model.position import FOREIGN, fold_positions
+    from tradebot.model.position import FOREIGN
 
     ledger = app.ledger_view
-    state, mark, fills = ledger.trading_state(), ledger.last_reconcile(), ledger.fills()
+    state, mark, totals = ledger.trading_state(), ledger.last_reconcile(), ledger.totals()
     orders, unresolved = ledger.orders(working=True), ledger.intents(unresolved=True)
     promised, ending = ledger.tallies.counts()[0], ledger.tallies.ending()
-    positions = [p for p in fold_positions(fills).values() if p.strategy != FOREIGN]
+    positions = [p for p in totals.positions.values() if p.strategy != FOREIGN]
     passes = tuple(_passes(app, mark))
     as_of = max((p.at for p in passes), default=ledger.books_opened_at())
     now, recent = trading_now(app, (as_of,)), _recent(app, as_of)
-    positions_held = held(app, fills, prices(last_passes(app)), now)
+    positions_held = held(app, totals, prices(last_passes(app)), now)
     return Status(
         state_dir=str(app.folder.path),
         as_of=as_of,
@@ -75,7 +75,7 @@ def status_of(app: "App") -> Status:
         orders=tuple(open_order(order, ending=order.venue_id in ending) for order in orders),
         unresolved=tuple(unresolved_order(record) for record in unresolved),
         realized_usd=sum((position.realized_pnl for position in positions), Decimal(0)),
-        looked_at=LookedAt(len(fills), len(orders), promised, len(passes)),
+        looked_at=LookedAt(totals.count, len(orders), promised, len(passes)),
     )
 
 

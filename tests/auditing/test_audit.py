@@ -44,9 +44,10 @@ from tradebot.model.flow import Endpoint
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
-from tradebot.model.position import OwnedFill, fold_positions
+from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job
+from tradebot.model.totals import Totals
 from tradebot.model.trading import Mode, Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.ports.world import Rules
 from tradebot.reconciliation.findings import Finding, FindingKind
@@ -55,7 +56,7 @@ LEFT_OUT = Silence("left out: --offline", None, on_request=True)
 AFTER_CLOSE = Moment(SESSION.close + timedelta(hours=3), SESSION.open, SESSION)
 RULES = Rules(Mode.SANDBOX, ("AAPL", "MSFT"), SECTORS, LIMITS, HALTS, EXITS, {Endpoint.FLOW_ALERTS: 240})
 BOUGHT = OwnedFill("flow", Fill("a1", "v0", "AAPL", Side.BUY, Decimal(10), Decimal(100), ago(600)))
-HELD = fold_positions([BOUGHT])["flow", "AAPL"]
+HELD = Totals.of([BOUGHT]).positions["flow", "AAPL"]
 BLOCKED = BrokerView(NOW, account(blocked=("trading_blocked",)), (), ())
 ALERTS = Answers(Endpoint.FLOW_ALERTS, 2, 2, ago(120), ago(60), 4, 100, 0, 3)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import DAY, LIMITS, fill, limits
+from tests.builders import DAY, LIMITS, NOW, fill, limits
 from tests.orders.test_working_orders import exits, leaving, sent
 from tests.test_cycle import EXIT_CALL, bought, ends
 from tests.venues import LOST, FakeReader
@@ -27,6 +27,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.reconciliation.catch_up import may_fill
 from tradebot.reconciliation.findings import FindingKind
+from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 
 MUCH = limits(max_symbol_entries=20, duplicate_window_s=1, cooldown_s=1)
@@ -118,8 +119,8 @@ def test_a_list_that_is_behind_does_not_keep_an_exit_back() -> None:
 def test_an_order_is_over_when_the_venue_says_so_or_its_session_is_behind_us() -> None:
     scene = Scene()
     trade_once(scene.world(wanted("AAPL")), call())
-    assert len(may_fill(scene.ledger, DAY)) == 1
-    assert may_fill(scene.ledger, DAY + timedelta(days=1)) == ()
+    assert len(may_fill(read_books(scene.ledger, NOW), DAY)) == 1
+    assert may_fill(read_books(scene.ledger, NOW), DAY + timedelta(days=1)) == ()
 
 
 def test_positions_that_the_list_leaves_out_shut_entries_in_the_same_pass() -> None:
@@ -223,6 +224,7 @@ def test_a_difference_counts_unless_a_fill_that_is_on_its_way_adds_up_to_it(held
     trade_once(scene.world(wanted("AAPL")), call())
     there = BrokerPosition("AAPL", AssetClass.US_EQUITY, Decimal(held), Decimal(100), None)
     fills = (fill(1), fill(2, side=Side.SELL), fill(3, quantity=str(known)))
-    found = differences(scene.ledger, fills, (), (there,))
+    scene.ledger.apply_fills(fills, NOW)
+    found = differences(read_books(scene.ledger, NOW), (), (there,))
     told = [(int(one.books), int(one.broker)) for one in found]
     assert told == ([] if 0 <= held - known <= 49 else [(known, held)])

@@ -12,7 +12,6 @@ from tests.fakes import MemoryLedger
 from tests.worlds import call, wanted
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.desk.peak_equity import JUMP, remember
-from tradebot.desk.snapshot import peak_equity
 from tradebot.model.account import Worth
 from tradebot.model.reasons import Reason
 
@@ -28,8 +27,14 @@ def seen(*readings: Reading, ledger: MemoryLedger | None = None) -> MemoryLedger
         ledger = MemoryLedger()
         ledger.open_books(CASH, NOW)
     for equity, total in readings:
-        remember(ledger, book(equity=Decimal(equity), worth=Worth(Decimal(total), Decimal(0))))
+        remember(ledger, ledger.standing(), book(equity=Decimal(equity), worth=Worth(Decimal(total), Decimal(0))))
     return ledger
+
+
+def peak_equity(ledger: MemoryLedger) -> Decimal | None:
+    """Return the highest equity that these books know, USD."""
+    peak = ledger.equity_peak()
+    return (peak.highest or None) if peak else None
 
 
 @given(READINGS)

@@ -13,7 +13,6 @@ from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.exits.rules import Held, best_price, evaluate
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side
-from tradebot.model.position import fold_positions
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import TradingState
@@ -146,7 +145,7 @@ def test_an_exit_waits_for_one_question_at_most_and_is_decided_by_the_second_ans
         if second is None
         else scene.venue.second_prices["AAPL"]
     )
-    (position,) = fold_positions(scene.ledger.fills()).values()
+    (position,) = scene.ledger.totals().positions.values()
     held = Held(position, best_price(position, stands, Decimal("99.98") if side is Side.BUY else Decimal("100")))
     decided = evaluate(held, stands, scene.venue.now, EXITS, TradingState.ACTIVE)
     assert decided in record.decisions

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import CASH, DAY, NOW, SECTORS, SESSION, ago, quote
+from tests.builders import CASH, DAY, NOW, SECTORS, SESSION, ago, books, quote
 from tests.fakes import MemoryLedger
 from tests.venues import LOST
 from tests.worlds import NAMES, Scene, call, wanted
@@ -47,7 +47,7 @@ def resting(symbol: str = "AAPL") -> Order:
 
 
 def seen(told: BrokerView) -> Book:
-    return book(told, (), (), (), SECTORS)
+    return book(told, books(), SECTORS, session=DAY)
 
 
 def test_exposure_is_absolute_by_symbol_and_sector_strangers_included() -> None:
@@ -63,7 +63,7 @@ def test_a_position_counts_at_the_worst_of_what_the_venue_and_this_passs_quote_s
     value: str | None, quantity: str
 ) -> None:
     told = view(position("AAPL", quantity, price="0.01", value=value, current="0.01"))
-    found = book(told, (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")})
+    found = book(told, books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY)
     worst = max(abs(Decimal(value or 0)), 49 * quote("AAPL").middle)
     assert (found.exposure, found.sector_exposure) == ({"AAPL": worst}, {"technology": worst})
     assert found.gross == worst
@@ -83,7 +83,7 @@ def test_what_our_fills_say_a_position_cost_counts_where_the_venue_says_that_it_
     scene.venue.fill(scene.venue.submitted[0].client_order_id, "100")
     take(scene.world(), with_flow=False)
     told = view(position("AAPL", "49", price="0.01", value="0", current="0"))
-    assert book(told, (), scene.ledger.fills(), (), SECTORS).gross == 4900
+    assert book(told, books(*scene.ledger.fills()), SECTORS, session=DAY).gross == 4900
 
 
 def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
@@ -93,21 +93,21 @@ def test_an_option_contract_counts_a_hundred_times_its_price() -> None:
 
 def test_our_own_order_counts_at_the_market_where_the_venue_says_it_has_a_lower_limit() -> None:
     told = replace(resting(), limit_price=Decimal("0.01"))
-    found = book(view(orders=(told,)), (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")})
+    found = book(view(orders=(told,)), books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY)
     assert found.gross == 49 * quote("AAPL").middle
 
 
 def test_an_order_without_a_limit_counts_at_the_quote_where_nothing_of_it_is_held() -> None:
     market = replace(resting(), limit_price=None, client_order_id="by-hand")
-    assert book(view(orders=(market,)), (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")}).gross == 49 * Decimal(
-        "99.99"
-    )
+    assert book(
+        view(orders=(market,)), books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY
+    ).gross == 49 * Decimal("99.99")
 
 
 def test_an_equity_that_only_the_venues_own_values_explain_is_not_explained() -> None:
     told = view(position("AAPL", "50", value="55000"), equity=Decimal(150_000), cash=Decimal(95_000))
     assert equity_explained(seen(told))
-    assert not equity_explained(book(told, (), (), (), SECTORS, quotes={"AAPL": quote("AAPL")}))
+    assert not equity_explained(book(told, books(), SECTORS, quotes={"AAPL": quote("AAPL")}, session=DAY))
 
 
 def test_what_a_working_order_may_still_fill_counts_on_top_of_what_is_held() -> None:
@@ -161,7 +161,7 @@ def test_what_we_hold_is_ours_and_its_last_fill_begins_the_cooldown() -> None:
 def test_what_an_activity_of_the_broker_wrote_begins_no_cooldown() -> None:
     split = unreported_fill("flow", "activity:s1:0", "AAPL", Decimal(5), Decimal(50), ago(10), Origin.ACTIVITY, "s1")
     plan = unreported_fill("flow", "adjustment:0", "MSFT", Decimal(5), Decimal(50), ago(10), Origin.PLAN)
-    assert book(view(), (), (split, plan), (), SECTORS).last_fill_at == {"MSFT": ago(10)}
+    assert book(view(), books(split, plan), SECTORS, session=DAY).last_fill_at == {"MSFT": ago(10)}
 
 
 def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:

@@ -24,7 +24,7 @@ from tests.faults.stage import Bot, End, Fatal, Run, Stage, Verb, run_all
 from tests.faults.together import DIED
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
-from tradebot.model.position import FOREIGN, fold_positions
+from tradebot.model.position import FOREIGN
 from tradebot.model.trading import TradingState
 
 REFERENCE = "spared"
@@ -264,7 +264,7 @@ class Campaign:
 
 def left(ledger: SqliteLedger) -> Iterator[str]:
     """Yield what must not be left at the end of the day: positions, orders, doubts, findings."""
-    for (owner, symbol), position in fold_positions(ledger.fills()).items():
+    for (owner, symbol), position in ledger.totals().positions.items():
         if position.quantity or owner == FOREIGN:
             yield f"{owner} holds {position.quantity} {symbol}"
     for order in ledger.orders(working=True):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order
+from tests.builders import best_price
 from tests.faults.together import DIED, Child, Ended, Turn, alone, together
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -245,7 +246,7 @@ def unsound(ledger: SqliteLedger, done: list[str], doing: str) -> Iterator[str]:
     """
     if ledger.tallies.compare_journal().missing:
         yield "the ledger holds what its journal does not"
-    kept = {f"promised {name}" for name in ledger.promised_ids()}
+    kept = {f"promised {name}" for name in ledger.tallies.promised_ids()}
     yield from (f"{what}, and it is not there" for what in done if what[:9] == "promised " and what not in kept)
     latches = [what for what in done if what in ("halted", "active")]
     halted = latches[-1:] == ["halted"] and doing != "active"
@@ -267,7 +268,7 @@ def left(folder: Path) -> Mapping[str, object]:
             "state": ledger.trading_state().state,
             "cash": (ledger.opening_cash(), ledger.cash_adjustments()),
             "activities": (ledger.booked(), ledger.acknowledged()),
-            "best prices": [ledger.high_water("flow", f"S{number}", NOW) for number in range(ROUNDS)],
+            "best prices": [best_price(ledger, "flow", f"S{number}", NOW) for number in range(ROUNDS)],
             "compared": ledger.last_reconcile(),
         }
 

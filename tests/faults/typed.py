@@ -20,7 +20,6 @@ from tests.faults.stage import SYMBOLS
 from tradebot.__main__ import main
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.exchange import process
-from tradebot.model.position import fold_positions
 
 PROGRAM = Path(sys.executable).with_name("tradebot")
 LIMITS = "limits: {cooldown_s: 1, max_order_notional_usd: 1000}\n"
@@ -178,7 +177,7 @@ def broken_promises(typist: Typist) -> list[str]:
     ((number, account),) = judge.accounts(events).items()
     with closing(SqliteLedger.open(typist.folder, read_only=True)) as ledger:
         ledger.tallies.compare_journal()
-        book = fold_positions(ledger.fills())
+        book = ledger.totals().positions
         held = [f"{who} holds {p.quantity} {what}" for (who, what), p in book.items() if p.quantity]
         mark = ledger.last_reconcile()
         return [

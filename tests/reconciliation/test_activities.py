@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, ago, fill
+from tests.builders import CASH, NOW, ago, best_price, fill
 from tests.venues import FakeReader
 from tests.worlds import Scene
 from tradebot.model.account import BrokerPosition
@@ -17,10 +17,12 @@ from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill, Position, fold_cash, fold_positions
+from tradebot.model.position import OwnedFill, Position
+from tradebot.model.totals import Totals
 from tradebot.reconciliation.activities import BooksBefore, book_all, ratio_of
 from tradebot.reconciliation.findings import FindingKind
-from tradebot.reconciliation.reconcile import Reconciled, apply_plan, ledger_view, reconcile
+from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
 
 AT = ago(300)
 D = Decimal
@@ -70,7 +72,7 @@ def happens(scene: Scene, *rows: Activity, averages: dict[str, str] | None = Non
 
 
 def own(scene: Scene, symbol: str = "AAPL") -> Position:
-    return fold_positions(scene.ledger.fills())["flow", symbol]
+    return scene.ledger.totals().positions["flow", symbol]
 
 
 def kinds(found: Reconciled) -> list[FindingKind]:
@@ -136,7 +138,7 @@ def test_a_split_restates_lots_average_and_best_price_and_the_position_is_no_you
     assert after.quantity == before.quantity * ratio
     assert abs(after.cost - before.cost) < D("1e-9")
     assert (after.realized_pnl, after.opened_at) == (D(0), before.opened_at)
-    assert scene.ledger.high_water("flow", "AAPL", before.opened_at) == D(120) / ratio
+    assert best_price(scene.ledger, "flow", "AAPL", before.opened_at) == D(120) / ratio
 
 
 def test_the_fraction_that_a_reverse_split_leaves_is_closed_at_what_the_broker_paid_for_it() -> None:
@@ -203,7 +205,7 @@ def test_a_split_is_shared_between_two_owners_where_each_has_whole_shares(
     scene = holding(ours)
     buy(scene, 2, theirs, "100", strategy="other")
     found = happens(scene, activity("SPLIT", quantity=change), averages={"AAPL": "66.67"})
-    held = fold_positions(scene.ledger.fills())
+    held = scene.ledger.totals().positions
     assert kinds(found) == kind
     if not kind:
         assert (held["flow", "AAPL"].quantity, held["other", "AAPL"].quantity) == (D(15), D(9))
@@ -229,7 +231,7 @@ def test_a_new_name_carries_lots_age_and_best_price_over(quantity: str) -> None:
     assert (found.findings, own(scene).quantity, own(scene).realized_pnl) == ((), D(0), D(0))
     assert [(lot.quantity, lot.price) for lot in after.lots] == [(lot.quantity, lot.price) for lot in before.lots]
     assert after.opened_at == before.opened_at
-    assert scene.ledger.high_water("flow", "PEAR", after.opened_at) == 120
+    assert best_price(scene.ledger, "flow", "PEAR", after.opened_at) == 120
 
 
 def test_two_new_names_of_one_day_with_the_same_shares_are_not_guessed() -> None:
@@ -349,7 +351,7 @@ def test_a_split_makes_and_loses_no_money_whatever_its_ratio(
         fill(n, side=Side.SELL if short else Side.BUY, quantity=str(q), price=str(D(cents) / 100), at=AT)
         for n, (q, cents) in enumerate(lots)
     ]
-    before = fold_positions(told)["flow", "AAPL"]
+    before = Totals.of(told).positions["flow", "AAPL"]
     kept, rest = divmod(quantity * new, old)
     if not kept:
         return
@@ -364,9 +366,9 @@ def test_a_split_makes_and_loses_no_money_whatever_its_ratio(
     if not booked.proven:
         assert booked.doubtful == tuple(rows)
         return
-    after = fold_positions(sorted(fills, key=lambda owned: owned.fill.at))["flow", "AAPL"]
+    after = Totals.of(sorted(fills, key=lambda owned: owned.fill.at)).positions["flow", "AAPL"]
     assert after.quantity == sign * kept
-    assert abs(fold_cash(CASH, fills) + moved - fold_cash(CASH, told) - in_lieu) < D("1e-8")
+    assert abs(Totals.of(fills).cash(CASH) + moved - Totals.of(told).cash(CASH) - in_lieu) < D("1e-8")
     assert after.opened_at == before.opened_at
     assert len(lots) > 1 or abs(after.average_price / average - 1) < D("1e-6")
     assert abs(after.cost + in_lieu - before.cost - after.realized_pnl) < D("0.011") or not paid
@@ -400,4 +402,4 @@ def test_a_split_that_was_booked_late_counts_from_when_it_happened() -> None:
     scene.venue.cash += 300
     assert happens(scene).findings == ()
     assert (own(scene).quantity, own(scene).average_price, own(scene).realized_pnl) == (D(15), D(50), D(50))
-    assert ledger_view(scene.ledger).cash == scene.venue.cash
+    assert read_books(scene.ledger, NOW).cash == scene.venue.cash

@@ -14,9 +14,10 @@ from tests.worlds import Scene, call, wanted
 from tradebot.cycle import evaluate_exits, trade_once
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.candidate import Side
-from tradebot.model.position import ADOPTED, FOREIGN, fold_positions
+from tradebot.model.position import ADOPTED, FOREIGN
 from tradebot.reconciliation.adoption import ForeignPart, acknowledge, manage
-from tradebot.reconciliation.reconcile import Reconciled, ledger_view, reconcile
+from tradebot.reconciliation.read_books import read_books
+from tradebot.reconciliation.reconcile import Reconciled, reconcile
 
 AT = NOW - timedelta(minutes=5)
 QUANTITIES = st.integers(-50, 50)
@@ -41,14 +42,14 @@ def take_over(scene: Scene) -> tuple[ForeignPart, Reconciled]:
 
 
 def positions(scene: Scene) -> dict[str, Decimal]:
-    folded = fold_positions(scene.ledger.fills())
+    folded = scene.ledger.totals().positions
     return {owner: position.quantity for (owner, _), position in folded.items() if position.quantity}
 
 
 @given(QUANTITIES, QUANTITIES)
 def test_what_is_taken_over_is_all_that_was_foreign_and_the_cash_stays(before: int, foreign: int) -> None:
     scene = scene_of(before=before, foreign=foreign)
-    cash = ledger_view(scene.ledger).cash
+    cash = read_books(scene.ledger, NOW).cash
     if not before + foreign:
         with pytest.raises(OperatorError, match="the broker has no position in AAPL"):
             take_over(scene)
@@ -61,7 +62,7 @@ def test_what_is_taken_over_is_all_that_was_foreign_and_the_cash_stays(before: i
     found, after = take_over(scene)
     assert found.quantity == before + foreign
     assert positions(scene) == {ADOPTED: Decimal(before + foreign)}
-    assert ledger_view(scene.ledger).cash == cash
+    assert read_books(scene.ledger, NOW).cash == cash
     assert after.findings == ()
 
 
@@ -78,14 +79,14 @@ def test_a_position_that_was_acknowledged_before_is_taken_over_whole() -> None:
 @given(QUANTITIES.filter(bool))
 def test_what_was_traded_by_hand_becomes_known_once_and_leaves_the_books_alone(foreign: int) -> None:
     scene, quantity = scene_of(foreign=foreign), Decimal(foreign)
-    reader, cash = FakeReader(scene.venue), ledger_view(scene.ledger).cash
+    reader, cash = FakeReader(scene.venue), read_books(scene.ledger, NOW).cash
     _, after = acknowledge(reader, scene.ledger, "AAPL", "ann")
     assert (scene.ledger.acknowledged(), positions(scene), after.findings) == ({"AAPL": quantity}, {}, ())
     written = scene.ledger.fills()
     acknowledge(reader, scene.ledger, "AAPL", "ann")
-    assert (ledger_view(scene.ledger).cash, scene.ledger.fills()) == (cash, written)
+    assert (read_books(scene.ledger, NOW).cash, scene.ledger.fills()) == (cash, written)
     take_over(scene)
-    assert (ledger_view(scene.ledger).cash, positions(scene)) == (cash, {ADOPTED: quantity})
+    assert (read_books(scene.ledger, NOW).cash, positions(scene)) == (cash, {ADOPTED: quantity})
 
 
 def test_what_was_taken_over_is_closed_by_the_exit_rules_like_any_other() -> None:

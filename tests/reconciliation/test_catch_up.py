@@ -16,9 +16,10 @@ from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, fold_cash, fold_positions
+from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.reconciliation.catch_up import LOOKED_UP_SINGLY, CaughtUp, catch_up, may_fill
 from tradebot.reconciliation.new_fills import FILL_OVERLAP
+from tradebot.reconciliation.read_books import read_books
 
 LATER = NOW + timedelta(minutes=6)
 
@@ -71,7 +72,7 @@ def test_fills_and_terminal_orders_are_applied_once() -> None:
     assert caught(scene) == CaughtUp(orders=0, fills=0, unresolved=())
     assert [o.status for o in scene.ledger.orders()] == [OrderStatus.FILLED]
     assert [(f.strategy, f.fill.price) for f in scene.ledger.fills()] == [("flow", Decimal("100.10"))]
-    assert fold_cash(CASH, scene.ledger.fills()) == scene.venue.cash
+    assert scene.ledger.totals().cash(CASH) == scene.venue.cash
 
 
 def test_fills_are_asked_for_from_the_opening_and_then_from_days_before_the_last() -> None:
@@ -283,19 +284,19 @@ def foreign_for_want_of_its_order(scene: Scene) -> str:
 
 
 def held(scene: Scene) -> dict[str, Decimal]:
-    return {owner: p.quantity for (owner, _), p in fold_positions(scene.ledger.fills()).items() if p.quantity}
+    return {owner: p.quantity for (owner, _), p in scene.ledger.totals().positions.items() if p.quantity}
 
 
 def test_a_fill_that_was_foreign_for_want_of_its_order_is_given_to_its_owner_once() -> None:
     scene = Scene()
     foreign_for_want_of_its_order(scene)
-    before = fold_cash(CASH, scene.ledger.fills())
+    before = scene.ledger.totals().cash(CASH)
     for _ in range(3):
         caught(scene)
     (bought,) = scene.venue.executions
     assert held(scene) == {"flow": bought.quantity}
-    assert (len(scene.ledger.fills()), fold_cash(CASH, scene.ledger.fills())) == (3, before)
-    position = fold_positions(scene.ledger.fills())["flow", "AAPL"]
+    assert (len(scene.ledger.fills()), scene.ledger.totals().cash(CASH)) == (3, before)
+    position = scene.ledger.totals().positions["flow", "AAPL"]
     assert (position.average_price, position.opened_at) == (Decimal(100), bought.at)
 
 
@@ -318,5 +319,5 @@ def test_an_order_promised_before_a_night_and_sent_after_it_is_not_over_while_it
     (order,) = scene.ledger.orders()
     woken = replace(order, submitted_at=tomorrow, updated_at=tomorrow)
     scene.ledger.apply_orders((woken,), tomorrow)
-    assert may_fill(scene.ledger, DAY + timedelta(days=1)) == (woken,)
-    assert may_fill(scene.ledger, DAY + timedelta(days=2)) == ()
+    assert may_fill(read_books(scene.ledger, tomorrow), DAY + timedelta(days=1)) == (woken,)
+    assert may_fill(read_books(scene.ledger, tomorrow), DAY + timedelta(days=2)) == ()

@@ -16,7 +16,6 @@ from tradebot.errors import ExitCode, OperatorError
 from tradebot.explain import profit
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
-from tradebot.model.position import fold_positions
 from tradebot.reconciliation.findings import Finding, FindingKind
 from tradebot.reconciliation.plans import plan_of
 from tradebot.reconciliation.reconcile import Reconciled, apply_plan, reconcile
@@ -168,7 +167,7 @@ def test_an_adjustment_makes_no_profit(entries: list[tuple[int, int]], side: Sid
         return
     after = apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
     assert after.findings == ()
-    seen = profit(CASH, scene.ledger.fills(), {"AAPL": Decimal(1)}, scene.ledger.cash_adjustments())
+    seen = profit(CASH, scene.ledger.totals(), {"AAPL": Decimal(1)}, scene.ledger.cash_adjustments())
     assert (seen.realized, seen.cash) == (Decimal(0), scene.venue.cash)
 
 
@@ -177,7 +176,7 @@ def test_a_plan_takes_over_the_quantity_for_the_strategy_that_holds_it() -> None
     plan = compared(scene).plan
     assert plan is not None
     apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
-    (position,) = fold_positions(scene.ledger.fills()).values()
+    (position,) = scene.ledger.totals().positions.values()
     assert (position.strategy, position.quantity) == ("flow", Decimal(8))
 
 
@@ -197,12 +196,12 @@ def test_what_was_closed_by_hand_is_found_and_given_to_the_position_it_closed(
     assert found.findings == (Finding(FindingKind.OFFSET, "AAPL", Decimal(ours), net),)
     assert found.findings[0].blocking
     assert found.plan is not None
-    before = profit(CASH, scene.ledger.fills(), {"AAPL": Decimal(1)})
+    before = profit(CASH, scene.ledger.totals(), {"AAPL": Decimal(1)})
     after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
     assert kinds(after) == ([FindingKind.BY_HAND] if "" in left else [])
-    positions = fold_positions(scene.ledger.fills()).values()
+    positions = scene.ledger.totals().positions.values()
     assert {p.strategy: p.quantity for p in positions if p.quantity} == left
-    assert profit(CASH, scene.ledger.fills(), {"AAPL": Decimal(1)}).total == before.total
+    assert profit(CASH, scene.ledger.totals(), {"AAPL": Decimal(1)}).total == before.total
     assert scene.ledger.cash_adjustments() == 0
     closed = min(abs(Decimal(ours)), abs(by_hand)).copy_sign(Decimal(ours))
     assert {p.strategy: p.realized_pnl for p in positions}["flow"] == closed * (97 - 100)
@@ -231,7 +230,7 @@ def test_a_plan_touches_the_symbol_of_its_finding_only() -> None:
     plan = compared(scene).plan
     assert plan is not None
     apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
-    assert {key: p.quantity for key, p in fold_positions(scene.ledger.fills()).items()} == {
+    assert {key: p.quantity for key, p in scene.ledger.totals().positions.items()} == {
         ("flow", "MSFT"): 10,
         ("flow", "AAPL"): 8,
     }
@@ -245,7 +244,7 @@ def test_shares_that_nobody_of_ours_holds_are_taken_over_as_foreign_at_the_last_
     plan = compared(scene).plan
     assert plan is not None
     apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
-    taken = fold_positions(scene.ledger.fills())[("", "AAPL")]
+    taken = scene.ledger.totals().positions[("", "AAPL")]
     assert (taken.quantity, taken.average_price) == (Decimal(4), Decimal(103))
 
 
@@ -345,7 +344,7 @@ def test_a_plan_never_moves_shares_between_the_books_and_the_broker(own: int, ol
     if found.plan is not None:
         after = apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
         assert set(kinds(after)) <= {FindingKind.BY_HAND}
-        held = {p.strategy: p.quantity for p in fold_positions(scene.ledger.fills()).values()}
+        held = {p.strategy: p.quantity for p in scene.ledger.totals().positions.values()}
         assert held["flow"] + held.get("", Decimal(0)) + scene.ledger.acknowledged().get("AAPL", Decimal(0)) == net
         assert held["flow"] * (net - held["flow"]) >= 0
 
@@ -369,5 +368,5 @@ def test_one_plan_settles_whatever_ours_and_others_shares_have_become(
         after = apply_plan(FakeReader(scene.venue), scene.ledger, plan, "ada")
         assert [finding for finding in after.findings if finding.applicable] == []
         assert sum(scene.ledger.acknowledged().values()) + sum(
-            p.quantity for p in fold_positions(scene.ledger.fills()).values()
+            p.quantity for p in scene.ledger.totals().positions.values()
         ) == Decimal(net)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import CASH, NOW, fill
+from tests.builders import CASH, NOW, books
 from tests.reconciliation.test_catch_up import caught, opened_long_ago, sent
 from tests.venues import FakeReader
 from tests.worlds import Scene, call
@@ -98,11 +98,11 @@ def test_the_fills_of_an_order_that_was_replaced_count_for_the_one_in_its_place(
 def test_an_order_is_missing_fills_exactly_where_it_is_ours_young_and_told_more_than_is_booked(
     filled: int, booked: int, ours: bool, age: int
 ) -> None:
-    order: Order = next(iter(unlisted().venue.book.values()))
+    scene = unlisted()
+    order: Order = next(iter(scene.venue.book.values()))
     order = replace(order, filled_quantity=Decimal(filled), updated_at=NOW - timedelta(days=age))
-    told = fill(1, quantity=str(booked))
-    fills = [replace(told, fill=replace(told.fill, venue_order_id=order.venue_id))] if booked else []
-    found = missing_fills([order], [order.venue_id] if ours else [], fills, NOW)
+    promised = {record.intent.client_order_id: record for record in scene.ledger.intents()} if ours else {}
+    found = missing_fills(books(orders=(order,), promised=promised, filled={order.venue_id: Decimal(booked)}))
     assert found == (((order, Decimal(booked)),) if ours and filled > booked and timedelta(age) < WATCHED else ())
 
 

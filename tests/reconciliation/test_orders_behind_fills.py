@@ -1,7 +1,7 @@
 """Who orders under our mark without a promise is noticed though his order has ended, and nobody else is."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -19,6 +19,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import TradingState
 from tradebot.reconciliation.findings import FindingKind
 from tradebot.reconciliation.orders_behind_fills import ASKED_SINGLY
+from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.reconcile import reconcile
 from tradebot.reconciliation.unknown_orders import unknown_orders
 
@@ -57,12 +58,20 @@ def test_a_copy_whose_order_has_filled_already_halts_the_bot_and_a_person_does_n
     assert len(ids) == 1, "each order is asked for once"
 
 
+def recent_copies(scene: Scene, now: datetime) -> tuple[Order, ...]:
+    """Return the orders of today that another copy of the bot sent."""
+    return unknown_orders(read_books(scene.ledger, now), ()).recent_by_other_copies
+
+
 def test_many_orders_are_read_from_a_list() -> None:
     scene = Scene()
     names = [filled(scene, f"{COPY}.{number}") for number in range(ASKED_SINGLY + 1)]
     ids = asked(scene)
     caught(scene)
-    assert ([order.client_order_id for order in unknown_orders(scene.ledger, (), NOW).recent_by_other_copies], ids) == (
+    assert (
+        [order.client_order_id for order in recent_copies(scene, NOW)],
+        ids,
+    ) == (
         names,
         [],
     )
@@ -105,17 +114,17 @@ def test_an_order_that_the_venue_does_not_tell_of_is_asked_for_again_and_ends_no
         return follower(venue_id)
 
     scene.venue.follower = answering  # type: ignore[method-assign]
-    assert (caught(scene).fills, unknown_orders(scene.ledger, (), NOW).recent_by_other_copies) == (1, ())
+    assert (caught(scene).fills, recent_copies(scene, NOW)) == (1, ())
     silent.clear()
     caught(scene)
-    assert [order.client_order_id for order in unknown_orders(scene.ledger, (), NOW).recent_by_other_copies] == [COPY]
+    assert [order.client_order_id for order in recent_copies(scene, NOW)] == [COPY]
 
 
 def test_what_a_person_has_accepted_or_was_of_another_day_counts_no_more_and_the_next_one_does() -> None:
     scene = Scene()
     filled(scene)
     assert take(scene.world(), with_flow=False).halt_evidence.unknown_orders == (COPY,)
-    assert unknown_orders(scene.ledger, (), NOW + timedelta(days=1)).recent_by_other_copies == ()
+    assert recent_copies(scene, NOW + timedelta(days=1)) == ()
     trade_once(scene.world(wanted("AAPL")), call())
     halt = scene.ledger.trading_state()
     assert halt.why.startswith(Reason.SECOND_WRITER)
@@ -144,4 +153,4 @@ def test_our_own_order_is_no_stranger() -> None:
     scene.venue.fill(intent.client_order_id, "100")
     caught(scene)
     assert replace(scene.ledger.orders()[0]).filled_quantity
-    assert unknown_orders(scene.ledger, (), NOW).recent_by_other_copies == ()
+    assert recent_copies(scene, NOW) == ()

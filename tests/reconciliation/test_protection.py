@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.builders import DAY, EXITS, SESSION, ago
+from tests.builders import DAY, EXITS, SESSION, ago, best_price
 from tests.reconciliation.test_activities import activity, holding
 from tests.venues import LOST, FakeReader
 from tests.worlds import Scene, call, wanted
@@ -82,7 +82,7 @@ def test_after_an_unproven_split_an_unmoved_price_closes_nothing(quantity: str, 
     scene.venue.held["AAPL"] *= Decimal(split)
     scene.price("AAPL", price)
     assert closed_for(scene) is Reason.SPLIT_UNPROVEN
-    assert (scene.venue.submitted, scene.ledger.high_water("flow", "AAPL", ago(300))) == ([], None)
+    assert (scene.venue.submitted, best_price(scene.ledger, "flow", "AAPL", ago(300))) == ([], None)
 
 
 def test_after_an_unproven_split_no_price_closes_the_position_and_no_best_price_is_kept() -> None:
@@ -90,7 +90,7 @@ def test_after_an_unproven_split_no_price_closes_the_position_and_no_best_price_
     scene.venue.held["AAPL"] = Decimal(20)
     scene.price("AAPL", "50")
     assert closed_for(scene) is Reason.SPLIT_UNPROVEN
-    assert scene.ledger.high_water("flow", "AAPL", ago(300)) is None
+    assert best_price(scene.ledger, "flow", "AAPL", ago(300)) is None
     assert scene.venue.submitted == []
     assert {one.kind for one in found(scene)} == {FindingKind.QUANTITY, FindingKind.MISSING_STOP}
     scene.price("AAPL", "48")

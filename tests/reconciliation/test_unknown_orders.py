@@ -17,7 +17,7 @@ from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, mark_of
 from tradebot.model.order import OrdersTold
-from tradebot.model.position import ADOPTED, fold_positions
+from tradebot.model.position import ADOPTED
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import ReconcileMark, TradingState
@@ -65,7 +65,7 @@ def kinds(found: Reconciled) -> list[tuple[FindingKind, str]]:
 
 
 def held(scene: Scene) -> dict[tuple[str, str], Decimal]:
-    return {key: p.quantity for key, p in fold_positions(scene.ledger.fills()).items() if p.quantity}
+    return {key: p.quantity for key, p in scene.ledger.totals().positions.items() if p.quantity}
 
 
 def test_an_older_copy_says_what_it_is_halts_and_takes_its_positions_over_after_one_confirmation() -> None:
@@ -115,7 +115,7 @@ def test_what_was_bought_and_sold_again_leaves_the_books_old_until_they_know_it(
     assert found.plan is not None
     apply_plan(FakeReader(scene.venue), scene.ledger, found.plan, "ada")
     assert held(scene) == {}
-    assert fold_positions(scene.ledger.fills())[(ADOPTED, "MSFT")].realized_pnl == 30
+    assert scene.ledger.totals().positions[(ADOPTED, "MSFT")].realized_pnl == 30
     assert kinds(compared(scene)) == []
 
 

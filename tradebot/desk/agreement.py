@@ -8,24 +8,25 @@ from decimal import Decimal
 
 from tradebot.errors import TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
+from tradebot.model.books import Books
 from tradebot.model.desk import PositionDifference
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import Order
-from tradebot.model.position import OwnedFill, quantities
+from tradebot.model.position import OwnedFill
 from tradebot.ports.broker import BrokerReader
-from tradebot.ports.stores import Ledger
 from tradebot.ports.world import World
 from tradebot.reconciliation.account import require_account
 from tradebot.reconciliation.apply_activities import explain_ratios, position_ratios
 from tradebot.reconciliation.catch_up import catch_up, latest_orders, may_fill, omitted_orders, read_view
 from tradebot.reconciliation.findings import position_findings
-from tradebot.reconciliation.missing_fills import WATCHED, MissingFill, missing_fills
+from tradebot.reconciliation.missing_fills import MissingFill, missing_fills
 from tradebot.reconciliation.new_fills import new_fills
+from tradebot.reconciliation.read_books import read_books
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the venue and the books say together.
+    """What the venue and the books say together; `books` were read once the venue's facts were in them.
 
     `view.orders` holds every order that either of them says may still fill. `orders` is the same without those that the
     venue still lists but has declared over. `omitted_orders` are our orders missing from the venue's list.
@@ -36,6 +37,7 @@ class Reading:
     """
 
     view: BrokerView
+    books: Books
     orders: tuple[Order, ...]
     omitted_orders: tuple[Order, ...]
     differences: tuple[PositionDifference, ...]
@@ -78,41 +80,42 @@ def _read_once(world: World, now: datetime, session: date, *, first: bool) -> Re
     if world.dry_run:
         pending, unreadable = new_fills(reader, ledger, now)
         view = replace(view, unreadable=view.unreadable + unreadable)
-        latest = latest_orders(reader, ledger, view.orders)
+        latest = latest_orders(reader, ledger.orders(working=True), view.orders)
         ended = frozenset(order.venue_id for order in latest if order.status.terminal)
     else:
         caught = catch_up(reader, ledger, view.orders, session, now)
         view, untraced_fills = replace(view, unreadable=view.unreadable + caught.unreadable), caught.untraced_fills
-    ratios = explain_ratios(reader, ledger, view, now, writes=first and not world.dry_run)
-    known = {order.venue_id for order in (view.orders if world.dry_run else ledger.orders(working=True))}
-    omitted = tuple(o for o in omitted_orders(may_fill(ledger, session), view.orders) if o.venue_id not in ended)
-    fills = (*ledger.fills(), *pending)
-    missing = missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now)
+    books = read_books(ledger, now, view.orders).with_pending(pending)
+    if first and not world.dry_run and position_ratios(books, view):
+        books = read_books(ledger, now) if explain_ratios(reader, ledger, books, view, now) else books
+    known = {order.venue_id for order in (view.orders if world.dry_run else books.working)}
+    omitted = tuple(o for o in omitted_orders(may_fill(books, session), view.orders) if o.venue_id not in ended)
+    missing = missing_fills(books)
     return Reading(
         view=replace(view, orders=(*view.orders, *omitted)),
+        books=books,
         orders=(*(order for order in view.orders if order.venue_id in known), *omitted),
         omitted_orders=omitted,
-        differences=differences(ledger, fills, missing, view.positions),
-        ratios=ratios,
+        differences=differences(books, missing, view.positions),
+        ratios=position_ratios(books, view),
         missing=missing,
         untraced_fills=untraced_fills,
     )
 
 
 def differences(
-    ledger: Ledger, fills: Sequence[OwnedFill], missing: Sequence[MissingFill], positions: Iterable[BrokerPosition]
+    books: Books, missing: Sequence[MissingFill], positions: Iterable[BrokerPosition]
 ) -> tuple[PositionDifference, ...]:
-    """Return the positions on which the broker and these fills differ, unless fills on their way may explain it."""
-    held = quantities(fills, ledger.acknowledged())
-    found = (one for one in position_findings(held, fills, (), positions) if one.blocking)
+    """Return the positions on which the broker and the books differ, unless fills on their way may explain it."""
+    found = (one for one in position_findings(books, (), positions) if one.blocking)
     differing = (PositionDifference(f.subject, f.ours or Decimal(0), f.broker or Decimal(0)) for f in found)
-    return tuple(one for one in differing if not _on_its_way(one, ledger, missing))
+    return tuple(one for one in differing if not _on_its_way(one, books, missing))
 
 
-def _on_its_way(one: PositionDifference, ledger: Ledger, missing: Iterable[MissingFill]) -> bool:
+def _on_its_way(one: PositionDifference, books: Books, missing: Iterable[MissingFill]) -> bool:
     """Return True if fills that are missing, or may be, could add up to the difference."""
     changes = [filled.signed for filled in missing if filled.order.symbol == one.symbol]
-    unresolved = (record.intent for record in ledger.intents(unresolved=True) if record.intent.makes_order)
+    unresolved = (record.intent for record in books.unresolved if record.intent.makes_order)
     changes += [i.quantity * i.side.sign for i in unresolved if i.instrument.symbol == one.symbol]
     least, most = (sum((c for c in changes if c * sign > 0), Decimal(0)) for sign in (-1, 1))
     return least <= one.broker - one.books <= most
@@ -125,17 +128,18 @@ def _ask_about_each_position(world: World, reading: Reading) -> Reading:
     view = replace(
         reading.view, positions=(*others, *(position for position in confirmed_positions.values() if position))
     )
-    ratios = position_ratios(world.ledger.fills(), world.ledger.acknowledged(), view)
+    ratios = position_ratios(reading.books, view)
     unproven = frozenset(symbol for symbol, position in confirmed_positions.items() if position is None)
     return replace(reading, view=view, ratios=ratios, unproven=unproven)
 
 
-def confirmed(reading: Reading, held: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+def confirmed(reading: Reading) -> Mapping[str, Decimal]:
     """Return the broker's signed shares by symbol, using the smaller number when the two sides differ.
 
-    `held` is the quantity according to the booked fills. When an exit has filled, neither list may show it yet, but its
-    order does: those shares are gone and must not be sold twice.
+    When an exit has filled, neither the broker's list nor the booked fills may show it yet, but its order does: those
+    shares are gone and must not be sold twice.
     """
+    held = reading.books.quantities()
     net = {position.symbol: position.quantity for position in reading.view.positions}
     on_their_way: dict[str, Decimal] = defaultdict(Decimal)
     for filled in reading.missing:

@@ -37,7 +37,7 @@ def halt_if_needed(world: World, desk: Desk) -> Desk:
     """
     if not world.dry_run:
         _take_over(world, desk)
-        remember(world.ledger, desk.book)
+        remember(world.ledger, desk.books.standing, desk.book)
     return _halt_for_causes(world, desk)
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from tradebot.gates.book import equity_explained
 from tradebot.model.account import EquityPeak
+from tradebot.model.books import Standing
 from tradebot.model.desk import Book
 from tradebot.ports.stores import Ledger
 
@@ -11,16 +12,16 @@ JUMP = 10
 """If equity exceeds this many times the known value, a second pass must see it before it is believed."""
 
 
-def remember(ledger: Ledger, book: Book) -> None:
+def remember(ledger: Ledger, standing: Standing, book: Book) -> None:
     """Store a new highest equity if cash and positions explain it.
 
     A jump must be seen twice, and the lower of the two values counts. Before the first reading, the opening cash is the
     known value.
     """
-    if ledger.books_opened_at() is None or not equity_explained(book):
+    if standing.opening_cash is None or not equity_explained(book):
         return
-    before = ledger.equity_peak() or EquityPeak(Decimal(0), Decimal(0))
-    jumped = book.equity > JUMP * (before.highest or ledger.opening_cash())
+    before = standing.peak or EquityPeak(Decimal(0), Decimal(0))
+    jumped = book.equity > JUMP * (before.highest or standing.opening_cash)
     believed = min(book.equity, before.seen_once) if jumped else book.equity
     now = EquityPeak(max(before.highest, believed), book.equity if jumped else Decimal(0))
     if now != before:

@@ -1,4 +1,4 @@
-"""Take the desk: read everything through the ports once, so that nothing is read again until an order is sent."""
+"""Take the desk: catch up, then read everything once, so that a pass computes from one immutable view."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,24 +7,22 @@ from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from tradebot.desk.agreement import Reading, confirmed, read_venue
+from tradebot.desk.agreement import confirmed, read_venue
 from tradebot.desk.second_look import prices
 from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import Quote
+from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, FlowDesk, HaltEvidence
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
-from tradebot.model.origin import Origin
-from tradebot.model.position import OwnedFill, Position, own_positions, quantities
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission
-from tradebot.ports.stores import Ledger
 from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.missing_fills import MissingFill
-from tradebot.reconciliation.unknown_orders import of_another_copy, still_ours, unknown_orders
-from tradebot.timetable.sessions import CALENDAR_REACH, last_session, session_date, session_of
+from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
+from tradebot.timetable.sessions import last_session, session_date, session_of
 
 
 def flow_desk(world: World, now: datetime) -> FlowDesk:
@@ -41,12 +39,11 @@ def take(world: World, *, with_flow: bool) -> Desk:
     # Never give up an order because its day is over unless both clocks say so.
     begun = min(today, session_date(world.ledger, second)) if second else today
     reading = read_venue(world, clock.now, begun, closing=not with_flow)
-    view = reading.view
-    fills = world.ledger.fills()
-    positions = own_positions(fills)
+    view, books = reading.view, reading.books
+    positions = books.totals.own_positions()
     symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
     flow = flow_desk(world, clock.now) if with_flow else None
-    unknown = unknown_orders(world.ledger, view.positions, view.at)
+    unknown = unknown_orders(books, view.positions)
     priced = prices(world, clock.now, tuple(symbols), positions, entering=with_flow)
     return Desk(
         now=clock.now,
@@ -54,13 +51,15 @@ def take(world: World, *, with_flow: bool) -> Desk:
         session=session,
         account=view.account,
         permission=_permission(world.permission, view.account),
-        state=world.ledger.trading_state(),
-        reconcile=world.ledger.last_reconcile(),
-        book=_book_with_history(world, reading, positions, priced.quotes, today),
-        positions=positions,
-        net=still_ours(
-            confirmed(reading, quantities(fills, world.ledger.acknowledged())), positions, unknown.forgotten
+        state=books.state,
+        reconcile=books.standing.reconciled,
+        book=replace(
+            book(view, books, world.rules.sectors, reading.missing, priced.quotes, session=today),
+            own_working=_own_working(books, reading.orders),
         ),
+        books=books,
+        positions=positions,
+        net=still_ours(confirmed(reading), positions, unknown.forgotten),
         position_ratios=reading.ratios,
         orders=reading.orders,
         omitted_orders=frozenset(order.symbol for order in reading.omitted_orders),
@@ -72,7 +71,7 @@ def take(world: World, *, with_flow: bool) -> Desk:
         quotes=priced.quotes,
         rejected_quotes=priced.rejected,
         unreadable=view.unreadable,
-        halt_evidence=halt_evidence(world.ledger, view, world.ledger.intents(session=today), unknown),
+        halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
         taken_s=taken_s,
         universe=world.rules.universe,
         sectors=world.rules.sectors,
@@ -81,31 +80,14 @@ def take(world: World, *, with_flow: bool) -> Desk:
     )
 
 
-def _book_with_history(
-    world: World, reading: Reading, positions: Sequence[Position], quotes: Mapping[str, Quote], session: date
-) -> Book:
-    """Return the book, including what only the ledger knows: our working orders, the session's entries, the peak."""
-    ledger, sectors = world.ledger, world.rules.sectors
-    unresolved = ledger.intents(unresolved=True)
-    current = book(reading.view, positions, ledger.fills(), unresolved, sectors, reading.missing, quotes)
-    return replace(with_history(current, ledger, session), own_working=_own_working(ledger, reading.orders))
-
-
-def with_history(current: Book, ledger: Ledger, session: date) -> Book:
-    """Return the book with a session's entries and the highest equity ever current."""
-    return replace(current, entries=_entries_of(_session_submits(ledger, session)), peak_equity=peak_equity(ledger))
-
-
-def _own_working(ledger: Ledger, orders: Iterable[Order]) -> frozenset[str]:
+def _own_working(books: Books, orders: Iterable[Order]) -> frozenset[str]:
     """Return the symbols on which one of our orders is working, or an order that someone replaced ours with."""
-    working = tuple(orders)
-    ours = ledger.owners() if any(not is_marked(order.client_order_id) for order in working) else {}
-    return frozenset(o.symbol for o in working if is_marked(o.client_order_id) or o.venue_id in ours)
+    return frozenset(o.symbol for o in orders if is_marked(o.client_order_id) or books.intent_behind(o))
 
 
-def _session_submits(ledger: Ledger, session: date) -> tuple[IntentRecord, ...]:
-    """Return the orders promised in a session, oldest first, without cancels."""
-    return tuple(r for r in ledger.intents(session=session) if r.intent.operation is Operation.SUBMIT)
+def _submits(promised: Iterable[IntentRecord]) -> tuple[IntentRecord, ...]:
+    """Return the orders among promised intents, without changes of orders."""
+    return tuple(record for record in promised if record.intent.operation is Operation.SUBMIT)
 
 
 def _entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
@@ -114,24 +96,18 @@ def _entries_of(submits: Iterable[IntentRecord]) -> tuple[Entered, ...]:
     return tuple(Entered(i.key.strategy, i.instrument.symbol, i.side, i.at) for i in intents)
 
 
-def peak_equity(ledger: Ledger) -> Decimal | None:
-    """Return the highest equity that was ever seen, USD; None before the first look."""
-    peak = ledger.equity_peak()
-    return (peak.highest or None) if peak else None
-
-
 def halt_evidence(
-    ledger: Ledger, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders
+    books: Books, view: BrokerView, promised: Sequence[IntentRecord], unknown: UnknownOrders
 ) -> HaltEvidence:
     """Return signs of refusals, lost replies and other writers, from a session's promises and the broker's view."""
-    now, marked = view.at, [order for order in view.orders if is_marked(order.client_order_id)]
-    unpromised = [order for order in marked if ledger.intent(order.client_order_id) is None]
-    copies = [*(order for order in unpromised if of_another_copy(ledger, order, now)), *unknown.recent_by_other_copies]
+    marked = [order for order in view.orders if is_marked(order.client_order_id)]
+    unpromised = [order for order in marked if order.client_order_id not in books.promised]
+    copies = [order for order in unpromised if order.venue_id in books.sent_by_another_copy]
     earlier = [*(order for order in unpromised if order not in copies), *unknown.forgotten]
+    copies += unknown.recent_by_other_copies
     conflicts = [record.intent.client_order_id for record in promised if record.code == ID_CONFLICT]
-    submits = [record for record in promised if record.intent.operation is Operation.SUBMIT]
     return HaltEvidence(
-        refused=tuple(_refusals(ledger, submits, view.at)),
+        refused=tuple(_refusals(books, _submits(promised))),
         unanswered=tuple(r.intent.at for r in promised if r.intent.makes_order and r.state.unresolved),
         unknown_orders=tuple(dict.fromkeys((*(order.client_order_id for order in copies), *conflicts))),
         forgotten=tuple(dict.fromkeys(order.client_order_id for order in earlier)),
@@ -139,10 +115,9 @@ def halt_evidence(
     )
 
 
-def _refusals(ledger: Ledger, submits: Iterable[IntentRecord], now: datetime) -> Iterator[datetime]:
+def _refusals(books: Books, submits: Iterable[IntentRecord]) -> Iterator[datetime]:
     """Yield the times at which the venue refused an order, either at once or after first accepting it."""
-    recent = ledger.orders(since=now - CALENDAR_REACH)
-    late_refusals = {o.client_order_id: o.updated_at for o in recent if o.status is OrderStatus.REJECTED}
+    late_refusals = {o.client_order_id: o.updated_at for o in books.orders if o.status is OrderStatus.REJECTED}
     for record in submits:
         if record.state is IntentState.REJECTED:
             if record.code != NEVER_SENT:
@@ -159,22 +134,24 @@ def _permission(configured: Permission, account: Account) -> Permission:
 
 def book(
     view: BrokerView,
-    positions: Iterable[Position],
-    fills: Iterable[OwnedFill],
-    unresolved: Sequence[IntentRecord],
+    books: Books,
     sectors: Mapping[str, str],
     missing: Sequence[MissingFill] = (),
     quotes: Mapping[str, Quote] = MappingProxyType({}),
+    *,
+    session: date,
 ) -> Book:
     """Return the worst-case book: each position at the higher of the broker's value and ours, all open orders filled.
 
-    Shares that our orders have filled but that no list of fills shows yet count as held, on top of that.
+    Shares that our orders have filled but that no list of fills shows yet count as held, on top of that. The entries
+    are those of the `session`.
     """
-    exposure = _exposure(view, _prices(view, fills, quotes), unresolved, missing)
+    exposure = _exposure(view, _prices(view, books.totals.last_price, quotes), books.unresolved, missing)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
-    held = frozenset((*(position.symbol for position in positions), *(one.order.symbol for one in missing)))
+    held = frozenset((*(p.symbol for p in books.totals.own_positions()), *(one.order.symbol for one in missing)))
+    peak = books.standing.peak
     return Book(
         equity=view.account.equity,
         buying_power=view.account.buying_power,
@@ -185,19 +162,20 @@ def book(
         foreign=frozenset(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
         working=frozenset(order.symbol for order in view.orders),
         own_working=frozenset(o.symbol for o in view.orders if is_marked(o.client_order_id)),
-        unresolved=frozenset(record.intent.instrument.symbol for record in unresolved),
-        last_fill_at={o.fill.symbol: o.fill.at for o in fills if o.origin is not Origin.ACTIVITY},
+        unresolved=frozenset(record.intent.instrument.symbol for record in books.unresolved),
+        last_fill_at=books.totals.last_traded,
         gross=sum(exposure.values(), Decimal(0)),
+        entries=_entries_of(_submits(books.promised_in(session))),
+        peak_equity=(peak.highest or None) if peak else None,
         worth=_worth(view, quotes),
     )
 
 
-def _prices(view: BrokerView, fills: Iterable[OwnedFill], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:
+def _prices(view: BrokerView, paid: Mapping[str, Decimal], quotes: Mapping[str, Quote]) -> Mapping[str, Decimal]:
     """Return the price of one share: this pass's quote, or else the venue's price, or else what was last paid.
 
     The venue computes a position's value itself, so a wrong value must not make room under a limit.
     """
-    paid = {owned.fill.symbol: owned.fill.price for owned in fills}
     prices = {symbol: quote.middle for symbol, quote in quotes.items()}
     for position in view.positions:
         cost = max(position.average_price, paid.get(position.symbol, Decimal(0)))

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
+from tradebot.model.books import Books
 from tradebot.model.candidate import Side
 from tradebot.model.instrument import Instrument, notional
 from tradebot.model.order import Order
@@ -117,11 +118,11 @@ class FlowDesk:
 class Desk:
     """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
-    `positions` are those in the books; `net` is what the broker says it holds, as signed quantities by symbol.
-    `position_ratios` are the broker's quantities as multiples of all that the books hold, ours and others', where they
-    differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if the venue sent an unusable
-    one. `unreadable` counts the venue's rows of positions and orders that could not be read, and `taken_s` is the
-    stopwatch's reading when the desk was taken.
+    `books` is what the ledger held then. `positions` are those in the books; `net` is what the broker says it holds, as
+    signed quantities by symbol. `position_ratios` are the broker's quantities as multiples of all that the books hold,
+    ours and others', where they differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if
+    the venue sent an unusable one. `unreadable` counts the venue's rows of positions and orders that could not be read,
+    and `taken_s` is the stopwatch's reading when the desk was taken.
 
     `orders` are those that may still fill according to the venue or the books; `omitted_orders` are symbols of our
     orders that the venue's list is missing. `differences` are positions on which the two contradict each other;
@@ -138,6 +139,7 @@ class Desk:
     state: TradingStateRecord
     reconcile: ReconcileMark | None
     book: Book
+    books: Books
     positions: Sequence[Position]
     net: Mapping[str, Decimal]
     orders: Sequence[Order]

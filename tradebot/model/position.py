@@ -1,6 +1,6 @@
 """Positions and cash, computed exactly as folds over fills, first in, first out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -106,41 +106,3 @@ def apply_fill(position: Position, fill: Fill) -> Position:
 
 def _same_side(before: Sequence[Lot], after: Sequence[Lot]) -> bool:
     return bool(after) and (before[0].quantity > 0) == (after[0].quantity > 0)
-
-
-def fold_positions(fills: Iterable[OwnedFill]) -> Mapping[tuple[str, str], Position]:
-    """Return positions by (strategy, symbol) after all fills; closed positions stay, with their realized profit."""
-    book: dict[tuple[str, str], Position] = {}
-    for owned in fills:
-        key = (owned.strategy, owned.fill.symbol)
-        held = book.get(key) or Position(*key, (), Decimal(0))
-        book[key] = apply_fill(held, owned.fill)
-    return book
-
-
-def own_positions(fills: Iterable[OwnedFill]) -> tuple[Position, ...]:
-    """Return our open positions, in the order in which each was first held."""
-    return tuple(p for p in fold_positions(fills).values() if p.quantity and p.strategy != FOREIGN)
-
-
-def fold_cash(opening: Decimal, fills: Iterable[OwnedFill]) -> Decimal:
-    """Return the opening cash minus buys plus sells, in USD, exact."""
-    return opening - sum((o.fill.signed_quantity * o.fill.price for o in fills), Decimal(0))
-
-
-def own_quantities(fills: Sequence[OwnedFill]) -> dict[str, Decimal]:
-    """Return our own signed quantities by symbol, over all strategies, excluding zeros."""
-    return quantities((owned for owned in fills if owned.strategy != FOREIGN), {})
-
-
-def foreign_quantities(fills: Sequence[OwnedFill], acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return what others hold by symbol: positions noted as foreign, and shares traded by hand since."""
-    return quantities((owned for owned in fills if owned.strategy == FOREIGN), acknowledged)
-
-
-def quantities(fills: Iterable[OwnedFill], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return signed quantities by symbol: those in `start` plus all fills, excluding zeros."""
-    held = dict(start)
-    for owned in fills:
-        held[owned.fill.symbol] = held.get(owned.fill.symbol, Decimal(0)) + owned.fill.signed_quantity
-    return {symbol: quantity for symbol, quantity in held.items() if quantity}

@@ -12,7 +12,7 @@ from datetime import datetime
 from tradebot.errors import TradebotError
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import mark_of
-from tradebot.model.order import Order, Outcome, chain
+from tradebot.model.order import Order, Outcome
 from tradebot.orders.sending import cancel_unpromised
 from tradebot.ports.broker import BrokerReader, OrderPort
 from tradebot.ports.stores import Ledger
@@ -52,10 +52,8 @@ def _listed(reader: BrokerReader, ledger: Ledger | None, account: str) -> Iterat
     view = reader.view()
     if view.account.number != account:
         raise TradebotError(f"these keys belong to another account, …{view.account.tail}; nothing was canceled there")
-    known = ledger.orders() if ledger else ()
-    following = {order.venue_id: order.replaced_by for order in known if order.replaced_by}
-    followers = {follower for order in known if _is_entry(order) for follower in chain(order.venue_id, following)}
-    yield from (order for order in view.orders if _is_entry(order) or order.venue_id in followers)
+    chains = ledger.order_chains([order.venue_id for order in view.orders]) if ledger else {}
+    yield from (o for o in view.orders if any(map(_is_entry, (o, *chains.get(o.venue_id, ())))))
 
 
 def _known(reader: BrokerReader, ledger: Ledger | None) -> Iterator[Order]:

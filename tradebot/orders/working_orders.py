@@ -3,7 +3,7 @@
 An exit is replaced in one step when it is repriced, so no position is left without one in between.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
@@ -11,12 +11,13 @@ from enum import Enum, auto
 from tradebot.gates.common import closable, permission
 from tradebot.gates.sizing import marketable_limit
 from tradebot.model.bar import VenueClock
+from tradebot.model.books import Books
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk
 from tradebot.model.instrument import Instrument
 from tradebot.model.intent import Intent, IntentRecord, Operation
-from tradebot.model.order import Order, OrderStatus, chain
+from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord
 from tradebot.model.trading import TradingState
@@ -60,10 +61,12 @@ def entries_ended(world: World, call: Call, clock: VenueClock) -> Mapping[str, C
     view, records = world.reader.view(), dict[str, CandidateRecord]()
     if view.account.number != world.ledger.account_number or view.account.blocked:
         return {}
+    promised = world.ledger.promised({order.client_order_id for order in view.orders})
+    unresolved = world.ledger.intents(unresolved=True)
     for order in view.orders:
-        promised = world.ledger.intent(order.client_order_id)
-        if promised and promised.intent.purpose is Purpose.OPEN and not _unresolved(world, order, Operation.CANCEL):
-            key = promised.intent.key
+        record = promised.get(order.client_order_id)
+        if record and record.intent.purpose is Purpose.OPEN and not _change_of(order, unresolved, Operation.CANCEL):
+            key = record.intent.key
             new_intent = cancel_without_desk(call, key.account, clock.now, order, key.strategy, Purpose.OPEN)
             decisions = (Decision(Gate.EXIT, Verdict.PASS, Reason.HALTED),)
             sent = cancel_at_once(world, new_intent, decisions)
@@ -93,27 +96,25 @@ def our_working_orders(world: World, desk: Desk) -> Iterator[tuple[Order, Intent
 
     If someone replaced one of our orders at the venue, the new order has its own id but is still ours.
     """
-    replaced = [order for order in world.ledger.orders(since=desk.now) if order.replaced_by]
-    before = {str(order.replaced_by): order.venue_id for order in replaced}
-    names = {order.venue_id: order.client_order_id for order in replaced}
-    for order in (*desk.orders, *_sent_again(world, desk)):
-        # The intent of this order, or else of the latest order before it in the chain of replacements.
-        promised = (order.client_order_id, *(names[one] for one in chain(order.venue_id, before)))
-        record = next(filter(None, map(world.ledger.intent, promised)), None)
+    # Nothing is resent but what had no outcome. This looks before the caller sends anything else.
+    resent = tuple(_sent_again(world, desk)) if desk.books.unresolved else ()
+    for order in desk.orders:
+        record = desk.books.intent_behind(order)
         if record is not None:
             yield order, record
+    yield from resent
 
 
-def _sent_again(world: World, desk: Desk) -> Iterator[Order]:
+def _sent_again(world: World, desk: Desk) -> Iterator[tuple[Order, IntentRecord]]:
     """Yield the resent orders that reached the venue after the desk was taken, in their current state."""
     listed = {order.venue_id for order in desk.orders}
-    for order in world.ledger.orders(working=True):
-        record = world.ledger.intent(order.client_order_id)
-        if record is None or order.venue_id in listed:
-            continue
-        if record.intent.at < desk.now <= record.updated_at:
+    working = [order for order in world.ledger.orders(working=True) if order.venue_id not in listed]
+    promised = world.ledger.promised({order.client_order_id for order in working})
+    for order in working:
+        record = promised.get(order.client_order_id)
+        if record is not None and record.intent.at < desk.now <= record.updated_at:
             # The reply to a submit shows the order before it can be replaced, so ask for it again.
-            yield world.reader.order(order.client_order_id) or order
+            yield world.reader.order(order.client_order_id) or order, record
 
 
 def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator[Due]:
@@ -122,7 +123,7 @@ def _due(world: World, desk: Desk, symbols_to_close: frozenset[str]) -> Iterator
     for order, record in our_working_orders(world, desk):
         # A date in the future means the venue's clock was ahead then; that doesn't make the order younger.
         age = abs(desk.now - record.intent.at)
-        if _unresolved(world, order, Operation.CANCEL):
+        if _change_of(order, desk.books.unresolved, Operation.CANCEL):
             yield order, record, Reason.INTENT_UNRESOLVED
         elif record.intent.purpose is not Purpose.OPEN:
             # If a person gave an exit its price, keep that price.
@@ -170,7 +171,7 @@ def _decide_stale_exit(
         life = timedelta(seconds=world.rules.limits.exit_life_s)
         return Change.NONE if desk.now - (order.updated_at or record.intent.at) < life else Change.END
     price = _price(world, desk, order)
-    if _is_followed(world, order):
+    if _is_followed(desk.books, order):
         return Change.NONE
     if price is None:
         return Change.END if order.symbol in symbols_to_close and order.limit_price is not None else Change.NONE
@@ -181,7 +182,7 @@ def _desk_afterwards(world: World, desk: Desk, due: Due, outcomes: Sequence[Cand
     """Return the desk as if an exit that stays open were filled, so that the next exit only closes what is left."""
     order, _, why = due
     ended = bool(outcomes) and outcomes[-1].candidate.source == Operation.CANCEL and outcomes[-1].terminal is None
-    only_listed = not outcomes and _is_followed(world, order)
+    only_listed = not outcomes and _is_followed(desk.books, order)
     if why is not Reason.STALE_EXIT or ended or only_listed:
         return desk
     return desk.with_filled(order.symbol, order.open_quantity * order.side.sign)
@@ -207,7 +208,7 @@ def _reprice(world: World, call: Call, desk: Desk, order: Order, record: IntentR
     price = _price(world, desk, order)
     assert price is not None, "repricing needs a quote"
     # The order is still working, so every replace of it that we know the outcome of has failed.
-    new_intent = replace_intent(call, desk, order, record.intent, price, len(_settled(world, order)))
+    new_intent = replace_intent(call, desk, order, record.intent, price, len(_settled(desk.books, order)))
     return _send_change(world, desk, order, new_intent, Reason.STALE_EXIT)
 
 
@@ -221,7 +222,7 @@ def cancel_order(
 
 def _send_change(world: World, desk: Desk, order: Order, new_intent: Intent, why: Reason) -> CandidateRecord:
     """Send a change of a working order if permission allows; an unresolved earlier change is sent instead."""
-    earlier = _unresolved(world, order, new_intent.operation)
+    earlier = _change_of(order, desk.books.unresolved, new_intent.operation)
     intent = earlier or new_intent
     candidate = _reducing(intent, order, desk.now)
     allowed = permission(desk)
@@ -246,20 +247,19 @@ def _reducing(intent: Intent, order: Order, at: datetime) -> Candidate:
     )
 
 
-def _unresolved(world: World, order: Order, operation: Operation) -> Intent | None:
+def _change_of(order: Order, unresolved: Iterable[IntentRecord], operation: Operation) -> Intent | None:
     """Return the promised but unresolved change of an order, or None."""
-    unknown = (record.intent for record in world.ledger.intents(unresolved=True))
+    unknown = (record.intent for record in unresolved)
     return next((i for i in unknown if i.operation is operation and i.target_venue_id == order.venue_id), None)
 
 
-def _settled(world: World, order: Order) -> list[IntentRecord]:
+def _settled(books: Books, order: Order) -> list[IntentRecord]:
     """Return the replaces of an order whose outcome is known."""
-    since = order.submitted_at.date() - timedelta(days=1) if order.submitted_at else None
-    promised = (r for r in world.ledger.intents(since=since) if r.intent.operation is Operation.REPLACE)
+    promised = (record for record in books.intents if record.intent.operation is Operation.REPLACE)
     return [r for r in promised if r.intent.target_venue_id == order.venue_id and not r.state.unresolved]
 
 
-def _is_followed(world: World, order: Order) -> bool:
+def _is_followed(books: Books, order: Order) -> bool:
     """Return True if this order's replacement already works and the order itself is merely still listed."""
-    followers = {record.intent.client_order_id for record in _settled(world, order)}
-    return any(working.client_order_id in followers for working in world.ledger.orders(working=True))
+    followers = {record.intent.client_order_id for record in _settled(books, order)}
+    return any(working.client_order_id in followers for working in books.working)

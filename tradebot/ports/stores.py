@@ -8,6 +8,7 @@ from typing import Protocol
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
+from tradebot.model.books import Held, Standing
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import Endpoint, Intake
@@ -17,10 +18,18 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
+from tradebot.model.totals import Totals
 from tradebot.model.trading import Override, ReconcileMark, SlotClaim, TradingState, TradingStateRecord
 
 
-class Ledger(Protocol):
+class Calendar(Protocol):
+    """The venue's stored sessions."""
+
+    def sessions(self, start: date, end: date) -> Sequence[Session]:
+        """Return the stored sessions from `start` through `end`."""
+
+
+class Ledger(Calendar, Protocol):
     """The money records of one broker account. Each write is durable before its method returns."""
 
     @property
@@ -35,6 +44,9 @@ class Ledger(Protocol):
 
     def books_opened_at(self) -> datetime | None:
         """Return when the opening balance was written, or None before the first reconcile."""
+
+    def standing(self) -> Standing:
+        """Return the opening balance, accepted cash movements, the last reconcile and the highest equity."""
 
     def promise(self, intent: Intent, verdicts: Sequence[Decision]) -> bool:
         """Write the intent as SENT, with its verdicts. If its id exists already, change nothing and return False."""
@@ -53,8 +65,11 @@ class Ledger(Protocol):
         An intent is unresolved while it is SENT or UNKNOWN.
         """
 
-    def promised_ids(self) -> Collection[str]:
-        """Return the client order ids of all intents ever promised."""
+    def recent_intents(self, since: date) -> Sequence[IntentRecord]:
+        """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
+
+    def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
+        """Return those of these intents that were ever promised, by client order id."""
 
     def intent(self, client_order_id: str) -> IntentRecord | None:
         """Return the intent with this id, or None."""
@@ -69,22 +84,37 @@ class Ledger(Protocol):
         """Write the venue's latest view of these orders; return how many changed."""
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
-        """Return known orders as last reported: all, those that may still fill, or those written from `since` on.
+        """Return known orders as last reported: all, those that may still fill, or those written from `since` on."""
 
-        With `since`, replaced orders of any age are included, because chains of replacements lead through them.
+    def recent_orders(self, since: datetime) -> Sequence[Order]:
+        """Return known orders that may still fill, that were written from `since` on, or that we never promised."""
+
+    def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
+        """Return the known orders of each chain: the order itself, then those that it replaced, the nearest first.
+
+        An order that we haven't been told about may have replaced known ones; chains without any are left out.
         """
-
-    def unpromised_orders(self) -> Sequence[Order]:
-        """Return known orders whose client order ids were never promised in these books."""
-
-    def owners(self) -> Mapping[str, str]:
-        """Return the strategy that owns each of our orders, by venue order id, including orders replaced since."""
 
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         """Append the fills whose activity ids are new; return how many there were."""
 
-    def fills(self) -> Sequence[OwnedFill]:
-        """Return all fills and adjustments, oldest first."""
+    def fills(self, symbol: str | None = None) -> Sequence[OwnedFill]:
+        """Return all fills and adjustments, or those of one symbol, oldest first."""
+
+    def totals(self) -> Totals:
+        """Return what all fills and adjustments add up to."""
+
+    def fills_with_others(self) -> Sequence[OwnedFill]:
+        """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
+
+    def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
+        """Return those of these activity ids that are in the books."""
+
+    def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
+        """Return how many shares the fills of each of these orders add up to, unsigned, without zeros."""
+
+    def last_reported_fill(self, until: datetime) -> datetime | None:
+        """Return the time of the last fill up to `until` that the venue reported, or None."""
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
         """Write a cash movement that no fill explains, from an accepted plan or a broker's activity."""
@@ -95,8 +125,8 @@ class Ledger(Protocol):
     def book(self, booking: Booking, at: datetime) -> bool:
         """Write everything the activities prove, atomically. If one is booked already, change nothing, return False."""
 
-    def booked(self) -> Mapping[str, Entry]:
-        """Return the activities that are booked, by their ids."""
+    def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
+        """Return the activities that are booked, all or those of these ids, by their ids."""
 
     def claim_slot(self, job: str, session: date, slot: str, by: str, at: datetime) -> SlotClaim:
         """Claim one slot of the timetable; the first claim wins and is permanent."""
@@ -129,9 +159,6 @@ class Ledger(Protocol):
     def armed(self) -> bool:
         """Return True if `init` armed this state folder and nothing has disarmed it since."""
 
-    def sessions(self, start: date, end: date) -> Sequence[Session]:
-        """Return the stored sessions from `start` through `end`."""
-
     def put_sessions(self, sessions: Iterable[Session]) -> None:
         """Store calendar sessions, replacing those of the same date."""
 
@@ -141,8 +168,8 @@ class Ledger(Protocol):
     def last_reconcile(self) -> ReconcileMark | None:
         """Return the last reconcile, or None if there was none."""
 
-    def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
-        """Return the best price stored for a position since it was opened, or None."""
+    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
+        """Return the best prices stored for these positions."""
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         """Store the best price of a position."""

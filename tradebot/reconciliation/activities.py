@@ -23,7 +23,8 @@ from tradebot.model.activity import (
     Restated,
 )
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, Position, fold_positions, unreported_fill
+from tradebot.model.position import FOREIGN, OwnedFill, Position, unreported_fill
+from tradebot.model.totals import Totals
 
 CASH_ONLY = frozenset(
     [
@@ -61,7 +62,7 @@ _ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class BooksBefore:
-    """What the books hold before a booking: all fills, oldest first, and the known positions of others."""
+    """What the books hold before a booking: the fills of its symbols, oldest first, and others' known positions."""
 
     fills: tuple[OwnedFill, ...]
     acknowledged: Mapping[str, Decimal]
@@ -80,7 +81,7 @@ class BooksBefore:
     def positions(self, symbol: str, at: datetime) -> list[Position]:
         """Return each owner's open position in a symbol at a moment, without acknowledged positions of others."""
         fills = (owned for owned in self.fills if owned.fill.symbol == symbol and owned.fill.at <= at)
-        return [position for position in fold_positions(fills).values() if position.quantity]
+        return [position for position in Totals.of(fills).positions.values() if position.quantity]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _pair_renames(group: list[Activity]) -> Iterator[list[Activity]]:
 def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking | None:
     """Return what one group writes, or None if the broker's data doesn't settle it."""
     first = rows[0]
-    if first.symbol is None or all(row.quantity is None for row in rows) or _cash_only(first):
+    if first.symbol is None or all(row.quantity is None for row in rows) or cash_only(first):
         return Booking(_entries(rows))
     if first.kind == OPTION_TRADE:
         return _foreign_trade(first)
@@ -160,7 +161,8 @@ def _booking(held: BooksBefore, broker: Broker, rows: list[Activity]) -> Booking
     return _merger(held, broker, rows) if first.kind == MERGER else None
 
 
-def _cash_only(one: Activity) -> bool:
+def cash_only(one: Activity) -> bool:
+    """Return True if an activity moves no shares."""
     return one.kind in CASH_ONLY and one.sub_kind != STOCK_DIVIDEND
 
 

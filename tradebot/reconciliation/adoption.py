@@ -8,7 +8,7 @@ from tradebot.errors import ExitCode, OperatorError, word
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
-from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, fold_positions, unreported_fill
+from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, unreported_fill
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.account import require_account
@@ -91,7 +91,7 @@ def foreign_part(current: Reconciled, ledger: Ledger, symbol: str) -> ForeignPar
             "tradebot reconcile, read the findings, then tradebot reconcile --apply PLAN, then adopt it",
             code=ExitCode.REFUSED,
         )
-    lots = {key: position.quantity for key, position in fold_positions(ledger.fills()).items() if key[1] == symbol}
+    lots = {key: p.quantity for key, p in ledger.totals().positions.items() if key[1] == symbol}
     foreign_fills = lots.pop((FOREIGN, symbol), Decimal(0))
     own = sum(lots.values(), Decimal(0))
     foreign = there.quantity - own

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
+from tradebot.model.books import Books
 from tradebot.model.intent import ID_CONFLICT, TARGET_DONE, Intent, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, Outcome, Reply, TimeInForce
 from tradebot.model.origin import Origin
@@ -13,7 +14,7 @@ from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.missing_fills import WATCHED
-from tradebot.reconciliation.new_fills import is_ahead, new_fills, owned_fills
+from tradebot.reconciliation.new_fills import is_ahead, known_orders, new_fills, orders_and_intents, owned_fills
 from tradebot.reconciliation.orders_behind_fills import find_orders_behind_fills
 
 LOOKED_UP_SINGLY = 5
@@ -60,8 +61,9 @@ def catch_up(
 ) -> CaughtUp:
     """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported."""
     # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
-    latest = tuple(_in_time(order, now) for order in latest_orders(reader, ledger, open_orders))
-    changed = ledger.apply_orders(latest, now)
+    working = ledger.orders(working=True)
+    latest = tuple(_in_time(order, now) for order in latest_orders(reader, working, open_orders))
+    changed = ledger.apply_orders(_news(latest, working), now)
     _resolve(reader, ledger, session, now)
     _watch(reader, ledger, session, now)
     fills, unreadable = new_fills(reader, ledger, now)
@@ -70,12 +72,22 @@ def catch_up(
         _resolve(reader, ledger, session, now)
         _watch(reader, ledger, session, now)
         fills, unreadable = new_fills(reader, ledger, now)
-    others, untraced_fills = find_orders_behind_fills(reader, ledger, fills)
+    with_others = ledger.fills_with_others()
+    others, untraced_fills = find_orders_behind_fills(reader, ledger, (*with_others, *fills))
     if others:
         ledger.apply_orders(others, now)
-        fills = tuple(owned_fills(ledger, (owned.fill for owned in fills)))
-    ledger.apply_fills((*fills, *_reassignments(ledger)), now)
-    return CaughtUp(changed, len(fills), tuple(ledger.intents(unresolved=True)), unreadable, untraced_fills)
+        fills = owned_fills(ledger, tuple(owned.fill for owned in fills))
+    found = (*fills, *_reassignments(ledger, with_others))
+    if found:
+        ledger.apply_fills(found, now)
+    unresolved = tuple(ledger.intents(unresolved=True))
+    return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills)
+
+
+def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...]:
+    """Return the reported orders without those that we already know as they are."""
+    known = {order.venue_id: order for order in working}
+    return tuple(order for order in latest if order != known.get(order.venue_id))
 
 
 def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
@@ -86,11 +98,11 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
     """
     unknown = ledger.intents(unresolved=True)
     # Read these before looking up the ids: nothing can replace an order that had already ended by then.
-    targets = {order.venue_id: order for order in ledger.orders()} if unknown else {}
+    known = _targets(ledger, unknown) if unknown else {}
     for record in unknown:
         intent = record.intent
         try:
-            outcome = _outcome(reader, intent, targets)
+            outcome = _outcome(reader, intent, known)
         except TemporaryError:
             # A lookup without an answer settles nothing, so the next pass asks again.
             continue
@@ -100,8 +112,15 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
             ledger.abandon(intent.client_order_id, "the broker does not know it and its session is over", now)
 
 
+def _targets(ledger: Ledger, unknown: Iterable[IntentRecord]) -> Mapping[str, Order]:
+    """Return the orders that these intents change, and those that replaced them, by the venue's id."""
+    targets = known_orders(ledger, {r.intent.target_venue_id for r in unknown if r.intent.target_venue_id})
+    followers = known_orders(ledger, {order.replaced_by for order in targets.values() if order.replaced_by})
+    return {**targets, **followers}
+
+
 def _outcome(reader: BrokerReader, intent: Intent, known: Mapping[str, Order]) -> Reply | None:
-    """Return what is proven about an unresolved intent; `known` holds all orders by the venue's id.
+    """Return what is proven about an unresolved intent; `known` holds the orders it may be about by the venue's id.
 
     An order missing from the books isn't open at the venue either, so it has ended.
     """
@@ -143,11 +162,11 @@ def _found(order: Order, intent: Intent) -> Reply:
     return Reply(Outcome.REJECTED, order, ID_CONFLICT, "another order holds this client order id")
 
 
-def latest_orders(reader: BrokerReader, ledger: Ledger, open_orders: Sequence[Order]) -> Iterator[Order]:
-    """Yield the venue's open orders, then our working orders that the venue no longer lists as open."""
+def latest_orders(reader: BrokerReader, working: Iterable[Order], open_orders: Sequence[Order]) -> Iterator[Order]:
+    """Yield the venue's open orders, then those of the `working` ones that the venue no longer lists as open."""
     yield from open_orders
     listed = {order.venue_id for order in open_orders}
-    gone = [order for order in ledger.orders(working=True) if order.venue_id not in listed]
+    gone = [order for order in working if order.venue_id not in listed]
     ended = _ended(reader, gone)
     for order in gone:
         latest = ended.get(order.venue_id) or _looked_up(reader, order.client_order_id)
@@ -170,15 +189,14 @@ def _looked_up(reader: BrokerReader, client_order_id: str) -> Order | None:
         return None
 
 
-def may_fill(ledger: Ledger, session: date) -> tuple[Order, ...]:
+def may_fill(books: Books, session: date) -> tuple[Order, ...]:
     """Return our orders that may still fill: an omission from a list doesn't prove that an order has ended.
 
     One of our orders has ended once the venue says so about that order, or once the session of its DAY order is over.
     An order that replaced our order counts as ours.
     """
-    working = ledger.orders(working=True)
-    ours = ledger.owners() if working else {}
-    return tuple(order for order in working if order.venue_id in ours and not _outlived(ledger, order, session))
+    ours = (order for order in books.working if books.intent_behind(order))
+    return tuple(order for order in ours if not _outlived(order, books.promised.get(order.client_order_id), session))
 
 
 def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Order, ...]:
@@ -187,8 +205,7 @@ def omitted_orders(orders: Iterable[Order], listed: Iterable[Order]) -> tuple[Or
     return tuple(order for order in orders if order.venue_id not in there)
 
 
-def _outlived(ledger: Ledger, order: Order, session: date) -> bool:
-    promised = ledger.intent(order.client_order_id)
+def _outlived(order: Order, promised: IntentRecord | None, session: date) -> bool:
     if order.time_in_force is not TimeInForce.DAY or promised is None:
         return False
     # A pass that slept overnight between its claim and the send uses an id from the day before.
@@ -225,20 +242,18 @@ def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> 
     return any(intent.instrument.symbol in foreign for intent in recent)
 
 
-def _reassignments(ledger: Ledger) -> Iterator[OwnedFill]:
+def _reassignments(ledger: Ledger, fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
     """Yield the pairs that move foreign fills to the owner of their order, who wasn't known when they were applied.
 
     Symbols that a plan or an adoption has settled since are left as the person settled them.
     """
-    fills = ledger.fills()
-    foreign = [owned.fill for owned in fills if owned.strategy == FOREIGN]
-    strategies = ledger.owners() if foreign else {}
     done = reassigned_ids(fills)
+    foreign = [o.fill for o in fills if o.strategy == FOREIGN and o.fill.activity_id not in done]
+    behind = orders_and_intents(ledger, {fill.venue_order_id for fill in foreign if fill.venue_order_id})
     for fill in foreign:
-        owner = strategies.get(fill.venue_order_id)
-        if owner is None or fill.activity_id in done or _settled_since(fills, fill):
-            continue
-        yield from reassign(owner, fill)
+        owner = behind.owner(fill.venue_order_id)
+        if owner != FOREIGN and not _settled_since(fills, fill):
+            yield from reassign(owner, fill)
 
 
 def reassign(owner: str, fill: Fill) -> Iterator[OwnedFill]:

@@ -1,6 +1,6 @@
 """Compare the ledger's view with the broker's, as findings and what accepting each would write. Sends nothing."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import OPTION_TRADE, RENAME, SPLIT, Activity, Entry
-from tradebot.model.intent import IntentRecord, is_marked
+from tradebot.model.books import Books
+from tradebot.model.intent import is_marked
 from tradebot.model.order import Order
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill, fold_cash, foreign_quantities, own_quantities, quantities
+from tradebot.model.position import FOREIGN
 from tradebot.reconciliation.missing_fills import MissingFill
 
 CENT = Decimal("0.01")
@@ -214,30 +215,17 @@ class UnknownOrders:
 
 @dataclass(frozen=True, slots=True)
 class LedgerView:
-    """What the ledger holds, after the venue's facts were applied; `booked` are the activities by their ids.
+    """The books after the venue's facts were applied, with what follows from them.
 
-    `missing` are our orders that have filled more than is booked, `working` those that may still fill.
+    `booked` are the activities behind foreign fills by their ids. `missing` are our orders that have filled more than
+    is booked, `working` those that may still fill.
     """
 
-    opening_cash: Decimal
-    cash_adjustments: Decimal
-    fills: Sequence[OwnedFill]
-    acknowledged: Mapping[str, Decimal]
-    unresolved: Sequence[IntentRecord]
-    known_orders: Collection[str]
+    books: Books
     booked: Mapping[str, Entry] = field(default_factory=dict)
     missing: Sequence[MissingFill] = ()
     unknown: UnknownOrders = field(default_factory=UnknownOrders)
     working: Sequence[Order] = ()
-
-    @property
-    def cash(self) -> Decimal:
-        """Return the cash, in USD, that follows from the opening balance, fills and accepted movements."""
-        return fold_cash(self.opening_cash, self.fills) + self.cash_adjustments
-
-    def quantities(self) -> dict[str, Decimal]:
-        """Return signed quantities by symbol, including acknowledged foreign positions and excluding zeros."""
-        return quantities(self.fills, self.acknowledged)
 
 
 def compare(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity] = ()) -> tuple[Finding, ...]:
@@ -268,10 +256,10 @@ def _missing(ledger: LedgerView) -> Iterator[Finding]:
 
 
 def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
-    for record in ledger.unresolved:
+    for record in ledger.books.unresolved:
         yield Finding(FindingKind.UNRESOLVED, record.intent.client_order_id, record.intent.quantity, None)
     for order in broker.orders:
-        if order.client_order_id not in ledger.known_orders:
+        if order.client_order_id not in ledger.books.promised:
             yield Finding(_order_kind(order, ledger), order.client_order_id, None, order.quantity)
     listed = {order.venue_id for order in broker.orders}
     for order in ledger.unknown.recent_by_other_copies:
@@ -285,7 +273,7 @@ def _orders(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
 def _forgotten(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
     """Yield one finding for each symbol that our earlier orders traded, with those orders as evidence."""
     theirs = {position.symbol: position.quantity for position in broker.positions}
-    own = own_quantities(ledger.fills)
+    own = ledger.books.totals.own_quantities()
     for symbol in sorted({order.symbol for order in ledger.unknown.forgotten}):
         held, at_broker = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         evidence = _describe_orders(ledger.unknown.forgotten, symbol)
@@ -310,22 +298,22 @@ def _order_kind(order: Order, ledger: LedgerView) -> FindingKind:
 
 
 def _positions(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
-    yield from position_findings(ledger.quantities(), ledger.fills, ledger.missing, broker.positions, doubtful)
+    yield from position_findings(ledger.books, ledger.missing, broker.positions, doubtful)
 
 
 def position_findings(
-    ours: Mapping[str, Decimal],
-    fills: Iterable[OwnedFill],
+    books: Books,
     missing: Iterable[MissingFill],
     positions: Iterable[BrokerPosition],
     doubtful: Sequence[Activity] = (),
 ) -> Iterator[Finding]:
-    """Yield a finding for each symbol on which the broker's positions and our quantities `ours` differ.
+    """Yield a finding for each symbol on which the broker's positions and the quantities in the books differ.
 
     A reconcile calls this after applying everything; a pass calls it before it adds risk.
     """
     theirs = {position.symbol: position.quantity for position in positions if position.quantity}
-    traded = {owned.fill.symbol for owned in fills} | {one.order.symbol for one in missing}
+    ours = books.quantities()
+    traded = {symbol for _, symbol in books.totals.positions} | {one.order.symbol for one in missing}
     for symbol in sorted(ours.keys() | theirs.keys()):
         book, venue = ours.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if book != venue:
@@ -341,13 +329,14 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
     reported so that nobody takes them for ours.
     """
     theirs = {position.symbol: position.quantity for position in broker.positions}
-    foreign = foreign_quantities(ledger.fills, ledger.acknowledged)
-    own = own_quantities(ledger.fills)
+    acknowledged = ledger.books.acknowledged
+    foreign = ledger.books.totals.foreign_quantities(acknowledged)
+    own = ledger.books.totals.own_quantities()
     for symbol, others in sorted(foreign.items()):
         held, at_broker = own.get(symbol, Decimal(0)), theirs.get(symbol, Decimal(0))
         if held * others < 0:
             yield Finding(FindingKind.OFFSET, symbol, held, at_broker)
-        elif others != ledger.acknowledged.get(symbol, Decimal(0)):
+        elif others != acknowledged.get(symbol, Decimal(0)):
             ends, copied = _option_ends(ledger, symbol), _describe_orders(ledger.unknown.by_other_copies, symbol)
             kind = FindingKind.ANOTHER_COPY if copied else FindingKind.BY_HAND
             yield Finding(FindingKind.EXPIRY if ends else kind, symbol, held, at_broker, ends or copied)
@@ -355,7 +344,7 @@ def _others(ledger: LedgerView, broker: BrokerView) -> Iterator[Finding]:
 
 def _option_ends(ledger: LedgerView, symbol: str) -> tuple[str, ...]:
     """Return descriptions of the option events that added or took away shares of a symbol."""
-    foreign = (owned for owned in ledger.fills if owned.fill.symbol == symbol and owned.strategy == FOREIGN)
+    foreign = (o for o in ledger.books.with_others if o.fill.symbol == symbol and o.strategy == FOREIGN)
     booked = (ledger.booked.get(owned.about) for owned in foreign if owned.origin is Origin.ACTIVITY)
     return tuple(entry.words for entry in booked if entry and entry.kind == OPTION_TRADE)
 
@@ -378,6 +367,6 @@ def _kind_by_cause(kind: FindingKind, reported: Sequence[Activity]) -> FindingKi
 
 def _cash(ledger: LedgerView, broker: BrokerView, doubtful: Sequence[Activity]) -> Iterator[Finding]:
     """Yield a finding if our cash and the broker's differ by a cent or more."""
-    if abs(ledger.cash - broker.account.cash) >= CENT:
+    if abs(ledger.books.cash - broker.account.cash) >= CENT:
         reported = tuple(one.words for one in doubtful if one.net_amount)
-        yield Finding(FindingKind.CASH, "account", ledger.cash, broker.account.cash, reported)
+        yield Finding(FindingKind.CASH, "account", ledger.books.cash, broker.account.cash, reported)

@@ -1,12 +1,11 @@
 """Find the venue's fills that the books don't hold yet, whose they are, and which ones contradict their own orders."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.intent import Intent
+from tradebot.model.intent import Intent, IntentRecord
 from tradebot.model.order import Fill, Order
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports.broker import BrokerReader
@@ -35,19 +34,45 @@ def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> NewFills:
 
     A fill in the books is permanent, so a fill that contradicts its own order is dropped and asked for again.
     """
-    known = {owned.fill.activity_id for owned in ledger.fills()}
-    new = [fill for fill in reader.fills(_fills_since(ledger, now)) if fill.activity_id not in known]
+    reported = reader.fills(_fills_since(ledger, now))
+    known = ledger.known_fills({fill.activity_id for fill in reported})
+    new = [fill for fill in reported if fill.activity_id not in known]
     if not new:
         return NewFills((), reader.unreadable_fills)
-    believable = list(_believable(ledger, new, now))
-    return NewFills(tuple(owned_fills(ledger, believable)), reader.unreadable_fills + len(new) - len(believable))
+    behind = orders_and_intents(ledger, {fill.venue_order_id for fill in new})
+    believable = tuple(_believable(ledger, behind, new, now))
+    dropped = reader.unreadable_fills + len(new) - len(believable)
+    return NewFills(tuple(_owned(behind, believable)), dropped)
 
 
-def owned_fills(ledger: Ledger, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
-    """Yield each fill with its owner, found through its order and intent; other people's fills are foreign."""
-    strategies = ledger.owners()
-    for fill in fills:
-        yield OwnedFill(strategies.get(fill.venue_order_id, FOREIGN), fill)
+def owned_fills(ledger: Ledger, fills: Collection[Fill]) -> tuple[OwnedFill, ...]:
+    """Return each fill with its owner, found through its order and intent; other people's fills are foreign."""
+    return tuple(_owned(orders_and_intents(ledger, {fill.venue_order_id for fill in fills}), fills))
+
+
+class OrdersBehind(NamedTuple):
+    """The known orders of chains of replacements by venue id, and the intents behind them by client order id."""
+
+    chains: Mapping[str, Sequence[Order]]
+    intents: Mapping[str, IntentRecord]
+
+    def owner(self, venue_id: str) -> str:
+        """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours too."""
+        made = (self.intents.get(order.client_order_id) for order in self.chains.get(venue_id, ()))
+        return next((r.intent.key.strategy for r in made if r and r.intent.makes_order), FOREIGN)
+
+
+def orders_and_intents(ledger: Ledger, venue_ids: Collection[str]) -> OrdersBehind:
+    """Return what the books know about these orders."""
+    chains = ledger.order_chains(venue_ids) if venue_ids else {}
+    names = {order.client_order_id for chain in chains.values() for order in chain}
+    return OrdersBehind(chains, ledger.promised(names) if names else {})
+
+
+def known_orders(ledger: Ledger, venue_ids: Collection[str]) -> Mapping[str, Order]:
+    """Return those of these orders that the books know, by venue id."""
+    chains = ledger.order_chains(venue_ids) if venue_ids else {}
+    return {venue_id: chain[0] for venue_id, chain in chains.items() if chain[0].venue_id == venue_id}
 
 
 def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
@@ -55,27 +80,26 @@ def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
     return at > max(now, sent or now) + LEEWAY
 
 
+def _owned(behind: OrdersBehind, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
+    return (OwnedFill(behind.owner(fill.venue_order_id), fill) for fill in fills)
+
+
 def _fills_since(ledger: Ledger, now: datetime) -> datetime | None:
     # Count only fills the venue reported: a fill written by a person or an activity doesn't show what it has listed.
-    reported_at = [owned.fill.at for owned in ledger.fills() if owned.fill.venue_order_id and owned.fill.at <= now]
-    opened = ledger.books_opened_at()
-    if not reported_at or opened is None:
-        return opened
-    return max(opened, max(reported_at) - FILL_OVERLAP)
+    last, opened = ledger.last_reported_fill(now), ledger.books_opened_at()
+    return opened if last is None or opened is None else max(opened, last - FILL_OVERLAP)
 
 
-def _believable(ledger: Ledger, fills: Iterable[Fill], now: datetime) -> Iterator[Fill]:
+def _believable(ledger: Ledger, behind: OrdersBehind, fills: Collection[Fill], now: datetime) -> Iterator[Fill]:
     """Yield the fills that their orders allow; once an order is a few days old, its fills are taken as reported."""
     orders = {order.venue_id: order for order in ledger.orders(since=now - WATCHED)}
-    filled: dict[str, Decimal] = defaultdict(Decimal)
-    for owned in ledger.fills():
-        filled[owned.fill.venue_order_id] += owned.fill.quantity
+    filled = dict(ledger.filled_quantities({fill.venue_order_id for fill in fills}))
     for fill in fills:
-        order = orders.get(fill.venue_order_id)
-        promised = ledger.intent(order.client_order_id) if order else None
-        if order and promised and not _matches_order(fill, order, promised.intent, filled[order.venue_id], now):
+        order, before = orders.get(fill.venue_order_id), filled.get(fill.venue_order_id, Decimal(0))
+        promised = behind.intents.get(order.client_order_id) if order else None
+        if order and promised and not _matches_order(fill, order, promised.intent, before, now):
             continue
-        filled[fill.venue_order_id] += fill.quantity
+        filled[fill.venue_order_id] = before + fill.quantity
         yield fill
 
 

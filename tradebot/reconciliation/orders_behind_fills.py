@@ -1,6 +1,6 @@
 """Look up the orders behind fills that the books don't count as ours: only the order says who sent it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
+from tradebot.reconciliation.new_fills import known_orders
 
 LISTED_BEFORE = timedelta(days=1)
 """How long before its first fill an order may have been sent; the list of orders is read from then on."""
@@ -27,14 +28,14 @@ class OrdersBehindFills(NamedTuple):
     untraced_fills: int
 
 
-def find_orders_behind_fills(reader: BrokerReader, ledger: Ledger, new: Sequence[OwnedFill]) -> OrdersBehindFills:
-    """Look up the orders behind foreign fills that the books don't know; `new` are fills that aren't applied yet.
+def find_orders_behind_fills(reader: BrokerReader, ledger: Ledger, fills: Iterable[OwnedFill]) -> OrdersBehindFills:
+    """Look up the orders behind foreign fills that the books don't know.
 
     A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
     """
-    fills = (owned for owned in (*ledger.fills(), *new) if owned.strategy == FOREIGN)
-    foreign = {owned.fill.venue_order_id: owned.fill.at for owned in fills if owned.fill.venue_order_id}
-    known = {order.venue_id for order in ledger.orders()} if foreign else set()
+    others = (owned for owned in fills if owned.strategy == FOREIGN)
+    foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
+    known = known_orders(ledger, foreign)
     unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
     listed: dict[str, Order] = {}
     if len(unknown) > ASKED_SINGLY:

@@ -9,9 +9,10 @@ from tradebot.exits.rules import Held, best_price, evaluate
 from tradebot.limits import ExitRules
 from tradebot.model.account import BrokerView
 from tradebot.model.bar import VenueClock
+from tradebot.model.books import Books
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.intent import is_marked
-from tradebot.model.position import Position, own_positions
+from tradebot.model.position import Position
 from tradebot.model.record import Job
 from tradebot.ports.broker import Market
 from tradebot.ports.stores import Ledger
@@ -30,21 +31,22 @@ class Watch:
     life_s: float
 
 
-def unprotected(clock: VenueClock, view: BrokerView, ledger: Ledger, watch: Watch) -> Iterator[Finding]:
-    """Yield our positions that no rule can judge now, or whose exit is due with no exit order on its way."""
-    fills = ledger.fills()
-    ours = sorted(own_positions(fills), key=lambda position: (position.strategy, position.symbol))
+def unprotected(
+    clock: VenueClock, view: BrokerView, books: Books, watch: Watch, last_exits: datetime
+) -> Iterator[Finding]:
+    """Yield our positions that no rule can judge now, or whose exit is due with no exit order on its way.
+
+    `last_exits` is when the last exit pass started.
+    """
+    ours = sorted(books.totals.own_positions(), key=lambda position: (position.strategy, position.symbol))
     if not ours or not clock.is_open:
         return
-    quotes, ratios = (
-        watch.market.quotes(tuple(p.symbol for p in ours)),
-        position_ratios(fills, ledger.acknowledged(), view),
-    )
-    busy, state = _busy_symbols(view, ledger), ledger.trading_state().state
-    missed = _last_exit_pass(ledger, clock.now) < clock.now - timedelta(seconds=watch.life_s)
+    quotes, ratios = watch.market.quotes(tuple(p.symbol for p in ours)), position_ratios(books, view)
+    busy, state = _busy_symbols(view, books), books.state.state
+    missed = last_exits < clock.now - timedelta(seconds=watch.life_s)
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
-        decision = evaluate(_held(ledger, position), quote, clock.now, watch.rules, state, ratio)
+        decision = evaluate(_held(books, position), quote, clock.now, watch.rules, state, ratio)
         if position.symbol not in busy and ((decision.passed and missed) or decision.verdict is Verdict.UNKNOWN):
             held_by_broker = next((p.quantity for p in view.positions if p.symbol == position.symbol), Decimal(0))
             yield Finding(
@@ -52,19 +54,19 @@ def unprotected(clock: VenueClock, view: BrokerView, ledger: Ledger, watch: Watc
             )
 
 
-def _held(ledger: Ledger, position: Position) -> Held:
-    stored = ledger.high_water(position.strategy, position.symbol, position.opened_at)
+def _held(books: Books, position: Position) -> Held:
+    stored = books.best_prices.get((position.strategy, position.symbol, position.opened_at))
     return Held(position, best_price(position, None, stored))
 
 
-def _busy_symbols(view: BrokerView, ledger: Ledger) -> set[str]:
+def _busy_symbols(view: BrokerView, books: Books) -> set[str]:
     """Return the symbols on which one of our orders is, or may be, working."""
     listed = {order.symbol for order in view.orders if is_marked(order.client_order_id)}
-    omitted = {order.symbol for order in may_fill(ledger, session_date(ledger, view.at))}
-    return listed | omitted | {record.intent.instrument.symbol for record in ledger.intents(unresolved=True)}
+    omitted = {order.symbol for order in may_fill(books, session_date(books, view.at))}
+    return listed | omitted | {record.intent.instrument.symbol for record in books.unresolved}
 
 
-def _last_exit_pass(ledger: Ledger, now: datetime) -> datetime:
+def last_exit_pass(ledger: Ledger, now: datetime) -> datetime:
     """Return when the last exit pass of this session started, or when the session opened if none has yet."""
     session = session_of(ledger, now)
     if session is None:

@@ -13,16 +13,10 @@ from typing import NamedTuple
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError
 from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.activity import SPLIT, Activity, Booking, Entry
+from tradebot.model.books import Books
 from tradebot.model.origin import Origin
-from tradebot.model.position import (
-    FOREIGN,
-    OwnedFill,
-    Position,
-    fold_positions,
-    foreign_quantities,
-    own_quantities,
-    unreported_fill,
-)
+from tradebot.model.position import FOREIGN, OwnedFill, Position, unreported_fill
+from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
@@ -34,12 +28,12 @@ from tradebot.reconciliation.findings import (
     Finding,
     FindingKind,
     LedgerView,
-    UnknownOrders,
     compare,
 )
-from tradebot.reconciliation.missing_fills import WATCHED, missing_fills
+from tradebot.reconciliation.missing_fills import missing_fills
 from tradebot.reconciliation.plans import Plan, fingerprint, plan_of
-from tradebot.reconciliation.protection import Watch, unprotected
+from tradebot.reconciliation.protection import Watch, last_exit_pass, unprotected
+from tradebot.reconciliation.read_books import read_books
 from tradebot.reconciliation.unknown_orders import ask_about, take_over_fills, unknown_orders
 from tradebot.timetable.sessions import session_date
 
@@ -74,21 +68,31 @@ def reconcile(reader: BrokerReader, ledger: Ledger, watch: Watch | None = None) 
     applied = catch_up(reader, ledger, view.orders, session, now)
     # Anything that filled since the view was read would look like a difference, so read it again.
     view = read_view(reader, ledger) if applied.fills or applied.orders else view
-    if omitted_orders(may_fill(ledger, session), view.orders):
+    books = read_books(ledger, now, view.orders)
+    if omitted_orders(may_fill(books, session), view.orders):
         second = catch_up(reader, ledger, view.orders, session, now)
         applied = replace(second, orders=applied.orders + second.orders, fills=applied.fills + second.fills)
-    booked = apply_activities(reader, ledger, view, now)
-    view = read_view(reader, ledger) if booked.bookings else view
+        books = read_books(ledger, now, view.orders)
+    booked = apply_activities(reader, ledger, books, view, now)
+    if booked.bookings:
+        view = read_view(reader, ledger)
+        books = read_books(ledger, now, view.orders)
     _require_steady(view)
-    view = replace(view, unreadable=view.unreadable + applied.unreadable + applied.untraced_fills)
-    view = replace(view, unreadable=view.unreadable + ask_about(reader, ledger, view, now))
-    findings = tuple(_check_directly(reader, compare(ledger_view(ledger, now, view.positions), view, booked.doubtful)))
+    told = ask_about(reader, books, view)
+    if told.orders:
+        ledger.apply_orders(told.orders, now)
+        books = read_books(ledger, now, view.orders)
+    unreadable = view.unreadable + applied.unreadable + applied.untraced_fills + told.unreadable
+    view = replace(view, unreadable=unreadable)
+    compared = compare(ledger_view(ledger, books, view.positions), view, booked.doubtful)
+    findings = tuple(_check_directly(reader, compared))
     if _was_reset(reader, ledger, findings):
         reset = Finding(FindingKind.ACCOUNT_RESET, "account", None, None, ("the broker knows none of these orders",))
         found = Reconciled(now, view, applied, (reset, *findings), None, booked.bookings, booked.doubtful)
         return _mark(ledger, found)
     plan = plan_of(findings, view)
-    unguarded = tuple(unprotected(clock, view, ledger, watch)) if watch else ()
+    last_exits = last_exit_pass(ledger, now)
+    unguarded = tuple(unprotected(clock, view, books, watch, last_exits)) if watch else ()
     return _mark(ledger, Reconciled(now, view, applied, findings + unguarded, plan, booked.bookings, booked.doubtful))
 
 
@@ -149,25 +153,18 @@ def _was_reset(reader: BrokerReader, ledger: Ledger, findings: Sequence[Finding]
     last = ledger.last_acknowledged()
     if last is None or reader.order(last) is not None:
         return False
-    known = {owned.fill.activity_id for owned in ledger.fills() if owned.fill.venue_order_id}
-    return known.isdisjoint(fill.activity_id for fill in reader.fills(ledger.books_opened_at()))
+    return not ledger.known_fills({fill.activity_id for fill in reader.fills(ledger.books_opened_at())})
 
 
-def ledger_view(ledger: Ledger, now: datetime | None = None, positions: Sequence[BrokerPosition] = ()) -> LedgerView:
-    """Return what the ledger holds, for comparison with these positions; without `now`, only what it adds up to."""
-    fills = ledger.fills()
+def ledger_view(ledger: Ledger, books: Books, positions: Sequence[BrokerPosition]) -> LedgerView:
+    """Return the books with what follows from them for a comparison with these positions."""
+    activities = {owned.about for owned in books.with_others if owned.origin is Origin.ACTIVITY}
     return LedgerView(
-        opening_cash=ledger.opening_cash(),
-        cash_adjustments=ledger.cash_adjustments(),
-        fills=fills,
-        acknowledged=ledger.acknowledged(),
-        unresolved=ledger.intents(unresolved=True),
-        # The orders table also holds other people's orders; ours are the ones that were promised.
-        known_orders=ledger.promised_ids(),
-        booked=ledger.booked(),
-        missing=missing_fills(ledger.orders(since=now - WATCHED), ledger.owners(), fills, now) if now else (),
-        unknown=unknown_orders(ledger, positions, now) if now else UnknownOrders(),
-        working=may_fill(ledger, session_date(ledger, now)) if now else (),
+        books=books,
+        booked=ledger.booked(activities) if activities else {},
+        missing=missing_fills(books),
+        unknown=unknown_orders(books, positions),
+        working=may_fill(books, session_date(books, books.at)),
     )
 
 
@@ -196,7 +193,7 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch
             _settle_offset(ledger, finding.subject, accepted._replace(name=f"{name}:rest"))
     _close_doubts(ledger, plan, current)
     # Adjustments have a price, and the cash they moved is put back, so no plan creates or loses money.
-    difference = current.view.account.cash - ledger_view(ledger).cash
+    difference = current.view.account.cash - read_books(ledger, current.at).cash
     if difference:
         ledger.adjust_cash(difference, why, current.at, origin=Origin.PLAN, about=plan.id)
     return reconcile(reader, ledger, watch)
@@ -218,21 +215,27 @@ class _Accepted(NamedTuple):
 
 def _take_over(ledger: Ledger, symbol: str, current: Reconciled) -> None:
     """Take over our own earlier orders in a symbol, with the shares they hold now."""
-    positions = current.view.positions
-    found = unknown_orders(ledger, positions, current.at).forgotten
+    books, positions = read_books(ledger, current.at), current.view.positions
+    found = unknown_orders(books, positions).forgotten
     orders = [order for order in found if order.symbol == symbol]
     held = next((position for position in positions if position.symbol == symbol), None)
-    ledger.apply_fills(tuple(take_over_fills(ledger, orders, held)), current.at)
+    strategies = {record.intent.key.strategy for record in ledger.intents()}
+    ledger.apply_fills(tuple(take_over_fills(books, strategies, orders, held)), current.at)
     _reduce_foreign_note(ledger, symbol, held.quantity if held else Decimal(0), current.at)
 
 
 def _reduce_foreign_note(ledger: Ledger, symbol: str, held: Decimal, at: datetime) -> None:
     """Reduce a person's note of foreign shares by the shares that turned out to be ours."""
     noted = ledger.acknowledged().get(symbol, Decimal(0))
-    excess = ledger_view(ledger).quantities().get(symbol, Decimal(0)) - held
+    excess = _quantity_in_books(ledger, symbol) - held
     if noted * excess > 0:
         left = max(abs(noted) - abs(excess), Decimal(0)).copy_sign(noted)
         ledger.acknowledge(symbol, left, "orders under our mark made these shares", at, origin=Origin.TAKEN_OVER)
+
+
+def _quantity_in_books(ledger: Ledger, symbol: str) -> Decimal:
+    """Return what the books hold of a symbol now, signed, whoever owns it."""
+    return ledger.totals().quantities(ledger.acknowledged()).get(symbol, Decimal(0))
 
 
 def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Reconciled) -> None:
@@ -241,7 +244,7 @@ def _restate(ledger: Ledger, finding: Finding, accepted: _Accepted, current: Rec
     assert finding.broker is not None
     symbol, ratio = finding.subject, Fraction(finding.broker) / Fraction(finding.ours)
     splits = [one for one in current.doubtful if (one.kind, one.symbol) == (SPLIT, symbol)]
-    positions = [p for (_, what), p in fold_positions(ledger.fills()).items() if what == symbol and p.quantity]
+    positions = [p for (_, what), p in ledger.totals().positions.items() if what == symbol and p.quantity]
     fills = [owned for position in positions for owned in restated(position, ratio, current.at)]
     known = ledger.acknowledged().get(symbol, Decimal(0))
     booking = Booking(
@@ -267,7 +270,7 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     """Take over the broker's quantity; a foreign position is only noted as known, never made ours."""
     if finding.kind is FindingKind.CASH or finding.broker is None or finding.ours is None:
         return
-    change = finding.broker - _held(ledger, finding)
+    change = finding.broker - _quantity_in_books(ledger, finding.subject)
     if not change and finding.kind is not FindingKind.OFFSET:
         return
     if finding.kind is FindingKind.OFFSET:
@@ -277,7 +280,7 @@ def _write(ledger: Ledger, finding: Finding, accepted: _Accepted) -> None:
     if finding.kind is FindingKind.FOREIGN_POSITION or held:
         _acknowledge(ledger, finding.subject, held + change, accepted)
         return
-    owner, parts = _adjustments(ledger.fills(), finding.subject, change)
+    owner, parts = _adjustments(ledger.totals(), finding.subject, change)
     fills = [accepted.fill(owner, str(n), finding.subject, *part) for n, part in enumerate(parts)]
     ledger.apply_fills(fills, accepted.at)
 
@@ -286,22 +289,16 @@ def _acknowledge(ledger: Ledger, symbol: str, quantity: Decimal, accepted: _Acce
     ledger.acknowledge(symbol, quantity, accepted.why, accepted.at, origin=Origin.PLAN, about=accepted.plan)
 
 
-def _held(ledger: Ledger, finding: Finding) -> Decimal:
-    """Return what the books hold of a finding's symbol now; a split has already been restated."""
-    return ledger_view(ledger).quantities().get(finding.subject, Decimal(0))
-
-
 def _against(ledger: Ledger, symbol: str) -> bool:
     """Return True if other people's shares of a symbol are on the opposite side of ours."""
-    fills, none = ledger.fills(), Decimal(0)
-    others = foreign_quantities(fills, ledger.acknowledged()).get(symbol, none)
-    return own_quantities(fills).get(symbol, none) * others < 0
+    totals, none = ledger.totals(), Decimal(0)
+    others = totals.foreign_quantities(ledger.acknowledged()).get(symbol, none)
+    return totals.own_quantities().get(symbol, none) * others < 0
 
 
 def _settle_offset(ledger: Ledger, symbol: str, accepted: _Accepted) -> None:
     """Move foreign shares that offset our position to it: their trades at their prices, older shares at our cost."""
-    fills, known = ledger.fills(), ledger.acknowledged().get(symbol, Decimal(0))
-    book = fold_positions(fills)
+    book, known = ledger.totals().positions, ledger.acknowledged().get(symbol, Decimal(0))
     owner, held = next((who, p) for (who, what), p in book.items() if what == symbol and who != FOREIGN and p.quantity)
     foreign = book.get((FOREIGN, symbol)) or Position(FOREIGN, symbol, (), Decimal(0))
     amount = min(abs(foreign.quantity + known), abs(held.quantity))
@@ -321,13 +318,12 @@ def _reassigned_trades(owner: str, foreign: Position, amount: Decimal, accepted:
         yield accepted.fill(owner, f"to:{n}", foreign.symbol, -part, price)
 
 
-def _adjustments(fills: Sequence[OwnedFill], symbol: str, change: Decimal) -> tuple[str, list[tuple[Decimal, Decimal]]]:
+def _adjustments(totals: Totals, symbol: str, change: Decimal) -> tuple[str, list[tuple[Decimal, Decimal]]]:
     """Return whose position changes, and the signed quantities and prices that change it."""
-    for (strategy, held), position in fold_positions(fills).items():
+    for (strategy, held), position in totals.positions.items():
         if held == symbol and position.quantity:
             return strategy, list(_at_cost(position, change))
-    last = [owned.fill.price for owned in fills if owned.fill.symbol == symbol]
-    return FOREIGN, [(change, last[-1])]
+    return FOREIGN, [(change, totals.last_price[symbol])]
 
 
 def _at_cost(position: Position, change: Decimal) -> Iterator[tuple[Decimal, Decimal]]:

@@ -3,26 +3,26 @@
 from datetime import date, datetime, timedelta
 
 from tradebot.model.bar import Session
-from tradebot.ports.stores import Ledger
+from tradebot.ports.stores import Calendar
 
 CALENDAR_REACH = timedelta(days=7)
 
 
-def session_of(ledger: Ledger, now: datetime) -> Session | None:
+def session_of(calendar: Calendar, now: datetime) -> Session | None:
     """Return the stored session open at `now`, else the one on the same day, or None on a day without a session."""
-    near = ledger.sessions(now.date() - timedelta(days=1), now.date())
+    near = calendar.sessions(now.date() - timedelta(days=1), now.date())
     return next((session for session in near if session.contains(now)), None) or next(
         (session for session in near if session.date == now.date()), None
     )
 
 
-def session_date(ledger: Ledger, now: datetime) -> date:
+def session_date(calendar: Calendar, now: datetime) -> date:
     """Return the date under which orders made at `now` are filed: that of the session, or else of the day."""
-    session = session_of(ledger, now)
+    session = session_of(calendar, now)
     return session.date if session else now.date()
 
 
-def last_session(ledger: Ledger, now: datetime) -> date:
+def last_session(calendar: Calendar, now: datetime) -> date:
     """Return the date of the session that is open, or of the last one. Flow is fetched for that date."""
-    begun = [s.date for s in ledger.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
+    begun = [s.date for s in calendar.sessions(now.date() - CALENDAR_REACH, now.date()) if s.open <= now]
     return max(begun, default=now.date())

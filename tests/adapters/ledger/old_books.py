@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.adapters.samples import ACCOUNT, DAY, FAILED, NOW, PASSED, make_fill, make_intent, make_order, minutes
+from tests.builders import best_price
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.state_folder import StateFolder
@@ -81,7 +82,7 @@ def content(path: Path) -> dict[str, Any]:
             "acknowledged": books.acknowledged(),
             "slots": books.slot_claims(DAY),
             "sessions": books.sessions(DAY, DAY),
-            "mark": books.high_water("flow", "AAPL", NOW),
+            "mark": best_price(books, "flow", "AAPL", NOW),
             "state": books.trading_state(),
             "armed": books.armings.last(),
             "approved": books.baselines.last(),

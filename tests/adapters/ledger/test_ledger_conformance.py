@@ -19,6 +19,7 @@ from tests.adapters.samples import (
     make_order,
     minutes,
 )
+from tests.builders import best_price
 from tests.fakes import MemoryLedger
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import switch
@@ -58,11 +59,11 @@ def test_books_open_once_and_say_when(ledger: Ledger) -> None:
     assert ledger.opening_cash() == Decimal("100000.01")
 
 
-def test_orders_of_late_are_told_without_those_of_all_years(ledger: Ledger) -> None:
+def test_orders_of_late_are_told_without_older_ones(ledger: Ledger) -> None:
     replaced = replace(make_order("v1", OrderStatus.REPLACED), replaced_by="v2")
     ledger.apply_orders([replaced, make_order("v2"), make_order("v3", OrderStatus.FILLED)], NOW)
     ledger.apply_orders([make_order("v2", at=minutes(9)), make_order("v4")], minutes(9))
-    assert [order.venue_id for order in ledger.orders(since=minutes(9))] == ["v1", "v2", "v4"]
+    assert [order.venue_id for order in ledger.orders(since=minutes(9))] == ["v2", "v4"]
     assert [order.venue_id for order in ledger.orders(since=NOW)] == ["v1", "v2", "v3", "v4"]
     assert [order.venue_id for order in ledger.orders(working=True)] == ["v2", "v4"]
 
@@ -73,16 +74,31 @@ def test_intents_are_told_from_a_session_on(ledger: Ledger) -> None:
         ledger.promise(make_intent(session=day), ())
     assert [record.intent.key.session for record in ledger.intents(since=days[1])] == days[1:]
     assert [record.intent.key.session for record in ledger.intents(session=days[1])] == [days[1]]
-    assert set(ledger.promised_ids()) == {record.intent.client_order_id for record in ledger.intents()}
+    unresolved, acknowledged, last = (record.intent.client_order_id for record in ledger.intents())
+    ledger.settle(acknowledged, Reply(Outcome.ACCEPTED), NOW)
+    assert [record.intent.client_order_id for record in ledger.recent_intents(days[2])] == [unresolved, last]
+    assert ledger.promised({last, "of nobody"}) == {last: ledger.intent(last)}
+    assert ledger.promised(()) == {}
 
 
-def test_an_order_of_ours_has_its_owner_and_so_has_what_took_its_place(ledger: Ledger) -> None:
+def test_an_order_is_followed_by_those_that_it_replaced(ledger: Ledger) -> None:
     intent = make_intent()
     ledger.promise(intent, ())
     ours = replace(make_order("v1", OrderStatus.REPLACED), client_order_id=intent.client_order_id, replaced_by="v2")
     second = replace(make_order("v2", OrderStatus.REPLACED), replaced_by="v3")
     ledger.apply_orders([ours, second, make_order("v9")], NOW)
-    assert ledger.owners() == {"v1": "flow", "v2": "flow", "v3": "flow"}
+    assert [order.venue_id for order in ledger.order_chains({"v3"})["v3"]] == ["v2", "v1"]
+    ledger.apply_orders([make_order("v3")], NOW)
+    chains = {
+        name: [order.venue_id for order in chain] for name, chain in ledger.order_chains({"v3", "v9", "x"}).items()
+    }
+    assert chains == {"v3": ["v3", "v2", "v1"], "v9": ["v9"]}
+    assert ledger.order_chains(()) == {}
+
+
+def test_a_circle_of_replacements_is_followed_once(ledger: Ledger) -> None:
+    ledger.apply_orders([replace(make_order(a), replaced_by=b) for a, b in (("v1", "v2"), ("v2", "v1"))], NOW)
+    assert [order.venue_id for order in ledger.order_chains({"v1"})["v1"]] == ["v1", "v2"]
 
 
 def test_fills_stay_in_the_order_of_their_times_whenever_they_come(ledger: Ledger) -> None:
@@ -226,7 +242,7 @@ def test_what_activities_prove_is_written_as_a_whole_and_once(ledger: Ledger) ->
     assert ledger.booked() == {entry.activity_id: entry for entry in booking().entries}
     assert (ledger.cash_adjustments(), ledger.acknowledged()) == (Decimal("95.5"), {"XOM": Decimal(8)})
     assert ledger.fills() == booking().fills
-    assert ledger.high_water("flow", "PEAR", NOW) == 60
+    assert best_price(ledger, "flow", "PEAR", NOW) == 60
 
 
 def test_what_cannot_be_written_whole_is_not_written_at_all(tmp_path: Path) -> None:
@@ -321,8 +337,8 @@ def test_the_last_reconcile_is_remembered(ledger: Ledger) -> None:
 def test_the_best_price_belongs_to_one_position(ledger: Ledger) -> None:
     ledger.put_high_water("flow", "AAPL", NOW, Decimal("190.10"))
     ledger.put_high_water("flow", "AAPL", NOW, Decimal("191.5"))
-    assert ledger.high_water("flow", "AAPL", NOW) == Decimal("191.5")
-    assert ledger.high_water("flow", "AAPL", minutes(1)) is None
+    assert best_price(ledger, "flow", "AAPL", NOW) == Decimal("191.5")
+    assert best_price(ledger, "flow", "AAPL", minutes(1)) is None
 
 
 def test_an_acknowledged_position_can_be_forgotten(ledger: Ledger) -> None:
@@ -356,11 +372,16 @@ def test_the_last_acknowledged_order_is_the_last_promised_of_them_whatever_was_s
     assert ledger.last_acknowledged() == second.client_order_id
 
 
-def test_orders_that_were_never_promised_are_told_apart(ledger: Ledger) -> None:
+def test_orders_that_were_never_promised_stay_among_the_recent_ones(ledger: Ledger) -> None:
     ours, ended = make_intent("open+30m"), make_intent("open+35m")
     for intent in (ours, ended):
         ledger.promise(intent, (PASSED,))
-    known, *others = map(make_order, ("ours", "other-1", "other-2"))
-    ledger.apply_orders([replace(known, client_order_id=ours.client_order_id), *others], NOW)
+    known, *others = (make_order(name, OrderStatus.FILLED) for name in ("ours", "other-1", "other-2"))
+    known = replace(known, client_order_id=ours.client_order_id)
+    ledger.apply_orders([known, *others], NOW)
     ledger.settle(ended.client_order_id, Reply(Outcome.REJECTED), NOW)
-    assert list(ledger.unpromised_orders()) == others
+    assert list(ledger.recent_orders(minutes(1))) == others
+    assert list(ledger.recent_orders(NOW)) == [known, *others]
+    working = make_order("working")
+    ledger.apply_orders([working], NOW)
+    assert list(ledger.recent_orders(minutes(1))) == [*others, working]

@@ -16,6 +16,7 @@ import pytest
 from tests.adapters.ledger import old_books, version_2, version_3
 from tests.adapters.ledger.old_books import MONEY, content, part
 from tests.adapters.samples import ACCOUNT, NOW, minutes
+from tests.builders import best_price
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import migration as ledger_migration
 from tradebot.adapters.ledger import schema as ledger_schema
@@ -111,8 +112,8 @@ def test_every_sentence_becomes_the_fact_that_it_stood_for_and_none_is_guessed(o
     assert facts(older) == {"fills": sorted(FILLS), "cash": CASH, "notes": NOTES, "states": STATES}
     with closing(SqliteLedger.open(older, ACCOUNT, read_only=True)) as books:
         assert books.equity_peak() == EquityPeak(Decimal("100250.5"), Decimal(1_200_000))
-        assert books.high_water("account", "equity", NOW) is None
-        assert books.high_water("flow", "AAPL", NOW) == Decimal("95.05")
+        assert best_price(books, "account", "equity", NOW) is None
+        assert best_price(books, "flow", "AAPL", NOW) == Decimal("95.05")
         assert {name: entry.kind for name, entry in books.booked().items()} == {
             "20260105000000000::d1": "DIV",
             "20260105000000000::s1": "SPLIT",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.adapters.ledger import old_books
 from tests.adapters.ledger.old_books import content, part
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent, make_order, minutes
+from tests.builders import best_price
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backups, rebuild
@@ -157,7 +158,7 @@ def test_a_ledger_and_a_journal_of_two_moments_give_the_books_of_the_later_one(
             assert books.last_reconcile() is None
             assert books.trading_state().state == "REDUCE_ONLY"
             fresh = _splits(steps) - _splits(steps[:cut])
-            assert (books.high_water("flow", "MSFT", NOW) is None) == (bool(fresh) and not journal_is_older)
+            assert (best_price(books, "flow", "MSFT", NOW) is None) == (bool(fresh) and not journal_is_older)
 
 
 def _splits(steps: list[Step]) -> set[int]:

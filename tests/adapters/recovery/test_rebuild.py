@@ -18,6 +18,7 @@ from tests.adapters.ledger import old_books
 from tests.adapters.ledger.chain_end import verify
 from tests.adapters.ledger.old_books import BESIDE, MONEY, content, part
 from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_fill, make_intent, minutes
+from tests.builders import best_price
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -91,7 +92,7 @@ def test_a_best_price_from_before_a_split_does_not_come_back_with_an_older_ledge
     (folder.path / "ledger.db").unlink()
     rebuild.rebuild(folder, "damaged", NOW)
     with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
-        assert [books.high_water(strategy, "AAPL", NOW) for strategy in ("flow", "other")] == [None, 180]
+        assert [best_price(books, strategy, "AAPL", NOW) for strategy in ("flow", "other")] == [None, 180]
 
 
 def test_an_answer_that_the_journal_lost_is_known_from_the_ledger_though_it_came_in_the_same_pass(

@@ -32,7 +32,7 @@ from tradebot.adapters.state import state_folder
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.wiring import App, FolderLook
 from tradebot.model.intent import IntentRecord
-from tradebot.model.position import FOREIGN, fold_positions
+from tradebot.model.position import FOREIGN
 from tradebot.model.record import CycleRecord, Job
 
 MORNING_S = 1800
@@ -159,7 +159,7 @@ class Trader:
     def held(self) -> dict[str, Decimal]:
         """Return what the books hold of ours, by symbol."""
         with closing(SqliteLedger.open(self.folder, read_only=True)) as ledger:
-            folded = fold_positions(ledger.fills()).items()
+            folded = ledger.totals().positions.items()
         return {symbol: p.quantity for (owner, symbol), p in folded if owner != FOREIGN and p.quantity}
 
     def posts(self) -> int:

@@ -35,7 +35,7 @@ from tradebot.model.activity import Activity
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.order import OrderStatus, OrderType, Outcome, Reply
-from tradebot.model.position import FOREIGN, fold_positions
+from tradebot.model.position import FOREIGN
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, Job
 from tradebot.reconciliation.findings import FindingKind
@@ -161,7 +161,7 @@ def test_fault_072_filled_without_an_average_price(wire: Wire) -> None:
     assert blocking(scene)
     scene.venue.executions = executions
     assert kinds(scene) == []
-    (position,) = fold_positions(scene.ledger.fills()).values()
+    (position,) = scene.ledger.totals().positions.values()
     assert (position.quantity, position.average_price) == (sent.quantity, Decimal("101.50"))
 
 
@@ -186,7 +186,7 @@ def test_fault_074_partly_filled_then_cancelled() -> None:
     ended = replace(scene.venue.book[sent.client_order_id], status=OrderStatus.CANCELED, updated_at=scene.venue.now)
     scene.venue.book[sent.client_order_id] = ended
     assert kinds(scene) == []
-    (position,) = fold_positions(scene.ledger.fills()).values()
+    (position,) = scene.ledger.totals().positions.values()
     assert (position.quantity, position.strategy != FOREIGN) == (Decimal(3), True)
     assert scene.ledger.orders(working=True) == ()
     scene.later(60)
@@ -208,7 +208,7 @@ def test_fault_075_order_replaced_five_times() -> None:
     assert Reason.ORDER_WORKING in reasons(trade_once(scene.world(wanted("AAPL")), call(slot="open+31m")))
     scene.venue.fill("by hand 5", "100", sent.quantity)
     assert kinds(scene) == []
-    (position,) = fold_positions(scene.ledger.fills()).values()
+    (position,) = scene.ledger.totals().positions.values()
     assert (position.strategy, position.quantity) == (sent.key.strategy, sent.quantity)
 
 
@@ -313,11 +313,11 @@ def test_fault_082_split_overnight_and_new_symbol() -> None:
     scene.venue.held["AAPL"] = held
     happens(scene, "SPLIT", ("AAPL", held * 3))
     assert kinds(scene) == []
-    (position,) = fold_positions(scene.ledger.fills()).values()
+    (position,) = scene.ledger.totals().positions.values()
     assert (position.quantity, position.average_price) == (held * 4, Decimal(25))
     happens(scene, "NC", ("AAPL", -held * 4), ("PEAR", held * 4))
     assert kinds(scene) == []
-    (renamed,) = [held for held in fold_positions(scene.ledger.fills()).values() if held.quantity]
+    (renamed,) = [held for held in scene.ledger.totals().positions.values() if held.quantity]
     assert (renamed.symbol, renamed.quantity, renamed.average_price) == ("PEAR", position.quantity, Decimal(25))
     scene.venue.prices["PEAR"] = replace(quote("PEAR", "22", "22"), at=scene.venue.now)
     evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+32m"))

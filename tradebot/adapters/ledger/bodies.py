@@ -1,6 +1,7 @@
-"""Dataclasses that the ledger stores as JSON text."""
+"""Dataclasses that the ledger stores as JSON text, and names that a query is given as such a text."""
 
 import json
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -30,3 +31,8 @@ def stored(kind: type[T], text: str) -> T:
 @lru_cache(maxsize=CACHED_VALUES)
 def _cached(kind: Any, text: str) -> Any:
     return decoded(kind, text)
+
+
+def names(found: Collection[str]) -> str:
+    """Return names as one parameter of a query, which reads them with `json_each`."""
+    return json.dumps(list(found))

@@ -30,7 +30,7 @@ class SqliteLedger:
         self.close = file.close
         self.money = money = Money(file, foreign := Foreign(file))
         self.order_rows = orders = Orders(file)
-        self.tallies = tallies = Tallies(file)
+        self.tallies = Tallies(file)
         self.armings = Armings(file)
         self.baselines = Baselines(file)
         self.history = History(file)
@@ -39,13 +39,19 @@ class SqliteLedger:
         self.opening_cash = money.opening_cash
         self.open_books = money.open_books
         self.books_opened_at = money.books_opened_at
+        self.standing = money.standing
         self.apply_fills = money.apply_fills
         self.fills = money.fills
+        self.totals = money.totals
+        self.fills_with_others = money.fills_with_others
+        self.known_fills = money.known_fills
+        self.filled_quantities = money.filled_quantities
+        self.last_reported_fill = money.last_reported_fill
         self.adjust_cash = money.adjust_cash
         self.cash_adjustments = money.cash_adjustments
         self.book = money.book
         self.booked = money.booked
-        self.high_water = money.high_water
+        self.best_prices = money.best_prices
         self.put_high_water = money.put_high_water
         self.equity_peak = money.equity_peak
         self.put_equity_peak = money.put_equity_peak
@@ -58,9 +64,10 @@ class SqliteLedger:
         self.last_acknowledged = orders.last_acknowledged
         self.apply_orders = orders.apply_orders
         self.orders = orders.orders
-        self.unpromised_orders = orders.unpromised_orders
-        self.owners = orders.owners
-        self.promised_ids = tallies.promised_ids
+        self.order_chains = orders.order_chains
+        self.promised = orders.promised
+        self.recent_orders = orders.recent_orders
+        self.recent_intents = orders.recent_intents
         self.claim_slot = passes.claim_slot
         self.slot_claims = passes.slot_claims
         self.sessions = passes.sessions

@@ -1,11 +1,13 @@
 """The ledger's money records other than orders: the opening balance, fills, cash, and best prices of positions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.adapters.ledger.bodies import decoded
+from tradebot.adapters.ledger.bodies import decoded, names
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.foreign import Foreign
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
@@ -13,12 +15,30 @@ from tradebot.adapters.text.codec import encode
 from tradebot.errors import OperatorError
 from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry, Restated
+from tradebot.model.books import Held, Standing
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
+from tradebot.model.totals import Totals
+from tradebot.model.trading import ReconcileMark
 
 FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
+OF_SYMBOL = """SELECT body, origin, about FROM fills
+    WHERE account = ? AND body ->> '$.fill.symbol' = ? ORDER BY at, sequence"""
+WITH_OTHERS = """SELECT body, origin, about FROM fills
+    WHERE account = ? AND (body ->> '$.strategy' = '' OR origin IN ('given_back', 'taken_over'))
+    ORDER BY at, sequence"""
+KNOWN = "SELECT activity_id FROM fills WHERE account = ? AND activity_id IN (SELECT value FROM json_each(?))"
+FILLED = """SELECT body ->> '$.fill.venue_order_id', body ->> '$.fill.quantity' FROM fills
+    WHERE account = ? AND body ->> '$.fill.venue_order_id' IN (SELECT value FROM json_each(?))"""
+LAST_REPORTED = """SELECT at FROM fills
+    WHERE account = ? AND at <= ? AND body ->> '$.fill.venue_order_id' != '' ORDER BY at DESC LIMIT 1"""
+BEST_PRICES = """SELECT strategy, symbol, opened_at, price FROM json_each(?2) JOIN high_water ON account = ?1
+    AND strategy = value ->> 0 AND symbol = value ->> 1 AND opened_at = value ->> 2"""
+STANDING = """SELECT opened_at, opening_cash, last_reconcile.at, blocking, findings, highest, seen_once FROM book
+    LEFT JOIN last_reconcile USING (account) LEFT JOIN equity_peak USING (account) WHERE account = ?"""
 BOOKED = """SELECT about, kind, amount, why FROM cash_adjustments
-    WHERE account = ? AND origin = 'activity' ORDER BY sequence"""
+    WHERE account = ?1 AND origin = 'activity' AND (?2 IS NULL OR about IN (SELECT value FROM json_each(?2)))
+    ORDER BY sequence"""
 UNTRADED = """SELECT body, origin, about FROM fills
     WHERE account = ? AND sequence > ? AND body ->> '$.fill.venue_order_id' = ''"""
 
@@ -26,8 +46,8 @@ UNTRADED = """SELECT body, origin, about FROM fills
 class Money:
     """The records from which positions and cash are computed."""
 
-    _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
-    """The number of the last fill that was read, and all fills up to it."""
+    _fills_read: tuple[int, tuple[OwnedFill, ...], Totals] = (0, (), Totals())
+    """The number of the last fill that was read, all fills up to it, and their totals."""
 
     def __init__(self, file: LedgerFile, foreign: Foreign) -> None:
         self._file = file
@@ -57,6 +77,17 @@ class Money:
         found = self._file.row("SELECT opened_at FROM book WHERE account = ?")
         return parse_time(found[0]) if found and found[0] else None
 
+    def standing(self) -> Standing:
+        """Return the opening balance, accepted cash movements, the last reconcile and the highest equity."""
+        opened_at, cash, at, blocking, findings, highest, seen_once = self._file.row(STANDING)
+        return Standing(
+            opened_at=parse_time(opened_at) if opened_at else None,
+            opening_cash=None if cash is None else Decimal(cash),
+            cash_adjustments=self.cash_adjustments(),
+            reconciled=ReconcileMark(parse_time(at), blocking, findings) if at else None,
+            peak=EquityPeak(Decimal(highest), Decimal(seen_once)) if highest else None,
+        )
+
     def apply_fills(self, fills: Iterable[OwnedFill], at: datetime) -> int:
         """Append fills not seen before, by activity id; return how many were new."""
         with self._file.write():
@@ -65,19 +96,52 @@ class Money:
                 self._file.seal()
         return added
 
-    def fills(self) -> Sequence[OwnedFill]:
-        """Return all fills and adjustments, oldest first; they are cached, because rows never change."""
-        last, fills = self._fills_read
+    def fills(self, symbol: str | None = None) -> Sequence[OwnedFill]:
+        """Return all fills and adjustments, or those of one symbol, oldest first."""
+        if symbol is not None:
+            return tuple(_owned_fill(*row) for row in self._file.streamed(OF_SYMBOL, (symbol,)))
+        return self._read()[0]
+
+    def totals(self) -> Totals:
+        """Return what all fills and adjustments add up to."""
+        return self._read()[1]
+
+    def _read(self) -> tuple[tuple[OwnedFill, ...], Totals]:
+        """Return all fills and their totals; they are cached, because rows never change."""
+        last, fills, totals = self._fills_read
         new = list[OwnedFill]()
         for sequence, *row in self._file.streamed(FILLS, (last,)):
             new.append(_owned_fill(*row))
             last = max(last, sequence)
         if new:
             # The sort is stable: fills of the same time keep the order in which they were written.
-            fills = tuple(sorted((*fills, *new), key=lambda owned: owned.fill.at))
+            new.sort(key=lambda owned: owned.fill.at)
+            later = not fills or fills[-1].fill.at <= new[0].fill.at
+            fills = (*fills, *new) if later else tuple(sorted((*fills, *new), key=lambda owned: owned.fill.at))
+            totals = totals.after(new) if later else Totals.of(fills)
         if not self._file.database.in_transaction:
-            self._fills_read = last, fills
-        return fills
+            self._fills_read = last, fills, totals
+        return fills, totals
+
+    def fills_with_others(self) -> Sequence[OwnedFill]:
+        """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
+        return tuple(_owned_fill(*row) for row in self._file.streamed(WITH_OTHERS))
+
+    def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
+        """Return those of these activity ids that are in the books."""
+        return frozenset(name for (name,) in self._file.rows(KNOWN, (names(activity_ids),)))
+
+    def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
+        """Return how many shares the fills of each of these orders add up to, unsigned, without zeros."""
+        filled: dict[str, Decimal] = defaultdict(Decimal)
+        for venue_id, quantity in self._file.rows(FILLED, (names(venue_ids),)):
+            filled[venue_id] += Decimal(quantity)
+        return dict(filled)
+
+    def last_reported_fill(self, until: datetime) -> datetime | None:
+        """Return the time of the last fill up to `until` that the venue reported, or None."""
+        found = self._file.row(LAST_REPORTED, (time_text(until),))
+        return parse_time(found[0]) if found else None
 
     def untraded(self, after: int) -> Iterator[OwnedFill]:
         """Yield the fills without a venue order, skipping the first `after` fills."""
@@ -97,7 +161,7 @@ class Money:
     def book(self, booking: Booking, at: datetime) -> bool:
         """Write everything that activities prove, in one transaction; return False if one of them is already booked."""
         with self._file.write():
-            if self.booked().keys() & {entry.activity_id for entry in booking.entries}:
+            if self.booked({entry.activity_id for entry in booking.entries}):
                 return False
             for entry in booking.entries:
                 self._adjust_cash(entry.amount, entry.words, at, Origin.ACTIVITY, entry.activity_id, entry.kind)
@@ -111,9 +175,9 @@ class Money:
             self._file.seal()
         return True
 
-    def booked(self) -> Mapping[str, Entry]:
-        """Return the booked activities by id."""
-        found = self._file.rows(BOOKED)
+    def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
+        """Return the booked activities, all or those of these ids, by their ids."""
+        found = self._file.rows(BOOKED, (None if activity_ids is None else names(activity_ids),))
         return {name: Entry(name, kind, Decimal(amount), words) for name, kind, amount, words in found}
 
     def equity_peak(self) -> EquityPeak | None:
@@ -130,13 +194,11 @@ class Money:
                 (self._file.account_number, decimal_text(peak.highest), decimal_text(peak.seen_once)),
             )
 
-    def high_water(self, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
-        """Return the best price that a position has seen since it was opened."""
-        found = self._file.row(
-            "SELECT price FROM high_water WHERE account = ? AND strategy = ? AND symbol = ? AND opened_at = ?",
-            (strategy, symbol, time_text(opened_at)),
-        )
-        return Decimal(found[0]) if found else None
+    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
+        """Return the best prices stored for these positions since they were opened."""
+        asked = json.dumps([(strategy, symbol, time_text(opened_at)) for strategy, symbol, opened_at in held])
+        found = self._file.rows(BEST_PRICES, (asked,))
+        return {(strategy, symbol, parse_time(at)): Decimal(price) for strategy, symbol, at, price in found}
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         """Store the best price of a position."""
@@ -151,7 +213,8 @@ class Money:
         )
 
     def _restate(self, one: Restated) -> None:
-        best = self.high_water(one.strategy, one.symbol, one.opened_at)
+        held = (one.strategy, one.symbol, one.opened_at)
+        best = self.best_prices([held]).get(held)
         if best is not None:
             self._put_high_water(one.strategy, one.to_symbol, one.opened_at, best * one.old / one.new)
 

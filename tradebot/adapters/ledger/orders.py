@@ -4,13 +4,11 @@ What must not be lost is journaled and synced before the commit. How a submissio
 because the venue can be asked again.
 """
 
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from itertools import takewhile
 from typing import Any
 
-from tradebot.adapters.ledger.bodies import stored
+from tradebot.adapters.ledger.bodies import names, stored
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.upkeep import promised_text
 from tradebot.adapters.text.canonical import json_text, parse_time, time_text
@@ -34,21 +32,22 @@ LAST_ACKNOWLEDGED = """SELECT client_order_id FROM intents NOT INDEXED
     WHERE account = ? AND state = 'acked' AND intent ->> '$.operation' != 'cancel' ORDER BY sequence DESC LIMIT 1"""
 WORKING = """SELECT body FROM orders INDEXED BY orders_working
     WHERE account = ? AND terminal = 0 AND applied_at >= ? ORDER BY sequence"""
-RECENT = """SELECT body FROM orders
-    WHERE account = ? AND (applied_at >= ? OR body ->> '$.replaced_by' IS NOT NULL) ORDER BY sequence"""
-UNPROMISED = """SELECT body FROM orders WHERE account = ?1 AND NOT EXISTS (SELECT 1 FROM intents
-    WHERE account = ?1 AND client_order_id = orders.body ->> '$.client_order_id') ORDER BY sequence"""
-REPLACED = "SELECT venue_id, body ->> '$.replaced_by' FROM orders WHERE account = ? AND body ->> '$.replaced_by' != ''"
-OWNED = """SELECT orders.venue_id, intents.intent ->> '$.key.strategy' FROM orders JOIN intents
-    ON intents.account = orders.account AND intents.client_order_id = orders.body ->> '$.client_order_id'
-    WHERE orders.account = ? AND intents.intent ->> '$.operation' != 'cancel'"""
+RECENT = "SELECT body FROM orders WHERE account = ? AND applied_at >= ? ORDER BY sequence"
+CHAINS = """WITH RECURSIVE asked (venue_id) AS (SELECT value FROM json_each(?2) UNION
+    SELECT orders.venue_id FROM asked JOIN orders
+    ON orders.account = ?1 AND orders.body ->> '$.replaced_by' = asked.venue_id)
+    SELECT body FROM orders WHERE account = ?1 AND venue_id IN asked"""
+PROMISED = """SELECT client_order_id, intent, state, code, message, updated_at FROM intents
+    WHERE account = ? AND client_order_id IN (SELECT value FROM json_each(?))"""
+LIVELY = """SELECT body FROM orders WHERE account = ?1 AND (terminal = 0 OR applied_at >= ?2
+    OR NOT EXISTS (SELECT 1 FROM intents
+    WHERE account = ?1 AND client_order_id = orders.body ->> '$.client_order_id')) ORDER BY sequence"""
+SINCE = """SELECT intent, state, code, message, updated_at FROM intents
+    WHERE account = ? AND (state IN ('sent', 'unknown') OR session >= ?) ORDER BY sequence"""
 
 
 class Orders:
     """Our intents, and the venue's orders that came from them."""
-
-    _owners_read: tuple[tuple[int, int], Mapping[str, str]] | None = None
-    """The cached strategies of orders, and the state of the database at the time."""
 
     def __init__(self, file: LedgerFile) -> None:
         self._file = file
@@ -136,41 +135,40 @@ class Orders:
         )
         return _intent_record(found) if found else None
 
+    def recent_intents(self, since: date) -> Sequence[IntentRecord]:
+        """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
+        return tuple(_intent_record(row) for row in self._file.streamed(SINCE, (since.isoformat(),)))
+
+    def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
+        """Return those of these intents that were ever promised, by client order id."""
+        found = self._file.rows(PROMISED, (names(client_order_ids),))
+        return {name: _intent_record(row) for name, *row in found}
+
     def last_acknowledged(self) -> str | None:
         """Return the client order id of the last promised order that the venue acknowledged, ignoring cancels."""
         found = self._file.row(LAST_ACKNOWLEDGED)
         return found[0] if found else None
 
     def orders(self, *, working: bool = False, since: datetime | None = None) -> Sequence[Order]:
-        """Return known orders as last reported: all, those that may still fill, or those written from `since` on.
+        """Return known orders as last reported: all, those that may still fill, or those written from `since` on."""
+        return tuple(self._stored(WORKING if working else RECENT, time_text(since) if since else EVER))
 
-        With `since`, replaced orders are included however old they are, because replacement chains lead through them.
+    def order_chains(self, venue_ids: Collection[str]) -> Mapping[str, Sequence[Order]]:
+        """Return the known orders of each chain: the order itself, then those that it replaced, the nearest first.
+
+        An order that we haven't been told about may have replaced known ones; chains without any are left out.
         """
-        query = WORKING if working else RECENT
-        found = self._file.streamed(query, (time_text(since) if since else EVER,))
-        return tuple(stored(Order, body) for (body,) in found)
+        found = {order.venue_id: order for order in self._stored(CHAINS, names(venue_ids))}
+        before = {order.replaced_by: order.venue_id for order in found.values() if order.replaced_by}
+        chains = {name: [one for one in (name, *chain(name, before)) if one in found] for name in venue_ids}
+        return {name: tuple(map(found.__getitem__, ids)) for name, ids in chains.items() if ids}
 
-    def unpromised_orders(self) -> Sequence[Order]:
-        """Return the known orders whose client order ids were never promised here."""
-        return tuple(stored(Order, body) for (body,) in self._file.streamed(UNPROMISED))
+    def recent_orders(self, since: datetime) -> Sequence[Order]:
+        """Return known orders that may still fill, that were written from `since` on, or that we never promised."""
+        return tuple(self._stored(LIVELY, time_text(since)))
 
-    def owners(self) -> Mapping[str, str]:
-        """Return the strategy of each of our orders by venue order id, including orders that replaced ours.
-
-        The result is cached until this process or another one writes.
-        """
-        written = self._file.version(), self._file.database.total_changes
-        if self._owners_read is None or self._owners_read[0] != written:
-            self._owners_read = written, self._read_owners()
-        return self._owners_read[1]
-
-    def _read_owners(self) -> Mapping[str, str]:
-        owned = {venue_id: sys.intern(strategy) for venue_id, strategy in self._file.streamed(OWNED)}
-        following = dict(self._file.rows(REPLACED))
-        for first in [venue_id for venue_id in following if venue_id in owned]:
-            for follower in takewhile(lambda one: one not in owned, chain(first, following)):
-                owned[follower] = owned[first]
-        return owned
+    def _stored(self, query: str, *values: str) -> Iterator[Order]:
+        return (stored(Order, body) for (body,) in self._file.streamed(query, values))
 
     def _require_unresolved(self, client_order_id: str) -> None:
         state = self._state_of(client_order_id)

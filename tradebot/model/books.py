@@ -1,0 +1,121 @@
+"""The books at one moment: what a pass knows from the ledger, read once. Everything is computed from this value."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.model.account import EquityPeak
+from tradebot.model.bar import Session
+from tradebot.model.intent import IntentRecord
+from tradebot.model.order import Order
+from tradebot.model.position import OwnedFill
+from tradebot.model.totals import Totals
+from tradebot.model.trading import ReconcileMark, TradingStateRecord
+
+Held = tuple[str, str, datetime]
+"""What names an open position: its strategy, its symbol, and when it was opened."""
+
+
+class Standing(NamedTuple):
+    """What the ledger has one of per account; each but the cash movements is None until it is first written.
+
+    `cash_adjustments` is the sum of accepted cash movements. Cash is in USD.
+    """
+
+    opened_at: datetime | None
+    opening_cash: Decimal | None
+    cash_adjustments: Decimal
+    reconciled: ReconcileMark | None
+    peak: EquityPeak | None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the ledger holds at the venue's time `at`, read once.
+
+    `calendar` has the stored sessions around that moment. `with_others` are the fills that aren't ours, and those that
+    moved shares between others and us; `acknowledged` are the foreign positions that a person noted, as signed shares
+    by symbol. `orders` are those that may still fill, those reported lately, and those that these books never promised;
+    `chains` has each of them with the orders that it replaced, `promised` the intents behind all of these by client
+    order id, and `filled` how many shares of each are booked. `intents` are those without an outcome, and those of the
+    last sessions. `best_prices` are those of our open positions.
+
+    Of the orders that carry our mark but were never promised here, `sent_by_another_copy` are those that were sent
+    while these books were in use, and `noted_too_early` those that were reported after a person had noted their symbol
+    as someone else's; both hold the venue's order ids.
+    """
+
+    at: datetime
+    account_number: str
+    standing: Standing
+    state: TradingStateRecord
+    calendar: Sequence[Session] = ()
+    totals: Totals = field(default_factory=Totals)
+    with_others: tuple[OwnedFill, ...] = ()
+    acknowledged: Mapping[str, Decimal] = field(default_factory=dict)
+    orders: tuple[Order, ...] = ()
+    chains: Mapping[str, Sequence[Order]] = field(default_factory=dict)
+    promised: Mapping[str, IntentRecord] = field(default_factory=dict)
+    filled: Mapping[str, Decimal] = field(default_factory=dict)
+    intents: tuple[IntentRecord, ...] = ()
+    best_prices: Mapping[Held, Decimal] = field(default_factory=dict)
+    sent_by_another_copy: frozenset[str] = frozenset()
+    noted_too_early: frozenset[str] = frozenset()
+
+    @property
+    def cash(self) -> Decimal:
+        """Return the cash, in USD, that follows from the opening balance, fills and accepted movements."""
+        opening = self.standing.opening_cash
+        assert opening is not None, "the books were opened before they are compared"
+        return self.totals.cash(opening) + self.standing.cash_adjustments
+
+    @property
+    def working(self) -> tuple[Order, ...]:
+        """Return the orders that may still fill."""
+        return tuple(order for order in self.orders if not order.status.terminal)
+
+    @property
+    def unpromised(self) -> tuple[Order, ...]:
+        """Return the orders whose client order ids were never promised in these books."""
+        return tuple(order for order in self.orders if order.client_order_id not in self.promised)
+
+    @property
+    def unresolved(self) -> tuple[IntentRecord, ...]:
+        """Return the intents whose outcome isn't known, in the order promised."""
+        return tuple(record for record in self.intents if record.state.unresolved)
+
+    def promised_in(self, session: date) -> tuple[IntentRecord, ...]:
+        """Return the intents of a recent session, in the order promised."""
+        return tuple(record for record in self.intents if record.intent.key.session == session)
+
+    def sessions(self, start: date, end: date) -> Sequence[Session]:
+        """Return the stored sessions from `start` through `end`, if they are near this moment."""
+        return tuple(session for session in self.calendar if start <= session.date <= end)
+
+    def quantities(self) -> dict[str, Decimal]:
+        """Return signed quantities by symbol, including acknowledged foreign positions and excluding zeros."""
+        return self.totals.quantities(self.acknowledged)
+
+    def intent_behind(self, order: Order) -> IntentRecord | None:
+        """Return the intent that made one of these orders, or else the nearest order that it replaced; None if none."""
+        made = (self.promised.get(name) for name in self._names(order))
+        return next((record for record in made if record and record.intent.makes_order), None)
+
+    def booked_of_chain(self, order: Order) -> Decimal:
+        """Return how many shares of one of these orders and those that it replaced are booked, unsigned."""
+        chain = self.chains.get(order.venue_id, (order,))
+        return sum((self.filled.get(one.venue_id, Decimal(0)) for one in chain), Decimal(0))
+
+    def with_pending(self, fills: Sequence[OwnedFill]) -> "Books":
+        """Return the books as if fills that the venue has reported were in them."""
+        filled = dict(self.filled)
+        for owned in fills:
+            order = owned.fill.venue_order_id
+            filled[order] = filled.get(order, Decimal(0)) + owned.fill.quantity
+        return replace(self, totals=self.totals.after(fills), filled=filled)
+
+    def _names(self, order: Order) -> Iterator[str]:
+        yield order.client_order_id
+        yield from (one.client_order_id for one in self.chains.get(order.venue_id, ()))

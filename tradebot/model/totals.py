@@ -1,0 +1,74 @@
+"""Totals: what the fills of an account add up to. Each fill is added once, so that no pass has to read them all."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from tradebot.model.origin import Origin
+from tradebot.model.position import FOREIGN, OwnedFill, Position, apply_fill
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What an account's fills add up to, oldest first.
+
+    `positions` are by strategy and symbol, in the order in which each was first held; closed positions stay, with their
+    realized profit. `spent` is the cash paid for all fills together in USD, negative if more was received. `last_price`
+    is the price of a symbol's last fill, `last_traded` the time of its last fill that no activity explains. `last_at`
+    is the time of the last of all fills, and `count` their number.
+    """
+
+    positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
+    spent: Decimal = Decimal(0)
+    last_price: Mapping[str, Decimal] = field(default_factory=dict)
+    last_traded: Mapping[str, datetime] = field(default_factory=dict)
+    last_at: datetime | None = None
+    count: int = 0
+
+    @classmethod
+    def of(cls, fills: Iterable[OwnedFill]) -> "Totals":
+        """Return what these fills, oldest first, add up to."""
+        return cls().after(fills)
+
+    def after(self, fills: Iterable[OwnedFill]) -> "Totals":
+        """Return the totals with later fills added, oldest first; positions are counted first in, first out."""
+        positions, spent, last_at, count = dict(self.positions), self.spent, self.last_at, self.count
+        last_price, last_traded = dict(self.last_price), dict(self.last_traded)
+        for owned in fills:
+            fill, key = owned.fill, (owned.strategy, owned.fill.symbol)
+            positions[key] = apply_fill(positions.get(key) or Position(*key, (), Decimal(0)), fill)
+            spent += fill.signed_quantity * fill.price
+            last_price[fill.symbol] = fill.price
+            if owned.origin is not Origin.ACTIVITY:
+                last_traded[fill.symbol] = fill.at
+            last_at = fill.at
+            count += 1
+        return Totals(positions, spent, last_price, last_traded, last_at, count)
+
+    def own_positions(self) -> tuple[Position, ...]:
+        """Return our open positions, in the order in which each was first held."""
+        return tuple(p for p in self.positions.values() if p.quantity and p.strategy != FOREIGN)
+
+    def cash(self, opening: Decimal) -> Decimal:
+        """Return what the fills left of the opening cash, USD, exact."""
+        return opening - self.spent
+
+    def quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Return signed quantities by symbol, whoever owns them, with acknowledged foreign ones and without zeros."""
+        return _quantities(self.positions.values(), acknowledged)
+
+    def own_quantities(self) -> dict[str, Decimal]:
+        """Return our own signed quantities by symbol, over all strategies, excluding zeros."""
+        return _quantities((p for p in self.positions.values() if p.strategy != FOREIGN), {})
+
+    def foreign_quantities(self, acknowledged: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """Return what others hold by symbol: positions noted as foreign, and shares traded by hand since."""
+        return _quantities((p for p in self.positions.values() if p.strategy == FOREIGN), acknowledged)
+
+
+def _quantities(positions: Iterable[Position], start: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    held = dict(start)
+    for position in positions:
+        held[position.symbol] = held.get(position.symbol, Decimal(0)) + position.quantity
+    return {symbol: quantity for symbol, quantity in held.items() if quantity}

@@ -1,0 +1,85 @@
+"""Read the books once, so that a pass or a comparison computes from one immutable value. Nothing here writes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from tradebot.model.books import Books
+from tradebot.model.intent import is_marked
+from tradebot.model.order import Order
+from tradebot.ports.stores import Ledger
+from tradebot.reconciliation.missing_fills import WATCHED
+from tradebot.timetable.sessions import CALENDAR_REACH, session_of
+
+YESTERDAY = timedelta(days=1)
+"""How far back a session's intents are read, because a session's date isn't always today's in UTC."""
+
+
+def read_books(ledger: Ledger, now: datetime, listed: Sequence[Order] = ()) -> Books:
+    """Return the books at the venue's time `now`, with the open orders that the venue `listed`.
+
+    What is read doesn't grow with the fills and orders that the books have collected over time.
+    """
+    orders = tuple(_with_listed(ledger.recent_orders(now - WATCHED), listed))
+    chains = ledger.order_chains([order.venue_id for order in orders])
+    every = {order.venue_id: order for chain in (orders, *chains.values()) for order in chain}
+    promised = ledger.promised({order.client_order_id for order in every.values()})
+    totals = ledger.totals()
+    unknown = [o for o in orders if is_marked(o.client_order_id) and o.client_order_id not in promised]
+    return Books(
+        at=now,
+        account_number=ledger.account_number,
+        standing=ledger.standing(),
+        state=ledger.trading_state(),
+        calendar=ledger.sessions((now - CALENDAR_REACH).date(), (now + CALENDAR_REACH).date()),
+        totals=totals,
+        with_others=tuple(ledger.fills_with_others()),
+        acknowledged=ledger.acknowledged(),
+        orders=orders,
+        chains=chains,
+        promised=promised,
+        filled=ledger.filled_quantities(every),
+        intents=tuple(ledger.recent_intents(_first_session(orders, promised, now))),
+        best_prices=ledger.best_prices([(p.strategy, p.symbol, p.opened_at) for p in totals.own_positions()]),
+        sent_by_another_copy=frozenset(o.venue_id for o in unknown if _is_of_another_copy(ledger, o, now)),
+        noted_too_early=frozenset(_noted_too_early(ledger) if unknown else ()),
+    )
+
+
+def _with_listed(known: Iterable[Order], listed: Iterable[Order]) -> Iterator[Order]:
+    """Yield the known orders, then those that the venue lists and that a dry run doesn't write."""
+    there = set[str]()
+    for order in known:
+        there.add(order.venue_id)
+        yield order
+    yield from (order for order in listed if order.venue_id not in there)
+
+
+def _first_session(orders: Iterable[Order], ours: Mapping[str, object], now: datetime) -> date:
+    """Return the first session whose intents matter: the last one, or that of our oldest working order."""
+    working = (o for o in orders if not o.status.terminal and o.client_order_id in ours)
+    sent = (order.submitted_at for order in working if order.submitted_at)
+    return (min((now, *sent)) - YESTERDAY).date()
+
+
+def _is_of_another_copy(ledger: Ledger, order: Order, now: datetime) -> bool:
+    """Return True if an unknown order was sent while these books were in use, so another copy must have sent it.
+
+    Books were in use if they were active both before and after the order in its session. Restored older books were
+    active only before, if at all, and rebuilt books not at all.
+    """
+    sent = order.submitted_at or order.updated_at or now
+    session = session_of(ledger, sent)
+    if session is None:
+        return False
+    looks = [claim.at for claim in ledger.slot_claims(session.date)]
+    looks += [record.intent.at for record in ledger.intents(session=session.date)]
+    mark = ledger.standing().reconciled
+    looks += [mark.at] if mark and session.contains(mark.at) else []
+    looks += [now] if session.contains(now) else []
+    return any(look < sent for look in looks) and any(look >= sent for look in looks)
+
+
+def _noted_too_early(ledger: Ledger) -> Iterator[str]:
+    """Yield the venue ids of orders reported after a person had noted their symbol as someone else's."""
+    for symbol, since in ledger.acknowledged_since().items():
+        yield from (order.venue_id for order in ledger.orders(since=since) if order.symbol == symbol)
