@@ -159,6 +159,10 @@ class MemoryLedger:
         found = self._intents.values()
         return tuple(record for record in found if record.state.unresolved or record.intent.key.session >= since)
 
+    def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
+        given_up = (r for r in self._intents.values() if r.state.unresolved or r.state is IntentState.ABANDONED)
+        return tuple(record for record in given_up if record.state.unresolved or record.intent.key.session >= since)
+
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         return {name: self._intents[name] for name in client_order_ids if name in self._intents}
 
@@ -217,6 +221,9 @@ class MemoryLedger:
 
     def totals(self) -> Totals:
         return Totals.of(self.fills())
+
+    def keep_totals(self) -> None:
+        """Keep nothing: there is little to add up."""
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
         moved = (Origin.GIVEN_BACK, Origin.TAKEN_OVER)

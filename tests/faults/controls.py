@@ -1,7 +1,7 @@
 """Negative controls: each breaks one promise of ours on purpose, inside a forked child, and the judge must see it."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -27,7 +27,7 @@ from tradebot.limits import ExitRules
 from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.desk import Desk
-from tradebot.model.intent import ID_PREFIX, Intent, IntentKey
+from tradebot.model.intent import ID_PREFIX, Intent, IntentKey, IntentRecord
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import OwnedFill
 from tradebot.model.reasons import Reason
@@ -123,9 +123,12 @@ def gate_after_the_post() -> None:
 def unknown_is_rejected() -> None:
     """Take an order of unknown fate for one that the venue refused, without asking."""
 
-    def resolve(reader: BrokerReader, ledger: Ledger, session: object, now: datetime) -> None:
-        for record in ledger.intents(unresolved=True):
+    def resolve(
+        reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], session: object, now: datetime
+    ) -> bool:
+        for record in unknown:
             ledger.settle(record.intent.client_order_id, Reply(Outcome.REJECTED, code="assumed"), now)
+        return bool(unknown)
 
     catch_up._resolve = resolve
     # An order that fills all the same is recognised by its fill, unless nobody asks whose that is.

@@ -68,6 +68,9 @@ class Ledger(Calendar, Protocol):
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
 
+    def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
+        """Return unresolved intents of any age, and those given up in sessions from `since` on, as promised."""
+
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         """Return those of these intents that were ever promised, by client order id."""
 
@@ -103,6 +106,9 @@ class Ledger(Calendar, Protocol):
 
     def totals(self) -> Totals:
         """Return what all fills and adjustments add up to."""
+
+    def keep_totals(self) -> None:
+        """Keep the totals if there is much to add up, so that later readers start from them; nothing depends on it."""
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""

@@ -14,7 +14,14 @@ from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
 from tradebot.ports.broker import BrokerReader
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.missing_fills import WATCHED
-from tradebot.reconciliation.new_fills import is_ahead, known_orders, new_fills, orders_and_intents, owned_fills
+from tradebot.reconciliation.new_fills import (
+    OrdersBehind,
+    is_ahead,
+    known_orders,
+    new_fills,
+    orders_and_intents,
+    owned_fills,
+)
 from tradebot.reconciliation.orders_behind_fills import find_orders_behind_fills
 
 LOOKED_UP_SINGLY = 5
@@ -62,25 +69,27 @@ def catch_up(
     """Apply the venue's facts to the ledger; this only reads the venue and only appends what it reported."""
     # Read everything before the first write, so that a halt never waits for the ledger while we ask the venue.
     working = ledger.orders(working=True)
-    latest = tuple(_in_time(order, now) for order in latest_orders(reader, working, open_orders))
-    changed = ledger.apply_orders(_news(latest, working), now)
-    _resolve(reader, ledger, session, now)
-    _watch(reader, ledger, session, now)
+    news = _news((_in_time(order, now) for order in latest_orders(reader, working, open_orders)), working)
+    changed = ledger.apply_orders(news, now) if news else 0
+    unsettled = _look_up(reader, ledger, session, now)
     fills, unreadable = new_fills(reader, ledger, now)
-    if _perhaps_ours(ledger, fills, session):
+    if _perhaps_ours(unsettled, fills):
         # An unresolved order may have arrived and filled since we looked it up.
-        _resolve(reader, ledger, session, now)
-        _watch(reader, ledger, session, now)
+        unsettled = _look_up(reader, ledger, session, now)
         fills, unreadable = new_fills(reader, ledger, now)
     with_others = ledger.fills_with_others()
-    others, untraced_fills = find_orders_behind_fills(reader, ledger, (*with_others, *fills))
+    foreign = {o.fill.venue_order_id for o in (*with_others, *fills) if o.strategy == FOREIGN}
+    behind = orders_and_intents(ledger, foreign - {""})
+    others, untraced_fills = find_orders_behind_fills(reader, behind, (*with_others, *fills))
     if others:
         ledger.apply_orders(others, now)
-        fills = owned_fills(ledger, tuple(owned.fill for owned in fills))
-    found = (*fills, *_reassignments(ledger, with_others))
+        behind = orders_and_intents(ledger, {owned.fill.venue_order_id for owned in (*with_others, *fills)})
+        fills = tuple(owned_fills(behind, (owned.fill for owned in fills)))
+    found = (*fills, *_reassignments(behind, with_others))
     if found:
         ledger.apply_fills(found, now)
-    unresolved = tuple(ledger.intents(unresolved=True))
+    ledger.keep_totals()
+    unresolved = tuple(record for record in unsettled if record.state.unresolved)
     return CaughtUp(changed, len(fills), unresolved, unreadable, untraced_fills)
 
 
@@ -90,13 +99,25 @@ def _news(latest: Iterable[Order], working: Iterable[Order]) -> tuple[Order, ...
     return tuple(order for order in latest if order != known.get(order.venue_id))
 
 
-def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
+def _look_up(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> Sequence[IntentRecord]:
+    """Settle what the venue knows by now of unresolved and abandoned intents; return those that stay unsettled."""
+    unsettled = ledger.unsettled_intents(session - WATCHED)
+    settled = _resolve(reader, ledger, [record for record in unsettled if record.state.unresolved], session, now)
+    # What was given up just now is asked about once more.
+    unsettled = ledger.unsettled_intents(session - WATCHED) if settled else unsettled
+    back = _watch(reader, ledger, unsettled, now)
+    return ledger.unsettled_intents(session - WATCHED) if back else unsettled
+
+
+def _resolve(
+    reader: BrokerReader, ledger: Ledger, unknown: Sequence[IntentRecord], session: date, now: datetime
+) -> bool:
     """Find out what became of each unresolved intent: look up orders by id, and changes by the order they change.
 
     If the venue doesn't know an order, that proves nothing while it may still arrive. A DAY order of an earlier session
-    is abandoned but still watched.
+    is abandoned but still watched. Returns True if anything was written.
     """
-    unknown = ledger.intents(unresolved=True)
+    written = False
     # Read these before looking up the ids: nothing can replace an order that had already ended by then.
     known = _targets(ledger, unknown) if unknown else {}
     for record in unknown:
@@ -108,8 +129,11 @@ def _resolve(reader: BrokerReader, ledger: Ledger, session: date, now: datetime)
             continue
         if outcome is not None:
             ledger.settle(intent.client_order_id, outcome, now)
+            written = True
         elif intent.key.session < session:
             ledger.abandon(intent.client_order_id, "the broker does not know it and its session is over", now)
+            written = True
+    return written
 
 
 def _targets(ledger: Ledger, unknown: Iterable[IntentRecord]) -> Mapping[str, Order]:
@@ -146,13 +170,16 @@ def _ended_otherwise(target: Order | None, known: Mapping[str, Order]) -> bool:
     return target.replaced_by in known
 
 
-def _watch(reader: BrokerReader, ledger: Ledger, session: date, now: datetime) -> None:
-    """Take back an abandoned order that has arrived after all, so that its fills count as ours."""
-    for record in ledger.intents(since=session - WATCHED):
+def _watch(reader: BrokerReader, ledger: Ledger, unsettled: Iterable[IntentRecord], now: datetime) -> bool:
+    """Take back an abandoned order that has arrived after all, so that its fills count as ours; True if one has."""
+    written = False
+    for record in unsettled:
         if record.state is IntentState.ABANDONED and record.intent.makes_order:
             order = reader.order(record.intent.client_order_id)
             if order is not None:
                 ledger.settle(record.intent.client_order_id, _found(order, record.intent), now)
+                written = True
+    return written
 
 
 def _found(order: Order, intent: Intent) -> Reply:
@@ -233,26 +260,22 @@ def _followers(reader: BrokerReader, order: Order, listed: Collection[str]) -> I
         order = follower
 
 
-def _perhaps_ours(ledger: Ledger, fills: Sequence[OwnedFill], session: date) -> bool:
+def _perhaps_ours(unsettled: Iterable[IntentRecord], fills: Iterable[OwnedFill]) -> bool:
     """Return True if an unexplained fill may belong to one of our unresolved or abandoned orders."""
     foreign = {owned.fill.symbol for owned in fills if owned.strategy == FOREIGN}
-    promised = ledger.intents(since=session - WATCHED) if foreign else ()
-    lost = (r for r in promised if r.state.unresolved or r.state is IntentState.ABANDONED)
-    recent = (record.intent for record in lost if record.intent.makes_order)
-    return any(intent.instrument.symbol in foreign for intent in recent)
+    lost = (record.intent for record in unsettled if record.intent.makes_order)
+    return any(intent.instrument.symbol in foreign for intent in lost)
 
 
-def _reassignments(ledger: Ledger, fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
+def _reassignments(behind: OrdersBehind, fills: Sequence[OwnedFill]) -> Iterator[OwnedFill]:
     """Yield the pairs that move foreign fills to the owner of their order, who wasn't known when they were applied.
 
     Symbols that a plan or an adoption has settled since are left as the person settled them.
     """
     done = reassigned_ids(fills)
-    foreign = [o.fill for o in fills if o.strategy == FOREIGN and o.fill.activity_id not in done]
-    behind = orders_and_intents(ledger, {fill.venue_order_id for fill in foreign if fill.venue_order_id})
-    for fill in foreign:
+    for fill in (owned.fill for owned in fills if owned.strategy == FOREIGN):
         owner = behind.owner(fill.venue_order_id)
-        if owner != FOREIGN and not _settled_since(fills, fill):
+        if owner != FOREIGN and fill.activity_id not in done and not _settled_since(fills, fill):
             yield from reassign(owner, fill)
 
 

@@ -42,12 +42,7 @@ def new_fills(reader: BrokerReader, ledger: Ledger, now: datetime) -> NewFills:
     behind = orders_and_intents(ledger, {fill.venue_order_id for fill in new})
     believable = tuple(_believable(ledger, behind, new, now))
     dropped = reader.unreadable_fills + len(new) - len(believable)
-    return NewFills(tuple(_owned(behind, believable)), dropped)
-
-
-def owned_fills(ledger: Ledger, fills: Collection[Fill]) -> tuple[OwnedFill, ...]:
-    """Return each fill with its owner, found through its order and intent; other people's fills are foreign."""
-    return tuple(_owned(orders_and_intents(ledger, {fill.venue_order_id for fill in fills}), fills))
+    return NewFills(tuple(owned_fills(behind, believable)), dropped)
 
 
 class OrdersBehind(NamedTuple):
@@ -55,6 +50,12 @@ class OrdersBehind(NamedTuple):
 
     chains: Mapping[str, Sequence[Order]]
     intents: Mapping[str, IntentRecord]
+
+    @property
+    def known(self) -> Mapping[str, Order]:
+        """Return the orders themselves, those that the books know."""
+        found = ((venue_id, chain[0]) for venue_id, chain in self.chains.items())
+        return {venue_id: order for venue_id, order in found if order.venue_id == venue_id}
 
     def owner(self, venue_id: str) -> str:
         """Return the strategy behind an order, or FOREIGN; an order that replaced ours is ours too."""
@@ -71,8 +72,7 @@ def orders_and_intents(ledger: Ledger, venue_ids: Collection[str]) -> OrdersBehi
 
 def known_orders(ledger: Ledger, venue_ids: Collection[str]) -> Mapping[str, Order]:
     """Return those of these orders that the books know, by venue id."""
-    chains = ledger.order_chains(venue_ids) if venue_ids else {}
-    return {venue_id: chain[0] for venue_id, chain in chains.items() if chain[0].venue_id == venue_id}
+    return OrdersBehind(ledger.order_chains(venue_ids) if venue_ids else {}, {}).known
 
 
 def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
@@ -80,7 +80,8 @@ def is_ahead(at: datetime, sent: datetime | None, now: datetime) -> bool:
     return at > max(now, sent or now) + LEEWAY
 
 
-def _owned(behind: OrdersBehind, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
+def owned_fills(behind: OrdersBehind, fills: Iterable[Fill]) -> Iterator[OwnedFill]:
+    """Yield each fill with its owner, found through its order and intent; other people's fills are foreign."""
     return (OwnedFill(behind.owner(fill.venue_order_id), fill) for fill in fills)
 
 

@@ -8,8 +8,7 @@ from tradebot.errors import TradebotError
 from tradebot.model.order import Order
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.ports.broker import BrokerReader
-from tradebot.ports.stores import Ledger
-from tradebot.reconciliation.new_fills import known_orders
+from tradebot.reconciliation.new_fills import OrdersBehind
 
 LISTED_BEFORE = timedelta(days=1)
 """How long before its first fill an order may have been sent; the list of orders is read from then on."""
@@ -28,14 +27,16 @@ class OrdersBehindFills(NamedTuple):
     untraced_fills: int
 
 
-def find_orders_behind_fills(reader: BrokerReader, ledger: Ledger, fills: Iterable[OwnedFill]) -> OrdersBehindFills:
-    """Look up the orders behind foreign fills that the books don't know.
+def find_orders_behind_fills(
+    reader: BrokerReader, behind: OrdersBehind, fills: Iterable[OwnedFill]
+) -> OrdersBehindFills:
+    """Look up the orders behind foreign fills that the books don't know; `behind` is what they do know.
 
     A missing answer doesn't end the pass: the order is looked up again in every pass until it is found.
     """
     others = (owned for owned in fills if owned.strategy == FOREIGN)
     foreign = {owned.fill.venue_order_id: owned.fill.at for owned in others if owned.fill.venue_order_id}
-    known = known_orders(ledger, foreign)
+    known = behind.known
     unknown = {venue_id: at for venue_id, at in foreign.items() if venue_id not in known}
     listed: dict[str, Order] = {}
     if len(unknown) > ASKED_SINGLY:

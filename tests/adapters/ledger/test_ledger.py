@@ -198,7 +198,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "garbage header": lambda path: path.write_bytes(b"garbage!" * 8 + path.read_bytes()[64:]),
     "text": lambda path: path.write_text("these are not the books"),
     "other application": pragma("PRAGMA application_id = 7"),
-    "newer version": pragma("PRAGMA user_version = 5"),
+    "newer version": pragma("PRAGMA user_version = 6"),
     "version before, with the tables of this one": pragma("PRAGMA user_version = 2"),
     "older version": pragma("PRAGMA user_version = 0"),
     "lost table": pragma("DROP TABLE fills"),

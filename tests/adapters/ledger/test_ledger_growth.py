@@ -14,7 +14,6 @@ import pytest
 from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
 from tradebot.adapters.ledger import bodies as ledger_bodies
 from tradebot.adapters.ledger import journal_reading
-from tradebot.adapters.ledger import money as ledger_money
 from tradebot.adapters.ledger import orders as ledger_orders
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
@@ -88,7 +87,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         found.append(text)
         return decoded(kind, text)
 
-    monkeypatch.setattr(ledger_money, "decoded", counted)
+    monkeypatch.setattr(ledger_bodies, "decoded", counted)
     ledger_bodies._cached.cache_clear()
     yield found
     ledger_bodies._cached.cache_clear()

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.codec import decode
 from tradebot.errors import DamagedBooksError
+from tradebot.model.origin import Origin
+from tradebot.model.position import OwnedFill
 
 T = TypeVar("T")
 CACHED_VALUES = 5_000
@@ -31,6 +34,13 @@ def stored(kind: type[T], text: str) -> T:
 @lru_cache(maxsize=CACHED_VALUES)
 def _cached(kind: Any, text: str) -> Any:
     return decoded(kind, text)
+
+
+def owned_fill(body: str, origin: str, about: str) -> OwnedFill:
+    """Return a fill from its journaled text; up to version 3 that text lacks the fill's origin."""
+    owned = stored(OwnedFill, body)
+    same = (owned.origin, owned.about) == (origin, about)
+    return owned if same else replace(owned, origin=Origin(origin), about=about)
 
 
 def names(found: Collection[str]) -> str:

@@ -180,6 +180,20 @@ class LedgerFile:
         """Run a statement inside `write` and return how many rows it changed."""
         return self.database.execute(statement, values).rowcount
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Let several queries see the same moment; nobody can commit until the block is done."""
+        if self.database.in_transaction:
+            yield
+            return
+        with translated(self.path):
+            self.database.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with translated(self.path):
+                self.database.rollback()
+
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a query whose first parameter is the account."""
         with translated(self.path):

@@ -14,6 +14,7 @@ from tradebot.adapters.ledger.passes import Passes
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S
 from tradebot.adapters.ledger.states import TradingStates
 from tradebot.adapters.ledger.tallies import Tallies
+from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.ledger.upkeep import Upkeep
 
 
@@ -30,6 +31,7 @@ class SqliteLedger:
         self.close = file.close
         self.money = money = Money(file, foreign := Foreign(file))
         self.order_rows = orders = Orders(file)
+        totals = FillTotals(file)
         self.tallies = Tallies(file)
         self.armings = Armings(file)
         self.baselines = Baselines(file)
@@ -42,7 +44,8 @@ class SqliteLedger:
         self.standing = money.standing
         self.apply_fills = money.apply_fills
         self.fills = money.fills
-        self.totals = money.totals
+        self.totals = totals.totals
+        self.keep_totals = totals.keep_totals
         self.fills_with_others = money.fills_with_others
         self.known_fills = money.known_fills
         self.filled_quantities = money.filled_quantities
@@ -68,6 +71,7 @@ class SqliteLedger:
         self.promised = orders.promised
         self.recent_orders = orders.recent_orders
         self.recent_intents = orders.recent_intents
+        self.unsettled_intents = orders.unsettled_intents
         self.claim_slot = passes.claim_slot
         self.slot_claims = passes.slot_claims
         self.sessions = passes.sessions

@@ -22,8 +22,8 @@ from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import DamagedBooksError
 
 Facts = Callable[[Mapping[str, Any]], dict[str, Any]]
-VERSION = 4
-BEFORE_FACTS = 3
+VERSION = 5
+BEFORE_FACTS, BEFORE_CHECKPOINTS = 3, 4
 MOST_COPIES = 9
 """The most copies of one version to keep; after that, the last one is overwritten."""
 IN_SENTENCES = (
@@ -49,19 +49,49 @@ IN_SENTENCES = (
     ) WITHOUT ROWID""",
 )
 """Tables of versions 2 and 3, which kept some facts in sentences and in the ids of fills."""
+WITHOUT_NAMES = (
+    """CREATE TABLE orders (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, venue_id TEXT NOT NULL,
+        terminal INTEGER NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, sequence), UNIQUE (account, venue_id)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE fills (
+        account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, activity_id TEXT NOT NULL,
+        at TEXT NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL, origin TEXT NOT NULL, about TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
+        PRIMARY KEY (account, sequence), UNIQUE (account, activity_id)
+    ) WITHOUT ROWID""",
+)
+"""Tables up to version 4, which kept the names by which rows are found only inside their texts."""
+INDEXES = frozenset(
+    {
+        "orders_by_time",
+        "orders_unpromised",
+        "orders_by_client_order_id",
+        "orders_replaced",
+        "fills_by_time",
+        "fills_by_order",
+        "fills_with_others",
+        "slots_by_session",
+    }
+)
+"""The indexes since version 5, with which a pass reads as much from large books as from small ones."""
 PEAKS = """SELECT account, symbol, price FROM high_water
     WHERE strategy = 'account' AND symbol IN ('equity', 'equity seen once')
     AND opened_at = (SELECT opened_at FROM book WHERE book.account = high_water.account)"""
 """Select the highest equity, which versions 2 and 3 kept among the best prices of positions."""
-_NAME = re.compile(r"CREATE TABLE (\w+) \(")
+_NAME = re.compile(r"CREATE (?:TABLE|INDEX) (\w+) ")
 
 
 def tables_of(version: int, tables: Sequence[str]) -> tuple[str, ...]:
     """Return the statements that create a ledger of a version, given those of the current one."""
     if version == VERSION:
         return tuple(tables)
-    earlier = {_name(statement): statement for statement in IN_SENTENCES}
-    lacking = {"equity_peak"} if version == BEFORE_FACTS else {"equity_peak", "baselines"}
+    lacking = {*INDEXES, "fill_seals", "checkpoints"}
+    earlier = {_name(statement): statement for statement in WITHOUT_NAMES}
+    if version < BEFORE_CHECKPOINTS:
+        earlier |= {_name(statement): statement for statement in IN_SENTENCES}
+        lacking |= {"equity_peak"} if version == BEFORE_FACTS else {"equity_peak", "baselines"}
     return tuple(earlier.get(_name(one), one) for one in tables if _name(one) not in lacking)
 
 
@@ -127,9 +157,10 @@ def _require_as_written(database: sqlite3.Connection, tables: Sequence[str]) -> 
 
 
 def _name(statement: str) -> str:
-    """Return the table that a statement creates, or the statement itself if it creates none."""
+    """Return the name of the table or index that a statement creates."""
     named = _NAME.match(statement)
-    return named[1] if named else statement
+    assert named, statement
+    return named[1]
 
 
 def _add(database: sqlite3.Connection, statement: str) -> None:
@@ -144,6 +175,7 @@ def _accept(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
 
 def _add_fact_fields(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
     """Upgrade to version 4, which has fields for facts once kept in sentences, fill ids and best prices."""
+    tables = {_name(statement): statement for statement in tables_of(BEFORE_CHECKPOINTS, tuple(tables.values()))}
     for table, (columns, facts) in FACTS.items():
         _copy_rows(database, tables[table], table, columns, facts)
     _add(database, tables["equity_peak"])
@@ -159,6 +191,28 @@ def _add_fact_fields(database: sqlite3.Connection, tables: Mapping[str, str]) ->
         "DELETE FROM high_water WHERE strategy = 'account' AND symbol IN ('equity', 'equity seen once')"
     ).rowcount
     database.execute("UPDATE book SET rows = rows - ?", (gone,))
+
+
+def _keep_totals(database: sqlite3.Connection, tables: Mapping[str, str]) -> None:
+    """Upgrade to version 5, which seals its fills, keeps what they add up to, and has indexes for what passes read."""
+    for table, (columns, facts) in NAMES.items():
+        _copy_rows(database, tables[table], table, columns, facts)
+    for name in ("orders_working", *sorted(INDEXES)):
+        database.execute(tables[name])
+    database.execute(
+        "UPDATE orders SET promised = 1 WHERE EXISTS (SELECT 1 FROM intents"
+        " WHERE intents.account = orders.account AND intents.client_order_id = orders.client_order_id)"
+    )
+    for table in ("fill_seals", "checkpoints"):
+        _add(database, tables[table])
+    for trigger in ("added", "changed"):
+        database.execute(f"DROP TRIGGER fills_{trigger}")
+    for statement in ledger_sums.triggers((tables["fills"], tables["fill_seals"])):
+        if statement.startswith("CREATE TRIGGER fills_"):
+            database.execute(statement)
+    ((account,),) = database.execute("SELECT account FROM book")
+    seal = (account, *ledger_sums.seal_of(database))
+    database.execute("INSERT INTO fill_seals (account, fills, sum) VALUES (?, ?, ?)", seal)
 
 
 def _copy_rows(database: sqlite3.Connection, statement: str, table: str, columns: Sequence[str], facts: Facts) -> None:
@@ -198,6 +252,16 @@ def _of_a_state(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"causes": None if state.causes is None else json_text(state.causes), "accepted_at": state.accepted_at}
 
 
+def _names_of_an_order(row: Mapping[str, Any]) -> dict[str, Any]:
+    order = json.loads(row["body"])
+    return {"client_order_id": order["client_order_id"], "replaced_by": order.get("replaced_by")}
+
+
+def _names_of_a_fill(row: Mapping[str, Any]) -> dict[str, Any]:
+    owned = json.loads(row["body"])
+    return {"strategy": owned["strategy"], "venue_order_id": owned["fill"]["venue_order_id"]}
+
+
 FACTS: Mapping[str, tuple[tuple[str, ...], Facts]] = {
     "fills": (("account", "sequence", "activity_id", "at", "body", "applied_at", "schema"), _of_a_fill),
     "cash_adjustments": (("account", "sequence", "amount", "why", "at", "schema"), _of_cash),
@@ -205,5 +269,17 @@ FACTS: Mapping[str, tuple[tuple[str, ...], Facts]] = {
     "trading_states": (("account", "sequence", "state", "who", "why", "at", "schema"), _of_a_state),
 }
 """The tables that get new fields in version 4: their columns before it, and the function that fills the fields."""
-STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {2: _accept, 3: _add_fact_fields}
+NAMES: Mapping[str, tuple[tuple[str, ...], Facts]] = {
+    "orders": (("account", "sequence", "venue_id", "terminal", "body", "applied_at", "schema"), _names_of_an_order),
+    "fills": (
+        ("account", "sequence", "activity_id", "at", "body", "applied_at", "origin", "about", "schema"),
+        _names_of_a_fill,
+    ),
+}
+"""The tables that get columns for names in version 5, as above."""
+STEPS: Mapping[int, Callable[[sqlite3.Connection, Mapping[str, str]], None]] = {
+    2: _accept,
+    3: _add_fact_fields,
+    4: _keep_totals,
+}
 """The step that upgrades each version to the next one."""

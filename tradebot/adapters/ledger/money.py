@@ -3,11 +3,10 @@
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from tradebot.adapters.ledger.bodies import decoded, names
+from tradebot.adapters.ledger.bodies import names, owned_fill
 from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.foreign import Foreign
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
@@ -18,20 +17,19 @@ from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.books import Held, Standing
 from tradebot.model.origin import Origin
 from tradebot.model.position import OwnedFill
-from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
 
 FILLS = "SELECT sequence, body, origin, about FROM fills WHERE account = ? AND sequence > ? ORDER BY sequence"
 OF_SYMBOL = """SELECT body, origin, about FROM fills
     WHERE account = ? AND body ->> '$.fill.symbol' = ? ORDER BY at, sequence"""
-WITH_OTHERS = """SELECT body, origin, about FROM fills
-    WHERE account = ? AND (body ->> '$.strategy' = '' OR origin IN ('given_back', 'taken_over'))
+WITH_OTHERS = """SELECT body, origin, about FROM fills INDEXED BY fills_with_others
+    WHERE account = ? AND (strategy = '' OR origin IN ('given_back', 'taken_over'))
     ORDER BY at, sequence"""
 KNOWN = "SELECT activity_id FROM fills WHERE account = ? AND activity_id IN (SELECT value FROM json_each(?))"
-FILLED = """SELECT body ->> '$.fill.venue_order_id', body ->> '$.fill.quantity' FROM fills
-    WHERE account = ? AND body ->> '$.fill.venue_order_id' IN (SELECT value FROM json_each(?))"""
-LAST_REPORTED = """SELECT at FROM fills
-    WHERE account = ? AND at <= ? AND body ->> '$.fill.venue_order_id' != '' ORDER BY at DESC LIMIT 1"""
+FILLED = """SELECT body, origin, about FROM fills INDEXED BY fills_by_order
+    WHERE account = ? AND venue_order_id IN (SELECT value FROM json_each(?))"""
+LAST_REPORTED = """SELECT at FROM fills INDEXED BY fills_by_time
+    WHERE account = ? AND at <= ? AND venue_order_id != '' ORDER BY at DESC LIMIT 1"""
 BEST_PRICES = """SELECT strategy, symbol, opened_at, price FROM json_each(?2) JOIN high_water ON account = ?1
     AND strategy = value ->> 0 AND symbol = value ->> 1 AND opened_at = value ->> 2"""
 STANDING = """SELECT opened_at, opening_cash, last_reconcile.at, blocking, findings, highest, seen_once FROM book
@@ -40,14 +38,14 @@ BOOKED = """SELECT about, kind, amount, why FROM cash_adjustments
     WHERE account = ?1 AND origin = 'activity' AND (?2 IS NULL OR about IN (SELECT value FROM json_each(?2)))
     ORDER BY sequence"""
 UNTRADED = """SELECT body, origin, about FROM fills
-    WHERE account = ? AND sequence > ? AND body ->> '$.fill.venue_order_id' = ''"""
+    WHERE account = ? AND sequence > ? AND venue_order_id = ''"""
 
 
 class Money:
     """The records from which positions and cash are computed."""
 
-    _fills_read: tuple[int, tuple[OwnedFill, ...], Totals] = (0, (), Totals())
-    """The number of the last fill that was read, all fills up to it, and their totals."""
+    _fills_read: tuple[int, tuple[OwnedFill, ...]] = (0, ())
+    """The number of the last fill that was read, and all fills up to it."""
 
     def __init__(self, file: LedgerFile, foreign: Foreign) -> None:
         self._file = file
@@ -99,33 +97,22 @@ class Money:
     def fills(self, symbol: str | None = None) -> Sequence[OwnedFill]:
         """Return all fills and adjustments, or those of one symbol, oldest first."""
         if symbol is not None:
-            return tuple(_owned_fill(*row) for row in self._file.streamed(OF_SYMBOL, (symbol,)))
-        return self._read()[0]
-
-    def totals(self) -> Totals:
-        """Return what all fills and adjustments add up to."""
-        return self._read()[1]
-
-    def _read(self) -> tuple[tuple[OwnedFill, ...], Totals]:
-        """Return all fills and their totals; they are cached, because rows never change."""
-        last, fills, totals = self._fills_read
+            return tuple(owned_fill(*row) for row in self._file.streamed(OF_SYMBOL, (symbol,)))
+        last, fills = self._fills_read
         new = list[OwnedFill]()
         for sequence, *row in self._file.streamed(FILLS, (last,)):
-            new.append(_owned_fill(*row))
+            new.append(owned_fill(*row))
             last = max(last, sequence)
         if new:
             # The sort is stable: fills of the same time keep the order in which they were written.
-            new.sort(key=lambda owned: owned.fill.at)
-            later = not fills or fills[-1].fill.at <= new[0].fill.at
-            fills = (*fills, *new) if later else tuple(sorted((*fills, *new), key=lambda owned: owned.fill.at))
-            totals = totals.after(new) if later else Totals.of(fills)
+            fills = tuple(sorted((*fills, *new), key=lambda owned: owned.fill.at))
         if not self._file.database.in_transaction:
-            self._fills_read = last, fills, totals
-        return fills, totals
+            self._fills_read = last, fills
+        return fills
 
     def fills_with_others(self) -> Sequence[OwnedFill]:
         """Return the fills that aren't ours, and those that moved shares between others and us, oldest first."""
-        return tuple(_owned_fill(*row) for row in self._file.streamed(WITH_OTHERS))
+        return tuple(owned_fill(*row) for row in self._file.streamed(WITH_OTHERS))
 
     def known_fills(self, activity_ids: Collection[str]) -> Collection[str]:
         """Return those of these activity ids that are in the books."""
@@ -134,8 +121,8 @@ class Money:
     def filled_quantities(self, venue_ids: Collection[str]) -> Mapping[str, Decimal]:
         """Return how many shares the fills of each of these orders add up to, unsigned, without zeros."""
         filled: dict[str, Decimal] = defaultdict(Decimal)
-        for venue_id, quantity in self._file.rows(FILLED, (names(venue_ids),)):
-            filled[venue_id] += Decimal(quantity)
+        for fill in (owned_fill(*row).fill for row in self._file.rows(FILLED, (names(venue_ids),))):
+            filled[fill.venue_order_id] += fill.quantity
         return dict(filled)
 
     def last_reported_fill(self, until: datetime) -> datetime | None:
@@ -145,7 +132,7 @@ class Money:
 
     def untraded(self, after: int) -> Iterator[OwnedFill]:
         """Yield the fills without a venue order, skipping the first `after` fills."""
-        return (_owned_fill(*row) for row in self._file.streamed(UNTRADED, (after,)))
+        return (owned_fill(*row) for row in self._file.streamed(UNTRADED, (after,)))
 
     def adjust_cash(self, amount: Decimal, why: str, at: datetime, *, origin: Origin, about: str = "") -> None:
         """Write a cash movement that no fill explains: a person's accepted plan, or what an activity moved."""
@@ -234,8 +221,9 @@ class Money:
     def put_fill(self, owned: OwnedFill, body: str, at: datetime) -> bool:
         """Append a fill's journaled text in the caller's transaction; return False if its id is already there."""
         added = self._file.execute(
-            "INSERT INTO fills (account, sequence, activity_id, at, body, applied_at, origin, about)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7"
+            "INSERT INTO fills"
+            " (account, sequence, activity_id, at, body, applied_at, origin, about, strategy, venue_order_id)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
             " FROM fills WHERE account = ?1"
             " ON CONFLICT (account, activity_id) DO NOTHING",
             (
@@ -246,15 +234,10 @@ class Money:
                 time_text(at),
                 owned.origin,
                 owned.about,
+                owned.strategy,
+                owned.fill.venue_order_id,
             ),
         )
         if added:
             self._file.note("fill", body.encode(), at)
         return bool(added)
-
-
-def _owned_fill(body: str, origin: str, about: str) -> OwnedFill:
-    """Return a fill from its journaled text; up to version 3 that text lacks the fill's origin."""
-    owned = decoded(OwnedFill, body)
-    same = (owned.origin, owned.about) == (origin, about)
-    return owned if same else replace(owned, origin=Origin(origin), about=about)

@@ -32,18 +32,30 @@ LAST_ACKNOWLEDGED = """SELECT client_order_id FROM intents NOT INDEXED
     WHERE account = ? AND state = 'acked' AND intent ->> '$.operation' != 'cancel' ORDER BY sequence DESC LIMIT 1"""
 WORKING = """SELECT body FROM orders INDEXED BY orders_working
     WHERE account = ? AND terminal = 0 AND applied_at >= ? ORDER BY sequence"""
-RECENT = "SELECT body FROM orders WHERE account = ? AND applied_at >= ? ORDER BY sequence"
+RECENT = """SELECT body FROM orders INDEXED BY orders_by_time
+    WHERE account = ? AND applied_at >= ? ORDER BY sequence"""
 CHAINS = """WITH RECURSIVE asked (venue_id) AS (SELECT value FROM json_each(?2) UNION
-    SELECT orders.venue_id FROM asked JOIN orders
-    ON orders.account = ?1 AND orders.body ->> '$.replaced_by' = asked.venue_id)
+    SELECT orders.venue_id FROM asked CROSS JOIN orders INDEXED BY orders_replaced
+    ON orders.account = ?1 AND orders.replaced_by = asked.venue_id)
     SELECT body FROM orders WHERE account = ?1 AND venue_id IN asked"""
+PROMISE = """UPDATE orders INDEXED BY orders_by_client_order_id SET promised = 1
+    WHERE account = ? AND client_order_id = ? AND promised = 0"""
+"""Note that an order which was reported before is one of ours; usually there is none."""
 PROMISED = """SELECT client_order_id, intent, state, code, message, updated_at FROM intents
     WHERE account = ? AND client_order_id IN (SELECT value FROM json_each(?))"""
-LIVELY = """SELECT body FROM orders WHERE account = ?1 AND (terminal = 0 OR applied_at >= ?2
-    OR NOT EXISTS (SELECT 1 FROM intents
-    WHERE account = ?1 AND client_order_id = orders.body ->> '$.client_order_id')) ORDER BY sequence"""
-SINCE = """SELECT intent, state, code, message, updated_at FROM intents
-    WHERE account = ? AND (state IN ('sent', 'unknown') OR session >= ?) ORDER BY sequence"""
+LIVELY = """SELECT body FROM (
+    SELECT sequence, body FROM orders INDEXED BY orders_working WHERE account = ?1 AND terminal = 0
+    UNION SELECT sequence, body FROM orders INDEXED BY orders_by_time WHERE account = ?1 AND applied_at >= ?2
+    UNION SELECT sequence, body FROM orders INDEXED BY orders_unpromised WHERE account = ?1 AND promised = 0
+    ) ORDER BY sequence"""
+UNSETTLED = """SELECT intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_state
+    WHERE account = ? AND state IN ('sent', 'unknown', 'abandoned') AND (state != 'abandoned' OR session >= ?)
+    ORDER BY sequence"""
+SINCE = """SELECT intent, state, code, message, updated_at FROM (
+    SELECT sequence, intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_state
+    WHERE account = ?1 AND state IN ('sent', 'unknown')
+    UNION SELECT sequence, intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_session
+    WHERE account = ?1 AND session >= ?2) ORDER BY sequence"""
 
 
 class Orders:
@@ -77,6 +89,7 @@ class Orders:
                 ),
             )
             if added:
+                self._file.execute(PROMISE, (self._file.account_number, intent.client_order_id))
                 self._file.note("promised", promised_text(body, verdicts), intent.at)
                 self._file.seal()
         return bool(added)
@@ -139,6 +152,10 @@ class Orders:
         """Return unresolved intents of any age and all of sessions from `since` on, in the order promised."""
         return tuple(_intent_record(row) for row in self._file.streamed(SINCE, (since.isoformat(),)))
 
+    def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
+        """Return unresolved intents of any age, and those given up in sessions from `since` on, as promised."""
+        return tuple(_intent_record(row) for row in self._file.streamed(UNSETTLED, (since.isoformat(),)))
+
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         """Return those of these intents that were ever promised, by client order id."""
         found = self._file.rows(PROMISED, (names(client_order_ids),))
@@ -197,12 +214,23 @@ class Orders:
         if found and not order.supersedes(stored(Order, found[0])):
             return False
         self._file.execute(
-            "INSERT INTO orders (account, sequence, venue_id, terminal, body, applied_at)"
-            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5"
+            "INSERT INTO orders"
+            " (account, sequence, venue_id, terminal, body, applied_at, client_order_id, replaced_by, promised)"
+            " SELECT ?1, coalesce(max(sequence), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7,"
+            " EXISTS (SELECT 1 FROM intents WHERE account = ?1 AND client_order_id = ?6)"
             " FROM orders WHERE account = ?1"
             " ON CONFLICT (account, venue_id) DO UPDATE"
-            " SET terminal = excluded.terminal, body = excluded.body, applied_at = excluded.applied_at",
-            (self._file.account_number, order.venue_id, order.status.terminal, json_text(encode(order)), time_text(at)),
+            " SET terminal = excluded.terminal, replaced_by = excluded.replaced_by, body = excluded.body,"
+            " applied_at = excluded.applied_at",
+            (
+                self._file.account_number,
+                order.venue_id,
+                order.status.terminal,
+                json_text(encode(order)),
+                time_text(at),
+                order.client_order_id,
+                order.replaced_by,
+            ),
         )
         return True
 

@@ -42,15 +42,33 @@ TABLES = (
     "CREATE INDEX intents_by_state ON intents (account, state)",
     """CREATE TABLE orders (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, venue_id TEXT NOT NULL,
-        terminal INTEGER NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL,
+        client_order_id TEXT NOT NULL, replaced_by TEXT, terminal INTEGER NOT NULL,
+        promised INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL, applied_at TEXT NOT NULL,
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, sequence), UNIQUE (account, venue_id)
     ) WITHOUT ROWID""",
     "CREATE INDEX orders_working ON orders (account, terminal)",
+    "CREATE INDEX orders_by_time ON orders (account, applied_at)",
+    "CREATE INDEX orders_unpromised ON orders (account, sequence) WHERE promised = 0",
+    "CREATE INDEX orders_by_client_order_id ON orders (account, client_order_id)",
+    "CREATE INDEX orders_replaced ON orders (account, replaced_by)",
     """CREATE TABLE fills (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, activity_id TEXT NOT NULL,
-        at TEXT NOT NULL, body TEXT NOT NULL, applied_at TEXT NOT NULL, origin TEXT NOT NULL, about TEXT NOT NULL,
+        strategy TEXT NOT NULL, venue_order_id TEXT NOT NULL, at TEXT NOT NULL, body TEXT NOT NULL,
+        applied_at TEXT NOT NULL, origin TEXT NOT NULL, about TEXT NOT NULL,
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, sequence), UNIQUE (account, activity_id)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX fills_by_time ON fills (account, at)",
+    "CREATE INDEX fills_by_order ON fills (account, venue_order_id)",
+    """CREATE INDEX fills_with_others ON fills (account, sequence)
+        WHERE strategy = '' OR origin IN ('given_back', 'taken_over')""",
+    """CREATE TABLE fill_seals (
+        account TEXT NOT NULL PRIMARY KEY REFERENCES book, fills INTEGER NOT NULL, sum TEXT NOT NULL,
+        schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
+    ) WITHOUT ROWID""",
+    """CREATE TABLE checkpoints (
+        account TEXT NOT NULL PRIMARY KEY REFERENCES book, at TEXT NOT NULL, fills INTEGER NOT NULL, sum TEXT NOT NULL,
+        body TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT
     ) WITHOUT ROWID""",
     """CREATE TABLE cash_adjustments (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, amount TEXT NOT NULL,
@@ -74,6 +92,7 @@ TABLES = (
         holder TEXT NOT NULL, at TEXT NOT NULL, schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT,
         PRIMARY KEY (account, job, session, slot)
     ) WITHOUT ROWID""",
+    "CREATE INDEX slots_by_session ON slots (account, session)",
     """CREATE TABLE sessions (
         account TEXT NOT NULL REFERENCES book, date TEXT NOT NULL, open TEXT NOT NULL, close TEXT NOT NULL,
         schema INTEGER NOT NULL DEFAULT 1, row_sum TEXT, PRIMARY KEY (account, date)
@@ -119,6 +138,7 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
         "INSERT INTO book (account, created_at, journal_sequence) VALUES (?, ?, 1)",
         (account_number, time_text(at)),
     )
+    database.execute("INSERT INTO fill_seals (account, fills, sum) VALUES (?, 0, '')", (account_number,))
     sync_folder(path.parent)
     return database
 

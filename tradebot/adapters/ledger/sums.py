@@ -13,6 +13,10 @@ from functools import cache
 
 SUM = "row_sum"
 SUM_BYTES = 16
+COMBINED = "combined_sum"
+SEALED = "fills"
+SEALED_IN = "fill_seals"
+"""The table whose row counts all fills and combines their sums, in whatever order they were written."""
 COUNTED_IN = "book"
 """The table whose single row counts the rows of all other tables, in its column `rows`."""
 _NAME = re.compile(r"CREATE TABLE (\w+) \(")
@@ -23,28 +27,40 @@ _KEY = re.compile(r"PRIMARY KEY \(([^)]*)\)")
 def install(database: sqlite3.Connection) -> None:
     """Register the function that the triggers call; every connection needs it before it writes."""
     database.create_function(SUM, -1, _sum, deterministic=True)
+    database.create_function(COMBINED, -1, combined, deterministic=True)
+
+
+def combined(*sums: str) -> str:
+    """Return one sum of several, which doesn't depend on their order; the same sum twice cancels itself out."""
+    total = 0
+    for one in sums:
+        total ^= int(one or "0", 16)
+    return f"{total:0{2 * SUM_BYTES}x}" if total else ""
 
 
 def triggers(tables: Iterable[str]) -> Iterator[str]:
     """Yield the triggers that maintain sums and row count, for each `CREATE TABLE` among the given statements."""
-    for statement in tables:
-        named = _NAME.match(statement)
-        if named:
-            yield from _triggers_of(named[1], statement)
+    named = {name[1]: statement for statement in tables if (name := _NAME.match(statement))}
+    for table, statement in named.items():
+        yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in named)
 
 
-def _triggers_of(table: str, statement: str) -> Iterator[str]:
+def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
     columns = _columns(statement)
     same = " AND ".join(f"{name} = NEW.{name}" for name in _key(statement))
-    write = f"UPDATE {table} SET {SUM} = {_call(table, columns, 'NEW.')} WHERE {same};"  # noqa: S608 - our own names
+    new = call(table, columns, "NEW.")
+    write = f"UPDATE {table} SET {SUM} = {new} WHERE {same};"  # noqa: S608 - our own names
     counted = "" if table == COUNTED_IN else f" UPDATE {COUNTED_IN} SET rows = rows + 1;"  # noqa: S608
-    yield f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {write}{counted} END"
-    yield f"CREATE TRIGGER {table}_changed AFTER UPDATE OF {', '.join(columns)} ON {table} BEGIN {write} END"
+    seal = f" UPDATE {SEALED_IN} SET sum = {COMBINED}(sum, " if sealed else ""  # noqa: S608
+    added = f"{seal}{new}), fills = fills + 1;" if sealed else ""
+    changed = f"{seal}OLD.{SUM}, {new});" if sealed else ""
+    yield f"CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN {write}{counted}{added} END"
+    yield f"CREATE TRIGGER {table}_changed AFTER UPDATE OF {', '.join(columns)} ON {table} BEGIN {write}{changed} END"
 
 
 def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence for each table with rows that don't match their sums, and one if the row count is wrong."""
-    counted = 0
+    """Yield a sentence for each table with rows that don't match their sums, and for wrong counts of rows and fills."""
+    counted, tables = 0, tuple(tables)
     for table, columns in _summed(tables).items():
         wrong, rows = _look_at(database, table, columns)
         counted += rows if table != COUNTED_IN else 0
@@ -53,10 +69,26 @@ def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator
     ((known,),) = database.execute(f"SELECT total(rows) FROM {COUNTED_IN}")  # noqa: S608 - our own name
     if counted != known:
         yield f"it has {counted} rows, but {known:.0f} were written"
+    if SEALED_IN in _summed(tables):
+        yield from _unsealed(database)
+
+
+def seal_of(database: sqlite3.Connection) -> tuple[int, str]:
+    """Return the number of all fills in a ledger and the combined sum of their rows."""
+    count, total = 0, ""
+    for (one,) in database.execute(f"SELECT {SUM} FROM {SEALED}"):  # noqa: S608 - our own names
+        count, total = count + 1, combined(total, one)
+    return count, total
+
+
+def _unsealed(database: sqlite3.Connection) -> Iterator[str]:
+    written = list(database.execute(f"SELECT fills, sum FROM {SEALED_IN}"))  # noqa: S608 - our own name
+    if written != [seal_of(database)]:
+        yield f"its {SEALED} are not those that were written"
 
 
 def _look_at(database: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> tuple[int, int]:
-    query = f"SELECT total({SUM} IS NOT {_call(table, columns, '')}), count(*) FROM {table}"  # noqa: S608 - our own names
+    query = f"SELECT total({SUM} IS NOT {call(table, columns, '')}), count(*) FROM {table}"  # noqa: S608 - our own names
     ((wrong, rows),) = database.execute(query)
     return int(wrong), int(rows)
 
@@ -77,7 +109,8 @@ def _key(statement: str) -> list[str]:
     return found[1].split(", ") if found else ["account"]
 
 
-def _call(table: str, columns: Iterable[str], row: str) -> str:
+def call(table: str, columns: Iterable[str], row: str) -> str:
+    """Return the expression for the sum of one row; `row` is a prefix such as `NEW.`."""
     # As blobs: a flipped bit may make invalid text, which can't be passed to a Python function.
     return f"{SUM}('{table}', {', '.join(f'CAST({row}{name} AS BLOB)' for name in columns)})"
 

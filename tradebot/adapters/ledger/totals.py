@@ -1,0 +1,155 @@
+"""What all fills add up to, kept as a checkpoint so that no reader has to add all of them up again.
+
+A checkpoint stands for the oldest fills and is stored with the combined sum of their rows. Whoever reads it adds the
+sums of all later rows, and compares the result with the sum over all fills, which the ledger keeps with every insert.
+So a fill that comes late and sorts before the checkpoint is noticed, like any other change, and all fills are added up
+again. A checkpoint is never needed: it can be thrown away at any time.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from tradebot.adapters.ledger.bodies import owned_fill
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.sums import SUM, call, combined
+from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
+from tradebot.adapters.text.codec import pack, unpack
+from tradebot.model.position import OwnedFill, Position
+from tradebot.model.totals import Totals
+
+LEFT_OUT = 200
+"""A new checkpoint leaves out this many of the newest fills, because fills may come late."""
+
+MOST_TO_ADD = 2 * LEFT_OUT
+"""If more fills than this follow the checkpoint, a new one is written."""
+
+LAST = "~"
+"""A text after every time."""
+
+LATER = """SELECT row_sum, body, origin, about FROM fills INDEXED BY fills_by_time
+    WHERE account = ? AND at > ? AND at <= ? ORDER BY at, sequence"""
+SEAL = "SELECT fills, sum FROM fill_seals WHERE account = ?"
+_AS_WRITTEN = call("checkpoints", ("account", "at", "fills", "sum", "body", "schema"), "")
+CHECKPOINT = f"SELECT at, sum, body FROM checkpoints WHERE account = ? AND {SUM} IS {_AS_WRITTEN}"  # noqa: S608 - our own names
+WRITE = """INSERT INTO checkpoints (account, at, fills, sum, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
+    SET at = excluded.at, fills = excluded.fills, sum = excluded.sum, body = excluded.body"""
+COUNT_LATER = "SELECT count(*) FROM fills INDEXED BY fills_by_time WHERE account = ? AND at > ?"
+NEWEST_KEPT = """SELECT at FROM fills INDEXED BY fills_by_time
+    WHERE account = ? ORDER BY at DESC LIMIT 1 OFFSET ?"""
+
+
+class Checkpoint(NamedTuple):
+    """What the fills up to the time `at` add up to, and the combined sum of their rows."""
+
+    at: str
+    sum: str
+    totals: Totals
+
+
+NONE = Checkpoint("", "", Totals())
+"""The checkpoint before every fill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Totals as a checkpoint stores them; prices and times are canonical text."""
+
+    positions: tuple[Position, ...]
+    spent: Decimal
+    last_price: Mapping[str, str]
+    last_traded: Mapping[str, str]
+    last_at: datetime | None
+    count: int
+
+
+class FillTotals:
+    """What all fills add up to, starting from the checkpoint if there is one."""
+
+    def __init__(self, file: LedgerFile) -> None:
+        self._file = file
+
+    def totals(self) -> Totals:
+        """Return what all fills and adjustments add up to; a checkpoint that doesn't fit them is ignored."""
+        with self._file.reading():
+            return self._found().totals
+
+    def keep_totals(self) -> None:
+        """Write a new checkpoint if readers have too much to add up, or if the one there doesn't fit."""
+        with self._file.reading():
+            kept, (fills, _) = self._checkpoint(), self._file.row(SEAL)
+            ((later,),) = self._file.rows(COUNT_LATER, (kept.at,))
+            if fills <= MOST_TO_ADD or (later <= MOST_TO_ADD and kept.totals.count + later == fills):
+                return
+            ((until,),) = self._file.rows(NEWEST_KEPT, (LEFT_OUT,))
+            made = self._until(until)
+        with self._file.write():
+            values = (self._file.account_number, made.at, made.totals.count, made.sum, _written(made.totals))
+            self._file.execute(WRITE, values)
+
+    def _found(self) -> Checkpoint:
+        """Return what all fills add up to."""
+        kept, sealed = self._checkpoint(), tuple(self._file.row(SEAL))
+        found = self._added(kept, LAST)
+        fits = (found.totals.count, found.sum) == sealed
+        return found if fits or kept is NONE else self._added(NONE, LAST)
+
+    def _until(self, at: str) -> Checkpoint:
+        """Return what the fills up to a time add up to, from the checkpoint if that fits all fills."""
+        kept, sealed = self._checkpoint(), tuple(self._file.row(SEAL))
+        if kept.at <= at:
+            found = self._added(kept, at)
+            rest = self._added(Checkpoint(at, found.sum, found.totals), LAST)
+            if (rest.totals.count, rest.sum) == sealed:
+                return found
+        return self._added(NONE, at)
+
+    def _added(self, kept: Checkpoint, until: str) -> Checkpoint:
+        """Return a checkpoint with all later fills added up to a time."""
+        total = [kept.sum]
+
+        def later() -> Iterator[OwnedFill]:
+            for row_sum, *fill in self._file.streamed(LATER, (kept.at, until)):
+                total.append(combined(total.pop(), row_sum))
+                yield owned_fill(*fill)
+
+        totals = kept.totals.after(later())
+        return Checkpoint(until, total[0], totals)
+
+    def _checkpoint(self) -> Checkpoint:
+        """Return the checkpoint that was written, or the one before every fill if there is none or it is damaged."""
+        found = self._file.row(CHECKPOINT)
+        if found is None:
+            return NONE
+        at, total, body = found
+        return Checkpoint(at, total, _read(body))
+
+
+def _written(totals: Totals) -> str:
+    kept = Kept(
+        positions=tuple(totals.positions.values()),
+        spent=totals.spent,
+        last_price={symbol: decimal_text(price) for symbol, price in totals.last_price.items()},
+        last_traded={symbol: time_text(at) for symbol, at in totals.last_traded.items()},
+        last_at=totals.last_at,
+        count=totals.count,
+    )
+    return json_text(pack(kept))
+
+
+@lru_cache(maxsize=1)
+def _read(body: str) -> Totals:
+    """Return the totals from a checkpoint; its row was as it was written, so its text is too."""
+    kept = unpack(Kept, json.loads(body))
+    return Totals(
+        positions={(position.strategy, position.symbol): position for position in kept.positions},
+        spent=kept.spent,
+        last_price={symbol: Decimal(price) for symbol, price in kept.last_price.items()},
+        last_traded={symbol: parse_time(at) for symbol, at in kept.last_traded.items()},
+        last_at=kept.last_at,
+        count=kept.count,
+    )
