@@ -1,0 +1,98 @@
+"""Each part of the books is read once, however much there is to know: counted at the ledger."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.builders import NOW, fill
+from tests.fakes import MemoryLedger
+from tests.venues import FakeReader
+from tests.worlds import Scene, call, wanted
+from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.model.record import Job
+from tradebot.reconciliation.catch_up import catch_up, read_view
+from tradebot.reconciliation.read_books import read_books
+from tradebot.timetable.sessions import session_date
+
+WRITES = frozenset(
+    name for name in vars(MemoryLedger) if name.partition("_")[0] in {"apply", "put", "set", "mark", "keep", "open"}
+) | {"promise", "settle", "abandon", "retry", "book", "claim_slot", "acknowledge", "adjust_cash"}
+SNAPSHOT, QUIET_CATCH_UP = 12, 10
+"""The most reads that each may take."""
+
+
+class Counted:
+    """A ledger that counts the calls of its methods by name."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        self.ledger = ledger
+        self.calls = Counter[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.ledger, name)
+        if callable(found):
+            self.calls[name] += 1
+        return found
+
+    @property
+    def reads(self) -> Counter[str]:
+        """Return the calls that only read."""
+        return Counter({name: count for name, count in self.calls.items() if name not in WRITES})
+
+
+def grown(positions: int) -> tuple[Scene, Counted]:
+    """Return a bot that holds so many positions, each with an exit at work, and a stranger's order."""
+    scene = Scene()
+    names = [f"S{number}" for number in range(positions)]
+    scene.ledger.apply_fills([fill(number, name) for number, name in enumerate(names)], NOW)
+    scene.venue.held.update({name: fill(1).fill.quantity for name in names})
+    counted = Counted(scene.ledger)
+    scene.ledger = counted  # type: ignore[assignment]
+    return scene, counted
+
+
+@pytest.mark.parametrize("positions", [0, 1, 30])
+def test_the_books_are_read_at_once(positions: int) -> None:
+    scene, counted = grown(positions)
+    read_books(scene.ledger, NOW)
+    assert counted.calls.total() == counted.reads.total() <= SNAPSHOT
+    assert set(counted.calls.values()) == {1}
+
+
+@pytest.mark.parametrize("positions", [0, 1, 30])
+def test_a_quiet_catch_up_reads_little_and_writes_nothing(positions: int) -> None:
+    scene, counted = grown(positions)
+    reader = FakeReader(scene.venue)
+    view = read_view(reader, scene.ledger)
+    catch_up(reader, scene.ledger, view.orders, session_date(scene.ledger, NOW), NOW)
+    counted.calls.clear()
+    view = read_view(reader, scene.ledger)
+    caught = catch_up(reader, scene.ledger, view.orders, session_date(counted.ledger, NOW), NOW)
+    assert (caught.orders, caught.fills) == (0, 0)
+    assert counted.calls.keys() - counted.reads.keys() == {"keep_totals"}
+    assert counted.reads.total() <= QUIET_CATCH_UP
+
+
+def test_a_pass_reads_the_same_for_one_position_as_for_thirty() -> None:
+    found = []
+    for positions in (1, 30):
+        scene, counted = grown(positions)
+        for slot in ("open+31m", "open+36m"):
+            counted.calls.clear()
+            evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, slot))
+            scene.later(300)
+        found.append(counted.reads)
+    assert found[0] == found[1]
+    assert found[0].total() <= SNAPSHOT + QUIET_CATCH_UP + 5
+
+
+def test_each_order_adds_two_looks_at_the_trading_state_a_promise_and_how_it_ended() -> None:
+    calls = []
+    for names in (("AAPL",), ("AAPL", "MSFT")):
+        scene, counted = grown(0)
+        counted.calls.clear()
+        trade_once(scene.world(*map(wanted, names)), call())
+        assert len(scene.venue.submitted) == len(names)
+        calls.append(counted.calls.copy())
+    assert calls[1] - calls[0] == Counter(trading_state=2, promise=1, settle=1)
