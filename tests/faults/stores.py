@@ -246,7 +246,7 @@ def unsound(ledger: SqliteLedger, done: list[str], doing: str) -> Iterator[str]:
     """
     if ledger.tallies.compare_journal().missing:
         yield "the ledger holds what its journal does not"
-    kept = {f"promised {name}" for name in ledger.tallies.promised_ids()}
+    kept = {f"promised {record.intent.client_order_id}" for record in ledger.intents()}
     yield from (f"{what}, and it is not there" for what in done if what[:9] == "promised " and what not in kept)
     latches = [what for what in done if what in ("halted", "active")]
     halted = latches[-1:] == ["halted"] and doing != "active"

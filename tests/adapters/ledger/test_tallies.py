@@ -33,7 +33,6 @@ def test_intents_are_counted_by_state_and_named(books: SqliteLedger) -> None:
     books.settle(first, Reply(Outcome.ACCEPTED, make_order()), NOW)
     books.settle(second, Reply(Outcome.REJECTED, code="40310000"), minutes(1))
     assert books.tallies.intent_states() == {IntentState.ACKED: 1, IntentState.REJECTED: 1, IntentState.SENT: 1}
-    assert books.tallies.promised_ids() == {record.intent.client_order_id for record in books.intents()}
     assert (books.tallies.rejected_since(minutes(1)), books.tallies.rejected_since(minutes(2))) == (1, 0)
 
 

@@ -62,7 +62,8 @@ def books(grown: Path, tmp_path: Path) -> Iterator[SqliteLedger]:
 
 def checkpoint(books: SqliteLedger) -> tuple[int, str] | None:
     """Return how many fills the checkpoint stands for, and until when; None if there is none."""
-    return books.file.row("SELECT fills, at FROM checkpoints WHERE account = ?")
+    found: tuple[int, str] | None = books.file.row("SELECT fills, at FROM checkpoints WHERE account = ?")
+    return found
 
 
 def agree(books: SqliteLedger) -> None:

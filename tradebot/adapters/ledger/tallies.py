@@ -61,12 +61,6 @@ class Tallies:
         ((fills,),) = self._file.rows("SELECT count(*) FROM fills WHERE account = ?")
         return int(intents), int(fills)
 
-    def promised_ids(self) -> frozenset[str]:
-        """Return the id of every intent that was ever promised."""
-        return frozenset(
-            name for (name,) in self._file.streamed("SELECT client_order_id FROM intents WHERE account = ?")
-        )
-
     def compare_journal(self) -> Compared:
         """Compare the money rows with the journal; raise OperatorError if either is damaged or the journal is short."""
         with translated(self._file.folder / LEDGER):
