@@ -58,6 +58,23 @@ class SqliteLedger:
         self.put_high_water = money.put_high_water
         self.equity_peak = money.equity_peak
         self.put_equity_peak = money.put_equity_peak
+        self._offer_orders(orders)
+        self.claim_slot = passes.claim_slot
+        self.slot_claims = passes.slot_claims
+        self.sessions = passes.sessions
+        self.put_sessions = passes.put_sessions
+        self.mark_reconciled = passes.mark_reconciled
+        self.last_reconcile = passes.last_reconcile
+        self.trading_state = states.trading_state
+        self.set_trading_state = states.set_trading_state
+        self.halts = states.halts
+        self.armed = states.armed
+        self.acknowledge = foreign.acknowledge
+        self.acknowledged = foreign.acknowledged
+        self.acknowledged_since = foreign.acknowledged_since
+
+    def _offer_orders(self, orders: Orders) -> None:
+        """Offer what the port asks of intents and orders."""
         self.promise = orders.promise
         self.settle = orders.settle
         self.retry = orders.retry
@@ -72,19 +89,6 @@ class SqliteLedger:
         self.recent_orders = orders.recent_orders
         self.recent_intents = orders.recent_intents
         self.unsettled_intents = orders.unsettled_intents
-        self.claim_slot = passes.claim_slot
-        self.slot_claims = passes.slot_claims
-        self.sessions = passes.sessions
-        self.put_sessions = passes.put_sessions
-        self.mark_reconciled = passes.mark_reconciled
-        self.last_reconcile = passes.last_reconcile
-        self.trading_state = states.trading_state
-        self.set_trading_state = states.set_trading_state
-        self.halts = states.halts
-        self.armed = states.armed
-        self.acknowledge = foreign.acknowledge
-        self.acknowledged = foreign.acknowledged
-        self.acknowledged_since = foreign.acknowledged_since
 
     @classmethod
     def open(

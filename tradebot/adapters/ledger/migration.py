@@ -207,9 +207,8 @@ def _keep_totals(database: sqlite3.Connection, tables: Mapping[str, str]) -> Non
         _add(database, tables[table])
     for trigger in ("added", "changed"):
         database.execute(f"DROP TRIGGER fills_{trigger}")
-    for statement in ledger_sums.triggers((tables["fills"], tables["fill_seals"])):
-        if statement.startswith("CREATE TRIGGER fills_"):
-            database.execute(statement)
+    for statement in ledger_sums.sealing_triggers(tables["fills"]):
+        database.execute(statement)
     ((account,),) = database.execute("SELECT account FROM book")
     seal = (account, *ledger_sums.seal_of(database))
     database.execute("INSERT INTO fill_seals (account, fills, sum) VALUES (?, ?, ?)", seal)

@@ -34,8 +34,16 @@ def combined(*sums: str) -> str:
     """Return one sum of several, which doesn't depend on their order; the same sum twice cancels itself out."""
     total = 0
     for one in sums:
-        total ^= int(one or "0", 16)
+        total ^= _bits(one)
     return f"{total:0{2 * SUM_BYTES}x}" if total else ""
+
+
+def _bits(one: str) -> int:
+    """Return a sum as a number; a text that no row has as its sum gives a number that makes nothing fit."""
+    try:
+        return int(one or "0", 16)
+    except ValueError:
+        return int(_sum("", one.encode()), 16)
 
 
 def triggers(tables: Iterable[str]) -> Iterator[str]:
@@ -43,6 +51,11 @@ def triggers(tables: Iterable[str]) -> Iterator[str]:
     named = {name[1]: statement for statement in tables if (name := _NAME.match(statement))}
     for table, statement in named.items():
         yield from _triggers_of(table, statement, sealed=table == SEALED and SEALED_IN in named)
+
+
+def sealing_triggers(statement: str) -> Iterator[str]:
+    """Yield the triggers of the table of fills, given its `CREATE TABLE`, in a ledger that seals all of them."""
+    yield from _triggers_of(SEALED, statement, sealed=True)
 
 
 def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
