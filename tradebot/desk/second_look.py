@@ -80,8 +80,8 @@ def _jumped(world: World, now: datetime, quotes: Mapping[str, Quote], held: Mapp
 
 
 def _marks(facts: Facts, now: datetime) -> Mapping[str, Decimal]:
-    recorded = facts.cycles(job=Job.EVALUATE_EXITS, since=now - LOOKED_BACK)
-    return {mark.symbol: mark.price for cycle in recorded if cycle.at <= now for mark in cycle.marks}
+    exits = (cycle for cycle in facts.passes(now - LOOKED_BACK) if cycle.job is Job.EVALUATE_EXITS)
+    return {mark.symbol: mark.price for cycle in exits if cycle.at <= now for mark in cycle.marks}
 
 
 def _ask_again(market: Market, symbols: Sequence[str]) -> Mapping[str, Quote]:
