@@ -112,17 +112,27 @@ def test_where_it_tells_its_word_decides_whatever_is_shown(
             assert (said, said == 200 or answer["message"] == callers.FOREIGN) == (status, True)
 
 
+def test_the_kernel_is_asked_once_for_each_connection(place: tuple[Served, str], tmp_path: Path) -> None:
+    exchange, token = place
+    table = tmp_path / "tcp"
+    with connected(exchange, lambda local, remote: row(local, remote, os.geteuid(), 5), table) as connection:
+        assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 200
+        table.write_text(HEAD)
+        assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 200
+    with connected(exchange, lambda local, remote: row(local, remote, NOBODY, 5), table) as connection:
+        assert asked(connection, "POST", "/exchange/v1/tick", token, body={"seconds": 1})[0] == 403
+
+
 @pytest.mark.allow_hosts(["127.0.0.1", "::ffff:127.0.0.1"])
 @pytest.mark.skipif(not Path("/proc/net/tcp6").exists(), reason="needs /proc/net/tcp6")
 def test_a_connection_over_an_ipv6_socket_is_known_too(place: tuple[Served, str]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", place[0].port, timeout=60)
-    connection.sock = socket.create_connection(("::ffff:127.0.0.1", place[0].port), timeout=60)
-    assert connection.sock.family == socket.AF_INET6
-    with closing(connection):
-        assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 200
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(callers, "_CONNECTIONS", (Path("/proc/net/tcp"),))
-            assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == 403
+    for tables, status in ((callers._CONNECTIONS, 200), ((Path("/proc/net/tcp"),), 403)):
+        connection = http.client.HTTPConnection("127.0.0.1", place[0].port, timeout=60)
+        connection.sock = socket.create_connection(("::ffff:127.0.0.1", place[0].port), timeout=60)
+        assert connection.sock.family == socket.AF_INET6
+        with closing(connection), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(callers, "_CONNECTIONS", tables)
+            assert asked(connection, "POST", "/exchange/v1/tick", body={"seconds": 1})[0] == status
 
 
 def test_a_connection_that_is_gone_before_it_is_looked_at_is_no_request_without_a_socket() -> None:

@@ -6,10 +6,12 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from starlette.types import Scope
 
 from tradebot.exchange.control_token import TOKEN_FILE, TOKEN_HEADER, fits
+from tradebot.exchange.faces.web import CONNECTION
 
 FOREIGN = "only the user who runs this exchange can control it"
 UNTOLD = f"can't tell which user sent this request: send the content of {TOKEN_FILE} as {TOKEN_HEADER}"
@@ -26,11 +28,22 @@ def objection(scope: Scope, token: str | None) -> str | None:
     if "client" not in scope and "server" not in scope:
         # There was no server: an application was called in its own process. A server always sets both keys.
         return None
-    owner = _owner(scope.get("client"), scope.get("server"))
+    owner = _owner_of(scope)
     if owner is not None:
         return None if owner in (_ROOT, os.geteuid()) else FOREIGN
     tokens = [value for name, value in scope["headers"] if name == _HEADER]
     return None if token is not None and len(tokens) == 1 and fits(tokens[0], token) else UNTOLD
+
+
+def _owner_of(scope: Scope) -> int | None:
+    """Return the user id of the client's socket; ask once per connection, because a socket keeps its owner."""
+    connection: Any = scope.get("state", {}).get(CONNECTION)
+    owner: int | None = getattr(connection, "owner", None)
+    if owner is None:
+        owner = _owner(scope.get("client"), scope.get("server"))
+        if connection is not None:
+            connection.owner = owner
+    return owner
 
 
 def _owner(client: tuple[str, int] | None, server: tuple[str, int] | None) -> int | None:

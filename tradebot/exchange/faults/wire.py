@@ -34,6 +34,8 @@ class Protocol(H11Protocol):
         self.app_state = {**self.app_state, CONNECTION: self}
         self._deadline: asyncio.TimerHandle | None = None
         self._held: RequestResponseCycle | None = None
+        self.owner: int | None = None
+        """The user id of the client's socket, once the kernel has told it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or refuse it if there are too many: without file descriptors nobody can be served."""
