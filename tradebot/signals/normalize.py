@@ -26,7 +26,9 @@ FUTURE_TOLERANCE_S = 5.0
 LONGEST_TEXT = 128
 LONGEST_NUMBER = 100
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
+_LARGEST = Decimal("1e18")
 _MOST_PLACES = 99
+_NUMBERS = (str, int, Decimal, float)
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
 
 
@@ -183,7 +185,7 @@ def _text(row: Row, name: str) -> str:
 def _number(row: Row, name: str) -> Decimal:
     """Read a number from text, an integer or a decimal: the source may send the same field as any of these."""
     value = _present(row, name)
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal | float):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise BadRowError(f"{name} is not a number")
     text = str(value)
     if len(text) > LONGEST_NUMBER:
@@ -192,7 +194,7 @@ def _number(row: Row, name: str) -> Decimal:
         number = Decimal(text)
     except InvalidOperation:
         raise BadRowError(f"{name} is not a number") from None
-    if not number.is_finite() or abs(number) > Decimal("1e18") or number.adjusted() < -_MOST_PLACES:
+    if not number.is_finite() or abs(number) > _LARGEST or number.adjusted() < -_MOST_PLACES:
         raise BadRowError(f"{name} is not a usable number")
     return number
 
@@ -213,9 +215,10 @@ def _positive(row: Row, name: str) -> Decimal:
 
 def _count(row: Row, name: str) -> int:
     number = _not_negative(row, name)
-    if number != int(number):
+    whole = int(number)
+    if number != whole:
         raise BadRowError(f"{name} is not a whole number")
-    return int(number)
+    return whole
 
 
 def _right(text: str) -> Right:
