@@ -1,5 +1,6 @@
 """Compare the current configuration with the one a person approved. Anything looser closes entries."""
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -26,7 +27,10 @@ def effective(settings: Frozen) -> dict[str, Any]:
 
 def differences(settings: Frozen, baseline: Baseline, origins: Mapping[str, str]) -> tuple[Difference, ...]:
     """Return each setting whose value differs from the approved one, in the order of the configuration."""
-    return tuple(_differences(type(settings), _leaves(effective(settings)), _leaves(baseline.values), origins))
+    now, approved = effective(settings), baseline.values
+    if _text(now) == _text(approved):
+        return ()
+    return tuple(_differences(type(settings), _leaves(now), _leaves(approved), origins))
 
 
 def accepted_exits(rules: ExitRules, baseline: Baseline) -> ExitRules:
@@ -121,6 +125,11 @@ def _source(origins: Mapping[str, str], name: str) -> str:
     return f"release default: {origin}" if origin in SHIPPED else origin
 
 
+def _text(values: Mapping[str, Any]) -> str:
+    """Return values as JSON, which differs where values or their types do."""
+    return json.dumps(values, sort_keys=True)
+
+
 def _leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
     """Return all leaf values by their path; an empty mapping counts as a leaf."""
     if not isinstance(value, dict) or not value:
@@ -130,6 +139,8 @@ def _leaves(value: Any, path: Keys = ()) -> dict[Keys, Any]:
 
 def _plain(value: Any) -> Any:
     """Return a value in the form JSON stores it; equal numbers get equal text."""
+    if type(value) is str:
+        return value
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
