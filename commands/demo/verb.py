@@ -113,8 +113,8 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
     assert session is not None, "the exchange opened on a day that the calendar has no session for"
     minutes = min(minutes, int((session.close - now).total_seconds()) // 60)
     for minute in range(1, minutes + 1):
-        app.engine.sleep(60)
-        for slot in due_at(app.settings.timetable, session, app.engine.now()):
+        now = app.engine.sleep(60).now
+        for slot in due_at(app.settings.timetable, session, now):
             _run_job(app, slot.job)
         progress(minute, minutes)
     reconcile.run(app, by="demo")
