@@ -121,7 +121,9 @@ def measure_here(what: str, *words: str) -> None:
 def in_turn(checkouts: Sequence[Path], *words: str) -> list[Measured]:
     """Measure each checkout in turn, and return the medians of each."""
     rounds = [[measured(checkout, *words) for checkout in checkouts] for _ in range(ROUNDS)]
-    return [{name: statistics.median(one[name] for one in each) for name in each[0]} for each in zip(*rounds, strict=True)]
+    return [
+        {name: statistics.median(one[name] for one in each) for name in each[0]} for each in zip(*rounds, strict=True)
+    ]
 
 
 def main(checkouts: Sequence[Path]) -> None:

@@ -90,11 +90,14 @@ def _dataclass_encoder(kind: Any, packed: bool) -> Step:
     steps = tuple(_encoder(hints[name], packed) for name in names)
     read = attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
 
+    changing = tuple((place, step) for place, step in enumerate(steps) if step is not _unchanged)
+
     def as_list(value: Any) -> list[Any]:
-        return [
-            item if item is None or step is _unchanged else step(item)
-            for step, item in zip(steps, read(value), strict=True)
-        ]
+        items = list(read(value))
+        for place, step in changing:
+            if items[place] is not None:
+                items[place] = step(items[place])
+        return items
 
     if packed:
         return as_list
@@ -111,7 +114,9 @@ def _union_encoder(members: tuple[Any, ...], packed: bool) -> Step:
 
 
 def _encode_scalar(value: Any) -> Any:
-    return {"decimal": decimal_text(value)} if isinstance(value, Decimal) else _finite(value)
+    if isinstance(value, Decimal):
+        return {"decimal": decimal_text(value)}
+    return _finite(value) if isinstance(value, float) else value
 
 
 def _finite(value: Any) -> Any:
@@ -121,7 +126,7 @@ def _finite(value: Any) -> Any:
 
 
 def _optional(step: Step) -> Step:
-    return lambda value: None if value is None else step(value)
+    return step if step is _unchanged else lambda value: None if value is None else step(value)
 
 
 def _tuple_encoder(step: Step) -> Step:
@@ -148,7 +153,7 @@ def _decoder(kind: Any, packed: bool) -> Step:
     if kind in _DECODERS:
         return _DECODERS[kind]
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind
+        return _enum_decoder(kind)
     if origin in (UnionType, Union):
         return _union_decoder(arguments, packed)
     if origin is tuple and arguments[1:] == (...,):
@@ -204,6 +209,12 @@ def _union_decoder(members: tuple[Any, ...], packed: bool) -> Step:
         return _checked(value, allowed)
 
     return from_scalar
+
+
+def _enum_decoder(kind: type[StrEnum]) -> Step:
+    members = {member.value: member for member in kind}
+    # Text that no member has is left to the enum itself, which raises ValueError.
+    return lambda value: members[value] if type(value) is str and value in members else kind(value)
 
 
 def _tuple_decoder(step: Step) -> Step:
