@@ -124,19 +124,19 @@ class SqliteFacts:
 
     def record(self, cycle: CycleRecord) -> None:
         """Store one pass of a job with all its candidates and decisions, replacing any pass with the same id."""
-        head = json_text(pack(replace(cycle, candidates=())))
+        head, at = json_text(pack(replace(cycle, candidates=()))), time_text(cycle.at)
         with self._write():
             self._database.execute(
                 "DELETE FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?",
                 (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
             )
             row = self._database.execute(
-                "INSERT INTO cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, time_text(cycle.at), head)
+                "INSERT INTO cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)
             ).lastrowid
             self._database.executemany(
                 "INSERT INTO candidates (cycle, position, symbol, at, body) VALUES (?, ?, ?, ?, ?)",
                 [
-                    (row, position, item.candidate.symbol, time_text(cycle.at), json_text(pack(item)))
+                    (row, position, item.candidate.symbol, at, json_text(pack(item)))
                     for position, item in enumerate(cycle.candidates)
                 ],
             )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 LONGEST_DECIMAL = 60
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class CodecError(ValueError):
@@ -42,6 +43,6 @@ def parse_time(text: str) -> datetime:
 def json_text(value: object) -> str:
     """Return compact JSON; raise CodecError for NaN and infinity."""
     try:
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return _COMPACT.encode(value)
     except ValueError as error:
         raise CodecError(f"a number that is not finite can't be stored: {error}") from error
