@@ -56,9 +56,10 @@ def sessions(count: int) -> list[Session]:
 def traded(first: int, last: int, of: int) -> Iterator[Traded]:
     """Yield the orders `first` to `last` of so many, the newest of today; each symbol is bought, then sold."""
     past = [session for session in sessions(of // A_SESSION + 2) if session.open < NOW]
-    begins = len(past) - ((of - 1) // A_SESSION + 1)
+    begins, missing = len(past) - ((of - 1) // A_SESSION + 1), -of % A_SESSION
     for number in range(first, last):
-        day, place = divmod(number, A_SESSION)
+        # The first session is the one that isn't full, so that a pass has as much from today whatever the size.
+        day, place = divmod(number + missing, A_SESSION)
         session = past[begins + day]
         yield _traded(number, session.date, session.open + BUSY * place / A_SESSION)
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger import sums as ledger_sums
+from tradebot.adapters.ledger.custody import Custody
 from tradebot.adapters.ledger.schema import BUSY_TIMEOUT_S, TABLES, create_tables, open_database, translated
 from tradebot.adapters.state.state_folder import DAMAGED, JOURNAL, LEDGER, REBUILD, in_place
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError
@@ -32,7 +33,7 @@ class LedgerFile:
         self.account_number = account_number
         self._journal: journal.Journal | None = None
         self._opened = _stat(self.path)
-        self._checked_version: int | None = None
+        self._custody = Custody(folder)
 
     @classmethod
     def open(
@@ -77,8 +78,9 @@ class LedgerFile:
         return self._opened is not None and in_place(self.path, self._opened)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and leave a note for other processes if the books are known to be sound."""
         self.database.close()
+        self.keep_custody(patient=True)
         if self._journal is not None:
             self._journal.close()
             self._journal = None
@@ -88,7 +90,8 @@ class LedgerFile:
 
         Raises OperatorError, exit 3, if the books were rebuilt and nobody has accepted that yet.
         """
-        self.check()
+        if not (self._custody.unbroken(self.version()) and self._custody.read_here):
+            self._read_books()
         name = self.rebuilt()
         if name is not None:
             raise OperatorError(
@@ -118,15 +121,23 @@ class LedgerFile:
         return head
 
     def check(self) -> None:
-        """Read and check ledger and journal, unless only this process has written since it last did.
+        """Read and check ledger and journal, unless they are still as they were when this was last done today.
 
         Raises what `check_pages` and `check_journal` raise.
         """
-        version = self.version()
-        if self._checked_version != version:
-            self.check_pages()
-            self.check_journal()
-            self._checked_version = version
+        if not (self._custody.unbroken(self.version()) and self._custody.of_today()):
+            self._read_books()
+
+    def keep_custody(self, *, patient: bool = False) -> None:
+        """Let other processes know that the books are sound, if this one knows; `patient` may wait a moment."""
+        self._custody.keep(patient=patient)
+
+    def _read_books(self) -> None:
+        before = self._custody.look()
+        self.check_pages()
+        self.check_journal()
+        self._custody.begin(before, self.version())
+        self._custody.keep()
 
     def version(self) -> int:
         """Return a number that changes whenever another connection has written."""
@@ -163,13 +174,20 @@ class LedgerFile:
         with translated(self.path):
             self._require_in_place()
             self.database.execute("BEGIN IMMEDIATE")
+            before = self.version()
+            unbroken = self._custody.unbroken(before)
             try:
                 yield
                 with around("ledger_file.commit"):
                     self.database.execute("COMMIT")
+            except BaseException:
+                self._custody.drop()
+                raise
             finally:
                 if self.database.in_transaction:
                     self.database.execute("ROLLBACK")
+            if unbroken:
+                self._custody.carry_on(before, self.version)
 
     def _require_in_place(self) -> None:
         """Raise if the file was removed or replaced while it was open: anything written to it would be lost."""

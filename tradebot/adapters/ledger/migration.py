@@ -65,6 +65,7 @@ WITHOUT_NAMES = (
 """Tables up to version 4, which kept the names by which rows are found only inside their texts."""
 INDEXES = frozenset(
     {
+        "intents_by_target",
         "orders_by_time",
         "orders_unpromised",
         "orders_by_client_order_id",

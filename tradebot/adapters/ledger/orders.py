@@ -23,7 +23,7 @@ STATE_AFTER = {
     Outcome.UNKNOWN: IntentState.UNKNOWN,
 }
 EVER = time_text(datetime.min.replace(tzinfo=UTC))
-# These queries name their index: SQLite would otherwise read all rows ever written, to get them in order.
+# Queries name their index, or the order of tables by CROSS JOIN: SQLite would otherwise read all rows ever written.
 UNRESOLVED = """SELECT intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_state
     WHERE account = ? AND state IN ('sent', 'unknown') AND session BETWEEN ? AND ? ORDER BY sequence"""
 OF_SESSIONS = """SELECT intent, state, code, message, updated_at FROM intents INDEXED BY intents_by_session
@@ -37,12 +37,12 @@ RECENT = """SELECT body FROM orders INDEXED BY orders_by_time
 CHAINS = """WITH RECURSIVE asked (venue_id) AS (SELECT value FROM json_each(?2) UNION
     SELECT orders.venue_id FROM asked CROSS JOIN orders INDEXED BY orders_replaced
     ON orders.account = ?1 AND orders.replaced_by = asked.venue_id)
-    SELECT body FROM orders WHERE account = ?1 AND venue_id IN asked"""
+    SELECT body FROM asked CROSS JOIN orders ON account = ?1 AND orders.venue_id = asked.venue_id"""
 PROMISE = """UPDATE orders INDEXED BY orders_by_client_order_id SET promised = 1
     WHERE account = ? AND client_order_id = ? AND promised = 0"""
 """Note that an order which was reported before is one of ours; usually there is none."""
-PROMISED = """SELECT client_order_id, intent, state, code, message, updated_at FROM intents
-    WHERE account = ? AND client_order_id IN (SELECT value FROM json_each(?))"""
+PROMISED = """SELECT client_order_id, intent, state, code, message, updated_at
+    FROM json_each(?2) CROSS JOIN intents ON account = ?1 AND client_order_id = value"""
 LIVELY = """SELECT body FROM (
     SELECT sequence, body FROM orders INDEXED BY orders_working WHERE account = ?1 AND terminal = 0
     UNION SELECT sequence, body FROM orders INDEXED BY orders_by_time WHERE account = ?1 AND applied_at >= ?2

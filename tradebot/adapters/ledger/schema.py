@@ -40,6 +40,8 @@ TABLES = (
     ) WITHOUT ROWID""",
     "CREATE INDEX intents_by_session ON intents (account, session)",
     "CREATE INDEX intents_by_state ON intents (account, state)",
+    """CREATE INDEX intents_by_target ON intents (account, intent ->> '$.target_venue_id')
+        WHERE intent ->> '$.target_venue_id' IS NOT NULL""",
     """CREATE TABLE orders (
         account TEXT NOT NULL REFERENCES book, sequence INTEGER NOT NULL, venue_id TEXT NOT NULL,
         client_order_id TEXT NOT NULL, replaced_by TEXT, terminal INTEGER NOT NULL,

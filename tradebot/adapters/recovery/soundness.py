@@ -1,4 +1,4 @@
-"""Read the books through before every pass, so that nothing is decided or sent based on damaged books."""
+"""Check the books before every pass, so that nothing is decided or sent based on damaged books."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -25,15 +25,19 @@ def hold(
 ) -> Iterator[None]:
     """Hold the folder's lock over sound books; DamagedBooksError if they are damaged, as in `require_sound`.
 
-    `books` are the folder's books if they are already open; what they have read through isn't read again.
-    `first` runs under the lock before the books are read through. If it finds them damaged, the reading will say more.
+    `books` are the folder's books if they are already open. `first` runs under the lock before the books are checked.
+    If it finds them damaged, the check will say more.
     """
     with lock.hold(folder.path, verb):
         require_own(folder)
         with suppress(DamagedBooksError):
             first()
         require_sound(folder, events, books)
-        yield
+        try:
+            yield
+        finally:
+            if books is not None:
+                books.keep_custody()
 
 
 def require_own(folder: StateFolder) -> None:
@@ -48,7 +52,7 @@ def require_own(folder: StateFolder) -> None:
 
 
 def require_sound(folder: StateFolder, events: Events, books: LedgerFile | None = None) -> None:
-    """Read ledger and journal through; if anything is wrong, halt the bot first.
+    """Check ledger and journal as `LedgerFile.check` does; if anything is wrong, halt the bot first.
 
     A ledger that can't be trusted is moved to the quarantine with everything that belongs to it, and DamagedBooksError
     says where. A damaged journal with a sound ledger only halts: exits go on from the ledger as long as they can be

@@ -24,6 +24,8 @@ FACTS = "facts.db"
 JOURNAL = "journal.jsonl"
 EVENTS = "system_events.jsonl"
 EXCHANGE = "exchange"
+CHECKED = "books.checked"
+"""When ledger and journal were last read through, and how the system reported them since."""
 PLANS = "plans"
 SENDING = "sending"
 """Which order is being sent; this only counts while the send lock is held."""
@@ -37,6 +39,7 @@ OWN_FILES = (
     f"{FACTS}-wal",
     f"{FACTS}-shm",
     JOURNAL,
+    CHECKED,
     EVENTS,
     "ARMED",
     "HALT",

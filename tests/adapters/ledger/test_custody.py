@@ -1,0 +1,182 @@
+"""Books that nobody else has touched are read through once a day; after any other change they are read again."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.ledger import old_books
+from tests.adapters.ledger.by_hand import edit
+from tests.adapters.samples import PASSED, make_intent
+from tradebot.adapters.faults import failpoint
+from tradebot.adapters.ledger import custody
+from tradebot.adapters.ledger.file import LedgerFile
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.errors import OperatorError
+
+NOTE = "books.checked"
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows by one each time the books are read through."""
+    read, check = list[str](), LedgerFile.check_pages
+
+    def counted(self: LedgerFile) -> int:
+        read.append("pages")
+        return check(self)
+
+    monkeypatch.setattr(LedgerFile, "check_pages", counted)
+    return read
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder whose books were read through a moment ago."""
+    path = old_books.make(tmp_path / "state").path
+    check(path)
+    return path
+
+
+def check(path: Path) -> None:
+    """Check the books as a new process does."""
+    with closing(LedgerFile.open(path, read_only=True)) as books:
+        books.check()
+
+
+def write(path: Path, slot: str) -> None:
+    """Write to the books as another process does, which checks them first."""
+    with closing(SqliteLedger.open(path)) as books:
+        books.file.check()
+        assert books.promise(make_intent(slot), (PASSED,))
+
+
+def test_books_that_were_read_through_are_believed_until_something_else_writes(folder: Path, reads: list[str]) -> None:
+    check(folder)
+    write(folder, "open+90m")
+    check(folder)
+    assert reads == []
+    edit(folder / "ledger.db", "PRAGMA user_version = 5")
+    check(folder)
+    assert reads == ["pages"]
+
+
+def flipped(path: Path) -> None:
+    """Flip a bit in place and put back the time of the last change, as a careless repair does."""
+    before, whole = path.stat(), path.read_bytes()
+    place = whole.rindex(b"a storm") if path.suffix == ".jsonl" else whole.rindex(b"187.25")
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(bytes([whole[place] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def shorter(path: Path) -> None:
+    """Cut the file in half."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "journal.jsonl"])
+@pytest.mark.parametrize("harm", [flipped, shorter])
+def test_damage_is_found_at_once_even_if_it_keeps_size_and_time(
+    folder: Path, harm: Callable[[Path], None], name: str
+) -> None:
+    harm(folder / name)
+    with pytest.raises(OperatorError):
+        check(folder)
+
+
+def test_an_older_copy_put_back_is_read_through(folder: Path, reads: list[str]) -> None:
+    shutil.copy2(folder / "ledger.db", folder / "copy")
+    write(folder, "open+90m")
+    (folder / "copy").rename(folder / "ledger.db")
+    check(folder)
+    assert reads == ["pages"]
+
+
+def test_a_copied_folder_is_read_through(folder: Path, reads: list[str]) -> None:
+    shutil.copytree(folder, folder.with_name("copied"))
+    check(folder.with_name("copied"))
+    assert reads == ["pages"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda note: note | {"boot": "another"},
+        lambda note: note | {"day": "2026-01-05"},
+        lambda note: note | {"at_ns": note["ledger"][-1] + 1},
+        lambda note: {},
+        lambda note: [],
+    ],
+)
+def test_a_note_of_another_day_or_start_or_one_that_may_be_late_or_is_damaged_is_not_believed(
+    folder: Path, reads: list[str], spoil: Callable[[dict[str, object]], object]
+) -> None:
+    note = json.loads((folder / NOTE).read_text())
+    (folder / NOTE).write_text(json.dumps(spoil(note)))
+    check(folder)
+    check(folder)
+    assert reads == ["pages"], "the second time, the new note is believed"
+
+
+def test_without_a_name_for_this_start_of_the_machine_every_process_reads(
+    folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custody, "BOOT", folder / "missing")
+    for _ in range(2):
+        check(folder)
+    assert reads == ["pages"] * 2
+
+
+def test_open_books_are_read_through_again_on_the_next_day(
+    folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(SqliteLedger.open(folder)) as books:
+        books.file.check()
+        monkeypatch.setattr(custody, "_today", lambda: date(2199, 1, 1))
+        books.file.check()
+        books.file.check()
+    assert reads == ["pages"]
+
+
+def test_what_may_add_risk_again_is_read_through_whatever_the_note_says(folder: Path, reads: list[str]) -> None:
+    with closing(SqliteLedger.open(folder)) as books:
+        books.file.check_whole()
+        books.file.check_whole()
+    assert reads == ["pages"]
+
+
+def test_a_commit_that_failed_ends_the_trust(folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(point: str) -> None:
+        if point == "ledger_file.commit.before":
+            raise OSError
+
+    with closing(SqliteLedger.open(folder)) as books:
+        books.file.check()
+        with monkeypatch.context() as patched, pytest.raises(OperatorError):
+            patched.setattr(failpoint, "hook", fails)
+            books.promise(make_intent("open+90m"), (PASSED,))
+        books.file.check()
+    assert reads == ["pages"]
+
+
+def test_books_changed_between_two_checks_of_an_open_ledger_are_read_through(folder: Path) -> None:
+    with closing(SqliteLedger.open(folder)) as books:
+        books.file.check()
+        flipped(folder / "journal.jsonl")
+        with pytest.raises(OperatorError):
+            books.file.check()
+
+
+def test_a_note_is_kept_only_once_it_can_be_believed(folder: Path) -> None:
+    write(folder, "open+90m")
+    note = json.loads((folder / NOTE).read_text())
+    changed = max(note["ledger"][-1], note["journal"][-1])
+    assert changed + custody.COARSE_NS < note["at_ns"] <= time.time_ns()
