@@ -160,9 +160,10 @@ def test_a_commit_that_failed_ends_the_trust(folder: Path, reads: list[str], mon
 
     with closing(SqliteLedger.open(folder)) as books:
         books.file.check()
-        with monkeypatch.context() as patched, pytest.raises(OperatorError):
-            patched.setattr(failpoint, "hook", fails)
+        monkeypatch.setattr(failpoint, "hook", fails)
+        with pytest.raises(OperatorError):
             books.promise(make_intent("open+90m"), (PASSED,))
+        monkeypatch.setattr(failpoint, "hook", None)
         books.file.check()
     assert reads == ["pages"]
 
