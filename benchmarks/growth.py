@@ -2,7 +2,8 @@
 
 Every verb is a process of its own, and its memory the largest that it ever held, interpreter and imports included.
 The venue is a stand-in on loopback that tells exactly what the books hold. `python -m benchmarks.growth 1000` measures
-one size; names of steps (look, halt, backup, recover) measure those alone.
+one size; names of steps (look, halt, backup, recover) measure those alone. `python -m benchmarks.growth flat` compares
+passes and views at all sizes instead, which are made below `state/flat` and kept there for the next time.
 """
 
 import os
@@ -19,12 +20,14 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.support import flat
 from benchmarks.support.grown import CANCELLED
 
 PROGRAM = Path(sys.executable).with_name("tradebot")
 ROOT = Path(__file__).parents[1]
 STATE = ROOT / "state"
 SIZES = (1_000, 10_000, 100_000)
+FLAT_SIZES = (*SIZES, 300_000)
 BACKUPS = 30
 SESSIONS = 250
 """So many sessions the books have seen, whatever they hold: one more adds as much."""
@@ -225,9 +228,12 @@ def _number(value: float | None) -> str:
 
 def main(words: list[str]) -> None:
     """Measure the sizes named, all of them without one; names of steps leave out the others."""
+    os.environ.pop("TRADEBOT_STATE", None)
+    if "flat" in words:
+        flat.measure(STATE / "flat", [int(word) for word in words if word.isdigit()] or FLAT_SIZES, PROGRAM)
+        return
     sizes = [int(word) for word in words if word.isdigit()] or SIZES
     steps = frozenset(word for word in words if not word.isdigit()) or frozenset({"look", "halt", "backup", "recover"})
-    os.environ.pop("TRADEBOT_STATE", None)
     for size in sizes:
         measure(size, steps)
 

@@ -29,6 +29,7 @@ from tests.builders import best_price
 from tests.faults.together import DIED, Child, Ended, Turn, alone, together
 from tradebot.adapters.facts.facts import SqliteFacts
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.recovery import leftovers
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.state.events import JsonlEvents
@@ -36,6 +37,7 @@ from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.baseline import Baseline
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.order import OrderStatus, Outcome, Reply
+from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark, TradingState
 
 Write = Callable[[Path], None]
@@ -146,8 +148,15 @@ def traded(number: int) -> list[tuple[str, Write]]:
         (f"promised {lost.client_order_id}", Books(lambda ledger: _ignored(ledger.promise(lost, (PASSED,))))),
         (f"given up {number}", Books(given_up)),
         (f"slot {number}", Books(lambda ledger: _ignored(ledger.claim_slot("trade-once", DAY, f"s{number}", "", at)))),
+        (f"kept totals {number}", Books(keep_totals)),
+        (f"late {number}", Books(lambda ledger: _ignored(ledger.apply_fills([make_fill(f"late{number}")], at)))),
         (f"compared {number}", Books(lambda ledger: ledger.mark_reconciled(ReconcileMark(at, 0, 0)))),
     ]
+
+
+def keep_totals(ledger: SqliteLedger) -> None:
+    """Write a checkpoint of all fills: books as small as these have none if the newest ones are left out."""
+    FillTotals(ledger.file, left_out=0).keep_totals()
 
 
 def activity(number: int, at: datetime) -> Booking:
@@ -246,6 +255,8 @@ def unsound(ledger: SqliteLedger, done: list[str], doing: str) -> Iterator[str]:
     """
     if ledger.tallies.compare_journal().missing:
         yield "the ledger holds what its journal does not"
+    if ledger.totals() != Totals.of(ledger.fills()):
+        yield "the totals are not what the fills add up to"
     kept = {f"promised {record.intent.client_order_id}" for record in ledger.intents()}
     yield from (f"{what}, and it is not there" for what in done if what[:9] == "promised " and what not in kept)
     latches = [what for what in done if what in ("halted", "active")]
@@ -264,6 +275,8 @@ def left(folder: Path) -> Mapping[str, object]:
             "intents": ledger.intents(),
             "orders": ledger.orders(),
             "fills": ledger.fills(),
+            "totals": ledger.totals(),
+            "checkpoint": ledger.file.rows("SELECT at, fills, body FROM checkpoints WHERE account = ?"),
             "slots": ledger.slot_claims(DAY),
             "state": ledger.trading_state().state,
             "cash": (ledger.opening_cash(), ledger.cash_adjustments()),

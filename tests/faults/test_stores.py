@@ -9,7 +9,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.faults import stores
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
+from tradebot.adapters.ledger.totals import LAST, FillTotals
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
@@ -34,3 +36,12 @@ def test_whatever_is_killed_between_two_effects_loses_nothing_that_was_done(
     assert found["hits"] >= KILLS
     missed = {point for point in every_point() if point.startswith(STORES)} - set(found["hit"])
     assert {point.rpartition(".")[0] for point in missed} <= set(OFF_THE_ROAD)
+
+
+def test_a_checkpoint_that_is_believed_without_its_seal_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A fill comes late in each round, so whoever believes the checkpoint misses it.
+    monkeypatch.setattr(FillTotals, "_found", lambda self: self._added(self._checkpoint(), LAST))
+    found = stores.campaign(tmp_path, 1, range(1))
+    assert any("the totals are not what the fills add up to" in problem for problem in found.problems)

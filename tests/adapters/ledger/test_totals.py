@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from tests.adapters.ledger.by_hand import edit
 from tests.adapters.samples import ACCOUNT, NOW, make_fill
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.totals import LEFT_OUT, MOST_TO_ADD
+from tradebot.adapters.ledger.totals import LEFT_OUT
 from tradebot.errors import DamagedBooksError
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill
 from tradebot.model.totals import Totals
 
+MOST_TO_ADD = 2 * LEFT_OUT
 MANY = MOST_TO_ADD + 100
 SYMBOLS, OWNERS = ("AAPL", "MSFT", "XOM"), ("flow", "other", FOREIGN)
 
@@ -179,3 +180,18 @@ def test_an_activity_moves_what_was_already_added_up(books: SqliteLedger) -> Non
     split = replace(traded(MANY, 30, owner="flow"), origin=Origin.ACTIVITY, about="s1")
     books.apply_fills([split], NOW)
     agree(books)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        f"UPDATE fills SET body = replace(body, '\"quantity\":\"', '\"quantity\":\"9') WHERE activity_id = 'f{MANY - 1}'",
+        "UPDATE fill_seals SET fills = fills + 1",
+        "UPDATE fill_seals SET sum = ''",
+        "DELETE FROM fill_seals",
+    ],
+)
+def test_a_changed_fill_or_seal_is_not_added_up(books: SqliteLedger, damage: str) -> None:
+    assert edit(books.file.path, damage) == 1
+    with pytest.raises(DamagedBooksError, match="is not as it was written"):
+        books.totals()

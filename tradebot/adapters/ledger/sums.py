@@ -71,6 +71,11 @@ def _triggers_of(table: str, statement: str, *, sealed: bool) -> Iterator[str]:
     yield f"CREATE TRIGGER {table}_changed AFTER UPDATE OF {', '.join(columns)} ON {table} BEGIN {write}{changed} END"
 
 
+def as_written(table: str, tables: Iterable[str]) -> str:
+    """Return the expression that is true for the rows of a table that match their sums; `tables` create the ledger."""
+    return f"{SUM} IS {call(table, _summed(tables)[table], '')}"
+
+
 def differences(database: sqlite3.Connection, tables: Iterable[str]) -> Iterator[str]:
     """Yield a sentence for each table with rows that don't match their sums, and for wrong counts of rows and fills."""
     counted, tables = 0, tuple(tables)

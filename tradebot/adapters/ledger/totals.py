@@ -16,26 +16,28 @@ from typing import NamedTuple
 
 from tradebot.adapters.ledger.bodies import owned_fill
 from tradebot.adapters.ledger.file import LedgerFile
-from tradebot.adapters.ledger.sums import SUM, call, combined
+from tradebot.adapters.ledger.schema import TABLES
+from tradebot.adapters.ledger.sums import as_written, combined
+from tradebot.adapters.state.state_folder import REBUILD
 from tradebot.adapters.text.canonical import decimal_text, json_text, parse_time, time_text
 from tradebot.adapters.text.codec import pack, unpack
+from tradebot.errors import DamagedBooksError
 from tradebot.model.position import OwnedFill, Position
 from tradebot.model.totals import Totals
 
 LEFT_OUT = 200
-"""A new checkpoint leaves out this many of the newest fills, because fills may come late."""
+"""A new checkpoint leaves out this many of the newest fills, because fills may come late.
 
-MOST_TO_ADD = 2 * LEFT_OUT
-"""If more fills than this follow the checkpoint, a new one is written."""
+If more than twice as many follow the checkpoint, a new one is written.
+"""
 
 LAST = "~"
 """A text after every time."""
 
-LATER = """SELECT row_sum, body, origin, about FROM fills INDEXED BY fills_by_time
-    WHERE account = ? AND at > ? AND at <= ? ORDER BY at, sequence"""
-SEAL = "SELECT fills, sum FROM fill_seals WHERE account = ?"
-_AS_WRITTEN = call("checkpoints", ("account", "at", "fills", "sum", "body", "schema"), "")
-CHECKPOINT = f"SELECT at, sum, body FROM checkpoints WHERE account = ? AND {SUM} IS {_AS_WRITTEN}"  # noqa: S608 - our own names
+LATER = f"""SELECT {as_written("fills", TABLES)}, row_sum, body, origin, about FROM fills INDEXED BY fills_by_time
+    WHERE account = ? AND at > ? AND at <= ? ORDER BY at, sequence"""  # noqa: S608 - our own names
+SEAL = f"SELECT {as_written('fill_seals', TABLES)}, fills, sum FROM fill_seals WHERE account = ?"  # noqa: S608 - as above
+CHECKPOINT = f"SELECT at, sum, body FROM checkpoints WHERE account = ? AND {as_written('checkpoints', TABLES)}"  # noqa: S608 - as above
 WRITE = """INSERT INTO checkpoints (account, at, fills, sum, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE
     SET at = excluded.at, fills = excluded.fills, sum = excluded.sum, body = excluded.body"""
 COUNT_LATER = "SELECT count(*) FROM fills INDEXED BY fills_by_time WHERE account = ? AND at > ?"
@@ -68,24 +70,32 @@ class Kept:
 
 
 class FillTotals:
-    """What all fills add up to, starting from the checkpoint if there is one."""
+    """What all fills add up to, starting from the checkpoint if there is one.
 
-    def __init__(self, file: LedgerFile) -> None:
+    A checkpoint leaves out the newest `left_out` fills; fewer make sense only for small books.
+    """
+
+    def __init__(self, file: LedgerFile, left_out: int = LEFT_OUT) -> None:
         self._file = file
+        self._left_out = left_out
 
     def totals(self) -> Totals:
-        """Return what all fills and adjustments add up to; a checkpoint that doesn't fit them is ignored."""
+        """Return what all fills and adjustments add up to; a checkpoint that doesn't fit them is ignored.
+
+        Raises DamagedBooksError if a row that is added up, or the seal over all fills, is not as it was written.
+        """
         with self._file.reading():
             return self._found().totals
 
     def keep_totals(self) -> None:
         """Write a new checkpoint if readers have too much to add up, or if the one there doesn't fit."""
         with self._file.reading():
-            kept, (fills, _) = self._checkpoint(), self._file.row(SEAL)
+            kept, (fills, _) = self._checkpoint(), self._sealed()
             ((later,),) = self._file.rows(COUNT_LATER, (kept.at,))
-            if fills <= MOST_TO_ADD or (later <= MOST_TO_ADD and kept.totals.count + later == fills):
+            most = 2 * self._left_out
+            if fills <= most or (later <= most and kept.totals.count + later == fills):
                 return
-            ((until,),) = self._file.rows(NEWEST_KEPT, (LEFT_OUT,))
+            ((until,),) = self._file.rows(NEWEST_KEPT, (self._left_out,))
             made = self._until(until)
         with self._file.write():
             values = (self._file.account_number, made.at, made.totals.count, made.sum, _written(made.totals))
@@ -93,14 +103,14 @@ class FillTotals:
 
     def _found(self) -> Checkpoint:
         """Return what all fills add up to."""
-        kept, sealed = self._checkpoint(), tuple(self._file.row(SEAL))
+        kept, sealed = self._checkpoint(), self._sealed()
         found = self._added(kept, LAST)
         fits = (found.totals.count, found.sum) == sealed
         return found if fits or kept is NONE else self._added(NONE, LAST)
 
     def _until(self, at: str) -> Checkpoint:
         """Return what the fills up to a time add up to, from the checkpoint if that fits all fills."""
-        kept, sealed = self._checkpoint(), tuple(self._file.row(SEAL))
+        kept, sealed = self._checkpoint(), self._sealed()
         if kept.at <= at:
             found = self._added(kept, at)
             rest = self._added(Checkpoint(at, found.sum, found.totals), LAST)
@@ -113,12 +123,23 @@ class FillTotals:
         total = [kept.sum]
 
         def later() -> Iterator[OwnedFill]:
-            for row_sum, *fill in self._file.streamed(LATER, (kept.at, until)):
+            for sound, row_sum, *fill in self._file.streamed(LATER, (kept.at, until)):
+                self._require(sound, "fills")
                 total.append(combined(total.pop(), row_sum))
                 yield owned_fill(*fill)
 
         totals = kept.totals.after(later())
         return Checkpoint(until, total[0], totals)
+
+    def _sealed(self) -> tuple[int, str]:
+        """Return the number of all fills and the combined sum of their rows, as the ledger kept them."""
+        found = self._file.row(SEAL)
+        self._require(found is not None and found[0], "fill_seals")
+        return int(found[1]), str(found[2])
+
+    def _require(self, sound: object, table: str) -> None:
+        if not sound:
+            raise DamagedBooksError(f"The ledger is damaged: a row of {table} is not as it was written.", REBUILD)
 
     def _checkpoint(self) -> Checkpoint:
         """Return the checkpoint that was written, or the one before every fill if there is none or it is damaged."""
