@@ -36,7 +36,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
         "tradebot.views.why_no_orders:SymbolWhy",
         "commands.why_no_orders.reason:Ended",
     ),
-    "status": ("tradebot.views.status:Status",),
+    "status": ("tradebot.views.status:Status", "tradebot.views.stores:Stores"),
     "doctor": ("commands.doctor.report:Health",),
     "audit": ("commands.audit.report:Audited",),
     "halt": ("commands.halt.report:Halted",),

@@ -1,6 +1,6 @@
 """`tradebot status`: show what the bot holds and may do, from its own records, without asking the broker."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,15 +19,30 @@ def run(app: "App") -> Report:
     return Report("status", data, lambda console: show(console, data, mode, tail), mode=mode, account=tail)
 
 
+def run_stores(app: "App") -> Report:
+    """Report what each store in the state folder holds, for how long, and its size; always exit 0."""
+    from commands.status.stores import show, stores_of
+
+    data, mode, tail = stores_of(app.folder.path), app.mode_name, app.account_tail
+    return Report("status", data, lambda console: show(console, data), mode=mode, account=tail)
+
+
 def register(app: typer.Typer) -> None:
     """Register the verb."""
 
-    @app.command("status", epilog="tradebot status\ntradebot status --json")
-    def status(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
+    @app.command("status", epilog="tradebot status\ntradebot status --stores\ntradebot status --json")
+    def status(
+        stores: Annotated[
+            bool, typer.Option("--stores", help="Show what is stored, for how long, and how large it is.")
+        ] = False,
+        state_dir: StateDir = None,
+        config: Config = None,
+        as_json: Json = False,
+    ) -> None:
         """Show trading state, positions, orders and recent passes.
 
         Reads the bot's own books; the broker isn't asked.
         """
         with opened(state_dir, config) as bot:
-            report = run(bot)
+            report = run_stores(bot) if stores else run(bot)
         finish(report, as_json)

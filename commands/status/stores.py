@@ -1,0 +1,116 @@
+"""`tradebot status --stores`: what the state folder holds, for how long, and how large it is."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from commands.shared.tables import Table, number, sentence
+from commands.shared.times import stamp, zone
+from tradebot.adapters.facts.facts import DECISIONS_KEPT, FACTS_KEPT
+from tradebot.adapters.ledger.migration import MOST_COPIES
+from tradebot.adapters.recovery import backups
+from tradebot.adapters.state import events
+from tradebot.views.stores import Store, Stores
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MB = 1_000_000
+ALWAYS, BY_HAND = "always", "until you delete it"
+
+
+class Retention(NamedTuple):
+    """A store's name, the patterns of its files, what it holds, how long that is kept, and whether it is money."""
+
+    name: str
+    patterns: tuple[str, ...]
+    holds: str
+    kept: str
+    money: bool = False
+
+
+RETENTIONS = (
+    Retention("ledger", ("ledger.db", "ledger.db-journal"), "orders, fills, cash, halts", ALWAYS, money=True),
+    Retention("journal", ("journal.jsonl", "journal.torn-*"), "a second copy of money records", ALWAYS, money=True),
+    Retention(
+        "earlier ledgers",
+        ("ledger.db-version-*",),
+        "the ledger before each upgrade",
+        f"the first {MOST_COPIES - 1} and the last of each version",
+        money=True,
+    ),
+    Retention(
+        "facts",
+        ("facts.db*",),
+        "answers of flow sources; decisions of passes",
+        f"{FACTS_KEPT.days} days; decisions {DECISIONS_KEPT.days} days",
+    ),
+    Retention(
+        "events",
+        ("system_events.jsonl*",),
+        "operational events",
+        f"{events.KEPT + 1} files of {events.MAX_BYTES // MB} MB",
+    ),
+    Retention(
+        "backups",
+        ("backups/**/*",),
+        "copies of ledger and journal",
+        f"{backups.KEPT} sessions; those made by hand {BY_HAND}",
+    ),
+    Retention("quarantine", ("quarantine/**/*",), "damaged or replaced books", BY_HAND, money=True),
+    Retention("plans", ("plans/**/*",), "proposed reconcile plans", BY_HAND),
+    Retention("exchange", ("exchange/**/*",), "the embedded exchange's market and log", "as long as the sandbox"),
+    Retention("latch", ("ARMED", "HALT*"), "whether entries are allowed", "until unhalt or halt"),
+    Retention(
+        "marks",
+        ("state.id", "books.checked", "sending", "lock", "*.lock"),
+        "whose folder this is, and who works on it",
+        "overwritten in place",
+    ),
+    Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
+    Retention("moved aside", ("aside-*/**/*", "*.aside", "rebuilding/**/*"), "what was in the way", BY_HAND),
+)
+"""Every store, with how long what it holds is kept; RUNBOOK.md says the same."""
+
+
+def stores_of(folder: Path) -> Stores:
+    """Return every store of a folder that has files, and first of all the ledger."""
+    stores = tuple(store for store in (_store(folder, one) for one in RETENTIONS) if store.files)
+    return Stores(str(folder), stores, sum(size for size, _ in _files(folder, ("**/*",))))
+
+
+def _store(folder: Path, one: Retention) -> Store:
+    found = list(_files(folder, one.patterns))
+    oldest = min((at for _, at in found), default=None)
+    return Store(
+        name=one.name,
+        holds=one.holds,
+        kept=one.kept,
+        money=one.money,
+        files=len(found),
+        bytes=sum(size for size, _ in found),
+        oldest=None if oldest is None else datetime.fromtimestamp(oldest, UTC),
+    )
+
+
+def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[tuple[int, float]]:
+    """Yield size and time of last change of each file; one that is removed meanwhile is left out."""
+    for path in {path for pattern in patterns for path in folder.glob(pattern)}:
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        if not path.is_dir():
+            yield found.st_size, found.st_mtime
+
+
+def show(console: "Console", data: Stores) -> None:
+    """Print a row per store, and the size of all."""
+    table = Table("store", number("MB"), sentence("holds"), sentence("kept"), f"oldest {zone()}")
+    for store in data.stores:
+        oldest = stamp(store.oldest) if store.oldest else ""
+        table.row(store.name, f"{store.bytes / MB:,.1f}", store.holds, store.kept, oldest)
+    console.print(table)
+    console.print(f"{data.bytes / MB:,.1f} MB in {data.state_dir}", markup=False)

@@ -1,0 +1,30 @@
+"""What is stored in a state folder, for how long, and how large it has become."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One store: its files, what they hold, how long that is kept, their size in bytes, and when the oldest was made.
+
+    `oldest` is the oldest file's last change, None if there is no file. `money` is True for records of money, which
+    are never deleted.
+    """
+
+    name: str
+    holds: str
+    kept: str
+    money: bool
+    files: int
+    bytes: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All stores of a state folder, and the size of everything in it, in bytes."""
+
+    state_dir: str
+    stores: tuple[Store, ...]
+    bytes: int
