@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tradebot.app.wiring import App
     from tradebot.model.account import BrokerPosition
+    from tradebot.reconciliation.adoption import ForeignPart
+    from tradebot.reconciliation.reconcile import Reconciled
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     symbol differ from the broker's, if the position changed since it was shown, if someone else's order is working on
     it, or if the bot doesn't trade instruments of its kind.
     """
-    from commands.shared.passes import begin
+    from commands.shared.passes import begin, in_turn
     from tradebot.model.position import ADOPTED
     from tradebot.model.record import Job
     from tradebot.reconciliation.adoption import acknowledge, broker_position, manage
@@ -59,12 +61,15 @@ def run(app: "App", symbol: str, *, take_over: bool, by: str, confirmed: str | N
     closes = _met_already(app, position) if take_over else None
     if take_over:
         _confirm(app, position, closes, confirmed)
-    with app.pass_lock("adopt"):
+
+    def work() -> "tuple[ForeignPart, Reconciled]":
         begin(app, Job.RECONCILE, by)
+        undisturbed = app.turns.undisturbed
         if take_over:
-            adopted, after = manage(app.reader, app.ledger, symbol, by, position.quantity)
-        else:
-            adopted, after = acknowledge(app.reader, app.ledger, symbol, by)
+            return manage(app.reader, app.ledger, symbol, by, position.quantity, undisturbed)
+        return acknowledge(app.reader, app.ledger, symbol, by, undisturbed)
+
+    adopted, after = in_turn(app, "adopt", work)
     data = Adopted(
         at=after.at,
         symbol=symbol,

@@ -32,7 +32,7 @@ def run(app: "App", symbol: str | None, *, by: str, confirmed: str | None = None
     if named and not dry_run:
         what, command = f"Closing {', '.join(named)}", f"tradebot flatten {symbol or '--all'}"
         confirm_for(app, confirmed, what=what, command=command, word=symbol or ALL)
-    with app.pass_lock("flatten"):
+    with app.exit_lock("flatten"):
         data = pass_data(app, _close(app, symbol, by, dry_run=dry_run))
     code = _exit_code(data)
     return Report("flatten", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)

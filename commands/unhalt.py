@@ -62,6 +62,7 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     Raises OperatorError: exit 2 without a confirmation, or for an override without a reason; 3 with a wrong
     confirmation, blocking findings, a cause that remains, or a newer halt.
     """
+    from commands.shared.passes import in_turn
     from tradebot.adapters.state.switch import left_aside
     from tradebot.desk.halting import accept_causes
     from tradebot.model.trading import TradingState
@@ -72,7 +73,8 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
     cleared = before.state is not TradingState.ACTIVE
     if cleared:
         _confirm(app, before, confirmed)
-        with app.pass_lock("unhalt"):
+
+        def work() -> None:
             # Check for damage first: damaged books must not be compared or changed.
             app.ledger.file.check_whole()
             if not override:
@@ -83,6 +85,8 @@ def run(app: "App", *, by: str, reason: str, confirmed: str | None, override: bo
             app.ledger.set_trading_state(TradingState.ACTIVE, by, why, now, override=accepted, over=before)
             if override:
                 _record_override(app, before, by, reason)
+
+        in_turn(app, "unhalt", work)
     aside = tuple(str(path) for path in left_aside(app.folder.path))
     data = Unhalted(cleared, cleared and override, before.state.value, before.who, before.why, before.at, aside)
     return Report("unhalt", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)

@@ -63,8 +63,12 @@ def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
     return _record(world, replace(cycle, refused_strategies=proposed.refused))
 
 
-def trade_once(world: World, call: Call) -> CycleRecord:
-    """Run every gate on every candidate and send those that pass, updating the book after each order."""
+def trade_once(world: World, call: Call, sent_before: dict[str, CandidateRecord] | None = None) -> CycleRecord:
+    """Run every gate on every candidate and send those that pass, updating the book after each order.
+
+    `sent_before` collects the orders by our id. A pass that gave way gets them back, so that it reports them too.
+    """
+    sent_before = {} if sent_before is None else sent_before
     desk = halt_if_needed(world, take(world, with_flow=True))
     refused = _refusal(session_open(desk))
     if refused:
@@ -73,12 +77,14 @@ def trade_once(world: World, call: Call) -> CycleRecord:
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
     promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
     already = sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised.values())
-    book, records = replace(desk.book, new_entries=already), []
+    book, records = replace(desk.book, new_entries=already), list(sent_before.values())
     for candidate in proposed.candidates:
         quote = desk.quotes.get(candidate.symbol)
         size = entry_size(candidate, quote, book, world.rules.limits) if quote else None
         price = size.limit_price if size else None
         intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
+        if intent.client_order_id in sent_before:
+            continue
         known = intent.client_order_id in promised
         decisions = decide(Ask(candidate, desk, book, world.rules.limits, world.rules.halts, quote, size, known))
         if size is None or first_failure(decisions):
@@ -86,6 +92,7 @@ def trade_once(world: World, call: Call) -> CycleRecord:
             continue
         sent = send(world, desk, intent, decisions)
         records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
+        sent_before[intent.client_order_id] = records[-1]
         if sent.reason not in NEVER_PROMISED:
             book = book.with_order(Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now))
         desk = after_send(world, desk, sent)

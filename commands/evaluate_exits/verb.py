@@ -36,7 +36,7 @@ def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False,
         if entries_first:
             ended.update(_cancel_entries(app, by))
 
-    with app.pass_lock("evaluate-exits", end_entries):
+    with app.exit_lock("evaluate-exits", end_entries):
         clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=dry_run)
         # Built before the slot is claimed, so that a failure here doesn't use up the slot.
         world = app.world(dry_run=dry_run, proposing=False)

@@ -19,6 +19,7 @@ from tradebot.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -71,12 +72,16 @@ def run(app: "App", *, by: str, apply: str | None = None) -> Report:
     Raises OperatorError: exit 2 for a plan that can't be read or belongs to another account, 3 if the broker's state
     has changed since the plan was made.
     """
+    from commands.shared.passes import in_turn
     from tradebot.adapters.state import plans
 
     plan = plans.read(app.folder, apply) if apply else None
-    with app.pass_lock("reconcile"):
+
+    def work() -> "tuple[Reconciled, Path | None]":
         result = compare(app, by, plan)
-        kept = plans.write(app.folder, result.plan) if result.plan else None
+        return result, plans.write(app.folder, result.plan) if result.plan else None
+
+    result, kept = in_turn(app, "reconcile", work)
     data = Compared(
         at=result.at,
         positions=len(result.view.positions),
@@ -102,7 +107,9 @@ def compare(app: "App", by: str, plan: "Plan | None" = None) -> "Reconciled":
 
     begin(app, Job.RECONCILE, by)
     watch = Watch(app.reader, app.rules.exits, app.settings.limits.exit_life_s)
-    return apply_plan(app.reader, app.ledger, plan, by, watch) if plan else reconcile(app.reader, app.ledger, watch)
+    if plan is None:
+        return reconcile(app.reader, app.ledger, watch)
+    return apply_plan(app.reader, app.ledger, plan, by, watch, app.turns.undisturbed)
 
 
 def _row(finding: "Finding") -> FindingRow:

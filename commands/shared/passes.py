@@ -1,17 +1,17 @@
 """Shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
-from tradebot.errors import ExitCode, OperatorError, TradebotError, word
+from tradebot.errors import ExitCode, GaveWay, OperatorError, TradebotError, word
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
@@ -28,12 +28,57 @@ if TYPE_CHECKING:
     from tradebot.model.candidate import Component
     from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 
+T = TypeVar("T")
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """Jobs that record their pass before it begins; without such a record, a claimed slot has done nothing yet."""
 SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
 VERDICT_STYLE: Mapping[Verdict, str] = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
+
+
+def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
+    """Do the work under the pass lock and return its result; whenever it gives way to exits, begin it again after them.
+
+    The work goes on with the call of its first beginning. Raises TradebotError, exit 6, after giving way too often.
+    """
+    from tradebot.adapters.state.lock import EXIT_WAIT_S, WAIT_S
+    from tradebot.adapters.state.turns import MOST_WAYS
+
+    call: Call | None = None
+    for times in range(MOST_WAYS):
+        try:
+            wait_s = EXIT_WAIT_S if times else WAIT_S
+            with app.pass_lock(verb, gives_way=True, wait_s=wait_s), app.turns.attempt(call):
+                return work()
+        except GaveWay:
+            call = app.turns.call
+            _note_given_way(app, verb)
+            if app.turns.due():
+                app.turns.run_due()
+    _record_given_up(app, call)
+    raise TradebotError(
+        f"{verb} gave way to exit passes {MOST_WAYS} times and ended before it was done",
+        "Run it again: nothing is sent twice. If this happens often, the broker answers slowly: tradebot doctor",
+        code=ExitCode.ANOTHER_INSTANCE,
+    )
+
+
+def _note_given_way(app: "App", verb: str) -> None:
+    """Write an event: a pass that takes longer than usual should be explained somewhere."""
+    from datetime import UTC
+
+    from tradebot.model.event import Severity, SystemEvent
+
+    details = {"verb": verb, "message": "it released the lock for an exit pass and goes on after it"}
+    app.events.emit(SystemEvent(datetime.now(UTC), "lock", "gave_way", Severity.INFO, None, details))
+
+
+def _record_given_up(app: "App", call: Call | None) -> None:
+    """Replace the record of a pass that was cut short by the reason: it gave way too often."""
+    for cycle in app.facts.cycles(job=call.job, last=1) if call else ():
+        if call and cycle.id == call.cycle_id:
+            app.facts.record(replace(cycle, job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.GAVE_WAY)))
 
 
 def begin(
@@ -57,6 +102,9 @@ def begin(
         return _without_slot(app, job, clock, by, apart), clock
     if not dry_run:
         app.ensure_calendar(clock.now)
+    resumed = app.turns.resumed
+    if resumed is not None:
+        return resumed, clock
     if not dry_run and not force:
         # A forced pass is in a hurry, most of all a halt that has entries to cancel.
         of_ended_session(app, clock.now)
@@ -74,6 +122,8 @@ def begin(
     if isinstance(call, Refused) and call.decision.reason is Reason.OUTSIDE_TIMETABLE:
         outside = Call(job, clock.now.date(), f"at {clock.now:%H:%M:%SZ}", by)
         app.facts.record(replace(_begun(app, outside, clock.now), job_decision=call.decision))
+    if not isinstance(call, Refused):
+        app.turns.keep(call)
     return call, clock
 
 
@@ -119,6 +169,7 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
     """Record a pass as cut short before it begins, so that a kill leaves a trace; its own record replaces this one.
 
     An error that ends it is recorded as its reason and raised. If nothing can be recorded, nothing is sent.
+    A pass that gives way stays recorded as cut short until it goes on.
     """
     if dry_run:
         yield

@@ -26,26 +26,32 @@ def run(
 
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot.
     """
-    from commands.shared.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
+    from commands.shared.passes import begin, in_turn, pass_data, pass_exit_code, recorded, refused_report, venue_clock
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
     from tradebot.cycle import trade_once
-    from tradebot.model.record import Job
+    from tradebot.model.record import CandidateRecord, Job
 
     submission = None if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
-    with app.pass_lock("trade-once"):
+    sent = dict[str, CandidateRecord]()
+
+    def enter() -> "EntriesData | Refused":
         clock = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
         # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
         world = app.world(dry_run=dry_run, proposing=submission is None)
         world = world_of(world, submission) if submission else world
         call, _ = begin(app, Job.TRADE_ONCE, by, clock=clock, force=force_slot, dry_run=dry_run, part=part)
         if isinstance(call, Refused):
-            return refused_report(app, "trade-once", call)
+            return call
         if candidates is not None and submission is not None:
             note_bad_lines(world, candidates, submission, clock.now)
         with recorded(app, call, clock.now, dry_run=dry_run):
-            data = entries(pass_data(app, trade_once(world, call)), candidates, submission)
+            return entries(pass_data(app, trade_once(world, call, sent)), candidates, submission)
+
+    data = in_turn(app, "trade-once", enter)
+    if isinstance(data, Refused):
+        return refused_report(app, "trade-once", data)
     code = pass_exit_code(data)
     return Report("trade-once", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 

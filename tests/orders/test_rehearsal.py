@@ -1,7 +1,9 @@
 """The rehearsal on fakes: one order that cannot fill, cancelled again, through the road of all orders."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -17,9 +19,15 @@ from tradebot.model.reasons import Reason
 from tradebot.model.trading import Permission, TradingState
 from tradebot.orders.rehearsal import LOOKS, Rehearsal, far_below, rehearse
 
+T = TypeVar("T")
+
+
+def at_once(step: Callable[[], T]) -> T:
+    return step()
+
 
 def rehearsed(scene: Scene, slot: str = "doctor") -> Rehearsal:
-    found = rehearse(scene.world(), call(slot=slot), lambda: None)
+    found = rehearse(scene.world(), call(slot=slot), lambda: None, at_once)
     assert found is not None
     return found
 
@@ -75,11 +83,11 @@ def test_the_same_slot_is_rehearsed_once() -> None:
 def test_without_a_free_symbol_that_has_a_quote_nothing_is_tried() -> None:
     scene = Scene()
     scene.venue.prices = {}
-    assert rehearse(scene.world(), call(), lambda: None) is None
+    assert rehearse(scene.world(), call(), lambda: None, at_once) is None
     scene = Scene()
     scene.venue.prices = {"AAPL": quote("AAPL")}
     scene.venue.held["AAPL"] = Decimal(5)
-    assert rehearse(scene.world(), call(), lambda: None) is None
+    assert rehearse(scene.world(), call(), lambda: None, at_once) is None
 
 
 def test_a_venue_that_never_says_that_the_order_ended_is_asked_a_bounded_number_of_times() -> None:
@@ -94,7 +102,7 @@ def test_a_venue_that_never_says_that_the_order_ended_is_asked_a_bounded_number_
         waited[0] += 1
 
     scene.venue.order = order  # type: ignore[assignment,method-assign]
-    found = rehearse(scene.world(), call(), pause)
+    found = rehearse(scene.world(), call(), pause, at_once)
     assert found is not None
     assert found.ended is not None
     assert (found.ended.status, waited) == (OrderStatus.PENDING_CANCEL, [LOOKS])

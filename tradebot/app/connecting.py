@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
     from tradebot.adapters.alpaca.venue import AlpacaVenue
+    from tradebot.adapters.wire.http import Answer
     from tradebot.model.account import Account
     from tradebot.model.bar import VenueClock
 
@@ -38,7 +39,13 @@ def secrets_for(mode: Mode, environ: Mapping[str, str]) -> Secrets:
     return load_secrets(environ, Path(".env"))
 
 
-def venue_of(settings: Settings, secrets: Secrets, sandbox_url: str | None) -> AlpacaVenue:
+def venue_of(
+    settings: Settings,
+    secrets: Secrets,
+    sandbox_url: str | None,
+    before_read: Callable[[], None] = lambda: None,
+    heard: Callable[[Answer], None] = lambda answer: None,
+) -> AlpacaVenue:
     """Return the venue that mode, address and keys select; raise OperatorError if they don't fit together."""
     from tradebot.adapters.alpaca.venue import AlpacaVenue
 
@@ -51,4 +58,5 @@ def venue_of(settings: Settings, secrets: Secrets, sandbox_url: str | None) -> A
     data_url = sandbox_url or settings.alpaca.data_url
     if not url or not data_url or not settings.alpaca.feed:
         raise OperatorError("alpaca.url, alpaca.data_url and alpaca.feed must all be set", "see config/paper.yaml")
-    return AlpacaVenue(url, data_url, secrets.alpaca_key, secrets.alpaca_secret, settings.alpaca.feed, settings.mode)
+    key, secret, feed = secrets.alpaca_key, secrets.alpaca_secret, settings.alpaca.feed
+    return AlpacaVenue(url, data_url, key, secret, feed, settings.mode, before_read, heard)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from tradebot.app.settings import Settings
 
+ANSWER_TOOK = "x-exchange-answer-took"
+"""The header in which the exchange says how many engine seconds an answer took."""
+
 
 @contextmanager
 def _explained(code: ExitCode = ExitCode.USAGE) -> Iterator[None]:

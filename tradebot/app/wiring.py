@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 from tradebot.adapters.recovery import soundness
 from tradebot.adapters.state import state_folder
 from tradebot.adapters.state.env_file import full_paths
+from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
+from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.time.stopwatch import stopwatch
@@ -39,10 +41,12 @@ if TYPE_CHECKING:
     from tradebot.adapters.alpaca.venue import AlpacaVenue
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
+    from tradebot.adapters.ledger.file import LedgerFile
     from tradebot.adapters.ledger.ledger import SqliteLedger
     from tradebot.adapters.plugins.plugin import Surroundings
     from tradebot.adapters.state.events import JsonlEvents
     from tradebot.adapters.time.clock import LockStepClock
+    from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
     from tradebot.limits import ExitRules
     from tradebot.model.baseline import Baseline
@@ -67,13 +71,17 @@ class Options:
 
 
 class App:
-    """One bot: its folder, its settings, and its adapters, which are made once and closed together."""
+    """One bot: its folder, its settings, and its adapters, which are made once and closed together.
+
+    `let_pass` lets engine seconds pass that an answer took, in the sandbox; `serve` and the demo run what is due then.
+    """
 
     def __init__(self, folder: StateFolder, loaded: Loaded, environ: Mapping[str, str]) -> None:
         self.folder = folder
         self.loaded = loaded
         self._environ = environ
         self._closing = ExitStack()
+        self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)
 
     @property
     def settings(self) -> Settings:
@@ -135,10 +143,15 @@ class App:
         return sandbox.start(self.folder.exchange)
 
     @cached_property
+    def turns(self) -> Turns:
+        """Return what tells a pass to give way to exits."""
+        return Turns(self.folder.path)
+
+    @cached_property
     def venue(self) -> AlpacaVenue:
         """Return the venue that mode, address and keys select; raise OperatorError if they don't fit together."""
         url = self.exchange_url if self.mode is Mode.SANDBOX else None
-        return venue_of(self.settings, self.secrets, url)
+        return venue_of(self.settings, self.secrets, url, self.turns.give_way, self._heard)
 
     @cached_property
     def reader(self) -> AlpacaReader:
@@ -183,7 +196,7 @@ class App:
                 "options flow is NOT CONFIGURED: UW_API_KEY is not set",
                 "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
             )
-        return UnusualWhales(url, self.secrets.uw_key, now=self.now)
+        return UnusualWhales(url, self.secrets.uw_key, now=self.now, heard=self._heard)
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -241,6 +254,16 @@ class App:
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
         return strategies(self.settings.strategies.in_use(), surroundings)
 
+    def twin(self) -> App:
+        """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
+        return App(self.folder, self.loaded, self._environ)
+
+    def _heard(self, answer: Answer) -> None:
+        """Let the time pass that an answer of the embedded exchange took; no other service says how long it took."""
+        took = answer.headers.get(sandbox.ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
+        if took is not None:
+            self.let_pass(float(took))
+
     def now(self) -> datetime:
         """Return trading time, which is the venue's clock."""
         return self.reader.clock().now
@@ -278,16 +301,29 @@ class App:
             shadow=self.settings.shadow and not dry_run,
             stopwatch=stopwatch,
             second_clock=self.second_time,
+            give_way=self.turns.give_way,
+            undisturbed=self.turns.undisturbed,
         )
         return replace(world, progress=progress) if progress else world
 
-    def pass_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+    def pass_lock(self, verb: str, *, gives_way: bool = False, wait_s: float = WAIT_S) -> AbstractContextManager[None]:
         """Return the lock that a pass holds while it works, after checking that the books are sound.
 
-        A second pass waits five seconds, then exits with 6. `first` runs before the books are checked.
+        A second pass waits `wait_s`, then exits with 6. An exit pass waits longer for one that `gives_way`.
         """
-        books = self.ledger.file if "ledger" in self.__dict__ else None
-        return soundness.hold(self.folder, verb, self.events, books, first)
+        books = self._open_books
+        return soundness.hold(self.folder, verb, self.events, books, gives_way=gives_way, wait_s=wait_s)
+
+    def exit_lock(self, verb: str, first: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+        """Return the same lock for an exit pass, which goes ahead of all others.
+
+        `first` runs before the books are checked.
+        """
+        return soundness.hold(self.folder, verb, self.events, self._open_books, first, ahead=True)
+
+    @property
+    def _open_books(self) -> LedgerFile | None:
+        return self.ledger.file if "ledger" in self.__dict__ else None
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
         """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""

@@ -48,6 +48,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "Nothing to do. If it happens often, find out why serve was down or slow: tradebot events",
         Unit.SECONDS,
     ),
+    Reason.GAVE_WAY: _row(
+        Cause.BROKEN,
+        "The pass gave way to exit passes so often that it ended before it was done. Its promised orders are in the "
+        "ledger.",
+        "Run the verb again: it resumes the same slot, and nothing is sent twice.",
+    ),
     Reason.CALENDAR_DISAGREES: _row(
         Cause.BROKEN,
         "The broker's clock and our calendar disagree about the session.",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
+from typing import NamedTuple, Protocol, TypeVar
 
 from tradebot.desk.snapshot import take
 from tradebot.gates.common import permission_to_enter, session_open, trading_state
@@ -17,6 +18,7 @@ from tradebot.model.order import Order
 from tradebot.orders.sending import cancel_intent, send, submit_intent
 from tradebot.ports.world import Call, World
 
+T = TypeVar("T")
 STRATEGY = "doctor"
 FAR = Decimal("0.1")
 """The limit price as a fraction of the bid. No market falls that far in the moment the order is open."""
@@ -37,26 +39,58 @@ class Rehearsal:
     ended: Order | None = None
 
 
-def rehearse(world: World, call: Call, pause: Callable[[], None]) -> Rehearsal | None:
+class _Placed(NamedTuple):
+    """What the first step did: the desk it looked at, its order, what became of it, and the conditions it checked."""
+
+    desk: Desk
+    intent: Intent
+    sent: Decision
+    asked: tuple[Decision, ...]
+
+
+class Turn(Protocol):
+    """Runs one step of a rehearsal."""
+
+    def __call__(self, step: Callable[[], T]) -> T:
+        """Return what the step returns."""
+
+
+def rehearse(world: World, call: Call, pause: Callable[[], None], turn: Turn) -> Rehearsal | None:
     """Buy one share far below the market and cancel it; return None if no free symbol has a quote.
 
-    `pause` waits a moment, for venues that take a while to cancel.
+    `pause` waits a moment, for venues that take a while to cancel. `turn` runs one step under the pass lock: it may run
+    the step again if that gave way to exits, so none gives way after its order was sent.
     """
+    placed = turn(lambda: _place(world, call))
+    if placed is None:
+        return None
+    intent, sent = placed.intent, placed.sent
+    if not sent.passed:
+        return Rehearsal(intent, sent)
+    working, cancelled = turn(lambda: _cancel(world, call, placed))
+    if working is None or cancelled is None:
+        return Rehearsal(intent, sent)
+    ended = _ended(world, intent, pause) if cancelled.passed else None
+    turn(lambda: world.ledger.apply_orders([ended or working], placed.desk.now))
+    return Rehearsal(intent, sent, working, cancelled, ended)
+
+
+def _place(world: World, call: Call) -> _Placed | None:
     desk = take(world, with_flow=False)
     quote = _highest_priced(world.market.quotes(tuple(world.rules.universe)), desk.book)
     if quote is None:
         return None
     intent = submit_intent(call, desk, _candidate(desk, quote), Decimal(1), far_below(quote))
     asked = (permission_to_enter(desk), trading_state(desk), session_open(desk))
-    sent = first_failure(asked) or send(world, desk, intent, asked)
-    working = world.reader.order(intent.client_order_id) if sent.passed else None
+    return _Placed(desk, intent, first_failure(asked) or send(world, desk, intent, asked), asked)
+
+
+def _cancel(world: World, call: Call, placed: _Placed) -> tuple[Order | None, Decision | None]:
+    working = world.reader.order(placed.intent.client_order_id)
     if working is None:
-        return Rehearsal(intent, sent)
-    ending = cancel_intent(call, desk, working, STRATEGY, Purpose.OPEN)
-    cancelled = send(world, desk, ending, asked)
-    ended = _ended(world, intent, pause) if cancelled.passed else None
-    world.ledger.apply_orders([ended or working], desk.now)
-    return Rehearsal(intent, sent, working, cancelled, ended)
+        return None, None
+    ending = cancel_intent(call, placed.desk, working, STRATEGY, Purpose.OPEN)
+    return working, send(world, placed.desk, ending, placed.asked)
 
 
 def far_below(quote: Quote) -> Decimal:

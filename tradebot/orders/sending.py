@@ -127,6 +127,7 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...
     A dry run and shadow mode stop before the promise. The time and the trading state are checked again here, before and
     after the promise, because the process may have slept since the desk was taken or a halt may have arrived. An order
     that adds risk holds the send lock from the first check to the reply, so that a halt knows when the last one is out.
+    It gives way to an exit pass before the promise, and never between the promise and the reply.
     """
     if world.orders is None:
         return Decision(Gate.SEND, Verdict.FAIL, Reason.SHADOW if world.shadow else Reason.DRY_RUN)
@@ -134,9 +135,12 @@ def send(world: World, desk: Desk, intent: Intent, verdicts: tuple[Decision, ...
         blocked = _blocked_since(world, desk, intent)
         if blocked is not None:
             return blocked
+        if _adds_risk(intent):
+            world.give_way()
         if not world.ledger.promise(intent, verdicts):
             return Decision(Gate.SEND, Verdict.FAIL, Reason.DUPLICATE_INTENT, intent.client_order_id)
-        blocked = _blocked_since(world, desk, intent)
+        with world.undisturbed():
+            blocked = _blocked_since(world, desk, intent)
         if blocked is not None:
             unsent = Reply(Outcome.REJECTED, code=NEVER_SENT, message=f"{blocked.reason} before it was sent")
             world.ledger.settle(intent.client_order_id, unsent, desk.now)

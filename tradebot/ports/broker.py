@@ -1,6 +1,6 @@
 """Ports to a broker: reads, orders, prices, and the lock under which orders are sent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Protocol
@@ -10,6 +10,9 @@ from tradebot.model.activity import Activity
 from tradebot.model.bar import Quote, Session, VenueClock
 from tradebot.model.intent import Intent
 from tradebot.model.order import Fill, Order, OrdersTold, Reply
+
+Undisturbed = Callable[[], AbstractContextManager[None]]
+"""Opens a block in which a pass doesn't give way to exits."""
 
 
 class BrokerReader(Protocol):

@@ -4,6 +4,7 @@ Only the values in it differ between sandbox, paper, live and tests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -11,7 +12,7 @@ from tradebot.limits import ExitRules, HaltRules, Limits
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
-from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock
+from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
 from tradebot.ports.flow import FlowSource
 from tradebot.ports.stores import Events, Facts, Ledger
 from tradebot.ports.strategy import Strategy
@@ -41,6 +42,9 @@ class World:
 
     `orders` is None in a dry run and in shadow, so that nothing can be sent. A dry run also writes nothing; shadow
     records what it decides and what it would have sent.
+
+    `give_way` raises GaveWay if an exit pass is waiting for this one; the reader calls it before each request.
+    Inside `undisturbed` neither does so.
     """
 
     rules: Rules
@@ -58,6 +62,8 @@ class World:
     stopwatch: Callable[[], float] = lambda: 0.0
     second_clock: Callable[[], datetime | None] = lambda: None
     shadow: bool = False
+    give_way: Callable[[], None] = lambda: None
+    undisturbed: Undisturbed = nullcontext
 
     @property
     def dry_run(self) -> bool:

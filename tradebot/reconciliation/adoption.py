@@ -1,5 +1,6 @@
 """Take over positions that the bot did not open, because a person named them. Nothing here can send an order."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +10,7 @@ from tradebot.model.account import BrokerPosition, BrokerView
 from tradebot.model.instrument import AssetClass
 from tradebot.model.origin import Origin
 from tradebot.model.position import ADOPTED, FOREIGN, OwnedFill, unreported_fill
-from tradebot.ports.broker import BrokerReader
+from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.account import require_account
 from tradebot.reconciliation.findings import FindingKind
@@ -34,10 +35,13 @@ class ForeignPart:
         return self.quantity - self.unexplained
 
 
-def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> tuple[ForeignPart, Reconciled]:
+def acknowledge(
+    reader: BrokerReader, ledger: Ledger, symbol: str, who: str, undisturbed: Undisturbed = nullcontext
+) -> tuple[ForeignPart, Reconciled]:
     """Note a foreign position as known and left alone, then compare again.
 
     Shares from foreign fills leave the books at the broker's average price, cash included, since they aren't ours.
+    Exit passes don't disturb the second comparison, because the change can't be made again.
     """
     current = reconcile(reader, ledger)
     require_account(ledger, current.view.account)
@@ -49,11 +53,17 @@ def acknowledge(reader: BrokerReader, ledger: Ledger, symbol: str, who: str) -> 
     if ledger.acknowledged().get(symbol) != found.quantity:
         why = f"acknowledged by {who}"
         ledger.acknowledge(symbol, found.quantity, why, current.at, origin=Origin.ADOPTION, about=symbol)
-    return found, reconcile(reader, ledger)
+    with undisturbed():
+        return found, reconcile(reader, ledger)
 
 
 def manage(
-    reader: BrokerReader, ledger: Ledger, symbol: str, who: str, shown: Decimal
+    reader: BrokerReader,
+    ledger: Ledger,
+    symbol: str,
+    who: str,
+    shown: Decimal,
+    undisturbed: Undisturbed = nullcontext,
 ) -> tuple[ForeignPart, Reconciled]:
     """Make a foreign position the bot's own at the broker's average price, then compare again.
 
@@ -78,7 +88,8 @@ def manage(
             f"{symbol} was bought before it was taken over by {who}",
         )
         ledger.adjust_cash(put_back, why, current.at, origin=Origin.ADOPTION, about=symbol)
-    return found, reconcile(reader, ledger)
+    with undisturbed():
+        return found, reconcile(reader, ledger)
 
 
 def foreign_part(current: Reconciled, ledger: Ledger, symbol: str) -> ForeignPart:

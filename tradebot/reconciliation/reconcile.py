@@ -4,6 +4,7 @@ It only gets readers and the ledger. There is no way to send an order from here.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +19,7 @@ from tradebot.model.origin import Origin
 from tradebot.model.position import FOREIGN, OwnedFill, Position, unreported_fill
 from tradebot.model.totals import Totals
 from tradebot.model.trading import ReconcileMark
-from tradebot.ports.broker import BrokerReader
+from tradebot.ports.broker import BrokerReader, Undisturbed
 from tradebot.ports.stores import Ledger
 from tradebot.reconciliation.activities import named, restated, restated_best_prices, shares
 from tradebot.reconciliation.apply_activities import apply_activities
@@ -168,8 +169,18 @@ def ledger_view(ledger: Ledger, books: Books, positions: Sequence[BrokerPosition
     )
 
 
-def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch: Watch | None = None) -> Reconciled:
-    """Write an accepted plan into the books if nothing has changed at the broker since, then compare again."""
+def apply_plan(
+    reader: BrokerReader,
+    ledger: Ledger,
+    plan: Plan,
+    who: str,
+    watch: Watch | None = None,
+    undisturbed: Undisturbed = nullcontext,
+) -> Reconciled:
+    """Write an accepted plan into the books if nothing has changed at the broker since, then compare again.
+
+    Once it is written it can't begin again, so the second comparison is `undisturbed` by exit passes.
+    """
     current = reconcile(reader, ledger)
     if fingerprint(current.view) != plan.fingerprint or current.plan is None or current.plan.id != plan.id:
         raise OperatorError(
@@ -196,7 +207,8 @@ def apply_plan(reader: BrokerReader, ledger: Ledger, plan: Plan, who: str, watch
     difference = current.view.account.cash - read_books(ledger, current.at).cash
     if difference:
         ledger.adjust_cash(difference, why, current.at, origin=Origin.PLAN, about=plan.id)
-    return reconcile(reader, ledger, watch)
+    with undisturbed():
+        return reconcile(reader, ledger, watch)
 
 
 class _Accepted(NamedTuple):

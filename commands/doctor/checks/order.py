@@ -1,17 +1,21 @@
 """Place one order that can't fill and cancel it, through the same code as every order."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from commands.doctor.checks.row import RUN_AGAIN, Check, Mark, skipped
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.model.trading import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tradebot.app.wiring import App
     from tradebot.model.decision import Decision
     from tradebot.orders.rehearsal import Rehearsal
+    from tradebot.ports.world import Call
 
+T = TypeVar("T")
 PAUSE_S = 0.25
 LOOK_IT_UP = "Run tradebot reconcile to look it up, and cancel it at the broker if it is still working"
 
@@ -57,17 +61,22 @@ def order_checks(app: "App", by: str) -> tuple[Check, ...]:
 
 def _rehearsed(app: "App", by: str) -> "Rehearsal | None":
     from commands.shared.clocks import require
+    from commands.shared.passes import in_turn
     from jobs.claims import claim_by_hand
     from tradebot.model.record import Job
     from tradebot.orders.rehearsal import rehearse
 
-    with app.pass_lock("doctor --order"):
+    def turn(step: "Callable[[], T]") -> "T":
+        return in_turn(app, "doctor --order", step)
+
+    def claim() -> "Call":
         clock = app.reader.clock()
         require(clock, app.second_time(), app.settings)
-        now = clock.now
-        app.ensure_calendar(now)
-        call = claim_by_hand(app.ledger, Job.TRADE_ONCE, "doctor", now, by)
-        return rehearse(app.world(proposing=False), call, lambda: time.sleep(PAUSE_S))
+        app.ensure_calendar(clock.now)
+        return claim_by_hand(app.ledger, Job.TRADE_ONCE, "doctor", clock.now, by)
+
+    call = turn(claim)
+    return rehearse(app.world(proposing=False), call, lambda: time.sleep(PAUSE_S), turn)
 
 
 def _placed(found: "Rehearsal") -> Check:

@@ -59,8 +59,8 @@ class AlpacaReader:
         bounds, policy = bounds or Bounds(), policy or RetryPolicy()
         self._venue = venue
         self._tally = tally
-        self._trading = AlpacaReads(AlpacaClient(venue.base_url, venue, bounds), policy)
-        self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy)
+        self._trading = AlpacaReads(AlpacaClient(venue.base_url, venue, bounds), policy, venue.before_read)
+        self._data = AlpacaReads(AlpacaClient(venue.data_url, venue, bounds), policy, venue.before_read)
         self.rejected_quotes: Mapping[str, str] = {}
         self.unreadable_fills = 0
 

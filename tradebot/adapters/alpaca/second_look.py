@@ -32,7 +32,8 @@ def ask_again(
         sleep(WAIT_S)
     requested = symbols[:MOST_SYMBOLS]
     params = {"symbols": ",".join(requested)} | ({} if venue.feed == SANDBOX_FEED else {"feed": venue.feed})
-    reads = AlpacaReads(AlpacaClient(venue.data_url, venue, Bounds() if lock_step else HASTY), RetryPolicy(attempts=1))
+    client = AlpacaClient(venue.data_url, venue, Bounds() if lock_step else HASTY)
+    reads = AlpacaReads(client, RetryPolicy(attempts=1), venue.before_read)
     answer = reads.json("/stocks/snapshots", params)
     if not isinstance(answer, dict):
         raise TemporaryError("GET /stocks/snapshots did not return an object")

@@ -1,9 +1,11 @@
 """Check that key, address and mode belong together, before any request is sent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tradebot.adapters.wire.budget import TokenBucket
 from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
+from tradebot.adapters.wire.http import Answer
 from tradebot.errors import OperatorError
 from tradebot.model.trading import Mode
 
@@ -53,7 +55,11 @@ def _other_mode_hint(mode: Mode) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AlpacaVenue:
-    """One account at one address; creating it raises OperatorError if its parts don't belong together."""
+    """One account at one address; creating it raises OperatorError if its parts don't belong together.
+
+    `before_read` is called before each read of the reader, each try and each page, and may raise.
+    `heard` gets each answer before it is used.
+    """
 
     base_url: str
     data_url: str
@@ -61,6 +67,8 @@ class AlpacaVenue:
     secret: str = field(repr=False)
     feed: str
     mode: Mode
+    before_read: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    heard: Callable[[Answer], None] = field(default=lambda answer: None, repr=False, compare=False)
     budget: TokenBucket | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

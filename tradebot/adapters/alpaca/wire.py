@@ -1,6 +1,6 @@
 """Wrap alpaca-py's transport: one bounded attempt, no redirects, and whole answers instead of its models."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from alpaca.common.rest import RESTClient
@@ -49,6 +49,7 @@ class AlpacaClient(RESTClient):
         self._session = bounded_session(bounds)
         self._bounds = bounds
         self._budget = venue.budget
+        self._heard = venue.heard
 
     def ask(self, method: str, path: str, data: Mapping[str, str] | None = None) -> Answer:
         """Send one request once; `data` is the query, or the JSON body of a POST. Raises WireError."""
@@ -58,7 +59,7 @@ class AlpacaClient(RESTClient):
     def _one_request(self, method: str, url: str, opts: dict[str, Any], retry: int) -> Any:
         if self._budget is not None:
             self._budget.take()
-        return exchange(
+        answer = exchange(
             self._session,
             self._bounds,
             method,
@@ -67,14 +68,20 @@ class AlpacaClient(RESTClient):
             params=opts.get("params"),
             body=opts.get("json"),
         )
+        self._heard(answer)
+        return answer
 
 
 class AlpacaReads:
-    """Reads through one client, with retries limited by a policy; it can't write."""
+    """Reads through one client, with retries limited by a policy; it can't write.
 
-    def __init__(self, client: AlpacaClient, policy: RetryPolicy) -> None:
+    `before` is called before each request, also between retries, and may raise.
+    """
+
+    def __init__(self, client: AlpacaClient, policy: RetryPolicy, before: Callable[[], None] = lambda: None) -> None:
         self._client = client
         self._policy = policy
+        self._before = before
 
     def json(self, path: str, params: Mapping[str, str] | None = None) -> object:
         """Return the decoded answer; raise TemporaryError, or OperatorError if asking again won't help."""
@@ -88,6 +95,7 @@ class AlpacaReads:
         return answer
 
     def _once(self, path: str, params: Mapping[str, str] | None) -> object:
+        self._before()
         try:
             answer = self._client.ask("GET", path, params)
         except WireError as error:

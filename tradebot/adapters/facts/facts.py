@@ -39,6 +39,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 FACTS_KEPT = timedelta(days=20)
 DECISIONS_KEPT = timedelta(days=400)
 SAME_PASS = timedelta(days=1)
+RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 """How long after its first record a pass may be recorded again."""
 NO_SYMBOL = ""
 ALL = -1
@@ -142,7 +143,7 @@ class SqliteFacts:
             )
 
     def unfinished(self, cycle: CycleRecord) -> bool:
-        """Return True if the last record of this pass says it was cut short, or if there is no record."""
+        """Return True if the last record of this pass says it didn't get to its end, or if there is no record."""
         found = self._rows(
             "SELECT body FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?"
             " ORDER BY at DESC, sequence DESC LIMIT 1",
@@ -150,7 +151,7 @@ class SqliteFacts:
         )
         with self._guard(ValueError):
             ends = [last.job_decision for last in unpack_all(CycleRecord, [body for (body,) in found])]
-        return not ends or (ends[0] is not None and ends[0].reason is Reason.CUT_SHORT)
+        return not ends or (ends[0] is not None and ends[0].reason in RESUMABLE)
 
     def cycles(self, *, job: str, since: datetime | None = None, last: int | None = None) -> Sequence[CycleRecord]:
         """Return recorded passes, oldest first: those since a time, or the given number of last ones."""

@@ -38,7 +38,7 @@ class UnusualWhales:
     """The Unusual Whales endpoints that the strategy reads.
 
     `now` returns trading time. It is only used when the daily allowance is spent: until the allowance renews at 20:00
-    New York time, calls fail without sending a request.
+    New York time, calls fail without sending a request. `heard` gets each answer before it is used.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class UnusualWhales:
         token: str,
         *,
         now: Callable[[], datetime],
+        heard: Callable[[Answer], None] = lambda answer: None,
         bounds: Bounds | None = None,
         policy: RetryPolicy | None = None,
     ) -> None:
@@ -54,6 +55,7 @@ class UnusualWhales:
         check_secret("UW_API_KEY", token)
         self._base_url = base_url
         self._now = now
+        self._heard = heard
         self._bounds = bounds or Bounds()
         self._policy = policy or RetryPolicy()
         self._session = bounded_session(self._bounds)
@@ -79,6 +81,7 @@ class UnusualWhales:
             answer = exchange(self._session, self._bounds, "GET", url, headers=self._headers, params=params)
         except WireError as error:
             raise RetryableError(f"GET {path}: {error}", NETWORK) from error
+        self._heard(answer)
         if answer.status >= 500:
             raise RetryableError(f"GET {path} answered {answer.status}: {answer.excerpt}", LATER)
         return answer

@@ -22,13 +22,18 @@ def hold(
     events: Events,
     books: LedgerFile | None = None,
     first: Callable[[], None] = lambda: None,
+    *,
+    ahead: bool = False,
+    gives_way: bool = False,
+    wait_s: float = lock.WAIT_S,
 ) -> Iterator[None]:
     """Hold the folder's lock over sound books; DamagedBooksError if they are damaged, as in `require_sound`.
 
     `books` are the folder's books if they are already open. `first` runs under the lock before the books are checked.
     If it finds them damaged, the check will say more.
+    `ahead`, `gives_way` and `wait_s` are those of `lock.hold`.
     """
-    with lock.hold(folder.path, verb):
+    with lock.hold(folder.path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)
         with suppress(DamagedBooksError):
             first()

@@ -1,17 +1,23 @@
-"""Allow one writer per state folder: an advisory lock held for one pass."""
+"""Allow one writer per state folder: an advisory lock held for one pass. Exit passes go ahead of all others.
+
+An exit pass that waits for the lock holds a second lock meanwhile, on the folder's marker. While that one is held,
+nobody else takes the folder's lock, and whoever holds it gives way at the next request to the broker (`turns.py`). The
+marker is always there, so this needs no further file and works on a full disk.
+"""
 
 import fcntl
 import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.plain_files import open_plain, read_plain
-from tradebot.adapters.state.state_folder import cannot_write
+from tradebot.adapters.state.state_folder import MARKER, cannot_write
 from tradebot.errors import ExitCode, TradebotError
 
 LOCK = "lock"
@@ -19,22 +25,78 @@ SERVE_LOCK = "serve.lock"
 SETUP_LOCK = "setup.lock"
 """Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
 POLL_S = 0.02
+WAIT_S = 5.0
+"""How long a pass waits for another one."""
+EXIT_WAIT_S = 60.0
+"""How long an exit pass waits for one that gives way: it may be in the middle of a request, and of the look at what
+became of it. Each of them ends after 25 s (`Bounds`: total_s and read_s), besides the lookup of the broker's name."""
 LONGEST_HOLDER = 4096
 
 
 @contextmanager
-def hold(folder: Path, verb: str, wait_s: float = 5.0, name: str = LOCK) -> Iterator[None]:
+def hold(
+    folder: Path,
+    verb: str,
+    wait_s: float = WAIT_S,
+    name: str = LOCK,
+    *,
+    ahead: bool = False,
+    gives_way: bool = False,
+) -> Iterator[None]:
     """Hold the folder's lock; after `wait_s`, raise TradebotError(ANOTHER_INSTANCE) naming who holds it.
 
-    The lock file is never removed, because a lock on a removed file would protect nothing. The kernel releases a dead
-    process's lock.
+    An exit pass goes `ahead` of all others, and waits up to EXIT_WAIT_S for a holder that `gives_way`. The lock file is
+    never removed, because a lock on a removed file would protect nothing. The kernel releases a dead process's lock.
     """
-    descriptor = _acquire(folder / name, time.monotonic() + wait_s)
+    with _ahead_of_others(folder, wait_s) if ahead else nullcontext():
+        descriptor = _acquire(folder / name, wait_s, ahead=ahead)
     try:
-        _sign(descriptor, verb)
+        _sign(descriptor, verb, gives_way=gives_way)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _ahead_of_others(folder: Path, wait_s: float) -> Iterator[None]:
+    """Hold the lock that tells others to give way; a second exit pass waits for the first."""
+    try:
+        descriptor = _lock_marker(folder, fcntl.LOCK_EX, wait_s)
+    except OSError:
+        # Nobody gives way then, but the lock itself works as ever.
+        descriptor = None
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def exit_waits(folder: Path) -> bool:
+    """Return True if an exit pass of any process waits for the folder's lock; False if that can't be checked."""
+    try:
+        descriptor = _lock_marker(folder, fcntl.LOCK_SH, 0.0)
+    except OSError:
+        return False
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
+
+
+def _lock_marker(folder: Path, kind: int, wait_s: float) -> int | None:
+    """Return a descriptor of the locked marker, or None if someone else holds it for `wait_s`."""
+    descriptor = open_plain(folder / MARKER, os.O_RDONLY)
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                return None
+            time.sleep(POLL_S)
+        else:
+            return descriptor
 
 
 def holder(folder: Path, name: str = LOCK) -> str | None:
@@ -61,12 +123,14 @@ def other_holder(folder: Path) -> str | None:
     return None
 
 
-def _acquire(path: Path, deadline: float) -> int:
+def _acquire(path: Path, wait_s: float, *, ahead: bool) -> int:
+    began = time.monotonic()
     while True:
-        descriptor = _try(path)
+        descriptor = None if path.name == LOCK and not ahead and exit_waits(path.parent) else _try(path)
         if descriptor is not None:
             return descriptor
-        if time.monotonic() >= deadline:
+        waited_s = time.monotonic() - began
+        if waited_s >= wait_s and not (ahead and waited_s < EXIT_WAIT_S and _note(path).get("gives_way")):
             raise TradebotError(
                 f"Another tradebot is working on {path.parent}: {_holder(path)}.",
                 "Wait for it to finish, then run the command again.",
@@ -92,9 +156,10 @@ def _try(path: Path) -> int | None:
     return None
 
 
-def _sign(descriptor: int, verb: str) -> None:
+def _sign(descriptor: int, verb: str, *, gives_way: bool) -> None:
     """Write who holds the lock; on a full disk the lock still holds, just without a name."""
-    holder = {"pid": os.getpid(), "verb": verb, "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = {"pid": os.getpid(), "verb": verb, "since": since, "gives_way": gives_way}
     try:
         with around("lock.sign"):
             os.ftruncate(descriptor, 0)
@@ -103,16 +168,22 @@ def _sign(descriptor: int, verb: str) -> None:
         return
 
 
-def _pid(path: Path) -> int | None:
+def _note(path: Path) -> dict[str, Any]:
+    """Return what the last holder wrote about itself; empty if that can't be read."""
     try:
-        return int(json.loads(read_plain(path)[:LONGEST_HOLDER])["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        note = json.loads(read_plain(path)[:LONGEST_HOLDER])
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _pid(path: Path) -> int | None:
+    pid = _note(path).get("pid")
+    return pid if isinstance(pid, int) else None
 
 
 def _holder(path: Path) -> str:
     try:
-        holder = json.loads(read_plain(path)[:LONGEST_HOLDER])
-        return f"{holder['verb']}, process {holder['pid']}, since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        return "{verb}, process {pid}, since {since}".format_map(_note(path))
+    except KeyError:
         return "it left no name"

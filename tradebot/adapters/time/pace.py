@@ -95,7 +95,7 @@ class EngineTime:
         self._share_s = share_s
         self._next_due = next_due
         self._report = report
-        self._now = engine.status().now
+        self._status = engine.status()
         self._started_looking = False
         self.finished = False
         self.believed = True
@@ -103,27 +103,34 @@ class EngineTime:
     @property
     def now(self) -> datetime:
         """Return the engine's last known time."""
-        return self._now
+        return self._status.now
 
     def moments(self) -> Iterator[datetime]:
         """Yield each moment at which something is due within one tick's share of engine time."""
-        status, left_s = self._engine.status(), self._share_s
+        self._status, left_s = self._engine.status(), self._share_s
         if not self._started_looking:
             # Engine time is wherever the last driver left it, perhaps in the middle of a slot.
             self._started_looking = True
-            yield self._at(status)
+            yield self.now
         while left_s > 0 and not self.finished:
-            if status.is_open:
-                step_s = min(left_s, self._to_next(status))
-                status = self._engine.sleep(step_s)
+            if self._status.is_open:
+                step_s = min(left_s, self._to_next(self._status))
+                self._status = self._engine.sleep(step_s)
                 left_s -= step_s
             else:
-                status = self._pass_the_night(status)
-            yield self._at(status)
+                self._status = self._pass_the_night(self._status)
+            yield self.now
 
-    def _at(self, status: EngineStatus) -> datetime:
-        self._now = status.now
-        return status.now
+    def passing(self, seconds: float) -> Iterator[datetime]:
+        """Let the time pass that an answer took; yield now, each moment at which something is due until then, and then.
+
+        The answer may have passed time while a moment was looked at; that counts.
+        """
+        end = self.now + timedelta(seconds=seconds)
+        yield self.now
+        while (left_s := (end - self.now).total_seconds()) > 0:
+            self._status = self._engine.sleep(min(left_s, self._to_next(self._status)))
+            yield self.now
 
     def _to_next(self, status: EngineStatus) -> float:
         """Return the seconds until the next slot, or until the close if no slot comes before it."""

@@ -56,7 +56,10 @@ class RetryableError(TemporaryError):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Limits of one request: seconds to connect, between two pieces of the body, and in total; bytes of the body."""
+    """Limits of one request: seconds to connect, between two pieces of the body, and in total; bytes of the body.
+
+    The total is checked after each piece, so the last piece may still come `read_s` later.
+    """
 
     connect_s: float = 3.0
     read_s: float = 10.0

@@ -10,6 +10,8 @@ from tradebot.exchange.faults.wire import Connection
 from tradebot.exchange.jsontext import encode
 from tradebot.exchange.times import SECOND
 
+DELAY = b"x-exchange-answer-took"
+"""The header that says how many engine seconds an answer took; no real service sends it."""
 _DRIPS_A_SECOND = 10
 _UNAUTHORIZED = encode({"message": "unauthorized."})
 _NOT_FOUND = encode({"code": 40410000, "message": "not found"})
@@ -128,6 +130,12 @@ async def _hang(turn: Turn, settings: Settings) -> None:
         await turn.connection.close()
 
 
+async def _slow_answer(turn: Turn, settings: Settings) -> None:
+    answered = await turn.answer()
+    took = (DELAY, f"{settings['value'] / SECOND:g}".encode())
+    await give(turn, answered._replace(headers=[*answered.headers, took]))
+
+
 async def _reset(turn: Turn, settings: Settings) -> None:
     if settings["value"] == "after":
         await turn.answer()
@@ -155,6 +163,7 @@ ANSWERS: Mapping[str, Answering] = {
     "empty_body": _empty_body,
     "slow_drip": _slow_drip,
     "hang": _hang,
+    "slow_answer": _slow_answer,
     "reset": _reset,
     "expired_keys": _expired_keys,
     "not_found": _not_found,

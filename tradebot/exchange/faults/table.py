@@ -158,6 +158,11 @@ FAULTS: Mapping[str, Fault] = {
         _duration(most=_LONGEST_WAIT),
         {"acceptance": _AFTER, "then": _one_of("close", "answer")},
     ),
+    "slow_answer": Fault(
+        "answer",
+        "answers correctly and at once, and says that it took this long in engine time; the bot lets that pass first",
+        _duration(most=_LONGEST_WAIT),
+    ),
     "reset": Fault("answer", "resets the connection, before or after carrying out the request", _AFTER),
     "expired_keys": Fault("answer", "answers 401, as if the keys had expired"),
     "not_found": Fault(

@@ -1,0 +1,64 @@
+"""Let exit passes go first: a pass that holds the folder's lock gives way at its next request to the broker.
+
+Giving way is a kill without the death. The pass unwinds, releases the lock, lets the exits run and begins again with
+the same call, as it would if it had been killed and typed again: what it promised is in the ledger.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tradebot.adapters.state import lock
+from tradebot.errors import GaveWay
+from tradebot.ports.world import Call
+
+MOST_WAYS = 5
+"""How often one pass gives way; after that it ends, and its record says why."""
+
+
+class Turns:
+    """Tells the pass of this process when an exit pass is waiting.
+
+    `call` is that of the last pass that could give way. `due` says whether this process has exits to run itself, and
+    `run_due` runs them; both are set by `serve`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._gives_way = False
+        self.call: Call | None = None
+        self.due: Callable[[], bool] = lambda: False
+        self.run_due: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def attempt(self, call: Call | None) -> Iterator[None]:
+        """Give way inside the block; `call` is what the pass goes on with, None if it has no slot yet."""
+        self._gives_way, self.call = True, call
+        try:
+            yield
+        finally:
+            self._gives_way = False
+
+    @property
+    def resumed(self) -> Call | None:
+        """Return the call with which the current pass goes on after giving way, if it does."""
+        return self.call if self._gives_way else None
+
+    def keep(self, call: Call) -> None:
+        """Keep the call with which a pass begins, in case it gives way."""
+        if self._gives_way:
+            self.call = call
+
+    def give_way(self) -> None:
+        """Raise GaveWay if this pass gives way and an exit pass is waiting."""
+        if self._gives_way and (self.due() or lock.exit_waits(self._folder)):
+            raise GaveWay
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Don't give way inside the block, from the promise of an order to its settlement."""
+        before, self._gives_way = self._gives_way, False
+        try:
+            yield
+        finally:
+            self._gives_way = before
