@@ -77,6 +77,15 @@ class Duty:
         """Return True if an entry in this slot would come after the grace period or the slot's end."""
         return now - slot.start > self._grace or now >= slot.end
 
+    def may_wait(self, slot: Slot, now: datetime) -> bool:
+        """Return True while an entry may wait for the facts of its own minute: for half of the grace period."""
+        return now - slot.start < self._grace / 2
+
+    def latest(self, job: Job, now: datetime) -> Slot | None:
+        """Return the job's slot that has begun and isn't known to be taken, without asking the ledger."""
+        begun = [slot for slot in self._ahead if slot.job is job and slot.start <= now < slot.end]
+        return begun[-1] if begun else None
+
     def next_start(self, now: datetime) -> datetime | None:
         """Return when the next slot of the day starts, or None if there are no more."""
         if now.date() != self._day:
@@ -97,7 +106,8 @@ class Duty:
         """Read the session of a new day, ignoring slots that ended before the books were opened."""
         self._new_day(now)
         session, opened_at = session_of(self._ledger, now), self._ledger.books_opened_at()
-        all_slots = [slot for job in CHAIN for slot in slots(job, self._timetable[job], session)] if session else []
+        jobs = [job for job in CHAIN if job in self._timetable] if session else []
+        all_slots = [slot for job in jobs for slot in slots(job, self._timetable[job], session)] if session else []
         self._ahead = sorted(
             (slot for slot in all_slots if opened_at is None or slot.end > opened_at), key=lambda slot: slot.start
         )

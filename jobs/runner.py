@@ -1,8 +1,13 @@
-"""The loop of `serve`: run what is due until told to stop. APScheduler only ticks; the ledger says what is due."""
+"""The loop of `serve`: run what is due until told to stop. APScheduler only ticks; the ledger says what is due.
+
+With a real broker, fetching, trading and upkeep are lanes with a thread each. On the sandbox there is one thread: it
+runs the lanes in a fixed order, and while an answer takes its time, the trading lane runs what falls due.
+"""
 
 import logging
+import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -10,11 +15,13 @@ from typing import Protocol
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_REMOVED, JobExecutionEvent
 from apscheduler.executors.debug import DebugExecutor
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from jobs.duty import ENTRIES, Duty
-from jobs.timetable import Slot
+from jobs.timetable import FETCHING, Slot
 from tradebot.errors import ExitCode, OperatorError, TemporaryError, TradebotError, one_line
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.record import CycleRecord, Job
@@ -26,6 +33,7 @@ MAX_FAULTS = 3
 """How many bugs in a row end the process. Going on would only repeat them; a restart goes through recovery."""
 TRY_AGAIN = timedelta(seconds=15)
 TRACE_LINES = 12
+EARLIER = datetime.min.replace(tzinfo=UTC)
 
 
 class Kind(StrEnum):
@@ -94,16 +102,33 @@ class Pace(Protocol):
         """Yield the trading times at which to check for due slots during one tick."""
 
 
-class Runner:
-    """Runs what is due at each tick, one pass after the other, in one thread."""
+class Looking(Protocol):
+    """A lane that looks for what is due."""
 
-    def __init__(self, station: Station, duty: Duty, pace: Pace) -> None:
+    @property
+    def looked_at(self) -> datetime | None:
+        """Return the trading time up to which everything that was due has been run."""
+
+
+class Runner:
+    """Runs what is due at each tick, one pass after the other, in one thread: one lane of `serve`, or all of them.
+
+    Its jobs are those that its duty knows. `facts` is the fetching lane if that has a thread of its own.
+    """
+
+    def __init__(
+        self, station: Station, duty: Duty, pace: Pace, *, reconciled: bool = False, facts: "Looking | None" = None
+    ) -> None:
         self._station = station
         self._duty = duty
         self._pace = pace
-        self._reconciled = False
+        self._facts = facts
         self._tried: dict[tuple[Job, str | None], datetime] = {}
+        self._running: Job | None = None
         self._faults = 0
+        self.reconciled = reconciled
+        self.looked_at: datetime | None = None
+        """The trading time up to which everything that was due has been run."""
         self.stopping = False
 
     @property
@@ -120,14 +145,41 @@ class Runner:
         """Compare books and broker before anything else. OperatorError is raised while a person is still watching."""
         self._reconcile(self._pace.now, at_start=True)
 
+    def exits_due(self) -> bool:
+        """Return True if a slot for exits has begun that hasn't been tried; a pass of the trading lane gives way."""
+        return self._exits_due() is not None
+
+    def run_exits(self) -> None:
+        """Run the exits that are due, between two parts of another pass of this lane."""
+        slot = self._exits_due()
+        if slot is not None:
+            self._fill(slot)
+
+    def _exits_due(self) -> Slot | None:
+        busy_elsewhere = self.over or self._running in FETCHING
+        slot = None if busy_elsewhere else self._duty.latest(Job.EVALUATE_EXITS, self._pace.now)
+        return None if slot is None or (slot.job, slot.name) in self._tried else slot
+
+    def meanwhile(self, moments: Iterator[datetime]) -> None:
+        """Let the time pass that an answer took, in lock-step: `moments` moves it and yields when something is due.
+
+        While facts are being fetched, the trading lane runs what is due. A pass of the trading lane gives way to exits
+        instead, at its next request.
+        """
+        fetching = self._running in FETCHING
+        for now in moments:
+            if fetching and not self.over:
+                self._look(now, besides=FETCHING)
+
     def tick(self) -> None:
         """Check for due slots: once with a real broker, at each moment of the tick in the sandbox."""
         for now in self._pace.moments():
             self._look(now)
+            self.looked_at = now
             if self.over:
                 return
 
-    def _look(self, now: datetime) -> None:
+    def _look(self, now: datetime, besides: Collection[Job] = ()) -> None:
         try:
             due = self._duty.look(now)
         except TemporaryError as busy:
@@ -135,24 +187,36 @@ class Runner:
             return
         for slot in due.missed if self._pace.believed else ():
             self._miss(slot, now)
-        if not self._reconciled:
+        if not self.reconciled and Job.RECONCILE in self._station.verbs:
             self._reconcile(now)
         for slot in due.run:
-            if not self.over:
+            # While an answer took its time, the slot may have run or ended.
+            ran_meanwhile = self._tried.get((slot.job, slot.name), EARLIER) >= now
+            if slot.job not in besides and not (self.over or ran_meanwhile) and self._pace.now < slot.end:
                 self._fill(slot)
 
     def _reconcile(self, now: datetime, *, at_start: bool = False) -> None:
         """Compare books and broker whatever the timetable says; entries wait until this has succeeded."""
         if self._may_try(Job.RECONCILE, None, now):
-            self._reconciled = self._run(Job.RECONCILE, None, now, at_start=at_start)
+            self.reconciled = self._run(Job.RECONCILE, None, now, at_start=at_start)
 
     def _fill(self, slot: Slot) -> None:
-        """Run a slot's job, unless it has to wait: entries for the first comparison, any job after a failed attempt."""
+        """Run a slot's job, unless it has to wait: entries for the first comparison, any job after a failed attempt.
+
+        Entries also wait for the facts that are due at the same time, but no longer than for half of their grace.
+        """
         now = self._pace.now
-        if slot.job is ENTRIES and (not self._reconciled or self._duty.is_late(slot, now)):
+        if slot.job is ENTRIES and (not self.reconciled or self._duty.is_late(slot, now)):
+            return
+        if slot.job is ENTRIES and self._facts_to_come(slot) and self._duty.may_wait(slot, now):
             return
         if self._may_try(slot.job, slot.name, now):
             self._run(slot.job, slot.name, now)
+
+    def _facts_to_come(self, slot: Slot) -> bool:
+        if self._facts is None:
+            return self._running in FETCHING
+        return self._facts.looked_at is None or self._facts.looked_at < slot.start
 
     def _may_try(self, job: Job, slot: str | None, now: datetime) -> bool:
         """Return False for a while after an attempt that left the slot unclaimed, because the broker didn't answer."""
@@ -161,9 +225,10 @@ class Runner:
 
     def _run(self, job: Job, slot: str | None, now: datetime, *, at_start: bool = False) -> bool:
         """Run a verb and report how it ended; a failing verb costs only its own pass."""
-        began = self._station.stopwatch()
+        began, before = self._station.stopwatch(), self._running
         # Keep one entry per job: the first attempt at a new slot replaces the entry of the old one.
         self._tried = {key: at for key, at in self._tried.items() if key[0] is not job} | {(job, slot): now}
+        self._running = job
         try:
             done = self._station.verbs[job]()
         except TradebotError as failed:
@@ -178,6 +243,8 @@ class Runner:
             message = f"a bug in tradebot, {self._faults} in a row: {type(fault).__name__}: {fault}"
             self._ended(now, Kind.FAULT, job, slot, Done(message, ExitCode.ERROR), began)
             return False
+        finally:
+            self._running = before
         self._faults = 0
         self._ended(now, Kind.RAN, job, slot, done, began)
         return True
@@ -235,5 +302,58 @@ def tick_until(tick: Callable[[], None], over: Callable[[], bool], every_s: floa
     scheduler.add_listener(lambda event: scheduler.shutdown(wait=False), EVENT_JOB_REMOVED)
     scheduler.add_job(once, trigger, coalesce=True, misfire_grace_time=None)
     scheduler.start()
+    if raised:
+        raise raised[0]
+
+
+class Lane(Protocol):
+    """What runs in a thread of its own. It opens what belongs to a thread at its first tick."""
+
+    def tick(self) -> None:
+        """Run what is due."""
+
+    def close(self) -> None:
+        """Close what was opened."""
+
+
+def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: float = TICK_S) -> None:
+    """Call each lane's tick every `every_s` real seconds, each in a thread of its own, until `over` returns True.
+
+    This thread only waits, so that it hears signals. Passes that are running then are finished, and an exception in a
+    tick is raised here.
+    """
+    logging.getLogger("apscheduler").addHandler(logging.NullHandler())
+    pools = {name: ThreadPoolExecutor(1) for name in lanes}
+    scheduler = BackgroundScheduler(timezone=UTC, executors=pools)
+    ended, closed = threading.Event(), threading.Semaphore(0)
+    raised: list[BaseException] = []
+
+    def once(lane: Lane) -> None:
+        try:
+            if not ended.is_set():
+                lane.tick()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that called
+            raised.append(error)
+        if raised or over():
+            ended.set()
+
+    def close(lane: Lane) -> None:
+        try:
+            lane.close()
+        finally:
+            closed.release()
+
+    for name, lane in lanes.items():
+        trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
+        scheduler.add_job(once, trigger, [lane], executor=name, coalesce=True, misfire_grace_time=None)
+    scheduler.start()
+    ended.wait()
+    scheduler.remove_all_jobs()
+    for name, lane in lanes.items():
+        # Each thread ends its pass before it closes what only it may close.
+        scheduler.add_job(close, None, [lane], executor=name, misfire_grace_time=None)
+    for _ in lanes:
+        closed.acquire()
+    scheduler.shutdown()
     if raised:
         raise raised[0]

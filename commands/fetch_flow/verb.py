@@ -80,13 +80,13 @@ def run(
     named = bool(endpoints or symbols)
     with app.pass_lock("fetch-flow"):
         call, clock = _call(app, by, named, force_slot)
-        if isinstance(call, Refused):
-            return refused_report(app, "fetch-flow", call)
-        world = app.world(progress=progress, proposing=False, with_flow=True)
-        fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=requests)
-        if not (fetched.skipped or named):
-            # A session's first fetch asks for everything, which is a good moment to delete old facts.
-            app.facts.prune(clock.now)
+    if isinstance(call, Refused):
+        return refused_report(app, "fetch-flow", call)
+    world = app.world(progress=progress, proposing=False, with_flow=True)
+    fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=requests)
+    if not (fetched.skipped or named):
+        # A session's first fetch asks for everything, which is a good moment to delete old facts.
+        app.facts.prune(clock.now)
     data = _data(fetched)
     nothing = bool(fetched.failures) and not fetched.intakes
     code = ExitCode.UNAVAILABLE if nothing else ExitCode.DONE

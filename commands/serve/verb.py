@@ -5,7 +5,7 @@ import math
 import os
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -20,12 +20,10 @@ from tradebot.errors import ExitCode, OperatorError, TradebotError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from commands.shared.surface import Report
+    from commands.serve.lanes import Shift
     from jobs.duty import Duty
-    from jobs.runner import Done, Line, Pace, Runner
-    from jobs.timetable import Slot
+    from jobs.runner import Line, Pace
     from tradebot.app.wiring import App
-    from tradebot.model.record import Job
 
 SPEED = 60.0
 """Engine seconds to a real second on the embedded exchange: a session takes six and a half minutes."""
@@ -45,29 +43,46 @@ def run(app: "App", *, by: str, speed: float | None, tell: "Callable[[Line], Non
 def _serve(app: "App", by: str, speed: float | None, tell: "Callable[[Line], None]") -> ExitCode:
     from functools import partial
 
-    from commands.shared.passes import unfinished
-    from jobs.duty import Duty
-    from jobs.runner import Runner, Station, tick_until
-    from tradebot.ports.world import Call
+    from commands.serve.lanes import Shift, exits_first
+    from jobs.runner import Runner, tick_until
+    from tradebot.adapters.time.pace import EngineTime
 
-    def cut_short(slot: "Slot", now: "datetime") -> bool:
-        return unfinished(app, Call(slot.job, slot.session, slot.name, by), now)
-
-    settings = app.settings
-    duty = Duty(app.ledger, settings.timetable, settings.serve.grace_s, app.ensure_calendar, cut_short)
-    pace = _pace(app, duty, speed, tell)
     stop = Stop()
-    verbs = _verbs(app, by, stop)
-    station = Station(verbs, by, app.mode_name, app.facts.record, app.events, tell, time.monotonic)
-    runner = Runner(station, duty, pace)
+    shift = Shift(by, tell, stop.between_calls)
+    duty = shift.duty(app)
+    pace = _pace(app, duty, speed, tell)
+    runner = exits_first(app, Runner(shift.station(app), duty, pace))
     stop.ask = partial(setattr, runner, "stopping", True)
     note = partial(_note, app, tell)
     with stop.listening():
         note(pace.now, f"started by {by}; Ctrl-C stops it after the current pass")
         runner.begin()
-        tick_until(runner.tick, lambda: runner.over)
-    note(pace.now, _ending(runner, pace))
-    return runner.exit_code
+        if isinstance(pace, EngineTime):
+            # While an answer of the flow source takes its time, what is due for trading runs.
+            app.let_pass = lambda seconds: runner.meanwhile(pace.passing(seconds))
+            tick_until(runner.tick, lambda: runner.over)
+            code = runner.exit_code
+        else:
+            code = _in_lanes(app, shift, stop, reconciled=runner.reconciled)
+    note(pace.now, _ending(stop, finished=pace.finished))
+    return code
+
+
+def _in_lanes(app: "App", shift: "Shift", stop: "Stop", *, reconciled: bool) -> ExitCode:
+    """Run the jobs in real time, each lane in a thread of its own; return the exit code."""
+    from commands.serve.lanes import lanes
+    from jobs.runner import tick_lanes
+
+    trading, fetching, upkeep = lanes(app, shift, reconciled=reconciled)
+
+    def ask() -> None:
+        trading.stop()
+        fetching.stop()
+
+    stop.ask = ask
+    over = lambda: stop.asked or trading.over or fetching.over  # noqa: E731
+    tick_lanes({"trading": trading, "fetching": fetching, "upkeep": upkeep}, over)
+    return max(trading.exit_code, fetching.exit_code)
 
 
 def _pace(app: "App", duty: "Duty", speed: float | None, tell: "Callable[[Line], None]") -> "Pace":
@@ -94,16 +109,16 @@ def _note(app: "App", tell: "Callable[[Line], None]", at: "datetime", message: s
     tell(Line(at, Kind.NOTE, None, None, message, ExitCode.DONE))
 
 
-def _ending(runner: "Runner", pace: "Pace") -> str:
-    if pace.finished:
+def _ending(stop: "Stop", *, finished: bool) -> str:
+    if finished:
         return "the market has ended: its last session is over. Next: tradebot init --state-dir NEW"
-    if runner.stopping:
+    if stop.asked:
         return "stopped by a signal; every order sent is recorded in the ledger"
     return "ended after too many bugs in a row. Next: tradebot events"
 
 
 class Stop:
-    """Handles the two signals: the first one stops after the current pass, the second ends the process at once."""
+    """Handles the two signals: the first one stops after the current passes, the second ends the process at once."""
 
     def __init__(self) -> None:
         self.ask: Callable[[], None] = lambda: None
@@ -139,38 +154,21 @@ def _number(speed: float | None) -> float | None:
     return speed
 
 
-def _verbs(app: "App", by: str, stop: Stop) -> "dict[Job, Callable[[], Done]]":
-    from commands.evaluate_exits import verb as evaluate_exits
-    from commands.fetch_flow import verb as fetch_flow
-    from commands.reconcile import verb as reconcile
-    from commands.score import verb as score
-    from commands.serve.screen import done
-    from commands.trade_once import verb as trade_once
-    from tradebot.model.record import Job
-
-    runs: dict[Job, Callable[[], Report]] = {
-        Job.FETCH_FLOW: lambda: fetch_flow.run(app, by=by, progress=stop.between_calls),
-        Job.SCORE: lambda: score.run(app, by=by),
-        Job.EVALUATE_EXITS: lambda: evaluate_exits.run(app, by=by),
-        Job.TRADE_ONCE: lambda: trade_once.run(app, by=by),
-        Job.RECONCILE: lambda: reconcile.run(app, by=by),
-    }
-    return {job: lambda verb=verb: done(verb()) for job, verb in runs.items()}  # type: ignore[misc]
-
-
 def _teller(app: "App", as_json: bool) -> "Callable[[Line], None]":
     """Return what prints one line: a document for programs, a row for people."""
     from commands.serve.screen import row
 
-    screen = console()
+    screen, one_at_a_time = console(), threading.Lock()
 
     def as_document(line: "Line") -> None:
         found = document("serve", app.mode_name, app.account_tail, line.exit_code, jsonable(line))
-        say(json.dumps(found, allow_nan=False))
+        with one_at_a_time:
+            say(json.dumps(found, allow_nan=False))
 
     def as_row(line: "Line") -> None:
-        screen.print(row(line))
-        sys.stdout.flush()
+        with one_at_a_time:
+            screen.print(row(line))
+            sys.stdout.flush()
 
     return as_document if as_json else as_row
 

@@ -81,7 +81,7 @@ class App:
         self.loaded = loaded
         self._environ = environ
         self._closing = ExitStack()
-        self.let_pass: Callable[[float], object] = lambda seconds: self.engine.sleep(seconds)
+        self.let_pass = self._let_pass
 
     @property
     def settings(self) -> Settings:
@@ -257,6 +257,9 @@ class App:
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
         return App(self.folder, self.loaded, self._environ)
+
+    def _let_pass(self, seconds: float) -> None:
+        self.engine.sleep(seconds)
 
     def _heard(self, answer: Answer) -> None:
         """Let the time pass that an answer of the embedded exchange took; no other service says how long it took."""

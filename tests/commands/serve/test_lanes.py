@@ -1,0 +1,103 @@
+"""The lanes of `serve`: exits on time beside a slow flow source, in lock-step and in threads, and what gives way."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import hypothesis
+import pytest
+import requests
+
+from commands.serve.lanes import Shift, lanes
+from jobs.runner import Line, tick_lanes
+from tests.accepting import accept
+from tests.bot import Bot, log, made
+from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
+from tradebot.app.wiring import App, Options, load_for
+from tradebot.exchange import process
+from tradebot.model.record import Job
+
+SOAK = hypothesis.settings().max_examples > 1000
+MINUTES = 390 if SOAK else 24
+TIMETABLE = f"""
+timetable:
+  fetch-flow: every 5m from open+2m until open+{MINUTES}m
+  score: every 5m from open+2m until open+{MINUTES}m
+  evaluate-exits: every 1m from open+1m until open+{MINUTES}m
+  trade-once: every 5m from open+2m until open+{min(MINUTES, 375)}m
+  reconcile: every 15m from open+1m until open+{MINUTES}m
+"""
+SLOW_FLOW = "- {name: slow-flow, when: {request: any flow}, what: {slow_answer: 20s}}"
+SLOW_BROKER = "- {name: slow-broker, when: {request: snapshots}, what: {slow_answer: 70s}}"
+HANGING_FLOW = "- {name: hanging-flow, when: {request: any flow}, what: {hang: 1s, then: answer}}"
+
+
+@pytest.fixture
+def slow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Bot]:
+    with made(tmp_path / "state", "--symbols", "AAPL", "--sessions", "1") as path:
+        with (path / "tradebot.yaml").open("a") as file:
+            file.write(TIMETABLE)
+        accept(path)
+        yield Bot(path, capsys)
+
+
+def arm(bot: Bot, script: str) -> None:
+    assert requests.post(f"{bot.url}/exchange/v1/faults", data=script, timeout=30).status_code == 200
+
+
+def claims(bot: Bot, job: Job) -> dict[str, datetime]:
+    """Return when each slot of a job was claimed."""
+    with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
+        day = ledger.sessions(datetime.min.date(), datetime.max.date())
+        found = [claim for session in day for claim in ledger.slot_claims(session.date) if claim.job == job]
+    return {claim.slot: claim.at for claim in found}
+
+
+def opened_at(bot: Bot) -> datetime:
+    first = claims(bot, Job.EVALUATE_EXITS)["open+1m"]
+    return first.replace(second=0, microsecond=0) - timedelta(minutes=1)
+
+
+def test_exits_are_judged_at_the_start_of_each_minute_although_flow_answers_after_20_s(slow: Bot) -> None:
+    arm(slow, SLOW_FLOW)
+    assert slow.says("serve", "--speed", "1000000", "--json").code == 0
+    opened, exits = opened_at(slow), claims(slow, Job.EVALUATE_EXITS)
+    assert exits == {f"open+{m}m": opened + timedelta(minutes=m) for m in range(1, MINUTES)}
+    events = log(slow.url)
+    assert sum(event["event"] == "fault_fired" for event in events) > MINUTES / 5
+    asked = {event["at"] for event in events if event["event"] == "request" and event["path"] == "/v2/positions"}
+    assert {datetime.fromisoformat(at) for at in asked} >= set(exits.values())
+    entries, fetches = claims(slow, Job.TRADE_ONCE), claims(slow, Job.FETCH_FLOW)
+    late = [at - (opened + timedelta(minutes=int(slot[5:-1]))) for slot, at in entries.items()]
+    assert all(timedelta(0) <= one <= timedelta(seconds=90) for one in late)
+    assert max(late) >= timedelta(seconds=45), "no entry waited for the facts of its minute"
+    assert len(fetches) > MINUTES / 30
+
+
+def test_the_same_seed_gives_the_same_log_whatever_answers_late(
+    slow: Bot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with made(tmp_path / "second", "--symbols", "AAPL", "--sessions", "1") as path:
+        with (path / "tradebot.yaml").open("a") as file:
+            file.write(TIMETABLE)
+        accept(path)
+        second = Bot(path, capsys)
+        said = []
+        for bot in (slow, second):
+            arm(bot, SLOW_FLOW)
+            assert bot.says("serve", "--speed", "1000000").code == 0
+            kept = ("at", "event", "method", "path", "client_order_id", "rule")
+            said.append([tuple(event.get(name) for name in kept) for event in log(bot.url)])
+    assert said[0] == said[1]
+
+
+def test_entries_give_way_to_exits_when_the_broker_takes_longer_than_a_minute(slow: Bot) -> None:
+    arm(slow, SLOW_BROKER)
+    assert slow.says("serve", "--speed", "1000000", "--json").code == 0
+    posts = [e for e in log(slow.url) if e["event"] == "order_accepted"]
+    assert len(posts) == len({post["client_order_id"] for post in posts})
+    assert "gave_way" in (slow.folder / "system_events.jsonl").read_text()
