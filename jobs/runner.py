@@ -117,7 +117,7 @@ class Runner:
     """
 
     def __init__(
-        self, station: Station, duty: Duty, pace: Pace, *, reconciled: bool = False, facts: "Looking | None" = None
+        self, station: Station, duty: Duty, pace: Pace, *, reconciled: bool = False, facts: Looking | None = None
     ) -> None:
         self._station = station
         self._duty = duty

@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,8 +100,8 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
 
     The last minute is the session's close, which comes earlier on a half day.
     """
+    from commands.demo.day import Day
     from commands.reconcile import verb as reconcile
-    from jobs.timetable import due_at
     from tradebot.timetable.sessions import session_of
 
     app.engine.tick_to("open")
@@ -112,30 +113,13 @@ def play(app: "App", minutes: int, progress: "Progress") -> "tuple[Session, int]
     session = session_of(app.ledger, now)
     assert session is not None, "the exchange opened on a day that the calendar has no session for"
     minutes = min(minutes, int((session.close - now).total_seconds()) // 60)
+    day = Day(app, session, now)
+    app.let_pass = day.meanwhile
     for minute in range(1, minutes + 1):
-        now = app.engine.sleep(60).now
-        for slot in due_at(app.settings.timetable, session, now):
-            _run_job(app, slot.job)
+        day.run(now + timedelta(minutes=minute))
         progress(minute, minutes)
     reconcile.run(app, by="demo")
     return session, minutes
-
-
-def _run_job(app: "App", job: str) -> None:
-    from commands.evaluate_exits import verb as evaluate_exits
-    from commands.fetch_flow import verb as fetch_flow
-    from commands.reconcile import verb as reconcile
-    from commands.score import verb as score
-    from commands.trade_once import verb as trade_once
-
-    verbs = {
-        "fetch-flow": fetch_flow.run,
-        "score": score.run,
-        "evaluate-exits": evaluate_exits.run,
-        "trade-once": trade_once.run,
-        "reconcile": reconcile.run,
-    }
-    verbs[job](app, by="demo")
 
 
 def register(app: typer.Typer) -> None:

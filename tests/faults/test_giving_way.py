@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import hypothesis
@@ -20,6 +20,9 @@ from tradebot.adapters.state import lock
 from tradebot.adapters.state.turns import MOST_WAYS
 from tradebot.app.wiring import App
 from tradebot.errors import ExitCode, TradebotError
+from tradebot.model.account import BrokerView
+from tradebot.model.decision import Decision
+from tradebot.model.intent import Intent
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
@@ -105,12 +108,12 @@ def test_the_orders_sent_before_giving_way_are_in_the_record_of_the_pass(stage: 
     with closing(bot.app()) as app:
         reconcile.run(app, by="test")
         waiting = Waiting(app, sys.maxsize)
-        promise, promised = app.ledger.promise, []
+        promise, promised = app.ledger.promise, list[Intent]()
 
-        def and_then_exits(*said: object) -> bool:
-            promised.append(said)
+        def and_then_exits(intent: Intent, verdicts: Sequence[Decision]) -> bool:
+            promised.append(intent)
             waiting.is_due = len(promised) == 2
-            return promise(*said)  # type: ignore[arg-type]
+            return promise(intent, verdicts)
 
         app.ledger.promise = and_then_exits  # type: ignore[method-assign]
         trade_once.run(app, by="test", candidates=bot.candidates(FIRST))
@@ -128,11 +131,11 @@ def test_a_pass_gives_way_so_often_and_then_its_record_says_so(stage: Stage) -> 
         reconcile.run(app, by="test")
         waiting, reads = Waiting(app, sys.maxsize), app.reader.view
 
-        def view() -> object:
+        def view() -> BrokerView:
             waiting.is_due = True
             return reads()
 
-        app.reader.view = view  # type: ignore[method-assign,assignment]
+        app.reader.view = view  # type: ignore[method-assign]
         with pytest.raises(TradebotError, match=f"gave way to exit passes {MOST_WAYS} times") as caught:
             trade_once.run(app, by="test", candidates=wanted)
         (cycle,) = app.facts.cycles(job=Job.TRADE_ONCE, last=9)

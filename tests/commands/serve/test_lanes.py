@@ -1,10 +1,9 @@
 """The lanes of `serve`: exits on time beside a slow flow source, in lock-step and in threads, and what gives way."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import hypothesis
@@ -17,8 +16,8 @@ from tests.accepting import accept
 from tests.bot import Bot, log, made
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
+from tradebot.app import sandbox
 from tradebot.app.wiring import App, Options, load_for
-from tradebot.exchange import process
 from tradebot.model.record import Job
 
 SOAK = hypothesis.settings().max_examples > 1000
@@ -31,8 +30,12 @@ timetable:
   trade-once: every 5m from open+2m until open+{min(MINUTES, 375)}m
   reconcile: every 15m from open+1m until open+{MINUTES}m
 """
-SLOW_FLOW = "- {name: slow-flow, when: {request: any flow}, what: {slow_answer: 20s}}"
-SLOW_BROKER = "- {name: slow-broker, when: {request: snapshots}, what: {slow_answer: 70s}}"
+SLOW_FLOW = """
+- {name: slow-flow, when: {request: any flow}, what: {slow_answer: 20s}}
+- {name: looked, when: {request: positions}, what: {missing_field: no_such_field}}
+"""
+"""The second rule changes nothing: the log says when it fired, which is when the bot looked at its positions."""
+SLOW_BROKER = "- {name: slow-broker, when: {request: positions, every: 4}, what: {slow_answer: 70s}}"
 HANGING_FLOW = "- {name: hanging-flow, when: {request: any flow}, what: {hang: 1s, then: answer}}"
 
 
@@ -52,7 +55,7 @@ def arm(bot: Bot, script: str) -> None:
 def claims(bot: Bot, job: Job) -> dict[str, datetime]:
     """Return when each slot of a job was claimed."""
     with closing(SqliteLedger.open(bot.folder, read_only=True)) as ledger:
-        day = ledger.sessions(datetime.min.date(), datetime.max.date())
+        day = ledger.sessions(date.min, date.max)
         found = [claim for session in day for claim in ledger.slot_claims(session.date) if claim.job == job]
     return {claim.slot: claim.at for claim in found}
 
@@ -68,9 +71,11 @@ def test_exits_are_judged_at_the_start_of_each_minute_although_flow_answers_afte
     opened, exits = opened_at(slow), claims(slow, Job.EVALUATE_EXITS)
     assert exits == {f"open+{m}m": opened + timedelta(minutes=m) for m in range(1, MINUTES)}
     events = log(slow.url)
-    assert sum(event["event"] == "fault_fired" for event in events) > MINUTES / 5
-    asked = {event["at"] for event in events if event["event"] == "request" and event["path"] == "/v2/positions"}
-    assert {datetime.fromisoformat(at) for at in asked} >= set(exits.values())
+    fired = [
+        (event["rule"], datetime.fromisoformat(event["at"])) for event in events if event["event"] == "fault_fired"
+    ]
+    assert sum(rule == "slow-flow" for rule, _ in fired) > MINUTES / 5
+    assert {at for rule, at in fired if rule == "looked"} >= set(exits.values())
     entries, fetches = claims(slow, Job.TRADE_ONCE), claims(slow, Job.FETCH_FLOW)
     late = [at - (opened + timedelta(minutes=int(slot[5:-1]))) for slot, at in entries.items()]
     assert all(timedelta(0) <= one <= timedelta(seconds=90) for one in late)
@@ -101,3 +106,40 @@ def test_entries_give_way_to_exits_when_the_broker_takes_longer_than_a_minute(sl
     posts = [e for e in log(slow.url) if e["event"] == "order_accepted"]
     assert len(posts) == len({post["client_order_id"] for post in posts})
     assert "gave_way" in (slow.folder / "system_events.jsonl").read_text()
+
+
+def test_exits_are_on_time_in_real_time_beside_a_flow_source_that_hangs(slow: Bot) -> None:
+    with in_real_time(slow) as app:
+        lines: list[Line] = []
+        stop = threading.Event()
+        arm(slow, HANGING_FLOW)
+        shift = Shift("serve test/1", lines.append, lambda done, total: None)
+        trading, fetching, upkeep = lanes(app, shift, reconciled=True)
+
+        def over() -> bool:
+            return stop.is_set() or {Job.FETCH_FLOW, Job.TRADE_ONCE} <= {line.job for line in lines}
+
+        ending = threading.Timer(90, stop.set)
+        ending.start()
+        tick_lanes({"trading": trading, "fetching": fetching, "upkeep": upkeep}, over, every_s=0.2)
+        ending.cancel()
+    assert not stop.is_set(), lines
+    jobs = (Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.FETCH_FLOW)
+    exits, entries, fetch = (claims(slow, job)["open+2m"] for job in jobs)
+    took_s = next(line.took_s for line in lines if line.job is Job.FETCH_FLOW)
+    assert took_s is not None
+    assert took_s > 3, "the flow source was not slow"
+    assert exits - fetch < timedelta(seconds=took_s - 1), "exits waited for the flow source"
+    assert entries - fetch > timedelta(seconds=took_s - 1), "entries did not wait for the facts of their minute"
+
+
+@contextmanager
+def in_real_time(bot: Bot) -> Iterator[App]:
+    """Open the bot beside an exchange whose time is the real one, seconds before the slots of the second minute."""
+    folder = state_folder.open_state(bot.folder, {})
+    sandbox.ask(folder.exchange, "POST", "/exchange/v1/tick", {"to": "open"})
+    sandbox.ask(folder.exchange, "POST", "/exchange/v1/tick", {"seconds": 115})
+    with closing(App(folder, load_for(folder, Options(), {}), {})) as app:
+        app.ensure_calendar(app.now())
+        sandbox.ask(folder.exchange, "POST", "/exchange/v1/clock", {"pace": "real"})
+        yield app
