@@ -20,7 +20,7 @@ from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
 from tests.venues import FakeFlow, FakeReader, FakeVenue
 from tradebot.app.settings import load as load_settings
 from tradebot.app.wiring import rules_of
-from tradebot.cycle import trade_once
+from tradebot.cycle import ask, trade_once
 from tradebot.model.bar import Quote, Session
 from tradebot.model.flow import DarkPoolPrint, FlowAlert, GreekExposure, IvRank, OiChange, TideTick
 from tradebot.model.instrument import Right
@@ -64,6 +64,9 @@ class LoadedFacts(MemoryFacts):
         self._loaded = {symbol: symbol_facts(symbol, number, load) for number, symbol in enumerate(symbols)}
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
+        return self._loaded
+
+    def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         return self._loaded
 
     def tide(self, session: date, now: datetime) -> TideFacts:
@@ -172,7 +175,7 @@ def world(symbols: Sequence[str], load: Load) -> World:
 def cycle_s(prepared: World) -> float:
     """Run one cycle and return its wall time in seconds."""
     began = time.perf_counter()
-    cycle = trade_once(prepared, CALL)
+    cycle = trade_once(prepared, CALL, ask(prepared, prepared.reader.clock().now))
     elapsed_s = time.perf_counter() - began
     assert len(cycle.candidates) == len(prepared.rules.universe), "every symbol must have been decided on"
     return elapsed_s

@@ -22,7 +22,7 @@ from benchmarks.support.figures import Figure, show
 from commands.init import verb as init
 from tradebot.app.connecting import SANDBOX_KEY
 from tradebot.app.wiring import App, Options, opened
-from tradebot.cycle import trade_once
+from tradebot.cycle import ask, trade_once
 from tradebot.desk.snapshot import take
 from tradebot.exchange import process
 from tradebot.exchange.state import LOG_FILE
@@ -100,7 +100,8 @@ class Sender:
 def decided(app: App) -> CandidateRecord:
     """Return a candidate with every gate's decision, as they are written down with each intent."""
     call = Call(Job.TRADE_ONCE, app.now().date(), "benchmark", "benchmark")
-    return trade_once(app.world(dry_run=True), call).candidates[0]
+    world = app.world(dry_run=True)
+    return trade_once(world, call, ask(world, app.now())).candidates[0]
 
 
 class Commit:

@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
 def wanted(desk: Desk) -> Iterator[Wanted]:
     """Yield an order of each symbol that is filled, then all that stay open."""
     for part in (BOUGHT, *RESTING):
-        for symbol in desk.universe:
+        for symbol in desk.quotes:
             yield Wanted(symbol, (desk.quotes[symbol].ask * part).quantize(Decimal("0.01"), ROUND_UP))
 
 

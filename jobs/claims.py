@@ -9,6 +9,7 @@ from tradebot.model.bar import Session
 from tradebot.model.decision import Decision, Gate, Verdict
 from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
+from tradebot.model.trading import SlotClaim
 from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call
 from tradebot.timetable.job_times import JobTimes
@@ -35,6 +36,7 @@ def claim(
     *,
     force: bool = False,
     dry_run: bool = False,
+    look: bool = False,
     part: str = "",
     unfinished: Callable[[Call], bool] = lambda call: False,
 ) -> Call | Refused:
@@ -43,6 +45,8 @@ def claim(
     A dry run claims nothing and is never refused. A `part` names something that shares the slot with the timetable's
     own run, such as a file of candidates; each part can be claimed once. If the slot is taken but `unfinished` says its
     pass was cut short, the call resumes it. The caller holds the pass lock, so nobody else is working on that slot.
+
+    With `look`, nothing is claimed: the answer is what a claim would get now, and the caller needs no lock.
     """
     session = session_of(ledger, now)
     slot = slot_at(job, timetable[job], session, now) if session else None
@@ -57,11 +61,11 @@ def claim(
     call = Call(job, slot.session, f"{slot.name}/{part}" if part else slot.name, by)
     if dry_run:
         return call
-    first = ledger.claim_slot(job, slot.session, call.slot, by, now)
-    if first.won or unfinished(call):
+    first = _claimed(ledger, call) if look else ledger.claim_slot(job, slot.session, call.slot, by, now)
+    if first is None or first.won or unfinished(call):
         return call
     if force or job in REPEATABLE:
-        return _extra(ledger, call, now)
+        return call if look else _extra(ledger, call, now)
     after = _next(job, timetable[job], session, now)
     taken = f"{call.slot} by {first.by} at {first.at:%Y-%m-%d %H:%M:%S} UTC; {after}"
     return Refused(Decision(Gate.JOB, Verdict.FAIL, Reason.SLOT_TAKEN, taken))
@@ -72,6 +76,11 @@ def claim_by_hand(ledger: Ledger, job: Job, what: str, now: datetime, by: str) -
     call = Call(job, last_session(ledger, now), f"{what} {now:%H:%M:%SZ}", by)
     won = ledger.claim_slot(job, call.session, call.slot, by, now).won
     return call if won else _extra(ledger, call, now)
+
+
+def _claimed(ledger: Ledger, call: Call) -> SlotClaim | None:
+    claims = ledger.slot_claims(call.session)
+    return next((claim for claim in claims if (claim.job, claim.slot) == (call.job, call.slot)), None)
 
 
 def _next(job: Job, times: JobTimes, session: Session | None, now: datetime) -> str:

@@ -119,7 +119,6 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
         net={},
         orders=(),
         quotes={},
-        universe=("AAPL",),
         sectors=SECTORS,
         facts=facts if facts is not None else {"AAPL": fetched_facts("AAPL")},
     )

@@ -383,7 +383,6 @@ class MemoryFacts:
 
     def _load_one(self, symbol: str, session: date, now: datetime) -> SymbolFacts:
         known = [condense.lean(fact) for fact in self._known(symbol, now) if _of_session(fact, session)]
-        last = self._last(Endpoint.FLOW_ALERTS, symbol, now)
         facts = condense.symbol_facts(
             symbol,
             alerts=_only(FlowAlert, known),
@@ -392,6 +391,13 @@ class MemoryFacts:
             ranks=_only(IvRank, known),
             oi_changes=_only(SignedOiChange, known),
         )
+        return self._with_last_answer(facts, now)
+
+    def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
+        return {symbol: self._with_last_answer(SymbolFacts(symbol), now) for symbol in symbols}
+
+    def _with_last_answer(self, facts: SymbolFacts, now: datetime) -> SymbolFacts:
+        last = self._last(Endpoint.FLOW_ALERTS, facts.symbol, now)
         if last is None:
             return facts
         return replace(

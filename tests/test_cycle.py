@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.builders import CASH, NOW, SESSION, ago, best_price, limits
 from tests.venues import LOST, REJECTED
-from tests.worlds import NAMES, WITH_UNKNOWN, Scene, call, wanted
-from tradebot.cycle import evaluate_exits, score, trade_once
+from tests.worlds import NAMES, WITH_UNKNOWN, Scene, call, trade_once, wanted
+from tradebot.cycle import evaluate_exits, score
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.explain import funnel
 from tradebot.model.candidate import Purpose, Side

@@ -7,10 +7,11 @@ from decimal import Decimal
 from tests.builders import CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
 from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
 from tests.venues import FakeFlow, FakeVenue, FixedStrategy
+from tradebot import cycle
 from tradebot.limits import Limits
 from tradebot.model.candidate import Candidate, Side
 from tradebot.model.flow import Endpoint, Intake
-from tradebot.model.record import Job
+from tradebot.model.record import CycleRecord, Job
 from tradebot.model.trading import Mode, Permission, ReconcileMark
 from tradebot.ports.world import Call, Rules, World
 
@@ -78,6 +79,11 @@ class Scene:
 
 def call(job: Job = Job.TRADE_ONCE, slot: str = "open+30m") -> Call:
     return Call(job, DAY, slot, "test")
+
+
+def trade_once(world: World, call: Call) -> CycleRecord:
+    """Ask the strategies, then run a pass of entries at once, as the verb does."""
+    return cycle.trade_once(world, call, cycle.ask(world, world.reader.clock().now))
 
 
 def wanted(symbol: str, score: float = 0.5, side: Side = Side.BUY) -> Candidate:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
-from tradebot.desk.proposals import propose
+from tradebot.desk.proposals import Proposals, propose
 from tradebot.desk.snapshot import flow_desk, take
 from tradebot.exits import rules as exit_rules
 from tradebot.gates.common import (
@@ -54,26 +55,32 @@ def fetch_flow(
     return fetched
 
 
+def ask(world: World, now: datetime) -> Proposals:
+    """Ask the strategies for candidates from the facts known now; nothing is read from the broker or the account."""
+    return propose(world, flow_desk(world, now))
+
+
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
     """Score the universe from the facts known now and record the result, without placing any orders."""
-    desk = flow_desk(world, clock.now)
-    proposed = propose(world, desk)
+    proposed = ask(world, clock.now)
     records = tuple(CandidateRecord(candidate, candidate.decisions) for candidate in proposed.candidates)
     cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, _mode(world), records)
     return _record(world, replace(cycle, refused_strategies=proposed.refused))
 
 
-def trade_once(world: World, call: Call, sent_before: dict[str, CandidateRecord] | None = None) -> CycleRecord:
+def trade_once(
+    world: World, call: Call, proposed: Proposals, sent_before: dict[str, CandidateRecord] | None = None
+) -> CycleRecord:
     """Run every gate on every candidate and send those that pass, updating the book after each order.
 
-    `sent_before` collects the orders by our id. A pass that gave way gets them back, so that it reports them too.
+    The candidates were proposed before the pass began; the gates judge them on what is read now. `sent_before` collects
+    the orders by our id. A pass that gave way gets them back, so that it reports them too.
     """
     sent_before = {} if sent_before is None else sent_before
     desk = halt_if_needed(world, take(world, with_flow=True))
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
-    proposed = propose(world, desk)
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
     promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
     already = sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised.values())

@@ -99,6 +99,7 @@ class Limits(Frozen):
     max_clock_skew_s: Annotated[Seconds, Tighter.LOWER]
     max_clock_disagreement_s: Annotated[Seconds, Tighter.LOWER]
     max_flow_age_s: Annotated[Seconds, Tighter.LOWER]
+    max_candidate_age_s: Annotated[Seconds, Tighter.LOWER]
     max_reconcile_age_s: Annotated[Seconds, Tighter.LOWER]
     max_foreign_share: Annotated[Fraction, Tighter.LOWER]
     min_score: Annotated[float, Field(gt=0, le=1), Tighter.HIGHER]

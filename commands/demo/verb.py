@@ -84,7 +84,7 @@ def _clear(path: Path) -> None:
     _refuse_users(path)
     if not state_folder.marked(path):
         return
-    with lock.hold(path, "demo", name=lock.SERVE_LOCK), lock.hold(path, "demo"):
+    with lock.hold_all(path, "demo"):
         sandbox.stop(path / state_folder.EXCHANGE)
         if (path / USER_FILE).exists() and not written_here(path / USER_FILE):
             note(f"note: your {USER_FILE} was moved to {state_folder.set_aside(path, [USER_FILE])}")

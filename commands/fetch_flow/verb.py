@@ -72,21 +72,22 @@ def run(
 
     Symbols or endpoints named explicitly are fetched now, due or not, and don't use up the timetable's slot.
     """
-    from commands.shared.passes import refused_report
+    from commands.shared.passes import in_turn, refused_report
     from jobs.claims import Refused
     from tradebot.cycle import fetch_flow
 
     requests = _wanted_requests(app, endpoints, symbols)
     named = bool(endpoints or symbols)
-    with app.pass_lock("fetch-flow"):
-        call, clock = _call(app, by, named, force_slot)
-    if isinstance(call, Refused):
-        return refused_report(app, "fetch-flow", call)
-    world = app.world(progress=progress, proposing=False, with_flow=True)
-    fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=requests)
-    if not (fetched.skipped or named):
-        # A session's first fetch asks for everything, which is a good moment to delete old facts.
-        app.facts.prune(clock.now)
+    with app.fetch_lock("fetch-flow"):
+        # The pass lock is only for the claim: exits go on while the source is asked, however slowly it answers.
+        call, clock = in_turn(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
+        if isinstance(call, Refused):
+            return refused_report(app, "fetch-flow", call)
+        world = app.world(progress=progress, proposing=False, with_flow=True)
+        fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=requests)
+        if not (fetched.skipped or named):
+            # A session's first fetch asks for everything, which is a good moment to delete old facts.
+            app.facts.prune(clock.now)
     data = _data(fetched)
     nothing = bool(fetched.failures) and not fetched.intakes
     code = ExitCode.UNAVAILABLE if nothing else ExitCode.DONE

@@ -86,11 +86,10 @@ def run(app: "App", *, by: str, accept: str | None = None, confirmed: str | None
 
 @contextmanager
 def at_rest(app: "App", verb: str) -> Iterator[None]:
-    """Hold the bot's locks while its books are replaced, so that no other process, `serve` included, works on it."""
+    """Hold the bot's locks while its books are replaced, so that no other process works on it, not even `serve`."""
     from tradebot.adapters.state import lock
 
-    path = app.folder.path
-    with lock.hold(path, verb, wait_s=0.0, name=lock.SERVE_LOCK), lock.hold(path, verb):
+    with lock.hold_all(app.folder.path, verb, serve_wait_s=0.0):
         yield
 
 

@@ -67,10 +67,12 @@ def _open(origin: str) -> IO[bytes]:
     return sys.stdin.buffer if origin == STANDARD_INPUT else Path(origin).open("rb")
 
 
-def world_of(world: "World", submission: "Submission") -> "World":
-    """Return the world with the submitted candidates as the only proposal, and their symbols as the universe."""
+def world_of(world: "World", submission: "Submission | None") -> "World":
+    """Return the world with only the submitted candidates, if any, and their symbols as the universe."""
     from tradebot.strategies.submitted import strategies_of
 
+    if submission is None:
+        return world
     symbols = tuple(dict.fromkeys(wanted.symbol for wanted in submission.candidates))
     strategies = strategies_of(submission.candidates, world.rules.limits)
     return replace(world, strategies=strategies, rules=replace(world.rules, universe=symbols))

@@ -26,6 +26,7 @@ def run(
 
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot.
     """
+    from commands.shared.asking import ask_if_due, asking_world
     from commands.shared.passes import begin, in_turn, pass_data, pass_exit_code, recorded, refused_report, venue_clock
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
@@ -35,19 +36,23 @@ def run(
     submission = None if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
     sent = dict[str, CandidateRecord]()
+    # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
+    asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission)
+    asked_at = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
+    asked = ask_if_due(app, asking, asked_at, force=force_slot, dry_run=dry_run, part=part)
 
     def enter() -> "EntriesData | Refused":
-        clock = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
-        # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
-        world = app.world(dry_run=dry_run, proposing=submission is None)
-        world = world_of(world, submission) if submission else world
+        # Without an answer, the time is still that at which nothing was due.
+        clock = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run) if asked else asked_at
+        world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
         call, _ = begin(app, Job.TRADE_ONCE, by, clock=clock, force=force_slot, dry_run=dry_run, part=part)
         if isinstance(call, Refused):
             return call
         if candidates is not None and submission is not None:
             note_bad_lines(world, candidates, submission, clock.now)
         with recorded(app, call, clock.now, dry_run=dry_run):
-            return entries(pass_data(app, trade_once(world, call, sent)), candidates, submission)
+            answer = asked.answer()
+            return entries(pass_data(app, trade_once(world, call, answer, sent)), candidates, submission)
 
     data = in_turn(app, "trade-once", enter)
     if isinstance(data, Refused):

@@ -6,8 +6,8 @@ import pytest
 
 from tests.builders import CASH, NOW, exit_rules, limits
 from tests.desk.test_halting import Lossy
-from tests.worlds import call, wanted
-from tradebot.cycle import evaluate_exits, trade_once
+from tests.worlds import call, trade_once, wanted
+from tradebot.cycle import evaluate_exits
 from tradebot.desk.halting import accept_causes, halt_for, halt_if_needed, hidden_halts, remaining_causes
 from tradebot.desk.snapshot import take
 from tradebot.limits import contradictions

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tests.builders import CASH, NOW, book
 from tests.desk.test_halting import EXITS, Lossy, ends, why
 from tests.fakes import MemoryLedger
-from tests.worlds import call, wanted
-from tradebot.cycle import evaluate_exits, trade_once
+from tests.worlds import call, trade_once, wanted
+from tradebot.cycle import evaluate_exits
 from tradebot.desk.peak_equity import JUMP, remember
 from tradebot.model.account import Worth
 from tradebot.model.reasons import Reason

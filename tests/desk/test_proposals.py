@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.builders import NOW, ago, candidate
 from tests.venues import FixedStrategy
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import score, trade_once
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import score
 from tradebot.desk.proposals import checked, propose
 from tradebot.explain import funnel, why_no_orders
 from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import EXITS, NOW, fill, quote
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import evaluate_exits, trade_once
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import evaluate_exits
 from tradebot.exits.rules import Held, best_price, evaluate
 from tradebot.model.bar import Quote
 from tradebot.model.candidate import Side

@@ -9,8 +9,7 @@ import pytest
 from tests.builders import CASH, DAY, NOW, SECTORS, SESSION, ago, books, quote
 from tests.fakes import MemoryLedger
 from tests.venues import LOST
-from tests.worlds import NAMES, Scene, call, wanted
-from tradebot.cycle import trade_once
+from tests.worlds import NAMES, Scene, call, trade_once, wanted
 from tradebot.desk.snapshot import book, take
 from tradebot.gates.book import equity_explained
 from tradebot.model.account import Account, BrokerPosition, BrokerView
@@ -167,7 +166,7 @@ def test_what_an_activity_of_the_broker_wrote_begins_no_cooldown() -> None:
 def test_exits_ask_for_the_quotes_of_positions_only_and_for_no_flow() -> None:
     scene = Scene()
     desk = take(scene.world(), with_flow=False)
-    assert (desk.quotes, desk.facts, desk.tide.ticks) == ({}, {}, ())
+    assert (desk.quotes, desk.facts) == ({}, {})
     assert set(take(scene.world(), with_flow=True).quotes) == set(NAMES)
 
 

@@ -8,8 +8,7 @@ import pytest
 from tests.builders import NOW
 from tests.orders.test_sending import ready
 from tests.venues import LOST
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import trade_once
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.model.candidate import Side
 from tradebot.model.intent import ID_CONFLICT, Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderType

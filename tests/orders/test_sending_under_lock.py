@@ -7,8 +7,8 @@ import pytest
 
 from tests.builders import NOW
 from tests.venues import LOST
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import evaluate_exits, trade_once
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import evaluate_exits
 from tradebot.model.candidate import Purpose
 from tradebot.model.intent import Intent, Operation
 from tradebot.model.reasons import Reason

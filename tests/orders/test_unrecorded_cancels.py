@@ -7,8 +7,7 @@ import pytest
 
 from tests.fakes import MemoryLedger
 from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import trade_once
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.errors import TemporaryError
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Purpose, Side

@@ -10,8 +10,7 @@ import pytest
 from tests.builders import CASH, DAY, NOW
 from tests.fakes import MemoryLedger
 from tests.venues import ACCEPTED, LOST
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import trade_once
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.model.candidate import Purpose, Side
 from tradebot.model.intent import Intent, IntentState, Operation
 from tradebot.model.order import Order, OrderStatus

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from tests.builders import CASH, NOW, fill
 from tests.reconciliation.test_activities import activity
 from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import trade_once
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.explain import profit
 from tradebot.model.candidate import Side

@@ -9,8 +9,7 @@ import pytest
 from tests.builders import CASH, DAY, NOW, ago
 from tests.reconciliation.test_catch_up import caught, sent, sent_by_hand
 from tests.venues import FakeReader
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import trade_once
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.desk.snapshot import take
 from tradebot.errors import TemporaryError
 from tradebot.gates.halts import override_for

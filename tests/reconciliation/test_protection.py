@@ -9,8 +9,8 @@ import pytest
 from tests.builders import DAY, EXITS, SESSION, ago, best_price
 from tests.reconciliation.test_activities import activity, holding
 from tests.venues import LOST, FakeReader
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import evaluate_exits, trade_once
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import evaluate_exits
 from tradebot.desk.snapshot import take
 from tradebot.errors import OperatorError, TemporaryError
 from tradebot.model.activity import Activity

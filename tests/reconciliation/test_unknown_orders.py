@@ -10,8 +10,8 @@ from tests.builders import CASH, DAY, NOW, SESSION, ago, fill
 from tests.fakes import MemoryLedger
 from tests.reconciliation.test_catch_up import sent_by_hand
 from tests.venues import FakeReader
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import evaluate_exits, trade_once
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import evaluate_exits
 from tradebot.desk.snapshot import take
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side

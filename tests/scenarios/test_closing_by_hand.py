@@ -5,8 +5,8 @@ from decimal import Decimal
 
 from tests.builders import NOW, fill
 from tests.venues import LOST, REJECTED
-from tests.worlds import Scene, call, wanted
-from tradebot.cycle import flatten, trade_once
+from tests.worlds import Scene, call, trade_once, wanted
+from tradebot.cycle import flatten
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate
 from tradebot.model.intent import Operation

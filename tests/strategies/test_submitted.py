@@ -6,8 +6,7 @@ from datetime import datetime
 import pytest
 
 from tests.builders import LIMITS, ago
-from tests.worlds import Scene, call
-from tradebot.cycle import trade_once
+from tests.worlds import Scene, call, trade_once
 from tradebot.model.candidate import Side
 from tradebot.model.decision import Gate, Verdict
 from tradebot.model.reasons import Reason

@@ -16,15 +16,17 @@ from typing import Annotated, Literal
 from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
 
 from tradebot.adapters.text.yaml_loader import load_yaml
+from tradebot.adapters.wire.hosts import is_loopback
 from tradebot.app.baseline import section_of
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.gates import permission
 from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, contradictions, halts_by_itself
-from tradebot.model.flow import Endpoint
+from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 from tradebot.strategies.settings import PluginSettings, StrategySettings
 from tradebot.text import SYMBOL_PATTERN, URL_PATTERN, expected
+from tradebot.timetable.fetching import FetchPlan, fetching_problems
 from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse
 
 PREFIX = "TRADEBOT_"
@@ -49,9 +51,10 @@ class AlpacaSettings(Frozen):
 
 
 class UnusualWhalesSettings(Frozen):
-    """Where flow comes from, and how old each reply may get before it is fetched again."""
+    """Where flow comes from, how much it may be asked, and how old each reply may get before it is fetched again."""
 
     url: Annotated[Url | None, Tighter.SAME]
+    daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
     poll_s: Annotated[dict[Endpoint, Seconds], Tighter.LOWER]
 
 
@@ -137,13 +140,17 @@ class Settings(Frozen):
                     f"({self.timetable[job]}): age would close entries before each renewal"
                 )
         yield from self._looks_at_exits()
-        poll = self.unusual_whales.poll_s.get(Endpoint.FLOW_ALERTS, 0)
-        if self.limits.max_flow_age_s <= poll:
-            yield (
-                f"limits.max_flow_age_s {self.limits.max_flow_age_s} is not above unusual_whales.poll_s.flow_alerts "
-                f"{poll}: "
-                "flow would count as stale before it is fetched again"
-            )
+        yield from self._fetches_in_time()
+
+    def _fetches_in_time(self) -> Iterator[str]:
+        """Check that the flow source, which limits our calls unless it is on this machine, can be asked in time."""
+        source = self.unusual_whales
+        if Job.FETCH_FLOW not in self.timetable or Endpoint.FLOW_ALERTS not in source.poll_s:
+            return
+        limited = self.mode is not Mode.SANDBOX and not is_loopback(source.url or "")
+        per_minute = REQUESTS_PER_MINUTE if limited else None
+        plan = FetchPlan(len(self.universe), source.poll_s, self.timetable[Job.FETCH_FLOW], per_minute)
+        yield from fetching_problems(plan, self.limits.max_flow_age_s, source.daily_calls)
 
     def _looks_at_exits(self) -> Iterator[str]:
         """Check that exits are looked at often enough, because the limits on a day's loss rely on working stops."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tradebot.adapters.recovery import soundness
-from tradebot.adapters.state import state_folder
+from tradebot.adapters.state import lock, state_folder
 from tradebot.adapters.state.env_file import full_paths
 from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
@@ -123,7 +123,7 @@ class App:
     def _books_say(self, ask: Callable[[SqliteLedger], T]) -> T | None:
         """Ask the books; return None if they can't be opened, because then they arm and approve nothing."""
         try:
-            return ask(self.ledger if "ledger" in self.__dict__ else self.ledger_view)
+            return ask(self.books)
         except TradebotError:
             return None
 
@@ -196,7 +196,8 @@ class App:
                 "options flow is NOT CONFIGURED: UW_API_KEY is not set",
                 "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
             )
-        return UnusualWhales(url, self.secrets.uw_key, now=self.now, heard=self._heard)
+        path = self.folder.path / state_folder.FLOW_QUOTA
+        return UnusualWhales(url, self.secrets.uw_key, now=self.now, quota_file=path, heard=self._heard)
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -233,6 +234,11 @@ class App:
         facts = SqliteFacts(self.folder.path, self.events, datetime.now(UTC))
         self._closing.callback(facts.close)
         return facts
+
+    @property
+    def books(self) -> SqliteLedger:
+        """Return the ledger for reading only, which needs no lock; if it is open for writing, that one."""
+        return self.ledger if "ledger" in self.__dict__ else self.ledger_view
 
     @property
     def recorded(self) -> SqliteFacts | None:
@@ -282,11 +288,12 @@ class App:
         progress: Progress | None = None,
         proposing: bool = True,
         with_flow: bool = False,
+        asking: bool = False,
     ) -> World:
         """Return the ports for one pass. A dry run and shadow get no order port.
 
         A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. Only a pass
-        that fetches flow needs the flow source and its key.
+        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books.
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
         world = World(
@@ -297,7 +304,7 @@ class App:
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
             flow=self.flow if with_flow else NoFlow(),
-            ledger=self.ledger,
+            ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,
             strategies=self.strategies if proposing else (),
@@ -327,6 +334,13 @@ class App:
     @property
     def _open_books(self) -> LedgerFile | None:
         return self.ledger.file if "ledger" in self.__dict__ else None
+
+    def fetch_lock(self, verb: str) -> AbstractContextManager[None]:
+        """Return the lock that whoever asks the flow source holds; a second one waits five seconds, then exits with 6.
+
+        It comes before the pass lock, which a fetcher holds only to claim its slot.
+        """
+        return lock.hold(self.folder.path, verb, name=lock.FETCH_LOCK)
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
         """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""

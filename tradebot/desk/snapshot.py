@@ -42,7 +42,6 @@ def take(world: World, *, with_flow: bool) -> Desk:
     view, books = reading.view, reading.books
     positions = books.totals.own_positions()
     symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
-    flow = flow_desk(world, clock.now) if with_flow else None
     unknown = unknown_orders(books, view.positions)
     priced = prices(world, clock.now, tuple(symbols), positions, entering=with_flow)
     return Desk(
@@ -73,10 +72,8 @@ def take(world: World, *, with_flow: bool) -> Desk:
         unreadable=view.unreadable,
         halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
         taken_s=taken_s,
-        universe=world.rules.universe,
         sectors=world.rules.sectors,
-        facts=flow.facts if flow else {},
-        **({"tide": flow.tide} if flow else {}),
+        facts=world.facts.last_answers(world.rules.universe, clock.now) if with_flow else {},
     )
 
 

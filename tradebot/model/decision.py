@@ -42,6 +42,7 @@ class Gate(StrEnum):
     FLOW_CONTRACT = "flow_contract", Unit.SHARE_OF_WHOLE
     FLOW_FRESH = "flow_fresh", Unit.SECONDS
     QUOTE_FRESH = "quote_fresh", Unit.SECONDS
+    CANDIDATE_FRESH = "candidate_fresh", Unit.SECONDS
     COVERAGE = "coverage", Unit.SHARE_OF_WHOLE
     STRATEGY = "strategy"
     POSITIONED = "positioned", Unit.SHARES

@@ -119,7 +119,8 @@ class Desk:
     """One snapshot at the venue's time `now`; `session` is that day's session in the stored calendar, if any.
 
     `books` is what the ledger held then. `positions` are those in the books; `net` is what the broker says it holds, as
-    signed quantities by symbol. `position_ratios` are the broker's quantities as multiples of all that the books hold,
+    signed quantities by symbol. `facts` only say when each symbol's alerts were fetched, and what that reply held.
+    `position_ratios` are the broker's quantities as multiples of all that the books hold,
     ours and others', where they differ and no activity explains it. `rejected_quotes` says why a symbol has no quote if
     the venue sent an unusable one. `unreadable` counts the venue's rows of positions and orders that could not be read,
     and `taken_s` is the stopwatch's reading when the desk was taken.
@@ -144,10 +145,8 @@ class Desk:
     net: Mapping[str, Decimal]
     orders: Sequence[Order]
     quotes: Mapping[str, Quote]
-    universe: Sequence[str]
     sectors: Mapping[str, str]
     facts: Mapping[str, SymbolFacts] = field(default_factory=dict)
-    tide: TideFacts = field(default_factory=TideFacts)
     rejected_quotes: Mapping[str, str] = field(default_factory=dict)
     unreadable: int = 0
     taken_s: float = 0.0

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from tradebot.model.instrument import Right
 
+REQUESTS_PER_MINUTE = 90
+"""How many requests we send to the source in the long run; its smallest plan allows 120."""
+
 
 class Endpoint(StrEnum):
     """The flow endpoints that the strategy reads."""

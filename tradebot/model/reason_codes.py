@@ -67,6 +67,7 @@ class Reason(StrEnum):
     NO_DIRECTION = auto()
     LONG_ONLY = auto()
     CANDIDATE_STALE = auto()
+    CANDIDATE_EXPIRED = auto()
     CLUSTER_TOO_SMALL = auto()
     STRATEGY_DECLINED = auto()
     STRATEGY_FAILED = auto()

@@ -237,6 +237,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "Send candidates sooner; limits.max_flow_age_s sets how old a signal may be.",
         Unit.SECONDS,
     ),
+    Reason.CANDIDATE_EXPIRED: _row(
+        Cause.BLOCKED,
+        "Too much time passed between the strategy's answer and the pass's look at prices and positions.",
+        "Nothing to do: the next pass asks again. If it happens often, a strategy is slow, or passes wait for each "
+        "other; limits.max_candidate_age_s sets how long an answer holds.",
+    ),
     Reason.CLUSTER_TOO_SMALL: _row(
         Cause.IDLE,
         "Too few alerts point the same way within the cluster window.",

@@ -207,6 +207,9 @@ class Facts(Protocol):
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         """Return what was known about each symbol at `now`."""
 
+    def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
+        """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
+
     def tide(self, session: date, now: datetime) -> TideFacts:
         """Return what was known about the market tide at `now`."""
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Loaded
     from tradebot.app.wiring import App
 
-SESSION_S = 23_400
-
 
 def keys_checks(app: "App", environ: Mapping[str, str]) -> Iterator[Check]:
     """Yield the rows of configuration and keys, without asking the broker whether the keys work."""
@@ -76,8 +74,9 @@ def _source(field: str, environ: Mapping[str, str]) -> str:
 
 def calls_a_session(app: "App") -> int:
     """Return how many calls to the flow source a full session makes at most."""
+    from tradebot.model.record import Job
+    from tradebot.timetable.fetching import FetchPlan
+
     settings = app.settings
-    return sum(
-        (1 if endpoint.market_wide else len(settings.universe)) * -(-SESSION_S // every_s)
-        for endpoint, every_s in settings.unusual_whales.poll_s.items()
-    )
+    poll_s, times = settings.unusual_whales.poll_s, settings.timetable[Job.FETCH_FLOW]
+    return FetchPlan(len(settings.universe), poll_s, times).calls

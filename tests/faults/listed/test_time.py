@@ -23,12 +23,12 @@ from tests.builders import CASH, SESSION
 from tests.fakes import MemoryLedger
 from tests.faults.listed.ground import UNTIL_FILLED_S, Lies, Trader
 from tests.venues import FakeVenue
-from tests.worlds import Scene, call, wanted
+from tests.worlds import Scene, call, trade_once, wanted
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.time.calendar import exchange_sessions
 from tradebot.adapters.time.pace import BEHIND, RealTime
 from tradebot.adapters.wire.rows import RowError, utc
-from tradebot.cycle import evaluate_exits, trade_once
+from tradebot.cycle import evaluate_exits
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose
 from tradebot.model.reasons import Reason

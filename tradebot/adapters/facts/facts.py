@@ -108,6 +108,12 @@ class SqliteFacts:
             answers = self._last_alert_answers(symbols, now)
         return {symbol: _symbol_facts(known, symbol, now, answers.get(symbol)) for symbol in symbols}
 
+    def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
+        """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
+        with self._guard(ValueError):
+            answers = self._last_alert_answers(symbols, now)
+        return {symbol: _answered(SymbolFacts(symbol), answers.get(symbol)) for symbol in symbols}
+
     def tide(self, session: date, now: datetime) -> TideFacts:
         """Return what was known about the market tide at `now`."""
         known = KnownFacts(session, (NO_SYMBOL,))
@@ -313,7 +319,6 @@ def _place(fact: Fact) -> tuple[str, date]:
 
 
 def _symbol_facts(known: KnownFacts, symbol: str, now: datetime, answer: Sequence[Any] | None) -> SymbolFacts:
-    fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
     facts = condense.symbol_facts(
         symbol,
         alerts=known.of(Endpoint.FLOW_ALERTS, FlowAlert, symbol, now),
@@ -322,6 +327,12 @@ def _symbol_facts(known: KnownFacts, symbol: str, now: datetime, answer: Sequenc
         ranks=known.of(Endpoint.IV_RANK, IvRank, symbol, now),
         oi_changes=known.of(Endpoint.OI_CHANGE, SignedOiChange, symbol, now),
     )
+    return _answered(facts, answer)
+
+
+def _answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
+    """Return facts with the time and the counts of the last reply with alerts."""
+    fetched_at, received, foreign, rejected = answer or (None, 0, 0, 0)
     return replace(
         facts,
         alerts_fetched_at=parse_time(fetched_at) if fetched_at else None,

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from tradebot.adapters.wire.budget import TokenBucket
+from tradebot.adapters.flow.kept_quota import KeptQuota
 from tradebot.adapters.wire.hosts import check_secret, check_url, is_loopback
 from tradebot.adapters.wire.http import (
     LATER,
@@ -21,7 +22,7 @@ from tradebot.adapters.wire.http import (
     printable,
 )
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
-from tradebot.model.flow import Endpoint, FlowPage, Quota
+from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint, FlowPage, Quota
 
 UNUSUAL_WHALES_URL = "https://api.unusualwhales.com"
 
@@ -29,8 +30,6 @@ _NEW_YORK = ZoneInfo("America/New_York")
 _OPEN = time(9, 30)
 _QUOTA_DAY_ENDS = time(20, 0)
 
-# The smallest plan allows 120 requests per minute.
-_REQUESTS_PER_MINUTE = 90
 _BURST = 25
 
 
@@ -38,7 +37,8 @@ class UnusualWhales:
     """The Unusual Whales endpoints that the strategy reads.
 
     `now` returns trading time. It is only used when the daily allowance is spent: until the allowance renews at 20:00
-    New York time, calls fail without sending a request. `heard` gets each answer before it is used.
+    New York time, calls fail without sending a request. `quota_file` keeps what is left for the next process. `heard`
+    gets each answer before it is used.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class UnusualWhales:
         token: str,
         *,
         now: Callable[[], datetime],
+        quota_file: Path | None = None,
         heard: Callable[[Answer], None] = lambda answer: None,
         bounds: Bounds | None = None,
         policy: RetryPolicy | None = None,
@@ -60,8 +61,7 @@ class UnusualWhales:
         self._policy = policy or RetryPolicy()
         self._session = bounded_session(self._bounds)
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        self._budget = None if is_loopback(base_url) else TokenBucket(_REQUESTS_PER_MINUTE, _BURST)
-        self._spent_until: datetime | None = None
+        self._kept = KeptQuota(quota_file, None if is_loopback(base_url) else REQUESTS_PER_MINUTE, _BURST)
 
     def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
         """Return one endpoint's rows; raise TemporaryError naming it, or OperatorError if the key is refused."""
@@ -74,8 +74,7 @@ class UnusualWhales:
         return FlowPage(endpoint, symbol, rows_of(path, answer), quota)
 
     def _ask(self, path: str, params: Mapping[str, str]) -> Answer:
-        if self._budget is not None:
-            self._budget.take()
+        self._kept.take()
         url = self._base_url + path
         try:
             answer = exchange(self._session, self._bounds, "GET", url, headers=self._headers, params=params)
@@ -87,16 +86,20 @@ class UnusualWhales:
         return answer
 
     def _check_allowance(self, path: str) -> None:
-        if self._spent_until is None:
+        until = self._kept.spent_until
+        if until is None:
             return
-        if self._now() < self._spent_until:
-            raise _day_spent(path, self._spent_until)
-        self._spent_until = None
+        now = self._now()
+        # A time further away than the next renewal was written before trading time went back.
+        if now < until <= next_quota_day(now):
+            raise _day_spent(path, until)
+        self._kept.spend_day(None)
 
     def _too_many(self, path: str, answer: Answer, quota: Quota) -> TemporaryError:
         if quota.used_today is not None and quota.daily_limit is not None and quota.used_today >= quota.daily_limit:
-            self._spent_until = next_quota_day(self._now())
-            return _day_spent(path, self._spent_until)
+            until = next_quota_day(self._now())
+            self._kept.spend_day(until)
+            return _day_spent(path, until)
         reset_ms = _count(answer.headers, "x-uw-req-per-minute-reset")
         wait = "" if reset_ms is None else f"; it renews in {reset_ms / 1000:.0f} s"
         return TemporaryError(

@@ -1,8 +1,9 @@
-"""Allow one writer per state folder: an advisory lock held for one pass. Exit passes go ahead of all others.
+"""Allow one writer per state folder, and one fetcher: advisory locks, each held for one pass.
 
-An exit pass that waits for the lock holds a second lock meanwhile, on the folder's marker. While that one is held,
-nobody else takes the folder's lock, and whoever holds it gives way at the next request to the broker (`turns.py`). The
-marker is always there, so this needs no further file and works on a full disk.
+Whoever needs several takes them in the order of `SERVE_LOCK`, `FETCH_LOCK`, `LOCK`. Exit passes go ahead of all others:
+an exit pass that waits for the folder's lock holds a second one meanwhile, on the folder's marker. While that one is
+held, nobody else takes the folder's lock, and whoever holds it gives way at the next request to the broker
+(`turns.py`). The marker is always there, so this needs no further file and works on a full disk.
 """
 
 import fcntl
@@ -22,6 +23,8 @@ from tradebot.errors import ExitCode, TradebotError
 
 LOCK = "lock"
 SERVE_LOCK = "serve.lock"
+FETCH_LOCK = "fetch.lock"
+"""Held while the flow source is asked, which may take minutes and must not delay an exit."""
 SETUP_LOCK = "setup.lock"
 """Held while a state is being created or a demo played, because each pass in it takes the folder's own lock."""
 POLL_S = 0.02
@@ -99,6 +102,17 @@ def _lock_marker(folder: Path, kind: int, wait_s: float) -> int | None:
             return descriptor
 
 
+@contextmanager
+def hold_all(folder: Path, verb: str, *, serve_wait_s: float = WAIT_S) -> Iterator[None]:
+    """Hold every lock that others work under, so that the folder's files can be replaced."""
+    with (
+        hold(folder, verb, serve_wait_s, SERVE_LOCK),
+        hold(folder, verb, name=FETCH_LOCK),
+        hold(folder, verb),
+    ):
+        yield
+
+
 def holder(folder: Path, name: str = LOCK) -> str | None:
     """Return who holds one of the folder's locks now, or None; this creates no file and doesn't wait."""
     try:
@@ -115,8 +129,8 @@ def holder(folder: Path, name: str = LOCK) -> str | None:
 
 
 def other_holder(folder: Path) -> str | None:
-    """Return which other process works on the folder now, for one pass or as `serve`; None if there is none."""
-    for name in (SERVE_LOCK, LOCK):
+    """Return which other process works on the folder now: `serve`, a fetcher or a pass; None if there is none."""
+    for name in (SERVE_LOCK, FETCH_LOCK, LOCK):
         found = holder(folder, name)
         if found is not None and _pid(folder / name) != os.getpid():
             return found

@@ -29,6 +29,8 @@ CHECKED = "books.checked"
 PLANS = "plans"
 SENDING = "sending"
 """Which order is being sent; this only counts while the send lock is held."""
+FLOW_QUOTA = "flow.quota"
+"""What is left of the flow source's quota."""
 ENVIRONMENT = "TRADEBOT_STATE"
 DEFAULT = Path("state")
 OWN_FILES = (
@@ -44,10 +46,11 @@ OWN_FILES = (
     "ARMED",
     "HALT",
     SENDING,
+    FLOW_QUOTA,
     "tradebot.yaml",
 )
 """The files in a state folder, besides its folders. Only a demo is ever cleared away, to make room for the next."""
-LOCKS = ("lock", "serve.lock", "setup.lock")
+LOCKS = ("lock", "serve.lock", "fetch.lock", "setup.lock")
 ASIDE = "aside-"
 """The prefix of folders that hold what was moved out of the way."""
 COMPANIONS = (f"{LEDGER}-", f"{FACTS}.", f"{JOURNAL}.", f"{EVENTS}.", "journal.torn-")
