@@ -189,6 +189,8 @@ def test_an_unknown_name_in_the_environment_is_an_error() -> None:
         load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITION": "3"})
 
 
+MANY = "[" + ", ".join(f"A{first}{second}" for first in "BCDEFGHIJKLM" for second in "ABCDEFGHIJKLMNOPQRSTUVWXY") + "]"
+"""A universe of 300 symbols."""
 SCENARIOS = [
     ("limits: {max_order_fraction: 0.2}", "would always be refused by max_symbol_fraction"),
     ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
@@ -214,17 +216,37 @@ SCENARIOS = [
     ("limits: {max_flow_age_s: 300}", "age would close entries before each renewal"),
     ("limits: {max_reconcile_age_s: 900}", "age would close entries before each renewal"),
     ("unusual_whales: {poll_s: {flow_alerts: 900}}", "stale before it is fetched again"),
+    (f"mode: paper\nuniverse: {MANY}", "gets 1,400 s old, not less than limits.max_flow_age_s 900"),
+    (
+        f"mode: paper\nuniverse: {MANY}\ntimetable: {{fetch-flow: every 2m from open+2m until close}}",
+        "need 104 calls a minute to the flow source, more than the 90 that it gets",
+    ),
+    (
+        "mode: paper\nunusual_whales: {daily_calls: 2477}",
+        "need 2,478 calls a session to the flow source, more than unusual_whales.daily_calls 2,477",
+    ),
     ("universe: [AAPL, AAPL]", "universe lists a symbol twice"),
     ("strategies: {flow: null}", "all strategies are off"),
+    (
+        "strategies: {mine: {}}\nplugins: {timeout_s: 60}",
+        "1 plug-in may take 60 s to answer, not less than limits.max_c",
+    ),
+    ("strategies: {mine: {}, other: {}}\nplugins: {timeout_s: 30}", "2 plug-ins may take 60 s to answer"),
     ("strategies: {Mine: {}}", "strategies.Mine: a name has at most 20 lowercase letters"),
 ]
 
 
-@pytest.mark.parametrize(("text", "scenario"), SCENARIOS, ids=[row[0] for row in SCENARIOS])
+@pytest.mark.parametrize(("text", "scenario"), SCENARIOS, ids=[row[0][-60:] for row in SCENARIOS])
 def test_limits_that_contradict_each_other_are_refused_with_the_scenario(
     user_file: Path, text: str, scenario: str
 ) -> None:
     assert scenario in refused(user_file, text).message
+
+
+def test_a_source_on_this_machine_has_no_limit(user_file: Path) -> None:
+    url = "unusual_whales: {url: http://127.0.0.1:9, daily_calls: 1}"
+    for mode in (Mode.SANDBOX, Mode.PAPER):
+        assert len(loaded(user_file, f"mode: {mode}\nuniverse: {MANY}\n{url}\n").settings.universe) == 300
 
 
 fractions = st.decimals("0.001", 1, places=3)

@@ -1,11 +1,29 @@
 """`tradebot fetch-flow`: each endpoint's counts and the age of its newest row; and asking about one thing by name."""
 
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from commands.fetch_flow import verb as fetch_flow
+from commands.shared.surface import Report
+from tests import forked
 from tests.bot import Bot, made
+from tradebot.adapters.state import lock
+from tradebot.app.wiring import App, Options, opened
+from tradebot.desk import fetching
+from tradebot.errors import ExitCode, TradebotError
+from tradebot.model.flow import Endpoint, FlowPage
+from tradebot.model.record import Job
+from tradebot.ports.flow import FlowSource
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +77,98 @@ def test_a_name_that_there_is_not_is_refused_with_the_nearest(bot: Bot, option: 
     said = bot.says("fetch-flow", option, name)
     assert said.code == 2
     assert words in said.err
+
+
+class Waiting:
+    """A flow source during whose first answer something else happens; then it answers as the real one."""
+
+    def __init__(self, source: FlowSource, meanwhile: Callable[[], object]) -> None:
+        self.source = source
+        self.meanwhile = meanwhile
+        self.asked = 0
+
+    def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
+        self.asked += 1
+        if self.asked == 1:
+            self.meanwhile()
+        return self.source.fetch(endpoint, symbol, session)
+
+
+def fetched(bot: Bot, meanwhile: Callable[[App], object]) -> Report:
+    """Fetch everything, doing something else while the first answer is awaited."""
+    bot.says("exchange", "tick", "5m")
+    with opened(Options(str(bot.folder)), os.environ) as app:
+        app.__dict__["flow"] = Waiting(app.flow, lambda: meanwhile(app))
+        return fetch_flow.run(app, by="test", force_slot=True)
+
+
+def typed(bot: Bot, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command line in a new process; a fork would share what SQLite holds in this one."""
+    command = [sys.executable, "-m", "tradebot", *words, "--state-dir", str(bot.folder)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+
+
+def test_exits_run_at_once_while_a_fetch_waits_for_an_answer(bot: Bot) -> None:
+    said = []
+
+    def meanwhile(app: App) -> None:
+        assert lock.holder(app.folder.path) is None
+        assert str(lock.holder(app.folder.path, lock.FETCH_LOCK)).startswith("fetch-flow, process ")
+        said.append(typed(bot, "evaluate-exits", "--json"))
+
+    report = fetched(bot, meanwhile)
+    assert [(run.returncode, "SLOT_TAKEN" in run.stdout) for run in said] == [(0, False)]
+    assert (report.exit_code, report.data.calls) == (ExitCode.DONE, 11)
+
+
+def test_a_fetch_needs_the_pass_lock_for_its_claim_only(bot: Bot) -> None:
+    with ExitStack() as held:
+        report = fetched(bot, lambda app: held.enter_context(lock.hold(app.folder.path, "a long pass")))
+        assert str(lock.holder(bot.folder)).startswith("a long pass, process ")
+        assert (report.exit_code, report.data.calls) == (ExitCode.DONE, 11)
+        with opened(Options(str(bot.folder)), os.environ) as app:
+            (last,) = app.facts.cycles(job=Job.FETCH_FLOW, last=1)
+            assert (last.at, last.quota is not None) == (report.data.at, True)
+        assert "a long pass" in bot.says("fetch-flow").err
+
+
+def test_a_second_fetcher_leaves_after_five_seconds_and_names_the_first(
+    bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+
+    def meanwhile(app: App) -> None:
+        monkeypatch.setattr(time, "monotonic", iter(range(0, 100, 4)).__next__)
+        with opened(Options(str(bot.folder)), os.environ) as second, pytest.raises(TradebotError) as failed:
+            fetch_flow.run(second, by="test", force_slot=True)
+        monkeypatch.undo()
+        said.append(failed.value)
+
+    assert fetched(bot, meanwhile).data.calls == 11
+    assert [error.code for error in said] == [ExitCode.ANOTHER_INSTANCE]
+    assert "fetch-flow, process " in said[0].message
+
+
+def test_what_was_answered_before_a_kill_is_kept_and_the_next_slot_asks_for_the_rest(bot: Bot) -> None:
+    bot.says("exchange", "tick", "close")
+    bot.says("exchange", "tick", "next_open")
+    bot.says("exchange", "tick", "2m")
+    asked = []
+
+    def killed_at_the_fifth(*request: Any) -> object:
+        asked.append(request)
+        if len(asked) == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ask(*request)
+
+    ask = fetching._ask
+    killed = forked.run(
+        ["fetch-flow", "--state-dir", str(bot.folder)], first=lambda: setattr(fetching, "_ask", killed_at_the_fifth)
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert lock.holder(bot.folder, lock.FETCH_LOCK) is None
+    assert bot.json("fetch-flow")["reason"] == "SLOT_TAKEN"
+    bot.says("exchange", "tick", "5m")
+    # Two alerts are due again; the two dark pools that were answered are not, and everything else never was.
+    found = bot.json("fetch-flow")
+    assert (found["calls"], found["not_due"]) == (9, 2)

@@ -197,11 +197,12 @@ def test_a_ledger_of_another_version_is_rebuilt_when_a_person_asks(bot: Bot) -> 
     assert bot.json("fills") == fills
 
 
-def test_while_serve_is_at_work_nothing_is_rebuilt(bot: Bot) -> None:
-    (bot.folder / "ledger.db").unlink()
-    with lock.hold(bot.folder, "serve", name=lock.SERVE_LOCK):
+@pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.FETCH_LOCK])
+def test_while_serve_or_a_fetcher_is_at_work_nothing_is_rebuilt(bot: Bot, name: str) -> None:
+    (bot.folder / "ledger.db").unlink(missing_ok=True)
+    with lock.hold(bot.folder, "another one", name=name):
         said = bot.says("recover")
-    assert said.code == 6
+    assert (said.code, "another one, process" in said.err) == (6, True)
     assert not (bot.folder / "quarantine").exists()
 
 

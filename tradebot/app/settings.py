@@ -170,6 +170,7 @@ class Settings(Frozen):
         if missing:
             yield f"timetable lacks {', '.join(missing)}: every job needs its times, or it would never be due"
         yield from self.strategies.contradictions()
+        yield from self.plugins.contradictions(self.strategies.plugins(), self.limits.max_candidate_age_s)
         unpolled = [endpoint.value for endpoint in Endpoint if endpoint not in self.unusual_whales.poll_s]
         if unpolled:
             yield f"unusual_whales.poll_s lacks {', '.join(unpolled)}"

@@ -196,8 +196,8 @@ class App:
                 "options flow is NOT CONFIGURED: UW_API_KEY is not set",
                 "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
             )
-        path = self.folder.path / state_folder.FLOW_QUOTA
-        return UnusualWhales(url, self.secrets.uw_key, now=self.now, quota_file=path, heard=self._heard)
+        quota_file = self.folder.path / state_folder.FLOW_QUOTA
+        return UnusualWhales(url, self.secrets.uw_key, now=self.now, quota_file=quota_file, heard=self._heard)
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -336,10 +336,7 @@ class App:
         return self.ledger.file if "ledger" in self.__dict__ else None
 
     def fetch_lock(self, verb: str) -> AbstractContextManager[None]:
-        """Return the lock that whoever asks the flow source holds; a second one waits five seconds, then exits with 6.
-
-        It comes before the pass lock, which a fetcher holds only to claim its slot.
-        """
+        """Return the lock that a fetcher holds; it is taken before the pass lock, and waits and exits as that one."""
         return lock.hold(self.folder.path, verb, name=lock.FETCH_LOCK)
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:

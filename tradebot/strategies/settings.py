@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from tradebot.limits import Frozen, Tighter
 from tradebot.model.candidate import ComponentName
 from tradebot.strategies.flow import FlowSettings
+from tradebot.text import counted
 
 STRATEGY_NAME = r"[a-z][a-z0-9_]{0,19}"
 
@@ -25,6 +26,10 @@ class StrategySettings(Frozen):
         """Return the settings to pass to the factory of each strategy in use, the built-in one first."""
         named = {"flow": self.flow.model_dump() if self.flow else None, **self.__pydantic_extra__}
         return {name: settings for name, settings in named.items() if settings is not None}
+
+    def plugins(self) -> int:
+        """Return how many plug-ins are in use; they are asked one after the other."""
+        return len(self.in_use().keys() - {"flow"})
 
     def contradictions(self) -> Iterator[str]:
         """Yield a message for each inconsistency between the values."""
@@ -43,3 +48,13 @@ class PluginSettings(Frozen):
 
     timeout_s: Annotated[float, Field(gt=0, le=600), Tighter.LOWER]
     memory_mb: Annotated[int, Field(ge=128, le=1_048_576), Tighter.LOWER]
+
+    def contradictions(self, plugins: int, max_candidate_age_s: int) -> Iterator[str]:
+        """Yield a message if plug-ins that stay within their time could still answer too late."""
+        longest_s = plugins * self.timeout_s
+        if plugins and longest_s >= max_candidate_age_s:
+            yield (
+                f"{counted(plugins, 'plug-in')} may take {longest_s:g} s to answer, not less than "
+                f"limits.max_candidate_age_s {max_candidate_age_s}: their candidates could expire before they are "
+                "judged; lower plugins.timeout_s or raise limits.max_candidate_age_s"
+            )
