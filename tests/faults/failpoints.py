@@ -24,6 +24,7 @@ OFF_THE_ROAD = {
     "ledger_migration.keep": "a ledger of an earlier version",
     "facts_schema.set_aside": "facts that are damaged",
     "facts_schema.set_companion_aside": "facts that are damaged",
+    "kept_quota.keep": "a flow source whose calls are limited",
     "backups.name": "a backup",
     "backups.sync": "a backup",
     "backups.drop_copy": "a backup",

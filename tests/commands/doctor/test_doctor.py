@@ -92,7 +92,7 @@ def test_the_screen_shows_each_row_with_its_evidence(bot: Bot, monkeypatch: pyte
         ("ok", "disk ROOM (1 disk)"),
         ("ok", "permissions only its owner can access STATE (drwx------) (N files of the state folder)"),
         ("skip", ".env there is no ENV, so keys can only come from the environment"),
-        ("ok", "second instance no other tradebot is running on this folder (3 locks and other folders)"),
+        ("ok", "second instance no other tradebot is running on this folder (4 locks and other folders)"),
         (
             "ok",
             "configuration no contradictions and no unknown keys; N from base.yaml, 6 from STATE/tradebot.yaml, "
