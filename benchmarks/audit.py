@@ -113,7 +113,8 @@ def prepare(folder: Path) -> None:
 def child(folder: str, offline: bool) -> None:
     """Import what an audit needs, then print the seconds that one takes."""
     from commands.audit import verb as audit
-    from tradebot.app.wiring import Options, opened
+    from tradebot.app.loading import Options
+    from tradebot.app.wiring import opened
 
     with opened(Options(folder), {}) as app:
         began = time.perf_counter()

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 from benchmarks.support.figures import Figure, show
 from commands.init import verb as init
 from tradebot.app.connecting import SANDBOX_KEY
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.cycle import ask, trade_once
 from tradebot.desk.snapshot import take
 from tradebot.exchange import process

@@ -18,7 +18,8 @@ from typing import NamedTuple
 from benchmarks.support.figures import Figure, show
 from commands.init import verb as init
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.desk.snapshot import take
 from tradebot.exchange import process
 from tradebot.model.candidate import Candidate, Purpose, Side

@@ -13,7 +13,8 @@ from benchmarks.support.figures import Figure, show
 from commands.init import verb as init
 from commands.serve import verb as serve
 from jobs.runner import Kind, Line
-from tradebot.app.wiring import Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
 from tradebot.exchange import process
 
 A_SESSION = 646

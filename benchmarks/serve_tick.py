@@ -12,7 +12,8 @@ from jobs.duty import Duty
 from jobs.runner import Done, Runner, Station
 from jobs.timetable import slots
 from tradebot.adapters.time.pace import RealTime
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
 from tradebot.exchange import process
 from tradebot.model.record import Job

@@ -8,7 +8,7 @@ from pathlib import Path
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state.state_folder import open_state
 from tradebot.app.baseline import effective
-from tradebot.app.wiring import Options, load_for
+from tradebot.app.loading import Options, load_for
 from tradebot.model.baseline import Baseline
 
 

@@ -22,7 +22,8 @@ from tradebot.adapters.alpaca.venue import DATA_URL, LIVE_URL, PAPER_URL
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.time.clock import LockStepClock
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 
 HOSTS = frozenset({urlsplit(url).netloc for url in (LIVE_URL, PAPER_URL, DATA_URL)})
 SETTINGS = (

@@ -22,7 +22,8 @@ from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
 from commands.status.verb import run as status
 from commands.trade_once import verb as trade_once
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 
 TYPED = ("trade-once --force-slot", "evaluate-exits --force-slot", "reconcile", "status", "positions", "why-no-orders")
 PASSES: Mapping[str, Callable[[App], object]] = {

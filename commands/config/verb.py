@@ -71,8 +71,8 @@ def _report(verb: str, data: object, folder: "StateFolder | None", loaded: "Load
 def _loaded(state_dir: str | None, config: str | None, file: Path | None = None) -> "tuple[StateFolder | None, Loaded]":
     """Return the bot's folder and settings, or the shipped layers if there is no folder and none was named."""
     from tradebot.adapters.state import state_folder
+    from tradebot.app.loading import Options, load_for, user_file
     from tradebot.app.settings import load
-    from tradebot.app.wiring import Options, load_for, user_file
 
     path, options = state_folder.resolve(state_dir, os.environ), Options(state_dir, config)
     if not state_dir and not (path / state_folder.MARKER).exists():

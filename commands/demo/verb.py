@@ -26,8 +26,8 @@ def run(state_dir: str | None, flags: dict[str, Any], minutes: int, progress: "P
     """Make a fresh demo state, play its first session, and check the books against the exchange."""
     from commands.init import verb as init
     from tradebot.adapters.state import state_folder
+    from tradebot.app.loading import Options
     from tradebot.app.settings import load
-    from tradebot.app.wiring import Options
     from tradebot.app.wiring import opened as open_app
 
     started = time.monotonic()
@@ -66,7 +66,7 @@ def _refuse_users(path: Path) -> None:
 def _configuration(path: Path) -> Path | None:
     """Return the user's configuration file; a file in an earlier demo's folder belongs to that demo."""
     from tradebot.adapters.state import state_folder
-    from tradebot.app.wiring import USER_FILE, Options, user_file
+    from tradebot.app.loading import USER_FILE, Options, user_file
 
     file = user_file(Options(), path, os.environ)
     return None if file == path / USER_FILE and state_folder.marked(path) else file
@@ -79,7 +79,7 @@ def _clear(path: Path) -> None:
     from commands.init.verb import written_here
     from tradebot.adapters.state import lock, state_folder
     from tradebot.app import sandbox
-    from tradebot.app.wiring import USER_FILE
+    from tradebot.app.loading import USER_FILE
 
     _refuse_users(path)
     if not state_folder.marked(path):

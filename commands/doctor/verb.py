@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from commands.doctor.checks.row import Check
     from tradebot.adapters.state.state_folder import StateFolder
+    from tradebot.app.loading import Options
     from tradebot.app.settings import Loaded
-    from tradebot.app.wiring import App, Options
+    from tradebot.app.wiring import App
 
 
 def run(options: "Options", environ: Mapping[str, str], *, offline: bool = False, order: bool = False) -> Report:
@@ -100,7 +101,7 @@ def _marked(folder: "StateFolder") -> "Check":
 
 
 def _loaded(folder: "StateFolder", options: "Options", environ: Mapping[str, str]) -> "Loaded | TradebotError":
-    from tradebot.app.wiring import load_for
+    from tradebot.app.loading import load_for
 
     try:
         return load_for(folder, options, environ)
@@ -144,6 +145,6 @@ def register(app: typer.Typer) -> None:
         """
         if offline and order:
             raise OperatorError("--offline doesn't contact the broker, and --order has to", "tradebot doctor --order")
-        from tradebot.app.wiring import Options
+        from tradebot.app.loading import Options
 
         finish(run(Options(state_dir, config), os.environ, offline=offline, order=order), as_json)

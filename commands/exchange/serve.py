@@ -36,8 +36,8 @@ from tradebot.errors import OperatorError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from tradebot.app.loading import Options
     from tradebot.app.settings import Loaded, Settings
-    from tradebot.app.wiring import Options
 
 A_WEEK = timedelta(days=7)
 SERVED_SESSIONS = 60
@@ -239,8 +239,8 @@ def _settings(path: Path, options: "Options", pace: str, flags: dict[str, Any]) 
     """
     from tradebot.adapters.state.state_folder import EXCHANGE
     from tradebot.app import sandbox
+    from tradebot.app.loading import user_file
     from tradebot.app.settings import load
-    from tradebot.app.wiring import user_file
 
     file, asked = user_file(options, path, os.environ), dict(flags.get("sandbox", {}))
     if not sandbox.holds_market(path / EXCHANGE):
@@ -341,7 +341,7 @@ def register(app: typer.Typer) -> None:
         """
         from commands.init.verb import MarketWish, flags_of, market_flags, symbol_flags
         from tradebot.adapters.state import state_folder
-        from tradebot.app.wiring import Options
+        from tradebot.app.loading import Options
 
         path = state_folder.resolve(state_dir, os.environ)
         accounts = accounts_of(account or ())

@@ -49,8 +49,9 @@ def _opened(state_dir: str | None, config: str | None) -> "Iterator[App]":
     Canceling has to work even if other users can write to the file.
     """
     from tradebot.adapters.state.state_folder import read_marker, require_closed, resolve
+    from tradebot.app.loading import Options, load_for
     from tradebot.app.settings import load
-    from tradebot.app.wiring import App, Options, load_for
+    from tradebot.app.wiring import App
 
     folder = read_marker(resolve(state_dir, os.environ), look=doors.open_door)
     try:

@@ -51,8 +51,8 @@ def run(state_dir: str | None, config: str | None, kind: str, flags: dict[str, A
     from commands.shared.clocks import require
     from tradebot.adapters.state import state_folder
     from tradebot.app.connecting import first_look
+    from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load
-    from tradebot.app.wiring import Options, user_file
 
     path = state_folder.resolve(state_dir, os.environ)
     _refuse_marked(path)
@@ -130,7 +130,7 @@ def make(
 
 
 def _refuse_foreign_settings(path: Path, flags: dict[str, Any]) -> None:
-    from tradebot.app.wiring import USER_FILE
+    from tradebot.app.loading import USER_FILE
 
     own = path / USER_FILE
     if len(flags) > 1 and own.exists() and not written_here(own):
@@ -226,7 +226,7 @@ def _keep_flags(path: Path, flags: dict[str, Any]) -> None:
     import yaml
 
     from tradebot.adapters.state.state_folder import write_durably
-    from tradebot.app.wiring import USER_FILE
+    from tradebot.app.loading import USER_FILE
 
     kept = {key: value for key, value in flags.items() if key != "mode"}
     text = yaml.safe_dump(kept, sort_keys=False, default_flow_style=None)

@@ -154,7 +154,7 @@ def confirm_for(app: "App", given: str | None, *, what: str, command: str, word:
 
 def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name."""
-    from tradebot.app.wiring import Options
+    from tradebot.app.loading import Options
     from tradebot.app.wiring import opened as open_app
 
     return open_app(Options(state_dir, config), os.environ)
@@ -163,7 +163,7 @@ def opened(state_dir: str | None, config: str | None) -> "AbstractContextManager
 @contextmanager
 def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]":
     """Open the bot to close positions; if the configuration can't be read, say so and use the accepted one."""
-    from tradebot.app.wiring import Options, load_to_leave
+    from tradebot.app.loading import Options, load_to_leave
     from tradebot.app.wiring import opened as open_app
 
     with open_app(Options(state_dir, config), os.environ, loads=load_to_leave) as app:
@@ -176,7 +176,7 @@ def opened_to_leave(state_dir: str | None, config: str | None) -> "Iterator[App]
 def opened_as_found(state_dir: str | None, config: str | None) -> "AbstractContextManager[App]":
     """Open the bot that the options and the environment name, even if its books are damaged or lost."""
     from tradebot.adapters.state.state_folder import read_marker
-    from tradebot.app.wiring import Options
+    from tradebot.app.loading import Options
     from tradebot.app.wiring import opened as open_app
 
     return open_app(Options(state_dir, config), os.environ, read_marker)

@@ -252,8 +252,8 @@ def remedy(row: StrategyRow) -> str:
 def _listing_of(state_dir: str | None, config: str | None) -> Report:
     """List with the bot's configuration, or with the shipped one if there is no bot yet."""
     from tradebot.adapters.state.state_folder import MARKER, resolve
+    from tradebot.app.loading import Options, user_file
     from tradebot.app.settings import load
-    from tradebot.app.wiring import Options, user_file
 
     folder = resolve(state_dir, os.environ)
     if state_dir is None and not (folder / MARKER).exists():

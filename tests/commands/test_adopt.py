@@ -10,8 +10,9 @@ from commands import adopt
 from tests.bot import UNIVERSE, Bot, order_by_hand
 from tradebot.__main__ import main
 from tradebot.app import sandbox
+from tradebot.app.loading import Options
 from tradebot.app.settings import load
-from tradebot.app.wiring import Options, opened
+from tradebot.app.wiring import opened
 from tradebot.exchange import process
 
 

@@ -18,7 +18,8 @@ from commands.shared.surface import Report
 from tests import forked
 from tests.bot import Bot, made
 from tradebot.adapters.state import lock
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.desk import fetching
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.model.flow import Endpoint, FlowPage

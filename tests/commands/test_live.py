@@ -26,7 +26,8 @@ from tests.real_money import (
 )
 from tradebot.adapters.state import switch
 from tradebot.adapters.time.calendar import exchange_sessions
-from tradebot.app.wiring import Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
 
 CLOSED: dict[str, tuple[dict[str, str | None], str]] = {
     "tail unset": ({"TRADEBOT_LIVE": None}, "LIVE_ACCOUNT_UNSAID"),

@@ -15,7 +15,8 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 
-from tradebot.app.wiring import Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
 from tradebot.desk.snapshot import take
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.desk import Desk

@@ -35,8 +35,9 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import send_lock, state_folder, switch
 from tradebot.adapters.wire.http import RetryPolicy
 from tradebot.app.keys import Secrets
+from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Loaded
-from tradebot.app.wiring import CALENDAR_BEHIND, App, Options, load_for
+from tradebot.app.wiring import CALENDAR_BEHIND, App
 from tradebot.errors import ExitCode, TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.commands.command import Command

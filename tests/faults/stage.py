@@ -31,8 +31,9 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
 from tradebot.adapters.time.clock import LockStepClock
 from tradebot.app.keys import Secrets
+from tradebot.app.loading import Options, load_for
 from tradebot.app.settings import Loaded
-from tradebot.app.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, FolderLook, Options, load_for
+from tradebot.app.wiring import CALENDAR_AHEAD, CALENDAR_BEHIND, App, FolderLook
 from tradebot.errors import TradebotError
 from tradebot.exchange import process
 from tradebot.exchange.market.fill import NEXT_BAR

@@ -115,7 +115,7 @@ def test_the_orders_sent_before_giving_way_are_in_the_record_of_the_pass(stage: 
             waiting.is_due = len(promised) == 2
             return promise(intent, verdicts)
 
-        app.ledger.promise = and_then_exits  # type: ignore[method-assign]
+        app.ledger.promise = and_then_exits
         trade_once.run(app, by="test", candidates=bot.candidates(FIRST))
         (cycle,) = app.facts.cycles(job=Job.TRADE_ONCE, last=9)
     assert waiting.ran == 1
@@ -143,7 +143,7 @@ def test_a_pass_gives_way_so_often_and_then_its_record_says_so(stage: Stage) -> 
     assert cycle.job_decision is not None
     assert (cycle.job_decision.reason, cycle.candidates) == (Reason.GAVE_WAY, ())
     with closing(bot.app()) as app:
-        assert trade_once.run(app, by="test", candidates=wanted).data.orders == 3  # type: ignore[attr-defined]
+        assert trade_once.run(app, by="test", candidates=wanted).data.orders == 3
 
 
 def test_a_comparison_that_gives_way_goes_on_in_its_own_slot(stage: Stage) -> None:

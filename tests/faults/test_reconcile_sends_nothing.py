@@ -17,7 +17,8 @@ from commands.reconcile import verb
 from tests.bot import KEYS, made
 from tradebot import reconciliation
 from tradebot.__main__ import main
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.exchange import process
 from tradebot.ports import broker, stores
 

@@ -13,7 +13,8 @@ from commands.shared.passes import recorded
 from tests.accepting import accept
 from tests.bot import Bot, log, order_by_hand, second_session
 from tradebot.__main__ import main
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.exchange import process
 from tradebot.model.record import Job
 from tradebot.ports.world import Call

@@ -9,7 +9,8 @@ from commands.trade_once import verb as trade_once
 from tests.adapters.wire.scripted import Scripted, Wire, serving
 from tests.bot import Bot, log
 from tests.pair import at_once
-from tradebot.app.wiring import Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
 from tradebot.errors import ExitCode, TradebotError
 
 

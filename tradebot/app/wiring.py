@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -19,17 +18,16 @@ from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
 from tradebot.adapters.text.redaction import hide
-from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import sandbox
-from tradebot.app.accepted import accepted_instead
 from tradebot.app.baseline import accepted_exits
 from tradebot.app.connecting import secrets_for, venue_of
 from tradebot.app.keys import SECRET_NAMES, Secrets
-from tradebot.app.mode_sources import permission_inputs_of, refuse_other_mode
-from tradebot.app.settings import Loaded, Settings, load
+from tradebot.app.loading import Options, load_for
+from tradebot.app.mode_sources import permission_inputs_of
+from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoFlow, ShutOrders
-from tradebot.errors import ConfigurationError, ExitCode, OperatorError, TradebotError, word
+from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.trading import Mode, Permission, mode_name
@@ -52,22 +50,12 @@ if TYPE_CHECKING:
     from tradebot.model.baseline import Baseline
     from tradebot.ports.strategy import Strategy
 
-CONFIG = "TRADEBOT_CONFIG"
-USER_FILE = "tradebot.yaml"
 CALENDAR_BEHIND = timedelta(days=14)
 CALENDAR_AHEAD = timedelta(days=60)
 CALENDAR_LEAST = timedelta(days=7)
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of every verb: where the state is, and which file overrides the configuration."""
-
-    state_dir: str | None = None
-    config: str | None = None
 
 
 class App:
@@ -368,44 +356,6 @@ def opened(
         yield app
     finally:
         app.close()
-
-
-def load_to_leave(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """Return the settings of a state folder or, if they can't be read, the accepted ones, for exits only."""
-    try:
-        return load_for(folder, options, environ)
-    except ConfigurationError as error:
-        refuse_other_mode(folder, environ, None)
-        named = options.config or environ.get(CONFIG)
-        files = ([Path(named)] if named else []) + [folder.path / USER_FILE]
-        return accepted_instead(folder, files, environ, error)
-
-
-def load_for(folder: StateFolder, options: Options, environ: Mapping[str, str]) -> Loaded:
-    """Return the settings of a state folder. Its mode was fixed when it was made; a different one is refused."""
-    file = user_file(options, folder.path, environ)
-    refuse_other_mode(folder, environ, file)
-    loaded = load(file, environ, {"mode": folder.mode})
-    own = folder.path / USER_FILE
-    if own.exists() and load_yaml(own).get("shadow") is True and not loaded.settings.shadow:
-        raise OperatorError(
-            f"{folder.path} is in shadow mode, and the configuration you named would end that",
-            f"set shadow: true there too, or shadow: false in {own}",
-            code=ExitCode.REFUSED,
-        )
-    return loaded
-
-
-def user_file(options: Options, folder: Path, environ: Mapping[str, str]) -> Path | None:
-    """Return the user's configuration file: the flag, else TRADEBOT_CONFIG, else tradebot.yaml in the state folder."""
-    named = options.config or environ.get(CONFIG)
-    if named and not options.config and not os.path.lexists(named):
-        raise ConfigurationError(f"{CONFIG} names {word(named)!r}, and there is no such file", f"unset {CONFIG}")
-    if named:
-        return Path(named)
-    own = folder / USER_FILE
-    # A broken link means that the file is missing, not that there never was one; reading it reports that.
-    return own if os.path.lexists(own) else None
 
 
 def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:

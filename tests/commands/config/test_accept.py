@@ -191,7 +191,8 @@ def test_a_mode_that_is_another_s_is_refused_under_each_name(
 def test_serve_measures_each_pass_by_what_was_accepted_last(trader: Bot) -> None:
     """Another process accepts less while this one runs: the pass after that opens nothing."""
     from commands.trade_once import verb as trade_once
-    from tradebot.app.wiring import Options, opened
+    from tradebot.app.loading import Options
+    from tradebot.app.wiring import opened
 
     with opened(Options(str(trader.folder)), {}) as app:
         assert not app.permission.entries_closed

@@ -15,7 +15,8 @@ from tests.bot import typed
 from tests.forked import run
 from tradebot.adapters.state import lock
 from tradebot.app import sandbox
-from tradebot.app.wiring import Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
 
 MINUTES = "20"
 EASY = {"TRADEBOT_LIMITS__MIN_SCORE": "0.05", "TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER": "1"}

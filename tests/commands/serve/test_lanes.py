@@ -17,7 +17,8 @@ from tests.bot import Bot, log, made
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
-from tradebot.app.wiring import App, Options, load_for
+from tradebot.app.loading import Options, load_for
+from tradebot.app.wiring import App
 from tradebot.model.record import Job
 
 SOAK = hypothesis.settings().max_examples > 1000

@@ -16,7 +16,8 @@ from commands.trade_once import verb as trade_once
 from tests.bot import Bot, log
 from tests.worlds import wanted
 from tradebot.adapters.state import lock
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.errors import DamagedBooksError, OperatorError, TemporaryError
 from tradebot.model.candidate import Candidate
 from tradebot.model.record import Job

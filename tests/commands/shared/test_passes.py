@@ -6,7 +6,8 @@ import pytest
 
 from commands.shared.passes import begin, recorded, unfinished
 from tests.bot import Bot, second_session
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
 from tradebot.model.record import Job
 from tradebot.ports.world import Call

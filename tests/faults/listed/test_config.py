@@ -11,8 +11,9 @@ from commands.evaluate_exits import verb as evaluate_exits
 from tests.bot import Bot
 from tests.real_money import writes
 from tradebot.adapters.state import switch
+from tradebot.app.loading import Options
 from tradebot.app.settings import Loaded, load
-from tradebot.app.wiring import Options, opened
+from tradebot.app.wiring import opened
 from tradebot.errors import ExitCode, OperatorError
 from tradebot.model.trading import TradingState
 

@@ -21,7 +21,8 @@ from tests.faults.listed.ground import AtAPoint, Said, Trader, as_another_user
 from tests.faults.stage import Verb, run
 from tests.mounts import mounted
 from tradebot.adapters.state import state_folder, switch
-from tradebot.app.wiring import App, Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import App, opened
 from tradebot.model.intent import IntentState
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Mode

@@ -21,7 +21,8 @@ from tests.fakes import MemoryFacts
 from tests.worlds import NAMES, Scene
 from tradebot.adapters.flow.unusual_whales import UnusualWhales
 from tradebot.adapters.wire.http import RetryPolicy, printable
-from tradebot.app.wiring import Options, opened
+from tradebot.app.loading import Options
+from tradebot.app.wiring import opened
 from tradebot.desk.fetching import Fetched, fetch_all
 from tradebot.errors import ExitCode
 from tradebot.model.flow import FlowAlert

@@ -19,7 +19,7 @@ from tests.faults.listed.ground import UNTIL_FILLED_S, Said, Trader
 from tests.faults.stage import CONFIGURATION, Stage
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder, switch
-from tradebot.app.wiring import Options, load_for
+from tradebot.app.loading import Options, load_for
 from tradebot.model.trading import TradingState
 
 ORDERS, POSITIONS = "GET /v2/orders", "GET /v2/positions"
