@@ -77,7 +77,7 @@ def read(app: "App", since_s: int | None, *, offline: bool) -> Evidence:
     """
     ledger, rules = app.ledger_view, app.rules
     venue = Silence("skipped: --offline", None, on_request=True) if offline else _venue(app, ledger)
-    totals = ledger.totals() if isinstance(venue, Silence) else venue.books.totals
+    totals = Totals.of(ledger.fills()) if isinstance(venue, Silence) else venue.books.totals
     proven, positions = () if isinstance(venue, Silence) else venue.booked.proven, totals.own_positions()
     moment = _moment(app, ledger, since_s, None if isinstance(venue, Silence) else venue.clock.now)
     recorded = app.recorded
