@@ -36,9 +36,9 @@ def run(
     submission = None if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
     sent = dict[str, CandidateRecord]()
+    asked_at = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission)
-    asked_at = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
     asked = ask_if_due(app, asking, asked_at, force=force_slot, dry_run=dry_run, part=part)
 
     def enter() -> "EntriesData | Refused":
