@@ -90,16 +90,24 @@ def _lock_marker(folder: Path, kind: int, wait_s: float) -> int | None:
     """Return a descriptor of the locked marker, or None if someone else holds it for `wait_s`."""
     descriptor = open_plain(folder / MARKER, os.O_RDONLY)
     deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
+    try:
+        while not _flocked(descriptor, kind):
             if time.monotonic() >= deadline:
                 os.close(descriptor)
                 return None
             time.sleep(POLL_S)
-        else:
-            return descriptor
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _flocked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
