@@ -329,13 +329,14 @@ def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: flo
     raised: list[BaseException] = []
 
     def once(lane: Lane) -> None:
-        try:
-            if not ended.is_set():
-                lane.tick()
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that called
-            raised.append(error)
-        if raised or over():
+        if not ended.is_set():
+            lane.tick()
+        if over():
             ended.set()
+
+    def failed(event: JobExecutionEvent) -> None:
+        raised.append(event.exception)
+        ended.set()
 
     def close(lane: Lane) -> None:
         try:
@@ -343,6 +344,7 @@ def tick_lanes(lanes: Mapping[str, Lane], over: Callable[[], bool], every_s: flo
         finally:
             closed.release()
 
+    scheduler.add_listener(failed, EVENT_JOB_ERROR)
     for name, lane in lanes.items():
         trigger = IntervalTrigger(seconds=every_s, timezone=UTC)
         scheduler.add_job(once, trigger, [lane], executor=name, coalesce=True, misfire_grace_time=None)

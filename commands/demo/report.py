@@ -71,9 +71,8 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
     from tradebot.explain import funnel
     from tradebot.model.decision import Gate
     from tradebot.model.record import Job
-    from tradebot.model.totals import Totals
 
-    totals = Totals.of(app.ledger.fills())
+    totals = app.ledger.totals()
     held = totals.own_positions()
     marks = {symbol: quote.last for symbol, quote in app.reader.quotes([p.symbol for p in held]).items()}
     profit, differences = check(app, marks)

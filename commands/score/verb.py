@@ -40,7 +40,8 @@ DOT = "·"
 def run(app: "App", *, by: str) -> Report:
     """Score every symbol, record the scores, report them strongest first."""
     from commands.shared.asking import asking_world
-    from commands.shared.passes import begin, in_turn, pass_data, venue_clock
+    from commands.shared.in_turn import in_turn
+    from commands.shared.passes import begin, pass_data, venue_clock
     from jobs.claims import Refused
     from tradebot.cycle import score
     from tradebot.model.record import Job

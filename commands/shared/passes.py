@@ -1,6 +1,6 @@
 """Shared by the verbs of the timetable: claim a slot, and report a pass with all its decisions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
-from tradebot.errors import ExitCode, GaveWay, OperatorError, TradebotError, word
+from tradebot.errors import ExitCode, OperatorError, TradebotError, word
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.reasons import REASONS, Reason
 from tradebot.model.record import Job
@@ -35,50 +35,6 @@ BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
 """Jobs that record their pass before it begins; without such a record, a claimed slot has done nothing yet."""
 SHUT = frozenset({Gate.PERMISSION, Gate.TRADING_STATE})
 VERDICT_STYLE: Mapping[Verdict, str] = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
-
-
-def in_turn(app: "App", verb: str, work: "Callable[[], T]") -> T:
-    """Do the work under the pass lock and return its result; whenever it gives way to exits, begin it again after them.
-
-    The work goes on with the call of its first beginning. Raises TradebotError, exit 6, after giving way too often.
-    """
-    from tradebot.adapters.state.lock import EXIT_WAIT_S, WAIT_S
-    from tradebot.adapters.state.turns import MOST_WAYS
-
-    call: Call | None = None
-    for times in range(MOST_WAYS):
-        try:
-            wait_s = EXIT_WAIT_S if times else WAIT_S
-            with app.pass_lock(verb, gives_way=True, wait_s=wait_s), app.turns.attempt(call):
-                return work()
-        except GaveWay:
-            call = app.turns.call
-            _note_given_way(app, verb)
-            if app.turns.due():
-                app.turns.run_due()
-    _record_given_up(app, call)
-    raise TradebotError(
-        f"{verb} gave way to exit passes {MOST_WAYS} times and ended before it was done",
-        "Run it again: nothing is sent twice. If this happens often, the broker answers slowly: tradebot doctor",
-        code=ExitCode.ANOTHER_INSTANCE,
-    )
-
-
-def _note_given_way(app: "App", verb: str) -> None:
-    """Write an event: a pass that takes longer than usual should be explained somewhere."""
-    from datetime import UTC
-
-    from tradebot.model.event import Severity, SystemEvent
-
-    details = {"verb": verb, "message": "it released the lock for an exit pass and goes on after it"}
-    app.events.emit(SystemEvent(datetime.now(UTC), "lock", "gave_way", Severity.INFO, None, details))
-
-
-def _record_given_up(app: "App", call: Call | None) -> None:
-    """Replace the record of a pass that was cut short by the reason: it gave way too often."""
-    for cycle in app.facts.cycles(job=call.job, last=1) if call else ():
-        if call and cycle.id == call.cycle_id:
-            app.facts.record(replace(cycle, job_decision=Decision(Gate.JOB, Verdict.UNKNOWN, Reason.GAVE_WAY)))
 
 
 def begin(

@@ -27,7 +27,8 @@ def run(
     With `candidates`, a file or "-", its lines are used instead of the strategies' candidates, once per slot.
     """
     from commands.shared.asking import ask_if_due, asking_world
-    from commands.shared.passes import begin, in_turn, pass_data, pass_exit_code, recorded, refused_report, venue_clock
+    from commands.shared.in_turn import in_turn
+    from commands.shared.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
     from tradebot.cycle import trade_once

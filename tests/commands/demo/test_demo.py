@@ -10,7 +10,6 @@ import pytest
 
 from commands.demo import verb as demo
 from commands.init.verb import flags_of
-from tests.adapters.ledger import by_hand
 from tests.bot import typed
 from tests.forked import run
 from tradebot.adapters.state import lock
@@ -126,7 +125,7 @@ def test_a_wrong_configuration_leaves_the_earlier_demo_alone(
     assert typed(capsys, "status").code == 0
 
 
-def test_one_corrupted_fill_is_seen_and_fails_the_demo(
+def test_one_wrong_fill_is_seen_and_fails_the_demo(
     played: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     state = played[0] / "state"
@@ -135,12 +134,12 @@ def test_one_corrupted_fill_is_seen_and_fails_the_demo(
         assert app.ledger.fills(), "nothing was traded, so nothing can be corrupted"
         assert demo.report(app, session, int(MINUTES), 0.0).exit_code == 0
 
-    with by_hand.opened(state / "ledger.db") as ledger:
-        sequence, body = ledger.execute("SELECT sequence, body FROM fills ORDER BY sequence LIMIT 1").fetchone()
+    with opened(Options(str(state)), os.environ) as app, app.ledger.file.write():
+        database = app.ledger.file.database
+        sequence, body = database.execute("SELECT sequence, body FROM fills ORDER BY sequence LIMIT 1").fetchone()
         fill = json.loads(body)
         fill["fill"]["price"] = str(float(fill["fill"]["price"]) + 0.01)
-        ledger.execute("UPDATE fills SET body = ? WHERE sequence = ?", (json.dumps(fill), sequence))
-    ledger.close()
+        database.execute("UPDATE fills SET body = ? WHERE sequence = ?", (json.dumps(fill), sequence))
 
     with opened(Options(str(state)), os.environ) as app:
         report = demo.report(app, session, int(MINUTES), 0.0)

@@ -175,17 +175,17 @@ class LedgerFile:
             self._require_in_place()
             self.database.execute("BEGIN IMMEDIATE")
             before = self.version()
-            unbroken = self._custody.unbroken(before)
+            unbroken, committed = self._custody.unbroken(before), False
             try:
                 yield
                 with around("ledger_file.commit"):
                     self.database.execute("COMMIT")
-            except BaseException:
-                self._custody.drop()
-                raise
+                committed = True
             finally:
                 if self.database.in_transaction:
                     self.database.execute("ROLLBACK")
+                if not committed:
+                    self._custody.drop()
             if unbroken:
                 self._custody.carry_on(before, self.version)
 
