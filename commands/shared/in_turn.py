@@ -52,7 +52,7 @@ def _note_given_way(app: "App", verb: str) -> None:
     app.events.emit(SystemEvent(datetime.now(UTC), "lock", "gave_way", Severity.INFO, None, details))
 
 
-def _record_given_up(app: "App", call: Call | None) -> None:
+def _record_given_up(app: "App", call: "Call | None") -> None:
     """Replace the record of a pass that was cut short by the reason: it gave way too often."""
     for cycle in app.facts.cycles(job=call.job, last=1) if call else ():
         if call and cycle.id == call.cycle_id:
