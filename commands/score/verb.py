@@ -46,10 +46,10 @@ def run(app: "App", *, by: str) -> Report:
     from tradebot.cycle import score
     from tradebot.model.record import Job
 
-    clock = venue_clock(app, Job.SCORE, dry_run=False)
+    clock, second = venue_clock(app, Job.SCORE, dry_run=False), app.second_time()
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     world = asking_world(app, "score")
-    call, _ = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clock=clock))
+    call, _ = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clock=clock, second=second))
     assert not isinstance(call, Refused), "a score is never refused"
     data = pass_data(app, score(world, call, clock))
     return Report("score", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from commands.shared.drawing import measured, signed, usd
+from commands.shared.halt_on_fault import HaltOnFault
 from commands.shared.plain import clean, did_you_mean
 from commands.shared.surface import Report
 from tradebot.errors import ExitCode, OperatorError, TradebotError, word
@@ -43,17 +44,21 @@ def begin(
     by: str,
     *,
     clock: "VenueClock | None" = None,
+    second: "datetime | None" = None,
     force: bool = False,
     dry_run: bool = False,
     part: str = "",
 ) -> "tuple[Call | Refused, VenueClock]":
-    """Claim the current slot; return the call, or why there is none, and the broker's clock (read if not given)."""
+    """Claim the current slot; return the call, or why there is none, and the broker's clock.
+
+    The clocks are read if they aren't given; `second` is what the second clock said when `clock` was read.
+    """
     from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
     from tradebot.gates.common import clocks_agree
 
     clock = clock or venue_clock(app, job, dry_run=dry_run)
-    apart = clocks_agree(clock.ahead_s(app.second_time()), app.settings.limits)
+    apart = clocks_agree(clock.ahead_s(second or app.second_time()), app.settings.limits)
     if not (dry_run or apart.passed):
         return _without_slot(app, job, clock, by, apart), clock
     if not dry_run:
@@ -140,28 +145,6 @@ def recorded(app: "App", call: "Call", at: datetime, *, dry_run: bool) -> "Itera
         with suppress(TradebotError):
             app.facts.record(replace(begun, job_decision=_failure(failed)))
         raise
-
-
-@dataclass(frozen=True, slots=True)
-class HaltOnFault:
-    """Halt the bot if a bug (in a gate, for example) ends the block; the exception continues.
-
-    Errors raised on purpose, errors of the system and signals don't count as bugs.
-    """
-
-    app: "App"
-    at: datetime
-
-    def __enter__(self) -> None:
-        """Halt nothing yet."""
-
-    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
-        """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
-        from tradebot.desk.halting import halt_for
-
-        if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
-            with suppress(TradebotError):
-                halt_for(self.app.ledger, self.app.events, fault, self.at)
 
 
 def _begun(app: "App", call: "Call", at: datetime) -> "CycleRecord":

@@ -37,16 +37,17 @@ def run(
     submission = None if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
     sent = dict[str, CandidateRecord]()
-    asked_at = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run)
+    asked_at, second = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run), app.second_time()
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission)
     asked = ask_if_due(app, asking, asked_at, force=force_slot, dry_run=dry_run, part=part)
 
     def enter() -> "EntriesData | Refused":
         # Without an answer, the time is still that at which nothing was due.
-        clock = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run) if asked else asked_at
+        clock, beside = (venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run), None) if asked else (asked_at, second)
         world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
-        call, _ = begin(app, Job.TRADE_ONCE, by, clock=clock, force=force_slot, dry_run=dry_run, part=part)
+        flags = {"force": force_slot, "dry_run": dry_run}
+        call, _ = begin(app, Job.TRADE_ONCE, by, clock=clock, second=beside, part=part, **flags)
         if isinstance(call, Refused):
             return call
         if candidates is not None and submission is not None:

@@ -1,0 +1,33 @@
+"""Halt the bot if a bug ends a pass."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tradebot.errors import TradebotError
+
+if TYPE_CHECKING:
+    from tradebot.app.wiring import App
+
+
+@dataclass(frozen=True, slots=True)
+class HaltOnFault:
+    """Halt the bot if a bug (in a gate, for example) ends the block; the exception continues.
+
+    Errors raised on purpose, errors of the system and signals don't count as bugs.
+    """
+
+    app: "App"
+    at: datetime
+
+    def __enter__(self) -> None:
+        """Halt nothing yet."""
+
+    def __exit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Set the latch for a bug; if the history can't be written, that must not hide the bug."""
+        from tradebot.desk.halting import halt_for
+
+        if isinstance(fault, Exception) and not isinstance(fault, TradebotError | OSError):
+            with suppress(TradebotError):
+                halt_for(self.app.ledger, self.app.events, fault, self.at)
