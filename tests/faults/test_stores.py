@@ -18,7 +18,7 @@ SOAK = hypothesis.settings().max_examples > 1000
 SEEDS = range(1, 22) if SOAK else range(1, 2)
 FOLDERS = 47
 KILLS = 105 * FOLDERS
-STORES = ("ledger_file.", "journal.", "switch.", "state_folder.", "events.", "facts_schema.create")
+STORES = ("ledger_file.", "custody.", "journal.", "switch.", "state_folder.", "events.", "facts_schema.create")
 
 pytestmark = pytest.mark.timeout(0 if SOAK else 600)
 

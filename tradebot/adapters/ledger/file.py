@@ -163,7 +163,13 @@ class LedgerFile:
 
     def _not_as_written(self) -> list[str]:
         with translated(self.path):
-            found = [row[0] for row in self.database.execute("PRAGMA integrity_check")]
+            try:
+                found = [row[0] for row in self.database.execute("PRAGMA integrity_check")]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_ERROR":
+                    raise
+                # An index reads a field of a text that isn't JSON anymore.
+                return [str(error)]
             if found == ["ok"]:
                 found = list(ledger_sums.differences(self.database, TABLES))
         return found
