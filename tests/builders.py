@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.app.settings import load
-from tradebot.gates.entry import Ask
+from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import entry_size
 from tradebot.limits import ExitRules, Limits
 from tradebot.model.account import Account
@@ -127,8 +127,9 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
 
 def ask(**changes: object) -> Ask:
     """Return an Ask that passes every gate; the size follows from the quote, book and limits given."""
-    usual = Ask(candidate(), desk(), book(), LIMITS, HALTS, quote(), None, promised=False)
-    changed = replace(usual, **changes)  # type: ignore[arg-type]
+    judged = {name: changes.pop(name) for name in ("desk", "book", "limits", "halts") if name in changes}
+    account = replace(AccountAsk(desk(), book(), LIMITS, HALTS), **judged)  # type: ignore[arg-type]
+    changed = replace(Ask(account, candidate(), quote(), None, promised=False), **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
         return changed
     return replace(changed, size=entry_size(changed.candidate, changed.quote, changed.book, changed.limits))

@@ -21,7 +21,7 @@ from tradebot.gates.common import (
     unresolved,
     working,
 )
-from tradebot.gates.entry import Ask, decide
+from tradebot.gates.entry import AccountAsk, Ask, decide
 from tradebot.gates.sizing import entry_size, marketable_limit
 from tradebot.model.bar import VenueClock
 from tradebot.model.candidate import Candidate, Purpose
@@ -84,16 +84,17 @@ def trade_once(
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
     promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
     already = sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised.values())
-    book, records = replace(desk.book, new_entries=already), list(sent_before.values())
+    account = AccountAsk(desk, replace(desk.book, new_entries=already), world.rules.limits, world.rules.halts)
+    records = list(sent_before.values())
     for candidate in proposed.candidates:
+        desk, book = account.desk, account.book
         quote = desk.quotes.get(candidate.symbol)
-        size = entry_size(candidate, quote, book, world.rules.limits) if quote else None
+        size = entry_size(candidate, quote, book, account.limits) if quote else None
         price = size.limit_price if size else None
         intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
         if intent.client_order_id in sent_before:
             continue
-        known = intent.client_order_id in promised
-        decisions = decide(Ask(candidate, desk, book, world.rules.limits, world.rules.halts, quote, size, known))
+        decisions = decide(Ask(account, candidate, quote, size, promised=intent.client_order_id in promised))
         if size is None or first_failure(decisions):
             records.append(CandidateRecord(candidate, decisions, reference_price=price))
             continue
@@ -102,12 +103,11 @@ def trade_once(
         sent_before[intent.client_order_id] = records[-1]
         if sent.reason not in NEVER_PROMISED:
             book = book.with_order(Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now))
-        desk = after_send(world, desk, sent)
         if sent.reason not in NEVER_FILLS:
-            book = book.with_entry(
-                candidate.instrument, size.quantity, size.worst_price, desk.sectors[candidate.symbol]
-            )
-    return _record(world, _cycle(world, call, desk, tuple(records), refused_strategies=proposed.refused))
+            sector = desk.sectors[candidate.symbol]
+            book = book.with_entry(candidate.instrument, size.quantity, size.worst_price, sector)
+        account = replace(account, desk=after_send(world, desk, sent), book=book)
+    return _record(world, _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused))
 
 
 def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord] | None = None) -> CycleRecord:

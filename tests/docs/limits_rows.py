@@ -6,11 +6,11 @@ the limits that the predicate reads. `python -m tests.docs` writes the document.
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tradebot.gates.entry import _GATES
+from tradebot.gates.entry import _OF_ACCOUNT, _OF_CANDIDATE
 from tradebot.limits import HaltRules, Limits
 from tradebot.model.decision import Gate
 
@@ -133,10 +133,10 @@ WITHOUT_ROW = (Gate.JOB, Gate.EXIT, Gate.SEND)
 
 def rows() -> tuple[Row, ...]:
     """Return the rows above, then one for each gate that they leave out, in the order in which gates are asked."""
-    return (*ROWS, *own_rows(_GATES))
+    return (*ROWS, *own_rows({**_OF_ACCOUNT, **_OF_CANDIDATE}))
 
 
-def own_rows(gates: dict[Gate, Callable[..., Any]]) -> Iterator[Row]:
+def own_rows(gates: Mapping[Gate, Callable[..., Any]]) -> Iterator[Row]:
     """Yield a row for each gate that ROWS leaves out, if its predicate has a docstring."""
     named = {gate for row in ROWS for gate in row.gates}
     for gate, predicate in gates.items():

@@ -25,7 +25,9 @@ def test_the_document_is_what_the_rows_say() -> None:
 
 def test_every_gate_of_an_entry_has_a_row() -> None:
     missing = set(Gate) - set(WITHOUT_ROW) - {gate for row in rows() for gate in row.gates}
-    assert not missing, "tradebot/gates/entry.py: the gate's predicate needs a docstring, and its place in _GATES"
+    assert not missing, (
+        "tradebot/gates/entry.py: the gate's predicate needs a docstring, and a place in a table of gates"
+    )
 
 
 def test_a_gate_without_a_row_gets_one_from_its_docstring_and_the_limits_it_reads() -> None:
@@ -34,7 +36,7 @@ def test_a_gate_without_a_row_gets_one_from_its_docstring_and_the_limits_it_read
 
         And more words.
         """
-        return ask.halts.rejects > ask.limits.max_order_fraction
+        return ask.account.halts.rejects > ask.limits.max_order_fraction
 
     def silent(ask: Ask) -> bool:
         return bool(ask)

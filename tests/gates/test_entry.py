@@ -394,3 +394,11 @@ def test_the_next_candidate_of_a_sector_meets_what_the_last_one_took() -> None:
         seen = seen.with_entry(Instrument(symbol), asked.size.quantity, asked.size.limit_price, "technology")
     assert [end.reason if end else None for end in ends] == [None, None, Reason.SECTOR_NOTIONAL_ABOVE_MAX]
     assert LIMITS.max_sector_fraction * CASH > seen.sector_exposure["technology"]
+
+
+@pytest.mark.parametrize("row", REFUSALS, ids=lambda row: f"{row[0]}-{row[1]}")
+def test_gates_of_the_account_asked_once_for_many_candidates_say_what_they_say_to_each(row: Row) -> None:
+    asked = row[2]
+    others = [replace(asked, candidate=replace(asked.candidate, side=side)) for side in Side]
+    for other in (*others, replace(asked, quote=None, size=None)):
+        assert decide(other) == decide(replace(other, account=replace(asked.account)))

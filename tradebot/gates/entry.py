@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
+from operator import attrgetter
 
 from tradebot.gates import book as limits_of
 from tradebot.gates import halts as halts_of
@@ -29,18 +31,45 @@ NOT_USED = "not used"
 """What a flow-data gate observes about a candidate that wasn't made from flow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote."""
+@dataclass(frozen=True)
+class AccountAsk:
+    """What a gate may look at if it judges the account, whatever the candidate."""
 
-    candidate: Candidate
     desk: Desk
     book: Book
     limits: Limits
     halts: HaltRules
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Return the decisions of these gates, which are the same for every candidate and so are computed only once."""
+        return tuple(gate(self) for gate in _OF_ACCOUNT.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Everything a gate may look at; `quote` and `size` are None if the venue gave no usable quote."""
+
+    account: AccountAsk
+    candidate: Candidate
     quote: Quote | None
     size: Size | None
     promised: bool
+
+    @property
+    def desk(self) -> Desk:
+        """Return what was read when the pass began."""
+        return self.account.desk
+
+    @property
+    def book(self) -> Book:
+        """Return the book with the pass's earlier orders."""
+        return self.account.book
+
+    @property
+    def limits(self) -> Limits:
+        """Return the configured limits."""
+        return self.account.limits
 
     @property
     def facts(self) -> SymbolFacts:
@@ -56,25 +85,25 @@ class Ask:
 def decide(ask: Ask) -> tuple[Decision, ...]:
     """Return the decisions of every gate, merged with the candidate's own, in the fixed order of asking."""
     # The sort is stable, so a strategy's decision comes before the gate's own and never replaces it.
-    answers = (*ask.candidate.decisions, *(gate(ask) for gate in _GATES.values()))
-    return tuple(sorted(answers, key=lambda decision: _PLACES[decision.gate]))
+    answers = (*ask.candidate.decisions, *ask.account.decisions, *(gate(ask) for gate in _OF_CANDIDATE.values()))
+    return tuple(sorted(answers, key=_PLACE))
 
 
-def _session(ask: Ask) -> Decision:
-    decision = session_open(ask.desk)
-    return clocks_agree(ask.desk.clock_ahead_s, ask.limits) if decision.passed else decision
+def _session(account: AccountAsk) -> Decision:
+    decision = session_open(account.desk)
+    return clocks_agree(account.desk.clock_ahead_s, account.limits) if decision.passed else decision
 
 
-def _reconciled(ask: Ask) -> Decision:
+def _reconciled(account: AccountAsk) -> Decision:
     """Refuse while books and broker differ, or were compared too long ago."""
-    mark, limit = ask.desk.reconcile, ask.limits.max_reconcile_age_s
-    if ask.desk.unreadable or ask.desk.untraced_fills:
-        missing = ask.desk.unreadable + ask.desk.untraced_fills
+    mark, limit = account.desk.reconcile, account.limits.max_reconcile_age_s
+    if account.desk.unreadable or account.desk.untraced_fills:
+        missing = account.desk.unreadable + account.desk.untraced_fills
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_INCOMPLETE, missing, 0)
-    if not ask.desk.steady:
+    if not account.desk.steady:
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.VIEW_UNSTEADY)
-    if ask.desk.differences:
-        first, *others = ask.desk.differences
+    if account.desk.differences:
+        first, *others = account.desk.differences
         found = f"{first.symbol}: broker {first.broker:f}, books {first.books:f}"
         more = f", and {len(others)} more" if others else ""
         return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.POSITIONS_DIFFER, f"{found}{more}")
@@ -82,14 +111,16 @@ def _reconciled(ask: Ask) -> Decision:
         return Decision(Gate.RECONCILED, Verdict.UNKNOWN, Reason.NOT_RECONCILED)
     if mark.blocking:
         return Decision(Gate.RECONCILED, Verdict.FAIL, Reason.RECONCILE_FINDINGS, mark.blocking, 0)
-    age = (ask.desk.now - mark.at).total_seconds()
-    return _check_age(ask, Gate.RECONCILED, age, limit, (Reason.RECONCILE_STALE, Reason.RECONCILE_FROM_FUTURE))
+    age = (account.desk.now - mark.at).total_seconds()
+    return _check_age(
+        account.limits, Gate.RECONCILED, age, limit, (Reason.RECONCILE_STALE, Reason.RECONCILE_FROM_FUTURE)
+    )
 
 
-def _check_age(ask: Ask, gate: Gate, age: float, limit: int, reasons: tuple[Reason, Reason]) -> Decision:
+def _check_age(limits: Limits, gate: Gate, age: float, limit: int, reasons: tuple[Reason, Reason]) -> Decision:
     """Compare an age in seconds with its limit; `reasons` are for "too old" and for "dated in the future"."""
     stale, ahead = reasons
-    if age < -ask.limits.max_clock_skew_s:
+    if age < -limits.max_clock_skew_s:
         return Decision(gate, Verdict.FAIL, ahead, age, 0, age)
     return answer(gate, age <= limit, stale, age, limit, age)
 
@@ -112,7 +143,7 @@ def _flow_fresh(ask: Ask) -> Decision:
     if fetched is None:
         return Decision(Gate.FLOW_FRESH, Verdict.UNKNOWN, Reason.FLOW_MISSING)
     age = (ask.desk.now - fetched).total_seconds()
-    return _check_age(ask, Gate.FLOW_FRESH, age, limit, (Reason.FLOW_STALE, Reason.FLOW_FROM_FUTURE))
+    return _check_age(ask.limits, Gate.FLOW_FRESH, age, limit, (Reason.FLOW_STALE, Reason.FLOW_FROM_FUTURE))
 
 
 def _quote_fresh(ask: Ask) -> Decision:
@@ -120,7 +151,7 @@ def _quote_fresh(ask: Ask) -> Decision:
         why = ask.desk.rejected_quotes.get(ask.candidate.symbol)
         return Decision(Gate.QUOTE_FRESH, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
     age, limit = ask.quote.age_s(ask.desk.now), ask.limits.max_quote_age_s
-    return _check_age(ask, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
+    return _check_age(ask.limits, Gate.QUOTE_FRESH, age, limit, (Reason.QUOTE_STALE, Reason.QUOTE_FROM_FUTURE))
 
 
 def _candidate_fresh(ask: Ask) -> Decision:
@@ -180,8 +211,8 @@ def _spread(ask: Ask) -> Decision:
     return answer(Gate.SPREAD, spread <= limit, Reason.SPREAD_TOO_WIDE, spread, limit)
 
 
-def _new_entries(ask: Ask) -> Decision:
-    after, limit = ask.book.new_entries + 1, ask.limits.max_new_entries
+def _new_entries(account: AccountAsk) -> Decision:
+    after, limit = account.book.new_entries + 1, account.limits.max_new_entries
     return answer(Gate.NEW_ENTRIES, after <= limit, Reason.MAX_NEW_ENTRIES, after, limit)
 
 
@@ -248,16 +279,24 @@ def _duplicate(ask: Ask) -> Decision:
     return rates.duplicate_order(ask.book, ask.limits, ask.candidate.symbol, ask.candidate.side, ask.desk.now)
 
 
-_GATES: dict[Gate, Callable[[Ask], Decision]] = {
-    Gate.PERMISSION: lambda ask: permission_to_enter(ask.desk),
-    Gate.TRADING_STATE: lambda ask: trading_state(ask.desk),
+_OF_ACCOUNT: dict[Gate, Callable[[AccountAsk], Decision]] = {
+    Gate.PERMISSION: lambda account: permission_to_enter(account.desk),
+    Gate.TRADING_STATE: lambda account: trading_state(account.desk),
     Gate.SESSION: _session,
-    Gate.SECOND_WRITER: lambda ask: halts_of.second_writer(ask.desk),
-    Gate.BOOKS_OLD: lambda ask: halts_of.books_old(ask.desk),
-    Gate.VENUE_DRIFT: lambda ask: halts_of.venue_drift(ask.desk, ask.halts),
-    Gate.REFUSALS: lambda ask: halts_of.refusals(ask.desk, ask.halts),
-    Gate.UNANSWERED: lambda ask: halts_of.unanswered(ask.desk, ask.halts),
+    Gate.SECOND_WRITER: lambda account: halts_of.second_writer(account.desk),
+    Gate.BOOKS_OLD: lambda account: halts_of.books_old(account.desk),
+    Gate.VENUE_DRIFT: lambda account: halts_of.venue_drift(account.desk, account.halts),
+    Gate.REFUSALS: lambda account: halts_of.refusals(account.desk, account.halts),
+    Gate.UNANSWERED: lambda account: halts_of.unanswered(account.desk, account.halts),
     Gate.RECONCILED: _reconciled,
+    Gate.OPEN_POSITIONS: lambda account: limits_of.open_positions(account.book, account.limits, more=1),
+    Gate.NEW_ENTRIES: _new_entries,
+    Gate.SESSION_ENTRIES: lambda account: rates.session_entries(account.book, account.limits, more=1),
+    Gate.ORDER_RATE: lambda account: rates.order_rate(account.book, account.limits, account.desk.now, more=1),
+    Gate.DAILY_LOSS: lambda account: limits_of.daily_loss(account.book, account.limits),
+    Gate.DRAWDOWN: lambda account: limits_of.drawdown(account.book, account.halts),
+}
+_OF_CANDIDATE: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.FLOW_CONTRACT: _flow_contract,
     Gate.FLOW_FRESH: _flow_fresh,
     Gate.QUOTE_FRESH: _quote_fresh,
@@ -270,19 +309,13 @@ _GATES: dict[Gate, Callable[[Ask], Decision]] = {
     Gate.SIZE: _size,
     Gate.PRICE_COLLAR: _price_collar,
     Gate.SPREAD: _spread,
-    Gate.OPEN_POSITIONS: lambda ask: limits_of.open_positions(ask.book, ask.limits, more=1),
-    Gate.NEW_ENTRIES: _new_entries,
-    Gate.SESSION_ENTRIES: lambda ask: rates.session_entries(ask.book, ask.limits, more=1),
     Gate.SYMBOL_ENTRIES: _symbol_entries,
-    Gate.ORDER_RATE: lambda ask: rates.order_rate(ask.book, ask.limits, ask.desk.now, more=1),
     Gate.ORDER_NOTIONAL: _order_notional,
     Gate.SYMBOL_NOTIONAL: _symbol_notional,
     Gate.SECTOR_NOTIONAL: _sector_notional,
     Gate.GROSS_NOTIONAL: _gross_notional,
     Gate.BUYING_POWER: _buying_power,
-    Gate.DAILY_LOSS: lambda ask: limits_of.daily_loss(ask.book, ask.limits),
-    Gate.DRAWDOWN: lambda ask: limits_of.drawdown(ask.book, ask.halts),
     Gate.COOLDOWN: _cooldown,
     Gate.DUPLICATE: _duplicate,
 }
-_PLACES = {gate: place for place, gate in enumerate(Gate)}
+_PLACE = attrgetter("gate.place")

@@ -22,11 +22,12 @@ class Gate(StrEnum):
     """Every gate that may be asked about a candidate, in the order of asking, with the unit of what it compares."""
 
     unit: Unit
+    place: int
 
     def __new__(cls, value: str, unit: Unit = Unit.NONE) -> "Gate":
-        """Create a gate from its name and unit."""
+        """Create a gate from its name and unit; its place in the order of asking is below the gates made before it."""
         gate = str.__new__(cls, value)
-        gate._value_, gate.unit = value, unit
+        gate._value_, gate.unit, gate.place = value, unit, len(cls.__members__)
         return gate
 
     JOB = "job"
