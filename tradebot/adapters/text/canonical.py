@@ -7,9 +7,11 @@ equal text, and stored times sort as text.
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 LONGEST_DECIMAL = 60
-_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+# Values to be written are trees that were just built, so looking for circles would only take time.
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False)
 
 
 class CodecError(ValueError):
@@ -20,6 +22,12 @@ def decimal_text(value: Decimal) -> str:
     """Return the canonical text of a finite number: no exponent, no trailing zeros, no negative zero."""
     if not value.is_finite() or abs(value.adjusted()) > LONGEST_DECIMAL:
         raise CodecError(f"{value} can't be stored as a number")
+    return _plain(value)
+
+
+@lru_cache(maxsize=4_096)
+def _plain(value: Decimal) -> str:
+    """Return a number without exponent; limits and prices repeat, and equal numbers have equal text."""
     text = format(value, "f")
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text

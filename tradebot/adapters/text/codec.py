@@ -114,9 +114,10 @@ def _union_encoder(members: tuple[Any, ...], packed: bool) -> Step:
 
 
 def _encode_scalar(value: Any) -> Any:
-    if isinstance(value, Decimal):
+    kind = type(value)
+    if kind is Decimal:
         return {"decimal": decimal_text(value)}
-    return _finite(value) if isinstance(value, float) else value
+    return _finite(value) if kind is float else value
 
 
 def _finite(value: Any) -> Any:
