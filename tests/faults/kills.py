@@ -25,6 +25,7 @@ from tests.faults.together import DIED
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.app.wiring import App
 from tradebot.model.position import FOREIGN
+from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState
 
 REFERENCE = "spared"
@@ -263,7 +264,7 @@ class Campaign:
 
 
 def left(ledger: SqliteLedger) -> Iterator[str]:
-    """Yield what must not be left at the end of the day: positions, orders, doubts, findings."""
+    """Yield what must not be left at the end of the day: positions, orders, doubts, findings, a wrong checkpoint."""
     for (owner, symbol), position in ledger.totals().positions.items():
         if position.quantity or owner == FOREIGN:
             yield f"{owner} holds {position.quantity} {symbol}"
@@ -274,6 +275,10 @@ def left(ledger: SqliteLedger) -> Iterator[str]:
     mark = ledger.last_reconcile()
     if mark is None or mark.findings:
         yield f"the last comparison: {mark}"
+    if ledger.totals() != Totals.of(ledger.fills()):
+        yield "the totals are not what the fills add up to"
+    if not ledger.file.rows("SELECT at FROM checkpoints WHERE account = ?"):
+        yield "no pass has kept a checkpoint"
 
 
 def may_die(bot: Bot, name: str) -> bool:

@@ -156,7 +156,9 @@ def traded(number: int) -> list[tuple[str, Write]]:
 
 def keep_totals(ledger: SqliteLedger) -> None:
     """Write a checkpoint of all fills: books as small as these have none if the newest ones are left out."""
-    FillTotals(ledger.file, left_out=0).keep_totals()
+    totals = FillTotals(ledger.file)
+    totals.left_out = 0
+    totals.keep_totals()
 
 
 def activity(number: int, at: datetime) -> Booking:

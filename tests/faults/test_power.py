@@ -13,8 +13,11 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.faults import power
 from tests.faults.calls import FILE, Call
+from tests.faults.controls import without_the_seal
 from tests.faults.disk import Disk
+from tradebot.adapters.ledger.totals import FillTotals
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
@@ -67,6 +70,14 @@ def test_books_and_latches_are_whole_after_each_of_many_losses(
     record_property("losses of power", found["losses"])
     assert found["losses"] > 10 * FOLDERS
     assert found["unsafe"] > found["losses"], "hardly anything was at stake"
+
+
+def test_a_checkpoint_that_is_believed_without_its_seal_is_caught_after_a_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FillTotals, "_found", without_the_seal)
+    _, _, problems = power.folders(tmp_path, 1, ["folder1"])
+    assert any("the totals are not what the fills add up to" in problem for problem in problems)
 
 
 class Model:

@@ -10,8 +10,9 @@ import hypothesis
 import pytest
 
 from tests.faults import stores
+from tests.faults.controls import without_the_seal
 from tests.faults.failpoints import OFF_THE_ROAD, every_point
-from tradebot.adapters.ledger.totals import LAST, FillTotals
+from tradebot.adapters.ledger.totals import FillTotals
 
 ROOT = Path(__file__).resolve().parents[2]
 SOAK = hypothesis.settings().max_examples > 1000
@@ -42,6 +43,6 @@ def test_a_checkpoint_that_is_believed_without_its_seal_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A fill comes late in each round, so whoever believes the checkpoint misses it.
-    monkeypatch.setattr(FillTotals, "_found", lambda self: self._added(self._checkpoint(), LAST))
+    monkeypatch.setattr(FillTotals, "_found", without_the_seal)
     found = stores.campaign(tmp_path, 1, range(1))
     assert any("the totals are not what the fills add up to" in problem for problem in found.problems)

@@ -1,29 +1,37 @@
 """What all fills add up to is the same with a checkpoint as without one, whatever comes late, is dropped or damaged."""
 
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.ledger.by_hand import edit
-from tests.adapters.samples import ACCOUNT, NOW, make_fill
+from tests.adapters.samples import ACCOUNT, DAY, NOW, PASSED, make_fill, make_intent
+from tests.faults.controls import without_the_seal
+from tradebot.adapters.ledger import totals
 from tradebot.adapters.ledger.ledger import SqliteLedger
-from tradebot.adapters.ledger.totals import LEFT_OUT
+from tradebot.adapters.ledger.totals import LEFT_OUT, FillTotals
 from tradebot.errors import DamagedBooksError
+from tradebot.model.activity import Booking, Entry
 from tradebot.model.candidate import Side
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, OwnedFill, unreported_fill
 from tradebot.model.totals import Totals
+from tradebot.reconciliation.catch_up import reassign
+from tradebot.reconciliation.read_books import read_books
 
 MOST_TO_ADD = 2 * LEFT_OUT
 MANY = MOST_TO_ADD + 100
+OPENING = Decimal(1_000_000)
 SYMBOLS, OWNERS = ("AAPL", "MSFT", "XOM"), ("flow", "other", FOREIGN)
 
 
@@ -109,44 +117,136 @@ def test_a_fill_that_comes_late_drops_the_checkpoint_and_the_next_pass_makes_ano
     agree(books)
 
 
+SECONDS = st.integers(0, 90_000)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("new"), st.integers(0, 90_000), st.sampled_from(Side), st.sampled_from(OWNERS)),
-        st.just(("keep",)),
-        st.just(("drop",)),
-        st.just(("reopen",)),
+        st.tuples(st.just("new"), SECONDS, st.sampled_from(Side), st.sampled_from(OWNERS)),
+        st.tuples(st.just("bust"), SECONDS, st.sampled_from(OWNERS)),
+        st.tuples(st.just("correct"), SECONDS, st.sampled_from(OWNERS)),
+        st.tuples(st.just("split"), SECONDS, st.sampled_from(OWNERS)),
+        st.tuples(st.just("give back"), SECONDS),
+        st.tuples(st.just("adopt"), SECONDS),
+        st.tuples(st.just("cash"), st.integers(-900, 900)),
+        st.tuples(st.just("promise"), st.integers(0, 1)),
+        *(st.just((what,)) for what in ("keep", "drop", "reopen")),
     ),
     min_size=1,
     max_size=12,
 )
 
 
+class Kept:
+    """Books that get whatever a broker or a person may change, and a list of it, added up without any checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self.books = SqliteLedger.open(folder)
+        self.books.open_books(OPENING, NOW)
+        self._folder = folder
+        self._fills = list(self.books.fills())
+        self._adjusted = Decimal(0)
+        self._promised = defaultdict[date, list[str]](list)
+        self._number = 0
+
+    def take(self, what: str, *words: Any) -> None:
+        """Take one step."""
+        self._number += 1
+        getattr(self, what.replace(" ", "_"))(*words)
+
+    def new(self, seconds: int, side: Side, owner: str) -> None:
+        """Trade, late or not."""
+        self._apply(traded(MANY + self._number, seconds, side=side, owner=owner))
+
+    def bust(self, seconds: int, owner: str) -> None:
+        """Take a trade back, as a plan does once the broker has reversed it."""
+        self._apply(self._unreported(owner, seconds, Decimal(-3), Origin.PLAN))
+
+    def correct(self, seconds: int, owner: str) -> None:
+        """Replace a trade by one at another price."""
+        trade = traded(MANY + self._number, seconds, owner=owner)
+        back = self._unreported(owner, seconds, -trade.fill.signed_quantity, Origin.PLAN)
+        self._apply(trade, back)
+
+    def split(self, seconds: int, owner: str) -> None:
+        """Book an activity that moves shares and cash, at the time at which it happened."""
+        entry = Entry(f"s{self._number}", "SPLIT", Decimal("1.25"), "SPLIT AAPL")
+        fill = self._unreported(owner, seconds, Decimal(5), Origin.ACTIVITY)
+        assert self.books.book(Booking((entry,), (fill,)), NOW)
+        self._fills.append(fill)
+        self._adjusted += entry.amount
+
+    def give_back(self, seconds: int) -> None:
+        """Move somebody's fill to us, at the time of the trade."""
+        foreign = traded(MANY + self._number, seconds, owner=FOREIGN)
+        self._apply(foreign, *reassign("flow", foreign.fill))
+
+    def adopt(self, seconds: int) -> None:
+        """Take somebody's shares over, and put back what they had cost."""
+        away = self._unreported(FOREIGN, seconds, Decimal(-2), Origin.ADOPTION)
+        here = self._unreported("adopted", seconds, Decimal(2), Origin.ADOPTION)
+        self._apply(away, here)
+        self.cash(200)
+
+    def cash(self, amount: int) -> None:
+        """Move cash that no fill explains."""
+        self.books.adjust_cash(Decimal(amount), "a plan", NOW, origin=Origin.PLAN)
+        self._adjusted += amount
+
+    def promise(self, later: int) -> None:
+        """Promise an order of the first or second session."""
+        intent = make_intent(f"open+{self._number}m", session=DAY + timedelta(days=later))
+        assert self.books.promise(intent, (PASSED,))
+        self._promised[intent.key.session].append(intent.client_order_id)
+
+    def keep(self) -> None:
+        """Make a checkpoint, if one is needed."""
+        self.books.keep_totals()
+
+    def drop(self) -> None:
+        """Lose the checkpoint."""
+        with self.books.file.write():
+            gone = self.books.file.execute("DELETE FROM checkpoints WHERE account = ?", (ACCOUNT,))
+            self.books.file.execute("UPDATE book SET rows = rows - ? WHERE account = ?", (gone, ACCOUNT))
+
+    def reopen(self) -> None:
+        """Go on in another process."""
+        self.books.close()
+        self.books = SqliteLedger.open(self._folder)
+
+    def agrees(self) -> None:
+        """Require positions, cash and the orders of each day to be what the list adds up to."""
+        agree(self.books)
+        found = read_books(self.books, NOW + timedelta(days=1))
+        fills = sorted(self._fills, key=lambda owned: owned.fill.at)
+        assert found.totals == Totals.of(fills)
+        spent = sum((owned.fill.signed_quantity * owned.fill.price for owned in fills), Decimal(0))
+        assert found.cash == OPENING - spent + self._adjusted
+        for session, names in self._promised.items():
+            assert [record.intent.client_order_id for record in found.promised_in(session)] == names
+
+    def _apply(self, *fills: OwnedFill) -> None:
+        assert self.books.apply_fills(fills, NOW) == len(fills)
+        self._fills.extend(fills)
+
+    def _unreported(self, owner: str, seconds: int, change: Decimal, origin: Origin) -> OwnedFill:
+        at, name = NOW + timedelta(seconds=seconds), f"{origin}:{self._number}:{owner}"
+        return unreported_fill(owner, name, "AAPL", change, Decimal(103), at, origin, f"about {self._number}")
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings().max_examples // 4)
 @given(steps=STEPS)
-def test_totals_never_depend_on_where_a_checkpoint_was_made_or_lost(
-    grown: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[object, ...]]
+def test_books_never_depend_on_where_a_checkpoint_was_made_or_lost(
+    grown: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, ...]]
 ) -> None:
     folder = tmp_path_factory.mktemp("law")
     shutil.copytree(grown, folder, dirs_exist_ok=True)
-    books = SqliteLedger.open(folder)
+    kept = Kept(folder)
     try:
-        for number, (what, *words) in enumerate(steps):
-            if what == "new":
-                seconds, side, owner = words
-                books.apply_fills([traded(MANY + number, seconds, side=side, owner=owner)], NOW)  # type: ignore[arg-type]
-            elif what == "keep":
-                books.keep_totals()
-            elif what == "drop":
-                with books.file.write():
-                    gone = books.file.execute("DELETE FROM checkpoints WHERE account = ?", (ACCOUNT,))
-                    books.file.execute("UPDATE book SET rows = rows - ? WHERE account = ?", (gone, ACCOUNT))
-            else:
-                books.close()
-                books = SqliteLedger.open(folder)
-            agree(books)
-        books.file.check_pages()
+        for step in (("keep",), *steps):
+            kept.take(*step)
+            kept.agrees()
+        kept.books.file.check_pages()
     finally:
-        books.close()
+        kept.books.close()
         shutil.rmtree(folder)
 
 
@@ -167,6 +267,27 @@ def test_a_checkpoint_that_was_changed_is_not_believed_and_the_check_of_all_book
     agree(books)
     with pytest.raises(DamagedBooksError, match="checkpoints are not as they were written"):
         books.file.check_pages()
+
+
+def test_a_checkpoint_that_is_believed_without_its_own_sum_is_caught(
+    books: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(totals, "CHECKPOINT", "SELECT at, sum, body FROM checkpoints WHERE account = ?")
+    edit(books.file.path, "UPDATE checkpoints SET body = replace(body, '10', '20')")
+    with pytest.raises(AssertionError):
+        agree(books)
+
+
+@pytest.mark.parametrize("step", [("new", 30, Side.BUY, "flow"), ("bust", 30, "flow"), ("give back", 30)])
+def test_a_checkpoint_that_is_believed_without_the_seal_of_all_fills_is_caught(
+    books: SqliteLedger, monkeypatch: pytest.MonkeyPatch, step: tuple[Any, ...]
+) -> None:
+    monkeypatch.setattr(FillTotals, "_found", without_the_seal)
+    kept = Kept(books.file.folder)
+    kept.agrees()
+    kept.take(*step)
+    with closing(kept.books), pytest.raises(AssertionError):
+        kept.agrees()
 
 
 def test_a_lost_fill_still_counts_for_the_checkpoint_and_the_check_of_all_books_misses_it(books: SqliteLedger) -> None:

@@ -19,9 +19,11 @@ from tests.adapters.ledger.chain_end import verify
 from tests.adapters.ledger.old_books import BESIDE, MONEY, content, part
 from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_fill, make_intent, minutes
 from tests.builders import best_price
+from tests.faults.controls import without_the_seal
 from tradebot.adapters.faults import failpoint
 from tradebot.adapters.ledger import journal
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.ledger.totals import FillTotals
 from tradebot.adapters.recovery import backups, quarantine, rebuild, replaying, soundness
 from tradebot.adapters.state.state_folder import StateFolder, open_state, read_marker
 from tradebot.adapters.text.canonical import json_text
@@ -30,6 +32,7 @@ from tradebot.model.activity import Booking, Entry, Restated
 from tradebot.model.intent import IntentState
 from tradebot.model.order import Outcome, Reply
 from tradebot.model.position import OwnedFill
+from tradebot.model.totals import Totals
 from tradebot.model.trading import TradingState
 
 ROOT = Path(__file__).parents[3]
@@ -63,6 +66,23 @@ def test_from_the_journal_alone_all_money_comes_back(folder: StateFolder, harm: 
     assert (made.intents, made.fills) == (5, 2)
     assert {doubt.what for doubt in made.doubts} == {"ledger"}
     assert after["state"].state is TradingState.REDUCE_ONLY
+
+
+@pytest.mark.parametrize("lost", ["ledger.db", "journal.jsonl"])
+def test_books_made_anew_have_a_checkpoint_that_fits_them(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr(FillTotals, "left_out", 0)
+    with closing(SqliteLedger.open(folder.path, ACCOUNT)) as books:
+        books.keep_totals()
+        # It comes late, so the checkpoint of the old books doesn't stand for it.
+        books.apply_fills([make_fill("late", minutes(-1))], NOW)
+    (folder.path / lost).unlink()
+    rebuild.rebuild(folder, "damaged", NOW)
+    monkeypatch.setattr(FillTotals, "_found", without_the_seal)
+    with closing(SqliteLedger.open(folder.path, ACCOUNT, read_only=True)) as books:
+        assert books.file.rows("SELECT fills FROM checkpoints WHERE account = ?") == [(3,)]
+        assert books.totals() == Totals.of(books.fills())
 
 
 def test_an_activity_that_the_journal_holds_twice_is_booked_once(folder: StateFolder) -> None:

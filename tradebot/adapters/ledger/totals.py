@@ -75,9 +75,10 @@ class FillTotals:
     A checkpoint leaves out the newest `left_out` fills; fewer make sense only for small books.
     """
 
-    def __init__(self, file: LedgerFile, left_out: int = LEFT_OUT) -> None:
+    left_out: int = LEFT_OUT
+
+    def __init__(self, file: LedgerFile) -> None:
         self._file = file
-        self._left_out = left_out
 
     def totals(self) -> Totals:
         """Return what all fills and adjustments add up to; a checkpoint that doesn't fit them is ignored.
@@ -92,10 +93,10 @@ class FillTotals:
         with self._file.reading():
             kept, (fills, _) = self._checkpoint(), self._sealed()
             ((later,),) = self._file.rows(COUNT_LATER, (kept.at,))
-            most = 2 * self._left_out
+            most = 2 * self.left_out
             if fills <= most or (later <= most and kept.totals.count + later == fills):
                 return
-            ((until,),) = self._file.rows(NEWEST_KEPT, (self._left_out,))
+            ((until,),) = self._file.rows(NEWEST_KEPT, (self.left_out,))
             made = self._until(until)
         with self._file.write():
             values = (self._file.account_number, made.at, made.totals.count, made.sum, _written(made.totals))

@@ -105,6 +105,7 @@ def _make(folder: StateFolder, scratch: Path, sources: Sources, name: str, now: 
     with closing(Replayed(WrittenAtOnce.open(scratch, folder.account_number))) as books:
         with books.file.all_at_once():
             write(books)
+            books.keep_totals()
             books.history.record("REDUCE_ONLY", "recover", f"{name} waits to be accepted", now)
             books.upkeep.mark_rebuilt(name, _rebuild_record(sources), now)
         if sources.ledger is None:
