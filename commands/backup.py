@@ -71,10 +71,11 @@ def run(app: "App", *, only_list: bool = False) -> Report:
 
 
 def of_ended_session(app: "App", now: datetime) -> None:
-    """Copy the books once after each session they have seen; the caller holds the pass lock.
+    """Copy the books and delete old facts, once after each session they have seen; the caller holds the pass lock.
 
     A failed copy is recorded as an event and the pass continues: an exit doesn't wait for disk space.
     """
+    from contextlib import suppress
     from datetime import timedelta
 
     from tradebot.adapters.recovery import backups
@@ -97,6 +98,9 @@ def of_ended_session(app: "App", now: datetime) -> None:
         app.events.emit(SystemEvent(now, "backup", "made", Severity.INFO, None, details))
         for name, why in backups.damaged(app.folder.path, hashed):
             app.events.emit(SystemEvent(now, "backup", "damaged", Severity.ERROR, None, {"name": name, "found": why}))
+        # Damaged facts write an event of their own, and no money depends on them.
+        with suppress(TradebotError):
+            app.facts.prune(now)
 
 
 def _render(console: "Console", data: Backups) -> None:

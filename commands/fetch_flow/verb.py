@@ -86,9 +86,6 @@ def run(
             return refused_report(app, "fetch-flow", call)
         world = app.world(progress=progress, proposing=False, with_flow=True)
         fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=requests)
-        if not (fetched.skipped or named):
-            # A session's first fetch asks for everything, which is a good moment to delete old facts.
-            app.facts.prune(clock.now)
     data = _data(fetched)
     nothing = bool(fetched.failures) and not fetched.intakes
     code = ExitCode.UNAVAILABLE if nothing else ExitCode.DONE

@@ -151,7 +151,6 @@ class UpkeepLane:
                     continue
                 with bot.pass_lock("upkeep"):
                     of_ended_session(bot, now)
-                bot.facts.prune(now)
                 self._done = now.date()
         except TradebotError as failed:
             self._shift.tell(

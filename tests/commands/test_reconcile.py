@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from commands.reconcile import verb as reconcile
-from tests.bot import UNIVERSE, Bot, order_by_hand
+from tests.adapters.samples import make_cycle
+from tests.bot import UNIVERSE, Bot, made, order_by_hand
 from tradebot.__main__ import main
+from tradebot.adapters.facts.facts import DECISIONS_KEPT
 from tradebot.app import sandbox
 from tradebot.app.loading import Options
 from tradebot.app.settings import load
 from tradebot.app.wiring import opened
 from tradebot.exchange import process
+from tradebot.model.record import Job
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +136,23 @@ def test_reconciling_never_makes_an_order_port(bot: Bot) -> None:
         reconcile.run(app, by="test")
         assert "reader" in vars(app)
         assert "orders" not in vars(app)
+
+
+def test_the_first_pass_after_a_session_deletes_old_decisions_though_no_flow_is_ever_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def kept() -> list[str]:
+        with opened(Options(str(path)), {}) as app:
+            return [cycle.id for cycle in app.facts.cycles(job=Job.SCORE)]
+
+    with made(tmp_path / "state") as path:
+        bot = Bot(path, capsys)
+        assert bot.says("exchange", "tick", "30m").code == 0
+        with opened(Options(str(path)), {}) as app:
+            for name, days in (("old", DECISIONS_KEPT.days + 1), ("young", DECISIONS_KEPT.days - 1)):
+                app.facts.record(make_cycle(name, app.now() - timedelta(days=days), Job.SCORE))
+        assert bot.says("reconcile").code == 0
+        assert kept() == ["old", "young"]
+        assert bot.says("exchange", "tick", "close").code == 0
+        assert bot.says("reconcile").code == 0
+        assert kept() == ["young"]
