@@ -20,6 +20,8 @@ from benchmarks.support.traded import GATES, Traded, filled, intent_of, order_of
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery.replaying import Replayed, WrittenAtOnce
 from tradebot.adapters.state import state_folder, switch
+from tradebot.adapters.text.canonical import json_text
+from tradebot.adapters.text.codec import encode
 from tradebot.exchange.state import LOCK_FILE, PORT_FILE
 from tradebot.model.bar import Session
 from tradebot.model.candidate import Purpose, Side
@@ -31,8 +33,8 @@ from tradebot.model.trading import ReconcileMark
 ACCOUNT = "SBX000000042"
 CASH = Decimal(1_000_000)
 SYMBOLS = tuple(f"SYM{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTU")
-A_SESSION = 400
-"""Fills of one session: books of 100,000 have seen a year."""
+A_SESSION = 100
+"""Fills of one session: so few that books of 1,000 fills hold more sessions than a pass looks back at."""
 WORKING = 20
 """Entries that are working at the end, for a halt to cancel."""
 CANCELLED = "cancelled"
@@ -110,9 +112,11 @@ def add(folder: Path, first: int, count: int) -> None:
 
 
 def _write(books: Replayed, orders: Iterator[Traded]) -> None:
-    verdicts = {purpose: _verdicts(purpose) for purpose in (Purpose.OPEN, Purpose.CLOSE)}
+    purposes = (Purpose.OPEN, Purpose.CLOSE)
+    # The text of the verdicts is most of a promise, and always the same.
+    verdicts = {purpose: json_text([encode(verdict) for verdict in _verdicts(purpose)]) for purpose in purposes}
     for intent, order, fill in orders:
-        books.promise(intent, verdicts[intent.purpose])
+        books.order_rows.promise_text(intent, json_text(encode(intent)), verdicts[intent.purpose])
         books.settle(intent.client_order_id, Reply(Outcome.ACCEPTED, order), intent.at)
         books.apply_fills((fill,), fill.fill.at)
 

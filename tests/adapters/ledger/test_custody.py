@@ -181,3 +181,16 @@ def test_a_note_is_kept_only_once_it_can_be_believed(folder: Path) -> None:
     note = json.loads((folder / NOTE).read_text())
     changed = max(note["ledger"][-1], note["journal"][-1])
     assert changed + custody.COARSE_NS < note["at_ns"] <= time.time_ns()
+
+
+def test_two_processes_that_keep_large_books_open_take_turns_without_reading_them_through(
+    folder: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custody, "LARGE", 0)
+    with closing(SqliteLedger.open(folder)) as one, closing(SqliteLedger.open(folder)) as other:
+        for turn in range(6):
+            books = (one, other)[turn % 2]
+            books.file.check()
+            assert books.promise(make_intent(f"open+{90 + turn}m"), (PASSED,))
+            books.file.keep_custody()
+    assert reads == []

@@ -25,10 +25,13 @@ from tradebot.adapters.state.state_folder import CHECKED, JOURNAL, LEDGER
 
 COARSE_NS = 10_000_000
 """The system's clock for file times may lag by this much; two changes within it can carry the same time."""
+LARGE = 1 << 22
+"""From so many bytes on, reading the books through takes longer than waiting until a note is believed."""
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 File = tuple[int, int, int, int, int]
 """Device, inode, size in bytes, and the times of the last change of content and of status, in nanoseconds."""
+SIZE = 2
 
 
 class Seen(NamedTuple):
@@ -99,12 +102,14 @@ class Custody:
     def keep(self, *, patient: bool = False) -> None:
         """Write the note to the folder, for other processes, if the files are still as noted.
 
-        They believe it only if the last change was a moment before; `patient` waits for that.
+        They believe it only if the last change was a moment before. A `patient` caller waits for that, and so does
+        every caller if the books are large, so that nobody has to read them through.
         """
         seen, boot = self._seen, _boot()
         if seen is None or self._day is None or not boot or seen == self._kept or seen != self.look():
             return
         early_s = (seen.changed_ns + COARSE_NS - time.time_ns()) / 1e9
+        patient = patient or seen.ledger[SIZE] + seen.journal[SIZE] >= LARGE
         if patient and 0 <= early_s <= COARSE_NS / 1e9:
             time.sleep(early_s + 0.001)
         at_ns = time.time_ns()
