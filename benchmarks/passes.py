@@ -6,6 +6,7 @@ checkout's code. The processor's time is what counts, because another program ca
 is read from /proc.
 """
 
+import gc
 import os
 import statistics
 import subprocess
@@ -119,6 +120,10 @@ def measured(checkout: Path, *words: str) -> Measured:
 
 def measure_here(what: str, *words: str) -> None:
     """Print one measurement of the code in the current folder."""
+    from tradebot.__main__ import UNCOLLECTED
+
+    # The same as in a bot's process.
+    gc.set_threshold(UNCOLLECTED)
     found = measure_session(words) if what == "session" else measure_cycle(int(words[0]))
     for name, value in found.items():
         print(name, value)
