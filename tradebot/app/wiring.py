@@ -319,7 +319,6 @@ class App:
         """
         return soundness.hold(self.folder, verb, self.events, self._open_books, first, ahead=True)
 
-    @property
     def _open_books(self) -> LedgerFile | None:
         return self.ledger.file if "ledger" in self.__dict__ else None
 

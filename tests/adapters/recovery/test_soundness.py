@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,8 +19,10 @@ from tests.adapters.ledger import old_books
 from tests.adapters.ledger.by_hand import edit
 from tests.adapters.samples import ACCOUNT, NOW, PASSED, make_intent, minutes
 from tests.fakes import MemoryEvents
+from tradebot.adapters.ledger import custody
 from tradebot.adapters.ledger import migration as ledger_migration
 from tradebot.adapters.ledger import schema as ledger_schema
+from tradebot.adapters.ledger.file import LedgerFile
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import quarantine, soundness
 from tradebot.adapters.state import switch
@@ -245,3 +248,17 @@ def test_a_halt_that_is_in_force_keeps_its_own_reason(folder: StateFolder) -> No
     soundness.require_sound(folder, events)
     assert switch.read(folder.path).why == "a storm"
     assert events.emitted == []
+
+
+def test_books_that_a_first_pass_opens_are_known_to_be_sound_before_the_next_pass_begins(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(custody, "LARGE", 0)
+    opened, reads = list[LedgerFile](), list[str]()
+    with soundness.hold(folder, "trade-once", MemoryEvents(), lambda: next(iter(opened), None)):
+        books = SqliteLedger.open(folder.path)
+        opened.append(books.file)
+        assert books.promise(make_intent("open+90m"), (PASSED,))
+    monkeypatch.setattr(LedgerFile, "check_pages", lambda self: reads.append("pages"))
+    with closing(books), soundness.hold(folder, "evaluate-exits", MemoryEvents()):
+        assert reads == []

@@ -20,7 +20,7 @@ def hold(
     folder: StateFolder,
     verb: str,
     events: Events,
-    books: LedgerFile | None = None,
+    books: Callable[[], LedgerFile | None] = lambda: None,
     first: Callable[[], None] = lambda: None,
     *,
     ahead: bool = False,
@@ -29,20 +29,21 @@ def hold(
 ) -> Iterator[None]:
     """Hold the folder's lock over sound books; DamagedBooksError if they are damaged, as in `require_sound`.
 
-    `books` are the folder's books if they are already open. `first` runs under the lock before the books are checked.
-    If it finds them damaged, the check will say more.
+    `books` returns the folder's books if they are open, and is asked again at the end: a first pass opens them.
+    `first` runs under the lock before the books are checked. If it finds them damaged, the check will say more.
     `ahead`, `gives_way` and `wait_s` are those of `lock.hold`.
     """
     with lock.hold(folder.path, verb, wait_s, ahead=ahead, gives_way=gives_way):
         require_own(folder)
         with suppress(DamagedBooksError):
             first()
-        require_sound(folder, events, books)
+        require_sound(folder, events, books())
         try:
             yield
         finally:
-            if books is not None:
-                books.keep_custody()
+            # Before the lock is released: whoever waits for it would read the books through.
+            if (used := books()) is not None:
+                used.keep_custody()
 
 
 def require_own(folder: StateFolder) -> None:
