@@ -25,7 +25,7 @@ def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False,
     from dataclasses import replace
 
     from commands.shared.notes import notes
-    from commands.shared.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
+    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded, refused_report
     from jobs.claims import Refused
     from tradebot.cycle import evaluate_exits
     from tradebot.model.record import CandidateRecord, Job
@@ -37,10 +37,10 @@ def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False,
             ended.update(_cancel_entries(app, by))
 
     with app.exit_lock("evaluate-exits", end_entries):
-        clock = venue_clock(app, Job.EVALUATE_EXITS, dry_run=dry_run)
+        clocks = both_clocks(app, Job.EVALUATE_EXITS, dry_run=dry_run)
         # Built before the slot is claimed, so that a failure here doesn't use up the slot.
         world = app.world(dry_run=dry_run, proposing=False)
-        call, _ = begin(app, Job.EVALUATE_EXITS, by, clock=clock, force=force_slot, dry_run=dry_run)
+        call, clock = begin(app, Job.EVALUATE_EXITS, by, clocks=clocks, force=force_slot, dry_run=dry_run)
         if isinstance(call, Refused):
             return refused_report(app, "evaluate-exits", call)
         with recorded(app, call, clock.now, dry_run=dry_run):

@@ -41,15 +41,15 @@ def run(app: "App", *, by: str) -> Report:
     """Score every symbol, record the scores, report them strongest first."""
     from commands.shared.asking import asking_world
     from commands.shared.in_turn import in_turn
-    from commands.shared.passes import begin, pass_data, venue_clock
+    from commands.shared.passes import begin, both_clocks, pass_data
     from jobs.claims import Refused
     from tradebot.cycle import score
     from tradebot.model.record import Job
 
-    clock, second = venue_clock(app, Job.SCORE, dry_run=False), app.second_time()
+    clocks = both_clocks(app, Job.SCORE, dry_run=False)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     world = asking_world(app, "score")
-    call, _ = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clock=clock, second=second))
+    call, clock = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
     assert not isinstance(call, Refused), "a score is never refused"
     data = pass_data(app, score(world, call, clock))
     return Report("score", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from commands.shared.drawing import measured, signed, usd
 from commands.shared.halt_on_fault import HaltOnFault
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from tradebot.model.candidate import Component
     from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 
-T = TypeVar("T")
+Clocks = tuple["VenueClock", datetime | None]
+"""The broker's clock, and the time by a second one when it was read; None if that one is unavailable."""
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
@@ -43,22 +44,21 @@ def begin(
     job: Job,
     by: str,
     *,
-    clock: "VenueClock | None" = None,
-    second: "datetime | None" = None,
+    clocks: Clocks | None = None,
     force: bool = False,
     dry_run: bool = False,
     part: str = "",
 ) -> "tuple[Call | Refused, VenueClock]":
     """Claim the current slot; return the call, or why there is none, and the broker's clock.
 
-    The clocks are read if they aren't given; `second` is what the second clock said when `clock` was read.
+    The clocks are read unless they are given.
     """
     from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
     from tradebot.gates.common import clocks_agree
 
-    clock = clock or venue_clock(app, job, dry_run=dry_run)
-    apart = clocks_agree(clock.ahead_s(second or app.second_time()), app.settings.limits)
+    clock, second = clocks or both_clocks(app, job, dry_run=dry_run)
+    apart = clocks_agree(clock.ahead_s(second), app.settings.limits)
     if not (dry_run or apart.passed):
         return _without_slot(app, job, clock, by, apart), clock
     if not dry_run:
@@ -110,6 +110,19 @@ def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Dec
 def unfinished(app: "App", call: Call, now: datetime) -> bool:
     """Return True if a claimed slot's pass was cut short or is still running; only the pass lock tells which."""
     return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun(app, call, now))
+
+
+def both_clocks(app: "App", job: Job, *, dry_run: bool) -> Clocks:
+    """Return the broker's clock and the second one, read once more if they disagree.
+
+    In the sandbox, another process may have moved the time between the two.
+    """
+    from tradebot.gates.common import clocks_agree
+
+    clock, second = venue_clock(app, job, dry_run=dry_run), app.second_time()
+    if clocks_agree(clock.ahead_s(second), app.settings.limits).passed:
+        return clock, second
+    return venue_clock(app, job, dry_run=dry_run), app.second_time()
 
 
 def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":

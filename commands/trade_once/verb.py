@@ -28,7 +28,7 @@ def run(
     """
     from commands.shared.asking import ask_if_due, asking_world
     from commands.shared.in_turn import in_turn
-    from commands.shared.passes import begin, pass_data, pass_exit_code, recorded, refused_report, venue_clock
+    from commands.shared.passes import begin, both_clocks, pass_data, pass_exit_code, recorded, refused_report
     from commands.trade_once.own_candidates import entries, note_bad_lines, read, world_of
     from jobs.claims import Refused
     from tradebot.cycle import trade_once
@@ -37,22 +37,22 @@ def run(
     submission = None if candidates is None else read(app, candidates)
     part = f"candidates-{submission.digest}" if submission else ""
     sent = dict[str, CandidateRecord]()
-    asked_at, second = venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run), app.second_time()
+    asked_at = both_clocks(app, Job.TRADE_ONCE, dry_run=dry_run)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission)
-    asked = ask_if_due(app, asking, asked_at, force=force_slot, dry_run=dry_run, part=part)
+    asked = ask_if_due(app, asking, asked_at[0], force=force_slot, dry_run=dry_run, part=part)
 
     def enter() -> "EntriesData | Refused":
         # Without an answer, the time is still that at which nothing was due.
-        clock, beside = (venue_clock(app, Job.TRADE_ONCE, dry_run=dry_run), None) if asked else (asked_at, second)
+        clocks = None if asked else asked_at
         world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
         flags = {"force": force_slot, "dry_run": dry_run}
-        call, _ = begin(app, Job.TRADE_ONCE, by, clock=clock, second=beside, part=part, **flags)
+        call, begun = begin(app, Job.TRADE_ONCE, by, clocks=clocks, part=part, **flags)
         if isinstance(call, Refused):
             return call
         if candidates is not None and submission is not None:
-            note_bad_lines(world, candidates, submission, clock.now)
-        with recorded(app, call, clock.now, dry_run=dry_run):
+            note_bad_lines(world, candidates, submission, begun.now)
+        with recorded(app, call, begun.now, dry_run=dry_run):
             answer = asked.answer()
             return entries(pass_data(app, trade_once(world, call, answer, sent)), candidates, submission)
 
