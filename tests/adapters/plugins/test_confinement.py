@@ -236,7 +236,7 @@ def test_a_plug_in_computes_writes_to_a_folder_of_its_own_and_keeps_nothing_ther
     (prey.home / "hostile.py").write_text(HONEST)
     before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*"))  # noqa: S108 - looked at only
     assert prey.plugin().propose(DESK) == ()
-    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*")) == before  # noqa: S108
+    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*")) <= before  # noqa: S108 - those of other workers go too
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else_is(
