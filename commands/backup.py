@@ -70,10 +70,11 @@ def run(app: "App", *, only_list: bool = False) -> Report:
     return Report("backup", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
-def of_ended_session(app: "App", now: datetime) -> None:
+def of_ended_session(app: "App", now: datetime) -> bool:
     """Copy the books and delete old facts, once after each session they have seen; the caller holds the pass lock.
 
-    A failed copy is recorded as an event and the pass continues: an exit doesn't wait for disk space.
+    Return True if there was something to do. A failed copy is recorded as an event and the pass continues: an exit
+    doesn't wait for disk space.
     """
     from contextlib import suppress
     from datetime import timedelta
@@ -85,14 +86,14 @@ def of_ended_session(app: "App", now: datetime) -> None:
     ended = [s for s in app.ledger.sessions(now.date() - timedelta(days=7), now.date()) if s.close <= now]
     began = app.ledger.books_opened_at()
     if not ended or began is None or began >= ended[-1].close:
-        return
+        return False
     session, hashed = ended[-1].date, Hashed()
     try:
         made = backups.of_session(app.folder, session, datetime.now(UTC), hashed)
     except TradebotError as failed:
         details = {"session": session.isoformat(), "found": failed.message}
         app.events.emit(SystemEvent(now, "backup", "failed", Severity.WARN, None, details))
-        return
+        return True
     if made:
         details = {"session": session.isoformat(), "name": made.path.name, "record": str(made.record)}
         app.events.emit(SystemEvent(now, "backup", "made", Severity.INFO, None, details))
@@ -101,6 +102,7 @@ def of_ended_session(app: "App", now: datetime) -> None:
         # Damaged facts write an event of their own, and no money depends on them.
         with suppress(TradebotError):
             app.facts.prune(now)
+    return made is not None
 
 
 def _render(console: "Console", data: Backups) -> None:

@@ -63,7 +63,7 @@ class FakeVenue:
             if quantity
         )
         working = tuple(order for order in self.book.values() if not order.status.terminal)
-        return BrokerView(self.now, self.account(), positions, working)
+        return BrokerView(self.account(), positions, working)
 
     def position(self, symbol: str) -> BrokerPosition | None:
         return next((position for position in self.view().positions if position.symbol == symbol), None)

@@ -23,7 +23,7 @@ from tradebot.gates.common import (
 )
 from tradebot.gates.entry import AccountAsk, Ask, decide
 from tradebot.gates.sizing import entry_size, marketable_limit
-from tradebot.model.bar import VenueClock
+from tradebot.model.bar import ClockReading, VenueClock
 from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict, first_failure
 from tradebot.model.desk import Desk, Entered
@@ -69,15 +69,20 @@ def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
 
 
 def trade_once(
-    world: World, call: Call, proposed: Proposals, sent_before: dict[str, CandidateRecord] | None = None
+    world: World,
+    call: Call,
+    proposed: Proposals,
+    sent_before: dict[str, CandidateRecord] | None = None,
+    clocks: ClockReading | None = None,
 ) -> CycleRecord:
     """Run every gate on every candidate and send those that pass, updating the book after each order.
 
     The candidates were proposed before the pass began; the gates judge them on what is read now. `sent_before` collects
-    the orders by our id. A pass that gave way gets them back, so that it reports them too.
+    the orders by our id. A pass that gave way gets them back, so that it reports them too. The clocks are read unless
+    the caller has just done so.
     """
     sent_before = {} if sent_before is None else sent_before
-    desk = halt_if_needed(world, take(world, with_flow=True))
+    desk = halt_if_needed(world, take(world, with_flow=True, clocks=clocks))
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
@@ -110,14 +115,19 @@ def trade_once(
     return _record(world, _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused))
 
 
-def evaluate_exits(world: World, call: Call, ended: Mapping[str, CandidateRecord] | None = None) -> CycleRecord:
+def evaluate_exits(
+    world: World,
+    call: Call,
+    ended: Mapping[str, CandidateRecord] | None = None,
+    clocks: ClockReading | None = None,
+) -> CycleRecord:
     """Close positions when an exit rule says so, and cancel or reprice working orders that are stale or not allowed.
 
     `ended` holds the entries that were canceled before this pass began, by the venue's order id, so that the pass
-    reports them too.
+    reports them too. The clocks are read unless the caller has just done so.
     """
     ended = ended or {}
-    desk = halt_if_needed(world, take(world, with_flow=False))
+    desk = halt_if_needed(world, take(world, with_flow=False, clocks=clocks))
     refused = _refusal(session_open_to_leave(desk, world.rules.limits))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))

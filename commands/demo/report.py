@@ -118,7 +118,7 @@ def check(app: "App", marks: dict[str, Decimal]) -> "tuple[Profit, tuple[str, ..
     from tradebot.reconciliation.reconcile import ledger_view
 
     view = app.reader.view()
-    books = read_books(app.ledger, view.at, view.orders)
+    books = read_books(app.ledger, app.now(), view.orders)
     held = set(books.quantities())
     missing = tuple(f"{symbol}: no price to value it" for symbol in sorted(held - set(marks)))
     worth, opening = {**dict.fromkeys(held, Decimal(0)), **marks}, app.ledger.opening_cash()

@@ -40,12 +40,12 @@ def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False,
         clocks = both_clocks(app, Job.EVALUATE_EXITS, dry_run=dry_run)
         # Built before the slot is claimed, so that a failure here doesn't use up the slot.
         world = app.world(dry_run=dry_run, proposing=False)
-        call, clock = begin(app, Job.EVALUATE_EXITS, by, clocks=clocks, force=force_slot, dry_run=dry_run)
+        call, clocks = begin(app, Job.EVALUATE_EXITS, by, clocks=clocks, force=force_slot, dry_run=dry_run)
         if isinstance(call, Refused):
             return refused_report(app, "evaluate-exits", call)
-        with recorded(app, call, clock.now, dry_run=dry_run):
-            data = pass_data(app, evaluate_exits(world, call, ended))
-        data = replace(data, notes=notes(app, clock.now))
+        with recorded(app, call, clocks.now, dry_run=dry_run):
+            data = pass_data(app, evaluate_exits(world, call, ended, clocks))
+        data = replace(data, notes=notes(app, clocks.now))
     code = pass_exit_code(data)
     return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 

@@ -99,7 +99,8 @@ def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | R
     from tradebot.model.record import Job
 
     if not named:
-        return begin(app, Job.FETCH_FLOW, by, force=force_slot)
+        call, clocks = begin(app, Job.FETCH_FLOW, by, force=force_slot)
+        return call, clocks.clock
     clock = app.reader.clock()
     require(clock, app.second_time(), app.settings)
     app.ensure_calendar(clock.now)

@@ -49,9 +49,9 @@ def run(app: "App", *, by: str) -> Report:
     clocks = both_clocks(app, Job.SCORE, dry_run=False)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     world = asking_world(app, "score")
-    call, clock = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
+    call, clocks = in_turn(app, "score", lambda: begin(app, Job.SCORE, by, clocks=clocks))
     assert not isinstance(call, Refused), "a score is never refused"
-    data = pass_data(app, score(world, call, clock))
+    data = pass_data(app, score(world, call, clocks.clock))
     return Report("score", data, lambda console: _render(console, data), mode=app.mode_name, account=app.account_tail)
 
 

@@ -25,12 +25,10 @@ if TYPE_CHECKING:
 
     from jobs.claims import Refused
     from tradebot.app.wiring import App
-    from tradebot.model.bar import VenueClock
+    from tradebot.model.bar import ClockReading, VenueClock
     from tradebot.model.candidate import Component
     from tradebot.model.record import CandidateRecord, CycleRecord, StrategyRefusal
 
-Clocks = tuple["VenueClock", datetime | None]
-"""The broker's clock, and the time by a second one when it was read; None if that one is unavailable."""
 AWAITS_THE_MARKET = frozenset({Reason.MARKET_CLOSED, Reason.OUTSIDE_TIMETABLE})
 MARKET_ENDED = "The market ended with its last session. Create a new one: tradebot init --state-dir NEW"
 BEGIN_ON_RECORD = frozenset({Job.EVALUATE_EXITS, Job.TRADE_ONCE})
@@ -44,48 +42,48 @@ def begin(
     job: Job,
     by: str,
     *,
-    clocks: Clocks | None = None,
+    clocks: "ClockReading | None" = None,
     force: bool = False,
     dry_run: bool = False,
     part: str = "",
-) -> "tuple[Call | Refused, VenueClock]":
-    """Claim the current slot; return the call, or why there is none, and the broker's clock.
+) -> "tuple[Call | Refused, ClockReading]":
+    """Claim the current slot; return the call, or why there is none, and the clocks.
 
-    The clocks are read unless they are given.
+    They are read unless they are given, and read again after work that takes long.
     """
     from commands.backup import of_ended_session
     from jobs.claims import Refused, claim
     from tradebot.gates.common import clocks_agree
 
-    clock, second = clocks or both_clocks(app, job, dry_run=dry_run)
-    apart = clocks_agree(clock.ahead_s(second), app.settings.limits)
+    clocks = clocks or both_clocks(app, job, dry_run=dry_run)
+    apart = clocks_agree(clocks.ahead_s, app.settings.limits)
     if not (dry_run or apart.passed):
-        return _without_slot(app, job, clock, by, apart), clock
+        return _without_slot(app, job, clocks.clock, by, apart), clocks
     if not dry_run:
-        app.ensure_calendar(clock.now)
+        app.ensure_calendar(clocks.now)
     resumed = app.turns.resumed
     if resumed is not None:
-        return resumed, clock
-    if not dry_run and not force:
-        # A forced pass is in a hurry, most of all a halt that has entries to cancel.
-        of_ended_session(app, clock.now)
+        return resumed, clocks
+    # A forced pass is in a hurry, most of all a halt that has entries to cancel.
+    if not dry_run and not force and of_ended_session(app, clocks.now):
+        clocks = both_clocks(app, job, dry_run=dry_run)
     call = claim(
         app.ledger,
         app.settings.timetable,
         job,
-        clock.now,
+        clocks.now,
         by,
         force=force,
         dry_run=dry_run,
         part=part,
-        unfinished=lambda taken: unfinished(app, taken, clock.now),
+        unfinished=lambda taken: unfinished(app, taken, clocks.now),
     )
     if isinstance(call, Refused) and call.decision.reason is Reason.OUTSIDE_TIMETABLE:
-        outside = Call(job, clock.now.date(), f"at {clock.now:%H:%M:%SZ}", by)
-        app.facts.record(replace(_begun(app, outside, clock.now), job_decision=call.decision))
+        outside = Call(job, clocks.now.date(), f"at {clocks.now:%H:%M:%SZ}", by)
+        app.facts.record(replace(_begun(app, outside, clocks.now), job_decision=call.decision))
     if not isinstance(call, Refused):
         app.turns.keep(call)
-    return call, clock
+    return call, clocks
 
 
 def _without_slot(app: "App", job: Job, clock: "VenueClock", by: str, apart: Decision) -> Call:
@@ -112,17 +110,23 @@ def unfinished(app: "App", call: Call, now: datetime) -> bool:
     return call.job in BEGIN_ON_RECORD and app.facts.unfinished(_begun(app, call, now))
 
 
-def both_clocks(app: "App", job: Job, *, dry_run: bool) -> Clocks:
-    """Return the broker's clock and the second one, read once more if they disagree.
+def both_clocks(app: "App", job: Job, *, dry_run: bool) -> "ClockReading":
+    """Read the broker's clock and the second one, once more if they disagree.
 
     In the sandbox, another process may have moved the time between the two.
     """
     from tradebot.gates.common import clocks_agree
 
-    clock, second = venue_clock(app, job, dry_run=dry_run), app.second_time()
-    if clocks_agree(clock.ahead_s(second), app.settings.limits).passed:
-        return clock, second
-    return venue_clock(app, job, dry_run=dry_run), app.second_time()
+    clocks = _clocks(app, job, dry_run)
+    return clocks if clocks_agree(clocks.ahead_s, app.settings.limits).passed else _clocks(app, job, dry_run)
+
+
+def _clocks(app: "App", job: Job, dry_run: bool) -> "ClockReading":
+    from tradebot.adapters.time.stopwatch import stopwatch
+    from tradebot.model.bar import ClockReading
+
+    stopwatch_s = stopwatch()
+    return ClockReading(venue_clock(app, job, dry_run=dry_run), app.second_time(), stopwatch_s)
 
 
 def venue_clock(app: "App", job: Job, *, dry_run: bool) -> "VenueClock":

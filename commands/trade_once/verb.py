@@ -40,21 +40,21 @@ def run(
     asked_at = both_clocks(app, Job.TRADE_ONCE, dry_run=dry_run)
     # Built before the slot is claimed, so that a missing strategy doesn't use up the slot.
     asking = world_of(asking_world(app, "trade-once", dry_run=dry_run, proposing=submission is None), submission)
-    asked = ask_if_due(app, asking, asked_at[0], force=force_slot, dry_run=dry_run, part=part)
+    asked = ask_if_due(app, asking, asked_at.clock, force=force_slot, dry_run=dry_run, part=part)
 
     def enter() -> "EntriesData | Refused":
         # Without an answer, the time is still that at which nothing was due.
         clocks = None if asked else asked_at
         world = world_of(app.world(dry_run=dry_run, proposing=False), submission)
         flags = {"force": force_slot, "dry_run": dry_run}
-        call, begun = begin(app, Job.TRADE_ONCE, by, clocks=clocks, part=part, **flags)
+        call, clocks = begin(app, Job.TRADE_ONCE, by, clocks=clocks, part=part, **flags)
         if isinstance(call, Refused):
             return call
         if candidates is not None and submission is not None:
-            note_bad_lines(world, candidates, submission, begun.now)
-        with recorded(app, call, begun.now, dry_run=dry_run):
+            note_bad_lines(world, candidates, submission, clocks.now)
+        with recorded(app, call, clocks.now, dry_run=dry_run):
             answer = asked.answer()
-            return entries(pass_data(app, trade_once(world, call, answer, sent)), candidates, submission)
+            return entries(pass_data(app, trade_once(world, call, answer, sent, clocks)), candidates, submission)
 
     data = in_turn(app, "trade-once", enter)
     if isinstance(data, Refused):

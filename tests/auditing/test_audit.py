@@ -57,7 +57,7 @@ AFTER_CLOSE = Moment(SESSION.close + timedelta(hours=3), SESSION.open, SESSION)
 RULES = Rules(Mode.SANDBOX, ("AAPL", "MSFT"), SECTORS, LIMITS, HALTS, EXITS, {Endpoint.FLOW_ALERTS: 240})
 BOUGHT = OwnedFill("flow", Fill("a1", "v0", "AAPL", Side.BUY, Decimal(10), Decimal(100), ago(600)))
 HELD = Totals.of([BOUGHT]).positions["flow", "AAPL"]
-BLOCKED = BrokerView(NOW, account(blocked=("trading_blocked",)), (), ())
+BLOCKED = BrokerView(account(blocked=("trading_blocked",)), (), ())
 ALERTS = Answers(Endpoint.FLOW_ALERTS, 2, 2, ago(120), ago(60), 4, 100, 0, 3)
 
 
@@ -77,7 +77,7 @@ def scored(coverage: float) -> CandidateRecord:
 def broker(**changes: object) -> Broker:
     usual = Broker(
         clock=venue_clock(),
-        view=BrokerView(NOW, account(), (), ()),
+        view=BrokerView(account(), (), ()),
         book=book(exposure={"AAPL": Decimal(1_000)}, sector_exposure={"technology": Decimal(1_000)}),
         findings=(),
         unapplied=0,
@@ -261,7 +261,7 @@ def test_each_thing_that_is_wrong_is_a_finding_with_its_numbers_and_a_command(na
         ({"mark": ReconcileMark(ago(60), 1, 2)}, "last reconcile", State.FAIL),
         ({"mark": ReconcileMark(ago(-6), 0, 0)}, "last reconcile", State.FAIL),
         ({"mark": ReconcileMark(ago(-5), 0, 0)}, "last reconcile", State.OK),
-        ({"broker": broker(view=BrokerView(NOW, account(), (), (), 1))}, "ledger against broker", State.FAIL),
+        ({"broker": broker(view=BrokerView(account(), (), (), 1))}, "ledger against broker", State.FAIL),
         ({"broker": broker(quotes={})}, "quotes", State.FAIL),
         ({"data": (replace(ALERTS, foreign=30),)}, "flow_alerts", State.FAIL),
         ({"data": (replace(ALERTS, answered=1),)}, "flow_alerts", State.FAIL),

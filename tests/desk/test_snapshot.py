@@ -28,7 +28,7 @@ TOMORROW = Session(DAY + timedelta(days=1), SESSION.open + timedelta(days=1), SE
 
 def view(*held: BrokerPosition, orders: tuple[Order, ...] = (), **changes: object) -> BrokerView:
     account = Account("TEST00001", "ACTIVE", CASH, CASH, CASH, CASH, ())
-    return BrokerView(NOW, replace(account, **changes), held, orders)  # type: ignore[arg-type]
+    return BrokerView(replace(account, **changes), held, orders)  # type: ignore[arg-type]
 
 
 def position(

@@ -28,7 +28,7 @@ def silent(place: tuple[Area, str], silence: Silence) -> Item:
 def nothing(place: tuple[Area, str], what: str, evidence: Evidence) -> Item:
     """Return the item for something the books don't have: it is OK only if the broker confirms it."""
     if isinstance(evidence.broker, Broker):
-        look = Look("reply from the broker", 1, evidence.broker.view.at)
+        look = Look("reply from the broker", 1, evidence.broker.clock.now)
         return judged(place, look, evidence.moment.now, State.OK, f"no {what}, in the books and at the broker")
     return left_out(place, what, f"the books hold no {what}, and the broker wasn't asked")
 
@@ -114,7 +114,7 @@ def broker(evidence: Evidence) -> Item:
     if isinstance(answer, Silence):
         return silent(place, answer)
     view = answer.view
-    look = Look("positions, orders, cash", len(view.positions) + len(view.orders) + 1, view.at)
+    look = Look("positions, orders, cash", len(view.positions) + len(view.orders) + 1, answer.clock.now)
     known = f"; {counted(answer.unapplied, 'new fact')} to apply in the next pass" if answer.unapplied else ""
     now = evidence.moment.now
     if view.unreadable:

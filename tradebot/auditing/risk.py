@@ -162,9 +162,9 @@ def limits(evidence: Evidence) -> Iterator[Item]:
 def _limit(gate: Gate, answers: list[tuple[str, Decision]], broker: Broker, evidence: Evidence) -> Item:
     place, now = (Area.LIMITS, gate.value), evidence.moment.now
     if not answers:
-        look = Look("account without exposure", 1, broker.view.at)
+        look = Look("account without exposure", 1, broker.clock.now)
         return judged(place, look, now, State.OK, "nothing is exposed")
-    look = Look("values", len(answers), broker.view.at)
+    look = Look("values", len(answers), broker.clock.now)
     broken = [(subject, d) for subject, d in answers if not d.passed]
     subject, worst = max(broken or answers, key=lambda answer: _size(answer[1]))
     numbers = f"{subject} {plain(worst.observed)} against {plain(worst.limit)}".lstrip()

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from tradebot.desk.agreement import confirmed, read_venue
 from tradebot.desk.second_look import prices
 from tradebot.model.account import Account, BrokerView, Worth
-from tradebot.model.bar import Quote
+from tradebot.model.bar import ClockReading, Quote
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
 from tradebot.model.desk import Book, Desk, Entered, FlowDesk, HaltEvidence
@@ -31,22 +31,25 @@ def flow_desk(world: World, now: datetime) -> FlowDesk:
     return FlowDesk(now, universe, world.facts.load(universe, session, now), world.facts.tide(session, now))
 
 
-def take(world: World, *, with_flow: bool) -> Desk:
-    """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are."""
-    taken_s = world.stopwatch()
-    clock, second = world.reader.clock(), world.second_clock()
-    session, today = session_of(world.ledger, clock.now), session_date(world.ledger, clock.now)
+def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -> Desk:
+    """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are.
+
+    The clocks are read unless the caller has just done so.
+    """
+    clocks = clocks or _read_clocks(world)
+    now, second = clocks.now, clocks.second
+    session, today = session_of(world.ledger, now), session_date(world.ledger, now)
     # Never give up an order because its day is over unless both clocks say so.
     begun = min(today, session_date(world.ledger, second)) if second else today
-    reading = read_venue(world, clock.now, begun, closing=not with_flow)
+    reading = read_venue(world, now, begun, closing=not with_flow)
     view, books = reading.view, reading.books
     positions = books.totals.own_positions()
     symbols = dict.fromkeys((*(world.rules.universe if with_flow else ()), *(p.symbol for p in positions)))
     unknown = unknown_orders(books, view.positions)
-    priced = prices(world, clock.now, tuple(symbols), positions, entering=with_flow)
+    priced = prices(world, now, tuple(symbols), positions, entering=with_flow)
     return Desk(
-        now=clock.now,
-        clock=clock,
+        now=now,
+        clock=clocks.clock,
         session=session,
         account=view.account,
         permission=_permission(world.permission, view.account),
@@ -66,15 +69,20 @@ def take(world: World, *, with_flow: bool) -> Desk:
         unproven=reading.unproven,
         steady=view.steady,
         untraced_fills=reading.untraced_fills,
-        clock_ahead_s=clock.ahead_s(second),
+        clock_ahead_s=clocks.ahead_s,
         quotes=priced.quotes,
         rejected_quotes=priced.rejected,
         unreadable=view.unreadable,
         halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
-        taken_s=taken_s,
+        taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
-        facts=world.facts.last_answers(world.rules.universe, clock.now) if with_flow else {},
+        facts=world.facts.last_answers(world.rules.universe, now) if with_flow else {},
     )
+
+
+def _read_clocks(world: World) -> ClockReading:
+    stopwatch_s = world.stopwatch()
+    return ClockReading(world.reader.clock(), world.second_clock(), stopwatch_s)
 
 
 def _own_working(books: Books, orders: Iterable[Order]) -> frozenset[str]:

@@ -1,7 +1,6 @@
 """The broker's view of the account at one moment."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from tradebot.model.instrument import AssetClass
@@ -75,7 +74,6 @@ class BrokerView:
     moments.
     """
 
-    at: datetime
     account: Account
     positions: tuple[BrokerPosition, ...]
     orders: tuple[Order, ...]

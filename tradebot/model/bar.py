@@ -65,3 +65,25 @@ class VenueClock:
     def ahead_s(self, other: datetime | None) -> float | None:
         """Return how many seconds this clock is ahead of another, or None if there is no other."""
         return None if other is None else (self.now - other).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """The venue's clock, a second one read right after it, and the stopwatch read right before, in seconds.
+
+    `second` is None if that clock is unavailable. Only differences of stopwatches mean anything.
+    """
+
+    clock: VenueClock
+    second: datetime | None
+    stopwatch_s: float
+
+    @property
+    def now(self) -> datetime:
+        """Return the venue's time."""
+        return self.clock.now
+
+    @property
+    def ahead_s(self) -> float | None:
+        """Return how many seconds the venue's clock is ahead of the second one, or None if there is no second one."""
+        return self.clock.ahead_s(self.second)

@@ -42,7 +42,7 @@ def unprotected(
     if not ours or not clock.is_open:
         return
     quotes, ratios = watch.market.quotes(tuple(p.symbol for p in ours)), position_ratios(books, view)
-    busy, state = _busy_symbols(view, books), books.state.state
+    busy, state = _busy_symbols(view, books, clock.now), books.state.state
     missed = last_exits < clock.now - timedelta(seconds=watch.life_s)
     for position in ours:
         ratio, quote = ratios.get(position.symbol, Decimal(1)), quotes.get(position.symbol)
@@ -59,10 +59,10 @@ def _held(books: Books, position: Position) -> Held:
     return Held(position, best_price(position, None, stored))
 
 
-def _busy_symbols(view: BrokerView, books: Books) -> set[str]:
+def _busy_symbols(view: BrokerView, books: Books, now: datetime) -> set[str]:
     """Return the symbols on which one of our orders is, or may be, working."""
     listed = {order.symbol for order in view.orders if is_marked(order.client_order_id)}
-    omitted = {order.symbol for order in may_fill(books, session_date(books, view.at))}
+    omitted = {order.symbol for order in may_fill(books, session_date(books, now))}
     return listed | omitted | {record.intent.instrument.symbol for record in books.unresolved}
 
 

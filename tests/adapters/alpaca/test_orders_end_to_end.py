@@ -82,7 +82,7 @@ def test_one_order_lives_to_its_fill_and_another_to_its_cancel_in_the_real_proce
 
     quote = reader.quotes(SYMBOLS)["AAPL"]
     assert quote.bid <= quote.ask
-    assert quote.at == before.at
+    assert quote.at == reader.clock().now
     bought = replace(intent(), order_type=OrderType.MARKET, limit_price=None)
     assert orders.submit(bought).outcome is Outcome.ACCEPTED
     again = orders.submit(bought)

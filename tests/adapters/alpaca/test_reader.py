@@ -101,11 +101,10 @@ def test_an_answer_that_no_retry_helps_is_asked_for_once_and_says_what_to_do(
     assert len(wire.asked) == 1
 
 
-def test_a_view_is_account_positions_and_orders_at_the_venues_time(wire: Wire) -> None:
+def test_a_view_is_account_and_positions_between_two_readings_of_the_orders(wire: Wire) -> None:
     wire.script = routes(positions=[position_row(side="short", qty="-10"), position_row(symbol="X", qty="-0")])
     view = reader(wire).view()
-    assert view.at == datetime(2026, 11, 20, 15, 30, 0, 500_000, UTC)
-    assert view.at.tzinfo is UTC
+    assert [asked.path for asked in wire.asked] == ["/v2/orders", "/v2/positions", "/v2/account", "/v2/orders"]
     assert view.account.buying_power == Decimal("200000.20")
     assert [str(position.quantity) for position in view.positions] == ["-10", "0"]
     assert [order.status for order in view.orders] == [OrderStatus.NEW]

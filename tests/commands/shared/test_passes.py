@@ -1,11 +1,16 @@
 """A slot is used up by a pass that ends, not by one that cannot begin or is killed."""
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from commands.evaluate_exits.verb import run as evaluate_exits
 from commands.shared.passes import begin, recorded, unfinished
+from commands.trade_once.verb import run as trade_once
 from tests.bot import Bot, second_session
+from tradebot.adapters.alpaca.reader import AlpacaReader
 from tradebot.app.loading import Options
 from tradebot.app.wiring import App, opened
 from tradebot.errors import ExitCode
@@ -55,3 +60,30 @@ def test_a_comparison_has_no_record_to_go_on_from_and_gets_a_slot_of_its_own(new
         first = claimed(app, Job.RECONCILE)
         assert not unfinished(app, first, app.now())
         assert claimed(app, Job.RECONCILE).slot != first.slot
+
+
+def test_a_pass_reads_each_clock_once_and_again_after_copying_the_books(
+    new_bot: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in ("close", "next_open", "30m"):
+        assert new_bot.says("exchange", "tick", step).code == ExitCode.DONE
+    read = Counter[str]()
+
+    def counted(name: str, ask: Callable[..., object]) -> Callable[..., object]:
+        def asked(*given: object) -> object:
+            read[name] += 1
+            return ask(*given)
+
+        return asked
+
+    for owner, name in ((AlpacaReader, "clock"), (App, "second_time")):
+        monkeypatch.setattr(owner, name, counted(name, getattr(owner, name)))
+    with opened(Options(str(new_bot.folder)), {}) as app:
+        found = list[tuple[int, int]]()
+        for run in (evaluate_exits, evaluate_exits, trade_once):
+            read.clear()
+            report = run(app, by="test", force_slot=bool(found))
+            assert report.data.not_run is None
+            found.append((read["clock"], read["second_time"]))
+    # The first pass after a session copies the books. Entries ask the strategies before the lock.
+    assert found == [(2, 2), (1, 1), (2, 2)]

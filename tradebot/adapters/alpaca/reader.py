@@ -86,13 +86,12 @@ class AlpacaReader:
         after, unreadable_orders = self._open_orders()
         for _ in range(_VIEW_TRIES):
             before = after
-            (positions, unreadable_positions), account, clock = self._positions(), self.account(), self.clock()
+            (positions, unreadable_positions), account = self._positions(), self.account()
             after, unreadable_orders = self._open_orders()
             steady = _marked(before) == _marked(after)
             if steady:
                 break
         return BrokerView(
-            clock.now,
             account,
             positions,
             _largest_remaining(before, after),
