@@ -1,7 +1,8 @@
 """What passes and views cost at more and more fills, as typed commands and inside one long-lived process.
 
 All sizes are measured in turn, several times, and the medians of their CPU times and peaks are compared with those of
-the smallest. The long-lived process runs the same passes again and again over the same open books, as `serve` does.
+the smallest. The long-lived process runs the same passes again and again over the same open books. At last `serve`
+itself runs over each size, and its slowest minute is printed.
 """
 
 import json
@@ -35,6 +36,8 @@ PASSES: Mapping[str, Callable[[App], object]] = {
 AGAIN = 5
 """How often the long-lived process runs each pass."""
 ROUNDS = 5
+MINUTES = 20
+"""How long `serve` runs, in trading time."""
 WANTED = 1.2
 FINE = frozenset({0, 3, 10})
 """What these verbs may end with: done, entries kept closed, or findings."""
@@ -86,7 +89,10 @@ def measure(place: Path, sizes: Sequence[int], program: Path, rounds: int = ROUN
             for size in sizes:
                 for name, cpu_s in _repeated(place / str(size)).items():
                     costs[name, size].append((cpu_s, 0.0))
+        slowest = {size: _slowest_minute(program, place / str(size)) for size in sizes}
     show(sizes, costs)
+    for size, took_s in slowest.items():
+        print(f"serve over {size:,} fills: the jobs of its slowest minute of {MINUTES} took {took_s:.2f} s of 60")
 
 
 def _support(call: str) -> list[str]:
@@ -106,6 +112,23 @@ def _repeated(folder: Path) -> dict[str, float]:
     done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True, cwd=ROOT)
     found: dict[str, float] = json.loads(done.stdout)
     return found
+
+
+def _slowest_minute(program: Path, folder: Path) -> float:
+    """Run `serve` for some minutes of trading time; return the seconds that the slowest minute's jobs took together."""
+    command = [str(program), "serve", "--json", "--speed", "60", "--state-dir", str(folder)]
+    took: dict[str, float] = defaultdict(float)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        for line in served.stdout:
+            found = json.loads(line)["data"]
+            minute = found["at"][: len("2026-11-20T15:00")]
+            if found["took_s"] is not None:
+                took[minute] += found["took_s"]
+            if len(took) > MINUTES:
+                break
+        served.terminate()
+    return max(took.values())
 
 
 def show(sizes: Sequence[int], costs: Costs) -> None:

@@ -122,10 +122,11 @@ def _write(books: Replayed, orders: Iterator[Traded]) -> None:
 
 
 class Venue:
-    """What the account holds by the fills of the books, and the orders that work."""
+    """What the account holds by the fills of the books, and the orders that work; time stands still until ticked."""
 
     def __init__(self, count: int, instance: str) -> None:
         self.instance = instance
+        self.now = NOW
         self.fills: list[dict[str, object]] = []
         self.orders = {order.venue_id: _order_row(order) for _, order in working()}
         self.held = dict.fromkeys(SYMBOLS, Decimal(0))
@@ -139,17 +140,11 @@ class Venue:
 
     def answer(self, method: str, path: str, query: dict[str, list[str]]) -> tuple[int, object]:
         """Return status and body of one request."""
-        at = NOW.isoformat()
+        at = self.now.isoformat()
         if path == "/exchange/v1/instance":
             return 200, {"instance": self.instance}
-        if path == "/v2/clock":
-            close, opens = NOW.replace(hour=21), NOW + timedelta(days=3)
-            return 200, {
-                "timestamp": at,
-                "is_open": True,
-                "next_open": opens.isoformat(),
-                "next_close": close.isoformat(),
-            }
+        if path in ("/v2/clock", "/exchange/v1/status", "/exchange/v1/tick"):
+            return 200, self._times()
         if path == "/v2/account":
             return 200, self._account()
         if path == "/v2/positions":
@@ -161,6 +156,23 @@ class Venue:
         if path == "/v2/stocks/snapshots":
             return 200, {symbol: _snapshot(at) for symbol in query["symbols"][0].split(",")}
         return 404, {"code": 40410000, "message": f"{method} {path}"}
+
+    def tick(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+    def _times(self) -> dict[str, object]:
+        """Return what both the broker's clock and the exchange's status say."""
+        return {
+            "timestamp": self.now.isoformat(),
+            "now": self.now.isoformat(),
+            "is_open": True,
+            "next_open": (NOW + timedelta(days=3)).isoformat(),
+            "next_close": NOW.replace(hour=21).isoformat(),
+            "session": NOW.date().isoformat(),
+            "account_number": ACCOUNT,
+            "finished": False,
+        }
 
     def _account(self) -> dict[str, object]:
         value = self.cash + sum(self.held.values(), Decimal(0)) * 100
@@ -277,6 +289,13 @@ def serve(folder: Path, count: int) -> None:
                 (folder / CANCELLED).touch()
 
         do_DELETE = do_GET  # noqa: N815 - the standard library's own names
+
+        def do_POST(self) -> None:
+            """Take a tick; orders aren't known here."""
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path == "/exchange/v1/tick":
+                venue.tick(json.loads(body)["seconds"])
+            self.do_GET()
 
         def log_message(self, *args: object) -> None:
             """Keep still."""
