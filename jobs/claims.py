@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 
 from jobs.timetable import next_slot, slot_at
 from tradebot.model.bar import Session
@@ -15,7 +16,6 @@ from tradebot.ports.world import Call
 from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session, session_of
 
-MAX_EXTRA = 1000
 REPEATABLE = frozenset({Job.SCORE, Job.RECONCILE})
 """Jobs that only look and compare. If their slot is taken, they run again in an extra slot, which is recorded."""
 
@@ -90,8 +90,11 @@ def _next(job: Job, times: JobTimes, session: Session | None, now: datetime) -> 
 
 def _extra(ledger: Ledger, call: Call, now: datetime) -> Call:
     """Claim the first free extra slot next to a taken one."""
-    for number in range(2, MAX_EXTRA):
-        name = f"{call.slot}#{number}"
-        if ledger.claim_slot(call.job, call.session, name, call.by, now).won:
-            return Call(call.job, call.session, name, call.by)
-    raise AssertionError(f"all {MAX_EXTRA} extra slots of {call.slot} are taken")
+    taken = {claim.slot for claim in ledger.slot_claims(call.session) if claim.job == call.job}
+    names = (f"{call.slot}#{number}" for number in count(2))
+    name = next(
+        name
+        for name in names
+        if name not in taken and ledger.claim_slot(call.job, call.session, name, call.by, now).won
+    )
+    return Call(call.job, call.session, name, call.by)

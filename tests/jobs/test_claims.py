@@ -1,0 +1,35 @@
+"""A slot is claimed once; a person may ask for more passes in it."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+from jobs.claims import claim
+from tests.builders import SESSION
+from tests.fakes import MemoryLedger
+from tradebot.app.settings import load
+from tradebot.model.record import Job
+from tradebot.ports.world import Call
+
+TIMETABLE = load(None, {}).settings.timetable
+
+
+def test_a_slot_can_be_forced_any_number_of_times_and_each_pass_has_a_name_of_its_own() -> None:
+    ledger, now = MemoryLedger(), SESSION.open + timedelta(minutes=10)
+    ledger.put_sessions([SESSION])
+    ledger.open_books(Decimal(1), SESSION.open)
+    calls = [claim(ledger, TIMETABLE, Job.TRADE_ONCE, now, "a person", force=True) for _ in range(1_200)]
+    names = [call.slot for call in calls if isinstance(call, Call)]
+    assert names[1:] == [f"{names[0]}#{number}" for number in range(2, 1_201)]
+
+
+def test_an_extra_slot_that_another_process_claims_meanwhile_is_left_to_it() -> None:
+    ledger, now = MemoryLedger(), SESSION.open + timedelta(minutes=10)
+    ledger.put_sessions([SESSION])
+    ledger.open_books(Decimal(1), SESSION.open)
+    first = claim(ledger, TIMETABLE, Job.RECONCILE, now, "serve")
+    assert isinstance(first, Call)
+    ledger.claim_slot(Job.RECONCILE, SESSION.date, f"{first.slot}#2", "another", now)
+    ledger.slot_claims = lambda session: ()  # type: ignore[method-assign]
+    second = claim(ledger, TIMETABLE, Job.RECONCILE, now, "a person")
+    assert isinstance(second, Call)
+    assert second.slot == f"{first.slot}#3"
