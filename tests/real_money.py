@@ -13,8 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import requests
-from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from tests.accepting import accept
 from tests.bot import EASY
@@ -40,18 +39,19 @@ def spoken(tail: str) -> dict[str, str]:
 @contextmanager
 def bent_to(url: str) -> Iterator[list[str]]:
     """Turn requests for Alpaca's hosts round to an address on loopback; yield what was turned, as it goes."""
-    turned, send = list[str](), HTTPAdapter.send
+    turned, send = list[str](), HTTPConnectionPool.urlopen
+    sandbox = connection_from_url(url, timeout=60, retries=False)
 
-    def bent(self: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        parts = urlsplit(str(request.url))
-        if parts.hostname != "127.0.0.1":
-            assert parts.netloc in HOSTS, f"a request for {parts.netloc}"
-            turned.append(f"{request.method} {parts.netloc}{parts.path}")
-            request.url = f"{url}{str(request.url).removeprefix(f'https://{parts.netloc}')}"
-        return send(self, request, *args, **kwargs)
+    def bent(own: HTTPConnectionPool, method: str, url: str, *args: Any, **kwargs: Any) -> BaseHTTPResponse:
+        if own.host == "127.0.0.1":
+            return send(own, method, url, *args, **kwargs)
+        assert own.scheme == "https"
+        assert own.host in HOSTS, f"a request for {own.host}"
+        turned.append(f"{method} {own.host}{urlsplit(url).path}")
+        return send(sandbox, method, url, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HTTPAdapter, "send", bent)
+        patch.setattr(HTTPConnectionPool, "urlopen", bent)
         # These bots trade in real time: to them, the machine's clock has to be the exchange's.
         patch.setattr(App, "second_time", lambda app: LockStepClock(url).now_or_none())
         yield turned

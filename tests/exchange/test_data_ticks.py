@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.exchange.market.bars import Bar, Day, ask, bid
-from tradebot.exchange.market.ticks import Totals, last_quote, quotes, trade_count, trades, turnover
+from tradebot.exchange.market.ticks import Totals, last_quote, last_trade, quotes, trade_count, trades, turnover
 from tradebot.exchange.times import MINUTE, parse_time
 
 START = parse_time("2025-03-03T14:30:00Z")
@@ -70,6 +70,11 @@ def test_running_totals_are_the_sums_over_the_bars(made: list[Bar]) -> None:
     for count in range(len(placed) + 1):
         kept = placed[:count]
         assert totals.until(count) == (sum(map(trade_count, kept)), sum(map(turnover, kept)))
+
+
+@given(bar=bars())
+def test_the_last_trade_alone_is_the_last_of_all(bar: Bar) -> None:
+    assert last_trade(bar) == trades(bar)[-1]
 
 
 @given(bar=bars())

@@ -157,3 +157,18 @@ def test_without_descriptors_clients_are_refused_and_the_server_lives_on(new_fol
         server.terminate()
         assert server.communicate(timeout=120)[1] == ""
     assert server.returncode == 0
+
+
+def test_an_answer_comes_in_one_piece_with_its_head(place: Served) -> None:
+    with closing(connected(place.port)) as client:
+        for _ in range(30):
+            client.sendall(request("GET /v2/clock", "Host: 127.0.0.1"))
+            head, _, body = client.recv(65536).partition(b"\r\n\r\n")
+            assert b"content-length: %d\r\n" % len(body) in head + b"\r\n"
+            assert json.loads(body)["is_open"] is False
+
+
+def test_no_header_changes_who_a_request_comes_from(place: Served) -> None:
+    body = b'{"seconds": 1}'
+    headers = ("Host: 127.0.0.1", "X-Forwarded-For: 10.0.0.1", f"Content-Length: {len(body)}", "Connection: close")
+    assert said(place, request("POST /exchange/v1/tick", *headers) + body)[0] == 200

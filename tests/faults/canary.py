@@ -11,15 +11,14 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 import pytest
-import requests
-from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, connection_from_url
 
 from commands.serve.verb import Stop
 from tests.accepting import accept
@@ -113,22 +112,22 @@ class Life:
     @contextmanager
     def bent(self) -> Iterator[None]:
         """Turn requests for the real services round, and take the keys off those that the exchange answers."""
-        send = HTTPAdapter.send
+        send = HTTPConnectionPool.urlopen
+        echo, exchange = (connection_from_url(url, timeout=60, retries=False) for url in (self.echo.url, self.url))
 
-        def turned(own: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-            parts = urlsplit(str(request.url))
-            if parts.hostname != "127.0.0.1":
-                self.sent += [(str(request.method), name) for name in found_in(repr(dict(request.headers)).encode())]
-                rest = str(request.url).removeprefix(f"{parts.scheme}://{parts.netloc}")
-                if self.echoed(str(request.method), parts.path):
-                    request.url = self.echo.url + rest
+        def turned(
+            own: HTTPConnectionPool, method: str, url: str, body: Any, headers: Mapping[str, str], **kwargs: Any
+        ) -> BaseHTTPResponse:
+            if own.host != "127.0.0.1":
+                self.sent += [(method, name) for name in found_in(repr(dict(headers)).encode())]
+                if self.echoed(method, urlsplit(url).path):
+                    own = echo
                 else:
-                    request.url = self.url + rest
-                    request.headers.update(_let_in(request.headers))
-            return send(own, request, *args, **kwargs)
+                    own, headers = exchange, {**headers, **_let_in(headers)}
+            return send(own, method, url, body, headers, **kwargs)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(HTTPAdapter, "send", turned)
+            patch.setattr(HTTPConnectionPool, "urlopen", turned)
             patch.setattr(App, "second_time", lambda app: LockStepClock(self.url).now_or_none())
             yield
 

@@ -18,8 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
-
-import requests
+from urllib.parse import quote
 
 from commands.evaluate_exits import verb as evaluate_exits
 from commands.reconcile import verb as reconcile
@@ -247,11 +246,10 @@ class Day:
     def quote(self, symbol: str) -> tuple[Decimal, Decimal]:
         """Return bid and ask, as the exchange tells anybody."""
         keys = {"host": "127.0.0.1", "apca-api-key-id": "sandbox", "apca-api-secret-key": "sandbox"}
-        path = f"{URL}/v2/stocks/quotes/latest"
-        request = requests.Request("GET", path, keys, params={"symbols": symbol}).prepare()
-        told = self._wire.send(request).raw.read1(1 << 16, decode_content=True)
-        quote = json.loads(told, parse_float=Decimal)["quotes"][symbol]
-        return Decimal(quote["bp"]), Decimal(quote["ap"])
+        path = f"/v2/stocks/quotes/latest?symbols={quote(symbol)}"
+        told = self._wire.send("GET", path, None, keys).read1(1 << 16, decode_content=True)
+        latest = json.loads(told, parse_float=Decimal)["quotes"][symbol]
+        return Decimal(latest["bp"]), Decimal(latest["ap"])
 
     def arm(self, rules: Sequence[object]) -> None:
         """Arm rules of faults at the exchange."""

@@ -24,9 +24,9 @@ from functools import partial
 from io import StringIO
 from typing import Any
 
-import requests
-from requests.adapters import HTTPAdapter
 from tenacity import Retrying
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from commands.shared.boundary import bounded
 from tests.faults import judge
@@ -64,7 +64,7 @@ FAILING = COMPARED, ENTRIES, EXITS = ("comparison", "entries", "exits")
 ONCE, LASTING = ("call", "lasting")
 """How a bot is named whose calls fail once, and one whose calls of a kind go on failing."""
 NEVER = 1 << 30
-SEND = HTTPAdapter.send
+SEND = HTTPConnectionPool.urlopen
 WANTED = {"AAPL": "buy"}
 
 
@@ -111,17 +111,17 @@ class Failing(Watcher):
 def meet_requests(watcher: Watcher) -> None:
     """Ask the watcher before each request of the client library is sent, and before its answer is handed out."""
 
-    def met(self: HTTPAdapter, request: requests.PreparedRequest, *words: Any, **named: Any) -> requests.Response:
-        path = request.path_url.partition("?")[0]
+    def met(self: HTTPConnectionPool, method: str, url: str, *words: Any, **named: Any) -> BaseHTTPResponse:
+        path = url.partition("?")[0]
         if watcher.before(Call(HTTP, "send", path)):
-            raise requests.ConnectionError("refused")
-        response = SEND(self, request, *words, **named)
+            raise ProtocolError("refused")
+        response = SEND(self, method, url, *words, **named)
         if watcher.before(Call(HTTP, "reply", path)):
             response.close()
-            raise requests.ReadTimeout("no answer")
+            raise ReadTimeoutError(self, url, "no answer")
         return response
 
-    HTTPAdapter.send = met  # type: ignore[method-assign]
+    HTTPConnectionPool.urlopen = met  # type: ignore[method-assign]
     # Nobody waits between two tries: what is tried again is the same without.
     vars(http)["Retrying"] = lambda **named: Retrying(**{**named, "sleep": lambda seconds: None})
 

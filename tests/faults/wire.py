@@ -9,14 +9,10 @@ import io
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import requests
 import urllib3
 import yaml
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 from starlette.types import ASGIApp, Message, Scope
 
 from tradebot.exchange.exchange import Exchange
@@ -53,16 +49,19 @@ class Wire:
         self._app = FaultDoor(faces, exchange, exchange.record, older)
         self._exchange, self._change, self._lifted = exchange, change, lifted
 
-    def send(self, request: requests.PreparedRequest) -> "requests.Response | Whole":
-        """Send one request, as the library's own adapter does; raises what it raises where no answer comes."""
-        method, url, body = str(request.method), str(request.url), request.body or b""
-        told = _Told(body.encode() if isinstance(body, str) else body)
+    def send(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_: object
+    ) -> "urllib3.BaseHTTPResponse | Whole":
+        """Send one request, as the library's own connections do; raises what they raise where no answer comes."""
+        told = _Told(body or b"")
         with self._lifted():
             if method != "GET":
                 self._change(method, urlsplit(url).path, told.body)
-            self._drive(self._app(_scope(request), told.receive, told.send))
+            self._drive(self._app(_scope(method, url, headers), told.receive, told.send))
+        if not told.sent and told.waited:
+            raise urllib3.exceptions.ReadTimeoutError(urllib3.HTTPConnectionPool("exchange"), url, "silence")
         if not told.sent:
-            raise requests.ReadTimeout("silence") if told.waited else requests.ConnectionError("closed")
+            raise urllib3.exceptions.ProtocolError("closed")
         return told.response(method)
 
     def _drive(self, call: Awaitable[None]) -> None:
@@ -82,8 +81,7 @@ class Whole:
     """An answer that came as long as it was promised to be: of the library's own, what a bot asks of one."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        self.status_code, self.headers, self._body = status, headers, body
-        self.raw = self
+        self.status, self.headers, self._body = status, headers, body
 
     def __enter__(self) -> None:
         """Be read."""
@@ -118,30 +116,27 @@ class _Told:
         """Take a part of the answer in."""
         self.sent.append(message)
 
-    def response(self, method: str) -> requests.Response | Whole:
+    def response(self, method: str) -> urllib3.BaseHTTPResponse | Whole:
         """Return the answer as the library has it; reading a body that is shorter than promised fails."""
         start, *parts = self.sent
-        headers = CaseInsensitiveDict({name.decode(): value.decode() for name, value in start["headers"]})
+        headers = urllib3.HTTPHeaderDict({name.decode(): value.decode() for name, value in start["headers"]})
         body = b"".join(part.get("body", b"") for part in parts)
         if headers.get("content-length") == str(len(body)) and "content-encoding" not in headers:
             return Whole(start["status"], headers, body)
-        response = requests.Response()
-        response.status_code, response.headers = start["status"], headers
-        response.raw = urllib3.HTTPResponse(
+        return urllib3.HTTPResponse(
             io.BytesIO(body), headers, start["status"], preload_content=False, request_method=method
         )
-        return response
 
 
-def _scope(request: requests.PreparedRequest) -> Scope:
-    parts = urlsplit(str(request.url))
+def _scope(method: str, url: str, headers: Mapping[str, str]) -> Scope:
+    parts = urlsplit(url)
     return {
         "type": "http",
-        "method": request.method,
+        "method": method,
         "path": unquote(parts.path),
         "raw_path": parts.path.encode(),
         "query_string": parts.query.encode(),
-        "headers": [(name.lower().encode(), str(value).encode()) for name, value in request.headers.items()],
+        "headers": [(name.lower().encode(), str(value).encode()) for name, value in headers.items()],
     }
 
 
@@ -151,31 +146,14 @@ class _QuickLoader(yaml.CSafeLoader):
     yaml_implicit_resolvers = yamltext._Loader.yaml_implicit_resolvers
 
 
-def _remembering(prepare: Callable[..., None]) -> Callable[..., None]:
-    """Return how a request gets its address, put together once for the same words."""
-    known: dict[object, str | None] = {}
-
-    def prepare_url(request: requests.PreparedRequest, url: str, params: Any) -> None:
-        words = (url, *(params or {}).items())
-        if words not in known:
-            prepare(request, url, params)
-            known[words] = request.url
-        request.url = known[words]
-
-    return prepare_url
-
-
 def lay() -> Wire:
     """Return the wire that every session of this process sends through from now on.
 
-    What each exchange of the same market would work out anew is worked out once: sums of days, addresses, the words
-    of its own description.
+    What each exchange of the same market would work out anew is worked out once: sums of days, and the words of its own
+    description.
     """
     wire = Wire()
-    prepared = requests.PreparedRequest
-    HTTPAdapter.send = lambda self, request, **_: wire.send(request)  # type: ignore[method-assign,assignment]
-    HTTPAdapter.init_poolmanager = lambda self, *_, **__: None  # type: ignore[method-assign]
-    prepared.prepare_url = _remembering(prepared.prepare_url)  # type: ignore[method-assign]
+    urllib3.HTTPConnectionPool.urlopen = wire.send  # type: ignore[method-assign,assignment]
     vars(history)["Totals"] = cache(Totals)
     vars(yamltext)["_Loader"] = _QuickLoader
     for name in ("to_fields", "to_json"):

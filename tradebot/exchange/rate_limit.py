@@ -7,12 +7,13 @@ refused. The minute is a real one: in lock-step engine time stands still, but cl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradebot.exchange.faces.keys import credentials_of
+from tradebot.exchange.faces.web import headers_of
 from tradebot.exchange.jsontext import encode
 
 MINUTE_S = 60
@@ -99,8 +100,7 @@ def kind_of(path: str) -> str | None:
 
 
 def _key_id(scope: Scope) -> str | None:
-    headers: Mapping[str, str] = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    credentials = credentials_of(headers)
+    credentials = credentials_of(headers_of(scope))
     return credentials.key_id if credentials else None
 
 

@@ -40,11 +40,12 @@ Script = Callable[[Asked], Scripted]
 
 
 class Wire:
-    """What a test holds: the address, the script in force, and the requests so far."""
+    """What a test holds: the address, the script in force, the requests and connections so far."""
 
     def __init__(self, url: str, released: threading.Event) -> None:
         self.url = url
         self.asked: list[Asked] = []
+        self.connections = 0
         self.script: Script = lambda asked: Scripted(404)
         self.released = released
 
@@ -62,6 +63,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wire: Wire
+
+    def setup(self) -> None:
+        """Count the connection."""
+        super().setup()
+        self.wire.connections += 1
 
     def _serve(self) -> None:
         parts = urlsplit(self.path)

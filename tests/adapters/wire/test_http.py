@@ -15,11 +15,11 @@ from tests.adapters.alpaca.samples import QUICK
 from tests.adapters.wire.scripted import Scripted, Wire, serving
 from tradebot.adapters.wire.http import (
     BodyError,
+    BoundedSession,
     Bounds,
     RetryableError,
     RetryPolicy,
     WireError,
-    bounded_session,
     decode,
     exchange,
 )
@@ -29,7 +29,7 @@ IMPATIENT = Bounds(connect_s=5.0, read_s=0.15, total_s=0.4)
 
 
 def ask(wire: Wire, bounds: Bounds = QUICK) -> bytes:
-    return exchange(bounded_session(bounds), bounds, "GET", wire.url + "/x").body
+    return exchange(BoundedSession(bounds), bounds, "GET", wire.url + "/x").body
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6))
@@ -68,7 +68,7 @@ def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire) -> 
     wire.answer(Scripted(200, b"[]", fault="hang"))
     patient = Bounds(connect_s=1.0, read_s=0.1, total_s=60.0)
     with pytest.raises(WireError, match="took too long"):
-        exchange(bounded_session(patient), patient, "GET", wire.url)
+        exchange(BoundedSession(patient), patient, "GET", wire.url)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_silence_ends_a_request_long_before_its_whole_time_is_up(wire: Wire) -> 
 )
 def test_no_answer_names_the_host_and_says_why_in_plain_words(url: str, why: str) -> None:
     with pytest.raises(WireError) as failed:
-        exchange(bounded_session(QUICK), QUICK, "GET", f"{url}/v2/clock")
+        exchange(BoundedSession(QUICK), QUICK, "GET", f"{url}/v2/clock")
     assert str(failed.value) == why
 
 
@@ -121,8 +121,6 @@ def test_neither_netrc_nor_a_certificate_store_of_the_environment_counts(
     )
     assert ask(wire) == b"[]"
     assert "Authorization" not in wire.asked[-1].headers
-    session = bounded_session(QUICK)
-    assert session.merge_environment_settings("https://x.example", {}, None, None, None)["verify"] is True
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -131,20 +129,62 @@ def test_a_redirect_is_an_answer_and_where_it_points_to_sees_no_key(wire: Wire, 
         wire.answer(Scripted(status, b"{}", {"Location": f"{elsewhere.url}/taken"}))
         keys = {"APCA-API-KEY-ID": "k" * 20, "APCA-API-SECRET-KEY": "s" * 40, "Authorization": "Bearer " + "t" * 30}
         for method, body in (("GET", None), ("POST", {"symbol": "AAPL"}), ("DELETE", None)):
-            answer = exchange(bounded_session(QUICK), QUICK, method, wire.url, headers=keys, body=body)
+            answer = exchange(BoundedSession(QUICK), QUICK, method, wire.url, headers=keys, body=body)
             assert answer.status == status
         assert elsewhere.asked == []
 
 
 def test_a_cookie_is_not_kept_and_a_packed_answer_is_asked_for(wire: Wire) -> None:
     wire.answer(Scripted(200, b"[]", headers={"Set-Cookie": "session=1"}))
-    session = bounded_session(QUICK)
+    session = BoundedSession(QUICK)
     for _ in range(2):
         exchange(session, QUICK, "GET", wire.url, headers={"X-Key": "k"}, params={"of": "a b&c"})
     assert [("Cookie" in asked.headers, asked.headers["X-Key"], asked.query) for asked in wire.asked] == [
         (False, "k", {"of": "a b&c"})
     ] * 2
     assert "gzip" in wire.asked[0].headers["Accept-Encoding"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X", "k\r\nY: z"), ("X", "k\r\n z"), ("X", "k\0"), ("X", "k\u2028"), ("X: y\r\nZ", "k"), ("", "k")],
+)
+def test_a_header_that_would_be_two_or_none_is_never_sent(wire: Wire, name: str, value: str) -> None:
+    with pytest.raises(WireError, match="InvalidHeader"):
+        exchange(BoundedSession(QUICK), QUICK, "GET", wire.url, headers={name: value})
+    assert wire.asked == []
+
+
+@pytest.mark.parametrize("url", ["", "/v2/clock", "ftp://127.0.0.1/", "http://", "http:///x", "file:///etc/passwd"])
+def test_what_is_no_address_of_the_web_is_never_asked(url: str) -> None:
+    with pytest.raises(WireError):
+        exchange(BoundedSession(QUICK), QUICK, "GET", url)
+
+
+def test_a_body_that_json_has_no_words_for_is_never_sent(wire: Wire) -> None:
+    with pytest.raises(WireError):
+        exchange(BoundedSession(QUICK), QUICK, "POST", wire.url, body={"qty": float("nan")})
+    assert wire.asked == []
+
+
+def test_no_address_reaches_beyond_its_own_line(wire: Wire) -> None:
+    wire.answer(Scripted(200, b"[]"))
+    session = BoundedSession(QUICK)
+    for path in ("/a b\r\nX-Key: k", "/%41/é?of=a b#part", ""):
+        exchange(session, QUICK, "GET", wire.url + path)
+    assert [(asked.path, "X-Key" in asked.headers) for asked in wire.asked] == [
+        ("/a%20b%0D%0AX-Key:%20k", False),
+        ("/%41/%C3%A9", False),
+        ("/", False),
+    ]
+
+
+def test_a_connection_is_kept_and_one_that_was_closed_meanwhile_is_made_anew(wire: Wire) -> None:
+    wire.answer(Scripted(200, b"[1]"), Scripted(200, b"[2]", {"Connection": "close"}), Scripted(200, b"[3]"))
+    session = BoundedSession(QUICK)
+    bodies = [exchange(session, QUICK, "GET", wire.url).body for _ in range(4)]
+    assert bodies == [b"[1]", b"[2]", b"[3]", b"[3]"]
+    assert wire.connections == 2
 
 
 def test_tries_are_counted_waits_grow_and_the_last_failure_is_told() -> None:

@@ -179,14 +179,14 @@ def records(bot: Bot, kind: str) -> list[dict[str, Any]]:
 
 NOISY = """
 import logging, sys, warnings
-from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
 from tradebot.__main__ import main
-send = HTTPAdapter.send
+send = HTTPConnectionPool.urlopen
 def noisy(self, *args, **kwargs):
     warnings.warn("this will go away", DeprecationWarning)
     logging.getLogger("a.library").warning("a pool is full")
     return send(self, *args, **kwargs)
-HTTPAdapter.send = noisy
+HTTPConnectionPool.urlopen = noisy
 sys.exit(main(sys.argv[1:]))
 """
 

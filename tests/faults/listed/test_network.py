@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -96,10 +97,15 @@ def test_fault_090_name_service_fails(trader: Trader, monkeypatch: pytest.Monkey
 
 @contextmanager
 def impostor(folder: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Serve TLS under a certificate that nobody has signed; yield its port, and what came through to it."""
+    """Serve TLS as the venue under a certificate that nobody signed; yield its port, and what came through to it."""
     names = [str(folder / name) for name in ("key.pem", "certificate.pem")]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    subprocess.run([*command, "-keyout", names[0], "-out", names[1]], check=True, capture_output=True)
+    host = urlsplit(PAPER_URL).netloc
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", f"/CN={host}"]
+    subprocess.run(
+        [*command, "-addext", f"subjectAltName=DNS:{host}", "-keyout", names[0], "-out", names[1]],
+        check=True,
+        capture_output=True,
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(names[1], names[0])
     came: list[bytes] = []
@@ -121,7 +127,9 @@ def impostor(folder: Path) -> Iterator[tuple[int, list[bytes]]]:
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
 def test_fault_091_bad_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that lacks the venue's certificate is sent nothing, least of all keys."""
+    """A server without the venue's certificate is sent nothing, no key either, whatever the environment trusts."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(tmp_path / "certificate.pem"))
     resolve = socket.getaddrinfo
     with impostor(tmp_path) as (port, came):
         monkeypatch.setattr(socket, "getaddrinfo", lambda host, *others: resolve("127.0.0.1", port, *others[1:]))

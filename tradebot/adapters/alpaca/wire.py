@@ -12,11 +12,11 @@ from tradebot.adapters.wire.http import (
     NETWORK,
     Answer,
     BodyError,
+    BoundedSession,
     Bounds,
     RetryableError,
     RetryPolicy,
     WireError,
-    bounded_session,
     exchange,
 )
 from tradebot.errors import ExitCode, OperatorError, TemporaryError
@@ -46,7 +46,7 @@ class AlpacaClient(RESTClient):
     def __init__(self, url: str, venue: AlpacaVenue, bounds: Bounds) -> None:
         super().__init__(base_url=url, api_key=venue.key, secret_key=venue.secret, raw_data=True)
         self._retry = 0
-        self._session = bounded_session(bounds)
+        self._connections = BoundedSession(bounds)
         self._bounds = bounds
         self._budget = venue.budget
         self._heard = venue.heard
@@ -60,7 +60,7 @@ class AlpacaClient(RESTClient):
         if self._budget is not None:
             self._budget.take()
         answer = exchange(
-            self._session,
+            self._connections,
             self._bounds,
             method,
             url,

@@ -13,11 +13,11 @@ from tradebot.adapters.wire.http import (
     NETWORK,
     Answer,
     BodyError,
+    BoundedSession,
     Bounds,
     RetryableError,
     RetryPolicy,
     WireError,
-    bounded_session,
     exchange,
     printable,
 )
@@ -59,7 +59,7 @@ class UnusualWhales:
         self._heard = heard
         self._bounds = bounds or Bounds()
         self._policy = policy or RetryPolicy()
-        self._session = bounded_session(self._bounds)
+        self._session = BoundedSession(self._bounds)
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._kept = KeptQuota(quota_file, None if is_loopback(base_url) else REQUESTS_PER_MINUTE, _BURST)
 

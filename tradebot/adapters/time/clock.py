@@ -8,11 +8,11 @@ from tradebot.adapters.wire.hosts import is_loopback
 from tradebot.adapters.wire.http import (
     Answer,
     BodyError,
+    BoundedSession,
     Bounds,
     RetryableError,
     RetryPolicy,
     WireError,
-    bounded_session,
     exchange,
 )
 from tradebot.adapters.wire.rows import DriftTally, Row, RowError
@@ -56,7 +56,7 @@ class LockStepClock:
         # One tick may play a whole session, which takes longer than any other request.
         self._bounds = bounds or Bounds(read_s=_TICK_S, total_s=_TICK_S)
         self._policy = policy or RetryPolicy()
-        self._session = bounded_session(self._bounds)
+        self._session = BoundedSession(self._bounds)
         self._base = f"{url}/exchange/v1"
         self._headers = headers
 

@@ -1,16 +1,16 @@
 """Make one HTTP exchange with a limit on everything: time, size, redirects, tries, requests per minute."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
 
-import requests
+import certifi
 import urllib3
-from requests.adapters import HTTPAdapter
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
 from tradebot.adapters.faults.failpoint import around
@@ -23,6 +23,11 @@ EXCERPT_LENGTH = 200
 """How many characters of a foreign answer a message may quote."""
 LONGEST_NUMBER = 100
 """The longest JSON number we read, in characters; reading time grows with the square of the length."""
+HEADERS: Mapping[str, str] = {"User-Agent": "tradebot", "Accept-Encoding": "gzip, deflate"}
+"""What every request says, unless its caller says something else."""
+_CONNECTIONS = 10
+_URL = re.compile(r"(https?://[^/?#]+)([^#]*)(?:#.*)?", re.DOTALL)
+_HEADER = re.compile(r"[!-9;-~]+:(?:[!-~][ -~]*)?")
 
 
 class WireError(Exception):
@@ -37,7 +42,6 @@ WHY: Mapping[str, str] = {
     "IncompleteRead": "the answer was cut short",
     "ConnectTimeoutError": "no connection in time",
     "ReadTimeoutError": "it took too long",
-    "ReadTimeout": "it took too long",
     "DecodeError": "the answer can't be unpacked",
     "SSLError": "no trusted connection, its certificate can't be verified",
 }
@@ -139,29 +143,38 @@ def _decimal(text: str) -> Decimal:
         return Decimal("NaN")
 
 
-class _TimedAdapter(HTTPAdapter):
-    """Puts a timeout on every request that has none, so that no caller can forget it."""
+class BoundedSession:
+    """Connections kept between requests, with timeouts and without retries.
+
+    The environment has no say: no proxy, no user name, no certificates other than certifi's.
+    """
 
     def __init__(self, bounds: Bounds) -> None:
-        super().__init__(max_retries=0)
-        self._timeout = (bounds.connect_s, bounds.read_s)
+        self._hosts = urllib3.PoolManager(
+            maxsize=_CONNECTIONS,
+            timeout=urllib3.Timeout(connect=bounds.connect_s, read=bounds.read_s),
+            retries=False,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=certifi.where(),
+        )
+        self._connections: dict[str, urllib3.HTTPConnectionPool] = {}
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs["timeout"] = kwargs.get("timeout") or self._timeout
-        return super().send(request, *args, **kwargs)
-
-
-def bounded_session(bounds: Bounds) -> requests.Session:
-    """Return a session with timeouts and without retries that ignores proxies and keys in the environment."""
-    session = requests.Session()
-    session.trust_env = False
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _TimedAdapter(bounds))
-    return session
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
+        """Send one request and return its answer, whose body is still to be read; raises HTTPError."""
+        match = _URL.fullmatch(url)
+        if match is None:
+            raise urllib3.exceptions.LocationParseError(url)
+        origin, target = match.groups()
+        connections = self._connections.get(origin)
+        if connections is None:
+            connections = self._connections[origin] = self._hosts.connection_from_url(origin)
+        if not target.startswith("/"):
+            target = f"/{target}"
+        return connections.urlopen(method, target, body, headers, redirect=False, preload_content=False)
 
 
 def exchange(
-    session: requests.Session,
+    session: BoundedSession,
     bounds: Bounds,
     method: str,
     url: str,
@@ -172,18 +185,19 @@ def exchange(
 ) -> Answer:
     """Send one request once and return the complete answer, without following redirects; raises WireError.
 
-    This uses the session's adapter directly, so it keeps no cookies and reads nothing from the environment.
+    It keeps no cookies; `body` is sent as JSON.
     """
     deadline = time.monotonic() + bounds.total_s
     try:
-        request = _prepare(method, url, {**session.headers, **(headers or {})}, params, body)
+        prepared = _prepare(url, params, headers, body)
         with around("http.request"):
-            response = session.get_adapter(url).send(request, stream=True)
+            response = session.send(method, *prepared)
         with response, around("http.reply"):
             content = _read_body(response, bounds, deadline)
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+    except (urllib3.exceptions.HTTPError, ValueError) as error:
+        # A ValueError says that this is no request that could be sent.
         raise WireError(f"no answer from {urlsplit(url).netloc}: {_why(error)}") from error
-    return Answer(response.status_code, response.headers, content)
+    return Answer(response.status, response.headers, content)
 
 
 def _why(error: BaseException) -> str:
@@ -198,21 +212,25 @@ def _why(error: BaseException) -> str:
 
 
 def _prepare(
-    method: str, url: str, headers: Mapping[str, str | bytes], params: Mapping[str, str] | None, body: object
-) -> requests.PreparedRequest:
-    """Return a request without what the library would add: cookies, and a user name and password from the URL."""
-    request = requests.PreparedRequest()
-    request.prepare_method(method)
-    request.prepare_url(url, params)
-    request.prepare_headers(headers)
-    request.prepare_body(None, None, body)
-    return request
+    url: str, params: Mapping[str, str] | None, headers: Mapping[str, str] | None, body: object
+) -> tuple[str, dict[str, str], bytes | None]:
+    """Return the address with its query, the headers and the body of a request; raises ValueError and HTTPError."""
+    every = {**HEADERS, **(headers or {})}
+    content = None
+    if body is not None:
+        every["Content-Type"] = "application/json"
+        content = json.dumps(body, allow_nan=False).encode()
+    for name, value in every.items():
+        # A line break would begin another header, or another request.
+        if not _HEADER.fullmatch(f"{name}:{value}"):
+            raise urllib3.exceptions.InvalidHeader(name)
+    return f"{url}?{urlencode(params)}" if params else url, every, content
 
 
-def _read_body(response: requests.Response, bounds: Bounds, deadline: float) -> bytes:
+def _read_body(response: urllib3.BaseHTTPResponse, bounds: Bounds, deadline: float) -> bytes:
     """Read the body piece by piece, because a read timeout alone never ends an answer that trickles in."""
     content = bytearray()
-    while chunk := response.raw.read1(65_536, decode_content=True):
+    while chunk := response.read1(65_536, decode_content=True):
         content += chunk
         if len(content) > bounds.body_bytes:
             raise WireError(f"the answer is larger than {bounds.body_bytes} bytes")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,6 +23,15 @@ EFFECTS = "tradebot.effects"
 CONNECTION = "connection"
 """Key in the scope's state for the connection; a server that stops doesn't wait for held connections."""
 _JSON = "application/json; charset=utf-8"
+_WITHOUT_BODY = (204, 304)
+"""Statuses whose answers end with their head, and say no length."""
+_HEADERS = "tradebot.headers"
+
+
+@lru_cache(maxsize=256)
+def _pairs(query: str) -> tuple[tuple[str, str], ...]:
+    """Return the names and values of a query; clients repeat most of theirs."""
+    return tuple(parse_qsl(query, keep_blank_values=True))
 
 
 class Call(NamedTuple):
@@ -39,12 +48,11 @@ class Call(NamedTuple):
     @property
     def query(self) -> dict[str, str]:
         """Return the query parameters; if one is repeated, the last value counts."""
-        return dict(parse_qsl(self.raw_query, keep_blank_values=True))
+        return dict(_pairs(self.raw_query))
 
     def values(self, name: str) -> list[str]:
         """Return every value of a repeated query parameter."""
-        pairs = parse_qsl(self.raw_query, keep_blank_values=True)
-        return [value for key, value in pairs if key == name]
+        return [value for key, value in _pairs(self.raw_query) if key == name]
 
 
 class Stream(Protocol):
@@ -90,11 +98,11 @@ class Endpoint:
             return
         reply = self._answer(_call(scope, body))
         # Alpaca numbers every answer so that its support can find the request.
-        headers = {"x-request-id": secrets.token_hex(16), **reply.headers}
+        headers = {"x-request-id": os.urandom(16).hex(), **reply.headers}
         if reply.body:
             headers.setdefault("content-type", _JSON)
         if reply.stream is None:
-            await Response(reply.body, reply.status, headers)(scope, receive, send)
+            await _send(send, reply, headers)
         else:
             await _go_on(reply.stream, StreamingResponse(reply.stream, reply.status, headers), scope, receive, send)
 
@@ -149,6 +157,15 @@ class Paths:
         return self._default
 
 
+async def _send(send: Send, reply: Reply, headers: dict[str, str]) -> None:
+    """Send a whole answer."""
+    if reply.status not in _WITHOUT_BODY:
+        headers["content-length"] = str(len(reply.body))
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
 async def _go_on(stream: Stream, response: StreamingResponse, scope: Scope, receive: Receive, send: Send) -> None:
     """Send a stream until it ends, its client leaves, or the server stops."""
     connection = scope.get("state", {}).get(CONNECTION)
@@ -179,6 +196,15 @@ async def _body(scope: Scope, receive: Receive) -> str:
     return "" if len(kept) > LONGEST_BODY else kept.decode(errors="replace")
 
 
+def headers_of(scope: Scope) -> Mapping[str, str]:
+    """Return a request's headers as text, decoded once; if one is repeated, the last value counts."""
+    headers: Mapping[str, str] | None = scope.get(_HEADERS)
+    if headers is None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        scope[_HEADERS] = headers
+    return headers
+
+
 def _call(scope: Scope, body: str) -> Call:
     names = scope.get("path_params", {})
     return Call(
@@ -186,7 +212,7 @@ def _call(scope: Scope, body: str) -> Call:
         raw_path=scope["raw_path"].decode("latin-1"),
         raw_query=scope["query_string"].decode("latin-1"),
         names={name: str(value) for name, value in names.items()},
-        headers={key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]},
+        headers=headers_of(scope),
         body=body,
         effects=scope.get(EFFECTS, ""),
     )

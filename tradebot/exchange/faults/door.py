@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tradebot.exchange.exchange import Exchange
-from tradebot.exchange.faces.web import EFFECTS, LONGEST_BODY
+from tradebot.exchange.faces.web import EFFECTS, LONGEST_BODY, headers_of
 from tradebot.exchange.faults import bodies, rows
 from tradebot.exchange.faults.answers import ANSWERS, Answered, rightly
 from tradebot.exchange.faults.book import Firing
@@ -64,9 +64,8 @@ class FaultDoor:
 
     def _facts(self, scope: Scope, body: bytes) -> Facts:
         self._catch_up()
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         query, text = scope["query_string"].decode("latin-1"), body.decode(errors="replace")
-        return facts_of(scope["method"], scope["path"], query, headers, text, self.engine)
+        return facts_of(scope["method"], scope["path"], query, headers_of(scope), text, self.engine)
 
 
 class _Turn:

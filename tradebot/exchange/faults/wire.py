@@ -24,6 +24,25 @@ REQUEST_S = 30.0
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _DATE = b"date"
+_LENGTH = b"content-length"
+
+
+class Joining(h11.Connection):
+    """The rules of HTTP for one connection; an answer of a known length leaves in one piece with its head."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER)
+        self._head: list[bytes] = []
+
+    def send_with_data_passthrough(self, event: h11.Event) -> list[bytes] | None:
+        """Return what to write for an event; a head that promises a body waits for the first part of it."""
+        written = super().send_with_data_passthrough(event)
+        if written is None:
+            return None
+        written, self._head = self._head + written, []
+        if isinstance(event, h11.Response) and any(name == _LENGTH for name, _ in event.headers):
+            written, self._head = [], written
+        return written
 
 
 class Protocol(H11Protocol):
@@ -31,6 +50,7 @@ class Protocol(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.conn = Joining()
         self.app_state = {**self.app_state, CONNECTION: self}
         self._deadline: asyncio.TimerHandle | None = None
         self._held: RequestResponseCycle | None = None

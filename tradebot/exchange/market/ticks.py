@@ -78,6 +78,17 @@ def trades(bar: Bar) -> list[Trade]:
     ]
 
 
+def last_trade(bar: Bar) -> Trade:
+    """Return the last trade of a bar without generating the others."""
+    points, repeats = _points(bar), _repeats(bar)
+    share, rest = divmod(bar.volume, len(points))
+    place = len(points) * repeats - 1
+    # A single trade takes place at the beginning of its minute.
+    length_us = MINUTE - 2 * _MARGIN_US if place else 0
+    number = bar.start_us // MINUTE * _TRADE_NUMBERS_A_MINUTE + place
+    return Trade(bar.start_us + _MARGIN_US + length_us, bar.close, _split(share, repeats)[-1] + rest, number)
+
+
 def quotes(bar: Bar, around: QuoteAround) -> list[Quote]:
     """Return a bar's quotes in order of time, the last at its end."""
     # A microsecond separates the first quote of a minute from the last one of the minute before.

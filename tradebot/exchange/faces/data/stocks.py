@@ -25,7 +25,7 @@ from tradebot.exchange.faces.data.rows import Aggregate, Row, bar_json, of_minut
 from tradebot.exchange.faces.data.timeframes import Timeframe, timeframe_of
 from tradebot.exchange.faces.web import Call, Handler, Reply, ok
 from tradebot.exchange.market.bars import UNITS, Bar, Market
-from tradebot.exchange.market.ticks import QuoteAround, last_quote, trades
+from tradebot.exchange.market.ticks import QuoteAround, last_quote, last_trade
 from tradebot.exchange.params import Params
 from tradebot.exchange.refusal import NOT_FOUND, Refusal
 from tradebot.exchange.times import at_new_york, new_york_date, rfc3339
@@ -169,7 +169,7 @@ class Stocks:
         return quote_json(symbol, last_quote(bar, self._around), feed.name)
 
     def _trade(self, symbol: str, bar: Bar, feed: Feed) -> Row:
-        return trade_json(symbol, trades(bar)[-1], feed.name, self.history.is_extended(bar))
+        return trade_json(symbol, last_trade(bar), feed.name, self.history.is_extended(bar))
 
 
 def _minute(symbol: str, bar: Bar, feed: Feed) -> Row:
