@@ -42,6 +42,8 @@ SAME_PASS = timedelta(days=1)
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 """How long after its first record a pass may be recorded again."""
 NO_SYMBOL = ""
+EVENTS = (FlowAlert, DarkPoolPrint, TideTick)
+NEVER_CHANGED = frozenset({Endpoint.FLOW_ALERTS, Endpoint.DARK_POOL})
 ALL = -1
 
 
@@ -225,32 +227,30 @@ class SqliteFacts:
 
     def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
         """Yield the facts that aren't stored yet or have changed; alerts and prints never change."""
-        stored = self._stored_bodies(intake)
+        symbol, known_at = intake.symbol or NO_SYMBOL, time_text(intake.at)
+        stored, once = self._stored_bodies(intake), intake.endpoint in NEVER_CHANGED
         for fact in intake.facts:
-            symbol, day = _place(fact)
-            if isinstance(fact, FlowAlert | DarkPoolPrint) and (symbol, fact.id) in stored:
+            if once and fact.id in stored:
                 continue
             body = json_text(pack(fact))
-            if stored.get((symbol, fact.id)) != body:
-                stored[symbol, fact.id] = body
-                yield intake.endpoint, symbol, fact.id, day.isoformat(), time_text(intake.at), body
+            if stored.get(fact.id) != body:
+                stored[fact.id] = body
+                yield intake.endpoint, symbol, fact.id, _day(fact).isoformat(), known_at, body
 
-    def _stored_bodies(self, intake: Intake) -> dict[tuple[str, str], str]:
-        places = [_place(fact) for fact in intake.facts]
-        if not places:
+    def _stored_bodies(self, intake: Intake) -> dict[str, str]:
+        if not intake.facts:
             return {}
-        days = [day for _, day in places]
         found = self._database.execute(
-            "SELECT symbol, id, body FROM facts WHERE endpoint = ? AND session BETWEEN ? AND ?"
-            " AND symbol IN (SELECT value FROM json_each(?)) ORDER BY sequence",
+            "SELECT id, body FROM facts WHERE endpoint = ? AND symbol = ?"
+            " AND session BETWEEN ? AND ? ORDER BY sequence",
             (
                 intake.endpoint,
-                min(days).isoformat(),
-                max(days).isoformat(),
-                json.dumps(sorted({symbol for symbol, _ in places})),
+                intake.symbol or NO_SYMBOL,
+                _day(min(intake.facts, key=_moment)).isoformat(),
+                _day(max(intake.facts, key=_moment)).isoformat(),
             ),
         )
-        return {(symbol, identity): body for symbol, identity, body in found}
+        return dict(found)
 
     def _last_alert_answers(self, symbols: Sequence[str], now: datetime) -> dict[str, tuple[Any, ...]]:
         found = self._database.execute(
@@ -309,13 +309,13 @@ class SqliteFacts:
         self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))
 
 
-def _place(fact: Fact) -> tuple[str, date]:
-    """Return the symbol and the New York date that a fact belongs to."""
-    if isinstance(fact, TideTick):
-        return NO_SYMBOL, fact.at.astimezone(NEW_YORK).date()
-    if isinstance(fact, FlowAlert | DarkPoolPrint):
-        return fact.symbol, fact.at.astimezone(NEW_YORK).date()
-    return fact.symbol, fact.date
+def _moment(fact: Fact) -> datetime | date:
+    return fact.at if isinstance(fact, EVENTS) else fact.date
+
+
+def _day(fact: Fact) -> date:
+    """Return the New York date that a fact belongs to."""
+    return fact.at.astimezone(NEW_YORK).date() if isinstance(fact, EVENTS) else fact.date
 
 
 def _symbol_facts(known: KnownFacts, symbol: str, now: datetime, answer: Sequence[Any] | None) -> SymbolFacts:
