@@ -23,17 +23,12 @@ from tradebot.model.flow import (
     Fact,
     FlowAlert,
     Intake,
-    IvRank,
     RejectedRow,
-    SessionGex,
-    SignedOiChange,
-    SignedPrint,
     TideTick,
 )
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, SymbolFacts, TideFacts
 from tradebot.ports.stores import Events
-from tradebot.signals import condense
 
 NEW_YORK = ZoneInfo("America/New_York")
 FACTS_KEPT = timedelta(days=20)
@@ -102,13 +97,10 @@ class SqliteFacts:
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
-        known = self._known
-        if known is None or known.session != session or not known.symbols.issuperset(symbols):
-            known = self._known = KnownFacts(session, symbols)
+        known = self._read((*symbols, NO_SYMBOL), session)
         with self._guard(ValueError):
-            known.read(self._database)
             answers = self._last_alert_answers(symbols, now)
-        return {symbol: _symbol_facts(known, symbol, now, answers.get(symbol)) for symbol in symbols}
+        return {symbol: _answered(known.symbol_facts(symbol, now), answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
@@ -118,10 +110,7 @@ class SqliteFacts:
 
     def tide(self, session: date, now: datetime) -> TideFacts:
         """Return what was known about the market tide at `now`."""
-        known = KnownFacts(session, (NO_SYMBOL,))
-        with self._guard(ValueError):
-            known.read(self._database)
-        ticks = known.of(Endpoint.MARKET_TIDE, TideTick, NO_SYMBOL, now)
+        ticks = self._read((NO_SYMBOL,), session).of(Endpoint.MARKET_TIDE, TideTick, NO_SYMBOL, now)
         return TideFacts(tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id))))
 
     def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
@@ -225,6 +214,15 @@ class SqliteFacts:
             self._database.execute("DELETE FROM cycles WHERE at < ?", (decisions,))
         self._known = None
 
+    def _read(self, symbols: Sequence[str], session: date) -> KnownFacts:
+        """Return what is known of at least these symbols for a session, with what any process has stored since."""
+        known = self._known
+        if known is None or known.session != session or not known.symbols.issuperset(symbols):
+            known = self._known = KnownFacts(session, symbols)
+        with self._guard(ValueError):
+            known.read(self._database)
+        return known
+
     def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
         """Yield the facts that aren't stored yet or have changed; alerts and prints never change."""
         symbol, known_at = intake.symbol or NO_SYMBOL, time_text(intake.at)
@@ -316,18 +314,6 @@ def _moment(fact: Fact) -> datetime | date:
 def _day(fact: Fact) -> date:
     """Return the New York date that a fact belongs to."""
     return fact.at.astimezone(NEW_YORK).date() if isinstance(fact, EVENTS) else fact.date
-
-
-def _symbol_facts(known: KnownFacts, symbol: str, now: datetime, answer: Sequence[Any] | None) -> SymbolFacts:
-    facts = condense.symbol_facts(
-        symbol,
-        alerts=known.of(Endpoint.FLOW_ALERTS, FlowAlert, symbol, now),
-        prints=known.of(Endpoint.DARK_POOL, SignedPrint, symbol, now),
-        exposures=known.of(Endpoint.GREEK_EXPOSURE, SessionGex, symbol, now),
-        ranks=known.of(Endpoint.IV_RANK, IvRank, symbol, now),
-        oi_changes=known.of(Endpoint.OI_CHANGE, SignedOiChange, symbol, now),
-    )
-    return _answered(facts, answer)
 
 
 def _answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:
