@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
 from tradebot.model.flow import (
@@ -22,13 +22,18 @@ from tradebot.model.instrument import Right
 
 Row = Mapping[str, object]
 
-FUTURE_TOLERANCE_S = 5.0
+FUTURE_TOLERANCE = timedelta(seconds=5)
 LONGEST_TEXT = 128
 LONGEST_NUMBER = 100
 REGULAR_SETTLEMENT = (None, "regular", "regular_settlement")
+_ZERO = Decimal()
 _LARGEST = Decimal("1e18")
+_LARGEST_COUNT = int(_LARGEST)
 _MOST_PLACES = 99
 _NUMBERS = (str, int, Decimal, float)
+_TEXTS = (str, int)
+_EPOCHS = (int, Decimal)
+_RIGHTS = {right.value: right for right in Right}
 _OCC = re.compile(r"[A-Z0-9.]{1,6}\d{6}([CP])\d{8}")
 
 
@@ -43,16 +48,17 @@ def source_ticker(symbol: str) -> str:
 
 def normalize(page: FlowPage, at: datetime) -> Intake:
     """Return the page's facts and counts of dropped rows; rows later than `at` (trading time) are rejected."""
-    parse = _PARSERS[page.endpoint]
+    parse, symbol = _PARSERS[page.endpoint], page.symbol or ""
+    ticker = source_ticker(symbol).upper()
     facts: dict[str, Fact] = {}
     rejected: list[RejectedRow] = []
     foreign = duplicates = 0
     for row in page.rows:
-        if _is_foreign(page, row):
+        if page.symbol is not None and _is_foreign(row, ticker):
             foreign += 1
             continue
         try:
-            fact = parse(_object(row), page.symbol or "", at)
+            fact = parse(_object(row), symbol, at)
         except BadRowError as bad:
             rejected.append(RejectedRow(str(bad), _excerpt(row)))
             continue
@@ -70,12 +76,12 @@ def normalize(page: FlowPage, at: datetime) -> Intake:
     )
 
 
-def _is_foreign(page: FlowPage, row: object) -> bool:
-    """Return True if the row belongs to another ticker; a market-wide reply has no foreign rows."""
-    if page.symbol is None or not isinstance(row, Mapping):
+def _is_foreign(row: object, ticker: str) -> bool:
+    """Return True if the row belongs to a ticker other than the one asked for."""
+    if not isinstance(row, dict):
         return False
-    ticker = row.get("ticker", row.get("underlying_symbol"))
-    return isinstance(ticker, str) and ticker.upper() != source_ticker(page.symbol).upper()
+    found = row.get("ticker", row.get("underlying_symbol"))
+    return isinstance(found, str) and found.upper() != ticker
 
 
 def _alert(row: Row, symbol: str, at: datetime) -> FlowAlert:
@@ -104,7 +110,7 @@ def _print(row: Row, symbol: str, at: datetime) -> DarkPoolPrint:
         raise BadRowError("canceled")
     if row.get("trade_settlement") not in REGULAR_SETTLEMENT:
         raise BadRowError("settlement is not regular")
-    price, bid, ask = (_positive(row, name) for name in ("price", "nbbo_bid", "nbbo_ask"))
+    price, bid, ask = _positive(row, "price"), _positive(row, "nbbo_bid"), _positive(row, "nbbo_ask")
     if bid > ask:
         raise BadRowError("nbbo_bid is above nbbo_ask")
     size = _count(row, "size")
@@ -154,7 +160,7 @@ _PARSERS: Mapping[Endpoint, Callable[[Row, str, datetime], Fact]] = {
 
 
 def _object(row: object) -> Row:
-    if not isinstance(row, Mapping):
+    if not isinstance(row, dict):
         raise BadRowError("the row is not an object")
     return row
 
@@ -172,7 +178,7 @@ def _present(row: Row, name: str) -> object:
 
 def _text(row: Row, name: str) -> str:
     value = _present(row, name)
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, _TEXTS):
         raise BadRowError(f"{name} is not text")
     text = str(value)
     if not text.strip():
@@ -184,10 +190,8 @@ def _text(row: Row, name: str) -> str:
 
 def _number(row: Row, name: str) -> Decimal:
     """Read a number from text, an integer or a decimal: the source may send the same field as any of these."""
-    value = _present(row, name)
-    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
-        raise BadRowError(f"{name} is not a number")
-    text = str(value)
+    value = row.get(name)
+    text = value if type(value) is str else _number_text(row, name)
     if len(text) > LONGEST_NUMBER:
         raise BadRowError(f"{name} is longer than {LONGEST_NUMBER} characters")
     try:
@@ -199,21 +203,31 @@ def _number(row: Row, name: str) -> Decimal:
     return number
 
 
+def _number_text(row: Row, name: str) -> str:
+    value = _present(row, name)
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
+        raise BadRowError(f"{name} is not a number")
+    return str(value)
+
+
 def _not_negative(row: Row, name: str) -> Decimal:
     number = _number(row, name)
-    if number < 0:
+    if number < _ZERO:
         raise BadRowError(f"{name} is negative")
     return number
 
 
 def _positive(row: Row, name: str) -> Decimal:
-    number = _not_negative(row, name)
-    if not number:
-        raise BadRowError(f"{name} is zero")
-    return number
+    number = _number(row, name)
+    if number > _ZERO:
+        return number
+    raise BadRowError(f"{name} is negative" if number else f"{name} is zero")
 
 
 def _count(row: Row, name: str) -> int:
+    value = row.get(name)
+    if type(value) is int and 0 <= value <= _LARGEST_COUNT:
+        return value
     number = _not_negative(row, name)
     whole = int(number)
     if number != whole:
@@ -222,17 +236,17 @@ def _count(row: Row, name: str) -> int:
 
 
 def _right(text: str) -> Right:
-    lowered = text.lower()
-    if lowered not in ("call", "put"):
+    right = _RIGHTS.get(text.lower())
+    if right is None:
         raise BadRowError("type is neither call nor put")
-    return Right(lowered)
+    return right
 
 
 def _time(row: Row, name: str) -> datetime:
     """Read ISO text with an offset (T or a space before the time), or epoch seconds or milliseconds."""
     value = _present(row, name)
     try:
-        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        if isinstance(value, _EPOCHS) and not isinstance(value, bool):
             return datetime.fromtimestamp(float(value) / (1000 if value > 10**11 else 1), UTC)
         when = datetime.fromisoformat(str(value))
         if when.tzinfo is not None:
@@ -245,7 +259,7 @@ def _time(row: Row, name: str) -> datetime:
 
 def _past_time(row: Row, name: str, at: datetime) -> datetime:
     when = _time(row, name)
-    if (when - at).total_seconds() > FUTURE_TOLERANCE_S:
+    if when - at > FUTURE_TOLERANCE:
         raise BadRowError(f"{name} is in the future")
     return when
 

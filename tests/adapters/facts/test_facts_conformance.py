@@ -168,17 +168,19 @@ def test_what_is_learnt_after_a_moment_changes_nothing_known_at_it(learnt: list[
     """Both stores agree, and neither looks ahead, whichever facts come at whichever time."""
     with tempfile.TemporaryDirectory() as folder:
         real, short = SqliteFacts(Path(folder), MemoryEvents(), NOW), MemoryFacts()
-        whole = MemoryFacts()
+        whole, at = MemoryFacts(), minutes(moment)
         for minute, number in sorted(learnt):
             intakes = (
                 make_intake(Endpoint.FLOW_ALERTS, make_alert(str(number)), at=minutes(minute), foreign=number),
                 make_intake(Endpoint.IV_RANK, make_iv(DAY, str(minute)), at=minutes(minute)),
+                make_intake(Endpoint.MARKET_TIDE, make_tick("1", calls=minute), symbol=None, at=minutes(minute)),
             )
             for intake in intakes:
                 assert real.store(intake) == whole.store(intake)
                 if minute <= moment:
                     short.store(intake)
-            real.load(["AAPL"], DAY, minutes(minute))
-        at = minutes(moment)
+            for then in (minutes(minute), at):
+                assert real.load(["AAPL"], DAY, then) == whole.load(["AAPL"], DAY, then)
+                assert real.tide(DAY, then) == whole.tide(DAY, then)
         assert real.load(["AAPL"], DAY, at) == whole.load(["AAPL"], DAY, at) == short.load(["AAPL"], DAY, at)
         real.close()

@@ -23,17 +23,12 @@ from tradebot.model.flow import (
     Fact,
     FlowAlert,
     Intake,
-    IvRank,
     RejectedRow,
-    SessionGex,
-    SignedOiChange,
-    SignedPrint,
     TideTick,
 )
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Job, SymbolFacts, TideFacts
 from tradebot.ports.stores import Events
-from tradebot.signals import condense
 
 NEW_YORK = ZoneInfo("America/New_York")
 FACTS_KEPT = timedelta(days=20)
@@ -42,6 +37,8 @@ SAME_PASS = timedelta(days=1)
 RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 """How long after its first record a pass may be recorded again."""
 NO_SYMBOL = ""
+EVENTS = (FlowAlert, DarkPoolPrint, TideTick)
+NEVER_CHANGED = frozenset({Endpoint.FLOW_ALERTS, Endpoint.DARK_POOL})
 ALL = -1
 
 
@@ -100,13 +97,10 @@ class SqliteFacts:
 
     def load(self, symbols: Sequence[str], session: date, now: datetime) -> Mapping[str, SymbolFacts]:
         """Return what was known about each symbol at `now`: the session's events, and dated facts up to the session."""
-        known = self._known
-        if known is None or known.session != session or not known.symbols.issuperset(symbols):
-            known = self._known = KnownFacts(session, symbols)
+        known = self._read((*symbols, NO_SYMBOL), session)
         with self._guard(ValueError):
-            known.read(self._database)
             answers = self._last_alert_answers(symbols, now)
-        return {symbol: _symbol_facts(known, symbol, now, answers.get(symbol)) for symbol in symbols}
+        return {symbol: _answered(known.symbol_facts(symbol, now), answers.get(symbol)) for symbol in symbols}
 
     def last_answers(self, symbols: Sequence[str], now: datetime) -> Mapping[str, SymbolFacts]:
         """Return when each symbol's alerts were last fetched, as of `now`, with the reply's counts but not its rows."""
@@ -116,10 +110,7 @@ class SqliteFacts:
 
     def tide(self, session: date, now: datetime) -> TideFacts:
         """Return what was known about the market tide at `now`."""
-        known = KnownFacts(session, (NO_SYMBOL,))
-        with self._guard(ValueError):
-            known.read(self._database)
-        ticks = known.of(Endpoint.MARKET_TIDE, TideTick, NO_SYMBOL, now)
+        ticks = self._read((NO_SYMBOL,), session).of(Endpoint.MARKET_TIDE, TideTick, NO_SYMBOL, now)
         return TideFacts(tuple(sorted(ticks, key=lambda tick: (tick.at, tick.id))))
 
     def last_fetch(self, endpoint: Endpoint, symbol: str | None) -> datetime | None:
@@ -223,34 +214,41 @@ class SqliteFacts:
             self._database.execute("DELETE FROM cycles WHERE at < ?", (decisions,))
         self._known = None
 
+    def _read(self, symbols: Sequence[str], session: date) -> KnownFacts:
+        """Return what is known of at least these symbols for a session, with what any process has stored since."""
+        known = self._known
+        if known is None or known.session != session or not known.symbols.issuperset(symbols):
+            known = self._known = KnownFacts(session, symbols)
+        with self._guard(ValueError):
+            known.read(self._database)
+        return known
+
     def _changed_rows(self, intake: Intake) -> Iterator[tuple[str, ...]]:
         """Yield the facts that aren't stored yet or have changed; alerts and prints never change."""
-        stored = self._stored_bodies(intake)
+        symbol, known_at = intake.symbol or NO_SYMBOL, time_text(intake.at)
+        stored, once = self._stored_bodies(intake), intake.endpoint in NEVER_CHANGED
         for fact in intake.facts:
-            symbol, day = _place(fact)
-            if isinstance(fact, FlowAlert | DarkPoolPrint) and (symbol, fact.id) in stored:
+            if once and fact.id in stored:
                 continue
             body = json_text(pack(fact))
-            if stored.get((symbol, fact.id)) != body:
-                stored[symbol, fact.id] = body
-                yield intake.endpoint, symbol, fact.id, day.isoformat(), time_text(intake.at), body
+            if stored.get(fact.id) != body:
+                stored[fact.id] = body
+                yield intake.endpoint, symbol, fact.id, _day(fact).isoformat(), known_at, body
 
-    def _stored_bodies(self, intake: Intake) -> dict[tuple[str, str], str]:
-        places = [_place(fact) for fact in intake.facts]
-        if not places:
+    def _stored_bodies(self, intake: Intake) -> dict[str, str]:
+        if not intake.facts:
             return {}
-        days = [day for _, day in places]
         found = self._database.execute(
-            "SELECT symbol, id, body FROM facts WHERE endpoint = ? AND session BETWEEN ? AND ?"
-            " AND symbol IN (SELECT value FROM json_each(?)) ORDER BY sequence",
+            "SELECT id, body FROM facts WHERE endpoint = ? AND symbol = ?"
+            " AND session BETWEEN ? AND ? ORDER BY sequence",
             (
                 intake.endpoint,
-                min(days).isoformat(),
-                max(days).isoformat(),
-                json.dumps(sorted({symbol for symbol, _ in places})),
+                intake.symbol or NO_SYMBOL,
+                _day(min(intake.facts, key=_moment)).isoformat(),
+                _day(max(intake.facts, key=_moment)).isoformat(),
             ),
         )
-        return {(symbol, identity): body for symbol, identity, body in found}
+        return dict(found)
 
     def _last_alert_answers(self, symbols: Sequence[str], now: datetime) -> dict[str, tuple[Any, ...]]:
         found = self._database.execute(
@@ -309,25 +307,13 @@ class SqliteFacts:
         self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))
 
 
-def _place(fact: Fact) -> tuple[str, date]:
-    """Return the symbol and the New York date that a fact belongs to."""
-    if isinstance(fact, TideTick):
-        return NO_SYMBOL, fact.at.astimezone(NEW_YORK).date()
-    if isinstance(fact, FlowAlert | DarkPoolPrint):
-        return fact.symbol, fact.at.astimezone(NEW_YORK).date()
-    return fact.symbol, fact.date
+def _moment(fact: Fact) -> datetime | date:
+    return fact.at if isinstance(fact, EVENTS) else fact.date
 
 
-def _symbol_facts(known: KnownFacts, symbol: str, now: datetime, answer: Sequence[Any] | None) -> SymbolFacts:
-    facts = condense.symbol_facts(
-        symbol,
-        alerts=known.of(Endpoint.FLOW_ALERTS, FlowAlert, symbol, now),
-        prints=known.of(Endpoint.DARK_POOL, SignedPrint, symbol, now),
-        exposures=known.of(Endpoint.GREEK_EXPOSURE, SessionGex, symbol, now),
-        ranks=known.of(Endpoint.IV_RANK, IvRank, symbol, now),
-        oi_changes=known.of(Endpoint.OI_CHANGE, SignedOiChange, symbol, now),
-    )
-    return _answered(facts, answer)
+def _day(fact: Fact) -> date:
+    """Return the New York date that a fact belongs to."""
+    return fact.at.astimezone(NEW_YORK).date() if isinstance(fact, EVENTS) else fact.date
 
 
 def _answered(facts: SymbolFacts, answer: Sequence[Any] | None) -> SymbolFacts:

@@ -24,7 +24,8 @@ from tradebot.model.flow import (
     SignedPrint,
     TideTick,
 )
-from tradebot.signals.condense import lean
+from tradebot.model.record import SymbolFacts
+from tradebot.signals import condense
 
 KINDS: dict[Endpoint, type[Fact]] = {
     Endpoint.FLOW_ALERTS: FlowAlert,
@@ -57,6 +58,8 @@ class KnownFacts:
         self.symbols = frozenset(symbols)
         self._cursor = 0
         self._versions: dict[tuple[Endpoint, str], dict[str, Version]] = defaultdict(dict)
+        self._newest: dict[str, datetime] = {}
+        self._condensed: dict[str, SymbolFacts] = {}
 
     def read(self, database: sqlite3.Connection) -> None:
         """Read the rows stored since the last call."""
@@ -80,8 +83,28 @@ class KnownFacts:
         for (self._cursor, endpoint, symbol, identity, known_at, _), body in zip(rows, bodies, strict=True):
             place = Endpoint(endpoint)
             versions = self._versions[place, symbol]
-            fact = lean(unpack(KINDS[place], body))
-            versions[identity] = Version(_known_at(known_at), fact, versions.get(identity))
+            fact, at = condense.lean(unpack(KINDS[place], body)), _known_at(known_at)
+            versions[identity] = Version(at, fact, versions.get(identity))
+            self._newest[symbol] = max(at, self._newest.get(symbol, at))
+            self._condensed.pop(symbol, None)
+
+    def symbol_facts(self, symbol: str, now: datetime) -> SymbolFacts:
+        """Return what was known about one symbol at `now`; it is condensed again only if that has changed."""
+        newest = self._newest.get(symbol)
+        everything = newest is None or newest <= now
+        if everything and symbol in self._condensed:
+            return self._condensed[symbol]
+        facts = condense.symbol_facts(
+            symbol,
+            alerts=self.of(Endpoint.FLOW_ALERTS, FlowAlert, symbol, now),
+            prints=self.of(Endpoint.DARK_POOL, SignedPrint, symbol, now),
+            exposures=self.of(Endpoint.GREEK_EXPOSURE, SessionGex, symbol, now),
+            ranks=self.of(Endpoint.IV_RANK, IvRank, symbol, now),
+            oi_changes=self.of(Endpoint.OI_CHANGE, SignedOiChange, symbol, now),
+        )
+        if everything:
+            self._condensed[symbol] = facts
+        return facts
 
     def of(self, endpoint: Endpoint, kind: type[F], symbol: str, now: datetime) -> list[F]:
         """Return the facts known at `now`, each in the version known at that time."""
