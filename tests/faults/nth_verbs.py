@@ -62,7 +62,7 @@ LOOKS = (
 LINES = (
     *(Line(tuple(words.split())) for words in LOOKS),
     Line(("fetch-flow", "--force-slot")),
-    Line(("score", "--force-slot")),
+    Line(("score",)),
     Line(("reconcile",)),
     Line(("backup",)),
     Line(("halt",)),
