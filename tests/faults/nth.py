@@ -124,6 +124,7 @@ def meet_requests(watcher: Watcher) -> None:
     HTTPConnectionPool.urlopen = met  # type: ignore[method-assign]
     # Nobody waits between two tries: what is tried again is the same without.
     vars(http)["Retrying"] = lambda **named: Retrying(**{**named, "sleep": lambda seconds: None})
+    http._retrying.cache_clear()
 
 
 def failing(bot: Bot, verb: Verb, nth: int, *, lasting: bool, each: bool) -> Verb:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -200,3 +201,25 @@ def test_tries_are_counted_waits_grow_and_the_last_failure_is_told() -> None:
     assert len(tries) == 4
     assert waits == sorted(waits)
     assert 0 < sum(waits) < 8
+
+
+def test_a_read_within_a_read_and_one_in_another_thread_have_tries_of_their_own() -> None:
+    policy = RetryPolicy(attempts=3, sleep=lambda seconds: None)
+    tries: list[str] = []
+
+    def inner() -> str:
+        tries.append("inner")
+        if tries.count("inner") % 3:
+            raise RetryableError("not now")
+        return "read"
+
+    def outer() -> str:
+        tries.append("outer")
+        with ThreadPoolExecutor() as threads:
+            answers = {policy.run(inner), threads.submit(policy.run, inner).result()}
+        if tries.count("outer") < 3:
+            raise RetryableError("not now")
+        return answers.pop()
+
+    assert policy.run(outer) == "read"
+    assert (tries.count("outer"), tries.count("inner")) == (3, 18)

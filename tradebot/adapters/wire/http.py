@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -83,14 +84,19 @@ class RetryPolicy:
 
     def run(self, read: Callable[[], T]) -> T:
         """Return what `read` returns, trying again on RetryableError until the tries are used up."""
-        retrying = Retrying(
-            stop=stop_after_attempt(self.attempts) | stop_after_delay(self.total_s),
-            wait=wait_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s),
-            retry=retry_if_exception_type(RetryableError),
-            sleep=self.sleep,
-            reraise=True,
-        )
-        return retrying(read)
+        return _retrying(self)(read)
+
+
+@lru_cache(maxsize=4)
+def _retrying(policy: RetryPolicy) -> Retrying:
+    """Return what tries reads; its calls keep their tries to themselves, also in threads and within each other."""
+    return Retrying(
+        stop=stop_after_attempt(policy.attempts) | stop_after_delay(policy.total_s),
+        wait=wait_exponential(multiplier=policy.first_wait_s, max=policy.longest_wait_s),
+        retry=retry_if_exception_type(RetryableError),
+        sleep=policy.sleep,
+        reraise=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,7 @@ def decode(body: bytes) -> object:
     A number that is too long becomes NaN, so that it costs only its own row and not the whole answer.
     """
     try:
-        return json.loads(body.decode("utf-8"), parse_float=_decimal, parse_int=_integer, parse_constant=Decimal)
+        return _FROM_JSON(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise BodyError(f"the body is not JSON ({type(error).__name__})") from error
 
@@ -141,6 +147,9 @@ def _decimal(text: str) -> Decimal:
     except InvalidOperation:
         # The exponent is beyond what Decimal holds. It's no price or quantity, and the other rows are still good.
         return Decimal("NaN")
+
+
+_FROM_JSON = json.JSONDecoder(parse_float=_decimal, parse_int=_integer, parse_constant=Decimal).decode
 
 
 class BoundedSession:
