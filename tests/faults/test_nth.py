@@ -15,6 +15,8 @@ BOTS, DAYS = 64, 2
 """The bot of a number fails the call of that number on its first day, and the one 64 calls later on its second."""
 KINDS = {"file open", "file read", "file write", "file sync", "http send", "http reply"}
 KINDS |= {f"database {name}" for name in ("open", "read", "write", "sync")}
+RARE = {"file read"}
+"""Kinds so rare in a pass that only a campaign that fails each single call is sure to meet them."""
 
 pytestmark = pytest.mark.timeout(0 if SOAK else 300)
 
@@ -31,7 +33,7 @@ def test_no_call_of_a_pass_can_fail_without_a_clear_end_and_a_recovery(
     assert found["problems"] == []
     record_property("calls of a pass that failed", found["failed"])
     assert found["left"] <= 0, "a verb has more calls than were made to fail"
-    assert set(found["hit"]) >= KINDS
+    assert set(found["hit"]) >= (KINDS if flags else KINDS - RARE)
 
 
 if SOAK:
