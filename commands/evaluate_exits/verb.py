@@ -17,10 +17,19 @@ if TYPE_CHECKING:
     from tradebot.model.record import CandidateRecord
 
 
-def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False, entries_first: bool = False) -> Report:
+def run(
+    app: "App",
+    *,
+    by: str,
+    force_slot: bool = False,
+    dry_run: bool = False,
+    entries_first: bool = False,
+    noted: bool = False,
+) -> Report:
     """Run one pass of exits; exit 3 if permission was closed.
 
-    With `entries_first`, which a halt uses, cancel our entries before the books are checked.
+    With `entries_first`, which a halt uses, cancel our entries before the books are checked. With `noted`, the report
+    also says what exits ignore or handle differently than configured, which takes another look at the books.
     """
     from dataclasses import replace
 
@@ -45,7 +54,7 @@ def run(app: "App", *, by: str, force_slot: bool = False, dry_run: bool = False,
             return refused_report(app, "evaluate-exits", call)
         with recorded(app, call, clocks.now, dry_run=dry_run):
             data = pass_data(app, evaluate_exits(world, call, ended, clocks))
-        data = replace(data, notes=notes(app, clocks.now))
+        data = replace(data, notes=notes(app, clocks.now)) if noted else data
     code = pass_exit_code(data)
     return Report("evaluate-exits", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
@@ -92,5 +101,5 @@ def register(app: typer.Typer) -> None:
         Also cancels orders that have been working too long. Runs while halted too.
         """
         with opened_to_leave(state_dir, config) as bot:
-            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run)
+            report = run(bot, by=caller(), force_slot=force_slot, dry_run=dry_run, noted=True)
         finish(report, as_json)

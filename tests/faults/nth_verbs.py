@@ -29,6 +29,8 @@ from tradebot.adapters.state import state_folder
 from tradebot.errors import TradebotError
 
 KEPT = shutil.ignore_patterns("exchange")
+MOST_TURNS = 300
+"""How often a bot is used whose exchange goes on: its books grow, and with them the calls that read them."""
 
 
 class Line(NamedTuple):
@@ -104,11 +106,13 @@ def _type(folder: Path, words: tuple[str, ...], nth: int, lasting: bool, path: P
     return 0
 
 
-class Turn:
-    """All the turns of one verb."""
+class Turns:
+    """The turns of one verb with one bot, from the `nth` call on; then `nth` is the next, or None after the last."""
 
-    def __init__(self, typist: Typist, line: Line, *, lasting: bool) -> None:
-        self.hit = Counter[str]()
+    def __init__(self, typist: Typist, line: Line, nth: int, *, lasting: bool) -> None:
+        self.hit = 0
+        self.nth: int | None = nth
+        self._last = nth + MOST_TURNS if line.trades else NEVER
         self.words = tuple(tail(typist.folder) if word == "TAIL" else word for word in line.words)
         self._typist = typist
         self._line = line
@@ -122,14 +126,12 @@ class Turn:
             step(self._typist)
         self._keep(self._kept)
         usual = self._run(NEVER)
-        nth, failed = 0, True
-        while failed:
-            nth += 1
-            ended = self._run(nth)
-            failed = ended.call is not None
+        while self.nth is not None and self.nth < self._last:
+            ended = self._run(self.nth)
             if ended.call:
-                self.hit[" ".join(ended.call.split()[:2])] += 1
-                yield from (f"call {nth}, {ended.call}: {problem}" for problem in self._after(ended, usual))
+                self.hit += 1
+                yield from (f"call {self.nth}, {ended.call}: {problem}" for problem in self._after(ended, usual))
+            self.nth = self.nth + 1 if ended.call else None
         self._put_back(self._first)
 
     def _keep(self, place: Path) -> None:
@@ -164,17 +166,20 @@ class Turn:
 
 def played(lines: list[Line], *, lasting: bool) -> dict[str, Any]:
     """Play all the turns of these verbs; return what was done, and what was broken."""
-    hit, problems = dict[str, int](), list[str]()
-    with tempfile.TemporaryDirectory(prefix="verbs-") as root, sat_down_in(Path(root)) as typist:
-        for line in lines:
-            turn = Turn(typist, line, lasting=lasting)
-            problems += [f"{' '.join(turn.words)}: {problem}" for problem in turn.play()]
-            hit[" ".join(line.words)] = turn.hit.total()
-            print(f"{' '.join(line.words)}: {turn.hit.total()} calls failed", file=sys.stderr, flush=True)
-        try:
-            problems += [f"at the end: {problem}" for problem in broken_promises(typist)]
-        except AssertionError as failed:
-            problems.append(f"at the end: {failed}")
+    hit, problems = Counter[str](), list[str]()
+    for line in lines:
+        words = " ".join(line.words)
+        nth: int | None = 1
+        while nth is not None:
+            with tempfile.TemporaryDirectory(prefix="verbs-") as root, sat_down_in(Path(root)) as typist:
+                turns = Turns(typist, line, nth, lasting=lasting)
+                problems += [f"{words}: {problem}" for problem in turns.play()]
+                hit[words], nth = hit[words] + turns.hit, turns.nth
+                try:
+                    problems += [f"{words}, at the end: {problem}" for problem in broken_promises(typist)]
+                except AssertionError as failed:
+                    problems.append(f"{words}, at the end: {failed}")
+            print(f"{words}: {hit[words]} calls failed", file=sys.stderr, flush=True)
     return {"failed": hit, "problems": problems}
 
 
