@@ -46,11 +46,11 @@ NEVER_PROMISED = frozenset({Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOS
 
 
 def fetch_flow(
-    world: World, call: Call, clock: VenueClock, *, only_due: bool = True, wanted: Wanted = EVERYTHING
+    world: World, call: Call, clocks: ClockReading, *, only_due: bool = True, wanted: Wanted = EVERYTHING
 ) -> Fetched:
     """Fetch every flow endpoint that is due, store the good rows, count the rest, and record the pass and its quota."""
-    fetched = fetch_all(world, last_session(world.ledger, clock.now), clock.now, only_due=only_due, wanted=wanted)
-    cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clock.now, _mode(world), quota=fetched.quota)
+    fetched = fetch_all(world, last_session(world.ledger, clocks.now), clocks, only_due=only_due, wanted=wanted)
+    cycle = CycleRecord(call.cycle_id, call.job, call.session, call.slot, clocks.now, _mode(world), quota=fetched.quota)
     _record(world, cycle)
     return fetched
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jobs.claims import Refused
     from tradebot.app.wiring import App
     from tradebot.desk.fetching import Failure, Fetched, Wanted
-    from tradebot.model.bar import VenueClock
+    from tradebot.model.bar import ClockReading
     from tradebot.model.flow import Intake
     from tradebot.ports.world import Call, Progress
 
@@ -81,30 +81,29 @@ def run(
     named = bool(endpoints or symbols)
     with app.fetch_lock("fetch-flow"):
         # The pass lock is only for the claim: exits go on while the source is asked, however slowly it answers.
-        call, clock = in_turn(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
+        call, clocks = in_turn(app, "fetch-flow", lambda: _call(app, by, named, force_slot))
         if isinstance(call, Refused):
             return refused_report(app, "fetch-flow", call)
         world = app.world(progress=progress, proposing=False, with_flow=True)
-        fetched = fetch_flow(world, call, clock, only_due=not (named or force_slot), wanted=requests)
+        fetched = fetch_flow(world, call, clocks, only_due=not (named or force_slot), wanted=requests)
     data = _data(fetched)
     nothing = bool(fetched.failures) and not fetched.intakes
     code = ExitCode.UNAVAILABLE if nothing else ExitCode.DONE
     return Report("fetch-flow", data, lambda console: _render(console, data), code, app.mode_name, app.account_tail)
 
 
-def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, VenueClock]":
+def _call(app: "App", by: str, named: bool, force_slot: bool) -> "tuple[Call | Refused, ClockReading]":
     from commands.shared.clocks import require
-    from commands.shared.passes import begin
+    from commands.shared.passes import begin, both_clocks
     from jobs.claims import claim_by_hand
     from tradebot.model.record import Job
 
     if not named:
-        call, clocks = begin(app, Job.FETCH_FLOW, by, force=force_slot)
-        return call, clocks.clock
-    clock = app.reader.clock()
-    require(clock, app.second_time(), app.settings)
-    app.ensure_calendar(clock.now)
-    return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clock.now, by), clock
+        return begin(app, Job.FETCH_FLOW, by, force=force_slot)
+    clocks = both_clocks(app, Job.FETCH_FLOW, dry_run=True)
+    require(clocks.clock, clocks.second, app.settings)
+    app.ensure_calendar(clocks.now)
+    return claim_by_hand(app.ledger, Job.FETCH_FLOW, "named", clocks.now, by), clocks
 
 
 def _wanted_requests(app: "App", endpoints: "Sequence[str]", symbols: "Sequence[str]") -> "Wanted":
@@ -132,7 +131,7 @@ def _data(fetched: "Fetched") -> FlowFetched:
         calls=fetched.calls,
         not_due=fetched.skipped,
         new=fetched.new,
-        endpoints=tuple(_count(fetched.intakes, fetched.at)),
+        endpoints=tuple(_count(fetched.intakes)),
         failures=fetched.failures,
         given_up=fetched.given_up,
         quota_used_today=quota.used_today if quota else None,
@@ -141,7 +140,7 @@ def _data(fetched: "Fetched") -> FlowFetched:
     )
 
 
-def _count(intakes: "Iterable[Intake]", now: datetime) -> "Iterable[EndpointCount]":
+def _count(intakes: "Iterable[Intake]") -> "Iterable[EndpointCount]":
     from collections import Counter, defaultdict
 
     by_endpoint: dict[str, list[Intake]] = defaultdict(list)
@@ -159,7 +158,9 @@ def _count(intakes: "Iterable[Intake]", now: datetime) -> "Iterable[EndpointCoun
             duplicates=sum(answer.duplicates for answer in answers),
             rejected=dict(rejected),
             newest=newest,
-            newest_age_s=(now - newest).total_seconds() if isinstance(newest, datetime) else None,
+            newest_age_s=(max(answer.at for answer in answers) - newest).total_seconds()
+            if isinstance(newest, datetime)
+            else None,
         )
 
 

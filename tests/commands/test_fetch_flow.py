@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from commands.fetch_flow import verb as fetch_flow
 from commands.shared.surface import Report
@@ -46,6 +47,22 @@ def test_each_endpoint_tells_how_old_its_newest_row_is(bot: Bot) -> None:
     assert by_name["iv_rank"]["newest_age_s"] is None
     assert found["quota_used_today"] == found["calls"] == 11
     assert found["quota_left_this_minute"] > 0
+
+
+def test_rows_that_came_while_a_slow_source_was_asked_are_as_good_as_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with made(tmp_path / "state", "--symbols", "AAPL,MSFT,NVDA", "--sessions", "1") as path:
+        slow = Bot(path, capsys)
+        slow.says("exchange", "tick", "1h")
+        rules = "- {name: slow, when: {request: any flow}, what: {slow_answer: 20s}}"
+        assert requests.post(f"{slow.url}/exchange/v1/faults", data=rules, timeout=30).status_code == 200
+        found = slow.json("fetch-flow")
+        assert found["failures"] == []
+        by_name = {row["endpoint"]: row for row in found["endpoints"]}
+        assert {name: row["rejected"] for name, row in by_name.items() if "future" in str(row["rejected"])} == {}
+        assert by_name["dark_pool"]["newest"] > found["at"], "no row came while the source was asked"
+        assert all(row["newest_age_s"] is None or row["newest_age_s"] >= 0 for row in by_name.values())
 
 
 def test_what_is_named_is_asked_at_once_and_the_slot_is_left_alone(bot: Bot) -> None:

@@ -7,6 +7,7 @@ from tests.builders import DAY, NOW
 from tests.worlds import NAMES, Scene, call
 from tradebot.cycle import fetch_flow
 from tradebot.desk.fetching import MAX_FAILURES, Fetched
+from tradebot.model.bar import ClockReading
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.ports.world import World
@@ -23,7 +24,8 @@ def fresh(**changes: object) -> tuple[Scene, World]:
 
 
 def fetched(scene: Scene, world: World, *, only_due: bool = True) -> Fetched:
-    return fetch_flow(world, call(Job.FETCH_FLOW), scene.venue.clock(), only_due=only_due)
+    clocks = ClockReading(scene.venue.clock(), None, 0.0)
+    return fetch_flow(world, call(Job.FETCH_FLOW), clocks, only_due=only_due)
 
 
 def test_every_endpoint_is_asked_once_a_symbol_and_the_tide_once_for_all() -> None:
@@ -43,6 +45,29 @@ def test_an_endpoint_is_asked_again_only_when_its_interval_has_passed() -> None:
     again = fetched(scene, world)
     assert (again.calls, again.skipped) == (len(NAMES) + 1, len(NAMES))
     assert fetched(scene, world, only_due=False).calls == 2 * len(NAMES) + 1
+
+
+def test_an_answer_is_dated_by_the_time_it_came_and_due_again_by_when_its_fetch_began() -> None:
+    scene, world = fresh()
+    scene.ledger.claim_slot(Job.FETCH_FLOW, DAY, "open+1m", "test", NOW)
+    later = NOW + timedelta(seconds=90)
+    scene.flow.rows[(Endpoint.MARKET_TIDE, None)] = [TIDE | {"timestamp": later.isoformat()}]
+    found = fetched(scene, replace(world, stopwatch=lambda: 90.0))
+    assert {intake.at for intake in found.intakes} == {later}
+    assert (found.at, found.new, [intake.rejected for intake in found.intakes if intake.rejected]) == (NOW, 1, [])
+    assert (scene.facts.tide(DAY, NOW).ticks, len(scene.facts.tide(DAY, later).ticks)) == ((), 1)
+    scene.venue.now += timedelta(seconds=239)
+    assert fetched(scene, world).calls == 0
+    scene.venue.now += timedelta(seconds=1)
+    assert fetched(scene, world).calls == len(NAMES) + 1
+
+
+def test_a_source_that_says_when_it_answered_is_believed() -> None:
+    scene, world = fresh()
+    told = NOW + timedelta(minutes=7)
+    fetch = scene.flow.fetch
+    scene.flow.fetch = lambda *asked: replace(fetch(*asked), told_at=told)  # type: ignore[method-assign]
+    assert {intake.at for intake in fetched(scene, replace(world, stopwatch=lambda: 90.0)).intakes} == {told}
 
 
 def test_good_rows_are_stored_and_bad_ones_counted() -> None:

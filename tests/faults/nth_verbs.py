@@ -149,7 +149,7 @@ class Turns:
         again = run(self._typist.folder, self.words, NEVER, lasting=False)
         if self._line.trades and again.code not in (0, usual.code):
             # Whether the venue knows an order can only be told after a while.
-            self._typist.tick("2m")
+            self._typist.tick("6m")
             again = run(self._typist.folder, self.words, NEVER, lasting=False)
         if again.code not in (0, usual.code):
             yield f"the run after it ended with {again.code}, not {usual.code}: {again.said!r}"

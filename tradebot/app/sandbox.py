@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tradebot.app.settings import Settings
 
 ANSWER_TOOK = "x-exchange-answer-took"
+ANSWER_MADE_AT = "x-exchange-time"
 """The header in which the exchange says how many engine seconds an answer took."""
 
 

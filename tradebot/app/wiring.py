@@ -17,6 +17,7 @@ from tradebot.adapters.state.lock import WAIT_S
 from tradebot.adapters.state.send_lock import FolderSendLock
 from tradebot.adapters.state.state_folder import StateFolder
 from tradebot.adapters.state.turns import Turns
+from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import sandbox
@@ -185,7 +186,9 @@ class App:
                 "set UW_API_KEY in the environment or in .env; made-up flow never takes its place",
             )
         quota_file = self.folder.path / state_folder.FLOW_QUOTA
-        return UnusualWhales(url, self.secrets.uw_key, now=self.now, quota_file=quota_file, heard=self._heard)
+        return UnusualWhales(
+            url, self.secrets.uw_key, now=self.now, quota_file=quota_file, heard=self._heard, told_at=self._told_at
+        )
 
     @cached_property
     def engine(self) -> LockStepClock:
@@ -260,6 +263,12 @@ class App:
         took = answer.headers.get(sandbox.ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
         if took is not None:
             self.let_pass(float(took))
+
+    def _told_at(self, answer: Answer) -> datetime | None:
+        """Return when an answer of the embedded exchange came, in its time; None from any other service."""
+        made_at = answer.headers.get(sandbox.ANSWER_MADE_AT) if self.mode is Mode.SANDBOX else None
+        took = timedelta(seconds=float(answer.headers.get(sandbox.ANSWER_TOOK, 0)))
+        return parse_time(made_at) + took if made_at else None
 
     def now(self) -> datetime:
         """Return trading time, which is the venue's clock."""

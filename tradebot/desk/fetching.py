@@ -1,12 +1,14 @@
 """Fetch flow one call at a time, so that a failing endpoint affects nothing but itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from tradebot.errors import TemporaryError
+from tradebot.model.bar import ClockReading
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.flow import Endpoint, Intake, Quota
+from tradebot.model.record import Job
 from tradebot.ports.world import World
 from tradebot.signals.normalize import normalize
 
@@ -60,17 +62,23 @@ class Wanted:
 EVERYTHING = Wanted()
 
 
-def fetch_all(world: World, session: date, now: datetime, *, only_due: bool, wanted: Wanted = EVERYTHING) -> Fetched:
-    """Fetch each endpoint and symbol that is wanted and due, and store each answer as it arrives."""
+def fetch_all(
+    world: World, session: date, clocks: ClockReading, *, only_due: bool, wanted: Wanted = EVERYTHING
+) -> Fetched:
+    """Fetch each endpoint and symbol that is wanted and due, and store each answer as it arrives.
+
+    A fetch may take minutes, so each answer is dated by the time it came, and its rows are judged by that.
+    """
+    now = clocks.now
     requests = [request for request in _requests(world) if wanted.includes(*request)]
-    opened = next((session_hours.open for session_hours in world.ledger.sessions(session, session)), None)
-    due = [request for request in requests if not only_due or _due(world, *request, opened, now)]
+    is_due = _due(world, session, now)
+    due = [request for request in requests if not only_due or is_due(*request)]
     intakes: list[Intake] = []
     failures: list[Failure] = []
     new = in_a_row = 0
     quota: Quota | None = None
     for number, (endpoint, symbol) in enumerate(due, start=1):
-        answer = _ask(world, endpoint, symbol, session, now)
+        answer = _ask(world, endpoint, symbol, session, clocks)
         if isinstance(answer, Failure):
             failures.append(answer)
             in_a_row += 1
@@ -94,21 +102,32 @@ def _requests(world: World) -> Iterator[tuple[Endpoint, str | None]]:
             yield from ((endpoint, symbol) for symbol in world.rules.universe)
 
 
-def _due(world: World, endpoint: Endpoint, symbol: str | None, opened: datetime | None, now: datetime) -> bool:
-    """Return True if the interval has passed, or the session opened since the last fetch: old data isn't today's."""
-    last = world.facts.last_fetch(endpoint, symbol)
-    if last is None or (opened is not None and last < opened <= now):
-        return True
-    return (now - last).total_seconds() >= world.rules.poll_s[endpoint]
+def _due(world: World, session: date, now: datetime) -> Callable[[Endpoint, str | None], bool]:
+    """Return what tells whether a request is due: its interval has passed, or the session opened since it was made.
+
+    Intervals count from the start of a fetch, however late in it the answer came; old data isn't today's.
+    """
+    opened = next((session_hours.open for session_hours in world.ledger.sessions(session, session)), None)
+    starts = [claim.at for claim in world.ledger.slot_claims(session) if claim.job == Job.FETCH_FLOW]
+
+    def is_due(endpoint: Endpoint, symbol: str | None) -> bool:
+        last = world.facts.last_fetch(endpoint, symbol)
+        if last is None or (opened is not None and last < opened <= now):
+            return True
+        started = max((start for start in starts if start <= last), default=last)
+        return (now - started).total_seconds() >= world.rules.poll_s[endpoint]
+
+    return is_due
 
 
 def _ask(
-    world: World, endpoint: Endpoint, symbol: str | None, session: date, now: datetime
+    world: World, endpoint: Endpoint, symbol: str | None, session: date, clocks: ClockReading
 ) -> tuple[Intake, Quota] | Failure:
     try:
         page = world.flow.fetch(endpoint, symbol, session)
     except TemporaryError as failed:
         details = {"endpoint": endpoint.value, "message": failed.message}
-        world.events.emit(SystemEvent(now, "flow", "fetch_failed", Severity.WARN, symbol, details))
+        world.events.emit(SystemEvent(clocks.now, "flow", "fetch_failed", Severity.WARN, symbol, details))
         return Failure(endpoint, symbol, failed.message)
-    return normalize(page, now), page.quota
+    elapsed = timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
+    return normalize(page, page.told_at or clocks.now + elapsed), page.quota

@@ -201,12 +201,16 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class FlowPage:
-    """One reply from a flow source, with its rows as they came: JSON objects, or whatever was there instead."""
+    """One reply from a flow source, with its rows as they came: JSON objects, or whatever was there instead.
+
+    `told_at` is when the source says it answered; only the embedded exchange, whose time isn't ours, does so.
+    """
 
     endpoint: Endpoint
     symbol: str | None
     rows: tuple[object, ...]
     quota: Quota
+    told_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from tradebot.app.loading import Options
 from tradebot.app.wiring import opened
 from tradebot.desk.fetching import Fetched, fetch_all
 from tradebot.errors import ExitCode
+from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowAlert
 
 BAD_SYMBOL = "AAPL"
@@ -87,7 +88,8 @@ def fetched(wire: Wire, *bad: Scripted, policy: RetryPolicy = AT_ONCE) -> Pass:
     wire.script = answer
     scene = Scene(facts=MemoryFacts())
     flow = UnusualWhales(wire.url, "token", now=lambda: NOW, bounds=QUICK, policy=policy)
-    found = fetch_all(replace(scene.world(), flow=flow), DAY, NOW, only_due=False)
+    clocks = ClockReading(scene.venue.clock(), None, 0.0)
+    found = fetch_all(replace(scene.world(), flow=flow), DAY, clocks, only_due=False)
     others = [symbol for symbol in NAMES if symbol != BAD_SYMBOL]
     assert [len(scene.facts.load([symbol], DAY, NOW)[symbol].alerts) for symbol in others] == [1] * len(others)
     return Pass(found, scene.facts, sum(asked.query["ticker_symbol"] == BAD_SYMBOL for asked in wire.asked))

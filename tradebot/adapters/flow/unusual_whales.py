@@ -38,7 +38,7 @@ class UnusualWhales:
 
     `now` returns trading time. It is only used when the daily allowance is spent: until the allowance renews at 20:00
     New York time, calls fail without sending a request. `quota_file` keeps what is left for the next process. `heard`
-    gets each answer before it is used.
+    gets each answer before it is used. `told_at` returns when an answer was made, if that can be told from it.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class UnusualWhales:
         now: Callable[[], datetime],
         quota_file: Path | None = None,
         heard: Callable[[Answer], None] = lambda answer: None,
+        told_at: Callable[[Answer], datetime | None] = lambda answer: None,
         bounds: Bounds | None = None,
         policy: RetryPolicy | None = None,
     ) -> None:
@@ -57,6 +58,7 @@ class UnusualWhales:
         self._base_url = base_url
         self._now = now
         self._heard = heard
+        self._told_at = told_at
         self._bounds = bounds or Bounds()
         self._policy = policy or RetryPolicy()
         self._session = BoundedSession(self._bounds)
@@ -71,7 +73,7 @@ class UnusualWhales:
         quota = quota_of(answer.headers)
         if answer.status == 429:
             raise self._too_many(path, answer, quota)
-        return FlowPage(endpoint, symbol, rows_of(path, answer), quota)
+        return FlowPage(endpoint, symbol, rows_of(path, answer), quota, self._told_at(answer))
 
     def _ask(self, path: str, params: Mapping[str, str]) -> Answer:
         self._kept.take()

@@ -22,6 +22,8 @@ _TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 _BEARER = re.compile(r"Bearer +\S+", re.IGNORECASE)
 _DAILY_LIMIT = 50_000
 _DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
+_TIME = "x-exchange-time"
+"""The header that says at which engine time an answer was made; no real service sends it."""
 _UNCAPPED = "1000000"
 _ALERT_WINDOW = 7 * DAY
 _DEFAULT_IV_DAYS = 5
@@ -78,6 +80,7 @@ class Quota:
             "x-uw-minute-req-counter": str(self._minute_count),
             "x-uw-req-per-minute-remaining": _UNCAPPED,
             "x-uw-req-per-minute-reset": str((MINUTE - now_us % MINUTE) // 1000),
+            _TIME: rfc3339(now_us),
         }
 
 
