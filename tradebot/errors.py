@@ -79,3 +79,7 @@ class TemporaryError(TradebotError):
 
     code = ExitCode.UNAVAILABLE
     retryable = True
+
+
+class AllowanceSpentError(TemporaryError):
+    """Raised when a source's allowance for the day is used up, so that nothing else needs to be asked today."""

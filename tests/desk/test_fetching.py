@@ -7,8 +7,9 @@ from tests.builders import DAY, NOW
 from tests.worlds import NAMES, Scene, call
 from tradebot.cycle import fetch_flow
 from tradebot.desk.fetching import MAX_FAILURES, Fetched
+from tradebot.errors import AllowanceSpentError
 from tradebot.model.bar import ClockReading
-from tradebot.model.flow import Endpoint
+from tradebot.model.flow import Endpoint, FlowPage
 from tradebot.model.record import Job
 from tradebot.ports.world import World
 
@@ -93,6 +94,18 @@ def test_a_source_that_fails_again_and_again_is_left_for_the_next_slot() -> None
     scene.flow.down = set(Endpoint)
     found = fetched(scene, world)
     assert (len(scene.flow.asked), found.given_up, found.calls) == (MAX_FAILURES, True, MAX_FAILURES)
+
+
+def test_a_source_whose_allowance_is_spent_is_asked_for_nothing_more() -> None:
+    scene, world = fresh()
+
+    def spent(*request: object) -> FlowPage:
+        scene.flow.asked.append(request[:2])  # type: ignore[arg-type]
+        raise AllowanceSpentError("the day's allowance is used up")
+
+    scene.flow.fetch = spent  # type: ignore[method-assign,assignment]
+    found = fetched(scene, world)
+    assert (len(scene.flow.asked), len(found.failures), found.given_up) == (1, 1, False)
 
 
 def test_a_dry_run_asks_and_stores_nothing() -> None:

@@ -113,9 +113,9 @@ def _endpoint(answers: Answers, evidence: Evidence) -> Item:
     found = f"oldest {span(max(age_s, 0.0))} of {span(limit_s)}; {counted(answers.received, 'row')}, {bad:,} bad"
     late = age_s > limit_s or answers.answered < answers.wanted
     believed = not answers.received or bad / answers.received <= rules.limits.max_foreign_share
-    if not believed or (late and moment.is_open and answers.endpoint is Endpoint.FLOW_ALERTS):
+    if answers.endpoint is Endpoint.FLOW_ALERTS and (not believed or (late and moment.is_open)):
         return judged(place, look, moment.now, State.FAIL, f"{found}: this closes entries", FETCH)
-    return judged(place, look, moment.now, State.WARN if late else State.OK, found, FETCH)
+    return judged(place, look, moment.now, State.OK if believed and not late else State.WARN, found, FETCH)
 
 
 def _oldest_allowed_s(endpoint: Endpoint, evidence: Evidence) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from tradebot.errors import TemporaryError
+from tradebot.errors import AllowanceSpentError, TemporaryError
 from tradebot.model.bar import ClockReading
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.model.flow import Endpoint, Intake, Quota
@@ -18,11 +18,12 @@ MAX_FAILURES = 3
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A call that returned no data, with the source's message."""
+    """A call that returned no data, with the source's message; `lasting` if no other call would fare better today."""
 
     endpoint: Endpoint
     symbol: str | None
     message: str
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def fetch_all(
             in_a_row, new = 0, new + (0 if world.dry_run else world.facts.store(intake))
             intakes.append(intake)
         world.progress(number, len(due))
-        if in_a_row == MAX_FAILURES:
+        if in_a_row == MAX_FAILURES or (failures and failures[-1].lasting):
             break
     given_up = in_a_row == MAX_FAILURES
     calls = len(intakes) + len(failures)
@@ -128,6 +129,6 @@ def _ask(
     except TemporaryError as failed:
         details = {"endpoint": endpoint.value, "message": failed.message}
         world.events.emit(SystemEvent(clocks.now, "flow", "fetch_failed", Severity.WARN, symbol, details))
-        return Failure(endpoint, symbol, failed.message)
+        return Failure(endpoint, symbol, failed.message, isinstance(failed, AllowanceSpentError))
     elapsed = timedelta(seconds=world.stopwatch() - clocks.stopwatch_s)
     return normalize(page, page.told_at or clocks.now + elapsed), page.quota

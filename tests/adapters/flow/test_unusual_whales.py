@@ -145,7 +145,7 @@ def test_a_spent_day_is_not_asked_again_before_eight_in_the_evening_in_new_york(
     client = UnusualWhales(wire.url, "token", now=lambda: times.pop(0), bounds=QUICK, policy=AT_ONCE)
     wire.answer(Scripted(429, headers={"x-uw-daily-req-count": "100", "x-uw-token-req-limit": "100"}), EMPTY)
     for _ in range(2):
-        with pytest.raises(TemporaryError, match="2026-11-21T01:00:00"):
+        with pytest.raises(TemporaryError, match="2026-11-20 20:00 New York time"):
             client.fetch(Endpoint.IV_RANK, "AAPL", SESSION)
     assert len(wire.asked) == 1
     assert client.fetch(Endpoint.IV_RANK, "AAPL", SESSION).rows == ()

@@ -21,7 +21,7 @@ from tradebot.adapters.wire.http import (
     exchange,
     printable,
 )
-from tradebot.errors import ExitCode, OperatorError, TemporaryError
+from tradebot.errors import AllowanceSpentError, ExitCode, OperatorError, TemporaryError
 from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint, FlowPage, Quota
 
 UNUSUAL_WHALES_URL = "https://api.unusualwhales.com"
@@ -110,9 +110,9 @@ class UnusualWhales:
         )
 
 
-def _day_spent(path: str, until: datetime) -> TemporaryError:
-    return TemporaryError(
-        f"GET {path}: today's allowance is used up until {until.isoformat()} (20:00 New York)",
+def _day_spent(path: str, until: datetime) -> AllowanceSpentError:
+    return AllowanceSpentError(
+        f"GET {path}: the day's allowance is used up until {until.astimezone(_NEW_YORK):%Y-%m-%d %H:%M} New York time",
         "Wait until then, or fetch fewer symbols per day.",
     )
 
