@@ -61,8 +61,10 @@ def run(app: "App", *, only_list: bool = False) -> Report:
 
     made, hashed = None, Hashed()
     if not only_list:
+        # Exits don't wait for a copy of large books: the lock is only for the check of these.
         with app.pass_lock("backup"):
-            found = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
+            pass
+        found = backups.make(app.folder, BY_HAND, datetime.now(UTC), hashed)
         made = Copy(found.path.name, str(found.path), found.record, found.intents, found.fills, found.bytes)
     broken = tuple(Damaged(*found) for found in backups.damaged(app.folder.path, hashed))
     data = Backups(made, tuple(path.name for path in backups.places(app.folder.path)), broken)
@@ -91,6 +93,8 @@ def of_ended_session(app: "App", now: datetime) -> bool:
     try:
         made = backups.of_session(app.folder, session, datetime.now(UTC), hashed)
     except TradebotError as failed:
+        if failed.code is ExitCode.ANOTHER_INSTANCE:
+            return False
         details = {"session": session.isoformat(), "found": failed.message}
         app.events.emit(SystemEvent(now, "backup", "failed", Severity.WARN, None, details))
         return True

@@ -4,11 +4,14 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests import forked
 from tests.adapters.ledger.by_hand import edit
 from tests.bot import Bot, log, made, second_session
+from tradebot.adapters.recovery import backups
 from tradebot.adapters.state import lock
 from tradebot.exchange import process
 
@@ -94,6 +97,19 @@ def test_each_ended_session_was_copied_by_itself(bot: Bot) -> None:
     assert name.endswith("session-2026-11-16")
     said = bot.says("events", "--json").out
     assert "backup" in said
+
+
+def test_exits_go_on_while_a_backup_is_made(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_through, said = backups._read_through, list[int]()
+
+    def meanwhile(*given: Any) -> backups.Backup:
+        said.append(forked.run(["evaluate-exits", "--force-slot", "--state-dir", str(bot.folder)]).returncode)
+        return read_through(*given)
+
+    monkeypatch.setattr(backups, "_read_through", meanwhile)
+    made = bot.json("backup")["made"]
+    assert said == [0]
+    shutil.rmtree(bot.folder / "backups" / made["name"])
 
 
 def test_a_backup_is_made_and_put_back(bot: Bot) -> None:

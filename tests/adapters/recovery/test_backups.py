@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.recovery import backup_parts, backups, quarantine, rebuild
 from tradebot.adapters.recovery.backups import Backup
 from tradebot.adapters.state.state_folder import StateFolder
-from tradebot.errors import DamagedBooksError, OperatorError
+from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 
 BOTH = ("ledger.db", "journal.jsonl")
 
@@ -54,6 +56,24 @@ def test_a_backup_between_two_writes_of_another_is_of_one_moment(folder: StateFo
     writer.join()
     for copy in made:
         assert backups.verified(folder, copy.path.name) == copy
+
+
+def test_two_backups_at_once_are_made_one_by_one(folder: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_through, refused = backups._read_through, list[TradebotError]()
+
+    def meanwhile(*given: Any) -> Backup:
+        for again in (partial(backups.make, folder, "second"), partial(backups.of_session, folder, DAY)):
+            with pytest.raises(TradebotError) as error:
+                again(NOW)
+            refused.append(error.value)
+        return read_through(*given)
+
+    monkeypatch.setattr(backups, "_read_through", meanwhile)
+    made = backups.make(folder, "first", NOW)
+    assert [error.code for error in refused] == [ExitCode.ANOTHER_INSTANCE] * 2
+    monkeypatch.undo()
+    assert backups.verified(folder, made.path.name) == made
+    assert backups.make(folder, "second", NOW).record == made.record
 
 
 def part_of(made: Backup, name: str) -> Path:

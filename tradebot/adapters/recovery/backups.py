@@ -35,7 +35,7 @@ from tradebot.adapters.state.state_folder import (
     make_folder,
     sync_folder,
 )
-from tradebot.errors import DamagedBooksError, OperatorError
+from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TradebotError
 
 KEPT = 30
 """How many session backups are kept; the ones a person asked for stay until a person deletes them."""
@@ -76,12 +76,17 @@ class End(NamedTuple):
 
 
 def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = None) -> Backup:
-    """Copy the books, verify the copy, and only then give it its name; the caller holds the pass lock.
+    """Copy the books, verify the copy, and only then give it its name; passes may go on meanwhile.
 
     Whatever the previous backup holds already is not stored again. The digests of the parts read for that go into
     `hashed`, so that `damaged` need not read them again. OperatorError if the disk refuses, DamagedBooksError if the
-    copy is not sound.
+    copy is not sound, TradebotError (exit 6) if another process is making a backup.
     """
+    with _alone(folder.path / BACKUPS):
+        return _make(folder, what, at, hashed)
+
+
+def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -> Backup:
     root = folder.path / BACKUPS
     place, draft = _unused_name(root / f"{stamp(at)}-{what}"), root / DRAFT
     try:
@@ -104,6 +109,25 @@ def make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None = N
     except OSError as error:
         raise cannot_write(root, error) from error
     return found
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Keep other processes from making or removing backups; TradebotError (exit 6) if one is doing so."""
+    try:
+        if not root.is_dir():
+            make_folder(root)
+        # The folder may be a link to another disk.
+        with _locked(root.resolve()):
+            yield
+    except BlockingIOError as error:
+        raise TradebotError(
+            "Another tradebot is making a backup of this bot.",
+            "Wait for it to finish: tradebot backup --list shows it then.",
+            code=ExitCode.ANOTHER_INSTANCE,
+        ) from error
+    except OSError as error:
+        raise cannot_write(root, error) from error
 
 
 def _forget_scratch(root: Path) -> None:
@@ -155,15 +179,19 @@ def _keep(root: Path, draft: Path, name: str, before: Mapping[str, Recipe], hash
 
 
 def of_session(folder: StateFolder, session: date, at: datetime, hashed: Hashed | None = None) -> Backup | None:
-    """Back up a session that has ended, once, and delete the oldest session backups; None if it has a backup."""
+    """Back up a session that has ended, once, and delete the oldest session backups; None if it has a backup.
+
+    Raises as `make` does.
+    """
     name = f"{SESSION}{session.isoformat()}"
     if any(path.name.endswith(f"-{name}") for path in places(folder.path)):
         return None
-    backup = make(folder, name, at, hashed)
-    for old in [path for path in places(folder.path) if f"-{SESSION}" in path.name][KEPT:]:
-        with around("backups.forget_old"):
-            shutil.rmtree(old, ignore_errors=True)
-    _forget_parts(folder.path / BACKUPS, places(folder.path))
+    with _alone(folder.path / BACKUPS):
+        backup = _make(folder, name, at, hashed)
+        for old in [path for path in places(folder.path) if f"-{SESSION}" in path.name][KEPT:]:
+            with around("backups.forget_old"):
+                shutil.rmtree(old, ignore_errors=True)
+        _forget_parts(folder.path / BACKUPS, places(folder.path))
     return backup
 
 
