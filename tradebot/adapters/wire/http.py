@@ -45,6 +45,9 @@ WHY: Mapping[str, str] = {
     "ReadTimeoutError": "it took too long",
     "DecodeError": "the answer can't be unpacked",
     "SSLError": "no trusted connection, its certificate can't be verified",
+    "ProtocolError": "the answer isn't valid HTTP",
+    "InvalidHeader": "a header isn't valid HTTP",
+    "LocationParseError": "the address isn't valid",
 }
 """Plain words for the libraries' errors, by class name; the innermost error listed here counts."""
 NETWORK = "Check this machine's network and the service's status page, then try again."
