@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MB = 1_000_000
-ALWAYS, BY_HAND = "always", "until you delete it"
+ALWAYS, BY_HAND, IN_PLACE = "always", "until you delete it", "overwritten in place"
 
 
 class Retention(NamedTuple):
@@ -36,20 +36,20 @@ RETENTIONS = (
     Retention("journal", ("journal.jsonl", "journal.torn-*"), "a second copy of money records", ALWAYS, money=True),
     Retention(
         "earlier ledgers",
-        ("ledger.db-version-*",),
+        ("ledger.db-version-?", "ledger.db-version-?.?"),
         "the ledger before each upgrade",
         f"the first {MOST_COPIES - 1} and the last of each version",
         money=True,
     ),
     Retention(
         "facts",
-        ("facts.db*",),
+        ("facts.db", "facts.db-*"),
         "answers of flow sources; decisions of passes",
         f"{FACTS_KEPT.days} days; decisions {DECISIONS_KEPT.days} days",
     ),
     Retention(
         "events",
-        ("system_events.jsonl*",),
+        ("system_events.jsonl", "system_events.jsonl.?"),
         "operational events",
         f"{events.KEPT + 1} files of {events.MAX_BYTES // MB} MB",
     ),
@@ -62,15 +62,24 @@ RETENTIONS = (
     Retention("quarantine", ("quarantine/**/*",), "damaged or replaced books", BY_HAND, money=True),
     Retention("plans", ("plans/**/*",), "proposed reconcile plans", BY_HAND),
     Retention("exchange", ("exchange/**/*",), "the embedded exchange's market and log", "as long as the sandbox"),
-    Retention("latch", ("ARMED", "HALT*"), "whether entries are allowed", "until unhalt or halt"),
+    Retention("latch", ("ARMED", "HALT"), "whether entries are allowed", "until unhalt or halt"),
     Retention(
         "marks",
         ("state.id", "books.checked", "sending", "lock", "*.lock"),
         "whose folder this is, and who works on it",
-        "overwritten in place",
+        IN_PLACE,
     ),
+    Retention("quota", ("flow.quota",), "what is left of the flow source's quota", IN_PLACE),
     Retention("configuration", ("tradebot.yaml",), "your settings", BY_HAND),
-    Retention("moved aside", ("aside-*/**/*", "*.aside", "rebuilding/**/*"), "what was in the way", BY_HAND),
+    Retention(
+        "moved aside",
+        (
+            *("aside-*/**/*", "*.aside", "*.aside/**/*", "*.damaged-*", "HALT.*.taken", "HALT.*.taken/**/*"),
+            *("rebuilding/**/*", "*.new"),
+        ),
+        "what was damaged, in the way, or cut short",
+        BY_HAND,
+    ),
 )
 """Every store, with how long what it holds is kept; RUNBOOK.md says the same."""
 
@@ -108,7 +117,7 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[tuple[int, float
 
 def show(console: "Console", data: Stores) -> None:
     """Print a row per store, and the size of all."""
-    table = Table("store", number("MB"), sentence("holds"), sentence("kept"), f"oldest {zone()}")
+    table = Table("store", number("MB"), sentence("holds"), sentence("kept"), f"oldest file written {zone()}")
     for store in data.stores:
         oldest = stamp(store.oldest) if store.oldest else ""
         table.row(store.name, f"{store.bytes / MB:,.1f}", store.holds, store.kept, oldest)

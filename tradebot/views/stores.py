@@ -6,10 +6,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One store: its files, what they hold, how long that is kept, their size in bytes, and when the oldest was made.
+    """One store: its files, what they hold, how long that is kept, their size in bytes, and how old they are.
 
-    `oldest` is the oldest file's last change, None if there is no file. `money` is True for records of money, which
-    are never deleted.
+    `oldest` is when the file that hasn't been written for the longest time was last written, None if there is no file:
+    of a store with one file that grows, that is its last change. `money` is True for records of money, which are never
+    deleted.
     """
 
     name: str

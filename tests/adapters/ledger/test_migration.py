@@ -5,8 +5,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -267,35 +268,55 @@ def test_books_of_today_go_through_the_same_words_unchanged(tmp_path: Path) -> N
     assert {**facts(folder.path), "states": []} == {**told, "states": []}
 
 
-def test_nobody_brings_books_up_under_another_process_that_works_on_them(older: Path) -> None:
-    before = (older / "ledger.db").read_bytes()
-    program = (
-        "import sys; from pathlib import Path; from tradebot.adapters.state import lock\n"
-        "with lock.hold(Path(sys.argv[1]), 'serve', name=lock.SERVE_LOCK): print('held', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, str(older)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
+PROGRAM = """
+import json, sys; from pathlib import Path; from tradebot.adapters.state import lock
+folder, name, earlier = Path(sys.argv[1]), sys.argv[2], sys.argv[3] == 'earlier'
+with lock.hold(folder, 'serve', name=name):
+    if earlier:
+        note = json.loads((folder / name).read_text())
+        del note['ledger']
+        (folder / name).write_text(json.dumps(note))
+    print('held', flush=True); sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_by_another(folder: Path, name: str, version: str) -> Iterator["subprocess.Popen[str]"]:
+    """Let another process hold a lock, as this version of the program does or an `earlier` one."""
+    command = [sys.executable, "-c", PROGRAM, str(folder), name, version]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
+        yield other
+
+
+LOCKS = pytest.mark.parametrize("name", [lock.SERVE_LOCK, lock.FETCH_LOCK, lock.LOCK])
+
+
+@LOCKS
+def test_nobody_brings_books_up_under_an_earlier_version_that_works_on_them(older: Path, name: str) -> None:
+    before = (older / "ledger.db").read_bytes()
+    with held_by_another(older, name, "earlier"):
         with pytest.raises(TradebotError, match="another tradebot is working on it: serve") as refused:
-            SqliteLedger.open(older, ACCOUNT)
+            SqliteLedger.open(older, ACCOUNT, patience_s=0.1)
         assert refused.value.code is ExitCode.ANOTHER_INSTANCE
         assert (older / "ledger.db").read_bytes() == before
-        other.communicate()
     with lock.hold(older, "reconcile"):
         SqliteLedger.open(older, ACCOUNT).close()
     assert version(older / "ledger.db") == ledger_migration.VERSION
 
 
-def test_books_that_went_back_to_an_old_version_are_copied_beside_the_first_copy(older: Path) -> None:
-    was, old = version(older / "ledger.db"), (older / "ledger.db").read_bytes()
-    journal = (older / "journal.jsonl").read_bytes()
-    for _ in range(2):
-        (older / "ledger.db").write_bytes(old)
-        (older / "journal.jsonl").write_bytes(journal)
+def test_books_are_brought_up_once_an_earlier_version_is_done_with_them(older: Path) -> None:
+    with held_by_another(older, lock.LOCK, "earlier") as other:
+        end = threading.Timer(0.3, lambda: other.stdin and other.stdin.close())
+        end.start()
         SqliteLedger.open(older, ACCOUNT).close()
-    assert {path.name for path in older.glob(f"ledger.db-version-{was}*")} == {
-        f"ledger.db-version-{was}",
-        f"ledger.db-version-{was}.2",
-    }
+        end.join()
+    assert version(older / "ledger.db") == ledger_migration.VERSION
+
+
+@LOCKS
+def test_nothing_needs_to_be_stopped_that_can_read_the_upgraded_books(older: Path, name: str) -> None:
+    with held_by_another(older, name, "this"):
+        SqliteLedger.open(older, ACCOUNT, patience_s=0.0).close()
+    assert version(older / "ledger.db") == ledger_migration.VERSION

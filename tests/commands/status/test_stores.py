@@ -1,6 +1,8 @@
 """`tradebot status --stores`: every file belongs to a store, whose retention the runbook documents."""
 
+import os
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from commands.status.stores import RETENTIONS, show, stores_of
 from tests.adapters.ledger import old_books, version_4
 from tests.bot import Bot, second_session
 from tradebot.adapters.ledger.ledger import SqliteLedger
+from tradebot.adapters.state import state_folder
 
 RUNBOOK = Path(__file__).parents[3] / "docs" / "RUNBOOK.md"
 
@@ -41,6 +44,48 @@ def test_the_copy_kept_before_an_upgrade_is_shown_as_money(tmp_path: Path) -> No
     SqliteLedger.open(folder).close()
     (earlier,) = [store for store in stores_of(folder).stores if store.name == "earlier ledgers"]
     assert (earlier.money, earlier.files) == (True, 1)
+
+
+@pytest.mark.parametrize(
+    ("store", "names"),
+    [
+        ("ledger", ("ledger.db", "ledger.db-journal")),
+        ("journal", ("journal.jsonl", "journal.torn-1")),
+        ("earlier ledgers", ("ledger.db-version-4", "ledger.db-version-4.2")),
+        ("facts", ("facts.db", "facts.db-wal", "facts.db-shm")),
+        ("events", ("system_events.jsonl", "system_events.jsonl.5")),
+        ("latch", ("ARMED", "HALT")),
+        ("marks", ("state.id", "books.checked", "sending", "lock", "serve.lock", "fetch.lock", "setup.lock")),
+        ("quota", (state_folder.FLOW_QUOTA,)),
+        ("configuration", ("tradebot.yaml",)),
+        ("moved aside", ("facts.db.damaged-1", "facts.db.damaged-2-wal", "facts.db.damaged-2-shm")),
+        ("moved aside", ("facts.db.aside", "ledger.db.aside/x", "system_events.jsonl.aside", "aside-1/state.id")),
+        ("moved aside", ("HALT.0123456789abcdef.taken", "HALT.1.taken/x", "HALT.2.new", "ledger.db-version-4.2.new")),
+    ],
+)
+def test_each_file_belongs_to_one_store_that_says_how_long_it_is_kept(
+    tmp_path: Path, store: str, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"12345")
+    found = stores_of(tmp_path)
+    assert [(one.name, one.files, one.bytes) for one in found.stores] == [(store, len(names), 5 * len(names))]
+    assert found.bytes == 5 * len(names)
+
+
+def test_every_file_that_the_bot_writes_belongs_to_a_store(tmp_path: Path) -> None:
+    for name in (*state_folder.OWN_FILES, *state_folder.LOCKS):
+        (tmp_path / name).write_bytes(b"1")
+    assert sum(one.files for one in stores_of(tmp_path).stores) == len(state_folder.OWN_FILES + state_folder.LOCKS)
+
+
+def test_a_file_is_as_old_as_its_last_change(tmp_path: Path) -> None:
+    for name, at in (("journal.torn-1", 1_000), ("journal.jsonl", 2_000)):
+        (tmp_path / name).write_bytes(b"1")
+        os.utime(tmp_path / name, (at, at))
+    (journal,) = stores_of(tmp_path).stores
+    assert journal.oldest == datetime.fromtimestamp(1_000, UTC)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -16,13 +16,13 @@ from typing import Any
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.ledger import sums as ledger_sums
 from tradebot.adapters.state.plain_files import create_draft
-from tradebot.adapters.state.state_folder import REBUILD, sync_folder
+from tradebot.adapters.state.state_folder import LEDGER_VERSION, REBUILD, sync_folder
 from tradebot.adapters.text import earlier_words
 from tradebot.adapters.text.canonical import json_text
 from tradebot.errors import DamagedBooksError
 
 Facts = Callable[[Mapping[str, Any]], dict[str, Any]]
-VERSION = 5
+VERSION = LEDGER_VERSION
 BEFORE_FACTS, BEFORE_CHECKPOINTS = 3, 4
 MOST_COPIES = 9
 """The most copies of one version to keep; after that, the last one is overwritten."""

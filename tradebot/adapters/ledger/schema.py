@@ -148,7 +148,8 @@ def create_tables(path: Path, account_number: str, at: datetime) -> sqlite3.Conn
 def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
     """Return a checked connection; raise OperatorError on any damage, before anything is written.
 
-    `patience_s` is how long each statement waits for another process's transaction.
+    `patience_s` is how long each statement waits for another process's transaction, and an upgrade for a process of an
+    earlier version.
     """
     lost = lost_ledger(path)
     if lost:
@@ -166,7 +167,7 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
             if not read_only:
                 _make_durable(database)
                 if version != VERSION:
-                    _require_alone(path.parent)
+                    _require_alone(path.parent, patience_s)
                 bring_up(database, TABLES, partial(keep_beside, path))
             elif version != VERSION:
                 database = _in_memory(database)
@@ -183,9 +184,9 @@ def open_database(path: Path, *, read_only: bool, patience_s: float = BUSY_TIMEO
     return database
 
 
-def _require_alone(folder: Path) -> None:
-    """Raise if another process works on the folder: an older version would take the new tables for damage."""
-    other = lock.other_holder(folder)
+def _require_alone(folder: Path, patience_s: float) -> None:
+    """Raise if a process of an earlier version still works on the folder: it would take the new tables for damage."""
+    other = lock.earlier_holder(folder, patience_s)
     if other is not None:
         raise TradebotError(
             f"The ledger in {folder} is of an earlier version, and another tradebot is working on it: {other}.",

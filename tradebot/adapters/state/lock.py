@@ -18,7 +18,7 @@ from typing import Any
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.plain_files import open_plain, read_plain
-from tradebot.adapters.state.state_folder import MARKER, cannot_write
+from tradebot.adapters.state.state_folder import LEDGER_VERSION, MARKER, cannot_write
 from tradebot.errors import ExitCode, TradebotError
 
 LOCK = "lock"
@@ -136,11 +136,21 @@ def holder(folder: Path, name: str = LOCK) -> str | None:
     return None
 
 
-def other_holder(folder: Path) -> str | None:
-    """Return which other process works on the folder now: `serve`, a fetcher or a pass; None if there is none."""
+def earlier_holder(folder: Path, wait_s: float) -> str | None:
+    """Return which process of an earlier version works on the folder: `serve`, a fetcher or a pass; None if none does.
+
+    Such a process can't read the ledger once this version has upgraded it. It gets `wait_s` to finish.
+    """
+    deadline = time.monotonic() + wait_s
+    while (found := _earlier_holder(folder)) is not None and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return found
+
+
+def _earlier_holder(folder: Path) -> str | None:
     for name in (SERVE_LOCK, FETCH_LOCK, LOCK):
-        found = holder(folder, name)
-        if found is not None and _pid(folder / name) != os.getpid():
+        found, note = holder(folder, name), _note(folder / name)
+        if found is not None and note.get("pid") != os.getpid() and note.get("ledger") != LEDGER_VERSION:
             return found
     return None
 
@@ -179,9 +189,9 @@ def _try(path: Path) -> int | None:
 
 
 def _sign(descriptor: int, verb: str, *, gives_way: bool) -> None:
-    """Write who holds the lock; on a full disk the lock still holds, just without a name."""
+    """Write who holds the lock, and for which ledger; on a full disk the lock still holds, just without a name."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    holder = {"pid": os.getpid(), "verb": verb, "since": since, "gives_way": gives_way}
+    holder = {"pid": os.getpid(), "verb": verb, "since": since, "gives_way": gives_way, "ledger": LEDGER_VERSION}
     try:
         with around("lock.sign"):
             os.ftruncate(descriptor, 0)
@@ -197,11 +207,6 @@ def _note(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}
-
-
-def _pid(path: Path) -> int | None:
-    pid = _note(path).get("pid")
-    return pid if isinstance(pid, int) else None
 
 
 def _holder(path: Path) -> str:
