@@ -1,11 +1,18 @@
 """One bot's folder: found, marked, and never mistaken for a new one."""
 
+import errno
 import json
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 
 import pytest
 
 from tests.adapters.samples import ACCOUNT, NOW
+from tradebot.adapters.facts import schema as facts_schema
+from tradebot.adapters.ledger import schema as ledger_schema
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.errors import ExitCode, OperatorError
@@ -97,3 +104,39 @@ def test_a_file_where_the_folder_should_be_needs_a_person(tmp_path: Path) -> Non
         state_folder.create(tmp_path / "bot", "sandbox", ACCOUNT, "user", NOW)
     with pytest.raises(OperatorError, match="is not a folder"):
         state_folder.open_state(tmp_path / "bot", {})
+
+
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize(
+    ("name", "within"), [("ledger.db", ledger_schema.translated), ("facts.db", facts_schema.translated)]
+)
+def test_a_database_that_we_may_not_write_is_named_with_how_to_change_that(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    within: Callable[[Path], AbstractContextManager[None]],
+    *,
+    writable: bool,
+) -> None:
+    path = tmp_path / name
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE some (one)")
+    # Root may write whatever a file's mode says.
+    monkeypatch.setattr(os, "access", lambda place, mode: writable)
+    with (
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database,
+        pytest.raises(OperatorError, match=f"{name}: attempt to write a readonly database") as told,
+        within(path),
+    ):
+        database.execute("INSERT INTO some VALUES (1)")
+    assert told.value.hint.endswith(f"chmod u+rw {path}") != writable
+    assert told.value.hint.startswith("free up disk space") == writable
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_keeps_us_out_is_named_and_otherwise_its_folder(tmp_path: Path, *, there: bool) -> None:
+    path = tmp_path / "fetch.lock"
+    if there:
+        path.touch()
+    told = state_folder.cannot_write(tmp_path, PermissionError(errno.EACCES, "Permission denied", str(path)))
+    assert told.hint.endswith(f"chmod u+rw {path}" if there else f"chmod u+rwx {tmp_path}")

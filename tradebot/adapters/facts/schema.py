@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain
-from tradebot.adapters.state.state_folder import cannot_write
+from tradebot.adapters.state.state_folder import cannot_write, cannot_write_database
 from tradebot.adapters.text.canonical import parse_time
 from tradebot.errors import OperatorError, TemporaryError
 
@@ -116,7 +116,7 @@ def translated(path: Path) -> Iterator[None]:
         name = error.sqlite_errorname
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             raise TemporaryError(f"The facts {path} are in use by another process.", "Try again soon.") from error
-        raise cannot_write(path.parent, OSError(f"{path.name}: {error} ({name})")) from error
+        raise cannot_write_database(path, str(error), name) from error
     except sqlite3.IntegrityError:
         raise
     except sqlite3.DatabaseError as error:

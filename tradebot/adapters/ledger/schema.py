@@ -18,7 +18,7 @@ from tradebot.adapters.ledger.interruption import held
 from tradebot.adapters.ledger.migration import STEPS, VERSION, bring_up, keep_beside, tables_of, version_of
 from tradebot.adapters.state import lock
 from tradebot.adapters.state.plain_files import NotPlainError, require_plain, written_plain
-from tradebot.adapters.state.state_folder import REBUILD, cannot_write, lost_ledger, sync_folder
+from tradebot.adapters.state.state_folder import REBUILD, cannot_write, cannot_write_database, lost_ledger, sync_folder
 from tradebot.adapters.text.canonical import time_text
 from tradebot.errors import DamagedBooksError, ExitCode, OperatorError, TemporaryError, TradebotError
 
@@ -225,7 +225,7 @@ def translated(path: Path) -> Iterator[None]:
                 raise TemporaryError(
                     f"The ledger {path} is in use by another process.", "Try again shortly."
                 ) from error
-            raise cannot_write(path.parent, OSError(f"{path.name}: {error} ({name})")) from error
+            raise cannot_write_database(path, str(error), name) from error
         except sqlite3.IntegrityError:
             raise
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:

@@ -299,9 +299,18 @@ def cannot_write(path: Path, error: OSError) -> OperatorError:
     )
 
 
+def cannot_write_database(path: Path, said: str, name: str) -> OperatorError:
+    """Return that error for a database in the folder, from what SQLite said and the name that it gave the error."""
+    told = cannot_write(path.parent, OSError(f"{path.name}: {said} ({name})"))
+    if name == "SQLITE_READONLY" and not os.access(path, os.W_OK):
+        told = OperatorError(told.message, _how_to_write(path.parent, path, PermissionError(errno.EACCES, said)))
+    return told
+
+
 def _how_to_write(path: Path, place: object, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"see its owner and mode with ls -ld {path}, and make it writable: chmod u+rwx {path}"
+        kept_out, mode = (place, "u+rw") if os.path.isfile(str(place)) else (path, "u+rwx")
+        return f"see its owner and mode with ls -ld {kept_out}, and make it writable: chmod {mode} {kept_out}"
     if error.errno == errno.EISDIR:
         return f"see what is in the way: ls -ld {place}"
     return f"free up disk space (df -h {path}), or make the folder writable (ls -ld {path})"
