@@ -1,7 +1,7 @@
 """The loop of `serve`: run what is due until told to stop. APScheduler only ticks; the ledger says what is due.
 
-With a real broker, fetching, trading and upkeep are lanes with a thread each. On the sandbox there is one thread: it
-runs the lanes in a fixed order, and while an answer takes its time, the trading lane runs what falls due.
+With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. On the sandbox there is one thread:
+it runs the lanes in a fixed order, and while an answer takes its time, exits and entries run when they fall due.
 """
 
 import logging
@@ -110,19 +110,36 @@ class Looking(Protocol):
         """Return the trading time up to which everything that was due has been run."""
 
 
+class Comparing(Looking, Protocol):
+    """A lane that also compares books and broker."""
+
+    @property
+    def reconciled(self) -> bool:
+        """Return True once that has succeeded."""
+
+
 class Runner:
     """Runs what is due at each tick, one pass after the other, in one thread: one lane of `serve`, or all of them.
 
-    Its jobs are those that its duty knows. `facts` is the fetching lane if that has a thread of its own.
+    Its jobs are those that its duty knows. `facts` and `exits` are the lanes that entries come after, if those have
+    threads of their own.
     """
 
     def __init__(
-        self, station: Station, duty: Duty, pace: Pace, *, reconciled: bool = False, facts: Looking | None = None
+        self,
+        station: Station,
+        duty: Duty,
+        pace: Pace,
+        *,
+        reconciled: bool = False,
+        facts: Looking | None = None,
+        exits: Comparing | None = None,
     ) -> None:
         self._station = station
         self._duty = duty
         self._pace = pace
         self._facts = facts
+        self._exits = exits
         self._tried: dict[tuple[Job, str | None], datetime] = {}
         self._running: Job | None = None
         self._faults = 0
@@ -146,7 +163,7 @@ class Runner:
         self._reconcile(self._pace.now, at_start=True)
 
     def exits_due(self) -> bool:
-        """Return True if a slot for exits has begun that hasn't been tried; a pass of the trading lane gives way."""
+        """Return True if a slot for exits has begun that hasn't been tried; another pass of this thread gives way."""
         return self._exits_due() is not None
 
     def run_exits(self) -> None:
@@ -163,7 +180,7 @@ class Runner:
     def meanwhile(self, moments: Iterator[datetime]) -> None:
         """Let the time pass that an answer took, in lock-step: `moments` moves it and yields when something is due.
 
-        While facts are being fetched, the trading lane runs what is due. A pass of the trading lane gives way to exits
+        While facts are being fetched, whatever else is due runs. A pass that trades gives way to exits
         instead, at its next request.
         """
         fetching = self._running in FETCHING
@@ -203,20 +220,26 @@ class Runner:
     def _fill(self, slot: Slot) -> None:
         """Run a slot's job, unless it has to wait: entries for the first comparison, any job after a failed attempt.
 
-        Entries also wait for the facts that are due at the same time, but no longer than for half of their grace.
+        Entries also wait for the facts and the exits that are due at the same time, but no longer than for half of
+        their grace.
         """
         now = self._pace.now
-        if slot.job is ENTRIES and (not self.reconciled or self._duty.is_late(slot, now)):
+        if slot.job is ENTRIES and (not self._compared or self._duty.is_late(slot, now)):
             return
-        if slot.job is ENTRIES and self._facts_to_come(slot) and self._duty.may_wait(slot, now):
+        if slot.job is ENTRIES and self._comes_after_others(slot) and self._duty.may_wait(slot, now):
             return
         if self._may_try(slot.job, slot.name, now):
             self._run(slot.job, slot.name, now)
 
-    def _facts_to_come(self, slot: Slot) -> bool:
-        if self._facts is None:
-            return self._running in FETCHING
-        return self._facts.looked_at is None or self._facts.looked_at < slot.start
+    @property
+    def _compared(self) -> bool:
+        return self.reconciled or (self._exits is not None and self._exits.reconciled)
+
+    def _comes_after_others(self, slot: Slot) -> bool:
+        """Return True if facts or exits that are due at the start of a slot are still to come."""
+        others = [lane for lane in (self._facts, self._exits) if lane is not None]
+        to_come = any(lane.looked_at is None or lane.looked_at < slot.start for lane in others)
+        return to_come or self._running in FETCHING
 
     def _may_try(self, job: Job, slot: str | None, now: datetime) -> bool:
         """Return False for a while after an attempt that left the slot unclaimed, because the broker didn't answer."""

@@ -12,7 +12,7 @@ from tradebot.timetable.job_times import JobTimes
 CHAIN = (Job.FETCH_FLOW, Job.SCORE, Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.RECONCILE)
 """The order of jobs that are due at the same time: facts first, exits before entries, the comparison last."""
 FETCHING = (Job.FETCH_FLOW, Job.SCORE)
-"""The jobs of the fetching lane: they ask for facts and use them, and send nothing. The others are the trading lane."""
+"""The jobs of the fetching lane: they ask for facts and use them, and send nothing."""
 
 
 @dataclass(frozen=True, slots=True)

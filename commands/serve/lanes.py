@@ -1,4 +1,4 @@
-"""The lanes of `serve`: trading, fetching and upkeep, each with a thread and a bot that is opened in it."""
+"""The lanes of `serve`: exits, entries, fetching and upkeep, each with a thread and a bot that is opened in it."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 TRY_AGAIN_S = 60.0
 """How often upkeep looks whether there is something to do, in real seconds."""
-TRADING = tuple(job for job in Job if job not in FETCHING)
+ENTERING = (Job.TRADE_ONCE,)
+"""Strategies are asked for entries, which may take long, so exits have another thread."""
+EXITS = tuple(job for job in Job if job not in (*FETCHING, *ENTERING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +76,23 @@ def exits_first(app: "App", runner: Runner) -> Runner:
 
 
 class JobLane:
-    """Runs some of the jobs. `facts` is the lane whose facts the entries of this one wait for."""
+    """Runs some of the jobs. `facts` and `exits` are the lanes that the entries of this one come after."""
 
     def __init__(
-        self, bot: "App", shift: Shift, jobs: Collection[Job], facts: "JobLane | None" = None, *, reconciled: bool
+        self,
+        bot: "App",
+        shift: Shift,
+        jobs: Collection[Job],
+        *,
+        reconciled: bool,
+        facts: "JobLane | None" = None,
+        exits: "JobLane | None" = None,
     ) -> None:
         self._bot = bot
         self._shift = shift
         self._jobs = jobs
         self._facts = facts
+        self._exits = exits
         self._reconciled = reconciled
         self._runner: Runner | None = None
 
@@ -90,6 +100,11 @@ class JobLane:
     def looked_at(self) -> datetime | None:
         """Return the trading time up to which everything that was due has been run."""
         return self._runner.looked_at if self._runner else None
+
+    @property
+    def reconciled(self) -> bool:
+        """Return True once books and broker have been compared."""
+        return self._runner.reconciled if self._runner else self._reconciled
 
     @property
     def over(self) -> bool:
@@ -124,7 +139,8 @@ class JobLane:
         bot, shift = self._bot, self._shift
         pace: Pace = RealTime(bot.now, bot.settings.limits.max_clock_disagreement_s)
         duty, station = shift.duty(bot, self._jobs), shift.station(bot, self._jobs)
-        return exits_first(bot, Runner(station, duty, pace, reconciled=self._reconciled, facts=self._facts))
+        others = {"facts": self._facts, "exits": self._exits}
+        return exits_first(bot, Runner(station, duty, pace, reconciled=self._reconciled, **others))
 
 
 class UpkeepLane:
@@ -162,8 +178,9 @@ class UpkeepLane:
         self._bot.close()
 
 
-def lanes(app: "App", shift: Shift, *, reconciled: bool) -> tuple[JobLane, JobLane, UpkeepLane]:
-    """Return the trading, fetching and upkeep lanes of a bot."""
+def lanes(app: "App", shift: Shift, *, reconciled: bool) -> tuple[Mapping[str, JobLane], UpkeepLane]:
+    """Return the lanes of a bot: those of the jobs by name, and upkeep."""
+    exits = JobLane(app.twin(), shift, EXITS, reconciled=reconciled)
     fetching = JobLane(app.twin(), shift, FETCHING, reconciled=reconciled)
-    trading = JobLane(app.twin(), shift, TRADING, fetching, reconciled=reconciled)
-    return trading, fetching, UpkeepLane(app.twin(), shift)
+    entries = JobLane(app.twin(), shift, ENTERING, reconciled=reconciled, facts=fetching, exits=exits)
+    return {"exits": exits, "entries": entries, "fetching": fetching}, UpkeepLane(app.twin(), shift)

@@ -73,16 +73,16 @@ def _in_lanes(app: "App", shift: "Shift", stop: "Stop", *, reconciled: bool) -> 
     from commands.serve.lanes import lanes
     from jobs.runner import tick_lanes
 
-    trading, fetching, upkeep = lanes(app, shift, reconciled=reconciled)
+    working, upkeep = lanes(app, shift, reconciled=reconciled)
 
     def ask() -> None:
-        trading.stop()
-        fetching.stop()
+        for lane in working.values():
+            lane.stop()
 
     stop.ask = ask
-    over = lambda: stop.asked or trading.over or fetching.over  # noqa: E731
-    tick_lanes({"trading": trading, "fetching": fetching, "upkeep": upkeep}, over)
-    return max(trading.exit_code, fetching.exit_code)
+    over = lambda: stop.asked or any(lane.over for lane in working.values())  # noqa: E731
+    tick_lanes({**working, "upkeep": upkeep}, over)
+    return max(lane.exit_code for lane in working.values())
 
 
 def _pace(app: "App", duty: "Duty", speed: float | None, tell: "Callable[[Line], None]") -> "Pace":

@@ -32,6 +32,14 @@ class Moments:
 
 
 @dataclass
+class ExitsLane:
+    """A lane of its own for exits and comparisons."""
+
+    reconciled: bool = False
+    looked_at: datetime | None = None
+
+
+@dataclass
 class Bench:
     """A runner whose verbs claim the slot of now, unless a test says that they fail."""
 
@@ -42,6 +50,7 @@ class Bench:
     lines: list[Line] = field(default_factory=list)
     fails: dict[Job, Exception] = field(default_factory=dict)
     during: Callable[[Job], None] = lambda job: None
+    exits: ExitsLane | None = None
 
     def __post_init__(self) -> None:
         self.ledger.put_sessions([SESSION])
@@ -53,7 +62,7 @@ class Bench:
         station = Station(
             verbs, "serve me/1", "sandbox", self.facts.record, self.events, self.lines.append, lambda: 0.0
         )
-        self.runner = Runner(station, self.duty, self.pace)
+        self.runner = Runner(station, self.duty, self.pace, exits=self.exits)
 
     def _verb(self, job: Job) -> Callable[[], Done]:
         def run() -> Done:
@@ -190,3 +199,19 @@ def test_what_a_tick_raises_is_raised_to_the_caller() -> None:
 
     with pytest.raises(TemporaryError, match="the engine is gone"):
         tick_until(tick, lambda: False)
+
+
+def test_entries_of_a_lane_of_their_own_come_after_its_comparison_and_its_exits_but_not_much_later() -> None:
+    exits = ExitsLane()
+    bench = Bench(exits=exits)
+    bench.fails[Job.RECONCILE] = TemporaryError("away")
+    entered = (Kind.RAN, Job.TRADE_ONCE)
+    exits.looked_at = SESSION.open + timedelta(minutes=2)
+    assert entered not in bench.tick(2), "the books weren't compared"
+    exits.reconciled = True
+    exits.looked_at = SESSION.open + timedelta(minutes=1.9)
+    assert entered not in bench.tick(2.05), "the exits of the same minute are still to come"
+    exits.looked_at = SESSION.open + timedelta(minutes=2)
+    assert entered in bench.tick(2.1)
+    assert entered not in bench.tick(12.02)
+    assert entered in bench.tick(12 + (GRACE_S / 2 + 1) / 60), "exits that never come don't keep entries"

@@ -1,7 +1,7 @@
 """The lanes of `serve`: exits on time beside a slow flow source, in lock-step and in threads, and what gives way."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -14,12 +14,15 @@ from commands.serve.lanes import Shift, lanes
 from jobs.runner import Line, tick_lanes
 from tests.accepting import accept
 from tests.bot import Bot, log, made
+from tradebot import cycle
 from tradebot.adapters.ledger.ledger import SqliteLedger
 from tradebot.adapters.state import state_folder
 from tradebot.app import sandbox
 from tradebot.app.loading import Options, load_for
 from tradebot.app.wiring import App
+from tradebot.desk.proposals import Proposals
 from tradebot.model.record import Job
+from tradebot.ports.world import World
 
 SOAK = hypothesis.settings().max_examples > 1000
 MINUTES = 390 if SOAK else 24
@@ -111,20 +114,8 @@ def test_entries_give_way_to_exits_when_the_broker_takes_longer_than_a_minute(sl
 
 def test_exits_are_on_time_in_real_time_beside_a_flow_source_that_hangs(slow: Bot) -> None:
     with in_real_time(slow) as app:
-        lines: list[Line] = []
-        stop = threading.Event()
         arm(slow, HANGING_FLOW)
-        shift = Shift("serve test/1", lines.append, lambda done, total: None)
-        trading, fetching, upkeep = lanes(app, shift, reconciled=True)
-
-        def over() -> bool:
-            return stop.is_set() or {Job.FETCH_FLOW, Job.TRADE_ONCE} <= {line.job for line in lines}
-
-        ending = threading.Timer(90, stop.set)
-        ending.start()
-        tick_lanes({"trading": trading, "fetching": fetching, "upkeep": upkeep}, over, every_s=0.2)
-        ending.cancel()
-    assert not stop.is_set(), lines
+        lines = in_lanes(app, lambda lines: {Job.FETCH_FLOW, Job.TRADE_ONCE} <= {line.job for line in lines})
     jobs = (Job.EVALUATE_EXITS, Job.TRADE_ONCE, Job.FETCH_FLOW)
     exits, entries, fetch = (claims(slow, job)["open+2m"] for job in jobs)
     took_s = next(line.took_s for line in lines if line.job is Job.FETCH_FLOW)
@@ -132,6 +123,45 @@ def test_exits_are_on_time_in_real_time_beside_a_flow_source_that_hangs(slow: Bo
     assert took_s > 3, "the flow source was not slow"
     assert exits - fetch < timedelta(seconds=took_s - 1), "exits waited for the flow source"
     assert entries - fetch > timedelta(seconds=took_s - 1), "entries did not wait for the facts of their minute"
+
+
+def test_exits_are_on_time_in_real_time_beside_a_strategy_that_takes_its_time(
+    slow: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = slow.folder / "tradebot.yaml"
+    path.write_text(path.read_text().replace("trade-once: every 5m from open+2m", "trade-once: every 1m from open+1m"))
+    accept(slow.folder)
+    asked, answered, before, in_time = threading.Event(), threading.Event(), list[int](), list[bool]()
+
+    def slowly(world: World, now: datetime) -> Proposals:
+        asked.set()
+        in_time.append(answered.wait(20))
+        return Proposals((), ())
+
+    def done(lines: list[Line]) -> bool:
+        exits = sum(line.job is Job.EVALUATE_EXITS for line in lines)
+        if asked.is_set() and not before:
+            before.append(exits)
+        if before and exits > before[0]:
+            answered.set()
+        return Job.TRADE_ONCE in {line.job for line in lines}
+
+    monkeypatch.setattr(cycle, "ask", slowly)
+    with in_real_time(slow) as app:
+        in_lanes(app, done)
+    assert in_time[0], "no exits ran while the strategy was asked"
+
+
+def in_lanes(app: App, done: Callable[[list[Line]], bool]) -> list[Line]:
+    """Run the bot in its lanes until it is done, at most 90 s; return the lines that it said."""
+    lines, stop = list[Line](), threading.Event()
+    working, upkeep = lanes(app, Shift("serve test/1", lines.append, lambda done, total: None), reconciled=True)
+    ending = threading.Timer(90, stop.set)
+    ending.start()
+    tick_lanes({**working, "upkeep": upkeep}, lambda: stop.is_set() or done(lines), every_s=0.2)
+    ending.cancel()
+    assert not stop.is_set(), lines
+    return lines
 
 
 @contextmanager
