@@ -1,7 +1,7 @@
 """The loop of `serve`: run what is due until told to stop. APScheduler only ticks; the ledger says what is due.
 
-With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. On the sandbox there is one thread:
-it runs the lanes in a fixed order, and while an answer takes its time, exits and entries run when they fall due.
+With a real broker, exits, entries, fetching and upkeep are lanes with a thread each. On the sandbox there is one
+thread: it runs the lanes in a fixed order, and while an answer takes its time, exits and entries run when they are due.
 """
 
 import logging
@@ -180,8 +180,8 @@ class Runner:
     def meanwhile(self, moments: Iterator[datetime]) -> None:
         """Let the time pass that an answer took, in lock-step: `moments` moves it and yields when something is due.
 
-        While facts are being fetched, whatever else is due runs. A pass that trades gives way to exits
-        instead, at its next request.
+        While facts are being fetched, whatever else is due runs. A pass that trades gives way to exits instead, at its
+        next request.
         """
         fetching = self._running in FETCHING
         for now in moments:
