@@ -56,6 +56,19 @@ HARM: dict[str, Callable[[Path], object]] = {
 }
 
 
+def test_books_in_the_quarantine_that_lost_their_files_keep_nothing_from_coming_back(folder: StateFolder) -> None:
+    before = content(folder.path)
+    backups.make(folder, "by-hand", NOW)
+    place = quarantine.move(folder.path, "damaged", NOW)
+    assert place is not None
+    for name in ("ledger.db", "journal.jsonl"):
+        (place / name).unlink()
+    rebuild.rebuild(folder, "a test", NOW)
+    # An approval never comes back from backups alone.
+    after = content(folder.path) | {"approved": before["approved"]}
+    assert {name: after[name] for name in MONEY} == {name: before[name] for name in MONEY}
+
+
 @pytest.mark.parametrize("harm", HARM)
 def test_from_the_journal_alone_all_money_comes_back(folder: StateFolder, harm: str) -> None:
     before = content(folder.path)

@@ -113,11 +113,10 @@ def _make(folder: StateFolder, what: str, at: datetime, hashed: Hashed | None) -
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Keep other processes from making or removing backups; TradebotError (exit 6) if one is doing so."""
+    """Keep others from changing the backups in `root`, or a link to it; TradebotError (exit 6) if one is doing so."""
     try:
         if not root.is_dir():
             make_folder(root)
-        # The folder may be a link to another disk.
         with _locked(root.resolve()):
             yield
     except BlockingIOError as error:
@@ -330,7 +329,8 @@ def _end(place: Path) -> End:
 
 def in_parts(place: Path) -> bool:
     """Return True if a folder is a backup whose files are put together from parts."""
-    return (place / MANIFEST).exists() and not any((place / file).exists() for file in (LEDGER, JOURNAL))
+    kept = place.parent.name == BACKUPS and (place / MANIFEST).exists()
+    return kept and not any((place / file).exists() for file in (LEDGER, JOURNAL))
 
 
 def _manifest(place: Path) -> dict[str, Any]:
