@@ -36,7 +36,9 @@ def test_whatever_is_killed_between_two_effects_loses_nothing_that_was_done(
     record_property("kills at failpoints", found["hits"])
     assert found["hits"] >= KILLS
     missed = {point for point in every_point() if point.startswith(STORES)} - set(found["hit"])
-    assert {point.rpartition(".")[0] for point in missed} <= set(OFF_THE_ROAD)
+    # A folder's facts are made once, so not every seed kills someone who makes them.
+    seldom = set() if seed == SEEDS[0] else {"facts_schema.create"}
+    assert {point.rpartition(".")[0] for point in missed} <= {*OFF_THE_ROAD, *seldom}
 
 
 def test_a_checkpoint_that_is_believed_without_its_seal_is_caught(
