@@ -71,6 +71,7 @@ class App:
         self._environ = environ
         self._closing = ExitStack()
         self.let_pass = self._let_pass
+        self._engine_time: datetime | None = None
 
     @property
     def settings(self) -> Settings:
@@ -259,10 +260,11 @@ class App:
         self.engine.sleep(seconds)
 
     def _heard(self, answer: Answer) -> None:
-        """Let the time pass that an answer of the embedded exchange took; no other service says how long it took."""
+        """Let the time pass that an answer of the embedded exchange took, and keep the time it tells."""
         took = answer.headers.get(sandbox.ANSWER_TOOK) if self.mode is Mode.SANDBOX else None
         if took is not None:
             self.let_pass(float(took))
+        self._engine_time = self._told_at(answer)
 
     def _told_at(self, answer: Answer) -> datetime | None:
         """Return when an answer of the embedded exchange came, in its time; None from any other service."""
@@ -275,8 +277,12 @@ class App:
         return self.reader.clock().now
 
     def second_time(self) -> datetime | None:
-        """Return the time by a second clock: this machine's or, in the sandbox, the engine's; None if unavailable."""
-        return self.engine.now_or_none() if self.mode is Mode.SANDBOX else datetime.now(UTC)
+        """Return the time by a second clock: this machine's or, in the sandbox, the engine's; None if unavailable.
+
+        An answer that tells the engine's time, as the venue's clock does, counts once instead of another request.
+        """
+        told, self._engine_time = self._engine_time, None
+        return (told or self.engine.now_or_none()) if self.mode is Mode.SANDBOX else datetime.now(UTC)
 
     def world(
         self,

@@ -78,14 +78,15 @@ def _open_doors(folder: Path) -> Iterator[Door]:
 def _doors_within(folder: Path, entered: bool, inner: Collection[str] | None) -> Iterator[Door]:
     """Yield what others can write in a folder; `entered` says that its permissions let them in."""
     for path in _entries(folder):
-        link, target = (_stat_or_none(path, look) for look in (os.lstat, os.stat))
+        link = _stat_or_none(path, os.lstat)
+        linked = link is not None and stat.S_ISLNK(link.st_mode)
+        target = _stat_or_none(path, os.stat) if linked else link
         is_folder = target is not None and stat.S_ISDIR(target.st_mode)
         if is_folder and inner is not None and path.name not in inner:
             continue
-        yield from _doors_by_owner(path, filter(None, (link, target)))
-        if link is None or target is None:
+        yield from _doors_by_owner(path, filter(None, (link, target) if linked else (link,)))
+        if target is None:
             continue
-        linked = stat.S_ISLNK(link.st_mode)
         if linked:
             for parent in path.resolve().parents:
                 yield from _doors_above(parent, f"is above what {path} leads to")
@@ -100,7 +101,7 @@ def _doors_within(folder: Path, entered: bool, inner: Collection[str] | None) ->
 def _entries(folder: Path) -> list[Path]:
     """Return what a folder contains; nothing if we may not look, because then we read nothing from it either."""
     try:
-        return sorted(folder.iterdir())
+        return [folder / name for name in sorted(os.listdir(folder))]
     except PermissionError:
         return []
 
@@ -115,8 +116,8 @@ def _stat_or_none(path: Path, look: Look) -> os.stat_result | None:
 
 def _doors_by_owner(path: Path, status: Iterable[os.stat_result]) -> Iterator[Door]:
     """Yield a door if a file, or the link to it, belongs to another user, except root, who may do anything anyway."""
-    trusted = (0, os.stat("/").st_uid)
-    problems = (another_owner(path, one.st_uid) for one in status if one.st_uid not in trusted)
+    strangers = (one.st_uid for one in status if one.st_uid not in (0, os.geteuid()))
+    problems = (another_owner(path, owner) for owner in strangers if owner != os.stat("/").st_uid)
     for problem in filter(None, problems):
         yield Door(problem, f"take ownership: sudo chown -h {os.geteuid()} {path}, or move it away")
 

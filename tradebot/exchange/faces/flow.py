@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Protocol
 
 from tradebot.exchange.engine.engine import Engine
-from tradebot.exchange.faces.web import Call, Handler, Reply, Route, route
+from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, route
 from tradebot.exchange.flow.filters import PRINT_NUMBERS, matcher, matcher_of_prints
 from tradebot.exchange.flow.rows import Row, envelope, feed_ticker, number
 from tradebot.exchange.jsontext import encode
@@ -22,8 +22,6 @@ _TICKER = re.compile(r"[A-Z]{1,6}(\.[A-Z]{1,2})?")
 _BEARER = re.compile(r"Bearer +\S+", re.IGNORECASE)
 _DAILY_LIMIT = 50_000
 _DAY_ROLLS_BEFORE_MIDNIGHT = 4 * HOUR
-_TIME = "x-exchange-time"
-"""The header that says at which engine time an answer was made; no real service sends it."""
 _UNCAPPED = "1000000"
 _ALERT_WINDOW = 7 * DAY
 _DEFAULT_IV_DAYS = 5
@@ -80,7 +78,7 @@ class Quota:
             "x-uw-minute-req-counter": str(self._minute_count),
             "x-uw-req-per-minute-remaining": _UNCAPPED,
             "x-uw-req-per-minute-reset": str((MINUTE - now_us % MINUTE) // 1000),
-            _TIME: rfc3339(now_us),
+            MADE_AT: rfc3339(now_us),
         }
 
 

@@ -26,6 +26,8 @@ _JSON = "application/json; charset=utf-8"
 _WITHOUT_BODY = (204, 304)
 """Statuses whose answers end with their head, and say no length."""
 _HEADERS = "tradebot.headers"
+MADE_AT = "x-exchange-time"
+"""The header that says at which engine time a clock or flow was told; no real service sends it."""
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,8 @@ from tradebot.exchange.exchange import Exchange
 from tradebot.exchange.faces.keys import account_of
 from tradebot.exchange.faces.trading import account, announcements, assets, history, orders, sessions, watchlists
 from tradebot.exchange.faces.trading.left_out import left_out_routes
-from tradebot.exchange.faces.web import Call, Handler, Reply, Route, ok, route
+from tradebot.exchange.faces.web import MADE_AT, Call, Handler, Reply, Route, ok, route
+from tradebot.exchange.times import rfc3339
 
 Show = Callable[[Engine, Account, Call], Any]
 """Returns what a path shows for an account, as JSON-compatible data."""
@@ -65,7 +66,7 @@ class TradingFace:
     def _market_routes(self) -> list[Route]:
         show, announced = self._show, "/v2/corporate_actions/announcements"
         return [
-            route("/v2/clock", GET=show(sessions.show_clock)),
+            route("/v2/clock", GET=self._clock),
             route("/v2/calendar", GET=show(sessions.show_calendar)),
             route("/v3/clock", GET=show(sessions.show_clocks)),
             route("/v3/calendar/{market}", GET=show(sessions.show_market_calendar)),
@@ -90,6 +91,9 @@ class TradingFace:
             return ok(show(self._engine, account_of(call, self._engine), call))
 
         return answer
+
+    def _clock(self, call: Call) -> Reply:
+        return self._show(sessions.show_clock)(call)._replace(headers={MADE_AT: rfc3339(self._engine.now_us)})
 
     def _run(self, call: Call) -> Reply:
         number = account_of(call, self._engine).number
