@@ -78,10 +78,9 @@ def played_data(app: "App", session: "Session", minutes: int, elapsed_s: float) 
     profit, differences = check(app, marks)
     exits = Counter(
         str(decision.reason)
-        for cycle in app.facts.cycles(job=Job.EVALUATE_EXITS, since=session.open)
-        for record in cycle.candidates
+        for record in app.facts.sent(Job.EVALUATE_EXITS, session.open)
         for decision in record.decisions
-        if decision.gate is Gate.EXIT and decision.passed and record.client_order_id
+        if decision.gate is Gate.EXIT and decision.passed
     )
     sandbox = app.settings.sandbox
     traded = app.facts.cycles(job=Job.TRADE_ONCE, since=session.open)

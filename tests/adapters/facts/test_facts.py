@@ -161,6 +161,25 @@ def test_ends_counts_each_candidate_by_the_first_decision_that_stopped_it(facts:
     assert facts.ends(Job.TRADE_ONCE, minutes(9)) == (0, {})
 
 
+def test_what_was_sent_are_the_candidates_with_an_order_of_their_own(facts: SqliteFacts) -> None:
+    for minute in range(3):
+        cycle = make_cycle(f"cycle-{minute}", minutes(minute), symbols=3)
+        sent = replace(cycle.candidates[1], client_order_id=f"order-{minute}")
+        facts.record(replace(cycle, candidates=(cycle.candidates[0], sent, cycle.candidates[2])))
+    facts.record(make_cycle("exits", minutes(1), Job.EVALUATE_EXITS, symbols=2))
+    records = [record for cycle in facts.cycles(job=Job.TRADE_ONCE, since=minutes(1)) for record in cycle.candidates]
+    assert list(facts.sent(Job.TRADE_ONCE, minutes(1))) == [record for record in records if record.client_order_id]
+    assert len(facts.sent(Job.TRADE_ONCE, NOW)) == 3
+
+
+def test_a_pass_replaces_the_record_of_its_own_id_and_of_no_longer_one(facts: SqliteFacts) -> None:
+    for name in ("open+1m", "open+1m#2", "open+1"):
+        facts.record(make_cycle(name, minutes(1), symbols=1))
+    facts.record(make_cycle("open+1m", minutes(2), symbols=2))
+    found = {cycle.id: len(cycle.candidates) for cycle in facts.cycles(job=Job.TRADE_ONCE)}
+    assert found == {"open+1m#2": 1, "open+1": 1, "open+1m": 2}
+
+
 def test_ends_says_what_the_records_themselves_say(facts: SqliteFacts) -> None:
     for minute in range(3):
         facts.record(make_cycle(f"cycle-{minute}", minutes(minute), symbols=minute + 1))
