@@ -340,6 +340,8 @@ def configuration(application: ASGIApp) -> uvicorn.Config:
         access_log=False,
         # No proxy stands before this server, so no header says who the client is.
         proxy_headers=False,
+        # No real service names this library.
+        server_header=False,
         # asyncio accepts this many connections at a time; without file descriptors it would retry as many times.
         backlog=_TAKEN_AT_ONCE,
         log_level="warning",

@@ -164,8 +164,9 @@ def test_ends_counts_each_candidate_by_the_first_decision_that_stopped_it(facts:
 def test_what_was_sent_are_the_candidates_with_an_order_of_their_own(facts: SqliteFacts) -> None:
     for minute in range(3):
         cycle = make_cycle(f"cycle-{minute}", minutes(minute), symbols=3)
-        sent = replace(cycle.candidates[1], client_order_id=f"order-{minute}")
-        facts.record(replace(cycle, candidates=(cycle.candidates[0], sent, cycle.candidates[2])))
+        first, second, third = (replace(record, client_order_id=None) for record in cycle.candidates)
+        sent = replace(second, client_order_id=f"order-{minute}")
+        facts.record(replace(cycle, candidates=(first, sent, third)))
     facts.record(make_cycle("exits", minutes(1), Job.EVALUATE_EXITS, symbols=2))
     records = [record for cycle in facts.cycles(job=Job.TRADE_ONCE, since=minutes(1)) for record in cycle.candidates]
     assert list(facts.sent(Job.TRADE_ONCE, minutes(1))) == [record for record in records if record.client_order_id]

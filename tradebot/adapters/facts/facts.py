@@ -249,9 +249,11 @@ class SqliteFacts:
         if not intake.facts:
             return {}
         found = self._database.execute(
-            "SELECT id, body FROM facts WHERE endpoint = ? AND symbol = ?"
+            "SELECT id, iif(?, '', body) FROM facts WHERE endpoint = ? AND symbol = ?"
             " AND session BETWEEN ? AND ? ORDER BY sequence",
             (
+                # What never changes is known by its id alone.
+                intake.endpoint in NEVER_CHANGED,
                 intake.endpoint,
                 intake.symbol or NO_SYMBOL,
                 _day(min(intake.facts, key=_moment)).isoformat(),
