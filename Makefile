@@ -24,7 +24,7 @@ demo: $(VENV)/.core  ## install, then play one session on the embedded exchange 
 
 test: $(VENV)/.dev  ## run the tests (ARGS="tests/gates -k spread")
 	$(COMPILED) $(CODE) tests
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: $(VENV)/.dev  ## hours of random campaigns: kills, power losses, troubles, the exchange against a model (ARGS="--part 1/8")
 	$(COMPILED) $(CODE) tests
