@@ -103,9 +103,8 @@ def measure_cycle(size: int) -> Measured:
 
     symbols, day = [f"S{number:04}" for number in range(size)], date(2026, 11, 16)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd() / "state") as folder:
-        prepared = replace(
-            cycle.world(symbols, cycle.LOADS["usual"]), facts=Recorded(symbols, Path(folder)), shadow=True
-        )
+        usual = cycle.world(symbols, cycle.LOADS["usual"])
+        prepared = replace(usual, facts=Recorded(symbols, Path(folder)), shadow=True)
         cycle_s(0)
         return {"a cycle": statistics.median(cycle_s(number) for number in range(1, CYCLES + 1))}
 

@@ -139,8 +139,8 @@ class JobLane:
         bot, shift = self._bot, self._shift
         pace: Pace = RealTime(bot.now, bot.settings.limits.max_clock_disagreement_s)
         duty, station = shift.duty(bot, self._jobs), shift.station(bot, self._jobs)
-        others = {"facts": self._facts, "exits": self._exits}
-        return exits_first(bot, Runner(station, duty, pace, reconciled=self._reconciled, **others))
+        runner = Runner(station, duty, pace, reconciled=self._reconciled, facts=self._facts, exits=self._exits)
+        return exits_first(bot, runner)
 
 
 class UpkeepLane:

@@ -74,8 +74,14 @@ RETENTIONS = (
     Retention(
         "moved aside",
         (
-            *("aside-*/**/*", "*.aside", "*.aside/**/*", "*.damaged-*", "HALT.*.taken", "HALT.*.taken/**/*"),
-            *("rebuilding/**/*", "*.new"),
+            "aside-*/**/*",
+            "*.aside",
+            "*.aside/**/*",
+            "*.damaged-*",
+            "HALT.*.taken",
+            "HALT.*.taken/**/*",
+            "rebuilding/**/*",
+            "*.new",
         ),
         "what was damaged, in the way, or cut short",
         BY_HAND,

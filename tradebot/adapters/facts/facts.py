@@ -34,8 +34,8 @@ NEW_YORK = ZoneInfo("America/New_York")
 FACTS_KEPT = timedelta(days=20)
 DECISIONS_KEPT = timedelta(days=400)
 SAME_PASS = timedelta(days=1)
-RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 """How long after its first record a pass may be recorded again."""
+RESUMABLE = frozenset({Reason.CUT_SHORT, Reason.GAVE_WAY})
 NO_SYMBOL = ""
 EVENTS = (FlowAlert, DarkPoolPrint, TideTick)
 NEVER_CHANGED = frozenset({Endpoint.FLOW_ALERTS, Endpoint.DARK_POOL})
@@ -125,8 +125,8 @@ class SqliteFacts:
         head, at = json_text(pack(replace(cycle, candidates=()))), time_text(cycle.at)
         with self._write():
             self._database.execute(
-                "DELETE FROM cycles WHERE job = ? AND at >= ? AND instr(body, ?) = 1",
-                (cycle.job, time_text(cycle.at - SAME_PASS), _beginning(cycle)),
+                "DELETE FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?",
+                (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
             )
             row = self._database.execute(
                 "INSERT INTO cycles (job, at, body) VALUES (?, ?, ?)", (cycle.job, at, head)
@@ -142,9 +142,9 @@ class SqliteFacts:
     def unfinished(self, cycle: CycleRecord) -> bool:
         """Return True if the last record of this pass says it didn't get to its end, or if there is no record."""
         found = self._rows(
-            "SELECT body FROM cycles WHERE job = ? AND at >= ? AND instr(body, ?) = 1"
+            "SELECT body FROM cycles WHERE job = ? AND at >= ? AND json_extract(body, '$[0]') = ?"
             " ORDER BY at DESC, sequence DESC LIMIT 1",
-            (cycle.job, time_text(cycle.at - SAME_PASS), _beginning(cycle)),
+            (cycle.job, time_text(cycle.at - SAME_PASS), cycle.id),
         )
         with self._guard(ValueError):
             ends = [last.job_decision for last in unpack_all(CycleRecord, [body for (body,) in found])]
@@ -317,11 +317,6 @@ class SqliteFacts:
         severity = Severity.WARN if moved_to else Severity.INFO
         details = {"why": why, "moved_to": str(moved_to or "")}
         self._events.emit(SystemEvent(self._opened_at, "facts", "FACTS_BEGUN_ANEW", severity, details=details))
-
-
-def _beginning(cycle: CycleRecord) -> str:
-    """Return how the stored text of a pass begins: with its id, whole. Reading each row as JSON takes longer."""
-    return f"{json_text([cycle.id])[:-1]},"
 
 
 def _moment(fact: Fact) -> datetime | date:
