@@ -13,8 +13,11 @@ from tradebot.model.candidate import Candidate
 from tradebot.model.flow import Endpoint, FlowPage, Quota
 from tradebot.model.instrument import AssetClass
 from tradebot.model.intent import Intent
+from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold, OrderType, Outcome, Reply, TimeInForce
-from tradebot.ports.strategy import StrategyDesk
+from tradebot.model.series import Series
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
 REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")
@@ -219,13 +222,36 @@ class FakeFlow:
         return FlowPage(endpoint, symbol, rows, Quota(len(self.asked), 15_000, None))
 
 
+def opening(candidate: Candidate) -> Open:
+    """Return the want that leads to this candidate."""
+    assert candidate.score is not None
+    return Open(
+        candidate.symbol,
+        candidate.side,
+        candidate.score,
+        candidate.coverage,
+        candidate.components,
+        candidate.decisions,
+        source=candidate.source,
+    )
+
+
 class FixedStrategy:
-    """Proposes the candidates it was given."""
+    """Wants the candidates it was given."""
 
     name = "flow"
+    needs = Needs(frozenset({"flow_alerts"}))
+    times = ""
 
     def __init__(self, *candidates: Candidate) -> None:
         self.candidates = candidates
 
-    def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
-        return [replace(candidate, at=desk.now) for candidate in self.candidates]
+    def propose(self, view: StrategyView) -> Sequence[Open]:
+        return [opening(candidate) for candidate in self.candidates]
+
+
+class NoBars:
+    """A source that has no bars."""
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        return {}

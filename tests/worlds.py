@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from tests.builders import CASH, DAY, EXITS, HALTS, LIMITS, NOW, SECTORS, SESSION, ago, fetched_facts, quote
 from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
-from tests.venues import FakeFlow, FakeVenue, FixedStrategy
+from tests.venues import FakeFlow, FakeVenue, FixedStrategy, NoBars
 from tradebot import cycle
 from tradebot.limits import Limits
 from tradebot.model.candidate import Candidate, Side
@@ -55,6 +55,7 @@ class Scene:
             permission=self.permission,
             reader=self.venue,
             market=self.venue,
+            bars=NoBars(),
             orders=None if dry_run else self.venue,
             send_lock=self.send_lock,
             flow=self.flow,

@@ -9,7 +9,7 @@ from functools import partial
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
 from tradebot.desk.proposals import Proposals, propose
-from tradebot.desk.snapshot import flow_desk, take
+from tradebot.desk.snapshot import take
 from tradebot.exits import rules as exit_rules
 from tradebot.gates.common import (
     clocks_agree,
@@ -56,8 +56,8 @@ def fetch_flow(
 
 
 def ask(world: World, now: datetime) -> Proposals:
-    """Ask the strategies for candidates from the facts known now; nothing is read from the broker or the account."""
-    return propose(world, flow_desk(world, now))
+    """Ask the strategies what they want at `now`. Only what one of them needs is read, and no lock is held."""
+    return propose(world, now)
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tradebot.app.wiring import App
-    from tradebot.model.candidate import Candidate, Component
+    from tradebot.model.candidate import Component
     from tradebot.model.decision import Decision
     from tradebot.model.inputs import ComponentInputs, Input
-    from tradebot.ports.strategy import Strategy, StrategyDesk
+    from tradebot.model.view import StrategyView
+    from tradebot.model.wants import Open
+    from tradebot.ports.strategy import Strategy
 
 SHOWN = 9
 """Inputs of one component that a screen shows; the document has all of them."""
@@ -65,57 +67,61 @@ class Explained:
 def run(app: "App", symbol: str) -> Report:
     """Score the universe as `score` does, record nothing, and break one symbol's score down."""
     from commands.shared.passes import in_universe
-    from tradebot.desk.snapshot import flow_desk
+    from tradebot.desk.views import Sights
 
     symbol = in_universe(app, symbol)
-    desk = flow_desk(app.world(dry_run=True), app.now())
-    facts = desk.facts.get(symbol)
+    world, now = app.world(dry_run=True), app.now()
+    facts = world.facts.last_answers((symbol,), now).get(symbol)
     fetched = facts.alerts_fetched_at if facts else None
+    sights = Sights(world, now, app.strategies)
     data = Explained(
         symbol=symbol,
-        at=desk.now,
+        at=now,
         flow_fetched_at=fetched,
-        flow_age_s=(desk.now - fetched).total_seconds() if fetched else None,
-        scores=tuple(score for strategy in app.strategies for score in _scores(strategy, desk, symbol)),
+        flow_age_s=(now - fetched).total_seconds() if fetched else None,
+        scores=tuple(
+            score for strategy in app.strategies for score in _scores(strategy, sights.of(strategy).view, symbol)
+        ),
     )
     return Report("score-explain", data, lambda out: _render(out, data), mode=app.mode_name, account=app.account_tail)
 
 
-def _scores(strategy: "Strategy", desk: "StrategyDesk", symbol: str) -> "Iterator[ExplainedScore]":
+def _scores(strategy: "Strategy", view: "StrategyView", symbol: str) -> "Iterator[ExplainedScore]":
     from tradebot.model.decision import Decision
+    from tradebot.model.wants import Open
 
-    proposed = strategy.propose(desk)
+    proposed = strategy.propose(view)
     if isinstance(proposed, Decision):
         yield ExplainedScore(strategy.name, None, None, None, (), (proposed,))
         return
-    for candidate in proposed:
-        if candidate.symbol == symbol:
-            yield _explained(candidate, _inputs(strategy, desk, symbol))
+    for want in proposed:
+        if isinstance(want, Open) and want.symbol == symbol:
+            yield _explained(strategy.name, want, _inputs(strategy, view, symbol))
 
 
-def _inputs(strategy: "Strategy", desk: "StrategyDesk", symbol: str) -> "Sequence[ComponentInputs]":
+def _inputs(strategy: "Strategy", view: "StrategyView", symbol: str) -> "Sequence[ComponentInputs]":
     from tradebot.ports.strategy import ExplainedStrategy
 
-    return strategy.inputs(desk, symbol) if isinstance(strategy, ExplainedStrategy) else ()
+    return strategy.inputs(view, symbol) if isinstance(strategy, ExplainedStrategy) else ()
 
 
-def _explained(candidate: "Candidate", inputs: "Sequence[ComponentInputs]") -> ExplainedScore:
-    total = sum(component.weight for component in candidate.components)
+def _explained(strategy: str, want: "Open", inputs: "Sequence[ComponentInputs]") -> ExplainedScore:
+    total = sum(component.weight for component in want.components)
     by_name = {found.component: found for found in inputs}
     return ExplainedScore(
-        strategy=candidate.strategy,
-        side=candidate.side.value,
-        score=candidate.score,
-        coverage=candidate.coverage,
-        components=tuple(_component(part, by_name.get(part.name), total) for part in candidate.components),
-        decisions=candidate.decisions,
+        strategy=strategy,
+        side=want.side.value,
+        score=want.score,
+        coverage=want.coverage,
+        components=tuple(_component(part, by_name.get(part.name), total) for part in want.components),
+        decisions=want.decisions,
     )
 
 
 def _component(part: "Component", found: "ComponentInputs | None", total: float) -> ExplainedComponent:
     there = part.value is not None and total > 0
     return ExplainedComponent(
-        name=part.name.value,
+        name=part.name,
         value=part.value,
         weight=part.weight,
         contribution=part.value * part.weight / total if there and part.value is not None else None,

@@ -60,13 +60,13 @@ def _render(console: "Console", data: "PassData") -> None:
     from commands.shared.tables import Table, number
 
     # A plug-in may name no components, or only some.
-    names = list(dict.fromkeys(component.name.value for row in data.rows for component in row.components))
+    names = list(dict.fromkeys(component.name for row in data.rows for component in row.components))
     several = len({row.strategy for row in data.rows}) > 1
     numbers = (number(name) for name in ("score", "coverage", *(SHORT.get(name, name) for name in names)))
     table = Table("symbol", *(("strategy",) if several else ()), *numbers, "result")
     for row in data.rows:
         who = (row.symbol, row.strategy) if several else (row.symbol,)
-        found = {c.name.value: c.value for c in row.components}
+        found = {c.name: c.value for c in row.components}
         coverage = DOT if row.coverage is None else f"{row.coverage:.0%}"
         table.row(*who, _score(row), coverage, *_values(names, found), str(row.reason or "candidate"))
     dot = "; a dot means no data" if any(DOT in cells for cells, _ in table.rows) else ""

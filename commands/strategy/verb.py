@@ -190,15 +190,14 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
 def _refusal(name: str, settings: "Settings", surroundings: "Surroundings") -> "Decision | None":
     """Return why a strategy's answer to a desk without facts is refused, or None if it is valid."""
     from tradebot.adapters.plugins.plugin import strategies
-    from tradebot.desk.proposals import checked
+    from tradebot.desk.answers import checked
     from tradebot.model.decision import Decision
-    from tradebot.model.desk import FlowDesk
-    from tradebot.model.record import TideFacts
+    from tradebot.model.view import StrategyView
 
     (strategy,) = strategies({name: settings.strategies.in_use()[name]}, surroundings)
-    desk = FlowDesk(datetime.now(UTC), tuple(settings.universe), {}, TideFacts())
-    answer = strategy.propose(desk)
-    found = answer if isinstance(answer, Decision) else checked(name, desk, answer)
+    view = StrategyView(datetime.now(UTC), tuple(settings.universe))
+    answer = strategy.propose(view)
+    found = answer if isinstance(answer, Decision) else checked(view, answer)
     return found if isinstance(found, Decision) else None
 
 

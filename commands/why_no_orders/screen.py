@@ -105,7 +105,7 @@ def _components(console: "Console", components: "Sequence[Component]") -> None:
     table = Table("component", number("value"), number("weight"), sentence("source", "source"))
     for part in components:
         value = "absent" if part.value is None else signed(part.value, 3)
-        table.row(part.name.value, value, f"{part.weight:.2f}", escape(clean(part.source)))
+        table.row(part.name, value, f"{part.weight:.2f}", escape(clean(part.source)))
     if components:
         console.print(table)
 

@@ -1,10 +1,13 @@
 """Stand-in ports for passes that must not have the real one. Using one is a bug and crashes."""
 
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 
 from tradebot.model.flow import Endpoint, FlowPage
 from tradebot.model.intent import Intent
+from tradebot.model.needs import BarNeed
 from tradebot.model.order import Reply
+from tradebot.model.series import Series
 
 
 class NoFlow:
@@ -13,6 +16,14 @@ class NoFlow:
     def fetch(self, endpoint: Endpoint, symbol: str | None, session: date) -> FlowPage:
         """Crash: a pass that fetches flow must be given a real source."""
         raise AssertionError(f"a pass without flow asked for {endpoint} of {symbol} on {session}")
+
+
+class NoBars:
+    """Stand-in for bars in passes that ask no strategy."""
+
+    def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
+        """Crash: a pass that asks strategies must be given real bars."""
+        raise AssertionError(f"a pass without bars asked for {need.timeframe} of {len(symbols)} symbols at {until}")
 
 
 class ShutOrders:

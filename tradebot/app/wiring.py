@@ -27,7 +27,7 @@ from tradebot.app.keys import SECRET_NAMES, Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
 from tradebot.app.settings import Loaded, Settings
-from tradebot.app.stand_ins import NoFlow, ShutOrders
+from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
 from tradebot.errors import ExitCode, OperatorError, TradebotError
 from tradebot.gates.permission import PermissionInputs, permission_of
 from tradebot.model.event import Severity, SystemEvent
@@ -304,6 +304,7 @@ class App:
             permission=permission,
             reader=self.reader,
             market=self.reader,
+            bars=NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
             flow=self.flow if with_flow else NoFlow(),

@@ -13,7 +13,7 @@ from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote
 from tradebot.model.books import Books
 from tradebot.model.candidate import Purpose
-from tradebot.model.desk import Book, Desk, Entered, FlowDesk, HaltEvidence
+from tradebot.model.desk import Book, Desk, Entered, HaltEvidence
 from tradebot.model.intent import ID_CONFLICT, NEVER_SENT, IntentRecord, IntentState, Operation, is_marked
 from tradebot.model.order import Order, OrderStatus
 from tradebot.model.reasons import Reason
@@ -22,13 +22,7 @@ from tradebot.ports.world import World
 from tradebot.reconciliation.findings import UnknownOrders
 from tradebot.reconciliation.missing_fills import MissingFill
 from tradebot.reconciliation.unknown_orders import still_ours, unknown_orders
-from tradebot.timetable.sessions import last_session, session_date, session_of
-
-
-def flow_desk(world: World, now: datetime) -> FlowDesk:
-    """Return what is known about flow at `now`, for scoring without an account."""
-    session, universe = last_session(world.ledger, now), world.rules.universe
-    return FlowDesk(now, universe, world.facts.load(universe, session, now), world.facts.tide(session, now))
+from tradebot.timetable.sessions import session_date, session_of
 
 
 def take(world: World, *, with_flow: bool, clocks: ClockReading | None = None) -> Desk:

@@ -31,6 +31,15 @@ class Side(StrEnum):
         return 1 if self is Side.BUY else -1
 
 
+class WantKind(StrEnum):
+    """The kind of want behind a candidate."""
+
+    OPEN = "open"
+    TARGET = "target"
+    REDUCE = "reduce"
+    CLOSE = "close"
+
+
 class ComponentName(StrEnum):
     """The components of the flow score. Weights, explanations and health checks use exactly these names."""
 
@@ -46,7 +55,7 @@ class ComponentName(StrEnum):
 class Component:
     """One part of a score: `value` is in -1..1, or None if its data is absent; its weight counts either way."""
 
-    name: ComponentName
+    name: str
     value: float | None
     weight: float
     source: str
@@ -56,7 +65,11 @@ class Component:
 class Candidate:
     """A change proposed by a strategy or an exit rule.
 
-    The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None before sizing.
+    The score is in -1..1, coverage in 0..1; the quantity is unsigned, and None if the core decides it. `want` is what
+    the strategy asked for; `weight` is the share of its allotment that a target asks for. `reads_flow` says whether the
+    strategy reads options flow. The two fractions are distances from the entry price at which the position is to be
+    closed. `why` is the strategy's own reason to reduce or close. `slot` is the strategy's own slot, or empty if it is
+    asked in every pass.
     """
 
     strategy: str
@@ -70,11 +83,13 @@ class Candidate:
     quantity: Decimal | None = None
     source: str = STRATEGY_SOURCE
     decisions: tuple[Decision, ...] = ()
-
-    @property
-    def reads_flow(self) -> bool:
-        """Return True if the candidate was made from options flow, not submitted from outside."""
-        return self.source == STRATEGY_SOURCE
+    want: WantKind = WantKind.OPEN
+    reads_flow: bool = False
+    weight: Decimal | None = None
+    stop_loss_fraction: Decimal | None = None
+    profit_target_fraction: Decimal | None = None
+    why: str = ""
+    slot: str = ""
 
     @property
     def symbol(self) -> str:

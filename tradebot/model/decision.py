@@ -31,6 +31,7 @@ class Gate(StrEnum):
         return gate
 
     JOB = "job"
+    NEEDS = "needs", Unit.BARS
     PERMISSION = "permission"
     TRADING_STATE = "trading_state"
     SESSION = "session", Unit.SECONDS

@@ -12,7 +12,7 @@ from tradebot.model.candidate import Side
 from tradebot.model.instrument import Instrument, notional
 from tradebot.model.order import Order
 from tradebot.model.position import Position
-from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.model.record import SymbolFacts
 from tradebot.model.trading import Permission, ReconcileMark, TradingStateRecord
 
 
@@ -102,16 +102,6 @@ class Book:
             gross=self.gross + cost,
             new_entries=self.new_entries + 1,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class FlowDesk:
-    """What was known about flow at one moment, without an account: enough to compute scores."""
-
-    now: datetime
-    universe: Sequence[str]
-    facts: Mapping[str, SymbolFacts]
-    tide: TideFacts
 
 
 @dataclass(frozen=True, slots=True)

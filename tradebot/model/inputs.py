@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.model.candidate import ComponentName
-
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -21,7 +19,7 @@ class Input:
 class ComponentInputs:
     """A component's formula (over the names of its inputs) and those inputs; `absent` says why it has no value."""
 
-    component: ComponentName
+    component: str
     formula: str
     values: tuple[Input, ...]
     absent: str | None = None

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     CANDIDATE_EXPIRED = auto()
     CLUSTER_TOO_SMALL = auto()
     STRATEGY_DECLINED = auto()
+    BARS_MISSING = auto()
     STRATEGY_FAILED = auto()
     STRATEGY_TIMEOUT = auto()
     STRATEGY_INVALID = auto()

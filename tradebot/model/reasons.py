@@ -254,6 +254,12 @@ REASONS: dict[Reason, ReasonRow] = {
         "The strategy looked at the symbol and declined it by its own rule.",
         "Nothing to do; the value it observed is shown beside the reason.",
     ),
+    Reason.BARS_MISSING: _row(
+        Cause.UNKNOWN,
+        "The symbol has fewer closed bars than the strategy needs, so the strategy wasn't asked about it.",
+        "Run tradebot bars check to see what is stored, or tradebot bars fetch to get more. A newly listed symbol has "
+        "to wait.",
+    ),
     Reason.STRATEGY_FAILED: _row(
         Cause.BROKEN,
         "A plug-in strategy raised an error, or its process ended. It sits out this pass; the others continue.",

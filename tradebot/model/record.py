@@ -80,10 +80,11 @@ class CandidateRecord:
 
 @dataclass(frozen=True, slots=True)
 class StrategyRefusal:
-    """A strategy whose entire answer was refused, and why."""
+    """A strategy whose entire answer was refused, and why; or a `symbol` that was left out of what it saw."""
 
     strategy: str
     decision: Decision
+    symbol: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

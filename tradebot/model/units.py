@@ -16,6 +16,7 @@ class Unit(Enum):
     ENTRIES = ("entry", "entries")
     POSITIONS = ("position", "positions")
     ROWS = ("row", "rows")
+    BARS = ("bar", "bars")
     FINDINGS = ("finding", "findings")
     ALERTS = ("alert", "alerts")
     CANDIDATES = ("candidate", "candidates")

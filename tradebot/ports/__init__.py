@@ -3,6 +3,32 @@
 What a strategy from another package needs can be imported from here.
 """
 
-from tradebot.ports.strategy import ExplainedStrategy, OutsideSource, Strategy, StrategyDesk
+from tradebot.model.candidate import Component, Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.needs import BarNeed, Needs
+from tradebot.model.reasons import Reason
+from tradebot.model.series import Series
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.ports.strategy import ExplainedStrategy, OutsideSource, Strategy
 
-__all__ = ["ExplainedStrategy", "OutsideSource", "Strategy", "StrategyDesk"]
+__all__ = [
+    "BarNeed",
+    "Close",
+    "Component",
+    "Decision",
+    "ExplainedStrategy",
+    "Gate",
+    "Needs",
+    "Open",
+    "OutsideSource",
+    "Reason",
+    "Reduce",
+    "Series",
+    "Side",
+    "Strategy",
+    "StrategyView",
+    "Target",
+    "Verdict",
+    "Want",
+]

@@ -1,24 +1,39 @@
-"""Port to a strategy, and what a strategy may see."""
+"""Port to a strategy."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision
 from tradebot.model.inputs import ComponentInputs
-from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.model.needs import Needs
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Want
 
 
 class Strategy(Protocol):
-    """Turns features into candidates. It must be pure: it may run in a separate process that ends after one answer."""
+    """Says what it needs, and answers what it sees with what it wants.
+
+    It is made from its settings: `Factory(settings)`. It must be pure: the same view always gets the same answer, and
+    it may run in a separate process that ends after any answer.
+    """
 
     @property
     def name(self) -> str:
         """Return the name that its orders and lots carry."""
 
-    def propose(self, desk: "StrategyDesk") -> Sequence[Candidate] | Decision:
-        """Return a candidate per symbol looked at, even if refused; return a Decision to refuse the whole answer."""
+    @property
+    def needs(self) -> Needs:
+        """Return what it needs to know."""
+
+    @property
+    def times(self) -> str:
+        """Return when it wants to be asked, as a timetable expression; empty for every pass of entries.
+
+        The configuration may say otherwise: `strategies.NAME.times`.
+        """
+
+    def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
+        """Return what it wants, or a Decision that refuses the whole answer. At most one want per symbol."""
 
 
 @runtime_checkable
@@ -34,25 +49,5 @@ class OutsideSource(Protocol):
 class ExplainedStrategy(Protocol):
     """A strategy that can also show what its scores are computed from. This is optional."""
 
-    def inputs(self, desk: "StrategyDesk", symbol: str) -> Sequence[ComponentInputs]:
-        """Return the inputs of each component of a symbol's score, as `propose` used them for this desk."""
-
-
-class StrategyDesk(Protocol):
-    """The view of the desk that a strategy may see."""
-
-    @property
-    def now(self) -> datetime:
-        """Return trading time."""
-
-    @property
-    def universe(self) -> Sequence[str]:
-        """Return the symbols to look at."""
-
-    @property
-    def facts(self) -> Mapping[str, SymbolFacts]:
-        """Return the facts of each symbol."""
-
-    @property
-    def tide(self) -> TideFacts:
-        """Return the market tide."""
+    def inputs(self, view: StrategyView, symbol: str) -> Sequence[ComponentInputs]:
+        """Return the inputs of each component of a symbol's score, as `propose` used them for this view."""

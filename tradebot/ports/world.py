@@ -5,19 +5,35 @@ Only the values in it differ between sandbox, paper, live and tests.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 
 from tradebot.limits import ExitRules, HaltRules, Limits
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
+from tradebot.ports.bars import Bars
 from tradebot.ports.broker import BrokerReader, Market, OrderPort, SendLock, Undisturbed
 from tradebot.ports.flow import FlowSource
 from tradebot.ports.stores import Events, Facts, Ledger
 from tradebot.ports.strategy import Strategy
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRules:
+    """What the configuration says of one strategy.
+
+    `limits` are the tighter of the account's and its own. Its allotment is a share of the account's equity, and its
+    fractions are of that. `times` says when it is asked; if empty, the strategy's own choice counts.
+    """
+
+    universe: Sequence[str]
+    limits: Limits
+    allotment_fraction: Decimal = Decimal(1)
+    times: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +47,11 @@ class Rules:
     halts: HaltRules
     exits: ExitRules
     poll_s: Mapping[Endpoint, int]
+    own: Mapping[str, OwnRules] = field(default_factory=dict)
+
+    def of(self, strategy: str) -> OwnRules:
+        """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
+        return self.own.get(strategy) or OwnRules(self.universe, self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +72,7 @@ class World:
     permission: Permission
     reader: BrokerReader
     market: Market
+    bars: Bars
     orders: OrderPort | None
     send_lock: SendLock
     flow: FlowSource

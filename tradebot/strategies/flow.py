@@ -7,14 +7,15 @@ from typing import Annotated
 from pydantic import Field
 
 from tradebot.limits import Frozen, Seconds, Tighter
-from tradebot.model.candidate import Candidate, Component, ComponentName, Purpose, Side
+from tradebot.model.candidate import Component, ComponentName, Side
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.flow import Direction, FlowAlert, TideTick
+from tradebot.model.flow import Direction, Endpoint, FlowAlert, TideTick
 from tradebot.model.inputs import ComponentInputs
-from tradebot.model.instrument import Instrument
+from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts
-from tradebot.ports.strategy import StrategyDesk
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
 from tradebot.signals import cluster, features
 from tradebot.strategies.flow_inputs import gather
 
@@ -39,73 +40,72 @@ class FlowStrategy:
     """Scores each symbol's flow and proposes a side to take."""
 
     name = "flow"
+    needs = Needs(facts=frozenset(Endpoint))
+    times = ""
 
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = FlowSettings.model_validate(settings)
         self._lookback = timedelta(seconds=self._settings.lookback_s)
         self._window = timedelta(seconds=self._settings.cluster_window_s)
 
-    def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
-        """Return one candidate per symbol of the universe, refused ones included, largest score magnitude first."""
-        tide = features.market_tide(self._ticks(desk))
-        candidates = [self._candidate(desk, symbol, tide) for symbol in desk.universe]
-        return sorted(candidates, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
+    def propose(self, view: StrategyView) -> Sequence[Open]:
+        """Return one want per symbol of the universe, refused ones included, largest score magnitude first."""
+        tide = features.market_tide(self._ticks(view))
+        wants = [self._want(view, symbol, tide) for symbol in view.universe]
+        return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
 
-    def inputs(self, desk: StrategyDesk, symbol: str) -> tuple[ComponentInputs, ...]:
+    def inputs(self, view: StrategyView, symbol: str) -> tuple[ComponentInputs, ...]:
         """Return the inputs from which each component of a symbol's score is computed."""
-        facts = desk.facts.get(symbol) or SymbolFacts(symbol)
-        alerts = self._alerts(desk, facts)
+        facts = view.facts.get(symbol) or SymbolFacts(symbol)
+        alerts = self._alerts(view, facts)
         return gather(
             facts,
             alerts,
-            self._ticks(desk),
-            desk.now,
+            self._ticks(view),
+            view.now,
             lookback=self._lookback,
             premium_scale_usd=self._settings.premium_scale_usd,
             direction=_sign(self._flow(facts, alerts)),
         )
 
-    def _ticks(self, desk: StrategyDesk) -> Sequence[TideTick]:
-        return features.recent_ticks(desk.tide.ticks, desk.now, self._lookback)
+    def _ticks(self, view: StrategyView) -> Sequence[TideTick]:
+        return features.recent_ticks(view.tide.ticks, view.now, self._lookback)
 
-    def _alerts(self, desk: StrategyDesk, facts: SymbolFacts) -> list[FlowAlert]:
+    def _alerts(self, view: StrategyView, facts: SymbolFacts) -> list[FlowAlert]:
         settings = self._settings
         return features.recent_alerts(
-            facts, desk.now, self._lookback, settings.min_alert_premium_usd, settings.max_days_to_expiry
+            facts, view.now, self._lookback, settings.min_alert_premium_usd, settings.max_days_to_expiry
         )
 
     def _flow(self, facts: SymbolFacts, alerts: Sequence[FlowAlert]) -> float | None:
         return features.flow(alerts, self._settings.premium_scale_usd) if facts.has_usable_alerts else None
 
-    def _candidate(self, desk: StrategyDesk, symbol: str, tide: float | None) -> Candidate:
-        facts = desk.facts.get(symbol) or SymbolFacts(symbol)
-        alerts = self._alerts(desk, facts)
-        components = self._components(desk, facts, alerts, tide)
+    def _want(self, view: StrategyView, symbol: str, tide: float | None) -> Open:
+        facts = view.facts.get(symbol) or SymbolFacts(symbol)
+        alerts = self._alerts(view, facts)
+        components = self._components(view, facts, alerts, tide)
         score, coverage = weigh(components)
-        return Candidate(
-            strategy=self.name,
-            instrument=Instrument(symbol),
-            side=Side.BUY if score >= 0 else Side.SELL,
-            purpose=Purpose.OPEN,
-            at=desk.now,
-            score=score,
+        return Open(
+            symbol,
+            Side.BUY if score >= 0 else Side.SELL,
+            score,
             coverage=coverage,
             components=components,
             decisions=(self._filter(alerts, score),),
         )
 
     def _components(
-        self, desk: StrategyDesk, facts: SymbolFacts, alerts: Sequence[FlowAlert], tide: float | None
+        self, view: StrategyView, facts: SymbolFacts, alerts: Sequence[FlowAlert], tide: float | None
     ) -> tuple[Component, ...]:
         flow = self._flow(facts, alerts)
         direction = _sign(flow)
         values = {
             ComponentName.FLOW: (flow, f"{len(alerts)} alerts"),
             ComponentName.DARK_POOL: (
-                features.dark_pool(facts.prints, desk.now, self._lookback),
+                features.dark_pool(facts.prints, view.now, self._lookback),
                 f"{len(facts.prints)} prints",
             ),
-            ComponentName.MARKET_TIDE: (tide, f"{len(desk.tide.ticks)} ticks"),
+            ComponentName.MARKET_TIDE: (tide, f"{len(view.tide.ticks)} ticks"),
             ComponentName.GREEK_EXPOSURE: (
                 features.greek_exposure(facts, direction),
                 f"{facts.gex_sessions} earlier sessions",

@@ -4,16 +4,19 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from tradebot.limits import Limits
-from tradebot.model.candidate import Candidate, Purpose
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.instrument import Instrument
+from tradebot.model.needs import NOTHING
 from tradebot.model.reasons import Reason
 from tradebot.model.submitted import Submitted
-from tradebot.ports.strategy import StrategyDesk
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
 
 
 class SubmittedStrategy:
     """Proposes the candidates submitted under one strategy's name, refusing signals that are too old."""
+
+    needs = NOTHING
+    times = ""
 
     def __init__(self, name: str, submitted: Sequence[Submitted], limits: Limits) -> None:
         self._name = name
@@ -30,20 +33,17 @@ class SubmittedStrategy:
         """Return the sources that its candidates may name."""
         return frozenset(each.source for each in self._submitted)
 
-    def propose(self, desk: StrategyDesk) -> Sequence[Candidate]:
-        """Return a candidate for each submission, strongest first."""
-        candidates = [self._candidate(each, desk.now) for each in self._submitted]
-        return sorted(candidates, key=lambda candidate: (-abs(candidate.score or 0.0), candidate.symbol))
+    def propose(self, view: StrategyView) -> Sequence[Open]:
+        """Return a want for each submission, strongest first."""
+        wants = [self._want(each, view.now) for each in self._submitted]
+        return sorted(wants, key=lambda want: (-abs(want.score), want.symbol))
 
-    def _candidate(self, submitted: Submitted, now: datetime) -> Candidate:
-        return Candidate(
-            strategy=self._name,
-            instrument=Instrument(submitted.symbol),
-            side=submitted.side,
-            purpose=Purpose.OPEN,
-            at=now,
-            score=submitted.score,
-            coverage=submitted.coverage,
+    def _want(self, submitted: Submitted, now: datetime) -> Open:
+        return Open(
+            submitted.symbol,
+            submitted.side,
+            submitted.score,
+            submitted.coverage,
             source=submitted.source,
             decisions=(self._fresh(submitted, now),),
         )

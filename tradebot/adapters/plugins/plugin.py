@@ -14,7 +14,9 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,11 +26,12 @@ from tradebot.adapters.text.canonical import CodecError
 from tradebot.adapters.text.codec import decode
 from tradebot.adapters.text.redaction import hide_in
 from tradebot.errors import OperatorError
-from tradebot.model.candidate import Candidate
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import FlowDesk
+from tradebot.model.needs import NOTHING, BarNeed, Needs
 from tradebot.model.reasons import Reason
-from tradebot.ports.strategy import Strategy, StrategyDesk
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Close, Open, Reduce, Target, Want
+from tradebot.ports.strategy import Strategy
 
 T = TypeVar("T")
 GROUP = "tradebot.strategies"
@@ -55,9 +58,17 @@ class Surroundings:
     private: tuple[Path, ...]
 
 
+class Question(Enum):
+    """What a plug-in's keeper is asked."""
+
+    PROTECTIONS = "protections"
+    NEEDS = "needs"
+    WANTS = "wants"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a plug-in's keeper receives; without a desk, it only reports what protects us from the plug-in.
+    """What a plug-in's keeper receives. Only a question about its wants comes with a view.
 
     The paths in `private` are out of the plug-in's reach, even if Python imports from that folder.
     """
@@ -65,17 +76,54 @@ class Request:
     name: str
     target: str
     settings: Mapping[str, object]
-    desk: FlowDesk | None
+    question: Question
+    view: StrategyView | None
     bounds: Bounds
     private: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back: candidates, or the decision that refuses them all."""
+    """What comes back: wants by kind, or the decision that refuses them all."""
 
-    candidates: tuple[Candidate, ...] = ()
+    opens: tuple[Open, ...] = ()
+    targets: tuple[Target, ...] = ()
+    reduces: tuple[Reduce, ...] = ()
+    closes: tuple[Close, ...] = ()
     refusal: Decision | None = None
+
+    @classmethod
+    def of(cls, wants: Sequence[Want]) -> "Answer":
+        """Return the answer that holds these wants."""
+        return cls(
+            tuple(want for want in wants if isinstance(want, Open)),
+            tuple(want for want in wants if isinstance(want, Target)),
+            tuple(want for want in wants if isinstance(want, Reduce)),
+            tuple(want for want in wants if isinstance(want, Close)),
+        )
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        """Return all wants."""
+        return (*self.opens, *self.targets, *self.reduces, *self.closes)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a plug-in says of itself: what it needs, and when it wants to be asked; or why it can't be asked."""
+
+    facts: tuple[str, ...] = ()
+    bars: tuple[BarNeed, ...] = ()
+    quotes: bool = False
+    lots: bool = False
+    equity: bool = False
+    times: str = ""
+    refusal: Decision | None = None
+
+    @property
+    def needs(self) -> Needs:
+        """Return what it needs."""
+        return Needs(frozenset(self.facts), self.bars, self.quotes, self.lots, self.equity)
 
 
 def installed() -> dict[str, EntryPoint]:
@@ -143,21 +191,37 @@ class PluginStrategy:
         folders = map(os.path.abspath, filter(None, sys.path))
         self._environ = {**surroundings.environ, "PYTHONPATH": os.pathsep.join(folders)}
 
-    def propose(self, desk: StrategyDesk) -> Sequence[Candidate] | Decision:
-        """Return the plug-in's candidates, or the decision that refuses its answer; never raises for what it does."""
-        answer = self._query(FlowDesk(desk.now, tuple(desk.universe), dict(desk.facts), desk.tide), Answer)
+    @property
+    def needs(self) -> Needs:
+        """Return what the plug-in needs; nothing if it can't say, which `propose` then reports."""
+        return NOTHING if isinstance(self._declared, Decision) else self._declared.needs
+
+    @property
+    def times(self) -> str:
+        """Return when the plug-in wants to be asked."""
+        return "" if isinstance(self._declared, Decision) else self._declared.times
+
+    def propose(self, view: StrategyView) -> Sequence[Want] | Decision:
+        """Return the plug-in's wants, or the decision that refuses its answer; never raises for what it does."""
+        if isinstance(self._declared, Decision) or self._declared.refusal:
+            return self._declared if isinstance(self._declared, Decision) else self._declared.refusal or ()
+        answer = self._query(Question.WANTS, Answer, plain(view))
         if isinstance(answer, Decision):
             return answer
-        return answer.refusal or answer.candidates
+        return answer.refusal or answer.wants
+
+    @cached_property
+    def _declared(self) -> Declared | Decision:
+        return self._query(Question.NEEDS, Declared)
 
     def protections(self) -> Protections:
         """Return what protects us from this plug-in here, as its process reports; empty if it doesn't."""
-        result = self._query(None, Protections)
+        result = self._query(Question.PROTECTIONS, Protections)
         return Protections() if isinstance(result, Decision) else result
 
-    def _query(self, desk: FlowDesk | None, kind: type[T]) -> T | Decision:
+    def _query(self, question: Question, kind: type[T], view: StrategyView | None = None) -> T | Decision:
         """Return what the plug-in's keeper answers, or the decision that refuses it."""
-        request = Request(self.name, self._target, self._settings, desk, self._bounds, self._private)
+        request = Request(self.name, self._target, self._settings, question, view, self._bounds, self._private)
         reply = self._ask(pickle.dumps(request))
         if isinstance(reply, Decision):
             return reply
@@ -187,6 +251,18 @@ class PluginStrategy:
             return _failed(f"its process ended without an answer, exit code {process.returncode}")
         # We gave it no key, but without confinement it could have read the key file.
         return hide_in(reply)
+
+
+def plain(view: StrategyView) -> StrategyView:
+    """Return a view that can be sent to another process: its mappings are read-only here, but copies there."""
+    return replace(
+        view,
+        universe=tuple(view.universe),
+        facts=dict(view.facts),
+        series=dict(view.series),
+        quotes=dict(view.quotes),
+        lots=dict(view.lots),
+    )
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

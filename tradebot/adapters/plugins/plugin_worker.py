@@ -23,14 +23,15 @@ from typing import IO, NoReturn
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.plugins.confinement import Confinement, confinement
 from tradebot.adapters.plugins.kernel import end_with_parent
-from tradebot.adapters.plugins.plugin import GRACE_S, GROUP, Answer, Bounds, Request
+from tradebot.adapters.plugins.plugin import GRACE_S, GROUP, Answer, Bounds, Declared, Question, Request
 from tradebot.adapters.plugins.reach import reach_of
 from tradebot.adapters.text.canonical import json_text
 from tradebot.adapters.text.codec import encode
-from tradebot.desk.proposals import MAX_TEXT, checked
+from tradebot.desk.answers import MAX_TEXT, checked
 from tradebot.model.decision import Decision, Gate, Verdict
-from tradebot.model.desk import FlowDesk
+from tradebot.model.needs import Needs
 from tradebot.model.reasons import Reason
+from tradebot.ports.strategy import Strategy
 from tradebot.text import expected
 
 MAX_BYTES = 2**24
@@ -95,15 +96,14 @@ def _ask(request: Request, place: Path, reply: int) -> bytes:
     own.mkdir()
     root.mkdir()
     confined = confinement(reach_of(request.target, own, request.private), root, request.private)
-    desk = request.desk
-    if desk is None:
+    if request.question is Question.PROTECTIONS:
         return json_text(encode(confined.protections)).encode()
     with tempfile.TemporaryFile(buffering=0) as file:
         with confined.all_ended():
             child = os.fork()
             if not child:
                 os.close(reply)
-                _answer(request, desk, confined, file)
+                _answer(request, confined, file)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         file.seek(0)
         reply_bytes = file.read(MAX_BYTES)
@@ -112,13 +112,13 @@ def _ask(request: Request, place: Path, reply: int) -> bytes:
     )
 
 
-def _answer(request: Request, desk: FlowDesk, confined: Confinement, file: IO[bytes]) -> NoReturn:
+def _answer(request: Request, confined: Confinement, file: IO[bytes]) -> NoReturn:
     """Write the plug-in's answer to a file, confined, and exit without running any of the parent's cleanup."""
     code: object = 1
     try:
         for number in (signal.SIGTERM, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
-        file.write(_confined_answer(request, desk, confined))
+        file.write(_confined_answer(request, confined))
         code = 0
     except SystemExit as ended:
         code = ended.code
@@ -127,7 +127,7 @@ def _answer(request: Request, desk: FlowDesk, confined: Confinement, file: IO[by
         os._exit(code if isinstance(code, int) else 1)
 
 
-def _confined_answer(request: Request, desk: FlowDesk, confined: Confinement) -> bytes:
+def _confined_answer(request: Request, confined: Confinement) -> bytes:
     own = str(confined.reach.own)
     try:
         _bound_tasks()
@@ -138,7 +138,7 @@ def _confined_answer(request: Request, desk: FlowDesk, confined: Confinement) ->
     confine(request.bounds)
     tempfile.tempdir = own
     os.environ.update(HOME=own, TMPDIR=own)
-    return answer(request, desk)
+    return answer(request)
 
 
 def _bound_tasks() -> None:
@@ -166,16 +166,24 @@ def confine(bounds: Bounds) -> None:
     signal.setitimer(signal.ITIMER_REAL, bounds.timeout_s + GRACE_S)
 
 
-def answer(request: Request, desk: FlowDesk) -> bytes:
-    """Return the plug-in's checked candidates as JSON, or the decision that refuses them."""
+def answer(request: Request) -> bytes:
+    """Return what the plug-in needs or its checked wants as JSON, or the decision that refuses them."""
     try:
-        factory = EntryPoint(request.name, request.target, GROUP).load()
-        proposed = factory(dict(request.settings)).propose(desk)
-        result = checked(request.name, desk, proposed)
-        complete = Answer(refusal=result) if isinstance(result, Decision) else Answer(result)
+        strategy = EntryPoint(request.name, request.target, GROUP).load()(dict(request.settings))
+        if request.view is None:
+            return json_text(encode(_declared(strategy))).encode()
+        result = checked(request.view, strategy.propose(request.view))
+        complete = Answer(refusal=result) if isinstance(result, Decision) else Answer.of(result)
         return json_text(encode(complete)).encode()
     except Exception as error:  # noqa: BLE001 - the boundary of a plug-in: whatever it raises costs its cycle alone
         return _refusal(describe_error(error, request.target))
+
+
+def _declared(strategy: Strategy) -> Declared:
+    needs = strategy.needs
+    if type(needs) is not Needs or type(strategy.times) is not str:
+        raise TypeError("its needs are not a Needs, or its times are not a text")
+    return Declared(tuple(sorted(needs.facts)), needs.bars, needs.quotes, needs.lots, needs.equity, strategy.times)
 
 
 def _refusal(why: str) -> bytes:

@@ -1,0 +1,180 @@
+"""Check a strategy's answer before it is used: one bad want discredits the whole answer."""
+
+from collections.abc import Callable, Iterable, Sized
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import islice
+
+from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.reasons import Reason
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Close, Open, Reduce, Target, Want
+
+OWN_SOURCE = frozenset({STRATEGY_SOURCE})
+MAX_TEXT = 200
+"""The longest text a strategy may return, in characters."""
+MOST_PARTS = 50
+"""The most components, or decisions of its own, that one want may have."""
+MOST_WEIGHT = 10
+"""The largest weight a target may ask for; limits decide long before."""
+MOST_SHARES = Decimal(10) ** 12
+
+OWN_REASONS = frozenset(
+    {
+        Reason.NO_DIRECTION,
+        Reason.LONG_ONLY,
+        Reason.CLUSTER_TOO_SMALL,
+        Reason.CANDIDATE_STALE,
+        Reason.STRATEGY_DECLINED,
+    }
+)
+"""Reasons a strategy may give for refusing its own want; only gates may give the others."""
+
+
+def checked(view: StrategyView, answer: object, sources: frozenset[str] = OWN_SOURCE) -> tuple[Want, ...] | Decision:
+    """Return a strategy's wants, or why its whole answer is refused."""
+    if not isinstance(answer, Iterable):
+        return _refused(Reason.STRATEGY_INVALID, f"expected a sequence of wants, got {type(answer).__name__}")
+    known = frozenset((*view.universe, *view.lots))
+    limit = len(known)
+    # The answer may be endless, so read only one want past the limit.
+    wants = tuple(islice(answer, limit + 1))
+    if len(wants) > limit:
+        observed = len(answer) if isinstance(answer, Sized) else len(wants)
+        return _refused(Reason.STRATEGY_TOO_MANY, observed, limit)
+    check, seen = _WantCheck(frozenset(view.universe), frozenset(view.lots), sources), set[str]()
+    for want in wants:
+        fault = check.fault(want) or ("its symbol appears twice" if want.symbol in seen else None)
+        if fault:
+            return _refused(Reason.STRATEGY_INVALID, f"{_describe(want)}: {fault}")
+        seen.add(want.symbol)
+    return wants
+
+
+Rule = tuple[str, Callable[[], bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class _WantCheck:
+    """The checks on every want of one strategy. Types come first, because a strategy may return anything."""
+
+    universe: frozenset[str]
+    held: frozenset[str]
+    sources: frozenset[str]
+
+    def fault(self, want: Want) -> str | None:
+        """Return what is wrong with a want, or None."""
+        rules: dict[type, Callable[[], tuple[Rule, ...]]] = {
+            Open: lambda: self._open(want),  # type: ignore[arg-type]
+            Target: lambda: self._target(want),  # type: ignore[arg-type]
+            Reduce: lambda: self._reduce(want),  # type: ignore[arg-type]
+            Close: lambda: self._close(want),  # type: ignore[arg-type]
+        }
+        of_kind = rules.get(type(want))
+        if of_kind is None:
+            return "it is not an Open, a Target, a Reduce or a Close"
+        return next((fault for fault, holds in of_kind() if not holds()), None)
+
+    def _open(self, want: Open) -> tuple[Rule, ...]:
+        return (
+            ("its symbol is not in the universe", lambda: _in(want.symbol, self.universe)),
+            ("its side is not a Side", lambda: type(want.side) is Side),
+            ("its score is not between -1 and 1", lambda: _within(want.score, -1, 1)),
+            ("its score and its side disagree", lambda: want.score * want.side.sign >= 0),
+            ("its coverage is not between 0 and 1", lambda: _optional(want.coverage, 0)),
+            ("its components are not all valid", lambda: _each(want.components, _is_component)),
+            ("its quantity is not a Decimal above 0", lambda: want.quantity is None or _is_quantity(want.quantity)),
+            ("its stop is not a Decimal between 0 and 1", lambda: _is_distance(want.stop_loss_fraction, 1)),
+            ("its target is not a Decimal between 0 and 10", lambda: _is_distance(want.profit_target_fraction, 10)),
+            ("its source is not 'strategy'", lambda: any(want.source == known for known in self.sources)),
+            ("its decisions are not ones a strategy may make", lambda: _each(want.decisions, _is_own_decision)),
+        )
+
+    def _target(self, want: Target) -> tuple[Rule, ...]:
+        return (
+            ("its symbol is not in the universe", lambda: _in(want.symbol, self.universe | self.held)),
+            ("it needs a weight or a quantity, not both", lambda: (want.weight is None) != (want.quantity is None)),
+            ("its weight is not a Decimal of a sensible size", lambda: _is_signed(want.weight, MOST_WEIGHT)),
+            ("its quantity is not a Decimal of a sensible size", lambda: _is_signed(want.quantity, MOST_SHARES)),
+            ("its score is not between -1 and 1", lambda: _optional(want.score, -1)),
+            ("its decisions are not ones a strategy may make", lambda: _each(want.decisions, _is_own_decision)),
+        )
+
+    def _reduce(self, want: Reduce) -> tuple[Rule, ...]:
+        return (
+            *self._close(want),
+            ("its quantity is not a Decimal above 0", lambda: _is_quantity(want.quantity)),
+        )
+
+    def _close(self, want: Close | Reduce) -> tuple[Rule, ...]:
+        return (
+            ("the strategy doesn't hold its symbol", lambda: _in(want.symbol, self.held)),
+            ("its reason is not a text of 1 to 200 characters", lambda: _is_text(want.why) and bool(want.why.strip())),
+        )
+
+
+def _in(symbol: object, known: frozenset[str]) -> bool:
+    return type(symbol) is str and symbol in known
+
+
+def _is_signed(value: object, most: int | Decimal) -> bool:
+    return value is None or (type(value) is Decimal and value.is_finite() and abs(value) <= most)
+
+
+def _is_quantity(value: object) -> bool:
+    return type(value) is Decimal and value.is_finite() and 0 < value <= MOST_SHARES
+
+
+def _is_distance(value: object, most: int) -> bool:
+    return value is None or (type(value) is Decimal and value.is_finite() and 0 < value < most)
+
+
+def _optional(value: object, low: int) -> bool:
+    return value is None or _within(value, low, 1)
+
+
+def _within(value: object, low: float, high: float) -> bool:
+    """Return True if a number is within bounds; NaN never is."""
+    return type(value) in (float, int) and low <= value <= high  # type: ignore[operator]
+
+
+def _is_finite(value: object) -> bool:
+    return _within(value, -1e15, 1e15)
+
+
+def _each(items: object, holds: Callable[[object], bool]) -> bool:
+    return type(items) is tuple and len(items) <= MOST_PARTS and all(map(holds, items))
+
+
+def _is_component(item: object) -> bool:
+    return (
+        type(item) is Component
+        and _is_text(item.name)
+        and _optional(item.value, -1)
+        and _within(item.weight, 0, 100)
+        and _is_text(item.source)
+    )
+
+
+def _is_own_decision(item: object) -> bool:
+    return (
+        type(item) is Decision
+        and item.gate is Gate.STRATEGY
+        and type(item.verdict) is Verdict
+        and (item.reason in OWN_REASONS or (item.passed and item.reason is None))
+        and all(value is None or _is_finite(value) or _is_text(value) for value in (item.observed, item.limit))
+        and (item.age_s is None or _is_finite(item.age_s))
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
+
+
+def _describe(want: object) -> str:
+    return repr(want.symbol if type(want) in (Open, Target, Reduce, Close) else want)[:40]  # type: ignore[attr-defined]
+
+
+def _refused(reason: Reason, observed: int | str, limit: int | None = None) -> Decision:
+    return Decision(Gate.STRATEGY, Verdict.FAIL, reason, observed, limit)

@@ -1,0 +1,114 @@
+"""Put together what each strategy sees: what it declared that it needs, read once for all of them, and nothing else."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from types import MappingProxyType
+
+from tradebot.model.bar import Quote
+from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.needs import BarNeed
+from tradebot.model.position import Position
+from tradebot.model.reasons import Reason
+from tradebot.model.record import StrategyRefusal, SymbolFacts, TideFacts
+from tradebot.model.series import Series, SeriesKey
+from tradebot.model.view import StrategyView
+from tradebot.ports.strategy import Strategy
+from tradebot.ports.world import World
+from tradebot.timetable.sessions import last_session
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a strategy sees, and which symbols are left out of its universe, and why."""
+
+    view: StrategyView
+    left_out: tuple[StrategyRefusal, ...]
+
+
+class Sights:
+    """What was known at `now`; everything is read when the first strategy needs it, and only once."""
+
+    def __init__(self, world: World, now: datetime, strategies: Sequence[Strategy]) -> None:
+        self._world = world
+        self._now = now
+        self._strategies = strategies
+
+    def of(self, strategy: Strategy, *, slot: str = "", as_of: datetime | None = None) -> Seen:
+        """Return what a strategy sees; bars are those that were closed at `as_of`, which is now unless it is given."""
+        needs, universe = strategy.needs, self._universe(strategy)
+        series = dict(self._series(needs.bars, universe, as_of or self._now))
+        absent = {symbol: why for symbol in universe if (why := self._absent(strategy, symbol, series))}
+        left = tuple(symbol for symbol in universe if symbol not in absent)
+        view = StrategyView(
+            self._now,
+            left,
+            facts=MappingProxyType({s: self._facts[s] for s in left if s in self._facts}) if needs.facts else {},
+            tide=self._tide if needs.facts else TideFacts(),
+            series=MappingProxyType(series),
+            quotes=MappingProxyType({s: self._quotes[s] for s in left}) if needs.quotes else {},
+            lots=MappingProxyType(self._lots(strategy.name)) if needs.lots else {},
+            equity_usd=self._equity(strategy.name) if needs.equity else None,
+            slot=slot,
+        )
+        return Seen(view, tuple(StrategyRefusal(strategy.name, why, symbol) for symbol, why in absent.items()))
+
+    def _universe(self, strategy: Strategy) -> Sequence[str]:
+        return self._world.rules.of(strategy.name).universe
+
+    def _absent(self, strategy: Strategy, symbol: str, series: Mapping[SeriesKey, Series]) -> Decision | None:
+        """Return which need of a symbol isn't met, or None."""
+        for need in strategy.needs.bars:
+            if need.symbols and symbol not in need.symbols:
+                continue
+            found = series.get(SeriesKey(symbol, need.timeframe, need.adjusted))
+            if found is None or len(found) < need.depth:
+                have = len(found) if found else 0
+                return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.BARS_MISSING, have, need.depth)
+        if strategy.needs.quotes and symbol not in self._quotes:
+            why = self._world.market.rejected_quotes.get(symbol)
+            return Decision(Gate.NEEDS, Verdict.UNKNOWN, Reason.QUOTE_MISSING, why)
+        return None
+
+    def _series(
+        self, needs: Sequence[BarNeed], universe: Sequence[str], until: datetime
+    ) -> Iterator[tuple[SeriesKey, Series]]:
+        for need in needs:
+            found = self._world.bars.closed(need, need.symbols or universe, until)
+            for symbol, series in found.items():
+                yield SeriesKey(symbol, need.timeframe, need.adjusted), series.last(need.depth)
+
+    @cached_property
+    def _flow_universe(self) -> tuple[str, ...]:
+        reading = (self._universe(strategy) for strategy in self._strategies if strategy.needs.facts)
+        return tuple(dict.fromkeys(symbol for universe in reading for symbol in universe))
+
+    @cached_property
+    def _facts(self) -> Mapping[str, SymbolFacts]:
+        session = last_session(self._world.ledger, self._now)
+        return self._world.facts.load(self._flow_universe, session, self._now)
+
+    @cached_property
+    def _tide(self) -> TideFacts:
+        return self._world.facts.tide(last_session(self._world.ledger, self._now), self._now)
+
+    @cached_property
+    def _quotes(self) -> Mapping[str, Quote]:
+        quoting = (self._universe(strategy) for strategy in self._strategies if strategy.needs.quotes)
+        return self._world.market.quotes(tuple(dict.fromkeys(s for universe in quoting for s in universe)))
+
+    @cached_property
+    def _positions(self) -> Sequence[Position]:
+        return self._world.ledger.totals().own_positions()
+
+    def _lots(self, name: str) -> dict[str, Position]:
+        return {position.symbol: position for position in self._positions if position.strategy == name}
+
+    @cached_property
+    def _account_equity(self) -> Decimal:
+        return self._world.reader.account().equity
+
+    def _equity(self, name: str) -> Decimal:
+        return self._account_equity * self._world.rules.of(name).allotment_fraction

@@ -1,0 +1,80 @@
+"""A series of closed bars of one symbol, as plain arrays; a pandas frame is made only if someone asks for one."""
+
+import re
+from array import array
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DAY = "1Day"
+MOST_BARS = 100_000
+"""The most bars of one symbol that a strategy may need."""
+_INTRADAY = re.compile(r"(?:([1-9]|[1-5][0-9])Min)|(?:([1-9]|1[0-9]|2[0-3])Hour)")
+
+
+class SeriesKey(NamedTuple):
+    """What names a series among those that a strategy sees."""
+
+    symbol: str
+    timeframe: str
+    adjusted: bool
+
+
+def width_of(timeframe: str) -> timedelta | None:
+    """Return how long an intraday bar lasts, or None for 1Day, which lasts a session; ValueError for anything else."""
+    if timeframe == DAY:
+        return None
+    match = _INTRADAY.fullmatch(timeframe)
+    if match is None:
+        raise ValueError(f"{timeframe!r} is not a timeframe; use 1Min to 59Min, 1Hour to 23Hour, or 1Day")
+    minutes, hours = match.groups()
+    return timedelta(minutes=int(minutes or 0), hours=int(hours or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Closed bars, oldest first. Prices are in USD per share and floats, because they are for signals only.
+
+    `starts` are the bars' starts in seconds since 1970 UTC; a daily bar starts at midnight in New York. `volume` is in
+    shares.
+    """
+
+    symbol: str
+    timeframe: str
+    adjusted: bool
+    starts: "array[int]" = field(default_factory=lambda: array("q"))
+    open: "array[float]" = field(default_factory=lambda: array("d"))
+    high: "array[float]" = field(default_factory=lambda: array("d"))
+    low: "array[float]" = field(default_factory=lambda: array("d"))
+    close: "array[float]" = field(default_factory=lambda: array("d"))
+    volume: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def __len__(self) -> int:
+        """Return how many bars there are."""
+        return len(self.starts)
+
+    @property
+    def key(self) -> SeriesKey:
+        """Return what names this series."""
+        return SeriesKey(self.symbol, self.timeframe, self.adjusted)
+
+    def start_of(self, place: int) -> datetime:
+        """Return when a bar started, in UTC; -1 is the newest."""
+        return datetime.fromtimestamp(self.starts[place], UTC)
+
+    def last(self, count: int) -> "Series":
+        """Return the newest `count` bars."""
+        first = max(len(self) - count, 0)
+        columns = (self.starts, self.open, self.high, self.low, self.close, self.volume)
+        return Series(self.symbol, self.timeframe, self.adjusted, *(column[first:] for column in columns))
+
+    def frame(self) -> "pd.DataFrame":
+        """Return the bars as a pandas frame: columns open, high, low, close, volume; the index is the start in UTC."""
+        import pandas as pd
+
+        index = pd.to_datetime(list(self.starts), unit="s", utc=True).rename("start")
+        columns = {name: list(getattr(self, name)) for name in ("open", "high", "low", "close", "volume")}
+        return pd.DataFrame(columns, index=index, dtype=float)

@@ -1,0 +1,64 @@
+"""What a strategy may want. The core turns wants into candidates, and gates and limits decide."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.model.candidate import STRATEGY_SOURCE, Component, Side
+from tradebot.model.decision import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a position in a symbol that the strategy doesn't hold.
+
+    `score` is the conviction, in -1..1, and its sign agrees with the side. `coverage`, 0..1, is the share of the score
+    that has data, or None if that means nothing here. `quantity` is a wish in shares; limits may make it smaller.
+    `stop_loss_fraction` and `profit_target_fraction` are distances from the entry price as fractions of it, and close
+    the position whatever exits are configured. `decisions` are the strategy's own filters, with their numbers.
+    """
+
+    symbol: str
+    side: Side
+    score: float
+    coverage: float | None = None
+    components: tuple[Component, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    quantity: Decimal | None = None
+    stop_loss_fraction: Decimal | None = None
+    profit_target_fraction: Decimal | None = None
+    source: str = STRATEGY_SOURCE
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Hold this much of a symbol, and keep working toward it until the strategy's slot is over.
+
+    Give either `weight`, a share of the strategy's allotment (1 is all of it, negative is short), or `quantity` in
+    signed shares. Zero means hold none. The core works out the difference and sells before it buys.
+    """
+
+    symbol: str
+    weight: Decimal | None = None
+    quantity: Decimal | None = None
+    score: float | None = None
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Close a part of a position that the strategy holds; `quantity` is in unsigned shares."""
+
+    symbol: str
+    quantity: Decimal
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a position that the strategy holds, for a reason in the strategy's own words."""
+
+    symbol: str
+    why: str
+
+
+Want = Open | Target | Reduce | Close
