@@ -119,6 +119,13 @@ def reasons(incomplete: str) -> list[str]:
     return _matching(Reason, incomplete)
 
 
+def strategies(incomplete: str) -> list[str]:
+    """Return the names of the installed strategies."""
+    from importlib.metadata import entry_points
+
+    return _matching((point.name for point in entry_points(group="tradebot.strategies")), incomplete)
+
+
 def settings(context: typer.Context, incomplete: str) -> list[str]:
     """Return the dotted names of settings, sections among them, one level beyond what is typed."""
     depth = incomplete.count(".") + 1

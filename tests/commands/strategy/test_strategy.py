@@ -17,24 +17,26 @@ from tradebot.__main__ import main
 BAD = {
     "raising": "raise RuntimeError('no [bold]mood[/bold] today')",
     "hanging": "import time\ntime.sleep(600)",
-    "nan": "return [replace(found, score=float('nan')) for found in self.well(desk)]",
-    "million": "return [next(self.well(desk))] * 1_000_000",
-    "changing": "desk.facts.clear()\nobject.__setattr__(desk, 'universe', ())\nreturn []",
+    "nan": "return [replace(found, score=float('nan')) for found in self.well(view)]",
+    "million": "return [next(self.well(view))] * 1_000_000",
+    "changing": "view.facts.clear()\nobject.__setattr__(view, 'universe', ())\nreturn []",
 }
-WELL = "return list(self.well(desk))"
+WELL = "return list(self.well(view))"
 YAML = [(name, "can't be a strategy's name") for name in ("null", "none", "true", "false")]
 MODULE = """
 from dataclasses import replace
-from tradebot.model.candidate import Candidate, Purpose, Side
-from tradebot.model.instrument import Instrument
+from tradebot.ports import Needs, Open, Side
 
 class Base:
+    needs = Needs(facts=frozenset({"flow_alerts"}))
+    times = ""
+
     def __init__(self, settings):
         assert not settings, settings
 
-    def well(self, desk):
-        for symbol in desk.universe:
-            yield Candidate(self.name, Instrument(symbol), Side.BUY, Purpose.OPEN, desk.now, 0.9, 1.0)
+    def well(self, view):
+        for symbol in view.universe:
+            yield Open(symbol, Side.BUY, 0.9, 1.0)
 """
 
 
@@ -69,7 +71,7 @@ def install(folder: Path, bodies: Mapping[str, str], package: str) -> None:
     text, points = [MODULE], []
     for name, body in bodies.items():
         lines = "\n".join(f"        {line}" for line in body.splitlines())
-        text.append(f"class {name.title()}(Base):\n    name = {name!r}\n    def propose(self, desk):\n{lines}\n")
+        text.append(f"class {name.title()}(Base):\n    name = {name!r}\n    def propose(self, view):\n{lines}\n")
         points.append(f"{name} = {package}:{name.title()}")
     (folder / f"{package}.py").write_text("\n".join(text))
     info = folder / f"{package}-1.0.dist-info"
@@ -172,8 +174,9 @@ def test_the_list_needs_no_bot(
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     assert main(["strategy", "list"]) == 0
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
-        ["strategy", "package", "runs", "in", "state"],
-        ["flow", "tradebot", "0.1.0", "this", "process", "ok"],
+        ["strategy", "package", "runs", "in", "asked", "state"],
+        ["flow", "tradebot", "0.1.0", "this", "process", "every", "pass", "of", "entries", "ok"],
+        "flow: needs flow (dark_pool, flow_alerts, greek_exposure, iv_rank, market_tide, oi_change)".split(),
         ["To", "write", "your", "own:", "tradebot", "strategy", "new", "NAME"],
     ]
 
@@ -254,7 +257,7 @@ def test_the_list_says_what_each_did_and_what_to_do(
 def test_a_strategy_that_raises_on_real_facts_alone_is_broken_on_every_screen(
     trading: Bot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path, {"picky": "assert not desk.facts, 'facts'\nreturn []"}, "picking")
+    install(tmp_path, {"picky": "assert not view.facts, 'facts'\nreturn []"}, "picking")
     monkeypatch.syspath_prepend(tmp_path)
     config = ("--config", str(tmp_path / "mine.yaml"))
     Path(config[1]).write_text("strategies: {picky: {}}\n")
