@@ -307,9 +307,9 @@ def _new(
 
 @app.command("list", epilog="tradebot strategy list")
 def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = False) -> None:
-    """List strategies, what each needs and when it is asked, and check that each one works.
+    """List strategies, and check that each one works.
 
-    Exits with code 10 if any doesn't.
+    It also shows what each one needs, and when it is asked. Exits with code 10 if any doesn't work.
     """
     finish(_listing_of(state_dir, config), as_json)
 
@@ -329,7 +329,7 @@ def _test(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Ask one strategy what it wants, and show why not, and what its answer costs.
+    """Show what one strategy wants, why not, and what it costs.
 
     It sees the facts and bars of your bot. Without a bot, or if the bot has no flow yet, they are generated. Quotes,
     positions and equity are always current. Nothing is sent or recorded, and gates are not asked. Exits with code 10

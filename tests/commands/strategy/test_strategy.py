@@ -5,13 +5,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.accepting import accept
 from tests.bot import UNIVERSE, Bot, log, made, second_session
+from tests.commands.strategy.plugins import WELL, install
 from tradebot.__main__ import main
 
 BAD = {
@@ -21,23 +22,7 @@ BAD = {
     "million": "return [next(self.well(view))] * 1_000_000",
     "changing": "view.facts.clear()\nobject.__setattr__(view, 'universe', ())\nreturn []",
 }
-WELL = "return list(self.well(view))"
 YAML = [(name, "can't be a strategy's name") for name in ("null", "none", "true", "false")]
-MODULE = """
-from dataclasses import replace
-from tradebot.ports import Needs, Open, Side
-
-class Base:
-    needs = Needs(facts=frozenset({"flow_alerts"}))
-    times = ""
-
-    def __init__(self, settings):
-        assert not settings, settings
-
-    def well(self, view):
-        for symbol in view.universe:
-            yield Open(symbol, Side.BUY, 0.9, 1.0)
-"""
 
 
 def run(*command: str, cwd: Path, **environ: str) -> str:
@@ -64,20 +49,6 @@ def misbehaving(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("misbehaving")
     install(folder, {**BAD, "well": WELL}, "misbehaving")
     return folder
-
-
-def install(folder: Path, bodies: Mapping[str, str], package: str) -> None:
-    """Install a package of strategies into a folder, each with its own way to propose."""
-    text, points = [MODULE], []
-    for name, body in bodies.items():
-        lines = "\n".join(f"        {line}" for line in body.splitlines())
-        text.append(f"class {name.title()}(Base):\n    name = {name!r}\n    def propose(self, view):\n{lines}\n")
-        points.append(f"{name} = {package}:{name.title()}")
-    (folder / f"{package}.py").write_text("\n".join(text))
-    info = folder / f"{package}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("\n".join(["[tradebot.strategies]", *points]))
 
 
 @pytest.fixture(scope="module")
@@ -126,18 +97,26 @@ def test_the_new_packages_own_test_passes(elsewhere: Path) -> None:
     assert "3 passed" in said
 
 
-def test_names_that_the_template_uses_too_give_packages_that_work(tmp_path: Path) -> None:
-    names = ("settings", "candidate", "strategy_desk", "mapping", "class")
-    for name in names:
-        assert main(["strategy", "new", name, "--path", str(tmp_path / name), "--json"]) == 0
+def test_each_kind_passes_its_own_test_under_names_that_its_template_uses_too(tmp_path: Path) -> None:
+    names = (("settings", "flow"), ("class", "flow"), ("series", "bars"), ("mapping", "bars"), ("target", "target"))
+    for name, kind in names:
+        assert main(["strategy", "new", name, "--kind", kind, "--path", str(tmp_path / name), "--json"]) == 0
     said = run(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib"),
-        *(f"{name}/tests" for name in names),
+        *(f"{name}/tests" for name, _ in names),
         cwd=tmp_path,
-        PYTHONPATH=os.pathsep.join(str(tmp_path / name) for name in names),
+        PYTHONPATH=os.pathsep.join(str(tmp_path / name) for name, _ in names),
         PYTEST_DISABLE_PLUGIN_AUTOLOAD="1",
     )
-    assert f"{3 * len(names)} passed" in said
+    assert f"{3 + 3 + 4 + 4 + 3} passed" in said
+
+
+def test_what_people_copy_imports_its_words_from_the_ports_alone(tmp_path: Path) -> None:
+    for kind in ("flow", "bars", "target"):
+        assert main(["strategy", "new", "mine", "--kind", kind, "--path", str(tmp_path / kind), "--json"]) == 0
+        strategy = (tmp_path / kind / "tradebot_mine" / "strategy.py").read_text()
+        assert re.findall(r"^from (tradebot[\w.]*)", strategy, re.MULTILINE) == ["tradebot.ports"]
+        assert len(strategy.splitlines()) <= 75
 
 
 @pytest.mark.parametrize(
@@ -173,11 +152,11 @@ def test_the_list_needs_no_bot(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRADEBOT_STATE", raising=False)
     assert main(["strategy", "list"]) == 0
-    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
-        ["strategy", "package", "runs", "in", "asked", "state"],
-        ["flow", "tradebot", "0.1.0", "this", "process", "every", "pass", "of", "entries", "ok"],
-        "flow: needs flow (dark_pool, flow_alerts, greek_exposure, iv_rank, market_tide, oi_change)".split(),
-        ["To", "write", "your", "own:", "tradebot", "strategy", "new", "NAME"],
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "strategy package runs in asked state",
+        "flow tradebot 0.1.0 this process every pass of entries ok",
+        "flow: needs flow (dark_pool, flow_alerts, greek_exposure, iv_rank, market_tide, oi_change)",
+        "To write your own: tradebot strategy new NAME",
     ]
 
 
