@@ -94,7 +94,7 @@ def test_an_exit_waits_while_another_strategys_entry_would_trade_with_it() -> No
 def test_a_lost_close_is_not_sent_a_second_time() -> None:
     scene = Scene()
     holding(scene)
-    scene.venue.replies = [LOST]
+    scene.venue.script["AAPL"] = LOST
     trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+90m"))
     found = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
     assert found.terminal is not None
@@ -105,7 +105,7 @@ def test_a_lost_close_is_not_sent_a_second_time() -> None:
 def test_another_strategys_lost_entry_holds_back_no_exit() -> None:
     scene = Scene(limits=limits(cooldown_s=60, duplicate_window_s=60))
     holding(scene, 20)
-    scene.venue.replies = [LOST]
+    scene.venue.script["AAPL"] = LOST
     trade_once(world(scene, Target("AAPL", quantity=Decimal(3)), name="flow"), call(slot="open+90m"))
     scene.price("AAPL", "90")
     record = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+91m"))
