@@ -71,13 +71,13 @@ def test_a_weight_becomes_the_next_order_toward_it(
     has: int, weight: str, side: Side, purpose: Purpose, shares: int
 ) -> None:
     found = change_to(target(weight), seen(*([held(has)] if has else [])), OWN)
-    assert (found.side, found.purpose, found.quantity) == (side, purpose, shares)
+    assert (found.side, found.purpose, found.quantity) == (side, purpose, Decimal(shares))
     assert (decided(found).verdict, decided(found).observed) == (Verdict.PASS, has)
 
 
 def test_a_quantity_is_taken_to_the_share() -> None:
     found = change_to(target(quantity="251"), seen(held(250)), OWN)
-    assert (found.side, found.purpose, found.quantity) == (Side.BUY, Purpose.OPEN, 1)
+    assert (found.side, found.purpose, found.quantity) == (Side.BUY, Purpose.OPEN, Decimal(1))
     assert decided(change_to(target(quantity="250"), seen(held(250)), OWN)).reason is Reason.TARGET_REACHED
 
 
@@ -128,8 +128,7 @@ def world(scene: Scene, *wants: Target) -> World:
 
 def ends(record: CycleRecord) -> list[tuple[str, Purpose, Reason | None]]:
     return [
-        (r.candidate.symbol, r.candidate.purpose, r.terminal.reason if r.terminal else None)
-        for r in record.candidates
+        (r.candidate.symbol, r.candidate.purpose, r.terminal.reason if r.terminal else None) for r in record.candidates
     ]
 
 
@@ -140,10 +139,14 @@ def test_a_pass_sells_before_it_buys_and_records_what_is_reached() -> None:
     for intent in scene.venue.submitted:
         scene.venue.fill(intent.client_order_id, "100")
     scene.later(3600)
-    wants = (Target("JPM", quantity=Decimal(5)), Target("AAPL", quantity=Decimal(15)), Target("MSFT", weight=Decimal(0)))
+    wants = (
+        Target("JPM", quantity=Decimal(5)),
+        Target("AAPL", quantity=Decimal(15)),
+        Target("MSFT", weight=Decimal(0)),
+    )
     record = trade_once(world(scene, *wants), call(slot="open+90m"))
     assert ends(record) == [("AAPL", Purpose.REDUCE, None), ("MSFT", Purpose.CLOSE, None), ("JPM", Purpose.OPEN, None)]
-    sent = [(i.instrument.symbol, i.side, i.quantity) for i in scene.venue.submitted[2:]]
+    sent = [(i.instrument.symbol, i.side, int(i.quantity)) for i in scene.venue.submitted[2:]]
     assert sent == [("AAPL", Side.SELL, 5), ("MSFT", Side.SELL, 10), ("JPM", Side.BUY, 5)]
     for intent in scene.venue.submitted[2:]:
         scene.venue.fill(intent.client_order_id, "100")

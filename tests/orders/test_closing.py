@@ -69,7 +69,7 @@ def test_of_two_holders_each_closes_its_own_shares() -> None:
     holding(scene, 20)
     holding(scene, 7, "flow", slot="buy more")
     found = only(trade_once(world(scene, Close("AAPL", "enough"), name="flow"), call(slot="open+90m")))
-    assert (found.terminal, scene.venue.submitted[-1].quantity) == (None, 7)
+    assert (found.terminal, int(scene.venue.submitted[-1].quantity)) == (None, 7)
     assert scene.venue.submitted[-1].key.strategy == "flow"
 
 
@@ -79,7 +79,7 @@ def test_an_exit_is_not_held_back_by_another_strategys_exit_but_by_its_entry() -
     holding(scene, 7, "flow", slot="buy more")
     trade_once(world(scene, Close("AAPL", "enough"), name="flow"), call(slot="open+90m"))
     selling = only(trade_once(world(scene, Close("AAPL", "enough")), call(slot="open+91m")))
-    assert (selling.terminal, scene.venue.submitted[-1].quantity) == (None, 20)
+    assert (selling.terminal, int(scene.venue.submitted[-1].quantity)) == (None, 20)
 
 
 def test_an_exit_waits_while_another_strategys_entry_would_trade_with_it() -> None:
