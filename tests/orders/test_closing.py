@@ -48,7 +48,7 @@ def test_a_strategy_closes_what_it_holds_and_says_why(want: Close | Reduce, purp
     holding(scene)
     found = only(trade_once(world(scene, want), call(slot="open+90m")))
     intent = scene.venue.submitted[-1]
-    assert (intent.purpose, intent.side, intent.quantity) == (purpose, Side.SELL, shares)
+    assert (intent.purpose, intent.side, int(intent.quantity)) == (purpose, Side.SELL, shares)
     asked = [decision for decision in found.decisions if decision.reason is Reason.STRATEGY_CLOSES]
     assert (found.terminal, [decision.observed for decision in asked]) == (None, [want.why])
 
