@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from benchmarks.support.figures import Figure, show
 from tests.fakes import MemoryEvents, MemoryFacts, MemoryLedger, MemorySendLock
-from tests.venues import FakeFlow, FakeReader, FakeVenue
+from tests.venues import FakeFlow, FakeReader, FakeVenue, NoBars
 from tradebot.app.settings import load as load_settings
 from tradebot.app.wiring import rules_of
 from tradebot.cycle import ask, trade_once
@@ -162,6 +162,7 @@ def world(symbols: Sequence[str], load: Load) -> World:
         permission=Permission(),
         reader=FakeReader(venue),
         market=venue,
+        bars=NoBars(),
         orders=None,
         send_lock=MemorySendLock(),
         flow=FakeFlow(),

@@ -1,19 +1,19 @@
-"""The flow strategy: one candidate a symbol, with its components, its side and its own answer."""
+"""The flow strategy: one want per symbol, with its components, its side and its own decision."""
 
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
 from tests.builders import DAY, NOW, ago, alert, fetched_facts
-from tradebot.model.candidate import Candidate, ComponentName, Purpose, Side
+from tradebot.model.candidate import ComponentName, Side
 from tradebot.model.decision import Verdict
-from tradebot.model.desk import FlowDesk
 from tradebot.model.flow import IvRank, SignedPrint, TideTick
 from tradebot.model.instrument import Right
 from tradebot.model.reasons import Reason
 from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.model.view import StrategyView
+from tradebot.model.wants import Open
 from tradebot.strategies.flow import FlowSettings, FlowStrategy
 
 SETTINGS: dict[str, object] = FlowSettings(
@@ -51,16 +51,15 @@ def tide(right: Right = Right.CALL) -> TideFacts:
     return TideFacts((TideTick("t", NOW, net, Decimal(0), 0),))
 
 
-def proposed(facts: SymbolFacts | None, seen: TideFacts = NO_TIDE, /, **changes: object) -> Candidate:
+def proposed(facts: SymbolFacts | None, seen: TideFacts = NO_TIDE, /, **changes: object) -> Open:
     strategy = FlowStrategy({**SETTINGS, **changes})
-    (found,) = strategy.propose(FlowDesk(NOW, ["AAPL"], {"AAPL": facts} if facts else {}, seen))
+    (found,) = strategy.propose(StrategyView(NOW, ["AAPL"], {"AAPL": facts} if facts else {}, seen))
     return found
 
 
 def test_bought_calls_make_a_buy_and_bought_puts_its_mirror() -> None:
     up, down = proposed(full(), tide()), proposed(full(Right.PUT), tide(Right.PUT))
-    assert (up.side, down.side, up.purpose) == (Side.BUY, Side.SELL, Purpose.OPEN)
-    assert up.score is not None
+    assert (up.side, down.side) == (Side.BUY, Side.SELL)
     assert up.score > 0.5
     assert down.score == -up.score
     assert up.coverage == down.coverage == pytest.approx(1)
@@ -96,8 +95,6 @@ def test_no_alert_among_those_fetched_is_a_flow_of_zero() -> None:
 
 def test_data_that_goes_missing_weakens_the_score() -> None:
     whole, part = proposed(full(), tide()), proposed(replace(full(), prints=(), oi_contracts=0), tide())
-    assert whole.score is not None
-    assert part.score is not None
     assert 0 < part.score < whole.score
     assert part.coverage == pytest.approx(0.73)
 
@@ -123,8 +120,8 @@ def test_a_cluster_counts_only_alerts_of_the_scores_own_direction() -> None:
     assert proposed(facts).decisions[0].observed == 2
 
 
-def test_one_candidate_a_symbol_the_strongest_first_refused_ones_included() -> None:
+def test_one_want_per_symbol_the_strongest_first_refused_ones_included() -> None:
     weak = replace(full(), symbol="MSFT", alerts=())
-    desk = FlowDesk(NOW + timedelta(0), ["MSFT", "ZZZZ", "AAPL"], {"AAPL": full(), "MSFT": weak}, tide())
-    found = FlowStrategy(SETTINGS).propose(desk)
+    view = StrategyView(NOW, ["MSFT", "ZZZZ", "AAPL"], {"AAPL": full(), "MSFT": weak}, tide())
+    found = FlowStrategy(SETTINGS).propose(view)
     assert [c.symbol for c in found] == ["AAPL", "MSFT", "ZZZZ"]

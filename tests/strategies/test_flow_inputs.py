@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from tests.builders import DAY, NOW, ago, alert, fetched_facts
 from tests.strategies.test_flow import SETTINGS, full, tide
 from tradebot.model.candidate import ComponentName
-from tradebot.model.desk import FlowDesk
 from tradebot.model.flow import IvRank, SignedPrint, TideTick
 from tradebot.model.inputs import ComponentInputs, Input
 from tradebot.model.instrument import Right
 from tradebot.model.record import SymbolFacts, TideFacts
+from tradebot.model.view import StrategyView
 from tradebot.strategies.flow import FlowStrategy
 
 STRATEGY = FlowStrategy(SETTINGS)
@@ -46,12 +46,14 @@ def recomputed(found: ComponentInputs) -> float | None:
             return n("direction") * (50 - n("rank")) / 50
         case ComponentName.OI_CHANGE:
             return n("net") / n("gross") if n("gross") else 0.0
+        case name:
+            raise AssertionError(f"no formula for {name}")
 
 
 def explained(facts: SymbolFacts | None, seen: TideFacts) -> tuple[ComponentInputs, ...]:
-    desk = FlowDesk(NOW, ["AAPL"], {"AAPL": facts} if facts else {}, seen)
-    (candidate,) = STRATEGY.propose(desk)
-    found = STRATEGY.inputs(desk, "AAPL")
+    view = StrategyView(NOW, ["AAPL"], {"AAPL": facts} if facts else {}, seen)
+    (candidate,) = STRATEGY.propose(view)
+    found = STRATEGY.inputs(view, "AAPL")
     assert [part.component for part in found] == [part.name for part in candidate.components]
     for part, component in zip(found, candidate.components, strict=True):
         again = recomputed(part)
