@@ -119,7 +119,7 @@ def reasons(incomplete: str) -> list[str]:
     return _matching(Reason, incomplete)
 
 
-def installed(incomplete: str) -> list[str]:
+def installed_strategies(incomplete: str) -> list[str]:
     """Return the names of the installed strategies."""
     from importlib.metadata import entry_points
 

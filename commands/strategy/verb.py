@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.shared.completing import installed, played
+from commands.shared.completing import installed_strategies, played
 from commands.shared.plain import clean
 from commands.shared.surface import Config, Json, Report, StateDir, finish, opened
 from commands.strategy.needs import EVERY_PASS, NeedsRow, in_words, needs_row
@@ -320,7 +320,7 @@ def _list(state_dir: StateDir = None, config: Config = None, as_json: Json = Fal
     "tradebot strategy test flow --at '2026-11-16 11:30'",
 )
 def _test(
-    name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed)],
+    name: Annotated[str, typer.Argument(help="An installed strategy.", autocompletion=installed_strategies)],
     symbols: Annotated[
         str | None, typer.Option("--symbols", help="Symbols to look at, with commas.", autocompletion=played)
     ] = None,
