@@ -62,6 +62,15 @@ def test_it_shows_each_want_or_why_the_strategy_declines_it(trading: Bot) -> Non
     assert re.search(r"^Cost +first answer [\d.e-]+ ms; asked again, [\d.e-]+ ms \(median of 4\)$", shown, re.MULTILINE)
 
 
+def test_what_the_strategy_declines_itself_is_counted_and_says_its_numbers(
+    trading: Bot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEBOT_STRATEGIES__FLOW__MIN_CLUSTER", "1000")
+    shown = trading.says("strategy", "test", "flow").out
+    assert "Answer    4 wants: 0 for the gates, 4 declined by the strategy itself" in shown
+    assert re.search(r"declined: CLUSTER_TOO_SMALL \d+ alerts? against 1,?000 alerts", " ".join(shown.split()))
+
+
 def test_a_moment_of_the_past_knows_only_what_was_known_then(trading: Bot) -> None:
     now, before = (trading.json("strategy", "test", "flow", *at)["wants"] for at in ((), ("--at", "2026-11-17 09:31")))
     assert max(want["coverage"] for want in now) > 0.5
