@@ -247,10 +247,12 @@ class App:
     @cached_property
     def strategies(self) -> tuple[Strategy, ...]:
         """Return the strategies in use; raise OperatorError if one is configured but not installed."""
-        from tradebot.adapters.plugins.plugin import strategies
+        from tradebot.adapters.plugins.plugin import close, strategies
 
         surroundings = plugin_surroundings(self.settings, self.folder.path, self._environ)
-        return strategies(self.settings.strategies.in_use(), surroundings)
+        in_use = strategies(self.settings.strategies.in_use(), surroundings)
+        self._closing.callback(close, in_use)
+        return in_use
 
     def twin(self) -> App:
         """Return the same bot opened anew, for another thread: SQLite's connections belong to one."""
@@ -296,9 +298,15 @@ class App:
         """Return the ports for one pass. A dry run and shadow get no order port.
 
         A pass that proposes nothing gets no strategies, so that a missing plug-in can't hold back exits. Only a pass
-        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books.
+        that fetches flow needs the flow source and its key. A world for `asking` the strategies only reads the books;
+        plug-ins that erred in an earlier pass may be asked again.
         """
         silent, permission = dry_run or self.settings.shadow, self.permission
+        strategies = self.strategies if proposing else ()
+        if asking:
+            from tradebot.adapters.plugins.plugin import begin_pass
+
+            begin_pass(strategies)
         world = World(
             rules=self.rules,
             permission=permission,
@@ -311,7 +319,7 @@ class App:
             ledger=self.books if asking else self.ledger,
             facts=self.facts,
             events=self.events,
-            strategies=self.strategies if proposing else (),
+            strategies=strategies,
             shadow=self.settings.shadow and not dry_run,
             stopwatch=stopwatch,
             second_clock=self.second_time,
@@ -375,7 +383,8 @@ def opened(
 
 def plugin_surroundings(settings: Settings, folder: Path, environ: Mapping[str, str]) -> Surroundings:
     """Return the environment of a plug-in: its limits, and no access to our keys, the state folder or the .env file."""
-    from tradebot.adapters.plugins.plugin import Bounds, Surroundings
+    from tradebot.adapters.plugins.messages import Bounds
+    from tradebot.adapters.plugins.plugin import Surroundings
 
     bounds = Bounds(settings.plugins.timeout_s, settings.plugins.memory_mb * 2**20)
     return Surroundings(bounds, without_keys(environ), (folder.absolute(), *full_paths(Path(".env"))))
