@@ -146,8 +146,8 @@ class MemoryLedger:
         return tuple(
             record
             for record in self._intents.values()
-            if (session is None or record.intent.key.session == session)
-            and (since is None or record.intent.key.session >= since)
+            if (session is None or record.intent.session == session)
+            and (since is None or record.intent.session >= since)
             and (not unresolved or record.state in open_states)
         )
 
@@ -157,11 +157,11 @@ class MemoryLedger:
 
     def recent_intents(self, since: date) -> Sequence[IntentRecord]:
         found = self._intents.values()
-        return tuple(record for record in found if record.state.unresolved or record.intent.key.session >= since)
+        return tuple(record for record in found if record.state.unresolved or record.intent.session >= since)
 
     def unsettled_intents(self, since: date) -> Sequence[IntentRecord]:
         given_up = (r for r in self._intents.values() if r.state.unresolved or r.state is IntentState.ABANDONED)
-        return tuple(record for record in given_up if record.state.unresolved or record.intent.key.session >= since)
+        return tuple(record for record in given_up if record.state.unresolved or record.intent.session >= since)
 
     def promised(self, client_order_ids: Collection[str]) -> Mapping[str, IntentRecord]:
         return {name: self._intents[name] for name in client_order_ids if name in self._intents}

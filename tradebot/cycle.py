@@ -8,7 +8,8 @@ from functools import partial
 
 from tradebot.desk.fetching import EVERYTHING, Fetched, Wanted, fetch_all
 from tradebot.desk.halting import after_send, halt_if_needed
-from tradebot.desk.proposals import Proposals, propose
+from tradebot.desk.own_slots import finish_judged
+from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
 from tradebot.exits import rules as exit_rules
@@ -32,6 +33,7 @@ from tradebot.orders.closing import NEVER_FILLS, after_closing, close, close_as_
 from tradebot.orders.sending import send, submit_intent
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
 from tradebot.ports.world import Call, World
+from tradebot.timetable.job_times import JobTimes
 from tradebot.timetable.sessions import last_session
 
 NEVER_PROMISED = frozenset({Reason.HALTED, Reason.DESK_STALE, Reason.MARKET_CLOSED, Reason.DUPLICATE_INTENT})
@@ -48,9 +50,12 @@ def fetch_flow(
     return fetched
 
 
-def ask(world: World, now: datetime) -> Proposals:
-    """Ask the strategies what they want at `now`. Only what one of them needs is read, and no lock is held."""
-    return propose(world, now)
+def ask(world: World, now: datetime, entries: JobTimes | None = None) -> Proposals:
+    """Ask the strategies what they want at `now`. Only what one of them needs is read, and no lock is held.
+
+    With the times of entries, strategies that have a clock of their own are asked only if they are due by it.
+    """
+    return propose(world, now, entries)
 
 
 def score(world: World, call: Call, clock: VenueClock) -> CycleRecord:
@@ -79,6 +84,7 @@ def trade_once(
     refused = _refusal(session_open(desk))
     if refused:
         return _record(world, _cycle(world, call, desk, (), refused))
+    proposed = begun(world, call, proposed, desk.now)
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
     promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
     already = sum(_enters(intent) and intent.cycle_id == call.cycle_id for intent in promised.values())
@@ -107,7 +113,9 @@ def trade_once(
             sector = desk.sectors[candidate.symbol]
             book = book.with_entry(candidate.instrument, size.quantity, size.worst_price, sector)
         account = replace(account, desk=after_send(world, desk, sent), book=book)
-    return _record(world, _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused))
+    finish_judged(world, call, proposed.own.asked, records, desk.now)
+    cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)
+    return _record(world, replace(cycle, waiting=proposed.own.waiting))
 
 
 def _symbols(world: World, proposed: Proposals) -> tuple[str, ...]:

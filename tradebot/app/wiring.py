@@ -51,9 +51,11 @@ if TYPE_CHECKING:
     from tradebot.model.baseline import Baseline
     from tradebot.ports.strategy import Strategy
 
-CALENDAR_BEHIND = timedelta(days=14)
+CALENDAR_BEHIND = timedelta(days=60)
 CALENDAR_AHEAD = timedelta(days=60)
 CALENDAR_LEAST = timedelta(days=7)
+CALENDAR_KNOWN = timedelta(days=41)
+"""How far back the calendar must reach, so that the first session of the month is known."""
 T = TypeVar("T")
 FolderLook = Callable[[Path, Mapping[str, str]], StateFolder]
 Loads = Callable[[StateFolder, "Options", Mapping[str, str]], Loaded]
@@ -352,7 +354,7 @@ class App:
 
     def ensure_calendar(self, now: datetime, ahead: timedelta = CALENDAR_LEAST) -> None:
         """Store NYSE sessions around `now` unless the ledger's calendar already reaches `ahead`."""
-        reach, behind = now.date() + ahead, now.date() - CALENDAR_LEAST
+        reach, behind = now.date() + ahead, now.date() - CALENDAR_KNOWN
         held = [session.date for session in self.ledger.sessions(behind, reach + CALENDAR_LEAST)]
         if held and min(held) <= behind + CALENDAR_LEAST and max(held) >= reach:
             return

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     SLOT_TAKEN = auto()
     OUTSIDE_TIMETABLE = auto()
     SLOT_MISSED = auto()
+    SLOT_UNFINISHED = auto()
     GAVE_WAY = auto()
     CALENDAR_DISAGREES = auto()
     CLOCKS_DISAGREE = auto()

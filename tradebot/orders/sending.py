@@ -19,6 +19,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import Job
 from tradebot.model.trading import TradingState
 from tradebot.ports.broker import OrderPort
+from tradebot.ports.stores import Ledger
 from tradebot.ports.world import Call, World
 
 EXIT_LOOKUP = timedelta(minutes=5)
@@ -30,23 +31,44 @@ QUICK_S = 2.0
 UNPROMISED = "halt"
 """The strategy and slot of a cancel that could not be recorded in the ledger."""
 
+MOST_LEGS = 50
+"""The most orders on one side of a symbol that a target may take in one slot."""
+
 LAST_MOMENT = timedelta(seconds=2)
 """An order sent this close to the session's end may arrive after it and then wait for the next session."""
 
 
-def submit_intent(
-    call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None
-) -> Intent:
-    """Return the submit intent for a candidate; without a limit price it's a market order, which only exits may use."""
-    key = IntentKey(
+def submit_key(call: Call, desk: Desk, candidate: Candidate, leg: int = 0) -> IntentKey:
+    """Return the key of a candidate's order, whose slot is that of the pass or of the strategy's own clock.
+
+    So whatever passes take up a strategy's own slot, the same want is sent only once in it. It is never mistaken for
+    the slot of a pass. An order that adds to what an earlier one left undone is another `leg`.
+    """
+    own = candidate.slot_session is not None
+    return IntentKey(
         desk.account.number,
         candidate.strategy,
-        call.session,
-        call.slot,
+        candidate.slot_session or call.session,
+        f"own {candidate.slot}" if own else call.slot,
         candidate.symbol,
         candidate.side,
         candidate.purpose,
+        leg,
     )
+
+
+def next_leg(ledger: Ledger, key: IntentKey) -> IntentKey | None:
+    """Return the key with the first leg that was never promised, or None after `MOST_LEGS` of them."""
+    legs = {(leg := replace(key, leg=number)).client_order_id(): leg for number in range(MOST_LEGS)}
+    promised = ledger.promised(legs.keys())
+    return next((leg for name, leg in legs.items() if name not in promised), None)
+
+
+def submit_intent(
+    call: Call, desk: Desk, candidate: Candidate, quantity: Decimal, limit_price: Decimal | None, leg: int = 0
+) -> Intent:
+    """Return the submit intent for a candidate; without a limit price it's a market order, which only exits may use."""
+    key = submit_key(call, desk, candidate, leg)
     return Intent(
         key=key,
         client_order_id=key.client_order_id(),
@@ -60,6 +82,7 @@ def submit_intent(
         time_in_force=TimeInForce.DAY,
         cycle_id=call.cycle_id,
         at=desk.now,
+        sent_in=None if key.session == call.session else call.session,
     )
 
 
