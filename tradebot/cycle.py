@@ -30,7 +30,7 @@ from tradebot.model.reasons import Reason
 from tradebot.model.record import CandidateRecord, CycleRecord, Mark, StrategyRefusal
 from tradebot.model.trading import mode_name
 from tradebot.orders.closing import NEVER_FILLS, after_closing, close, close_as_wanted, close_one_by_one
-from tradebot.orders.sending import send, submit_intent
+from tradebot.orders.sending import send, wanted_intent
 from tradebot.orders.working_orders import cancel_order, end_or_reprice, our_working_orders
 from tradebot.ports.world import Call, World
 from tradebot.timetable.job_times import JobTimes
@@ -86,7 +86,7 @@ def trade_once(
         return _record(world, _cycle(world, call, desk, (), refused))
     proposed = begun(world, call, proposed, desk.now)
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
-    promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
+    promised = {record.intent.client_order_id: record.intent for record in desk.books.intents}
     already = sum(_enters(intent) and intent.cycle_id == call.cycle_id for intent in promised.values())
     account = AccountAsk(desk, replace(desk.book, new_entries=already), world.rules.limits, world.rules.halts)
     records = list(sent_before.values())
@@ -99,7 +99,7 @@ def trade_once(
         quote = desk.quotes.get(candidate.symbol)
         size = entry_size(candidate, quote, book, account.limits) if quote else None
         price = size.limit_price if size else None
-        intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
+        intent = wanted_intent(world, call, desk, candidate, size.quantity if size else Decimal(0), price)
         decisions = decide(Ask(account, candidate, quote, size, promised=intent.client_order_id in promised))
         if size is None or first_failure(decisions):
             records.append(CandidateRecord(candidate, decisions, reference_price=price))

@@ -30,8 +30,7 @@ def take(
 ) -> Desk:
     """Return the desk after applying the venue's facts; a dry run applies none and uses the books as they are.
 
-    The clocks are read unless the caller has just done so. A pass of entries reads what it needs of the universe, or of
-    these `symbols`.
+    The clocks are read unless the caller has just done so. A pass of entries reads the universe, or these `symbols`.
     """
     entered = tuple(world.rules.universe if symbols is None else symbols) if with_flow else ()
     clocks = clocks or _read_clocks(world)
@@ -42,9 +41,9 @@ def take(
     reading = read_venue(world, now, begun, closing=not with_flow)
     view, books = reading.view, reading.books
     positions = books.totals.own_positions()
-    priced_symbols = dict.fromkeys((*entered, *(p.symbol for p in positions)))
     unknown = unknown_orders(books, view.positions)
-    priced = prices(world, now, tuple(priced_symbols), positions, entering=with_flow)
+    held = (position.symbol for position in positions)
+    priced = prices(world, now, tuple(dict.fromkeys((*entered, *held))), positions, entering=with_flow)
     return Desk(
         now=now,
         clock=clocks.clock,
@@ -74,7 +73,7 @@ def take(
         halt_evidence=halt_evidence(books, view, books.promised_in(today), unknown),
         taken_s=clocks.stopwatch_s,
         sectors=world.rules.sectors,
-        facts=world.facts.last_answers(entered, now) if with_flow else {},
+        facts=world.facts.last_answers(entered, now) if entered else {},
     )
 
 
