@@ -115,7 +115,8 @@ def test_a_plug_in_that_is_off_is_tried_and_one_that_errs_is_refused_with_its_re
     monkeypatch.syspath_prepend(tmp_path)
     well = trading.json("strategy", "test", "well")
     assert ([want["score"] for want in well["wants"]], well["own_process"]) == ([0.9] * 4, True)
-    assert trading.json("strategy", "test", "slow")["cost"]["later_s"] >= 0.3
+    cost = trading.json("strategy", "test", "slow")["cost"]
+    assert cost["first_s"] > cost["later_s"] >= 0.3
     raising = trading.says("strategy", "test", "raising")
     assert raising.code == 10
     assert "Answer    refused: STRATEGY_FAILED" in raising.out
