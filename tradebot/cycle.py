@@ -87,7 +87,8 @@ def trade_once(
     proposed = begun(world, call, proposed, desk.now)
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
     promised = {record.intent.client_order_id: record.intent for record in desk.books.intents}
-    already = sum(_enters(intent) and intent.cycle_id == call.cycle_id for intent in promised.values())
+    earlier = (intent for intent in promised.values() if intent.cycle_id == call.cycle_id and _enters(intent))
+    already = tuple(intent.key.strategy for intent in earlier)
     account = AccountAsk(desk, replace(desk.book, new_entries=already), world.rules.limits, world.rules.halts)
     records = list(sent_before.values())
     done = {(record.candidate.strategy, record.candidate.symbol) for record in records}
@@ -96,22 +97,23 @@ def trade_once(
         if candidate.purpose is not Purpose.OPEN or _ends_at_its_target(candidate):
             account = _reduce(world, call, account, candidate, records, sent_before)
             continue
-        quote = desk.quotes.get(candidate.symbol)
-        size = entry_size(candidate, quote, book, account.limits) if quote else None
+        quote, own = desk.quotes.get(candidate.symbol), world.rules.of(candidate.strategy)
+        strategy = account.of(candidate.strategy, own)
+        size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
         price = size.limit_price if size else None
         intent = wanted_intent(world, call, desk, candidate, size.quantity if size else Decimal(0), price)
-        decisions = decide(Ask(account, candidate, quote, size, promised=intent.client_order_id in promised))
+        decisions = decide(Ask(strategy, candidate, quote, size, promised=intent.client_order_id in promised))
         if size is None or first_failure(decisions):
             records.append(CandidateRecord(candidate, decisions, reference_price=price))
             continue
         sent = send(world, desk, intent, decisions)
         records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
         sent_before[intent.client_order_id] = records[-1]
+        entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
         if sent.reason not in NEVER_PROMISED:
-            book = book.with_order(Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now))
+            book = book.with_order(entered)
         if sent.reason not in NEVER_FILLS:
-            sector = desk.sectors[candidate.symbol]
-            book = book.with_entry(candidate.instrument, size.quantity, size.worst_price, sector)
+            book = book.with_entry(entered, size.notional_usd, desk.sectors[candidate.symbol])
         account = replace(account, desk=after_send(world, desk, sent), book=book)
     finish_judged(world, call, proposed.own.asked, records, desk.now)
     cycle = _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused)

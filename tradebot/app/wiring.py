@@ -26,6 +26,7 @@ from tradebot.app.connecting import secrets_for, venue_of
 from tradebot.app.keys import SECRET_NAMES, Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
+from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
-    from tradebot.limits import ExitRules
     from tradebot.model.baseline import Baseline
     from tradebot.ports.strategy import Strategy
 
@@ -396,16 +396,3 @@ def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the environment variables that a plug-in sees, without our keys under any name."""
     secret = {name for names in SECRET_NAMES.values() for name in names}
     return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}
-
-
-def rules_of(settings: Settings, exits: ExitRules) -> Rules:
-    """Return the part of the settings that the core needs, with the exit rules in force."""
-    return Rules(
-        mode=settings.mode,
-        universe=tuple(settings.universe),
-        sectors=settings.sectors,
-        limits=settings.limits,
-        halts=settings.halts,
-        exits=exits,
-        poll_s=settings.unusual_whales.poll_s,
-    )

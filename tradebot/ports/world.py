@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
-from tradebot.limits import ExitRules, HaltRules, Limits
+from tradebot.limits import ExitRules, HaltRules, Limits, tightest
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -48,6 +48,11 @@ class Rules:
     exits: ExitRules
     poll_s: Mapping[Endpoint, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
+
+    @property
+    def tightest(self) -> Limits:
+        """Return the tightest limits of the account and of all strategies in use."""
+        return tightest(self.limits, *(rules.limits for rules in self.own.values()))
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""
