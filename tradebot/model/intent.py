@@ -119,7 +119,8 @@ class Intent:
     """One submit, replace or cancel; the quantity is unsigned, prices are in the instrument's currency and on its tick.
 
     A cancel repeats the order it ends. A replace repeats the order it changes, with only the price different. Both
-    carry the venue's id of that order in `target_venue_id`.
+    carry the venue's id of that order in `target_venue_id`. The two fractions are the distances from the entry price at
+    which the position that this opens is to be closed, in addition to its strategy's exits.
     """
 
     key: IntentKey
@@ -135,6 +136,8 @@ class Intent:
     cycle_id: str
     at: datetime
     target_venue_id: str | None = None
+    stop_loss_fraction: Decimal | None = None
+    profit_target_fraction: Decimal | None = None
 
     def asked_for(self, order: Order) -> bool:
         """Return True if the venue's order is the one we asked for: same id, symbol, side, quantity, type and price.
