@@ -23,6 +23,7 @@ from tradebot.model.record import SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
 from tradebot.ports.stores import Ledger
+from tradebot.ports.world import OwnRules
 
 ACCOUNT = "TEST00001"
 DAY = date(2026, 11, 16)
@@ -31,8 +32,8 @@ NOW = datetime(2026, 11, 16, 15, 0, tzinfo=UTC)
 CASH = Decimal(100_000)
 
 SHIPPED = load(None, {}).settings
-LIMITS = SHIPPED.limits.model_copy(update={"max_open_positions": 5, "min_score": 0.25})
-"""The shipped limits. Two of them differ, so that a test which reads the shipped values by mistake fails."""
+LIMITS = SHIPPED.limits_of("flow").model_copy(update={"max_open_positions": 5, "min_score": 0.25})
+"""The shipped limits of flow. Two of them differ, so that a test which reads the shipped values by mistake fails."""
 HALTS = SHIPPED.halts
 EXITS = SHIPPED.exits
 LISTED = of_account(EXITS)
@@ -59,7 +60,7 @@ def quote(symbol: str = "AAPL", bid: str = "99.98", ask: str = "100.00", *, at: 
 
 def candidate(symbol: str = "AAPL", side: Side = Side.BUY, *, score: float | None = 0.5) -> Candidate:
     signed = score if score is None or side is Side.BUY else -score
-    return Candidate("flow", Instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9)
+    return Candidate("flow", Instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9, reads_flow=True)
 
 
 def book(**changes: object) -> Book:
@@ -129,13 +130,19 @@ def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> D
 
 
 def ask(**changes: object) -> Ask:
-    """Return an Ask that passes every gate; the size follows from the quote, book and limits given."""
+    """Return an Ask that passes every gate; the size follows from the quote, book and limits given.
+
+    The strategy's `own` limits are the account's, and its allotment is the whole of it, unless a test says otherwise.
+    """
     judged = {name: changes.pop(name) for name in ("desk", "book", "limits", "halts") if name in changes}
     account = replace(AccountAsk(desk(), book(), LIMITS, HALTS), **judged)  # type: ignore[arg-type]
-    changed = replace(Ask(account, candidate(), quote(), None, promised=False), **changes)  # type: ignore[arg-type]
+    wanted = changes.pop("candidate", candidate())
+    own = changes.pop("own", OwnRules((), account.limits))
+    asked = account.of(wanted.strategy, own)  # type: ignore[attr-defined, arg-type]
+    changed = replace(Ask(asked, wanted, quote(), None, promised=False), **changes)  # type: ignore[arg-type]
     if changed.quote is None or "size" in changes:
         return changed
-    return replace(changed, size=entry_size(changed.candidate, changed.quote, changed.book, changed.limits))
+    return replace(changed, size=entry_size(changed.candidate, changed.quote, asked.book, asked.limits))
 
 
 def fetched_facts(symbol: str, **changes: object) -> SymbolFacts:

@@ -90,29 +90,33 @@ def trade_once(
         return _record(world, _cycle(world, call, desk, (), refused))
     # If an earlier run of this pass was interrupted, the entries it sent count toward this pass's limit.
     promised = {record.intent.client_order_id: record.intent for record in desk.books.promised_in(call.session)}
-    already = sum(i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT for i in promised.values())
+    earlier = (i for i in promised.values() if i.cycle_id == call.cycle_id and i.operation is Operation.SUBMIT)
+    already = tuple(intent.key.strategy for intent in earlier)
     account = AccountAsk(desk, replace(desk.book, new_entries=already), world.rules.limits, world.rules.halts)
     records = list(sent_before.values())
     for candidate in proposed.candidates:
         desk, book = account.desk, account.book
-        quote = desk.quotes.get(candidate.symbol)
-        size = entry_size(candidate, quote, book, account.limits) if quote else None
+        quote, strategy = (
+            desk.quotes.get(candidate.symbol),
+            account.of(candidate.strategy, world.rules.of(candidate.strategy)),
+        )
+        size = entry_size(candidate, quote, strategy.book, strategy.limits) if quote else None
         price = size.limit_price if size else None
         intent = submit_intent(call, desk, candidate, size.quantity if size else Decimal(0), price)
         if intent.client_order_id in sent_before:
             continue
-        decisions = decide(Ask(account, candidate, quote, size, promised=intent.client_order_id in promised))
+        decisions = decide(Ask(strategy, candidate, quote, size, promised=intent.client_order_id in promised))
         if size is None or first_failure(decisions):
             records.append(CandidateRecord(candidate, decisions, reference_price=price))
             continue
         sent = send(world, desk, intent, decisions)
         records.append(CandidateRecord(candidate, (*decisions, sent), intent.client_order_id, price))
         sent_before[intent.client_order_id] = records[-1]
+        entered = Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now)
         if sent.reason not in NEVER_PROMISED:
-            book = book.with_order(Entered(candidate.strategy, candidate.symbol, candidate.side, desk.now))
+            book = book.with_order(entered)
         if sent.reason not in NEVER_FILLS:
-            sector = desk.sectors[candidate.symbol]
-            book = book.with_entry(candidate.instrument, size.quantity, size.worst_price, sector)
+            book = book.with_entry(entered, size.notional_usd, desk.sectors[candidate.symbol])
         account = replace(account, desk=after_send(world, desk, sent), book=book)
     return _record(world, _cycle(world, call, account.desk, tuple(records), refused_strategies=proposed.refused))
 

@@ -146,9 +146,9 @@ def test_a_file_that_is_gone_leaves_the_release_s_own_values_which_are_named(tmp
 
 def test_a_variable_is_named_by_its_name() -> None:
     before = accepted(load(None, {}))
-    environ = {"TRADEBOT_LIMITS__MIN_SCORE": "0.1", "TRADEBOT_TIMETABLE__FETCH_FLOW": "every 1m while open"}
+    environ = {"TRADEBOT_LIMITS__MIN_SCORE": "0.01", "TRADEBOT_TIMETABLE__FETCH_FLOW": "every 1m while open"}
     assert closed(before, load(None, environ)) == {
-        "limits.min_score": (0.2, 0.1, "environment: TRADEBOT_LIMITS__MIN_SCORE"),
+        "limits.min_score": (0.05, 0.01, "environment: TRADEBOT_LIMITS__MIN_SCORE"),
         "timetable.fetch-flow": (
             "every 5m from open+2m until close",
             "every 1m while open",
@@ -158,8 +158,8 @@ def test_a_variable_is_named_by_its_name() -> None:
 
 
 def test_a_variable_that_is_gone_is_seen_too() -> None:
-    before = accepted(load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "3"}))
-    assert closed(before, load(None, {})) == {"limits.max_open_positions": (3, 10, "release default: base.yaml")}
+    before = accepted(load(None, {"TRADEBOT_LIMITS__MAX_OPEN_POSITIONS": "7"}))
+    assert closed(before, load(None, {})) == {"limits.max_open_positions": (7, 20, "release default: base.yaml")}
 
 
 def test_a_flag_is_named_as_one() -> None:

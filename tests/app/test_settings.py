@@ -11,11 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.builders import exit_rules, limits
+from tests.builders import HALTS, exit_rules, limits
 from tradebot.app.keys import Secrets, load_gates, load_secrets
 from tradebot.app.settings import Loaded, Settings, load
 from tradebot.errors import ExitCode, OperatorError
-from tradebot.limits import ExitRules, HaltRules, Limits, contradictions
+from tradebot.limits import (
+    ExitRules,
+    HaltRules,
+    Limits,
+    Trader,
+    contradictions,
+    exit_contradictions,
+    halts_by_itself,
+)
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
 
@@ -192,13 +200,13 @@ def test_an_unknown_name_in_the_environment_is_an_error() -> None:
 MANY = "[" + ", ".join(f"A{first}{second}" for first in "BCDEFGHIJKLM" for second in "ABCDEFGHIJKLMNOPQRSTUVWXY") + "]"
 """A universe of 300 symbols."""
 SCENARIOS = [
-    ("limits: {max_order_fraction: 0.2}", "would always be refused by max_symbol_fraction"),
+    ("limits: {max_order_fraction: 0.3}", "would always be refused by max_symbol_fraction"),
     ("limits: {max_symbol_fraction: 0.5}", "would always be refused by max_sector_fraction"),
     ("limits: {max_sector_fraction: 0.7}", "would always be refused by max_gross_fraction"),
-    ("limits: {max_new_entries: 11}", "one pass could never open as many as it is allowed to"),
+    ("limits: {max_new_entries: 21}", "one pass could never open as many as it is allowed to"),
     ("limits: {max_new_entries: 6}", "would stop a bot that sends as many as max_new_entries allows"),
-    ("limits: {max_orders_per_minute: 31}", "max_session_entries 30: max_session_entries would stop a bot"),
-    ("limits: {max_symbol_entries: 31}", "no symbol could ever reach its own limit"),
+    ("limits: {max_orders_per_minute: 101}", "max_session_entries 100: max_session_entries would stop a bot"),
+    ("limits: {max_symbol_entries: 101}", "no symbol could ever reach its own limit"),
     ("halts: {daily_loss_fraction: 0.035}", "filling its own budget would halt the bot"),
     ("halts: {drawdown_fraction: 0.04}", "one permitted day would trip the drawdown halt, which no new day clears"),
     ("halts: {rejects: 6}", "less than or equal to 5"),
@@ -281,7 +289,9 @@ def test_whatever_is_accepted_satisfies_every_relation(
         and gross * (max(stop, rules.limit_offset_fraction) + spread + exits.limit_offset_fraction) < loss
         and arm < target
     )
-    assert (not list(contradictions(rules, exits))) == holds
+    alone = Trader("flow", Decimal(1), rules, stop, exits.limit_offset_fraction)
+    own_loss = [text for text in halts_by_itself((alone,), HALTS) if text.endswith("would close entries")]
+    assert (not [*contradictions(rules), *exit_contradictions(exits), *own_loss]) == holds
 
 
 @pytest.mark.parametrize("model", [Limits, ExitRules, HaltRules])

@@ -14,7 +14,7 @@ from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
 from tradebot.exits.kinds.trailing_stop import TrailingStop
-from tradebot.exits.lists import Exits, in_force, kinds, levels, parse, worst_stop, written
+from tradebot.exits.lists import Exits, in_force, kinds, parse, worst_stop, written
 from tradebot.exits.rules import evaluate
 from tradebot.model.decision import Decision, Verdict
 from tradebot.model.position import Kept, Lot, Position
@@ -53,9 +53,9 @@ def test_the_accounts_rules_are_asked_in_their_order() -> None:
     ) == LISTED
 
 
-def test_a_list_is_read_as_it_is_written_and_rules_of_time_come_first() -> None:
+def test_a_list_is_read_as_it_is_written() -> None:
     rules = parse([{"stop_loss": {"fraction": "0.05"}}, {"time_exit": {"after_s": 3600}}])
-    assert rules == (TimeExit(after_s=3600), StopLoss(fraction=D("0.05")))
+    assert rules == (StopLoss(fraction=D("0.05")), TimeExit(after_s=3600))
     assert parse(written(rules)) == rules
     assert parse([]) == ()
 
@@ -99,6 +99,10 @@ def test_rules_of_time_alone_need_no_price() -> None:
     assert decided(held(), None, LISTED).reason is Reason.QUOTE_MISSING
 
 
+def test_time_is_asked_before_any_price_wherever_it_is_listed() -> None:
+    assert decided(held(), D(50), (StopLoss(fraction=D("0.1")), TimeExit(after_s=600))).reason is Reason.TIME_EXIT
+
+
 @given(own=fractions, listed=fractions)
 def test_of_two_stops_the_nearer_one_is_in_force_and_it_is_where_the_two_together_close(
     own: Decimal, listed: Decimal
@@ -109,7 +113,7 @@ def test_of_two_stops_the_nearer_one_is_in_force_and_it_is_where_the_two_togethe
     assert sorted(type(rule).__name__ for rule in watching) == ["ProfitTarget", "StopLoss"]
     assert (worst_stop(watching), in_force(rules, Kept(D(100)))) == (nearer, rules)
     for quantity in (10, -10):
-        for stop in levels(held(quantity), watching):
+        for stop in (rule.level(held(quantity)) for rule in watching):
             side = held(quantity).direction * (1 if stop.ahead else -1)
             assert stop.price == 100 * (1 + side * nearer)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from pydantic import ValidationError
 
@@ -22,7 +22,8 @@ _ABSENT = object()
 
 def effective(settings: Frozen) -> dict[str, Any]:
     """Return all values of the settings in the form in which a baseline stores them."""
-    values: dict[str, Any] = _plain(settings.model_dump())
+    # A setting that may be left out, and is, has no value.
+    values: dict[str, Any] = _plain(settings.model_dump(exclude_unset=True))
     return values
 
 
@@ -65,14 +66,19 @@ def accepted_own_exits(own: Mapping[str, Exits], baseline: Baseline) -> Mapping[
 
 def declared(model: type[Frozen], path: Keys) -> Tighter | None:
     """Return the direction that a setting or an enclosing section declares, or None."""
-    if not path or path[0] not in model.model_fields:
-        return None
-    field = model.model_fields[path[0]]
-    direction = next((mark for mark in field.metadata if isinstance(mark, Tighter)), None)
-    section = section_of(field.annotation)
+    direction, section = _declaration(model, path[0]) if path else (None, None)
     if direction is None and isinstance(section, type) and issubclass(section, Frozen):
         return declared(section, path[1:])
     return direction
+
+
+def _declaration(model: type[Frozen], name: str) -> tuple[Tighter | None, object]:
+    """Return the direction that a setting declares, or None, and its type; a section with any names has one for all."""
+    field = model.model_fields.get(name)
+    if field is not None:
+        return next((mark for mark in field.metadata if isinstance(mark, Tighter)), None), section_of(field.annotation)
+    extra = get_type_hints(model).get("__pydantic_extra__")
+    return None, section_of(get_args(extra)[1]) if get_args(extra) else None
 
 
 def section_of(annotation: object) -> object:
@@ -107,10 +113,15 @@ def _differences(
             None if was is _ABSENT else was,
             None if is_now is _ABSENT else is_now,
             "nothing sets it" if is_now is _ABSENT else _source(origins, name),
-            _looser(direction, was, is_now),
+            _looser(direction, was, is_now) and not _is_added_limit(path, was),
             was is not _ABSENT,
             is_now is not _ABSENT,
         )
+
+
+def _is_added_limit(path: Keys, was: Any) -> bool:
+    """Return True for a strategy's own limit where it had none: it can only be tighter than the account's."""
+    return was is _ABSENT and len(path) == 4 and (path[0], path[2]) == ("strategies", "limits")
 
 
 def _looser(direction: Tighter, approved: Any, now: Any) -> bool:

@@ -21,11 +21,12 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import sandbox
-from tradebot.app.baseline import accepted_exits
+from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.connecting import secrets_for, venue_of
 from tradebot.app.keys import SECRET_NAMES, Secrets
 from tradebot.app.loading import Options, load_for
 from tradebot.app.mode_sources import permission_inputs_of
+from tradebot.app.rules import rules_of
 from tradebot.app.settings import Loaded, Settings
 from tradebot.app.stand_ins import NoBars, NoFlow, ShutOrders
 from tradebot.errors import ExitCode, OperatorError, TradebotError
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from tradebot.adapters.time.clock import LockStepClock
     from tradebot.adapters.wire.http import Answer
     from tradebot.adapters.wire.rows import Drift, DriftTally
-    from tradebot.limits import ExitRules
     from tradebot.model.baseline import Baseline
     from tradebot.ports.strategy import Strategy
 
@@ -102,8 +102,10 @@ class App:
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
-        exits, accepted = self.settings.exits, self.accepted
-        return rules_of(self.settings, accepted_exits(exits, accepted) if accepted else exits)
+        exits, own, accepted = self.settings.exits, self.settings.strategies.own_exits(), self.accepted
+        if accepted:
+            exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
+        return replace(rules_of(self.settings, exits), own_exits=own)
 
     @property
     def accepted(self) -> Baseline | None:
@@ -385,16 +387,3 @@ def without_keys(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the environment variables that a plug-in sees, without our keys under any name."""
     secret = {name for names in SECRET_NAMES.values() for name in names}
     return {name: value for name, value in environ.items() if name not in secret and hide(value) == value}
-
-
-def rules_of(settings: Settings, exits: ExitRules) -> Rules:
-    """Return the part of the settings that the core needs, with the exit rules in force."""
-    return Rules(
-        mode=settings.mode,
-        universe=tuple(settings.universe),
-        sectors=settings.sectors,
-        limits=settings.limits,
-        halts=settings.halts,
-        exits=exits,
-        poll_s=settings.unusual_whales.poll_s,
-    )

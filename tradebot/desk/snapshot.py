@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from tradebot.desk.agreement import confirmed, read_venue
 from tradebot.desk.second_look import prices
+from tradebot.desk.stakes import order_price, stakes
 from tradebot.model.account import Account, BrokerView, Worth
 from tradebot.model.bar import ClockReading, Quote
 from tradebot.model.books import Books
@@ -145,7 +146,8 @@ def book(
     Shares that our orders have filled but that no list of fills shows yet count as held, on top of that. The entries
     are those of the `session`.
     """
-    exposure = _exposure(view, _prices(view, books.totals.last_price, quotes), books.unresolved, missing)
+    priced = _prices(view, books.totals.last_price, quotes)
+    exposure = _exposure(view, priced, books.unresolved, missing)
     by_sector: dict[str, Decimal] = defaultdict(Decimal)
     for symbol, value in exposure.items():
         by_sector[sectors.get(symbol, "")] += value
@@ -158,7 +160,12 @@ def book(
         exposure=exposure,
         sector_exposure=by_sector,
         held=held,
-        foreign=frozenset(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
+        foreign=frozenset(
+            (
+                *(p.symbol for p in view.positions if p.quantity and p.symbol not in held),
+                *books.totals.foreign_quantities(books.acknowledged),
+            )
+        ),
         working=frozenset(order.symbol for order in view.orders),
         own_working=frozenset(o.symbol for o in view.orders if is_marked(o.client_order_id)),
         unresolved=frozenset(record.intent.instrument.symbol for record in books.unresolved),
@@ -167,6 +174,7 @@ def book(
         entries=_entries_of(_submits(books.promised_in(session))),
         peak_equity=(peak.highest or None) if peak else None,
         worth=_worth(view, quotes),
+        stakes=stakes(view, books, priced, missing),
     )
 
 
@@ -207,14 +215,14 @@ def _exposure(
         exposure[position.symbol] += max(abs(position.value), abs(ours))
         held[position.symbol] = position.quantity
     for order in view.orders:
-        exposure[order.symbol] += _shares_added(order, held) * _order_price(order, prices)
+        exposure[order.symbol] += _shares_added(order, held) * order_price(order, prices)
     # A replace or a cancel adds nothing: the order it changes is listed while it works.
     for record in (record for record in unresolved if record.intent.operation is Operation.SUBMIT):
         price = record.intent.limit_price or prices.get(record.intent.instrument.symbol, Decimal(0))
         exposure[record.intent.instrument.symbol] += record.intent.quantity * price
     for one in missing:
         if one.signed * held.get(one.order.symbol, Decimal(0)) >= 0:
-            exposure[one.order.symbol] += abs(one.signed) * _order_price(one.order, prices)
+            exposure[one.order.symbol] += abs(one.signed) * order_price(one.order, prices)
     return exposure
 
 
@@ -226,14 +234,3 @@ def _shares_added(order: Order, held: dict[str, Decimal]) -> Decimal:
     closing = min(order.open_quantity, abs(held_shares))
     held[order.symbol] = held_shares + closing * order.side.sign
     return order.open_quantity - closing
-
-
-def _order_price(order: Order, prices: Mapping[str, Decimal]) -> Decimal:
-    """Return what one share of an order may cost, in USD; if someone else chose the limit price, that is the bound.
-
-    Our own limits are never far from the market, so if the venue reports one that is, the venue is wrong.
-    """
-    known = prices.get(order.symbol, Decimal(0))
-    if order.limit_price and not is_marked(order.client_order_id):
-        return order.limit_price
-    return max(order.limit_price or order.filled_average_price or known, known)

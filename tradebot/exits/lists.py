@@ -7,12 +7,13 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import PlainSerializer, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
 from tradebot.exits import kinds as folder
-from tradebot.exits.held import Held
-from tradebot.exits.kind import ExitRule, PriceRule, Stop, TimeRule
+from tradebot.exits.kind import ExitRule, PriceRule
 from tradebot.exits.kinds.profit_target import ProfitTarget
 from tradebot.exits.kinds.stop_loss import StopLoss
 from tradebot.exits.kinds.time_exit import TimeExit
@@ -22,7 +23,10 @@ from tradebot.model.position import Kept
 from tradebot.text import expected
 
 Exits = tuple[ExitRule, ...]
-"""The rules that watch a position, in the order in which they are asked; rules of time come before rules of price."""
+"""The rules that watch a position. Those of time are asked first, then those of price, otherwise in this order."""
+
+MISTAKES = "exit_rules"
+"""The type of a validation error whose message needs no more words; each line is about one mistake."""
 
 
 @cache
@@ -59,7 +63,14 @@ def parse(listed: object) -> Exits:
     problems += () if problems else _contradictions(rules)
     if problems:
         raise ValueError("\n".join(problems))
-    return _in_order(rules)
+    return tuple(rules)
+
+
+def _checked(listed: object) -> Exits:
+    try:
+        return parse(listed)
+    except ValueError as error:
+        raise PydanticCustomError(MISTAKES, "{mistakes}", {"mistakes": str(error)}) from None
 
 
 def written(rules: Exits) -> list[dict[str, dict[str, object]]]:
@@ -121,11 +132,7 @@ def in_force(rules: Exits, kept: Kept) -> Exits:
         other = nearer.get(type(rule))
         if isinstance(rule, StopLoss | ProfitTarget) and other is not None and rule.fraction <= other.fraction:
             del nearer[type(rule)]
-    return _in_order((*nearer.values(), *(rule for rule in rules if type(rule) not in nearer))) if nearer else rules
-
-
-def _in_order(rules: Iterable[ExitRule]) -> Exits:
-    return tuple(sorted(rules, key=lambda rule: not isinstance(rule, TimeRule)))
+    return (*nearer.values(), *(rule for rule in rules if type(rule) not in nearer)) if nearer else rules
 
 
 def worst_stop(rules: Iterable[ExitRule]) -> Decimal | None:
@@ -134,6 +141,5 @@ def worst_stop(rules: Iterable[ExitRule]) -> Decimal | None:
     return min((-gain for gain in gains if gain < 0), default=None)
 
 
-def levels(held: Held, rules: Exits) -> tuple[Stop, ...]:
-    """Return the level of each rule of a position, in the order in which they are asked."""
-    return tuple(rule.level(held) for rule in rules)
+ExitList = Annotated[Exits, PlainValidator(_checked), PlainSerializer(written)]
+"""A setting that holds a list of exit rules."""

@@ -286,13 +286,18 @@ REASONS: dict[Reason, ReasonRow] = {
     ),
     Reason.ALREADY_POSITIONED: _row(
         Cause.IDLE,
-        "The bot already holds this symbol.",
+        "The strategy already holds this symbol.",
         "Nothing to do; exits manage it.",
     ),
     Reason.FOREIGN_POSITION: _row(
         Cause.BLOCKED,
         "The account holds this symbol, but the bot didn't open the position.",
         "Trade it by hand, or leave it alone.",
+    ),
+    Reason.OPPOSITE_SIDE: _row(
+        Cause.IDLE,
+        "Another strategy holds this symbol on the opposite side, or has an order for it there.",
+        "Wait until its position is closed, or give the two strategies different symbols: strategies.NAME.universe.",
     ),
     Reason.POSITION_GONE: _row(
         Cause.BROKEN,

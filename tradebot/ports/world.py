@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from tradebot.exits.lists import Exits, of_account
-from tradebot.limits import ExitRules, HaltRules, Limits
+from tradebot.limits import ExitRules, HaltRules, Limits, tightest
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode, Permission
@@ -55,6 +55,11 @@ class Rules:
         """Return the exit rules of a strategy's positions: its own list, or else the account's."""
         own = self.own_exits.get(strategy)
         return of_account(self.exits) if own is None else own
+
+    @property
+    def tightest(self) -> Limits:
+        """Return the tightest limits of the account and of all strategies in use."""
+        return tightest(self.limits, *(rules.limits for rules in self.own.values()))
 
     def of(self, strategy: str) -> OwnRules:
         """Return the rules of one strategy; a name without rules of its own, such as "adopted", has the account's."""

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from tests.builders import LISTED, NOW, ago, quote
 from tradebot.exits.held import Held
 from tradebot.exits.kind import Stop, distance
-from tradebot.exits.lists import levels
 from tradebot.exits.rules import evaluate
 from tradebot.model.decision import Decision
 from tradebot.model.position import Lot, Position
@@ -34,7 +33,7 @@ def at_price(of: Held, price: Decimal, now: datetime = NOW) -> Decision:
 
 
 def rule(of: Held, reason: Reason) -> Stop:
-    return next(stop for stop in levels(of, LISTED) if stop.rule is reason)
+    return next(rule.level(of) for rule in LISTED if rule.reason is reason)
 
 
 @given(SIDES, ENTRIES)
@@ -79,7 +78,7 @@ def test_the_way_to_a_rule_is_negative_where_the_rule_would_act(
 ) -> None:
     of, side = held(quantity, entry, best), 1 if quantity > 0 else -1
     mark = entry * (1 + side * gain)
-    ways = {stop.rule: (distance(stop, mark, side), stop.armed) for stop in levels(of, LISTED)}
+    ways = {stop.rule: (distance(stop, mark, side), stop.armed) for stop in (rule.level(of) for rule in LISTED)}
     reason = at_price(of, mark).reason
     way, armed = ways.get(reason, (None, True)) if reason else (None, True)
     if way is not None:
