@@ -108,6 +108,7 @@ def test_another_strategys_lost_entry_holds_back_no_exit() -> None:
     holding(scene, 20)
     scene.venue.script["AAPL"], scene.venue.swallows = LOST, True
     trade_once(world(scene, Target("AAPL", quantity=Decimal(3)), name="flow"), call(slot="open+90m"))
+    scene.venue.script.clear()
     scene.price("AAPL", "90")
     record = evaluate_exits(scene.world(), call(Job.EVALUATE_EXITS, "open+91m"))
     closes = [r for r in record.candidates if r.candidate.source == "exit"]
