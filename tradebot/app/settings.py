@@ -13,20 +13,27 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from tradebot.adapters.text.yaml_loader import load_yaml
-from tradebot.adapters.wire.hosts import is_loopback
 from tradebot.app.baseline import section_of
+from tradebot.app.flow_plan import flow_problems
 from tradebot.errors import ConfigurationError, OperatorError
 from tradebot.gates import permission
 from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, contradictions, halts_by_itself
-from tradebot.model.flow import REQUESTS_PER_MINUTE, Endpoint
 from tradebot.model.record import Job
 from tradebot.model.trading import Mode
+from tradebot.signals.kinds import checked_kind
 from tradebot.strategies.settings import PluginSettings, StrategySettings
 from tradebot.text import SYMBOL_PATTERN, URL_PATTERN, expected
-from tradebot.timetable.fetching import FetchPlan, fetching_problems
 from tradebot.timetable.job_times import JobTimes, longest_wait_s, parse
 
 PREFIX = "TRADEBOT_"
@@ -39,6 +46,7 @@ MOST_UNWATCHED_S = 900
 
 Symbol = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN)]
 Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+KindName = Annotated[str, AfterValidator(checked_kind)]
 DueTimes = Annotated[JobTimes, PlainValidator(parse), PlainSerializer(str, return_type=str)]
 
 
@@ -55,7 +63,7 @@ class UnusualWhalesSettings(Frozen):
 
     url: Annotated[Url | None, Tighter.SAME]
     daily_calls: Annotated[int, Field(ge=1, le=10_000_000), Tighter.LOWER]
-    poll_s: Annotated[dict[Endpoint, Seconds], Tighter.LOWER]
+    poll_s: Annotated[dict[KindName, Seconds], Tighter.LOWER]
 
 
 class ServeSettings(Frozen):
@@ -140,17 +148,7 @@ class Settings(Frozen):
                     f"({self.timetable[job]}): age would close entries before each renewal"
                 )
         yield from self._looks_at_exits()
-        yield from self._fetches_in_time()
-
-    def _fetches_in_time(self) -> Iterator[str]:
-        """Check that the flow source, which limits our calls unless it is on this machine, can be asked in time."""
-        source = self.unusual_whales
-        if Job.FETCH_FLOW not in self.timetable or Endpoint.FLOW_ALERTS not in source.poll_s:
-            return
-        limited = self.mode is not Mode.SANDBOX and not is_loopback(source.url or "")
-        per_minute = REQUESTS_PER_MINUTE if limited else None
-        plan = FetchPlan(len(self.universe), source.poll_s, self.timetable[Job.FETCH_FLOW], per_minute)
-        yield from fetching_problems(plan, self.limits.max_flow_age_s, source.daily_calls)
+        yield from flow_problems(self)
 
     def _looks_at_exits(self) -> Iterator[str]:
         """Check that exits are looked at often enough, because the limits on a day's loss rely on working stops."""
@@ -171,9 +169,6 @@ class Settings(Frozen):
             yield f"timetable lacks {', '.join(missing)}: every job needs its times, or it would never be due"
         yield from self.strategies.contradictions()
         yield from self.plugins.contradictions(self.strategies.plugins(), self.limits.max_candidate_age_s)
-        unpolled = [endpoint.value for endpoint in Endpoint if endpoint not in self.unusual_whales.poll_s]
-        if unpolled:
-            yield f"unusual_whales.poll_s lacks {', '.join(unpolled)}"
         if len(set(self.universe)) != len(self.universe):
             yield "universe lists a symbol twice: it would be scored and limited twice"
 

@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from tradebot.limits import Frozen, Tighter
-from tradebot.model.candidate import ComponentName
 from tradebot.strategies.flow import FlowSettings
 from tradebot.text import counted
 
@@ -33,9 +32,6 @@ class StrategySettings(Frozen):
 
     def contradictions(self) -> Iterator[str]:
         """Yield a message for each inconsistency between the values."""
-        unweighted = set(ComponentName) - set(self.flow.weights) if self.flow else set()
-        if unweighted:
-            yield f"strategies.flow.weights lacks {', '.join(sorted(unweighted))}"
         if not self.in_use():
             yield "all strategies are off, so nothing would ever be proposed; to stop entries, use tradebot halt"
         for name in self.__pydantic_extra__:
