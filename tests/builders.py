@@ -59,7 +59,7 @@ def quote(symbol: str = "AAPL", bid: str = "99.98", ask: str = "100.00", *, at: 
 
 def candidate(symbol: str = "AAPL", side: Side = Side.BUY, *, score: float | None = 0.5) -> Candidate:
     signed = score if score is None or side is Side.BUY else -score
-    return Candidate("flow", Instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9)
+    return Candidate("flow", Instrument(symbol), side, Purpose.OPEN, NOW, signed, 0.9, reads_flow=True)
 
 
 def book(**changes: object) -> Book:
@@ -72,7 +72,7 @@ def book(**changes: object) -> Book:
         held=frozenset(),
         foreign=frozenset(),
         working=frozenset(),
-        own_working=frozenset(),
+        own_orders=(),
         unresolved=frozenset(),
         last_fill_at={},
         gross=Decimal(0),

@@ -18,7 +18,7 @@ from tradebot.model.needs import BarNeed, Needs
 from tradebot.model.order import Fill, Order, OrderStatus, OrdersTold, OrderType, Outcome, Reply, TimeInForce
 from tradebot.model.series import Series
 from tradebot.model.view import StrategyView
-from tradebot.model.wants import Open
+from tradebot.model.wants import Open, Want
 
 ACCEPTED = Reply(Outcome.ACCEPTED)
 REJECTED = Reply(Outcome.REJECTED, code="40310000", message="insufficient buying power")
@@ -249,6 +249,19 @@ class FixedStrategy:
 
     def propose(self, view: StrategyView) -> Sequence[Open]:
         return [opening(candidate) for candidate in self.candidates]
+
+
+class Wanting:
+    """A strategy that sees its own positions, and wants what it was given."""
+
+    times = ""
+
+    def __init__(self, *wants: Want, name: str = "momentum") -> None:
+        self.wants, self.name = wants, name
+        self.needs = Needs(lots=True)
+
+    def propose(self, view: StrategyView) -> Sequence[Want]:
+        return self.wants
 
 
 class NoBars:

@@ -64,6 +64,7 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "exchange-page": ("commands.exchange.page:Page",),
     "exchange-reset": ("commands.exchange.reset:Reset",),
     "strategy-new": ("commands.strategy.verb:Written",),
+    "strategy-test": ("commands.strategy.trial:Tried",),
     "strategy-list": ("commands.strategy.verb:Strategies",),
 }
 """The data type of each document, by its place in the code: it is imported only when a schema is requested."""

@@ -40,6 +40,7 @@ from tradebot.auditing.items import Area, Item, Look, State, judged, ranked, spa
 from tradebot.model.account import BrokerView
 from tradebot.model.candidate import Candidate, Purpose, Side
 from tradebot.model.decision import Decision, Gate, Verdict
+from tradebot.model.desk import OwnOrder
 from tradebot.model.instrument import AssetClass, Instrument
 from tradebot.model.intent import Intent, IntentKey, IntentRecord, IntentState, Operation
 from tradebot.model.order import Fill, Order, OrderStatus, OrderType, TimeInForce
@@ -297,7 +298,7 @@ def test_a_position_that_the_last_pass_did_not_look_at_is_unwatched() -> None:
 
 def test_a_position_beyond_its_stop_is_no_finding_once_its_exit_is_out() -> None:
     beyond = {"AAPL": quote(bid="97", ask="97.1"), "MSFT": quote("MSFT")}
-    busy = broker(quotes=beyond, book=book(own_working=frozenset({"AAPL"})))
+    busy = broker(quotes=beyond, book=book(own_orders=(OwnOrder("flow", "AAPL", Side.SELL),)))
     assert found(healthy(broker=busy))["exits at quotes"].state is State.OK
 
 

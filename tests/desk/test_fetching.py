@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from tests.builders import DAY, NOW
 from tests.worlds import NAMES, Scene, call
@@ -11,6 +11,7 @@ from tradebot.desk.fetching import MAX_FAILURES, Fetched
 from tradebot.errors import AllowanceSpentError
 from tradebot.model.bar import ClockReading
 from tradebot.model.flow import FlowPage
+from tradebot.model.kind import AnyKind
 from tradebot.model.record import Job
 from tradebot.ports.world import World
 from tradebot.signals.kinds import kind_of, market_tide
@@ -107,11 +108,11 @@ def test_a_source_that_fails_again_and_again_is_left_for_the_next_slot() -> None
 def test_a_source_whose_allowance_is_spent_is_asked_for_nothing_more() -> None:
     scene, world = fresh()
 
-    def spent(*request: object) -> FlowPage:
-        scene.flow.asked.append((request[0].name, request[1]))  # type: ignore[arg-type]
+    def spent(kind: AnyKind, symbol: str | None, session: date) -> FlowPage:
+        scene.flow.asked.append((kind.name, symbol))
         raise AllowanceSpentError("the day's allowance is used up")
 
-    scene.flow.fetch = spent  # type: ignore[method-assign,assignment]
+    scene.flow.fetch = spent  # type: ignore[method-assign]
     found = fetched(scene, world)
     assert (len(scene.flow.asked), len(found.failures), found.given_up) == (1, 1, False)
 

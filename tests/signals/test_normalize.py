@@ -119,8 +119,7 @@ def test_an_alert_keeps_its_money_exact_and_its_time_in_utc() -> None:
 def test_a_fact_carries_our_spelling_of_the_symbol(endpoint: str) -> None:
     spelled = {key: "BRKB" for key in ("ticker", "underlying_symbol") if key in GOOD[endpoint]}
     (fact,) = asked(endpoint, GOOD[endpoint] | spelled, symbol="BRK.B").facts
-    assert not isinstance(fact, TideTick)
-    assert fact.symbol == "BRK.B"
+    assert getattr(fact, "symbol", None) == "BRK.B"
 
 
 def test_the_dearest_day_of_the_year_is_a_rank_of_a_hundred() -> None:

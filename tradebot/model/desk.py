@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.account import Account, Worth
 from tradebot.model.bar import Quote, Session, VenueClock
@@ -24,6 +25,14 @@ class Entered:
     symbol: str
     side: Side
     at: datetime
+
+
+class OwnOrder(NamedTuple):
+    """A working order of ours; `strategy` is empty if the books don't say whose it is."""
+
+    strategy: str
+    symbol: str
+    side: Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Book:
     """The account in USD, assuming the worst case for everything that may still happen to it.
 
     `exposure` is the absolute notional by symbol of positions and working orders, ours and foreign. `working` holds
-    the symbols of all working orders, `own_working` those of our own. `entries` are this session's. `peak_equity` is
+    the symbols of all working orders, `own_orders` are our own ones. `entries` are this session's. `peak_equity` is
     the highest equity ever seen, or None on the first look. `worth` is what the reported equity is compared with.
     """
 
@@ -69,7 +78,7 @@ class Book:
     held: frozenset[str]
     foreign: frozenset[str]
     working: frozenset[str]
-    own_working: frozenset[str]
+    own_orders: tuple[OwnOrder, ...]
     unresolved: frozenset[str]
     last_fill_at: Mapping[str, datetime]
     gross: Decimal
@@ -82,6 +91,15 @@ class Book:
     def open_positions(self) -> int:
         """Return how many symbols are held, or may be after a working order or one whose outcome is unknown."""
         return len(self.held | self.foreign | self.working | self.unresolved)
+
+    @property
+    def own_working(self) -> frozenset[str]:
+        """Return the symbols on which orders of ours work."""
+        return frozenset(order.symbol for order in self.own_orders)
+
+    def with_closing(self, symbol: str) -> "Book":
+        """Return the book with an order that closes a position working on a symbol, for the next candidate to see."""
+        return replace(self, working=self.working | {symbol})
 
     def with_order(self, entered: Entered) -> "Book":
         """Return the book with one more promised entry, no matter what happened to it."""

@@ -284,6 +284,11 @@ REASONS: dict[Reason, ReasonRow] = {
         "Fix the plug-in: it may propose at most one candidate per symbol of the universe.",
         Unit.CANDIDATES,
     ),
+    Reason.TARGET_REACHED: _row(
+        Cause.IDLE,
+        "The strategy holds what it wants to hold, or so close to it that a trade isn't worth its cost.",
+        "Nothing to do; limits.target_tolerance_fraction sets how close is close enough.",
+    ),
     Reason.ALREADY_POSITIONED: _row(
         Cause.IDLE,
         "The bot already holds this symbol.",

@@ -68,8 +68,8 @@ class Series:
     def last(self, count: int) -> "Series":
         """Return the newest `count` bars."""
         first = max(len(self) - count, 0)
-        columns = (self.starts, self.open, self.high, self.low, self.close, self.volume)
-        return Series(self.symbol, self.timeframe, self.adjusted, *(column[first:] for column in columns))
+        prices = (column[first:] for column in (self.open, self.high, self.low, self.close, self.volume))
+        return Series(self.symbol, self.timeframe, self.adjusted, self.starts[first:], *prices)
 
     def frame(self) -> "pd.DataFrame":
         """Return the bars as a pandas frame: columns open, high, low, close, volume; the index is the start in UTC."""

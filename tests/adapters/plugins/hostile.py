@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tradebot.model.needs import Needs
+
 KERNEL = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
@@ -37,12 +39,14 @@ class Hostile:
     """Try what the settings name, and tell what worked."""
 
     name = "hostile"
+    needs = Needs()
+    times = ""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self.told = settings
         self.bot, self.canary = settings["bot"], settings["canary"]
 
-    def propose(self, _desk: object) -> list[object]:
+    def propose(self, _view: object) -> list[object]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         worked = [name for name in self.told["ways"] if self.works(getattr(self, name))]
         raise RuntimeError(f"worked: {' '.join(worked)}.")

@@ -17,7 +17,7 @@ import pytest
 
 from commands.strategy.verb import guarded
 from tests.adapters.plugins import hostile
-from tests.adapters.plugins.test_plugin import DESK
+from tests.adapters.plugins.test_plugin import VIEW
 from tradebot.adapters.plugins import kernel, landlock, namespaces
 from tradebot.adapters.plugins.confinement import Confinement, Means, Protections, working
 from tradebot.adapters.plugins.plugin import GROUP, Bounds, PluginStrategy, Surroundings
@@ -77,7 +77,7 @@ class Prey:
     settings: dict[str, object] = field(default_factory=dict)
 
     def ask(self, *ways: str, seconds: float = 20.0) -> Decision:
-        found = self.plugin(ways, seconds).propose(DESK)
+        found = self.plugin(ways, seconds).propose(VIEW)
         assert isinstance(found, Decision)
         return found
 
@@ -235,7 +235,7 @@ def test_a_folder_of_packages_is_reached_without_what_is_private_in_it(
 def test_a_plug_in_computes_writes_to_a_folder_of_its_own_and_keeps_nothing_there(prey: Prey) -> None:
     (prey.home / "hostile.py").write_text(HONEST)
     before = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*"))  # noqa: S108 - looked at only
-    assert prey.plugin().propose(DESK) == ()
+    assert prey.plugin().propose(VIEW) == ()
     assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("tradebot-plugin-*")) <= before  # noqa: S108 - those of other workers go too
 
 
@@ -264,9 +264,12 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else_is(
 HONEST = """
 import asyncio, os, pathlib, tempfile, time, zoneinfo
 import numpy, pandas
+from tradebot.ports import Needs
 class Hostile:
+    needs = Needs()
+    times = ""
     def __init__(self, settings): pass
-    def propose(self, desk):
+    def propose(self, view):
         with tempfile.NamedTemporaryFile("w") as file:
             file.write("x")
         assert os.path.samefile(os.getcwd(), pathlib.Path.home()), os.getcwd()
