@@ -165,7 +165,7 @@ def look(settings: "Settings", folder: Path, *, ask: bool) -> tuple[StrategyRow,
     If `ask`, run each one in use, and try out the protections against each plug-in.
     """
     from tradebot.adapters.plugins.plugin import installed
-    from tradebot.app.wiring import plugin_surroundings
+    from tradebot.app.plugin_surroundings import plugin_surroundings
 
     found, in_use = installed(), settings.strategies.in_use()
     surroundings = plugin_surroundings(settings, folder, os.environ)
