@@ -196,13 +196,16 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
 
 def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
     """Return the row with what the strategy declares, and why its answer about nothing is refused, if it is."""
-    from tradebot.adapters.plugins.plugin import strategies
+    from tradebot.adapters.plugins.plugin import close, strategies
     from tradebot.app.wiring import rules_of
 
-    (strategy,) = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
     own = rules_of(settings, settings.exits).of(row.name)
-    row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
-    refusal = _refusal(strategy, own.universe)
+    (strategy,) = asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
+    try:
+        row = replace(row, needs=needs_row(strategy.needs), times=own.times or strategy.times)
+        refusal = _refusal(strategy, own.universe)
+    finally:
+        close(asked)
     return replace(row, state=str(refusal.reason), observed=str(refusal.observed)) if refusal else row
 
 
