@@ -6,9 +6,10 @@ It is only a cache: a damaged file is moved aside, and what is needed is fetched
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 from tradebot.adapters.faults.failpoint import around
 from tradebot.adapters.state.cache_database import CacheDatabase, DamagedError
@@ -17,6 +18,7 @@ from tradebot.errors import TemporaryError
 from tradebot.model.event import Severity, SystemEvent
 from tradebot.ports.stores import Events
 
+NEW_YORK = ZoneInfo("America/New_York")
 MINUTES, DAYS = "1Min", "1Day"
 """The timeframes that are stored; every other one is merged from minutes."""
 FILE = CacheDatabase(
@@ -41,6 +43,11 @@ FILE = CacheDatabase(
 )
 COLUMNS = "start_s, open, high, low, close, volume"
 _OF_BARS = "symbol = ? AND timeframe = ? AND start_s BETWEEN ? AND ?"
+
+
+def midnight_s(day: date) -> int:
+    """Return when a day begins in New York, in seconds since 1970 UTC: what its daily bar is stamped with."""
+    return int(datetime.combine(day, time(), NEW_YORK).timestamp())
 
 
 class RawBar(NamedTuple):
