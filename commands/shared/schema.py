@@ -63,6 +63,10 @@ DATA: Mapping[str, tuple[str, ...]] = {
     "exchange-faults": ("commands.exchange.faults:Faults",),
     "exchange-page": ("commands.exchange.page:Page",),
     "exchange-reset": ("commands.exchange.reset:Reset",),
+    "bars-fetch": ("commands.bars.fetch:BarsFetched",),
+    "bars-import": ("commands.bars.import_files:BarsImported",),
+    "bars-list": ("commands.bars.listing:BarsStored",),
+    "bars-check": ("commands.bars.check:BarsChecked",),
     "strategy-new": ("commands.strategy.verb:Written",),
     "strategy-list": ("commands.strategy.verb:Strategies",),
 }

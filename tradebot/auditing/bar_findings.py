@@ -98,7 +98,7 @@ class BarFinding:
 class Numbers(NamedTuple):
     """What a finding counts and compares."""
 
-    count: int
+    amount: int
     observed: float | None = None
     expected: float | None = None
 

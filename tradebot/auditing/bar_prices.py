@@ -1,4 +1,4 @@
-"""Judge the prices of bars: impossible ones, jumps that reverse, and splits that the prices should show or shouldn't."""
+"""Judge the prices of bars: impossible ones, jumps that reverse, and splits that aren't on record or don't show."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -108,7 +108,9 @@ def unadjusted_splits(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[Ba
             continue
         volume = _volume_change(sessions, place)
         if volume is None or 1 / VOLUME_SLACK <= volume / ratio <= VOLUME_SLACK:
-            words = f"close {before.close:g}, then open {after.open:g}{_volume_words(volume)}: a split of {_named(ratio)}?"
+            words = (
+                f"close {before.close:g}, then open {after.open:g}{_volume_words(volume)}: a split of {_named(ratio)}?"
+            )
             numbers = Numbers(1, before.close / after.open, ratio)
             yield finding(stored, Flaw.UNADJUSTED_SPLIT, (after.at_s, after.at_s), numbers, words)
 
@@ -126,8 +128,8 @@ def already_adjusted(stored: Stored, sessions: Sequence[DayBar]) -> Iterator[Bar
 
 
 def _known(splits: Sequence[KnownSplit], before: DayBar, after: DayBar) -> KnownSplit | None:
-    """Return the split on record between two sessions; it takes effect at the second one's midnight or open."""
-    return next((split for split in splits if before.at_s < split.at_s < after.at_s + DAY_S), None)
+    """Return the split on record that took effect after one session began and before the next one did."""
+    return next((split for split in splits if before.at_s < split.at_s <= after.at_s), None)
 
 
 def _split_ratio(change: float) -> float | None:
@@ -135,6 +137,8 @@ def _split_ratio(change: float) -> float | None:
     if not math.isfinite(change) or change <= 0:
         return None
     wanted = abs(math.log(change))
+    if wanted < math.log(SPLIT_RATIOS[0]) - _LOG_TOLERANCE:
+        return None
     nearest = min(SPLIT_RATIOS, key=lambda ratio: abs(math.log(ratio) - wanted))
     if abs(math.log(nearest) - wanted) > _LOG_TOLERANCE:
         return None

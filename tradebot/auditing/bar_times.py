@@ -75,11 +75,20 @@ def _at(day: date, clock: time) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The bars of one session, extended hours included; `missing` are the regular minutes without a bar."""
+    """The bars of one session, extended hours included, and how many there are.
+
+    `missing` are the starts of the regular minutes without a bar.
+    """
 
     hours: Hours
     bars: Sequence[StoredBar]
+    count: int
     missing: tuple[int, ...]
+
+    @property
+    def slim(self) -> "Day":
+        """Return the day without its bars, which would fill the memory if those of all symbols were kept."""
+        return Day(self.hours, (), self.count, self.missing)
 
     @property
     def share(self) -> float:
@@ -104,12 +113,12 @@ def _day(bars: Sequence[StoredBar], starts: Sequence[int], known: set[int], hour
     first = max(hours.open_s, starts[0] - starts[0] % MINUTE_S)
     minutes = range(first, min(hours.close_s, starts[-1] + 1), MINUTE_S)
     found = bars[bisect_left(starts, hours.early_s) : bisect_left(starts, hours.late_s)]
-    return Day(hours, found, tuple(minute for minute in minutes if minute not in known))
+    return Day(hours, found, len(found), tuple(minute for minute in minutes if minute not in known))
 
 
 def filled(every: Sequence[Day]) -> float:
     """Return the share of minutes that have a bar in the median session with any."""
-    return median(day.share for day in every if day.bars) if any(day.bars for day in every) else 0.0
+    return median(day.share for day in every if day.count) if any(day.count for day in every) else 0.0
 
 
 def gaps(stored: Stored, absent: Iterable[bool], hours: Sequence[Hours]) -> Iterator[BarFinding]:
@@ -124,7 +133,7 @@ def gaps(stored: Stored, absent: Iterable[bool], hours: Sequence[Hours]) -> Iter
 
 def minute_gaps(stored: Stored, every: Sequence[Day]) -> Iterator[BarFinding]:
     """Find sessions without a minute bar."""
-    return gaps(stored, (not day.bars for day in every), [day.hours for day in every])
+    return gaps(stored, (not day.count for day in every), [day.hours for day in every])
 
 
 def daily_gaps(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
@@ -135,14 +144,12 @@ def daily_gaps(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
 
 
 def holes(stored: Stored, every: Sequence[Day], lost_by_feed: frozenset[int]) -> Iterator[BarFinding]:
-    """Find runs of missing minutes that chance doesn't explain, and minutes that the source lost; liquid symbols only.
+    """Find runs of missing minutes that chance doesn't explain, and minutes that the source lost, of a liquid symbol.
 
     A symbol that lacks a share q of its minutes has a run of k missing ones about n·q^k times in n minutes.
     """
     share = filled(every)
-    if share < LIQUID_SHARE:
-        return
-    seen = [day for day in every if day.bars]
+    seen = [day for day in every if day.count]
     minutes = sum(day.hours.minutes for day in seen)
     for day in seen:
         rate = max(1 - share, 1 / day.hours.minutes)
@@ -166,14 +173,13 @@ def _runs(missing: Sequence[int]) -> Iterator[list[int]]:
         yield [minute for _, minute in run]
 
 
-def lost_by_feed(each_symbol: Sequence[Sequence[Day]]) -> frozenset[int]:
+def lost_by_feed(liquid: Iterable[Sequence[Day]]) -> frozenset[int]:
     """Return the minutes that several liquid symbols lack at once."""
-    liquid = [every for every in each_symbol if filled(every) >= LIQUID_SHARE]
     covering: dict[int, int] = {}
     lacking: dict[int, int] = {}
     for every in liquid:
         for day in every:
-            if day.bars:
+            if day.count:
                 covering[day.hours.open_s] = covering.get(day.hours.open_s, 0) + 1
                 for minute in day.missing:
                     lacking[minute] = lacking.get(minute, 0) + 1
@@ -272,32 +278,41 @@ def _share_in_sessions(bars: Sequence[StoredBar], hours: Sequence[Hours], moved_
 
 def outside(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
     """Find minute bars outside of all extended hours, by day."""
-    strange = [bar for bar in stored.bars if _session_at(bar.start_s, hours) is None]
-    for bars in _cut(strange, _day_utc):
+    for bars in _cut(strange(stored, hours), _day_utc):
         found = f"{counted(len(bars), 'bar')} outside of every session"
         yield finding(stored, Flaw.NO_SESSION, (bars[0].start_s, bars[-1].start_s), Numbers(len(bars)), found)
 
 
+def strange(stored: Stored, hours: Sequence[Hours]) -> list[StoredBar]:
+    """Return the daily bars without a session, or the minute bars outside of all extended hours."""
+    if stored.daily:
+        known = {each.midnight_s for each in hours}
+        return [bar for bar in stored.bars if bar.start_s not in known]
+    return [bar for bar in stored.bars if _session_at(bar.start_s, hours) is None]
+
+
 def daily_times(stored: Stored, hours: Sequence[Hours]) -> Iterator[BarFinding]:
     """Find daily bars that don't start at midnight in New York on the date of a session."""
-    known = {each.midnight_s for each in hours}
-    strange = [bar.start_s for bar in stored.bars if bar.start_s not in known]
-    moved_days = _moved_days(stored, strange, known)
+    odd = strange(stored, hours)
+    moved_days = _moved_days(stored, {each.midnight_s for each in hours}) if len(odd) >= FEWEST_STRANGE else 0
     if moved_days:
         words = f"{counted(len(stored.bars), 'bar')} fit the sessions if they are a day "
         words += "later" if moved_days > 0 else "earlier"
         span = stored.bars[0].start_s, stored.bars[-1].start_s
         yield finding(stored, Flaw.WRONG_ZONE, span, Numbers(len(stored.bars), -24.0 * moved_days, 0), words)
         return
-    closes = {each.close_s for each in hours}
-    for start_s in strange:
-        yield _strange_day(stored, start_s, closes)
+    for bar in odd:
+        at = datetime.fromtimestamp(bar.start_s, UTC).astimezone(_NEW_YORK)
+        words = (
+            f"no session on this {at:%A}"
+            if at.time() == time()
+            else f"starts at {at:%H:%M} in New York, not at midnight"
+        )
+        yield finding(stored, Flaw.NO_SESSION, (bar.start_s, bar.start_s), Numbers(1), words)
 
 
-def _moved_days(stored: Stored, strange: Sequence[int], known: set[int]) -> int:
-    """Return by how many days all dates would have to move to be sessions; 0 if they fit, or if neither fits."""
-    if len(strange) < FEWEST_STRANGE:
-        return 0
+def _moved_days(stored: Stored, known: set[int]) -> int:
+    """Return by how many days all dates would have to move to be sessions; 0 if neither way fits."""
     dates = [_date_of(bar.start_s) for bar in stored.bars]
     fits = (move for move in (1, -1) if all(midnight_s(day + timedelta(days=move)) in known for day in dates))
     return next(fits, 0)
@@ -305,18 +320,6 @@ def _moved_days(stored: Stored, strange: Sequence[int], known: set[int]) -> int:
 
 def _date_of(at_s: int) -> date:
     return datetime.fromtimestamp(at_s, UTC).astimezone(_NEW_YORK).date()
-
-
-def _strange_day(stored: Stored, start_s: int, closes: set[int]) -> BarFinding:
-    local = datetime.fromtimestamp(start_s, UTC).astimezone(_NEW_YORK)
-    if start_s in closes:
-        return finding(
-            stored, Flaw.END_STAMP, (start_s, start_s), Numbers(1), "stamped at the close, not at midnight in New York"
-        )
-    if local.time() == time():
-        return finding(stored, Flaw.NO_SESSION, (start_s, start_s), Numbers(1), f"no session on this {local:%A}")
-    words = f"starts at {local:%H:%M} in New York, not at midnight"
-    return finding(stored, Flaw.WRONG_ZONE, (start_s, start_s), Numbers(1, local.hour + local.minute / 60, 0), words)
 
 
 def duplicates(stored: Stored) -> Iterator[BarFinding]:
@@ -333,15 +336,18 @@ def _same_date(one_s: int, other_s: int) -> bool:
     return other_s - one_s < SHORTEST_DAY_S and _date_of(one_s) == _date_of(other_s)
 
 
-def not_closed(stored: Stored, now: datetime) -> Iterator[BarFinding]:
-    """Find bars that can't be complete yet at `now`; a daily bar is complete when its date is over in New York."""
+def not_closed(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterator[BarFinding]:
+    """Find bars that can't be complete yet at `now`; a daily bar is complete when its session has closed."""
     now_s = now.timestamp()
-    early = [bar.start_s for bar in stored.bars if closes_s(bar.start_s, daily=stored.daily) > now_s]
+    closes = {each.midnight_s: each.close_s for each in hours if each.close_s > now_s} if stored.daily else {}
+    recent = stored.bars[bisect_left(stored.bars, now_s - 2 * DAY_S, key=lambda bar: bar.start_s) :]
+    width_s = 0 if stored.daily else MINUTE_S
+    early = [bar.start_s for bar in recent if closes.get(bar.start_s, bar.start_s + width_s) > now_s]
     if early:
         found = f"{counted(len(early), 'bar')} not complete at {now:%Y-%m-%d %H:%M} UTC"
         yield finding(stored, Flaw.NOT_CLOSED, (early[0], early[-1]), Numbers(len(early)), found)
 
 
-def closes_s(start_s: int, *, daily: bool) -> int:
-    """Return when a bar is certainly complete, in seconds since 1970 UTC."""
-    return midnight_s(_date_of(start_s) + timedelta(days=1)) if daily else start_s + MINUTE_S
+def day_over_s(start_s: int) -> int:
+    """Return when the New York date of a moment is over, in seconds since 1970 UTC."""
+    return midnight_s(_date_of(start_s) + timedelta(days=1))

@@ -1,8 +1,8 @@
 """Check stored bars: which of them can't be right, and what is missing."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tradebot.auditing import bar_prices, bar_times
@@ -42,22 +42,38 @@ class Checked:
     findings: tuple[BarFinding, ...]
 
 
-def check(every: Sequence[Stored], sessions: Sequence[Session], now: datetime) -> Checked:
+def check(every: Iterable[Stored], sessions: Sequence[Session], now: datetime) -> Checked:
     """Check the bars of some symbols against the exchange's sessions, which must reach from the first bar to the last.
 
-    Bars that aren't complete at `now` are findings too.
+    Bars that aren't complete at `now` are findings too. One symbol's bars are looked at after the other's; what is
+    kept of them is what tells whether the source lost a minute of many symbols.
     """
     hours = bar_times.hours_of(sessions)
-    by_minute = {place: bar_times.days(stored, hours) for place, stored in enumerate(every) if not stored.daily}
-    lost = bar_times.lost_by_feed(list(by_minute.values()))
-    found = [
-        finding
-        for place, stored in enumerate(every)
-        for finding in _findings(stored, hours, by_minute.get(place), lost, now)
-    ]
+    looked, found, liquid = [], [], []
+    for stored in every:
+        series = _judged(stored, hours, now)
+        looked.append(series.looked_at)
+        found += series.findings
+        if series.liquid:
+            liquid.append((replace(stored, bars=()), series.liquid))
+    lost = bar_times.lost_by_feed(days for _, days in liquid)
+    found += [finding for stored, days in liquid for finding in bar_times.holes(stored, days, lost)]
     counts = Counter((finding.symbol, finding.timeframe) for finding in found)
-    looked = tuple(_looked_at(stored, by_minute.get(place), hours, counts) for place, stored in enumerate(every))
-    return Checked(looked, ranked(found))
+    rows = (replace(row, findings=counts[row.symbol, row.timeframe]) for row in looked)
+    return Checked(tuple(rows), ranked(found))
+
+
+def misplaced(
+    every: Sequence[Stored], sessions: Sequence[Session]
+) -> tuple[tuple[BarFinding, ...], list[tuple[str, int]]]:
+    """Return why the times of all bars can't be right, and the symbol and start of bars without a session."""
+    hours = bar_times.hours_of(sessions)
+    wrong, strange = [], []
+    for stored in every:
+        by_minute = None if stored.daily else bar_times.days(stored, hours)
+        wrong += [each for each in _placing(stored, hours, by_minute) if each.flaw in MISPLACED]
+        strange += [(stored.symbol, bar.start_s) for bar in bar_times.strange(stored, hours)]
+    return ranked(wrong), strange
 
 
 def ranked(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
@@ -66,30 +82,46 @@ def ranked(findings: Sequence[BarFinding]) -> tuple[BarFinding, ...]:
     return tuple(sorted(findings, key=lambda each: (_ORDER[each.flaw], each.symbol, each.at or early)))
 
 
-def _findings(
-    stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None, lost: frozenset[int], now: datetime
-) -> list[BarFinding]:
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One symbol's bars, judged; `liquid` are its sessions if it is a liquid symbol with believable times."""
+
+    looked_at: LookedAt
+    findings: list[BarFinding]
+    liquid: tuple[Day, ...]
+
+
+def _judged(stored: Stored, hours: Sequence[Hours], now: datetime) -> _Series:
     if not stored.bars:
         words = "nothing is stored, so nothing was looked at"
-        return [BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)]
-    good = bar_prices.usable(stored.bars)
-    found = [
-        *bar_times.not_closed(stored, now),
-        *bar_times.duplicates(stored),
-        *bar_prices.bad_prices(stored),
-        *bar_prices.spikes(stored, good),
-    ]
-    times = placing(stored, hours, by_minute)
+        nothing = BarFinding(Flaw.NOTHING_STORED, stored.symbol, stored.timeframe, None, None, 0, None, None, words)
+        return _Series(LookedAt(stored.symbol, stored.timeframe, 0, 0, None, None, None, None, 0), [nothing], ())
+    by_minute = None if stored.daily else bar_times.days(stored, hours)
+    found = [*_one_by_one(stored, hours, now), *_splits(stored, by_minute)]
+    times = _placing(stored, hours, by_minute)
+    believed = not any(each.flaw in MISPLACED for each in times)
     found += times
-    short = bar_prices.daily_bars(good) if by_minute is None else bar_prices.session_bars(by_minute)
-    found += bar_prices.unadjusted_splits(stored, short)
-    found += bar_prices.already_adjusted(stored, short)
-    if not any(each.flaw in MISPLACED for each in times):
-        found += _absent(stored, hours, by_minute, lost)
-    return found
+    if believed:
+        found += bar_times.daily_gaps(stored, hours) if by_minute is None else bar_times.minute_gaps(stored, by_minute)
+    looked = _looked_at(stored, hours, by_minute)
+    return _Series(looked, found, tuple(day.slim for day in by_minute or ()) if believed and looked.liquid else ())
 
 
-def placing(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None) -> list[BarFinding]:
+def _one_by_one(stored: Stored, hours: Sequence[Hours], now: datetime) -> Iterator[BarFinding]:
+    yield from bar_times.not_closed(stored, hours, now)
+    yield from bar_times.duplicates(stored)
+    yield from bar_prices.bad_prices(stored)
+    yield from bar_prices.spikes(stored, bar_prices.usable(stored.bars))
+
+
+def _splits(stored: Stored, by_minute: Sequence[Day] | None) -> Iterator[BarFinding]:
+    usable = bar_prices.usable(stored.bars)
+    short = bar_prices.daily_bars(usable) if by_minute is None else bar_prices.session_bars(by_minute)
+    yield from bar_prices.unadjusted_splits(stored, short)
+    yield from bar_prices.already_adjusted(stored, short)
+
+
+def _placing(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None) -> list[BarFinding]:
     """Find bars whose times can't be right."""
     if by_minute is None:
         return list(bar_times.daily_times(stored, hours))
@@ -99,30 +131,13 @@ def placing(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | N
     return [*bar_times.end_stamped(stored, by_minute), *bar_times.outside(stored, hours)]
 
 
-def _absent(
-    stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None, lost: frozenset[int]
-) -> list[BarFinding]:
+def _looked_at(stored: Stored, hours: Sequence[Hours], by_minute: Sequence[Day] | None) -> LookedAt:
+    first, last = (datetime.fromtimestamp(bar.start_s, UTC) for bar in (stored.bars[0], stored.bars[-1]))
+    missing = liquid = None
     if by_minute is None:
-        return list(bar_times.daily_gaps(stored, hours))
-    return [*bar_times.minute_gaps(stored, by_minute), *bar_times.holes(stored, by_minute, lost)]
-
-
-def _looked_at(
-    stored: Stored, by_minute: Sequence[Day] | None, hours: Sequence[Hours], counts: Mapping[tuple[str, str], int]
-) -> LookedAt:
-    first, last = (
-        datetime.fromtimestamp(bar.start_s, UTC) if bar else None
-        for bar in ((stored.bars[0], stored.bars[-1]) if stored.bars else (None, None))
-    )
-    if by_minute is None:
-        known = {each.midnight_s for each in hours}
-        sessions = len({bar.start_s for bar in stored.bars} & known)
-        missing = liquid = None
+        sessions = len({bar.start_s for bar in stored.bars} & {each.midnight_s for each in hours})
     else:
-        seen = [day for day in by_minute if day.bars]
+        seen = [day for day in by_minute if day.count]
         sessions, missing = len(seen), sum(len(day.missing) for day in seen)
         liquid = bar_times.filled(by_minute) >= bar_times.LIQUID_SHARE
-    count = counts.get((stored.symbol, stored.timeframe), 0)
-    return LookedAt(
-        stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, count
-    )
+    return LookedAt(stored.symbol, stored.timeframe, len(stored.bars), sessions, first, last, missing, liquid, 0)
