@@ -197,7 +197,7 @@ def _asked(row: StrategyRow, settings: "Settings", surroundings: "Surroundings")
 def _asked_once(row: StrategyRow, settings: "Settings", surroundings: "Surroundings") -> StrategyRow:
     """Return the row with what the strategy declares, and why its answer about nothing is refused, if it is."""
     from tradebot.adapters.plugins.plugin import close, strategies
-    from tradebot.app.wiring import rules_of
+    from tradebot.app.rules import rules_of
 
     asked = strategies({row.name: settings.strategies.in_use()[row.name]}, surroundings)
     own = rules_of(settings, settings.exits).of(row.name)
