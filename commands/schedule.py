@@ -124,7 +124,7 @@ def _slots(app: "App", session: "Session") -> "list[Slot]":
 
 @dataclass(frozen=True, slots=True)
 class _Calendar:
-    """The stored calendar if it covers the first `least` of what is asked for, or else the full one, which is slow."""
+    """The stored calendar if it covers the first `least` of what is asked for; the full one takes a second to load."""
 
     app: "App"
     least: timedelta = REACH / 2

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from tradebot.app.settings import load
+from tradebot.exits.lists import of_account
 from tradebot.gates.entry import AccountAsk, Ask
 from tradebot.gates.sizing import entry_size
 from tradebot.limits import ExitRules, Limits
@@ -17,7 +18,7 @@ from tradebot.model.desk import Book, Desk
 from tradebot.model.flow import DarkPoolPrint, FlowAlert
 from tradebot.model.instrument import Instrument, Right
 from tradebot.model.order import Fill
-from tradebot.model.position import OwnedFill
+from tradebot.model.position import Kept, OwnedFill
 from tradebot.model.record import SymbolFacts
 from tradebot.model.totals import Totals
 from tradebot.model.trading import Permission, ReconcileMark, TradingState, TradingStateRecord
@@ -35,6 +36,8 @@ LIMITS = SHIPPED.limits_of("flow").model_copy(update={"max_open_positions": 5, "
 """The shipped limits of flow. Two of them differ, so that a test which reads the shipped values by mistake fails."""
 HALTS = SHIPPED.halts
 EXITS = SHIPPED.exits
+LISTED = of_account(EXITS)
+"""The shipped exit rules as the list that watches positions."""
 SECTORS = {"AAPL": "technology", "MSFT": "technology", "JPM": "financial", "XOM": "energy"}
 
 
@@ -102,7 +105,7 @@ def books(*fills: OwnedFill, **changes: object) -> Books:
 def best_price(ledger: Ledger, strategy: str, symbol: str, opened_at: datetime) -> Decimal | None:
     """Return the best price stored for a position."""
     held = (strategy, symbol, opened_at)
-    return ledger.best_prices([held]).get(held)
+    return ledger.kept([held]).get(held, Kept()).best
 
 
 def desk(facts: Mapping[str, SymbolFacts] | None = None, **changes: object) -> Desk:

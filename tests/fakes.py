@@ -13,6 +13,7 @@ from tradebot.model.account import EquityPeak
 from tradebot.model.activity import Booking, Entry
 from tradebot.model.bar import Session
 from tradebot.model.books import Held, Standing
+from tradebot.model.candidate import Purpose
 from tradebot.model.decision import Decision
 from tradebot.model.event import SystemEvent
 from tradebot.model.flow import (
@@ -31,7 +32,7 @@ from tradebot.model.flow import (
 from tradebot.model.intent import Intent, IntentRecord, IntentState
 from tradebot.model.order import Order, Outcome, Reply, chain
 from tradebot.model.origin import Origin
-from tradebot.model.position import FOREIGN, OwnedFill
+from tradebot.model.position import FOREIGN, Kept, OwnedFill
 from tradebot.model.reasons import Reason
 from tradebot.model.record import CycleRecord, SymbolFacts, TideFacts
 from tradebot.model.totals import Totals
@@ -96,6 +97,7 @@ class MemoryLedger:
         self._sessions: dict[date, Session] = {}
         self._mark: ReconcileMark | None = None
         self._high_water: dict[tuple[str, str, datetime], Decimal] = {}
+        self._renamed: dict[tuple[str, str, datetime], str] = {}
         self._peak: EquityPeak | None = None
         self._acknowledged: dict[str, Decimal] = {}
         self._acknowledged_since: dict[str, datetime] = {}
@@ -262,6 +264,8 @@ class MemoryLedger:
             best = self._high_water.get((one.strategy, one.symbol, one.opened_at))
             if best is not None:
                 self._high_water[one.strategy, one.to_symbol, one.opened_at] = best * one.old / one.new
+            if one.to_symbol != one.symbol:
+                self._renamed[one.strategy, one.to_symbol, one.opened_at] = one.symbol
         return True
 
     def booked(self, activity_ids: Collection[str] | None = None) -> Mapping[str, Entry]:
@@ -320,8 +324,21 @@ class MemoryLedger:
     def last_reconcile(self) -> ReconcileMark | None:
         return self._mark
 
-    def best_prices(self, held: Collection[Held]) -> Mapping[Held, Decimal]:
-        return {one: self._high_water[one] for one in held if one in self._high_water}
+    def kept(self, held: Collection[Held]) -> Mapping[Held, Kept]:
+        kept = {one: replace(self._own_exits(one), best=self._high_water.get(one)) for one in held}
+        return {one: found for one, found in kept.items() if found != Kept()}
+
+    def _own_exits(self, held: Held) -> Kept:
+        strategy, symbol, at = held
+        while (strategy, symbol, at) in self._renamed:
+            symbol = self._renamed[strategy, symbol, at]
+        for owned in self._fills.values():
+            if (owned.strategy, owned.fill.symbol, owned.fill.at) == (strategy, symbol, at):
+                for order in self.order_chains([owned.fill.venue_order_id]).get(owned.fill.venue_order_id, ()):
+                    record = self._intents.get(order.client_order_id)
+                    if record and record.intent.purpose is Purpose.OPEN:
+                        return Kept(None, record.intent.stop_loss_fraction, record.intent.profit_target_fraction)
+        return Kept()
 
     def put_high_water(self, strategy: str, symbol: str, opened_at: datetime, price: Decimal) -> None:
         self._high_water[(strategy, symbol, opened_at)] = price

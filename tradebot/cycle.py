@@ -12,7 +12,9 @@ from tradebot.desk.own_slots import finish_judged
 from tradebot.desk.proposals import Proposals, begun, propose
 from tradebot.desk.snapshot import take
 from tradebot.desk.targets import change_to
-from tradebot.exits import rules as exit_rules
+from tradebot.exits.held import Held, best_price, exit_price
+from tradebot.exits.lists import in_force
+from tradebot.exits.rules import evaluate
 from tradebot.gates.common import (
     clocks_agree,
     session_open,
@@ -229,16 +231,16 @@ def _refusal(decision: Decision) -> Decision | None:
 def _apply_exit_rules(world: World, call: Call, desk: Desk, position: Position) -> CandidateRecord:
     """Decide on one position and send its exit. A stale quote is no veto; it only shows as the decision's age."""
     quote = desk.quotes.get(position.symbol)
-    stored = desk.books.best_prices.get((position.strategy, position.symbol, position.opened_at))
+    kept = desk.books.kept_of(position)
     ratio = desk.position_ratios.get(position.symbol, Decimal(1))
     # After a split, say, the price is for other shares than we bought, so it can't be the best price so far.
-    best = exit_rules.best_price(position, quote if ratio == 1 else None, stored)
-    if not world.dry_run and best != stored and ratio == 1:
+    best = best_price(position, quote if ratio == 1 else None, kept.best)
+    if not world.dry_run and best != kept.best and ratio == 1:
         world.ledger.put_high_water(position.strategy, position.symbol, position.opened_at, best)
-    held = exit_rules.Held(position, best)
     clocks = clocks_agree(desk.clock_ahead_s, world.rules.limits)
-    rule = exit_rules.evaluate(held, quote, desk.now, world.rules.exits, desk.state.state, ratio, clocks)
-    return close(world, call, desk, position, rule, "exit")
+    rules = in_force(world.rules.exits_of(position.strategy), kept)
+    why = evaluate(Held(position, best), quote, desk.now, rules, desk.state.state, ratio, clocks)
+    return close(world, call, desk, position, why, "exit")
 
 
 def _rule_fired(record: CandidateRecord) -> bool:
@@ -275,7 +277,7 @@ def _cycle(
 
 def _marks(desk: Desk) -> tuple[Mark, ...]:
     quoted = ((position, desk.quotes.get(position.symbol)) for position in desk.positions)
-    return tuple(Mark(p.symbol, exit_rules.exit_price(p, quote)) for p, quote in quoted if quote)
+    return tuple(Mark(p.symbol, exit_price(p, quote)) for p, quote in quoted if quote)
 
 
 def _record(world: World, cycle: CycleRecord) -> CycleRecord:

@@ -19,6 +19,7 @@ from tradebot.adapters.text.yaml_loader import load_yaml
 from tradebot.app import relations
 from tradebot.app.baseline import section_of
 from tradebot.errors import ConfigurationError, OperatorError
+from tradebot.exits.lists import MISTAKES
 from tradebot.gates import permission
 from tradebot.limits import ExitRules, Frozen, HaltRules, Limits, Seconds, Tighter, tightest
 from tradebot.model.flow import Endpoint
@@ -297,6 +298,8 @@ def _sentence(error: Mapping[str, object], origins: Mapping[str, str]) -> str:
     source = (
         origins.get(name) or origins.get(".".join(location[:-1])) or origins.get(location[0] if location else "", "")
     )
+    if error["type"] == MISTAKES:
+        return "\n".join(f"{name} ({source}): {line}" for line in str(error["msg"]).splitlines())
     if error["type"] == "extra_forbidden":
         return f"{name} ({source}): there is no such setting{_suggestion(location)}"
     if not location:

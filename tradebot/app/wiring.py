@@ -21,7 +21,7 @@ from tradebot.adapters.text.canonical import parse_time
 from tradebot.adapters.text.redaction import hide
 from tradebot.adapters.time.stopwatch import stopwatch
 from tradebot.app import sandbox
-from tradebot.app.baseline import accepted_exits
+from tradebot.app.baseline import accepted_exits, accepted_own_exits
 from tradebot.app.connecting import secrets_for, venue_of
 from tradebot.app.keys import SECRET_NAMES, Secrets
 from tradebot.app.loading import Options, load_for
@@ -104,8 +104,10 @@ class App:
     @property
     def rules(self) -> Rules:
         """Return the settings the core needs; exits follow the accepted rules until a change is accepted."""
-        exits, accepted = self.settings.exits, self.accepted
-        return rules_of(self.settings, accepted_exits(exits, accepted) if accepted else exits)
+        exits, own, accepted = self.settings.exits, self.settings.strategies.own_exits(), self.accepted
+        if accepted:
+            exits, own = accepted_exits(exits, accepted), accepted_own_exits(own, accepted)
+        return replace(rules_of(self.settings, exits), own_exits=own)
 
     @property
     def accepted(self) -> Baseline | None:

@@ -90,6 +90,8 @@ def submit_intent(
         time_in_force=TimeInForce.DAY,
         cycle_id=call.cycle_id,
         at=desk.now,
+        stop_loss_fraction=candidate.stop_loss_fraction,
+        profit_target_fraction=candidate.profit_target_fraction,
         sent_in=None if key.session == call.session else call.session,
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 
+from tradebot.exits.lists import Exits, of_account
 from tradebot.limits import ExitRules, HaltRules, Limits, tightest
 from tradebot.model.flow import Endpoint
 from tradebot.model.record import Job
@@ -48,6 +49,12 @@ class Rules:
     exits: ExitRules
     poll_s: Mapping[Endpoint, int]
     own: Mapping[str, OwnRules] = field(default_factory=dict)
+    own_exits: Mapping[str, Exits] = field(default_factory=dict)
+
+    def exits_of(self, strategy: str) -> Exits:
+        """Return the exit rules of a strategy's positions: its own list, or else the account's."""
+        own = self.own_exits.get(strategy)
+        return of_account(self.exits) if own is None else own
 
     @property
     def tightest(self) -> Limits:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from tradebot.exits.lists import ExitList, Exits
 from tradebot.limits import Fraction, Frozen, OwnLimits, Tighter
 from tradebot.model.candidate import ComponentName
 from tradebot.strategies.flow import FlowSettings
@@ -28,7 +29,7 @@ class CoreSettings(Frozen):
     # A smaller allotment isn't tighter: strategies without one share what it leaves.
     allotment_fraction: Annotated[Fraction | None, Tighter.SAME] = None
     limits: OwnLimits = OwnLimits()
-    exits: Annotated[list[Any] | None, Tighter.SAME] = None
+    exits: Annotated[ExitList | None, Tighter.SAME] = None
 
 
 CORE_KEYS = frozenset(CoreSettings.model_fields)
@@ -69,6 +70,10 @@ class StrategySettings(Frozen):
         sharing = max(len(given) - len(fixed), 1)
         share = max(1 - sum(fixed.values(), Decimal(0)), Decimal(0)) / sharing
         return {name: fixed.get(name, share) for name in given}
+
+    def own_exits(self) -> Mapping[str, Exits]:
+        """Return the exit rules of each strategy in use that has a list of its own."""
+        return {name: section.exits for name, section in self.sections().items() if section.exits is not None}
 
     def plugins(self) -> int:
         """Return how many plug-ins are in use; they are asked one after the other."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from tradebot.model.bar import Session
 from tradebot.model.slot import StrategySlot
@@ -141,7 +141,8 @@ def standing(strategy: str, times: OwnTimes, calendar: Calendar, entries: JobTim
     begun = [each for each in reversed(found) if each.slot.start <= now]
     due = next((each for each in begun[:1] if now < each.slot.end), None)
     following = (each.slot for each in found if each.slot.start > now and each.known)
-    over = tuple(each.slot for each in begun if each.slot.end <= now and each.known)
+    # What precedes an unknown slot would end with it.
+    over = tuple(each.slot for each in takewhile(lambda each: each.known, begun) if each.slot.end <= now)
     if due is not None and not due.known:
         return Standing(None, next(following, None), over, known=False)
     return Standing(due.slot if due else None, next(following, None), over)
