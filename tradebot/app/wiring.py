@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tradebot.adapters.alpaca.orders import AlpacaOrders
     from tradebot.adapters.alpaca.reader import AlpacaReader
     from tradebot.adapters.alpaca.venue import AlpacaVenue
+    from tradebot.adapters.bars.stored import StoredBars
     from tradebot.adapters.facts.facts import SqliteFacts
     from tradebot.adapters.flow.unusual_whales import UnusualWhales
     from tradebot.adapters.ledger.file import LedgerFile
@@ -153,6 +154,15 @@ class App:
         from tradebot.adapters.alpaca.reader import AlpacaReader
 
         return AlpacaReader(self.venue, self.drift)
+
+    @cached_property
+    def bars(self) -> StoredBars:
+        """Return the closed bars; nothing is opened or fetched before the first ones are asked for."""
+        from tradebot.app.bars import stored_bars
+
+        bars = stored_bars(self)
+        self._closing.callback(bars.close)
+        return bars
 
     @cached_property
     def orders(self) -> AlpacaOrders:
@@ -316,7 +326,7 @@ class App:
             permission=permission,
             reader=self.reader,
             market=self.reader,
-            bars=NoBars(),
+            bars=self.bars if proposing else NoBars(),
             orders=None if silent else self.orders if permission.open else ShutOrders(),
             send_lock=FolderSendLock(self.folder.path),
             flow=self.flow if with_flow else NoFlow(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.adapters.bars.market import DIVIDEND, FIRST, HALF, LAST, SPLIT, MadeUpBars, day_bar, sessions
@@ -34,11 +34,11 @@ def source() -> MadeUpBars:
 def bars(tmp_path: Path, source: MadeUpBars) -> Iterator[StoredBars]:
     bars = opened(tmp_path, source)
     yield bars
-    bars.store.close()
+    bars.close()
 
 
 def opened(folder: Path, source: MadeUpBars) -> StoredBars:
-    return StoredBars(lambda: SqliteBars(folder, MemoryEvents(), NOW), source, sessions)
+    return StoredBars(lambda: SqliteBars(folder, MemoryEvents(), NOW), lambda: source, sessions)
 
 
 def after_open(minutes: float) -> datetime:
@@ -73,7 +73,7 @@ def test_no_bar_is_served_or_stored_before_it_has_ended(need: BarNeed, until: da
         bars = opened(Path(folder), source)
         found = bars.closed(need, ["AAPL", "THIN"], until)
         stored = {tf: bars.store.get("AAPL", tf, 0, 2**40) for tf in ("1Min", "1Day")}
-        bars.store.close()
+        bars.close()
     for series in found.values():
         assert len(series) <= need.depth
         assert list(series.starts) == sorted(set(series.starts))
@@ -84,6 +84,7 @@ def test_no_bar_is_served_or_stored_before_it_has_ended(need: BarNeed, until: da
 
 
 @given(needs, moments)
+@settings(max_examples=40)
 def test_what_comes_later_changes_nothing(need: BarNeed, until: datetime) -> None:
     found = []
     for later in (False, True):
@@ -94,7 +95,7 @@ def test_what_comes_later_changes_nothing(need: BarNeed, until: datetime) -> Non
             if later:
                 bars.closed(BarNeed(need.timeframe, 50), ["AAPL"], SESSIONS[-1].close + timedelta(hours=5))
             found.append(bars.closed(need, ["AAPL"], until))
-            bars.store.close()
+            bars.close()
     assert found[0] == found[1]
 
 
@@ -123,7 +124,7 @@ def test_what_was_asked_and_answered_is_not_asked_again(bars: StoredBars, source
     assert bars.closed(FIVES, ["AAPL", "THIN"], WEDNESDAY.close + timedelta(hours=1)) == first
     again = opened(tmp_path, source)
     assert again.closed(FIVES, ["AAPL", "THIN"], WEDNESDAY.close + timedelta(hours=2)) == first
-    again.store.close()
+    again.close()
 
 
 def test_within_a_session_only_the_newest_minutes_are_asked(bars: StoredBars, source: MadeUpBars) -> None:
@@ -226,13 +227,13 @@ def test_damage_is_noticed_once_and_what_is_needed_is_fetched_again(
 ) -> None:
     until = WEDNESDAY.close + timedelta(hours=6)
     first = bars.closed(DAYS, ["AAPL"], until)
-    bars.store.close()
+    bars.close()
     (tmp_path / "bars.db").write_bytes(b"garbage!" * 1000)
     events = MemoryEvents()
-    again = StoredBars(lambda: SqliteBars(tmp_path, events, NOW), source, sessions)
+    again = StoredBars(lambda: SqliteBars(tmp_path, events, NOW), lambda: source, sessions)
     assert again.closed(DAYS, ["AAPL"], until) == first
     assert [event.event_type for event in events.emitted] == ["BARS_BEGUN_ANEW"]
-    again.store.close()
+    again.close()
 
 
 def test_a_fetch_counts_what_is_new_and_keeps_each_page(bars: StoredBars, source: MadeUpBars) -> None:

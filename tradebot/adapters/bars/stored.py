@@ -30,7 +30,7 @@ _DAYS_A_SESSION = 1.5
 
 
 class StoredBars:
-    """Closed bars. The store is opened when the first ones are asked for.
+    """Closed bars. The store is opened, and the source found, when the first ones are asked for.
 
     `sessions` returns the exchange's sessions between two dates, inclusive, oldest first.
     """
@@ -38,11 +38,11 @@ class StoredBars:
     def __init__(
         self,
         opens: Callable[[], BarStore],
-        source: BarSource,
+        finds: Callable[[], BarSource],
         sessions: Callable[[date, date], Sequence[Session]],
     ) -> None:
         self._opens = opens
-        self._source = source
+        self._finds = finds
         self._sessions = lru_cache(maxsize=16)(sessions)
         self._asked_at: dict[tuple[str, str], tuple[datetime, int]] = {}
 
@@ -50,6 +50,15 @@ class StoredBars:
     def store(self) -> BarStore:
         """Return the store, opening it."""
         return self._opens()
+
+    @cached_property
+    def _source(self) -> BarSource:
+        return self._finds()
+
+    def close(self) -> None:
+        """Close the store if it was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
 
     def closed(self, need: BarNeed, symbols: Sequence[str], until: datetime) -> Mapping[str, Series]:
         """Return the last `need.depth` bars of each symbol that were complete at `until`, oldest first.
