@@ -146,8 +146,9 @@ def _alone(loaded: "Loaded", name: str, symbols: Sequence[str]) -> "Loaded":
     own = settings.strategies.model_dump().get(name)
     if own is None:
         own = load(None, {}).settings.strategies.model_dump().get(name) or {}
+    own["allotment_fraction"] = settings.strategies.allotments().get(name, Decimal(1))
     if symbols:
-        own.pop("universe", None)
+        own["universe"] = None
     strategies = type(settings.strategies).model_validate({"flow": None, name: own})
     universe = list(symbols or settings.universe)
     return replace(loaded, settings=settings.model_copy(update={"strategies": strategies, "universe": universe}))
