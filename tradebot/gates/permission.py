@@ -116,9 +116,17 @@ def described(difference: Difference) -> str:
 
 def _shown(value: object) -> str:
     """Return a value as it is written in the configuration, truncated if it is long."""
-    text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
-    text = "null" if value is None else text.lower() if isinstance(value, bool) else text
+    text = _flow(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _flow(value: object) -> str:
+    """Return a value as YAML on one line."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -> Arming | None:
