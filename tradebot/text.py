@@ -53,6 +53,15 @@ def expected(error: Mapping[str, object]) -> str:
     return plain or own.replace("Input should be", "must be").replace("Input should have", "must have")
 
 
+def in_yaml(value: object) -> str:
+    """Return a value of the configuration as it is written there, on one line."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(in_yaml, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {in_yaml(item)}' for key, item in value.items())}}}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
     """Return a count with its noun in the right number: 1 position, 2 positions, 1,204 entries.
 

@@ -85,6 +85,8 @@ def test_a_strategys_own_list_counts_once_it_is_accepted_and_positions_show_its_
     line = "strategies.flow.exits is new ([{stop_loss: {fraction: 0.015}}, {time_exit: {after_s: 60}}], "
     assert f"Exits follow the accepted rules: {line}" in " ".join(done.out.split())
     accept(holder.folder)
+    (value,) = holder.json("config", "show", "strategies.flow.exits")["values"]
+    assert value["value"] == [{"stop_loss": {"fraction": "0.015"}}, {"time_exit": {"after_s": 60}}]
     for held in holder.json("positions")["positions"]:
         side = 1 if Decimal(held["quantity"]) > 0 else -1
         stop, time = held["stops"]

@@ -12,6 +12,7 @@ from tradebot.model.bar import Session
 from tradebot.model.baseline import Difference
 from tradebot.model.reasons import Reason
 from tradebot.model.trading import Arming, Mode, Permission
+from tradebot.text import in_yaml
 
 PLACE = "state folder"
 CONFIGURATION = "configuration"
@@ -116,17 +117,8 @@ def described(difference: Difference) -> str:
 
 def _shown(value: object) -> str:
     """Return a value as it is written in the configuration, truncated if it is long."""
-    text = _flow(value)
+    text = in_yaml(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-
-
-def _flow(value: object) -> str:
-    """Return a value as YAML on one line."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_flow, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_flow(item)}' for key, item in value.items())}}}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def arming_of(sessions: Sequence[Session], count: int, who: str, at: datetime) -> Arming | None:
