@@ -138,6 +138,16 @@ BAD_VALUES = [
     ("limit: {}", "limit", "did you mean limits?"),
     ("limits: {stop_loss_fraction: 0.1}", "limits.stop_loss_fraction", "stop_loss_fraction belongs under exits"),
     ("edge: 1", "edge", "edge belongs under sandbox"),
+    (
+        "strategies: {mine: {exits: [{time_exit: {after_s: 60}}, {stop_los: {fraction: 0.02}}]}}",
+        "strategies.mine.exits",
+        "rule 2: there is no exit rule 'stop_los'; did you mean stop_loss?",
+    ),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 2}}]}}",
+        "strategies.flow.exits",
+        "stop_loss.fraction: must be less than or equal to 1, not 2",
+    ),
     ("exits: {limits: {}}", "exits.limits", "limits belongs at the top level"),
     ("timetable: {trade-once: {every_s: 60}}", "timetable.trade-once", "'every 5m from open+2m until close-15m'"),
     ("timetable: {trade-onse: every 5m}", "timetable.trade-onse", "'trade-once'"),
@@ -228,6 +238,10 @@ SCENARIOS = [
     ("limits: {max_daily_loss_fraction: 0.015}", "filling its own budget would close entries"),
     (
         "exits: {stop_loss_fraction: 0.05}",
+        "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
+    ),
+    (
+        "strategies: {flow: {exits: [{stop_loss: {fraction: 0.05}}]}}",
         "max_spread_fraction 0.005 + limit_offset_fraction 0.005) loses 0.036 of equity, not less than max_daily_loss",
     ),
     ("exits: {trailing_arm_fraction: 0.03}", "the trailing stop could never act"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tradebot.app.flow_plan import flow_problems
-from tradebot.exits.lists import worst_stop
+from tradebot.exits.lists import parse, worst_stop
 from tradebot.limits import Trader, contradictions, exit_contradictions, halts_by_itself, without_effect
 from tradebot.model.record import Job
 from tradebot.timetable.job_times import longest_wait_s
@@ -59,7 +59,7 @@ def _traders(settings: Settings) -> Iterator[Trader]:
 
 def _stop_of(section: CoreSettings, settings: Settings) -> Decimal | None:
     """Return how far from the entry the farthest stop of a strategy's exits is; None if it has none."""
-    return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(section.exits)
+    return settings.exits.stop_loss_fraction if section.exits is None else worst_stop(parse(section.exits))
 
 
 def _fits_the_timetable(settings: Settings) -> Iterator[str]:
