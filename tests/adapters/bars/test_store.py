@@ -129,7 +129,7 @@ puts = st.lists(
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(puts)
-@settings(max_examples=20)
+@settings(max_examples=8)
 def test_a_store_is_a_table_by_start_whatever_is_put_in_whichever_order(
     kind: str, given: list[tuple[str, list[tuple[int, int]], str]]
 ) -> None:
