@@ -171,7 +171,7 @@ class StoredBars:
             changed += new
         for symbol in symbols:
             final_s = min(end_s, self._final_s(window, symbol))
-            if first_s < final_s:
+            if first_s < final_s and symbol not in self._source.refused:
                 self.store.put_asked(symbol, window.timeframe, name, first_s, final_s - 1)
             if end_s == window.end_s:
                 self._asked_at[symbol, window.timeframe] = (window.until, first_s)
